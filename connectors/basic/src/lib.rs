@@ -1,0 +1,1 @@
+//! datagen, print, blackhole

@@ -1,0 +1,1 @@
+//! The filesystem connector: source and exactly-once sink over an object store

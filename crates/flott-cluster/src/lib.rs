@@ -1,0 +1,1 @@
+//! Coordinator and worker: checkpoints, enumerators, commit, recovery

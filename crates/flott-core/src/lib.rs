@@ -1,0 +1,1 @@
+//! The field's nouns: types, change batches, watermarks, checkpoints, options, errors, clock and randomness

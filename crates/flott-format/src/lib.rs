@@ -1,0 +1,1 @@
+//! Formats: csv, json, parquet and more, decoded straight into Arrow

@@ -1,0 +1,1 @@
+//! JobGraph: what every front end produces and the runtime runs

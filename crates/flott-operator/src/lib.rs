@@ -1,0 +1,1 @@
+//! Streaming operators over change batches and their deterministic harness

@@ -1,0 +1,1 @@
+//! State: sealed columnar runs, snapshot files, the checkpoint store

@@ -1,0 +1,1 @@
+//! Test connector, batch assertions, connector suite, service launcher
