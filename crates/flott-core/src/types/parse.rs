@@ -1,0 +1,474 @@
+//! Reads a type as Flink writes it, both the summary and the serialisable form.
+
+use std::str::FromStr;
+
+use super::*;
+use crate::{Error, Result};
+
+/// Types nest at most this deep.
+const MAX_DEPTH: usize = 128;
+
+impl FromStr for LogicalType {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<LogicalType> {
+        let mut parser = TypeParser { text, tokens: tokenize(text)?, at: 0, depth: 0 };
+        let parsed = parser.parse()?;
+        match parser.peek() {
+            None => Ok(parsed),
+            Some(t) => Err(parser.error(&format!("unexpected '{}' after the type", t.text()))),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Token {
+    Word(String),
+    Quoted(String),
+    Text(String),
+    Number(u32),
+    Sign(char),
+}
+
+impl Token {
+    fn text(&self) -> String {
+        match self {
+            Token::Word(w) => w.clone(),
+            Token::Quoted(w) => format!("`{w}`"),
+            Token::Text(t) => format!("'{t}'"),
+            Token::Number(n) => n.to_string(),
+            Token::Sign(c) => c.to_string(),
+        }
+    }
+}
+
+fn tokenize(text: &str) -> Result<Vec<Token>> {
+    let mut tokens = vec![];
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            c if c.is_whitespace() => {}
+            '`' | '\'' => {
+                let mut word = String::new();
+                loop {
+                    match chars.next() {
+                        Some(q) if q == c && chars.peek() == Some(&c) => {
+                            chars.next();
+                            word.push(c);
+                        }
+                        Some(q) if q == c => break,
+                        Some(other) => word.push(other),
+                        None => return Err(Error::user(format!("unterminated {c} in type '{text}'"))),
+                    }
+                }
+                tokens.push(if c == '`' { Token::Quoted(word) } else { Token::Text(word) });
+            }
+            c if c.is_ascii_digit() => {
+                let mut n = String::from(c);
+                while let Some(d) = chars.next_if(char::is_ascii_digit) {
+                    n.push(d);
+                }
+                let n = n.parse().map_err(|_| Error::user(format!("{n} is too large in type '{text}'")))?;
+                tokens.push(Token::Number(n));
+            }
+            c if c.is_alphabetic() || c == '_' || c == '$' => {
+                let mut w = String::from(c);
+                while let Some(d) = chars.next_if(|d| d.is_alphanumeric() || *d == '_' || *d == '$') {
+                    w.push(d);
+                }
+                tokens.push(Token::Word(w));
+            }
+            '<' | '>' | '(' | ')' | ',' | '*' | '[' | ']' => tokens.push(Token::Sign(c)),
+            other => return Err(Error::user(format!("unexpected '{other}' in type '{text}'"))),
+        }
+    }
+    Ok(tokens)
+}
+
+struct TypeParser<'a> {
+    text: &'a str,
+    tokens: Vec<Token>,
+    at: usize,
+    depth: usize,
+}
+
+impl TypeParser<'_> {
+    fn error(&self, what: &str) -> Error {
+        Error::user(format!("{what}, in type '{}'", self.text))
+    }
+
+    fn peek(&self) -> Option<&Token> {
+        self.tokens.get(self.at)
+    }
+
+    fn next(&mut self) -> Option<Token> {
+        let t = self.tokens.get(self.at).cloned();
+        self.at += 1;
+        t
+    }
+
+    fn word(&mut self, word: &str) -> bool {
+        let found = matches!(self.peek(), Some(Token::Word(w)) if w.eq_ignore_ascii_case(word));
+        self.at += usize::from(found);
+        found
+    }
+
+    fn sign(&mut self, sign: char) -> bool {
+        let found = self.peek() == Some(&Token::Sign(sign));
+        self.at += usize::from(found);
+        found
+    }
+
+    fn expect(&mut self, sign: char) -> Result<()> {
+        if self.sign(sign) {
+            return Ok(());
+        }
+        let found = self.peek().map_or("the end".to_string(), |t| format!("'{}'", t.text()));
+        Err(self.error(&format!("expected '{sign}' but found {found}")))
+    }
+
+    fn number(&mut self) -> Result<u32> {
+        match self.next() {
+            Some(Token::Number(n)) => Ok(n),
+            _ => Err(self.error("expected a number")),
+        }
+    }
+
+    fn length(&mut self, default: u32, least: u32) -> Result<u32> {
+        if !self.sign('(') {
+            return Ok(default);
+        }
+        let n = self.number()?;
+        self.expect(')')?;
+        if n < least || n > MAX_LENGTH {
+            return Err(self.error(&format!("a length must be between {least} and {MAX_LENGTH}")));
+        }
+        Ok(n)
+    }
+
+    fn precision(&mut self, default: u8, most: u8) -> Result<u8> {
+        if !self.sign('(') {
+            return Ok(default);
+        }
+        let n = self.number()?;
+        self.expect(')')?;
+        u8::try_from(n).ok().filter(|n| *n <= most).ok_or_else(|| self.error(&format!("a precision must be between 0 and {most}")))
+    }
+
+    fn parse(&mut self) -> Result<LogicalType> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(Error::user(format!("a type nests deeper than {MAX_DEPTH}")));
+        }
+        let kind = self.parse_kind()?;
+        let mut parsed = LogicalType::from(kind);
+        if self.word("NOT") {
+            if !self.word("NULL") {
+                return Err(self.error("expected NULL after NOT"));
+            }
+            parsed.nullable = false;
+        } else {
+            self.word("NULL");
+        }
+        while self.word("ARRAY") || self.word("MULTISET") {
+            let multiset = matches!(&self.tokens[self.at - 1], Token::Word(w) if w.eq_ignore_ascii_case("MULTISET"));
+            let element = Box::new(parsed);
+            parsed = LogicalType::from(if multiset { TypeKind::Multiset(element) } else { TypeKind::Array(element) });
+            if self.word("NOT") {
+                self.word("NULL");
+                parsed.nullable = false;
+            }
+        }
+        self.depth -= 1;
+        Ok(parsed)
+    }
+
+    fn attribute(&mut self) -> Result<TimeAttribute> {
+        if !self.sign('*') {
+            return Ok(TimeAttribute::None);
+        }
+        let attribute = if self.word("ROWTIME") {
+            TimeAttribute::Rowtime
+        } else if self.word("PROCTIME") {
+            TimeAttribute::Proctime
+        } else {
+            return Err(self.error("expected ROWTIME or PROCTIME"));
+        };
+        self.expect('*')?;
+        Ok(attribute)
+    }
+
+    fn parse_kind(&mut self) -> Result<TypeKind> {
+        let word = match self.next() {
+            Some(Token::Word(w)) => w,
+            Some(t) => return Err(self.error(&format!("expected a type but found '{}'", t.text()))),
+            None => return Err(self.error("expected a type but found the end")),
+        };
+        Ok(match word.to_ascii_uppercase().as_str() {
+            "NULL" => TypeKind::Null,
+            "BOOLEAN" => TypeKind::Boolean,
+            "TINYINT" => TypeKind::TinyInt,
+            "SMALLINT" => TypeKind::SmallInt,
+            "INT" | "INTEGER" => TypeKind::Int,
+            "BIGINT" => TypeKind::BigInt,
+            "FLOAT" => TypeKind::Float,
+            "DOUBLE" => {
+                self.word("PRECISION");
+                TypeKind::Double
+            }
+            "CHAR" | "CHARACTER" => {
+                if self.word("VARYING") {
+                    TypeKind::VarChar(self.length(1, 1)?)
+                } else {
+                    TypeKind::Char(self.length(1, 1)?)
+                }
+            }
+            "VARCHAR" => TypeKind::VarChar(self.length(1, 1)?),
+            "STRING" => TypeKind::STRING,
+            "BINARY" => {
+                if self.word("VARYING") {
+                    TypeKind::VarBinary(self.length(1, 1)?)
+                } else {
+                    TypeKind::Binary(self.length(1, 1)?)
+                }
+            }
+            "VARBINARY" => TypeKind::VarBinary(self.length(1, 1)?),
+            "BYTES" => TypeKind::BYTES,
+            "DECIMAL" | "DEC" | "NUMERIC" => self.decimal()?,
+            "DATE" => TypeKind::Date,
+            "TIME" => {
+                let p = self.precision(0, 9)?;
+                if self.word("WITHOUT") {
+                    self.zone_words()?;
+                }
+                TypeKind::Time(p)
+            }
+            "TIMESTAMP" => self.timestamp()?,
+            "TIMESTAMP_LTZ" => {
+                let p = self.precision(6, 9)?;
+                TypeKind::TimestampLtz(p, self.attribute()?)
+            }
+            "INTERVAL" => self.interval()?,
+            "ARRAY" => TypeKind::Array(Box::new(self.element()?)),
+            "MULTISET" => TypeKind::Multiset(Box::new(self.element()?)),
+            "MAP" => {
+                self.expect('<')?;
+                let key = self.parse()?;
+                self.expect(',')?;
+                let value = self.parse()?;
+                self.expect('>')?;
+                TypeKind::Map(Box::new(key), Box::new(value))
+            }
+            "ROW" => TypeKind::Row(self.fields()?),
+            "RAW" | "STRUCTURED" | "VARIANT" | "BITMAP" | "DESCRIPTOR" => {
+                return Err(self.error(&format!("the type {word} is not supported yet")));
+            }
+            _ => {
+                const NAMES: [&str; 25] = [
+                    "BOOLEAN", "TINYINT", "SMALLINT", "INT", "INTEGER", "BIGINT", "FLOAT", "DOUBLE", "CHAR", "VARCHAR",
+                    "STRING", "BINARY", "VARBINARY", "BYTES", "DECIMAL", "NUMERIC", "DATE", "TIME", "TIMESTAMP",
+                    "TIMESTAMP_LTZ", "INTERVAL", "ARRAY", "MAP", "MULTISET", "ROW",
+                ];
+                let error = self.error(&format!("unknown type '{word}'"));
+                return Err(match crate::suggest::nearest(&word, NAMES) {
+                    Some(near) => error.hint(format!("Did you mean {near}?")),
+                    None => error,
+                });
+            }
+        })
+    }
+
+    fn element(&mut self) -> Result<LogicalType> {
+        self.expect('<')?;
+        let element = self.parse()?;
+        self.expect('>')?;
+        Ok(element)
+    }
+
+    fn decimal(&mut self) -> Result<TypeKind> {
+        let (mut precision, mut scale) = (10, 0);
+        if self.sign('(') {
+            precision = self.number()?;
+            if self.sign(',') {
+                scale = self.number()?;
+            }
+            self.expect(')')?;
+        }
+        if precision == 0 || precision > u32::from(MAX_DECIMAL_PRECISION) {
+            return Err(self.error(&format!("a decimal's precision must be between 1 and {MAX_DECIMAL_PRECISION}")));
+        }
+        if scale > precision {
+            return Err(self.error("a decimal's scale must not be larger than its precision"));
+        }
+        Ok(TypeKind::Decimal { precision: precision as u8, scale: scale as u8 })
+    }
+
+    fn zone_words(&mut self) -> Result<()> {
+        if self.word("TIME") && self.word("ZONE") {
+            return Ok(());
+        }
+        Err(self.error("expected TIME ZONE"))
+    }
+
+    fn timestamp(&mut self) -> Result<TypeKind> {
+        let p = self.precision(6, 9)?;
+        if self.word("WITHOUT") {
+            self.zone_words()?;
+        } else if self.word("WITH") {
+            if !self.word("LOCAL") {
+                return Err(self
+                    .error("TIMESTAMP WITH TIME ZONE is not supported")
+                    .hint("Use TIMESTAMP_LTZ, an instant shown in the session's time zone"));
+            }
+            self.zone_words()?;
+            return Ok(TypeKind::TimestampLtz(p, self.attribute()?));
+        }
+        Ok(TypeKind::Timestamp(p, self.attribute()?))
+    }
+
+    fn interval(&mut self) -> Result<TypeKind> {
+        use DayTimeResolution as D;
+        let unit = match self.next() {
+            Some(Token::Word(w)) => w.to_ascii_uppercase(),
+            _ => return Err(self.error("expected a unit after INTERVAL")),
+        };
+        Ok(match unit.as_str() {
+            "YEAR" => {
+                let p = self.precision(2, 4)?;
+                let to_month = self.word("TO") && self.word("MONTH");
+                let r = if to_month { YearMonthResolution::YearToMonth } else { YearMonthResolution::Year };
+                TypeKind::IntervalYearMonth(r, p)
+            }
+            "MONTH" => TypeKind::IntervalYearMonth(YearMonthResolution::Month, 2),
+            "DAY" => {
+                let p = self.precision(2, 6)?;
+                let (r, s) = if self.word("TO") {
+                    match self.next() {
+                        Some(Token::Word(w)) if w.eq_ignore_ascii_case("HOUR") => (D::DayToHour, 6),
+                        Some(Token::Word(w)) if w.eq_ignore_ascii_case("MINUTE") => (D::DayToMinute, 6),
+                        Some(Token::Word(w)) if w.eq_ignore_ascii_case("SECOND") => (D::DayToSecond, self.precision(6, 9)?),
+                        _ => return Err(self.error("expected HOUR, MINUTE or SECOND")),
+                    }
+                } else {
+                    (D::Day, 6)
+                };
+                TypeKind::IntervalDayTime(r, p, s)
+            }
+            "HOUR" => {
+                let (r, s) = if self.word("TO") {
+                    if self.word("MINUTE") {
+                        (D::HourToMinute, 6)
+                    } else if self.word("SECOND") {
+                        (D::HourToSecond, self.precision(6, 9)?)
+                    } else {
+                        return Err(self.error("expected MINUTE or SECOND"));
+                    }
+                } else {
+                    (D::Hour, 6)
+                };
+                TypeKind::IntervalDayTime(r, 2, s)
+            }
+            "MINUTE" => {
+                if self.word("TO") {
+                    if !self.word("SECOND") {
+                        return Err(self.error("expected SECOND"));
+                    }
+                    TypeKind::IntervalDayTime(D::MinuteToSecond, 2, self.precision(6, 9)?)
+                } else {
+                    TypeKind::IntervalDayTime(D::Minute, 2, 6)
+                }
+            }
+            "SECOND" => TypeKind::IntervalDayTime(D::Second, 2, self.precision(6, 9)?),
+            other => return Err(self.error(&format!("'{other}' is not a unit of an interval type"))),
+        })
+    }
+
+    fn fields(&mut self) -> Result<Vec<RowField>> {
+        let close = if self.sign('<') {
+            '>'
+        } else {
+            self.expect('(')?;
+            ')'
+        };
+        let mut fields = vec![];
+        if self.sign(close) {
+            return Ok(fields);
+        }
+        loop {
+            let name = match self.next() {
+                Some(Token::Word(w) | Token::Quoted(w)) => w,
+                _ => return Err(self.error("expected the name of a field")),
+            };
+            let data_type = self.parse()?;
+            let comment = match self.peek() {
+                Some(Token::Text(t)) => Some(t.clone()),
+                _ => None,
+            };
+            self.at += usize::from(comment.is_some());
+            if fields.iter().any(|f: &RowField| f.name == name) {
+                return Err(self.error(&format!("field '{name}' stands twice in a ROW")));
+            }
+            fields.push(RowField { name, data_type, comment });
+            if !self.sign(',') {
+                self.expect(close)?;
+                return Ok(fields);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_and_its_summary() {
+        for (text, summary) in [
+            ("INT", "INT"),
+            ("INTEGER NOT NULL", "INT NOT NULL"),
+            ("CHAR", "CHAR(1)"),
+            ("VARCHAR(2147483647)", "STRING"),
+            ("CHARACTER VARYING (7)", "VARCHAR(7)"),
+            ("BYTES", "BYTES"),
+            ("NUMERIC(5,2)", "DECIMAL(5, 2)"),
+            ("DECIMAL", "DECIMAL(10, 0)"),
+            ("DOUBLE PRECISION", "DOUBLE"),
+            ("TIME", "TIME(0)"),
+            ("TIMESTAMP", "TIMESTAMP(6)"),
+            ("TIMESTAMP(3) *ROWTIME*", "TIMESTAMP(3) *ROWTIME*"),
+            ("TIMESTAMP(3) WITH LOCAL TIME ZONE NOT NULL", "TIMESTAMP_LTZ(3) NOT NULL"),
+            ("TIMESTAMP_LTZ(3) *PROCTIME* NOT NULL", "TIMESTAMP_LTZ(3) *PROCTIME* NOT NULL"),
+            ("INTERVAL DAY TO SECOND(3)", "INTERVAL DAY(2) TO SECOND(3)"),
+            ("INTERVAL YEAR TO MONTH", "INTERVAL YEAR(2) TO MONTH"),
+            ("MAP<STRING, ARRAY<INT NOT NULL>>", "MAP<STRING, ARRAY<INT NOT NULL>>"),
+            ("INT ARRAY", "ARRAY<INT>"),
+            ("MULTISET<STRING>", "MULTISET<STRING>"),
+            ("ROW<a INT, `b c` ROW<x STRING 'why'>>", "ROW<`a` INT, `b c` ROW<`x` STRING 'why'>>"),
+            ("ROW(a INT)", "ROW<`a` INT>"),
+        ] {
+            let t: LogicalType = text.parse().unwrap_or_else(|e| panic!("{text}: {e}"));
+            assert_eq!(t.to_string(), summary);
+            assert_eq!(summary.parse::<LogicalType>().expect("its own summary"), t);
+        }
+    }
+
+    #[test]
+    fn wrong_types_are_refused_with_a_reason() {
+        for (text, part) in [
+            ("DECIMAL(39, 0)", "between 1 and 38"),
+            ("DECIMAL(3, 4)", "scale"),
+            ("TIMESTAMP(10)", "between 0 and 9"),
+            ("VARCHAR(0)", "length"),
+            ("STRIN", "Did you mean STRING?"),
+            ("ARRAY<INT", "expected '>'"),
+            ("INT INT", "unexpected"),
+            ("TIMESTAMP WITH TIME ZONE", "TIMESTAMP_LTZ"),
+            ("ROW<a INT, a INT>", "twice"),
+        ] {
+            let e = text.parse::<LogicalType>().expect_err(text).to_string();
+            assert!(e.contains(part), "{text}: {e}");
+        }
+        let deep = format!("{}INT{}", "ARRAY<".repeat(10_000), ">".repeat(10_000));
+        assert!(deep.parse::<LogicalType>().is_err());
+    }
+}
