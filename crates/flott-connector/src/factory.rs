@@ -1,0 +1,246 @@
+//! From a table's DDL to a source or sink, and the registry that knows them all.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow_schema::SchemaRef;
+use flott_core::options::{ConfigOption, Options};
+use flott_core::{Error, FailPoints, LogicalType, Result, RowKind, suggest};
+
+use crate::format::FormatFactory;
+use crate::sink::Sink;
+use crate::source::Source;
+use crate::table::{CatalogTable, ObjectIdentifier};
+
+/// Which kinds of change a table produces or takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ChangelogMode {
+    /// `+I`
+    pub insert: bool,
+    /// `-U`
+    pub update_before: bool,
+    /// `+U`
+    pub update_after: bool,
+    /// `-D`
+    pub delete: bool,
+}
+
+impl ChangelogMode {
+    /// `[I]`
+    pub const INSERT_ONLY: ChangelogMode =
+        ChangelogMode { insert: true, update_before: false, update_after: false, delete: false };
+    /// `[I,UB,UA,D]`
+    pub const ALL: ChangelogMode = ChangelogMode { insert: true, update_before: true, update_after: true, delete: true };
+    /// `[I,UA,D]`
+    pub const UPSERT: ChangelogMode =
+        ChangelogMode { insert: true, update_before: false, update_after: true, delete: true };
+
+    /// Whether a kind is among them.
+    pub fn contains(&self, kind: RowKind) -> bool {
+        match kind {
+            RowKind::Insert => self.insert,
+            RowKind::UpdateBefore => self.update_before,
+            RowKind::UpdateAfter => self.update_after,
+            RowKind::Delete => self.delete,
+        }
+    }
+
+    /// Only `+I`.
+    pub fn is_insert_only(&self) -> bool {
+        *self == ChangelogMode::INSERT_ONLY
+    }
+}
+
+/// As Flink writes it in EXPLAIN CHANGELOG_MODE: `I,UB,UA,D`.
+impl std::fmt::Display for ChangelogMode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kinds = [(self.insert, "I"), (self.update_before, "UB"), (self.update_after, "UA"), (self.delete, "D")];
+        f.write_str(&kinds.iter().filter(|k| k.0).map(|k| k.1).collect::<Vec<_>>().join(","))
+    }
+}
+
+/// Everything that a factory may look at.
+#[derive(Clone)]
+pub struct TableContext {
+    /// The table's name.
+    pub identifier: ObjectIdentifier,
+    /// Its resolved DDL, options merged with those of hints.
+    pub table: CatalogTable,
+    /// Source: the columns to produce, in this order: physical ones first (a part of the declared ones where the
+    /// planner prunes), then metadata columns under their metadata keys. Sink: the columns that arrive, all persisted
+    /// ones in DDL order.
+    pub schema: SchemaRef,
+    /// Metadata keys asked for, in the order in which they end `schema`.
+    pub metadata_keys: Vec<String>,
+    /// The session's configuration (`table.local-time-zone`, `s3.*`, …).
+    pub config: Options,
+    /// Relative paths start here.
+    pub base_dir: PathBuf,
+    /// Formats and connectors by name.
+    pub registry: Arc<Registry>,
+    /// Where a test stops the process.
+    pub fail_points: FailPoints,
+}
+
+impl TableContext {
+    /// `connector 'filesystem' of table 'orders'`, for messages.
+    pub fn describe(&self) -> String {
+        format!("connector '{}' of table '{}'", self.table.options.get("connector").unwrap_or("?"), self.identifier.object)
+    }
+
+    /// The format that option `key` names (`format`), and its options without prefix. Checks them.
+    pub fn format(&self, key: &str) -> Result<(Arc<dyn FormatFactory>, Options)> {
+        let name = self.table.options.get(key).ok_or_else(|| {
+            Error::user(format!("Missing required option '{key}' for {}", self.describe()))
+                .with("option", key)
+                .hint(format!("Available formats: {}", self.registry.format_names().join(", ")))
+        })?;
+        let format = self.registry.format(name)?;
+        let options = self.table.options.with_prefix(&format!("{}.", format.identifier()));
+        options.validate(&format!("format '{name}' of table '{}'", self.identifier.object), format.options())?;
+        Ok((format, options))
+    }
+
+    /// Checks the table's options against the connector's own and those of the formats named by `format_keys`.
+    pub fn validate_options(&self, own: &[ConfigOption], format_keys: &[&str]) -> Result<()> {
+        let mut prefixes = vec![];
+        for key in format_keys {
+            if let Some(name) = self.table.options.get(key) {
+                self.format(key)?;
+                prefixes.push(format!("{name}."));
+            }
+        }
+        let own_only: Options = self
+            .table
+            .options
+            .iter()
+            .filter(|(k, _)| *k != "connector" && !prefixes.iter().any(|p| k.starts_with(p.as_str())))
+            .collect();
+        own_only.validate(&self.describe(), own)
+    }
+
+    /// `table.local-time-zone`, UTC where it is not set.
+    pub fn local_time_zone(&self) -> String {
+        self.config.get("table.local-time-zone").filter(|z| *z != "default").unwrap_or("UTC").to_string()
+    }
+}
+
+/// A source made for a table.
+#[derive(Clone)]
+pub struct TableSource {
+    /// Makes enumerator and readers.
+    pub source: Arc<dyn Source>,
+    /// What kinds of change it produces.
+    pub changelog_mode: ChangelogMode,
+    /// The most subtasks that make sense (`scan.parallelism`, a sequence), where there is a limit.
+    pub parallelism: Option<usize>,
+}
+
+/// A sink made for a table.
+#[derive(Clone)]
+pub struct TableSink {
+    /// Makes writers and a committer.
+    pub sink: Arc<dyn Sink>,
+    /// What kinds of change it takes.
+    pub changelog_mode: ChangelogMode,
+    /// `sink.parallelism`.
+    pub parallelism: Option<usize>,
+}
+
+/// A metadata column that a connector offers.
+#[derive(Debug, Clone)]
+pub struct MetadataKey {
+    /// The key.
+    pub key: &'static str,
+    /// Its type.
+    pub data_type: LogicalType,
+    /// Can be written.
+    pub writable: bool,
+}
+
+/// A connector, by its identifier.
+pub trait ConnectorFactory: Send + Sync {
+    /// The value of the option `connector`.
+    fn identifier(&self) -> &'static str;
+    /// One or two sentences for the reference page.
+    fn description(&self) -> &'static str;
+    /// Its options, without `connector` and without those of its formats.
+    fn options(&self) -> &'static [ConfigOption];
+    /// The metadata columns that it offers.
+    fn metadata(&self) -> Vec<MetadataKey> {
+        vec![]
+    }
+    /// FlinkX / DataX plugin names that it answers to.
+    fn plugin_names(&self) -> &'static [&'static str] {
+        &[]
+    }
+    /// Whether [`source`](Self::source) can produce a part of the physical columns.
+    fn supports_projection(&self) -> bool {
+        true
+    }
+    /// A source, where the connector has one.
+    fn source(&self, context: &TableContext) -> Result<TableSource> {
+        Err(Error::user(format!("Connector '{}' can only be used as a sink", self.identifier()))
+            .with("table", &context.identifier.object))
+    }
+    /// A sink, where the connector has one.
+    fn sink(&self, context: &TableContext) -> Result<TableSink> {
+        Err(Error::user(format!("Connector '{}' can only be used as a source", self.identifier()))
+            .with("table", &context.identifier.object))
+    }
+}
+
+/// Connectors and formats by name: the façade fills it, an embedding program may add its own.
+#[derive(Default, Clone)]
+pub struct Registry {
+    connectors: BTreeMap<&'static str, Arc<dyn ConnectorFactory>>,
+    formats: BTreeMap<&'static str, Arc<dyn FormatFactory>>,
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Registry {{ connectors: {:?}, formats: {:?} }}", self.connector_names(), self.format_names())
+    }
+}
+
+impl Registry {
+    /// Adds a connector; a later one of the same name wins.
+    pub fn add_connector(&mut self, factory: Arc<dyn ConnectorFactory>) {
+        self.connectors.insert(factory.identifier(), factory);
+    }
+
+    /// Adds a format.
+    pub fn add_format(&mut self, factory: Arc<dyn FormatFactory>) {
+        self.formats.insert(factory.identifier(), factory);
+    }
+
+    /// The names, sorted.
+    pub fn connector_names(&self) -> Vec<&'static str> {
+        self.connectors.keys().copied().collect()
+    }
+
+    /// The names, sorted.
+    pub fn format_names(&self) -> Vec<&'static str> {
+        self.formats.keys().copied().collect()
+    }
+
+    /// The connector of this name, or an error with the nearest.
+    pub fn connector(&self, name: &str) -> Result<Arc<dyn ConnectorFactory>> {
+        self.connectors.get(name).cloned().ok_or_else(|| unknown("connector", name, self.connector_names()))
+    }
+
+    /// The format of this name, or an error with the nearest.
+    pub fn format(&self, name: &str) -> Result<Arc<dyn FormatFactory>> {
+        self.formats.get(name).cloned().ok_or_else(|| unknown("format", name, self.format_names()))
+    }
+}
+
+fn unknown(what: &'static str, name: &str, names: Vec<&'static str>) -> Error {
+    let available = format!("Available are: {}", names.join(", "));
+    let hint = match suggest::nearest(name, names) {
+        Some(near) => format!("Did you mean '{near}'? {available}"),
+        None => available,
+    };
+    Error::user(format!("Unknown {what} '{name}'")).with("option", what).hint(hint)
+}

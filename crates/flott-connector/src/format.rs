@@ -1,0 +1,169 @@
+//! Formats: bytes to change batches and back. Connectors name a format by its identifier and never depend on one.
+
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use async_trait::async_trait;
+use flott_core::options::{ConfigOption, Options};
+use flott_core::{ChangeBatch, Result};
+use object_store::ObjectStore;
+use object_store::path::Path;
+
+/// Where in its input a decoder stands, for error messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordPosition {
+    /// The file, or topic and partition.
+    pub origin: Arc<str>,
+    /// Records before this one in `origin` (the first is row 1), or counted from `offset` where a split starts inside.
+    pub row: u64,
+    /// Byte offset of the record in `origin`.
+    pub offset: u64,
+    /// True where `row` counts from the start of `origin`; else messages give the byte offset.
+    pub row_is_exact: bool,
+}
+
+/// What one call of a [`StreamDecoder`] did.
+#[derive(Debug)]
+pub struct Decoded {
+    /// Bytes used; the next call starts behind them. 0 with no rows means: give me more bytes.
+    pub consumed: usize,
+    /// Whole records decoded from them.
+    pub rows: Option<RecordBatch>,
+    /// Records in `consumed`, decoded or skipped.
+    pub records: u64,
+    /// Records skipped as unreadable, where the options say so.
+    pub skipped: u64,
+}
+
+/// Decodes a stream of bytes (a file of lines). One per split; holds no bytes between calls.
+pub trait StreamDecoder: Send {
+    /// Decodes whole records from the front of `input`, at most `max_rows`. `end_of_input` says that nothing follows,
+    /// so that a last line without a line break is a record too. An error names row, column and text.
+    fn decode(&mut self, input: &[u8], end_of_input: bool, max_rows: usize, position: &RecordPosition) -> Result<Decoded>;
+}
+
+/// Decodes single messages, each a whole record or several (a log's values). Rows may be changes.
+pub trait MessageDecoder: Send {
+    /// Decodes one message into the batch under construction; returns the number of rows added (0 for skipped or
+    /// tombstone). `None` is a null value.
+    fn decode(&mut self, message: Option<&[u8]>, position: &RecordPosition) -> Result<usize>;
+    /// The rows since the last call.
+    fn flush(&mut self) -> Result<ChangeBatch>;
+}
+
+/// How a file of lines can be cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Splittable {
+    /// Only whole.
+    No,
+    /// At any line break: a record never contains one.
+    AtLineBreak,
+    /// At a line break that lies outside quotes; the byte given is the quote. Cutting needs proof.
+    OutsideQuotes(u8),
+}
+
+/// Makes stream decoders for a produced schema.
+pub trait StreamDecoderFactory: Send + Sync {
+    /// A decoder for a new split. `first` is true where the split starts at the beginning of the file (a header line
+    /// is then skipped).
+    fn create(&self, first: bool) -> Result<Box<dyn StreamDecoder>>;
+    /// How files can be cut.
+    fn splittable(&self) -> Splittable;
+}
+
+/// Makes message decoders.
+pub trait MessageDecoderFactory: Send + Sync {
+    /// A decoder for one reader.
+    fn create(&self) -> Result<Box<dyn MessageDecoder>>;
+}
+
+/// Reads files with an inner structure (Parquet, ORC).
+#[async_trait]
+pub trait BulkReader: Send {
+    /// The next rows and the unit (row group, stripe) and row in it that follow them; `None` at the end.
+    async fn next(&mut self) -> Result<Option<BulkBatch>>;
+}
+
+/// Rows of a bulk file and where the next ones stand.
+#[derive(Debug)]
+pub struct BulkBatch {
+    /// The rows.
+    pub rows: RecordBatch,
+    /// Rows of the split read so far, these included: the position to resume from.
+    pub next_row: u64,
+}
+
+/// Opens bulk files.
+#[async_trait]
+pub trait BulkReaderFactory: Send + Sync {
+    /// Opens the part of a file whose units start in `range` of bytes, and skips `skip_rows` rows of it. `None` reads all.
+    async fn open(
+        &self,
+        store: Arc<dyn ObjectStore>,
+        path: &Path,
+        file_size: u64,
+        range: Option<(u64, u64)>,
+        skip_rows: u64,
+    ) -> Result<Box<dyn BulkReader>>;
+}
+
+/// How a format reads.
+#[derive(Clone)]
+pub enum Decoding {
+    /// As a stream of records.
+    Stream(Arc<dyn StreamDecoderFactory>),
+    /// As files with an inner structure.
+    Bulk(Arc<dyn BulkReaderFactory>),
+}
+
+/// Encodes rows.
+pub trait Encoder: Send {
+    /// Appends rows to `out`; a bulk format may keep them until [`finish`](Self::finish).
+    fn encode(&mut self, rows: &ChangeBatch, out: &mut Vec<u8>) -> Result<()>;
+    /// Appends what ends a file (a footer).
+    fn finish(&mut self, _out: &mut Vec<u8>) -> Result<()> {
+        Ok(())
+    }
+    /// Bytes kept inside, for rolling by size.
+    fn buffered_bytes(&self) -> usize {
+        0
+    }
+}
+
+/// Makes encoders, one per file or message stream.
+pub trait EncoderFactory: Send + Sync {
+    /// A new encoder.
+    fn create(&self) -> Result<Box<dyn Encoder>>;
+    /// The usual ending of files, without the dot.
+    fn file_extension(&self) -> &str;
+}
+
+/// What a format is asked to read or write.
+#[derive(Debug, Clone)]
+pub struct FormatContext {
+    /// The columns to produce or consume, with Flink types in the field metadata. For reading this may be a part of
+    /// `declared` (projection).
+    pub schema: SchemaRef,
+    /// All physical columns that the data holds, in order (without partition columns).
+    pub declared: SchemaRef,
+    /// The format's options without its prefix.
+    pub options: Options,
+    /// `table.local-time-zone`, an IANA name.
+    pub local_time_zone: String,
+}
+
+/// A format, by its identifier.
+pub trait FormatFactory: Send + Sync {
+    /// `csv`, `json`, …
+    fn identifier(&self) -> &'static str;
+    /// Its options, without the prefix `<identifier>.`.
+    fn options(&self) -> &'static [ConfigOption];
+    /// For sources of files.
+    fn decoding(&self, context: &FormatContext) -> Result<Decoding>;
+    /// For sources of messages.
+    fn message_decoding(&self, context: &FormatContext) -> Result<Arc<dyn MessageDecoderFactory>>;
+    /// For sinks.
+    fn encoding(&self, context: &FormatContext) -> Result<Arc<dyn EncoderFactory>>;
+}
+
