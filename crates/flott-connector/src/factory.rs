@@ -31,7 +31,8 @@ impl ChangelogMode {
     pub const INSERT_ONLY: ChangelogMode =
         ChangelogMode { insert: true, update_before: false, update_after: false, delete: false };
     /// `[I,UB,UA,D]`
-    pub const ALL: ChangelogMode = ChangelogMode { insert: true, update_before: true, update_after: true, delete: true };
+    pub const ALL: ChangelogMode =
+        ChangelogMode { insert: true, update_before: true, update_after: true, delete: true };
     /// `[I,UA,D]`
     pub const UPSERT: ChangelogMode =
         ChangelogMode { insert: true, update_before: false, update_after: true, delete: true };
@@ -86,7 +87,11 @@ pub struct TableContext {
 impl TableContext {
     /// `connector 'filesystem' of table 'orders'`, for messages.
     pub fn describe(&self) -> String {
-        format!("connector '{}' of table '{}'", self.table.options.get("connector").unwrap_or("?"), self.identifier.object)
+        format!(
+            "connector '{}' of table '{}'",
+            self.table.options.get("connector").unwrap_or("?"),
+            self.identifier.object
+        )
     }
 
     /// The format that option `key` names (`format`), and its options without prefix. Checks them.

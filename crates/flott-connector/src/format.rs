@@ -40,7 +40,13 @@ pub struct Decoded {
 pub trait StreamDecoder: Send {
     /// Decodes whole records from the front of `input`, at most `max_rows`. `end_of_input` says that nothing follows,
     /// so that a last line without a line break is a record too. An error names row, column and text.
-    fn decode(&mut self, input: &[u8], end_of_input: bool, max_rows: usize, position: &RecordPosition) -> Result<Decoded>;
+    fn decode(
+        &mut self,
+        input: &[u8],
+        end_of_input: bool,
+        max_rows: usize,
+        position: &RecordPosition,
+    ) -> Result<Decoded>;
 }
 
 /// Decodes single messages, each a whole record or several (a log's values). Rows may be changes.
@@ -166,4 +172,3 @@ pub trait FormatFactory: Send + Sync {
     /// For sinks.
     fn encoding(&self, context: &FormatContext) -> Result<Arc<dyn EncoderFactory>>;
 }
-

@@ -116,7 +116,11 @@ pub trait SinkWriter: Send {
 pub trait Committer: Send {
     /// Commits, idempotently; one outcome for each committable, in order. All committables of one checkpoint come in
     /// one call (a repeated one after [`CommitOutcome::RetryLater`] holds only the rest).
-    async fn commit(&mut self, checkpoint: &DecidedCheckpoint, committables: &[Committable]) -> Result<Vec<CommitOutcome>>;
+    async fn commit(
+        &mut self,
+        checkpoint: &DecidedCheckpoint,
+        committables: &[Committable],
+    ) -> Result<Vec<CommitOutcome>>;
     /// Called once an attempt starts, after all decided committables are committed: removes what dead attempts of this
     /// lineage staged and nobody will commit. `keep` are the ids of committables that are still pending.
     async fn clean_up(&mut self, _keep: &[String]) -> Result<()> {
@@ -127,4 +131,3 @@ pub trait Committer: Send {
         Ok(())
     }
 }
-

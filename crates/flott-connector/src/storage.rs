@@ -87,14 +87,18 @@ pub fn storage_error(what: impl Into<String>, error: object_store::Error) -> Err
         E::PermissionDenied { .. } | E::Unauthenticated { .. } => {
             Error::user(what).hint("Check permissions and credentials").caused_by(error)
         }
-        E::InvalidPath { .. } | E::NotSupported { .. } | E::UnknownConfigurationKey { .. } => Error::user(what).caused_by(error),
+        E::InvalidPath { .. } | E::NotSupported { .. } | E::UnknownConfigurationKey { .. } => {
+            Error::user(what).caused_by(error)
+        }
         _ => {
             let io = std::error::Error::source(&error).and_then(|s| find_io(s)).map(std::io::Error::kind);
             match io {
                 Some(std::io::ErrorKind::PermissionDenied) => {
                     Error::user(what).hint("Check who owns the folder and its permissions").caused_by(error)
                 }
-                Some(std::io::ErrorKind::StorageFull) => Error::unavailable(what).hint("Free some space").caused_by(error),
+                Some(std::io::ErrorKind::StorageFull) => {
+                    Error::unavailable(what).hint("Free some space").caused_by(error)
+                }
                 _ => Error::unavailable(what).caused_by(error),
             }
         }

@@ -5,8 +5,9 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
     let text = text.trim();
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
-    let number: u64 =
-        number.parse().map_err(|_| format!("'{text}' is not a memory size: write a number and a unit, as in '64 mb'"))?;
+    let number: u64 = number
+        .parse()
+        .map_err(|_| format!("'{text}' is not a memory size: write a number and a unit, as in '64 mb'"))?;
     let shift = match unit.trim().to_ascii_lowercase().as_str() {
         "" | "b" | "bytes" => 0,
         "k" | "kb" | "kib" | "kibibytes" => 10,

@@ -170,12 +170,13 @@ impl Options {
                         Some(near) => format!("Did you mean '{near}'?"),
                         None => format!("Supported options: {}", keys.join(", ")),
                     };
-                    return Err(Error::user(format!("Unsupported option '{key}' for {what}")).with("option", key).hint(hint));
+                    return Err(Error::user(format!("Unsupported option '{key}' for {what}"))
+                        .with("option", key)
+                        .hint(hint));
                 }
             }
         }
-        let missing: Vec<&str> =
-            known.iter().filter(|o| o.required && !self.contains(o.key)).map(|o| o.key).collect();
+        let missing: Vec<&str> = known.iter().filter(|o| o.required && !self.contains(o.key)).map(|o| o.key).collect();
         if !missing.is_empty() {
             return Err(Error::user(format!("Missing required option '{}' for {what}", missing.join("', '")))
                 .with("option", missing[0])

@@ -23,8 +23,18 @@ impl Secret {
     /// True for option keys whose values are masked in every output (Flink's `GlobalConfiguration.isSensitive` list, and more).
     pub fn is_sensitive_key(key: &str) -> bool {
         const PARTS: [&str; 12] = [
-            "password", "secret", "token", "apikey", "api-key", "api.key", "access-key", "access.key",
-            "service-key", "auth-params", "basic-auth", "jaas.config",
+            "password",
+            "secret",
+            "token",
+            "apikey",
+            "api-key",
+            "api.key",
+            "access-key",
+            "access.key",
+            "service-key",
+            "auth-params",
+            "basic-auth",
+            "jaas.config",
         ];
         let key = key.to_ascii_lowercase();
         PARTS.iter().any(|p| key.contains(p))

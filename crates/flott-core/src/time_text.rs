@@ -110,7 +110,14 @@ mod tests {
 
     #[test]
     fn flinks_spellings_of_durations() {
-        for (text, ms) in [("10 s", 10_000), ("5min", 300_000), ("100", 100), ("1 d", 86_400_000), ("PT1M30S", 90_000), ("2 h", 7_200_000)] {
+        for (text, ms) in [
+            ("10 s", 10_000),
+            ("5min", 300_000),
+            ("100", 100),
+            ("1 d", 86_400_000),
+            ("PT1M30S", 90_000),
+            ("2 h", 7_200_000),
+        ] {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }
         assert_eq!(parse_duration("3 us"), Ok(Duration::from_micros(3)));

@@ -57,8 +57,7 @@ fn map_of(key: &LogicalType, value: &LogicalType) -> DataType {
 
 /// A field of this name and type, with the type's summary in its metadata.
 pub fn arrow_field(name: &str, t: &LogicalType) -> Field {
-    Field::new(name, arrow_type(t), t.nullable)
-        .with_metadata([(TYPE_METADATA_KEY.to_string(), t.to_string())].into())
+    Field::new(name, arrow_type(t), t.nullable).with_metadata([(TYPE_METADATA_KEY.to_string(), t.to_string())].into())
 }
 
 /// A schema of named types.
@@ -101,9 +100,7 @@ pub fn from_arrow_field(field: &Field) -> Option<LogicalType> {
         DataType::Time32(u) | DataType::Time64(u) => TypeKind::Time(digits(u)),
         DataType::Timestamp(u, None) => TypeKind::timestamp(digits(u)),
         DataType::Timestamp(u, Some(_)) => TypeKind::timestamp_ltz(digits(u)),
-        DataType::Interval(IntervalUnit::YearMonth) => {
-            TypeKind::IntervalYearMonth(YearMonthResolution::YearToMonth, 2)
-        }
+        DataType::Interval(IntervalUnit::YearMonth) => TypeKind::IntervalYearMonth(YearMonthResolution::YearToMonth, 2),
         DataType::Duration(TimeUnit::Millisecond) => TypeKind::IntervalDayTime(DayTimeResolution::DayToSecond, 2, 3),
         DataType::List(e) | DataType::LargeList(e) | DataType::FixedSizeList(e, _) | DataType::ListView(e) => {
             TypeKind::Array(Box::new(from_arrow_field(e)?))
@@ -115,12 +112,11 @@ pub fn from_arrow_field(field: &Field) -> Option<LogicalType> {
             _ => return None,
         },
         DataType::Struct(fields) => TypeKind::Row(
-            fields
-                .iter()
-                .map(|f| Some(RowField::new(f.name(), from_arrow_field(f)?)))
-                .collect::<Option<Vec<_>>>()?,
+            fields.iter().map(|f| Some(RowField::new(f.name(), from_arrow_field(f)?))).collect::<Option<Vec<_>>>()?,
         ),
-        DataType::Dictionary(_, v) => return from_arrow_field(&Field::new("", v.as_ref().clone(), field.is_nullable())),
+        DataType::Dictionary(_, v) => {
+            return from_arrow_field(&Field::new("", v.as_ref().clone(), field.is_nullable()));
+        }
         _ => return None,
     };
     Some(LogicalType { kind, nullable: field.is_nullable() })
@@ -133,10 +129,26 @@ mod tests {
     #[test]
     fn types_come_back_from_their_fields() {
         for text in [
-            "BOOLEAN", "TINYINT NOT NULL", "CHAR(3)", "VARCHAR(9)", "STRING", "BYTES", "BINARY(4)", "DECIMAL(38, 10)",
-            "DATE", "TIME(3)", "TIMESTAMP(0)", "TIMESTAMP(9)", "TIMESTAMP(3) *ROWTIME*", "TIMESTAMP_LTZ(3) *PROCTIME* NOT NULL",
-            "INTERVAL MONTH", "INTERVAL SECOND(3)", "ARRAY<VARCHAR(3) NOT NULL>", "MAP<CHAR(2) NOT NULL, INT>",
-            "MULTISET<STRING NOT NULL>", "ROW<`a` INT NOT NULL, `b` ROW<`c` TIMESTAMP(3)>>",
+            "BOOLEAN",
+            "TINYINT NOT NULL",
+            "CHAR(3)",
+            "VARCHAR(9)",
+            "STRING",
+            "BYTES",
+            "BINARY(4)",
+            "DECIMAL(38, 10)",
+            "DATE",
+            "TIME(3)",
+            "TIMESTAMP(0)",
+            "TIMESTAMP(9)",
+            "TIMESTAMP(3) *ROWTIME*",
+            "TIMESTAMP_LTZ(3) *PROCTIME* NOT NULL",
+            "INTERVAL MONTH",
+            "INTERVAL SECOND(3)",
+            "ARRAY<VARCHAR(3) NOT NULL>",
+            "MAP<CHAR(2) NOT NULL, INT>",
+            "MULTISET<STRING NOT NULL>",
+            "ROW<`a` INT NOT NULL, `b` ROW<`c` TIMESTAMP(3)>>",
         ] {
             let t: LogicalType = text.parse().expect("a type");
             assert_eq!(from_arrow_field(&arrow_field("x", &t)), Some(t.clone()), "{text}");

@@ -89,7 +89,10 @@ pub enum TypeKind {
     Binary(u32),
     /// Length in bytes; [`MAX_LENGTH`] is `BYTES`.
     VarBinary(u32),
-    Decimal { precision: u8, scale: u8 },
+    Decimal {
+        precision: u8,
+        scale: u8,
+    },
     Date,
     /// Fractional digits, 0 to 9.
     Time(u8),

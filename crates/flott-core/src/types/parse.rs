@@ -152,7 +152,10 @@ impl TypeParser<'_> {
         }
         let n = self.number()?;
         self.expect(')')?;
-        u8::try_from(n).ok().filter(|n| *n <= most).ok_or_else(|| self.error(&format!("a precision must be between 0 and {most}")))
+        u8::try_from(n)
+            .ok()
+            .filter(|n| *n <= most)
+            .ok_or_else(|| self.error(&format!("a precision must be between 0 and {most}")))
     }
 
     fn parse(&mut self) -> Result<LogicalType> {
@@ -265,9 +268,31 @@ impl TypeParser<'_> {
             }
             _ => {
                 const NAMES: [&str; 25] = [
-                    "BOOLEAN", "TINYINT", "SMALLINT", "INT", "INTEGER", "BIGINT", "FLOAT", "DOUBLE", "CHAR", "VARCHAR",
-                    "STRING", "BINARY", "VARBINARY", "BYTES", "DECIMAL", "NUMERIC", "DATE", "TIME", "TIMESTAMP",
-                    "TIMESTAMP_LTZ", "INTERVAL", "ARRAY", "MAP", "MULTISET", "ROW",
+                    "BOOLEAN",
+                    "TINYINT",
+                    "SMALLINT",
+                    "INT",
+                    "INTEGER",
+                    "BIGINT",
+                    "FLOAT",
+                    "DOUBLE",
+                    "CHAR",
+                    "VARCHAR",
+                    "STRING",
+                    "BINARY",
+                    "VARBINARY",
+                    "BYTES",
+                    "DECIMAL",
+                    "NUMERIC",
+                    "DATE",
+                    "TIME",
+                    "TIMESTAMP",
+                    "TIMESTAMP_LTZ",
+                    "INTERVAL",
+                    "ARRAY",
+                    "MAP",
+                    "MULTISET",
+                    "ROW",
                 ];
                 let error = self.error(&format!("unknown type '{word}'"));
                 return Err(match crate::suggest::nearest(&word, NAMES) {
@@ -346,7 +371,9 @@ impl TypeParser<'_> {
                     match self.next() {
                         Some(Token::Word(w)) if w.eq_ignore_ascii_case("HOUR") => (D::DayToHour, 6),
                         Some(Token::Word(w)) if w.eq_ignore_ascii_case("MINUTE") => (D::DayToMinute, 6),
-                        Some(Token::Word(w)) if w.eq_ignore_ascii_case("SECOND") => (D::DayToSecond, self.precision(6, 9)?),
+                        Some(Token::Word(w)) if w.eq_ignore_ascii_case("SECOND") => {
+                            (D::DayToSecond, self.precision(6, 9)?)
+                        }
                         _ => return Err(self.error("expected HOUR, MINUTE or SECOND")),
                     }
                 } else {
