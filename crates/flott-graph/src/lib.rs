@@ -1,1 +1,17 @@
-//! JobGraph: what every front end produces and the runtime runs
+//! The job graph: what every front end produces and the runtime runs. In memory only, never serialised.
+//!
+//! Operators are described, not built: [`OperatorSpec`] is a closed enum, and `flott-operator` builds from it. Adding a
+//! variant makes the compiler list what else has to learn of it.
+//!
+//! Read first: [`JobGraph`], [`OperatorSpec`].
+#![forbid(unsafe_code)]
+
+pub mod graph;
+pub mod spec;
+pub mod window;
+
+pub use graph::{Input, JobGraph, Node, NodeId, Partitioning};
+pub use spec::{CalcSpec, ExpandSpec, OperatorSpec, SinkSpec, SourceSpec, WatermarkSpec};
+pub use window::{
+    AggregateCall, EmitStrategy, WindowAggregateSpec, WindowAssignment, WindowKind, WindowProperty, WindowTableFunctionSpec,
+};

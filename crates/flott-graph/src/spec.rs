@@ -1,0 +1,135 @@
+//! What an operator does, as data.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use datafusion_physical_expr::PhysicalExpr;
+use flott_connector::sink::Sink;
+use flott_connector::source::Source;
+use flott_connector::table::ObjectIdentifier;
+
+use crate::window::{WindowAggregateSpec, WindowTableFunctionSpec};
+
+/// A physical expression over the columns of an operator's input.
+pub type ExprRef = Arc<dyn PhysicalExpr>;
+
+/// All operators that there are.
+#[derive(Debug, Clone)]
+pub enum OperatorSpec {
+    /// Reads rows from outside.
+    Source(SourceSpec),
+    /// Projection and filter.
+    Calc(CalcSpec),
+    /// Generates watermarks from rows (sources that cannot do it per split).
+    WatermarkAssigner(WatermarkSpec),
+    /// All rows of all inputs.
+    Union,
+    /// Several copies of each row with some columns nulled: GROUPING SETS.
+    Expand(ExpandSpec),
+    /// Adds window_start, window_end and window_time to each row (a window TVF that is not aggregated).
+    WindowTableFunction(WindowTableFunctionSpec),
+    /// Aggregates per window and key before the exchange; its output is partial.
+    LocalWindowAggregate(WindowAggregateSpec),
+    /// Merges what local aggregates made, and fires windows.
+    GlobalWindowAggregate(WindowAggregateSpec),
+    /// Both in one.
+    WindowAggregate(WindowAggregateSpec),
+    /// Writes rows to the outside.
+    Sink(SinkSpec),
+}
+
+/// A source of a job.
+#[derive(Clone)]
+pub struct SourceSpec {
+    /// The table, for messages and metrics.
+    pub table: ObjectIdentifier,
+    /// Makes enumerator and readers; produces the node's schema.
+    pub source: Arc<dyn Source>,
+    /// Watermarks, generated per split and merged.
+    pub watermark: Option<WatermarkSpec>,
+    /// The most subtasks that make sense.
+    pub parallelism: Option<usize>,
+}
+
+impl fmt::Debug for SourceSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SourceSpec").field("table", &self.table).field("watermark", &self.watermark).finish()
+    }
+}
+
+/// How watermarks come from rows (Flink's `WATERMARK FOR rowtime AS expression`).
+#[derive(Debug, Clone)]
+pub struct WatermarkSpec {
+    /// The event time over the input's columns (a timestamp; NULL is an error).
+    pub rowtime: ExprRef,
+    /// The watermark of a row (a timestamp; NULL gives none).
+    pub expression: ExprRef,
+    /// The watermark comes from the source itself (`SOURCE_WATERMARK()`).
+    pub from_source: bool,
+    /// A watermark is emitted at once when it has moved by more than this (`pipeline.auto-watermark-interval`).
+    pub interval: Duration,
+    /// After so long without a row the input is idle (`table.exec.source.idle-timeout`); `None` is never.
+    pub idle_timeout: Option<Duration>,
+}
+
+/// Projection and filter. The filter sees the input's columns.
+#[derive(Debug, Clone)]
+pub struct CalcSpec {
+    /// One expression for each output column.
+    pub projection: Vec<ExprRef>,
+    /// Rows where it is true stay.
+    pub filter: Option<ExprRef>,
+}
+
+/// For each row one copy per entry: `None` is NULL, `Some(i)` input column i, and the last column is the expand id.
+#[derive(Debug, Clone)]
+pub struct ExpandSpec {
+    /// Output columns (without the id) of each copy.
+    pub projections: Vec<Vec<Option<usize>>>,
+    /// The `$e` of each copy (BIGINT), from which GROUPING() is computed.
+    pub expand_ids: Vec<i64>,
+}
+
+/// What a sink does with NULL in a NOT NULL column (`table.exec.sink.not-null-enforcer`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NotNullEnforcer {
+    /// Fail the job.
+    #[default]
+    Error,
+    /// Drop the row.
+    Drop,
+}
+
+/// What a sink does with text longer than its column (`table.exec.sink.type-length-enforcer`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TypeLengthEnforcer {
+    /// Write it as it is.
+    #[default]
+    Ignore,
+    /// Trim and pad.
+    TrimPad,
+    /// Fail the job.
+    Error,
+}
+
+/// A sink of a job.
+#[derive(Clone)]
+pub struct SinkSpec {
+    /// The table, for messages and metrics.
+    pub table: ObjectIdentifier,
+    /// Makes writers and a committer; consumes the node's schema.
+    pub sink: Arc<dyn Sink>,
+    /// Columns that must not be NULL.
+    pub not_null: Vec<usize>,
+    /// What to do then.
+    pub not_null_enforcer: NotNullEnforcer,
+    /// What to do with long texts.
+    pub type_length_enforcer: TypeLengthEnforcer,
+}
+
+impl fmt::Debug for SinkSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SinkSpec").field("table", &self.table).field("not_null", &self.not_null).finish()
+    }
+}
