@@ -4,9 +4,19 @@
 //! cheap; writing the runs that no earlier checkpoint holds happens elsewhere. So checkpoints are incremental by
 //! construction.
 //!
-//! Read first: [`run::StateRun`], [`run::OperatorSnapshot`].
+//! A checkpoint is a manifest, written once; deciding it is one compare-and-swap of the lineage's HEAD
+//! (`docs/rfcs/0001-checkpoint-protocol.md`).
+//!
+//! Read first: [`run::StateRun`], [`store::CheckpointStore`], [`manifest::Manifest`].
 #![forbid(unsafe_code)]
 
+pub mod manifest;
+pub mod record;
 pub mod run;
+pub mod snapshot_file;
+pub mod storage;
+pub mod store;
 
 pub use run::{OperatorSnapshot, RestoredRun, RestoredState, StateRun};
+pub use storage::CheckpointStorage;
+pub use store::CheckpointStore;

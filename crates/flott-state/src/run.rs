@@ -32,7 +32,9 @@ impl StateRun {
         let table = table.into();
         match rows.schema().fields().first() {
             Some(f) if f.name() == KEY_GROUP_COLUMN && f.data_type() == &DataType::UInt16 => {}
-            _ => return Err(Error::internal(format!("a run of table '{table}' does not start with {KEY_GROUP_COLUMN}"))),
+            _ => {
+                return Err(Error::internal(format!("a run of table '{table}' does not start with {KEY_GROUP_COLUMN}")));
+            }
         }
         Ok(Arc::new(StateRun { uid: uid.into(), table, rows }))
     }

@@ -1,0 +1,419 @@
+//! The checkpoint store of one job: HEAD, manifests, state files, retention.
+//!
+//! All methods that change something are told the attempt's generation by the HEAD that they hold, and fail as
+//! `Fenced` once a newer attempt has swapped HEAD.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use flott_core::{CheckpointId, DecidedCheckpoint, Error, ErrorKind, FailPoint, FailPoints, Generation, Result, id};
+
+use crate::manifest::{
+    HEAD_VERSION, Head, JobStatus, MANIFEST_VERSION, Manifest, RetainedCheckpoint, StoredOperator, StoredRun,
+};
+use crate::record;
+use crate::run::{OperatorSnapshot, RestoredRun, RestoredState};
+use crate::snapshot_file;
+use crate::storage::{CheckpointStorage, HeadVersion, Swap};
+
+/// How an attempt begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// Go on from the last decided checkpoint; from the beginning where there is no trace of the job.
+    Latest,
+    /// A new lineage from the beginning.
+    Fresh,
+}
+
+/// What an attempt found and starts from.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// The checkpoint to restore, where there is one.
+    pub manifest: Option<Manifest>,
+    /// The restored checkpoint's output must still be committed (it was decided, its commit not recorded).
+    pub commit_pending: bool,
+    /// Why an older checkpoint than the last decided one was taken.
+    pub fallback: Option<String>,
+    /// Restores begun since the last decided checkpoint, this one included.
+    pub restores: u32,
+}
+
+/// The checkpoints of one job, as one attempt sees them.
+#[derive(Debug)]
+pub struct CheckpointStore {
+    storage: CheckpointStorage,
+    fail_points: FailPoints,
+    head: Head,
+    version: HeadVersion,
+    retain: usize,
+    /// Runs that the newest decided checkpoint stores, by name.
+    stored_runs: BTreeMap<String, StoredRun>,
+}
+
+/// How a job stands, read without taking it over.
+pub async fn peek(storage: &CheckpointStorage) -> Result<Option<Head>> {
+    storage.read_head().await?.map(|(bytes, _)| decode_head(storage, &bytes)).transpose()
+}
+
+fn decode_head(storage: &CheckpointStorage, bytes: &[u8]) -> Result<Head> {
+    record::decode("head", HEAD_VERSION, &format!("the HEAD record in {}", storage.display()), bytes)
+}
+
+impl CheckpointStore {
+    /// Takes the job over: raises the generation, so that every older attempt is fenced from here on.
+    pub async fn open(
+        storage: CheckpointStorage,
+        fail_points: FailPoints,
+        begin: Begin,
+        retain: usize,
+    ) -> Result<(CheckpointStore, Opened)> {
+        let found = match storage.read_head().await? {
+            Some((bytes, version)) => Some((decode_head(&storage, &bytes)?, version)),
+            None => None,
+        };
+        let (mut head, version) = match found {
+            Some((old, version)) => {
+                let mut head = old.clone();
+                head.generation = Generation(old.generation.0 + 1);
+                if begin == Begin::Fresh {
+                    head.lineage = id::random_hex();
+                    head.retained.clear();
+                    (head.committed, head.last_output, head.bundle) = (None, None, None);
+                    head.restores_since_decided = 0;
+                }
+                (head, version)
+            }
+            None => (
+                Head {
+                    lineage: id::random_hex(),
+                    generation: Generation(1),
+                    retained: vec![],
+                    committed: None,
+                    last_output: None,
+                    next: CheckpointId(1),
+                    status: JobStatus::Running,
+                    bundle: None,
+                    restores_since_decided: 0,
+                },
+                HeadVersion::Absent,
+            ),
+        };
+        head.status = JobStatus::Running;
+        let (manifest, fallback) = find_restorable(&storage, &mut head).await?;
+        if manifest.is_some() {
+            head.restores_since_decided += 1;
+        }
+        let opened = Opened {
+            commit_pending: manifest.as_ref().is_some_and(|m| head.committed < Some(m.checkpoint) && m.has_output()),
+            fallback,
+            restores: head.restores_since_decided,
+            manifest,
+        };
+        let stored_runs = opened.manifest.iter().flat_map(runs_by_name).collect();
+        let mut store = CheckpointStore { storage, fail_points, head, version, retain: retain.max(1), stored_runs };
+        store.write_head(store.head.clone()).await?;
+        Ok((store, opened))
+    }
+
+    /// The lineage's identity.
+    pub fn lineage(&self) -> &str {
+        &self.head.lineage
+    }
+
+    /// This attempt's number.
+    pub fn generation(&self) -> Generation {
+        self.head.generation
+    }
+
+    /// HEAD as this attempt knows it.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// Where it lies, for people.
+    pub fn location(&self) -> String {
+        self.storage.display()
+    }
+
+    /// A handle for writing state files off the event loop.
+    pub fn writer(&self) -> SnapshotWriter {
+        SnapshotWriter {
+            storage: self.storage.clone(),
+            generation: self.head.generation,
+            known: Arc::new(self.stored_runs.clone()),
+        }
+    }
+
+    async fn write_head(&mut self, head: Head) -> Result<()> {
+        let bytes = record::encode("head", HEAD_VERSION, &head)?;
+        match self.storage.swap_head(&self.version, bytes).await? {
+            Swap::Done(version) => {
+                self.head = head;
+                self.version = version;
+                Ok(())
+            }
+            Swap::Lost => Err(Error::fenced(format!(
+                "another attempt has taken over the job in {} (this one is attempt {})",
+                self.storage.display(),
+                self.head.generation
+            ))
+            .hint("Stop one of the two; the newer one goes on")),
+        }
+    }
+
+    /// Names the job bundle that the next decided checkpoints belong to.
+    pub async fn set_bundle(&mut self, bundle: &[u8]) -> Result<()> {
+        let name = format!("bundle-{:08x}-{}.json", crc32fast::hash(bundle), self.head.generation);
+        if self.head.bundle.as_deref() == Some(name.as_str()) {
+            return Ok(());
+        }
+        self.storage.put(&name, Bytes::copy_from_slice(bundle)).await?;
+        let old = self.head.bundle.clone();
+        self.write_head(Head { bundle: Some(name), ..self.head.clone() }).await?;
+        match old {
+            Some(old) => self.storage.delete(&old).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The bundle of the lineage.
+    pub async fn bundle(&self) -> Result<Option<Bytes>> {
+        match &self.head.bundle {
+            Some(name) => self.storage.get(name).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Decides a checkpoint: writes its manifest, then swaps HEAD. From then on recovery rolls forward.
+    pub async fn decide(&mut self, manifest: &Manifest) -> Result<DecidedCheckpoint> {
+        let name = format!("chk-{}-g{}/manifest.json", manifest.checkpoint, self.head.generation);
+        let bytes = record::encode("manifest", MANIFEST_VERSION, manifest)?;
+        let entry =
+            RetainedCheckpoint { id: manifest.checkpoint, manifest: name.clone(), crc32: crc32fast::hash(&bytes) };
+        self.storage.put(&name, bytes).await?;
+        self.fail_points.hit(FailPoint::AfterPrecommitBeforeDecided);
+        let mut head = self.head.clone();
+        head.retained.insert(0, entry);
+        head.next = manifest.checkpoint.next();
+        head.restores_since_decided = 0;
+        self.write_head(head).await?;
+        self.stored_runs = runs_by_name(manifest).collect();
+        self.fail_points.hit(FailPoint::AfterDecidedBeforeCommit);
+        Ok(self.decided_proof(manifest.checkpoint))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the checkpoint store: HEAD names the checkpoint")]
+    fn decided_proof(&self, id: CheckpointId) -> DecidedCheckpoint {
+        DecidedCheckpoint::proven_by_head(&self.head.lineage, id)
+    }
+
+    /// The proof that the newest retained checkpoint is decided, for rolling forward after a restore.
+    pub fn last_decided(&self) -> Option<DecidedCheckpoint> {
+        self.head.decided().map(|d| self.decided_proof(d.id))
+    }
+
+    /// Records that everything of a decided checkpoint is committed.
+    pub async fn record_committed(&mut self, checkpoint: &DecidedCheckpoint, had_output: bool) -> Result<()> {
+        let mut head = self.head.clone();
+        head.committed = Some(checkpoint.id());
+        if had_output {
+            head.last_output = Some(checkpoint.id());
+        }
+        self.write_head(head).await
+    }
+
+    /// Records how the attempt ended.
+    pub async fn set_status(&mut self, status: JobStatus) -> Result<()> {
+        self.write_head(Head { status, ..self.head.clone() }).await
+    }
+
+    /// Drops checkpoints beyond those to be kept, and every file that no kept one needs and no living attempt writes.
+    pub async fn retire(&mut self) -> Result<()> {
+        let keep = if self.head.status == JobStatus::Finished { 0 } else { self.retain };
+        if self.head.retained.len() > keep {
+            let mut head = self.head.clone();
+            head.retained.truncate(keep);
+            self.write_head(head).await?;
+        }
+        let mut needed: BTreeSet<String> = self.head.retained.iter().map(|r| r.manifest.clone()).collect();
+        for entry in &self.head.retained {
+            // A manifest that cannot be read keeps nothing alive here; a restore will say so.
+            if let Ok(manifest) = read_manifest(&self.storage, entry).await {
+                needed.extend(manifest.files());
+            }
+        }
+        let newest = self.head.retained.first().map(|r| r.id);
+        for name in self.storage.list("").await? {
+            if needed.contains(&name) || !self.is_garbage(&name, newest) {
+                continue;
+            }
+            self.storage.delete(&name).await?;
+            self.fail_points.hit(FailPoint::DuringRetentionGc);
+        }
+        Ok(())
+    }
+
+    /// Files of older attempts, and of this attempt's checkpoints up to the newest decided one, are garbage once no
+    /// kept manifest names them. Files of checkpoints under way are not.
+    fn is_garbage(&self, name: &str, newest: Option<CheckpointId>) -> bool {
+        let Some((checkpoint, generation)) = parse_folder(name) else {
+            return name.ends_with(".tmp") && !name.starts_with(crate::storage::HEAD);
+        };
+        generation < self.head.generation
+            || (generation == self.head.generation
+                && (self.head.status == JobStatus::Finished || newest.is_some_and(|n| checkpoint <= n)))
+    }
+
+    /// What the subtask that owns `key_groups` starts from.
+    pub async fn restore_operator(&self, stored: &StoredOperator, key_groups: Range<u16>) -> Result<RestoredState> {
+        let mut state = RestoredState {
+            version: stored.version,
+            metas: stored.subtasks.iter().map(|s| s.meta.bytes.clone()).collect(),
+            runs: vec![],
+        };
+        let mut content: Option<(String, Bytes)> = None;
+        for run in &stored.runs {
+            if run.last_key_group < key_groups.start || run.first_key_group >= key_groups.end {
+                continue;
+            }
+            let bytes = match &content {
+                Some((file, bytes)) if *file == run.file => bytes.clone(),
+                _ => {
+                    let bytes = self.storage.get(&run.file).await?.ok_or_else(|| missing(&run.file))?;
+                    content = Some((run.file.clone(), bytes.clone()));
+                    bytes
+                }
+            };
+            if let Some(run) = snapshot_file::decode(&bytes, run, key_groups.clone())? {
+                state.runs.push(RestoredRun { run });
+            }
+        }
+        Ok(state)
+    }
+}
+
+fn missing(file: &str) -> Error {
+    Error::data(format!("state file '{file}' is missing")).with("file", file)
+}
+
+fn runs_by_name(manifest: &Manifest) -> impl Iterator<Item = (String, StoredRun)> {
+    let runs: Vec<_> =
+        manifest.operators.values().flat_map(|o| o.runs.iter().map(|r| (r.uid.clone(), r.clone()))).collect();
+    runs.into_iter()
+}
+
+/// `chk-<id>-g<generation>/..` in its numbers.
+fn parse_folder(name: &str) -> Option<(CheckpointId, Generation)> {
+    let (id, rest) = name.strip_prefix("chk-")?.split_once("-g")?;
+    let (generation, _) = rest.split_once('/')?;
+    Some((CheckpointId(id.parse().ok()?), Generation(generation.parse().ok()?)))
+}
+
+/// Reads and checks one manifest.
+pub async fn read_manifest(storage: &CheckpointStorage, entry: &RetainedCheckpoint) -> Result<Manifest> {
+    let what = format!("the manifest of checkpoint {}", entry.id);
+    let bytes = storage.get(&entry.manifest).await?.ok_or_else(|| Error::data(format!("{what} is missing")))?;
+    if crc32fast::hash(&bytes) != entry.crc32 {
+        return Err(Error::data(format!("{what} is corrupt: its checksum does not fit HEAD's")));
+    }
+    record::decode("manifest", MANIFEST_VERSION, &what, &bytes)
+}
+
+/// All files of a checkpoint, read once and checked against the manifest.
+async fn verify(storage: &CheckpointStorage, manifest: &Manifest) -> Result<()> {
+    for file in manifest.files() {
+        let content = storage.get(&file).await?.ok_or_else(|| missing(&file))?;
+        for run in manifest.operators.values().flat_map(|o| &o.runs).filter(|r| r.file == file) {
+            snapshot_file::decode(&content, run, 0..u16::MAX)?;
+        }
+    }
+    Ok(())
+}
+
+/// The newest checkpoint that is whole. An older one is taken only where no output was committed since.
+async fn find_restorable(storage: &CheckpointStorage, head: &mut Head) -> Result<(Option<Manifest>, Option<String>)> {
+    let mut broken: Option<(CheckpointId, Error)> = None;
+    for (i, entry) in head.retained.clone().iter().enumerate() {
+        if let Some((id, error)) = &broken
+            && head.last_output.max(decided_output(head, i)) > Some(entry.id)
+        {
+            return Err(Error::data(format!(
+                "checkpoint {id} cannot be restored ({error}), and the older checkpoint {} must not be: output was \
+                 committed after it, up to checkpoint {}",
+                entry.id,
+                head.last_output.unwrap_or(*id)
+            ))
+            .hint("Repair the checkpoint's files from a backup, or start over with --fresh and expect duplicates"));
+        }
+        let read = match read_manifest(storage, entry).await {
+            Ok(manifest) => verify(storage, &manifest).await.map(|()| manifest),
+            Err(e) => Err(e),
+        };
+        match read {
+            Ok(manifest) => {
+                let why =
+                    broken.map(|(id, e)| format!("checkpoint {id} is damaged ({e}); restored checkpoint {}", entry.id));
+                head.retained.drain(..i);
+                return Ok((Some(manifest), why));
+            }
+            // Neither the store being away nor a foreign version says that the checkpoint is broken.
+            Err(e) if e.kind() != ErrorKind::Data => return Err(e),
+            Err(e) => broken = broken.or(Some((entry.id, e))),
+        }
+    }
+    match broken {
+        None => Ok((None, None)),
+        Some((id, error)) => {
+            Err(Error::data(format!("checkpoint {id} cannot be restored ({error}), and no older one is whole"))
+                .hint("Repair its files from a backup, or start over with --fresh"))
+        }
+    }
+}
+
+/// Output of a decided checkpoint whose commit was not recorded may be partly visible: it counts as committed.
+fn decided_output(head: &Head, before: usize) -> Option<CheckpointId> {
+    head.retained[..before].iter().map(|r| r.id).filter(|id| Some(*id) > head.committed).max()
+}
+
+/// Writes the new runs of a checkpoint; can be sent to other tasks.
+#[derive(Debug, Clone)]
+pub struct SnapshotWriter {
+    storage: CheckpointStorage,
+    generation: Generation,
+    known: Arc<BTreeMap<String, StoredRun>>,
+}
+
+impl SnapshotWriter {
+    /// Stores one subtask's snapshot: runs that the last decided checkpoint holds are referred to, the rest is written
+    /// to one file.
+    pub async fn write(
+        &self,
+        checkpoint: CheckpointId,
+        operator: usize,
+        subtask: usize,
+        snapshot: &OperatorSnapshot,
+    ) -> Result<Vec<StoredRun>> {
+        let (old, new): (Vec<_>, Vec<_>) = snapshot
+            .runs
+            .iter()
+            .filter(|r| r.rows.num_rows() > 0)
+            .cloned()
+            .partition(|r| self.known.contains_key(&r.uid));
+        let mut stored: Vec<StoredRun> = old.iter().filter_map(|r| self.known.get(&r.uid).cloned()).collect();
+        if !new.is_empty() {
+            let file = format!("chk-{checkpoint}-g{}/op{operator}-{subtask}.run", self.generation);
+            let name = file.clone();
+            let (content, entries) = tokio::task::spawn_blocking(move || snapshot_file::encode(&name, &new))
+                .await
+                .map_err(|e| Error::internal("a snapshot task ended early").caused_by(e))??;
+            self.storage.put(&file, content).await?;
+            stored.extend(entries);
+        }
+        Ok(stored)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,185 @@
+//! Tests of the store: fencing, rolling forward, fallback, retention.
+
+use arrow_array::{Int64Array, RecordBatch, UInt16Array};
+use arrow_schema::{DataType, Field, Schema};
+
+use super::*;
+use crate::manifest::{StoredBytes, StoredCommittable, StoredSink, StoredSubtask};
+use crate::run::StateRun;
+
+fn run(rows: i64) -> Arc<StateRun> {
+    let schema = Schema::new(vec![StateRun::key_group_field(), Field::new("v", DataType::Int64, true)]);
+    let groups = UInt16Array::from_iter_values((0..rows).map(|i| (i % 128) as u16));
+    let values = Int64Array::from_iter_values(0..rows);
+    let rows = RecordBatch::try_new(Arc::new(schema), vec![Arc::new(groups), Arc::new(values)]).expect("a batch");
+    StateRun::seal("t", rows).expect("a run")
+}
+
+async fn manifest(store: &CheckpointStore, id: u64, runs: Vec<Arc<StateRun>>, output: bool) -> Manifest {
+    let snapshot = OperatorSnapshot { version: 1, meta: vec![], runs };
+    let runs = store.writer().write(CheckpointId(id), 0, 0, &snapshot).await.expect("written");
+    let subtask = StoredSubtask { watermark_ms: 5, meta: StoredBytes { version: 1, bytes: vec![1, 255] } };
+    let committables = if output {
+        vec![StoredCommittable { id: format!("c{id}"), data: StoredBytes { version: 1, bytes: b"x".to_vec() } }]
+    } else {
+        vec![]
+    };
+    Manifest {
+        lineage: store.lineage().to_string(),
+        checkpoint: CheckpointId(id),
+        generation: store.generation(),
+        created_ms: 0,
+        max_parallelism: 128,
+        finished: false,
+        sources: BTreeMap::new(),
+        operators: [("op".to_string(), StoredOperator { version: 1, subtasks: vec![subtask], runs })].into(),
+        sinks: [("sink".to_string(), StoredSink { committables, writers: vec![] })].into(),
+    }
+}
+
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Place {
+        Place(tempfile::tempdir().expect("a folder"))
+    }
+
+    fn storage(&self) -> CheckpointStorage {
+        CheckpointStorage::local(self.0.path(), FailPoints::none())
+    }
+
+    async fn open(&self, begin: Begin) -> Result<(CheckpointStore, Opened)> {
+        CheckpointStore::open(self.storage(), FailPoints::none(), begin, 2).await
+    }
+
+    fn damage(&self, name: &str) {
+        let path = self.0.path().join(name);
+        let mut bytes = std::fs::read(&path).expect("a file");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(path, bytes).expect("written");
+    }
+}
+
+fn block_on(test: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("a runtime").block_on(test);
+}
+
+#[test]
+fn an_old_attempt_is_fenced_even_after_its_checkpoints_are_retired() {
+    block_on(async {
+        let place = Place::new();
+        let (mut old, _) = place.open(Begin::Latest).await.expect("opens");
+        let m = manifest(&old, 1, vec![run(10)], true).await;
+        old.decide(&m).await.expect("decides");
+        let pending = manifest(&old, 2, vec![run(10)], true).await;
+        let (mut new, opened) = place.open(Begin::Latest).await.expect("opens");
+        assert!(opened.commit_pending);
+        for id in 2..10 {
+            let m = manifest(&new, id, vec![run(10)], true).await;
+            let decided = new.decide(&m).await.expect("decides");
+            new.record_committed(&decided, true).await.expect("records");
+            new.retire().await.expect("retires");
+        }
+        let e = old.decide(&pending).await.expect_err("must be fenced");
+        assert_eq!(e.kind(), ErrorKind::Fenced);
+        assert_eq!(
+            peek(&place.storage()).await.expect("reads").expect("a head").decided().map(|d| d.id),
+            Some(CheckpointId(9))
+        );
+    });
+}
+
+#[test]
+fn runs_are_written_once_and_files_live_as_long_as_a_kept_manifest_needs_them() {
+    block_on(async {
+        let place = Place::new();
+        let (mut store, _) = place.open(Begin::Latest).await.expect("opens");
+        let first = run(1_000);
+        for id in 1..=5 {
+            let m = manifest(&store, id, vec![first.clone(), run(3)], false).await;
+            let files: Vec<_> = m.operators["op"].runs.iter().map(|r| r.file.clone()).collect();
+            assert!(files.contains(&"chk-1-g1/op0-0.run".to_string()), "{files:?}");
+            let decided = store.decide(&m).await.expect("decides");
+            store.record_committed(&decided, false).await.expect("records");
+            store.retire().await.expect("retires");
+        }
+        let mut names = place.storage().list("").await.expect("lists");
+        names.retain(|n| n.starts_with("chk-"));
+        assert_eq!(
+            names,
+            [
+                "chk-1-g1/op0-0.run",
+                "chk-4-g1/manifest.json",
+                "chk-4-g1/op0-0.run",
+                "chk-5-g1/manifest.json",
+                "chk-5-g1/op0-0.run"
+            ]
+        );
+        let (store, opened) = place.open(Begin::Latest).await.expect("opens");
+        let m = opened.manifest.expect("a checkpoint");
+        let state = store.restore_operator(&m.operators["op"], 0..64).await.expect("restores");
+        let rows: usize = state.runs.iter().map(|r| r.run.rows.num_rows()).sum();
+        assert_eq!(rows, (0..1_000).filter(|i| i % 128 < 64).count() + 3);
+    });
+}
+
+#[test]
+fn a_damaged_checkpoint_falls_back_only_where_nothing_was_committed_since() {
+    block_on(async {
+        for output in [false, true] {
+            let place = Place::new();
+            let (mut store, _) = place.open(Begin::Latest).await.expect("opens");
+            for id in 1..=2 {
+                let m = manifest(&store, id, vec![run(100)], output).await;
+                let decided = store.decide(&m).await.expect("decides");
+                store.record_committed(&decided, output).await.expect("records");
+            }
+            place.damage("chk-2-g1/op0-0.run");
+            match place.open(Begin::Latest).await {
+                Ok((_, opened)) => {
+                    assert!(!output);
+                    assert_eq!(opened.manifest.expect("a checkpoint").checkpoint, CheckpointId(1));
+                    assert!(opened.fallback.expect("a reason").contains("checkpoint 2 is damaged"));
+                }
+                Err(e) => {
+                    assert!(output);
+                    let e = e.to_string();
+                    assert!(e.contains("checkpoint 2 cannot be restored") && e.contains("older checkpoint 1"), "{e}");
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_decided_checkpoint_whose_commit_is_unknown_counts_as_committed_for_fallback() {
+    block_on(async {
+        let place = Place::new();
+        let (mut store, _) = place.open(Begin::Latest).await.expect("opens");
+        let m = manifest(&store, 1, vec![run(10)], false).await;
+        let decided = store.decide(&m).await.expect("decides");
+        store.record_committed(&decided, false).await.expect("records");
+        let m = manifest(&store, 2, vec![run(10)], true).await;
+        store.decide(&m).await.expect("decides");
+        place.damage("chk-2-g1/manifest.json");
+        assert!(place.open(Begin::Latest).await.is_err());
+    });
+}
+
+#[test]
+fn a_fresh_start_is_a_new_lineage_and_forgets_the_old_state() {
+    block_on(async {
+        let place = Place::new();
+        let (mut store, _) = place.open(Begin::Latest).await.expect("opens");
+        let m = manifest(&store, 1, vec![run(10)], false).await;
+        store.decide(&m).await.expect("decides");
+        let lineage = store.lineage().to_string();
+        let (mut store, opened) = place.open(Begin::Fresh).await.expect("opens");
+        assert!(opened.manifest.is_none());
+        assert_ne!(store.lineage(), lineage);
+        store.retire().await.expect("retires");
+        let names = place.storage().list("").await.expect("lists");
+        assert!(names.iter().all(|n| !n.starts_with("chk-")), "{names:?}");
+    });
+}
