@@ -1,1 +1,16 @@
-//! Coordinator and worker: checkpoints, enumerators, commit, recovery
+//! Coordinator and worker: who triggers checkpoints, hands out splits, decides, commits and recovers.
+//!
+//! Embedded is the cluster with a local transport: one coordinator, one worker in the same process.
+//!
+//! Read first: [`checkpoint::CheckpointCoordinator`] (what is complete, without any IO), [`job::JobMaster`] (the loop
+//! that does what it says), [`job::JobHandle`].
+#![forbid(unsafe_code)]
+
+pub mod checkpoint;
+pub mod enumerators;
+pub mod finalize;
+pub mod job;
+pub mod options;
+
+pub use job::{JobHandle, JobOutcome, JobSpec, JobState, start};
+pub use options::CheckpointOptions;

@@ -164,6 +164,14 @@ pub enum TaskEvent {
         /// Its state.
         snapshot: OperatorSnapshot,
     },
+    /// All inputs of an operator have ended and everything that followed from them is emitted: it reports no further
+    /// checkpoint. (Sent after the operator's last snapshot; sinks report `SinkPrepared` without a checkpoint instead.)
+    OperatorEnded {
+        /// The operator.
+        node: NodeId,
+        /// The subtask.
+        subtask: usize,
+    },
     /// A sink has made everything of the epoch durable.
     SinkPrepared {
         /// The checkpoint; `None` at the end of the input: these belong to the job's final checkpoint.

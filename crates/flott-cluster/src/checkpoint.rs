@@ -1,0 +1,329 @@
+//! The checkpoint coordinator as a state machine: events in, decisions out, no IO and no clock.
+//!
+//! At most one checkpoint is under way. Sinks' committables of a checkpoint that came to nothing are carried into the
+//! next one, since their writers have closed those files already.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flott_connector::Versioned;
+use flott_connector::sink::Committable;
+use flott_core::CheckpointId;
+use flott_graph::NodeId;
+use flott_runtime::api::SplitState;
+use flott_state::manifest::StoredRun;
+
+/// A subtask of an operator.
+pub type TaskId = (NodeId, usize);
+
+/// Which subtasks a job has.
+#[derive(Debug, Clone, Default)]
+pub struct Topology {
+    /// Readers.
+    pub sources: BTreeSet<TaskId>,
+    /// Operators between.
+    pub operators: BTreeSet<TaskId>,
+    /// Writers.
+    pub sinks: BTreeSet<TaskId>,
+}
+
+/// An operator's part of a checkpoint, its runs written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OperatorPart {
+    /// Event time, in ms.
+    pub watermark_ms: i64,
+    /// Version of the state's layout.
+    pub version: u32,
+    /// Small state.
+    pub meta: Vec<u8>,
+    /// Where the runs lie.
+    pub runs: Vec<StoredRun>,
+}
+
+/// Everything that a checkpoint consists of.
+#[derive(Debug, Clone, Default)]
+pub struct Collected {
+    /// Which.
+    pub checkpoint: Option<CheckpointId>,
+    /// Enumerators' states, taken when the checkpoint was triggered.
+    pub enumerators: BTreeMap<NodeId, Versioned>,
+    /// Splits in readers.
+    pub splits: BTreeMap<TaskId, Vec<SplitState>>,
+    /// Sources with no reader left.
+    pub ended_sources: BTreeSet<NodeId>,
+    /// Operators' parts.
+    pub operators: BTreeMap<TaskId, OperatorPart>,
+    /// Committables by sink, older checkpoints' first.
+    pub committables: BTreeMap<NodeId, Vec<Committable>>,
+    /// Writer states.
+    pub writers: BTreeMap<TaskId, Vec<Versioned>>,
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    collected: Collected,
+    sinks: BTreeSet<TaskId>,
+}
+
+/// Knows which reports are in and when a checkpoint is complete.
+#[derive(Debug, Default)]
+pub struct CheckpointCoordinator {
+    topology: Topology,
+    next: u64,
+    pending: Option<Pending>,
+    /// A checkpoint is being decided or committed.
+    finalizing: bool,
+    ended: BTreeSet<TaskId>,
+    carried: BTreeMap<NodeId, Vec<Committable>>,
+    last_writer_states: BTreeMap<TaskId, Vec<Versioned>>,
+}
+
+impl CheckpointCoordinator {
+    /// For a job whose next checkpoint has at least this number.
+    pub fn new(topology: Topology, next: CheckpointId) -> CheckpointCoordinator {
+        CheckpointCoordinator { topology, next: next.0, ..CheckpointCoordinator::default() }
+    }
+
+    /// Whether a checkpoint could start now. Not while one is under way, and not once all sources have ended: the final
+    /// checkpoint follows by itself.
+    pub fn can_trigger(&self) -> bool {
+        self.pending.is_none() && !self.finalizing && !self.sources_ended()
+    }
+
+    /// Starts a checkpoint; [`set_enumerators`](Self::set_enumerators) follows.
+    pub fn trigger(&mut self) -> CheckpointId {
+        let id = CheckpointId(self.next);
+        self.next += 1;
+        let collected = Collected { checkpoint: Some(id), ..Collected::default() };
+        self.pending = Some(Pending { collected, sinks: BTreeSet::new() });
+        id
+    }
+
+    /// The enumerators' states of the checkpoint under way.
+    pub fn set_enumerators(&mut self, states: BTreeMap<NodeId, Versioned>) {
+        if let Some(p) = &mut self.pending {
+            p.collected.enumerators = states;
+        }
+    }
+
+    /// The checkpoint under way.
+    pub fn pending(&self) -> Option<CheckpointId> {
+        self.pending.as_ref().and_then(|p| p.collected.checkpoint)
+    }
+
+    fn pending_mut(&mut self, checkpoint: CheckpointId) -> Option<&mut Pending> {
+        self.pending.as_mut().filter(|p| p.collected.checkpoint == Some(checkpoint))
+    }
+
+    /// A reader's positions.
+    pub fn source_snapshot(&mut self, checkpoint: CheckpointId, task: TaskId, splits: Vec<SplitState>) {
+        if let Some(p) = self.pending_mut(checkpoint) {
+            p.collected.splits.insert(task, splits);
+        }
+    }
+
+    /// An operator's part; its runs are written.
+    pub fn operator_stored(&mut self, checkpoint: CheckpointId, task: TaskId, part: OperatorPart) {
+        if let Some(p) = self.pending_mut(checkpoint) {
+            p.collected.operators.insert(task, part);
+        }
+    }
+
+    /// A reader or operator has ended.
+    pub fn task_ended(&mut self, task: TaskId) {
+        self.ended.insert(task);
+    }
+
+    /// A writer has prepared. Without a checkpoint: at the end of its input. What belongs to no checkpoint under way is
+    /// carried into the next.
+    pub fn sink_prepared(
+        &mut self,
+        checkpoint: Option<CheckpointId>,
+        task: TaskId,
+        committables: Vec<Committable>,
+        writer_state: Vec<Versioned>,
+    ) {
+        if checkpoint.is_none() {
+            self.ended.insert(task);
+            self.last_writer_states.insert(task, writer_state.clone());
+        }
+        match checkpoint.and_then(|c| self.pending_mut(c)) {
+            Some(p) => {
+                p.collected.committables.entry(task.0).or_default().extend(committables);
+                p.collected.writers.insert(task, writer_state);
+                p.sinks.insert(task);
+            }
+            None => self.carried.entry(task.0).or_default().extend(committables),
+        }
+    }
+
+    /// The checkpoint under way comes to nothing; what its sinks prepared is carried.
+    pub fn abort(&mut self) -> Option<CheckpointId> {
+        let pending = self.pending.take()?;
+        for (sink, committables) in pending.collected.committables {
+            self.carried.entry(sink).or_default().extend(committables);
+        }
+        pending.collected.checkpoint
+    }
+
+    /// The checkpoint under way, once everything is in. It is then being finalised until [`finalized`](Self::finalized).
+    pub fn take_complete(&mut self) -> Option<Collected> {
+        let p = self.pending.as_ref()?;
+        let c = &p.collected;
+        let complete = self.topology.sources.iter().all(|t| c.splits.contains_key(t) || self.ended.contains(t))
+            && self.topology.operators.iter().all(|t| c.operators.contains_key(t) || self.ended.contains(t))
+            && self.topology.sinks.iter().all(|t| p.sinks.contains(t) || self.ended.contains(t));
+        if !complete {
+            return None;
+        }
+        let mut collected = self.pending.take()?.collected;
+        self.complete(&mut collected);
+        Some(collected)
+    }
+
+    fn complete(&mut self, collected: &mut Collected) {
+        for (sink, carried) in std::mem::take(&mut self.carried) {
+            let newer = collected.committables.remove(&sink).unwrap_or_default();
+            collected.committables.insert(sink, carried.into_iter().chain(newer).collect());
+        }
+        for (task, state) in &self.last_writer_states {
+            collected.writers.entry(*task).or_insert_with(|| state.clone());
+        }
+        let nodes: BTreeSet<NodeId> = self.topology.sources.iter().map(|t| t.0).collect();
+        collected.ended_sources = nodes
+            .into_iter()
+            .filter(|n| {
+                self.topology.sources.iter().filter(|t| t.0 == *n).all(|t| {
+                    self.ended.contains(t) && collected.splits.get(t).is_none_or(Vec::is_empty)
+                })
+            })
+            .collect();
+        self.finalizing = true;
+    }
+
+    /// The checkpoint taken by `take_complete` or `take_final` is committed.
+    pub fn finalized(&mut self) {
+        self.finalizing = false;
+    }
+
+    /// Whether a checkpoint is being decided or committed.
+    pub fn is_finalizing(&self) -> bool {
+        self.finalizing
+    }
+
+    /// Every reader has ended.
+    pub fn sources_ended(&self) -> bool {
+        self.topology.sources.iter().all(|t| self.ended.contains(t))
+    }
+
+    /// Every writer has reported the end of its input.
+    pub fn sinks_ended(&self) -> bool {
+        self.topology.sinks.iter().all(|t| self.ended.contains(t))
+    }
+
+    /// The job's last checkpoint: nothing is left to read, everything is prepared.
+    pub fn take_final(&mut self) -> Collected {
+        self.abort();
+        let id = CheckpointId(self.next);
+        self.next += 1;
+        let mut collected = Collected { checkpoint: Some(id), ..Collected::default() };
+        self.complete(&mut collected);
+        collected
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOURCE: TaskId = (NodeId(0), 0);
+    const OPERATOR: TaskId = (NodeId(1), 0);
+    const SINK: TaskId = (NodeId(2), 0);
+
+    fn coordinator() -> CheckpointCoordinator {
+        let topology =
+            Topology { sources: [SOURCE].into(), operators: [OPERATOR].into(), sinks: [SINK].into() };
+        CheckpointCoordinator::new(topology, CheckpointId(7))
+    }
+
+    fn part() -> OperatorPart {
+        OperatorPart { watermark_ms: 0, version: 1, meta: vec![], runs: vec![] }
+    }
+
+    fn committable(id: &str) -> Committable {
+        Committable { id: id.to_string(), data: Versioned::default() }
+    }
+
+    fn ids(c: &Collected) -> Vec<&str> {
+        c.committables.values().flatten().map(|c| c.id.as_str()).collect()
+    }
+
+    #[test]
+    fn a_checkpoint_is_complete_only_with_every_report_in_any_order() {
+        for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2]] {
+            let mut c = coordinator();
+            let id = c.trigger();
+            assert_eq!(id, CheckpointId(7));
+            assert!(!c.can_trigger());
+            for (i, step) in order.into_iter().enumerate() {
+                assert!(c.take_complete().is_none(), "{order:?} complete after {i}");
+                match step {
+                    0 => c.source_snapshot(id, SOURCE, vec![]),
+                    1 => c.operator_stored(id, OPERATOR, part()),
+                    _ => c.sink_prepared(Some(id), SINK, vec![committable("a")], vec![]),
+                }
+            }
+            let done = c.take_complete().expect("complete");
+            assert_eq!(ids(&done), ["a"]);
+            assert!(!c.can_trigger(), "not before it is committed");
+            c.finalized();
+            assert!(c.can_trigger());
+        }
+    }
+
+    #[test]
+    fn reports_of_another_checkpoint_do_not_count_but_their_output_is_carried() {
+        let mut c = coordinator();
+        let first = c.trigger();
+        c.sink_prepared(Some(first), SINK, vec![committable("a")], vec![]);
+        assert_eq!(c.abort(), Some(first));
+        let second = c.trigger();
+        c.source_snapshot(first, SOURCE, vec![]);
+        c.operator_stored(first, OPERATOR, part());
+        assert!(c.take_complete().is_none());
+        c.source_snapshot(second, SOURCE, vec![]);
+        c.operator_stored(second, OPERATOR, part());
+        c.sink_prepared(Some(second), SINK, vec![committable("b")], vec![]);
+        assert_eq!(ids(&c.take_complete().expect("complete")), ["a", "b"]);
+    }
+
+    #[test]
+    fn late_reports_of_an_aborted_checkpoint_are_carried_too() {
+        let mut c = coordinator();
+        let first = c.trigger();
+        c.abort();
+        let second = c.trigger();
+        c.sink_prepared(Some(first), SINK, vec![committable("a")], vec![]);
+        c.source_snapshot(second, SOURCE, vec![]);
+        c.operator_stored(second, OPERATOR, part());
+        assert!(c.take_complete().is_none(), "the sink has not reported the second one");
+        c.sink_prepared(Some(second), SINK, vec![committable("b")], vec![]);
+        assert_eq!(ids(&c.take_complete().expect("complete")), ["a", "b"]);
+    }
+
+    #[test]
+    fn the_end_of_the_input_completes_what_is_under_way_or_replaces_it() {
+        let mut c = coordinator();
+        let id = c.trigger();
+        c.source_snapshot(id, SOURCE, vec![]);
+        c.operator_stored(id, OPERATOR, part());
+        c.task_ended(SOURCE);
+        c.task_ended(OPERATOR);
+        c.sink_prepared(None, SINK, vec![committable("end")], vec![]);
+        assert!(c.sinks_ended() && c.sources_ended());
+        let last = c.take_final();
+        assert_eq!(last.checkpoint, Some(CheckpointId(8)));
+        assert_eq!(ids(&last), ["end"]);
+        assert_eq!(last.ended_sources, [NodeId(0)].into());
+        assert!(!c.can_trigger());
+    }
+}

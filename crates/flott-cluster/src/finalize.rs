@@ -1,0 +1,173 @@
+//! From everything collected to visible output: decide, commit, record, retire. The order is the protocol.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use flott_connector::Versioned;
+use flott_connector::sink::{CommitOutcome, Committable, Committer};
+use flott_core::{DecidedCheckpoint, Error, FailPoint, FailPoints, Result};
+use flott_graph::{JobGraph, NodeId};
+use flott_state::CheckpointStore;
+use flott_state::manifest::{
+    Manifest, StoredBytes, StoredCommittable, StoredOperator, StoredSink, StoredSource, StoredSplit, StoredSubtask,
+};
+
+use crate::checkpoint::Collected;
+
+/// The longest pause between two tries to commit.
+const MAX_COMMIT_PAUSE: Duration = Duration::from_secs(10);
+
+/// Committers by sink.
+pub type Committers = BTreeMap<NodeId, Box<dyn Committer>>;
+
+pub(crate) fn stored(v: &Versioned) -> StoredBytes {
+    StoredBytes { version: v.version, bytes: v.bytes.to_vec() }
+}
+
+pub(crate) fn versioned(s: &StoredBytes) -> Versioned {
+    Versioned::new(s.version, s.bytes.clone())
+}
+
+/// The manifest of a collected checkpoint.
+pub fn manifest(
+    graph: &JobGraph,
+    store: &CheckpointStore,
+    collected: &Collected,
+    created_ms: i64,
+    finished: bool,
+) -> Result<Manifest> {
+    let checkpoint = collected.checkpoint.ok_or_else(|| Error::internal("a checkpoint without a number"))?;
+    let mut m = Manifest {
+        lineage: store.lineage().to_string(),
+        checkpoint,
+        generation: store.generation(),
+        created_ms,
+        max_parallelism: graph.max_parallelism,
+        finished,
+        sources: BTreeMap::new(),
+        operators: BTreeMap::new(),
+        sinks: BTreeMap::new(),
+    };
+    let uid = |node: NodeId| graph.node(node).uid.clone();
+    for (node, _) in graph.sources() {
+        m.sources.insert(
+            uid(node),
+            StoredSource {
+                enumerator: collected.enumerators.get(&node).map(stored),
+                splits: vec![],
+                ended: finished || collected.ended_sources.contains(&node),
+            },
+        );
+    }
+    for ((node, _), splits) in &collected.splits {
+        m.sources.entry(uid(*node)).or_default().splits.extend(splits.iter().map(|s| StoredSplit {
+            id: s.split.id.clone(),
+            data: stored(&s.split.data),
+            watermark_ms: s.watermark_ms,
+        }));
+    }
+    for ((node, _), part) in &collected.operators {
+        let operator: &mut StoredOperator = m.operators.entry(uid(*node)).or_default();
+        operator.version = part.version;
+        operator.subtasks.push(StoredSubtask {
+            watermark_ms: part.watermark_ms,
+            meta: StoredBytes { version: part.version, bytes: part.meta.clone() },
+        });
+        operator.runs.extend(part.runs.iter().cloned());
+    }
+    for (node, committables) in &collected.committables {
+        let sink: &mut StoredSink = m.sinks.entry(uid(*node)).or_default();
+        sink.committables
+            .extend(committables.iter().map(|c| StoredCommittable { id: c.id.clone(), data: stored(&c.data) }));
+    }
+    for ((node, _), states) in &collected.writers {
+        m.sinks.entry(uid(*node)).or_default().writers.extend(states.iter().map(stored));
+    }
+    Ok(m)
+}
+
+/// Decides and commits a checkpoint, and retires older ones.
+pub async fn finalize(
+    graph: &JobGraph,
+    store: &mut CheckpointStore,
+    committers: &mut Committers,
+    fail_points: &FailPoints,
+    manifest: &Manifest,
+) -> Result<DecidedCheckpoint> {
+    let decided = store.decide(manifest).await?;
+    commit_decided(graph, store, committers, fail_points, manifest, &decided).await?;
+    store.retire().await?;
+    Ok(decided)
+}
+
+/// Commits what a decided checkpoint's manifest holds and records it: also the way forward after a restore.
+pub async fn commit_decided(
+    graph: &JobGraph,
+    store: &mut CheckpointStore,
+    committers: &mut Committers,
+    fail_points: &FailPoints,
+    manifest: &Manifest,
+    decided: &DecidedCheckpoint,
+) -> Result<()> {
+    let mut first = true;
+    for (uid, sink) in &manifest.sinks {
+        if sink.committables.is_empty() {
+            continue;
+        }
+        let node = graph.iter().find(|(_, n)| n.uid == *uid).map(|(id, _)| id);
+        let committer = node.and_then(|n| committers.get_mut(&n)).ok_or_else(|| {
+            Error::user(format!("checkpoint {} holds output of sink '{uid}', which is not in the job any more", decided.id()))
+                .hint("Run the job once with this sink, so that its output is committed, before you remove it")
+        })?;
+        if !first {
+            fail_points.hit(FailPoint::MidCommit);
+        }
+        first = false;
+        let committables: Vec<Committable> =
+            sink.committables.iter().map(|c| Committable { id: c.id.clone(), data: versioned(&c.data) }).collect();
+        commit_until_done(committer.as_mut(), decided, committables).await.map_err(|e| e.with("sink", uid))?;
+    }
+    fail_points.hit(FailPoint::AfterCommitBeforeRecord);
+    store.record_committed(decided, manifest.has_output()).await?;
+    fail_points.hit(FailPoint::AfterCommitBeforeSourceAck);
+    Ok(())
+}
+
+/// After the decision there is no way back: a committable that asks for another try gets it, for ever.
+async fn commit_until_done(
+    committer: &mut dyn Committer,
+    decided: &DecidedCheckpoint,
+    mut committables: Vec<Committable>,
+) -> Result<()> {
+    let mut pause = Duration::from_millis(50);
+    loop {
+        let outcomes = committer.commit(decided, &committables).await?;
+        if outcomes.len() != committables.len() {
+            return Err(Error::internal(format!("{} outcomes for {} committables", outcomes.len(), committables.len())));
+        }
+        let mut reason = None;
+        let rest: Vec<Committable> = committables
+            .into_iter()
+            .zip(outcomes)
+            .filter_map(|(c, outcome)| match outcome {
+                CommitOutcome::Committed | CommitOutcome::AlreadyCommitted => None,
+                CommitOutcome::RetryLater { reason: why } => {
+                    reason = Some(why);
+                    Some(c)
+                }
+            })
+            .collect();
+        if rest.is_empty() {
+            return Ok(());
+        }
+        tracing::warn!(
+            checkpoint = decided.id().0,
+            pending = rest.len(),
+            reason = reason.as_deref().unwrap_or(""),
+            "a commit has to be tried again"
+        );
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(MAX_COMMIT_PAUSE);
+        committables = rest;
+    }
+}

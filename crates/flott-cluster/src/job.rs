@@ -1,0 +1,645 @@
+//! One attempt of one job: the loop that drives the coordinator, the enumerators and the worker.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flott_connector::sink::CommitterContext;
+use flott_core::clock::Clock;
+use flott_core::{CheckpointId, Error, ErrorKind, FailPoint, FailPoints, Result, key_group};
+use flott_graph::{JobGraph, OperatorSpec};
+use flott_runtime::api::{AttemptOptions, Restored, RestoredOperator, TaskCommand, TaskEvent};
+use flott_runtime::metrics::JobMetrics;
+use flott_runtime::{Attempt, BuildOperator};
+use flott_state::CheckpointStore;
+use flott_state::manifest::{JobStatus, Manifest};
+use flott_state::store::Opened;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::checkpoint::{CheckpointCoordinator, Collected, OperatorPart, TaskId, Topology};
+use crate::enumerators::Enumerators;
+use crate::finalize::{self, Committers};
+use crate::options::CheckpointOptions;
+
+/// Events that the worker may be ahead of the coordinator.
+const EVENT_QUEUE: usize = 1_024;
+/// Wishes of users that may wait.
+const CONTROL_QUEUE: usize = 16;
+
+/// Everything that a job needs to run.
+pub struct JobSpec {
+    /// What to run.
+    pub graph: Arc<JobGraph>,
+    /// Builds operators.
+    pub build: BuildOperator,
+    /// Where checkpoints go, taken over already, and what was found there. `None` for a job that needs none: bounded,
+    /// and no sink commits.
+    pub store: Option<(CheckpointStore, Opened)>,
+    /// Worker threads.
+    pub parallelism: usize,
+    /// When checkpoints are taken.
+    pub checkpoints: CheckpointOptions,
+    /// Bytes that a source may have in flight.
+    pub in_flight_bytes: usize,
+    /// The longest that rows are held back for company (`execution.buffer-timeout`).
+    pub buffer_timeout: Duration,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Where a test stops the process.
+    pub fail_points: FailPoints,
+    /// Relative paths start here.
+    pub base_dir: PathBuf,
+}
+
+/// How a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct JobState {
+    /// Checkpoints decided and committed by this attempt.
+    pub checkpoints: u64,
+    /// The last of them.
+    pub last_checkpoint: Option<CheckpointId>,
+    /// When it was committed, in ms since the epoch.
+    pub last_checkpoint_ms: Option<i64>,
+    /// How long it took from trigger to commit, in ms.
+    pub last_duration_ms: u64,
+    /// Bytes of state in it.
+    pub last_state_bytes: u64,
+    /// Checkpoints that came to nothing.
+    pub failed_checkpoints: u64,
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobOutcome {
+    /// All input is processed and committed.
+    Finished(JobState),
+    /// Stopped on purpose; a restore goes on from the last checkpoint.
+    Suspended(JobState),
+    /// Cancelled; what was not committed is gone.
+    Cancelled(JobState),
+}
+
+impl JobOutcome {
+    /// The last state.
+    pub fn state(&self) -> JobState {
+        match self {
+            JobOutcome::Finished(s) | JobOutcome::Suspended(s) | JobOutcome::Cancelled(s) => *s,
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Control {
+    /// Take a last checkpoint and end.
+    Stop,
+    /// End now.
+    Cancel,
+}
+
+/// A running job.
+pub struct JobHandle {
+    control: mpsc::Sender<Control>,
+    state: watch::Receiver<JobState>,
+    metrics: Arc<JobMetrics>,
+    graph: Arc<JobGraph>,
+    ended: oneshot::Receiver<Result<JobOutcome>>,
+}
+
+impl JobHandle {
+    /// Counters.
+    pub fn metrics(&self) -> &Arc<JobMetrics> {
+        &self.metrics
+    }
+
+    /// The job's graph.
+    pub fn graph(&self) -> &Arc<JobGraph> {
+        &self.graph
+    }
+
+    /// How it stands.
+    pub fn state(&self) -> JobState {
+        *self.state.borrow()
+    }
+
+    /// Asks for a last checkpoint and the end; [`wait`](Self::wait) tells when.
+    pub async fn stop(&self) {
+        drop(self.control.send(Control::Stop).await);
+    }
+
+    /// Asks for the end now.
+    pub async fn cancel(&self) {
+        drop(self.control.send(Control::Cancel).await);
+    }
+
+    /// Waits for the end. Can be called again after a time-out dropped its future.
+    pub async fn wait(&mut self) -> Result<JobOutcome> {
+        match (&mut self.ended).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Error::internal("the job's coordinator ended without a word")),
+        }
+    }
+}
+
+/// Starts a job. What was decided before and not committed is committed first.
+pub async fn start(spec: JobSpec) -> Result<JobHandle> {
+    let (control, commands) = mpsc::channel(CONTROL_QUEUE);
+    let (report, state) = watch::channel(JobState::default());
+    let (done, ended) = oneshot::channel();
+    let metrics = Arc::new(JobMetrics::new(spec.graph.nodes.len(), spec.parallelism));
+    let graph = Arc::clone(&spec.graph);
+    let master = JobMaster::open(spec, Arc::clone(&metrics), report).await?;
+    tokio::spawn(async move {
+        let outcome = master.run(commands).await;
+        // Nobody may be waiting any more.
+        drop(done.send(outcome));
+    });
+    Ok(JobHandle { control, state, metrics, graph, ended })
+}
+
+/// What a finalising task gives back.
+struct Finalized {
+    store: CheckpointStore,
+    committers: Committers,
+    result: Result<(flott_core::DecidedCheckpoint, Manifest)>,
+}
+
+/// The coordinator's side of an attempt.
+pub struct JobMaster {
+    graph: Arc<JobGraph>,
+    attempt: Attempt,
+    events: mpsc::Receiver<TaskEvent>,
+    coordinator: CheckpointCoordinator,
+    enumerators: Enumerators,
+    /// Away while a checkpoint is being finalised.
+    durable: Option<(CheckpointStore, Committers)>,
+    has_store: bool,
+    finalizing: Option<JoinHandle<Finalized>>,
+    writing: Vec<JoinHandle<Result<(CheckpointId, TaskId, OperatorPart)>>>,
+    options: CheckpointOptions,
+    clock: Arc<dyn Clock>,
+    fail_points: FailPoints,
+    report: watch::Sender<JobState>,
+    next_checkpoint: Option<Duration>,
+    triggered_at: Duration,
+    stopping: bool,
+    cancelled: bool,
+    failure: Option<Error>,
+}
+
+impl JobMaster {
+    async fn open(spec: JobSpec, metrics: Arc<JobMetrics>, report: watch::Sender<JobState>) -> Result<JobMaster> {
+        spec.graph.validate()?;
+        let manifest = spec.store.as_ref().and_then(|(_, o)| o.manifest.clone());
+        if let Some((_, opened)) = &spec.store
+            && opened.manifest.is_some()
+        {
+            spec.fail_points.hit(FailPoint::DuringRestore);
+            if opened.restores > 1 {
+                spec.fail_points.hit(FailPoint::DuringSecondRestore);
+            }
+        }
+        let mut restored = Restored::default();
+        let mut durable = None;
+        let (mut lineage, mut generation, mut next) = (String::new(), flott_core::Generation(1), CheckpointId(1));
+        if let Some((mut store, opened)) = spec.store {
+            let mut committers = create_committers(&spec.graph, &store)?;
+            roll_forward(&spec.graph, &mut store, &mut committers, &spec.fail_points, &opened).await?;
+            if let Some(m) = &opened.manifest {
+                restored = restore(&spec.graph, &store, m, spec.parallelism).await?;
+            }
+            (lineage, generation, next) = (store.lineage().to_string(), store.generation(), store.head().next);
+            durable = Some((store, committers));
+        }
+        let mut enumerators = Enumerators::create(&spec.graph, spec.parallelism, manifest.as_ref())?;
+        let now = spec.clock.monotonic();
+        let first = enumerators.start(now).await?;
+        let (events_in, events) = mpsc::channel(EVENT_QUEUE);
+        let options = AttemptOptions {
+            lineage,
+            generation,
+            parallelism: spec.parallelism,
+            in_flight_bytes: spec.in_flight_bytes,
+            buffer_timeout: spec.buffer_timeout,
+            first_epoch: next,
+            clock: Arc::clone(&spec.clock),
+            fail_points: spec.fail_points.clone(),
+            metrics,
+            base_dir: spec.base_dir,
+        };
+        let has_store = durable.is_some();
+        let attempt = flott_runtime::start(
+            Arc::clone(&spec.graph),
+            spec.build,
+            options,
+            restored,
+            tokio::runtime::Handle::current(),
+            events_in,
+        )?;
+        for command in first {
+            attempt.send(command);
+        }
+        let topology = topology(&spec.graph, spec.parallelism);
+        Ok(JobMaster {
+            coordinator: CheckpointCoordinator::new(topology, next),
+            graph: spec.graph,
+            attempt,
+            events,
+            enumerators,
+            durable,
+            has_store,
+            finalizing: None,
+            writing: vec![],
+            next_checkpoint: spec.checkpoints.interval.filter(|_| has_store).map(|i| now + i),
+            options: spec.checkpoints,
+            clock: spec.clock,
+            fail_points: spec.fail_points,
+            report,
+            triggered_at: now,
+            stopping: false,
+            cancelled: false,
+            failure: None,
+        })
+    }
+
+    async fn run(mut self, mut commands: mpsc::Receiver<Control>) -> Result<JobOutcome> {
+        let mut commands_open = true;
+        let finished = loop {
+            let sleep = self.until_next_deadline();
+            tokio::select! {
+                event = self.events.recv() => match event {
+                    Some(TaskEvent::Ended { finished }) => break finished,
+                    Some(event) => self.on_event(event).await,
+                    None => {
+                        self.fail(Error::internal("the worker ended without a word"));
+                        break false;
+                    }
+                },
+                control = commands.recv(), if commands_open => match control {
+                    Some(Control::Stop) => self.on_stop(),
+                    Some(Control::Cancel) => {
+                        self.cancelled = true;
+                        self.attempt.cancel();
+                    }
+                    // The handle is gone; the job goes on.
+                    None => commands_open = false,
+                },
+                done = join_first(&mut self.writing) => self.on_written(done),
+                done = join_option(&mut self.finalizing) => self.on_finalized(done).await,
+                () = tokio::time::sleep(sleep) => {}
+            }
+            self.on_time().await;
+        };
+        self.end(finished).await
+    }
+
+    fn fail(&mut self, error: Error) {
+        self.failure.get_or_insert(error);
+        self.attempt.cancel();
+    }
+
+    fn until_next_deadline(&self) -> Duration {
+        let now = self.clock.monotonic();
+        let timeout = self.coordinator.pending().map(|_| self.triggered_at + self.options.timeout);
+        let checkpoint = self.next_checkpoint.filter(|_| self.can_trigger());
+        [timeout, checkpoint, self.enumerators.next_discovery()]
+            .into_iter()
+            .flatten()
+            .min()
+            .map_or(Duration::from_secs(3_600), |at| at.saturating_sub(now))
+    }
+
+    fn can_trigger(&self) -> bool {
+        self.coordinator.can_trigger() && self.durable.is_some() && self.enumerators.is_settled() && self.failure.is_none()
+    }
+
+    async fn on_time(&mut self) {
+        let now = self.clock.monotonic();
+        if self.coordinator.pending().is_some() && now >= self.triggered_at + self.options.timeout {
+            if let Some(id) = self.coordinator.abort() {
+                tracing::warn!(checkpoint = id.0, "checkpoint timed out; its output travels in the next one");
+                self.report.send_modify(|s| s.failed_checkpoints += 1);
+                if let Err(e) = self.enumerators.checkpoint_aborted(id).await {
+                    self.fail(e);
+                }
+            }
+        }
+        if self.next_checkpoint.is_some_and(|at| now >= at) && self.can_trigger() {
+            self.trigger();
+        }
+        if self.enumerators.next_discovery().is_some_and(|at| now >= at) {
+            let found = self.enumerators.discover(now).await;
+            self.send_all(found);
+        }
+    }
+
+    fn trigger(&mut self) {
+        let now = self.clock.monotonic();
+        self.next_checkpoint = self.options.interval.map(|i| now + i);
+        self.triggered_at = now;
+        let id = self.coordinator.trigger();
+        // Between this snapshot and the command nothing is assigned: every split is in exactly one of the two states.
+        match self.enumerators.snapshot(id) {
+            Ok(states) => self.coordinator.set_enumerators(states),
+            Err(e) => return self.fail(e),
+        }
+        self.attempt.send(TaskCommand::TriggerCheckpoint(id));
+    }
+
+    fn send_all(&mut self, commands: Result<Vec<TaskCommand>>) {
+        match commands {
+            Ok(commands) => commands.into_iter().for_each(|c| self.attempt.send(c)),
+            Err(e) => self.fail(e),
+        }
+    }
+
+    async fn on_event(&mut self, event: TaskEvent) {
+        match event {
+            TaskEvent::ReaderRegistered { node, subtask } => {
+                let commands = self.enumerators.reader_registered(node, subtask).await;
+                self.send_all(commands);
+            }
+            TaskEvent::SplitRequest { node, subtask } => {
+                let commands = self.enumerators.split_request(node, subtask).await;
+                self.send_all(commands);
+            }
+            TaskEvent::SourceEvent { node, subtask, event } => {
+                let commands = self.enumerators.source_event(node, subtask, event).await;
+                self.send_all(commands);
+            }
+            TaskEvent::SourceSnapshot { checkpoint, node, subtask, splits } => {
+                self.coordinator.source_snapshot(checkpoint, (node, subtask), splits);
+            }
+            TaskEvent::SourceEnded { node, subtask } | TaskEvent::OperatorEnded { node, subtask } => {
+                self.coordinator.task_ended((node, subtask));
+            }
+            TaskEvent::OperatorSnapshot { checkpoint, node, subtask, watermark_ms, snapshot } => {
+                if let Some((store, _)) = &self.durable {
+                    let (writer, fail_points) = (store.writer(), self.fail_points.clone());
+                    self.writing.push(tokio::spawn(async move {
+                        let runs = writer.write(checkpoint, node.0, subtask, &snapshot).await?;
+                        fail_points.hit(FailPoint::MidSnapshot);
+                        let part = OperatorPart { watermark_ms, version: snapshot.version, meta: snapshot.meta, runs };
+                        Ok((checkpoint, (node, subtask), part))
+                    }));
+                }
+            }
+            TaskEvent::SinkPrepared { checkpoint, node, subtask, committables, writer_state } => {
+                self.coordinator.sink_prepared(checkpoint, (node, subtask), committables, writer_state);
+            }
+            TaskEvent::Failed { node, error } => {
+                let error = match node {
+                    Some(n) => error.with("operator", &self.graph.node(n).name),
+                    None => error,
+                };
+                self.fail(error);
+            }
+            TaskEvent::Ended { .. } => {}
+        }
+        self.finalize_if_complete();
+    }
+
+    fn on_written(&mut self, done: Result<(CheckpointId, TaskId, OperatorPart)>) {
+        match done {
+            Ok((checkpoint, task, part)) => self.coordinator.operator_stored(checkpoint, task, part),
+            Err(e) => self.fail(e.hint("The checkpoint could not be written")),
+        }
+        self.finalize_if_complete();
+    }
+
+    fn finalize_if_complete(&mut self) {
+        if self.failure.is_some() || self.durable.is_none() {
+            return;
+        }
+        if let Some(collected) = self.coordinator.take_complete() {
+            self.finalize(collected, false);
+        }
+    }
+
+    /// Off the loop: deciding and committing may take long, and splits are handed out meanwhile.
+    fn finalize(&mut self, collected: Collected, finished: bool) {
+        let Some((mut store, mut committers)) = self.durable.take() else { return };
+        let (graph, fail_points, now_ms) = (Arc::clone(&self.graph), self.fail_points.clone(), self.clock.now_ms());
+        self.finalizing = Some(tokio::spawn(async move {
+            let result = async {
+                let manifest = finalize::manifest(&graph, &store, &collected, now_ms, finished)?;
+                let decided = finalize::finalize(&graph, &mut store, &mut committers, &fail_points, &manifest).await?;
+                Ok((decided, manifest))
+            }
+            .await;
+            Finalized { store, committers, result }
+        }));
+    }
+
+    async fn on_finalized(&mut self, done: Result<Finalized>) {
+        let done = match done {
+            Ok(done) => done,
+            Err(e) => return self.fail(e),
+        };
+        self.durable = Some((done.store, done.committers));
+        self.coordinator.finalized();
+        match done.result {
+            Ok((decided, manifest)) => {
+                let (now, now_ms) = (self.clock.monotonic(), self.clock.now_ms());
+                let duration = now.saturating_sub(self.triggered_at);
+                tracing::debug!(checkpoint = decided.id().0, ms = duration.as_millis() as u64, "checkpoint committed");
+                self.report.send_modify(|s| {
+                    s.checkpoints += 1;
+                    s.last_checkpoint = Some(decided.id());
+                    s.last_checkpoint_ms = Some(now_ms);
+                    s.last_duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+                    s.last_state_bytes = manifest.state_bytes();
+                });
+                if let Err(e) = self.enumerators.checkpoint_complete(&decided).await {
+                    return self.fail(e);
+                }
+                self.attempt.send(TaskCommand::CheckpointComplete(decided));
+                if self.stopping {
+                    self.attempt.cancel();
+                }
+            }
+            Err(e) => self.fail(e),
+        }
+    }
+
+    /// A last checkpoint, then the end. One that is under way may have begun before the wish, and serves as well.
+    fn on_stop(&mut self) {
+        self.stopping = true;
+        if !self.has_store || (self.coordinator.sources_ended() && self.coordinator.pending().is_none()) {
+            if !self.has_store {
+                self.cancelled = true;
+                self.attempt.cancel();
+            }
+            return;
+        }
+        self.next_checkpoint = Some(self.clock.monotonic());
+    }
+
+    async fn end(mut self, finished: bool) -> Result<JobOutcome> {
+        self.attempt.join().await;
+        if let Some(task) = self.finalizing.take() {
+            // What is decided is committed, whatever ends the attempt.
+            let done = task.await.map_err(|e| Error::internal("committing ended early").caused_by(e));
+            self.on_finalized(done).await;
+        }
+        if let Some(error) = self.failure.take() {
+            return Err(error);
+        }
+        let state = || *self.report.borrow();
+        if self.cancelled {
+            return Ok(JobOutcome::Cancelled(state()));
+        }
+        if !finished {
+            if let Some((store, _)) = &mut self.durable {
+                store.set_status(JobStatus::Suspended).await?;
+            }
+            return Ok(JobOutcome::Suspended(state()));
+        }
+        self.finish().await?;
+        Ok(JobOutcome::Finished(*self.report.borrow()))
+    }
+
+    /// The final checkpoint of a bounded job: everything prepared becomes visible, then nothing is left to keep.
+    async fn finish(&mut self) -> Result<()> {
+        if !self.has_store {
+            return Ok(());
+        }
+        if !self.coordinator.sinks_ended() {
+            return Err(Error::internal("the input has ended, but not every sink has said so"));
+        }
+        let id = self.coordinator.pending().unwrap_or(CheckpointId(u64::MAX));
+        let enumerators = self.enumerators.snapshot(id)?;
+        self.triggered_at = self.clock.monotonic();
+        let mut collected = self.coordinator.take_final();
+        collected.enumerators = enumerators;
+        self.finalize(collected, true);
+        if let Some(task) = self.finalizing.take() {
+            let done = task.await.map_err(|e| Error::internal("committing ended early").caused_by(e));
+            self.on_finalized(done).await;
+        }
+        if let Some(error) = self.failure.take() {
+            return Err(error);
+        }
+        let proof = self.durable.as_ref().and_then(|(store, _)| store.last_decided());
+        if let (Some((store, committers)), Some(proof)) = (&mut self.durable, proof) {
+            for committer in committers.values_mut() {
+                committer.finish(&proof).await?;
+            }
+            store.set_status(JobStatus::Finished).await?;
+            store.retire().await?;
+        }
+        Ok(())
+    }
+}
+
+fn topology(graph: &JobGraph, parallelism: usize) -> Topology {
+    let mut topology = Topology::default();
+    for (id, node) in graph.iter() {
+        let tasks = match node.spec {
+            OperatorSpec::Source(_) => &mut topology.sources,
+            OperatorSpec::Sink(_) => &mut topology.sinks,
+            _ => &mut topology.operators,
+        };
+        tasks.extend((0..parallelism).map(|s| (id, s)));
+    }
+    topology
+}
+
+fn create_committers(graph: &JobGraph, store: &CheckpointStore) -> Result<Committers> {
+    let mut committers = Committers::new();
+    for (id, node) in graph.sinks() {
+        let OperatorSpec::Sink(sink) = &node.spec else { continue };
+        let context = CommitterContext {
+            lineage: store.lineage().to_string(),
+            generation: store.generation(),
+            operator_uid: node.uid.clone(),
+        };
+        if let Some(c) = sink.sink.create_committer(context).map_err(|e| e.with("table", &sink.table.object))? {
+            committers.insert(id, c);
+        }
+    }
+    Ok(committers)
+}
+
+/// After a restore: commit what was decided, then remove what dead attempts left.
+async fn roll_forward(
+    graph: &JobGraph,
+    store: &mut CheckpointStore,
+    committers: &mut Committers,
+    fail_points: &FailPoints,
+    opened: &Opened,
+) -> Result<()> {
+    if opened.commit_pending
+        && let (Some(manifest), Some(decided)) = (&opened.manifest, store.last_decided())
+    {
+        finalize::commit_decided(graph, store, committers, fail_points, manifest, &decided).await?;
+    }
+    for (node, committer) in committers {
+        committer.clean_up(&[]).await.map_err(|e| e.with("operator", &graph.node(*node).name))?;
+    }
+    store.retire().await
+}
+
+/// The state of every subtask, cut from the manifest. Operators that the job no longer has are refused.
+async fn restore(graph: &JobGraph, store: &CheckpointStore, manifest: &Manifest, parallelism: usize) -> Result<Restored> {
+    let known = |uid: &String| graph.nodes.iter().any(|n| n.uid == *uid);
+    let dropped: Vec<&String> = manifest
+        .operators
+        .iter()
+        .filter(|(_, o)| !o.runs.is_empty())
+        .map(|(uid, _)| uid)
+        .chain(manifest.sources.keys())
+        .filter(|uid| !known(uid))
+        .collect();
+    if !dropped.is_empty() {
+        let list: Vec<_> = dropped.iter().map(|u| format!("'{u}'")).collect();
+        return Err(Error::user(format!(
+            "checkpoint {} holds state of operators that the job no longer has: {}",
+            manifest.checkpoint,
+            list.join(", ")
+        ))
+        .hint("Restore with the script that wrote it, or start over with --fresh"));
+    }
+    if manifest.max_parallelism != graph.max_parallelism {
+        return Err(Error::user(format!(
+            "the checkpoint has {} key groups, the job has {}",
+            manifest.max_parallelism, graph.max_parallelism
+        ))
+        .hint("Set 'pipeline.max-parallelism' back to what it was"));
+    }
+    let mut restored = Restored { operators: HashMap::new(), writers: HashMap::new() };
+    for (id, node) in graph.iter() {
+        if let Some(stored) = manifest.operators.get(&node.uid) {
+            let watermark_ms = stored.subtasks.iter().map(|s| s.watermark_ms).min();
+            for subtask in 0..parallelism {
+                let range = key_group::range_of(subtask, parallelism, manifest.max_parallelism);
+                let state = store.restore_operator(stored, range).await.map_err(|e| e.with("operator", &node.name))?;
+                restored.operators.insert((id, subtask), RestoredOperator { watermark_ms, state });
+            }
+        }
+        if let Some(stored) = manifest.sinks.get(&node.uid) {
+            for (i, state) in stored.writers.iter().enumerate() {
+                restored.writers.entry((id, i % parallelism)).or_default().push(finalize::versioned(state));
+            }
+        }
+    }
+    Ok(restored)
+}
+
+/// The next of several tasks; waits for ever without one.
+async fn join_first<T>(tasks: &mut Vec<JoinHandle<Result<T>>>) -> Result<T> {
+    if tasks.is_empty() {
+        return std::future::pending().await;
+    }
+    let (done, index, _) = futures::future::select_all(tasks.iter_mut()).await;
+    drop(tasks.swap_remove(index));
+    done.unwrap_or_else(|e| Err(Error::internal("a task of the checkpoint ended early").caused_by(e)))
+}
+
+async fn join_option<T>(task: &mut Option<JoinHandle<T>>) -> Result<T> {
+    let Some(running) = task.as_mut() else { return std::future::pending().await };
+    let done = running.await;
+    *task = None;
+    done.map_err(|e| Error::new(ErrorKind::Internal, "a task of the coordinator ended early").caused_by(e))
+}
