@@ -1,1 +1,87 @@
-fn main() {}
+//! Development tasks: `cargo xtask test`, `ci`, `tidy`, `docs`, `chaos`, `bench`.
+
+mod bench;
+mod chaos;
+mod ci;
+mod docs;
+mod tidy;
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+/// Why a task failed.
+pub(crate) type Failure = String;
+
+const USAGE: &str = "\
+cargo xtask TASK
+
+  test [ARGS]       builds what the tests need and runs them all, then 100 kill cycles; ARGS go to cargo test
+  ci                every check: fmt, clippy, doc, tidy, machete, deny, typos
+  tidy              the dependency table, file headers, links, generated docs
+  docs              writes the generated docs
+  chaos [OPTIONS]   kills a job again and again and checks its output against a ledger
+                      --pipeline files  --cycles N  --seed S  --release
+  bench NAME        runs a benchmark: window, csv, start   (--rows N)
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let (task, rest) = match args.split_first() {
+        Some((task, rest)) => (task.as_str(), rest),
+        None => ("help", &[][..]),
+    };
+    let done = match task {
+        "test" => ci::test(rest),
+        "ci" => ci::checks(),
+        "tidy" => tidy::run(),
+        "docs" => docs::write(),
+        "chaos" => chaos::run(rest),
+        "bench" => bench::run(rest),
+        "help" | "--help" | "-h" => {
+            say(USAGE);
+            Ok(())
+        }
+        other => Err(format!("there is no task '{other}'\n\n{USAGE}")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            say(&format!("FAILED: {message}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The workspace's folder.
+pub(crate) fn root() -> PathBuf {
+    let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().map(PathBuf::from).unwrap_or(manifest)
+}
+
+/// Prints a line: this is a command-line tool.
+#[expect(clippy::print_stdout, reason = "a command-line tool talks to its user")]
+pub(crate) fn say(text: &str) {
+    println!("{text}");
+}
+
+/// Runs a command in the workspace's folder and shows what it prints.
+pub(crate) fn run(program: &str, args: &[&str]) -> Result<(), Failure> {
+    say(&format!("+ {program} {}", args.join(" ")));
+    let status = Command::new(program)
+        .args(args)
+        .current_dir(root())
+        .status()
+        .map_err(|e| format!("{program} cannot be started: {e}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{program} {}: {status}", args.join(" "))) }
+}
+
+/// The value after `name`, parsed.
+pub(crate) fn option<T: std::str::FromStr>(args: &[String], name: &str, default: T) -> Result<T, Failure> {
+    match args.iter().position(|a| a == name) {
+        None => Ok(default),
+        Some(i) => args
+            .get(i + 1)
+            .and_then(|v| v.parse().ok())
+            .ok_or_else(|| format!("{name} needs a value of the right form")),
+    }
+}

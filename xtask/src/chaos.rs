@@ -1,0 +1,377 @@
+//! Kills a real job again and again, exactly at a fail point or at random, and checks its output against a ledger.
+//!
+//! One round is one job over generated files: file -> event-time window -> file, and the rows themselves -> file. It is
+//! started with `--restore latest` until it finishes; every start but the last is a kill cycle. Then every row of both
+//! outputs is compared with what the ledger says. Some cycles stop the process instead (SIGSTOP), let a successor run and
+//! wake it: it must find itself fenced and add nothing.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use crate::{Failure, option, root, run as run_command, say};
+
+/// The kill points of the checkpoint protocol that a run of this pipeline passes.
+const POINTS: [&str; 12] = [
+    "before_barrier",
+    "mid_snapshot",
+    "after_snapshot_before_prepare",
+    "after_precommit_before_decided",
+    "torn_decided",
+    "after_decided_before_commit",
+    "mid_commit",
+    "after_commit_before_record",
+    "after_commit_before_source_ack",
+    "during_restore",
+    "during_second_restore",
+    "during_retention_gc",
+];
+/// Event times lie at most this far out of order.
+const JITTER_MS: u64 = 4_000;
+const WINDOW_MS: i64 = 10_000;
+const KEYS: u64 = 50;
+/// A run that takes longer hangs.
+const PATIENCE: Duration = Duration::from_secs(120);
+const STEP: Duration = Duration::from_millis(2);
+
+/// What to do.
+pub(crate) struct Plan {
+    pub(crate) cycles: u64,
+    pub(crate) seed: u64,
+    pub(crate) rows: u64,
+    pub(crate) release: bool,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Plan { cycles: 100, seed: 1, rows: 60_000, release: false }
+    }
+}
+
+pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
+    let pipeline = option(args, "--pipeline", "files".to_string())?;
+    if pipeline != "files" {
+        return Err(format!("there is no pipeline '{pipeline}' yet; there is 'files'"));
+    }
+    let plan = Plan::default();
+    cycles(&Plan {
+        cycles: option(args, "--cycles", plan.cycles)?,
+        seed: option(args, "--seed", plan.seed)?,
+        rows: option(args, "--rows", plan.rows)?,
+        release: args.iter().any(|a| a == "--release"),
+    })
+}
+
+/// A small generator: the same seed gives the same cycles.
+struct Rng(u64);
+
+impl Rng {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+}
+
+#[derive(Default)]
+struct Tally {
+    kills: BTreeMap<String, u64>,
+    zombies: u64,
+    rounds: u64,
+    starts: u64,
+}
+
+pub(crate) fn cycles(plan: &Plan) -> Result<(), Failure> {
+    let binary = build(plan.release)?;
+    let folder = root().join("target").join(format!("chaos-{}", std::process::id()));
+    let mut rng = Rng(plan.seed);
+    let mut tally = Tally::default();
+    let mut done = 0;
+    let mut next_point = 0;
+    while done < plan.cycles {
+        tally.rounds += 1;
+        let round = Round::prepare(&folder.join(tally.rounds.to_string()), plan.rows, &mut rng)?;
+        done += round.play(&binary, plan.cycles - done, &mut next_point, &mut rng, &mut tally)?;
+        round
+            .check()
+            .map_err(|e| format!("seed {}, round {}, in {}: {e}", plan.seed, tally.rounds, round.folder.display()))?;
+        fs::remove_dir_all(&round.folder).map_err(|e| e.to_string())?;
+    }
+    drop(fs::remove_dir_all(&folder));
+    say(&format!(
+        "chaos files: {done} kill cycles in {} rounds, {} starts, {} fenced sleepers, seed {}: nothing missing, nothing twice",
+        tally.rounds, tally.starts, tally.zombies, plan.seed
+    ));
+    for (point, n) in &tally.kills {
+        say(&format!("  {n:5} {point}"));
+    }
+    let missed: Vec<_> = POINTS.iter().filter(|p| !tally.kills.contains_key(**p)).collect();
+    if plan.cycles >= 60 && !missed.is_empty() {
+        return Err(format!("these fail points were never reached: {missed:?}"));
+    }
+    Ok(())
+}
+
+fn build(release: bool) -> Result<PathBuf, Failure> {
+    let mut args = vec!["build", "--quiet", "--locked", "-p", "flott-cli"];
+    if release {
+        args.extend(["--release", "--features", "failpoints"]);
+    }
+    run_command("cargo", &args)?;
+    Ok(root().join("target").join(if release { "release" } else { "debug" }).join("flott"))
+}
+
+struct Round {
+    folder: PathBuf,
+    rows: Vec<String>,
+    windows: Vec<String>,
+    parallelism: u64,
+}
+
+impl Round {
+    /// Input files, the script, and what must come out.
+    fn prepare(folder: &Path, rows: u64, rng: &mut Rng) -> Result<Round, Failure> {
+        let io = |e: std::io::Error| e.to_string();
+        let input = folder.join("in");
+        fs::create_dir_all(&input).map_err(io)?;
+        let mut windows: BTreeMap<(i64, u64), (i64, i64)> = BTreeMap::new();
+        let mut expected = Vec::new();
+        let files = 1 + rng.below(4);
+        for file in 0..files {
+            let mut out = std::io::BufWriter::new(fs::File::create(input.join(format!("{file}.csv"))).map_err(io)?);
+            for i in 0..rows / files {
+                let (id, key, amount) = (file * rows + i, rng.below(KEYS), rng.below(1_000) as i64 - 500);
+                let ms = (i * 20 + JITTER_MS - rng.below(JITTER_MS)) as i64;
+                let text = time(ms);
+                writeln!(out, "{id},{key},{amount},\"{text}\"").map_err(io)?;
+                expected.push(format!("{id},{key},{amount}"));
+                let window = windows.entry((ms.div_euclid(WINDOW_MS) * WINDOW_MS, key)).or_default();
+                window.0 += 1;
+                window.1 += amount;
+            }
+            out.flush().map_err(io)?;
+        }
+        let windows =
+            windows.iter().map(|((start, key), (n, sum))| format!("{},{key},{n},{sum}", time(*start))).collect();
+        let table = |name: &str, columns: &str, path: &str| {
+            format!(
+                "CREATE TABLE {name} ({columns}) WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'csv');\n",
+                folder.join(path).display()
+            )
+        };
+        let script = [
+            // A file per split keeps every file's rows in order, so that no row is late.
+            "SET 'execution.checkpointing.interval' = '30 ms';\n".to_string(),
+            table(
+                "events",
+                "id BIGINT, k INT, amount BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '1000' DAY",
+                "in",
+            ),
+            table("windows", "window_start TIMESTAMP(3), k INT, n BIGINT, total BIGINT", "windows"),
+            table("copies", "id BIGINT, k INT, amount BIGINT", "copies"),
+            "EXECUTE STATEMENT SET BEGIN\n\
+             INSERT INTO windows SELECT window_start, k, COUNT(*), SUM(amount)\n\
+               FROM TABLE(TUMBLE(TABLE events, DESCRIPTOR(ts), INTERVAL '10' SECOND))\n\
+               GROUP BY window_start, window_end, k;\n\
+             INSERT INTO copies SELECT id, k, amount FROM events;\n\
+             END;\n"
+                .to_string(),
+        ]
+        .concat()
+        .replace("INTERVAL '1000' DAY", if files == 1 { "INTERVAL '5' SECOND" } else { "INTERVAL '999' DAY" });
+        fs::write(folder.join("job.sql"), script).map_err(io)?;
+        expected.sort();
+        Ok(Round { folder: folder.to_path_buf(), rows: expected, windows, parallelism: 1 + rng.below(3) })
+    }
+
+    fn start(&self, binary: &Path, point: Option<(&str, u64)>) -> Result<Child, Failure> {
+        let mut command = Command::new(binary);
+        // The parallelism is another one at times: state and splits have to move.
+        command
+            .args(["run", "job.sql", "--restore", "latest", "-p", &self.parallelism.to_string()])
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(fs::File::create(self.folder.join("stdout")).map_err(|e| e.to_string())?)
+            .stderr(fs::File::create(self.folder.join("stderr")).map_err(|e| e.to_string())?);
+        drop(fs::remove_file(self.reached()));
+        if let Some((name, hit)) = point {
+            command.env("FLOTT_FAILPOINT", format!("{name}:{hit}")).env("FLOTT_FAILPOINT_REPORT", self.reached());
+        }
+        command.spawn().map_err(|e| format!("{}: {e}", binary.display()))
+    }
+
+    fn reached(&self) -> PathBuf {
+        self.folder.join("reached")
+    }
+
+    /// Kill cycles until the job finishes or enough are done (then one undisturbed run). Returns their number.
+    fn play(
+        &self,
+        binary: &Path,
+        most: u64,
+        next_point: &mut usize,
+        rng: &mut Rng,
+        tally: &mut Tally,
+    ) -> Result<u64, Failure> {
+        let mut cycles = 0;
+        loop {
+            tally.starts += 1;
+            if cycles == most {
+                let status = self.wait(self.start(binary, None)?)?;
+                return self.expect_success(status).map(|()| cycles);
+            }
+            if rng.below(10) == 0 {
+                self.sleeper(binary, rng, tally)?;
+                cycles += 1;
+                continue;
+            }
+            let point = (rng.below(3) != 0).then(|| POINTS[*next_point % POINTS.len()]);
+            let hit = 1 + rng.below(3);
+            let mut child = self.start(binary, point.map(|p| (p, if p.starts_with("during_") { 1 } else { hit })))?;
+            let deadline = if point.is_some() { PATIENCE } else { Duration::from_millis(rng.below(600)) };
+            let ended = self.until(&mut child, deadline, point.is_some())?;
+            match ended {
+                Some(status) => {
+                    // It finished before the point was reached: the round is over, the point has another chance.
+                    self.expect_success(status)?;
+                    if point.is_some() {
+                        *next_point += usize::from(rng.below(2) == 0);
+                    }
+                    return Ok(cycles);
+                }
+                None => {
+                    child.kill().and_then(|()| child.wait()).map_err(|e| e.to_string())?;
+                    let name = if self.reached().exists() {
+                        *next_point += 1;
+                        point.unwrap_or("at random")
+                    } else if point.is_some() {
+                        return Err(format!("the job hangs: {}", self.output()));
+                    } else {
+                        "at random"
+                    };
+                    *tally.kills.entry(name.to_string()).or_default() += 1;
+                    cycles += 1;
+                }
+            }
+        }
+    }
+
+    /// Stops a run, lets a successor go on until it has retired checkpoints, wakes the sleeper: it must be fenced.
+    fn sleeper(&self, binary: &Path, rng: &mut Rng, tally: &mut Tally) -> Result<(), Failure> {
+        let mut sleeper = self.start(binary, None)?;
+        if self.until(&mut sleeper, Duration::from_millis(50 + rng.below(300)), false)?.is_some() {
+            return Ok(());
+        }
+        signal(&sleeper, "-STOP")?;
+        let mut successor = self.start(binary, None)?;
+        let ended = self.until(&mut successor, Duration::from_millis(300 + rng.below(500)), false)?;
+        signal(&sleeper, "-CONT")?;
+        let woken = self.wait(sleeper)?;
+        if woken.success() && ended.is_none() {
+            return Err("a sleeper finished the job although a successor had taken it over".to_string());
+        }
+        if ended.is_none() {
+            successor.kill().and_then(|()| successor.wait()).map_err(|e| e.to_string())?;
+        }
+        tally.zombies += u64::from(!woken.success());
+        *tally.kills.entry("a sleeper woken after its successor".to_string()).or_default() += 1;
+        Ok(())
+    }
+
+    /// Waits for the end, the report of a fail point, or the deadline.
+    fn until(&self, child: &mut Child, deadline: Duration, watch: bool) -> Result<Option<ExitStatus>, Failure> {
+        let mut waited = Duration::ZERO;
+        loop {
+            if let Some(status) = child.try_wait().map_err(|e| e.to_string())? {
+                return Ok(Some(status));
+            }
+            if waited >= deadline || (watch && self.reached().exists()) {
+                return Ok(None);
+            }
+            pause(STEP);
+            waited += STEP;
+        }
+    }
+
+    fn wait(&self, mut child: Child) -> Result<ExitStatus, Failure> {
+        match self.until(&mut child, PATIENCE, false)? {
+            Some(status) => Ok(status),
+            None => {
+                drop(child.kill());
+                Err(format!("the job hangs: {}", self.output()))
+            }
+        }
+    }
+
+    fn output(&self) -> String {
+        fs::read_to_string(self.folder.join("stderr")).unwrap_or_default()
+    }
+
+    fn expect_success(&self, status: ExitStatus) -> Result<(), Failure> {
+        if status.success() { Ok(()) } else { Err(format!("the job failed ({status}): {}", self.output())) }
+    }
+
+    fn check(&self) -> Result<(), Failure> {
+        compare("copies", &self.rows, read_rows(&self.folder.join("copies"))?)?;
+        let mut windows = self.windows.clone();
+        windows.sort();
+        compare("windows", &windows, read_rows(&self.folder.join("windows"))?)
+    }
+}
+
+/// Rows of all visible files of a folder, without quotes, sorted.
+fn read_rows(folder: &Path) -> Result<Vec<String>, Failure> {
+    let mut rows = vec![];
+    for entry in fs::read_dir(folder).map_err(|e| format!("{}: {e}", folder.display()))? {
+        let path = entry.map_err(|e| e.to_string())?.path();
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        if path.is_file() && !name.starts_with(['.', '_']) {
+            let text = fs::read_to_string(&path).map_err(|e| e.to_string())?;
+            rows.extend(text.lines().map(|l| l.replace('"', "")));
+        }
+    }
+    rows.sort();
+    Ok(rows)
+}
+
+fn compare(what: &str, expected: &[String], found: Vec<String>) -> Result<(), Failure> {
+    if expected == found {
+        return Ok(());
+    }
+    let mut count: BTreeMap<&str, i64> = BTreeMap::new();
+    expected.iter().for_each(|r| *count.entry(r).or_default() += 1);
+    found.iter().for_each(|r| *count.entry(r).or_default() -= 1);
+    let some = |sign: i64| {
+        let rows: Vec<_> = count.iter().filter(|(_, n)| **n * sign > 0).map(|(r, _)| *r).collect();
+        format!("{} ({})", rows.len(), rows.into_iter().take(3).collect::<Vec<_>>().join(" | "))
+    };
+    Err(format!(
+        "{what}: {} rows expected, {} found; missing {}; too many {}",
+        expected.len(),
+        found.len(),
+        some(1),
+        some(-1)
+    ))
+}
+
+fn signal(child: &Child, signal: &str) -> Result<(), Failure> {
+    let status = Command::new("kill").args([signal, &child.id().to_string()]).status().map_err(|e| e.to_string())?;
+    if status.success() { Ok(()) } else { Err(format!("kill {signal}: {status}")) }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the harness waits for other processes")]
+fn pause(duration: Duration) {
+    std::thread::sleep(duration);
+}
+
+/// `2024-01-01 00:00:00.123` plus milliseconds (less than a month).
+fn time(ms: i64) -> String {
+    let (s, f) = (ms / 1_000, ms % 1_000);
+    let fraction = if f == 0 { String::new() } else { format!(".{f:03}").trim_end_matches('0').to_string() };
+    format!("2024-01-{:02} {:02}:{:02}:{:02}{fraction}", s / 86_400 + 1, s / 3_600 % 24, s / 60 % 60, s % 60)
+}

@@ -1,0 +1,63 @@
+//! What has to pass before a change lands.
+
+use std::process::Command;
+
+use crate::{Failure, chaos, run, say, tidy};
+
+/// Kill cycles in the test command.
+const TEST_KILL_CYCLES: u64 = 100;
+
+/// All tests, then kill cycles on the real binary.
+pub(crate) fn test(args: &[String]) -> Result<(), Failure> {
+    let mut all = vec!["test", "--workspace", "--locked"];
+    all.extend(args.iter().map(String::as_str));
+    run("cargo", &all)?;
+    if args.is_empty() {
+        chaos::cycles(&chaos::Plan { cycles: TEST_KILL_CYCLES, ..chaos::Plan::default() })?;
+    }
+    Ok(())
+}
+
+/// All other checks.
+pub(crate) fn checks() -> Result<(), Failure> {
+    run("cargo", &["fmt", "--all", "--check"])?;
+    run("cargo", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
+    tidy::run()?;
+    rustdoc()?;
+    tool("cargo-machete", "0.9.2", &[])?;
+    run("cargo", &["machete"])?;
+    tool("cargo-deny", "0.20.2", &[])?;
+    run("cargo", &["deny", "--offline", "--log-level", "error", "check", "bans", "licenses", "sources"])?;
+    typos()
+}
+
+fn rustdoc() -> Result<(), Failure> {
+    say("+ cargo doc --workspace --no-deps (warnings are errors)");
+    let status = Command::new("cargo")
+        .args(["doc", "--workspace", "--no-deps", "--locked", "--quiet"])
+        .env("RUSTDOCFLAGS", "-D warnings")
+        .current_dir(crate::root())
+        .status()
+        .map_err(|e| e.to_string())?;
+    if status.success() { Ok(()) } else { Err("cargo doc".to_string()) }
+}
+
+/// Installs a cargo tool where it is missing, without optimisation: it runs once.
+fn tool(name: &str, version: &str, features: &[&str]) -> Result<(), Failure> {
+    let there = Command::new(name).arg("--version").output().is_ok_and(|o| o.status.success());
+    if there {
+        return Ok(());
+    }
+    let mut args = vec!["install", "--locked", "--debug", name, "--version", version];
+    args.extend(features);
+    run("cargo", &args)
+}
+
+/// Spelling. The tool comes as a Python wheel, since building it takes longer than all checks together.
+fn typos() -> Result<(), Failure> {
+    let there = Command::new("typos").arg("--version").output().is_ok_and(|o| o.status.success());
+    if !there {
+        run("python3", &["-m", "pip", "install", "--quiet", "typos==1.52.0"])?;
+    }
+    run("typos", &["--config", "_typos.toml"])
+}

@@ -1,0 +1,50 @@
+//! Generated pages: the options of connectors and formats, written by the binary from its own tables.
+
+use std::process::Command;
+
+use crate::{Failure, root, say};
+
+/// Page and the command that prints it.
+const PAGES: &[(&str, &[&str])] = &[
+    ("docs/reference/connectors.md", &["docs", "connectors"]),
+    ("docs/reference/formats.md", &["docs", "formats"]),
+    ("docs/reference/configuration.md", &["docs", "configuration"]),
+    ("docs/reference/functions.md", &["docs", "functions"]),
+];
+
+fn print(args: &[&str]) -> Result<String, Failure> {
+    let output = Command::new("cargo")
+        .args(["run", "--quiet", "--locked", "-p", "flott-cli", "--"])
+        .args(args)
+        .current_dir(root())
+        .output()
+        .map_err(|e| e.to_string())?;
+    if !output.status.success() {
+        return Err(format!("flott {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr)));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Writes all generated pages.
+pub(crate) fn write() -> Result<(), Failure> {
+    for (page, args) in PAGES {
+        let path = root().join(page);
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(|e| e.to_string())?;
+        }
+        std::fs::write(&path, print(args)?).map_err(|e| format!("{page}: {e}"))?;
+        say(&format!("wrote {page}"));
+    }
+    Ok(())
+}
+
+/// Adds every page that is not what the binary prints.
+pub(crate) fn check(wrong: &mut Vec<String>) -> Result<(), Failure> {
+    for (page, args) in PAGES {
+        let now = print(args)?;
+        if std::fs::read_to_string(root().join(page)).ok().as_deref() != Some(now.as_str()) {
+            wrong.push(format!("{page} is not current: run `cargo xtask docs`"));
+        }
+    }
+    Ok(())
+}
