@@ -1,1 +1,25 @@
-//! Formats: csv, json, parquet and more, decoded straight into Arrow
+//! Formats: bytes to Arrow batches and back, with Flink's options and rules.
+//!
+//! What it is: one folder per format, each with an options table, a decoder and an encoder. What several formats share
+//! is how Java reads and writes numbers and times (`text`) and how columns are built (`builder`).
+//!
+//! What it is not: it opens no files or sockets (only Parquet reads through the object store that it is given) and knows
+//! no connector. A connector asks for a format by its name, through the registry that the façade fills from
+//! [`formats`].
+//!
+//! Read first: [`csv::CsvFormat`].
+#![warn(missing_docs)]
+#![deny(unsafe_code)]
+
+mod builder;
+pub mod csv;
+mod text;
+
+use std::sync::Arc;
+
+use flott_connector::format::FormatFactory;
+
+/// All formats of this crate.
+pub fn formats() -> Vec<Arc<dyn FormatFactory>> {
+    vec![Arc::new(csv::CsvFormat)]
+}
