@@ -23,6 +23,8 @@ use crate::storage::{CheckpointStorage, HeadVersion, Swap};
 pub enum Begin {
     /// Go on from the last decided checkpoint; from the beginning where there is no trace of the job.
     Latest,
+    /// Go on from this kept checkpoint. Refused where output was committed after it.
+    At(CheckpointId),
     /// A new lineage from the beginning.
     Fresh,
 }
@@ -100,6 +102,9 @@ impl CheckpointStore {
                 HeadVersion::Absent,
             ),
         };
+        if let Begin::At(id) = begin {
+            go_back(&mut head, id)?;
+        }
         head.status = JobStatus::Running;
         let (manifest, fallback) = find_restorable(&storage, &mut head).await?;
         if manifest.is_some() {
@@ -329,6 +334,24 @@ async fn verify(storage: &CheckpointStorage, manifest: &Manifest) -> Result<()> 
             snapshot_file::decode(&content, run, 0..u16::MAX)?;
         }
     }
+    Ok(())
+}
+
+/// Forgets the checkpoints after this one, unless their output can have been seen.
+fn go_back(head: &mut Head, id: CheckpointId) -> Result<()> {
+    let newer = head.retained.iter().take_while(|r| r.id != id).count();
+    if newer == head.retained.len() {
+        return Err(Error::user(format!("checkpoint {id} is not kept")));
+    }
+    let seen = head.last_output.max(decided_output(head, newer));
+    if newer > 0 && seen > Some(id) {
+        return Err(Error::user(format!(
+            "checkpoint {id} cannot be restored: output was committed after it, up to checkpoint {}, and would come twice",
+            seen.unwrap_or(id)
+        ))
+        .hint("Restore the newest checkpoint with --restore latest"));
+    }
+    head.retained.drain(..newer);
     Ok(())
 }
 
