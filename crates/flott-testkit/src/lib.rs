@@ -1,1 +1,23 @@
-//! Test connector, batch assertions, connector suite, service launcher
+//! Tools that tests of other crates share.
+//!
+//! What it is: change batches from text rows ([`batch`]) and assertions on them ([`assert_rows!`]).
+//!
+//! What it is not: part of the program. Only tests depend on it, so its builders panic with a readable message where a
+//! test's text is wrong; each has a `try_` form for tests of errors.
+//!
+//! ```
+//! use flott_testkit::{assert_rows, batch};
+//! let b = batch("id INT, ts TIMESTAMP(3), tags ARRAY<STRING>", &["+I[1, 2020-01-01T00:00, [a, b]]", "-D[2, null, []]"]);
+//! assert_rows!(b, ["+I[1, 2020-01-01T00:00, [a, b]]", "-D[2, null, []]"]);
+//! ```
+#![warn(missing_docs)]
+#![forbid(unsafe_code)]
+
+mod assert;
+mod build;
+mod datetime_parser;
+mod row_parser;
+
+pub use assert::{RowsOf, assert_rows_equal, rows_of};
+pub use build::{batch, batch_of, relaxed_schema, schema, try_batch, try_batch_of, try_schema};
+pub use row_parser::{Value, parse_row, parse_value};
