@@ -13,6 +13,7 @@
 
 mod builder;
 pub mod csv;
+pub mod json;
 mod text;
 
 use std::sync::Arc;
@@ -21,5 +22,5 @@ use flott_connector::format::FormatFactory;
 
 /// All formats of this crate.
 pub fn formats() -> Vec<Arc<dyn FormatFactory>> {
-    vec![Arc::new(csv::CsvFormat)]
+    vec![Arc::new(csv::CsvFormat), Arc::new(json::JsonFormat)]
 }

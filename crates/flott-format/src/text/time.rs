@@ -112,11 +112,18 @@ pub(crate) struct TimestampParser {
     date_seconds: i64,
     separator: u8,
     style: TimeStyle,
+    strict_dates: bool,
     per_second: i64,
     per_step: i64,
 }
 
 impl TimestampParser {
+    /// Month and day need two digits, as in Java's `ISO_LOCAL_DATE`; else one is enough, as in `Timestamp.valueOf`.
+    pub(crate) fn with_strict_dates(mut self) -> TimestampParser {
+        self.strict_dates = true;
+        self
+    }
+
     /// For timestamps with this byte between date and time, in this unit.
     pub(crate) fn new(separator: u8, style: TimeStyle, unit: TimeUnit) -> TimestampParser {
         let per_second = per_second(unit);
@@ -125,6 +132,7 @@ impl TimestampParser {
             date_seconds: 0,
             separator,
             style,
+            strict_dates: false,
             per_second,
             per_step: 1_000_000_000 / per_second,
         }
@@ -186,10 +194,8 @@ impl TimestampParser {
     #[cold]
     fn split_slow(&self, text: &[u8]) -> Option<(i64, i64)> {
         let at = text.iter().position(|b| *b == self.separator)?;
-        let days = match self.style {
-            TimeStyle::Sql => parse_sql_date(&text[..at])?,
-            TimeStyle::Iso => parse_date(&text[..at])?,
-        };
+        let date = &text[..at];
+        let days = if self.strict_dates { parse_date(date)? } else { parse_sql_date(date)? };
         let nanos = parse_time(&text[at + 1..], self.style)?;
         Some((i64::from(days) * DAY_SECONDS + nanos / 1_000_000_000, nanos % 1_000_000_000))
     }
