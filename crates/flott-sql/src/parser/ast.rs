@@ -1,0 +1,340 @@
+//! Flink's statements as the parser sees them. Queries inside are sqlparser's AST, to be desugared by the binder.
+
+use flott_core::LogicalType;
+use flott_core::error::Position;
+use sqlparser::ast::{Expr, Ident, Query};
+
+/// A statement and where it starts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SpannedStatement {
+    /// The statement.
+    pub statement: Statement,
+    /// Its first token.
+    pub position: Position,
+    /// Its text, without the semicolon.
+    pub text: String,
+}
+
+/// A name of one to three parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Name {
+    /// Its parts.
+    pub parts: Vec<Ident>,
+}
+
+impl Name {
+    /// The parts as texts.
+    pub fn texts(&self) -> Vec<&str> {
+        self.parts.iter().map(|p| p.value.as_str()).collect()
+    }
+
+    /// Where it stands.
+    pub fn position(&self) -> Position {
+        self.parts.first().map_or(Position::default(), |p| position(p.span.start))
+    }
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.texts().join("."))
+    }
+}
+
+/// A position of sqlparser's as one of ours.
+pub fn position(location: sqlparser::tokenizer::Location) -> Position {
+    Position { line: location.line, column: location.column }
+}
+
+/// `'key' = 'value'` pairs in order.
+pub type OptionList = Vec<(String, String)>;
+
+/// A hint: `OPTIONS('k'='v')`, `LOOKUP('table'='t')`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hint {
+    /// Its name in upper case.
+    pub name: String,
+    /// Its pairs.
+    pub options: OptionList,
+    /// Where it stands.
+    pub position: Position,
+}
+
+/// An expression and its text.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExpressionText {
+    /// The expression.
+    pub expr: Expr,
+    /// As written.
+    pub text: String,
+    /// Where it stands.
+    pub position: Position,
+}
+
+/// What a column of a DDL is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ColumnSpec {
+    /// `name TYPE`
+    Physical(LogicalType),
+    /// `name AS expression`
+    Computed(ExpressionText),
+    /// `name TYPE METADATA [FROM 'key'] [VIRTUAL]`
+    Metadata {
+        /// Its type.
+        data_type: LogicalType,
+        /// `FROM 'key'`
+        key: Option<String>,
+        /// `VIRTUAL`
+        is_virtual: bool,
+    },
+    /// `name` alone (the column list of a CREATE TABLE AS, to reorder).
+    NameOnly,
+}
+
+/// A column of a DDL.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ColumnDef {
+    /// Its name.
+    pub name: Ident,
+    /// What it is.
+    pub spec: ColumnSpec,
+    /// `COMMENT`
+    pub comment: Option<String>,
+    /// `PRIMARY KEY NOT ENFORCED` behind the column.
+    pub primary_key: bool,
+}
+
+/// `[CONSTRAINT name] PRIMARY KEY (..) NOT ENFORCED`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrimaryKeyDef {
+    /// The constraint's name.
+    pub name: Option<String>,
+    /// Its columns.
+    pub columns: Vec<Ident>,
+}
+
+/// `WATERMARK FOR column AS expression`
+#[derive(Debug, Clone, PartialEq)]
+pub struct WatermarkDef {
+    /// The column, perhaps a nested field.
+    pub column: Name,
+    /// The watermark.
+    pub expression: ExpressionText,
+}
+
+/// What LIKE takes over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names are the SQL words")]
+pub enum LikeFeature {
+    All,
+    Constraints,
+    Distribution,
+    Generated,
+    Metadata,
+    Options,
+    Partitions,
+    Watermarks,
+}
+
+/// What is done with a feature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the SQL words")]
+pub enum LikeStrategy {
+    Including,
+    Excluding,
+    Overwriting,
+}
+
+/// `LIKE source (..)`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LikeClause {
+    /// The other table.
+    pub source: Name,
+    /// Its options in order.
+    pub options: Vec<(LikeStrategy, LikeFeature)>,
+}
+
+/// CREATE TABLE.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CreateTable {
+    /// Its name.
+    pub name: Name,
+    /// TEMPORARY
+    pub temporary: bool,
+    /// IF NOT EXISTS
+    pub if_not_exists: bool,
+    /// OR REPLACE
+    pub or_replace: bool,
+    /// Columns in order.
+    pub columns: Vec<ColumnDef>,
+    /// At most one.
+    pub primary_key: Option<PrimaryKeyDef>,
+    /// At most one.
+    pub watermark: Option<WatermarkDef>,
+    /// COMMENT
+    pub comment: Option<String>,
+    /// PARTITIONED BY
+    pub partition_keys: Vec<Ident>,
+    /// DISTRIBUTED BY, as written.
+    pub distribution: Option<String>,
+    /// WITH
+    pub options: OptionList,
+    /// LIKE
+    pub like: Option<LikeClause>,
+    /// AS query, and its text.
+    pub query: Option<(Box<Query>, String)>,
+}
+
+/// Where a new column goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ColumnPlace {
+    /// At the end (or where it was).
+    Last,
+    /// FIRST
+    First,
+    /// AFTER column
+    After(Ident),
+}
+
+/// ALTER TABLE.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AlterTable {
+    /// RENAME TO
+    Rename(Name),
+    /// SET (..)
+    Set(OptionList),
+    /// RESET (..)
+    Reset(Vec<String>),
+    /// ADD (or MODIFY) columns, a key, a watermark.
+    Schema {
+        /// MODIFY instead of ADD.
+        modify: bool,
+        /// Columns with their places.
+        columns: Vec<(ColumnDef, ColumnPlace)>,
+        /// A key.
+        primary_key: Option<PrimaryKeyDef>,
+        /// A watermark.
+        watermark: Option<WatermarkDef>,
+    },
+    /// DROP columns
+    DropColumns(Vec<Ident>),
+    /// DROP PRIMARY KEY, or DROP CONSTRAINT name
+    DropKey(Option<Ident>),
+    /// DROP WATERMARK
+    DropWatermark,
+    /// RENAME column TO other
+    RenameColumn(Ident, Ident),
+}
+
+/// `[NOT] [I]LIKE 'pattern'`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LikePattern {
+    /// The pattern.
+    pub pattern: String,
+    /// NOT
+    pub negated: bool,
+    /// ILIKE
+    pub ignore_case: bool,
+}
+
+/// Objects that SHOW lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the SQL words")]
+pub enum ShowKind {
+    Catalogs,
+    Databases,
+    Tables,
+    Views,
+    MaterializedTables,
+    Columns(Name),
+    Functions { user: bool },
+    Modules { full: bool },
+    Jars,
+    Jobs,
+    Partitions(Name),
+    Procedures,
+    Models,
+    Connections,
+    CreateTable(Name),
+    CreateView(Name),
+    CreateCatalog(Name),
+    CurrentCatalog,
+    CurrentDatabase,
+}
+
+/// Kinds of object with CREATE, DROP, DESCRIBE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the SQL words")]
+pub enum ObjectKind {
+    Table,
+    View,
+    Database,
+    Catalog,
+    Function,
+}
+
+/// INSERT INTO.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InsertStatement {
+    /// The sink.
+    pub table: Name,
+    /// Hints behind the name.
+    pub hints: Vec<Hint>,
+    /// `PARTITION (k = v, ..)`: name and literal.
+    pub partition: Vec<(Ident, Expr)>,
+    /// The column list.
+    pub columns: Vec<Name>,
+    /// OVERWRITE
+    pub overwrite: bool,
+    /// What to insert.
+    pub query: Box<Query>,
+    /// `ON CONFLICT DO ..`, in upper case: ERROR, NOTHING, DEDUPLICATE.
+    pub on_conflict: Option<String>,
+    /// Where it starts.
+    pub position: Position,
+}
+
+/// What EXPLAIN shows besides the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the SQL words")]
+pub enum ExplainDetail {
+    EstimatedCost,
+    ChangelogMode,
+    PlanAdvice,
+    JsonExecutionPlan,
+}
+
+/// A statement.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "the names are the SQL words")]
+pub enum Statement {
+    Query(Box<Query>),
+    Insert(InsertStatement),
+    StatementSet(Vec<InsertStatement>),
+    CreateTable(Box<CreateTable>),
+    CreateView {
+        name: Name,
+        temporary: bool,
+        if_not_exists: bool,
+        columns: Vec<(Ident, Option<String>)>,
+        comment: Option<String>,
+        query: Box<Query>,
+        text: String,
+    },
+    AlterTable { name: Name, if_exists: bool, change: AlterTable },
+    AlterViewRename { name: Name, to: Name },
+    AlterViewAs { name: Name, query: Box<Query>, text: String },
+    AlterDatabase { name: Name, options: OptionList },
+    AlterCatalog { name: Name, set: OptionList, reset: Vec<String> },
+    CreateCatalog { name: Name, if_not_exists: bool, comment: Option<String>, options: OptionList },
+    CreateDatabase { name: Name, if_not_exists: bool, comment: Option<String>, options: OptionList },
+    Drop { kind: ObjectKind, name: Name, temporary: bool, if_exists: bool, cascade: bool },
+    Use(Name),
+    UseCatalog(Name),
+    Show { kind: ShowKind, scope: Option<Name>, like: Option<LikePattern> },
+    Describe { kind: ObjectKind, name: Name, extended: bool },
+    Explain { details: Vec<ExplainDetail>, inner: Box<Statement> },
+    Set(Option<(String, String)>),
+    Reset(Option<String>),
+    /// A statement of Flink's that is known and not supported.
+    Unsupported { what: String, hint: String, position: Position },
+}

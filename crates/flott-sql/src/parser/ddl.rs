@@ -1,0 +1,501 @@
+//! CREATE, ALTER and DROP.
+
+use std::str::FromStr;
+
+use flott_core::LogicalType;
+use sqlparser::ast::Ident;
+use sqlparser::parser::Parser;
+use sqlparser::tokenizer::{Token, TokenWithSpan};
+
+use super::ast::*;
+use super::dialect::type_text;
+use super::statement::{Parsed, StatementParser, error_at};
+
+/// Elements between the brackets of a CREATE TABLE.
+#[derive(Default)]
+struct Elements {
+    columns: Vec<(ColumnDef, ColumnPlace)>,
+    primary_key: Option<PrimaryKeyDef>,
+    watermark: Option<WatermarkDef>,
+}
+
+impl StatementParser<'_> {
+    pub(crate) fn create(&mut self) -> Parsed<Statement> {
+        self.expect_words(&["CREATE"])?;
+        let or_replace = self.words(&["OR", "REPLACE"]);
+        let temporary = self.words(&["TEMPORARY"]);
+        if self.words(&["TABLE"]) {
+            return self.create_table(temporary, or_replace);
+        }
+        if self.words(&["VIEW"]) {
+            return self.create_view(temporary);
+        }
+        if self.words(&["CATALOG"]) {
+            let if_not_exists = self.words(&["IF", "NOT", "EXISTS"]);
+            let name = self.name()?;
+            let comment = self.comment()?;
+            return Ok(Statement::CreateCatalog { name, if_not_exists, comment, options: self.with_options()? });
+        }
+        if self.words(&["DATABASE"]) {
+            let if_not_exists = self.words(&["IF", "NOT", "EXISTS"]);
+            let name = self.name()?;
+            let comment = self.comment()?;
+            return Ok(Statement::CreateDatabase { name, if_not_exists, comment, options: self.with_options()? });
+        }
+        if self.words(&["FUNCTION"]) || self.words(&["SYSTEM", "FUNCTION"]) {
+            return self.unsupported("CREATE FUNCTION", "Functions in Java or Python cannot run here; use built-in functions");
+        }
+        if self.words(&["MODEL"]) || self.words(&["CONNECTION"]) || self.words(&["MATERIALIZED", "TABLE"]) {
+            return self.unsupported(
+                "CREATE MODEL, CONNECTION and MATERIALIZED TABLE",
+                "Write a plain table and an INSERT statement",
+            );
+        }
+        self.p.expected("TABLE, VIEW, DATABASE, CATALOG or FUNCTION after CREATE", self.p.peek_token())
+    }
+
+    fn create_table(&mut self, temporary: bool, or_replace: bool) -> Parsed<Statement> {
+        let if_not_exists = self.words(&["IF", "NOT", "EXISTS"]);
+        let name = self.name()?;
+        let mut elements = Elements::default();
+        if self.p.consume_token(&Token::LParen) {
+            self.elements(&mut elements, false)?;
+        }
+        let comment = self.comment()?;
+        let distribution = self.distribution()?;
+        let mut partition_keys = vec![];
+        if self.words(&["PARTITIONED", "BY"]) {
+            self.p.expect_token(&Token::LParen)?;
+            partition_keys = self.p.parse_comma_separated(Parser::parse_identifier)?;
+            self.p.expect_token(&Token::RParen)?;
+        }
+        let options = self.with_options()?;
+        let like = if self.words(&["LIKE"]) { Some(self.like_clause()?) } else { None };
+        let query = if self.words(&["AS"]) {
+            let first = self.p.peek_token();
+            let query = self.p.parse_query()?;
+            Some((query, self.text_from(&first)))
+        } else {
+            None
+        };
+        Ok(Statement::CreateTable(Box::new(CreateTable {
+            name,
+            temporary,
+            if_not_exists,
+            or_replace,
+            columns: elements.columns.into_iter().map(|(c, _)| c).collect(),
+            primary_key: elements.primary_key,
+            watermark: elements.watermark,
+            comment,
+            partition_keys,
+            distribution,
+            options,
+            like,
+            query,
+        })))
+    }
+
+    /// `DISTRIBUTED [BY [HASH|RANGE] (..)] [INTO n BUCKETS]`
+    fn distribution(&mut self) -> Parsed<Option<String>> {
+        if !self.words(&["DISTRIBUTED"]) {
+            return Ok(None);
+        }
+        let first = self.p.peek_token();
+        if self.words(&["BY"]) {
+            if !self.words(&["HASH"]) {
+                self.words(&["RANGE"]);
+            }
+            self.p.expect_token(&Token::LParen)?;
+            self.p.parse_comma_separated(Parser::parse_identifier)?;
+            self.p.expect_token(&Token::RParen)?;
+        }
+        if self.words(&["INTO"]) {
+            self.p.parse_literal_uint()?;
+            self.expect_words(&["BUCKETS"])?;
+        }
+        Ok(Some(self.text_from(&first)))
+    }
+
+    /// Columns, key and watermark up to the closing bracket. `places` allows FIRST and AFTER.
+    fn elements(&mut self, elements: &mut Elements, places: bool) -> Parsed<()> {
+        if self.p.consume_token(&Token::RParen) {
+            return Ok(());
+        }
+        loop {
+            self.element(elements, places)?;
+            if !self.p.consume_token(&Token::Comma) {
+                return self.p.expect_token(&Token::RParen).map(drop);
+            }
+        }
+    }
+
+    fn element(&mut self, elements: &mut Elements, places: bool) -> Parsed<()> {
+        let at = self.p.peek_token();
+        if self.words(&["WATERMARK", "FOR"]) {
+            if elements.watermark.is_some() {
+                return Err(error_at("a table has at most one watermark", &at));
+            }
+            let column = self.name()?;
+            self.expect_words(&["AS"])?;
+            elements.watermark = Some(WatermarkDef { column, expression: self.expression_text()? });
+            return Ok(());
+        }
+        let constraint = if self.words(&["CONSTRAINT"]) { Some(self.p.parse_identifier()?.value) } else { None };
+        if constraint.is_some() || self.peek_primary_key() {
+            if elements.primary_key.is_some() {
+                return Err(error_at("a table has at most one primary key", &at));
+            }
+            if self.words(&["UNIQUE"]) {
+                return Err(error_at("UNIQUE constraints are not supported; use PRIMARY KEY .. NOT ENFORCED", &at));
+            }
+            self.expect_words(&["PRIMARY", "KEY"])?;
+            self.p.expect_token(&Token::LParen)?;
+            let columns = self.p.parse_comma_separated(Parser::parse_identifier)?;
+            self.p.expect_token(&Token::RParen)?;
+            self.not_enforced(&at)?;
+            elements.primary_key = Some(PrimaryKeyDef { name: constraint, columns });
+            return Ok(());
+        }
+        let column = self.column()?;
+        let place = if !places {
+            ColumnPlace::Last
+        } else if self.words(&["FIRST"]) {
+            ColumnPlace::First
+        } else if self.words(&["AFTER"]) {
+            ColumnPlace::After(self.p.parse_identifier()?)
+        } else {
+            ColumnPlace::Last
+        };
+        elements.columns.push((column, place));
+        Ok(())
+    }
+
+    fn peek_primary_key(&self) -> bool {
+        let is = |n: usize, text: &str| {
+            matches!(self.p.peek_nth_token(n).token, Token::Word(w)
+                if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(text))
+        };
+        (is(0, "PRIMARY") && is(1, "KEY")) || (is(0, "UNIQUE") && self.p.peek_nth_token(1).token == Token::LParen)
+    }
+
+    fn not_enforced(&mut self, at: &TokenWithSpan) -> Parsed<()> {
+        if self.words(&["NOT", "ENFORCED"]) {
+            return Ok(());
+        }
+        Err(error_at(
+            "a primary key is not checked here, so it must be declared NOT ENFORCED (the tables' own systems enforce it)",
+            at,
+        ))
+    }
+
+    fn column(&mut self) -> Parsed<ColumnDef> {
+        let name = self.p.parse_identifier()?;
+        if self.words(&["AS"]) {
+            let spec = ColumnSpec::Computed(self.expression_text()?);
+            return Ok(ColumnDef { name, spec, comment: self.comment()?, primary_key: false });
+        }
+        if matches!(self.p.peek_token().token, Token::Comma | Token::RParen) {
+            return Ok(ColumnDef { name, spec: ColumnSpec::NameOnly, comment: None, primary_key: false });
+        }
+        let data_type = self.data_type()?;
+        let mut primary_key = false;
+        let spec = if self.words(&["METADATA"]) {
+            let key = if self.words(&["FROM"]) { Some(self.literal()?) } else { None };
+            ColumnSpec::Metadata { data_type, key, is_virtual: self.words(&["VIRTUAL"]) }
+        } else {
+            let at = self.p.peek_token();
+            if self.words(&["PRIMARY", "KEY"]) {
+                self.not_enforced(&at)?;
+                primary_key = true;
+            }
+            ColumnSpec::Physical(data_type)
+        };
+        Ok(ColumnDef { name, spec, comment: self.comment()?, primary_key })
+    }
+
+    fn data_type(&mut self) -> Parsed<LogicalType> {
+        let at = self.p.peek_token();
+        let text = type_text(&mut self.p)?;
+        LogicalType::from_str(&text).map_err(|e| {
+            let hint = e.hint_text().map(|h| format!(". {h}")).unwrap_or_default();
+            error_at(&format!("{}{hint}", e.message()), &at)
+        })
+    }
+
+    fn expression_text(&mut self) -> Parsed<ExpressionText> {
+        let first = self.p.peek_token();
+        let expr = self.p.parse_expr()?;
+        Ok(ExpressionText { expr, text: self.text_from(&first), position: position(first.span.start) })
+    }
+
+    fn like_clause(&mut self) -> Parsed<LikeClause> {
+        let source = self.name()?;
+        let mut options = vec![];
+        if self.p.consume_token(&Token::LParen) {
+            while !self.p.consume_token(&Token::RParen) {
+                let strategy = if self.words(&["INCLUDING"]) {
+                    LikeStrategy::Including
+                } else if self.words(&["EXCLUDING"]) {
+                    LikeStrategy::Excluding
+                } else if self.words(&["OVERWRITING"]) {
+                    LikeStrategy::Overwriting
+                } else {
+                    return self.p.expected("INCLUDING, EXCLUDING or OVERWRITING", self.p.peek_token());
+                };
+                let at = self.p.peek_token();
+                let feature = match self.p.parse_identifier()?.value.to_ascii_uppercase().as_str() {
+                    "ALL" => LikeFeature::All,
+                    "CONSTRAINTS" => LikeFeature::Constraints,
+                    "DISTRIBUTION" => LikeFeature::Distribution,
+                    "GENERATED" => LikeFeature::Generated,
+                    "METADATA" => LikeFeature::Metadata,
+                    "OPTIONS" => LikeFeature::Options,
+                    "PARTITIONS" => LikeFeature::Partitions,
+                    "WATERMARKS" => LikeFeature::Watermarks,
+                    _ => {
+                        return self.p.expected(
+                            "ALL, CONSTRAINTS, DISTRIBUTION, GENERATED, METADATA, OPTIONS, PARTITIONS or WATERMARKS",
+                            at,
+                        );
+                    }
+                };
+                let wrong = strategy == LikeStrategy::Overwriting
+                    && matches!(
+                        feature,
+                        LikeFeature::All | LikeFeature::Constraints | LikeFeature::Distribution | LikeFeature::Partitions
+                    );
+                if wrong {
+                    return Err(error_at("OVERWRITING works for GENERATED, METADATA, OPTIONS and WATERMARKS", &at));
+                }
+                if options.iter().any(|(_, f)| *f == feature) {
+                    return Err(error_at("each feature can be declared only once", &at));
+                }
+                options.push((strategy, feature));
+            }
+        }
+        Ok(LikeClause { source, options })
+    }
+
+    fn create_view(&mut self, temporary: bool) -> Parsed<Statement> {
+        let if_not_exists = self.words(&["IF", "NOT", "EXISTS"]);
+        let name = self.name()?;
+        let mut columns: Vec<(Ident, Option<String>)> = vec![];
+        if self.p.consume_token(&Token::LParen) {
+            loop {
+                let column = self.p.parse_identifier()?;
+                columns.push((column, self.comment()?));
+                if !self.p.consume_token(&Token::Comma) {
+                    break;
+                }
+            }
+            self.p.expect_token(&Token::RParen)?;
+        }
+        let comment = self.comment()?;
+        self.expect_words(&["AS"])?;
+        let first = self.p.peek_token();
+        let query = self.p.parse_query()?;
+        let text = self.text_from(&first);
+        Ok(Statement::CreateView { name, temporary, if_not_exists, columns, comment, query, text })
+    }
+
+    pub(crate) fn alter(&mut self) -> Parsed<Statement> {
+        self.expect_words(&["ALTER"])?;
+        if self.words(&["TABLE"]) {
+            let if_exists = self.words(&["IF", "EXISTS"]);
+            let name = self.name()?;
+            return self.alter_table(name, if_exists);
+        }
+        if self.words(&["VIEW"]) {
+            let name = self.name()?;
+            if self.words(&["RENAME", "TO"]) {
+                return Ok(Statement::AlterViewRename { name, to: self.name()? });
+            }
+            self.expect_words(&["AS"])?;
+            let first = self.p.peek_token();
+            let query = self.p.parse_query()?;
+            let text = self.text_from(&first);
+            return Ok(Statement::AlterViewAs { name, query, text });
+        }
+        if self.words(&["DATABASE"]) {
+            let name = self.name()?;
+            self.expect_words(&["SET"])?;
+            return Ok(Statement::AlterDatabase { name, options: self.option_list()? });
+        }
+        if self.words(&["CATALOG"]) {
+            let name = self.name()?;
+            if self.words(&["RESET"]) {
+                return Ok(Statement::AlterCatalog { name, set: vec![], reset: self.keys()? });
+            }
+            self.expect_words(&["SET"])?;
+            return Ok(Statement::AlterCatalog { name, set: self.option_list()?, reset: vec![] });
+        }
+        self.unsupported("this ALTER statement", "ALTER works for TABLE, VIEW, DATABASE and CATALOG")
+    }
+
+    fn alter_table(&mut self, name: Name, if_exists: bool) -> Parsed<Statement> {
+        let change = if self.words(&["RENAME", "TO"]) {
+            AlterTable::Rename(self.name()?)
+        } else if self.words(&["RENAME"]) {
+            let from = self.p.parse_identifier()?;
+            self.expect_words(&["TO"])?;
+            AlterTable::RenameColumn(from, self.p.parse_identifier()?)
+        } else if self.words(&["SET"]) {
+            AlterTable::Set(self.option_list()?)
+        } else if self.words(&["RESET"]) {
+            AlterTable::Reset(self.keys()?)
+        } else if self.words(&["ADD", "PARTITION"]) || self.words(&["DROP", "PARTITION"]) {
+            return self.unsupported("ALTER TABLE ADD and DROP PARTITION", "Partitions of files come and go with their folders");
+        } else if self.words(&["ADD"]) {
+            self.alter_schema(false)?
+        } else if self.words(&["MODIFY"]) {
+            self.alter_schema(true)?
+        } else if self.words(&["DROP", "PRIMARY", "KEY"]) {
+            AlterTable::DropKey(None)
+        } else if self.words(&["DROP", "CONSTRAINT"]) {
+            AlterTable::DropKey(Some(self.p.parse_identifier()?))
+        } else if self.words(&["DROP", "WATERMARK"]) {
+            AlterTable::DropWatermark
+        } else if self.words(&["DROP"]) {
+            if self.p.consume_token(&Token::LParen) {
+                let columns = self.p.parse_comma_separated(Parser::parse_identifier)?;
+                self.p.expect_token(&Token::RParen)?;
+                AlterTable::DropColumns(columns)
+            } else {
+                AlterTable::DropColumns(vec![self.p.parse_identifier()?])
+            }
+        } else {
+            return self.p.expected("RENAME, SET, RESET, ADD, MODIFY or DROP", self.p.peek_token());
+        };
+        Ok(Statement::AlterTable { name, if_exists, change })
+    }
+
+    fn alter_schema(&mut self, modify: bool) -> Parsed<AlterTable> {
+        let mut elements = Elements::default();
+        if self.p.consume_token(&Token::LParen) {
+            self.elements(&mut elements, true)?;
+        } else {
+            self.element(&mut elements, true)?;
+        }
+        let Elements { columns, primary_key, watermark } = elements;
+        Ok(AlterTable::Schema { modify, columns, primary_key, watermark })
+    }
+
+    pub(crate) fn drop_object(&mut self) -> Parsed<Statement> {
+        self.expect_words(&["DROP"])?;
+        let mut temporary = self.words(&["TEMPORARY"]);
+        temporary |= self.words(&["SYSTEM"]);
+        let kind = if self.words(&["TABLE"]) {
+            ObjectKind::Table
+        } else if self.words(&["VIEW"]) {
+            ObjectKind::View
+        } else if self.words(&["DATABASE"]) {
+            ObjectKind::Database
+        } else if self.words(&["CATALOG"]) {
+            ObjectKind::Catalog
+        } else if self.words(&["FUNCTION"]) {
+            ObjectKind::Function
+        } else {
+            return self.p.expected("TABLE, VIEW, DATABASE, CATALOG or FUNCTION after DROP", self.p.peek_token());
+        };
+        let if_exists = self.words(&["IF", "EXISTS"]);
+        let name = self.name()?;
+        let cascade = self.words(&["CASCADE"]);
+        if !cascade {
+            self.words(&["RESTRICT"]);
+        }
+        Ok(Statement::Drop { kind, name, temporary, if_exists, cascade })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::parser::ast::*;
+    use crate::parser::parse_script;
+
+    fn table(text: &str) -> CreateTable {
+        match parse_script(text).unwrap_or_else(|e| panic!("{text}: {e}")).remove(0).statement {
+            Statement::CreateTable(t) => *t,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_kind_of_column_and_clause() {
+        let t = table(
+            "CREATE TEMPORARY TABLE IF NOT EXISTS c.d.`my table` (\n  id BIGINT NOT NULL COMMENT 'the id',\n  \
+             name VARCHAR(10) PRIMARY KEY NOT ENFORCED,\n  r ROW<a INT, `b c` ARRAY<ARRAY<STRING>>> NOT NULL,\n  \
+             total AS id * 2 + CHAR_LENGTH(name) COMMENT 'c',\n  pt AS PROCTIME(),\n  \
+             `offset` BIGINT METADATA VIRTUAL,\n  ts TIMESTAMP_LTZ(3) METADATA FROM 'timestamp',\n  \
+             WATERMARK FOR ts AS ts - INTERVAL '5' SECOND\n) COMMENT 'a table' DISTRIBUTED BY HASH(id) INTO 4 BUCKETS \
+             PARTITIONED BY (name) WITH ('connector' = 'x', 'a' = 'it''s')",
+        );
+        assert_eq!(t.name.texts(), ["c", "d", "my table"]);
+        assert!(t.temporary && t.if_not_exists);
+        assert_eq!(t.columns.len(), 7);
+        assert!(t.columns[1].primary_key);
+        let ColumnSpec::Physical(r) = &t.columns[2].spec else { panic!("physical") };
+        assert_eq!(r.to_string(), "ROW<`a` INT, `b c` ARRAY<ARRAY<STRING>>> NOT NULL");
+        let ColumnSpec::Computed(total) = &t.columns[3].spec else { panic!("computed") };
+        assert_eq!(total.text, "id * 2 + CHAR_LENGTH(name)");
+        assert_eq!(
+            t.columns[6].spec,
+            ColumnSpec::Metadata {
+                data_type: "TIMESTAMP_LTZ(3)".parse().expect("a type"),
+                key: Some("timestamp".into()),
+                is_virtual: false
+            }
+        );
+        assert_eq!(t.watermark.expect("a watermark").expression.text, "ts - INTERVAL '5' SECOND");
+        assert_eq!(t.distribution.as_deref(), Some("BY HASH(id) INTO 4 BUCKETS"));
+        assert_eq!(t.options[1], ("a".into(), "it's".into()));
+    }
+
+    #[test]
+    fn like_and_as() {
+        let t = table("CREATE TABLE a (x INT) WITH ('k'='v') LIKE b (INCLUDING ALL OVERWRITING OPTIONS EXCLUDING PARTITIONS)");
+        assert_eq!(t.like.expect("a clause").options.len(), 3);
+        let t = table("CREATE TABLE a WITH ('k'='v') AS SELECT * FROM b");
+        assert_eq!(t.query.expect("a query").1, "SELECT * FROM b");
+    }
+
+    #[test]
+    fn alterations() {
+        for (text, check) in [
+            ("ALTER TABLE t RENAME TO u", (|c| matches!(c, AlterTable::Rename(_))) as fn(&AlterTable) -> bool),
+            ("ALTER TABLE t RENAME a TO b", |c| matches!(c, AlterTable::RenameColumn(..))),
+            ("ALTER TABLE t SET ('a'='b')", |c| matches!(c, AlterTable::Set(o) if o.len() == 1)),
+            ("ALTER TABLE t RESET ('a', 'b')", |c| matches!(c, AlterTable::Reset(k) if k.len() == 2)),
+            ("ALTER TABLE t ADD (a INT FIRST, b AS a + 1 AFTER a)", |c| {
+                matches!(c, AlterTable::Schema { modify: false, columns, .. } if columns.len() == 2)
+            }),
+            ("ALTER TABLE t MODIFY a STRING", |c| matches!(c, AlterTable::Schema { modify: true, .. })),
+            ("ALTER TABLE t ADD WATERMARK FOR ts AS ts", |c| {
+                matches!(c, AlterTable::Schema { watermark: Some(_), .. })
+            }),
+            ("ALTER TABLE t DROP (a, b)", |c| matches!(c, AlterTable::DropColumns(v) if v.len() == 2)),
+            ("ALTER TABLE t DROP PRIMARY KEY", |c| matches!(c, AlterTable::DropKey(None))),
+            ("ALTER TABLE t DROP WATERMARK", |c| matches!(c, AlterTable::DropWatermark)),
+        ] {
+            match parse_script(text).unwrap_or_else(|e| panic!("{text}: {e}")).remove(0).statement {
+                Statement::AlterTable { change, .. } => assert!(check(&change), "{text}: {change:?}"),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_place() {
+        for (text, part) in [
+            ("CREATE TABLE t (a INT, PRIMARY KEY (a))", "NOT ENFORCED"),
+            ("CREATE TABLE t (a STRIN)", "Did you mean STRING?"),
+            ("CREATE TABLE t (a DECIMAL(40, 2))", "between 1 and 38"),
+            ("CREATE TABLE t (a INT) WITH ('a'='b', 'a'='c')", "given twice"),
+            ("CREATE TABLE t (a INT,)", "expected"),
+            ("CREATE TABLE t LIKE s (OVERWRITING ALL)", "OVERWRITING works for"),
+            ("DROP THING t", "after DROP"),
+        ] {
+            let e = parse_script(text).expect_err(text).to_string();
+            assert!(e.contains(part) && e.contains("line 1, column"), "{text}: {e}");
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Flink's dialect for sqlparser: backticks, `TABLE t` and `MAP[..]` in expressions, type texts in CAST.
+
+use std::any::TypeId;
+
+use sqlparser::ast::{
+    CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
+    ObjectName,
+};
+use sqlparser::dialect::{Dialect, GenericDialect};
+use sqlparser::keywords::Keyword;
+use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::{Token, Word};
+
+/// The function that `TABLE t [PARTITION BY ..]` becomes: the name's parts, then a tuple of keys.
+pub const TABLE_CALL: &str = "$table";
+/// The function that `MAP[k, v, ..]` becomes.
+pub const MAP_CALL: &str = "$map";
+/// The type name whose one modifier is the text of a Flink type.
+pub const TYPE_TEXT: &str = "$type";
+/// The function that `x IS [NOT] JSON ..` becomes.
+pub const IS_JSON_CALL: &str = "is_json";
+
+/// Flink's dialect.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct FlinkDialect;
+
+impl Dialect for FlinkDialect {
+    /// As the generic dialect: the parser asks for it by type in places that have no method of their own (UNNEST).
+    fn dialect(&self) -> TypeId {
+        TypeId::of::<GenericDialect>()
+    }
+
+    fn is_delimited_identifier_start(&self, ch: char) -> bool {
+        ch == '`'
+    }
+
+    fn is_identifier_start(&self, ch: char) -> bool {
+        ch.is_alphabetic() || ch == '_' || ch == '$'
+    }
+
+    fn is_identifier_part(&self, ch: char) -> bool {
+        ch.is_alphanumeric() || ch == '_' || ch == '$'
+    }
+
+    fn supports_table_versioning(&self) -> bool {
+        true
+    }
+
+    fn supports_filter_during_aggregation(&self) -> bool {
+        true
+    }
+
+    fn supports_group_by_expr(&self) -> bool {
+        true
+    }
+
+    fn supports_match_recognize(&self) -> bool {
+        true
+    }
+
+    fn supports_window_clause_named_window_reference(&self) -> bool {
+        true
+    }
+
+    fn require_interval_qualifier(&self) -> bool {
+        true
+    }
+
+    fn supports_within_after_array_aggregation(&self) -> bool {
+        true
+    }
+
+    fn supports_named_fn_args_with_rarrow_operator(&self) -> bool {
+        true
+    }
+
+    fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
+        let (first, second) = (parser.peek_token().token, parser.peek_nth_token(1).token);
+        let Token::Word(word) = first else { return None };
+        match second {
+            Token::Word(_) if word.keyword == Keyword::TABLE => Some(parse_table_argument(parser)),
+            Token::LBracket if is_word(&word, "MAP") => Some(parse_map(parser)),
+            Token::LParen if matches!(word.keyword, Keyword::CAST | Keyword::TRY_CAST) => {
+                Some(parse_cast(parser, word.keyword == Keyword::TRY_CAST))
+            }
+            _ => None,
+        }
+    }
+
+    fn parse_infix(&self, parser: &mut Parser, left: &Expr, _precedence: u8) -> Option<Result<Expr, ParserError>> {
+        let is = matches!(parser.peek_token().token, Token::Word(w) if w.keyword == Keyword::IS);
+        let negated = matches!(parser.peek_nth_token(1).token, Token::Word(w) if w.keyword == Keyword::NOT);
+        let json = parser.peek_nth_token(1 + usize::from(negated)).token;
+        if !is || !matches!(&json, Token::Word(w) if is_word(w, "JSON")) {
+            return None;
+        }
+        for _ in 0..2 + usize::from(negated) {
+            parser.next_token();
+        }
+        let mut arguments = vec![left.clone()];
+        if let Token::Word(w) = parser.peek_token().token
+            && ["VALUE", "ARRAY", "OBJECT", "SCALAR"].iter().any(|k| is_word(&w, k))
+        {
+            parser.next_token();
+            arguments.push(Expr::value(sqlparser::ast::Value::SingleQuotedString(w.value.to_uppercase())));
+        }
+        let call = call(IS_JSON_CALL, arguments);
+        Some(Ok(if negated {
+            Expr::UnaryOp { op: sqlparser::ast::UnaryOperator::Not, expr: Box::new(call) }
+        } else {
+            call
+        }))
+    }
+}
+
+fn is_word(word: &Word, text: &str) -> bool {
+    word.quote_style.is_none() && word.value.eq_ignore_ascii_case(text)
+}
+
+/// A call of an internal function.
+pub fn call(name: &str, arguments: Vec<Expr>) -> Expr {
+    Expr::Function(Function {
+        name: ObjectName::from(vec![Ident::new(name)]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args: arguments.into_iter().map(|e| FunctionArg::Unnamed(FunctionArgExpr::Expr(e))).collect(),
+            clauses: vec![],
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: vec![],
+    })
+}
+
+fn parse_table_argument(parser: &mut Parser) -> Result<Expr, ParserError> {
+    parser.next_token();
+    let name = parser.parse_object_name(false)?;
+    let parts: Vec<Ident> = name.0.iter().filter_map(|p| p.as_ident().cloned()).collect();
+    let mut arguments = vec![Expr::CompoundIdentifier(parts)];
+    if parser.parse_keywords(&[Keyword::PARTITION, Keyword::BY]) {
+        let keys = if parser.consume_token(&Token::LParen) {
+            let keys = parser.parse_comma_separated(Parser::parse_expr)?;
+            parser.expect_token(&Token::RParen)?;
+            keys
+        } else {
+            vec![parser.parse_expr()?]
+        };
+        arguments.push(Expr::Tuple(keys));
+    }
+    Ok(call(TABLE_CALL, arguments))
+}
+
+fn parse_map(parser: &mut Parser) -> Result<Expr, ParserError> {
+    parser.next_token();
+    parser.next_token();
+    if parser.consume_token(&Token::RBracket) {
+        return Ok(call(MAP_CALL, vec![]));
+    }
+    let entries = parser.parse_comma_separated(Parser::parse_expr)?;
+    parser.expect_token(&Token::RBracket)?;
+    Ok(call(MAP_CALL, entries))
+}
+
+fn parse_cast(parser: &mut Parser, try_cast: bool) -> Result<Expr, ParserError> {
+    parser.next_token();
+    parser.next_token();
+    let expr = parser.parse_expr()?;
+    parser.expect_keyword(Keyword::AS)?;
+    let text = type_text(parser)?;
+    parser.expect_token(&Token::RParen)?;
+    Ok(Expr::Cast {
+        kind: if try_cast { CastKind::TryCast } else { CastKind::Cast },
+        expr: Box::new(expr),
+        data_type: DataType::Custom(ObjectName::from(vec![Ident::new(TYPE_TEXT)]), vec![text]),
+        array: false,
+        format: None,
+    })
+}
+
+/// The tokens of a type up to the bracket, comma or word that cannot belong to it, as text.
+pub fn type_text(parser: &mut Parser) -> Result<String, ParserError> {
+    let mut depth = 0usize;
+    let mut text = String::new();
+    loop {
+        let token = parser.peek_token().token;
+        match &token {
+            Token::LParen | Token::Lt | Token::LBracket => depth += 1,
+            Token::RParen | Token::Gt | Token::RBracket | Token::Comma if depth == 0 => break,
+            Token::RParen | Token::Gt | Token::RBracket => depth -= 1,
+            // `ARRAY<ARRAY<INT>>` ends in one token.
+            Token::ShiftRight if depth >= 2 => depth -= 2,
+            Token::Word(w) if depth == 0 && !text.is_empty() && !continues_type(w, &text) => break,
+            Token::SingleQuotedString(_) if depth == 0 => break,
+            Token::EOF | Token::SemiColon | Token::Eq => break,
+            _ => {}
+        }
+        let glue = matches!(token, Token::LParen | Token::RParen | Token::Comma) || text.ends_with('(');
+        if !text.is_empty() && !glue {
+            text.push(' ');
+        }
+        text.push_str(&match &token {
+            Token::Word(w) if w.quote_style.is_some() => format!("`{}`", w.value.replace('`', "``")),
+            other => other.to_string(),
+        });
+        parser.next_token();
+    }
+    if text.is_empty() {
+        return parser.expected("a data type", parser.peek_token());
+    }
+    Ok(text)
+}
+
+/// Words that may follow inside a type: `DOUBLE PRECISION`, `TIMESTAMP(3) WITH LOCAL TIME ZONE`, `INT NOT NULL`.
+fn continues_type(word: &Word, text: &str) -> bool {
+    let upper = text.to_ascii_uppercase();
+    let w = word.value.to_ascii_uppercase();
+    if word.quote_style.is_some() {
+        return false;
+    }
+    match w.as_str() {
+        "NOT" | "NULL" | "PRECISION" | "VARYING" | "LOCAL" | "ZONE" | "ARRAY" | "MULTISET" | "TO" => true,
+        "WITH" | "WITHOUT" => upper.starts_with("TIME"),
+        "TIME" => upper.ends_with("LOCAL") || upper.ends_with("WITHOUT") || upper.ends_with("WITH"),
+        "YEAR" | "MONTH" | "DAY" | "HOUR" | "MINUTE" | "SECOND" => upper.starts_with("INTERVAL"),
+        _ => false,
+    }
+}

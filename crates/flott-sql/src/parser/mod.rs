@@ -1,0 +1,13 @@
+//! Text to statements: our own parser for Flink's statements, sqlparser's for the queries inside.
+//!
+//! Depth and size are checked on the tokens, before anything recurses.
+
+pub mod ast;
+pub mod ddl;
+pub mod dialect;
+pub mod script;
+pub mod show;
+pub mod statement;
+
+pub use ast::{InsertStatement, Name, SpannedStatement, Statement};
+pub use script::{parse_expression, parse_query, parse_script};

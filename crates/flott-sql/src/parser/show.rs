@@ -1,0 +1,111 @@
+//! SHOW in all its forms.
+
+use sqlparser::tokenizer::Token;
+
+use super::ast::*;
+use super::statement::{Parsed, StatementParser};
+
+impl StatementParser<'_> {
+    pub(crate) fn show(&mut self) -> Parsed<Statement> {
+        self.expect_words(&["SHOW"])?;
+        let kind = self.show_kind()?;
+        let mut scope = None;
+        let scoped = matches!(
+            kind,
+            ShowKind::Databases
+                | ShowKind::Tables
+                | ShowKind::Views
+                | ShowKind::MaterializedTables
+                | ShowKind::Functions { .. }
+                | ShowKind::Procedures
+                | ShowKind::Models
+                | ShowKind::Connections
+        );
+        if scoped && (self.words(&["FROM"]) || self.words(&["IN"])) {
+            scope = Some(self.name()?);
+        }
+        let like = self.like_pattern()?;
+        Ok(Statement::Show { kind, scope, like })
+    }
+
+    fn like_pattern(&mut self) -> Parsed<Option<LikePattern>> {
+        let negated = self.words(&["NOT"]);
+        let ignore_case = self.words(&["ILIKE"]);
+        if !ignore_case && !self.words(&["LIKE"]) {
+            return if negated { self.p.expected("LIKE or ILIKE after NOT", self.p.peek_token()) } else { Ok(None) };
+        }
+        Ok(Some(LikePattern { pattern: self.literal()?, negated, ignore_case }))
+    }
+
+    fn show_kind(&mut self) -> Parsed<ShowKind> {
+        const PLAIN: [(&[&str], ShowKind); 17] = [
+            (&["CATALOGS"], ShowKind::Catalogs),
+            (&["DATABASES"], ShowKind::Databases),
+            (&["TABLES"], ShowKind::Tables),
+            (&["VIEWS"], ShowKind::Views),
+            (&["MATERIALIZED", "TABLES"], ShowKind::MaterializedTables),
+            (&["FUNCTIONS"], ShowKind::Functions { user: false }),
+            (&["USER", "FUNCTIONS"], ShowKind::Functions { user: true }),
+            (&["MODULES"], ShowKind::Modules { full: false }),
+            (&["FULL", "MODULES"], ShowKind::Modules { full: true }),
+            (&["JARS"], ShowKind::Jars),
+            (&["JOBS"], ShowKind::Jobs),
+            (&["PROCEDURES"], ShowKind::Procedures),
+            (&["MODELS"], ShowKind::Models),
+            (&["CONNECTIONS"], ShowKind::Connections),
+            (&["CURRENT", "CATALOG"], ShowKind::CurrentCatalog),
+            (&["CURRENT", "DATABASE"], ShowKind::CurrentDatabase),
+            (&["TEMPORARY", "TABLES"], ShowKind::Tables),
+        ];
+        for (words, kind) in PLAIN {
+            if self.words(words) {
+                return Ok(kind);
+            }
+        }
+        if self.words(&["CREATE", "TABLE"]) {
+            return Ok(ShowKind::CreateTable(self.name()?));
+        }
+        if self.words(&["CREATE", "VIEW"]) {
+            return Ok(ShowKind::CreateView(self.name()?));
+        }
+        if self.words(&["CREATE", "CATALOG"]) {
+            return Ok(ShowKind::CreateCatalog(self.name()?));
+        }
+        if self.words(&["PARTITIONS"]) {
+            return Ok(ShowKind::Partitions(self.name()?));
+        }
+        if self.words(&["COLUMNS"]) {
+            if !self.words(&["FROM"]) {
+                self.expect_words(&["IN"])?;
+            }
+            return Ok(ShowKind::Columns(self.name()?));
+        }
+        let next = self.p.peek_token();
+        if next.token == Token::EOF {
+            return self.p.expected("what to show: TABLES, DATABASES, CATALOGS, CREATE TABLE ..", next);
+        }
+        self.p.expected("TABLES, VIEWS, DATABASES, CATALOGS, COLUMNS, FUNCTIONS, CREATE TABLE or CURRENT ..", next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::parser::ast::*;
+    use crate::parser::parse_script;
+
+    #[test]
+    fn forms_of_show() {
+        for text in [
+            "SHOW CATALOGS LIKE 'a%'", "SHOW DATABASES FROM c NOT LIKE 'b'", "SHOW TABLES IN c.d ILIKE '%X'", "SHOW VIEWS",
+            "SHOW COLUMNS FROM t LIKE 'a'", "SHOW COLUMNS IN c.d.t", "SHOW USER FUNCTIONS", "SHOW FULL MODULES", "SHOW JARS",
+            "SHOW JOBS", "SHOW PARTITIONS t", "SHOW PROCEDURES", "SHOW MODELS", "SHOW CREATE TABLE t", "SHOW CREATE VIEW v",
+            "SHOW CREATE CATALOG c", "SHOW CURRENT CATALOG", "SHOW CURRENT DATABASE", "show materialized tables",
+        ] {
+            let parsed = parse_script(text).unwrap_or_else(|e| panic!("{text}: {e}"));
+            assert!(matches!(parsed[0].statement, Statement::Show { .. }), "{text}");
+        }
+        for text in ["SHOW", "SHOW THINGS", "SHOW COLUMNS t", "SHOW TABLES NOT 'x'"] {
+            assert!(parse_script(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,409 @@
+//! Which statement it is, and the statements that are neither DDL nor SHOW.
+
+use flott_core::{Error, Result};
+use sqlparser::keywords::Keyword;
+use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::{Token, TokenWithSpan};
+
+use super::ast::*;
+use super::script::{HINT_PREFIX, from_parser, nearest_start};
+
+/// Parses one statement from its tokens.
+pub struct StatementParser<'a> {
+    pub(crate) p: Parser<'a>,
+    /// The whole script, to cut texts out of.
+    pub(crate) script: &'a str,
+}
+
+/// What is inside the parser fails with sqlparser's errors, which carry positions in their text.
+pub(crate) type Parsed<T> = Result<T, ParserError>;
+
+impl<'a> StatementParser<'a> {
+    /// Over these tokens of this script.
+    pub fn new(p: Parser<'a>, script: &'a str) -> StatementParser<'a> {
+        StatementParser { p, script }
+    }
+
+    /// The statement; nothing may follow.
+    pub fn parse(&mut self) -> Result<Statement> {
+        let statement = self.statement()?;
+        let next = self.p.peek_token();
+        if next.token != Token::EOF {
+            return Err(Error::user(format!("unexpected '{}'", next.token)).at(position(next.span.start)));
+        }
+        Ok(statement)
+    }
+
+    /// True, and past it, where these words (any case, unquoted) come next.
+    pub(crate) fn words(&mut self, words: &[&str]) -> bool {
+        for (i, word) in words.iter().enumerate() {
+            match self.p.peek_nth_token(i).token {
+                Token::Word(w) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(word) => {}
+                _ => return false,
+            }
+        }
+        for _ in words {
+            self.p.next_token();
+        }
+        true
+    }
+
+    pub(crate) fn expect_words(&mut self, words: &[&str]) -> Parsed<()> {
+        if self.words(words) {
+            return Ok(());
+        }
+        self.p.expected(&words.join(" "), self.p.peek_token())
+    }
+
+    pub(crate) fn name(&mut self) -> Parsed<Name> {
+        let mut parts = vec![self.p.parse_identifier()?];
+        while parts.len() < 3 && self.p.consume_token(&Token::Period) {
+            parts.push(self.p.parse_identifier()?);
+        }
+        Ok(Name { parts })
+    }
+
+    pub(crate) fn literal(&mut self) -> Parsed<String> {
+        self.p.parse_literal_string()
+    }
+
+    pub(crate) fn comment(&mut self) -> Parsed<Option<String>> {
+        if self.words(&["COMMENT"]) { Ok(Some(self.literal()?)) } else { Ok(None) }
+    }
+
+    /// `('k' = 'v', ..)`, the opening bracket first.
+    pub(crate) fn option_list(&mut self) -> Parsed<OptionList> {
+        self.p.expect_token(&Token::LParen)?;
+        let mut options: OptionList = vec![];
+        while !self.p.consume_token(&Token::RParen) {
+            if !options.is_empty() {
+                self.p.expect_token(&Token::Comma)?;
+            }
+            let at = self.p.peek_token();
+            let key = self.literal()?;
+            self.p.expect_token(&Token::Eq)?;
+            let value = self.literal()?;
+            if options.iter().any(|(k, _)| *k == key) {
+                return Err(error_at(&format!("option '{key}' is given twice"), &at));
+            }
+            options.push((key, value));
+        }
+        Ok(options)
+    }
+
+    pub(crate) fn with_options(&mut self) -> Parsed<OptionList> {
+        if self.words(&["WITH"]) { self.option_list() } else { Ok(vec![]) }
+    }
+
+    pub(crate) fn keys(&mut self) -> Parsed<Vec<String>> {
+        self.p.expect_token(&Token::LParen)?;
+        if self.p.consume_token(&Token::RParen) {
+            return Ok(vec![]);
+        }
+        let keys = self.p.parse_comma_separated(Parser::parse_literal_string)?;
+        self.p.expect_token(&Token::RParen)?;
+        Ok(keys)
+    }
+
+    /// The text between two tokens of the script.
+    pub(crate) fn text_from(&self, first: &TokenWithSpan) -> String {
+        let mut i = self.p.index();
+        let last = loop {
+            i = i.saturating_sub(1);
+            let t = self.p.token_at(i);
+            if !matches!(t.token, Token::Whitespace(_)) || i == 0 {
+                break t;
+            }
+        };
+        super::script::cut(self.script, position(first.span.start), position(last.span.end)).to_string()
+    }
+
+    fn statement(&mut self) -> Result<Statement> {
+        let first = self.p.peek_token();
+        let at = position(first.span.start);
+        let Token::Word(word) = &first.token else {
+            if first.token == Token::LParen {
+                return self.p.parse_query().map(Statement::Query).map_err(from_parser);
+            }
+            return Err(Error::user(format!("expected a statement but found '{}'", first.token)).at(at));
+        };
+        let keyword = if word.quote_style.is_some() { String::new() } else { word.value.to_ascii_uppercase() };
+        let parsed = match keyword.as_str() {
+            "SELECT" | "WITH" | "VALUES" => self.p.parse_query().map(Statement::Query),
+            "INSERT" => self.insert().map(Statement::Insert),
+            "EXECUTE" => self.execute(),
+            "BEGIN" => self.begin_set(),
+            "CREATE" => self.create(),
+            "ALTER" => self.alter(),
+            "DROP" => self.drop_object(),
+            "USE" => self.use_object(),
+            "SHOW" => self.show(),
+            "DESCRIBE" | "DESC" => self.describe(),
+            "EXPLAIN" => self.explain(),
+            "SET" => self.set(),
+            "RESET" => self.reset(),
+            _ => {
+                return match unsupported(&keyword) {
+                    Some((what, hint)) => {
+                        while self.p.next_token().token != Token::EOF {}
+                        Ok(Statement::Unsupported { what: what.to_string(), hint: hint.to_string(), position: at })
+                    }
+                    None => {
+                        let error = Error::user(format!("'{}' does not start a statement", first.token)).at(at);
+                        Err(match nearest_start(&word.value) {
+                            Some(near) => error.hint(format!("Did you mean {near}?")),
+                            None => error,
+                        })
+                    }
+                };
+            }
+        };
+        parsed.map_err(from_parser)
+    }
+
+    pub(crate) fn unsupported(&mut self, what: &str, hint: &str) -> Parsed<Statement> {
+        let at = position(self.p.peek_token().span.start);
+        while self.p.next_token().token != Token::EOF {}
+        Ok(Statement::Unsupported { what: what.to_string(), hint: hint.to_string(), position: at })
+    }
+
+    fn insert(&mut self) -> Parsed<InsertStatement> {
+        let at = position(self.p.peek_token().span.start);
+        self.expect_words(&["INSERT"])?;
+        let overwrite = self.words(&["OVERWRITE"]);
+        if !overwrite {
+            self.expect_words(&["INTO"])?;
+        }
+        self.words(&["TABLE"]);
+        let table = self.name()?;
+        let hints = self.hints()?;
+        let mut partition = vec![];
+        if self.words(&["PARTITION"]) {
+            self.p.expect_token(&Token::LParen)?;
+            partition = self.p.parse_comma_separated(|p| {
+                let key = p.parse_identifier()?;
+                p.expect_token(&Token::Eq)?;
+                Ok((key, p.parse_expr()?))
+            })?;
+            self.p.expect_token(&Token::RParen)?;
+        }
+        let mut columns = vec![];
+        let is_list = self.p.peek_token().token == Token::LParen
+            && !matches!(self.p.peek_nth_token(1).token, Token::LParen)
+            && !matches!(self.p.peek_nth_token(1).token, Token::Word(w)
+                if matches!(w.keyword, Keyword::SELECT | Keyword::VALUES | Keyword::WITH) && w.quote_style.is_none());
+        if is_list {
+            self.p.expect_token(&Token::LParen)?;
+            loop {
+                columns.push(self.name()?);
+                if !self.p.consume_token(&Token::Comma) {
+                    break;
+                }
+            }
+            self.p.expect_token(&Token::RParen)?;
+        }
+        let query = self.p.parse_query()?;
+        let on_conflict = if self.words(&["ON", "CONFLICT", "DO"]) {
+            Some(self.p.parse_identifier()?.value.to_ascii_uppercase())
+        } else {
+            None
+        };
+        Ok(InsertStatement { table, hints, partition, columns, overwrite, query, on_conflict, position: at })
+    }
+
+    /// Hints behind a table's name, as the token pass left them.
+    pub(crate) fn hints(&mut self) -> Parsed<Vec<Hint>> {
+        let marked = matches!(self.p.peek_token().token, Token::Word(w) if w.keyword == Keyword::WITH)
+            && matches!(self.p.peek_nth_token(2).token, Token::Word(w) if w.value.starts_with(HINT_PREFIX));
+        if !marked {
+            return Ok(vec![]);
+        }
+        self.p.next_token();
+        self.p.expect_token(&Token::LParen)?;
+        let mut hints = vec![];
+        loop {
+            let t = self.p.next_token();
+            let Token::Word(w) = &t.token else { return self.p.expected("a hint", t) };
+            let name = w.value.trim_start_matches(HINT_PREFIX).to_string();
+            let options = self.option_list()?;
+            hints.push(Hint { name, options, position: position(t.span.start) });
+            if !self.p.consume_token(&Token::Comma) {
+                break;
+            }
+        }
+        self.p.expect_token(&Token::RParen)?;
+        Ok(hints)
+    }
+
+    fn execute(&mut self) -> Parsed<Statement> {
+        self.expect_words(&["EXECUTE"])?;
+        if self.words(&["PLAN"]) {
+            return self.unsupported("EXECUTE PLAN", "Run the SQL script itself: its state survives edits");
+        }
+        if self.words(&["STATEMENT", "SET", "BEGIN"]) {
+            return self.set_body();
+        }
+        self.words(&["IMMEDIATE"]);
+        match self.p.peek_token().token {
+            Token::Word(w) if w.keyword == Keyword::INSERT => self.insert().map(Statement::Insert),
+            Token::Word(w) if matches!(w.keyword, Keyword::SELECT | Keyword::WITH | Keyword::VALUES) => {
+                self.p.parse_query().map(Statement::Query)
+            }
+            _ => self.p.expected("STATEMENT SET BEGIN", self.p.peek_token()),
+        }
+    }
+
+    /// `BEGIN STATEMENT SET; INSERT ..; END`
+    fn begin_set(&mut self) -> Parsed<Statement> {
+        self.expect_words(&["BEGIN", "STATEMENT", "SET"])?;
+        self.p.expect_token(&Token::SemiColon)?;
+        self.set_body()
+    }
+
+    fn set_body(&mut self) -> Parsed<Statement> {
+        let mut inserts = vec![];
+        loop {
+            while self.p.consume_token(&Token::SemiColon) {}
+            if self.words(&["END"]) {
+                break;
+            }
+            inserts.push(self.insert()?);
+        }
+        if inserts.is_empty() {
+            return self.p.expected("an INSERT statement in the set", self.p.peek_token());
+        }
+        Ok(Statement::StatementSet(inserts))
+    }
+
+    fn explain(&mut self) -> Parsed<Statement> {
+        self.expect_words(&["EXPLAIN"])?;
+        let mut details = vec![];
+        if !self.words(&["PLAN", "FOR"]) {
+            loop {
+                let detail = if self.words(&["ESTIMATED_COST"]) {
+                    ExplainDetail::EstimatedCost
+                } else if self.words(&["CHANGELOG_MODE"]) {
+                    ExplainDetail::ChangelogMode
+                } else if self.words(&["PLAN_ADVICE"]) {
+                    ExplainDetail::PlanAdvice
+                } else if self.words(&["JSON_EXECUTION_PLAN"]) {
+                    ExplainDetail::JsonExecutionPlan
+                } else {
+                    break;
+                };
+                details.push(detail);
+                if !self.p.consume_token(&Token::Comma) {
+                    break;
+                }
+            }
+        }
+        let inner = if self.words(&["STATEMENT", "SET", "BEGIN"]) {
+            self.set_body()?
+        } else {
+            match self.p.peek_token().token {
+                Token::Word(w) if w.keyword == Keyword::INSERT => Statement::Insert(self.insert()?),
+                Token::Word(w) if w.keyword == Keyword::EXECUTE => self.execute()?,
+                Token::Word(w) if w.keyword == Keyword::CREATE => self.create()?,
+                _ => Statement::Query(self.p.parse_query()?),
+            }
+        };
+        Ok(Statement::Explain { details, inner: Box::new(inner) })
+    }
+
+    /// `SET`, `SET 'k' = 'v'`, and the old form `SET k = v`.
+    fn set(&mut self) -> Parsed<Statement> {
+        self.expect_words(&["SET"])?;
+        if self.p.peek_token().token == Token::EOF {
+            return Ok(Statement::Set(None));
+        }
+        let key = self.key_text()?;
+        self.p.expect_token(&Token::Eq)?;
+        let value = match self.p.peek_token().token {
+            Token::SingleQuotedString(_) => self.literal()?,
+            _ => {
+                let first = self.p.peek_token();
+                while self.p.peek_token().token != Token::EOF {
+                    self.p.next_token();
+                }
+                self.text_from(&first)
+            }
+        };
+        Ok(Statement::Set(Some((key, value))))
+    }
+
+    fn key_text(&mut self) -> Parsed<String> {
+        let first = self.p.peek_token();
+        if let Token::SingleQuotedString(_) = first.token {
+            return self.literal();
+        }
+        while !matches!(self.p.peek_token().token, Token::Eq | Token::EOF) {
+            self.p.next_token();
+        }
+        let text: String = self.text_from(&first).split_whitespace().collect();
+        if text.is_empty() { self.p.expected("a key in quotes", first) } else { Ok(text) }
+    }
+
+    fn reset(&mut self) -> Parsed<Statement> {
+        self.expect_words(&["RESET"])?;
+        if self.p.peek_token().token == Token::EOF {
+            return Ok(Statement::Reset(None));
+        }
+        Ok(Statement::Reset(Some(self.key_text()?)))
+    }
+
+    fn use_object(&mut self) -> Parsed<Statement> {
+        self.expect_words(&["USE"])?;
+        if self.words(&["CATALOG"]) {
+            return Ok(Statement::UseCatalog(self.name()?));
+        }
+        if self.words(&["MODULES"]) {
+            return self.unsupported("USE MODULES", "All built-in functions are always there");
+        }
+        Ok(Statement::Use(self.name()?))
+    }
+
+    fn describe(&mut self) -> Parsed<Statement> {
+        if !self.words(&["DESCRIBE"]) {
+            self.expect_words(&["DESC"])?;
+        }
+        let kind = if self.words(&["CATALOG"]) {
+            ObjectKind::Catalog
+        } else if self.words(&["DATABASE"]) {
+            ObjectKind::Database
+        } else if self.words(&["FUNCTION"]) {
+            ObjectKind::Function
+        } else if self.words(&["JOB"]) {
+            return self.unsupported("DESCRIBE JOB", "`flott list` shows local running jobs");
+        } else if self.words(&["MODEL"]) || self.words(&["CONNECTION"]) {
+            return self.unsupported("DESCRIBE MODEL and CONNECTION", "Models and connections are not supported");
+        } else {
+            self.words(&["TABLE"]);
+            ObjectKind::Table
+        };
+        let extended = self.words(&["EXTENDED"]);
+        Ok(Statement::Describe { kind, name: self.name()?, extended })
+    }
+}
+
+/// An error at a token, in the form in which sqlparser carries positions.
+pub(crate) fn error_at(message: &str, token: &TokenWithSpan) -> ParserError {
+    let at = token.span.start;
+    ParserError::ParserError(format!("{message} at Line: {}, Column: {}", at.line, at.column))
+}
+
+/// Statements of Flink's that are known by their first word and not supported, with what to do instead.
+fn unsupported(first: &str) -> Option<(&'static str, &'static str)> {
+    Some(match first {
+        "COMPILE" => ("COMPILE PLAN", "Keep the SQL script: a job's state survives edits of it"),
+        "ADD" | "REMOVE" => ("ADD JAR and REMOVE JAR", "There is no JVM; connectors and functions are built in"),
+        "LOAD" | "UNLOAD" => ("LOAD and UNLOAD MODULE", "All built-in functions are always there"),
+        "CALL" => ("CALL", "Procedures belong to catalogs that are not supported yet"),
+        "ANALYZE" => ("ANALYZE TABLE", "Statistics are not needed for planning"),
+        "STOP" => ("STOP JOB", "Press Ctrl-C in the job's terminal: it takes a last checkpoint"),
+        "UPDATE" | "DELETE" => ("UPDATE and DELETE", "Write the change as an INSERT into an upsert table"),
+        "TRUNCATE" => ("TRUNCATE TABLE", "Truncate the table in its own system"),
+        "REPLACE" => ("REPLACE TABLE", "Drop the table and create it again"),
+        _ => return None,
+    })
+}
+
