@@ -1,0 +1,71 @@
+//! Writes rows as lines.
+
+use std::io;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use flott_connector::row_text::RowText;
+use flott_connector::sink::SinkWriter;
+use flott_core::{ChangeBatch, Error, Result};
+
+use super::{Output, Stream};
+
+/// Lines are handed over in pieces of about this size, so that a large batch is not held twice in memory.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+pub(super) struct PrintWriter {
+    output: Arc<dyn Output>,
+    stream: Stream,
+    prefix: String,
+    lines: String,
+    bytes_written: u64,
+}
+
+impl PrintWriter {
+    pub(super) fn new(output: Arc<dyn Output>, stream: Stream, prefix: String) -> PrintWriter {
+        PrintWriter { output, stream, prefix, lines: String::new(), bytes_written: 0 }
+    }
+
+    fn hand_over(&mut self) -> Result<()> {
+        if !self.lines.is_empty() {
+            self.output.write(self.stream, self.lines.as_bytes()).map_err(failed)?;
+            self.bytes_written += self.lines.len() as u64;
+            self.lines.clear();
+        }
+        Ok(())
+    }
+}
+
+/// A closed pipe (`flott run job.sql | head`) ends the job, but is nobody's fault.
+fn failed(e: io::Error) -> Error {
+    if e.kind() == io::ErrorKind::BrokenPipe {
+        return Error::user("nobody reads the printed rows any more: the pipe is closed")
+            .with("connector", "print")
+            .hint("Write the output to a file, or read it to its end");
+    }
+    Error::from(e).with("connector", "print")
+}
+
+#[async_trait]
+impl SinkWriter for PrintWriter {
+    async fn write(&mut self, batch: ChangeBatch) -> Result<()> {
+        let text = RowText::new(&batch.rows)?;
+        for row in 0..batch.num_rows() {
+            self.lines.push_str(&self.prefix);
+            text.write_row(batch.kind(row), row, &mut self.lines);
+            self.lines.push('\n');
+            if self.lines.len() >= CHUNK_BYTES {
+                self.hand_over()?;
+            }
+        }
+        self.hand_over()
+    }
+
+    async fn flush(&mut self, _end_of_input: bool) -> Result<()> {
+        self.output.flush(self.stream).map_err(failed)
+    }
+
+    fn bytes_written(&self) -> u64 {
+        self.bytes_written
+    }
+}
