@@ -4,7 +4,21 @@
 //! check: any batch split, interleaving, barrier place, parallelism and restore point gives the same consolidated output.
 //!
 //! Read first: [`operator::Operator`], [`operator::OperatorContext`], [`build::build`].
+#![forbid(unsafe_code)]
 
+pub mod build;
+pub mod calc;
+mod evaluation;
+pub mod expand;
+mod expression;
+pub mod harness;
 pub mod operator;
+pub mod sink_constraint;
+mod timestamp;
+pub mod union;
+pub mod watermark;
+pub mod window;
 
+pub use build::build;
 pub use operator::{Emission, Operator, OperatorContext, OperatorMetrics, Progress};
+pub use watermark::WatermarkGenerator;

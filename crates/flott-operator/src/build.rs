@@ -1,0 +1,88 @@
+//! From the description of an operator to the operator.
+
+use std::sync::Arc;
+
+use flott_core::{Error, Result};
+use flott_graph::{EmitStrategy, Node, OperatorSpec, WindowAggregateSpec, WindowAssignment, WindowKind};
+
+use crate::calc::Calc;
+use crate::expand::Expand;
+use crate::operator::Operator;
+use crate::sink_constraint::SinkConstraint;
+use crate::union::Union;
+use crate::watermark::WatermarkAssigner;
+use crate::window::aggregate::Ownership;
+use crate::window::assigner::is_event_time;
+use crate::window::{
+    EmitWindowAggregate, LocalWindowAggregate, SessionTableFunction, SessionWindowAggregate, WindowAggregate,
+    WindowTableFunction,
+};
+
+/// The operator of one subtask of a node.
+///
+/// Sources are the runtime's own. Of a sink this is what stands before its writer: the enforcer of the table's
+/// constraints, or a pass-through.
+pub fn build(node: &Node, subtask: usize, parallelism: usize, max_parallelism: u16) -> Result<Box<dyn Operator>> {
+    let (name, schema) = (node.name.as_str(), Arc::clone(&node.schema));
+    let ownership = Ownership::of(subtask, parallelism, max_parallelism);
+    Ok(match &node.spec {
+        OperatorSpec::Source(_) => {
+            return Err(Error::internal("a source is not built as an operator").with("operator", name));
+        }
+        OperatorSpec::Calc(spec) => Box::new(Calc::new(name, spec, schema)?),
+        OperatorSpec::WatermarkAssigner(spec) => Box::new(WatermarkAssigner::new(name, spec)),
+        OperatorSpec::Union => Box::new(Union),
+        OperatorSpec::Expand(spec) => Box::new(Expand::new(name, spec, schema)?),
+        OperatorSpec::WindowTableFunction(spec) => match &spec.assignment {
+            WindowAssignment::TimeColumn { kind: WindowKind::Session { .. }, .. } => {
+                Box::new(SessionTableFunction::new(name, spec, schema, ownership)?)
+            }
+            _ => Box::new(WindowTableFunction::new(name, spec, schema)?),
+        },
+        OperatorSpec::LocalWindowAggregate(spec) => {
+            two_phase(name, spec)?;
+            Box::new(LocalWindowAggregate::new(name, spec, schema)?)
+        }
+        OperatorSpec::GlobalWindowAggregate(spec) => {
+            two_phase(name, spec)?;
+            Box::new(WindowAggregate::new(name, spec, schema, true, ownership)?)
+        }
+        OperatorSpec::WindowAggregate(spec) => {
+            let emits = spec.emit != EmitStrategy::default();
+            match (session(spec), emits) {
+                (true, true) => {
+                    return Err(Error::user("early or late results of session windows are not supported")
+                        .with("operator", name)
+                        .hint("Unset the 'table.exec.emit.*' options, or use TUMBLE, HOP or CUMULATE"));
+                }
+                (true, false) => Box::new(SessionWindowAggregate::new(name, spec, schema, ownership)?),
+                (false, true) => Box::new(EmitWindowAggregate::new(name, spec, schema, ownership)?),
+                (false, false) => Box::new(WindowAggregate::new(name, spec, schema, false, ownership)?),
+            }
+        }
+        OperatorSpec::Sink(spec) => match SinkConstraint::new(spec, schema)? {
+            Some(constraint) => Box::new(constraint),
+            None => Box::new(Union),
+        },
+    })
+}
+
+fn session(spec: &WindowAggregateSpec) -> bool {
+    matches!(&spec.assignment, WindowAssignment::TimeColumn { kind: WindowKind::Session { .. }, .. })
+}
+
+/// What cannot be computed in two phases: the planner plans one.
+fn two_phase(name: &str, spec: &WindowAggregateSpec) -> Result<()> {
+    let (WindowAssignment::TimeColumn { attribute, .. } | WindowAssignment::Attached { attribute, .. }) =
+        &spec.assignment;
+    let problem = if session(spec) {
+        "session windows"
+    } else if !is_event_time(*attribute) {
+        "windows of processing time"
+    } else if spec.emit != EmitStrategy::default() {
+        "early or late results"
+    } else {
+        return Ok(());
+    };
+    Err(Error::internal(format!("{problem} are aggregated in one phase")).with("operator", name))
+}

@@ -1,0 +1,134 @@
+//! Watermarks from rows: Flink's `WatermarkAssignerOperator`, batch by batch.
+
+use arrow_array::Array;
+use flott_core::{ChangeBatch, Result, Watermark};
+use flott_graph::WatermarkSpec;
+use flott_state::{OperatorSnapshot, RestoredState};
+
+use crate::expression::evaluate;
+use crate::operator::{Operator, OperatorContext, Progress};
+use crate::timestamp::{null_rowtime, to_milliseconds};
+
+/// Version of the operator's stored form: the watermark, 8 bytes, little-endian.
+const STATE_VERSION: u32 = 1;
+
+/// Generates the watermarks of one split or one subtask.
+///
+/// Row by row, a watermark would leave behind each row after which it has moved by more than the interval. A batch is
+/// cut only where that can be seen: before a row whose time is at or before such a watermark, for only that row may be
+/// late. Whatever is current at the end of a batch leaves with it.
+pub struct WatermarkGenerator {
+    spec: WatermarkSpec,
+    interval_ms: i64,
+    /// The greatest watermark of a row so far; `i64::MIN` before the first.
+    current: i64,
+    /// The last that has left.
+    emitted: i64,
+}
+
+impl WatermarkGenerator {
+    /// Starts from a restored watermark, or from none (`i64::MIN`).
+    pub fn new(spec: &WatermarkSpec, restored_ms: i64) -> WatermarkGenerator {
+        let interval_ms = i64::try_from(spec.interval.as_millis()).unwrap_or(i64::MAX);
+        WatermarkGenerator { spec: spec.clone(), interval_ms, current: restored_ms, emitted: restored_ms }
+    }
+
+    /// The watermark so far, `i64::MIN` before the first.
+    pub fn current(&self) -> i64 {
+        self.current
+    }
+
+    /// The batch in pieces, each with the watermark that follows it.
+    pub fn process(
+        &mut self,
+        batch: ChangeBatch,
+        _processing_time_ms: i64,
+    ) -> Result<Vec<(ChangeBatch, Option<Watermark>)>> {
+        if self.spec.from_source || batch.num_rows() == 0 {
+            return Ok(vec![(batch, None)]);
+        }
+        let rowtime = evaluate(&self.spec.rowtime, &batch.rows)?;
+        if rowtime.null_count() > 0 {
+            return Err(null_rowtime());
+        }
+        let times = to_milliseconds(rowtime.as_ref())?;
+        let marks = evaluate(&self.spec.expression, &batch.rows)?;
+        let nulls = marks.logical_nulls().filter(|n| n.null_count() > 0);
+        let mut pieces = vec![];
+        let mut start = 0;
+        if nulls.as_ref().is_some_and(|n| n.null_count() == marks.len()) {
+            return Ok(vec![(batch, None)]);
+        }
+        let marks = to_milliseconds(marks.as_ref())?;
+        // Flink's operator counts from zero, so times before 1970 make no watermark inside a batch.
+        let mut current = self.current;
+        let mut would_be = self.emitted.max(0);
+        for (row, (time, mark)) in times.iter().zip(marks.iter()).enumerate() {
+            if *time <= would_be && would_be > self.emitted.max(0) {
+                pieces.push((batch.slice(start, row - start), Some(Watermark(would_be))));
+                start = row;
+                self.emitted = would_be;
+            }
+            if nulls.as_ref().is_none_or(|n| n.is_valid(row)) {
+                current = current.max(*mark);
+            }
+            if current.saturating_sub(would_be) > self.interval_ms {
+                would_be = current;
+            }
+        }
+        self.current = current;
+        let last = (current > self.emitted).then(|| {
+            self.emitted = current;
+            Watermark(current)
+        });
+        pieces.push((if start == 0 { batch } else { batch.slice(start, batch.num_rows() - start) }, last));
+        Ok(pieces)
+    }
+}
+
+/// The operator form, for streams that do not come straight from a source.
+pub struct WatermarkAssigner {
+    name: String,
+    generator: WatermarkGenerator,
+}
+
+impl WatermarkAssigner {
+    /// Starts without a watermark.
+    pub fn new(name: &str, spec: &WatermarkSpec) -> WatermarkAssigner {
+        WatermarkAssigner { name: name.to_string(), generator: WatermarkGenerator::new(spec, i64::MIN) }
+    }
+}
+
+impl Operator for WatermarkAssigner {
+    fn process_batch(&mut self, _input: usize, batch: ChangeBatch, context: &mut OperatorContext) -> Result<Progress> {
+        crate::evaluation::enter(context);
+        let pieces =
+            self.generator.process(batch, context.processing_time_ms).map_err(|e| e.with("operator", &self.name))?;
+        for (piece, watermark) in pieces {
+            context.emit(piece);
+            if let Some(w) = watermark {
+                context.emit_watermark(w);
+            }
+        }
+        Ok(Progress::Done)
+    }
+
+    /// Only the end of the input passes; other watermarks from before are replaced by the ones made here.
+    fn process_watermark(&mut self, watermark: Watermark, context: &mut OperatorContext) -> Result<Progress> {
+        if watermark == Watermark::MAX || self.generator.spec.from_source {
+            context.emit_watermark(watermark);
+        }
+        Ok(Progress::Done)
+    }
+
+    fn snapshot_state(&mut self) -> Result<OperatorSnapshot> {
+        let meta = self.generator.current().to_le_bytes().to_vec();
+        Ok(OperatorSnapshot { version: STATE_VERSION, meta, runs: vec![] })
+    }
+
+    fn restore_state(&mut self, state: RestoredState) -> Result<()> {
+        let oldest = state.metas.iter().filter_map(|m| Some(i64::from_le_bytes(m.as_slice().try_into().ok()?))).min();
+        self.generator = WatermarkGenerator::new(&self.generator.spec, oldest.unwrap_or(i64::MIN));
+        Ok(())
+    }
+}

@@ -1,0 +1,57 @@
+//! COUNT.
+
+use std::sync::Arc;
+
+use arrow_array::types::Int64Type;
+use arrow_array::{ArrayRef, Int64Array, cast::AsArray};
+use flott_core::Result;
+
+use super::{Accumulator, Input, each_row, gather};
+
+/// Rows of each group.
+#[derive(Default)]
+pub(crate) struct Count {
+    counts: Vec<i64>,
+}
+
+impl Accumulator for Count {
+    fn resize(&mut self, groups: usize) {
+        self.counts.resize(groups, 0);
+    }
+
+    fn update(&mut self, groups: &[u32], input: &Input<'_>) -> Result<()> {
+        let counts = self.counts.as_mut_slice();
+        match input.signs {
+            None => each_row(groups, input.include, |_, g| counts[g] += 1),
+            Some(signs) => each_row(groups, input.include, |row, g| counts[g] += signs[row]),
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, groups: &[u32], state: &[ArrayRef]) -> Result<()> {
+        for (g, n) in groups.iter().zip(state[0].as_primitive::<Int64Type>().values()) {
+            self.counts[*g as usize] += n;
+        }
+        Ok(())
+    }
+
+    fn state(&self, of: Option<&[u32]>) -> Result<Vec<ArrayRef>> {
+        Ok(vec![self.finish(of)?])
+    }
+
+    fn finish(&self, of: Option<&[u32]>) -> Result<ArrayRef> {
+        Ok(Arc::new(Int64Array::from(gather(&self.counts, of))))
+    }
+
+    fn clear(&mut self) {
+        self.counts.clear();
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.counts.capacity() * 8
+    }
+
+    fn counts(&self) -> Option<&[i64]> {
+        Some(&self.counts)
+    }
+}

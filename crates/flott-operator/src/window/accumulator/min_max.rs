@@ -1,0 +1,217 @@
+//! MIN and MAX. Floating-point numbers are in Arrow's total order, in which NaN is the greatest.
+
+use std::sync::Arc;
+
+use arrow_array::types::*;
+use arrow_array::{
+    Array, ArrayRef, ArrowNativeTypeOp, ArrowPrimitiveType, BinaryArray, BooleanArray, PrimitiveArray, StringArray,
+    cast::AsArray,
+};
+use arrow_buffer::{BooleanBuffer, NullBuffer};
+use arrow_schema::{DataType, IntervalUnit, TimeUnit};
+use flott_core::{Error, Result};
+
+use super::{Accumulator, Input, each_row, gather};
+
+/// The least (or greatest) of numbers and times.
+struct Extreme<T: ArrowPrimitiveType, const MAX: bool> {
+    values: Vec<T::Native>,
+    seen: Vec<bool>,
+    data_type: DataType,
+}
+
+impl<T: ArrowPrimitiveType, const MAX: bool> Extreme<T, MAX> {
+    /// What every value beats or equals.
+    const START: T::Native = if MAX { T::Native::MIN_TOTAL_ORDER } else { T::Native::MAX_TOTAL_ORDER };
+
+    fn fold(&mut self, groups: &[u32], array: &PrimitiveArray<T>, include: Option<&NullBuffer>) {
+        let (best, seen, values) = (self.values.as_mut_slice(), self.seen.as_mut_slice(), array.values());
+        each_row(groups, include, |row, g| {
+            let v = values[row];
+            if if MAX { v.is_gt(best[g]) } else { v.is_lt(best[g]) } {
+                best[g] = v;
+            }
+            seen[g] = true;
+        });
+    }
+}
+
+impl<T: ArrowPrimitiveType, const MAX: bool> Accumulator for Extreme<T, MAX> {
+    fn resize(&mut self, groups: usize) {
+        self.values.resize(groups, Self::START);
+        self.seen.resize(groups, false);
+    }
+
+    fn update(&mut self, groups: &[u32], input: &Input<'_>) -> Result<()> {
+        if input.signs.is_some() {
+            return Err(retraction());
+        }
+        if let Some(argument) = input.argument {
+            self.fold(groups, argument.as_primitive::<T>(), input.include);
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, groups: &[u32], state: &[ArrayRef]) -> Result<()> {
+        self.fold(groups, state[0].as_primitive::<T>(), state[0].nulls());
+        Ok(())
+    }
+
+    fn state(&self, of: Option<&[u32]>) -> Result<Vec<ArrayRef>> {
+        Ok(vec![self.finish(of)?])
+    }
+
+    fn finish(&self, of: Option<&[u32]>) -> Result<ArrayRef> {
+        let seen = gather(&self.seen, of);
+        let nulls = seen.contains(&false).then(|| NullBuffer::new(BooleanBuffer::from(seen)));
+        let array = PrimitiveArray::<T>::new(gather(&self.values, of).into(), nulls);
+        Ok(Arc::new(array.with_data_type(self.data_type.clone())))
+    }
+
+    fn clear(&mut self) {
+        self.values.clear();
+        self.seen.clear();
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.values.capacity() * size_of::<T::Native>() + self.seen.capacity()
+    }
+}
+
+/// The least (or greatest) of texts and bytes, in the order of their bytes, and of booleans.
+struct ExtremeBytes<const MAX: bool> {
+    values: Vec<Option<Box<[u8]>>>,
+    bytes: usize,
+    data_type: DataType,
+}
+
+impl<const MAX: bool> ExtremeBytes<MAX> {
+    fn fold(&mut self, groups: &[u32], array: &ArrayRef, include: Option<&NullBuffer>) -> Result<()> {
+        let (best, bytes) = (&mut self.values, &mut self.bytes);
+        let mut offer = |g: usize, v: &[u8]| {
+            let better = match &best[g] {
+                None => true,
+                Some(old) => {
+                    if MAX {
+                        v > &old[..]
+                    } else {
+                        v < &old[..]
+                    }
+                }
+            };
+            if better {
+                *bytes += v.len();
+                *bytes -= best[g].as_ref().map_or(0, |b| b.len());
+                best[g] = Some(v.into());
+            }
+        };
+        match array.data_type() {
+            DataType::Utf8 => {
+                let a = array.as_string::<i32>();
+                each_row(groups, include, |row, g| offer(g, a.value(row).as_bytes()));
+            }
+            DataType::Binary => {
+                let a = array.as_binary::<i32>();
+                each_row(groups, include, |row, g| offer(g, a.value(row)));
+            }
+            DataType::Boolean => {
+                let a = array.as_boolean();
+                each_row(groups, include, |row, g| offer(g, &[u8::from(a.value(row))]));
+            }
+            other => return Err(Error::internal(format!("MIN or MAX over bytes of type {other}"))),
+        }
+        Ok(())
+    }
+}
+
+impl<const MAX: bool> Accumulator for ExtremeBytes<MAX> {
+    fn resize(&mut self, groups: usize) {
+        self.values.resize(groups, None);
+    }
+
+    fn update(&mut self, groups: &[u32], input: &Input<'_>) -> Result<()> {
+        if input.signs.is_some() {
+            return Err(retraction());
+        }
+        input.argument.map_or(Ok(()), |a| self.fold(groups, a, input.include))
+    }
+
+    fn merge(&mut self, groups: &[u32], state: &[ArrayRef]) -> Result<()> {
+        self.fold(groups, &state[0], state[0].nulls())
+    }
+
+    fn state(&self, of: Option<&[u32]>) -> Result<Vec<ArrayRef>> {
+        Ok(vec![self.finish(of)?])
+    }
+
+    fn finish(&self, of: Option<&[u32]>) -> Result<ArrayRef> {
+        let n = of.map_or(self.values.len(), <[u32]>::len);
+        let value = |i: usize| self.values[of.map_or(i, |g| g[i] as usize)].as_deref();
+        Ok(match self.data_type {
+            DataType::Utf8 => {
+                let mut texts = Vec::with_capacity(n);
+                for i in 0..n {
+                    let text = value(i).map(std::str::from_utf8).transpose();
+                    texts.push(text.map_err(|e| Error::internal(format!("a stored text is not UTF-8: {e}")))?);
+                }
+                Arc::new(StringArray::from(texts))
+            }
+            DataType::Binary => Arc::new((0..n).map(value).collect::<BinaryArray>()),
+            _ => Arc::new((0..n).map(|i| value(i).map(|v| v == [1])).collect::<BooleanArray>()),
+        })
+    }
+
+    fn clear(&mut self) {
+        self.values.clear();
+        self.bytes = 0;
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.values.capacity() * size_of::<Option<Box<[u8]>>>() + self.bytes
+    }
+}
+
+fn retraction() -> Error {
+    Error::user("MIN and MAX over a table whose rows change are not supported in a window aggregation")
+        .hint("Aggregate an append-only table, or remove MIN and MAX from this query")
+}
+
+/// MIN or MAX over this type.
+pub(super) fn build(t: &DataType, max: bool) -> Option<Box<dyn Accumulator>> {
+    macro_rules! extreme {
+        ($t:ty) => {
+            if max {
+                Some(Box::new(Extreme::<$t, true> { values: vec![], seen: vec![], data_type: t.clone() }) as Box<_>)
+            } else {
+                Some(Box::new(Extreme::<$t, false> { values: vec![], seen: vec![], data_type: t.clone() }) as Box<_>)
+            }
+        };
+    }
+    match t {
+        DataType::Int8 => extreme!(Int8Type),
+        DataType::Int16 => extreme!(Int16Type),
+        DataType::Int32 => extreme!(Int32Type),
+        DataType::Int64 => extreme!(Int64Type),
+        DataType::Float32 => extreme!(Float32Type),
+        DataType::Float64 => extreme!(Float64Type),
+        DataType::Decimal128(..) => extreme!(Decimal128Type),
+        DataType::Date32 => extreme!(Date32Type),
+        DataType::Time32(TimeUnit::Millisecond) => extreme!(Time32MillisecondType),
+        DataType::Time64(TimeUnit::Microsecond) => extreme!(Time64MicrosecondType),
+        DataType::Time64(TimeUnit::Nanosecond) => extreme!(Time64NanosecondType),
+        DataType::Timestamp(TimeUnit::Millisecond, _) => extreme!(TimestampMillisecondType),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => extreme!(TimestampMicrosecondType),
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => extreme!(TimestampNanosecondType),
+        DataType::Duration(TimeUnit::Millisecond) => extreme!(DurationMillisecondType),
+        DataType::Interval(IntervalUnit::YearMonth) => extreme!(IntervalYearMonthType),
+        DataType::Utf8 | DataType::Binary | DataType::Boolean => {
+            let (values, bytes, data_type) = (vec![], 0, t.clone());
+            if max {
+                Some(Box::new(ExtremeBytes::<true> { values, bytes, data_type }))
+            } else {
+                Some(Box::new(ExtremeBytes::<false> { values, bytes, data_type }))
+            }
+        }
+        _ => None,
+    }
+}

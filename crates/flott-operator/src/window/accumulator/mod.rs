@@ -1,0 +1,197 @@
+//! Accumulators: one column (or a few) of partial results per aggregate, indexed by group, updated batch by batch.
+//!
+//! Each can show its state as Arrow columns and merge such columns back. Partial rows between local and global
+//! aggregates and stored state have that one form.
+
+mod avg;
+mod count;
+mod distinct;
+mod min_max;
+mod sum;
+
+use arrow_array::ArrayRef;
+use arrow_buffer::NullBuffer;
+use arrow_schema::{DataType, Field};
+use flott_core::types::arrow_type;
+use flott_core::{Error, Result};
+use flott_function::AggregateKind;
+use flott_graph::AggregateCall;
+
+pub(crate) use count::Count;
+
+/// Digits of the largest decimal: a sum beyond them is NULL.
+pub(crate) const DECIMAL_LIMIT: i128 = 10i128.pow(38);
+
+/// What one aggregate sees of a batch.
+pub(crate) struct Input<'a> {
+    /// The argument; `None` for COUNT(*).
+    pub(crate) argument: Option<&'a ArrayRef>,
+    /// Rows that count: they pass the FILTER and their argument is not NULL. `None` is all.
+    pub(crate) include: Option<&'a NullBuffer>,
+    /// 1 for rows that are added, -1 for rows that are taken away. `None` is all 1.
+    pub(crate) signs: Option<&'a [i64]>,
+}
+
+/// One aggregate over all groups of a table.
+pub(crate) trait Accumulator {
+    /// Makes room for so many groups.
+    fn resize(&mut self, groups: usize);
+
+    /// Adds rows, given the group of each.
+    fn update(&mut self, groups: &[u32], input: &Input<'_>) -> Result<()>;
+
+    /// Adds states, given the group of each.
+    fn merge(&mut self, groups: &[u32], state: &[ArrayRef]) -> Result<()>;
+
+    /// The states of all groups, or of these.
+    fn state(&self, of: Option<&[u32]>) -> Result<Vec<ArrayRef>>;
+
+    /// The results of all groups, or of these.
+    fn finish(&self, of: Option<&[u32]>) -> Result<ArrayRef>;
+
+    /// Forgets all groups.
+    fn clear(&mut self);
+
+    /// Estimated memory.
+    fn size_bytes(&self) -> usize;
+
+    /// The first column of the state where it is a plain count.
+    fn counts(&self) -> Option<&[i64]> {
+        None
+    }
+}
+
+/// Calls `f(row, group)` for the rows that count.
+#[inline]
+pub(crate) fn each_row(groups: &[u32], include: Option<&NullBuffer>, mut f: impl FnMut(usize, usize)) {
+    match include {
+        None => groups.iter().enumerate().for_each(|(row, g)| f(row, *g as usize)),
+        Some(n) if n.null_count() * 8 > n.len() * 7 => n.valid_indices().for_each(|row| f(row, groups[row] as usize)),
+        Some(n) => {
+            for (row, g) in groups.iter().enumerate() {
+                if n.is_valid(row) {
+                    f(row, *g as usize);
+                }
+            }
+        }
+    }
+}
+
+/// Values of all groups, or of these, in output order.
+pub(crate) fn gather<T: Copy>(values: &[T], of: Option<&[u32]>) -> Vec<T> {
+    match of {
+        None => values.to_vec(),
+        Some(groups) => groups.iter().map(|g| values[*g as usize]).collect(),
+    }
+}
+
+/// How an aggregate is computed: decided once from its call and the type of its argument.
+#[derive(Debug, Clone)]
+pub(crate) struct AccumulatorPlan {
+    kind: AggregateKind,
+    argument: Option<DataType>,
+    /// Every group is sure to have a value: no count of values is needed.
+    always_filled: bool,
+    distinct: bool,
+    result: DataType,
+    name: String,
+}
+
+impl AccumulatorPlan {
+    /// Decides, or says why not. `argument` is the field that the call reads.
+    pub(crate) fn new(call: &AggregateCall, argument: Option<&Field>) -> Result<AccumulatorPlan> {
+        let plan = AccumulatorPlan {
+            kind: call.kind,
+            argument: argument.map(|f| f.data_type().clone()),
+            always_filled: argument.is_some_and(|f| !f.is_nullable()) && call.filter.is_none(),
+            // The least of a set is the least of its values, however often they come.
+            distinct: call.distinct && !matches!(call.kind, AggregateKind::Min | AggregateKind::Max),
+            result: arrow_type(&call.result),
+            name: call.name.clone(),
+        };
+        plan.build().map_err(|e| e.with("aggregate", &call.name))?;
+        Ok(plan)
+    }
+
+    /// A hidden COUNT(*), which tells whether a group still has rows.
+    pub(crate) fn row_count() -> AccumulatorPlan {
+        AccumulatorPlan {
+            kind: AggregateKind::Count,
+            argument: None,
+            always_filled: true,
+            distinct: false,
+            result: DataType::Int64,
+            name: "rows".to_string(),
+        }
+    }
+
+    fn argument(&self) -> Result<&DataType> {
+        self.argument.as_ref().ok_or_else(|| Error::internal(format!("{} without an argument", self.kind.name())))
+    }
+
+    fn unsupported(&self, argument: &DataType) -> Error {
+        let name = self.kind.name();
+        Error::user(format!(
+            "{name} over a column of type {argument} with a result of type {} is not supported",
+            self.result
+        ))
+        .hint("Cast the argument to a numeric, character or time type")
+    }
+
+    /// An empty accumulator.
+    pub(crate) fn build(&self) -> Result<Box<dyn Accumulator>> {
+        if self.distinct {
+            let values = self.argument()?.clone();
+            return Ok(Box::new(distinct::Distinct::new(self.build_plain(true)?, values)?));
+        }
+        self.build_plain(self.always_filled)
+    }
+
+    fn build_plain(&self, always_filled: bool) -> Result<Box<dyn Accumulator>> {
+        Ok(match self.kind {
+            AggregateKind::Count => Box::new(Count::default()),
+            AggregateKind::Sum | AggregateKind::Sum0 => {
+                let argument = self.argument()?;
+                // Each value of a DISTINCT may be taken away again, so groups can become empty there.
+                let filled = always_filled && !self.distinct && self.kind == AggregateKind::Sum;
+                let zero_if_empty = self.kind == AggregateKind::Sum0;
+                sum::build(argument, &self.result, filled || zero_if_empty, zero_if_empty)
+                    .ok_or_else(|| self.unsupported(argument))?
+            }
+            AggregateKind::Avg => {
+                let argument = self.argument()?;
+                avg::build(argument, &self.result).ok_or_else(|| self.unsupported(argument))?
+            }
+            AggregateKind::Min | AggregateKind::Max => {
+                let argument = self.argument()?;
+                let max = self.kind == AggregateKind::Max;
+                if argument != &self.result {
+                    return Err(self.unsupported(argument));
+                }
+                min_max::build(argument, max).ok_or_else(|| self.unsupported(argument))?
+            }
+            #[expect(unreachable_patterns, reason = "functions may be added to the list before they are built here")]
+            other => {
+                return Err(Error::user(format!("{} is not supported in a window aggregation", other.name()))
+                    .hint("Use COUNT, SUM, AVG, MIN or MAX"));
+            }
+        })
+    }
+
+    /// The columns of its state.
+    pub(crate) fn state_fields(&self, number: usize) -> Result<Vec<Field>> {
+        let columns = self.build()?.state(None)?;
+        let name = |i: usize| format!("${number}_{}_{i}", self.name);
+        Ok(columns.iter().enumerate().map(|(i, c)| Field::new(name(i), c.data_type().clone(), true)).collect())
+    }
+
+    /// Whether rows can be taken away again.
+    pub(crate) fn retractable(&self) -> bool {
+        !matches!(self.kind, AggregateKind::Min | AggregateKind::Max)
+    }
+
+    /// The SQL name of the function.
+    pub(crate) fn function(&self) -> &'static str {
+        self.kind.name()
+    }
+}

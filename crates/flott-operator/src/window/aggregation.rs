@@ -1,0 +1,141 @@
+//! Groups with their accumulators: what a slice, a window or a flush is built in.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, UInt16Array};
+use flott_core::Result;
+use flott_core::key_group::{hash_rows, key_group};
+
+use super::accumulator::{Accumulator, Input};
+use super::assigner::SliceId;
+use super::group_table::GroupTable;
+use super::layout::{Layout, Prepared};
+
+/// Group keys and one accumulator per aggregate.
+pub(crate) struct Aggregation {
+    pub(crate) table: GroupTable,
+    pub(crate) accumulators: Vec<Box<dyn Accumulator>>,
+    /// State columns of each accumulator.
+    widths: Vec<usize>,
+    groups: Vec<u32>,
+    hashes: Vec<u64>,
+}
+
+impl Aggregation {
+    pub(crate) fn new(layout: &Layout) -> Result<Aggregation> {
+        let table = GroupTable::new(&layout.key_types)?;
+        let accumulators = layout.accumulators()?;
+        let widths = accumulators.iter().map(|a| Ok(a.state(None)?.len())).collect::<Result<_>>()?;
+        Ok(Aggregation { table, accumulators, widths, groups: vec![], hashes: vec![] })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub(crate) fn size_bytes(&self) -> usize {
+        self.table.size_bytes() + self.accumulators.iter().map(|a| a.size_bytes()).sum::<usize>()
+    }
+
+    /// Forgets everything, keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        self.table.clear();
+        self.accumulators.iter_mut().for_each(|a| a.clear());
+    }
+
+    /// Adds the rows of a range.
+    pub(crate) fn update(&mut self, rows: &Prepared, range: Range<usize>) -> Result<()> {
+        let whole = range.len() == rows.hashes.len();
+        let slice = |a: &ArrayRef| if whole { Arc::clone(a) } else { a.slice(range.start, range.len()) };
+        let keys: Vec<ArrayRef> = rows.keys.iter().map(slice).collect();
+        self.table.groups_of(&keys, &rows.hashes[range.clone()], &mut self.groups)?;
+        update_accumulators(&mut self.accumulators, self.table.len(), &self.groups, rows, range)
+    }
+
+    /// Adds rows of states. Returns the group of each.
+    pub(crate) fn merge(&mut self, keys: &[ArrayRef], states: &[ArrayRef], rows: usize) -> Result<&[u32]> {
+        hash_rows(keys, rows, &mut self.hashes)?;
+        self.table.groups_of(keys, &self.hashes, &mut self.groups)?;
+        let mut states = states;
+        for (accumulator, width) in self.accumulators.iter_mut().zip(&self.widths) {
+            accumulator.resize(self.table.len());
+            let (own, rest) = states.split_at((*width).min(states.len()));
+            accumulator.merge(&self.groups, own)?;
+            states = rest;
+        }
+        Ok(&self.groups)
+    }
+
+    /// The groups of the rows that were added last.
+    pub(crate) fn last_groups(&self) -> &[u32] {
+        &self.groups
+    }
+
+    /// Adds rows of stored state.
+    pub(crate) fn merge_state(&mut self, layout: &Layout, rows: &RecordBatch) -> Result<()> {
+        let columns = rows.columns();
+        self.merge(&columns[layout.state_keys()], &columns[layout.state_accumulators()], rows.num_rows())?;
+        Ok(())
+    }
+
+    /// The accumulators' states of all groups, or of these.
+    pub(crate) fn states(&self, of: Option<&[u32]>) -> Result<Vec<ArrayRef>> {
+        let mut columns = vec![];
+        for accumulator in &self.accumulators {
+            columns.extend(accumulator.state(of)?);
+        }
+        Ok(columns)
+    }
+
+    /// As rows of state.
+    pub(crate) fn to_state(&self, layout: &Layout, slice: SliceId, max_parallelism: u16) -> Result<RecordBatch> {
+        let n = self.len();
+        let key_groups: UInt16Array = self.table.hashes().iter().map(|h| key_group(*h, max_parallelism)).collect();
+        let mut columns: Vec<ArrayRef> = vec![Arc::new(key_groups)];
+        columns.extend(slice_columns(layout, slice, n));
+        columns.extend(self.table.key_columns(None)?);
+        columns.extend(self.states(None)?);
+        let options = RecordBatchOptions::new().with_row_count(Some(n));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&layout.state), columns, &options)?)
+    }
+
+    /// As partial rows.
+    pub(crate) fn to_partial(&self, layout: &Layout, slice: SliceId) -> Result<RecordBatch> {
+        let mut columns = self.table.key_columns(None)?;
+        columns.extend(slice_columns(layout, slice, self.len()));
+        columns.extend(self.states(None)?);
+        Ok(RecordBatch::try_new(Arc::clone(&layout.partial), columns)?)
+    }
+}
+
+/// Adds the rows of a range to accumulators, given their groups.
+pub(crate) fn update_accumulators(
+    accumulators: &mut [Box<dyn Accumulator>],
+    len: usize,
+    groups: &[u32],
+    rows: &Prepared,
+    range: Range<usize>,
+) -> Result<()> {
+    let whole = range.len() == rows.hashes.len();
+    for (accumulator, (argument, include)) in accumulators.iter_mut().zip(&rows.inputs) {
+        accumulator.resize(len);
+        let argument = argument.as_ref().map(|a| if whole { Arc::clone(a) } else { a.slice(range.start, range.len()) });
+        let include = include.as_ref().map(|n| if whole { n.clone() } else { n.slice(range.start, range.len()) });
+        let input = Input {
+            argument: argument.as_ref(),
+            include: include.as_ref(),
+            signs: rows.signs.as_ref().map(|s| &s[range.clone()]),
+        };
+        accumulator.update(groups, &input)?;
+    }
+    Ok(())
+}
+
+fn slice_columns(layout: &Layout, slice: SliceId, n: usize) -> Vec<ArrayRef> {
+    let mut columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from_value(slice.end, n))];
+    if layout.has_start {
+        columns.push(Arc::new(Int64Array::from_value(slice.start, n)));
+    }
+    columns
+}

@@ -1,0 +1,27 @@
+//! Windows: rows go to slices, slices make up windows, windows fire as time passes.
+//!
+//! A slice is the greatest piece of time that belongs to the same windows throughout: a row is aggregated once, into
+//! its slice, however many windows it is in. Read first: [`assigner`], then [`slices`], then [`aggregate`].
+
+pub(crate) mod accumulator;
+pub mod aggregate;
+pub(crate) mod aggregation;
+pub(crate) mod assigner;
+pub mod emit;
+pub(crate) mod fire;
+pub mod group_table;
+pub(crate) mod layout;
+pub mod local;
+pub mod partial;
+pub mod session;
+pub(crate) mod shared;
+pub(crate) mod slices;
+pub mod table_function;
+pub mod time_zone;
+
+pub use aggregate::WindowAggregate;
+pub use emit::EmitWindowAggregate;
+pub use local::LocalWindowAggregate;
+pub use partial::{check_retraction, partial_schema};
+pub use session::SessionWindowAggregate;
+pub use table_function::{SessionTableFunction, WindowTableFunction};

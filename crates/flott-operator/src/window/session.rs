@@ -1,0 +1,496 @@
+//! SESSION windows: rows of one key belong together until a gap without any.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+
+use arrow_array::types::Int64Type;
+use arrow_array::{
+    Array, ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, UInt16Array, UInt32Array, cast::AsArray,
+};
+use arrow_schema::{Field, SchemaRef};
+use flott_core::key_group::key_group;
+use flott_core::{ChangeBatch, Error, Result, Watermark};
+use flott_graph::{WindowAggregateSpec, WindowAssignment, WindowKind};
+use flott_state::{OperatorSnapshot, RestoredState, StateRun};
+use smallvec::SmallVec;
+
+use super::accumulator::Accumulator;
+use super::aggregate::{Ownership, RestoredProgress};
+use super::aggregation::update_accumulators;
+use super::assigner::{check_kind, is_event_time};
+use super::fire::{Output, window_columns};
+use super::group_table::GroupTable;
+use super::layout::{Layout, Prepared};
+use super::time_zone::ShiftZone;
+use crate::calc::assemble;
+use crate::operator::{Operator, OperatorContext, Progress};
+use crate::timestamp::{null_rowtime, to_milliseconds};
+
+/// Version of the stored form.
+const STATE_VERSION: u32 = 1;
+/// The one state table.
+const SESSION_TABLE: &str = "session";
+/// Below so many sessions the ended ones are not worth clearing away.
+const CLEAR_MIN: usize = 1_024;
+
+/// Where sessions get their time from.
+pub(crate) struct SessionTime {
+    pub(crate) column: usize,
+    pub(crate) event_time: bool,
+    pub(crate) zone: ShiftZone,
+    pub(crate) gap: i64,
+    pub(crate) partition_keys: Vec<usize>,
+}
+
+impl SessionTime {
+    pub(crate) fn new(assignment: &WindowAssignment) -> Result<SessionTime> {
+        match assignment {
+            WindowAssignment::TimeColumn { column, attribute, time_zone, kind } => {
+                check_kind(kind)?;
+                let WindowKind::Session { gap_ms, partition_keys } = kind else {
+                    return Err(Error::internal("not a session window"));
+                };
+                Ok(SessionTime {
+                    column: *column,
+                    event_time: is_event_time(*attribute),
+                    zone: ShiftZone::named(time_zone.as_deref())?,
+                    gap: *gap_ms,
+                    partition_keys: partition_keys.clone(),
+                })
+            }
+            WindowAssignment::Attached { .. } => Err(Error::internal("attached sessions are found already")),
+        }
+    }
+
+    /// The local time of each row.
+    pub(crate) fn times(&mut self, rows: &RecordBatch, processing_time_ms: i64) -> Result<Vec<i64>> {
+        if !self.event_time {
+            return Ok(vec![self.zone.to_local(processing_time_ms); rows.num_rows()]);
+        }
+        let times = rows.column(self.column);
+        if times.null_count() > 0 {
+            return Err(null_rowtime().with("column", rows.schema().field(self.column).name()));
+        }
+        Ok(to_milliseconds(times.as_ref())?.iter().map(|t| self.zone.to_local(*t)).collect())
+    }
+
+    pub(crate) fn is_over(&self, end: i64, progress: i64) -> bool {
+        progress != i64::MIN && self.zone.is_over(end, progress)
+    }
+}
+
+/// Sessions of all keys by number; a number is not used twice before [`Sessions::clear_ended`].
+#[derive(Default)]
+pub(crate) struct Sessions {
+    pub(crate) starts: Vec<i64>,
+    pub(crate) ends: Vec<i64>,
+    pub(crate) keys: Vec<u32>,
+    live: Vec<bool>,
+    live_count: usize,
+    /// Live sessions of each key.
+    by_key: Vec<SmallVec<[u32; 1]>>,
+    /// (end as it was when pushed, key, session)
+    due: BinaryHeap<Reverse<(i64, u32, u32)>>,
+    /// Sessions that became part of another since they were last taken.
+    pub(crate) merges: Vec<(u32, u32)>,
+}
+
+impl Sessions {
+    pub(crate) fn len(&self) -> usize {
+        self.starts.len()
+    }
+
+    pub(crate) fn live_count(&self) -> usize {
+        self.live_count
+    }
+
+    /// Numbers of the live sessions.
+    pub(crate) fn live(&self) -> Vec<u32> {
+        (0..self.len() as u32).filter(|s| self.live[*s as usize]).collect()
+    }
+
+    /// Adds `start .. end` to the sessions of a key: the number of the session that it is in now, or `None` where even
+    /// that is over. Windows that touch are one.
+    pub(crate) fn add(&mut self, key: u32, start: i64, end: i64, over: impl Fn(i64) -> bool) -> Option<u32> {
+        if self.by_key.len() <= key as usize {
+            self.by_key.resize(key as usize + 1, SmallVec::new());
+        }
+        let own = &mut self.by_key[key as usize];
+        let touches = |s: &u32| self.starts[*s as usize] <= end && self.ends[*s as usize] >= start;
+        let Some(target) = own.iter().copied().filter(touches).min() else {
+            if over(end) {
+                return None;
+            }
+            let session = self.starts.len() as u32;
+            own.push(session);
+            self.starts.push(start);
+            self.ends.push(end);
+            self.keys.push(key);
+            self.live.push(true);
+            self.live_count += 1;
+            self.due.push(Reverse((end, key, session)));
+            return Some(session);
+        };
+        let (mut least, mut greatest) = (start.min(self.starts[target as usize]), end.max(self.ends[target as usize]));
+        if own.len() > 1 {
+            let others: SmallVec<[u32; 4]> = own.iter().copied().filter(|s| *s != target && touches(s)).collect();
+            for other in others {
+                least = least.min(self.starts[other as usize]);
+                greatest = greatest.max(self.ends[other as usize]);
+                own.retain(|s| *s != other);
+                self.live[other as usize] = false;
+                self.live_count -= 1;
+                self.merges.push((other, target));
+            }
+        }
+        self.starts[target as usize] = least;
+        self.ends[target as usize] = greatest;
+        Some(target)
+    }
+
+    /// The live sessions that are over, by end and key; they are live no more.
+    pub(crate) fn take_due(&mut self, over: impl Fn(i64) -> bool) -> Vec<u32> {
+        let mut due = vec![];
+        while let Some(Reverse((end, key, session))) = self.due.peek().copied() {
+            if !over(end) {
+                break;
+            }
+            self.due.pop();
+            let s = session as usize;
+            if !self.live[s] {
+                continue;
+            }
+            if self.ends[s] > end {
+                // It has grown since.
+                self.due.push(Reverse((self.ends[s], key, session)));
+                continue;
+            }
+            self.live[s] = false;
+            self.live_count -= 1;
+            self.by_key[key as usize].retain(|o| *o != session);
+            due.push(session);
+        }
+        due
+    }
+
+    /// The earliest end that may be due.
+    pub(crate) fn next_due(&mut self) -> Option<i64> {
+        while let Some(Reverse((end, key, session))) = self.due.peek().copied() {
+            let s = session as usize;
+            if self.live[s] && self.ends[s] == end {
+                return Some(end);
+            }
+            self.due.pop();
+            if self.live[s] {
+                self.due.push(Reverse((self.ends[s], key, session)));
+            }
+        }
+        None
+    }
+
+    /// Whether more numbers belong to ended sessions than to live ones.
+    pub(crate) fn wants_clearing(&self) -> bool {
+        self.len() > CLEAR_MIN && self.live_count * 2 < self.len()
+    }
+
+    /// Numbers the live sessions anew, in their order; `key` gives the new number of a key.
+    pub(crate) fn clear_ended(&mut self, key: impl Fn(u32) -> u32) {
+        let old = std::mem::take(self);
+        for s in old.live() {
+            let s = s as usize;
+            self.add(key(old.keys[s]), old.starts[s], old.ends[s], |_| false);
+        }
+    }
+}
+
+/// Aggregates rows by key and session.
+pub struct SessionWindowAggregate {
+    name: String,
+    layout: Layout,
+    time: SessionTime,
+    schema: SchemaRef,
+    ownership: Ownership,
+    table: GroupTable,
+    sessions: Sessions,
+    /// By session.
+    accumulators: Vec<Box<dyn Accumulator>>,
+    progress: i64,
+    /// What the last snapshot wrote, where nothing has changed since.
+    sealed: Option<Vec<Arc<StateRun>>>,
+    output: Output,
+    then: Option<Watermark>,
+    late_records_dropped: u64,
+}
+
+impl SessionWindowAggregate {
+    /// Sessions of the group keys, which must be the session's partition keys.
+    pub fn new(
+        name: &str,
+        spec: &WindowAggregateSpec,
+        schema: SchemaRef,
+        ownership: Ownership,
+    ) -> Result<SessionWindowAggregate> {
+        let build = || -> Result<SessionWindowAggregate> {
+            let layout = Layout::new(spec)?;
+            let time = SessionTime::new(&spec.assignment)?;
+            let (mut a, mut b) = (spec.group_keys.clone(), time.partition_keys.clone());
+            a.sort_unstable();
+            b.sort_unstable();
+            if a != b {
+                return Err(Error::internal(
+                    "a session window is aggregated by other keys than its partition keys: its rows need attached windows",
+                ));
+            }
+            let width = spec.group_keys.len() + spec.aggregates.len() + spec.properties.len();
+            if schema.fields().len() != width {
+                return Err(Error::internal(format!("{} output columns instead of {width}", schema.fields().len())));
+            }
+            let table = GroupTable::new(&layout.key_types)?;
+            let accumulators = layout.accumulators()?;
+            Ok(SessionWindowAggregate {
+                name: name.to_string(),
+                layout,
+                time,
+                schema: Arc::clone(&schema),
+                ownership: ownership.clone(),
+                table,
+                sessions: Sessions::default(),
+                accumulators,
+                progress: i64::MIN,
+                sealed: None,
+                output: Output::default(),
+                then: None,
+                late_records_dropped: 0,
+            })
+        };
+        build().map_err(|e| e.with("operator", name))
+    }
+
+    fn add(&mut self, batch: ChangeBatch, context: &mut OperatorContext) -> Result<()> {
+        let times = self.time.times(&batch.rows, context.processing_time_ms)?;
+        let prepared = self.layout.prepare(&batch, None)?;
+        let mut keys = vec![];
+        self.table.groups_of(&prepared.keys, &prepared.hashes, &mut keys)?;
+        let (time, progress) = (&self.time, self.progress);
+        let over = |end: i64| time.event_time && time.is_over(end, progress);
+        let mut groups = Vec::with_capacity(keys.len());
+        let mut late: Vec<u32> = vec![];
+        for (row, (key, start)) in keys.iter().zip(&times).enumerate() {
+            match self.sessions.add(*key, *start, start.saturating_add(time.gap), over) {
+                Some(session) => groups.push(session),
+                None => late.push(row as u32),
+            }
+        }
+        if late.len() == times.len() {
+            self.count_late(&batch, late, context)?;
+            return Ok(());
+        }
+        self.sealed = None;
+        let len = self.sessions.len();
+        if late.is_empty() {
+            let rows = 0..groups.len();
+            update_accumulators(&mut self.accumulators, len, &groups, &prepared, rows)?;
+        } else {
+            let kept = kept_rows(times.len(), &late);
+            let rows: Prepared = self.layout.prepare(&batch, Some(&kept))?;
+            update_accumulators(&mut self.accumulators, len, &groups, &rows, 0..groups.len())?;
+            self.count_late(&batch, late, context)?;
+        }
+        for (from, into) in std::mem::take(&mut self.sessions.merges) {
+            for accumulator in &mut self.accumulators {
+                let state = accumulator.state(Some(&[from]))?;
+                accumulator.merge(&[into], &state)?;
+            }
+        }
+        self.clear_ended()
+    }
+
+    fn count_late(&mut self, batch: &ChangeBatch, late: Vec<u32>, context: &mut OperatorContext) -> Result<()> {
+        self.late_records_dropped += late.len() as u64;
+        if self.layout.spec.late_output {
+            context.emit_to(1, batch.take(&UInt32Array::from(late))?);
+        }
+        Ok(())
+    }
+
+    /// Gives the memory of ended sessions, and of keys without one, back.
+    fn clear_ended(&mut self) -> Result<()> {
+        if !self.sessions.wants_clearing() {
+            if self.sessions.live_count() == 0 && self.sessions.len() > 0 {
+                self.sessions = Sessions::default();
+                self.table.clear();
+                self.accumulators.iter_mut().for_each(|a| a.clear());
+            }
+            return Ok(());
+        }
+        let live = self.sessions.live();
+        let mut accumulators = self.layout.accumulators()?;
+        let numbers: Vec<u32> = (0..live.len() as u32).collect();
+        for (old, new) in self.accumulators.iter().zip(&mut accumulators) {
+            new.resize(live.len());
+            new.merge(&numbers, &old.state(Some(&live))?)?;
+        }
+        let mut keys: Vec<u32> = live.iter().map(|s| self.sessions.keys[*s as usize]).collect();
+        let mut renumbered = vec![0u32; self.table.len()];
+        keys.sort_unstable();
+        keys.dedup();
+        for (new, old) in keys.iter().enumerate() {
+            renumbered[*old as usize] = new as u32;
+        }
+        let columns = self.table.key_columns(Some(&keys))?;
+        let hashes: Vec<u64> = keys.iter().map(|k| self.table.hashes()[*k as usize]).collect();
+        let mut table = GroupTable::new(&self.layout.key_types)?;
+        table.groups_of(&columns, &hashes, &mut vec![])?;
+        self.sessions.clear_ended(|k| renumbered[k as usize]);
+        self.table = table;
+        self.accumulators = accumulators;
+        Ok(())
+    }
+
+    fn fire(&mut self, progress: i64) -> Result<()> {
+        let time = &self.time;
+        let due = self.sessions.take_due(|end| time.is_over(end, progress));
+        self.progress = self.progress.max(progress);
+        if due.is_empty() {
+            return Ok(());
+        }
+        self.sealed = None;
+        let counts = self.accumulators.get(self.layout.row_count).and_then(|a| a.counts()).unwrap_or(&[]);
+        let due: Vec<u32> = due.into_iter().filter(|s| counts.get(*s as usize).is_none_or(|n| *n > 0)).collect();
+        if !due.is_empty() {
+            let keys: Vec<u32> = due.iter().map(|s| self.sessions.keys[*s as usize]).collect();
+            let mut columns = self.table.key_columns(Some(&keys))?;
+            for accumulator in &self.accumulators[..self.layout.spec.aggregates.len()] {
+                columns.push(accumulator.finish(Some(&due))?);
+            }
+            let fields: Vec<&Field> = self.schema.fields()[columns.len()..].iter().map(AsRef::as_ref).collect();
+            let starts: Vec<i64> = due.iter().map(|s| self.sessions.starts[*s as usize]).collect();
+            let ends: Vec<i64> = due.iter().map(|s| self.sessions.ends[*s as usize]).collect();
+            columns.extend(window_columns(&self.layout.spec.properties, &fields, &starts, &ends, &self.time.zone)?);
+            self.output.push(ChangeBatch::append(assemble(&self.schema, columns, due.len())?));
+        }
+        self.clear_ended()
+    }
+
+    fn drain(&mut self, context: &mut OperatorContext) -> Progress {
+        self.output.start();
+        if !self.output.drain(context) {
+            return Progress::More;
+        }
+        if let Some(watermark) = self.then.take() {
+            context.emit_watermark(watermark);
+        }
+        self.report(context);
+        Progress::Done
+    }
+
+    fn report(&mut self, context: &mut OperatorContext) {
+        if !self.time.event_time
+            && let Some(end) = self.sessions.next_due()
+        {
+            context.register_timer(self.time.zone.to_timer(end - 1).saturating_add(1));
+        }
+        context.metrics.late_records_dropped = self.late_records_dropped;
+        context.metrics.state_rows = self.sessions.live_count() as u64;
+        let bytes = self.table.size_bytes() + self.accumulators.iter().map(|a| a.size_bytes()).sum::<usize>();
+        context.metrics.state_bytes = (bytes + self.sessions.len() * 32) as u64;
+    }
+}
+
+/// All row numbers but these (which are in order).
+pub(crate) fn kept_rows(rows: usize, dropped: &[u32]) -> UInt32Array {
+    let mut dropped = dropped.iter().copied().peekable();
+    (0..rows as u32).filter(|r| dropped.next_if_eq(r).is_none()).collect::<Vec<u32>>().into()
+}
+
+impl Operator for SessionWindowAggregate {
+    fn process_batch(&mut self, _input: usize, batch: ChangeBatch, context: &mut OperatorContext) -> Result<Progress> {
+        self.add(batch, context).map_err(|e| e.with("operator", &self.name))?;
+        self.report(context);
+        Ok(Progress::Done)
+    }
+
+    fn process_watermark(&mut self, watermark: Watermark, context: &mut OperatorContext) -> Result<Progress> {
+        if self.time.event_time {
+            self.fire(watermark.0).map_err(|e| e.with("operator", &self.name))?;
+        }
+        self.then = Some(watermark);
+        Ok(self.drain(context))
+    }
+
+    fn on_processing_time(&mut self, context: &mut OperatorContext) -> Result<Progress> {
+        if !self.time.event_time {
+            let over = context.processing_time_ms.saturating_sub(1);
+            self.fire(over).map_err(|e| e.with("operator", &self.name))?;
+        }
+        Ok(self.drain(context))
+    }
+
+    fn resume(&mut self, context: &mut OperatorContext) -> Result<Progress> {
+        Ok(self.drain(context))
+    }
+
+    /// Sessions grow and merge, so a snapshot writes the live ones anew unless nothing has changed.
+    fn snapshot_state(&mut self) -> Result<OperatorSnapshot> {
+        let runs = match &self.sealed {
+            Some(runs) => runs.clone(),
+            None => {
+                let live = self.sessions.live();
+                let mut runs = vec![];
+                if !live.is_empty() {
+                    let keys: Vec<u32> = live.iter().map(|s| self.sessions.keys[*s as usize]).collect();
+                    let group = |k: &u32| key_group(self.table.hashes()[*k as usize], self.ownership.max_parallelism);
+                    let of = |v: &[i64]| live.iter().map(|s| v[*s as usize]).collect::<Int64Array>();
+                    let mut columns: Vec<ArrayRef> = vec![
+                        Arc::new(keys.iter().map(group).collect::<UInt16Array>()),
+                        Arc::new(of(&self.sessions.ends)),
+                        Arc::new(of(&self.sessions.starts)),
+                    ];
+                    columns.extend(self.table.key_columns(Some(&keys))?);
+                    for accumulator in &self.accumulators {
+                        columns.extend(accumulator.state(Some(&live))?);
+                    }
+                    let options = RecordBatchOptions::new().with_row_count(Some(live.len()));
+                    let rows = RecordBatch::try_new_with_options(Arc::clone(&self.layout.state), columns, &options)?;
+                    runs.push(StateRun::seal(SESSION_TABLE, rows)?);
+                }
+                self.sealed = Some(runs.clone());
+                runs
+            }
+        };
+        let meta = RestoredProgress::write(self.progress, &self.ownership);
+        Ok(OperatorSnapshot { version: STATE_VERSION, meta, runs })
+    }
+
+    fn restore_state(&mut self, state: RestoredState) -> Result<()> {
+        (self.progress, _) = RestoredProgress::read(&state.metas, &self.ownership)?;
+        let all: Vec<usize> = (0..self.layout.state.fields().len()).collect();
+        for run in state.table(SESSION_TABLE) {
+            if run.rows.num_columns() != all.len() {
+                return Err(Error::internal(format!("stored sessions of '{}' have other columns", self.name)));
+            }
+            Layout::check_types(&self.layout.state, &all, &run.rows)?;
+            let columns = run.rows.columns();
+            let keys = &columns[self.layout.state_keys()];
+            let (mut hashes, mut numbers) = (vec![], vec![]);
+            flott_core::key_group::hash_rows(keys, run.rows.num_rows(), &mut hashes)?;
+            self.table.groups_of(keys, &hashes, &mut numbers)?;
+            let (ends, starts) = (columns[1].as_primitive::<Int64Type>(), columns[2].as_primitive::<Int64Type>());
+            let sessions: Vec<u32> = numbers
+                .iter()
+                .enumerate()
+                .filter_map(|(row, key)| self.sessions.add(*key, starts.value(row), ends.value(row), |_| false))
+                .collect();
+            let mut states = &columns[self.layout.state_accumulators()];
+            for accumulator in &mut self.accumulators {
+                let width = accumulator.state(Some(&[]))?.len();
+                accumulator.resize(self.sessions.len());
+                accumulator.merge(&sessions, &states[..width])?;
+                states = &states[width..];
+            }
+        }
+        self.sessions.merges.clear();
+        Ok(())
+    }
+}
