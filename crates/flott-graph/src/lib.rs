@@ -7,10 +7,12 @@
 #![forbid(unsafe_code)]
 
 pub mod graph;
+pub mod partial;
 pub mod spec;
 pub mod window;
 
 pub use graph::{Input, JobGraph, Node, NodeId, Partitioning};
+pub use partial::partial_schema;
 pub use spec::{CalcSpec, ExpandSpec, OperatorSpec, SinkSpec, SourceSpec, WatermarkSpec};
 pub use window::{
     AggregateCall, EmitStrategy, WindowAggregateSpec, WindowAssignment, WindowKind, WindowProperty, WindowTableFunctionSpec,

@@ -1,0 +1,76 @@
+//! The rows between a local and a global window aggregate: the one place that planner and operators agree on.
+
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use flott_core::types::arrow_type;
+use flott_function::AggregateKind;
+
+use crate::window::{AggregateCall, WindowAggregateSpec, WindowAssignment, WindowKind};
+
+/// The column with the end of the slice.
+pub const SLICE_END_COLUMN: &str = "$slice_end";
+/// The column with the start of an attached window or a session.
+pub const SLICE_START_COLUMN: &str = "$slice_start";
+
+/// The schema of partial rows: the group keys (so `0..group_keys.len()` is what to exchange by), the end of the slice,
+/// its start where that is told apart, the state of each aggregate, and a count of rows where no aggregate is one.
+pub fn partial_schema(spec: &WindowAggregateSpec) -> SchemaRef {
+    let input = &spec.input_schema;
+    let mut fields: Vec<Field> =
+        spec.group_keys.iter().filter_map(|k| input.fields().get(*k)).map(|f| f.as_ref().clone()).collect();
+    fields.push(Field::new(SLICE_END_COLUMN, DataType::Int64, false));
+    let has_start = match &spec.assignment {
+        WindowAssignment::Attached { start, .. } => start.is_some(),
+        WindowAssignment::TimeColumn { kind, .. } => matches!(kind, WindowKind::Session { .. }),
+    };
+    if has_start {
+        fields.push(Field::new(SLICE_START_COLUMN, DataType::Int64, false));
+    }
+    let mut counts_rows = false;
+    for (number, call) in spec.aggregates.iter().enumerate() {
+        let argument = call.arguments.first().and_then(|a| input.fields().get(*a)).map(|f| f.as_ref());
+        counts_rows |= call.kind == AggregateKind::Count
+            && !call.distinct
+            && call.filter.is_none()
+            && argument.is_none_or(|f| !f.is_nullable());
+        fields.extend(state_fields(number, call, argument));
+    }
+    if !counts_rows {
+        fields.push(Field::new(format!("${}_rows_0", spec.aggregates.len()), DataType::Int64, true));
+    }
+    Arc::new(Schema::new(fields))
+}
+
+/// The columns of one aggregate's state.
+fn state_fields(number: usize, call: &AggregateCall, argument: Option<&Field>) -> Vec<Field> {
+    let list = |t: DataType| DataType::List(Arc::new(Field::new("item", t, true)));
+    let argument_type = argument.map_or(DataType::Null, |f| f.data_type().clone());
+    let extreme = matches!(call.kind, AggregateKind::Min | AggregateKind::Max);
+    let always_filled = argument.is_some_and(|f| !f.is_nullable()) && call.filter.is_none();
+    let types = if call.distinct && !extreme {
+        // Each value and how often it came.
+        vec![list(argument_type), list(DataType::Int64)]
+    } else {
+        match call.kind {
+            AggregateKind::Count => vec![DataType::Int64],
+            AggregateKind::Sum if always_filled => vec![sum_type(&argument_type, false)],
+            AggregateKind::Sum => vec![sum_type(&argument_type, false), DataType::Int64],
+            AggregateKind::Sum0 => vec![sum_type(&argument_type, false)],
+            AggregateKind::Avg => vec![sum_type(&argument_type, true), DataType::Int64],
+            AggregateKind::Min | AggregateKind::Max => vec![arrow_type(&call.result)],
+        }
+    };
+    let name = |i: usize| format!("${number}_{}_{i}", call.name);
+    types.into_iter().enumerate().map(|(i, t)| Field::new(name(i), t, true)).collect()
+}
+
+/// What a sum is kept in.
+fn sum_type(argument: &DataType, for_average: bool) -> DataType {
+    match argument {
+        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => DataType::Int64,
+        DataType::Float32 if for_average => DataType::Float64,
+        DataType::Decimal128(_, s) => DataType::Decimal128(38, *s),
+        other => other.clone(),
+    }
+}
