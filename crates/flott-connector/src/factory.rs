@@ -176,6 +176,18 @@ pub trait ConnectorFactory: Send + Sync {
     fn metadata(&self) -> Vec<MetadataKey> {
         vec![]
     }
+    /// The metadata columns of one table, where they depend on its options.
+    fn table_metadata(&self, _options: &Options) -> Result<Vec<MetadataKey>> {
+        Ok(self.metadata())
+    }
+    /// Whether the `-D` rows of this source hold only the primary key (Flink's `keyOnlyDeletes` of a changelog mode).
+    fn source_deletes_by_key(&self, _options: &Options) -> bool {
+        false
+    }
+    /// Whether this sink needs only the primary key of `-D` rows.
+    fn sink_deletes_by_key(&self, _options: &Options) -> bool {
+        false
+    }
     /// FlinkX / DataX plugin names that it answers to.
     fn plugin_names(&self) -> &'static [&'static str] {
         &[]

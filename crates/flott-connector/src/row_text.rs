@@ -74,6 +74,11 @@ impl<'a> RowText<'a> {
         out.push(']');
     }
 
+    /// One value as it stands in [`write_row`](Self::write_row).
+    pub fn write_value(&self, column: usize, row: usize, out: &mut String) {
+        self.columns[column].write(row, &Style::Java, out);
+    }
+
     /// One cell of a result table; NULL is `<NULL>`.
     pub fn write_result(&self, column: usize, row: usize, zone_offset: &dyn Fn(i64) -> i32, out: &mut String) {
         let column = &self.columns[column];

@@ -1,6 +1,7 @@
 //! Tools that tests of other crates share.
 //!
-//! What it is: change batches from text rows ([`batch`]) and assertions on them ([`assert_rows!`]).
+//! What it is: change batches from text rows ([`batch`]) and assertions on them ([`assert_rows!`]); the [`values`]
+//! connector, whose tables hold rows that a test registered; a [`SourceHarness`] that runs a source without a runtime.
 //!
 //! What it is not: part of the program. Only tests depend on it, so its builders panic with a readable message where a
 //! test's text is wrong; each has a `try_` form for tests of errors.
@@ -17,7 +18,12 @@ mod assert;
 mod build;
 mod datetime_parser;
 mod row_parser;
+mod source_harness;
+mod table;
+pub mod values;
 
 pub use assert::{RowsOf, assert_rows_equal, rows_of};
 pub use build::{batch, batch_of, relaxed_schema, schema, try_batch, try_batch_of, try_schema};
 pub use row_parser::{Value, parse_row, parse_value};
+pub use source_harness::{SourceCheckpoint, SourceHarness};
+pub use table::{TableBuilder, writer_context};

@@ -103,6 +103,13 @@ pub fn parse_value(t: &LogicalType, text: &str) -> Result<Value, String> {
     }
 }
 
+/// A row's kind and its pieces between `, ` outside brackets; `None` where it has no row's form.
+pub(crate) fn cut_row(text: &str) -> Option<(&str, Vec<&str>)> {
+    let kind = text.get(..2)?;
+    RowKind::from_short_string(kind)?;
+    Some((kind, cut(enclosed(&text[2..], "[", "]")?, true)))
+}
+
 fn enclosed<'a>(text: &'a str, open: &str, close: &str) -> Option<&'a str> {
     text.strip_prefix(open)?.strip_suffix(close)
 }

@@ -1,0 +1,4 @@
+//! Tests of the kit itself.
+
+mod programs;
+mod values;
