@@ -14,6 +14,8 @@
 mod builder;
 pub mod csv;
 pub mod json;
+pub mod parquet;
+pub mod raw;
 mod text;
 
 use std::sync::Arc;
@@ -22,5 +24,10 @@ use flott_connector::format::FormatFactory;
 
 /// All formats of this crate.
 pub fn formats() -> Vec<Arc<dyn FormatFactory>> {
-    vec![Arc::new(csv::CsvFormat), Arc::new(json::JsonFormat)]
+    vec![
+        Arc::new(csv::CsvFormat),
+        Arc::new(json::JsonFormat),
+        Arc::new(parquet::ParquetFormat),
+        Arc::new(raw::RawFormat),
+    ]
 }

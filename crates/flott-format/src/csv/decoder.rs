@@ -132,7 +132,10 @@ impl StreamDecoder for CsvStreamDecoder {
                     None => start,
                     Some(end) => window.len().min(*end as usize + 1),
                 };
-                check_length(window.len() - consumed, at_end, position, rows as u64 + header_records, consumed)?;
+                if rows < max_rows {
+                    // What is left is the beginning of one record.
+                    check_length(window.len() - consumed, at_end, position, rows as u64 + header_records, consumed)?;
+                }
                 if consumed > RECORD_BYTES_MAX {
                     let mut from = start;
                     for (row, record) in ends.chunks_exact(declared).enumerate() {

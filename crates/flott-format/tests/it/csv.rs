@@ -218,6 +218,16 @@ fn a_record_without_end_is_refused() {
 }
 
 #[test]
+fn a_long_input_of_short_records_is_fine() {
+    let row = "1,abc\n";
+    let text = row.repeat(flott_format::csv::RECORD_BYTES_MAX / row.len() + 1000);
+    let c = context("ROW<a INT, b STRING>", "ROW<a INT, b STRING>", &[]);
+    let mut decoder = stream(&CsvFormat, &c).unwrap().create(true).unwrap();
+    let decoded = decoder.decode(text.as_bytes(), false, 10, &position(0, 0)).unwrap();
+    assert_eq!((decoded.records, decoded.consumed), (10, 10 * row.len()));
+}
+
+#[test]
 fn encoding_is_jacksons() {
     for (row, options, json, text) in [
         ("ROW<a INT, b STRING>", &[][..], "{\"a\":1,\"b\":\"x\"}\n{}", "1,x\n,\n"),

@@ -3,5 +3,7 @@
 
 mod csv;
 mod json;
+mod parquet;
 mod random;
+mod raw;
 mod support;

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use crate::support::schema;
 
 /// Type names for tests that only need some type.
-pub fn kinds() -> impl Strategy<Value = &'static str> {
+pub(crate) fn kinds() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec![
         "INT",
         "BIGINT",
@@ -35,7 +35,7 @@ pub fn kinds() -> impl Strategy<Value = &'static str> {
 
 /// One random value; each column takes from it what it needs.
 #[derive(Debug, Clone)]
-pub struct Cell {
+pub(crate) struct Cell {
     null: bool,
     number: i64,
     float: f64,
@@ -55,7 +55,7 @@ fn cell() -> impl Strategy<Value = Cell> {
 }
 
 /// A batch of this row type.
-pub fn batch(row: &'static str, rows_max: usize) -> impl Strategy<Value = RecordBatch> {
+pub(crate) fn batch(row: &'static str, rows_max: usize) -> impl Strategy<Value = RecordBatch> {
     let schema = schema(row);
     let columns = schema.fields().len();
     prop::collection::vec(prop::collection::vec(cell(), columns..=columns), 1..=rows_max).prop_map(move |rows| {
@@ -92,8 +92,10 @@ fn column(data_type: &DataType, cells: &[Cell]) -> ArrayRef {
         DataType::Float64 => primitive!(Float64Builder::new(), |c: &Cell| c.float),
         DataType::Utf8 => primitive!(StringBuilder::new(), |c: &Cell| c.text.clone()),
         DataType::Binary => primitive!(BinaryBuilder::new(), |c: &Cell| c.bytes.clone()),
-        DataType::Decimal128(..) => {
-            primitive!(Decimal128Builder::new().with_data_type(data_type.clone()), |c: &Cell| i128::from(c.number))
+        DataType::Decimal128(p, _) => {
+            let most = 10i128.pow(u32::from(*p));
+            primitive!(Decimal128Builder::new().with_data_type(data_type.clone()), |c: &Cell| i128::from(c.number)
+                % most)
         }
         DataType::Date32 => primitive!(Date32Builder::new(), |c: &Cell| (seconds(c) / 86_400) as i32),
         DataType::Time32(TimeUnit::Millisecond) => {

@@ -11,13 +11,13 @@ use flott_core::types::{LogicalType, TypeKind, arrow_schema};
 use flott_core::{ChangeBatch, Error, Result};
 
 /// A schema from `ROW<a INT, b STRING>`.
-pub fn schema(row: &str) -> SchemaRef {
+pub(crate) fn schema(row: &str) -> SchemaRef {
     let t: LogicalType = row.parse().unwrap_or_else(|e| panic!("{row}: {e}"));
     let TypeKind::Row(fields) = t.kind else { panic!("{row} is no row") };
     arrow_schema(fields.iter().map(|f| (f.name.as_str(), &f.data_type)))
 }
 
-pub fn context(declared: &str, wanted: &str, options: &[(&str, &str)]) -> FormatContext {
+pub(crate) fn context(declared: &str, wanted: &str, options: &[(&str, &str)]) -> FormatContext {
     FormatContext {
         schema: schema(wanted),
         declared: schema(declared),
@@ -26,11 +26,11 @@ pub fn context(declared: &str, wanted: &str, options: &[(&str, &str)]) -> Format
     }
 }
 
-pub fn position(offset: u64, row: u64) -> RecordPosition {
+pub(crate) fn position(offset: u64, row: u64) -> RecordPosition {
     RecordPosition { origin: Arc::from("f.txt"), row, offset, row_is_exact: true }
 }
 
-pub fn stream(format: &dyn FormatFactory, context: &FormatContext) -> Result<Arc<dyn StreamDecoderFactory>> {
+pub(crate) fn stream(format: &dyn FormatFactory, context: &FormatContext) -> Result<Arc<dyn StreamDecoderFactory>> {
     match format.decoding(context)? {
         Decoding::Stream(factory) => Ok(factory),
         Decoding::Bulk(_) => panic!("not a stream"),
@@ -39,22 +39,22 @@ pub fn stream(format: &dyn FormatFactory, context: &FormatContext) -> Result<Arc
 
 /// What a whole file gave.
 #[derive(Debug, Default, PartialEq)]
-pub struct All {
-    pub batches: Vec<RecordBatch>,
-    pub consumed: usize,
-    pub records: u64,
-    pub skipped: u64,
+pub(crate) struct All {
+    pub(crate) batches: Vec<RecordBatch>,
+    pub(crate) consumed: usize,
+    pub(crate) records: u64,
+    pub(crate) skipped: u64,
 }
 
 impl All {
-    pub fn one(&self, schema: &SchemaRef) -> RecordBatch {
+    pub(crate) fn one(&self, schema: &SchemaRef) -> RecordBatch {
         let changes: Vec<ChangeBatch> = self.batches.iter().cloned().map(ChangeBatch::append).collect();
         ChangeBatch::concat(schema, &changes).unwrap().rows
     }
 }
 
 /// Decodes a file that arrives in pieces: `more(n)` says how many bytes arrive when n are there and not enough.
-pub fn decode_all(
+pub(crate) fn decode_all(
     decoder: &mut dyn StreamDecoder,
     file: &[u8],
     max_rows: usize,
@@ -82,7 +82,7 @@ pub fn decode_all(
 }
 
 /// A table for comparing: one text a row.
-pub fn shown(batch: &RecordBatch) -> Vec<String> {
+pub(crate) fn shown(batch: &RecordBatch) -> Vec<String> {
     let options = arrow_cast::display::FormatOptions::new().with_null("NULL");
     // Arrow prints named time zones only with a database of them.
     let fixed: Vec<ArrayRef> = batch
@@ -104,22 +104,22 @@ pub fn shown(batch: &RecordBatch) -> Vec<String> {
 }
 
 /// Decodes text at once; rows as texts.
-pub fn rows(format: &dyn FormatFactory, context: &FormatContext, text: &[u8]) -> Result<Vec<String>> {
+pub(crate) fn rows(format: &dyn FormatFactory, context: &FormatContext, text: &[u8]) -> Result<Vec<String>> {
     let mut decoder = stream(format, context)?.create(true)?;
     let all = decode_all(decoder.as_mut(), text, 1000, |_| usize::MAX / 2)?;
     assert_eq!(all.consumed, text.len());
     Ok(shown(&all.one(&context.schema)))
 }
 
-pub fn error(format: &dyn FormatFactory, context: &FormatContext, text: &[u8]) -> Error {
+pub(crate) fn error(format: &dyn FormatFactory, context: &FormatContext, text: &[u8]) -> Error {
     rows(format, context, text).expect_err(&String::from_utf8_lossy(text))
 }
 
-pub fn messages(format: &dyn FormatFactory, context: &FormatContext) -> Box<dyn MessageDecoder> {
+pub(crate) fn messages(format: &dyn FormatFactory, context: &FormatContext) -> Box<dyn MessageDecoder> {
     format.message_decoding(context).unwrap().create().unwrap()
 }
 
-pub fn encode(format: &dyn FormatFactory, context: &FormatContext, batch: &RecordBatch) -> Vec<u8> {
+pub(crate) fn encode(format: &dyn FormatFactory, context: &FormatContext, batch: &RecordBatch) -> Vec<u8> {
     let mut encoder = format.encoding(context).unwrap().create().unwrap();
     let mut out = vec![];
     encoder.encode(&ChangeBatch::append(batch.clone()), &mut out).unwrap();

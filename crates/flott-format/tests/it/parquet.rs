@@ -1,0 +1,254 @@
+//! parquet: what is written is read, by us and by the library; ranges, projections, damaged files.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{TimestampMicrosecondType, TimestampMillisecondType};
+use arrow_array::{Array, RecordBatch, TimestampMillisecondArray};
+use flott_connector::format::{BulkReaderFactory, Decoding, Encoder, FormatContext, FormatFactory};
+use flott_core::{ChangeBatch, ErrorKind, Result};
+use flott_format::parquet::ParquetFormat;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::Type as PhysicalType;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use proptest::prelude::*;
+
+use crate::random::batch;
+use crate::support::{context, encode, schema, shown};
+
+fn bulk(context: &FormatContext) -> Arc<dyn BulkReaderFactory> {
+    match ParquetFormat.decoding(context).unwrap() {
+        Decoding::Bulk(factory) => factory,
+        Decoding::Stream(_) => panic!("not bulk"),
+    }
+}
+
+/// Reads (a part of) a file; also the positions behind each batch.
+fn read(context: &FormatContext, file: &[u8], range: Option<(u64, u64)>, skip: u64) -> Result<(RecordBatch, Vec<u64>)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let store = InMemory::new();
+        let path = Path::from("t/part.parquet");
+        store.put(&path, file.to_vec().into()).await.unwrap();
+        let store: Arc<dyn ObjectStore> = Arc::new(store);
+        let mut reader = bulk(context).open(store, &path, file.len() as u64, range, skip).await?;
+        let (mut batches, mut positions) = (vec![], vec![]);
+        while let Some(b) = reader.next().await? {
+            batches.push(ChangeBatch::append(b.rows));
+            positions.push(b.next_row);
+        }
+        Ok((ChangeBatch::concat(&context.schema, &batches)?.rows, positions))
+    })
+}
+
+fn rows_of(text: &str, row: &str) -> RecordBatch {
+    let c = context(row, row, &[]);
+    let mut decoder = crate::support::stream(&flott_format::json::JsonFormat, &c).unwrap().create(true).unwrap();
+    crate::support::decode_all(decoder.as_mut(), text.as_bytes(), 10_000, |_| 1 << 20).unwrap().one(&c.schema)
+}
+
+const ALL: &str = "ROW<a BOOLEAN, b TINYINT, c SMALLINT, d INT, e BIGINT, f FLOAT, g DOUBLE, h STRING, i BYTES, j DECIMAL(9, 2), j2 DECIMAL(18, 2), k DATE, l TIME(3), m TIMESTAMP(3), n TIMESTAMP(9), o TIMESTAMP_LTZ(6), p ARRAY<STRING>, q ARRAY<TIMESTAMP(3)>, r ROW<x INT, y ROW<z TIMESTAMP(6)>>, s MAP<STRING, BIGINT>, t DECIMAL(38, 0)>";
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn what_is_written_is_read(batch in batch(ALL, 40), style in 0usize..4) {
+        let options: &[(&str, &str)] = [
+            &[][..],
+            &[("write.int64.timestamp", "true"), ("timestamp.time.unit", "micros"), ("compression", "ZSTD")],
+            &[("compression", "NONE"), ("writer.version", "v2"), ("enable.dictionary", "false")],
+            &[("compression", "GZIP"), ("block.size", "1")],
+        ][style];
+        let c = context(ALL, ALL, options);
+        let file = encode(&ParquetFormat, &c, &batch);
+        let (back, _) = read(&c, &file, None, 0).unwrap();
+        let mut expected = shown(&batch);
+        let mut found = shown(&back);
+        if style == 1 {
+            // Microseconds cut nanoseconds.
+            let cut = |rows: &mut Vec<String>| rows.iter_mut().for_each(|r| {
+                let mut columns: Vec<&str> = r.split('|').collect();
+                if columns.len() == 21 { columns[14] = ""; }
+                *r = columns.join("|");
+            });
+            cut(&mut expected);
+            cut(&mut found);
+        }
+        prop_assert_eq!(found.len(), expected.len());
+        prop_assert_eq!(found, expected);
+        // The library reads the same file.
+        let library = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(file)).unwrap().build().unwrap();
+        prop_assert_eq!(library.map(|b| b.unwrap().num_rows()).sum::<usize>(), batch.num_rows());
+    }
+
+    #[test]
+    fn damaged_files_never_panic(cut in 0usize..600, flips in prop::collection::vec((0usize..600, any::<u8>()), 0..6)) {
+        let c = context("ROW<a INT, b STRING>", "ROW<a INT, b STRING>", &[("compression", "NONE")]);
+        let mut file = encode(&ParquetFormat, &c, &rows_of("{\"a\":1,\"b\":\"x\"}\n{\"a\":2,\"b\":\"y\"}", "ROW<a INT, b STRING>"));
+        for (at, byte) in flips {
+            let len = file.len();
+            file[at % len] ^= byte;
+        }
+        file.truncate(file.len().saturating_sub(cut % 50));
+        match read(&c, &file, None, 0) {
+            Ok(_) => {}
+            Err(e) => prop_assert!(e.kind() == ErrorKind::Data || e.kind() == ErrorKind::User, "{}", e),
+        }
+    }
+}
+
+#[test]
+fn timestamps_are_int96_unless_asked_otherwise() {
+    let row = "ROW<a TIMESTAMP(3), b TIMESTAMP_LTZ(6) NOT NULL>";
+    let batch = rows_of("{\"a\":\"1969-12-31 23:59:59.999\",\"b\":\"2020-01-01 00:00:00.000001Z\"}", row);
+    let physical = |options: &[(&str, &str)]| {
+        let file = encode(&ParquetFormat, &context(row, row, options), &batch);
+        let reader = SerializedFileReader::new(bytes::Bytes::from(file)).unwrap();
+        let schema = reader.metadata().file_metadata().schema_descr_ptr();
+        (0..2).map(|i| schema.column(i).physical_type()).collect::<Vec<_>>()
+    };
+    assert_eq!(physical(&[]), [PhysicalType::INT96, PhysicalType::INT96]);
+    assert_eq!(physical(&[("write.int64.timestamp", "true")]), [PhysicalType::INT64, PhysicalType::INT64]);
+}
+
+#[test]
+fn far_years_survive_int96() {
+    let row = "ROW<a TIMESTAMP(6)>";
+    let text = "{\"a\":\"0001-01-01 00:00:00\"}\n{\"a\":\"9999-12-31 23:59:59.999999\"}";
+    let c = context(row, row, &[]);
+    let file = encode(&ParquetFormat, &c, &rows_of(text, row));
+    let (back, _) = read(&c, &file, None, 0).unwrap();
+    assert_eq!(shown(&back), ["0001-01-01T00:00:00", "9999-12-31T23:59:59.999999"]);
+    // In nanoseconds they do not fit, which is an error and never another date.
+    let nanos = context("ROW<a TIMESTAMP(9)>", "ROW<a TIMESTAMP(9)>", &[]);
+    let int64 = encode(&ParquetFormat, &context(row, row, &[("write.int64.timestamp", "true")]), &rows_of(text, row));
+    let e = read(&nanos, &int64, None, 0).expect_err("outside");
+    assert!(e.to_string().contains("outside the years 1677 to 2262"), "{e}");
+}
+
+#[test]
+fn the_local_zone_counts_for_timestamp_only() {
+    let row = "ROW<a TIMESTAMP(3), b TIMESTAMP_LTZ(3)>";
+    let batch = rows_of("{\"a\":\"2020-07-01 12:00:00\",\"b\":\"2020-07-01 12:00:00Z\"}", row);
+    let mut berlin = context(row, row, &[]);
+    berlin.local_time_zone = "Europe/Berlin".into();
+    let file = encode(&ParquetFormat, &berlin, &batch);
+    assert_eq!(shown(&read(&berlin, &file, None, 0).unwrap().0), shown(&batch));
+    let utc = context(row, row, &[("utc-timezone", "true")]);
+    assert_eq!(shown(&read(&utc, &file, None, 0).unwrap().0), ["2020-07-01T10:00:00|2020-07-01T12:00:00Z"]);
+}
+
+#[test]
+fn columns_by_name_in_any_order() {
+    let row = "ROW<a INT, b STRING, c BIGINT>";
+    let file =
+        encode(&ParquetFormat, &context(row, row, &[]), &rows_of("{\"a\":1,\"b\":\"x\",\"c\":3}\n{\"a\":2}", row));
+    let wanted = |row: &str| read(&context(row, row, &[]), &file, None, 0);
+    assert_eq!(shown(&wanted("ROW<c BIGINT, a INT>").unwrap().0), ["3|1", "NULL|2"]);
+    assert_eq!(shown(&wanted("ROW<a BIGINT, c DECIMAL(20, 1)>").unwrap().0), ["1|3.0", "2|NULL"]);
+    assert_eq!(wanted("ROW<>").unwrap().0.num_rows(), 2);
+    let e = wanted("ROW<price INT>").expect_err("missing");
+    assert_eq!(e.context("column"), Some("price"));
+    assert!(
+        e.to_string().contains("The file has no column 'price'") && e.to_string().contains("The file has: a, b, c"),
+        "{e}"
+    );
+    let e = wanted("ROW<b INT>").expect_err("another type");
+    assert!(e.to_string().contains("The file holds Utf8, but the column is declared INT"), "{e}");
+    let e = wanted("ROW<c BIGINT NOT NULL>").expect_err("a NULL");
+    assert!(e.to_string().contains("declared BIGINT NOT NULL") && e.context("file").is_some(), "{e}");
+}
+
+#[test]
+fn ranges_and_positions_cover_every_row_once() {
+    let row = "ROW<a BIGINT>";
+    let c = context(row, row, &[("block.size", "1"), ("batch-size", "7")]);
+    let mut encoder = ParquetFormat.encoding(&c).unwrap().create().unwrap();
+    let mut file = vec![];
+    for group in 0..5i64 {
+        let text: Vec<String> = (0..20).map(|i| format!("{{\"a\":{}}}", group * 20 + i)).collect();
+        encoder.encode(&ChangeBatch::append(rows_of(&text.join("\n"), row)), &mut file).unwrap();
+        assert_eq!(encoder.buffered_bytes(), 0);
+    }
+    encoder.finish(&mut file).unwrap();
+    let all: Vec<String> = (0..100).map(|i| i.to_string()).collect();
+    assert_eq!(shown(&read(&c, &file, None, 0).unwrap().0), all);
+    let size = file.len() as u64;
+    for cuts in [vec![0, size], vec![0, size / 2, size], vec![0, 4, 5, size / 3, size / 2, size]] {
+        let mut parts = vec![];
+        for w in cuts.windows(2) {
+            parts.extend(shown(&read(&c, &file, Some((w[0], w[1])), 0).unwrap().0));
+        }
+        assert_eq!(parts, all, "{cuts:?}");
+    }
+    let (_, positions) = read(&c, &file, None, 0).unwrap();
+    for skip in positions.iter().copied().chain([0, 1, 19, 20, 99, 100, 1000]) {
+        let (rest, positions) = read(&c, &file, None, skip).unwrap();
+        assert_eq!(shown(&rest), all[(skip as usize).min(100)..], "skip {skip}");
+        assert!(positions.last().is_none_or(|p| *p == 100));
+    }
+}
+
+#[test]
+fn files_that_are_no_parquet() {
+    let c = context("ROW<a INT>", "ROW<a INT>", &[]);
+    for file in [&b""[..], b"PAR1", b"not parquet at all, really not", b"PAR1\xff\xff\xff\x7fPAR1"] {
+        let e = read(&c, file, None, 0).expect_err("no parquet");
+        assert_eq!(e.kind(), ErrorKind::Data, "{e}");
+        assert!(e.to_string().contains("not a valid Parquet file") && e.to_string().contains("t/part.parquet"), "{e}");
+    }
+}
+
+#[test]
+fn an_empty_file_has_a_schema() {
+    let c = context("ROW<a INT>", "ROW<a INT>", &[]);
+    let mut encoder: Box<dyn Encoder> = ParquetFormat.encoding(&c).unwrap().create().unwrap();
+    let mut file = vec![];
+    encoder.finish(&mut file).unwrap();
+    assert_eq!(read(&c, &file, None, 0).unwrap().0.num_rows(), 0);
+    assert!(encoder.encode(&ChangeBatch::empty(schema("ROW<a INT>")), &mut file).is_err());
+}
+
+#[test]
+fn int96_of_the_library_is_read() {
+    // 1970-01-01 is Julian day 2440588: the value that other engines write.
+    let row = "ROW<a TIMESTAMP(3)>";
+    let c = context(row, row, &[]);
+    let batch = RecordBatch::try_new(
+        schema(row),
+        vec![Arc::new(TimestampMillisecondArray::from(vec![Some(0), None, Some(-1), Some(86_400_001)]))],
+    )
+    .unwrap();
+    let file = encode(&ParquetFormat, &c, &batch);
+    let (back, _) = read(&c, &file, None, 0).unwrap();
+    let column = back.column(0).as_primitive::<TimestampMillisecondType>();
+    assert_eq!(column.iter().collect::<Vec<_>>(), [Some(0), None, Some(-1), Some(86_400_001)]);
+    let library = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(file)).unwrap().build().unwrap();
+    let first = library.map(|b| b.unwrap()).next().unwrap();
+    let nanos = arrow_cast::cast(
+        first.column(0),
+        &arrow_schema::DataType::Timestamp(arrow_schema::TimeUnit::Microsecond, None),
+    )
+    .unwrap();
+    assert_eq!(nanos.as_primitive::<TimestampMicrosecondType>().value(3), 86_400_001_000);
+    assert!(nanos.is_null(1));
+}
+
+#[test]
+fn options_are_checked() {
+    for (options, part) in [
+        (&[("compression", "BROTLI5")][..], "expected one of"),
+        (&[("compression", "ZSTD"), ("compression.codec.zstd.level", "99")], "zstd.level"),
+        (&[("block.size", "0")], "must be positive"),
+        (&[("timestamp.time.unit", "days")], "expected one of"),
+    ] {
+        let e = ParquetFormat.encoding(&context("ROW<a INT>", "ROW<a INT>", options)).err().expect(part).to_string();
+        assert!(e.contains(part), "{e}");
+    }
+    let e = ParquetFormat.message_decoding(&context("ROW<a INT>", "ROW<a INT>", &[])).err().expect("files").to_string();
+    assert!(e.contains("reads files, not messages"), "{e}");
+}
