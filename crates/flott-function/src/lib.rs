@@ -1,5 +1,23 @@
-//! Scalar and aggregate functions with Flink's semantics
+//! Scalar and aggregate functions with Flink's types and results.
+//!
+//! A function is resolved once for the types of its arguments: that gives the type of its result and a kernel over Arrow
+//! columns ([`udf::Resolved`]). To the planner it is a DataFusion expression ([`TypedExpr`]); coercions, overflow and NULL
+//! rules are decided here and nowhere else.
+//!
+//! Read first: [`TypedExpr`], [`operator::binary`], [`cast::cast`], [`scalar::call`].
+#![forbid(unsafe_code)]
 
 pub mod aggregate;
 
+pub mod context;
+
+
+
+
+pub mod types;
+pub mod udf;
+
 pub use aggregate::AggregateKind;
+pub use context::FunctionEnv;
+pub use types::{implicit_cast, least_common_type};
+pub use udf::TypedExpr;

@@ -3,9 +3,25 @@
 //! It knows nothing of checkpoint stores, commits or recovery: it is told when an epoch ends and where splits go
 //! ([`api::TaskCommand`]), and reports snapshots, committables and failures ([`api::TaskEvent`]) to whoever runs it.
 //!
-//! Read first: [`api`], then `docs/rfcs` for the time layout.
+//! | Flink's notion | here |
+//! |---|---|
+//! | checkpoint barrier n | the frontier passes epoch n (`driver`) |
+//! | back-pressure | sources wait while their bytes in flight exceed the window (`flow`) |
+//! | watermark, idleness | controls in the stream behind their rows, merged by a valve (`valve`) |
+//!
+//! Read first: [`api`], [`start`].
 
 pub mod api;
+mod attempt;
+mod container;
+mod dataflow;
+mod driver;
+mod exchange;
+mod flow;
 pub mod metrics;
+mod sink;
+mod source;
+mod valve;
 
 pub use api::{AttemptOptions, Restored, TaskCommand, TaskEvent};
+pub use attempt::{Attempt, BuildOperator, start};

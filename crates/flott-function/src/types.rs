@@ -1,0 +1,192 @@
+//! Which types go together: least common type, implicit casts, results of arithmetic (Flink's `LogicalTypeMerging`).
+
+use flott_core::LogicalType;
+use flott_core::types::{MAX_DECIMAL_PRECISION, RowField, TimeAttribute, TypeKind};
+
+use TypeKind as K;
+
+/// The decimal that holds every value of a numeric type exactly.
+pub fn as_decimal(kind: &TypeKind) -> Option<(u8, u8)> {
+    Some(match kind {
+        K::TinyInt => (3, 0),
+        K::SmallInt => (5, 0),
+        K::Int => (10, 0),
+        K::BigInt => (19, 0),
+        K::Decimal { precision, scale } => (*precision, *scale),
+        _ => return None,
+    })
+}
+
+/// Cuts a decimal to 38 digits: the whole part is kept, of the fraction at least 6 digits.
+pub fn adjust(precision: u32, scale: u32) -> TypeKind {
+    const MAX: u32 = MAX_DECIMAL_PRECISION as u32;
+    if precision <= MAX {
+        return K::Decimal { precision: precision as u8, scale: scale as u8 };
+    }
+    let whole = precision - scale;
+    let scale = scale.min(6).max(MAX.saturating_sub(whole));
+    K::Decimal { precision: MAX as u8, scale: scale.min(MAX) as u8 }
+}
+
+/// The result type of `+ - * / %` over two decimals.
+pub fn decimal_result(op: char, (p1, s1): (u8, u8), (p2, s2): (u8, u8)) -> TypeKind {
+    let (p1, s1, p2, s2) = (u32::from(p1), u32::from(s1), u32::from(p2), u32::from(s2));
+    match op {
+        '*' => adjust(p1 + p2, s1 + s2),
+        '/' => {
+            let scale = (s1 + p2 + 1).max(6);
+            adjust(p1 - s1 + s2 + scale, scale)
+        }
+        '%' => {
+            let scale = s1.max(s2);
+            adjust((p1 - s1).min(p2 - s2) + scale, scale)
+        }
+        _ => {
+            let scale = s1.max(s2);
+            adjust((p1 - s1).max(p2 - s2) + scale + 1, scale)
+        }
+    }
+}
+
+fn rank(kind: &TypeKind) -> u8 {
+    match kind {
+        K::TinyInt => 1,
+        K::SmallInt => 2,
+        K::Int => 3,
+        K::BigInt => 4,
+        K::Decimal { .. } => 5,
+        K::Float => 6,
+        K::Double => 7,
+        _ => 0,
+    }
+}
+
+/// The type that all values can be brought to without loss, or `None`.
+pub fn least_common_type(types: &[LogicalType]) -> Option<LogicalType> {
+    let nullable = types.iter().any(|t| t.nullable || t.kind == K::Null);
+    let mut typed = types.iter().filter(|t| t.kind != K::Null);
+    let Some(first) = typed.next() else { return types.first().cloned() };
+    let mut kind = first.kind.clone();
+    for t in typed {
+        kind = common(&kind, &t.kind)?;
+    }
+    Some(LogicalType { kind, nullable })
+}
+
+fn common(a: &TypeKind, b: &TypeKind) -> Option<TypeKind> {
+    if a == b {
+        return Some(a.clone());
+    }
+    Some(match (a, b) {
+        (K::Char(x), K::Char(y)) if x == y => K::Char(*x),
+        (K::Char(x) | K::VarChar(x), K::Char(y) | K::VarChar(y)) => K::VarChar(*x.max(y)),
+        (K::Binary(x) | K::VarBinary(x), K::Binary(y) | K::VarBinary(y)) => K::VarBinary(*x.max(y)),
+        (x, y) if x.is_numeric() && y.is_numeric() => {
+            if x.is_approximate() || y.is_approximate() {
+                if matches!((x, y), (K::Float, K::Float)) { K::Float } else { K::Double }
+            } else if matches!(x, K::Decimal { .. }) || matches!(y, K::Decimal { .. }) {
+                let ((p1, s1), (p2, s2)) = (as_decimal(x)?, as_decimal(y)?);
+                let scale = s1.max(s2);
+                let whole = (p1 - s1).max(p2 - s2);
+                adjust(u32::from(whole) + u32::from(scale), u32::from(scale))
+            } else if rank(x) > rank(y) {
+                x.clone()
+            } else {
+                y.clone()
+            }
+        }
+        (K::Timestamp(p, a), K::Timestamp(q, b)) => K::Timestamp(*p.max(q), same_attribute(*a, *b)),
+        (K::TimestampLtz(p, a), K::TimestampLtz(q, b)) => K::TimestampLtz(*p.max(q), same_attribute(*a, *b)),
+        (K::Timestamp(p, _), K::TimestampLtz(q, _)) | (K::TimestampLtz(q, _), K::Timestamp(p, _)) => {
+            K::timestamp_ltz(*p.max(q))
+        }
+        (K::Date, K::Timestamp(p, _)) | (K::Timestamp(p, _), K::Date) => K::timestamp(*p),
+        (K::Date, K::TimestampLtz(p, _)) | (K::TimestampLtz(p, _), K::Date) => K::timestamp_ltz(*p),
+        (K::Time(p), K::Time(q)) => K::Time(*p.max(q)),
+        (K::IntervalYearMonth(..), K::IntervalYearMonth(..)) => {
+            K::IntervalYearMonth(flott_core::types::YearMonthResolution::YearToMonth, 2)
+        }
+        (K::IntervalDayTime(..), K::IntervalDayTime(..)) => {
+            K::IntervalDayTime(flott_core::types::DayTimeResolution::DayToSecond, 2, 6)
+        }
+        (K::Array(x), K::Array(y)) => K::Array(Box::new(least_common_type(&[(**x).clone(), (**y).clone()])?)),
+        (K::Multiset(x), K::Multiset(y)) => K::Multiset(Box::new(least_common_type(&[(**x).clone(), (**y).clone()])?)),
+        (K::Map(k, v), K::Map(l, w)) => K::Map(
+            Box::new(least_common_type(&[(**k).clone(), (**l).clone()])?),
+            Box::new(least_common_type(&[(**v).clone(), (**w).clone()])?),
+        ),
+        (K::Row(x), K::Row(y)) if x.len() == y.len() => K::Row(
+            x.iter()
+                .zip(y)
+                .map(|(a, b)| Some(RowField::new(&a.name, least_common_type(&[a.data_type.clone(), b.data_type.clone()])?)))
+                .collect::<Option<Vec<_>>>()?,
+        ),
+        _ => return None,
+    })
+}
+
+fn same_attribute(a: TimeAttribute, b: TimeAttribute) -> TimeAttribute {
+    if a == b { a } else { TimeAttribute::None }
+}
+
+/// Whether a value may stand where another type is wanted without a word (Flink's `supportsImplicitCast`).
+pub fn implicit_cast(from: &LogicalType, to: &LogicalType) -> bool {
+    match (&from.kind, &to.kind) {
+        (K::Null, _) => to.nullable,
+        (a, b) if a == b => true,
+        (K::Char(_) | K::VarChar(_), K::Char(_) | K::VarChar(_)) => true,
+        (K::Binary(_) | K::VarBinary(_), K::Binary(_) | K::VarBinary(_)) => true,
+        (a, b) if a.is_numeric() && b.is_numeric() => rank(a) <= rank(b),
+        (K::Timestamp(..), K::Timestamp(..)) => true,
+        (K::TimestampLtz(..), K::TimestampLtz(..)) => true,
+        (K::Timestamp(..), K::TimestampLtz(..)) | (K::TimestampLtz(..), K::Timestamp(..)) => true,
+        (K::Date, K::Timestamp(..) | K::TimestampLtz(..)) => true,
+        (K::Timestamp(..) | K::TimestampLtz(..), K::Date | K::Time(_)) => true,
+        (K::Time(_), K::Time(_)) => true,
+        (K::IntervalYearMonth(..), K::IntervalYearMonth(..)) => true,
+        (K::IntervalDayTime(..), K::IntervalDayTime(..)) => true,
+        (K::Array(a), K::Array(b)) | (K::Multiset(a), K::Multiset(b)) => implicit_cast(a, b),
+        (K::Map(k, v), K::Map(l, w)) => implicit_cast(k, l) && implicit_cast(v, w),
+        (K::Row(a), K::Row(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(x, y)| implicit_cast(&x.data_type, &y.data_type))
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn t(text: &str) -> LogicalType {
+        text.parse().expect("a type")
+    }
+
+    #[test]
+    fn least_common_types() {
+        for (types, expected) in [
+            (vec!["INT", "BIGINT"], Some("BIGINT")),
+            (vec!["INT NOT NULL", "NULL"], Some("INT")),
+            (vec!["DECIMAL(10, 2)", "INT"], Some("DECIMAL(12, 2)")),
+            (vec!["DECIMAL(38, 10)", "DECIMAL(38, 2)"], Some("DECIMAL(38, 6)")),
+            (vec!["CHAR(3) NOT NULL", "VARCHAR(5) NOT NULL"], Some("VARCHAR(5) NOT NULL")),
+            (vec!["FLOAT", "DECIMAL(5, 2)"], Some("DOUBLE")),
+            (vec!["DATE", "TIMESTAMP(3)"], Some("TIMESTAMP(3)")),
+            (vec!["INT", "STRING"], None),
+            (vec!["ARRAY<INT>", "ARRAY<DOUBLE>"], Some("ARRAY<DOUBLE>")),
+        ] {
+            let types: Vec<_> = types.iter().map(|x| t(x)).collect();
+            assert_eq!(least_common_type(&types).map(|t| t.to_string()).as_deref(), expected, "{types:?}");
+        }
+    }
+
+    #[test]
+    fn results_of_decimal_arithmetic() {
+        let d = |p, s| K::Decimal { precision: p, scale: s };
+        assert_eq!(decimal_result('+', (10, 2), (5, 4)), d(13, 4));
+        assert_eq!(decimal_result('*', (10, 2), (5, 4)), d(15, 6));
+        assert_eq!(decimal_result('/', (10, 2), (5, 4)), d(20, 8));
+        assert_eq!(decimal_result('%', (10, 2), (5, 4)), d(5, 4));
+        assert_eq!(decimal_result('*', (38, 10), (38, 10)), d(38, 6));
+    }
+}

@@ -1,0 +1,206 @@
+//! A resolved function as an expression that DataFusion can carry and evaluate.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef};
+use arrow_schema::{DataType, FieldRef};
+use datafusion_common::{DataFusionError, ScalarValue};
+use datafusion_expr::expr::ScalarFunction;
+use datafusion_expr::{
+    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+use flott_core::types::{TypeKind, arrow_field, arrow_type};
+use flott_core::{Error, LogicalType, Result};
+
+/// An expression with its Flink type.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TypedExpr {
+    /// The expression.
+    pub expr: Expr,
+    /// Its type.
+    pub data_type: LogicalType,
+}
+
+impl TypedExpr {
+    /// An expression of this type.
+    pub fn new(expr: Expr, data_type: LogicalType) -> TypedExpr {
+        TypedExpr { expr, data_type }
+    }
+
+    /// A constant. The value's Arrow type must be the type's.
+    pub fn literal(value: ScalarValue, data_type: LogicalType) -> TypedExpr {
+        let field = arrow_field("", &data_type);
+        let metadata = datafusion_common::metadata::FieldMetadata::from(field.metadata().clone());
+        TypedExpr { expr: Expr::Literal(value, Some(metadata)), data_type }
+    }
+
+    /// The constant, where it is one.
+    pub fn constant(&self) -> Option<&ScalarValue> {
+        match &self.expr {
+            Expr::Literal(value, _) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// A text constant.
+    pub fn text(&self) -> Option<&str> {
+        match self.constant() {
+            Some(ScalarValue::Utf8(Some(text))) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// Computes a batch: the arguments and the number of rows.
+pub type Kernel = Arc<dyn Fn(&[ColumnarValue], usize) -> Result<ColumnarValue> + Send + Sync>;
+
+/// A function resolved for the types of its arguments.
+#[derive(Clone)]
+pub struct Resolved {
+    /// The type of its result.
+    pub data_type: LogicalType,
+    /// What it computes.
+    pub kernel: Kernel,
+    /// Whether the same arguments always give the same result.
+    pub deterministic: bool,
+}
+
+impl Resolved {
+    /// A deterministic function.
+    pub fn new(
+        data_type: LogicalType,
+        kernel: impl Fn(&[ColumnarValue], usize) -> Result<ColumnarValue> + Send + Sync + 'static,
+    ) -> Resolved {
+        Resolved { data_type, kernel: Arc::new(kernel), deterministic: true }
+    }
+
+    /// A deterministic function over whole columns.
+    pub fn arrays(
+        data_type: LogicalType,
+        kernel: impl Fn(&[ArrayRef], usize) -> Result<ArrayRef> + Send + Sync + 'static,
+    ) -> Resolved {
+        Resolved::new(data_type, move |args, rows| {
+            // All constants: one row is enough.
+            let constant = !args.is_empty() && args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
+            let rows = if constant { 1 } else { rows };
+            let result = kernel(&columns(args, rows)?, rows)?;
+            if constant {
+                return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0).map_err(from_datafusion)?));
+            }
+            Ok(ColumnarValue::Array(result))
+        })
+    }
+
+    /// One that depends on time or chance.
+    #[must_use]
+    pub fn volatile(mut self) -> Resolved {
+        self.deterministic = false;
+        self
+    }
+}
+
+/// Arguments as columns of so many rows.
+pub fn columns(args: &[ColumnarValue], rows: usize) -> Result<Vec<ArrayRef>> {
+    args.iter().map(|a| a.to_array(rows).map_err(from_datafusion)).collect()
+}
+
+/// DataFusion's errors as ours; one of ours that went through keeps its kind.
+pub fn from_datafusion(error: DataFusionError) -> Error {
+    match error {
+        DataFusionError::External(inner) => match inner.downcast::<Error>() {
+            Ok(ours) => *ours,
+            Err(other) => Error::internal(format!("an expression failed: {other}")),
+        },
+        DataFusionError::ArrowError(e, _) => Error::from(*e),
+        DataFusionError::Context(_, inner) => from_datafusion(*inner),
+        other => Error::internal("an expression failed").caused_by(other),
+    }
+}
+
+/// A call of a resolved function under this name.
+pub fn call_resolved(name: &str, args: Vec<TypedExpr>, resolved: Resolved) -> TypedExpr {
+    let data_type = resolved.data_type.clone();
+    let udf = FlinkFunction {
+        name: name.to_string(),
+        arguments: args.iter().map(|a| a.data_type.clone()).collect(),
+        signature: Signature::any(
+            args.len(),
+            if resolved.deterministic { Volatility::Immutable } else { Volatility::Volatile },
+        ),
+        resolved,
+    };
+    let call = ScalarFunction::new_udf(Arc::new(ScalarUDF::from(udf)), args.into_iter().map(|a| a.expr).collect());
+    TypedExpr { expr: Expr::ScalarFunction(call), data_type }
+}
+
+/// A resolved function for DataFusion. Equal by name and types: the kernel follows from them.
+pub struct FlinkFunction {
+    name: String,
+    arguments: Vec<LogicalType>,
+    signature: Signature,
+    resolved: Resolved,
+}
+
+impl fmt::Debug for FlinkFunction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}({:?}) -> {}", self.name, self.arguments, self.resolved.data_type)
+    }
+}
+
+impl PartialEq for FlinkFunction {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+            && self.arguments == other.arguments
+            && self.resolved.data_type == other.resolved.data_type
+    }
+}
+
+impl Eq for FlinkFunction {}
+
+impl Hash for FlinkFunction {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+        self.arguments.hash(state);
+        self.resolved.data_type.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for FlinkFunction {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arguments: &[DataType]) -> datafusion_common::Result<DataType> {
+        Ok(arrow_type(&self.resolved.data_type))
+    }
+
+    fn return_field_from_args(&self, _args: ReturnFieldArgs) -> datafusion_common::Result<FieldRef> {
+        Ok(Arc::new(arrow_field(&self.name, &self.resolved.data_type)))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> datafusion_common::Result<ColumnarValue> {
+        let mut values = args.args;
+        // A NULL literal has no type of its own in Arrow; kernels expect the argument's.
+        for (value, t) in values.iter_mut().zip(&self.arguments) {
+            if matches!(value, ColumnarValue::Scalar(ScalarValue::Null)) && t.kind != TypeKind::Null {
+                *value = ColumnarValue::Scalar(ScalarValue::try_from(&arrow_type(t))?);
+            }
+        }
+        let result = (self.resolved.kernel)(&values, args.number_rows)
+            .map_err(|e| DataFusionError::External(Box::new(e.with("function", &self.name))))?;
+        if let ColumnarValue::Array(array) = &result
+            && array.len() != args.number_rows
+        {
+            let e = Error::internal(format!("{} gave {} rows for {}", self.name, array.len(), args.number_rows));
+            return Err(DataFusionError::External(Box::new(e)));
+        }
+        Ok(result)
+    }
+}
+

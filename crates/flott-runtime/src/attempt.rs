@@ -1,0 +1,159 @@
+//! One attempt: worker threads, their dataflow, and what ends them.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use flott_core::{Error, Result};
+use flott_graph::{JobGraph, Node, NodeId, OperatorSpec};
+use flott_operator::Operator;
+use timely::WorkerConfig;
+use timely::communication::initialize_from;
+use timely::worker::Worker;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::api::{AttemptOptions, Restored, TaskCommand, TaskEvent};
+use crate::dataflow::{self, Plan};
+use crate::flow::Shared;
+use crate::source::CommandQueue;
+
+/// Builds the operator of a subtask: node, subtask, parallelism, number of key groups.
+pub type BuildOperator = Arc<dyn Fn(&Node, usize, usize, u16) -> Result<Box<dyn Operator>> + Send + Sync>;
+
+/// A running attempt. Dropping it does not end it; [`cancel`](Self::cancel) does.
+pub struct Attempt {
+    shared: Arc<Shared>,
+    commands: HashMap<(NodeId, usize), Arc<CommandQueue>>,
+    ended: Option<JoinHandle<()>>,
+}
+
+impl Attempt {
+    /// Hands a command to the subtasks that it is for. Never waits.
+    pub fn send(&self, command: TaskCommand) {
+        match &command {
+            TaskCommand::AssignSplits { node, subtask, .. }
+            | TaskCommand::NoMoreSplits { node, subtask }
+            | TaskCommand::SourceEvent { node, subtask, .. } => {
+                if let Some(queue) = self.commands.get(&(*node, *subtask)) {
+                    queue.push(command);
+                }
+            }
+            TaskCommand::TriggerCheckpoint(_) | TaskCommand::CheckpointComplete(_) | TaskCommand::Drain => {
+                for queue in self.commands.values() {
+                    queue.push(command.clone());
+                }
+            }
+        }
+    }
+
+    /// Ends all threads and tasks soon; [`TaskEvent::Ended`] follows.
+    pub fn cancel(&self) {
+        self.shared.cancel();
+    }
+
+    /// Waits until everything has ended.
+    pub async fn join(&mut self) {
+        if let Some(ended) = self.ended.take() {
+            // A supervisor that panicked has ended too.
+            drop(ended.await);
+        }
+    }
+}
+
+/// Starts an attempt.
+pub fn start(
+    graph: Arc<JobGraph>,
+    build: BuildOperator,
+    options: AttemptOptions,
+    restored: Restored,
+    tokio: tokio::runtime::Handle,
+    events: mpsc::Sender<TaskEvent>,
+) -> Result<Attempt> {
+    let shared = Shared::new();
+    let mut commands = HashMap::new();
+    for (id, node) in graph.iter() {
+        if matches!(node.spec, OperatorSpec::Source(_)) {
+            commands.extend((0..options.parallelism).map(|s| ((id, s), CommandQueue::new())));
+        }
+    }
+    let parallelism = options.parallelism;
+    let plan = Arc::new(Plan {
+        graph,
+        build,
+        options,
+        restored: Mutex::new(restored),
+        shared: Arc::clone(&shared),
+        commands: commands.clone(),
+        tokio: tokio.clone(),
+        sink_tasks: Mutex::default(),
+    });
+    let (builders, others) = timely::CommunicationConfig::Process(parallelism)
+        .try_build()
+        .map_err(|e| Error::internal(format!("the workers cannot be connected: {e}")))?;
+    let worker_plan = Arc::clone(&plan);
+    let guards = initialize_from(builders, others, move |allocator| {
+        let shared = Arc::clone(&worker_plan.shared);
+        shared.add_thread(std::thread::current());
+        // An operator that panics is a failed job in a living process.
+        let ended = catch_unwind(AssertUnwindSafe(|| work(&worker_plan, allocator)));
+        let failure = match ended {
+            Ok(Ok(())) => None,
+            Ok(Err(e)) => Some(e),
+            Err(panic) => Some(Error::internal(format!("an operator panicked: {}", panic_text(panic.as_ref())))),
+        };
+        if let Some(e) = failure {
+            shared.fail(None, e);
+        }
+    })
+    .map_err(|e| Error::unavailable(format!("the worker threads cannot be started: {e}")))?;
+
+    let forward = Arc::clone(&shared);
+    let forwarder = tokio.spawn(async move {
+        loop {
+            let event = forward.events.next().await;
+            let last = matches!(event, TaskEvent::Ended { .. });
+            if events.send(event).await.is_err() || last {
+                return;
+            }
+        }
+    });
+    let supervisor = tokio.clone().spawn(async move {
+        let threads = tokio::task::spawn_blocking(move || {
+            // Panics were caught inside; what remains here concerns timely's own threads.
+            drop(catch_unwind(AssertUnwindSafe(move || drop(guards.join()))));
+        });
+        drop(threads.await);
+        let tasks = std::mem::take(&mut *plan.sink_tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
+            if plan.shared.is_cancelled() {
+                task.abort();
+            }
+            if let Err(e) = task.await
+                && e.is_panic()
+            {
+                let text = panic_text(e.into_panic().as_ref());
+                plan.shared.fail(None, Error::internal(format!("a writer panicked: {text}")));
+            }
+        }
+        let finished = !plan.shared.is_cancelled() && !plan.shared.has_failed();
+        plan.shared.events.push(TaskEvent::Ended { finished });
+        drop(forwarder.await);
+    });
+    Ok(Attempt { shared, commands, ended: Some(supervisor) })
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("no message").to_string()
+}
+
+#[expect(clippy::disallowed_methods, reason = "timely needs an Instant to measure its own delays")]
+fn work(plan: &Plan, allocator: timely::communication::Allocator) -> Result<()> {
+    let mut worker = Worker::new(WorkerConfig::default(), allocator, Some(std::time::Instant::now()));
+    worker.dataflow::<u64, _, _>(|scope| dataflow::build(plan, scope))?;
+    while worker.has_dataflows() && !plan.shared.is_cancelled() {
+        worker.step_or_park(None);
+    }
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! What travels between operators: one batch or one control message.
+
+use flott_core::ChangeBatch;
+use timely::Accountable;
+use timely::bytes::arc::Bytes;
+use timely::communication::Push;
+use timely::dataflow::channels::pushers::exchange::Distributor;
+use timely::dataflow::channels::{ContainerBytes, Message};
+
+/// What a channel says besides rows, behind the rows that it is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Control {
+    /// Event time of the channel, in ms.
+    Watermark(i64),
+    /// Nothing is expected for a while: the channel does not hold others back.
+    Idle,
+    /// Rows again.
+    Active,
+    /// Nothing follows. A channel that closes without it is a failure.
+    End,
+}
+
+/// The content of a message.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Payload {
+    /// Taken.
+    #[default]
+    Empty,
+    /// Rows of an output port.
+    Data {
+        /// 0 main, 1 late rows.
+        port: usize,
+        /// The rows.
+        batch: ChangeBatch,
+    },
+    /// A control from a worker (the input handle hides the sender).
+    Control {
+        /// The sending worker.
+        from: usize,
+        /// What it says.
+        control: Control,
+    },
+}
+
+/// A message and the worker that it goes to.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Envelope {
+    /// The receiving worker, where the edge crosses workers.
+    pub(crate) target: usize,
+    /// The content.
+    pub(crate) payload: Payload,
+}
+
+impl Envelope {
+    pub(crate) fn data(port: usize, batch: ChangeBatch) -> Envelope {
+        Envelope { target: 0, payload: Payload::Data { port, batch } }
+    }
+
+    pub(crate) fn control(from: usize, control: Control) -> Envelope {
+        Envelope { target: 0, payload: Payload::Control { from, control } }
+    }
+
+    pub(crate) fn to(mut self, target: usize) -> Envelope {
+        self.target = target;
+        self
+    }
+}
+
+impl Accountable for Envelope {
+    /// Progress counts messages that matter: an empty batch is still one.
+    fn record_count(&self) -> i64 {
+        match &self.payload {
+            Payload::Empty => 0,
+            Payload::Data { batch, .. } => i64::try_from(batch.num_rows()).unwrap_or(i64::MAX).max(1),
+            Payload::Control { .. } => 1,
+        }
+    }
+}
+
+/// Workers of one process hand over containers as they are; the wire form belongs to several processes, which
+/// [`start`](crate::start) does not form.
+impl ContainerBytes for Envelope {
+    fn from_bytes(_bytes: Bytes) -> Self {
+        unreachable!("batches do not cross processes yet")
+    }
+
+    fn length_in_bytes(&self) -> usize {
+        unreachable!("batches do not cross processes yet")
+    }
+
+    fn into_bytes<W: std::io::Write>(&self, _writer: &mut W) {
+        unreachable!("batches do not cross processes yet")
+    }
+}
+
+/// Delivers every message to the worker that it names.
+pub(crate) struct Route;
+
+impl Distributor<Envelope> for Route {
+    fn partition<T: Clone, P: Push<Message<T, Envelope>>>(&mut self, container: &mut Envelope, time: &T, pushers: &mut [P]) {
+        let target = container.target;
+        Message::push_at(container, time.clone(), &mut pushers[target]);
+    }
+
+    fn flush<T: Clone, P: Push<Message<T, Envelope>>>(&mut self, _time: &T, _pushers: &mut [P]) {}
+}

@@ -1,0 +1,323 @@
+//! Job graph to timely dataflow: the same on every worker.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use flott_connector::sink::WriterContext;
+use flott_connector::source::SubtaskInfo;
+use flott_core::Result;
+use flott_graph::{JobGraph, Node, NodeId, OperatorSpec, Partitioning, SinkSpec, SourceSpec};
+use timely::container::NoopBuilder;
+use timely::dataflow::channels::pact::{DistributorPact, Pipeline};
+use timely::dataflow::operators::Capability;
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::{Scope, Stream};
+
+use crate::api::{AttemptOptions, Restored};
+use crate::attempt::BuildOperator;
+use crate::container::{Envelope, Route};
+use crate::driver::{Driver, InputState, Role, Task};
+use crate::exchange::{Partitioner, partition};
+use crate::flow::{Probe, Shared, epoch_start};
+use crate::sink::{SinkEmit, SinkTask};
+use crate::source::{CommandQueue, SourceDriver, SourceStart};
+
+type Edge<'a> = Stream<'a, u64, Envelope>;
+type Output = OutputBuilder<u64, NoopBuilder<Envelope>>;
+
+/// What every worker builds from.
+pub(crate) struct Plan {
+    pub(crate) graph: Arc<JobGraph>,
+    pub(crate) build: BuildOperator,
+    pub(crate) options: AttemptOptions,
+    pub(crate) restored: Mutex<Restored>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) commands: HashMap<(NodeId, usize), Arc<CommandQueue>>,
+    pub(crate) tokio: tokio::runtime::Handle,
+    /// Writers' tasks, waited for at the end.
+    pub(crate) sink_tasks: Mutex<Vec<tokio::task::JoinHandle<()>>>,
+}
+
+/// Builds the dataflow of one worker.
+pub(crate) fn build(plan: &Plan, scope: Scope<'_, u64>) -> Result<()> {
+    let probe = Probe::new();
+    let mut streams: Vec<Option<Edge<'_>>> = vec![];
+    let mut ends = vec![];
+    for (id, node) in plan.graph.iter() {
+        let with_node = |e: flott_core::Error| e.with("operator", &node.name);
+        let stream = match &node.spec {
+            OperatorSpec::Source(spec) => Some(source(plan, scope.clone(), id, node, spec, &probe).map_err(with_node)?),
+            OperatorSpec::Sink(spec) => {
+                let edges = edges(plan, node, &streams);
+                ends.push(sink(plan, scope.clone(), id, node, spec, edges, &probe).map_err(with_node)?);
+                None
+            }
+            _ => {
+                let edges = edges(plan, node, &streams);
+                Some(operator(plan, scope.clone(), id, node, edges, &probe).map_err(with_node)?)
+            }
+        };
+        streams.push(stream);
+    }
+    watch(scope, ends, probe);
+    Ok(())
+}
+
+/// The streams into a node, with how many channels each has and which port it reads.
+fn edges<'a>(plan: &Plan, node: &Node, streams: &[Option<Edge<'a>>]) -> Vec<(Edge<'a>, bool, usize)> {
+    let mut edges = vec![];
+    for input in &node.inputs {
+        let Some(Some(stream)) = streams.get(input.node.0) else { continue };
+        let crosses = input.partitioning != Partitioning::Forward;
+        if crosses {
+            let scope = stream.scope();
+            let partitioner = Partitioner::new(
+                input.partitioning.clone(),
+                scope.index(),
+                scope.peers(),
+                plan.graph.max_parallelism,
+            );
+            let stream = partition(stream.clone(), partitioner, input.port, Arc::clone(&plan.shared));
+            edges.push((stream, true, 0));
+        } else {
+            edges.push((stream.clone(), false, input.port));
+        }
+    }
+    edges
+}
+
+fn task<'a>(plan: &Plan, scope: &Scope<'a, u64>, builder: &OperatorBuilder<'a, u64>, node: NodeId, probe: &Rc<Probe>) -> Task {
+    Task {
+        node,
+        index: scope.index(),
+        shared: Arc::clone(&plan.shared),
+        metrics: Arc::clone(&plan.options.metrics),
+        clock: Arc::clone(&plan.options.clock),
+        probe: Rc::clone(probe),
+        activator: Rc::new(scope.activator_for(builder.operator_info().address.clone())),
+    }
+}
+
+fn source<'a>(
+    plan: &Plan,
+    scope: Scope<'a, u64>,
+    id: NodeId,
+    node: &Node,
+    spec: &SourceSpec,
+    probe: &Rc<Probe>,
+) -> Result<Edge<'a>> {
+    let mut builder = OperatorBuilder::new(node.name.clone(), scope.clone());
+    let (output, stream) = builder.new_output::<Envelope>();
+    let mut output = Output::from(output);
+    let address = builder.operator_info().address.to_vec();
+    let wake = scope.worker().sync_activator_for(address);
+    plan.shared.add_source(wake.clone());
+    let index = scope.index();
+    let limit = spec.parallelism.or(node.parallelism).unwrap_or(usize::MAX).max(1);
+    let reader = if index < limit {
+        let parallelism = plan.options.parallelism.min(limit);
+        Some(spec.source.create_reader(SubtaskInfo { index, parallelism })?)
+    } else {
+        None
+    };
+    let commands = plan.commands.get(&(id, index)).cloned().unwrap_or_else(CommandQueue::new);
+    let task = task(plan, &scope, &builder, id, probe);
+    let (spec, tokio, options) = (spec.clone(), plan.tokio.clone(), plan.options.clone());
+    builder.build(move |mut capabilities| {
+        let mut capability: Capability<u64> = capabilities.remove(0);
+        capability.downgrade(&epoch_start(options.first_epoch.0));
+        let mut driver = SourceDriver::start(SourceStart {
+            task,
+            spec,
+            reader,
+            commands,
+            capability,
+            fail_points: options.fail_points,
+            in_flight_bytes: options.in_flight_bytes,
+            buffer_timeout: options.buffer_timeout,
+            wake,
+            tokio,
+        });
+        move |_frontiers| {
+            let mut output = output.activate();
+            driver.run(&mut |capability: &Capability<u64>, mut envelope: Envelope| {
+                output.session_with_builder(capability).give_container(&mut envelope);
+            });
+        }
+    });
+    Ok(stream)
+}
+
+fn driver(
+    plan: &Plan,
+    node: &Node,
+    task: Task,
+    role: Role,
+    edges: &[(Edge<'_>, bool, usize)],
+    peers: usize,
+) -> Result<Driver> {
+    let operator = (plan.build)(node, task.index, peers, plan.graph.max_parallelism)?;
+    let restored = {
+        let mut all = plan.restored.lock().unwrap_or_else(PoisonError::into_inner);
+        all.operators.remove(&(task.node, task.index))
+    };
+    let restored_ms = restored.as_ref().and_then(|r| r.watermark_ms).unwrap_or(i64::MIN);
+    let inputs = edges
+        .iter()
+        .map(|(_, crosses, port)| InputState::new(*port, if *crosses { peers } else { 1 }, restored_ms))
+        .collect();
+    Driver::new(task, operator, role, inputs, restored, plan.options.first_epoch.0, plan.options.in_flight_bytes)
+}
+
+fn operator<'a>(
+    plan: &Plan,
+    scope: Scope<'a, u64>,
+    id: NodeId,
+    node: &Node,
+    edges: Vec<(Edge<'a>, bool, usize)>,
+    probe: &Rc<Probe>,
+) -> Result<Edge<'a>> {
+    let mut builder = OperatorBuilder::new(node.name.clone(), scope.clone());
+    let task = task(plan, &scope, &builder, id, probe);
+    let mut driver = driver(plan, node, task, Role::Operator, &edges, scope.peers())?;
+    let mut inputs: Vec<_> = edges
+        .into_iter()
+        .map(|(stream, crosses, _)| {
+            if crosses {
+                Input::Crossing(builder.new_input(stream, DistributorPact(|_| Route)))
+            } else {
+                Input::Forward(builder.new_input(stream, Pipeline))
+            }
+        })
+        .collect();
+    let (output, stream) = builder.new_output::<Envelope>();
+    let mut output = Output::from(output);
+    builder.build(move |capabilities| {
+        drop(capabilities);
+        move |frontiers| {
+            for (i, input) in inputs.iter_mut().enumerate() {
+                input.read(i, &mut driver);
+            }
+            let mut output = output.activate();
+            driver.run(least(frontiers), &mut |capability: &Capability<u64>, mut envelope: Envelope| {
+                output.session_with_builder(capability).give_container(&mut envelope);
+            });
+        }
+    });
+    Ok(stream)
+}
+
+fn sink<'a>(
+    plan: &Plan,
+    scope: Scope<'a, u64>,
+    id: NodeId,
+    node: &Node,
+    spec: &SinkSpec,
+    edges: Vec<(Edge<'a>, bool, usize)>,
+    probe: &Rc<Probe>,
+) -> Result<Edge<'a>> {
+    let mut builder = OperatorBuilder::new(node.name.clone(), scope.clone());
+    let task = task(plan, &scope, &builder, id, probe);
+    let index = scope.index();
+    let states = {
+        let mut all = plan.restored.lock().unwrap_or_else(PoisonError::into_inner);
+        all.writers.remove(&(id, index)).unwrap_or_default()
+    };
+    let context = WriterContext {
+        subtask: SubtaskInfo { index, parallelism: plan.options.parallelism },
+        lineage: plan.options.lineage.clone(),
+        generation: plan.options.generation,
+        operator_uid: node.uid.clone(),
+    };
+    let writer = spec.sink.create_writer(context, states).map_err(|e| e.with("table", &spec.table.object))?;
+    let wake = scope.worker().sync_activator_for(builder.operator_info().address.to_vec());
+    let sink_task = SinkTask {
+        node: id,
+        subtask: index,
+        writer,
+        shared: Arc::clone(&plan.shared),
+        metrics: Arc::clone(&plan.options.metrics),
+        fail_points: plan.options.fail_points.clone(),
+    };
+    let (queue, running) = crate::sink::channel(sink_task, wake);
+    plan.sink_tasks.lock().unwrap_or_else(PoisonError::into_inner).push(plan.tokio.spawn(running));
+    let queue = Rc::new(RefCell::new(queue));
+    let mut driver = driver(plan, node, task, Role::Sink, &edges, scope.peers())?;
+    let mut inputs: Vec<_> = edges
+        .into_iter()
+        .map(|(stream, crosses, _)| {
+            if crosses {
+                Input::Crossing(builder.new_input(stream, DistributorPact(|_| Route)))
+            } else {
+                Input::Forward(builder.new_input(stream, Pipeline))
+            }
+        })
+        .collect();
+    let (output, stream) = builder.new_output::<Envelope>();
+    let output = Output::from(output);
+    builder.build(move |capabilities| {
+        drop(capabilities);
+        let mut emit = SinkEmit(queue);
+        // Its output carries no rows; the capabilities that wait in the queue hold its frontier for the probe.
+        let _output = output;
+        move |frontiers| {
+            let _keep = &_output;
+            for (i, input) in inputs.iter_mut().enumerate() {
+                input.read(i, &mut driver);
+            }
+            emit.0.borrow_mut().push();
+            driver.run(least(frontiers), &mut emit);
+        }
+    });
+    Ok(stream)
+}
+
+/// An input of either kind: their types differ by the way in which containers arrive.
+enum Input<F, C> {
+    Forward(F),
+    Crossing(C),
+}
+
+/// Reads everything that has arrived, in order: never by time, which would let a watermark overtake its rows.
+trait Read {
+    fn read(&mut self, input: usize, driver: &mut Driver);
+}
+
+impl<P, Q> Read for Input<timely::dataflow::operators::generic::InputHandleCore<u64, Envelope, P>, timely::dataflow::operators::generic::InputHandleCore<u64, Envelope, Q>>
+where
+    P: timely::communication::Pull<timely::dataflow::channels::Message<u64, Envelope>>,
+    Q: timely::communication::Pull<timely::dataflow::channels::Message<u64, Envelope>>,
+{
+    fn read(&mut self, input: usize, driver: &mut Driver) {
+        match self {
+            Input::Forward(handle) => handle.for_each(|capability, envelope| {
+                driver.receive(input, capability.retain(0), std::mem::take(envelope).payload);
+            }),
+            Input::Crossing(handle) => handle.for_each(|capability, envelope| {
+                driver.receive(input, capability.retain(0), std::mem::take(envelope).payload);
+            }),
+        }
+    }
+}
+
+/// The least time that any input can still bring; `None` where all have closed.
+fn least(frontiers: &[timely::progress::frontier::MutableAntichain<u64>]) -> Option<u64> {
+    frontiers.iter().filter_map(|f| f.frontier().first().copied()).min()
+}
+
+/// Watches the sinks: who waits for room is woken here.
+fn watch(scope: Scope<'_, u64>, ends: Vec<Edge<'_>>, probe: Rc<Probe>) {
+    let mut builder = OperatorBuilder::new("probe".into(), scope);
+    let mut inputs: Vec<_> = ends.into_iter().map(|s| builder.new_input(s, Pipeline)).collect();
+    builder.build(move |_capabilities| {
+        move |frontiers| {
+            for input in &mut inputs {
+                input.for_each(|_, _| {});
+            }
+            probe.moved(least(frontiers).unwrap_or(u64::MAX));
+        }
+    });
+}

@@ -1,0 +1,444 @@
+//! Drives one operator: order of rows, watermarks, barriers, timers and ends, whatever the channels do.
+//!
+//! Messages of a later epoch are parked. Once the frontier has passed the epoch: rows held back leave, the state is
+//! sealed and reported, then parked messages follow, then new ones. An operator that emits much does so in pieces: it
+//! holds a capability, closes a tick after each piece, and waits until the sinks have taken enough.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use flott_core::clock::Clock;
+use flott_core::{CheckpointId, Error, Result, Watermark};
+use flott_graph::NodeId;
+use flott_operator::{Emission, Operator, OperatorContext, Progress};
+use timely::dataflow::operators::Capability;
+use timely::scheduling::Activator;
+
+use crate::api::{RestoredOperator, TaskEvent};
+use crate::container::{Control, Envelope, Payload};
+use crate::flow::{InFlight, Probe, Shared, checkpoint_before, epoch_of, epoch_start};
+use crate::metrics::{JobMetrics, SubtaskMetrics};
+use crate::valve::{Valve, ValveOutput};
+
+/// Where a driver's output goes.
+pub(crate) trait Emit {
+    /// Takes a message at the capability's time.
+    fn emit(&mut self, capability: &Capability<u64>, envelope: Envelope);
+    /// Whether nothing more is taken for now.
+    fn is_blocked(&self) -> bool {
+        false
+    }
+    /// All rows before this checkpoint's barrier were emitted.
+    fn barrier(&mut self, _checkpoint: CheckpointId) {}
+    /// All rows were emitted.
+    fn end(&mut self, _next: CheckpointId) {}
+}
+
+impl<F: FnMut(&Capability<u64>, Envelope)> Emit for F {
+    fn emit(&mut self, capability: &Capability<u64>, envelope: Envelope) {
+        self(capability, envelope);
+    }
+}
+
+/// One subtask of one operator and what it needs around it.
+pub(crate) struct Task {
+    pub(crate) node: NodeId,
+    pub(crate) index: usize,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) metrics: Arc<JobMetrics>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) probe: Rc<Probe>,
+    pub(crate) activator: Rc<Activator>,
+}
+
+impl Task {
+    pub(crate) fn fail(&self, error: Error) {
+        self.shared.fail(Some(self.node), error);
+    }
+
+    pub(crate) fn metrics(&self) -> Option<&SubtaskMetrics> {
+        self.metrics.subtask(self.node.0, self.index)
+    }
+
+    pub(crate) fn again(&self) {
+        self.activator.activate();
+    }
+}
+
+/// An input as the driver sees it.
+pub(crate) struct InputState {
+    /// The port of the upstream operator that is read; other ports' rows pass by.
+    pub(crate) port: usize,
+    /// Senders: one for a forward edge, all workers otherwise.
+    pub(crate) channels: usize,
+    valve: Valve,
+    ended: usize,
+}
+
+impl InputState {
+    pub(crate) fn new(port: usize, channels: usize, restored_ms: i64) -> InputState {
+        InputState { port, channels, valve: Valve::new(channels, restored_ms), ended: 0 }
+    }
+}
+
+struct Pending {
+    capability: Capability<u64>,
+    input: usize,
+    payload: Payload,
+}
+
+/// What a driver does at a barrier and at the end.
+pub(crate) enum Role {
+    /// Reports its state.
+    Operator,
+    /// The sink behind it reports.
+    Sink,
+}
+
+/// Drives one operator.
+pub(crate) struct Driver {
+    task: Task,
+    operator: Box<dyn Operator>,
+    context: OperatorContext,
+    role: Role,
+    inputs: Vec<InputState>,
+    combined: Valve,
+    outputs: VecDeque<ValveOutput>,
+    queue: VecDeque<Pending>,
+    parked: BTreeMap<u64, VecDeque<Pending>>,
+    epoch: u64,
+    /// The operator has more to emit, at `capability`.
+    more: bool,
+    capability: Option<Capability<u64>>,
+    held: Option<Capability<u64>>,
+    flushed: bool,
+    in_flight: InFlight,
+    end_sent: bool,
+    ended: bool,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        task: Task,
+        mut operator: Box<dyn Operator>,
+        role: Role,
+        inputs: Vec<InputState>,
+        restored: Option<RestoredOperator>,
+        epoch: u64,
+        in_flight_bytes: usize,
+    ) -> Result<Driver> {
+        let mut context = OperatorContext { processing_time_ms: task.clock.now_ms(), ..OperatorContext::default() };
+        let mut restored_ms = i64::MIN;
+        if let Some(restored) = restored {
+            operator.restore_state(restored.state)?;
+            restored_ms = restored.watermark_ms.unwrap_or(i64::MIN);
+            context.watermark = (restored_ms != i64::MIN).then_some(Watermark(restored_ms));
+        }
+        Ok(Driver {
+            combined: Valve::new(inputs.len(), restored_ms),
+            task,
+            operator,
+            context,
+            role,
+            inputs,
+            outputs: VecDeque::new(),
+            queue: VecDeque::new(),
+            parked: BTreeMap::new(),
+            epoch,
+            more: false,
+            capability: None,
+            held: None,
+            flushed: false,
+            in_flight: InFlight::new(in_flight_bytes),
+            end_sent: false,
+            ended: false,
+        })
+    }
+
+    /// A message has arrived.
+    pub(crate) fn receive(&mut self, input: usize, capability: Capability<u64>, payload: Payload) {
+        let epoch = epoch_of(*capability.time());
+        let pending = Pending { capability, input, payload };
+        if epoch > self.epoch {
+            self.parked.entry(epoch).or_default().push_back(pending);
+        } else {
+            self.queue.push_back(pending);
+        }
+    }
+
+    /// Works until nothing can be done. `frontier` is the least time that can still arrive; `None` once all inputs have
+    /// closed.
+    pub(crate) fn run(&mut self, frontier: Option<u64>, out: &mut dyn Emit) {
+        if let Err(e) = self.try_run(frontier, out) {
+            self.task.fail(e);
+            self.queue.clear();
+            self.parked.clear();
+            (self.held, self.capability, self.ended) = (None, None, true);
+        }
+    }
+
+    fn try_run(&mut self, frontier: Option<u64>, out: &mut dyn Emit) -> Result<()> {
+        if self.ended {
+            return Ok(());
+        }
+        self.follow(frontier);
+        while !out.is_blocked() && self.step(frontier, out)? {}
+        if !self.more && self.outputs.is_empty() {
+            // A capability kept here would hold the frontier.
+            self.capability = None;
+        }
+        self.follow(frontier);
+        if let Some(at) = self.context.timer_ms
+            && !self.ended
+        {
+            let wait = u64::try_from(at - self.task.clock.now_ms()).unwrap_or(0);
+            self.task.activator.activate_after(Duration::from_millis(wait.max(1)));
+        }
+        Ok(())
+    }
+
+    /// The held capability follows the frontier inside the epoch, so that it holds nobody up.
+    fn follow(&mut self, frontier: Option<u64>) {
+        if let (Some(held), Some(frontier)) = (&mut self.held, frontier)
+            && epoch_of(frontier) == self.epoch
+            && frontier > *held.time()
+        {
+            held.downgrade(&frontier);
+        }
+    }
+
+    /// One call into the operator; false where nothing is left to do now.
+    fn step(&mut self, frontier: Option<u64>, out: &mut dyn Emit) -> Result<bool> {
+        if self.more {
+            self.in_flight.drain(self.task.probe.frontier());
+            if !self.in_flight.has_room() {
+                // Looking again after each move of the probe is what bounds the memory of a big emission.
+                self.task.probe.wake_when_moved(Rc::clone(&self.task.activator));
+                return Ok(false);
+            }
+            self.stamp();
+            let progress = self.operator.resume(&mut self.context)?;
+            self.after_call(progress, out);
+            return Ok(true);
+        }
+        if let Some(output) = self.outputs.pop_front() {
+            self.on_valve(output, out)?;
+            return Ok(true);
+        }
+        if let Some(pending) = self.queue.pop_front() {
+            self.on_message(pending, out)?;
+            return Ok(true);
+        }
+        if !self.end_sent && self.inputs.iter().all(|i| i.ended == i.channels) {
+            self.end_sent = true;
+            self.context.timer_ms = None;
+            self.send_control(Control::End, out);
+            return Ok(true);
+        }
+        if self.timer_is_due() {
+            self.context.timer_ms = None;
+            self.capability = self.held.clone();
+            self.stamp();
+            let progress = self.operator.on_processing_time(&mut self.context)?;
+            self.after_call(progress, out);
+            return Ok(true);
+        }
+        let open = frontier.map_or(u64::MAX, epoch_of);
+        if open > self.epoch {
+            let next = self.parked.keys().next().map_or(open, |e| (*e).min(open));
+            if next == u64::MAX {
+                return self.end(out);
+            }
+            return self.barrier(next, out);
+        }
+        Ok(false)
+    }
+
+    fn timer_is_due(&self) -> bool {
+        self.held.is_some() && self.context.timer_ms.is_some_and(|at| at <= self.task.clock.now_ms())
+    }
+
+    fn stamp(&mut self) {
+        self.context.processing_time_ms = self.task.clock.now_ms();
+    }
+
+    fn on_message(&mut self, pending: Pending, out: &mut dyn Emit) -> Result<()> {
+        let Pending { capability, input, payload } = pending;
+        self.capability = Some(capability);
+        let state = &mut self.inputs[input];
+        match payload {
+            Payload::Data { port, batch } if port == state.port => {
+                if let Some(m) = self.task.metrics() {
+                    m.records_in.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+                }
+                self.stamp();
+                let progress = self.operator.process_batch(input, batch, &mut self.context)?;
+                self.after_call(progress, out);
+            }
+            Payload::Control { from, control } => {
+                let channel = if state.channels == 1 { 0 } else { from };
+                let mut seen = vec![];
+                match control {
+                    Control::Watermark(ms) => state.valve.watermark(channel, ms, &mut seen),
+                    Control::Idle => state.valve.idle(channel, &mut seen),
+                    Control::Active => state.valve.active(channel, &mut seen),
+                    Control::End => {
+                        state.ended += 1;
+                        if state.ended == state.channels {
+                            self.stamp();
+                            let progress = self.operator.end_input(input, &mut self.context)?;
+                            self.after_call(progress, out);
+                        }
+                    }
+                }
+                let mut combined = vec![];
+                for output in seen {
+                    match output {
+                        ValveOutput::Watermark(ms) => self.combined.watermark(input, ms, &mut combined),
+                        ValveOutput::Idle => self.combined.idle(input, &mut combined),
+                        ValveOutput::Active => self.combined.active(input, &mut combined),
+                    }
+                }
+                self.outputs.extend(combined);
+            }
+            Payload::Data { .. } | Payload::Empty => {}
+        }
+        Ok(())
+    }
+
+    fn on_valve(&mut self, output: ValveOutput, out: &mut dyn Emit) -> Result<()> {
+        match output {
+            ValveOutput::Watermark(ms) => {
+                self.context.watermark = Some(Watermark(ms));
+                self.stamp();
+                let progress = self.operator.process_watermark(Watermark(ms), &mut self.context)?;
+                self.after_call(progress, out);
+            }
+            ValveOutput::Idle => self.send_control(Control::Idle, out),
+            ValveOutput::Active => self.send_control(Control::Active, out),
+        }
+        Ok(())
+    }
+
+    fn send_control(&mut self, control: Control, out: &mut dyn Emit) {
+        if let Some(capability) = &self.capability {
+            out.emit(capability, Envelope::control(self.task.index, control));
+        }
+    }
+
+    /// Sends what a call emitted, and keeps the right to emit where the operator needs it.
+    fn after_call(&mut self, progress: Progress, out: &mut dyn Emit) {
+        let (mut rows, mut watermark) = (0, None);
+        for emission in std::mem::take(&mut self.context.emissions) {
+            // Without a capability nothing was received, so nothing can be emitted.
+            let Some(capability) = &self.capability else { continue };
+            match emission {
+                Emission::Batch { port, batch } => {
+                    rows += batch.num_rows() as u64;
+                    if progress == Progress::More || self.more {
+                        self.in_flight.open += batch.size_bytes();
+                    }
+                    out.emit(capability, Envelope::data(port, batch));
+                }
+                Emission::Watermark(w) => {
+                    watermark = Some(w);
+                    out.emit(capability, Envelope::control(self.task.index, Control::Watermark(w.0)));
+                }
+            }
+        }
+        if let Some(m) = self.task.metrics() {
+            m.records_out.fetch_add(rows, Ordering::Relaxed);
+            if let Some(w) = watermark {
+                m.watermark_ms.store(w.0, Ordering::Relaxed);
+            }
+            let o = &self.context.metrics;
+            m.late_records_dropped.store(o.late_records_dropped, Ordering::Relaxed);
+            m.records_dropped.store(o.records_dropped, Ordering::Relaxed);
+            m.state_bytes.store(o.state_bytes, Ordering::Relaxed);
+            m.state_rows.store(o.state_rows, Ordering::Relaxed);
+        }
+        self.more = progress == Progress::More;
+        if self.more && self.in_flight.tick_is_full() {
+            self.next_tick();
+        } else if !self.more {
+            self.in_flight.open = 0;
+        }
+        if !self.operator.holds_output() && self.context.timer_ms.is_none() {
+            self.held = None;
+        } else if self.held.is_none() {
+            self.held = self.capability.clone();
+        }
+    }
+
+    /// Time inside an epoch carries no meaning, so an emitter may move on as it likes.
+    fn next_tick(&mut self) {
+        let Some(capability) = &mut self.capability else { return };
+        let time = *capability.time();
+        self.in_flight.close(time);
+        capability.downgrade(&(time + 1));
+        self.task.shared.announce(time + 1);
+    }
+
+    fn barrier(&mut self, next: u64, out: &mut dyn Emit) -> Result<bool> {
+        let checkpoint = checkpoint_before(next);
+        if !self.flushed {
+            self.flushed = true;
+            self.capability = self.held.clone();
+            self.stamp();
+            let progress = self.operator.prepare_snapshot(&mut self.context)?;
+            self.after_call(progress, out);
+            if self.more {
+                return Ok(true);
+            }
+        }
+        match self.role {
+            Role::Operator => {
+                let snapshot = self.operator.snapshot_state()?;
+                self.task.shared.events.push(TaskEvent::OperatorSnapshot {
+                    checkpoint,
+                    node: self.task.node,
+                    subtask: self.task.index,
+                    watermark_ms: self.context.watermark.map_or(i64::MIN, |w| w.0),
+                    snapshot,
+                });
+            }
+            Role::Sink => out.barrier(checkpoint),
+        }
+        self.flushed = false;
+        self.epoch = next;
+        self.capability = None;
+        if let Some(held) = &mut self.held
+            && epoch_of(*held.time()) < next
+        {
+            held.downgrade(&epoch_start(next));
+        }
+        if let Some(parked) = self.parked.remove(&next) {
+            self.queue.extend(parked);
+        }
+        Ok(true)
+    }
+
+    /// All channels have closed: each of them must have said so before.
+    fn end(&mut self, out: &mut dyn Emit) -> Result<bool> {
+        if self.inputs.iter().any(|i| i.ended < i.channels) {
+            if self.task.shared.is_cancelled() {
+                self.ended = true;
+                return Ok(false);
+            }
+            return Err(Error::internal("an input closed without its end"));
+        }
+        self.ended = true;
+        (self.held, self.capability) = (None, None);
+        match self.role {
+            Role::Operator => {
+                let (node, subtask) = (self.task.node, self.task.index);
+                self.task.shared.events.push(TaskEvent::OperatorEnded { node, subtask });
+            }
+            Role::Sink => out.end(CheckpointId(self.epoch)),
+        }
+        Ok(false)
+    }
+}

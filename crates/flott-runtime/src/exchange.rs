@@ -1,0 +1,107 @@
+//! Rows to their workers: batches are split by key group, controls go to everyone behind the rows.
+
+use arrow_array::UInt32Array;
+use flott_core::{ChangeBatch, Error, Result, key_group};
+use flott_graph::Partitioning;
+use timely::container::NoopBuilder;
+use timely::dataflow::Stream;
+use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+
+use std::sync::Arc;
+
+use crate::container::{Envelope, Payload};
+use crate::flow::Shared;
+
+/// Splits batches of one edge.
+pub(crate) struct Partitioner {
+    partitioning: Partitioning,
+    peers: usize,
+    max_parallelism: u16,
+    next: usize,
+    hashes: Vec<u64>,
+}
+
+impl Partitioner {
+    pub(crate) fn new(partitioning: Partitioning, index: usize, peers: usize, max_parallelism: u16) -> Partitioner {
+        Partitioner { partitioning, peers, max_parallelism, next: index, hashes: vec![] }
+    }
+
+    /// The parts of a batch and their workers.
+    pub(crate) fn split(&mut self, batch: ChangeBatch) -> Result<Vec<(usize, ChangeBatch)>> {
+        if self.peers == 1 {
+            return Ok(vec![(0, batch)]);
+        }
+        Ok(match &self.partitioning {
+            Partitioning::Forward => return Err(Error::internal("a forward edge needs no partitioner")),
+            Partitioning::Singleton => vec![(0, batch)],
+            Partitioning::Broadcast => (0..self.peers).map(|t| (t, batch.clone())).collect(),
+            Partitioning::Rebalance => {
+                self.next = (self.next + 1) % self.peers;
+                vec![(self.next, batch)]
+            }
+            Partitioning::Hash(keys) => {
+                let columns: Vec<_> = keys.iter().map(|k| batch.rows.column(*k).clone()).collect();
+                key_group::hash_rows(&columns, batch.num_rows(), &mut self.hashes)?;
+                let mut rows: Vec<Vec<u32>> = vec![Vec::with_capacity(batch.num_rows() / self.peers + 64); self.peers];
+                for (row, hash) in self.hashes.iter().enumerate() {
+                    let group = key_group::key_group(*hash, self.max_parallelism);
+                    rows[key_group::owner(group, self.peers, self.max_parallelism)].push(row as u32);
+                }
+                let mut parts = vec![];
+                for (target, rows) in rows.into_iter().enumerate() {
+                    if rows.len() == batch.num_rows() {
+                        return Ok(vec![(target, batch)]);
+                    }
+                    if !rows.is_empty() {
+                        parts.push((target, batch.take(&UInt32Array::from(rows))?));
+                    }
+                }
+                parts
+            }
+        })
+    }
+}
+
+/// The operator in front of an edge that crosses workers.
+pub(crate) fn partition<'a>(
+    stream: Stream<'a, u64, Envelope>,
+    mut partitioner: Partitioner,
+    port: usize,
+    shared: Arc<Shared>,
+) -> Stream<'a, u64, Envelope> {
+    let scope = stream.scope();
+    let peers = scope.peers();
+    let mut builder = OperatorBuilder::new("exchange".into(), scope);
+    let mut input = builder.new_input(stream, Pipeline);
+    let (output, stream) = builder.new_output::<Envelope>();
+    let mut output = OutputBuilder::<u64, NoopBuilder<Envelope>>::from(output);
+    builder.set_notify_for(0, timely::progress::operate::FrontierInterest::Never);
+    builder.build(move |capabilities| {
+        drop(capabilities);
+        move |_frontiers| {
+            let mut output = output.activate();
+            input.for_each(|capability, envelope| {
+                let mut session = output.session_with_builder(&capability);
+                match std::mem::take(envelope).payload {
+                    Payload::Data { port: p, batch } if p == port => match partitioner.split(batch) {
+                        Ok(parts) => {
+                            for (target, part) in parts {
+                                session.give_container(&mut Envelope::data(0, part).to(target));
+                            }
+                        }
+                        Err(e) => shared.fail(None, e),
+                    },
+                    Payload::Control { from, control } => {
+                        for target in 0..peers {
+                            session.give_container(&mut Envelope::control(from, control).to(target));
+                        }
+                    }
+                    Payload::Data { .. } | Payload::Empty => {}
+                }
+            });
+        }
+    });
+    stream
+}
