@@ -1,1 +1,318 @@
-//! wip
+//! Drives a chain of operators without a runtime, step by step and the same way every time: exchanges by key group,
+//! watermarks per channel, timers, barriers, snapshots and restores at another parallelism.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, BooleanArray, UInt32Array};
+use flott_core::key_group::{hash_rows, key_group, owner, range_of};
+use flott_core::{ChangeBatch, Error, Result, Watermark};
+use flott_graph::{Node, Partitioning};
+use flott_state::{OperatorSnapshot, RestoredRun, RestoredState, StateRun};
+
+use crate::build::build;
+use crate::operator::{Emission, Operator, OperatorContext, Progress};
+
+/// More calls of `resume` than this for one call are a loop.
+const RESUMES_MAX: usize = 1_000_000;
+
+/// One subtask of an operator.
+struct Instance {
+    operator: Box<dyn Operator>,
+    context: OperatorContext,
+    /// The last watermark of each subtask before it.
+    channels: Vec<i64>,
+    watermark: i64,
+}
+
+/// The subtasks of an operator.
+struct Stage {
+    node: Node,
+    partitioning: Partitioning,
+    instances: Vec<Instance>,
+}
+
+/// What travels between stages.
+enum Item {
+    Batch(ChangeBatch),
+    Watermark(Watermark),
+}
+
+/// The state of a whole chain at a barrier.
+#[derive(Debug, Clone)]
+pub struct HarnessSnapshot {
+    /// By stage: the watermark, and the subtasks' states.
+    pub stages: Vec<(i64, Vec<OperatorSnapshot>)>,
+    /// Processing time.
+    pub processing_time_ms: i64,
+}
+
+/// Operators one behind another, each with as many subtasks as the chain's parallelism.
+pub struct Harness {
+    stages: Vec<Stage>,
+    parallelism: usize,
+    max_parallelism: u16,
+    processing_time_ms: i64,
+    /// What has left by port 0, in order.
+    pub output: Vec<ChangeBatch>,
+    /// What has left the last operator by port 1.
+    pub late: Vec<ChangeBatch>,
+    /// Watermarks that have left, the least over the subtasks.
+    pub watermarks: Vec<Watermark>,
+    out_channels: Vec<i64>,
+}
+
+impl Harness {
+    /// A chain, given how rows come to each operator.
+    pub fn new(nodes: &[(Node, Partitioning)], parallelism: usize, max_parallelism: u16) -> Result<Harness> {
+        let mut stages = vec![];
+        for (node, partitioning) in nodes {
+            let instances = (0..parallelism)
+                .map(|subtask| {
+                    Ok(Instance {
+                        operator: build(node, subtask, parallelism, max_parallelism)?,
+                        context: OperatorContext::default(),
+                        channels: vec![i64::MIN; parallelism],
+                        watermark: i64::MIN,
+                    })
+                })
+                .collect::<Result<_>>()?;
+            stages.push(Stage { node: node.clone(), partitioning: partitioning.clone(), instances });
+        }
+        Ok(Harness {
+            stages,
+            parallelism,
+            max_parallelism,
+            processing_time_ms: 0,
+            output: vec![],
+            late: vec![],
+            watermarks: vec![],
+            out_channels: vec![i64::MIN; parallelism],
+        })
+    }
+
+    /// The same chain from a snapshot, at any parallelism. What has been emitted before is not part of it.
+    pub fn restore(
+        nodes: &[(Node, Partitioning)],
+        snapshot: &HarnessSnapshot,
+        parallelism: usize,
+        max_parallelism: u16,
+    ) -> Result<Harness> {
+        let mut harness = Harness::new(nodes, parallelism, max_parallelism)?;
+        harness.processing_time_ms = snapshot.processing_time_ms;
+        for (stage, (watermark, states)) in harness.stages.iter_mut().zip(&snapshot.stages) {
+            for (subtask, instance) in stage.instances.iter_mut().enumerate() {
+                let own = range_of(subtask, parallelism, max_parallelism);
+                let mut runs = vec![];
+                for run in states.iter().flat_map(|s| &s.runs) {
+                    let mine: Vec<bool> = run.key_groups().values().iter().map(|g| own.contains(g)).collect();
+                    if mine.iter().all(|m| *m) {
+                        runs.push(RestoredRun { run: Arc::clone(run) });
+                    } else if mine.contains(&true) {
+                        let rows = arrow_select::filter::filter_record_batch(&run.rows, &BooleanArray::from(mine))?;
+                        runs.push(RestoredRun { run: StateRun::seal(run.table.clone(), rows)? });
+                    }
+                }
+                let version = states.iter().map(|s| s.version).max().unwrap_or(0);
+                let metas = states.iter().map(|s| s.meta.clone()).collect();
+                instance.operator.restore_state(RestoredState { version, metas, runs })?;
+                instance.channels = vec![*watermark; parallelism];
+                instance.watermark = *watermark;
+                instance.context.watermark = (*watermark != i64::MIN).then_some(Watermark(*watermark));
+            }
+        }
+        let time = harness.processing_time_ms;
+        harness.set_processing_time(time)?;
+        Ok(harness)
+    }
+
+    /// Rows from a subtask before the chain.
+    pub fn process(&mut self, from: usize, batch: ChangeBatch) -> Result<()> {
+        self.route(0, from % self.parallelism, vec![Item::Batch(batch)])
+    }
+
+    /// A watermark from a subtask before the chain.
+    pub fn watermark(&mut self, from: usize, watermark: Watermark) -> Result<()> {
+        self.route(0, from % self.parallelism, vec![Item::Watermark(watermark)])
+    }
+
+    /// A watermark from all subtasks before the chain.
+    pub fn watermark_all(&mut self, watermark: Watermark) -> Result<()> {
+        (0..self.parallelism).try_for_each(|from| self.watermark(from, watermark))
+    }
+
+    /// Processing time moves to this; timers that are due are called.
+    pub fn set_processing_time(&mut self, ms: i64) -> Result<()> {
+        self.processing_time_ms = ms;
+        for stage in 0..self.stages.len() {
+            for subtask in 0..self.parallelism {
+                let timer = &mut self.stages[stage].instances[subtask].context.timer_ms;
+                // An operator that was just restored has had no call in which to ask for a timer.
+                if timer.is_none_or(|t| t <= ms) {
+                    *timer = None;
+                    self.call(stage, subtask, |o, c| o.on_processing_time(c))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A barrier: rows that are held back leave, then all state is sealed.
+    pub fn snapshot(&mut self) -> Result<HarnessSnapshot> {
+        let mut stages = vec![];
+        for stage in 0..self.stages.len() {
+            for subtask in 0..self.parallelism {
+                self.call(stage, subtask, |o, c| o.prepare_snapshot(c))?;
+            }
+            let instances = &mut self.stages[stage].instances;
+            if let Some(i) = instances.iter().position(|i| i.operator.holds_output()) {
+                return Err(Error::internal(format!("subtask {i} of stage {stage} holds rows back at a barrier")));
+            }
+            let watermark = instances.iter().map(|i| i.watermark).min().unwrap_or(i64::MIN);
+            let states = instances.iter_mut().map(|i| i.operator.snapshot_state()).collect::<Result<_>>()?;
+            stages.push((watermark, states));
+        }
+        Ok(HarnessSnapshot { stages, processing_time_ms: self.processing_time_ms })
+    }
+
+    /// The end of a bounded input: the last watermark, then the end.
+    pub fn end_input(&mut self) -> Result<()> {
+        self.watermark_all(Watermark::MAX)?;
+        for stage in 0..self.stages.len() {
+            for subtask in 0..self.parallelism {
+                self.call(stage, subtask, |o, c| o.end_input(0, c))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Entries of state over all operators.
+    pub fn state_rows(&self) -> u64 {
+        self.stages.iter().flat_map(|s| &s.instances).map(|i| i.context.metrics.state_rows).sum()
+    }
+
+    /// Rows that came too late over all operators.
+    pub fn late_records_dropped(&self) -> u64 {
+        self.stages.iter().flat_map(|s| &s.instances).map(|i| i.context.metrics.late_records_dropped).sum()
+    }
+
+    /// What came out since the last time this was asked.
+    pub fn take_output(&mut self) -> Vec<ChangeBatch> {
+        std::mem::take(&mut self.output)
+    }
+
+    /// One call of an operator, and what follows from it.
+    fn call(
+        &mut self,
+        stage: usize,
+        subtask: usize,
+        call: impl FnOnce(&mut dyn Operator, &mut OperatorContext) -> Result<Progress>,
+    ) -> Result<()> {
+        let now = self.processing_time_ms;
+        let instance = &mut self.stages[stage].instances[subtask];
+        instance.context.processing_time_ms = now;
+        let mut progress = call(instance.operator.as_mut(), &mut instance.context)?;
+        let mut resumes = 0;
+        loop {
+            let instance = &mut self.stages[stage].instances[subtask];
+            let emissions = std::mem::take(&mut instance.context.emissions);
+            let last = stage + 1 == self.stages.len();
+            let mut items = vec![];
+            for emission in emissions {
+                match emission {
+                    Emission::Batch { port: 0, batch } => items.push(Item::Batch(batch)),
+                    Emission::Batch { batch, .. } if last => self.late.push(batch),
+                    Emission::Batch { .. } => {}
+                    Emission::Watermark(w) => items.push(Item::Watermark(w)),
+                }
+            }
+            if last {
+                for item in items {
+                    match item {
+                        Item::Batch(batch) => self.output.push(batch),
+                        Item::Watermark(w) => {
+                            let before = self.out_channels.iter().min().copied();
+                            self.out_channels[subtask] = self.out_channels[subtask].max(w.0);
+                            let after = self.out_channels.iter().min().copied();
+                            self.watermarks.extend((after > before).then(|| Watermark(after.unwrap_or(i64::MIN))));
+                        }
+                    }
+                }
+            } else {
+                self.route(stage + 1, subtask, items)?;
+            }
+            if progress == Progress::Done {
+                return Ok(());
+            }
+            resumes += 1;
+            if resumes > RESUMES_MAX {
+                return Err(Error::internal(format!("stage {stage} never comes to an end")));
+            }
+            let instance = &mut self.stages[stage].instances[subtask];
+            progress = instance.operator.resume(&mut instance.context)?;
+        }
+    }
+
+    /// Items from a subtask to the subtasks of a stage.
+    fn route(&mut self, stage: usize, from: usize, items: Vec<Item>) -> Result<()> {
+        for item in items {
+            match item {
+                Item::Batch(batch) => {
+                    for (to, part) in self.split(stage, from, batch)? {
+                        self.call(stage, to, |o, c| o.process_batch(0, part, c))?;
+                    }
+                }
+                Item::Watermark(watermark) => {
+                    let targets = match self.stages[stage].partitioning {
+                        Partitioning::Forward => from..from + 1,
+                        _ => 0..self.parallelism,
+                    };
+                    for to in targets {
+                        let forward = self.stages[stage].partitioning == Partitioning::Forward;
+                        let instance = &mut self.stages[stage].instances[to];
+                        instance.channels[from] = instance.channels[from].max(watermark.0);
+                        let least = if forward {
+                            instance.channels[from]
+                        } else {
+                            instance.channels.iter().copied().min().unwrap_or(i64::MIN)
+                        };
+                        if least > instance.watermark {
+                            instance.watermark = least;
+                            instance.context.watermark = Some(Watermark(least));
+                            self.call(stage, to, |o, c| o.process_watermark(Watermark(least), c))?;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn split(&self, stage: usize, from: usize, batch: ChangeBatch) -> Result<Vec<(usize, ChangeBatch)>> {
+        Ok(match &self.stages[stage].partitioning {
+            Partitioning::Forward => vec![(from, batch)],
+            Partitioning::Rebalance => vec![((from + 1) % self.parallelism, batch)],
+            Partitioning::Broadcast => (0..self.parallelism).map(|to| (to, batch.clone())).collect(),
+            Partitioning::Singleton => vec![(0, batch)],
+            Partitioning::Hash(keys) => {
+                let columns: Vec<ArrayRef> = keys.iter().map(|k| Arc::clone(batch.rows.column(*k))).collect();
+                let mut hashes = vec![];
+                hash_rows(&columns, batch.num_rows(), &mut hashes)?;
+                let mut rows: Vec<Vec<u32>> = vec![vec![]; self.parallelism];
+                for (row, hash) in hashes.iter().enumerate() {
+                    let group = key_group(*hash, self.max_parallelism);
+                    rows[owner(group, self.parallelism, self.max_parallelism)].push(row as u32);
+                }
+                let mut parts = vec![];
+                for (to, rows) in rows.into_iter().enumerate().filter(|(_, r)| !r.is_empty()) {
+                    parts.push((to, batch.take(&UInt32Array::from(rows))?));
+                }
+                parts
+            }
+        })
+    }
+
+    /// The operator's description, for messages of tests.
+    pub fn name(&self, stage: usize) -> &str {
+        self.stages.get(stage).map_or("", |s| s.node.name.as_str())
+    }
+}

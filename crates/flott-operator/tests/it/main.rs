@@ -1,0 +1,7 @@
+//! Operators through the harness.
+
+mod common;
+mod stateless;
+mod watermark;
+mod window;
+mod window_property;

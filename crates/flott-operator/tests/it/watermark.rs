@@ -1,0 +1,103 @@
+//! Watermarks from rows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_schema::SchemaRef;
+use datafusion_physical_expr::expressions::col;
+use flott_core::{ChangeBatch, Watermark};
+use flott_graph::WatermarkSpec;
+use flott_operator::WatermarkGenerator;
+use flott_testkit::{batch_of, schema};
+use proptest::prelude::*;
+
+fn spec(schema: &SchemaRef, interval_ms: u64) -> WatermarkSpec {
+    WatermarkSpec {
+        rowtime: col("ts", schema).expect("a column"),
+        expression: col("w", schema).expect("a column"),
+        from_source: false,
+        interval: Duration::from_millis(interval_ms),
+        idle_timeout: None,
+    }
+}
+
+fn table() -> SchemaRef {
+    schema("ts TIMESTAMP(3), w TIMESTAMP(3)")
+}
+
+fn rows(values: &[(i64, Option<i64>)]) -> ChangeBatch {
+    let ts: arrow_array::TimestampMillisecondArray = values.iter().map(|v| Some(v.0)).collect();
+    let w: arrow_array::TimestampMillisecondArray = values.iter().map(|v| v.1).collect();
+    let rows = arrow_array::RecordBatch::try_new(table(), vec![Arc::new(ts), Arc::new(w)]).expect("a batch");
+    ChangeBatch::append(rows)
+}
+
+#[test]
+fn a_batch_is_cut_only_before_a_row_that_may_be_late() {
+    let mut generator = WatermarkGenerator::new(&spec(&table(), 200), i64::MIN);
+    let in_order = rows(&[(1_000, Some(0)), (2_000, Some(1_000)), (3_000, Some(2_000))]);
+    let pieces = generator.process(in_order, 0).expect("pieces");
+    assert_eq!(pieces.len(), 1);
+    assert_eq!(pieces[0].1, Some(Watermark(2_000)));
+    let late = rows(&[(9_000, Some(8_000)), (8_001, None), (8_000, Some(7_000)), (7_000, None)]);
+    let pieces = generator.process(late, 0).expect("pieces");
+    let shape: Vec<_> = pieces.iter().map(|(b, w)| (b.num_rows(), *w)).collect();
+    assert_eq!(shape, [(2, Some(Watermark(8_000))), (2, None)]);
+    assert_eq!(generator.current(), 8_000);
+    // Nothing moves without a greater watermark.
+    assert_eq!(generator.process(rows(&[(1, Some(8_000))]), 0).expect("pieces")[0].1, None);
+}
+
+#[test]
+fn a_row_without_a_time_is_an_error() {
+    let mut generator = WatermarkGenerator::new(&spec(&table(), 200), i64::MIN);
+    let batch = batch_of(&table(), &["+I[null, 1970-01-01T00:00:00]"]);
+    let error = generator.process(batch, 0).expect_err("an error");
+    assert!(error.message().contains("RowTime field should not be null"), "{error}");
+    assert!(error.hint_text().is_some());
+}
+
+#[test]
+fn units_and_instants() {
+    for t in ["TIMESTAMP(6)", "TIMESTAMP(9)", "TIMESTAMP_LTZ(3)"] {
+        let schema = schema(&format!("ts {t}, w {t}"));
+        let zone = if t.starts_with("TIMESTAMP_LTZ") { "Z" } else { "" };
+        let mut generator = WatermarkGenerator::new(&spec(&schema, 0), i64::MIN);
+        let batch = batch_of(&schema, &[format!("+I[1970-01-01T00:00:02{zone}, 1970-01-01T00:00:01{zone}]")]);
+        let pieces = generator.process(batch, 0).expect("pieces");
+        assert_eq!(pieces[0].1, Some(Watermark(1_000)), "{t}");
+    }
+}
+
+proptest! {
+    /// Rows that row-by-row processing calls late (against the watermarks that it has emitted) are the same ones.
+    #[test]
+    fn late_rows_are_those_of_row_by_row_processing(
+        values in proptest::collection::vec((1i64..2_000, proptest::option::weighted(0.9, 0i64..300)), 1..60),
+        interval in 0u64..200,
+        restored in prop_oneof![Just(i64::MIN), 0i64..1_000],
+    ) {
+        let values: Vec<(i64, Option<i64>)> = values.into_iter().map(|(t, d)| (t, d.map(|d| t - d))).collect();
+        let spec = spec(&table(), interval);
+        let mut naive = vec![];
+        let (mut current, mut last) = (restored.max(0), restored.max(0));
+        for (time, mark) in &values {
+            naive.push(*time <= last && last > 0);
+            current = current.max(mark.unwrap_or(i64::MIN));
+            if current - last > interval as i64 {
+                last = current;
+            }
+        }
+        let mut generator = WatermarkGenerator::new(&spec, restored);
+        let mut vectorised = vec![];
+        let mut emitted = restored.max(0);
+        for (piece, watermark) in generator.process(rows(&values), 0).expect("pieces") {
+            let times = arrow_array::cast::AsArray::as_primitive::<arrow_array::types::TimestampMillisecondType>(piece.rows.column(0));
+            vectorised.extend(times.values().iter().map(|t| *t <= emitted && emitted > 0));
+            emitted = emitted.max(watermark.map_or(i64::MIN, |w| w.0));
+        }
+        // Cuts come no later than row by row, and only where a row is late.
+        prop_assert_eq!(naive, vectorised);
+        prop_assert_eq!(generator.current().max(0), current);
+    }
+}
