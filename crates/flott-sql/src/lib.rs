@@ -4,4 +4,6 @@
 //! [`catalog`]); queries are bound to a logical plan with Flink's names, types and functions, and planned to a job graph.
 #![forbid(unsafe_code)]
 
+pub mod bind;
 pub mod parser;
+pub mod plan;

@@ -1,0 +1,154 @@
+//! What a grouped query collects: its keys, its aggregates, and the columns that feed them.
+
+use datafusion_common::ScalarValue;
+use datafusion_expr::{Expr, Operator};
+use flott_core::types::TypeKind;
+use flott_core::{Error, LogicalType, Result};
+use flott_function::AggregateKind;
+
+use super::expression::case_expr;
+use super::functions::Functions;
+use super::node::{AggregateCall, EXPAND_ID};
+use super::scope::{Typed, UniqueNames, column};
+
+/// A group key: over the input, and as a column of the aggregation's output.
+#[derive(Debug, Clone)]
+pub(crate) struct GroupKey {
+    pub(crate) input: Typed,
+    pub(crate) field: String,
+    /// Its type in the output (nullable where a grouping set leaves it out).
+    pub(crate) output: LogicalType,
+}
+
+/// The keys and aggregates of one query, while its clauses are bound.
+#[derive(Debug, Default)]
+pub(crate) struct Aggregates {
+    pub(crate) keys: Vec<GroupKey>,
+    /// For each grouping set the keys that it keeps.
+    pub(crate) sets: Option<Vec<Vec<usize>>>,
+    pub(crate) calls: Vec<AggregateCall>,
+    /// Arguments and filters, projected before the aggregation: their names and expressions.
+    pub(crate) inputs: Vec<(String, Typed)>,
+    names: UniqueNames,
+}
+
+impl Aggregates {
+    /// A query that groups by these.
+    pub(crate) fn new(keys: Vec<(String, Typed)>, sets: Option<Vec<Vec<usize>>>) -> Aggregates {
+        let mut names = UniqueNames::default();
+        let keys: Vec<GroupKey> = keys
+            .into_iter()
+            .enumerate()
+            .map(|(i, (name, input))| {
+                let left_out = sets.as_ref().is_some_and(|sets| sets.iter().any(|s| !s.contains(&i)));
+                let output = input.data_type.with_nullable(input.data_type.nullable || left_out);
+                let field = names.take(&name);
+                GroupKey { input, field, output }
+            })
+            .collect();
+        names.take(EXPAND_ID);
+        Aggregates { keys, sets, calls: vec![], inputs: vec![], names }
+    }
+
+    /// Whether a key is more than a column.
+    pub(crate) fn has_expression_keys(&self) -> bool {
+        self.keys.iter().any(|k| !matches!(k.input.expr, Expr::Column(_)))
+    }
+
+    /// The position of the key that this expression of the input is.
+    pub(crate) fn key_index(&self, e: &Expr) -> Option<usize> {
+        self.keys.iter().position(|k| k.input.expr == *e)
+    }
+
+    /// The output's column of the key that this expression of the input is.
+    pub(crate) fn key(&self, e: &Expr) -> Option<Typed> {
+        let key = &self.keys[self.key_index(e)?];
+        Some(Typed { expr: column(&key.field), data_type: key.output.clone() })
+    }
+
+    /// The column that projects an expression before the aggregation; equal expressions share one.
+    fn input(&mut self, value: Typed, hint: &str) -> String {
+        if let Some(key) = self.keys.iter().find(|k| k.input.expr == value.expr) {
+            return key.field.clone();
+        }
+        if let Some((name, _)) = self.inputs.iter().find(|(_, t)| t.expr == value.expr) {
+            return name.clone();
+        }
+        let name = match &value.expr {
+            Expr::Column(c) => self.names.take(&c.name),
+            _ => self.names.take(hint),
+        };
+        self.inputs.push((name.clone(), value));
+        name
+    }
+
+    /// The output's column of an aggregate; equal aggregates share one.
+    pub(crate) fn add(
+        &mut self,
+        functions: &Functions,
+        kind: AggregateKind,
+        arguments: Vec<Typed>,
+        distinct: bool,
+        filter: Option<Typed>,
+    ) -> Result<Typed> {
+        let argument_types: Vec<LogicalType> = arguments.iter().map(|a| a.data_type.clone()).collect();
+        let grouped = !self.keys.is_empty() && self.sets.as_ref().is_none_or(|s| s.iter().all(|s| !s.is_empty()));
+        let result = functions.aggregate_type(kind, &argument_types, grouped && filter.is_none())?;
+        // MIN and MAX see every value once in any case.
+        let distinct = distinct && !matches!(kind, AggregateKind::Min | AggregateKind::Max);
+        let next = self.inputs.len();
+        let arguments: Vec<String> =
+            arguments.into_iter().map(|a| self.input(a, &format!("$f{}", next + self.keys.len()))).collect();
+        let next = self.inputs.len();
+        let filter = filter.map(|f| self.input(f, &format!("$f{}", next + self.keys.len())));
+        if let Some(same) = self.calls.iter().find(|c| {
+            c.kind == kind && c.arguments == arguments && c.filter == filter && c.distinct == distinct
+        }) {
+            return Ok(Typed { expr: column(&same.name), data_type: same.result.clone() });
+        }
+        let name = self.names.take(&format!("EXPR${}", self.calls.len()));
+        let call = AggregateCall {
+            kind,
+            argument_type: argument_types.into_iter().next(),
+            arguments,
+            filter,
+            distinct,
+            result: result.clone(),
+            name: name.clone(),
+        };
+        self.calls.push(call);
+        Ok(Typed { expr: column(&name), data_type: result })
+    }
+
+    /// GROUPING(a) and GROUPING_ID(a, b): one bit a key, set where the row's grouping set leaves the key out.
+    pub(crate) fn grouping_id(&self, functions: &Functions, keys: &[usize]) -> Result<Typed> {
+        let number = |n: i64| functions.literal(ScalarValue::Int64(Some(n)), &TypeKind::BigInt.not_null());
+        if keys.len() > usize::from(KEYS_IN_GROUPING_ID_MAX) {
+            return Err(Error::user("GROUPING_ID has too many arguments").hint("It takes at most 62"));
+        }
+        let Some(sets) = &self.sets else { return number(0) };
+        let expand_id = Typed { expr: column(EXPAND_ID), data_type: TypeKind::BigInt.not_null() };
+        let mut branches = vec![];
+        for set in sets {
+            let bits = keys.iter().fold(0, |bits, key| bits << 1 | i64::from(!set.contains(key)));
+            if bits != 0 {
+                let id = number(expand_id_of(self.keys.len(), set))?;
+                let when = functions.binary(Operator::Eq, expand_id.clone(), id)?;
+                branches.push((when.expr, number(bits)?.expr));
+            }
+        }
+        let zero = number(0)?;
+        if branches.is_empty() {
+            return Ok(zero);
+        }
+        Ok(Typed { expr: case_expr(branches, Some(zero.expr)), data_type: TypeKind::BigInt.not_null() })
+    }
+}
+
+/// How many keys a grouping id can tell apart: it is a BIGINT, a bit each.
+pub(crate) const KEYS_IN_GROUPING_ID_MAX: u8 = 62;
+
+/// The `$e` of a grouping set: one bit a key, the first key highest, set where the key is left out.
+pub(crate) fn expand_id_of(keys: usize, set: &[usize]) -> i64 {
+    (0..keys).fold(0, |id, key| id << 1 | i64::from(!set.contains(&key)))
+}

@@ -1,0 +1,678 @@
+//! Expressions of the AST to expressions over a plan's columns, with Flink's types.
+//!
+//! The match over the AST is exhaustive and destructures every field: what is not planned is refused by its name, and a
+//! field that a later parser adds does not compile until someone decides about it.
+
+use datafusion_common::ScalarValue;
+use datafusion_expr::expr::{Case, InList};
+use datafusion_expr::{Expr, Operator};
+use flott_core::types::TypeKind;
+use flott_core::{Error, LogicalType, Result};
+use flott_function::AggregateKind;
+use sqlparser::ast::{
+    self, AccessExpr, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DuplicateTreatment, Expr as Ast, FunctionArg,
+    FunctionArgExpr, FunctionArguments, Spanned, Subscript, TrimWhereField, UnaryOperator, Value,
+};
+
+use super::aggregate::Aggregates;
+use super::functions::Functions;
+use super::literal;
+use super::refuse::{At, at, name_parts, name_text, not_found, refuse_if, unsupported, unsupported_with};
+use super::scope::{Resolved, Scope, Typed};
+use super::types::data_type;
+
+/// How deep expressions may nest; chains of one operator count once.
+pub(crate) const EXPRESSION_DEPTH_MAX: usize = 256;
+/// How many operands a chain (`a + b + c`, `x OR y OR z`) may have.
+pub(crate) const CHAIN_LENGTH_MAX: usize = 2_000;
+
+/// Binds expressions in one scope.
+pub(crate) struct ExpressionBinder<'a> {
+    pub(crate) functions: &'a Functions,
+    pub(crate) scope: &'a Scope,
+    /// Where aggregates are allowed: what the query groups by, and the aggregates found so far.
+    pub(crate) aggregates: Option<&'a mut Aggregates>,
+    /// The clause, for messages.
+    pub(crate) clause: &'static str,
+    depth: usize,
+}
+
+impl<'a> ExpressionBinder<'a> {
+    /// For a clause without aggregates.
+    pub(crate) fn new(functions: &'a Functions, scope: &'a Scope, clause: &'static str) -> ExpressionBinder<'a> {
+        ExpressionBinder { functions, scope, aggregates: None, clause, depth: 0 }
+    }
+
+    /// For a clause after GROUP BY.
+    pub(crate) fn grouped(
+        functions: &'a Functions,
+        scope: &'a Scope,
+        aggregates: &'a mut Aggregates,
+        clause: &'static str,
+    ) -> ExpressionBinder<'a> {
+        ExpressionBinder { functions, scope, aggregates: Some(aggregates), clause, depth: 0 }
+    }
+
+    /// Binds an expression that must be BOOLEAN.
+    pub(crate) fn condition(&mut self, e: &Ast) -> Result<Typed> {
+        let bound = self.bind(e)?;
+        match bound.data_type.kind {
+            TypeKind::Boolean => Ok(bound),
+            TypeKind::Null => self.functions.cast(bound, &TypeKind::Boolean.nullable(), false).at_expr(e),
+            _ => Err(at(
+                Error::user(format!("{} must be a condition, but its type is {}", self.clause, bound.data_type))
+                    .hint("Compare it with something, as in x <> 0"),
+                e.span(),
+            )),
+        }
+    }
+
+    /// Binds an expression.
+    pub(crate) fn bind(&mut self, e: &Ast) -> Result<Typed> {
+        self.depth += 1;
+        if self.depth > EXPRESSION_DEPTH_MAX {
+            return Err(Error::user(format!("an expression nests deeper than {EXPRESSION_DEPTH_MAX}"))
+                .hint("Split it over several views"));
+        }
+        let bound = match self.group_key(e) {
+            Some(key) => Ok(key),
+            None => self.bind_new(e),
+        };
+        self.depth -= 1;
+        bound
+    }
+
+    /// After GROUP BY an expression that equals a group key is that key.
+    fn group_key(&mut self, e: &Ast) -> Option<Typed> {
+        let aggregates = self.aggregates.as_ref()?;
+        if !aggregates.has_expression_keys() || matches!(e, Ast::Identifier(_) | Ast::CompoundIdentifier(_)) {
+            return None;
+        }
+        let mut plain = ExpressionBinder::new(self.functions, self.scope, self.clause);
+        plain.depth = self.depth;
+        let bound = plain.bind(e).ok()?;
+        aggregates.key(&bound.expr)
+    }
+
+    fn bind_new(&mut self, e: &Ast) -> Result<Typed> {
+        let no = |what: &str| Err(unsupported(what, e.span()));
+        match e {
+            Ast::Identifier(id) => self.name(&[id], e),
+            Ast::CompoundIdentifier(ids) => self.name(&ids.iter().collect::<Vec<_>>(), e),
+            Ast::CompoundFieldAccess { root, access_chain } => self.access(root, access_chain),
+            Ast::Nested(inner) => self.bind(inner),
+            Ast::Value(v) => self.literal(literal::value(&v.value)).at_span(v.span),
+            Ast::TypedString(t) => self.literal(literal::typed_string(t)).at_expr(e),
+            Ast::Interval(i) => self.literal(literal::interval(i)).at_expr(e),
+            Ast::BinaryOp { left, op, right } => self.binary(e, left, op, right),
+            Ast::UnaryOp { op, expr } => self.unary(op, expr).at_expr(e),
+            Ast::IsTrue(x) => self.truth(x, Expr::IsTrue, "IS TRUE"),
+            Ast::IsNotTrue(x) => self.truth(x, Expr::IsNotTrue, "IS NOT TRUE"),
+            Ast::IsFalse(x) => self.truth(x, Expr::IsFalse, "IS FALSE"),
+            Ast::IsNotFalse(x) => self.truth(x, Expr::IsNotFalse, "IS NOT FALSE"),
+            Ast::IsUnknown(x) => self.truth(x, Expr::IsUnknown, "IS UNKNOWN"),
+            Ast::IsNotUnknown(x) => self.truth(x, Expr::IsNotUnknown, "IS NOT UNKNOWN"),
+            Ast::IsNull(x) => {
+                let x = self.bind(x)?;
+                Ok(Typed { expr: Expr::IsNull(Box::new(x.expr)), data_type: TypeKind::Boolean.not_null() })
+            }
+            Ast::IsNotNull(x) => {
+                let x = self.bind(x)?;
+                Ok(Typed { expr: Expr::IsNotNull(Box::new(x.expr)), data_type: TypeKind::Boolean.not_null() })
+            }
+            Ast::IsDistinctFrom(l, r) => {
+                let (l, r) = (self.bind(l)?, self.bind(r)?);
+                self.functions.binary(Operator::IsDistinctFrom, l, r).at_expr(e)
+            }
+            Ast::IsNotDistinctFrom(l, r) => {
+                let (l, r) = (self.bind(l)?, self.bind(r)?);
+                self.functions.binary(Operator::IsNotDistinctFrom, l, r).at_expr(e)
+            }
+            Ast::InList { expr, list, negated } => self.in_list(expr, list, *negated).at_expr(e),
+            Ast::Between { expr, negated, low, high } => {
+                let value = self.bind(expr)?;
+                let (low, high) = (self.bind(low)?, self.bind(high)?);
+                let above = self.functions.binary(Operator::GtEq, value.clone(), low).at_expr(e)?;
+                let below = self.functions.binary(Operator::LtEq, value, high).at_expr(e)?;
+                let both = self.functions.binary(Operator::And, above, below).at_expr(e)?;
+                Ok(if *negated { not(both) } else { both })
+            }
+            Ast::Like { negated, any, expr, pattern, escape_char } => {
+                refuse_if(*any, "LIKE ANY", e.span())?;
+                self.like("LIKE", expr, pattern, escape_char.as_ref(), *negated).at_expr(e)
+            }
+            Ast::SimilarTo { negated, expr, pattern, escape_char } => {
+                self.like("SIMILAR", expr, pattern, escape_char.as_ref(), *negated).at_expr(e)
+            }
+            Ast::Cast { kind, expr, data_type: target, array, format } => {
+                refuse_if(*array, "CAST .. ARRAY", e.span())?;
+                refuse_if(format.is_some(), "CAST .. FORMAT", e.span())?;
+                let try_cast = match kind {
+                    CastKind::Cast => false,
+                    CastKind::TryCast => true,
+                    CastKind::SafeCast => return no("SAFE_CAST"),
+                    CastKind::DoubleColon => {
+                        return Err(unsupported_with("the operator ::", e.span(), "Write CAST(x AS type)"));
+                    }
+                };
+                let target = data_type(target).at_expr(e)?;
+                let value = self.bind(expr)?;
+                self.functions.cast(value, &target, try_cast).at_expr(e)
+            }
+            Ast::Case { case_token: _, end_token: _, operand, conditions, else_result } => {
+                self.case(operand.as_deref(), conditions, else_result.as_deref()).at_expr(e)
+            }
+            Ast::Function(f) => self.function(f),
+            Ast::Extract { field, syntax: _, expr } => {
+                let unit = self.text(&field.to_string().to_uppercase());
+                let value = self.bind(expr)?;
+                self.functions.call("EXTRACT", vec![unit, value]).at_expr(e)
+            }
+            Ast::Ceil { expr, field } => self.round("CEIL", expr, field).at_expr(e),
+            Ast::Floor { expr, field } => self.round("FLOOR", expr, field).at_expr(e),
+            Ast::Position { expr, r#in } => {
+                let args = vec![self.bind(expr)?, self.bind(r#in)?];
+                self.functions.call("POSITION", args).at_expr(e)
+            }
+            Ast::Substring { expr, substring_from, substring_for, special: _, shorthand: _ } => {
+                let mut args = vec![self.bind(expr)?];
+                match (substring_from, substring_for) {
+                    (Some(from), length) => {
+                        args.push(self.bind(from)?);
+                        if let Some(length) = length {
+                            args.push(self.bind(length)?);
+                        }
+                    }
+                    (None, _) => return no("SUBSTRING without FROM"),
+                }
+                self.functions.call("SUBSTRING", args).at_expr(e)
+            }
+            Ast::Trim { trim_where, trim_what, expr, trim_characters } => {
+                refuse_if(trim_characters.is_some(), "TRIM with a list of characters", e.span())?;
+                let name = match trim_where {
+                    None | Some(TrimWhereField::Both) => "BTRIM",
+                    Some(TrimWhereField::Leading) => "LTRIM",
+                    Some(TrimWhereField::Trailing) => "RTRIM",
+                };
+                let mut args = vec![self.bind(expr)?];
+                if let Some(what) = trim_what {
+                    args.push(self.bind(what)?);
+                }
+                self.functions.call(name, args).at_expr(e)
+            }
+            Ast::Overlay { expr, overlay_what, overlay_from, overlay_for } => {
+                let mut args = vec![self.bind(expr)?, self.bind(overlay_what)?, self.bind(overlay_from)?];
+                if let Some(length) = overlay_for {
+                    args.push(self.bind(length)?);
+                }
+                self.functions.call("OVERLAY", args).at_expr(e)
+            }
+            Ast::Tuple(items) => {
+                let args = self.all(items)?;
+                self.functions.call("ROW", args).at_expr(e)
+            }
+            Ast::Array(ast::Array { elem, named: _ }) => {
+                let args = self.all(elem)?;
+                self.functions.call("ARRAY", args).at_expr(e)
+            }
+            Ast::Map(ast::Map { entries }) => {
+                let mut args = vec![];
+                for entry in entries {
+                    args.push(self.bind(&entry.key)?);
+                    args.push(self.bind(&entry.value)?);
+                }
+                self.functions.call("MAP", args).at_expr(e)
+            }
+            Ast::InSubquery { .. } => no("IN (SELECT ..)"),
+            Ast::Exists { .. } => no("EXISTS"),
+            Ast::Subquery(_) => no("a sub-query as an expression"),
+            Ast::AnyOp { .. } => no("ANY / SOME"),
+            Ast::AllOp { .. } => no("ALL"),
+            Ast::InUnnest { .. } => no("IN UNNEST"),
+            Ast::ILike { .. } => Err(unsupported_with("ILIKE", e.span(), "Write LOWER(x) LIKE 'pattern'")),
+            Ast::RLike { .. } => Err(unsupported_with("RLIKE", e.span(), "Write REGEXP(x, 'pattern')")),
+            Ast::AtTimeZone { .. } => no("AT TIME ZONE"),
+            Ast::Collate { .. } => no("COLLATE"),
+            Ast::JsonAccess { .. } => no("JSON access with ':'"),
+            Ast::IsNormalized { .. } => no("IS NORMALIZED"),
+            Ast::Convert { .. } => no("CONVERT"),
+            Ast::Prefixed { .. } => no("a prefixed literal"),
+            Ast::GroupingSets(_) | Ast::Cube(_) | Ast::Rollup(_) => no("grouping sets outside GROUP BY"),
+            Ast::Struct { .. } => Err(unsupported_with("STRUCT", e.span(), "Write ROW(a, b)")),
+            Ast::Named { .. } => no("AS inside an expression"),
+            Ast::Dictionary(_) => Err(unsupported_with("{..}", e.span(), "Write MAP['key', value]")),
+            Ast::MatchAgainst { .. } => no("MATCH AGAINST"),
+            Ast::Wildcard(_) | Ast::QualifiedWildcard(..) => no("* inside an expression"),
+            Ast::OuterJoin(_) => no("the outer join sign (+)"),
+            Ast::Prior(_) => no("PRIOR"),
+            Ast::Lambda(_) => no("lambda functions"),
+            Ast::MemberOf(_) => no("MEMBER OF"),
+        }
+    }
+
+    fn all(&mut self, items: &[Ast]) -> Result<Vec<Typed>> {
+        items.iter().map(|i| self.bind(i)).collect()
+    }
+
+    fn literal(&self, value: Result<literal::LiteralValue>) -> Result<Typed> {
+        let (value, data_type) = value?;
+        self.functions.literal(value, &data_type)
+    }
+
+    /// A text argument that the SQL writes as a word.
+    fn text(&self, word: &str) -> Typed {
+        let t = TypeKind::Char(word.chars().count() as u32).not_null();
+        Typed { expr: Expr::Literal(ScalarValue::Utf8(Some(word.to_string())), None), data_type: t }
+    }
+
+    fn name(&mut self, parts: &[&ast::Ident], e: &Ast) -> Result<Typed> {
+        for part in parts {
+            if part.quote_style == Some('"') {
+                return Err(at(
+                    Error::user(format!("\"{}\" is not a name", part.value))
+                        .hint("Names stand in backticks, texts in single quotes"),
+                    part.span,
+                ));
+            }
+        }
+        let names: Vec<&str> = parts.iter().map(|p| p.value.as_str()).collect();
+        let (column, fields) = match self.scope.resolve(&names, e.span())? {
+            Resolved::Column(column, fields) => (column, fields),
+            Resolved::Missing => {
+                // Functions of time may stand without parentheses.
+                if let [one] = parts
+                    && one.quote_style.is_none()
+                    && self.functions.callable_without_parentheses(&one.value)
+                {
+                    return self.functions.call(&one.value, vec![]).at_expr(e);
+                }
+                return Err(self.scope.missing(parts, e.span()));
+            }
+        };
+        let column = match &self.aggregates {
+            Some(aggregates) => aggregates.key(&column.expr).ok_or_else(|| {
+                at(
+                    Error::user(format!("Expression '{}' is not being grouped", names.join(".")))
+                        .hint("Add it to GROUP BY or put it into an aggregate such as MAX"),
+                    e.span(),
+                )
+            })?,
+            None => column,
+        };
+        fields.iter().try_fold(column, |value, field| self.field(value, field)).at_expr(e)
+    }
+
+    fn field(&self, value: Typed, field: &str) -> Result<Typed> {
+        let TypeKind::Row(fields) = &value.data_type.kind else {
+            return Err(Error::user(format!("'.{field}' asks for a field of a {}", value.data_type))
+                .hint("Only a ROW has fields"));
+        };
+        if !fields.iter().any(|f| f.name == field) {
+            let names: Vec<&str> = fields.iter().map(|f| f.name.as_str()).collect();
+            let span = sqlparser::tokenizer::Span::empty();
+            return Err(not_found(format!("Field '{field}' not found"), field, names, "Fields of the ROW", span));
+        }
+        self.functions.field(value, field)
+    }
+
+    fn access(&mut self, root: &Ast, chain: &[AccessExpr]) -> Result<Typed> {
+        let mut value = self.bind(root)?;
+        for step in chain {
+            value = match step {
+                AccessExpr::Dot(Ast::Identifier(id)) => self.field(value, &id.value).at_span(id.span)?,
+                AccessExpr::Dot(other) => return Err(unsupported("this access after a point", other.span())),
+                AccessExpr::Subscript(Subscript::Index { index }) => {
+                    let position = self.bind(index)?;
+                    self.functions.element(value, position).at_expr(index)?
+                }
+                AccessExpr::Subscript(Subscript::Slice { .. }) => return Err(unsupported("array slices", root.span())),
+            };
+        }
+        Ok(value)
+    }
+
+    fn truth(&mut self, x: &Ast, make: fn(Box<Expr>) -> Expr, what: &str) -> Result<Typed> {
+        let value = self.bind(x)?;
+        if !matches!(value.data_type.kind, TypeKind::Boolean | TypeKind::Null) {
+            return Err(at(
+                Error::user(format!("{what} needs a BOOLEAN, not a {}", value.data_type)).hint("Compare it first"),
+                x.span(),
+            ));
+        }
+        let value = self.functions.cast(value, &TypeKind::Boolean.nullable(), false)?;
+        Ok(Typed { expr: make(Box::new(value.expr)), data_type: TypeKind::Boolean.not_null() })
+    }
+
+    fn unary(&mut self, op: &UnaryOperator, x: &Ast) -> Result<Typed> {
+        match op {
+            UnaryOperator::Not => {
+                let value = self.bind(x)?;
+                if !matches!(value.data_type.kind, TypeKind::Boolean | TypeKind::Null) {
+                    return Err(Error::user(format!("NOT needs a BOOLEAN, not a {}", value.data_type))
+                        .hint("Compare it with something first"));
+                }
+                let value = self.functions.cast_if_needed(value, &TypeKind::Boolean.nullable())?;
+                Ok(not(value))
+            }
+            UnaryOperator::Plus => self.bind(x),
+            UnaryOperator::Minus => {
+                let value = self.bind(x)?;
+                if let Expr::Literal(v, _) = &value.expr
+                    && let Some(negated) = literal::negated(v)
+                {
+                    let t = value.data_type.clone();
+                    return self.functions.literal(negated, &t);
+                }
+                self.functions.negate(value)
+            }
+            other => Err(unsupported(format!("the operator {other}"), x.span())),
+        }
+    }
+
+    /// A chain of one precedence leans to the left: it is walked in a loop, and AND / OR are balanced.
+    fn binary(&mut self, e: &Ast, left: &Ast, op: &BinaryOperator, right: &Ast) -> Result<Typed> {
+        let mut chain = vec![(op, right)];
+        let mut first = left;
+        let boolean = matches!(op, BinaryOperator::And | BinaryOperator::Or);
+        while let Ast::BinaryOp { left, op: next, right } = first {
+            if boolean && next != op {
+                break;
+            }
+            chain.push((next, right));
+            first = left;
+            if chain.len() > CHAIN_LENGTH_MAX {
+                return Err(at(
+                    Error::user(format!("a chain of operators has more than {CHAIN_LENGTH_MAX} operands"))
+                        .hint("Use IN (..) for alternatives, or split the expression over several views"),
+                    e.span(),
+                ));
+            }
+        }
+        chain.reverse();
+        // A part of a chain may be a group key: then it cannot be walked over.
+        if self.aggregates.as_ref().is_some_and(|a| a.has_expression_keys()) {
+            let (l, r) = (self.bind(left)?, self.bind(right)?);
+            return self.functions.binary(operator(op, e)?, l, r).at_expr(e);
+        }
+        let first = self.bind(first)?;
+        if boolean {
+            let mut operands = vec![first];
+            for (_, operand) in chain {
+                operands.push(self.bind(operand)?);
+            }
+            return self.balanced(operator(op, e)?, &mut operands.into_iter().map(Some).collect::<Vec<_>>()).at_expr(e);
+        }
+        let mut value = first;
+        for (op, operand) in chain {
+            let operand_value = self.bind(operand)?;
+            value = self.functions.binary(operator(op, operand)?, value, operand_value).at_expr(operand)?;
+        }
+        Ok(value)
+    }
+
+    fn balanced(&self, op: Operator, operands: &mut [Option<Typed>]) -> Result<Typed> {
+        match operands {
+            [] => Err(Error::internal("an operator without operands")),
+            [one] => one.take().ok_or_else(|| Error::internal("an operand was used twice")),
+            many => {
+                let (l, r) = many.split_at_mut(many.len() / 2);
+                self.functions.binary(op, self.balanced(op, l)?, self.balanced(op, r)?)
+            }
+        }
+    }
+
+    fn in_list(&mut self, e: &Ast, list: &[Ast], negated: bool) -> Result<Typed> {
+        let value = self.bind(e)?;
+        let list = self.all(list)?;
+        let types: Vec<LogicalType> =
+            std::iter::once(&value).chain(&list).map(|t| t.data_type.clone()).collect();
+        let common = self.functions.comparable_type(&types).ok_or_else(|| {
+            Error::user(format!("IN compares {} with {}", types[0], joined(&types[1..]))).hint("CAST them to one type")
+        })?;
+        let nullable = types.iter().any(|t| t.nullable);
+        let common = common.with_nullable(nullable);
+        let value = self.functions.cast_if_needed(value, &common)?;
+        let list = list
+            .into_iter()
+            .map(|i| Ok(self.functions.cast_if_needed(i, &common)?.expr))
+            .collect::<Result<Vec<_>>>()?;
+        let expr = Expr::InList(InList { expr: Box::new(value.expr), list, negated });
+        Ok(Typed { expr, data_type: TypeKind::Boolean.nullable().with_nullable(nullable) })
+    }
+
+    fn like(
+        &mut self,
+        name: &str,
+        e: &Ast,
+        pattern: &Ast,
+        escape: Option<&ast::ValueWithSpan>,
+        negated: bool,
+    ) -> Result<Typed> {
+        let mut args = vec![self.bind(e)?, self.bind(pattern)?];
+        if let Some(escape) = escape {
+            args.push(self.literal(literal::value(&escape.value)).at_span(escape.span)?);
+        }
+        let like = self.functions.call(name, args)?;
+        Ok(if negated { not(like) } else { like })
+    }
+
+    fn case(&mut self, operand: Option<&Ast>, conditions: &[CaseWhen], else_result: Option<&Ast>) -> Result<Typed> {
+        let operand = operand.map(|o| self.bind(o)).transpose()?;
+        let mut branches = vec![];
+        for CaseWhen { condition, result } in conditions {
+            let when = match &operand {
+                Some(value) => {
+                    let other = self.bind(condition)?;
+                    self.functions.binary(Operator::Eq, value.clone(), other).at_expr(condition)?
+                }
+                None => {
+                    let clause = std::mem::replace(&mut self.clause, "WHEN");
+                    let when = self.condition(condition);
+                    self.clause = clause;
+                    when?
+                }
+            };
+            branches.push((when, self.bind(result)?));
+        }
+        let last = match else_result {
+            Some(e) => self.bind(e)?,
+            None => self.functions.literal(ScalarValue::Null, &TypeKind::Null.nullable())?,
+        };
+        self.functions.case(branches, last)
+    }
+
+    fn round(&mut self, name: &str, e: &Ast, field: &CeilFloorKind) -> Result<Typed> {
+        let mut args = vec![self.bind(e)?];
+        match field {
+            CeilFloorKind::DateTimeField(ast::DateTimeField::NoDateTime) => {}
+            CeilFloorKind::DateTimeField(unit) => args.push(self.text(&unit.to_string().to_uppercase())),
+            CeilFloorKind::Scale(_) => return Err(unsupported(format!("{name} with a scale"), e.span())),
+        }
+        self.functions.call(name, args)
+    }
+
+    fn function(&mut self, f: &ast::Function) -> Result<Typed> {
+        let ast::Function { name, uses_odbc_syntax, parameters, args, filter, null_treatment, over, within_group } = f;
+        let span = name.span();
+        let text = name_text(name);
+        refuse_if(*uses_odbc_syntax, "{fn ..}", span)?;
+        refuse_if(!matches!(parameters, FunctionArguments::None), "function parameters", span)?;
+        refuse_if(over.is_some(), &format!("{text}(..) OVER (..)"), span)?;
+        refuse_if(null_treatment.is_some(), "IGNORE NULLS / RESPECT NULLS", span)?;
+        refuse_if(!within_group.is_empty(), "WITHIN GROUP", span)?;
+        let [function] = name_parts(name)?[..] else {
+            return Err(not_found(format!("Function '{text}' not found"), &text, [], "Functions", span));
+        };
+        let upper = function.value.to_uppercase();
+        let (arguments, distinct) = match args {
+            FunctionArguments::None => (vec![], false),
+            FunctionArguments::Subquery(_) => return Err(unsupported("a sub-query as an argument", span)),
+            FunctionArguments::List(ast::FunctionArgumentList { duplicate_treatment, args, clauses }) => {
+                refuse_if(!clauses.is_empty(), &format!("clauses inside {upper}(..)"), span)?;
+                (args.iter().collect(), matches!(duplicate_treatment, Some(DuplicateTreatment::Distinct)))
+            }
+        };
+        if let Some(kind) = AggregateKind::from_name(&upper).filter(|k| !k.name().starts_with('$')) {
+            return self.aggregate(kind, &arguments, distinct, filter.as_deref(), span);
+        }
+        refuse_if(distinct, &format!("{upper}(DISTINCT ..)"), span)?;
+        if filter.is_some() {
+            return Err(unsupported(format!("FILTER after {upper}"), span));
+        }
+        if matches!(upper.as_str(), "GROUPING" | "GROUPING_ID") {
+            return self.grouping(&upper, &arguments, span);
+        }
+        if let Some(hint) = elsewhere(&upper) {
+            return Err(unsupported_with(format!("the function {upper}"), span, hint));
+        }
+        let mut values = vec![];
+        for argument in arguments {
+            values.push(match argument {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => self.bind(e)?,
+                FunctionArg::Unnamed(_) => return Err(unsupported(format!("* as an argument of {upper}"), span)),
+                FunctionArg::Named { .. } | FunctionArg::ExprNamed { .. } => {
+                    return Err(unsupported(format!("named arguments of {upper}"), span));
+                }
+            });
+        }
+        self.functions.call_at(&function.value, values, span)
+    }
+
+    fn aggregate(
+        &mut self,
+        kind: AggregateKind,
+        arguments: &[&FunctionArg],
+        distinct: bool,
+        filter: Option<&Ast>,
+        span: sqlparser::tokenizer::Span,
+    ) -> Result<Typed> {
+        if self.aggregates.is_none() {
+            return Err(at(
+                Error::user(format!("Aggregate expressions are not allowed in {}: {kind}", self.clause))
+                    .hint("Conditions on aggregates stand in HAVING"),
+                span,
+            ));
+        }
+        let mut plain = ExpressionBinder::new(self.functions, self.scope, "an aggregate");
+        plain.depth = self.depth;
+        let mut bound = vec![];
+        for argument in arguments {
+            match argument {
+                FunctionArg::Unnamed(FunctionArgExpr::Wildcard) if kind == AggregateKind::Count && !distinct => {}
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => bound.push(plain.bind(e)?),
+                _ => return Err(unsupported(format!("this argument of {kind}"), span)),
+            }
+        }
+        plain.clause = "FILTER (WHERE ..)";
+        let filter = filter.map(|f| plain.condition(f)).transpose()?;
+        if bound.len() > 1 {
+            return Err(unsupported(format!("{kind} with {} arguments", bound.len()), span));
+        }
+        let counts_rows =
+            kind == AggregateKind::Count && matches!(arguments, [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)]);
+        if bound.is_empty() && !counts_rows {
+            return Err(at(
+                Error::user(format!("Invalid number of arguments to function '{kind}'"))
+                    .hint(format!("Write {kind}(x)")),
+                span,
+            ));
+        }
+        let functions = self.functions;
+        match &mut self.aggregates {
+            Some(aggregates) => aggregates.add(functions, kind, bound, distinct, filter).at_span(span),
+            None => Err(Error::internal("an aggregate outside of an aggregation")),
+        }
+    }
+
+    fn grouping(
+        &mut self,
+        name: &str,
+        arguments: &[&FunctionArg],
+        span: sqlparser::tokenizer::Span,
+    ) -> Result<Typed> {
+        let Some(aggregates) = &self.aggregates else {
+            return Err(at(
+                Error::user(format!("{name} is only allowed together with GROUP BY")).hint("Group by its argument"),
+                span,
+            ));
+        };
+        let mut keys = vec![];
+        for argument in arguments {
+            let FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) = argument else {
+                return Err(unsupported(format!("this argument of {name}"), span));
+            };
+            let bound = ExpressionBinder::new(self.functions, self.scope, "GROUPING").bind(e)?;
+            keys.push(aggregates.key_index(&bound.expr).ok_or_else(|| {
+                at(Error::user(format!("Argument '{e}' of {name} is not being grouped")).hint("Group by it"), span)
+            })?);
+        }
+        if keys.is_empty() {
+            return Err(at(Error::user(format!("{name} needs an argument")).hint("Name a column of GROUP BY"), span));
+        }
+        let functions = self.functions;
+        aggregates.grouping_id(functions, &keys).at_span(span)
+    }
+}
+
+/// Functions that exist, but not as a plain call.
+fn elsewhere(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "TUMBLE" | "HOP" | "SESSION" | "CUMULATE" | "TUMBLE_START" | "TUMBLE_END" | "TUMBLE_ROWTIME"
+        | "TUMBLE_PROCTIME" | "HOP_START" | "HOP_END" | "HOP_ROWTIME" | "HOP_PROCTIME" | "SESSION_START"
+        | "SESSION_END" | "SESSION_ROWTIME" | "SESSION_PROCTIME" => {
+            "Use a window table function: FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '10' MINUTE)) GROUP BY window_start, window_end"
+        }
+        "LISTAGG" | "COLLECT" | "ARRAY_AGG" | "FIRST_VALUE" | "LAST_VALUE" | "STDDEV_POP" | "STDDEV_SAMP"
+        | "STDDEV" | "VAR_POP" | "VAR_SAMP" | "VARIANCE" | "JSON_OBJECTAGG" | "JSON_ARRAYAGG" | "PERCENTILE"
+        | "APPROX_COUNT_DISTINCT" | "ANY_VALUE" => "Supported aggregates: COUNT, SUM, AVG, MIN, MAX",
+        "ROW_NUMBER" | "RANK" | "DENSE_RANK" | "LEAD" | "LAG" | "NTILE" | "CUME_DIST" | "PERCENT_RANK" => {
+            "OVER windows come with a later version"
+        }
+        "SOURCE_WATERMARK" => "It may only stand as WATERMARK FOR ts AS SOURCE_WATERMARK()",
+        "DESCRIPTOR" => "It may only stand as an argument of a window table function",
+        _ => return None,
+    })
+}
+
+/// `NOT x`.
+pub(crate) fn not(value: Typed) -> Typed {
+    Typed { expr: Expr::Not(Box::new(value.expr)), data_type: value.data_type }
+}
+
+fn joined(types: &[LogicalType]) -> String {
+    types.iter().map(LogicalType::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn operator(op: &BinaryOperator, e: &Ast) -> Result<Operator> {
+    Ok(match op {
+        BinaryOperator::Plus => Operator::Plus,
+        BinaryOperator::Minus => Operator::Minus,
+        BinaryOperator::Multiply => Operator::Multiply,
+        BinaryOperator::Divide => Operator::Divide,
+        BinaryOperator::Modulo => Operator::Modulo,
+        BinaryOperator::StringConcat => Operator::StringConcat,
+        BinaryOperator::Eq => Operator::Eq,
+        BinaryOperator::NotEq => Operator::NotEq,
+        BinaryOperator::Lt => Operator::Lt,
+        BinaryOperator::LtEq => Operator::LtEq,
+        BinaryOperator::Gt => Operator::Gt,
+        BinaryOperator::GtEq => Operator::GtEq,
+        BinaryOperator::And => Operator::And,
+        BinaryOperator::Or => Operator::Or,
+        other => return Err(unsupported(format!("the operator {other}"), e.span())),
+    })
+}
+
+/// `CASE` over branches that have one type already.
+pub(crate) fn case_expr(branches: Vec<(Expr, Expr)>, last: Option<Expr>) -> Expr {
+    Expr::Case(Case {
+        expr: None,
+        when_then_expr: branches.into_iter().map(|(w, t)| (Box::new(w), Box::new(t))).collect(),
+        else_expr: last.map(Box::new),
+    })
+}
+
+/// Whether an AST expression is a plain number, as ordinals in GROUP BY are.
+pub(crate) fn is_ordinal(e: &Ast) -> bool {
+    matches!(e, Ast::Value(v) if matches!(v.value, Value::Number(..)))
+}

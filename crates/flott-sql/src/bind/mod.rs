@@ -1,0 +1,164 @@
+//! AST to logical plan, with Flink's names and types.
+//!
+//! The relational nodes are DataFusion's where it has them (scan, projection, filter, union, values) and [`FlinkNode`]s
+//! where it has not. Names are resolved and types are decided here and not by DataFusion's `SqlToRel`, which drops
+//! clauses that it does not know, refuses `SELECT a, a`, types CASE by its first branch and loses positions. Everything
+//! that comes out has Flink's types in its field metadata, unique unqualified column names, and was checked by
+//! [`validate`].
+//!
+//! Entry: [`Binder::query`], [`Binder::expression`].
+
+mod aggregate;
+pub(crate) use aggregate::expand_id_of;
+mod expression;
+mod functions;
+mod literal;
+pub mod node;
+mod query;
+mod refuse;
+mod relation;
+mod scope;
+mod types;
+mod validate;
+pub mod window;
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use datafusion_expr::LogicalPlan;
+use flott_connector::factory::Registry;
+use flott_connector::table::{CatalogTable, ObjectIdentifier};
+use flott_core::options::Options;
+use flott_core::{LogicalType, Result};
+use sqlparser::ast;
+
+pub use functions::{Functions, Shown};
+pub use node::{FlinkNode, FlinkNodeKind, ScanTable};
+pub(crate) use query::rename_columns;
+pub(crate) use refuse::{at, from_datafusion};
+pub use scope::{Typed, column, columns_of, plan_schema};
+pub(crate) use scope::{Scope, ScopeColumn, UniqueNames};
+pub use validate::validate;
+
+/// How deep queries, views and CTEs may nest in each other.
+pub const QUERY_DEPTH_MAX: usize = 64;
+
+/// What a name in FROM means.
+#[derive(Debug, Clone)]
+pub enum CatalogObject {
+    /// A table.
+    Table(ObjectIdentifier, CatalogTable),
+    /// A view.
+    View {
+        /// Its name.
+        identifier: ObjectIdentifier,
+        /// Its query.
+        query: String,
+        /// Its columns' names, where they were given.
+        columns: Vec<String>,
+    },
+}
+
+/// Where tables and views come from.
+pub trait Tables: Sync {
+    /// The object of this name (one to three parts), or `None`.
+    fn lookup(&self, name: &[String]) -> Result<Option<CatalogObject>>;
+    /// The names that a message may suggest.
+    fn names(&self) -> Vec<String>;
+    /// Parses the text of a view.
+    fn parse_query(&self, text: &str) -> Result<ast::Query>;
+    /// Parses the text of a computed column or watermark.
+    fn parse_expression(&self, text: &str) -> Result<ast::Expr>;
+}
+
+/// Binds queries and expressions.
+pub struct Binder<'a> {
+    tables: &'a dyn Tables,
+    registry: &'a Registry,
+    functions: Functions,
+    config: &'a Options,
+    depth: Cell<usize>,
+}
+
+/// The queries that a WITH makes visible, innermost last.
+type Ctes = Vec<(String, LogicalPlan)>;
+
+impl<'a> Binder<'a> {
+    /// Over a catalog, with the connectors (for metadata columns) and the session's configuration.
+    pub fn new(tables: &'a dyn Tables, registry: &'a Registry, config: &'a Options) -> Result<Binder<'a>> {
+        Ok(Binder { tables, registry, functions: Functions::new(config)?, config, depth: Cell::new(0) })
+    }
+
+    /// The functions, for who builds expressions on top of plans.
+    pub fn functions(&self) -> &Functions {
+        &self.functions
+    }
+
+    /// A query.
+    pub fn query(&self, query: &ast::Query) -> Result<LogicalPlan> {
+        let plan = self.bind_query(query, &vec![])?;
+        validate(&plan)?;
+        Ok(plan)
+    }
+
+    /// An expression over columns that are named and typed.
+    pub fn expression(&self, e: &ast::Expr, columns: &[(String, LogicalType)]) -> Result<Typed> {
+        let columns = columns
+            .iter()
+            .map(|(name, t)| ScopeColumn {
+                qualifier: vec![],
+                name: name.clone(),
+                field: name.clone(),
+                data_type: t.clone(),
+            })
+            .collect();
+        expression::ExpressionBinder::new(&self.functions, &Scope { columns }, "an expression").bind(e)
+    }
+
+    /// An expression given as text.
+    pub fn expression_text(&self, text: &str, columns: &[(String, LogicalType)]) -> Result<Typed> {
+        self.expression(&self.tables.parse_expression(text)?, columns)
+    }
+}
+
+/// A projection with names and types.
+pub(crate) fn project(input: LogicalPlan, columns: Vec<(String, Typed)>) -> Result<LogicalPlan> {
+    let schema = plan_schema(columns.iter().map(|(n, t)| (n.as_str(), &t.data_type)))?;
+    let expressions = columns
+        .into_iter()
+        .map(|(name, t)| match &t.expr {
+            datafusion_expr::Expr::Column(c) if c.name == name => t.expr,
+            _ => t.expr.alias(name),
+        })
+        .collect();
+    let projection = datafusion_expr::logical_plan::Projection::try_new_with_schema(expressions, Arc::new(input), schema)
+        .map_err(from_datafusion)?;
+    Ok(LogicalPlan::Projection(projection))
+}
+
+/// A filter.
+pub(crate) fn filter(input: LogicalPlan, condition: Typed) -> Result<LogicalPlan> {
+    let filter = datafusion_expr::logical_plan::Filter::try_new(condition.expr, Arc::new(input)).map_err(from_datafusion)?;
+    Ok(LogicalPlan::Filter(filter))
+}
+
+impl Binder<'_> {
+    pub(crate) fn is_batch(&self) -> bool {
+        self.config.get("execution.runtime-mode").is_some_and(|m| m.eq_ignore_ascii_case("batch"))
+    }
+
+    pub(crate) fn local_time_zone(&self) -> String {
+        local_time_zone(self.config)
+    }
+}
+
+/// `table.local-time-zone`, UTC where it is not set.
+pub(crate) fn local_time_zone(config: &Options) -> String {
+    config.get("table.local-time-zone").filter(|z| *z != "default").unwrap_or("UTC").to_string()
+}
+
+impl<'a> Binder<'a> {
+    pub(crate) fn tables(&self) -> &'a dyn Tables {
+        self.tables
+    }
+}

@@ -1,0 +1,635 @@
+//! Queries: WITH, UNION ALL, VALUES, SELECT with its clauses.
+
+use std::sync::Arc;
+
+use datafusion_common::DFSchema;
+use datafusion_expr::logical_plan::{EmptyRelation, Union, Values as ValuesNode};
+use datafusion_expr::{Expr, LogicalPlan};
+use flott_core::types::TypeKind;
+use flott_core::{Error, LogicalType, Result};
+use sqlparser::ast::{
+    self, Cte, Distinct, Expr as Ast, GroupByExpr, Query, Select, SelectFlavor, SelectItem,
+    SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier, Spanned, WildcardAdditionalOptions, With,
+};
+
+use super::aggregate::{Aggregates, KEYS_IN_GROUPING_ID_MAX};
+use super::expression::{ExpressionBinder, is_ordinal};
+use super::node::{Aggregate, EXPAND_ID, FlinkNode, FlinkNodeKind};
+use super::refuse::{At, at, name_parts, not_found, refuse_if, unsupported, unsupported_with};
+use super::window;
+use super::{
+    Binder, Ctes, QUERY_DEPTH_MAX, Scope, Typed, UniqueNames, column, columns_of, filter, from_datafusion, plan_schema,
+    project,
+};
+
+/// How many grouping sets a query may have.
+const GROUPING_SETS_MAX: usize = 1_024;
+
+impl Binder<'_> {
+    /// A query among visible CTEs. The plan's column names are what an outer query sees.
+    pub(crate) fn bind_query(&self, q: &Query, ctes: &Ctes) -> Result<LogicalPlan> {
+        self.depth.set(self.depth.get() + 1);
+        if self.depth.get() > QUERY_DEPTH_MAX {
+            return Err(Error::user(format!("queries and views nest deeper than {QUERY_DEPTH_MAX}"))
+                .hint("Check whether a view reads itself"));
+        }
+        let plan = self.bind_query_inner(q, ctes);
+        self.depth.set(self.depth.get() - 1);
+        plan
+    }
+
+    fn bind_query_inner(&self, q: &Query, ctes: &Ctes) -> Result<LogicalPlan> {
+        let Query {
+            with,
+            body,
+            order_by,
+            limit_clause,
+            fetch,
+            locks,
+            for_clause,
+            settings,
+            format_clause,
+            pipe_operators,
+        } = q;
+        if let Some(order) = order_by {
+            return Err(unsupported("ORDER BY", order.span()));
+        }
+        if let Some(limit) = limit_clause {
+            return Err(unsupported("LIMIT / OFFSET", limit.span()));
+        }
+        refuse_if(fetch.is_some(), "FETCH", q.span())?;
+        refuse_if(!locks.is_empty(), "FOR UPDATE / FOR SHARE", q.span())?;
+        refuse_if(for_clause.is_some(), "FOR XML / FOR JSON", q.span())?;
+        refuse_if(settings.is_some(), "SETTINGS", q.span())?;
+        refuse_if(format_clause.is_some(), "FORMAT", q.span())?;
+        refuse_if(!pipe_operators.is_empty(), "the pipe operator |>", q.span())?;
+        let mut visible = ctes.clone();
+        if let Some(With { with_token: _, recursive, cte_tables }) = with {
+            refuse_if(*recursive, "WITH RECURSIVE", q.span())?;
+            for cte in cte_tables {
+                let Cte { alias, query, from, materialized, closing_paren_token: _ } = cte;
+                refuse_if(from.is_some(), "FROM after a CTE", alias.name.span)?;
+                refuse_if(materialized.is_some(), "MATERIALIZED", alias.name.span)?;
+                let plan = self.bind_query(query, &visible)?;
+                let plan = self.renamed(plan, alias)?;
+                visible.push((alias.name.value.clone(), plan));
+            }
+        }
+        self.set_expr(body, &visible)
+    }
+
+    fn set_expr(&self, body: &SetExpr, ctes: &Ctes) -> Result<LogicalPlan> {
+        match body {
+            SetExpr::Select(select) => self.select(select, ctes),
+            SetExpr::Query(q) => self.bind_query(q, ctes),
+            SetExpr::SetOperation { .. } => self.union(body, ctes),
+            SetExpr::Values(values) => self.values(values),
+            SetExpr::Table(_) => Err(unsupported_with("TABLE t as a query", body.span(), "Write SELECT * FROM t")),
+            SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
+                Err(unsupported("a statement that writes, inside a query", body.span()))
+            }
+        }
+    }
+
+    /// UNION ALL; a chain of them becomes one node.
+    fn union(&self, body: &SetExpr, ctes: &Ctes) -> Result<LogicalPlan> {
+        let mut rest = body;
+        let mut branches = vec![];
+        while let SetExpr::SetOperation { left, op, set_quantifier, right } = rest {
+            match (op, set_quantifier) {
+                (SetOperator::Union, SetQuantifier::All) => {}
+                (SetOperator::Union, SetQuantifier::None | SetQuantifier::Distinct) => {
+                    return Err(unsupported_with("UNION (DISTINCT)", right.span(), "UNION ALL keeps duplicates and works"));
+                }
+                (op, SetQuantifier::None) => return Err(unsupported(op, right.span())),
+                (op, quantifier) => return Err(unsupported(format!("{op} {quantifier}"), right.span())),
+            }
+            branches.push((self.set_expr(right, ctes)?, right.span()));
+            rest = left;
+        }
+        branches.push((self.set_expr(rest, ctes)?, rest.span()));
+        branches.reverse();
+        self.union_of(branches)
+    }
+
+    fn union_of(&self, branches: Vec<(LogicalPlan, sqlparser::tokenizer::Span)>) -> Result<LogicalPlan> {
+        let columns: Vec<Vec<(String, LogicalType)>> =
+            branches.iter().map(|(b, _)| columns_of(b.schema())).collect::<Result<_>>()?;
+        let names: Vec<String> = columns[0].iter().map(|c| c.0.clone()).collect();
+        for (have, (_, span)) in columns.iter().zip(&branches) {
+            if have.len() != names.len() {
+                return Err(at(
+                    Error::user(format!(
+                        "Column count mismatch in UNION ALL: {} and {} columns",
+                        names.len(),
+                        have.len()
+                    ))
+                    .hint("Every branch must select the same number of columns"),
+                    *span,
+                ));
+            }
+        }
+        let mut types = vec![];
+        for (i, name) in names.iter().enumerate() {
+            let of_branches: Vec<LogicalType> = columns.iter().map(|c| c[i].1.clone()).collect();
+            let common = if of_branches.iter().all(|t| t.kind == of_branches[0].kind) {
+                // Equal time attributes survive a union.
+                of_branches[0].with_nullable(of_branches.iter().any(|t| t.nullable))
+            } else {
+                self.functions.least_common_type(&of_branches).ok_or_else(|| {
+                    let types = of_branches.iter().map(LogicalType::to_string).collect::<Vec<_>>().join(", ");
+                    at(
+                        Error::user(format!("Type mismatch in column {} ('{name}') of UNION ALL: {types}", i + 1))
+                            .hint("CAST the column to one type in every branch"),
+                        branches[1].1,
+                    )
+                })?
+            };
+            types.push(common);
+        }
+        let schema = plan_schema(names.iter().map(String::as_str).zip(&types))?;
+        let mut inputs = vec![];
+        for ((plan, _), have) in branches.into_iter().zip(columns) {
+            let same = have.iter().zip(&names).zip(&types).all(|((h, n), t)| h.0 == *n && h.1.kind == t.kind);
+            let plan = if same {
+                plan
+            } else {
+                let exprs = have
+                    .into_iter()
+                    .zip(names.iter().zip(&types))
+                    .map(|((from, data_type), (name, t))| {
+                        let value = Typed { expr: column(&from), data_type };
+                        Ok((name.clone(), self.functions.cast_if_needed(value, t)?))
+                    })
+                    .collect::<Result<Vec<_>>>()?;
+                project(plan, exprs)?
+            };
+            inputs.push(Arc::new(plan));
+        }
+        Ok(LogicalPlan::Union(Union { inputs, schema }))
+    }
+
+    /// VALUES: every column has the least common type of its rows.
+    fn values(&self, values: &ast::Values) -> Result<LogicalPlan> {
+        let ast::Values { explicit_row: _, value_keyword: _, rows } = values;
+        let scope = Scope::default();
+        let mut bound: Vec<Vec<Typed>> = vec![];
+        for row in rows {
+            let cells = row
+                .content
+                .iter()
+                .map(|e| ExpressionBinder::new(&self.functions, &scope, "VALUES").bind(e))
+                .collect::<Result<Vec<_>>>()?;
+            if bound.first().is_some_and(|first| first.len() != cells.len()) {
+                return Err(at(
+                    Error::user("Values passed to VALUES operator must have compatible types")
+                        .hint("Every row must have the same number of values"),
+                    values.span(),
+                ));
+            }
+            bound.push(cells);
+        }
+        let Some(first) = bound.first() else { return Err(Error::user("VALUES without a row")) };
+        let mut types = vec![];
+        for i in 0..first.len() {
+            let of_rows: Vec<LogicalType> = bound.iter().map(|r| r[i].data_type.clone()).collect();
+            let common = self.functions.least_common_type(&of_rows).ok_or_else(|| {
+                at(
+                    Error::user("Values passed to VALUES operator must have compatible types")
+                        .hint(format!("CAST the values of column {} to one type", i + 1)),
+                    values.span(),
+                )
+            })?;
+            types.push(common);
+        }
+        let names: Vec<String> = (0..types.len()).map(|i| format!("EXPR${i}")).collect();
+        let schema = plan_schema(names.iter().map(String::as_str).zip(&types))?;
+        let values = bound
+            .into_iter()
+            .map(|row| {
+                row.into_iter()
+                    .zip(&types)
+                    .map(|(v, t)| Ok(self.functions.cast_if_needed(v, t)?.expr))
+                    .collect::<Result<Vec<Expr>>>()
+            })
+            .collect::<Result<Vec<_>>>()?;
+        Ok(LogicalPlan::Values(ValuesNode { schema, values }))
+    }
+
+    fn select(&self, s: &Select, ctes: &Ctes) -> Result<LogicalPlan> {
+        let Select {
+            select_token: _,
+            optimizer_hints,
+            distinct,
+            select_modifiers,
+            top,
+            top_before_distinct: _,
+            projection,
+            exclude,
+            into,
+            from,
+            lateral_views,
+            prewhere,
+            selection,
+            connect_by,
+            group_by,
+            cluster_by,
+            distribute_by,
+            sort_by,
+            having,
+            named_window,
+            qualify,
+            window_before_qualify: _,
+            value_table_mode,
+            flavor,
+        } = s;
+        let span = s.span();
+        refuse_if(!optimizer_hints.is_empty(), "query hints /*+ .. */", span)?;
+        match distinct {
+            None | Some(Distinct::All) => {}
+            Some(Distinct::Distinct) => return Err(unsupported("SELECT DISTINCT", span)),
+            Some(Distinct::On(_)) => return Err(unsupported("DISTINCT ON", span)),
+        }
+        refuse_if(select_modifiers.is_some(), "modifiers after SELECT", span)?;
+        refuse_if(top.is_some(), "TOP", span)?;
+        refuse_if(exclude.is_some(), "EXCLUDE", span)?;
+        refuse_if(into.is_some(), "SELECT INTO", span)?;
+        refuse_if(!lateral_views.is_empty(), "LATERAL VIEW", span)?;
+        refuse_if(prewhere.is_some(), "PREWHERE", span)?;
+        refuse_if(!connect_by.is_empty(), "CONNECT BY", span)?;
+        refuse_if(!cluster_by.is_empty(), "CLUSTER BY", span)?;
+        refuse_if(!distribute_by.is_empty(), "DISTRIBUTE BY", span)?;
+        refuse_if(!sort_by.is_empty(), "SORT BY", span)?;
+        refuse_if(!named_window.is_empty(), "WINDOW w AS (..)", span)?;
+        refuse_if(qualify.is_some(), "QUALIFY", span)?;
+        refuse_if(value_table_mode.is_some(), "AS VALUE / AS STRUCT", span)?;
+        refuse_if(!matches!(flavor, SelectFlavor::Standard), "FROM before SELECT", span)?;
+
+        let (mut plan, scope) = match from.as_slice() {
+            [] => {
+                let schema = Arc::new(DFSchema::empty());
+                let empty = LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: true, schema });
+                (empty, Scope::default())
+            }
+            [one] => self.table_with_joins(one, ctes)?,
+            [_, second, ..] => return Err(unsupported("joins (a comma in FROM)", second.span())),
+        };
+        if let Some(condition) = selection {
+            let bound = ExpressionBinder::new(&self.functions, &scope, "WHERE").condition(condition)?;
+            plan = filter(plan, bound)?;
+        }
+        let items = self.expand(projection, &scope)?;
+        let (group_exprs, has_group_by) = match group_by {
+            GroupByExpr::All(_) => return Err(unsupported("GROUP BY ALL", span)),
+            GroupByExpr::Expressions(exprs, modifiers) => {
+                refuse_if(!modifiers.is_empty(), "WITH ROLLUP / CUBE / TOTALS", span)?;
+                (exprs.as_slice(), !exprs.is_empty())
+            }
+        };
+        if has_group_by || having.is_some() || items.iter().any(|i| i.has_aggregate()) {
+            return self.grouped(plan, &scope, items, group_exprs, having.as_ref(), span);
+        }
+        let mut binder = ExpressionBinder::new(&self.functions, &scope, "SELECT");
+        let columns = bind_items(&mut binder, items)?;
+        project(plan, columns)
+    }
+
+    fn grouped(
+        &self,
+        input: LogicalPlan,
+        scope: &Scope,
+        items: Vec<Item<'_>>,
+        group_by: &[Ast],
+        having: Option<&Ast>,
+        span: sqlparser::tokenizer::Span,
+    ) -> Result<LogicalPlan> {
+        let (keys, sets) = self.group_keys(group_by, scope)?;
+        let mut aggregates = Aggregates::new(keys, sets);
+        let mut binder = ExpressionBinder::grouped(&self.functions, scope, &mut aggregates, "SELECT");
+        let columns = bind_items(&mut binder, items)?;
+        binder.clause = "HAVING";
+        let having = having.map(|h| binder.condition(h)).transpose()?;
+        let Aggregates { keys, sets, calls, inputs, .. } = aggregates;
+
+        // What feeds the aggregation: the keys, then arguments and filters.
+        let mut feed: Vec<(String, Typed)> = keys.iter().map(|k| (k.field.clone(), k.input.clone())).collect();
+        feed.extend(inputs);
+        let plan = project(input, feed)?;
+        if let Err(why) = window::grouped_by_window(&plan, &keys.iter().map(|k| k.field.clone()).collect::<Vec<_>>(), sets.as_deref()) {
+            let place = group_by.first().map_or(span, |g| g.span());
+            return Err(at(why, place));
+        }
+        let id_type = TypeKind::BigInt.not_null();
+        let mut output: Vec<(&str, &LogicalType)> = keys.iter().map(|k| (k.field.as_str(), &k.output)).collect();
+        if sets.is_some() {
+            output.push((EXPAND_ID, &id_type));
+        }
+        output.extend(calls.iter().map(|c| (c.name.as_str(), &c.result)));
+        let schema = plan_schema(output)?;
+        let node = Aggregate { group: keys.iter().map(|k| k.field.clone()).collect(), sets, calls: calls.clone() };
+        let mut plan = FlinkNode::plan(FlinkNodeKind::Aggregate(node), plan, schema);
+        if let Some(condition) = having {
+            plan = filter(plan, condition)?;
+        }
+        project(plan, columns)
+    }
+
+    /// The keys of GROUP BY, and the grouping sets where there are any.
+    fn group_keys(&self, group_by: &[Ast], scope: &Scope) -> Result<(Vec<(String, Typed)>, Option<Vec<Vec<usize>>>)> {
+        let mut keys: Vec<(String, Typed)> = vec![];
+        let mut product: Vec<Vec<usize>> = vec![vec![]];
+        let mut has_sets = false;
+        for e in group_by {
+            let alternatives: Vec<Vec<&Ast>> = match e {
+                Ast::GroupingSets(sets) => sets.iter().map(|s| s.iter().collect()).collect(),
+                Ast::Rollup(parts) => {
+                    (0..=parts.len()).rev().map(|n| parts[..n].iter().flatten().collect()).collect()
+                }
+                Ast::Cube(parts) => {
+                    if 1usize.checked_shl(parts.len() as u32).is_none_or(|n| n > GROUPING_SETS_MAX) {
+                        return Err(at(
+                            Error::user(format!("CUBE makes more than {GROUPING_SETS_MAX} grouping sets"))
+                                .hint("Name the sets that you need with GROUPING SETS"),
+                            e.span(),
+                        ));
+                    }
+                    // The full set first, as Calcite orders them.
+                    (0..1usize << parts.len())
+                        .map(|left_out| {
+                            let n = parts.len();
+                            let kept = parts.iter().enumerate().filter(|(i, _)| left_out & (1 << (n - 1 - i)) == 0);
+                            kept.flat_map(|(_, p)| p).collect()
+                        })
+                        .collect()
+                }
+                Ast::Tuple(items) => vec![items.iter().collect()],
+                plain => vec![vec![plain]],
+            };
+            has_sets |= matches!(e, Ast::GroupingSets(_) | Ast::Rollup(_) | Ast::Cube(_));
+            let mut sets: Vec<Vec<usize>> = vec![];
+            for alternative in alternatives {
+                let mut set = vec![];
+                for key in alternative {
+                    for key in flattened(key) {
+                        if is_ordinal(key) {
+                            return Err(unsupported_with("ordinals in GROUP BY", key.span(), "Name the column"));
+                        }
+                        let bound = ExpressionBinder::new(&self.functions, scope, "GROUP BY").bind(key)?;
+                        let i = match keys.iter().position(|(_, k)| k.expr == bound.expr) {
+                            Some(i) => i,
+                            None => {
+                                let name = implicit_name(key).unwrap_or_else(|| format!("$f{}", keys.len()));
+                                keys.push((name, bound));
+                                keys.len() - 1
+                            }
+                        };
+                        if !set.contains(&i) {
+                            set.push(i);
+                        }
+                    }
+                }
+                sets.push(set);
+            }
+            let mut next = vec![];
+            for before in &product {
+                for set in &sets {
+                    let mut both = before.clone();
+                    both.extend(set.iter().filter(|i| !before.contains(i)));
+                    next.push(both);
+                }
+            }
+            if next.len() > GROUPING_SETS_MAX {
+                return Err(at(
+                    Error::user(format!("GROUP BY makes more than {GROUPING_SETS_MAX} grouping sets"))
+                        .hint("Name the sets that you need with GROUPING SETS"),
+                    e.span(),
+                ));
+            }
+            product = next;
+        }
+        if !has_sets {
+            return Ok((keys, None));
+        }
+        if keys.len() > usize::from(KEYS_IN_GROUPING_ID_MAX) {
+            return Err(Error::user(format!("grouping sets over more than {KEYS_IN_GROUPING_ID_MAX} keys"))
+                .hint("Leave keys out"));
+        }
+        for set in &mut product {
+            set.sort_unstable();
+        }
+        for (i, set) in product.iter().enumerate() {
+            if product[..i].contains(set) {
+                let place = group_by.first().map_or_else(sqlparser::tokenizer::Span::empty, |g| g.span());
+                return Err(unsupported_with("the same grouping set twice", place, "Name every set once"));
+            }
+        }
+        // One set that keeps everything is a plain GROUP BY.
+        let plain = product.len() == 1 && product[0].len() == keys.len();
+        Ok((keys, (!plain).then_some(product)))
+    }
+
+    /// Select items with `*` and `t.*` written out.
+    fn expand<'q>(&self, items: &'q [SelectItem], scope: &Scope) -> Result<Vec<Item<'q>>> {
+        let mut out = vec![];
+        for item in items {
+            match item {
+                SelectItem::UnnamedExpr(e) => out.push(Item { name: implicit_name(e), source: ItemSource::Ast(e) }),
+                SelectItem::ExprWithAlias { expr, alias } => {
+                    out.push(Item { name: Some(alias.value.clone()), source: ItemSource::Ast(expr) });
+                }
+                SelectItem::ExprWithAliases { expr, aliases: _ } => {
+                    return Err(unsupported("several aliases of one expression", expr.span()));
+                }
+                SelectItem::Wildcard(options) => {
+                    plain_wildcard(options)?;
+                    if scope.columns.is_empty() {
+                        return Err(at(
+                            Error::user("SELECT * without FROM").hint("Name a table in FROM"),
+                            options.wildcard_token.0.span,
+                        ));
+                    }
+                    out.extend(scope.columns.iter().map(|c| Item::of_column(c)));
+                }
+                SelectItem::QualifiedWildcard(kind, options) => {
+                    plain_wildcard(options)?;
+                    let SelectItemQualifiedWildcardKind::ObjectName(name) = kind else {
+                        return Err(unsupported("(expression).*", item.span()));
+                    };
+                    let parts: Vec<&str> = name_parts(name)?.iter().map(|i| i.value.as_str()).collect();
+                    let columns: Vec<_> = scope
+                        .columns
+                        .iter()
+                        .filter(|c| {
+                            parts.len() <= c.qualifier.len()
+                                && c.qualifier[c.qualifier.len() - parts.len()..].iter().zip(&parts).all(|(a, b)| a == b)
+                        })
+                        .map(|c| Item::of_column(c))
+                        .collect();
+                    if columns.is_empty() {
+                        if let [one] = parts[..]
+                            && let Some(row) = scope.columns.iter().find(|c| c.name == one)
+                            && let TypeKind::Row(fields) = &row.data_type.kind
+                        {
+                            for f in fields {
+                                let field = self.functions.field(row.typed(), &f.name)?;
+                                out.push(Item { name: Some(f.name.clone()), source: ItemSource::Bound(field) });
+                            }
+                            continue;
+                        }
+                        let tables: Vec<&str> =
+                            scope.columns.iter().filter_map(|c| c.qualifier.last()).map(String::as_str).collect();
+                        let table = parts.join(".");
+                        return Err(not_found(
+                            format!("Table '{table}' not found"),
+                            &table,
+                            tables.first().copied(),
+                            "Tables here",
+                            name.span(),
+                        ));
+                    }
+                    out.extend(columns);
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// A plan under the column names of an alias: `AS t (a, b)`.
+    pub(crate) fn renamed(&self, plan: LogicalPlan, alias: &ast::TableAlias) -> Result<LogicalPlan> {
+        let ast::TableAlias { explicit: _, name, columns, at: alias_at } = alias;
+        refuse_if(alias_at.is_some(), "AT after an alias", name.span)?;
+        if columns.is_empty() {
+            return Ok(plan);
+        }
+        refuse_if(columns.iter().any(|c| c.data_type.is_some()), "types in an alias' column list", name.span)?;
+        let names: Vec<String> = columns.iter().map(|c| c.name.value.clone()).collect();
+        rename_columns(plan, &names).at_span(name.span)
+    }
+}
+
+/// A plan with other column names.
+pub(crate) fn rename_columns(plan: LogicalPlan, names: &[String]) -> Result<LogicalPlan> {
+    let columns = columns_of(plan.schema())?;
+    if columns.len() != names.len() {
+        return Err(Error::user(format!("{} names for {} columns", names.len(), columns.len()))
+            .hint("Name every column, or none"));
+    }
+    if let Some(twice) = names.iter().enumerate().find(|(i, n)| names[..*i].contains(n)) {
+        return Err(Error::user(format!("Duplicate name '{}' in column list", twice.1)).hint("Rename one of them"));
+    }
+    let columns = columns
+        .into_iter()
+        .zip(names)
+        .map(|((field, data_type), name)| (name.clone(), Typed { expr: column(&field), data_type }))
+        .collect();
+    project(plan, columns)
+}
+
+/// `(a, b)` and `((a))` in GROUP BY are their parts.
+fn flattened(e: &Ast) -> Vec<&Ast> {
+    match e {
+        Ast::Tuple(items) => items.iter().flat_map(flattened).collect(),
+        Ast::Nested(inner) => flattened(inner),
+        other => vec![other],
+    }
+}
+
+/// A column of a SELECT list.
+struct Item<'q> {
+    name: Option<String>,
+    source: ItemSource<'q>,
+}
+
+enum ItemSource<'q> {
+    Ast(&'q Ast),
+    /// A column that `*` stands for, as a name to be resolved again (it may be a group key).
+    Column { field: Typed, name: String },
+    Bound(Typed),
+}
+
+impl Item<'_> {
+    fn of_column<'q>(c: &super::ScopeColumn) -> Item<'q> {
+        Item { name: Some(c.name.clone()), source: ItemSource::Column { field: c.typed(), name: c.name.clone() } }
+    }
+
+    fn has_aggregate(&self) -> bool {
+        match &self.source {
+            ItemSource::Ast(e) => contains_aggregate(e),
+            _ => false,
+        }
+    }
+}
+
+/// Whether an aggregate function is called anywhere in an expression.
+fn contains_aggregate(e: &Ast) -> bool {
+    use std::ops::ControlFlow;
+    let found = ast::visit_expressions(e, |e| match e {
+        Ast::Function(f)
+            if f.over.is_none()
+                && flott_function::AggregateKind::from_name(&super::refuse::name_text(&f.name)).is_some() =>
+        {
+            ControlFlow::Break(())
+        }
+        _ => ControlFlow::Continue(()),
+    });
+    found.is_break()
+}
+
+fn bind_items(binder: &mut ExpressionBinder<'_>, items: Vec<Item<'_>>) -> Result<Vec<(String, Typed)>> {
+    let mut names = UniqueNames::default();
+    let mut columns = vec![];
+    for (i, item) in items.into_iter().enumerate() {
+        let bound = match item.source {
+            ItemSource::Ast(e) => binder.bind(e)?,
+            ItemSource::Bound(t) => t,
+            ItemSource::Column { field, name } => match &binder.aggregates {
+                None => field,
+                Some(aggregates) => aggregates.key(&field.expr).ok_or_else(|| {
+                    Error::user(format!("Expression '{name}' is not being grouped"))
+                        .hint("SELECT * does not go with GROUP BY: name the columns")
+                })?,
+            },
+        };
+        let name = names.take(&item.name.unwrap_or_else(|| format!("EXPR${i}")));
+        columns.push((name, bound));
+    }
+    Ok(columns)
+}
+
+/// The name that an expression gives to its column: a column's or a field's own.
+fn implicit_name(e: &Ast) -> Option<String> {
+    match e {
+        Ast::Identifier(id) => Some(id.value.clone()),
+        Ast::CompoundIdentifier(ids) => ids.last().map(|id| id.value.clone()),
+        Ast::CompoundFieldAccess { access_chain, .. } => match access_chain.last() {
+            Some(ast::AccessExpr::Dot(Ast::Identifier(id))) => Some(id.value.clone()),
+            _ => None,
+        },
+        Ast::Nested(inner) => implicit_name(inner),
+        _ => None,
+    }
+}
+
+fn plain_wildcard(options: &WildcardAdditionalOptions) -> Result<()> {
+    let WildcardAdditionalOptions {
+        wildcard_token,
+        opt_ilike,
+        opt_exclude,
+        opt_except,
+        opt_replace,
+        opt_rename,
+        opt_alias,
+    } = options;
+    let more = opt_ilike.is_some()
+        || opt_exclude.is_some()
+        || opt_except.is_some()
+        || opt_replace.is_some()
+        || opt_rename.is_some()
+        || opt_alias.is_some();
+    refuse_if(more, "options after *", wildcard_token.0.span)
+}
+
+/// For DataFusion's own errors in plan nodes.
+pub(crate) fn df<T>(result: datafusion_common::Result<T>) -> Result<T> {
+    result.map_err(from_datafusion)
+}

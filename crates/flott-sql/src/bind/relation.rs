@@ -1,0 +1,500 @@
+//! What stands in FROM: tables with their computed columns and watermark, views, derived tables, window TVFs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion_common::TableReference;
+use datafusion_expr::LogicalPlan;
+use datafusion_expr::logical_plan::TableScanBuilder;
+use flott_connector::table::{CatalogTable, ColumnKind, ObjectIdentifier};
+use flott_core::types::{TimeAttribute, TypeKind, arrow_schema};
+use flott_core::{Error, LogicalType, Result};
+use sqlparser::ast::{
+    self, BinaryOperator, Expr as Ast, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Spanned,
+    TableFactor, TableFunctionArgs, TableWithJoins, Value,
+};
+use sqlparser::tokenizer::Span;
+
+use super::node::{FlinkNode, FlinkNodeKind, ScanTable};
+use super::query::{df, rename_columns};
+use super::refuse::{At, at, name_parts, name_text, not_found, refuse_if, unsupported, unsupported_with};
+use super::{
+    Binder, CatalogObject, Ctes, Scope, Typed, column, columns_of, plan_schema, project,
+};
+use crate::parser::dialect::TABLE_CALL;
+use crate::parser::script::HINT_PREFIX;
+
+/// Whether hints may change options.
+const DYNAMIC_OPTIONS: &str = "table.dynamic-table-options.enabled";
+
+impl Binder<'_> {
+    pub(crate) fn table_with_joins(&self, t: &TableWithJoins, ctes: &Ctes) -> Result<(LogicalPlan, Scope)> {
+        let TableWithJoins { relation, joins } = t;
+        if let Some(join) = joins.first() {
+            let what = match &join.relation {
+                TableFactor::Table { version: Some(_), .. } => "joins with FOR SYSTEM_TIME AS OF",
+                TableFactor::UNNEST { .. } => "UNNEST",
+                TableFactor::Function { .. } | TableFactor::TableFunction { .. } => "LATERAL TABLE(..)",
+                _ => "joins",
+            };
+            return Err(unsupported(what, join.relation.span()));
+        }
+        self.table_factor(relation, ctes)
+    }
+
+    fn table_factor(&self, t: &TableFactor, ctes: &Ctes) -> Result<(LogicalPlan, Scope)> {
+        match t {
+            TableFactor::Table {
+                name,
+                alias,
+                args,
+                with_hints,
+                version,
+                with_ordinality,
+                partitions,
+                json_path,
+                sample,
+                index_hints,
+            } => {
+                let span = name.span();
+                refuse_if(version.is_some(), "FOR SYSTEM_TIME AS OF", span)?;
+                refuse_if(*with_ordinality, "WITH ORDINALITY", span)?;
+                refuse_if(!partitions.is_empty(), "PARTITION (..) after a table", span)?;
+                refuse_if(json_path.is_some(), "a path after a table", span)?;
+                refuse_if(sample.is_some(), "TABLESAMPLE", span)?;
+                refuse_if(!index_hints.is_empty(), "index hints", span)?;
+                if let Some(TableFunctionArgs { args, settings }) = args {
+                    refuse_if(settings.is_some(), "SETTINGS", span)?;
+                    refuse_if(!with_hints.is_empty(), "hints after a table function", span)?;
+                    let plan = self.table_function(name, args, ctes)?;
+                    return self.aliased(plan, &[], alias.as_ref());
+                }
+                let (plan, qualifier) = self.named(name, with_hints, ctes)?;
+                self.aliased(plan, &qualifier, alias.as_ref())
+            }
+            TableFactor::Derived { lateral, subquery, alias, sample } => {
+                refuse_if(*lateral, "LATERAL (SELECT ..)", t.span())?;
+                refuse_if(sample.is_some(), "TABLESAMPLE", t.span())?;
+                let plan = self.bind_query(subquery, ctes)?;
+                self.aliased(plan, &[], alias.as_ref())
+            }
+            TableFactor::TableFunction { expr, alias } => {
+                let Ast::Function(f) = expr else {
+                    return Err(unsupported("this argument of TABLE(..)", expr.span()));
+                };
+                let FunctionArguments::List(list) = &f.args else {
+                    return Err(unsupported("this argument of TABLE(..)", expr.span()));
+                };
+                let plain = f.filter.is_none()
+                    && f.over.is_none()
+                    && f.null_treatment.is_none()
+                    && f.within_group.is_empty()
+                    && list.duplicate_treatment.is_none()
+                    && list.clauses.is_empty()
+                    && matches!(f.parameters, FunctionArguments::None);
+                refuse_if(!plain, "clauses of a table function", expr.span())?;
+                let plan = self.table_function(&f.name, &list.args, ctes)?;
+                self.aliased(plan, &[], alias.as_ref())
+            }
+            TableFactor::Function { lateral: _, name, .. } => {
+                Err(unsupported(format!("the table function {}", name_text(name)), name.span()))
+            }
+            TableFactor::NestedJoin { table_with_joins, alias } => {
+                let (plan, scope) = self.table_with_joins(table_with_joins, ctes)?;
+                match alias {
+                    None => Ok((plan, scope)),
+                    Some(_) => self.aliased(plan, &[], alias.as_ref()),
+                }
+            }
+            TableFactor::UNNEST { .. } => Err(unsupported("UNNEST", t.span())),
+            TableFactor::JsonTable { .. } => Err(unsupported("JSON_TABLE", t.span())),
+            TableFactor::OpenJsonTable { .. } => Err(unsupported("OPENJSON", t.span())),
+            TableFactor::Pivot { .. } => Err(unsupported("PIVOT", t.span())),
+            TableFactor::Unpivot { .. } => Err(unsupported("UNPIVOT", t.span())),
+            TableFactor::MatchRecognize { table, .. } => Err(unsupported("MATCH_RECOGNIZE", table.span())),
+            other => Err(unsupported("this relation in FROM", other.span())),
+        }
+    }
+
+    fn aliased(
+        &self,
+        plan: LogicalPlan,
+        qualifier: &[String],
+        alias: Option<&ast::TableAlias>,
+    ) -> Result<(LogicalPlan, Scope)> {
+        match alias {
+            None => {
+                let scope = Scope::of_plan(&plan, qualifier)?;
+                Ok((plan, scope))
+            }
+            Some(alias) => {
+                let plan = self.renamed(plan, alias)?;
+                let scope = Scope::of_plan(&plan, &[])?.with_qualifier(&[alias.name.value.clone()]);
+                Ok((plan, scope))
+            }
+        }
+    }
+
+    /// A CTE, table or view, and the qualifier that its columns answer to.
+    fn named(&self, name: &ObjectName, hints: &[Ast], ctes: &Ctes) -> Result<(LogicalPlan, Vec<String>)> {
+        let idents = name_parts(name)?;
+        self.named_parts(&idents, hints, ctes, name.span())
+    }
+
+    fn named_parts(
+        &self,
+        idents: &[&Ident],
+        hints: &[Ast],
+        ctes: &Ctes,
+        span: Span,
+    ) -> Result<(LogicalPlan, Vec<String>)> {
+        let parts: Vec<String> = idents.iter().map(|i| i.value.clone()).collect();
+        if let [one] = parts.as_slice()
+            && let Some((_, plan)) = ctes.iter().rev().find(|(n, _)| n == one)
+        {
+            refuse_if(!hints.is_empty(), "hints on a CTE", span)?;
+            return Ok((plan.clone(), parts));
+        }
+        match self.tables.lookup(&parts).at_span(span)? {
+            Some(CatalogObject::Table(identifier, mut table)) => {
+                self.apply_hints(hints, &identifier, &mut table, span)?;
+                let qualifier = full_name(&identifier);
+                let plan = self
+                    .table(identifier.clone(), table)
+                    .map_err(|e| at(e, span).with("table", &identifier.object))?;
+                Ok((plan, qualifier))
+            }
+            Some(CatalogObject::View { identifier, query, columns }) => {
+                refuse_if(!hints.is_empty(), "hints on a view", span)?;
+                let place = |e: Error| at(without_position(&e), span).with("view", &identifier.object);
+                let query = self.tables.parse_query(&query).map_err(place)?;
+                let mut plan = self.bind_query(&query, &vec![]).map_err(place)?;
+                if !columns.is_empty() {
+                    plan = rename_columns(plan, &columns).map_err(place)?;
+                }
+                Ok((plan, full_name(&identifier)))
+            }
+            None => {
+                let names = self.tables.names();
+                let candidates = names.iter().map(String::as_str).chain(ctes.iter().map(|c| c.0.as_str()));
+                let text = parts.join(".");
+                Err(not_found(format!("Object '{text}' not found"), &text, candidates, "Tables and views", span)
+                    .with("table", text))
+            }
+        }
+    }
+
+    /// `/*+ OPTIONS('k' = 'v') */`
+    fn apply_hints(
+        &self,
+        hints: &[Ast],
+        identifier: &ObjectIdentifier,
+        table: &mut CatalogTable,
+        span: Span,
+    ) -> Result<()> {
+        for hint in hints {
+            let Ast::Function(f) = hint else { return Err(unsupported("this hint", hint.span())) };
+            let name = name_text(&f.name);
+            let name = name.strip_prefix(HINT_PREFIX).unwrap_or(&name).to_uppercase();
+            if name != "OPTIONS" {
+                return Err(unsupported(format!("the hint {name}"), span));
+            }
+            if self.config.get(DYNAMIC_OPTIONS).is_some_and(|v| v.eq_ignore_ascii_case("false")) {
+                return Err(at(
+                    Error::user(format!("OPTIONS hint is allowed only when '{DYNAMIC_OPTIONS}' is set to true"))
+                        .with("table", &identifier.object)
+                        .hint(format!("SET '{DYNAMIC_OPTIONS}' = 'true'")),
+                    span,
+                ));
+            }
+            let FunctionArguments::List(list) = &f.args else { continue };
+            for argument in &list.args {
+                let (key, value) = hint_pair(argument).ok_or_else(|| {
+                    at(Error::user(format!("'{argument}' is not an option")).hint("Write OPTIONS('key' = 'value')"), span)
+                })?;
+                table.options.set(key, value);
+            }
+        }
+        Ok(())
+    }
+
+    /// A table: scan, computed columns, watermark.
+    fn table(&self, identifier: ObjectIdentifier, table: CatalogTable) -> Result<LogicalPlan> {
+        let mut scanned: Vec<(String, LogicalType)> = vec![];
+        for c in &table.schema.columns {
+            match &c.kind {
+                ColumnKind::Physical => scanned.push((c.name.clone(), c.data_type.clone())),
+                ColumnKind::Metadata { .. } => {
+                    scanned.push((c.name.clone(), self.metadata_type(&table, c)?));
+                }
+                ColumnKind::Computed { .. } => {}
+            }
+        }
+        let schema = arrow_schema(scanned.iter().map(|(n, t)| (n.as_str(), t)));
+        let source = Arc::new(ScanTable { identifier: identifier.clone(), table: table.clone(), schema });
+        let reference =
+            TableReference::full(identifier.catalog.clone(), identifier.database.clone(), identifier.object.clone());
+        let mut scan = df(TableScanBuilder::new(reference, source).build())?;
+        // Our columns have no qualifiers.
+        scan.projected_schema = plan_schema(scanned.iter().map(|(n, t)| (n.as_str(), t)))?;
+        let mut plan = LogicalPlan::TableScan(scan);
+
+        let computes = table.schema.columns.iter().any(|c| match &c.kind {
+            ColumnKind::Physical => false,
+            ColumnKind::Computed { .. } => true,
+            ColumnKind::Metadata { .. } => {
+                scanned.iter().any(|(n, t)| *n == c.name && t.kind != c.data_type.kind)
+            }
+        });
+        if computes {
+            let mut columns = vec![];
+            for c in &table.schema.columns {
+                let value = match &c.kind {
+                    ColumnKind::Computed { expression } => self
+                        .expression_text(expression, &scanned)
+                        .map_err(|e| without_position(&e).with("column", &c.name))?,
+                    _ => {
+                        let from = scanned.iter().find(|(n, _)| *n == c.name).map(|(_, t)| t.clone());
+                        let value = Typed { expr: column(&c.name), data_type: from.unwrap_or_else(|| c.data_type.clone()) };
+                        self.functions.cast_if_needed(value, &c.data_type)?
+                    }
+                };
+                columns.push((c.name.clone(), value));
+            }
+            plan = project(plan, columns)?;
+        }
+        if let Some(watermark) = &table.schema.watermark {
+            plan = self.watermark(plan, &watermark.rowtime, &watermark.expression)?;
+        }
+        Ok(plan)
+    }
+
+    /// The type that the connector gives to a metadata column.
+    fn metadata_type(&self, table: &CatalogTable, c: &flott_connector::table::Column) -> Result<LogicalType> {
+        let key = c.metadata_key().unwrap_or(&c.name);
+        let connector = table.options.get("connector").unwrap_or_default();
+        let factory = self.registry.connector(connector)?;
+        let known = factory.metadata();
+        known.iter().find(|k| k.key == key).map(|k| k.data_type.clone()).ok_or_else(|| {
+            not_found(
+                format!("Invalid metadata key '{key}' in column '{}' of connector '{connector}'", c.name),
+                key,
+                known.iter().map(|k| k.key),
+                "Metadata keys",
+                Span::empty(),
+            )
+        })
+    }
+
+    fn watermark(&self, input: LogicalPlan, rowtime: &str, expression: &str) -> Result<LogicalPlan> {
+        let mut columns = columns_of(input.schema())?;
+        let names: Vec<String> = columns.iter().map(|c| c.0.clone()).collect();
+        let Some(column) = columns.iter_mut().find(|c| c.0 == rowtime) else {
+            return Err(not_found(
+                format!("The rowtime attribute field '{rowtime}' is not defined in the table schema"),
+                rowtime,
+                names.iter().map(String::as_str),
+                "Columns",
+                Span::empty(),
+            ));
+        };
+        if !matches!(column.1.kind, TypeKind::Timestamp(0..=3, _) | TypeKind::TimestampLtz(0..=3, _)) {
+            return Err(Error::user(format!(
+                "Invalid data type of time field for watermark definition. The field must be of type TIMESTAMP(3) or \
+                 TIMESTAMP_LTZ(3), the supported precision 'p' is from 0 to 3, but the time field type is {}",
+                column.1
+            ))
+            .with("column", rowtime)
+            .hint(format!("Declare a computed column {rowtime}3 AS CAST({rowtime} AS TIMESTAMP(3)) and use that")));
+        }
+        let before = columns.clone();
+        let columns: Vec<(String, LogicalType)> = before
+            .iter()
+            .map(|(n, t)| {
+                let t = if n == rowtime { t.with_time_attribute(TimeAttribute::Rowtime) } else { t.clone() };
+                (n.clone(), t)
+            })
+            .collect();
+        let parsed = self.tables.parse_expression(expression)?;
+        let watermark = if is_source_watermark(&parsed) {
+            None
+        } else {
+            let bound = self.expression(&parsed, &before).map_err(|e| without_position(&e).with("watermark", rowtime))?;
+            if !bound.data_type.kind.is_timestamp() {
+                return Err(Error::user(format!(
+                    "Invalid data type of expression for watermark definition: it must be a TIMESTAMP(3) or \
+                     TIMESTAMP_LTZ(3), but is {}",
+                    bound.data_type
+                ))
+                .with("watermark", rowtime)
+                .hint("Write for instance ts - INTERVAL '5' SECOND"));
+            }
+            Some(bound.expr)
+        };
+        let schema = plan_schema(columns.iter().map(|(n, t)| (n.as_str(), t)))?;
+        let kind = FlinkNodeKind::WatermarkAssigner { rowtime: rowtime.to_string(), watermark };
+        Ok(FlinkNode::plan(kind, input, schema))
+    }
+
+    /// `TUMBLE(TABLE t, DESCRIPTOR(ts), ..)` and its kin.
+    fn table_function(&self, name: &ObjectName, args: &[FunctionArg], ctes: &Ctes) -> Result<LogicalPlan> {
+        let text = name_text(name).to_uppercase();
+        let span = name.span();
+        let Some(signature) = super::window::signature(&text) else {
+            let known = super::window::FUNCTIONS;
+            return Err(not_found(format!("Table function '{text}' not found"), &text, known, "Table functions", span));
+        };
+        let mut given: BTreeMap<&'static str, &Ast> = BTreeMap::new();
+        let mut positional = 0;
+        for argument in args {
+            let (name, arg) = match argument {
+                FunctionArg::Named { name, arg, operator: _ } => (Some(name), arg),
+                FunctionArg::ExprNamed { name: Ast::Identifier(name), arg, operator: _ } => (Some(name), arg),
+                FunctionArg::ExprNamed { name, .. } => return Err(unsupported("this argument name", name.span())),
+                FunctionArg::Unnamed(arg) => (None, arg),
+            };
+            let FunctionArgExpr::Expr(e) = arg else {
+                return Err(unsupported(format!("* as an argument of {text}"), span));
+            };
+            let parameter = match name {
+                Some(name) => {
+                    let wanted = name.value.to_uppercase();
+                    signature.iter().find(|p| **p == wanted).copied().ok_or_else(|| {
+                        not_found(
+                            format!("{text} has no argument '{}'", name.value),
+                            &name.value,
+                            signature.iter().copied(),
+                            "Its arguments",
+                            name.span,
+                        )
+                    })?
+                }
+                None => {
+                    positional += 1;
+                    *signature.get(positional - 1).ok_or_else(|| {
+                        at(
+                            Error::user(format!("{text} takes at most {} arguments", signature.len()))
+                                .hint(format!("Its arguments: {}", signature.join(", "))),
+                            e.span(),
+                        )
+                    })?
+                }
+            };
+            if given.insert(parameter, e).is_some() {
+                return Err(at(Error::user(format!("{text} got {parameter} twice")).hint("Give it once"), e.span()));
+            }
+        }
+        let data = self.given(&given, "DATA", &text, span)?;
+        let (input, partition_by) = self.table_argument(data, &text, ctes)?;
+        let mut keys = vec![];
+        for key in partition_by {
+            keys.push(self.key_column(key, &input)?);
+        }
+        super::window::table_function(self, &text, input, keys, &given, span)
+    }
+
+    /// An argument that must be there.
+    pub(crate) fn given<'q>(
+        &self,
+        given: &BTreeMap<&'static str, &'q Ast>,
+        parameter: &'static str,
+        function: &str,
+        span: Span,
+    ) -> Result<&'q Ast> {
+        given.get(parameter).copied().ok_or_else(|| {
+            let signature = super::window::signature(function).unwrap_or_default().join(", ");
+            at(
+                Error::user(format!("{function} needs the argument {parameter}"))
+                    .hint(format!("Its arguments, in order: {signature}")),
+                span,
+            )
+        })
+    }
+
+    /// `TABLE t [PARTITION BY (..)]` or a sub-query, and the keys.
+    fn table_argument<'q>(&self, e: &'q Ast, function: &str, ctes: &Ctes) -> Result<(LogicalPlan, &'q [Ast])> {
+        match e {
+            Ast::Nested(inner) => self.table_argument(inner, function, ctes),
+            Ast::Subquery(q) => Ok((self.bind_query(q, ctes)?, &[])),
+            Ast::Function(f) if name_text(&f.name) == TABLE_CALL => {
+                let FunctionArguments::List(list) = &f.args else {
+                    return Err(Error::internal("TABLE without a name"));
+                };
+                let mut arguments = list.args.iter().filter_map(|a| match a {
+                    FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => Some(e),
+                    _ => None,
+                });
+                let idents: Vec<&Ident> = match arguments.next() {
+                    Some(Ast::CompoundIdentifier(ids)) => ids.iter().collect(),
+                    Some(Ast::Identifier(id)) => vec![id],
+                    _ => return Err(Error::internal("TABLE without a name")),
+                };
+                let keys = match arguments.next() {
+                    Some(Ast::Tuple(keys)) => keys.as_slice(),
+                    _ => &[],
+                };
+                let span = idents.first().map_or_else(Span::empty, |i| i.span);
+                Ok((self.named_parts(&idents, &[], ctes, span)?.0, keys))
+            }
+            other => Err(unsupported_with(
+                format!("'{other}' as the input of {function}"),
+                other.span(),
+                format!("Write {function}(TABLE t, DESCRIPTOR(ts), ..)"),
+            )),
+        }
+    }
+
+    /// A plain column of a plan.
+    pub(crate) fn key_column(&self, e: &Ast, input: &LogicalPlan) -> Result<String> {
+        let id = match e {
+            Ast::Identifier(id) => id,
+            Ast::CompoundIdentifier(ids) if ids.len() == 1 => &ids[0],
+            Ast::Nested(inner) => return self.key_column(inner, input),
+            other => return Err(unsupported("an expression where a column is expected", other.span())),
+        };
+        let columns = columns_of(input.schema())?;
+        if columns.iter().any(|c| c.0 == id.value) {
+            return Ok(id.value.clone());
+        }
+        Err(Scope::of_plan(input, &[])?.missing(&[id], id.span))
+    }
+}
+
+fn full_name(i: &ObjectIdentifier) -> Vec<String> {
+    vec![i.catalog.clone(), i.database.clone(), i.object.clone()]
+}
+
+fn hint_pair(argument: &FunctionArg) -> Option<(String, String)> {
+    let text = |e: &Ast| match e {
+        Ast::Value(v) => match &v.value {
+            Value::SingleQuotedString(s) => Some(s.clone()),
+            _ => None,
+        },
+        _ => None,
+    };
+    match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Ast::BinaryOp { left, op: BinaryOperator::Eq, right })) => {
+            Some((text(left)?, text(right)?))
+        }
+        FunctionArg::ExprNamed { name, arg: FunctionArgExpr::Expr(value), operator: _ } => {
+            Some((text(name)?, text(value)?))
+        }
+        _ => None,
+    }
+}
+
+fn is_source_watermark(e: &Ast) -> bool {
+    matches!(e, Ast::Function(f) if name_text(&f.name).eq_ignore_ascii_case("SOURCE_WATERMARK"))
+}
+
+/// A position in a view's or column's text means nothing in the script that uses it.
+pub(crate) fn without_position(e: &Error) -> Error {
+    let mut copy = Error::new(e.kind(), e.message());
+    for (what, value) in e.contexts() {
+        copy = copy.with(what, value);
+    }
+    match e.hint_text() {
+        Some(hint) => copy.hint(hint),
+        None => copy,
+    }
+}

@@ -1,0 +1,233 @@
+//! Which names are visible, and which column of the plan each one means.
+//!
+//! Identifiers are case-sensitive, as in Flink. A plan's own columns have unique names (`a`, `a0`), so that `SELECT a, a`
+//! is as good as in Calcite; what a query sees is kept apart from that, here.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use datafusion_common::{Column, DFSchema, DFSchemaRef};
+use datafusion_expr::{Expr, LogicalPlan};
+use flott_core::types::{arrow_field, from_arrow_field};
+use flott_core::{Error, LogicalType, Result};
+use sqlparser::ast::Ident;
+use sqlparser::tokenizer::Span;
+
+use super::refuse::{at, from_datafusion, not_found};
+
+/// An expression over a plan's columns with its Flink type.
+#[derive(Debug, Clone)]
+pub struct Typed {
+    /// The expression.
+    pub expr: Expr,
+    /// Its type.
+    pub data_type: LogicalType,
+}
+
+/// A column that a query can name.
+#[derive(Debug, Clone)]
+pub(crate) struct ScopeColumn {
+    /// The table's alias, or the parts of its name: `c.d.t` answers to `t`, `d.t` and `c.d.t`.
+    pub(crate) qualifier: Vec<String>,
+    /// What the query calls it.
+    pub(crate) name: String,
+    /// What the plan calls it.
+    pub(crate) field: String,
+    /// Its type.
+    pub(crate) data_type: LogicalType,
+}
+
+impl ScopeColumn {
+    pub(crate) fn typed(&self) -> Typed {
+        Typed { expr: column(&self.field), data_type: self.data_type.clone() }
+    }
+}
+
+/// The columns visible at a place of a query.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Scope {
+    pub(crate) columns: Vec<ScopeColumn>,
+}
+
+/// What a dotted name means.
+pub(crate) enum Resolved {
+    /// A column, and the fields inside it that remain.
+    Column(Typed, Vec<String>),
+    /// Nothing.
+    Missing,
+}
+
+impl Scope {
+    /// All columns of a plan under their own names.
+    pub(crate) fn of_plan(plan: &LogicalPlan, qualifier: &[String]) -> Result<Scope> {
+        let columns = columns_of(plan.schema())?
+            .into_iter()
+            .map(|(name, data_type)| ScopeColumn {
+                qualifier: qualifier.to_vec(),
+                name: name.clone(),
+                field: name,
+                data_type,
+            })
+            .collect();
+        Ok(Scope { columns })
+    }
+
+    /// The same columns under an alias.
+    pub(crate) fn with_qualifier(mut self, qualifier: &[String]) -> Scope {
+        for c in &mut self.columns {
+            c.qualifier = qualifier.to_vec();
+        }
+        self
+    }
+
+    fn matching(&self, qualifier: &[&str], name: &str) -> Vec<&ScopeColumn> {
+        self.columns.iter().filter(|c| c.name == name && ends_with(&c.qualifier, qualifier)).collect()
+    }
+
+    /// Resolves `a`, `t.a`, `t.a.field`, `c.d.t.a`: the longest qualifier wins, as in Calcite.
+    pub(crate) fn resolve(&self, parts: &[&str], span: Span) -> Result<Resolved> {
+        for qualified_by in (0..parts.len().min(4)).rev() {
+            let found = self.matching(&parts[..qualified_by], parts[qualified_by]);
+            match found.as_slice() {
+                [] => {}
+                [one] => {
+                    let rest = parts[qualified_by + 1..].iter().map(|s| s.to_string()).collect();
+                    return Ok(Resolved::Column(one.typed(), rest));
+                }
+                _ => {
+                    return Err(at(
+                        Error::user(format!("Column '{}' is ambiguous", parts[qualified_by]))
+                            .hint("Put the table's name or alias before it"),
+                        span,
+                    ));
+                }
+            }
+        }
+        Ok(Resolved::Missing)
+    }
+
+    /// The error for a name that [`resolve`](Self::resolve) does not know.
+    pub(crate) fn missing(&self, parts: &[&Ident], span: Span) -> Error {
+        let (last, qualifier) = match parts.split_last() {
+            Some((last, rest)) => (last.value.as_str(), rest),
+            None => return Error::internal("an empty name"),
+        };
+        if let Some(table) = qualifier.first()
+            && !self.columns.iter().any(|c| c.qualifier.iter().any(|q| *q == table.value) || c.name == table.value)
+        {
+            let tables: Vec<&str> = unique(self.columns.iter().filter_map(|c| c.qualifier.last()).map(String::as_str));
+            return not_found(format!("Table '{}' not found", table.value), &table.value, tables, "Tables here", span);
+        }
+        let table = match qualifier.last() {
+            Some(q) => format!(" in table '{}'", q.value),
+            None if self.columns.is_empty() => " in any table".to_string(),
+            None => match unique(self.columns.iter().filter_map(|c| c.qualifier.last()).map(String::as_str)).as_slice() {
+                [one] => format!(" in table '{one}'"),
+                _ => " in any table".to_string(),
+            },
+        };
+        not_found(
+            format!("Column '{last}' not found{table}"),
+            last,
+            unique(self.columns.iter().map(|c| c.name.as_str())),
+            "Columns here",
+            span,
+        )
+        .with("column", last)
+    }
+}
+
+fn ends_with(have: &[String], asked: &[&str]) -> bool {
+    asked.len() <= have.len() && have[have.len() - asked.len()..].iter().zip(asked).all(|(a, b)| a == b)
+}
+
+fn unique<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut seen = HashSet::new();
+    names.filter(|n| seen.insert(*n)).collect()
+}
+
+/// A column of a plan.
+pub fn column(field: &str) -> Expr {
+    Expr::Column(Column::new_unqualified(field))
+}
+
+/// Gives names to a plan's columns: the wanted one, or with the first number that makes it unique.
+#[derive(Debug, Default)]
+pub(crate) struct UniqueNames(HashSet<String>);
+
+impl UniqueNames {
+    /// Names that are taken.
+    pub(crate) fn of(schema: &DFSchema) -> UniqueNames {
+        UniqueNames(schema.fields().iter().map(|f| f.name().clone()).collect())
+    }
+
+    /// A name that nobody has.
+    pub(crate) fn take(&mut self, wanted: &str) -> String {
+        let mut name = wanted.to_string();
+        let mut n = 0;
+        while !self.0.insert(name.clone()) {
+            name = format!("{wanted}{n}");
+            n += 1;
+        }
+        name
+    }
+}
+
+/// The schema of named types; the names must be unique.
+pub fn plan_schema<'a>(columns: impl IntoIterator<Item = (&'a str, &'a LogicalType)>) -> Result<DFSchemaRef> {
+    let fields: Vec<_> = columns.into_iter().map(|(n, t)| Arc::new(arrow_field(n, t))).collect();
+    let schema = DFSchema::from_unqualified_fields(fields.into(), Default::default()).map_err(from_datafusion)?;
+    Ok(Arc::new(schema))
+}
+
+/// The names and Flink types of a plan's columns.
+pub fn columns_of(schema: &DFSchema) -> Result<Vec<(String, LogicalType)>> {
+    schema
+        .fields()
+        .iter()
+        .map(|f| {
+            let t = from_arrow_field(f)
+                .ok_or_else(|| Error::internal(format!("column '{}' has the type {}", f.name(), f.data_type())))?;
+            Ok((f.name().clone(), t))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flott_core::types::TypeKind;
+
+    fn scope() -> Scope {
+        let column = |q: &[&str], n: &str| ScopeColumn {
+            qualifier: q.iter().map(|s| s.to_string()).collect(),
+            name: n.into(),
+            field: format!("{}_{n}", q.join("_")),
+            data_type: TypeKind::Int.nullable(),
+        };
+        Scope { columns: vec![column(&["c", "d", "t"], "a"), column(&["c", "d", "t"], "Price"), column(&["u"], "a")] }
+    }
+
+    fn resolve(parts: &[&str]) -> String {
+        match scope().resolve(parts, Span::empty()) {
+            Ok(Resolved::Column(t, rest)) => format!("{} {rest:?}", t.expr),
+            Ok(Resolved::Missing) => "missing".into(),
+            Err(e) => e.to_string(),
+        }
+    }
+
+    #[test]
+    fn qualified_names_and_case() {
+        assert_eq!(resolve(&["t", "a"]), "c_d_t_a []");
+        assert_eq!(resolve(&["c", "d", "t", "a"]), "c_d_t_a []");
+        assert_eq!(resolve(&["u", "a", "x"]), "u_a [\"x\"]");
+        assert_eq!(resolve(&["price"]), "missing");
+        assert!(resolve(&["a"]).contains("ambiguous"));
+    }
+
+    #[test]
+    fn names_become_unique() {
+        let mut names = UniqueNames::default();
+        assert_eq!([names.take("a"), names.take("a"), names.take("a"), names.take("a0")], ["a", "a0", "a1", "a00"]);
+    }
+}

@@ -1,0 +1,309 @@
+//! Window table functions, and which columns of a plan are a window's.
+
+use std::collections::BTreeMap;
+
+use datafusion_common::ScalarValue;
+use datafusion_expr::{Expr, LogicalPlan};
+use flott_core::types::{TimeAttribute, TypeKind};
+use flott_core::{Error, LogicalType, Result};
+use flott_graph::WindowKind;
+use sqlparser::ast::{Expr as Ast, FunctionArg, FunctionArgExpr, FunctionArguments, Spanned};
+use sqlparser::tokenizer::Span;
+
+use super::node::{Aggregate, FlinkNode, FlinkNodeKind, WindowTableFunction};
+use super::refuse::{at, name_text, unsupported, unsupported_with};
+use super::{Binder, UniqueNames, columns_of, plan_schema};
+
+/// The window table functions.
+pub(crate) const FUNCTIONS: [&str; 4] = ["TUMBLE", "HOP", "CUMULATE", "SESSION"];
+
+/// A function's arguments, in order.
+pub(crate) fn signature(function: &str) -> Option<&'static [&'static str]> {
+    Some(match function {
+        "TUMBLE" => &["DATA", "TIMECOL", "SIZE", "OFFSET"],
+        "HOP" => &["DATA", "TIMECOL", "SLIDE", "SIZE", "OFFSET"],
+        "CUMULATE" => &["DATA", "TIMECOL", "STEP", "SIZE", "OFFSET"],
+        "SESSION" => &["DATA", "TIMECOL", "GAP"],
+        _ => return None,
+    })
+}
+
+/// Plans a window table function over its input.
+pub(crate) fn table_function(
+    binder: &Binder<'_>,
+    function: &str,
+    input: LogicalPlan,
+    partition_keys: Vec<String>,
+    given: &BTreeMap<&'static str, &Ast>,
+    span: Span,
+) -> Result<LogicalPlan> {
+    let time = binder.given(given, "TIMECOL", function, span)?;
+    let time_column = descriptor(binder, time, &input, function)?;
+    let columns = columns_of(input.schema())?;
+    let time_type = columns
+        .iter()
+        .find(|c| c.0 == time_column)
+        .map(|c| c.1.clone())
+        .ok_or_else(|| Error::internal("the time column vanished"))?;
+    let time_type = match time_type.kind.time_attribute() {
+        TimeAttribute::None if binder.is_batch() && time_type.kind.is_timestamp() => {
+            // In a batch every row is there before the first window ends.
+            time_type.with_time_attribute(TimeAttribute::Rowtime)
+        }
+        TimeAttribute::None => {
+            return Err(at(
+                Error::user(format!(
+                    "The window function requires the timecol is a time attribute type, but is {time_type}"
+                ))
+                .with("column", &time_column)
+                .hint("Declare WATERMARK FOR on the column, or a column AS PROCTIME(); an expression over a time attribute is none"),
+                time.span(),
+            ));
+        }
+        _ => time_type,
+    };
+    let duration = |parameter: &'static str| -> Result<i64> {
+        let e = binder.given(given, parameter, function, span)?;
+        milliseconds(binder, e, function, parameter)
+    };
+    let offset = match given.get("OFFSET") {
+        Some(e) => milliseconds(binder, e, function, "OFFSET")?,
+        None => 0,
+    };
+    let positive = |ms: i64, parameter: &str| -> Result<i64> {
+        if ms > 0 {
+            return Ok(ms);
+        }
+        Err(at(
+            Error::user(format!("{function} requires a positive {parameter}, but got {ms} ms")).hint("Give a longer interval"),
+            span,
+        ))
+    };
+    let kind = match function {
+        "TUMBLE" => WindowKind::Tumble { size_ms: positive(duration("SIZE")?, "SIZE")?, offset_ms: offset },
+        "HOP" => {
+            let slide_ms = positive(duration("SLIDE")?, "SLIDE")?;
+            let size_ms = positive(duration("SIZE")?, "SIZE")?;
+            if size_ms % slide_ms != 0 {
+                return Err(at(
+                    Error::user(format!(
+                        "HOP table function based aggregate requires size must be an integral multiple of slide, but \
+                         got size {size_ms} ms and slide {slide_ms} ms"
+                    ))
+                    .hint("The order of the arguments is slide, size"),
+                    span,
+                ));
+            }
+            WindowKind::Hop { size_ms, slide_ms, offset_ms: offset }
+        }
+        "CUMULATE" => {
+            let step_ms = positive(duration("STEP")?, "STEP")?;
+            let max_size_ms = positive(duration("SIZE")?, "SIZE")?;
+            if max_size_ms % step_ms != 0 {
+                return Err(at(
+                    Error::user(format!(
+                        "CUMULATE table function based aggregate requires maxSize must be an integral multiple of \
+                         step, but got maxSize {max_size_ms} ms and step {step_ms} ms"
+                    ))
+                    .hint("The order of the arguments is step, size"),
+                    span,
+                ));
+            }
+            WindowKind::Cumulate { max_size_ms, step_ms, offset_ms: offset }
+        }
+        _ => {
+            let gap_ms = positive(duration("GAP")?, "GAP")?;
+            let index = |k: &String| columns.iter().position(|c| c.0 == *k);
+            WindowKind::Session { gap_ms, partition_keys: partition_keys.iter().filter_map(index).collect() }
+        }
+    };
+    if let WindowKind::Tumble { size_ms: length, .. }
+    | WindowKind::Hop { slide_ms: length, .. }
+    | WindowKind::Cumulate { max_size_ms: length, .. } = kind
+        && offset.unsigned_abs() >= length.unsigned_abs()
+    {
+        return Err(at(
+            Error::user(format!("{function} parameters must satisfy abs(offset) < {length} ms, but the offset is {offset} ms"))
+                .hint("Shift by less than one window"),
+            span,
+        ));
+    }
+    if !matches!(kind, WindowKind::Session { .. }) && !partition_keys.is_empty() {
+        return Err(unsupported_with(
+            format!("PARTITION BY in {function}"),
+            span,
+            "Only SESSION windows are made per key; group by the key instead",
+        ));
+    }
+    let time_zone = matches!(time_type.kind, TypeKind::TimestampLtz(..)).then(|| binder.local_time_zone());
+    let mut names = UniqueNames::of(input.schema());
+    let plain = TypeKind::timestamp(3).not_null();
+    let time_of_window = match &time_type.kind {
+        TypeKind::TimestampLtz(..) => TypeKind::TimestampLtz(3, time_type.kind.time_attribute()),
+        _ => TypeKind::Timestamp(3, time_type.kind.time_attribute()),
+    };
+    let mut output = columns;
+    for (name, t) in
+        [("window_start", plain.clone()), ("window_end", plain), ("window_time", time_of_window.not_null())]
+    {
+        let unique = names.take(name);
+        if unique != name {
+            return Err(at(
+                Error::user(format!("Column '{name}' is ambiguous: the input of {function} has one already"))
+                    .hint("Rename it in a sub-query or view before the window"),
+                span,
+            ));
+        }
+        output.push((unique, t));
+    }
+    let schema = plan_schema(output.iter().map(|(n, t)| (n.as_str(), t)))?;
+    let node = WindowTableFunction { kind, partition_keys, time_column, time_type, time_zone };
+    Ok(FlinkNode::plan(FlinkNodeKind::WindowTableFunction(node), input, schema))
+}
+
+/// `DESCRIPTOR(ts)`
+fn descriptor(binder: &Binder<'_>, e: &Ast, input: &LogicalPlan, function: &str) -> Result<String> {
+    if let Ast::Function(f) = e
+        && name_text(&f.name).eq_ignore_ascii_case("DESCRIPTOR")
+        && let FunctionArguments::List(list) = &f.args
+    {
+        if let [FunctionArg::Unnamed(FunctionArgExpr::Expr(column))] = list.args.as_slice() {
+            return binder.key_column(column, input);
+        }
+        return Err(unsupported("DESCRIPTOR with more than one column", e.span()));
+    }
+    Err(at(
+        Error::user(format!("{function} needs DESCRIPTOR(column), not {e}"))
+            .hint(format!("Write {function}(TABLE t, DESCRIPTOR(ts), INTERVAL '10' MINUTE)")),
+        e.span(),
+    ))
+}
+
+/// The milliseconds of an interval literal.
+fn milliseconds(binder: &Binder<'_>, e: &Ast, function: &str, parameter: &str) -> Result<i64> {
+    let bound = binder.expression(e, &[])?;
+    match (&bound.expr, &bound.data_type.kind) {
+        (Expr::Literal(ScalarValue::DurationMillisecond(Some(ms)), _), _) => Ok(*ms),
+        (_, TypeKind::IntervalYearMonth(..)) => Err(unsupported_with(
+            format!("windows of months or years ({parameter} of {function})"),
+            e.span(),
+            "Their length varies; use days",
+        )),
+        (_, t) => Err(at(
+            Error::user(format!("{parameter} of {function} must be an interval literal, not a {}", t.clone().nullable()))
+                .hint("Write for instance INTERVAL '10' MINUTE"),
+            e.span(),
+        )),
+    }
+}
+
+/// Which columns of a plan carry its rows' window.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WindowProperties {
+    /// Columns that are window_start.
+    pub start: Vec<String>,
+    /// Columns that are window_end.
+    pub end: Vec<String>,
+    /// Columns that are window_time.
+    pub time: Vec<String>,
+    /// The function that made the window.
+    pub function: WindowTableFunction,
+}
+
+/// The window that a plan's rows carry: from the nearest window TVF, through projections, filters and window aggregates.
+pub fn properties(plan: &LogicalPlan) -> Option<WindowProperties> {
+    match plan {
+        LogicalPlan::Filter(f) => properties(&f.input),
+        LogicalPlan::Projection(p) => {
+            let below = properties(&p.input)?;
+            let outputs = |inputs: &[String]| {
+                p.expr
+                    .iter()
+                    .zip(p.schema.fields())
+                    .filter(|(e, _)| matches!(unaliased(e), Expr::Column(c) if inputs.contains(&c.name)))
+                    .map(|(_, f)| f.name().clone())
+                    .collect()
+            };
+            Some(WindowProperties {
+                start: outputs(&below.start),
+                end: outputs(&below.end),
+                time: outputs(&below.time),
+                function: below.function,
+            })
+        }
+        LogicalPlan::Extension(e) => {
+            let node = FlinkNode::of(e)?;
+            match &node.kind {
+                FlinkNodeKind::WatermarkAssigner { .. } => None,
+                FlinkNodeKind::WindowTableFunction(function) => Some(WindowProperties {
+                    start: vec!["window_start".into()],
+                    end: vec!["window_end".into()],
+                    time: vec!["window_time".into()],
+                    function: function.clone(),
+                }),
+                FlinkNodeKind::Aggregate(Aggregate { group, .. }) => {
+                    let below = properties(&node.input)?;
+                    let kept = |columns: &[String]| {
+                        columns.iter().filter(|c| group.contains(c)).cloned().collect::<Vec<_>>()
+                    };
+                    Some(WindowProperties {
+                        start: kept(&below.start),
+                        end: kept(&below.end),
+                        time: kept(&below.time),
+                        function: below.function,
+                    })
+                }
+            }
+        }
+        _ => None,
+    }
+}
+
+/// Checks that a grouping over `input` by these columns is one over windows; the error says what is missing.
+pub(crate) fn grouped_by_window(input: &LogicalPlan, group: &[String], sets: Option<&[Vec<usize>]>) -> Result<()> {
+    let Some(window) = properties(input) else {
+        let what = if group.is_empty() { "an aggregate over the whole input" } else { "GROUP BY without a window" };
+        return Err(unsupported_with(
+            what,
+            Span::empty(),
+            "Group by window_start and window_end of a window table function: FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '10' MINUTE))",
+        ));
+    };
+    let has = |columns: &[String], set: &dyn Fn(&String) -> bool| columns.iter().any(set);
+    let in_group = |c: &String| group.contains(c);
+    if !has(&window.start, &in_group) || !has(&window.end, &in_group) {
+        return Err(unsupported_with(
+            "GROUP BY on a window's rows without both window_start and window_end",
+            Span::empty(),
+            "Add window_start and window_end to GROUP BY",
+        ));
+    }
+    for set in sets.into_iter().flatten() {
+        let in_set = |c: &String| set.iter().any(|i| group[*i] == *c);
+        if !has(&window.start, &in_set) || !has(&window.end, &in_set) {
+            return Err(unsupported_with(
+                "a grouping set without window_start and window_end",
+                Span::empty(),
+                "Put both into every set, or write GROUP BY window_start, window_end, GROUPING SETS (..)",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// An expression without the names that it was given.
+pub(crate) fn unaliased(e: &Expr) -> &Expr {
+    match e {
+        Expr::Alias(a) => unaliased(&a.expr),
+        other => other,
+    }
+}
+
+/// The type of a plan's column.
+pub(crate) fn type_of_column(plan: &LogicalPlan, name: &str) -> Result<LogicalType> {
+    columns_of(plan.schema())?
+        .into_iter()
+        .find(|c| c.0 == name)
+        .map(|c| c.1)
+        .ok_or_else(|| Error::internal(format!("column '{name}' is not in the plan")))
+}

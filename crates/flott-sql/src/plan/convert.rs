@@ -1,0 +1,256 @@
+//! Logical plan to stream plan.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use datafusion_common::DFSchema;
+use datafusion_expr::logical_plan::{TableScan, Values};
+use datafusion_expr::{Expr, LogicalPlan};
+use flott_connector::factory::{ChangelogMode, Registry, TableContext};
+use flott_connector::table::ColumnKind;
+use flott_core::options::Options;
+use flott_core::types::{TypeKind, arrow_schema};
+use flott_core::{Error, FailPoints, LogicalType, Result};
+
+use super::program::{Base, Program, column_uses, substitute};
+use super::stream::{Calc, Scan, ScanColumns, ScanWatermark, StreamInput, StreamNode, StreamOp};
+use super::{text, values};
+use crate::bind::window::unaliased;
+use crate::bind::{Binder, ScanTable, column, columns_of, plan_schema};
+
+/// Plans the nodes of one job.
+pub(crate) struct Converter<'a> {
+    pub(crate) binder: &'a Binder<'a>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) config: &'a Options,
+    pub(crate) base_dir: PathBuf,
+    pub(crate) fail_points: FailPoints,
+    /// What the scans of a first planning read; the second reads the union of it.
+    pub(crate) fixed: Option<ScanColumns>,
+    /// What the scans of this planning read.
+    pub(crate) seen: RefCell<Vec<(String, Vec<usize>)>>,
+    /// Sinks of late rows, found on the way.
+    pub(crate) late: RefCell<Vec<Arc<StreamNode>>>,
+}
+
+impl<'a> Converter<'a> {
+    /// The stream plan of a query.
+    pub(crate) fn convert(&self, plan: &LogicalPlan) -> Result<Arc<StreamNode>> {
+        let program = self.program(plan)?;
+        self.finish(program)
+    }
+
+    /// The table of a scan.
+    pub(crate) fn scan_table(&self, scan: &TableScan) -> Result<Arc<ScanTable>> {
+        match scan.source.downcast_ref::<ScanTable>() {
+            Some(table) => Ok(Arc::new(ScanTable {
+                identifier: table.identifier.clone(),
+                table: table.table.clone(),
+                schema: table.schema.clone(),
+            })),
+            None => Err(Error::internal("a scan of something that is no table of a catalog")),
+        }
+    }
+
+    /// A node that is neither projection nor filter.
+    pub(crate) fn convert_node(&self, plan: &LogicalPlan) -> Result<Arc<StreamNode>> {
+        match plan {
+            LogicalPlan::Union(u) => {
+                let inputs: Vec<Arc<StreamNode>> =
+                    u.inputs.iter().map(|i| self.convert(i)).collect::<Result<_>>()?;
+                let mut mode = ChangelogMode::INSERT_ONLY;
+                for i in &inputs {
+                    mode = merged(mode, i.changelog);
+                }
+                let inputs = inputs.iter().map(StreamInput::from).collect();
+                Ok(StreamNode::new(StreamOp::Union, inputs, u.schema.clone(), mode))
+            }
+            LogicalPlan::Values(v) => self.values(v),
+            other => Err(Error::internal(format!("nobody plans {}", other.display()))),
+        }
+    }
+
+    fn values(&self, v: &Values) -> Result<Arc<StreamNode>> {
+        let schema = Arc::new(v.schema.as_arrow().clone());
+        let rows: Vec<String> = v
+            .values
+            .iter()
+            .map(|row| format!("{{ {} }}", row.iter().map(|e| text::literal_text(e)).collect::<Vec<_>>().join(", ")))
+            .collect();
+        let batch = values::evaluate(&v.values, schema)?;
+        let shown = format!("[{}]", rows.join(", "));
+        Ok(StreamNode::new(StreamOp::Values { batch, shown }, vec![], v.schema.clone(), ChangelogMode::INSERT_ONLY))
+    }
+
+    /// The nodes of a program: its base, and a Calc where it does something.
+    pub(crate) fn finish(&self, program: Program<'_>) -> Result<Arc<StreamNode>> {
+        let Program { base, base_schema, projection, filter, schema } = program;
+        match base {
+            Base::Node(node) => self.calc(node, projection, filter, schema),
+            Base::OneRow => {
+                let int = TypeKind::Int.not_null();
+                let one = plan_schema([("ZERO", &int)])?;
+                let zero = Expr::Literal(datafusion_common::ScalarValue::Int32(Some(0)), None);
+                let batch = values::evaluate(&[vec![zero]], Arc::new(one.as_arrow().clone()))?;
+                let op = StreamOp::Values { batch, shown: "[{ 0 }]".into() };
+                let node = StreamNode::new(op, vec![], one, ChangelogMode::INSERT_ONLY);
+                self.calc(node, projection, filter, schema)
+            }
+            Base::Window { function, input } => {
+                let node = self.window_table_function(function, input, &base_schema)?;
+                self.calc(node, projection, filter, schema)
+            }
+            Base::Scan { table, watermark } => {
+                let scan = self.scan(table, watermark, &base_schema, &projection, filter.as_ref())?;
+                self.calc(scan, projection, filter, schema)
+            }
+        }
+    }
+
+    /// A Calc, where it is not the identity.
+    pub(crate) fn calc(
+        &self,
+        node: Arc<StreamNode>,
+        projection: Vec<Expr>,
+        filter: Option<Expr>,
+        schema: datafusion_common::DFSchemaRef,
+    ) -> Result<Arc<StreamNode>> {
+        let same = filter.is_none() && same_columns(&schema, &node.schema)? && {
+            let names = node.schema.fields();
+            projection.len() == names.len()
+                && projection
+                    .iter()
+                    .zip(names)
+                    .all(|(e, f)| matches!(unaliased(e), Expr::Column(c) if c.name == *f.name()))
+        };
+        if same {
+            return Ok(node);
+        }
+        let changelog = node.changelog;
+        let op = StreamOp::Calc(Calc { projection, filter });
+        Ok(StreamNode::new(op, vec![StreamInput::from(&node)], schema, changelog))
+    }
+
+    /// A source with the columns that are needed, and not more where the connector can leave some out.
+    fn scan(
+        &self,
+        table: Arc<ScanTable>,
+        watermark: Option<ScanWatermark>,
+        schema: &DFSchema,
+        projection: &[Expr],
+        filter: Option<&Expr>,
+    ) -> Result<Arc<StreamNode>> {
+        let mut needed: BTreeSet<String> = BTreeSet::new();
+        let of_watermark = watermark.iter().flat_map(|w| std::iter::once(&w.rowtime).chain(&w.watermark));
+        for e in projection.iter().chain(filter).chain(of_watermark) {
+            needed.extend(column_uses(e).into_keys());
+        }
+        let connector = table.table.options.get("connector").ok_or_else(|| {
+            Error::user(format!("Table '{}' has no option 'connector'", table.identifier.object))
+                .hint(format!("Available connectors: {}", self.registry.connector_names().join(", ")))
+        })?;
+        let factory = self.registry.connector(connector)?;
+        let prunes = factory.supports_projection();
+        let columns = columns_of(schema)?;
+        let kind_of = |name: &str| table.table.schema.column(name).map(|c| c.kind.clone());
+        let is_physical = |name: &str| kind_of(name) == Some(ColumnKind::Physical);
+        let mut read: Vec<usize> = (0..columns.len())
+            .filter(|i| needed.contains(&columns[*i].0) || (!prunes && is_physical(&columns[*i].0)))
+            .collect();
+        if read.is_empty() {
+            // A row without a column is not a row for most formats: the first column stands for it.
+            read.extend((0..columns.len()).find(|i| is_physical(&columns[*i].0)).or((!columns.is_empty()).then_some(0)));
+        }
+        let key = scan_key(&table, watermark.as_ref());
+        self.seen.borrow_mut().push((key.clone(), read.clone()));
+        if let Some(fixed) = self.fixed.as_ref().and_then(|f| f.get(&key)) {
+            read = fixed.clone();
+        }
+        // Physical columns first, then metadata: the order in which a connector gives them.
+        read.sort_by_key(|i| (!is_physical(&columns[*i].0), *i));
+
+        let metadata_keys: Vec<String> = read
+            .iter()
+            .filter_map(|i| table.table.schema.column(&columns[*i].0)?.metadata_key().map(str::to_string))
+            .collect();
+        let produced: Vec<(String, LogicalType)> = read
+            .iter()
+            .map(|i| {
+                let (name, t) = &columns[*i];
+                let key = table.table.schema.column(name).and_then(|c| c.metadata_key());
+                (key.unwrap_or(name).to_string(), t.clone())
+            })
+            .collect();
+        let context = TableContext {
+            identifier: table.identifier.clone(),
+            table: table.table.clone(),
+            schema: arrow_schema(produced.iter().map(|(n, t)| (n.as_str(), t))),
+            metadata_keys,
+            config: self.config.clone(),
+            base_dir: self.base_dir.clone(),
+            registry: self.registry.clone(),
+            fail_points: self.fail_points.clone(),
+        };
+        let source = factory.source(&context).map_err(|e| e.with("table", &table.identifier.object))?;
+        let mode = source.changelog_mode;
+        if mode.update_after && !mode.update_before {
+            return Err(Error::user(format!(
+                "not supported yet: the upsert changelog [{mode}] of table '{}'",
+                table.identifier.object
+            ))
+            .hint("Read a changelog with -U rows, or an append-only format"));
+        }
+        let pruned = read.len() < columns.len();
+        let schema = plan_schema(read.iter().map(|i| (columns[*i].0.as_str(), &columns[*i].1)))?;
+        let scan = Scan { table, columns: read, pruned, watermark, source, key };
+        Ok(StreamNode::new(StreamOp::Scan(scan), vec![], schema, mode))
+    }
+
+    /// The columns that the scans of this planning read together.
+    pub(crate) fn scan_columns(&self) -> (ScanColumns, bool) {
+        let mut all: ScanColumns = ScanColumns::new();
+        let mut differ = false;
+        for (key, columns) in self.seen.borrow().iter() {
+            match all.get_mut(key) {
+                None => {
+                    all.insert(key.clone(), columns.clone());
+                }
+                Some(union) => {
+                    differ |= union != columns;
+                    union.extend(columns.iter().filter(|c| !union.clone().contains(c)).copied().collect::<Vec<_>>());
+                    union.sort_unstable();
+                }
+            }
+        }
+        (all, differ)
+    }
+}
+
+/// Two scans with this key are one source.
+fn scan_key(table: &ScanTable, watermark: Option<&ScanWatermark>) -> String {
+    let options: Vec<String> = table.table.options.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    format!("{}|{}|{watermark:?}", table.identifier, options.join(";"))
+}
+
+/// Whether two schemas have the same names and types.
+pub(crate) fn same_columns(a: &DFSchema, b: &DFSchema) -> Result<bool> {
+    let (a, b) = (columns_of(a)?, columns_of(b)?);
+    Ok(a == b)
+}
+
+/// Kinds of change of both.
+pub(crate) fn merged(a: ChangelogMode, b: ChangelogMode) -> ChangelogMode {
+    ChangelogMode {
+        insert: a.insert || b.insert,
+        update_before: a.update_before || b.update_before,
+        update_after: a.update_after || b.update_after,
+        delete: a.delete || b.delete,
+    }
+}
+
+/// An expression over a program's output, for nodes that read columns by name.
+pub(crate) fn rename(e: &Expr, from: &str, to: &str) -> Result<Expr> {
+    substitute(e, &|name| (name == from).then(|| column(to)))
+}

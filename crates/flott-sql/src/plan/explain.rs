@@ -1,0 +1,468 @@
+//! EXPLAIN: the three sections and the node names that Flink prints.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use datafusion_common::DFSchema;
+use datafusion_expr::{Expr, LogicalPlan};
+use flott_core::time_text::format_duration;
+use flott_graph::{AggregateCall, WindowAggregateSpec, WindowAssignment, WindowKind, WindowProperty};
+
+use super::stream::{Distribution, StreamInput, StreamNode, StreamOp};
+use super::text::{Style, expression};
+use crate::bind::node::{Aggregate, WindowTableFunction};
+use crate::bind::window::unaliased;
+use crate::bind::{FlinkNode, FlinkNodeKind, ScanTable};
+
+/// A logical plan and the sink above it.
+pub(super) struct Ast {
+    pub(super) sink: Option<String>,
+    pub(super) plan: LogicalPlan,
+}
+
+/// The three sections.
+pub(super) fn sections(asts: &[Ast], roots: &[Arc<StreamNode>], changelog: bool) -> String {
+    let mut out = String::from("== Abstract Syntax Tree ==\n");
+    for (i, ast) in asts.iter().enumerate() {
+        if i > 0 {
+            out.push('\n');
+        }
+        let mut lines = vec![];
+        match &ast.sink {
+            Some(sink) => {
+                let fields = names(ast.plan.schema());
+                lines.push((0, format!("LogicalSink(table=[{sink}], fields=[{fields}])")));
+                logical(&ast.plan, 1, &mut lines);
+            }
+            None => logical(&ast.plan, 0, &mut lines),
+        }
+        tree(&lines, &mut out);
+    }
+    for (title, style) in
+        [("\n== Optimized Physical Plan ==\n", Style::Prefix), ("\n== Optimized Execution Plan ==\n", Style::Infix)]
+    {
+        out.push_str(title);
+        for (i, root) in roots.iter().enumerate() {
+            if i > 0 {
+                out.push('\n');
+            }
+            let mut lines = vec![];
+            stream(root, 0, style, changelog && style == Style::Prefix, &mut lines);
+            tree(&lines, &mut out);
+        }
+    }
+    out
+}
+
+/// Lines with their depth as a tree of `+-` and `:-`.
+fn tree(lines: &[(usize, String)], out: &mut String) {
+    for (i, (depth, line)) in lines.iter().enumerate() {
+        let mut prefix = String::new();
+        for level in 1..=*depth {
+            // Whether a later sibling stands at this level.
+            let more = lines[i + 1..].iter().take_while(|(d, _)| *d >= level).any(|(d, _)| *d == level);
+            prefix.push_str(match (level == *depth, more) {
+                (true, true) => ":- ",
+                (true, false) => "+- ",
+                (false, true) => ":  ",
+                (false, false) => "   ",
+            });
+        }
+        let written = writeln!(out, "{prefix}{line}");
+        debug_assert!(written.is_ok());
+    }
+}
+
+fn names(schema: &DFSchema) -> String {
+    schema.fields().iter().map(|f| f.name().as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// The logical plan with column indices, as Calcite prints it.
+fn logical(plan: &LogicalPlan, depth: usize, lines: &mut Vec<(usize, String)>) {
+    match plan {
+        LogicalPlan::Projection(p) => {
+            let fields: Vec<String> = p
+                .expr
+                .iter()
+                .zip(p.schema.fields())
+                .map(|(e, f)| format!("{}=[{}]", f.name(), expression(e, p.input.schema(), Style::Indexed)))
+                .collect();
+            lines.push((depth, format!("LogicalProject({})", fields.join(", "))));
+            logical(&p.input, depth + 1, lines);
+        }
+        LogicalPlan::Filter(f) => {
+            let condition = expression(&f.predicate, f.input.schema(), Style::Indexed);
+            lines.push((depth, format!("LogicalFilter(condition=[{condition}])")));
+            logical(&f.input, depth + 1, lines);
+        }
+        LogicalPlan::Union(u) => {
+            lines.push((depth, "LogicalUnion(all=[true])".into()));
+            u.inputs.iter().for_each(|i| logical(i, depth + 1, lines));
+        }
+        LogicalPlan::Values(v) => {
+            let rows: Vec<String> = v
+                .values
+                .iter()
+                .map(|r| {
+                    let cells: Vec<String> = r.iter().map(super::text::literal_text).collect();
+                    format!("{{ {} }}", cells.join(", "))
+                })
+                .collect();
+            lines.push((depth, format!("LogicalValues(tuples=[[{}]])", rows.join(", "))));
+        }
+        LogicalPlan::EmptyRelation(_) => lines.push((depth, "LogicalValues(tuples=[[{ 0 }]])".into())),
+        LogicalPlan::TableScan(s) => {
+            let table = s.source.downcast_ref::<ScanTable>().map(|t| path(&t.identifier)).unwrap_or_default();
+            lines.push((depth, format!("LogicalTableScan(table=[[{table}]])")));
+        }
+        LogicalPlan::Extension(e) => {
+            let Some(node) = FlinkNode::of(e) else { return };
+            let text = match &node.kind {
+                FlinkNodeKind::WatermarkAssigner { rowtime, watermark } => {
+                    let watermark = match watermark {
+                        Some(w) => expression(w, node.input.schema(), Style::Indexed),
+                        None => "SOURCE_WATERMARK()".into(),
+                    };
+                    format!("LogicalWatermarkAssigner(rowtime=[{rowtime}], watermark=[{watermark}])")
+                }
+                FlinkNodeKind::WindowTableFunction(f) => format!(
+                    "LogicalTableFunctionScan(invocation=[{}], rowType=[RecordType({})])",
+                    invocation(f),
+                    row_type(&node.schema)
+                ),
+                FlinkNodeKind::Aggregate(a) => logical_aggregate(a, &node.input),
+            };
+            lines.push((depth, text));
+            logical(&node.input, depth + 1, lines);
+        }
+        other => lines.push((depth, other.display().to_string())),
+    }
+}
+
+fn row_type(schema: &DFSchema) -> String {
+    let fields: Vec<String> = schema
+        .fields()
+        .iter()
+        .map(|f| {
+            let t = flott_core::types::from_arrow_field(f).map(|t| t.with_nullable(true).to_string());
+            format!("{} {}", t.unwrap_or_default(), f.name())
+        })
+        .collect();
+    fields.join(", ")
+}
+
+fn invocation(f: &WindowTableFunction) -> String {
+    let time = format!("DESCRIPTOR(_UTF-16LE'{}')", f.time_column);
+    let ms = |n: i64| format!("{n}:INTERVAL");
+    let offset = |n: i64| if n == 0 { String::new() } else { format!(", {n}:INTERVAL") };
+    match &f.kind {
+        WindowKind::Tumble { size_ms, offset_ms } => format!("TUMBLE(TABLE(#0), {time}, {}{})", ms(*size_ms), offset(*offset_ms)),
+        WindowKind::Hop { size_ms, slide_ms, offset_ms } => {
+            format!("HOP(TABLE(#0), {time}, {}, {}{})", ms(*slide_ms), ms(*size_ms), offset(*offset_ms))
+        }
+        WindowKind::Cumulate { max_size_ms, step_ms, offset_ms } => {
+            format!("CUMULATE(TABLE(#0), {time}, {}, {}{})", ms(*step_ms), ms(*max_size_ms), offset(*offset_ms))
+        }
+        WindowKind::Session { gap_ms, .. } => {
+            let keys = f.partition_keys.join(", ");
+            let partition = if keys.is_empty() { String::new() } else { format!(" PARTITION BY({keys})") };
+            format!("SESSION(TABLE(#0){partition}, {time}, {})", ms(*gap_ms))
+        }
+    }
+}
+
+fn logical_aggregate(a: &Aggregate, input: &LogicalPlan) -> String {
+    let index = |name: &String| {
+        input.schema().index_of_column_by_name(None, name).map_or_else(|| name.clone(), |i| i.to_string())
+    };
+    let group: Vec<String> = a.group.iter().map(index).collect();
+    let mut parts = vec![format!("group=[{{{}}}]", group.join(", "))];
+    if let Some(sets) = &a.sets {
+        let sets: Vec<String> = sets
+            .iter()
+            .map(|s| format!("{{{}}}", s.iter().map(|i| group[*i].clone()).collect::<Vec<_>>().join(", ")))
+            .collect();
+        parts.push(format!("groups=[[{}]]", sets.join(", ")));
+    }
+    for c in &a.calls {
+        let args: Vec<String> = c.arguments.iter().map(|x| format!("${}", index(x))).collect();
+        let distinct = if c.distinct { "DISTINCT " } else { "" };
+        let filter = c.filter.as_ref().map(|f| format!(" FILTER ${}", index(f))).unwrap_or_default();
+        parts.push(format!("{}=[{}({distinct}{}){filter}]", c.name, c.kind, args.join(", ")));
+    }
+    format!("LogicalAggregate({})", parts.join(", "))
+}
+
+fn path(i: &flott_connector::table::ObjectIdentifier) -> String {
+    format!("{}, {}, {}", i.catalog, i.database, i.object)
+}
+
+fn stream(node: &Arc<StreamNode>, depth: usize, style: Style, changelog: bool, lines: &mut Vec<(usize, String)>) {
+    // A Calc that only gives other names does nothing that a reader of plans wants to see.
+    if let (StreamOp::Calc(calc), Some(input)) = (&node.op, node.input())
+        && node.inputs[0].port == 0
+        && calc.is_renaming(&input.schema)
+    {
+        return stream(input, depth, style, changelog, lines);
+    }
+    let mut text = text(node, style);
+    if changelog {
+        let mode = match &node.op {
+            StreamOp::Sink(_) => "NONE".to_string(),
+            _ => node.changelog.to_string(),
+        };
+        text.truncate(text.len() - 1);
+        let comma = if text.ends_with('(') { "" } else { ", " };
+        text = format!("{text}{comma}changelogMode=[{mode}])");
+    }
+    lines.push((depth, text));
+    for StreamInput { node: input, port } in &node.inputs {
+        if *port == 1 {
+            lines.push((depth + 1, format!("LateRecords(of=[{}])", self::text(input, style))));
+        } else {
+            stream(input, depth + 1, style, changelog, lines);
+        }
+    }
+}
+
+/// A node as the execution plan prints it.
+pub(super) fn describe(node: &StreamNode) -> String {
+    text(node, Style::Infix)
+}
+
+/// The name of a sink's table.
+pub(super) fn sink_name(node: &StreamNode) -> String {
+    match &node.op {
+        StreamOp::Sink(s) => s.shown.clone(),
+        _ => node.kind().to_string(),
+    }
+}
+
+fn text(node: &StreamNode, style: Style) -> String {
+    let kind = node.kind();
+    let input = node.inputs.first().map(|i| match i.port {
+        0 => &i.node.schema,
+        _ => i.node.inputs.first().map_or(&i.node.schema, |below| &below.node.schema),
+    });
+    match &node.op {
+        StreamOp::Scan(scan) => {
+            let mut table = path(&scan.table.identifier);
+            if scan.pruned {
+                let metadata = |i: &usize| {
+                    let name = scan.table.schema.field(*i).name();
+                    scan.table.table.schema.column(name).and_then(|c| c.metadata_key()).map(str::to_string)
+                };
+                let physical: Vec<&str> = scan
+                    .columns
+                    .iter()
+                    .filter(|i| metadata(i).is_none())
+                    .map(|i| scan.table.schema.field(*i).name().as_str())
+                    .collect();
+                let keys: Vec<String> = scan.columns.iter().filter_map(metadata).collect();
+                let written = write!(table, ", project=[{}], metadata=[{}]", physical.join(", "), keys.join(", "));
+                debug_assert!(written.is_ok());
+            }
+            if let Some(w) = &scan.watermark {
+                let watermark = match &w.watermark {
+                    Some(e) => expression(e, &node.schema, Style::Prefix),
+                    None => "SOURCE_WATERMARK()".to_string(),
+                };
+                let written = write!(table, ", watermark=[{watermark}]");
+                debug_assert!(written.is_ok());
+            }
+            format!("{kind}(table=[[{table}]], fields=[{}])", names(&node.schema))
+        }
+        StreamOp::Values { shown, .. } => format!("{kind}(tuples=[{shown}])"),
+        StreamOp::Calc(calc) => {
+            let Some(input) = input else { return kind.to_string() };
+            let select: Vec<String> = calc
+                .projection
+                .iter()
+                .zip(node.schema.fields())
+                .map(|(e, f)| match unaliased(e) {
+                    Expr::Column(c) if c.name == *f.name() => f.name().clone(),
+                    e => format!("{} AS {}", expression(e, input, style), f.name()),
+                })
+                .collect();
+            let mut text = format!("{kind}(select=[{}]", select.join(", "));
+            if let Some(filter) = &calc.filter {
+                let condition = expression(filter, input, style);
+                // Flink puts the condition into brackets once.
+                let written = write!(text, ", where=[{condition}]");
+                debug_assert!(written.is_ok());
+            }
+            text + ")"
+        }
+        StreamOp::Union => format!("{kind}(all=[true], union=[{}])", names(&node.schema)),
+        StreamOp::Expand(spec) => {
+            let Some(input) = input else { return kind.to_string() };
+            let rows: Vec<String> = spec
+                .projections
+                .iter()
+                .zip(&spec.expand_ids)
+                .map(|(columns, id)| {
+                    let mut cells: Vec<String> = columns
+                        .iter()
+                        .zip(node.schema.fields())
+                        .map(|(c, f)| match c {
+                            Some(i) => input.field(*i).name().clone(),
+                            None => format!("null AS {}", f.name()),
+                        })
+                        .collect();
+                    cells.push(format!("{id} AS $e"));
+                    format!("{{{}}}", cells.join(", "))
+                })
+                .collect();
+            format!("{kind}(projects=[{}])", rows.join(", "))
+        }
+        StreamOp::WindowTableFunction(spec) => {
+            let Some(input) = input else { return kind.to_string() };
+            format!("{kind}(window=[{}])", window(&spec.assignment, input.as_arrow()))
+        }
+        StreamOp::LocalWindowAggregate(spec) => aggregate(kind, spec, Phase::Local, node),
+        StreamOp::GlobalWindowAggregate(spec) => aggregate(kind, spec, Phase::Global, node),
+        StreamOp::WindowAggregate(spec) => aggregate(kind, spec, Phase::Single, node),
+        StreamOp::Exchange(Distribution::Single) => format!("{kind}(distribution=[single])"),
+        StreamOp::Exchange(Distribution::Hash(keys)) => {
+            let keys: Vec<&str> = keys.iter().map(|k| node.schema.field(*k).name().as_str()).collect();
+            format!("{kind}(distribution=[hash[{}]])", keys.join(", "))
+        }
+        StreamOp::Sink(sink) => {
+            let fields: Vec<&str> = if sink.columns.is_empty() {
+                node.schema.fields().iter().map(|f| f.name().as_str()).collect()
+            } else {
+                sink.columns.iter().map(|c| c.name.as_str()).collect()
+            };
+            format!("{kind}(table=[{}], fields=[{}])", sink.shown, fields.join(", "))
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Phase {
+    Local,
+    Global,
+    Single,
+}
+
+fn aggregate(kind: &str, spec: &WindowAggregateSpec, phase: Phase, node: &StreamNode) -> String {
+    let column = |i: usize| spec.input_schema.field(i).name().clone();
+    let keys: Vec<String> = spec.group_keys.iter().map(|k| column(*k)).collect();
+    let mut select = keys.clone();
+    for (i, call) in spec.aggregates.iter().enumerate() {
+        let output = node.schema.fields().get(spec.group_keys.len() + i).map_or(&call.name, |f| f.name());
+        select.push(match phase {
+            Phase::Local => format!("{} AS {}", call_text(call, spec), partial_name(call, i)),
+            Phase::Global => format!("{}({}) AS {output}", call.kind, partial_name(call, i)),
+            Phase::Single => format!("{} AS {output}", call_text(call, spec)),
+        });
+    }
+    if phase == Phase::Local {
+        select.push("slice_end('w$) AS $slice_end".into());
+    } else {
+        let first = spec.group_keys.len() + spec.aggregates.len();
+        for (i, property) in spec.properties.iter().enumerate() {
+            let name = node.schema.fields().get(first + i).map_or("", |f| f.name());
+            select.push(match property {
+                WindowProperty::Start => format!("start('w$) AS {name}"),
+                WindowProperty::End => format!("end('w$) AS {name}"),
+                WindowProperty::Time => format!("rowtime('w$) AS {name}"),
+            });
+        }
+    }
+    let window = if phase == Phase::Global {
+        let (name, lengths) = lengths(kind_of(&spec.assignment));
+        format!("{name}(slice_end=[$slice_end], {lengths})")
+    } else {
+        window(&spec.assignment, &spec.input_schema)
+    };
+    let group = if keys.is_empty() { String::new() } else { format!("groupBy=[{}], ", keys.join(", ")) };
+    let mut emit = vec![];
+    let every = |d: std::time::Duration| {
+        if d.is_zero() { "no delay".to_string() } else { format!("delay {}", format_duration(d)) }
+    };
+    if let Some(d) = spec.emit.early_fire {
+        emit.push(format!("early {}", every(d)));
+    }
+    if let Some(d) = spec.emit.late_fire {
+        emit.push(format!("late {}", every(d)));
+    }
+    if !spec.emit.allow_lateness.is_zero() {
+        emit.push(format!("lateness {}", format_duration(spec.emit.allow_lateness)));
+    }
+    let emit = if emit.is_empty() { String::new() } else { format!(", emit=[{}]", emit.join(", ")) };
+    format!("{kind}({group}window=[{window}], select=[{}]{emit})", select.join(", "))
+}
+
+fn call_text(call: &AggregateCall, spec: &WindowAggregateSpec) -> String {
+    let column = |i: &usize| spec.input_schema.field(*i).name().clone();
+    let arguments = match call.arguments.first() {
+        Some(a) => column(a),
+        None => "*".to_string(),
+    };
+    let distinct = if call.distinct { "DISTINCT " } else { "" };
+    let filter = call.filter.as_ref().map(|f| format!(" FILTER {}", column(f))).unwrap_or_default();
+    format!("{}({distinct}{arguments}){filter}", call.kind)
+}
+
+fn partial_name(call: &AggregateCall, i: usize) -> String {
+    match call.arguments.is_empty() {
+        true => format!("count1${i}"),
+        false => format!("{}${i}", call.kind.name().trim_start_matches('$').to_lowercase()),
+    }
+}
+
+fn kind_of(assignment: &WindowAssignment) -> &WindowKind {
+    match assignment {
+        WindowAssignment::TimeColumn { kind, .. } | WindowAssignment::Attached { kind, .. } => kind,
+    }
+}
+
+/// A window in an id: `TUMBLE(size=[10 min])`.
+pub(super) fn window_kind_of(assignment: &WindowAssignment) -> String {
+    let (name, lengths) = lengths(kind_of(assignment));
+    format!("{name}({lengths})")
+}
+
+fn lengths(kind: &WindowKind) -> (&'static str, String) {
+    let d = |ms: i64| format_duration(std::time::Duration::from_millis(ms.unsigned_abs()));
+    let offset = |ms: i64| match ms {
+        0 => String::new(),
+        ms if ms < 0 => format!(", offset=[-{}]", d(ms)),
+        ms => format!(", offset=[{}]", d(ms)),
+    };
+    match kind {
+        WindowKind::Tumble { size_ms, offset_ms } => ("TUMBLE", format!("size=[{}]{}", d(*size_ms), offset(*offset_ms))),
+        WindowKind::Hop { size_ms, slide_ms, offset_ms } => {
+            ("HOP", format!("size=[{}], slide=[{}]{}", d(*size_ms), d(*slide_ms), offset(*offset_ms)))
+        }
+        WindowKind::Cumulate { max_size_ms, step_ms, offset_ms } => {
+            ("CUMULATE", format!("max_size=[{}], step=[{}]{}", d(*max_size_ms), d(*step_ms), offset(*offset_ms)))
+        }
+        WindowKind::Session { gap_ms, .. } => ("SESSION", format!("gap=[{}]", d(*gap_ms))),
+    }
+}
+
+/// `TUMBLE(time_col=[ts], size=[10 min])`
+fn window(assignment: &WindowAssignment, input: &arrow_schema::Schema) -> String {
+    let name = |i: usize| input.fields().get(i).map_or("?", |f| f.name());
+    let (function, lengths) = lengths(kind_of(assignment));
+    match assignment {
+        WindowAssignment::TimeColumn { column, kind, .. } => {
+            let partition = match kind {
+                WindowKind::Session { partition_keys, .. } if !partition_keys.is_empty() => {
+                    let keys: Vec<&str> = partition_keys.iter().map(|k| name(*k)).collect();
+                    format!(", partition keys=[{}]", keys.join(", "))
+                }
+                _ => String::new(),
+            };
+            format!("{function}(time_col=[{}], {lengths}{partition})", name(*column))
+        }
+        WindowAssignment::Attached { start, end, .. } => match start {
+            Some(start) => {
+                format!("{function}(win_start=[{}], win_end=[{}], {lengths})", name(*start), name(*end))
+            }
+            None => format!("{function}(win_end=[{}], {lengths})", name(*end)),
+        },
+    }
+}

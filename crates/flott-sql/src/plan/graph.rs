@@ -1,0 +1,257 @@
+//! Stream plan to job graph: physical expressions, edges, stable ids.
+//!
+//! A source's and a sink's id comes from its table's name; any other operator's from its kind, its keys, the sources that
+//! it stems from, and an ordinal among equals: an edit elsewhere, or a filter before it, keeps it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use datafusion_expr::Expr;
+use flott_connector::table::ObjectIdentifier;
+use flott_core::options::Options;
+use flott_core::{Error, Result};
+use flott_graph::spec::SinkSpec;
+use flott_graph::{
+    CalcSpec, Input, JobGraph, Node, NodeId, OperatorSpec, Partitioning, SourceSpec, WatermarkSpec, WindowAssignment,
+};
+
+use super::explain;
+use super::options;
+use super::physical::physical_expr;
+use super::sink::summary;
+use super::stream::{Distribution, StreamInput, StreamNode, StreamOp};
+use super::values::ValuesSource;
+
+/// Builds one graph from stream plans that may share nodes.
+pub(crate) struct GraphBuilder<'a> {
+    config: &'a Options,
+    graph: JobGraph,
+    /// Nodes by address: a shared one is added once.
+    done: HashMap<*const StreamNode, NodeId>,
+    /// Sources by what they read.
+    scans: HashMap<String, NodeId>,
+    /// The sources that a node stems from.
+    origins: HashMap<NodeId, BTreeSet<String>>,
+    ordinals: HashMap<String, usize>,
+    /// Keeps the nodes alive whose addresses are in `done`.
+    kept: Vec<Arc<StreamNode>>,
+}
+
+impl<'a> GraphBuilder<'a> {
+    pub(crate) fn new(config: &'a Options, name: String) -> Result<GraphBuilder<'a>> {
+        let mut graph = JobGraph::new(name);
+        if let Some(n) = options::max_parallelism(config)? {
+            graph.max_parallelism = n;
+        }
+        Ok(GraphBuilder {
+            config,
+            graph,
+            done: HashMap::new(),
+            scans: HashMap::new(),
+            origins: HashMap::new(),
+            ordinals: HashMap::new(),
+            kept: vec![],
+        })
+    }
+
+    /// The finished graph.
+    pub(crate) fn finish(self) -> Result<JobGraph> {
+        self.graph.validate()?;
+        Ok(self.graph)
+    }
+
+    /// Adds a node and everything that it reads.
+    pub(crate) fn add(&mut self, node: &Arc<StreamNode>) -> Result<NodeId> {
+        let address = Arc::as_ptr(node);
+        if let Some(id) = self.done.get(&address) {
+            return Ok(*id);
+        }
+        if let StreamOp::Scan(scan) = &node.op
+            && let Some(id) = self.scans.get(&scan.key)
+        {
+            return Ok(*id);
+        }
+        let mut inputs = vec![];
+        let mut origins = BTreeSet::new();
+        for input in &node.inputs {
+            let edge = self.edge(input, node)?;
+            origins.extend(self.origins.get(&edge.node).into_iter().flatten().cloned());
+            inputs.push(edge);
+        }
+        let (spec, identity, parallelism) = self.spec(node)?;
+        let uid = match &node.op {
+            StreamOp::Scan(_) | StreamOp::Sink(_) | StreamOp::Values { .. } => self.ordinal(identity),
+            _ => {
+                let origins: Vec<&str> = origins.iter().map(String::as_str).collect();
+                self.ordinal(format!("{identity}:{}", origins.join("+")))
+            }
+        };
+        if matches!(spec, OperatorSpec::Source(_)) {
+            origins.insert(uid.trim_start_matches("source:").to_string());
+        }
+        let id = self.graph.add(Node {
+            uid,
+            name: explain::describe(node),
+            spec,
+            inputs,
+            schema: Arc::new(node.schema.as_arrow().clone()),
+            changelog_mode: node.changelog,
+            parallelism,
+        });
+        self.origins.insert(id, origins);
+        self.done.insert(address, id);
+        self.kept.push(node.clone());
+        if let StreamOp::Scan(scan) = &node.op {
+            self.scans.insert(scan.key.clone(), id);
+        }
+        Ok(id)
+    }
+
+    /// `kind`, then `kind#2`.
+    fn ordinal(&mut self, identity: String) -> String {
+        let n = self.ordinals.entry(identity.clone()).or_insert(0);
+        *n += 1;
+        if *n == 1 { identity } else { format!("{identity}#{n}") }
+    }
+
+    /// An exchange becomes the way in which rows travel.
+    fn edge(&mut self, input: &StreamInput, reader: &StreamNode) -> Result<Input> {
+        if let StreamOp::Exchange(distribution) = &input.node.op {
+            let below = input.node.inputs.first().ok_or_else(|| Error::internal("an exchange without input"))?;
+            let node = self.add(&below.node)?;
+            let partitioning = match distribution {
+                Distribution::Hash(keys) => Partitioning::Hash(keys.clone()),
+                Distribution::Single => Partitioning::Singleton,
+            };
+            return Ok(Input { node, port: below.port, partitioning });
+        }
+        let node = self.add(&input.node)?;
+        let partitioning = match &reader.op {
+            StreamOp::Sink(sink) => match sink.sink.parallelism {
+                Some(1) => Partitioning::Singleton,
+                Some(_) => Partitioning::Rebalance,
+                None => Partitioning::Forward,
+            },
+            _ => Partitioning::Forward,
+        };
+        Ok(Input { node, port: input.port, partitioning })
+    }
+
+    /// What the node does, its identity without sources and ordinal, and its parallelism.
+    fn spec(&self, node: &StreamNode) -> Result<(OperatorSpec, String, Option<usize>)> {
+        let input_schema = node.inputs.first().map(|i| read_schema(i));
+        let input_schema = input_schema.as_ref().unwrap_or(&node.schema);
+        let single = node.inputs.iter().any(|i| matches!(&i.node.op, StreamOp::Exchange(Distribution::Single)));
+        let one = single.then_some(1);
+        Ok(match &node.op {
+            StreamOp::Scan(scan) => {
+                let watermark = match &scan.watermark {
+                    None => None,
+                    Some(w) => Some(WatermarkSpec {
+                        rowtime: physical_expr(&w.rowtime, &node.schema)?,
+                        expression: physical_expr(w.watermark.as_ref().unwrap_or(&w.rowtime), &node.schema)?,
+                        from_source: w.watermark.is_none(),
+                        interval: options::watermark_interval(self.config)?,
+                        idle_timeout: options::idle_timeout(self.config)?,
+                    }),
+                };
+                let spec = SourceSpec {
+                    table: scan.table.identifier.clone(),
+                    source: scan.source.source.clone(),
+                    watermark,
+                    parallelism: scan.source.parallelism,
+                };
+                let identity = format!("source:{}", summary(&scan.table.identifier));
+                (OperatorSpec::Source(spec), identity, scan.source.parallelism)
+            }
+            StreamOp::Values { batch, .. } => {
+                let spec = SourceSpec {
+                    table: ObjectIdentifier::new("default_catalog", "default_database", "Values"),
+                    source: Arc::new(ValuesSource::new(batch.clone())),
+                    watermark: None,
+                    parallelism: Some(1),
+                };
+                (OperatorSpec::Source(spec), "source:values".to_string(), Some(1))
+            }
+            StreamOp::Calc(calc) => {
+                let projection =
+                    calc.projection.iter().map(|e| physical_expr(e, input_schema)).collect::<Result<_>>()?;
+                let filter = calc.filter.as_ref().map(|e| physical_expr(e, input_schema)).transpose()?;
+                let parallelism = self.inherited(node);
+                (OperatorSpec::Calc(CalcSpec { projection, filter }), "calc".to_string(), parallelism)
+            }
+            StreamOp::Union => (OperatorSpec::Union, "union".to_string(), None),
+            StreamOp::Expand(spec) => (OperatorSpec::Expand(spec.clone()), "expand".to_string(), None),
+            StreamOp::WindowTableFunction(spec) => {
+                let identity = format!("window-table-function:{}", explain::window_kind_of(&spec.assignment));
+                (OperatorSpec::WindowTableFunction(spec.clone()), identity, one)
+            }
+            StreamOp::LocalWindowAggregate(spec) => {
+                let identity = aggregate_identity("local-window-aggregate", spec);
+                (OperatorSpec::LocalWindowAggregate(spec.clone()), identity, None)
+            }
+            // One or two phases: the same state belongs to whoever fires the windows.
+            StreamOp::GlobalWindowAggregate(spec) => {
+                let identity = aggregate_identity("window-aggregate", spec);
+                (OperatorSpec::GlobalWindowAggregate(spec.clone()), identity, one)
+            }
+            StreamOp::WindowAggregate(spec) => {
+                let identity = aggregate_identity("window-aggregate", spec);
+                (OperatorSpec::WindowAggregate(spec.clone()), identity, one)
+            }
+            StreamOp::Sink(sink) => {
+                let spec = SinkSpec {
+                    table: sink.identifier.clone(),
+                    sink: sink.sink.sink.clone(),
+                    not_null: sink.not_null.clone(),
+                    not_null_enforcer: sink.not_null_enforcer,
+                    type_length_enforcer: sink.type_length_enforcer,
+                };
+                (OperatorSpec::Sink(spec), format!("sink:{}", sink.shown), sink.sink.parallelism)
+            }
+            StreamOp::Exchange(_) => return Err(Error::internal("an exchange is an edge")),
+        })
+    }
+
+    /// A Calc right behind one subtask has nothing to do elsewhere.
+    fn inherited(&self, node: &StreamNode) -> Option<usize> {
+        let input = node.inputs.first()?;
+        match &input.node.op {
+            StreamOp::Values { .. } => Some(1),
+            _ => None,
+        }
+    }
+}
+
+/// The columns that an input port gives.
+fn read_schema(input: &StreamInput) -> datafusion_common::DFSchemaRef {
+    if input.port == 0 {
+        return input.node.schema.clone();
+    }
+    // Late rows are rows of the aggregate's own input.
+    match input.node.inputs.first() {
+        Some(below) => below.node.schema.clone(),
+        None => input.node.schema.clone(),
+    }
+}
+
+fn aggregate_identity(kind: &str, spec: &flott_graph::WindowAggregateSpec) -> String {
+    let keys: Vec<&str> = spec
+        .group_keys
+        .iter()
+        .filter_map(|k| spec.input_schema.fields().get(*k))
+        .map(|f| f.name().as_str())
+        .collect();
+    let attached = if matches!(spec.assignment, WindowAssignment::Attached { .. }) { ":attached" } else { "" };
+    format!("{kind}:[{}]:{}{attached}", keys.join(","), explain::window_kind_of(&spec.assignment))
+}
+
+/// Names of the columns that a projection passes on or computes.
+pub(crate) fn output_names(node: &StreamNode) -> Vec<String> {
+    node.schema.fields().iter().map(|f| f.name().clone()).collect()
+}
+
+/// Whether an expression is just this column.
+pub(crate) fn is_column(e: &Expr, name: &str) -> bool {
+    matches!(crate::bind::window::unaliased(e), Expr::Column(c) if c.name == name)
+}

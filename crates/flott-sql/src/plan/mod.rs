@@ -1,0 +1,275 @@
+//! Logical plan to stream plan to job graph, and EXPLAIN.
+//!
+//! Read first: [`Planner`], then `convert.rs` (which logical node becomes which operator), `program.rs` (fusing
+//! projections and filters), `window.rs` (where TUMBLE is planned), `graph.rs` (ids).
+
+mod convert;
+mod explain;
+mod graph;
+pub mod options;
+mod physical;
+mod program;
+mod sink;
+mod stream;
+mod text;
+mod values;
+mod window;
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow_schema::SchemaRef;
+use datafusion_expr::LogicalPlan;
+use flott_connector::factory::{ChangelogMode, Registry, TableSink};
+use flott_connector::sink::Sink;
+use flott_connector::table::ObjectIdentifier;
+use flott_core::options::Options;
+use flott_core::{Error, FailPoints, LogicalType, Result};
+use flott_graph::JobGraph;
+use sqlparser::ast::Query;
+
+use crate::bind::{Binder, Tables, columns_of};
+use crate::parser::ast::{ExplainDetail, InsertStatement, Statement};
+use crate::parser::script::on_large_stack;
+
+use convert::Converter;
+use graph::GraphBuilder;
+use stream::{ScanColumns, Sink as SinkNode, StreamInput, StreamNode, StreamOp};
+
+pub use values::ValuesSource;
+
+/// Plans queries and statement sets over one catalog and configuration.
+pub struct Planner<'a> {
+    tables: &'a dyn Tables,
+    registry: Arc<Registry>,
+    config: &'a Options,
+    base_dir: PathBuf,
+    fail_points: FailPoints,
+}
+
+/// A query whose caller supplies the sink.
+#[derive(Debug)]
+pub struct PlannedQuery {
+    /// The result's columns, with Flink's types in the field metadata; time attributes are materialised.
+    pub schema: SchemaRef,
+    /// What kinds of change it produces.
+    pub changelog_mode: ChangelogMode,
+    root: Arc<StreamNode>,
+    late: Vec<Arc<StreamNode>>,
+    config: Options,
+}
+
+/// How EXPLAIN calls the sink of a query's result.
+const COLLECT: &str = "*anonymous_collect$1*";
+
+impl PlannedQuery {
+    /// Names and types of the result.
+    pub fn columns(&self) -> Result<Vec<(String, LogicalType)>> {
+        columns_of(&self.root.schema)
+    }
+
+    /// The job that writes the result into this sink, in one subtask where `parallelism` is 1.
+    pub fn into_graph(self, sink: Arc<dyn Sink>, parallelism: Option<usize>, name: Option<String>) -> Result<JobGraph> {
+        let name = name.or_else(|| self.config.text(&options::PIPELINE_NAME).map(str::to_string));
+        let mut builder = GraphBuilder::new(&self.config, name.unwrap_or_else(|| "collect".to_string()))?;
+        let node = SinkNode {
+            identifier: ObjectIdentifier::new("default_catalog", "default_database", COLLECT),
+            shown: format!("default_catalog.default_database.{COLLECT}"),
+            sink: TableSink { sink, changelog_mode: ChangelogMode::ALL, parallelism },
+            not_null: vec![],
+            not_null_enforcer: Default::default(),
+            type_length_enforcer: Default::default(),
+            columns: vec![],
+        };
+        let schema = self.root.schema.clone();
+        let root = StreamNode::new(
+            StreamOp::Sink(node),
+            vec![StreamInput::from(&self.root)],
+            schema,
+            self.root.changelog,
+        );
+        builder.add(&root)?;
+        for late in &self.late {
+            builder.add(late)?;
+        }
+        builder.finish()
+    }
+}
+
+/// The logical and the stream plan of a job.
+struct Planned {
+    logical: Vec<explain::Ast>,
+    /// Sinks, or the root of a query.
+    roots: Vec<Arc<StreamNode>>,
+    late: Vec<Arc<StreamNode>>,
+}
+
+impl<'a> Planner<'a> {
+    /// Over a catalog, the connectors and formats, and the session's configuration. Relative paths start at `base_dir`.
+    pub fn new(
+        tables: &'a dyn Tables,
+        registry: Arc<Registry>,
+        config: &'a Options,
+        base_dir: impl Into<PathBuf>,
+        fail_points: FailPoints,
+    ) -> Planner<'a> {
+        Planner { tables, registry, config, base_dir: base_dir.into(), fail_points }
+    }
+
+    /// One job out of several INSERTs.
+    pub fn plan_statement_set(&self, inserts: &[InsertStatement], name: Option<String>) -> Result<JobGraph> {
+        on_large_stack(|| {
+            let planned = self.plan_inserts(inserts)?;
+            let default_name = || {
+                let sinks: Vec<String> = planned.roots.iter().map(|r| explain::sink_name(r)).collect();
+                format!("insert-into_{}", sinks.join(","))
+            };
+            let name = name
+                .clone()
+                .or_else(|| self.config.text(&options::PIPELINE_NAME).map(str::to_string))
+                .unwrap_or_else(default_name);
+            let mut builder = GraphBuilder::new(self.config, name)?;
+            for root in planned.roots.iter().chain(&planned.late) {
+                builder.add(root)?;
+            }
+            builder.finish()
+        })
+    }
+
+    /// A query whose caller supplies the sink.
+    pub fn plan_query(&self, query: &Query) -> Result<PlannedQuery> {
+        on_large_stack(|| {
+            let planned = self.plan_select(query)?;
+            let Planned { roots, late, .. } = planned;
+            let root = roots.into_iter().next().ok_or_else(|| Error::internal("a query without a plan"))?;
+            Ok(PlannedQuery {
+                schema: Arc::new(root.schema.as_arrow().clone()),
+                changelog_mode: root.changelog,
+                root,
+                late,
+                config: self.config.clone(),
+            })
+        })
+    }
+
+    /// Flink's EXPLAIN text of a query, an INSERT or a statement set.
+    pub fn explain(&self, statement: &Statement, details: &[ExplainDetail]) -> Result<String> {
+        on_large_stack(|| {
+            for detail in details {
+                match detail {
+                    ExplainDetail::ChangelogMode => {}
+                    ExplainDetail::EstimatedCost => {
+                        return Err(Error::user("not supported yet: EXPLAIN ESTIMATED_COST").hint("Leave it out"));
+                    }
+                    ExplainDetail::PlanAdvice => {
+                        return Err(Error::user("not supported yet: EXPLAIN PLAN_ADVICE").hint("Leave it out"));
+                    }
+                    ExplainDetail::JsonExecutionPlan => {
+                        return Err(Error::user("not supported yet: EXPLAIN JSON_EXECUTION_PLAN").hint("Leave it out"));
+                    }
+                }
+            }
+            let planned = match statement {
+                Statement::Query(q) => self.plan_select(q)?,
+                Statement::Insert(insert) => self.plan_inserts(std::slice::from_ref(insert))?,
+                Statement::StatementSet(inserts) => self.plan_inserts(inserts)?,
+                _ => {
+                    return Err(Error::user("EXPLAIN takes a query, an INSERT or a statement set")
+                        .hint("Write EXPLAIN SELECT .. or EXPLAIN INSERT INTO .."));
+                }
+            };
+            let changelog = details.contains(&ExplainDetail::ChangelogMode);
+            let roots: Vec<Arc<StreamNode>> = planned.roots.into_iter().chain(planned.late).collect();
+            Ok(explain::sections(&planned.logical, &roots, changelog))
+        })
+    }
+
+    fn binder(&self) -> Result<Binder<'_>> {
+        Binder::new(self.tables, &self.registry, self.config)
+    }
+
+    fn converter<'c>(&'c self, binder: &'c Binder<'c>, fixed: Option<ScanColumns>) -> Converter<'c> {
+        Converter {
+            binder,
+            registry: self.registry.clone(),
+            config: self.config,
+            base_dir: self.base_dir.clone(),
+            fail_points: self.fail_points.clone(),
+            fixed,
+            seen: RefCell::new(vec![]),
+            late: RefCell::new(vec![]),
+        }
+    }
+
+    /// Plans once, and where scans of one source read different columns a second time with the union of them.
+    fn twice<T>(&self, binder: &Binder<'_>, plan: impl Fn(&Converter<'_>) -> Result<T>) -> Result<(T, Vec<Arc<StreamNode>>)> {
+        let first = self.converter(binder, None);
+        let planned = plan(&first)?;
+        let (columns, differ) = first.scan_columns();
+        if !differ {
+            return Ok((planned, first.late.into_inner()));
+        }
+        let second = self.converter(binder, Some(columns));
+        let planned = plan(&second)?;
+        Ok((planned, second.late.into_inner()))
+    }
+
+    fn plan_select(&self, query: &Query) -> Result<Planned> {
+        let binder = self.binder()?;
+        let logical = binder.query(query)?;
+        let result = sink::materialized(logical.clone())?;
+        crate::bind::validate(&result)?;
+        let (root, late) = self.twice(&binder, |c| c.convert(&result))?;
+        Ok(Planned { logical: vec![explain::Ast { sink: None, plan: logical }], roots: vec![root], late })
+    }
+
+    fn plan_inserts(&self, inserts: &[InsertStatement]) -> Result<Planned> {
+        if inserts.is_empty() {
+            return Err(Error::user("a statement set without an INSERT").hint("Put at least one INSERT INTO into it"));
+        }
+        let binder = self.binder()?;
+        let binding = self.converter(&binder, None);
+        let mut bound = vec![];
+        for statement in inserts {
+            let insert = binding.insert(self.tables, statement).map_err(|e| e.at(statement.position))?;
+            if insert.overwrite {
+                return Err(Error::user("not supported yet: INSERT OVERWRITE")
+                    .at(statement.position)
+                    .hint("Use INSERT INTO"));
+            }
+            crate::bind::validate(&insert.plan)?;
+            bound.push(insert);
+        }
+        let (roots, late) = self.twice(&binder, |c| {
+            bound
+                .iter()
+                .zip(inserts)
+                .map(|(insert, statement)| {
+                    let input = c.convert(&insert.plan).map_err(|e| e.at(statement.position))?;
+                    c.sink(&insert.identifier, &insert.table, StreamInput::from(&input))
+                        .map_err(|e| e.at(statement.position))
+                })
+                .collect::<Result<Vec<_>>>()
+        })?;
+        let logical = bound
+            .into_iter()
+            .map(|i| explain::Ast { sink: Some(sink::summary(&i.identifier)), plan: i.plan })
+            .collect();
+        Ok(Planned { logical, roots, late })
+    }
+
+    /// The columns of a query's result: what `CREATE TABLE .. AS` derives.
+    pub fn query_columns(&self, query: &Query) -> Result<Vec<(String, LogicalType)>> {
+        on_large_stack(|| {
+            let binder = self.binder()?;
+            let plan: LogicalPlan = sink::materialized(binder.query(query)?)?;
+            columns_of(plan.schema())
+        })
+    }
+
+    /// The type of an expression over columns, for DDL.
+    pub fn expression_type(&self, text: &str, columns: &[(String, LogicalType)]) -> Result<LogicalType> {
+        on_large_stack(|| Ok(self.binder()?.expression_text(text, columns)?.data_type))
+    }
+}

@@ -1,0 +1,199 @@
+//! The session options that change a plan.
+
+use std::time::Duration;
+
+use flott_core::options::{ConfigOption, OptionType, Options};
+use flott_core::{Error, Result};
+use flott_graph::EmitStrategy;
+use flott_graph::spec::{NotNullEnforcer, TypeLengthEnforcer};
+
+/// After so long without a row a source is idle.
+pub const SOURCE_IDLE_TIMEOUT: ConfigOption = ConfigOption::optional(
+    "table.exec.source.idle-timeout",
+    OptionType::Duration,
+    Some("0 ms"),
+    "After so long without a row a source counts as idle and holds back nobody's watermark; 0 is never.",
+);
+/// How often watermarks are emitted.
+pub const AUTO_WATERMARK_INTERVAL: ConfigOption = ConfigOption::optional(
+    "pipeline.auto-watermark-interval",
+    OptionType::Duration,
+    Some("200 ms"),
+    "How often watermarks are emitted.",
+);
+/// One phase or two.
+pub const AGG_PHASE_STRATEGY: ConfigOption = ConfigOption::optional(
+    "table.optimizer.agg-phase-strategy",
+    OptionType::Enum(&["AUTO", "TWO_PHASE", "ONE_PHASE"]),
+    Some("AUTO"),
+    "Whether aggregates run before the exchange too.",
+);
+/// Results before the end of a window.
+pub const EARLY_FIRE_ENABLED: ConfigOption = ConfigOption::optional(
+    "table.exec.emit.early-fire.enabled",
+    OptionType::Boolean,
+    Some("false"),
+    "Whether windows show results before their end.",
+);
+/// How often.
+pub const EARLY_FIRE_DELAY: ConfigOption = ConfigOption::optional(
+    "table.exec.emit.early-fire.delay",
+    OptionType::Duration,
+    None,
+    "How often windows show results before their end; 0 is at every change.",
+);
+/// Results after the end of a window.
+pub const LATE_FIRE_ENABLED: ConfigOption = ConfigOption::optional(
+    "table.exec.emit.late-fire.enabled",
+    OptionType::Boolean,
+    Some("false"),
+    "Whether windows show results again when late rows come.",
+);
+/// How often.
+pub const LATE_FIRE_DELAY: ConfigOption = ConfigOption::optional(
+    "table.exec.emit.late-fire.delay",
+    OptionType::Duration,
+    None,
+    "How often windows show results after their end; 0 is at every late row.",
+);
+/// How long a window's state is kept after its end.
+pub const ALLOW_LATENESS: ConfigOption = ConfigOption::optional(
+    "table.exec.emit.allow-lateness",
+    OptionType::Duration,
+    Some("0 ms"),
+    "How long a window takes late rows after its end.",
+);
+/// Where late rows go.
+pub const LATE_RECORDS_TABLE: ConfigOption = ConfigOption::optional(
+    "table.exec.late-records.table",
+    OptionType::String,
+    None,
+    "A table that takes the rows which come too late for their window, instead of dropping them.",
+);
+/// NULL in a NOT NULL column of a sink.
+pub const NOT_NULL_ENFORCER: ConfigOption = ConfigOption::optional(
+    "table.exec.sink.not-null-enforcer",
+    OptionType::Enum(&["ERROR", "DROP"]),
+    Some("ERROR"),
+    "What happens to a NULL in a NOT NULL column of a sink.",
+);
+/// Long texts.
+pub const TYPE_LENGTH_ENFORCER: ConfigOption = ConfigOption::optional(
+    "table.exec.sink.type-length-enforcer",
+    OptionType::Enum(&["IGNORE", "TRIM_PAD", "ERROR"]),
+    Some("IGNORE"),
+    "What happens to a text that does not fit its column's length.",
+);
+/// Whether changes may be merged.
+pub const MINI_BATCH_ENABLED: ConfigOption = ConfigOption::optional(
+    "table.exec.mini-batch.enabled",
+    OptionType::Boolean,
+    Some("false"),
+    "Whether changes of one key inside a batch are merged before they are emitted.",
+);
+/// The job's name.
+pub const PIPELINE_NAME: ConfigOption =
+    ConfigOption::optional("pipeline.name", OptionType::String, None, "The job's name.");
+/// Number of key groups.
+pub const MAX_PARALLELISM: ConfigOption = ConfigOption::optional(
+    "pipeline.max-parallelism",
+    OptionType::Int,
+    None,
+    "The number of key groups, which is the most subtasks that a job can ever have.",
+);
+
+/// Every option that the planner reads.
+pub const ALL: [&ConfigOption; 14] = [
+    &SOURCE_IDLE_TIMEOUT,
+    &AUTO_WATERMARK_INTERVAL,
+    &AGG_PHASE_STRATEGY,
+    &EARLY_FIRE_ENABLED,
+    &EARLY_FIRE_DELAY,
+    &LATE_FIRE_ENABLED,
+    &LATE_FIRE_DELAY,
+    &ALLOW_LATENESS,
+    &LATE_RECORDS_TABLE,
+    &NOT_NULL_ENFORCER,
+    &TYPE_LENGTH_ENFORCER,
+    &MINI_BATCH_ENABLED,
+    &PIPELINE_NAME,
+    &MAX_PARALLELISM,
+];
+
+pub(super) fn idle_timeout(config: &Options) -> Result<Option<Duration>> {
+    Ok(config.duration(&SOURCE_IDLE_TIMEOUT)?.filter(|d| !d.is_zero()))
+}
+
+pub(super) fn watermark_interval(config: &Options) -> Result<Duration> {
+    Ok(config.duration(&AUTO_WATERMARK_INTERVAL)?.unwrap_or(Duration::from_millis(200)))
+}
+
+pub(super) fn two_phase(config: &Options) -> Result<bool> {
+    if let Some(text) = config.text(&AGG_PHASE_STRATEGY) {
+        AGG_PHASE_STRATEGY.check(AGG_PHASE_STRATEGY.key, text)?;
+        return Ok(!text.eq_ignore_ascii_case("ONE_PHASE"));
+    }
+    Ok(true)
+}
+
+pub(super) fn late_records_table(config: &Options) -> Option<String> {
+    config.text(&LATE_RECORDS_TABLE).filter(|t| !t.is_empty()).map(str::to_string)
+}
+
+pub(super) fn merges_changes(config: &Options) -> Result<bool> {
+    config.bool(&MINI_BATCH_ENABLED)
+}
+
+pub(super) fn emit_strategy(config: &Options) -> Result<EmitStrategy> {
+    let fire = |enabled: &ConfigOption, delay: &ConfigOption| -> Result<Option<Duration>> {
+        if !config.bool(enabled)? {
+            return Ok(None);
+        }
+        let Some(delay) = config.duration(delay)? else {
+            return Err(Error::user(format!("'{}' is true, but '{}' is not set", enabled.key, delay.key))
+                .hint(format!("SET '{}' = '10 s', or '0 ms' for a result at every change", delay.key)));
+        };
+        Ok(Some(delay))
+    };
+    let strategy = EmitStrategy {
+        early_fire: fire(&EARLY_FIRE_ENABLED, &EARLY_FIRE_DELAY)?,
+        late_fire: fire(&LATE_FIRE_ENABLED, &LATE_FIRE_DELAY)?,
+        allow_lateness: config.duration(&ALLOW_LATENESS)?.unwrap_or_default(),
+    };
+    if strategy.late_fire.is_some() && strategy.allow_lateness.is_zero() {
+        return Err(Error::user("Late-fire needs a window that takes late rows, but the allowed lateness is 0")
+            .hint(format!("SET '{}' = '1 h'", ALLOW_LATENESS.key)));
+    }
+    Ok(strategy)
+}
+
+pub(super) fn not_null_enforcer(config: &Options) -> Result<NotNullEnforcer> {
+    Ok(match word(config, &NOT_NULL_ENFORCER)?.as_str() {
+        "DROP" => NotNullEnforcer::Drop,
+        _ => NotNullEnforcer::Error,
+    })
+}
+
+pub(super) fn type_length_enforcer(config: &Options) -> Result<TypeLengthEnforcer> {
+    Ok(match word(config, &TYPE_LENGTH_ENFORCER)?.as_str() {
+        "TRIM_PAD" => TypeLengthEnforcer::TrimPad,
+        "ERROR" => TypeLengthEnforcer::Error,
+        _ => TypeLengthEnforcer::Ignore,
+    })
+}
+
+fn word(config: &Options, option: &ConfigOption) -> Result<String> {
+    let text = config.text(option).unwrap_or_default();
+    option.check(option.key, text)?;
+    Ok(text.to_uppercase())
+}
+
+pub(super) fn max_parallelism(config: &Options) -> Result<Option<u16>> {
+    let Some(n) = config.int(&MAX_PARALLELISM)? else { return Ok(None) };
+    match u16::try_from(n) {
+        Ok(n) if (1..=32_768).contains(&n) => Ok(Some(n)),
+        _ if n == -1 => Ok(None),
+        _ => Err(Error::user(format!("'{}' must be between 1 and 32768, not {n}", MAX_PARALLELISM.key))
+            .hint("The default is 128")),
+    }
+}

@@ -1,0 +1,359 @@
+//! Sinks: the query's columns against the table's, implicit casts, constraints, changelog.
+
+use std::sync::Arc;
+
+use datafusion_common::ScalarValue;
+use datafusion_expr::LogicalPlan;
+use flott_connector::factory::{ChangelogMode, TableContext};
+use flott_connector::table::{CatalogTable, Column, ObjectIdentifier};
+use flott_core::types::{TimeAttribute, TypeKind, arrow_schema};
+use flott_core::{Error, LogicalType, Result, suggest};
+use sqlparser::ast::{Expr as Ast, Spanned};
+
+use super::convert::Converter;
+use super::options;
+use super::stream::{Sink, StreamInput, StreamNode, StreamOp};
+use super::window::changes;
+use crate::bind::{CatalogObject, Tables, Typed, at, column, columns_of, plan_schema, project, rename_columns};
+use crate::parser::ast::InsertStatement;
+
+/// A sink table and the query's columns cast to it.
+pub(crate) struct Insert {
+    pub(crate) identifier: ObjectIdentifier,
+    pub(crate) table: CatalogTable,
+    pub(crate) overwrite: bool,
+    /// Below the sink: exactly the table's persisted columns.
+    pub(crate) plan: LogicalPlan,
+}
+
+/// `catalog.database.table`
+pub(crate) fn summary(i: &ObjectIdentifier) -> String {
+    format!("{}.{}.{}", i.catalog, i.database, i.object)
+}
+
+impl Converter<'_> {
+    /// Binds an INSERT.
+    pub(crate) fn insert(&self, tables: &dyn Tables, statement: &InsertStatement) -> Result<Insert> {
+        let InsertStatement { table: name, hints, partition, columns, overwrite, query, on_conflict, position } = statement;
+        let parts: Vec<String> = name.parts.iter().map(|p| p.value.clone()).collect();
+        let place = name.position();
+        if let Some(conflict) = on_conflict
+            && conflict != "ERROR"
+        {
+            return Err(Error::user(format!("not supported yet: ON CONFLICT DO {conflict}"))
+                .at(*position)
+                .hint("Leave the clause out"));
+        }
+        let (identifier, mut table) = match tables.lookup(&parts).map_err(|e| e.at(place))? {
+            Some(CatalogObject::Table(identifier, table)) => (identifier, table),
+            Some(CatalogObject::View { identifier, .. }) => {
+                return Err(Error::user(format!("'{}' is a view: nothing can be inserted into it", identifier.object))
+                    .at(place)
+                    .hint("Insert into a table"));
+            }
+            None => {
+                let names = tables.names();
+                let error = Error::user(format!("Object '{name}' not found")).with("table", name).at(place);
+                return Err(match suggest::nearest(&parts[parts.len() - 1], names.iter().map(String::as_str)) {
+                    Some(near) => error.hint(format!("Did you mean '{near}'?")),
+                    None => error.hint("CREATE TABLE it first"),
+                });
+            }
+        };
+        for hint in hints {
+            if hint.name != "OPTIONS" {
+                return Err(Error::user(format!("not supported yet: the hint {}", hint.name))
+                    .at(hint.position)
+                    .hint("OPTIONS is the only one"));
+            }
+            for (key, value) in &hint.options {
+                table.options.set(key, value);
+            }
+        }
+        let bound = self.binder.query(query)?;
+        let statics = self.static_partition(&table, &identifier, partition)?;
+        let named: Vec<String> = columns
+            .iter()
+            .map(|c| {
+                if c.parts.len() == 1 {
+                    Ok(c.parts[0].value.clone())
+                } else {
+                    Err(Error::user(format!("not supported yet: the nested column '{c}' in an INSERT"))
+                        .at(c.position())
+                        .hint("Insert the whole column"))
+                }
+            })
+            .collect::<Result<_>>()?;
+        let plan = self
+            .sink_columns(bound, &identifier, &table, &named, &statics)
+            .map_err(|e| e.at(*position))?;
+        Ok(Insert { identifier, table, overwrite: *overwrite, plan })
+    }
+
+    /// `PARTITION (k = literal)`
+    fn static_partition(
+        &self,
+        table: &CatalogTable,
+        identifier: &ObjectIdentifier,
+        partition: &[(sqlparser::ast::Ident, Ast)],
+    ) -> Result<Vec<(String, Typed)>> {
+        let mut out = vec![];
+        for (key, value) in partition {
+            if !table.partition_keys.contains(&key.value) {
+                let keys = table.partition_keys.join(", ");
+                return Err(at(
+                    Error::user(format!("'{}' is not a partition key of table '{}'", key.value, identifier.object))
+                        .hint(if keys.is_empty() { "The table has none".into() } else { format!("Its keys: {keys}") }),
+                    key.span,
+                ));
+            }
+            let bound = self.binder.expression(value, &[]).map_err(|e| at(e, value.span()))?;
+            out.push((key.value.clone(), bound));
+        }
+        Ok(out)
+    }
+
+    /// The query's columns as the table's persisted ones: by position, cast where Flink does so by itself.
+    fn sink_columns(
+        &self,
+        bound: LogicalPlan,
+        identifier: &ObjectIdentifier,
+        table: &CatalogTable,
+        named: &[String],
+        statics: &[(String, Typed)],
+    ) -> Result<LogicalPlan> {
+        let persisted: Vec<&Column> = table.schema.columns.iter().filter(|c| c.is_persisted()).collect();
+        let is_static = |name: &str| statics.iter().any(|(n, _)| n == name);
+        let targets: Vec<&Column> = if named.is_empty() {
+            persisted.iter().filter(|c| !is_static(&c.name)).copied().collect()
+        } else {
+            let mut targets: Vec<&Column> = vec![];
+            for name in named {
+                let Some(c) = persisted.iter().find(|c| c.name == *name) else {
+                    let known = persisted.iter().map(|c| c.name.as_str());
+                    let error = match table.schema.column(name) {
+                        Some(_) => Error::user(format!("Column '{name}' of the sink cannot be written")).hint("It is computed or virtual"),
+                        None => {
+                            let error = Error::user(format!("Unknown target column '{name}'"));
+                            match suggest::nearest(name, known) {
+                                Some(near) => error.hint(format!("Did you mean '{near}'?")),
+                                None => error,
+                            }
+                        }
+                    };
+                    return Err(error.with("column", name).with("table", &identifier.object));
+                };
+                if targets.iter().any(|t| t.name == *name) || is_static(name) {
+                    return Err(Error::user(format!("Target column '{name}' is assigned more than once"))
+                        .with("table", &identifier.object)
+                        .hint("Name every column once"));
+                }
+                targets.push(c);
+            }
+            targets
+        };
+        let have = columns_of(bound.schema())?;
+        let wanted: Vec<(String, LogicalType)> =
+            targets.iter().map(|c| (c.name.clone(), c.data_type.clone())).collect();
+        if have.len() != wanted.len() {
+            return Err(mismatch(identifier, "Different number of columns.", &have, &wanted));
+        }
+        let mut columns = vec![];
+        for c in &persisted {
+            let value = if let Some(i) = targets.iter().position(|t| t.name == c.name) {
+                let (field, t) = &have[i];
+                let value = Typed { expr: column(field), data_type: t.clone() };
+                match self.implicit(value, &c.data_type)? {
+                    Some(value) => value,
+                    None => {
+                        let cause = format!("Incompatible types for sink column '{}' at position {i}.", c.name);
+                        return Err(mismatch(identifier, &cause, &have, &wanted));
+                    }
+                }
+            } else if let Some((_, value)) = statics.iter().find(|(n, _)| *n == c.name) {
+                self.binder.functions().cast(value.clone(), &c.data_type.with_nullable(true), false)?
+            } else if c.data_type.nullable {
+                let null = self.binder.functions().literal(ScalarValue::Null, &TypeKind::Null.nullable())?;
+                self.binder.functions().cast(null, &c.data_type, false)?
+            } else {
+                return Err(Error::user(format!("Column '{}' has no default value and does not allow NULLs", c.name))
+                    .with("table", &identifier.object)
+                    .hint("Name it in the INSERT and give it a value"));
+            };
+            columns.push((c.name.clone(), value));
+        }
+        project(bound, columns)
+    }
+
+    /// The value as a sink column's type, materialising time attributes; `None` where Flink asks for a CAST.
+    fn implicit(&self, value: Typed, target: &LogicalType) -> Result<Option<Typed>> {
+        let plain = value.data_type.with_time_attribute(TimeAttribute::None);
+        let wanted = target.with_nullable(plain.nullable);
+        if plain.kind == wanted.kind {
+            return Ok(Some(Typed { expr: value.expr, data_type: plain }));
+        }
+        if !self.binder.functions().implicit_cast(&plain, &wanted.with_nullable(true)) {
+            return Ok(None);
+        }
+        let value = Typed { expr: value.expr, data_type: plain };
+        Ok(Some(self.binder.functions().cast_if_needed(value, &wanted)?))
+    }
+
+    /// The sink's node over a planned input.
+    pub(crate) fn sink(
+        &self,
+        identifier: &ObjectIdentifier,
+        table: &CatalogTable,
+        input: StreamInput,
+    ) -> Result<Arc<StreamNode>> {
+        let columns: Vec<Column> = table.schema.columns.iter().filter(|c| c.is_persisted()).cloned().collect();
+        let connector = table.options.get("connector").ok_or_else(|| {
+            Error::user(format!("Table '{}' has no option 'connector'", identifier.object))
+                .hint(format!("Available connectors: {}", self.registry.connector_names().join(", ")))
+        })?;
+        let factory = self.registry.connector(connector)?;
+        let name = |c: &Column| c.metadata_key().unwrap_or(&c.name).to_string();
+        let arriving: Vec<(String, LogicalType)> =
+            columns.iter().map(|c| (name(c), c.data_type.with_time_attribute(TimeAttribute::None))).collect();
+        let context = TableContext {
+            identifier: identifier.clone(),
+            table: table.clone(),
+            schema: arrow_schema(arriving.iter().map(|(n, t)| (n.as_str(), t))),
+            metadata_keys: columns.iter().filter_map(|c| c.metadata_key().map(str::to_string)).collect(),
+            config: self.config.clone(),
+            base_dir: self.base_dir.clone(),
+            registry: self.registry.clone(),
+            fail_points: self.fail_points.clone(),
+        };
+        let sink = factory.sink(&context).map_err(|e| e.with("table", &identifier.object))?;
+        let mode = input.node.changelog;
+        check_changelog(identifier, sink.changelog_mode, mode, &input.node)?;
+        let types = columns_of(&input.node.schema)?;
+        let not_null = if input.port == 0 {
+            (0..columns.len()).filter(|i| !columns[*i].data_type.nullable && types[*i].1.nullable).collect()
+        } else {
+            vec![]
+        };
+        let schema = if input.port == 0 { input.node.schema.clone() } else { plan_schema([])? };
+        let op = StreamOp::Sink(Sink {
+            identifier: identifier.clone(),
+            shown: summary(identifier),
+            sink,
+            not_null,
+            not_null_enforcer: options::not_null_enforcer(self.config)?,
+            type_length_enforcer: options::type_length_enforcer(self.config)?,
+            columns,
+        });
+        Ok(StreamNode::new(op, vec![input], schema, mode))
+    }
+
+    /// A sink for the late rows of an aggregation: the first `width` columns of its input are what the window function read.
+    pub(crate) fn late_sink(
+        &self,
+        aggregate: &Arc<StreamNode>,
+        input: &Arc<StreamNode>,
+        width: usize,
+        table: &str,
+    ) -> Result<()> {
+        let what = || format!("'{}' = '{table}'", options::LATE_RECORDS_TABLE.key);
+        let parts: Vec<String> = table.split('.').map(|p| p.trim().trim_matches('`').to_string()).collect();
+        let Some(CatalogObject::Table(identifier, table)) = self.binder.tables().lookup(&parts)? else {
+            return Err(Error::user(format!("{}: there is no such table", what())).hint("CREATE TABLE it first, or RESET the option"));
+        };
+        let persisted: Vec<&Column> = table.schema.columns.iter().filter(|c| c.is_persisted()).collect();
+        let all = columns_of(&input.schema)?;
+        let have: Vec<(String, LogicalType)> =
+            all.iter().take(width).filter(|c| c.0.starts_with("$late$")).cloned().collect();
+        let shown: Vec<(String, LogicalType)> =
+            have.iter().map(|(n, t)| (n.trim_start_matches("$late$").to_string(), t.clone())).collect();
+        let wanted: Vec<(String, LogicalType)> =
+            persisted.iter().map(|c| (c.name.clone(), c.data_type.clone())).collect();
+        if have.len() != wanted.len() {
+            return Err(mismatch(&identifier, "Different number of columns.", &shown, &wanted).hint(format!(
+                "Late rows have the columns of the window function's input; see {}",
+                options::LATE_RECORDS_TABLE.key
+            )));
+        }
+        let mut projection = vec![];
+        let mut output = vec![];
+        for (i, ((name, t), c)) in have.iter().zip(&persisted).enumerate() {
+            let value = Typed { expr: column(name), data_type: t.clone() };
+            let Some(value) = self.implicit(value, &c.data_type)? else {
+                let cause = format!("Incompatible types for sink column '{}' at position {i}.", c.name);
+                return Err(mismatch(&identifier, &cause, &shown, &wanted));
+            };
+            output.push((c.name.clone(), value.data_type.clone()));
+            projection.push(value.expr);
+        }
+        let schema = plan_schema(output.iter().map(|(n, t)| (n.as_str(), t)))?;
+        let op = StreamOp::Calc(super::stream::Calc { projection, filter: None });
+        let late = StreamInput { node: aggregate.clone(), port: 1 };
+        let calc = StreamNode::new(op, vec![late], schema, ChangelogMode::INSERT_ONLY);
+        let sink = self.sink(&identifier, &table, StreamInput::from(&calc))?;
+        self.late.borrow_mut().push(sink);
+        Ok(())
+    }
+}
+
+/// A query's plan under the names of a result, with time attributes materialised.
+pub(crate) fn materialized(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let columns = columns_of(plan.schema())?;
+    if columns.iter().all(|c| c.1.kind.time_attribute() == TimeAttribute::None) {
+        return Ok(plan);
+    }
+    let names: Vec<String> = columns.iter().map(|c| c.0.clone()).collect();
+    let columns = columns
+        .into_iter()
+        .map(|(name, t)| {
+            let data_type = t.with_time_attribute(TimeAttribute::None);
+            (name.clone(), Typed { expr: column(&name), data_type })
+        })
+        .collect();
+    rename_columns(project(plan, columns)?, &names)
+}
+
+fn check_changelog(
+    identifier: &ObjectIdentifier,
+    takes: ChangelogMode,
+    produced: ChangelogMode,
+    by: &StreamNode,
+) -> Result<()> {
+    // A sink that works by key may leave -U out: it ignores such rows.
+    let missing = ChangelogMode {
+        insert: false,
+        update_before: produced.update_before && !takes.update_before && !takes.update_after,
+        update_after: produced.update_after && !takes.update_after,
+        delete: produced.delete && !takes.delete,
+    };
+    if missing.update_before || missing.update_after || missing.delete {
+        return Err(Error::user(format!(
+            "Table sink '{}' doesn't support consuming {} which is produced by node {}",
+            summary(identifier),
+            changes(missing),
+            super::explain::describe(by)
+        ))
+        .with("table", &identifier.object)
+        .hint("Use a sink that takes changes (an upsert sink with a PRIMARY KEY, print, blackhole), or a query that only appends"));
+    }
+    Ok(())
+}
+
+/// Flink's message.
+fn mismatch(
+    identifier: &ObjectIdentifier,
+    cause: &str,
+    query: &[(String, LogicalType)],
+    sink: &[(String, LogicalType)],
+) -> Error {
+    let list = |columns: &[(String, LogicalType)]| {
+        columns.iter().map(|(n, t)| format!("{n}: {t}")).collect::<Vec<_>>().join(", ")
+    };
+    Error::user(format!(
+        "Column types of query result and sink for '{}' do not match.\nCause: {cause}\n\nQuery schema: [{}]\nSink schema:  [{}]",
+        summary(identifier),
+        list(query),
+        list(sink)
+    ))
+    .with("table", &identifier.object)
+    .hint("Select the columns in the sink's order, and CAST where types differ")
+}

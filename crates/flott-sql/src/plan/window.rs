@@ -1,0 +1,405 @@
+//! Window table functions and window aggregates: which become one node, in one phase or two.
+
+use std::sync::Arc;
+
+use datafusion_common::DFSchemaRef;
+use datafusion_expr::{Expr, LogicalPlan};
+use flott_connector::factory::ChangelogMode;
+use flott_core::types::{TimeAttribute, TypeKind};
+use flott_core::{Error, LogicalType, Result};
+use flott_graph::{
+    AggregateCall, EmitStrategy, ExpandSpec, WindowAggregateSpec, WindowAssignment, WindowKind, WindowProperty,
+    WindowTableFunctionSpec, partial_schema,
+};
+
+use super::convert::Converter;
+use super::options;
+use super::program::{Base, Program, and, column_uses};
+use super::stream::{Columns, Distribution, StreamInput, StreamNode, StreamOp};
+use crate::bind::node::{Aggregate, EXPAND_ID, WindowTableFunction};
+use crate::bind::window::{WindowProperties, properties, unaliased};
+use crate::bind::{FlinkNode, UniqueNames, column, columns_of, plan_schema};
+
+/// What feeds an aggregation, over the columns of some base.
+struct Feed<'p> {
+    program: Program<'p>,
+    /// Names, expressions and types of the columns, in order.
+    columns: Vec<(String, Expr, LogicalType)>,
+    filter: Option<Expr>,
+    assignment: Assign<'p>,
+}
+
+/// How rows of the feed find their windows.
+enum Assign<'p> {
+    /// By a time column, whose name in the feed this is.
+    Time { function: &'p WindowTableFunction, column: String },
+    /// By the columns of a window that was assigned before.
+    Attached { start: Option<String>, end: String, properties: WindowProperties },
+}
+
+impl Converter<'_> {
+    /// A window TVF as a node of its own.
+    pub(crate) fn window_table_function(
+        &self,
+        function: &WindowTableFunction,
+        input: &LogicalPlan,
+        schema: &DFSchemaRef,
+    ) -> Result<Arc<StreamNode>> {
+        let node = self.convert(input)?;
+        require_insert_only(&node, "WindowTableFunction")?;
+        let columns = columns_of(&node.schema)?;
+        let assignment = WindowAssignment::TimeColumn {
+            column: index_of(&columns, &function.time_column)?,
+            attribute: function.attribute(),
+            time_zone: function.time_zone.clone(),
+            kind: indexed_kind(function, &columns)?,
+        };
+        let session = matches!(function.kind, WindowKind::Session { .. });
+        let input = if session {
+            let keys = function.partition_keys.iter().map(|k| index_of(&columns, k)).collect::<Result<_>>()?;
+            exchange(&node, keys)
+        } else {
+            node
+        };
+        let op = StreamOp::WindowTableFunction(WindowTableFunctionSpec { assignment });
+        Ok(StreamNode::new(op, vec![StreamInput::from(&input)], schema.clone(), ChangelogMode::INSERT_ONLY))
+    }
+
+    /// The nodes of a window aggregation, and for each column of the logical node the planned one that holds it.
+    pub(crate) fn window_aggregate(
+        &self,
+        node: &FlinkNode,
+        aggregate: &Aggregate,
+    ) -> Result<(Arc<StreamNode>, Vec<String>)> {
+        let window = properties(&node.input)
+            .ok_or_else(|| Error::internal("a grouped aggregation without a window reached the planner"))?;
+        let is_window = |c: &String| window.start.contains(c) || window.end.contains(c) || window.time.contains(c);
+        let keys: Vec<String> = aggregate.group.iter().filter(|c| !is_window(c)).cloned().collect();
+        let late_table = options::late_records_table(self.config);
+        let feed = self.feed(node, &keys, &window, late_table.is_some())?;
+        let Feed { program, columns, filter, assignment } = feed;
+        let feed_schema = plan_schema(columns.iter().map(|(n, _, t)| (n.as_str(), t)))?;
+        let late_columns = columns.len();
+        let projection = columns.into_iter().map(|c| c.1).collect();
+        let mut input = self.finish(Program {
+            projection,
+            filter: and(program.filter.clone(), filter),
+            schema: feed_schema,
+            ..program
+        })?;
+        require_insert_only(&input, "WindowAggregate")?;
+        let mut group: Vec<String> = keys.clone();
+        if let Some(sets) = &aggregate.sets {
+            input = expand(&input, aggregate, sets)?;
+            group.push(EXPAND_ID.to_string());
+        }
+        let fed: Columns = columns_of(&input.schema)?;
+        let assignment = match &assignment {
+            Assign::Time { function, column } => WindowAssignment::TimeColumn {
+                column: index_of(&fed, column)?,
+                attribute: function.attribute(),
+                time_zone: function.time_zone.clone(),
+                kind: indexed_kind(function, &fed)?,
+            },
+            Assign::Attached { start, end, properties } => WindowAssignment::Attached {
+                start: start.as_ref().map(|s| index_of(&fed, s)).transpose()?,
+                end: index_of(&fed, end)?,
+                attribute: properties.function.attribute(),
+                time_zone: properties.function.time_zone.clone(),
+                kind: match &properties.function.kind {
+                    WindowKind::Session { gap_ms, .. } => {
+                        WindowKind::Session { gap_ms: *gap_ms, partition_keys: vec![] }
+                    }
+                    other => other.clone(),
+                },
+            },
+        };
+        let calls = aggregate
+            .calls
+            .iter()
+            .map(|c| {
+                Ok(AggregateCall {
+                    kind: c.kind,
+                    arguments: c.arguments.iter().map(|a| index_of(&fed, a)).collect::<Result<_>>()?,
+                    filter: c.filter.as_ref().map(|f| index_of(&fed, f)).transpose()?,
+                    distinct: c.distinct,
+                    result: c.result.clone(),
+                    argument_type: c.argument_type.clone(),
+                    name: c.name.clone(),
+                })
+            })
+            .collect::<Result<Vec<_>>>()?;
+
+        // The output: keys, aggregates, window columns.
+        let logical = columns_of(&node.schema)?;
+        let type_of = |name: &str| logical.iter().find(|c| c.0 == name).map(|c| c.1.clone());
+        let mut names = UniqueNames::default();
+        let mut output: Columns = vec![];
+        for key in &group {
+            let t = type_of(key).ok_or_else(|| Error::internal("a group key without a column"))?;
+            output.push((names.take(key), t));
+        }
+        for call in &calls {
+            output.push((names.take(&call.name), call.result.clone()));
+        }
+        let mut properties = vec![];
+        let mut holders: Vec<(String, String)> = vec![];
+        for (property, of) in [
+            (WindowProperty::Start, &window.start),
+            (WindowProperty::End, &window.end),
+            (WindowProperty::Time, &window.time),
+        ] {
+            let wanted: Vec<&String> = aggregate.group.iter().filter(|c| of.contains(c)).collect();
+            if let Some(first) = wanted.first() {
+                let t = type_of(first).ok_or_else(|| Error::internal("a window column without a type"))?;
+                let name = names.take(first);
+                properties.push(property);
+                output.push((name.clone(), t));
+                holders.extend(wanted.into_iter().map(|w| (w.clone(), name.clone())));
+            }
+        }
+        let schema = plan_schema(output.iter().map(|(n, t)| (n.as_str(), t)))?;
+        let emit = options::emit_strategy(self.config)?;
+        let attribute = match &assignment {
+            WindowAssignment::TimeColumn { attribute, .. } | WindowAssignment::Attached { attribute, .. } => *attribute,
+        };
+        if attribute != TimeAttribute::Rowtime && emit.late_fire.is_some() {
+            return Err(Error::user("late results need event time: the window is one of processing time")
+                .hint("Unset table.exec.emit.late-fire.enabled"));
+        }
+        let spec = WindowAggregateSpec {
+            group_keys: group.iter().map(|k| index_of(&fed, k)).collect::<Result<_>>()?,
+            aggregates: calls,
+            properties,
+            late_output: late_table.is_some() && attribute == TimeAttribute::Rowtime,
+            merge_changes: options::merges_changes(self.config)?,
+            input_schema: Arc::new(input.schema.as_arrow().clone()),
+            assignment,
+            emit,
+        };
+        let mode = if spec.emit == EmitStrategy::default() {
+            ChangelogMode::INSERT_ONLY
+        } else {
+            ChangelogMode { insert: true, update_before: true, update_after: true, delete: false }
+        };
+        let planned = if options::two_phase(self.config)? && can_split(&spec) {
+            let keys = (0..spec.group_keys.len()).collect();
+            let partial = partial_schema(&spec);
+            let partial = datafusion_common::DFSchema::from_unqualified_fields(
+                partial.fields().clone(),
+                Default::default(),
+            )
+            .map_err(crate::bind::from_datafusion)?;
+            let local = StreamNode::new(
+                StreamOp::LocalWindowAggregate(spec.clone()),
+                vec![StreamInput::from(&input)],
+                Arc::new(partial),
+                ChangelogMode::INSERT_ONLY,
+            );
+            let exchanged = exchange(&local, keys);
+            StreamNode::new(
+                StreamOp::GlobalWindowAggregate(spec),
+                vec![StreamInput::from(&exchanged)],
+                schema,
+                mode,
+            )
+        } else {
+            let late_output = spec.late_output;
+            let exchanged = exchange(&input, spec.group_keys.clone());
+            let planned =
+                StreamNode::new(StreamOp::WindowAggregate(spec), vec![StreamInput::from(&exchanged)], schema, mode);
+            if late_output && let Some(table) = late_table {
+                self.late_sink(&planned, &input, late_columns, &table)?;
+            }
+            planned
+        };
+        let outputs = logical
+            .iter()
+            .map(|(name, _)| match holders.iter().find(|h| h.0 == *name) {
+                Some((_, holder)) => holder.clone(),
+                None => name.clone(),
+            })
+            .collect();
+        Ok((planned, outputs))
+    }
+
+    /// The program below an aggregation: over the TVF's input where the window can be taken into the aggregate.
+    fn feed<'p>(
+        &self,
+        node: &'p FlinkNode,
+        keys: &[String],
+        window: &WindowProperties,
+        keep_all: bool,
+    ) -> Result<Feed<'p>> {
+        let program = self.program(&node.input)?;
+        let types = columns_of(&program.schema)?;
+        let is_window = |c: &str| {
+            [&window.start, &window.end, &window.time].iter().any(|w| w.iter().any(|w| w == c))
+        };
+        // Everything that is not the window itself.
+        let rest: Vec<(String, Expr, LogicalType)> = types
+            .iter()
+            .zip(&program.projection)
+            .filter(|((name, _), _)| !is_window(name))
+            .map(|((name, t), e)| (name.clone(), unaliased(e).clone(), t.clone()))
+            .collect();
+        if let Base::Window { function, input } = program.base {
+            let made = ["window_start", "window_end", "window_time"];
+            let reads_window =
+                |e: &Expr| column_uses(e).keys().any(|c| made.contains(&c.as_str()));
+            let session_fits = match function.kind {
+                WindowKind::Session { .. } => {
+                    let of_keys = |k: &String| {
+                        rest.iter().any(|(name, e, _)| {
+                            keys.contains(name) && matches!(e, Expr::Column(c) if c.name == *k)
+                        })
+                    };
+                    function.partition_keys.len() == keys.len() && function.partition_keys.iter().all(of_keys)
+                }
+                _ => true,
+            };
+            let free = !rest.iter().any(|(_, e, _)| reads_window(e)) && !program.filter.iter().any(reads_window);
+            let below = self.program(input)?;
+            if session_fits && free && below_can_take(&below, &rest, program.filter.as_ref()) {
+                let mut columns = vec![];
+                let mut names = UniqueNames::default();
+                if keep_all {
+                    for ((name, t), e) in columns_of(&below.schema)?.into_iter().zip(&below.projection) {
+                        columns.push((names.take(&format!("$late${name}")), unaliased(e).clone(), t));
+                    }
+                }
+                for (name, e, t) in rest {
+                    columns.push((names.take(&name), below.inline(&e)?, t));
+                }
+                let mut place = |wanted: &str, t: LogicalType| -> Result<String> {
+                    let e = below.inline(&column(wanted))?;
+                    // A key that is the time or partition column already serves.
+                    if let Some((name, _, _)) = columns.iter().find(|(n, have, _)| *have == e && !n.starts_with("$late$")) {
+                        return Ok(name.clone());
+                    }
+                    let name = names.take(wanted);
+                    columns.push((name.clone(), e, t));
+                    Ok(name)
+                };
+                let time = place(&function.time_column, function.time_type.clone())?;
+                let filter = program.filter.as_ref().map(|f| below.inline(f)).transpose()?;
+                return Ok(Feed {
+                    program: below,
+                    columns,
+                    filter,
+                    assignment: Assign::Time { function, column: time },
+                });
+            }
+            if matches!(function.kind, WindowKind::Session { .. }) && !session_fits {
+                return Err(Error::user("not supported yet: a SESSION window whose PARTITION BY differs from the keys of GROUP BY")
+                    .hint("Partition the session by the same columns that the query groups by"));
+            }
+        }
+        // The window stays in the rows.
+        let mut columns = rest;
+        let mut attach = |of: &[String]| -> Option<String> {
+            let name = of.first()?;
+            let (i, (_, t)) = types.iter().enumerate().find(|(_, c)| c.0 == *name)?;
+            columns.push((name.clone(), unaliased(&program.projection[i]).clone(), t.clone()));
+            Some(name.clone())
+        };
+        let start = attach(&window.start);
+        let end = attach(&window.end).ok_or_else(|| Error::internal("a window without its end"))?;
+        let assignment = Assign::Attached { start, end, properties: window.clone() };
+        Ok(Feed { program, columns, filter: None, assignment })
+    }
+}
+
+/// Whether what stands above a TVF may be computed below it.
+fn below_can_take(below: &Program<'_>, rest: &[(String, Expr, LogicalType)], filter: Option<&Expr>) -> bool {
+    let volatile = below.projection.iter().any(|e| e.is_volatile());
+    // PROCTIME() and the like are computed once: then nothing moves, unless nothing reads them.
+    !volatile || rest.iter().map(|r| &r.1).chain(filter).all(|e| matches!(e, Expr::Column(_)))
+}
+
+/// GROUPING SETS: a copy of each row for each set, and the set's id.
+fn expand(input: &Arc<StreamNode>, aggregate: &Aggregate, sets: &[Vec<usize>]) -> Result<Arc<StreamNode>> {
+    let columns = columns_of(&input.schema)?;
+    let mut projections = vec![];
+    let mut expand_ids = vec![];
+    for set in sets {
+        let kept = |name: &String| match aggregate.group.iter().position(|g| g == name) {
+            Some(key) => set.contains(&key),
+            None => true,
+        };
+        projections.push(columns.iter().enumerate().map(|(i, (name, _))| kept(name).then_some(i)).collect());
+        expand_ids.push(crate::bind::expand_id_of(aggregate.group.len(), set));
+    }
+    let mut output: Columns = columns
+        .into_iter()
+        .enumerate()
+        .map(|(i, (name, t))| {
+            let nulled = projections.iter().any(|p: &Vec<Option<usize>>| p[i].is_none());
+            (name, t.with_nullable(t.nullable || nulled))
+        })
+        .collect();
+    output.push((EXPAND_ID.to_string(), TypeKind::BigInt.not_null()));
+    let schema = plan_schema(output.iter().map(|(n, t)| (n.as_str(), t)))?;
+    let op = StreamOp::Expand(ExpandSpec { projections, expand_ids });
+    Ok(StreamNode::new(op, vec![StreamInput::from(input)], schema, input.changelog))
+}
+
+/// Whether a local aggregate can run before the exchange.
+fn can_split(spec: &WindowAggregateSpec) -> bool {
+    let (attribute, session) = match &spec.assignment {
+        WindowAssignment::TimeColumn { attribute, kind, .. } | WindowAssignment::Attached { attribute, kind, .. } => {
+            (*attribute, matches!(kind, WindowKind::Session { .. }))
+        }
+    };
+    attribute == TimeAttribute::Rowtime && !session && !spec.late_output && spec.emit == EmitStrategy::default()
+}
+
+/// Rows to where their key is.
+pub(crate) fn exchange(node: &Arc<StreamNode>, keys: Vec<usize>) -> Arc<StreamNode> {
+    let distribution = if keys.is_empty() { Distribution::Single } else { Distribution::Hash(keys) };
+    StreamNode::new(
+        StreamOp::Exchange(distribution),
+        vec![StreamInput::from(node)],
+        node.schema.clone(),
+        node.changelog,
+    )
+}
+
+fn index_of(columns: &Columns, name: &str) -> Result<usize> {
+    columns
+        .iter()
+        .position(|c| c.0 == name)
+        .ok_or_else(|| Error::internal(format!("column '{name}' is missing below a window")))
+}
+
+/// The kind with the session's keys as indices of these columns.
+fn indexed_kind(function: &WindowTableFunction, columns: &Columns) -> Result<WindowKind> {
+    Ok(match &function.kind {
+        WindowKind::Session { gap_ms, .. } => WindowKind::Session {
+            gap_ms: *gap_ms,
+            partition_keys: function.partition_keys.iter().map(|k| index_of(columns, k)).collect::<Result<_>>()?,
+        },
+        other => other.clone(),
+    })
+}
+
+fn require_insert_only(node: &Arc<StreamNode>, by: &str) -> Result<()> {
+    if node.changelog.is_insert_only() {
+        return Ok(());
+    }
+    Err(Error::user(format!(
+        "{by} doesn't support consuming {} which is produced by node {}",
+        changes(node.changelog),
+        super::explain::describe(node)
+    ))
+    .hint("Read an append-only table, or put the window over one"))
+}
+
+/// `update changes`, `update and delete changes`.
+pub(crate) fn changes(mode: ChangelogMode) -> &'static str {
+    match (mode.update_before || mode.update_after, mode.delete) {
+        (true, true) => "update and delete changes",
+        (true, false) => "update changes",
+        _ => "delete changes",
+    }
+}
