@@ -1,7 +1,8 @@
 //! Tools that tests of other crates share.
 //!
 //! What it is: change batches from text rows ([`batch`]) and assertions on them ([`assert_rows!`]); the [`values`]
-//! connector, whose tables hold rows that a test registered; a [`SourceHarness`] that runs a source without a runtime.
+//! connector, whose tables hold rows that a test registered; a [`SourceHarness`] that runs a source without a runtime,
+//! and a [`suite`] of what every source must keep.
 //!
 //! What it is not: part of the program. Only tests depend on it, so its builders panic with a readable message where a
 //! test's text is wrong; each has a `try_` form for tests of errors.
@@ -19,6 +20,7 @@ mod build;
 mod datetime_parser;
 mod row_parser;
 mod source_harness;
+pub mod suite;
 mod table;
 pub mod values;
 

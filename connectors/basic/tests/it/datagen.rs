@@ -261,6 +261,18 @@ async fn each_number_comes_once_with_any_parallelism_and_a_restore_anywhere() {
 }
 
 #[tokio::test]
+async fn random_rows_of_every_kind_come_again_after_a_restore() {
+    let columns = "a INT, b STRING, c DECIMAL(10, 2), d ARRAY<DOUBLE>, e MAP<TINYINT, STRING>, f ROW<x BOOLEAN, y BYTES>, \
+                   g MULTISET<INT>, h FLOAT";
+    let nulls = ["a", "b", "c", "d", "e", "f", "g", "h"].map(|c| (format!("fields.{c}.null-rate"), "0.2"));
+    let nulls: Vec<(&str, &str)> = nulls.iter().map(|(k, v)| (k.as_str(), *v)).collect();
+    let table = table(columns, &nulls).option("number-of-rows", "12000").option("fields.b.length", "5");
+    let table = table.option("fields.b.var-len", "true").option("fields.f.y.length", "3");
+    let source = source_of(ManualClock::at_ms(0), &table);
+    flott_testkit::suite::source_restores(&source, &[1, 3], 4).await;
+}
+
+#[tokio::test]
 async fn a_checkpoint_before_the_first_reader_holds_all_rows() {
     let table = table("a INT", &[("number-of-rows", "100")]);
     let source = source_of(ManualClock::at_ms(0), &table);

@@ -29,10 +29,8 @@ fn columns(schema: &Value) -> String {
         let upper = p.to_uppercase();
         let words: Vec<&str> = upper.split_whitespace().collect();
         let second = words.get(1).copied().unwrap_or("");
-        !upper.starts_with("WATERMARK ")
-            && !upper.starts_with("CONSTRAINT ")
-            && !(upper.starts_with("PRIMARY ") && second.starts_with("KEY"))
-            && second != "AS"
+        let key = upper.starts_with("PRIMARY ") && second.starts_with("KEY");
+        !(key || second == "AS" || upper.starts_with("WATERMARK ") || upper.starts_with("CONSTRAINT "))
     });
     let physical = physical.map(|p| {
         let upper = p.to_uppercase();

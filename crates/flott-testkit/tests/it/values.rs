@@ -65,6 +65,17 @@ async fn a_restore_continues_behind_the_savepoint_with_the_rows_after() {
 }
 
 #[tokio::test]
+async fn restores_anywhere() {
+    let store = ValuesStore::new();
+    let rows: Vec<String> = (0..20).map(|i| format!("+I[{i}]")).collect();
+    store.insert_rows("t", &rows, &["+I[20]"]);
+    let source = source(&store, &TableBuilder::new("t", "a INT"));
+    flott_testkit::suite::source_restores(&source, &[1, 2, 3], 10).await;
+    store.set_rows_per_batch(7);
+    flott_testkit::suite::source_restores(&source, &[1, 2], 10).await;
+}
+
+#[tokio::test]
 async fn an_open_source_stays_open() {
     for option in ["bounded", "terminating"] {
         let store = ValuesStore::new();
@@ -78,6 +89,7 @@ async fn an_open_source_stays_open() {
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "stands for the checkpoint store")]
 async fn a_failing_source_fails_once_after_a_checkpoint() {
     let store = ValuesStore::new();
     store.insert_rows("t", &["+I[1]", "+I[2]", "+I[3]", "+I[4]"], &NONE);
