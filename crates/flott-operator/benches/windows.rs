@@ -10,10 +10,10 @@ use flott_connector::factory::ChangelogMode;
 use flott_core::types::TimeAttribute;
 use flott_core::{ChangeBatch, Watermark};
 use flott_function::AggregateKind;
+use flott_graph::partial_schema;
 use flott_graph::{
     AggregateCall, EmitStrategy, Node, OperatorSpec, WindowAggregateSpec, WindowAssignment, WindowKind, WindowProperty,
 };
-use flott_operator::window::partial_schema;
 use flott_operator::{Operator, OperatorContext, build};
 
 const BATCH: usize = 8_192;
@@ -40,9 +40,10 @@ fn batches(keys: u64) -> Vec<ChangeBatch> {
         .map(|b| {
             let k: Int64Array = (0..BATCH).map(|_| (random() % keys) as i64).collect();
             let v: Int64Array = (0..BATCH).map(|_| (random() % 1_000) as i64).collect();
-            let ts: TimestampMillisecondArray = (0..BATCH)
+            let ts: Vec<i64> = (0..BATCH)
                 .map(|i| 1_700_000_000_000 + ((b * BATCH + i) / 1_000) as i64 - (random() % 1_000) as i64)
                 .collect();
+            let ts = TimestampMillisecondArray::from(ts);
             let rows = RecordBatch::try_new(input(), vec![Arc::new(k), Arc::new(v), Arc::new(ts)]);
             ChangeBatch::append(rows.expect("a batch"))
         })

@@ -3,4 +3,6 @@
 use crate::operator::OperatorContext;
 
 /// Stamps processing time and watermark for the functions that ask for them (`PROCTIME()`, `CURRENT_WATERMARK(..)`).
-pub(crate) fn enter(_context: &OperatorContext) {}
+pub(crate) fn enter(context: &OperatorContext) {
+    flott_function::context::enter(context.processing_time_ms, context.watermark.map(|w| w.0));
+}

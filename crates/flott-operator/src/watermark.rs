@@ -42,11 +42,12 @@ impl WatermarkGenerator {
     pub fn process(
         &mut self,
         batch: ChangeBatch,
-        _processing_time_ms: i64,
+        processing_time_ms: i64,
     ) -> Result<Vec<(ChangeBatch, Option<Watermark>)>> {
         if self.spec.from_source || batch.num_rows() == 0 {
             return Ok(vec![(batch, None)]);
         }
+        flott_function::context::enter(processing_time_ms, (self.current != i64::MIN).then_some(self.current));
         let rowtime = evaluate(&self.spec.rowtime, &batch.rows)?;
         if rowtime.null_count() > 0 {
             return Err(null_rowtime());
@@ -101,7 +102,6 @@ impl WatermarkAssigner {
 
 impl Operator for WatermarkAssigner {
     fn process_batch(&mut self, _input: usize, batch: ChangeBatch, context: &mut OperatorContext) -> Result<Progress> {
-        crate::evaluation::enter(context);
         let pieces =
             self.generator.process(batch, context.processing_time_ms).map_err(|e| e.with("operator", &self.name))?;
         for (piece, watermark) in pieces {

@@ -10,15 +10,11 @@ use arrow_select::take::take;
 use flott_core::key_group::hash_rows;
 use flott_core::{ChangeBatch, Error, Result};
 use flott_function::AggregateKind;
-use flott_graph::{WindowAggregateSpec, WindowAssignment};
+use flott_graph::partial::{SLICE_END_COLUMN, SLICE_START_COLUMN};
+use flott_graph::{WindowAggregateSpec, WindowAssignment, partial_schema};
 use flott_state::StateRun;
 
 use super::accumulator::{Accumulator, AccumulatorPlan};
-
-/// Column of partial rows and of state: the (local) end of the slice.
-pub(crate) const SLICE_END_COLUMN: &str = "$slice_end";
-/// Column of partial rows and of state: the (local) start of an attached window.
-pub(crate) const SLICE_START_COLUMN: &str = "$slice_start";
 
 /// What does not change while an aggregation runs.
 pub(crate) struct Layout {
@@ -94,7 +90,10 @@ impl Layout {
             }
             accumulators.extend(plan.state_fields(number)?);
         }
-        let partial = [keys.clone(), slice.clone(), accumulators.clone()].concat();
+        let partial = Schema::new([keys.clone(), slice.clone(), accumulators.clone()].concat());
+        if &partial != partial_schema(spec).as_ref() {
+            return Err(Error::internal("partial rows are planned otherwise than they are made"));
+        }
         let state = [vec![StateRun::key_group_field()], slice, keys.clone(), accumulators].concat();
         Ok(Layout {
             spec: spec.clone(),
@@ -103,7 +102,7 @@ impl Layout {
             row_count,
             partial_row_count,
             needed,
-            partial: Arc::new(Schema::new(partial)),
+            partial: Arc::new(partial),
             state: Arc::new(Schema::new(state)),
             has_start,
         })

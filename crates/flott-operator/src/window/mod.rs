@@ -21,7 +21,9 @@ pub mod time_zone;
 
 pub use aggregate::WindowAggregate;
 pub use emit::EmitWindowAggregate;
+/// The schema of partial rows, which planner and operators share.
+pub use flott_graph::partial_schema;
 pub use local::LocalWindowAggregate;
-pub use partial::{check_retraction, partial_schema};
+pub use partial::check_retraction;
 pub use session::SessionWindowAggregate;
 pub use table_function::{SessionTableFunction, WindowTableFunction};

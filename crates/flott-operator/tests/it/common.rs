@@ -7,11 +7,11 @@ use flott_connector::factory::ChangelogMode;
 use flott_core::LogicalType;
 use flott_core::types::{TimeAttribute, arrow_field, from_arrow_field};
 use flott_function::AggregateKind;
+use flott_graph::partial_schema;
 use flott_graph::{
     AggregateCall, EmitStrategy, Input, Node, NodeId, OperatorSpec, Partitioning, WindowAggregateSpec,
     WindowAssignment, WindowKind, WindowProperty,
 };
-use flott_operator::window::partial_schema;
 
 pub(crate) fn logical(text: &str) -> LogicalType {
     text.parse().expect("a type")

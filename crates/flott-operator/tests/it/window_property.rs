@@ -120,11 +120,11 @@ fn add_deletions(steps: &mut [Step], mut seed: u64) {
         let mut out = vec![];
         for row in rows.drain(..) {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            if (seed >> 33) % 3 == 0 {
+            if (seed >> 33).is_multiple_of(3) {
                 pending.push(Row { delete: true, ..row.clone() });
             }
             out.push(row);
-            if (seed >> 40) % 4 == 0
+            if (seed >> 40).is_multiple_of(4)
                 && let Some(deletion) = pending.pop()
             {
                 out.push(deletion);
@@ -394,8 +394,6 @@ fn run(case: &Case) -> (Vec<String>, Option<u64>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
-
     #[test]
     fn windows_are_those_of_a_naive_recompute(case in cases()) {
         let (expected, late) = naive(&case);
