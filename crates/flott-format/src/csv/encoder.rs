@@ -17,6 +17,7 @@ use flott_connector::format::{Encoder, EncoderFactory};
 use flott_core::{ChangeBatch, Error, Result};
 
 use super::options::CsvOptions;
+use crate::text::bound::{Bound, Values};
 use crate::text::number::{write_decimal, write_java_float};
 use crate::text::time::{TimestampPrinter, per_second, write_date, write_time};
 
@@ -65,15 +66,35 @@ impl Encoder for CsvEncoder {
         }
         out.reserve(rows.num_rows() * columns.len() * 8);
         let null = self.options.null_literal.as_deref().unwrap_or_default();
+        let bound: Vec<Bound<'_>> = columns.iter().map(Bound::new).collect();
         for row in 0..rows.num_rows() {
-            for (i, (printer, column)) in self.printers.iter_mut().zip(columns).enumerate() {
+            for (i, (printer, column)) in self.printers.iter_mut().zip(&bound).enumerate() {
                 if i > 0 {
-                    out.extend_from_slice(&self.options.delimiter);
+                    match self.options.delimiter.as_slice() {
+                        [byte] => out.push(*byte),
+                        bytes => out.extend_from_slice(bytes),
+                    }
                 }
                 if column.is_null(row) {
                     out.extend_from_slice(null);
-                } else {
-                    printer.write(column, row, &self.quoting, &self.options, out);
+                    continue;
+                }
+                match (&column.values, &mut *printer) {
+                    (Values::Int(v), _) => out.extend_from_slice(itoa::Buffer::new().format(v[row]).as_bytes()),
+                    (Values::Long(v), _) => out.extend_from_slice(itoa::Buffer::new().format(v[row]).as_bytes()),
+                    (Values::Double(v), _) => write_java_float(v[row], out),
+                    (Values::Text(v), _) => self.quoting.write(v.value(row).as_bytes(), out),
+                    (Values::Timestamp(v), Printer::Timestamp { utc, printer, .. })
+                        if let Some(quote) = self.quoting.timestamp_quote =>
+                    {
+                        out.push(quote);
+                        printer.write(v[row], out);
+                        if *utc {
+                            out.push(b'Z');
+                        }
+                        out.push(quote);
+                    }
+                    _ => printer.write(column.column, row, &self.quoting, &self.options, out),
                 }
             }
             out.push(b'\n');
@@ -89,13 +110,20 @@ struct Quoting {
     escape: Option<u8>,
     /// Characters below this one are quoted.
     safe_from: u32,
+    /// The quote where timestamps always are quoted (they hold a blank) and never hold a quote.
+    timestamp_quote: Option<u8>,
 }
 
 impl Quoting {
     fn new(options: &CsvOptions) -> Quoting {
         let delimiter = std::str::from_utf8(&options.delimiter).ok().and_then(|d| d.chars().next()).unwrap_or(',');
         let largest = (delimiter as u32).max(u32::from(options.quote.unwrap_or(0))).max(u32::from(b'\r'));
-        Quoting { quote: options.quote, escape: options.escape, safe_from: largest + 1 }
+        let safe_from = largest + 1;
+        let special = |b: u8| b.is_ascii_digit() || b" -+:.Z".contains(&b);
+        let timestamp_quote = options
+            .quote
+            .filter(|q| safe_from > u32::from(b' ') && !special(*q) && !options.escape.is_some_and(special));
+        Quoting { quote: options.quote, escape: options.escape, safe_from, timestamp_quote }
     }
 
     fn needs(&self, text: &[u8]) -> bool {

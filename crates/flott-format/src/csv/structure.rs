@@ -275,8 +275,7 @@ pub(super) fn scan_record(
                 at += 1;
             }
         } else {
-            loop {
-                let Some(byte) = window.get(at) else { break };
+            while let Some(byte) = window.get(at) {
                 if Some(*byte) == options.escape {
                     if at + 1 >= window.len() {
                         spans.truncate(first_span);

@@ -16,6 +16,7 @@ use flott_core::{ChangeBatch, Error, Result};
 
 use super::options::JsonOptions;
 use super::scanner::write_string;
+use crate::text::bound::{Bound, Values};
 use crate::text::number::{write_decimal, write_java_float};
 use crate::text::time::{TimestampPrinter, per_second, write_date, write_time};
 
@@ -58,8 +59,10 @@ impl Encoder for JsonEncoder {
         if columns.len() != self.printers.len() {
             return Err(Error::internal(format!("{} columns for {} printers", columns.len(), self.printers.len())));
         }
+        let bound: Vec<Bound<'_>> = columns.iter().map(Bound::new).collect();
+        out.reserve(rows.num_rows() * columns.len() * 16);
         for row in 0..rows.num_rows() {
-            write_object(&mut self.printers, columns, row, &self.options, out);
+            write_row(&mut self.printers, &bound, row, &self.options, out);
             out.push(b'\n');
         }
         Ok(())
@@ -84,6 +87,34 @@ fn fields_of(fields: &Fields, options: &JsonOptions) -> Result<Vec<FieldPrinter>
             Ok(FieldPrinter { key, printer: Printer::of(f.data_type(), options)? })
         })
         .collect()
+}
+
+/// Writes a row of a batch: frequent types without asking for them at each value.
+fn write_row(fields: &mut [FieldPrinter], columns: &[Bound<'_>], row: usize, options: &JsonOptions, out: &mut Vec<u8>) {
+    out.push(b'{');
+    let mut first = true;
+    for (field, column) in fields.iter_mut().zip(columns) {
+        let null = column.is_null(row);
+        if null && options.ignore_null_fields {
+            continue;
+        }
+        if !first {
+            out.push(b',');
+        }
+        first = false;
+        out.extend_from_slice(&field.key);
+        if null {
+            out.extend_from_slice(b"null");
+            continue;
+        }
+        match &column.values {
+            Values::Int(v) => out.extend_from_slice(itoa::Buffer::new().format(v[row]).as_bytes()),
+            Values::Long(v) => out.extend_from_slice(itoa::Buffer::new().format(v[row]).as_bytes()),
+            Values::Text(v) => write_string(v.value(row).as_bytes(), out),
+            _ => field.printer.write(column.column, row, options, out),
+        }
+    }
+    out.push(b'}');
 }
 
 fn write_object(

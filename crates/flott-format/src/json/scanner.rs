@@ -96,8 +96,8 @@ impl<'a> Scanner<'a> {
     where
         'a: 's,
     {
-        let raw = self.raw_string()?;
-        if memchr::memchr(b'\\', raw).is_none() {
+        let (raw, escaped) = self.raw_string()?;
+        if !escaped {
             return Ok(raw);
         }
         scratch.clear();
@@ -105,11 +105,12 @@ impl<'a> Scanner<'a> {
         Ok(scratch)
     }
 
-    /// The text between two quotes, escapes as they are.
+    /// The text between two quotes, escapes as they are, and whether there are any.
     #[inline]
-    pub(super) fn raw_string(&mut self) -> Result<&'a [u8], SyntaxError> {
+    pub(super) fn raw_string(&mut self) -> Result<(&'a [u8], bool), SyntaxError> {
         self.expect(b'"', "expected a string")?;
         let start = self.at;
+        let mut escaped = false;
         loop {
             let rest = &self.text[self.at..];
             let mut chunks = rest.as_chunks::<8>().0.iter();
@@ -122,9 +123,10 @@ impl<'a> Scanner<'a> {
                     Some(b'"') => {
                         let raw = &self.text[start..self.at];
                         self.at += 1;
-                        return Ok(raw);
+                        return Ok((raw, escaped));
                     }
                     Some(b'\\') => {
+                        escaped = true;
                         self.at += 2;
                         break;
                     }

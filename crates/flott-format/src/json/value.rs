@@ -99,7 +99,9 @@ impl ValueReader {
                 Some(i) => {
                     let column = &mut columns[i];
                     // The last of several values of one name counts.
-                    column.truncate(rows);
+                    if column.len() > rows {
+                        column.truncate(rows);
+                    }
                     self.value(scanner, column, depth + 1)?;
                 }
             }
@@ -213,7 +215,9 @@ impl ValueReader {
                     match target {
                         None => scanner.skip(depth + 1)?,
                         Some(i) => {
-                            fields[i].truncate(rows);
+                            if fields[i].len() > rows {
+                                fields[i].truncate(rows);
+                            }
                             self.value(scanner, &mut fields[i], depth + 1)?;
                         }
                     }

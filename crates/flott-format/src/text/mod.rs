@@ -1,5 +1,6 @@
 //! Values as text, with the rules of Java's and Flink's parsers and printers: shared by csv and json.
 
+pub(crate) mod bound;
 pub(crate) mod number;
 pub(crate) mod time;
 

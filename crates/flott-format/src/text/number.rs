@@ -202,7 +202,7 @@ pub(crate) fn write_decimal(value: i128, scale: u8, plain: bool, out: &mut Vec<u
     }
     let mut unscaled = value.unsigned_abs();
     let mut scale = i32::from(scale);
-    while unscaled % 10 == 0 {
+    while unscaled.is_multiple_of(10) {
         unscaled /= 10;
         scale -= 1;
     }
