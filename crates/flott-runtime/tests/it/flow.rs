@@ -1,0 +1,201 @@
+//! Back-pressure: what is in flight stays bounded, and nothing that waits holds others.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use flott_core::ChangeBatch;
+use flott_graph::Partitioning;
+
+use crate::support::*;
+
+const WINDOW: usize = 1 << 20;
+const ROWS: i64 = 1_000;
+
+fn thousand(_split: usize, step: u64) -> Step {
+    Step::Rows(batch((0..ROWS).map(|i| (i, step as i64, 0))))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_sink_bounds_what_is_in_flight_and_checkpoints_begin_at_once() {
+    for parallelism in [1usize, 2] {
+        let mut g = Graph::new();
+        let source = ScriptSource::new(thousand);
+        let produced = Arc::clone(&source.produced);
+        let source = g.source(source, None);
+        let pass = g.operator("pass", &[(source, Partitioning::Hash(vec![0]))], |_, _, _| Box::new(Pass));
+        let slow = |_: usize, _: &ChangeBatch| Write::After(Duration::from_millis(100));
+        let (_, seen) = g.sink(MemorySink::counting(slow), pass, Partitioning::Forward);
+        let splits = (0..parallelism).map(split).collect();
+        let options = Options { in_flight_bytes: WINDOW, ..Options::new(parallelism) };
+        let mut job = Job::start(g, &[(source, splits)], options);
+        let mut most = 0;
+        for _ in 0..15 {
+            job.work_for(Duration::from_millis(100)).await;
+            let in_flight = produced.load(Ordering::SeqCst) - seen.bytes.load(Ordering::SeqCst);
+            most = most.max(in_flight);
+        }
+        // The window of each source, a tick on top, the queues at both ends.
+        let bound = (parallelism * (2 * WINDOW + 16 * 24 * ROWS as usize)) as u64;
+        assert!(most <= bound, "{most} bytes in flight with {parallelism} workers");
+        assert!(seen.count.load(Ordering::SeqCst) > 0);
+        // Flow control holds the sources, yet they obey.
+        let start = job.now();
+        let id = job.trigger();
+        job.until("positions", |l| l.sources.get(&id).is_some_and(|m| m.len() == parallelism)).await;
+        assert!(job.now() - start < Duration::from_millis(500), "{:?}", job.now() - start);
+        job.cancel().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_checkpoint_under_back_pressure_completes() {
+    let mut g = Graph::new();
+    let source = g.source(ScriptSource::new(thousand), None);
+    let sum = g.operator("pass", &[(source, Partitioning::Hash(vec![0]))], |_, _, _| Box::new(Pass));
+    let slow = |_: usize, _: &ChangeBatch| Write::After(Duration::from_millis(5));
+    g.sink(MemorySink::counting(slow), sum, Partitioning::Forward);
+    let options = Options { in_flight_bytes: WINDOW / 4, ..Options::new(2) };
+    let mut job = Job::start(g, &[(source, vec![split(0), split(1)])], options);
+    job.work_for(Duration::from_millis(100)).await;
+    for _ in 0..5 {
+        let id = job.trigger();
+        job.complete(id).await;
+    }
+    job.cancel().await;
+}
+
+/// One row becomes a million: the emission is as long as it likes, but only a window of it exists at a time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_big_emission_is_bounded() {
+    for parallelism in [1usize, 2] {
+        let emitted = Arc::new(AtomicU64::new(0));
+        let mut g = Graph::new();
+        let one = |split: usize, step: u64| match (split, step) {
+            (0, 0) => Step::Rows(batch([(0, 0, 0)])),
+            _ => Step::Finish,
+        };
+        let source = g.source(ScriptSource::new(one), None);
+        let for_operator = Arc::clone(&emitted);
+        let amplify = g.operator("amplify", &[(source, Partitioning::Rebalance)], move |_, _, _| {
+            Box::new(Amplify::new(1_000_000, 2_000, Arc::clone(&for_operator)))
+        });
+        let pass = g.operator("pass", &[(amplify, Partitioning::Hash(vec![0]))], |_, _, _| Box::new(Pass));
+        let most = Arc::new(AtomicU64::new(0));
+        let mut sink = MemorySink::counting(|_, _| Write::Take);
+        let seen = Arc::clone(&sink.seen);
+        let (most2, emitted2, seen2) = (Arc::clone(&most), Arc::clone(&emitted), Arc::clone(&seen));
+        sink.write = Arc::new(move |_, _| {
+            let out = emitted2.load(Ordering::SeqCst).saturating_sub(seen2.count.load(Ordering::SeqCst));
+            most2.fetch_max(out, Ordering::SeqCst);
+            Write::After(Duration::from_micros(100))
+        });
+        g.sink(sink, pass, Partitioning::Forward);
+        let options = Options { in_flight_bytes: WINDOW, ..Options::new(parallelism) };
+        let mut job = Job::start(g, &[(source, vec![split(0)])], options);
+        job.finish().await;
+        assert_eq!(seen.count.load(Ordering::SeqCst), 1_000_000);
+        let bytes = most.load(Ordering::SeqCst) * 24;
+        assert!(bytes < 4 * WINDOW as u64, "{bytes} bytes in flight with {parallelism} workers");
+    }
+}
+
+/// Every row of an endless source explodes, twice, behind a slow sink, with barriers: bounded, exact, and it goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn emissions_behind_emissions_neither_stick_nor_grow() {
+    for parallelism in [1usize, 2] {
+        let emitted = Arc::new(AtomicU64::new(0));
+        let mut g = Graph::new();
+        let source = ScriptSource::new(|_, step| Step::Rows(batch((0..100).map(|i| (i * 1_000, step as i64, 0)))));
+        let produced = Arc::clone(&source.produced);
+        let source = g.source(source, None);
+        let nothing = Arc::new(AtomicU64::new(0));
+        let first = g.operator("first", &[(source, Partitioning::Hash(vec![0]))], move |_, _, _| {
+            Box::new(Amplify::new(50, 500, Arc::clone(&nothing)))
+        });
+        let for_operator = Arc::clone(&emitted);
+        let second = g.operator("second", &[(first, Partitioning::Hash(vec![0]))], move |_, _, _| {
+            Box::new(Amplify::new(20, 1_000, Arc::clone(&for_operator)))
+        });
+        let slow = |_: usize, _: &ChangeBatch| Write::After(Duration::from_micros(500));
+        let (_, seen) = g.sink(MemorySink::counting(slow), second, Partitioning::Hash(vec![0]));
+        let splits = (0..parallelism).map(split).collect();
+        let options = Options { in_flight_bytes: WINDOW / 8, ..Options::new(parallelism) };
+        let mut job = Job::start(g, &[(source, splits)], options);
+        let mut last = 0;
+        for round in 0..20 {
+            job.work_for(Duration::from_millis(100)).await;
+            if round % 5 == 4 {
+                let id = job.trigger();
+                job.complete(id).await;
+            }
+            let rows = seen.count.load(Ordering::SeqCst);
+            assert!(round < 3 || rows > last, "stuck at {rows} rows with {parallelism} workers");
+            last = rows;
+        }
+        let out = emitted.load(Ordering::SeqCst) - seen.count.load(Ordering::SeqCst);
+        assert!(out * 24 < (parallelism * 8 * WINDOW) as u64, "{} bytes behind the second", out * 24);
+        let inside = produced.load(Ordering::SeqCst) - seen.count.load(Ordering::SeqCst) / 1_000 * 24;
+        assert!(inside < (parallelism * 8 * WINDOW) as u64, "{inside} bytes before the first");
+        job.cancel().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_source_holds_nobody() {
+    let mut g = Graph::new();
+    let busy = g.source(
+        ScriptSource::new(|_, step| if step < 500 { Step::Rows(batch([(step as i64, 1, step as i64)])) } else { Step::Park }),
+        Some(watermark(0, None)),
+    );
+    let idle = g.source(
+        ScriptSource::new(|_, _| Step::Park),
+        Some(watermark(0, Some(Duration::from_millis(50)))),
+    );
+    let both = g.operator("both", &[(busy, Partitioning::Hash(vec![0])), (idle, Partitioning::Hash(vec![0]))], |_, _, _| {
+        Box::new(Pass)
+    });
+    let (_, seen) = g.sink(MemorySink::new(), both, Partitioning::Forward);
+    // A window far smaller than the rows: they pass only if ticks advance beside the idle source.
+    let options = Options { in_flight_bytes: 2_000, ..Options::new(2) };
+    let mut job = Job::start(g, &[(busy, vec![split(0), split(1)]), (idle, vec![split(2), split(3)])], options);
+    job.until("all rows", |_| seen.count.load(Ordering::SeqCst) == 1_000).await;
+    job.until("the busy source's watermark", |_| {
+        let by_subtask = seen.by_subtask.lock().expect("lock");
+        by_subtask.len() == 2
+            && by_subtask.values().all(|e| {
+                e.iter().filter_map(|e| if let Entry::Watermark(w) = e { Some(*w) } else { None }).next_back() == Some(499)
+            })
+    })
+    .await;
+    job.cancel().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_row_into_an_idle_job_is_quick() {
+    let mut g = Graph::new();
+    let clock = flott_core::clock::SystemClock::shared();
+    let stamp = Arc::clone(&clock);
+    let script = move |split: usize, step: u64| match (split, step) {
+        (0, s) if s % 2 == 0 => Step::Sleep(Duration::from_millis(30)),
+        (0, _) => Step::Rows(batch([(0, stamp.monotonic().as_micros() as i64, 0)])),
+        _ => Step::Park,
+    };
+    let source = g.source(ScriptSource::new(script), None);
+    let pass = g.operator("pass", &[(source, Partitioning::Hash(vec![0]))], |_, _, _| Box::new(Pass));
+    let delays = Arc::new(std::sync::Mutex::new(vec![]));
+    let (out, now) = (Arc::clone(&delays), Arc::clone(&clock));
+    let sink = MemorySink::counting(move |_, b| {
+        out.lock().expect("lock").push(now.monotonic().as_micros() as i64 - rows_of(b)[0].1);
+        Write::Take
+    });
+    g.sink(sink, pass, Partitioning::Rebalance);
+    let mut job = Job::start(g, &[(source, vec![split(0), split(1)])], Options::new(2));
+    job.until("rows", |_| delays.lock().expect("lock").len() >= 30).await;
+    job.cancel().await;
+    let mut delays = delays.lock().expect("lock").clone();
+    delays.sort_unstable();
+    // The median, since other tests may hold the processor.
+    let median = delays[delays.len() / 2];
+    assert!(median < 10_000, "{median} us");
+}

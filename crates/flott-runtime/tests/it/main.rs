@@ -1,0 +1,10 @@
+//! The runtime as a whole: real threads, small sources, sinks and operators in memory.
+
+mod barriers;
+mod failures;
+mod flow;
+mod random;
+mod resources;
+mod restore;
+mod support;
+mod time;
