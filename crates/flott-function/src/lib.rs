@@ -8,11 +8,13 @@
 #![forbid(unsafe_code)]
 
 pub mod aggregate;
+pub mod cast;
 
 pub mod context;
-
-
-
+pub mod decimal;
+pub mod operator;
+pub mod scalar;
+pub mod text;
 
 pub mod types;
 pub mod udf;

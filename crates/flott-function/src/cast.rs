@@ -1,0 +1,628 @@
+//! CAST and TRY_CAST: Flink's cast matrix over columns.
+
+use std::sync::Arc;
+
+use arrow_array::builder::{BinaryBuilder, StringBuilder};
+use arrow_array::cast::AsArray;
+use arrow_array::types::*;
+use arrow_array::{
+    Array, ArrayRef, BooleanArray, Date32Array, Decimal128Array, ListArray, MapArray, PrimitiveArray, StructArray, new_null_array,
+};
+use arrow_schema::{DataType, TimeUnit};
+use chrono_tz::Tz;
+use datafusion_common::ScalarValue;
+use flott_core::types::{DayTimeResolution, MAX_LENGTH, TypeKind, YearMonthResolution, arrow_field, arrow_type};
+use flott_core::{Error, LogicalType, Result};
+
+use crate::context::FunctionEnv;
+use crate::types::as_decimal;
+use crate::udf::{Resolved, TypedExpr, call_resolved};
+use crate::{decimal, text};
+
+use TypeKind as K;
+
+const DAY_NS: i128 = 86_400_000_000_000;
+
+/// `CAST(value AS to)` or `TRY_CAST`: where a value cannot be cast the one fails and the other gives NULL.
+pub fn cast(value: TypedExpr, to: &LogicalType, try_cast: bool, env: &FunctionEnv) -> Result<TypedExpr> {
+    let from = value.data_type.clone();
+    let nullable = from.nullable || from.kind == K::Null || try_cast;
+    let to = to.with_nullable(nullable);
+    if from.kind == to.kind {
+        return Ok(TypedExpr { data_type: to, ..value });
+    }
+    if from.kind == K::Null {
+        let null = ScalarValue::try_from(&arrow_type(&to)).map_err(crate::udf::from_datafusion)?;
+        return Ok(TypedExpr::literal(null, to));
+    }
+    if !supported(&from.kind, &to.kind) {
+        return Err(Error::user(format!(
+            "Cast function cannot convert value of type {} to type {}",
+            from.summary_without_nullability(),
+            to.summary_without_nullability()
+        ))
+        .hint("Go through a type that both can be cast to, such as STRING"));
+    }
+    let rule = Rule { from, to: to.clone(), zone: env.time_zone, try_cast };
+    let name = if try_cast { "TRY_CAST" } else { "CAST" };
+    let resolved = Resolved::arrays(to, move |args, _| rule.apply(&args[0]));
+    Ok(call_resolved(name, vec![value], resolved))
+}
+
+/// A cast where the types differ; lengths and precisions count, nullability does not.
+pub fn cast_if_needed(value: TypedExpr, to: &LogicalType, env: &FunctionEnv) -> Result<TypedExpr> {
+    // Texts of any length are one Arrow type; an implicit cast neither pads nor trims.
+    if value.data_type.kind == to.kind
+        || (value.data_type.kind.is_character() && to.kind.is_character())
+        || (value.data_type.kind.is_binary() && to.kind.is_binary())
+    {
+        return Ok(value);
+    }
+    cast(value, to, false, env)
+}
+
+/// Whether the cast exists.
+pub fn supported(from: &TypeKind, to: &TypeKind) -> bool {
+    match (from, to) {
+        (K::Null, _) => true,
+        (a, b) if a == b => true,
+        (_, t) if t.is_character() => true,
+        (t, K::Boolean) if t.is_character() || t.is_numeric() => true,
+        (K::Boolean, t) if t.is_numeric() => true,
+        (f, t) if t.is_numeric() => f.is_character() || f.is_numeric() || (f.is_interval() && t.is_integer()),
+        (f, t) if t.is_binary() => f.is_binary() || f.is_character(),
+        (f, K::Date) => f.is_character() || f.is_timestamp(),
+        (f, K::Time(_)) => f.is_character() || f.is_timestamp() || matches!(f, K::Time(_)),
+        (f, t) if t.is_timestamp() => f.is_character() || f.is_timestamp() || matches!(f, K::Date | K::Time(_)),
+        (K::IntervalYearMonth(..), K::IntervalYearMonth(..)) | (K::IntervalDayTime(..), K::IntervalDayTime(..)) => true,
+        (K::Array(a), K::Array(b)) | (K::Multiset(a), K::Multiset(b)) => supported(&a.kind, &b.kind),
+        (K::Map(k, v), K::Map(l, w)) => supported(&k.kind, &l.kind) && supported(&v.kind, &w.kind),
+        (K::Row(a), K::Row(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(x, y)| supported(&x.data_type.kind, &y.data_type.kind))
+        }
+        _ => false,
+    }
+}
+
+/// One cast between two types.
+#[derive(Debug, Clone)]
+struct Rule {
+    from: LogicalType,
+    to: LogicalType,
+    zone: Tz,
+    try_cast: bool,
+}
+
+impl Rule {
+    fn inner(&self, from: &LogicalType, to: &LogicalType) -> Rule {
+        Rule { from: from.clone(), to: to.clone(), zone: self.zone, try_cast: self.try_cast }
+    }
+
+    fn wrong(&self, value: &str) -> Error {
+        let shown: String = value.chars().take(100).collect();
+        Error::data(format!("'{shown}' cannot be cast to {}", self.to.summary_without_nullability()))
+            .hint("TRY_CAST gives NULL instead")
+    }
+
+    fn apply(&self, array: &ArrayRef) -> Result<ArrayRef> {
+        if self.from.kind == self.to.kind {
+            return Ok(Arc::clone(array));
+        }
+        if self.from.kind == K::Null {
+            return Ok(new_null_array(&arrow_type(&self.to), array.len()));
+        }
+        let (from, to) = (&self.from.kind, &self.to.kind);
+        match (from, to) {
+            (_, t) if t.is_character() => self.to_text(array),
+            (f, t) if f.is_character() => self.from_text(array, t),
+            (_, K::Boolean) => self.number_to_boolean(array),
+            (K::Boolean, t) => self.boolean_to_number(array, t),
+            (f, t) if f.is_numeric() && t.is_numeric() => self.number(array),
+            (f, t) if f.is_binary() && t.is_binary() => self.binary(array, t),
+            (f, t) if f.is_interval() && t.is_integer() => self.interval_to_number(array),
+            (f, t) if f.is_interval() && t.is_interval() => Ok(Arc::clone(array)),
+            (f, t) if f.is_datetime() && t.is_datetime() => self.datetime(array),
+            (K::Array(a), K::Array(b)) => {
+                let list = array.as_list::<i32>();
+                let values = self.inner(a, b).apply(list.values())?;
+                let field = Arc::new(arrow_field("item", b));
+                Ok(Arc::new(ListArray::try_new(field, list.offsets().clone(), values, list.nulls().cloned())?))
+            }
+            (K::Map(k, v), K::Map(l, w)) => self.map(array, [k, v], [l, w]),
+            (K::Multiset(a), K::Multiset(b)) => {
+                let int = K::Int.not_null();
+                self.map(array, [a, &int], [b, &int])
+            }
+            (K::Row(a), K::Row(b)) => {
+                let row = array.as_struct();
+                let mut columns = vec![];
+                for ((x, y), c) in a.iter().zip(b).zip(row.columns()) {
+                    columns.push(self.inner(&x.data_type, &y.data_type).apply(c)?);
+                }
+                let fields = b.iter().map(|f| Arc::new(arrow_field(&f.name, &f.data_type))).collect();
+                Ok(Arc::new(StructArray::try_new(fields, columns, row.nulls().cloned())?))
+            }
+            _ => Err(Error::internal(format!("no cast from {} to {}", self.from, self.to))),
+        }
+    }
+
+    fn map(&self, array: &ArrayRef, from: [&LogicalType; 2], to: [&LogicalType; 2]) -> Result<ArrayRef> {
+        let map = array.as_map();
+        let keys = self.inner(from[0], to[0]).apply(map.keys())?;
+        let values = self.inner(from[1], to[1]).apply(map.values())?;
+        let DataType::Map(entries, _) = arrow_type(&self.to) else {
+            return Err(Error::internal("a map type that is none"));
+        };
+        let DataType::Struct(fields) = entries.data_type() else {
+            return Err(Error::internal("map entries that are none"));
+        };
+        let entry_array = StructArray::try_new(fields.clone(), vec![keys, values], None)?;
+        Ok(Arc::new(MapArray::try_new(entries, map.offsets().clone(), entry_array, map.nulls().cloned(), false)?))
+    }
+
+    /// Every row through a function from its text; an error is NULL for TRY_CAST.
+    fn each<T>(&self, array: &ArrayRef, parse: impl Fn(&str) -> Option<T>) -> Result<Vec<Option<T>>> {
+        let texts = array.as_string::<i32>();
+        let mut out = Vec::with_capacity(texts.len());
+        for t in texts {
+            out.push(match t {
+                None => None,
+                Some(t) => match parse(t) {
+                    Some(v) => Some(v),
+                    None if self.try_cast => None,
+                    None => return Err(self.wrong(t)),
+                },
+            });
+        }
+        Ok(out)
+    }
+
+    fn from_text(&self, array: &ArrayRef, to: &TypeKind) -> Result<ArrayRef> {
+        macro_rules! integer {
+            ($t:ty, $n:ty) => {{
+                // A fraction is cut off, as Flink's parser of decimals in texts does.
+                let parse = |t: &str| {
+                    let t = t.trim();
+                    t.parse::<$n>().ok().or_else(|| <$n>::try_from(decimal::parse_truncated(t)?).ok())
+                };
+                Arc::new(PrimitiveArray::<$t>::from_iter(self.each(array, parse)?)) as ArrayRef
+            }};
+        }
+        Ok(match to {
+            K::Boolean => Arc::new(BooleanArray::from(self.each(array, text::parse_boolean)?)),
+            K::TinyInt => integer!(Int8Type, i8),
+            K::SmallInt => integer!(Int16Type, i16),
+            K::Int => integer!(Int32Type, i32),
+            K::BigInt => integer!(Int64Type, i64),
+            K::Float => Arc::new(PrimitiveArray::<Float32Type>::from_iter(
+                self.each(array, |t| parse_double(t).map(|v| v as f32))?,
+            )),
+            K::Double => Arc::new(PrimitiveArray::<Float64Type>::from_iter(self.each(array, parse_double)?)),
+            K::Decimal { precision, scale } => {
+                let values = self.each(array, |t| decimal::parse(t, *precision, *scale))?;
+                Arc::new(Decimal128Array::from(values).with_precision_and_scale(*precision, *scale as i8)?)
+            }
+            K::Date => Arc::new(Date32Array::from(self.each(array, text::parse_date)?)),
+            K::Time(p) => {
+                let nanos = self.each(array, |t| text::parse_time(t.rsplit([' ', 'T']).next().unwrap_or(t)))?;
+                from_nanos(&arrow_type(&self.to), nanos.into_iter().map(|n| n.map(i128::from)), *p, self)?
+            }
+            K::Timestamp(p, _) => {
+                let nanos = self.each(array, text::parse_timestamp)?;
+                from_nanos(&arrow_type(&self.to), nanos.into_iter(), *p, self)?
+            }
+            K::TimestampLtz(p, _) => {
+                let nanos = self.each(array, text::parse_timestamp)?;
+                let zone = self.zone;
+                from_nanos(&arrow_type(&self.to), nanos.into_iter().map(|n| n.map(|n| to_utc(zone, n))), *p, self)?
+            }
+            t if t.is_binary() => {
+                let limit = length(t);
+                let mut out = BinaryBuilder::new();
+                for t in array.as_string::<i32>() {
+                    out.append_option(t.map(|t| fixed_bytes(t.as_bytes(), to, limit)));
+                }
+                Arc::new(out.finish())
+            }
+            other => return Err(Error::internal(format!("no cast from text to {other:?}"))),
+        })
+    }
+
+    fn to_text(&self, array: &ArrayRef) -> Result<ArrayRef> {
+        let texts = format_column(array, &self.from, self.zone)?;
+        let limit = length(&self.to.kind) as usize;
+        let pad = matches!(self.to.kind, K::Char(_));
+        let mut out = StringBuilder::with_capacity(texts.len(), texts.len() * 8);
+        for t in texts {
+            let Some(t) = t else {
+                out.append_null();
+                continue;
+            };
+            let count = if t.len() <= limit && !pad { 0 } else { t.chars().count() };
+            if count > limit {
+                out.append_value(t.chars().take(limit).collect::<String>());
+            } else if pad && count < limit {
+                out.append_value(format!("{t}{}", " ".repeat(limit - count)));
+            } else {
+                out.append_value(t);
+            }
+        }
+        Ok(Arc::new(out.finish()))
+    }
+
+    fn binary(&self, array: &ArrayRef, to: &TypeKind) -> Result<ArrayRef> {
+        let limit = length(to);
+        let mut out = BinaryBuilder::new();
+        for b in array.as_binary::<i32>() {
+            out.append_option(b.map(|b| fixed_bytes(b, to, limit)));
+        }
+        Ok(Arc::new(out.finish()))
+    }
+
+    fn number_to_boolean(&self, array: &ArrayRef) -> Result<ArrayRef> {
+        macro_rules! not_zero {
+            ($t:ty, $zero:expr) => {
+                Arc::new(BooleanArray::from_unary(array.as_primitive::<$t>(), |v| v != $zero)) as ArrayRef
+            };
+        }
+        Ok(match array.data_type() {
+            DataType::Int8 => not_zero!(Int8Type, 0),
+            DataType::Int16 => not_zero!(Int16Type, 0),
+            DataType::Int32 => not_zero!(Int32Type, 0),
+            DataType::Int64 => not_zero!(Int64Type, 0),
+            DataType::Float32 => not_zero!(Float32Type, 0.0),
+            DataType::Float64 => not_zero!(Float64Type, 0.0),
+            _ => not_zero!(Decimal128Type, 0),
+        })
+    }
+
+    fn boolean_to_number(&self, array: &ArrayRef, to: &TypeKind) -> Result<ArrayRef> {
+        let ints: PrimitiveArray<Int32Type> = array.as_boolean().iter().map(|b| b.map(i32::from)).collect();
+        let int = K::Int.nullable();
+        self.inner(&int, &to.clone().nullable()).apply(&(Arc::new(ints) as ArrayRef))
+    }
+
+    fn interval_to_number(&self, array: &ArrayRef) -> Result<ArrayRef> {
+        let wide: PrimitiveArray<Int64Type> = match array.data_type() {
+            DataType::Duration(_) => array.as_primitive::<DurationMillisecondType>().unary(|v| v),
+            _ => array.as_primitive::<IntervalYearMonthType>().unary(i64::from),
+        };
+        self.inner(&K::BigInt.nullable(), &self.to).apply(&(Arc::new(wide) as ArrayRef))
+    }
+
+    /// Between numbers. Integers wrap and floating-point numbers saturate as in Java; a decimal that does not fit is NULL.
+    fn number(&self, array: &ArrayRef) -> Result<ArrayRef> {
+        if let K::Decimal { precision, scale } = self.to.kind {
+            return self.to_decimal(array, precision, scale);
+        }
+        macro_rules! to {
+            ($from:ty, $f:expr) => {{
+                let a = array.as_primitive::<$from>();
+                let f = $f;
+                match self.to.kind {
+                    K::TinyInt => Arc::new(a.unary::<_, Int8Type>(|v| f(v).to_int() as i8)) as ArrayRef,
+                    K::SmallInt => Arc::new(a.unary::<_, Int16Type>(|v| f(v).to_int() as i16)),
+                    K::Int => Arc::new(a.unary::<_, Int32Type>(|v| f(v).to_int())),
+                    K::BigInt => Arc::new(a.unary::<_, Int64Type>(|v| f(v).to_long())),
+                    K::Float => Arc::new(a.unary::<_, Float32Type>(|v| f(v).to_float())),
+                    _ => Arc::new(a.unary::<_, Float64Type>(|v| f(v).to_double())),
+                }
+            }};
+        }
+        Ok(match array.data_type() {
+            DataType::Int8 => to!(Int8Type, |v: i8| Number::Int(i128::from(v))),
+            DataType::Int16 => to!(Int16Type, |v: i16| Number::Int(i128::from(v))),
+            DataType::Int32 => to!(Int32Type, |v: i32| Number::Int(i128::from(v))),
+            DataType::Int64 => to!(Int64Type, |v: i64| Number::Int(i128::from(v))),
+            DataType::Float32 => to!(Float32Type, |v: f32| Number::Single(v)),
+            DataType::Float64 => to!(Float64Type, |v: f64| Number::Double(v)),
+            _ => {
+                let scale = as_decimal(&self.from.kind).map_or(0, |d| d.1);
+                let unit = decimal::pow10(u32::from(scale));
+                if self.to.kind.is_approximate() {
+                    to!(Decimal128Type, |v: i128| Number::Double(decimal::format(v, scale).parse().unwrap_or(f64::NAN)))
+                } else {
+                    to!(Decimal128Type, |v: i128| Number::Int(v / unit))
+                }
+            }
+        })
+    }
+
+    fn to_decimal(&self, array: &ArrayRef, precision: u8, scale: u8) -> Result<ArrayRef> {
+        let widen = |p: PrimitiveArray<Int64Type>| p;
+        let from_scale = as_decimal(&self.from.kind).map_or(0, |d| d.1);
+        let ints = |a: PrimitiveArray<Int64Type>| -> Vec<Option<i128>> {
+            a.iter().map(|v| v.and_then(|v| decimal::rescale(i128::from(v), 0, scale, precision))).collect()
+        };
+        let approximate = |v: f64| decimal::parse(&format!("{v}"), precision, scale);
+        let values: Vec<Option<i128>> = match array.data_type() {
+            DataType::Int8 => ints(widen(array.as_primitive::<Int8Type>().unary(i64::from))),
+            DataType::Int16 => ints(widen(array.as_primitive::<Int16Type>().unary(i64::from))),
+            DataType::Int32 => ints(widen(array.as_primitive::<Int32Type>().unary(i64::from))),
+            DataType::Int64 => ints(array.as_primitive::<Int64Type>().clone()),
+            DataType::Float32 => {
+                let parse = |v: f32| decimal::parse(&format!("{v}"), precision, scale);
+                array.as_primitive::<Float32Type>().iter().map(|v| v.and_then(parse)).collect()
+            }
+            DataType::Float64 => array.as_primitive::<Float64Type>().iter().map(|v| v.and_then(approximate)).collect(),
+            _ => array
+                .as_primitive::<Decimal128Type>()
+                .iter()
+                .map(|v| v.and_then(|v| decimal::rescale(v, from_scale, scale, precision)))
+                .collect(),
+        };
+        Ok(Arc::new(Decimal128Array::from(values).with_precision_and_scale(precision, scale as i8)?))
+    }
+
+    fn datetime(&self, array: &ArrayRef) -> Result<ArrayRef> {
+        let (from, to, zone) = (&self.from.kind, &self.to.kind, self.zone);
+        let (from_ltz, to_ltz) = (matches!(from, K::TimestampLtz(..)), matches!(to, K::TimestampLtz(..)));
+        let nanos = to_nanos(array)?;
+        let convert = |n: i128| match (from, to) {
+            (_, K::Date | K::Time(_)) if from_ltz => to_local(zone, n),
+            (_, t) if t.is_timestamp() && from_ltz && !to_ltz => to_local(zone, n),
+            (_, t) if t.is_timestamp() && !from_ltz && to_ltz => to_utc(zone, n),
+            _ => n,
+        };
+        let target = arrow_type(&self.to);
+        let values = nanos.into_iter().map(|n| n.map(convert));
+        match to {
+            K::Date => {
+                let days = values.map(|n| n.and_then(|n| i32::try_from(n.div_euclid(DAY_NS)).ok()));
+                Ok(Arc::new(Date32Array::from(days.collect::<Vec<_>>())))
+            }
+            K::Time(p) => from_nanos(&target, values.map(|n| n.map(|n| n.rem_euclid(DAY_NS))), *p, self),
+            K::Timestamp(p, _) | K::TimestampLtz(p, _) => from_nanos(&target, values, *p, self),
+            other => Err(Error::internal(format!("no cast to {other:?}"))),
+        }
+    }
+}
+
+/// A number on its way, with Java's narrowing.
+enum Number {
+    Int(i128),
+    Single(f32),
+    Double(f64),
+}
+
+impl Number {
+    fn to_int(&self) -> i32 {
+        match self {
+            Number::Int(v) => *v as i32,
+            Number::Single(v) => *v as i32,
+            Number::Double(v) => *v as i32,
+        }
+    }
+
+    fn to_long(&self) -> i64 {
+        match self {
+            Number::Int(v) => *v as i64,
+            Number::Single(v) => *v as i64,
+            Number::Double(v) => *v as i64,
+        }
+    }
+
+    fn to_float(&self) -> f32 {
+        match self {
+            Number::Int(v) => *v as f32,
+            Number::Single(v) => *v,
+            Number::Double(v) => *v as f32,
+        }
+    }
+
+    fn to_double(&self) -> f64 {
+        match self {
+            Number::Int(v) => *v as f64,
+            Number::Single(v) => f64::from(*v),
+            Number::Double(v) => *v,
+        }
+    }
+}
+
+fn parse_double(t: &str) -> Option<f64> {
+    let t = t.trim();
+    match t {
+        "NaN" => Some(f64::NAN),
+        "Infinity" | "+Infinity" => Some(f64::INFINITY),
+        "-Infinity" => Some(f64::NEG_INFINITY),
+        _ if t.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E')) => t.parse().ok(),
+        _ => None,
+    }
+}
+
+fn length(kind: &TypeKind) -> u32 {
+    match kind {
+        K::Char(n) | K::VarChar(n) | K::Binary(n) | K::VarBinary(n) => *n,
+        _ => MAX_LENGTH,
+    }
+}
+
+fn fixed_bytes(bytes: &[u8], to: &TypeKind, limit: u32) -> Vec<u8> {
+    let limit = limit as usize;
+    let mut out = bytes[..bytes.len().min(limit)].to_vec();
+    if matches!(to, K::Binary(_)) {
+        out.resize(limit, 0);
+    }
+    out
+}
+
+fn to_utc(zone: Tz, nanos: i128) -> i128 {
+    let (s, f) = (nanos.div_euclid(1_000_000_000), nanos.rem_euclid(1_000_000_000));
+    i128::from(text::local_to_utc(zone, s as i64)) * 1_000_000_000 + f
+}
+
+fn to_local(zone: Tz, nanos: i128) -> i128 {
+    let (s, f) = (nanos.div_euclid(1_000_000_000), nanos.rem_euclid(1_000_000_000));
+    i128::from(text::utc_to_local(zone, s as i64)) * 1_000_000_000 + f
+}
+
+/// Dates, times and timestamps as nanoseconds.
+pub(crate) fn to_nanos(array: &ArrayRef) -> Result<Vec<Option<i128>>> {
+    macro_rules! scaled {
+        ($t:ty, $factor:expr) => {
+            array.as_primitive::<$t>().iter().map(|v| v.map(|v| i128::from(v) * $factor)).collect()
+        };
+    }
+    Ok(match array.data_type() {
+        DataType::Date32 => scaled!(Date32Type, DAY_NS),
+        DataType::Time32(TimeUnit::Millisecond) => scaled!(Time32MillisecondType, 1_000_000),
+        DataType::Time64(TimeUnit::Microsecond) => scaled!(Time64MicrosecondType, 1_000),
+        DataType::Time64(TimeUnit::Nanosecond) => scaled!(Time64NanosecondType, 1),
+        DataType::Timestamp(TimeUnit::Millisecond, _) => scaled!(TimestampMillisecondType, 1_000_000),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => scaled!(TimestampMicrosecondType, 1_000),
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => scaled!(TimestampNanosecondType, 1),
+        other => return Err(Error::internal(format!("{other} is no time"))),
+    })
+}
+
+/// Nanoseconds as a time or timestamp column, cut to the precision.
+fn from_nanos(
+    target: &DataType,
+    values: impl Iterator<Item = Option<i128>>,
+    precision: u8,
+    rule: &Rule,
+) -> Result<ArrayRef> {
+    let step = 10i128.pow(9 - u32::from(precision.min(9)));
+    let unit = match target {
+        DataType::Time32(u) | DataType::Time64(u) | DataType::Timestamp(u, _) => match u {
+            TimeUnit::Second => 1_000_000_000,
+            TimeUnit::Millisecond => 1_000_000,
+            TimeUnit::Microsecond => 1_000,
+            TimeUnit::Nanosecond => 1,
+        },
+        other => return Err(Error::internal(format!("{other} is no time"))),
+    };
+    let mut out: Vec<Option<i64>> = vec![];
+    for v in values {
+        let v = v.map(|n| n.div_euclid(step) * step / unit);
+        out.push(match v.map(i64::try_from) {
+            None => None,
+            Some(Ok(v)) => Some(v),
+            Some(Err(_)) if rule.try_cast => None,
+            Some(Err(_)) => {
+                return Err(Error::data(format!("a time is outside what {} holds (1677 to 2262 for nanoseconds)", rule.to))
+                    .hint("Use TIMESTAMP(6) or less"));
+            }
+        });
+    }
+    Ok(match target {
+        DataType::Time32(_) => {
+            Arc::new(PrimitiveArray::<Time32MillisecondType>::from_iter(out.into_iter().map(|v| v.map(|v| v as i32))))
+        }
+        DataType::Time64(TimeUnit::Microsecond) => Arc::new(PrimitiveArray::<Time64MicrosecondType>::from_iter(out)),
+        DataType::Time64(_) => Arc::new(PrimitiveArray::<Time64NanosecondType>::from_iter(out)),
+        DataType::Timestamp(TimeUnit::Millisecond, _) => {
+            Arc::new(PrimitiveArray::<TimestampMillisecondType>::from_iter(out).with_data_type(target.clone()))
+        }
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            Arc::new(PrimitiveArray::<TimestampMicrosecondType>::from_iter(out).with_data_type(target.clone()))
+        }
+        _ => Arc::new(PrimitiveArray::<TimestampNanosecondType>::from_iter(out).with_data_type(target.clone())),
+    })
+}
+
+/// Every value of a column as Flink's cast to STRING prints it.
+pub fn format_column(array: &ArrayRef, t: &LogicalType, zone: Tz) -> Result<Vec<Option<String>>> {
+    macro_rules! print {
+        ($t:ty, $f:expr) => {
+            array.as_primitive::<$t>().iter().map(|v| v.map($f)).collect()
+        };
+    }
+    Ok(match &t.kind {
+        K::Null => vec![None; array.len()],
+        K::Boolean => array.as_boolean().iter().map(|b| b.map(|b| if b { "TRUE" } else { "FALSE" }.to_string())).collect(),
+        K::TinyInt => print!(Int8Type, |v| v.to_string()),
+        K::SmallInt => print!(Int16Type, |v| v.to_string()),
+        K::Int => print!(Int32Type, |v| v.to_string()),
+        K::BigInt => print!(Int64Type, |v| v.to_string()),
+        K::Float => print!(Float32Type, text::format_float),
+        K::Double => print!(Float64Type, text::format_double),
+        K::Decimal { scale, .. } => print!(Decimal128Type, |v| decimal::format(v, *scale)),
+        K::Char(_) | K::VarChar(_) => array.as_string::<i32>().iter().map(|s| s.map(str::to_string)).collect(),
+        K::Binary(_) | K::VarBinary(_) => array
+            .as_binary::<i32>()
+            .iter()
+            .map(|b| b.map(|b| format!("x'{}'", b.iter().map(|b| format!("{b:02x}")).collect::<String>())))
+            .collect(),
+        K::Date => print!(Date32Type, text::format_date),
+        K::Time(p) => nanos(array, |n| text::format_time(n as i64, *p))?,
+        K::Timestamp(p, _) => nanos(array, |n| text::format_timestamp(n, *p))?,
+        K::TimestampLtz(p, _) => nanos(array, |n| text::format_timestamp(to_local(zone, n), *p))?,
+        K::IntervalYearMonth(r, _) => {
+            let show = |m: i32| interval_months(m, *r);
+            print!(IntervalYearMonthType, show)
+        }
+        K::IntervalDayTime(r, _, _) => {
+            let show = |ms: i64| interval_millis(ms, *r);
+            print!(DurationMillisecondType, show)
+        }
+        K::Array(e) => {
+            let list = array.as_list::<i32>();
+            let inner = format_column(list.values(), e, zone)?;
+            (0..list.len())
+                .map(|i| {
+                    list.is_valid(i).then(|| {
+                        let range = list.value_offsets()[i] as usize..list.value_offsets()[i + 1] as usize;
+                        let items: Vec<_> = inner[range].iter().map(or_null).collect();
+                        format!("[{}]", items.join(", "))
+                    })
+                })
+                .collect()
+        }
+        K::Map(k, v) => entries(array, k, v, zone)?,
+        K::Multiset(e) => entries(array, e, &K::Int.not_null(), zone)?,
+        K::Row(fields) => {
+            let row = array.as_struct();
+            let mut columns = vec![];
+            for (f, c) in fields.iter().zip(row.columns()) {
+                columns.push(format_column(c, &f.data_type, zone)?);
+            }
+            (0..row.len())
+                .map(|i| {
+                    row.is_valid(i).then(|| {
+                        let items: Vec<_> = columns.iter().map(|c| or_null(&c[i])).collect();
+                        format!("({})", items.join(", "))
+                    })
+                })
+                .collect()
+        }
+    })
+}
+
+fn or_null(text: &Option<String>) -> &str {
+    text.as_deref().unwrap_or("NULL")
+}
+
+fn nanos(array: &ArrayRef, show: impl Fn(i128) -> String) -> Result<Vec<Option<String>>> {
+    Ok(to_nanos(array)?.into_iter().map(|n| n.map(&show)).collect())
+}
+
+fn entries(array: &ArrayRef, key: &LogicalType, value: &LogicalType, zone: Tz) -> Result<Vec<Option<String>>> {
+    let map = array.as_map();
+    let (keys, values) = (format_column(map.keys(), key, zone)?, format_column(map.values(), value, zone)?);
+    Ok((0..map.len())
+        .map(|i| {
+            map.is_valid(i).then(|| {
+                let range = map.value_offsets()[i] as usize..map.value_offsets()[i + 1] as usize;
+                let items: Vec<_> = range.map(|j| format!("{}={}", or_null(&keys[j]), or_null(&values[j]))).collect();
+                format!("{{{}}}", items.join(", "))
+            })
+        })
+        .collect())
+}
+
+/// `+1-03` for a year and three months.
+fn interval_months(months: i32, _resolution: YearMonthResolution) -> String {
+    let sign = if months < 0 { '-' } else { '+' };
+    let m = months.unsigned_abs();
+    format!("{sign}{}-{:02}", m / 12, m % 12)
+}
+
+/// `+1 02:03:04.005`
+fn interval_millis(ms: i64, _resolution: DayTimeResolution) -> String {
+    let sign = if ms < 0 { '-' } else { '+' };
+    let m = ms.unsigned_abs();
+    let (days, h, min, s, f) = (m / 86_400_000, m / 3_600_000 % 24, m / 60_000 % 60, m / 1_000 % 60, m % 1_000);
+    format!("{sign}{days} {h:02}:{min:02}:{s:02}.{f:03}")
+}
+

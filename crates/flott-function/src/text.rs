@@ -1,0 +1,211 @@
+//! Values as text and back, as Flink's casts write and read them.
+
+use chrono::{LocalResult, NaiveDateTime, Offset, TimeZone};
+use chrono_tz::Tz;
+use flott_core::time_text::{civil_from_days, days_from_civil};
+
+/// Nanoseconds of a day.
+const DAY_NS: i128 = 86_400_000_000_000;
+
+/// `2020-01-01` of days since the epoch.
+pub fn format_date(days: i32) -> String {
+    let (y, m, d) = civil_from_days(i64::from(days));
+    format!("{y:04}-{m:02}-{d:02}")
+}
+
+/// `12:34:56[.fraction]` of nanoseconds of the day.
+pub fn format_time(nanos: i64, precision: u8) -> String {
+    let (s, f) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
+    let text = format!("{:02}:{:02}:{:02}", s / 3_600, s / 60 % 60, s % 60);
+    with_fraction(text, f, precision)
+}
+
+/// `2020-01-01 12:34:56[.fraction]` of nanoseconds since the epoch.
+pub fn format_timestamp(nanos: i128, precision: u8) -> String {
+    let (days, rest) = (nanos.div_euclid(DAY_NS), nanos.rem_euclid(DAY_NS));
+    format!("{} {}", format_date(i32::try_from(days).unwrap_or(i32::MAX)), format_time(rest as i64, precision))
+}
+
+fn with_fraction(text: String, nanos: i64, precision: u8) -> String {
+    if precision == 0 {
+        return text;
+    }
+    let digits = format!("{nanos:09}");
+    format!("{text}.{}", &digits[..usize::from(precision.min(9))])
+}
+
+/// Days since the epoch of `2020-1-1` or `2020-01-01`, with or without a time behind it.
+pub fn parse_date(text: &str) -> Option<i32> {
+    let text = text.trim();
+    let date = text.split([' ', 'T']).next()?;
+    let mut parts = date.split('-');
+    let (year, month, day) = (parts.next()?, parts.next().unwrap_or("1"), parts.next().unwrap_or("1"));
+    if parts.next().is_some() || year.is_empty() || year.len() > 5 {
+        return None;
+    }
+    let number = |t: &str| t.bytes().all(|b| b.is_ascii_digit()).then(|| t.parse::<u32>().ok())?;
+    let (y, m, d) = (number(year)?, number(month)?, number(day)?);
+    valid_date(i64::from(y), m, d).then(|| i32::try_from(days_from_civil(i64::from(y), m, d)).ok())?
+}
+
+/// Whether the day exists.
+pub fn valid_date(year: i64, month: u32, day: u32) -> bool {
+    (1..=12).contains(&month) && day >= 1 && day <= days_in_month(year, month)
+}
+
+/// How long the month is.
+pub fn days_in_month(year: i64, month: u32) -> u32 {
+    match month {
+        4 | 6 | 9 | 11 => 30,
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        _ => 31,
+    }
+}
+
+/// Nanoseconds of the day of `12:34[:56[.789]]`.
+pub fn parse_time(text: &str) -> Option<i64> {
+    let mut parts = text.trim().split(':');
+    let number = |t: &str| (!t.is_empty() && t.bytes().all(|b| b.is_ascii_digit())).then(|| t.parse::<i64>().ok())?;
+    let hour = number(parts.next()?)?;
+    let minute = parts.next().map_or(Some(0), number)?;
+    let (second, fraction) = match parts.next() {
+        None => (0, 0),
+        Some(s) => {
+            let (whole, fraction) = s.split_once('.').unwrap_or((s, ""));
+            if !fraction.bytes().all(|b| b.is_ascii_digit()) {
+                return None;
+            }
+            let digits: String = format!("{fraction:0<9}").chars().take(9).collect();
+            (number(whole)?, digits.parse::<i64>().ok()?)
+        }
+    };
+    if parts.next().is_some() || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    Some(((hour * 60 + minute) * 60 + second) * 1_000_000_000 + fraction)
+}
+
+/// Nanoseconds since the epoch of `2020-01-01[ 12:34:56[.789]]`, `T` for the space allowed.
+pub fn parse_timestamp(text: &str) -> Option<i128> {
+    let text = text.trim();
+    let days = i128::from(parse_date(text)?);
+    let time = match text.split_once([' ', 'T']) {
+        Some((_, time)) => parse_time(time.trim_end_matches('Z'))?,
+        None => 0,
+    };
+    Some(days * DAY_NS + i128::from(time))
+}
+
+/// The instant of a local time, in seconds: in a gap the time after it, in an overlap the earlier one, as Java does.
+pub fn local_to_utc(zone: Tz, local_seconds: i64) -> i64 {
+    if zone == Tz::UTC {
+        return local_seconds;
+    }
+    let Some(local) = naive(local_seconds) else { return local_seconds };
+    match zone.from_local_datetime(&local) {
+        LocalResult::Single(t) | LocalResult::Ambiguous(t, _) => t.timestamp(),
+        LocalResult::None => {
+            // The offset before the gap carries the time past it.
+            let before = zone.offset_from_utc_datetime(&(local - chrono::Duration::hours(24)));
+            local_seconds - i64::from(before.fix().local_minus_utc())
+        }
+    }
+}
+
+/// The local time of an instant, in seconds.
+pub fn utc_to_local(zone: Tz, seconds: i64) -> i64 {
+    if zone == Tz::UTC {
+        return seconds;
+    }
+    naive(seconds).map_or(seconds, |t| seconds + i64::from(zone.offset_from_utc_datetime(&t).fix().local_minus_utc()))
+}
+
+fn naive(seconds: i64) -> Option<NaiveDateTime> {
+    chrono::DateTime::from_timestamp(seconds, 0).map(|t| t.naive_utc())
+}
+
+/// `true`, `t`, `yes`, `y`, `1` and their opposites, in any case.
+pub fn parse_boolean(text: &str) -> Option<bool> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "t" | "yes" | "y" | "1" => Some(true),
+        "false" | "f" | "no" | "n" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+/// As Java's `Double.toString`: `1.0`, `1.0E10`, `1.0E-5`, `NaN`, `Infinity`.
+pub fn format_double(value: f64) -> String {
+    java_number(value, value.is_nan(), value.is_infinite(), value < 0.0, &format!("{:e}", value.abs()))
+}
+
+/// As Java's `Float.toString`.
+pub fn format_float(value: f32) -> String {
+    java_number(f64::from(value), value.is_nan(), value.is_infinite(), value < 0.0, &format!("{:e}", value.abs()))
+}
+
+fn java_number(value: f64, nan: bool, infinite: bool, negative: bool, scientific: &str) -> String {
+    if nan {
+        return "NaN".to_string();
+    }
+    let sign = if negative || (value == 0.0 && value.is_sign_negative()) { "-" } else { "" };
+    if infinite {
+        return format!("{sign}Infinity");
+    }
+    if value == 0.0 {
+        return format!("{sign}0.0");
+    }
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+    if !(-3..7).contains(&exponent) {
+        let fraction = if digits.len() > 1 { &digits[1..] } else { "0" };
+        return format!("{sign}{}.{fraction}E{exponent}", &digits[..1]);
+    }
+    if exponent < 0 {
+        let zeroes = "0".repeat(exponent.unsigned_abs() as usize - 1);
+        return format!("{sign}0.{zeroes}{digits}");
+    }
+    let whole = exponent as usize + 1;
+    if digits.len() <= whole {
+        return format!("{sign}{digits}{}.0", "0".repeat(whole - digits.len()));
+    }
+    format!("{sign}{}.{}", &digits[..whole], &digits[whole..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_print_as_in_java() {
+        for (value, text) in [
+            (1.0, "1.0"), (0.1, "0.1"), (1e7, "1.0E7"), (9_999_999.0, "9999999.0"), (0.001, "0.001"), (0.0001, "1.0E-4"),
+            (-0.0, "-0.0"), (1.25e-10, "1.25E-10"), (f64::NAN, "NaN"), (f64::NEG_INFINITY, "-Infinity"),
+            (f64::MAX, "1.7976931348623157E308"), (123.456, "123.456"),
+        ] {
+            assert_eq!(format_double(value), text);
+        }
+        assert_eq!(format_float(1.1), "1.1");
+    }
+
+    #[test]
+    fn dates_and_times_round_trip() {
+        assert_eq!(parse_date("2020-02-30"), None);
+        assert_eq!(parse_date("2020-2-3").map(format_date).as_deref(), Some("2020-02-03"));
+        assert_eq!(parse_timestamp("1969-12-31 23:59:59.5"), Some(-500_000_000));
+        assert_eq!(format_timestamp(-500_000_000, 3), "1969-12-31 23:59:59.500");
+        assert_eq!(parse_time("24:00:00"), None);
+        assert_eq!(parse_timestamp("2020-01-01T10:00:00").map(|n| format_timestamp(n, 0)).as_deref(), Some("2020-01-01 10:00:00"));
+    }
+
+    #[test]
+    fn local_times_in_gaps_and_overlaps() {
+        let berlin = Tz::Europe__Berlin;
+        let seconds = |t: &str| (parse_timestamp(t).expect("a time") / 1_000_000_000) as i64;
+        assert_eq!(local_to_utc(berlin, seconds("2024-07-01 12:00:00")), seconds("2024-07-01 10:00:00"));
+        assert_eq!(local_to_utc(berlin, seconds("2024-03-31 02:30:00")), seconds("2024-03-31 01:30:00"));
+        assert_eq!(local_to_utc(berlin, seconds("2024-10-27 02:30:00")), seconds("2024-10-27 00:30:00"));
+        assert_eq!(utc_to_local(berlin, seconds("2024-10-27 00:30:00")), seconds("2024-10-27 02:30:00"));
+    }
+}
