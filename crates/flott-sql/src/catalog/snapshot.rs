@@ -1,0 +1,192 @@
+//! Catalogs as JSON, and back.
+
+use std::collections::BTreeMap;
+
+use flott_connector::table::{
+    CatalogTable, Column, ColumnKind, ObjectIdentifier, PrimaryKey, ResolvedSchema, WatermarkSpec,
+};
+use flott_core::LogicalType;
+use flott_core::error::{Error, Result};
+use flott_core::options::Options;
+use serde::{Deserialize, Serialize};
+
+use super::{Catalog, CatalogManager, CatalogView, Database, Entry};
+
+/// Pairs in order, as options are.
+type Pairs = Vec<(String, String)>;
+
+#[derive(Serialize, Deserialize)]
+struct SavedManager {
+    current_catalog: String,
+    current_database: String,
+    catalogs: BTreeMap<String, SavedCatalog>,
+    temporary: Vec<(String, String, String, SavedEntry)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedCatalog {
+    comment: Option<String>,
+    options: Pairs,
+    databases: BTreeMap<String, SavedDatabase>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedDatabase {
+    comment: Option<String>,
+    options: Pairs,
+    objects: BTreeMap<String, SavedEntry>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "object", rename_all = "lowercase")]
+enum SavedEntry {
+    Table {
+        columns: Vec<SavedColumn>,
+        watermark: Option<(String, String)>,
+        primary_key: Option<(String, Vec<String>)>,
+        partition_keys: Vec<String>,
+        options: Pairs,
+        comment: Option<String>,
+        distribution: Option<String>,
+    },
+    View {
+        text: String,
+        expanded: String,
+        columns: Vec<SavedColumn>,
+        comment: Option<String>,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedColumn {
+    name: String,
+    /// The type's summary, which keeps the time attribute.
+    data_type: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expression: Option<String>,
+    /// Key and VIRTUAL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    metadata: Option<(Option<String>, bool)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    comment: Option<String>,
+}
+
+impl CatalogManager {
+    /// Everything as JSON.
+    pub fn snapshot(&self) -> serde_json::Value {
+        let saved = SavedManager {
+            current_catalog: self.current_catalog.clone(),
+            current_database: self.current_database.clone(),
+            catalogs: self.catalogs.iter().map(|(n, c)| (n.clone(), save_catalog(c))).collect(),
+            temporary: self
+                .temporary
+                .iter()
+                .map(|(id, e)| (id.catalog.clone(), id.database.clone(), id.object.clone(), save_entry(e)))
+                .collect(),
+        };
+        // Plain structs with text keys cannot fail to become JSON.
+        serde_json::to_value(saved).unwrap_or_default()
+    }
+
+    /// From what [`snapshot`](Self::snapshot) made.
+    pub fn from_snapshot(value: serde_json::Value) -> Result<CatalogManager> {
+        let saved: SavedManager =
+            serde_json::from_value(value).map_err(|e| Error::data("The stored catalogs cannot be read").caused_by(e))?;
+        let mut catalogs = BTreeMap::new();
+        for (name, c) in saved.catalogs {
+            let mut databases = BTreeMap::new();
+            for (database, d) in c.databases {
+                let objects = d.objects.into_iter().map(|(n, e)| Ok((n, load_entry(e)?))).collect::<Result<_>>()?;
+                let loaded = Database { comment: d.comment, options: d.options.into_iter().collect(), objects };
+                databases.insert(database, loaded);
+            }
+            catalogs.insert(name, Catalog { comment: c.comment, options: c.options.into_iter().collect(), databases });
+        }
+        let temporary = saved
+            .temporary
+            .into_iter()
+            .map(|(c, d, o, e)| Ok((ObjectIdentifier::new(c, d, o), load_entry(e)?)))
+            .collect::<Result<_>>()?;
+        let (current_catalog, current_database) = (saved.current_catalog, saved.current_database);
+        Ok(CatalogManager { catalogs, temporary, current_catalog, current_database })
+    }
+}
+
+fn pairs(options: &Options) -> Pairs {
+    options.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect()
+}
+
+fn save_catalog(c: &Catalog) -> SavedCatalog {
+    let save = |d: &Database| SavedDatabase {
+        comment: d.comment.clone(),
+        options: pairs(&d.options),
+        objects: d.objects.iter().map(|(n, e)| (n.clone(), save_entry(e))).collect(),
+    };
+    SavedCatalog {
+        comment: c.comment.clone(),
+        options: pairs(&c.options),
+        databases: c.databases.iter().map(|(n, d)| (n.clone(), save(d))).collect(),
+    }
+}
+
+fn save_columns(columns: &[Column]) -> Vec<SavedColumn> {
+    let save = |c: &Column| {
+        let (expression, metadata) = match &c.kind {
+            ColumnKind::Physical => (None, None),
+            ColumnKind::Computed { expression } => (Some(expression.clone()), None),
+            ColumnKind::Metadata { key, is_virtual } => (None, Some((key.clone(), *is_virtual))),
+        };
+        let (name, data_type) = (c.name.clone(), c.data_type.to_string());
+        SavedColumn { name, data_type, expression, metadata, comment: c.comment.clone() }
+    };
+    columns.iter().map(save).collect()
+}
+
+fn save_entry(entry: &Entry) -> SavedEntry {
+    match entry {
+        Entry::Table(t) => SavedEntry::Table {
+            columns: save_columns(&t.schema.columns),
+            watermark: t.schema.watermark.as_ref().map(|w| (w.rowtime.clone(), w.expression.clone())),
+            primary_key: t.schema.primary_key.as_ref().map(|k| (k.name.clone(), k.columns.clone())),
+            partition_keys: t.partition_keys.clone(),
+            options: pairs(&t.options),
+            comment: t.comment.clone(),
+            distribution: t.distribution.clone(),
+        },
+        Entry::View(v) => SavedEntry::View {
+            text: v.text.clone(),
+            expanded: v.expanded.clone(),
+            columns: save_columns(&v.columns),
+            comment: v.comment.clone(),
+        },
+    }
+}
+
+fn load_columns(columns: Vec<SavedColumn>) -> Result<Vec<Column>> {
+    let load = |c: SavedColumn| {
+        let kind = match (c.expression, c.metadata) {
+            (Some(expression), _) => ColumnKind::Computed { expression },
+            (None, Some((key, is_virtual))) => ColumnKind::Metadata { key, is_virtual },
+            (None, None) => ColumnKind::Physical,
+        };
+        Ok(Column { data_type: c.data_type.parse::<LogicalType>()?, name: c.name, kind, comment: c.comment })
+    };
+    columns.into_iter().map(load).collect()
+}
+
+fn load_entry(saved: SavedEntry) -> Result<Entry> {
+    Ok(match saved {
+        SavedEntry::Table { columns, watermark, primary_key, partition_keys, options, comment, distribution } => {
+            let schema = ResolvedSchema {
+                columns: load_columns(columns)?,
+                watermark: watermark.map(|(rowtime, expression)| WatermarkSpec { rowtime, expression }),
+                primary_key: primary_key.map(|(name, columns)| PrimaryKey { name, columns }),
+            };
+            let options = options.into_iter().collect();
+            Entry::Table(CatalogTable { schema, partition_keys, options, comment, distribution })
+        }
+        SavedEntry::View { text, expanded, columns, comment } => {
+            Entry::View(CatalogView { text, expanded, columns: load_columns(columns)?, comment })
+        }
+    })
+}

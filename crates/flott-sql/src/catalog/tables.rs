@@ -1,0 +1,120 @@
+//! The catalogs as the binder sees them, and full names in the text of views.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+
+use flott_connector::table::ObjectIdentifier;
+use flott_core::error::{Error, Result};
+use sqlparser::ast::{Expr, Query, Visit, Visitor};
+
+use super::{CatalogManager, Entry};
+use crate::bind::{CatalogObject, Tables};
+use crate::parser;
+
+impl Tables for CatalogManager {
+    fn lookup(&self, name: &[String]) -> Result<Option<CatalogObject>> {
+        let parts: Vec<&str> = name.iter().map(String::as_str).collect();
+        let id = self.qualify(&parts)?;
+        Ok(self.entry(&id).cloned().map(|entry| match entry {
+            Entry::Table(table) => CatalogObject::Table(id, table),
+            Entry::View(view) => CatalogObject::View {
+                identifier: id,
+                query: view.expanded,
+                columns: view.columns.into_iter().map(|c| c.name).collect(),
+            },
+        }))
+    }
+
+    fn names(&self) -> Vec<String> {
+        let here = self.object_names(self.current_catalog(), self.current_database(), |_| true);
+        let mut names: BTreeSet<String> = here;
+        for (catalog_name, catalog) in &self.catalogs {
+            for (database_name, database) in &catalog.databases {
+                let here = catalog_name == self.current_catalog() && database_name == self.current_database();
+                if !here {
+                    names.extend(database.objects.keys().map(|o| format!("{catalog_name}.{database_name}.{o}")));
+                }
+            }
+        }
+        names.into_iter().collect()
+    }
+
+    fn parse_query(&self, text: &str) -> Result<Query> {
+        parser::parse_query(text).map(|q| *q)
+    }
+
+    fn parse_expression(&self, text: &str) -> Result<Expr> {
+        parser::parse_expression(text)
+    }
+}
+
+/// Finds the names of tables in a query, and the names that its WITH clauses make.
+#[derive(Default)]
+struct Relations {
+    /// Line and column of a first part: the parts, and where the last part ends.
+    found: BTreeMap<(u64, u64), (Vec<String>, (u64, u64))>,
+    ctes: BTreeSet<String>,
+}
+
+impl Visitor for Relations {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        let ctes = query.with.iter().flat_map(|w| &w.cte_tables);
+        self.ctes.extend(ctes.map(|c| c.alias.name.value.clone()));
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_relation(&mut self, relation: &sqlparser::ast::ObjectName) -> ControlFlow<()> {
+        let idents: Option<Vec<_>> = relation.0.iter().map(|p| p.as_ident()).collect();
+        if let Some([first, .., last] | [first @ last]) = idents.as_deref() {
+            let (start, end) = (first.span.start, last.span.end);
+            if start.line > 0 {
+                let parts = idents.iter().flatten().map(|i| i.value.clone()).collect();
+                self.found.insert((start.line, start.column), (parts, (end.line, end.column)));
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl CatalogManager {
+    /// A query's text with full names of its tables and views, so that it means the same from every database.
+    ///
+    /// A name of one part that a WITH clause anywhere in the query makes is left alone.
+    pub fn expand(&self, text: &str) -> Result<String> {
+        let query = parser::parse_query(text)?;
+        let mut relations = Relations::default();
+        // The visitor never breaks.
+        let _: ControlFlow<()> = query.visit(&mut relations);
+        let mut out = text.to_string();
+        for (start, (parts, end)) in relations.found.into_iter().rev() {
+            let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+            if matches!(parts[..], [one] if relations.ctes.contains(one)) {
+                continue;
+            }
+            let id: ObjectIdentifier = self.qualify(&parts)?;
+            if self.entry(&id).is_none() {
+                continue;
+            }
+            let (Some(from), Some(to)) = (offset(text, start), offset(text, end)) else {
+                return Err(Error::internal("a table's position lies outside of the view's text"));
+            };
+            if from < to {
+                out.replace_range(from..to, &id.to_string());
+            }
+        }
+        Ok(out)
+    }
+}
+
+/// The byte of a line and column, both from 1, columns in characters.
+fn offset(text: &str, (line, column): (u64, u64)) -> Option<usize> {
+    let mut start = 0;
+    for _ in 1..line {
+        start += text[start..].find('\n')? + 1;
+    }
+    let rest = &text[start..];
+    let column = usize::try_from(column).ok()?.checked_sub(1)?;
+    rest.char_indices().map(|(i, _)| i).chain([rest.len()]).nth(column).map(|i| start + i)
+}
