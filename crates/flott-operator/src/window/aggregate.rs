@@ -382,7 +382,7 @@ impl WindowAggregate {
             && let Some(window) = self.next_window(None)
         {
             // A timer for the last millisecond of the window is due when that is over.
-            context.register_timer(self.assigner.zone.to_timer(window.end - 1).saturating_add(1));
+            context.register_timer(self.assigner.zone.to_timer(window.end.saturating_sub(1)).saturating_add(1));
         }
         context.metrics.late_records_dropped = self.late_records_dropped;
         context.metrics.state_rows = self.slices.values().map(Slice::rows).sum::<usize>() as u64;

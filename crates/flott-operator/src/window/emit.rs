@@ -110,7 +110,7 @@ impl EmitWindowAggregate {
     /// Whether a window and its lateness are over at this progress.
     fn is_gone(&self, end: i64, progress: i64) -> bool {
         let lateness = if self.assigner.event_time { self.lateness_ms() } else { 0 };
-        progress != i64::MIN && self.assigner.zone.to_timer(end - 1).saturating_add(lateness) <= progress
+        progress != i64::MIN && self.assigner.zone.to_timer(end.saturating_sub(1)).saturating_add(lateness) <= progress
     }
 
     fn add(&mut self, batch: ChangeBatch, context: &mut OperatorContext) -> Result<()> {
@@ -284,7 +284,7 @@ impl EmitWindowAggregate {
                 context.register_timer(at);
             }
             if !self.assigner.event_time {
-                context.register_timer(self.assigner.zone.to_timer(id.end - 1).saturating_add(1));
+                context.register_timer(self.assigner.zone.to_timer(id.end.saturating_sub(1)).saturating_add(1));
             }
         }
         context.metrics.late_records_dropped = self.late_records_dropped;
@@ -406,8 +406,8 @@ impl Operator for EmitWindowAggregate {
                     window.changed.push(*g);
                 }
             }
-            // The next timer shows what waited for one that is lost.
-            window.show_at = Some(i64::MIN);
+            // The next timer shows what waited for one that is lost; before its end a window may show nothing.
+            window.show_at = (window.fired || self.emit.early_fire.is_some()).then_some(i64::MIN);
             self.windows.insert(id, window);
         }
         Ok(())

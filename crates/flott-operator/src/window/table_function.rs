@@ -290,7 +290,7 @@ impl SessionTableFunction {
         if !self.time.event_time
             && let Some(end) = self.sessions.next_due()
         {
-            context.register_timer(self.time.zone.to_timer(end - 1).saturating_add(1));
+            context.register_timer(self.time.zone.to_timer(end.saturating_sub(1)).saturating_add(1));
         }
         context.metrics.late_records_dropped = self.late_records_dropped;
         context.metrics.state_rows = self.waiting as u64;

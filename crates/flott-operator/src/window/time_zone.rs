@@ -138,7 +138,7 @@ impl ShiftZone {
 
     /// Whether a window with this (local) end is over at this progress of time.
     pub fn is_over(&self, window_end: i64, progress_ms: i64) -> bool {
-        window_end != i64::MAX && self.to_timer(window_end - 1) <= progress_ms
+        window_end != i64::MAX && self.to_timer(window_end.saturating_sub(1)) <= progress_ms
     }
 }
 

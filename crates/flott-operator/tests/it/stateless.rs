@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use datafusion_expr::Operator as Op;
 use datafusion_physical_expr::expressions::{BinaryExpr, col, lit};
-use flott_graph::spec::ExprRef;
-use flott_graph::{CalcSpec, ExpandSpec, OperatorSpec, Partitioning};
+use flott_connector::Versioned;
+use flott_connector::sink::{DeliveryGuarantee, Sink, SinkWriter, WriterContext};
+use flott_connector::table::ObjectIdentifier;
+use flott_graph::spec::{ExprRef, NotNullEnforcer, TypeLengthEnforcer};
+use flott_graph::{CalcSpec, ExpandSpec, OperatorSpec, Partitioning, SinkSpec};
 use flott_operator::harness::Harness;
 use flott_testkit::{assert_rows, batch_of, schema};
 
@@ -60,4 +63,44 @@ fn expand_makes_grouping_sets() {
 fn union_passes_rows_on() {
     let h = run(OperatorSpec::Union, "a INT", "a INT", &["+I[1]", "-D[1]"]).expect("a union");
     assert_rows!(h.output, ["+I[1]", "-D[1]"]);
+}
+
+/// A table that nothing is ever written to: what stands before it is tested.
+struct Nowhere;
+
+impl Sink for Nowhere {
+    fn guarantee(&self) -> DeliveryGuarantee {
+        DeliveryGuarantee::AtLeastOnce
+    }
+
+    fn create_writer(&self, _: WriterContext, _: Vec<Versioned>) -> flott_core::Result<Box<dyn SinkWriter>> {
+        Err(flott_core::Error::internal("not in this test"))
+    }
+}
+
+fn sink(not_null: NotNullEnforcer, length: TypeLengthEnforcer) -> OperatorSpec {
+    OperatorSpec::Sink(SinkSpec {
+        table: ObjectIdentifier::new("c", "d", "t"),
+        sink: Arc::new(Nowhere),
+        not_null: vec![0],
+        not_null_enforcer: not_null,
+        type_length_enforcer: length,
+    })
+}
+
+#[test]
+fn sinks_enforce_their_constraints() {
+    use NotNullEnforcer as N;
+    use TypeLengthEnforcer as L;
+    let columns = "a INT, c CHAR(3), v VARCHAR(2), b BINARY(2)";
+    let rows = ["+I[1, äbcd, xyz, null]", "+I[null, abc, x, null]", "+I[3, a, null, null]"];
+    let run = |not_null, length| run(sink(not_null, length), columns, columns, &rows);
+    let error = run(N::Error, L::Ignore).err().expect("an error").to_string();
+    assert!(error.contains("Column 'a' is NOT NULL, however, a null value is being written into it"), "{error}");
+    let h = run(N::Drop, L::Ignore).expect("a sink");
+    assert_rows!(h.output, ["+I[1, äbcd, xyz, null]", "+I[3, a, null, null]"]);
+    let h = run(N::Drop, L::TrimPad).expect("a sink");
+    assert_rows!(h.output, ["+I[1, äbc, xy, null]", "+I[3, a  , null, null]"]);
+    let error = run(N::Drop, L::Error).err().expect("an error").to_string();
+    assert!(error.contains("Column 'c' is CHAR(3), however, a string of length 4 is being written into it"), "{error}");
 }

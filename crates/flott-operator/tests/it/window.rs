@@ -1,12 +1,13 @@
 //! Windows on the Bid table of Flink's documentation, and the corners of firing, lateness and time zones.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_schema::SchemaRef;
 use flott_core::types::TimeAttribute;
 use flott_core::{ChangeBatch, Watermark};
 use flott_graph::{
-    OperatorSpec, Partitioning, WindowAggregateSpec, WindowAssignment, WindowKind, WindowProperty,
+    AggregateCall, OperatorSpec, Partitioning, WindowAggregateSpec, WindowAssignment, WindowKind, WindowProperty,
     WindowTableFunctionSpec,
 };
 use flott_operator::harness::Harness;
@@ -438,8 +439,7 @@ fn many_results_leave_in_pieces() {
     let mut harness = Harness::new(&chain, 1, 128).expect("a chain");
     let keys: arrow_array::Int64Array = (0..200_000i64).collect();
     let times = arrow_array::TimestampMillisecondArray::from(vec![5; 200_000]);
-    let rows =
-        arrow_array::RecordBatch::try_new(schema.clone(), vec![std::sync::Arc::new(keys), std::sync::Arc::new(times)]);
+    let rows = arrow_array::RecordBatch::try_new(schema.clone(), vec![Arc::new(keys), Arc::new(times)]);
     harness.process(0, ChangeBatch::append(rows.expect("a batch"))).expect("rows");
     assert_eq!(harness.state_rows(), 200_000);
     harness.end_input().expect("the end");
@@ -477,4 +477,42 @@ fn sealed_state_is_not_sealed_again() {
     harness.end_input().expect("the end");
     assert_eq!(names(&mut harness), [""; 0]);
     assert!(rows_of(&harness.output).contains(&"+I[2, 2, 1970-01-01T00:00:01, 1970-01-01T00:00:02]".to_string()));
+}
+
+#[test]
+fn keys_that_hardly_repeat_pass_the_local_aggregate() {
+    let schema = schema("k BIGINT NOT NULL, v INT, ts TIMESTAMP(3) NOT NULL");
+    let aggregates = vec![
+        call(&schema, "COUNT", None, "BIGINT NOT NULL"),
+        call(&schema, "SUM", Some("v"), "INT"),
+        AggregateCall { distinct: true, ..call(&schema, "COUNT", Some("v"), "BIGINT NOT NULL") },
+    ];
+    let spec = aggregate_spec(&schema, &["k"], aggregates, rowtime(&schema, "ts", hop(4_000, 1_000)));
+    let batches: Vec<ChangeBatch> = (0..40i64)
+        .map(|b| {
+            let key = |i: i64| (b * 5_000 + i) * 7_919 % 150_000;
+            let k: arrow_array::Int64Array = (0..5_000).map(key).collect();
+            let v: arrow_array::Int32Array = (0..5_000).map(|i| (i % 3 > 0).then_some((i % 10) as i32)).collect();
+            let ts =
+                arrow_array::TimestampMillisecondArray::from((0..5_000).map(|i| i % 2_500 + b).collect::<Vec<_>>());
+            let columns: Vec<arrow_array::ArrayRef> = vec![Arc::new(k), Arc::new(v), Arc::new(ts)];
+            ChangeBatch::append(arrow_array::RecordBatch::try_new(schema.clone(), columns).expect("a batch"))
+        })
+        .collect();
+    let run = |two_phase| {
+        let mut harness = Harness::new(&aggregation(&spec, two_phase), 2, 128).expect("a chain");
+        for (i, batch) in batches.iter().enumerate() {
+            harness.process(i, batch.clone()).expect("rows");
+        }
+        // Rows that passed are with the global aggregates already.
+        let state = harness.state_rows();
+        harness.end_input().expect("the end");
+        assert_eq!(harness.state_rows(), 0);
+        let mut rows = rows_of(&harness.output);
+        rows.sort();
+        (rows, state)
+    };
+    let ((one, _), (two, state)) = (run(false), run(true));
+    assert!(one.len() > 150_000 && one == two);
+    assert!(state > 100_000, "{state}");
 }

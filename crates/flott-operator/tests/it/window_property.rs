@@ -4,11 +4,15 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
 use arrow_schema::SchemaRef;
+use flott_core::types::TimeAttribute;
 use flott_core::{ChangeBatch, RowKind, RowKinds, Watermark};
-use flott_graph::{AggregateCall, WindowAssignment, WindowKind};
+use flott_graph::{
+    AggregateCall, Node, OperatorSpec, Partitioning, WindowAssignment, WindowKind, WindowTableFunctionSpec,
+};
 use flott_operator::harness::Harness;
 use flott_testkit::{rows_of, schema};
 use proptest::prelude::*;
@@ -47,8 +51,10 @@ const KEYS: [&[&str]; 5] = [&[], &["k"], &["s"], &["k", "s"], &["k", "flag"]];
 /// The greatest time of a row; small, so that rows meet.
 const TIME_MAX: i64 = 120;
 
+const COLUMNS: &str = "k BIGINT, s STRING, v BIGINT, flag BOOLEAN, ts TIMESTAMP(3) NOT NULL";
+
 fn table() -> SchemaRef {
-    schema("k BIGINT, s STRING, v BIGINT, flag BOOLEAN, ts TIMESTAMP(3) NOT NULL")
+    schema(COLUMNS)
 }
 
 fn text(n: u8) -> String {
@@ -347,21 +353,73 @@ fn plain(rows: Vec<String>) -> Vec<String> {
     rows
 }
 
-fn run(case: &Case) -> (Vec<String>, Option<u64>) {
+/// What stands before the aggregation, and how it emits.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Form {
+    /// The aggregation finds the windows itself.
+    Direct,
+    /// A window table function attaches them.
+    Attached,
+    /// With early results; late ones are dropped all the same.
+    Early(Duration),
+}
+
+fn chain(case: &Case, form: Form) -> Vec<(Node, Partitioning)> {
     let t = table();
     let keys = KEYS[case.keys];
     let mut kind = case.kind.clone();
+    let key_columns: Vec<usize> = keys.iter().map(|k| t.index_of(k).expect("a column")).collect();
     if let WindowKind::Session { partition_keys, .. } = &mut kind {
-        *partition_keys = keys.iter().map(|k| t.index_of(k).expect("a column")).collect();
+        partition_keys.clone_from(&key_columns);
     }
-    let assignment: WindowAssignment = rowtime(&t, "ts", kind);
-    let spec = aggregate_spec(&t, keys, aggregates(case.retract), assignment);
-    let chain = aggregation(&spec, case.two_phase);
+    let assignment: WindowAssignment = rowtime(&t, "ts", kind.clone());
+    let mut spec = aggregate_spec(&t, keys, aggregates(case.retract), assignment.clone());
+    match form {
+        Form::Direct => aggregation(&spec, case.two_phase),
+        Form::Early(interval) => {
+            spec.emit.early_fire = Some(interval);
+            aggregation(&spec, false)
+        }
+        Form::Attached => {
+            let windows = "window_start TIMESTAMP(3) NOT NULL, window_end TIMESTAMP(3) NOT NULL, \
+                           window_time TIMESTAMP(3) NOT NULL";
+            let with_windows = schema(&format!("{COLUMNS}, {windows}"));
+            let tvf = OperatorSpec::WindowTableFunction(WindowTableFunctionSpec { assignment });
+            spec.input_schema = Arc::clone(&with_windows);
+            spec.assignment = WindowAssignment::Attached {
+                start: Some(5),
+                end: 6,
+                attribute: TimeAttribute::Rowtime,
+                time_zone: None,
+                kind,
+            };
+            let mut chain = vec![(node("tvf", tvf, with_windows), Partitioning::Hash(key_columns))];
+            chain.extend(aggregation(&spec, case.two_phase));
+            chain
+        }
+    }
+}
+
+/// What is left of a changelog.
+fn consolidate(rows: Vec<String>) -> Vec<String> {
+    let mut left: BTreeMap<String, i64> = BTreeMap::new();
+    for row in rows {
+        let (kind, body) = row.split_at(2);
+        let n = left.entry(format!("+I{body}")).or_default();
+        *n += if kind == "+I" || kind == "+U" { 1 } else { -1 };
+        assert!(*n >= 0, "{row} takes away what is not there");
+    }
+    left.into_iter().flat_map(|(row, n)| std::iter::repeat_n(row, n as usize)).collect()
+}
+
+fn run(case: &Case, form: Form) -> (Vec<String>, Option<u64>) {
+    let chain = chain(case, form);
     let mut harness = Harness::new(&chain, case.parallelism, 128).expect("a chain");
     let mut output = vec![];
     let mut restored = false;
     let mut watermark = i64::MIN;
-    for step in &case.steps {
+    for (number, step) in case.steps.iter().enumerate() {
+        harness.set_processing_time(number as i64 * 10).expect("time");
         match step {
             Step::Rows(from, rows) => harness.process(*from, batch(rows)).expect("rows"),
             Step::Watermark(w) => {
@@ -389,18 +447,36 @@ fn run(case: &Case) -> (Vec<String>, Option<u64>) {
     harness.end_input().expect("the end");
     assert_eq!(harness.state_rows(), 0, "state is left behind");
     output.extend(harness.take_output());
-    let late = (!restored && !case.retract).then(|| harness.late_records_dropped());
-    (plain(rows_of(&output)), late)
+    let late = (!restored && !case.retract && form == Form::Direct).then(|| harness.late_records_dropped());
+    (plain(consolidate(rows_of(&output))), late)
 }
 
 proptest! {
     #[test]
     fn windows_are_those_of_a_naive_recompute(case in cases()) {
         let (expected, late) = naive(&case);
-        let (actual, actual_late) = run(&case);
+        let (actual, actual_late) = run(&case, Form::Direct);
         prop_assert_eq!(actual, expected);
         if let Some(actual_late) = actual_late {
             prop_assert_eq!(actual_late, late);
         }
+    }
+
+    #[test]
+    fn attached_windows_are_those_of_a_naive_recompute(mut case in cases()) {
+        // A session that is attached needs its start as well, which local aggregates keep too.
+        case.two_phase &= !matches!(case.kind, WindowKind::Session { .. });
+        let (expected, _) = naive(&case);
+        prop_assert_eq!(run(&case, Form::Attached).0, expected);
+    }
+
+    #[test]
+    fn early_results_consolidate_to_the_final_ones(case in cases(), at_once in any::<bool>()) {
+        if matches!(case.kind, WindowKind::Session { .. }) {
+            return Ok(());
+        }
+        let (expected, _) = naive(&case);
+        let interval = Duration::from_millis(if at_once { 0 } else { 25 });
+        prop_assert_eq!(run(&case, Form::Early(interval)).0, expected);
     }
 }
