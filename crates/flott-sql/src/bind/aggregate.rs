@@ -68,7 +68,10 @@ impl Aggregates {
 
     /// The column that projects an expression before the aggregation; equal expressions share one.
     fn input(&mut self, value: Typed, hint: &str) -> String {
-        if let Some(key) = self.keys.iter().find(|k| k.input.expr == value.expr) {
+        // A grouping set nulls its keys, but not what is aggregated.
+        if self.sets.is_none()
+            && let Some(key) = self.keys.iter().find(|k| k.input.expr == value.expr)
+        {
             return key.field.clone();
         }
         if let Some((name, _)) = self.inputs.iter().find(|(_, t)| t.expr == value.expr) {

@@ -20,6 +20,7 @@ use super::literal;
 use super::refuse::{At, at, name_parts, name_text, not_found, refuse_if, unsupported, unsupported_with};
 use super::scope::{Resolved, Scope, Typed};
 use super::types::data_type;
+use crate::parser::dialect::MAP_CALL;
 
 /// How deep expressions may nest; chains of one operator count once.
 pub(crate) const EXPRESSION_DEPTH_MAX: usize = 256;
@@ -339,7 +340,7 @@ impl<'a> ExpressionBinder<'a> {
                 x.span(),
             ));
         }
-        let value = self.functions.cast(value, &TypeKind::Boolean.nullable(), false)?;
+        let value = self.functions.cast_if_needed(value, &TypeKind::Boolean.nullable())?;
         Ok(Typed { expr: make(Box::new(value.expr)), data_type: TypeKind::Boolean.not_null() })
     }
 
@@ -535,7 +536,8 @@ impl<'a> ExpressionBinder<'a> {
                 }
             });
         }
-        self.functions.call_at(&function.value, values, span)
+        let name = if function.value == MAP_CALL { "MAP" } else { function.value.as_str() };
+        self.functions.call_at(name, values, span)
     }
 
     fn aggregate(

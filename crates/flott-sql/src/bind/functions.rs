@@ -1,19 +1,14 @@
-//! The functions of `flott-function` as the binder calls them: by name, with typed arguments.
-
-use std::collections::BTreeMap;
-use std::sync::Arc;
+//! The functions of `flott-function` as the binder calls them: for one session, by name, with places for errors.
 
 use datafusion_common::ScalarValue;
-use datafusion_common::metadata::FieldMetadata;
-use datafusion_expr::expr::Cast;
-use datafusion_expr::{Expr, Operator, ScalarUDF, binary_expr};
+use datafusion_expr::Operator;
 use flott_core::options::Options;
-use flott_core::types::{TypeKind, arrow_field};
+use flott_core::types::{MAX_DECIMAL_PRECISION, TimeAttribute, TypeKind, from_arrow_field};
 use flott_core::{Error, LogicalType, Result};
-use flott_function::AggregateKind;
+use flott_function::{AggregateKind, FunctionEnv, cast, operator, scalar};
 use sqlparser::tokenizer::Span;
 
-use super::expression::case_expr;
+use super::access;
 use super::refuse::{At, not_found};
 use super::scope::Typed;
 
@@ -29,90 +24,158 @@ pub enum Shown {
 
 /// The functions, for one configuration.
 pub struct Functions {
-    scalar: BTreeMap<String, Arc<ScalarUDF>>,
+    env: FunctionEnv,
 }
 
 impl Functions {
-    pub(crate) fn new(_config: &Options) -> Result<Functions> {
-        Ok(Functions { scalar: BTreeMap::new() })
+    pub(crate) fn new(config: &Options) -> Result<Functions> {
+        Ok(Functions { env: FunctionEnv::new(&super::local_time_zone(config))? })
     }
 
-    pub(crate) fn shown(_name: &str, _args: &[Expr]) -> Option<Shown> {
-        None
+    pub(crate) fn shown(f: &datafusion_expr::expr::ScalarFunction) -> Option<Shown> {
+        const OPERATORS: [&str; 14] =
+            ["+", "-", "*", "/", "%", "=", "<>", "<", "<=", ">", ">=", "||", "IS DISTINCT FROM", "IS NOT DISTINCT FROM"];
+        let name = f.func.name();
+        if let Some(op) = OPERATORS.iter().find(|o| **o == name) {
+            return Some(Shown::Operator(op));
+        }
+        if matches!(name.to_ascii_uppercase().as_str(), "CAST" | "TRY_CAST") && !f.args.is_empty() {
+            let nothing = datafusion_expr::ReturnFieldArgs { arg_fields: &[], scalar_arguments: &[] };
+            let field = f.func.return_field_from_args(nothing).ok()?;
+            let t = from_arrow_field(&field)?.with_nullable(true).to_string();
+            return Some(Shown::Cast(if name.eq_ignore_ascii_case("CAST") { "CAST" } else { "TRY_CAST" }, t));
+        }
+        access::field_name(name).map(|n| Shown::Field(n.to_string()))
     }
 
     pub(crate) fn literal(&self, value: ScalarValue, t: &LogicalType) -> Result<Typed> {
-        let field = arrow_field("", t);
-        Ok(Typed { expr: Expr::Literal(value, Some(FieldMetadata::new_from_field(&field))), data_type: t.clone() })
+        Ok(Typed::literal(value, t.clone()))
     }
 
-    pub(crate) fn cast(&self, value: Typed, to: &LogicalType, _try_cast: bool) -> Result<Typed> {
-        let t = to.with_nullable(value.data_type.nullable);
-        let field = Arc::new(arrow_field("", &t));
-        Ok(Typed { expr: Expr::Cast(Cast { expr: Box::new(value.expr), field }), data_type: t })
+    pub(crate) fn cast(&self, value: Typed, to: &LogicalType, try_cast: bool) -> Result<Typed> {
+        cast::cast(value, to, try_cast, &self.env)
     }
 
     pub(crate) fn cast_if_needed(&self, value: Typed, to: &LogicalType) -> Result<Typed> {
-        if value.data_type.kind == to.kind {
-            return Ok(value);
-        }
-        self.cast(value, to, false)
+        cast::cast_if_needed(value, to, &self.env)
     }
 
     pub(crate) fn binary(&self, op: Operator, l: Typed, r: Typed) -> Result<Typed> {
-        let nullable = l.data_type.nullable || r.data_type.nullable;
-        let kind = if op.returns_null_on_null() && !op.is_logic_operator() && matches!(op, Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide) { l.data_type.kind.clone() } else { TypeKind::Boolean };
-        Ok(Typed { expr: binary_expr(l.expr, op, r.expr), data_type: LogicalType { kind, nullable } })
+        operator::binary(op, l, r, &self.env)
     }
 
     pub(crate) fn negate(&self, v: Typed) -> Result<Typed> {
-        Ok(Typed { expr: Expr::Negative(Box::new(v.expr)), data_type: v.data_type })
+        operator::negate(v, &self.env)
     }
 
+    /// The type of a column of several branches. Values of several time attributes are none any more.
     pub(crate) fn least_common_type(&self, types: &[LogicalType]) -> Option<LogicalType> {
-        let t = types.iter().find(|t| t.kind != TypeKind::Null).or(types.first())?;
-        Some(t.with_nullable(types.iter().any(|t| t.nullable)))
+        flott_function::least_common_type(types)
     }
 
     pub(crate) fn comparable_type(&self, types: &[LogicalType]) -> Option<LogicalType> {
-        self.least_common_type(types)
+        operator::comparable_type(types).map(|t| t.with_time_attribute(TimeAttribute::None))
     }
 
-    pub(crate) fn implicit_cast(&self, _from: &LogicalType, _to: &LogicalType) -> bool {
-        true
+    pub(crate) fn implicit_cast(&self, from: &LogicalType, to: &LogicalType) -> bool {
+        flott_function::implicit_cast(from, to)
     }
 
+    /// CASE: its result is never a time attribute.
     pub(crate) fn case(&self, branches: Vec<(Typed, Typed)>, last: Typed) -> Result<Typed> {
-        let types: Vec<LogicalType> = branches.iter().map(|b| &b.1).chain([&last]).map(|t| t.data_type.clone()).collect();
-        let t = self.least_common_type(&types).ok_or_else(|| Error::user("CASE"))?;
-        let branches = branches.into_iter().map(|(w, v)| Ok((w.expr, self.cast_if_needed(v, &t)?.expr))).collect::<Result<_>>()?;
-        Ok(Typed { expr: case_expr(branches, Some(self.cast_if_needed(last, &t)?.expr)), data_type: t })
+        let case = operator::case(branches, last, &self.env)?;
+        Ok(Typed { data_type: case.data_type.with_time_attribute(TimeAttribute::None), expr: case.expr })
     }
 
-    pub(crate) fn callable_without_parentheses(&self, _name: &str) -> bool {
-        false
+    pub(crate) fn callable_without_parentheses(&self, name: &str) -> bool {
+        scalar::callable_without_parentheses(name)
     }
 
+    /// A function that must exist.
     pub(crate) fn call(&self, name: &str, args: Vec<Typed>) -> Result<Typed> {
         self.call_at(name, args, Span::empty())
     }
 
-    pub(crate) fn call_at(&self, name: &str, _args: Vec<Typed>, span: Span) -> Result<Typed> {
-        Err(not_found(format!("Function '{name}' not found"), name, self.scalar.keys().map(String::as_str), "Functions", span)).at_span(span)
+    /// A function by name, in any case.
+    pub(crate) fn call_at(&self, name: &str, args: Vec<Typed>, span: Span) -> Result<Typed> {
+        if name.eq_ignore_ascii_case("ROW") {
+            return access::row(args).at_span(span);
+        }
+        match scalar::call(name, args, &self.env) {
+            Some(called) => called.at_span(span),
+            None => {
+                let shown = name.trim_start_matches('$').to_uppercase();
+                let names = scalar::functions().map(|f| f.name).chain(AggregateKind::ALL.map(AggregateKind::name));
+                Err(not_found(
+                    format!("Function '{shown}' not found, or not supported yet"),
+                    &shown,
+                    names.filter(|n| !n.starts_with('$')),
+                    "Functions",
+                    span,
+                ))
+            }
+        }
     }
 
-    pub(crate) fn field(&self, _value: Typed, field: &str) -> Result<Typed> {
-        Err(Error::user(format!("field {field}")))
+    /// A field of a ROW that has it.
+    pub(crate) fn field(&self, value: Typed, field: &str) -> Result<Typed> {
+        access::field(value, field)
     }
 
-    pub(crate) fn element(&self, _value: Typed, _index: Typed) -> Result<Typed> {
-        Err(Error::user("element"))
+    /// `array[i]`, `map[key]`
+    pub(crate) fn element(&self, value: Typed, index: Typed) -> Result<Typed> {
+        access::element(self, value, index)
     }
 
-    pub(crate) fn aggregate_type(&self, kind: AggregateKind, args: &[LogicalType], _grouped: bool) -> Result<LogicalType> {
-        Ok(match kind {
-            AggregateKind::Count => TypeKind::BigInt.not_null(),
-            _ => args[0].with_nullable(true),
-        })
+    /// The type of an aggregate's result. `never_empty`: every group has a row that counts.
+    pub(crate) fn aggregate_type(
+        &self,
+        kind: AggregateKind,
+        args: &[LogicalType],
+        never_empty: bool,
+    ) -> Result<LogicalType> {
+        let Some(argument) = args.first() else { return Ok(TypeKind::BigInt.not_null()) };
+        let nullable = argument.nullable || !never_empty;
+        let needs = |fits: bool, form: &str| {
+            if fits {
+                return Ok(());
+            }
+            Err(Error::user(format!(
+                "Cannot apply '{kind}' to arguments of type '{kind}(<{}>)'. Supported form(s): '{kind}(<{form}>)'",
+                argument.summary_without_nullability()
+            ))
+            .hint("CAST the argument"))
+        };
+        let data_type = match kind {
+            AggregateKind::Count => return Ok(TypeKind::BigInt.not_null()),
+            AggregateKind::Sum | AggregateKind::Sum0 => {
+                needs(argument.kind.is_numeric(), "NUMERIC")?;
+                match &argument.kind {
+                    TypeKind::Decimal { scale, .. } => {
+                        TypeKind::Decimal { precision: MAX_DECIMAL_PRECISION, scale: *scale }
+                    }
+                    other => other.clone(),
+                }
+            }
+            AggregateKind::Avg => {
+                needs(argument.kind.is_numeric(), "NUMERIC")?;
+                match &argument.kind {
+                    TypeKind::Decimal { scale, .. } => {
+                        TypeKind::Decimal { precision: MAX_DECIMAL_PRECISION, scale: (*scale).max(6) }
+                    }
+                    other => other.clone(),
+                }
+            }
+            AggregateKind::Min | AggregateKind::Max => {
+                let comparable = !matches!(
+                    argument.kind,
+                    TypeKind::Array(_) | TypeKind::Map(..) | TypeKind::Multiset(_) | TypeKind::Row(_) | TypeKind::Null
+                );
+                needs(comparable, "COMPARABLE_TYPE")?;
+                argument.kind.clone()
+            }
+        };
+        let result = data_type.nullable().with_time_attribute(TimeAttribute::None);
+        Ok(result.with_nullable(nullable && kind != AggregateKind::Sum0))
     }
 }

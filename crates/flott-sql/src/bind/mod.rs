@@ -8,6 +8,7 @@
 //!
 //! Entry: [`Binder::query`], [`Binder::expression`].
 
+mod access;
 mod aggregate;
 pub(crate) use aggregate::expand_id_of;
 mod expression;

@@ -96,8 +96,9 @@ impl Binder<'_> {
                 let plan = self.table_function(&f.name, &list.args, ctes)?;
                 self.aliased(plan, &[], alias.as_ref())
             }
-            TableFactor::Function { lateral: _, name, .. } => {
-                Err(unsupported(format!("the table function {}", name_text(name)), name.span()))
+            TableFactor::Function { lateral, name, .. } => {
+                let what = if *lateral { "LATERAL " } else { "" };
+                Err(unsupported(format!("{what}{}(..)", name_text(name)), name.span()))
             }
             TableFactor::NestedJoin { table_with_joins, alias } => {
                 let (plan, scope) = self.table_with_joins(table_with_joins, ctes)?;

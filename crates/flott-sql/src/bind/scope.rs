@@ -16,13 +16,7 @@ use sqlparser::tokenizer::Span;
 use super::refuse::{at, from_datafusion, not_found};
 
 /// An expression over a plan's columns with its Flink type.
-#[derive(Debug, Clone)]
-pub struct Typed {
-    /// The expression.
-    pub expr: Expr,
-    /// Its type.
-    pub data_type: LogicalType,
-}
+pub use flott_function::TypedExpr as Typed;
 
 /// A column that a query can name.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use datafusion_common::ScalarValue;
 use datafusion_expr::{Expr, LogicalPlan};
 use flott_core::types::{TimeAttribute, TypeKind};
-use flott_core::{Error, LogicalType, Result};
+use flott_core::{Error, Result};
 use flott_graph::WindowKind;
 use sqlparser::ast::{Expr as Ast, FunctionArg, FunctionArgExpr, FunctionArguments, Spanned};
 use sqlparser::tokenizer::Span;
@@ -297,13 +297,4 @@ pub(crate) fn unaliased(e: &Expr) -> &Expr {
         Expr::Alias(a) => unaliased(&a.expr),
         other => other,
     }
-}
-
-/// The type of a plan's column.
-pub(crate) fn type_of_column(plan: &LogicalPlan, name: &str) -> Result<LogicalType> {
-    columns_of(plan.schema())?
-        .into_iter()
-        .find(|c| c.0 == name)
-        .map(|c| c.1)
-        .ok_or_else(|| Error::internal(format!("column '{name}' is not in the plan")))
 }

@@ -14,11 +14,11 @@ use flott_core::options::Options;
 use flott_core::types::{TypeKind, arrow_schema};
 use flott_core::{Error, FailPoints, LogicalType, Result};
 
-use super::program::{Base, Program, column_uses, substitute};
+use super::program::{Base, Program, column_uses};
 use super::stream::{Calc, Scan, ScanColumns, ScanWatermark, StreamInput, StreamNode, StreamOp};
 use super::{text, values};
 use crate::bind::window::unaliased;
-use crate::bind::{Binder, ScanTable, column, columns_of, plan_schema};
+use crate::bind::{Binder, ScanTable, columns_of, plan_schema};
 
 /// Plans the nodes of one job.
 pub(crate) struct Converter<'a> {
@@ -248,9 +248,4 @@ pub(crate) fn merged(a: ChangelogMode, b: ChangelogMode) -> ChangelogMode {
         update_after: a.update_after || b.update_after,
         delete: a.delete || b.delete,
     }
-}
-
-/// An expression over a program's output, for nodes that read columns by name.
-pub(crate) fn rename(e: &Expr, from: &str, to: &str) -> Result<Expr> {
-    substitute(e, &|name| (name == from).then(|| column(to)))
 }

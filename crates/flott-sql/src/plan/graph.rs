@@ -6,7 +6,6 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use datafusion_expr::Expr;
 use flott_connector::table::ObjectIdentifier;
 use flott_core::options::Options;
 use flott_core::{Error, Result};
@@ -244,14 +243,4 @@ fn aggregate_identity(kind: &str, spec: &flott_graph::WindowAggregateSpec) -> St
         .collect();
     let attached = if matches!(spec.assignment, WindowAssignment::Attached { .. }) { ":attached" } else { "" };
     format!("{kind}:[{}]:{}{attached}", keys.join(","), explain::window_kind_of(&spec.assignment))
-}
-
-/// Names of the columns that a projection passes on or computes.
-pub(crate) fn output_names(node: &StreamNode) -> Vec<String> {
-    node.schema.fields().iter().map(|f| f.name().clone()).collect()
-}
-
-/// Whether an expression is just this column.
-pub(crate) fn is_column(e: &Expr, name: &str) -> bool {
-    matches!(crate::bind::window::unaliased(e), Expr::Column(c) if c.name == name)
 }

@@ -53,7 +53,7 @@ impl<'p> Program<'p> {
     }
 
     /// Whether expressions may be inlined: one that gives another value at each call must be computed once.
-    fn can_inline(&self, users: &[&Expr]) -> bool {
+    pub(crate) fn can_inline(&self, users: &[&Expr]) -> bool {
         let volatile: BTreeSet<&str> = self
             .schema
             .fields()
@@ -72,15 +72,6 @@ impl<'p> Program<'p> {
             }
         }
         volatile.iter().all(|v| uses.get(*v).copied().unwrap_or(0) <= 1)
-    }
-
-    /// The columns of the base that the program needs, by name.
-    pub(crate) fn needed(&self) -> BTreeSet<String> {
-        let mut needed = BTreeSet::new();
-        for e in self.projection.iter().chain(&self.filter) {
-            needed.extend(column_uses(e).into_keys());
-        }
-        needed
     }
 }
 
@@ -145,7 +136,7 @@ impl Converter<'_> {
     }
 
     /// The same program with what it computes done: nothing of it can be computed twice any more.
-    fn settled<'p>(&self, program: Program<'p>) -> Result<Program<'p>> {
+    pub(crate) fn settled<'p>(&self, program: Program<'p>) -> Result<Program<'p>> {
         let schema = program.schema.clone();
         let node = self.finish(program)?;
         Ok(Program::identity(Base::Node(node), schema))

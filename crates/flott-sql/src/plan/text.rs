@@ -95,7 +95,7 @@ impl Printer<'_> {
             }
             Expr::ScalarFunction(f) => {
                 let name = f.func.name().to_string();
-                crate::bind::Functions::shown(&name, &f.args)
+                crate::bind::Functions::shown(f)
                     .map(|shown| match shown {
                         crate::bind::Shown::Operator(op) => {
                             self.operation(op, f.args.iter().map(|a| self.print(a)).collect())

@@ -259,8 +259,14 @@ impl Converter<'_> {
                 _ => true,
             };
             let free = !rest.iter().any(|(_, e, _)| reads_window(e)) && !program.filter.iter().any(reads_window);
-            let below = self.program(input)?;
-            if session_fits && free && below_can_take(&below, &rest, program.filter.as_ref()) {
+            if session_fits && free {
+                let mut below = self.program(input)?;
+                let time = column(&function.time_column);
+                let users: Vec<&Expr> = rest.iter().map(|r| &r.1).chain(&program.filter).chain([&time]).collect();
+                // Late rows need every column besides.
+                if keep_all || !below.can_inline(&users) {
+                    below = self.settled(below)?;
+                }
                 let mut columns = vec![];
                 let mut names = UniqueNames::default();
                 if keep_all {
@@ -308,13 +314,6 @@ impl Converter<'_> {
         let assignment = Assign::Attached { start, end, properties: window.clone() };
         Ok(Feed { program, columns, filter: None, assignment })
     }
-}
-
-/// Whether what stands above a TVF may be computed below it.
-fn below_can_take(below: &Program<'_>, rest: &[(String, Expr, LogicalType)], filter: Option<&Expr>) -> bool {
-    let volatile = below.projection.iter().any(|e| e.is_volatile());
-    // PROCTIME() and the like are computed once: then nothing moves, unless nothing reads them.
-    !volatile || rest.iter().map(|r| &r.1).chain(filter).all(|e| matches!(e, Expr::Column(_)))
 }
 
 /// GROUPING SETS: a copy of each row for each set, and the set's id.

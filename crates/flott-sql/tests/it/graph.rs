@@ -1,0 +1,122 @@
+//! Job graphs: nodes, edges, ids.
+
+use flott_graph::{JobGraph, OperatorSpec, Partitioning};
+
+use crate::common::{Session, void_sink};
+
+fn uids(graph: &JobGraph) -> Vec<String> {
+    graph.nodes.iter().map(|n| n.uid.clone()).collect()
+}
+
+const WINDOWED: &str = "SELECT bidder, CAST(COUNT(*) AS STRING) FROM TABLE(TUMBLE(TABLE bid, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) GROUP BY window_start, window_end, bidder";
+
+#[test]
+fn a_query_becomes_source_calc_sink() {
+    let mut session = Session::standard();
+    let graph = session.graph("INSERT INTO two SELECT b + 1, c FROM t WHERE a > 1").unwrap();
+    assert_eq!(
+        uids(&graph),
+        [
+            "source:default_catalog.default_database.t",
+            "calc:default_catalog.default_database.t",
+            "sink:default_catalog.default_database.two"
+        ]
+    );
+    assert_eq!(graph.name, "insert-into_default_catalog.default_database.two");
+    let names: Vec<&str> = graph.nodes[0].schema.fields().iter().map(|f| f.name().as_str()).collect();
+    assert_eq!(names, ["a", "b", "c"], "only what is needed is read");
+    let sink: Vec<&str> = graph.nodes[1].schema.fields().iter().map(|f| f.name().as_str()).collect();
+    assert_eq!(sink, ["x", "y"], "the sink gets its own names");
+}
+
+#[test]
+fn a_source_is_shared_by_a_statement_set_and_reads_the_union() {
+    let mut session = Session::standard();
+    let graph = session
+        .graph("INSERT INTO two SELECT b, c FROM t; INSERT INTO two SELECT b, q FROM t WHERE a = 1")
+        .unwrap();
+    assert_eq!(graph.sources().count(), 1);
+    let names: Vec<&str> = graph.nodes[0].schema.fields().iter().map(|f| f.name().as_str()).collect();
+    assert_eq!(names, ["a", "b", "c", "q"]);
+    let sinks: Vec<&str> = graph.sinks().map(|(_, n)| n.uid.as_str()).collect();
+    assert_eq!(sinks, ["sink:default_catalog.default_database.two", "sink:default_catalog.default_database.two#2"]);
+}
+
+#[test]
+fn a_window_aggregate_runs_in_two_phases() {
+    let mut session = Session::standard();
+    let graph = session.graph(&format!("INSERT INTO two {WINDOWED}")).unwrap();
+    let kinds: Vec<&str> = graph.nodes.iter().map(|n| n.name.split('(').next().unwrap()).collect();
+    assert_eq!(
+        kinds,
+        ["TableSourceScan", "LocalWindowAggregate", "GlobalWindowAggregate", "Calc", "Sink"],
+        "nothing is computed before the aggregate"
+    );
+    let global = &graph.nodes[2];
+    assert_eq!(global.inputs[0].partitioning, Partitioning::Hash(vec![0]));
+    let OperatorSpec::Source(source) = &graph.nodes[0].spec else { panic!("a source") };
+    assert!(source.watermark.is_some());
+}
+
+#[test]
+fn an_edit_elsewhere_or_a_filter_before_keeps_ids() {
+    let id = |script: &str| {
+        let graph = Session::standard().graph(script).unwrap();
+        graph
+            .iter()
+            .find(|(_, n)| matches!(n.spec, OperatorSpec::GlobalWindowAggregate(_) | OperatorSpec::WindowAggregate(_)))
+            .map(|(_, n)| n.uid.clone())
+            .unwrap()
+    };
+    let plain = id(&format!("INSERT INTO two {WINDOWED}"));
+    let filtered = id(&format!("INSERT INTO two {}", WINDOWED.replace("GROUP BY", "WHERE price > 3 GROUP BY")));
+    let beside = id(&format!("INSERT INTO two SELECT b, c FROM t; INSERT INTO two {WINDOWED}"));
+    let one_phase = id(&format!("SET 'table.optimizer.agg-phase-strategy' = 'ONE_PHASE'; INSERT INTO two {WINDOWED}"));
+    assert_eq!(plain, filtered);
+    assert_eq!(plain, beside);
+    assert_eq!(plain, one_phase);
+    assert_ne!(plain, id(&format!("INSERT INTO two {}", WINDOWED.replace("'1' MINUTE", "'2' MINUTE"))));
+}
+
+#[test]
+fn late_rows_go_to_their_table() {
+    let mut session = Session::standard();
+    let graph = session
+        .graph(&format!(
+            "CREATE TABLE late (auction BIGINT, bidder BIGINT, price DECIMAL(10, 2), channel STRING, ts TIMESTAMP(3), pt TIMESTAMP_LTZ(3)) WITH ('connector' = 'fake');
+             SET 'table.exec.late-records.table' = 'late';
+             INSERT INTO two {WINDOWED}"
+        ))
+        .unwrap();
+    let (_, late) = graph.sinks().find(|(_, n)| n.uid.ends_with("late")).expect("a sink of late rows");
+    let calc = graph.node(late.inputs[0].node);
+    assert_eq!(calc.inputs[0].port, 1);
+    let OperatorSpec::WindowAggregate(spec) = &graph.node(calc.inputs[0].node).spec else { panic!("one phase") };
+    assert!(spec.late_output);
+}
+
+#[test]
+fn a_query_without_a_table_and_values_have_a_bounded_source() {
+    let session = Session::standard();
+    for query in ["SELECT 1 + 1", "VALUES (1, 'a'), (2, 'b')", "SELECT * FROM (VALUES (1), (2)) AS v (x) WHERE x > 1"] {
+        let query = flott_sql::parser::parse_query(query).unwrap();
+        let graph = session.planner().plan_query(&query).unwrap().into_graph(void_sink(), Some(1), None).unwrap();
+        assert!(graph.is_bounded());
+    }
+}
+
+#[test]
+fn grouping_sets_expand_the_rows() {
+    let mut session = Session::standard();
+    let graph = session
+        .graph(
+            "INSERT INTO two SELECT COUNT(*), CAST(bidder AS STRING) FROM TABLE(TUMBLE(TABLE bid, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) \
+             GROUP BY window_start, window_end, GROUPING SETS ((bidder), ())",
+        )
+        .unwrap();
+    let expand = graph.nodes.iter().find_map(|n| match &n.spec {
+        OperatorSpec::Expand(e) => Some(e),
+        _ => None,
+    });
+    assert_eq!(expand.expect("an Expand").expand_ids, [0, 1]);
+}

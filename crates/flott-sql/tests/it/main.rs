@@ -1,0 +1,9 @@
+//! Plans, refusals, types and names of queries.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod common;
+mod graph;
+mod names;
+mod plans;
+mod refusals;
+mod typing;

@@ -1,0 +1,38 @@
+//! Golden plans: each file of `tests/plans` is a script whose last statement is an EXPLAIN, and behind the line
+//! `-- EXPECT` the text that it prints. `UPDATE_PLANS=1 cargo test -p flott-sql` writes what is printed now.
+
+use std::path::Path;
+
+use crate::common::Session;
+
+const MARK: &str = "-- EXPECT\n";
+
+#[test]
+fn every_plan_is_as_written() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/plans");
+    let update = std::env::var_os("UPDATE_PLANS").is_some();
+    let mut files: Vec<_> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|f| f.unwrap().path())
+        .filter(|p| p.extension().is_some_and(|e| e == "sql"))
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "no plans in {}", folder.display());
+    let mut wrong = vec![];
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let (script, expected) = text.split_once(MARK).unwrap_or((&text, ""));
+        let printed = Session::new().run(script).unwrap_or_else(|e| format!("ERROR: {e}\n"));
+        let commented: String =
+            printed.lines().map(|l| if l.is_empty() { "--\n".into() } else { format!("-- {l}\n") }).collect();
+        if commented != expected {
+            if update {
+                let script = if script.ends_with('\n') { script.to_string() } else { format!("{script}\n") };
+                std::fs::write(&file, format!("{script}{MARK}{commented}")).unwrap();
+            } else {
+                wrong.push(format!("== {}\n{commented}\n-- instead of\n{expected}", file.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -1,0 +1,183 @@
+//! Every construct that has no plan is refused by its name, with its place: never dropped.
+
+use flott_core::ErrorKind;
+
+use crate::common::Session;
+
+const WINDOW: &str = "TABLE(TUMBLE(TABLE bid, DESCRIPTOR(ts), INTERVAL '10' MINUTES))";
+
+#[test]
+fn unsupported_constructs_are_named() {
+    let session = Session::standard();
+    for (query, named) in [
+        ("SELECT DISTINCT a FROM t", "SELECT DISTINCT"),
+        ("SELECT a, COUNT(*) FROM t GROUP BY a", "GROUP BY without a window"),
+        ("SELECT COUNT(*) FROM t", "an aggregate over the whole input"),
+        ("SELECT a FROM t ORDER BY a", "ORDER BY"),
+        ("SELECT a FROM t LIMIT 5", "LIMIT"),
+        ("SELECT a FROM t OFFSET 5", "OFFSET"),
+        ("SELECT a FROM t FETCH FIRST 3 ROWS ONLY", "FETCH"),
+        ("SELECT a FROM t FOR UPDATE", "FOR UPDATE"),
+        ("SELECT t.a FROM t JOIN two ON t.b = two.x", "joins"),
+        ("SELECT 1 FROM t, two", "joins"),
+        ("SELECT 1 FROM t CROSS JOIN UNNEST(k)", "UNNEST"),
+        ("SELECT 1 FROM t JOIN two FOR SYSTEM_TIME AS OF t.h AS o ON t.b = o.x", "FOR SYSTEM_TIME AS OF"),
+        ("SELECT 1 FROM t FOR SYSTEM_TIME AS OF TIMESTAMP '2020-01-01 00:00:00'", "FOR SYSTEM_TIME AS OF"),
+        ("SELECT 1 FROM t TABLESAMPLE BERNOULLI (10)", "TABLESAMPLE"),
+        ("SELECT a FROM t UNION SELECT a FROM t", "UNION"),
+        ("SELECT a FROM t INTERSECT SELECT a FROM t", "INTERSECT"),
+        ("SELECT a FROM t INTERSECT ALL SELECT a FROM t", "INTERSECT ALL"),
+        ("SELECT a FROM t EXCEPT ALL SELECT a FROM t", "EXCEPT ALL"),
+        ("SELECT a FROM t WHERE a IN (SELECT a FROM t)", "IN (SELECT"),
+        ("SELECT a FROM t WHERE EXISTS (SELECT 1 FROM two)", "EXISTS"),
+        ("SELECT (SELECT 1) FROM t", "sub-query"),
+        ("SELECT a FROM t WHERE a > ANY (SELECT a FROM t)", "ANY"),
+        ("SELECT ROW_NUMBER() OVER (PARTITION BY a ORDER BY h) FROM t", "OVER"),
+        ("SELECT SUM(a) OVER w FROM t WINDOW w AS (PARTITION BY b)", "WINDOW"),
+        ("WITH RECURSIVE r AS (SELECT 1) SELECT * FROM r", "RECURSIVE"),
+        ("SELECT a FROM t WHERE c ILIKE 'x'", "ILIKE"),
+        ("SELECT a::STRING FROM t", "::"),
+        ("SELECT LISTAGG(c) FROM t", "LISTAGG"),
+        ("SELECT TUMBLE_START(ts, INTERVAL '1' MINUTE) FROM bid", "TUMBLE_START"),
+        ("SELECT a FROM t QUALIFY a > 1", "QUALIFY"),
+        ("SELECT * EXCLUDE (a) FROM t", "*"),
+        ("SELECT 1 FROM LATERAL TABLE(f(1)) AS x (y)", "LATERAL TABLE"),
+        ("SELECT a FROM t GROUP BY 1", "ordinals"),
+    ] {
+        let e = session.columns(query).expect_err(query);
+        assert_eq!(e.kind(), ErrorKind::User, "{query}: {e}");
+        let text = e.to_string();
+        let parser = text.contains("expected") || text.contains("Expected") || text.contains("unexpected");
+        assert!(text.contains("not supported yet") || parser, "{query}: {text}");
+        assert!(text.contains(named) || parser, "{query}: {text}");
+        assert!(e.position().is_some(), "{query}: {text}");
+    }
+}
+
+#[test]
+fn hints_are_read_or_refused() {
+    let session = Session::standard();
+    assert!(session.columns("SELECT x FROM two /*+ OPTIONS('changelog' = 'I') */").is_ok());
+    for query in [
+        "SELECT /*+ STATE_TTL('two' = '1d') */ x FROM two",
+        "SELECT x FROM two /*+ LOOKUP('table' = 'two') */",
+    ] {
+        let e = session.columns(query).expect_err(query).to_string();
+        assert!(e.contains("hint"), "{query}: {e}");
+    }
+}
+
+#[test]
+fn windows_are_checked_with_flinks_words() {
+    let session = Session::standard();
+    let aggregate = |tvf: &str| format!("SELECT window_start, window_end, COUNT(*) FROM TABLE({tvf}) GROUP BY window_start, window_end");
+    for (query, message) in [
+        (
+            aggregate("HOP(TABLE bid, DESCRIPTOR(ts), INTERVAL '4' MINUTES, INTERVAL '10' MINUTES)"),
+            "requires size must be an integral multiple of slide, but got size 600000 ms and slide 240000 ms",
+        ),
+        (
+            aggregate("CUMULATE(TABLE bid, DESCRIPTOR(ts), INTERVAL '4' MINUTES, INTERVAL '10' MINUTES)"),
+            "requires maxSize must be an integral multiple of step, but got maxSize 600000 ms and step 240000 ms",
+        ),
+        (
+            aggregate("TUMBLE(TABLE t, DESCRIPTOR(h), INTERVAL '10' MINUTES)"),
+            "The window function requires the timecol is a time attribute type, but is TIMESTAMP(3)",
+        ),
+        (aggregate("TUMBLE(TABLE bid, DESCRIPTOR(tss), INTERVAL '10' MINUTES)"), "Did you mean 'ts'?"),
+        (aggregate("TUMBLE(TABLE bid, DESCRIPTOR(ts))"), "TUMBLE needs the argument SIZE"),
+        (aggregate("TUMBLE(TABLE bid, DESCRIPTOR(ts), INTERVAL '0' MINUTES)"), "positive SIZE"),
+        (aggregate("TUMBLE(TABLE bid, DESCRIPTOR(ts), INTERVAL '1' MONTH)"), "months"),
+        (aggregate("TUMBLE(TABLE bid, DESCRIPTOR(ts), 5)"), "interval literal"),
+        (aggregate("TUMBLE(TABLE bid, ts, INTERVAL '1' MINUTE)"), "DESCRIPTOR"),
+        (aggregate("TUMBLE(TABLE bid, DESCRIPTOR(ts), INTERVAL '1' MINUTE, INTERVAL '2' MINUTE)"), "abs(offset)"),
+        (aggregate("TUMBLE(DATA => TABLE bid, TIMECOL => DESCRIPTOR(ts), LENGTH => INTERVAL '1' MINUTE)"), "no argument 'LENGTH'"),
+        (aggregate("TUMBEL(TABLE bid, DESCRIPTOR(ts), INTERVAL '1' MINUTE)"), "Did you mean 'TUMBLE'?"),
+        (format!("SELECT COUNT(*) FROM {WINDOW} GROUP BY window_start"), "both window_start and window_end"),
+        (format!("SELECT bidder FROM {WINDOW} GROUP BY window_start, window_end"), "Expression 'bidder' is not being grouped"),
+        (
+            format!("SELECT 1 FROM {WINDOW} GROUP BY GROUPING SETS ((window_start, window_end), (bidder))"),
+            "a grouping set without window_start and window_end",
+        ),
+        (format!("SELECT COUNT(*) FROM {WINDOW} WHERE COUNT(*) > 1 GROUP BY window_start, window_end"), "not allowed in WHERE"),
+        (
+            "SELECT COUNT(*) FROM TABLE(SESSION(TABLE bid PARTITION BY bidder, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) GROUP BY auction, window_start, window_end".into(),
+            "SESSION window whose PARTITION BY differs",
+        ),
+        (
+            aggregate("TUMBLE(TABLE (SELECT ts + INTERVAL '1' SECOND AS ts FROM bid), DESCRIPTOR(ts), INTERVAL '1' MINUTE)"),
+            "",
+        ),
+    ] {
+        let e = session.columns(&query).expect_err(&query);
+        assert!(e.to_string().contains(message), "{query}: {e}");
+    }
+}
+
+#[test]
+fn sinks_are_checked_with_flinks_words() {
+    let mut session = Session::standard();
+    session
+        .run(
+            "CREATE TABLE s (a INT, b STRING NOT NULL) WITH ('connector' = 'fake');
+             CREATE TABLE changes (x BIGINT, y STRING) WITH ('connector' = 'fake', 'changelog' = 'ALL');
+             CREATE TABLE upserts (x BIGINT, y STRING) WITH ('connector' = 'fake', 'changelog' = 'UPSERT')",
+        )
+        .unwrap();
+    for (statement, message) in [
+        (
+            "INSERT INTO s SELECT a FROM t",
+            "Column types of query result and sink for 'default_catalog.default_database.s' do not match.\n\
+             Cause: Different number of columns.\n\n\
+             Query schema: [a: INT]\n\
+             Sink schema:  [a: INT, b: STRING NOT NULL]",
+        ),
+        (
+            "INSERT INTO s SELECT c, c FROM t",
+            "Cause: Incompatible types for sink column 'a' at position 0.\n\n\
+             Query schema: [c: STRING, c0: STRING]\n\
+             Sink schema:  [a: INT, b: STRING NOT NULL]",
+        ),
+        ("INSERT INTO s (a) SELECT a FROM t", "Column 'b' has no default value and does not allow NULLs"),
+        ("INSERT INTO s (a, bb) SELECT a, c FROM t", "Unknown target column 'bb'"),
+        ("INSERT INTO s (a, a) SELECT a, a FROM t", "assigned more than once"),
+        ("INSERT INTO s PARTITION (a = 1) SELECT c FROM t", "not a partition key"),
+        ("INSERT INTO nowhere SELECT 1", "Object 'nowhere' not found"),
+        ("INSERT OVERWRITE s SELECT a, c FROM t", "OVERWRITE"),
+        (
+            "INSERT INTO two SELECT x, y FROM changes",
+            "Table sink 'default_catalog.default_database.two' doesn't support consuming update and delete changes which is produced by node TableSourceScan(",
+        ),
+        ("INSERT INTO two SELECT x, y FROM upserts", "upsert changelog"),
+    ] {
+        let e = session.run(statement).expect_err(statement);
+        assert!(e.to_string().contains(message), "{statement}: {e}");
+    }
+}
+
+#[test]
+fn an_updating_window_needs_a_sink_that_takes_updates() {
+    let mut session = Session::standard();
+    let insert = format!(
+        "SET 'table.exec.emit.early-fire.enabled' = 'true'; SET 'table.exec.emit.early-fire.delay' = '1 s';
+         INSERT INTO two SELECT COUNT(*), 'x' FROM {WINDOW} GROUP BY window_start, window_end"
+    );
+    let e = session.run(&insert).expect_err("an append-only sink").to_string();
+    assert!(e.contains("doesn't support consuming update changes which is produced by node"), "{e}");
+}
+
+#[test]
+fn deep_and_wide_expressions_end_with_an_error_or_a_plan() {
+    let session = Session::standard();
+    let wide = format!("SELECT a FROM t WHERE {}", vec!["a = 1"; 1_500].join(" OR "));
+    session.columns(&wide).expect("a wide OR");
+    let long = format!("SELECT {} FROM t", vec!["a"; 200].join(" + "));
+    session.columns(&long).expect("a long sum");
+    for query in [
+        format!("SELECT a FROM t WHERE {}", vec!["a = 1"; 5_000].join(" OR ")),
+        format!("SELECT {}a{} FROM t", "(".repeat(2_000), ")".repeat(2_000)),
+        format!("SELECT {}f FROM t", "NOT ".repeat(2_000)),
+    ] {
+        assert!(session.columns(&query).is_err());
+    }
+}

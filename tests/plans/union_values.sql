@@ -1,0 +1,30 @@
+CREATE TABLE t (a INT, b BIGINT, c STRING) WITH ('connector' = 'fake');
+EXPLAIN SELECT b, c FROM t UNION ALL SELECT * FROM (VALUES (1, 'x'), (2, 'yy')) AS v (id, name) UNION ALL SELECT 1, 'z';
+-- EXPECT
+-- == Abstract Syntax Tree ==
+-- LogicalUnion(all=[true])
+-- :- LogicalProject(b=[$1], c=[$2])
+-- :  +- LogicalTableScan(table=[[default_catalog, default_database, t]])
+-- :- LogicalProject(b=[CAST($0):BIGINT], c=[$1])
+-- :  +- LogicalProject(id=[$0], name=[$1])
+-- :     +- LogicalProject(id=[$0], name=[$1])
+-- :        +- LogicalValues(tuples=[[{ 1, _UTF-16LE'x' }, { 2, _UTF-16LE'yy' }]])
+-- +- LogicalProject(b=[CAST($0):BIGINT], c=[$1])
+--    +- LogicalProject(EXPR$0=[1], EXPR$1=[_UTF-16LE'z'])
+--       +- LogicalValues(tuples=[[{ 0 }]])
+--
+-- == Optimized Physical Plan ==
+-- Union(all=[true], union=[b, c])
+-- :- TableSourceScan(table=[[default_catalog, default_database, t, project=[b, c], metadata=[]]], fields=[b, c])
+-- :- Calc(select=[CAST(EXPR$0):BIGINT AS b, EXPR$1 AS c])
+-- :  +- Values(tuples=[[{ 1, _UTF-16LE'x' }, { 2, _UTF-16LE'yy' }]])
+-- +- Calc(select=[CAST(1):BIGINT AS b, 'z' AS c])
+--    +- Values(tuples=[[{ 0 }]])
+--
+-- == Optimized Execution Plan ==
+-- Union(all=[true], union=[b, c])
+-- :- TableSourceScan(table=[[default_catalog, default_database, t, project=[b, c], metadata=[]]], fields=[b, c])
+-- :- Calc(select=[CAST(EXPR$0 AS BIGINT) AS b, EXPR$1 AS c])
+-- :  +- Values(tuples=[[{ 1, _UTF-16LE'x' }, { 2, _UTF-16LE'yy' }]])
+-- +- Calc(select=[CAST(1 AS BIGINT) AS b, 'z' AS c])
+--    +- Values(tuples=[[{ 0 }]])
