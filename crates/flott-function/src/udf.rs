@@ -122,13 +122,14 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
 /// A call of a resolved function under this name.
 pub fn call_resolved(name: &str, args: Vec<TypedExpr>, resolved: Resolved) -> TypedExpr {
     let data_type = resolved.data_type.clone();
+    let volatility = if resolved.deterministic { Volatility::Immutable } else { Volatility::Volatile };
+    // DataFusion refuses "any zero arguments".
+    let signature =
+        if args.is_empty() { Signature::nullary(volatility) } else { Signature::any(args.len(), volatility) };
     let udf = FlinkFunction {
         name: name.to_string(),
         arguments: args.iter().map(|a| a.data_type.clone()).collect(),
-        signature: Signature::any(
-            args.len(),
-            if resolved.deterministic { Volatility::Immutable } else { Volatility::Volatile },
-        ),
+        signature,
         resolved,
     };
     let call = ScalarFunction::new_udf(Arc::new(ScalarUDF::from(udf)), args.into_iter().map(|a| a.expr).collect());
