@@ -11,7 +11,7 @@ use datafusion_expr::{Expr, LogicalPlan};
 use flott_connector::factory::{ChangelogMode, Registry, TableContext};
 use flott_connector::table::ColumnKind;
 use flott_core::options::Options;
-use flott_core::types::{TypeKind, arrow_schema};
+use flott_core::types::{TimeAttribute, TypeKind, arrow_schema};
 use flott_core::{Error, FailPoints, LogicalType, Result};
 
 use super::program::{Base, Program, column_uses};
@@ -203,7 +203,20 @@ impl<'a> Converter<'a> {
             .hint("Read a changelog with -U rows, or an append-only format"));
         }
         let pruned = read.len() < columns.len();
-        let schema = plan_schema(read.iter().map(|i| (columns[*i].0.as_str(), &columns[*i].1)))?;
+        // Where the rowtime is a column of the source, it is event time from here on.
+        let rowtime = watermark.as_ref().and_then(|w| match &w.rowtime {
+            Expr::Column(c) => Some(c.name.as_str()),
+            _ => None,
+        });
+        let typed: Vec<(String, LogicalType)> = read
+            .iter()
+            .map(|i| {
+                let (name, t) = &columns[*i];
+                let attribute = if rowtime == Some(name) { TimeAttribute::Rowtime } else { t.kind.time_attribute() };
+                (name.clone(), t.with_time_attribute(attribute))
+            })
+            .collect();
+        let schema = plan_schema(typed.iter().map(|(n, t)| (n.as_str(), t)))?;
         let scan = Scan { table, columns: read, pruned, watermark, source, key };
         Ok(StreamNode::new(StreamOp::Scan(scan), vec![], schema, mode))
     }

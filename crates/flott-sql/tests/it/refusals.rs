@@ -169,15 +169,15 @@ fn an_updating_window_needs_a_sink_that_takes_updates() {
 #[test]
 fn deep_and_wide_expressions_end_with_an_error_or_a_plan() {
     let session = Session::standard();
-    let wide = format!("SELECT a FROM t WHERE {}", vec!["a = 1"; 1_500].join(" OR "));
+    let wide = format!("SELECT a FROM t WHERE {}", vec!["a = 1"; 5_000].join(" OR "));
     session.columns(&wide).expect("a wide OR");
     let long = format!("SELECT {} FROM t", vec!["a"; 200].join(" + "));
     session.columns(&long).expect("a long sum");
     for query in [
-        format!("SELECT a FROM t WHERE {}", vec!["a = 1"; 5_000].join(" OR ")),
         format!("SELECT {}a{} FROM t", "(".repeat(2_000), ")".repeat(2_000)),
         format!("SELECT {}f FROM t", "NOT ".repeat(2_000)),
     ] {
-        assert!(session.columns(&query).is_err());
+        let planned = session.columns(&query);
+        assert!(planned.is_err(), "{}..: {planned:?}", &query[..60]);
     }
 }
