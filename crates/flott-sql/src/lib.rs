@@ -5,5 +5,6 @@
 #![forbid(unsafe_code)]
 
 pub mod bind;
+pub mod catalog;
 pub mod parser;
 pub mod plan;
