@@ -1,8 +1,9 @@
 //! The session's catalogs: databases, tables and views by name, and temporary ones that shadow them.
 //!
-//! Every catalog is of Flink's type `generic_in_memory`; what has to outlive the session is in its [snapshot].
+//! Every catalog is of Flink's type `generic_in_memory`; what has to outlive the session is in its
+//! [snapshot](CatalogManager::snapshot).
 
-mod object;
+pub mod object;
 mod snapshot;
 mod tables;
 
@@ -210,6 +211,12 @@ impl CatalogManager {
         change(&mut options);
         check_catalog_options(name, &options)?;
         catalog.options = options;
+        Ok(())
+    }
+
+    /// ALTER CATALOG COMMENT.
+    pub fn comment_catalog(&mut self, name: &str, comment: &str) -> Result<()> {
+        self.catalog_mut(name)?.comment = Some(comment.to_string());
         Ok(())
     }
 

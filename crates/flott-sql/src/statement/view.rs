@@ -1,0 +1,96 @@
+//! Views: create, change, rename.
+
+use flott_connector::table::Column;
+use flott_core::error::{Error, Result};
+use sqlparser::ast::Ident;
+
+use super::{ExpressionResolver, SessionState};
+use crate::catalog::object::IfTaken;
+use crate::catalog::{CatalogView, Entry};
+use crate::parser::ast::Name;
+
+/// What a CREATE VIEW says.
+pub(super) struct Definition<'a> {
+    pub(super) columns: &'a [(Ident, Option<String>)],
+    pub(super) comment: Option<&'a str>,
+    pub(super) text: &'a str,
+}
+
+fn view(definition: &Definition, state: &SessionState, resolver: &dyn ExpressionResolver) -> Result<CatalogView> {
+    let expanded = state.catalog.expand(definition.text)?;
+    let schema = resolver.query_schema(state, &expanded)?;
+    let given = definition.columns;
+    if !given.is_empty() && given.len() != schema.len() {
+        return Err(Error::user(format!(
+            "VIEW definition and input fields not match:\n\tDef fields: [{}].\n\tInput fields: [{}].",
+            given.iter().map(|c| c.0.value.as_str()).collect::<Vec<_>>().join(", "),
+            schema.iter().map(|c| c.0.as_str()).collect::<Vec<_>>().join(", ")
+        )));
+    }
+    let mut columns: Vec<Column> = vec![];
+    for (i, (name, data_type)) in schema.into_iter().enumerate() {
+        let (name, comment) = match given.get(i) {
+            Some((given, comment)) => (given.value.clone(), comment.clone()),
+            None => (name, None),
+        };
+        if columns.iter().any(|c| c.name == name) {
+            return Err(Error::user(format!("A column with the same name `{name}` has been defined in the view."))
+                .with("column", &name)
+                .hint("Give the columns names of their own: CREATE VIEW v (a, b) AS .., or with AS in the query"));
+        }
+        columns.push(Column { comment, ..Column::physical(name, data_type) });
+    }
+    let comment = definition.comment.map(str::to_string);
+    Ok(CatalogView { text: definition.text.to_string(), expanded, columns, comment })
+}
+
+pub(super) fn create(
+    name: &Name,
+    definition: Definition,
+    temporary: bool,
+    if_not_exists: bool,
+    state: &mut SessionState,
+    resolver: &dyn ExpressionResolver,
+) -> Result<()> {
+    let at = |e: Error| if e.position().is_none() { e.at(name.position()) } else { e };
+    let id = state.catalog.qualify(&name.texts()).map_err(at)?;
+    let made = view(&definition, state, resolver)?;
+    let taken = if if_not_exists { IfTaken::Keep } else { IfTaken::Fail };
+    state.catalog.create(id, Entry::View(made), temporary, taken).map(|_| ()).map_err(at)
+}
+
+pub(super) fn alter(
+    name: &Name,
+    text: &str,
+    state: &mut SessionState,
+    resolver: &dyn ExpressionResolver,
+) -> Result<()> {
+    let id = state.catalog.qualify(&name.texts())?;
+    let comment = match state.catalog.resolve(&name.texts(), "View").map_err(|e| e.at(name.position()))?.1 {
+        Entry::View(old) => old.comment.clone(),
+        Entry::Table(_) => return Err(not_a_view(name)),
+    };
+    let made = view(&Definition { columns: &[], comment: comment.as_deref(), text }, state, resolver)?;
+    if reads(&made, &id.to_string()) {
+        return Err(Error::user(format!("View {id} would read itself")).at(name.position()));
+    }
+    state.catalog.replace(&id, Entry::View(made))
+}
+
+/// Whether the expanded text names the object.
+fn reads(view: &CatalogView, id: &str) -> bool {
+    view.expanded.contains(id)
+}
+
+fn not_a_view(name: &Name) -> Error {
+    Error::user(format!("'{name}' is a table, not a view")).at(name.position())
+}
+
+pub(super) fn rename(name: &Name, to: &Name, state: &mut SessionState) -> Result<()> {
+    let (from, entry) = state.catalog.resolve(&name.texts(), "View").map_err(|e| e.at(name.position()))?;
+    if !matches!(entry, Entry::View(_)) {
+        return Err(not_a_view(name));
+    }
+    let to_id = super::alter::renamed(&from, to, state)?;
+    state.catalog.rename(&from, &to_id).map_err(|e| e.at(to.position()))
+}
