@@ -35,8 +35,7 @@ pub(super) fn field(value: Typed, name: &str) -> Result<Typed> {
         let row = args[0].as_struct_opt().ok_or_else(|| Error::internal("a ROW that is no struct"))?;
         let column = row.column(index);
         let Some(nulls) = row.nulls().filter(|n| n.null_count() > 0) else { return Ok(column.clone()) };
-        let kept: UInt32Array =
-            (0..row.len()).map(|i| nulls.is_valid(i).then_some(i as u32)).collect();
+        let kept: UInt32Array = (0..row.len()).map(|i| nulls.is_valid(i).then_some(i as u32)).collect();
         Ok(take(column.as_ref(), &kept, None)?)
     });
     Ok(call_resolved(&format!("{FIELD_PREFIX}{name}"), vec![value], resolved))
@@ -47,8 +46,11 @@ pub(super) fn element(functions: &Functions, value: Typed, index: Typed) -> Resu
     match value.data_type.kind.clone() {
         TypeKind::Array(element) => {
             if !matches!(index.data_type.kind, TypeKind::TinyInt | TypeKind::SmallInt | TypeKind::Int) {
-                return Err(Error::user(format!("Array element access needs an index of type INT, not {}", index.data_type))
-                    .hint("CAST the index to INT"));
+                return Err(Error::user(format!(
+                    "Array element access needs an index of type INT, not {}",
+                    index.data_type
+                ))
+                .hint("CAST the index to INT"));
             }
             if let Some(ScalarValue::Int32(Some(i))) = index.constant()
                 && *i < 1

@@ -104,9 +104,11 @@ impl Aggregates {
             arguments.into_iter().map(|a| self.input(a, &format!("$f{}", next + self.keys.len()))).collect();
         let next = self.inputs.len();
         let filter = filter.map(|f| self.input(f, &format!("$f{}", next + self.keys.len())));
-        if let Some(same) = self.calls.iter().find(|c| {
-            c.kind == kind && c.arguments == arguments && c.filter == filter && c.distinct == distinct
-        }) {
+        if let Some(same) = self
+            .calls
+            .iter()
+            .find(|c| c.kind == kind && c.arguments == arguments && c.filter == filter && c.distinct == distinct)
+        {
             return Ok(Typed { expr: column(&same.name), data_type: same.result.clone() });
         }
         let name = self.names.take(&format!("EXPR${}", self.calls.len()));

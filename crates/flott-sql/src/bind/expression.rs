@@ -425,8 +425,7 @@ impl<'a> ExpressionBinder<'a> {
     fn in_list(&mut self, e: &Ast, list: &[Ast], negated: bool) -> Result<Typed> {
         let value = self.bind(e)?;
         let list = self.all(list)?;
-        let types: Vec<LogicalType> =
-            std::iter::once(&value).chain(&list).map(|t| t.data_type.clone()).collect();
+        let types: Vec<LogicalType> = std::iter::once(&value).chain(&list).map(|t| t.data_type.clone()).collect();
         let common = self.functions.comparable_type(&types).ok_or_else(|| {
             Error::user(format!("IN compares {} with {}", types[0], joined(&types[1..]))).hint("CAST them to one type")
         })?;
@@ -586,12 +585,7 @@ impl<'a> ExpressionBinder<'a> {
         }
     }
 
-    fn grouping(
-        &mut self,
-        name: &str,
-        arguments: &[&FunctionArg],
-        span: sqlparser::tokenizer::Span,
-    ) -> Result<Typed> {
+    fn grouping(&mut self, name: &str, arguments: &[&FunctionArg], span: sqlparser::tokenizer::Span) -> Result<Typed> {
         let Some(aggregates) = &self.aggregates else {
             return Err(at(
                 Error::user(format!("{name} is only allowed together with GROUP BY")).hint("Group by its argument"),
@@ -624,9 +618,22 @@ fn elsewhere(name: &str) -> Option<&'static str> {
         | "SESSION_END" | "SESSION_ROWTIME" | "SESSION_PROCTIME" => {
             "Use a window table function: FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '10' MINUTE)) GROUP BY window_start, window_end"
         }
-        "LISTAGG" | "COLLECT" | "ARRAY_AGG" | "FIRST_VALUE" | "LAST_VALUE" | "STDDEV_POP" | "STDDEV_SAMP"
-        | "STDDEV" | "VAR_POP" | "VAR_SAMP" | "VARIANCE" | "JSON_OBJECTAGG" | "JSON_ARRAYAGG" | "PERCENTILE"
-        | "APPROX_COUNT_DISTINCT" | "ANY_VALUE" => "Supported aggregates: COUNT, SUM, AVG, MIN, MAX",
+        "LISTAGG"
+        | "COLLECT"
+        | "ARRAY_AGG"
+        | "FIRST_VALUE"
+        | "LAST_VALUE"
+        | "STDDEV_POP"
+        | "STDDEV_SAMP"
+        | "STDDEV"
+        | "VAR_POP"
+        | "VAR_SAMP"
+        | "VARIANCE"
+        | "JSON_OBJECTAGG"
+        | "JSON_ARRAYAGG"
+        | "PERCENTILE"
+        | "APPROX_COUNT_DISTINCT"
+        | "ANY_VALUE" => "Supported aggregates: COUNT, SUM, AVG, MIN, MAX",
         "ROW_NUMBER" | "RANK" | "DENSE_RANK" | "LEAD" | "LAG" | "NTILE" | "CUME_DIST" | "PERCENT_RANK" => {
             "OVER windows come with a later version"
         }

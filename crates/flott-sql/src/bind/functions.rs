@@ -33,8 +33,22 @@ impl Functions {
     }
 
     pub(crate) fn shown(f: &datafusion_expr::expr::ScalarFunction) -> Option<Shown> {
-        const OPERATORS: [&str; 14] =
-            ["+", "-", "*", "/", "%", "=", "<>", "<", "<=", ">", ">=", "||", "IS DISTINCT FROM", "IS NOT DISTINCT FROM"];
+        const OPERATORS: [&str; 14] = [
+            "+",
+            "-",
+            "*",
+            "/",
+            "%",
+            "=",
+            "<>",
+            "<",
+            "<=",
+            ">",
+            ">=",
+            "||",
+            "IS DISTINCT FROM",
+            "IS NOT DISTINCT FROM",
+        ];
         let name = f.func.name();
         if let Some(op) = OPERATORS.iter().find(|o| **o == name) {
             return Some(Shown::Operator(op));

@@ -88,12 +88,13 @@ fn hex(s: &str) -> Result<Vec<u8>> {
 pub(crate) fn typed_string(t: &TypedString) -> Result<LiteralValue> {
     let TypedString { data_type, value, uses_odbc_syntax: _ } = t;
     let Value::SingleQuotedString(text) = &value.value else {
-        return Err(Error::user(format!("Illegal {data_type} literal {value}")).hint("Write the value in single quotes"));
+        return Err(
+            Error::user(format!("Illegal {data_type} literal {value}")).hint("Write the value in single quotes")
+        );
     };
     let text = text.trim();
-    let illegal = |expected: &str| {
-        Error::user(format!("Illegal {data_type} literal '{text}': not in format '{expected}'"))
-    };
+    let illegal =
+        |expected: &str| Error::user(format!("Illegal {data_type} literal '{text}': not in format '{expected}'"));
     match data_type {
         DataType::Date => {
             let days = date(text).ok_or_else(|| illegal("yyyy-MM-dd"))?;

@@ -37,8 +37,8 @@ pub use functions::{Functions, Shown};
 pub use node::{FlinkNode, FlinkNodeKind, ScanTable};
 pub(crate) use query::rename_columns;
 pub(crate) use refuse::{at, from_datafusion};
-pub use scope::{Typed, column, columns_of, plan_schema};
 pub(crate) use scope::{Scope, ScopeColumn, UniqueNames};
+pub use scope::{Typed, column, columns_of, plan_schema};
 pub use validate::validate;
 
 /// How deep queries, views and CTEs may nest in each other.
@@ -132,14 +132,16 @@ pub(crate) fn project(input: LogicalPlan, columns: Vec<(String, Typed)>) -> Resu
             _ => t.expr.alias(name),
         })
         .collect();
-    let projection = datafusion_expr::logical_plan::Projection::try_new_with_schema(expressions, Arc::new(input), schema)
-        .map_err(from_datafusion)?;
+    let projection =
+        datafusion_expr::logical_plan::Projection::try_new_with_schema(expressions, Arc::new(input), schema)
+            .map_err(from_datafusion)?;
     Ok(LogicalPlan::Projection(projection))
 }
 
 /// A filter.
 pub(crate) fn filter(input: LogicalPlan, condition: Typed) -> Result<LogicalPlan> {
-    let filter = datafusion_expr::logical_plan::Filter::try_new(condition.expr, Arc::new(input)).map_err(from_datafusion)?;
+    let filter =
+        datafusion_expr::logical_plan::Filter::try_new(condition.expr, Arc::new(input)).map_err(from_datafusion)?;
     Ok(LogicalPlan::Filter(filter))
 }
 

@@ -99,7 +99,11 @@ impl Binder<'_> {
             match (op, set_quantifier) {
                 (SetOperator::Union, SetQuantifier::All) => {}
                 (SetOperator::Union, SetQuantifier::None | SetQuantifier::Distinct) => {
-                    return Err(unsupported_with("UNION (DISTINCT)", right.span(), "UNION ALL keeps duplicates and works"));
+                    return Err(unsupported_with(
+                        "UNION (DISTINCT)",
+                        right.span(),
+                        "UNION ALL keeps duplicates and works",
+                    ));
                 }
                 (op, SetQuantifier::None) => return Err(unsupported(op, right.span())),
                 (op, quantifier) => return Err(unsupported(format!("{op} {quantifier}"), right.span())),
@@ -315,7 +319,9 @@ impl Binder<'_> {
         let mut feed: Vec<(String, Typed)> = keys.iter().map(|k| (k.field.clone(), k.input.clone())).collect();
         feed.extend(inputs);
         let plan = project(input, feed)?;
-        if let Err(why) = window::grouped_by_window(&plan, &keys.iter().map(|k| k.field.clone()).collect::<Vec<_>>(), sets.as_deref()) {
+        if let Err(why) =
+            window::grouped_by_window(&plan, &keys.iter().map(|k| k.field.clone()).collect::<Vec<_>>(), sets.as_deref())
+        {
             let place = group_by.first().map_or(span, |g| g.span());
             return Err(at(why, place));
         }
@@ -342,9 +348,7 @@ impl Binder<'_> {
         for e in group_by {
             let alternatives: Vec<Vec<&Ast>> = match e {
                 Ast::GroupingSets(sets) => sets.iter().map(|s| s.iter().collect()).collect(),
-                Ast::Rollup(parts) => {
-                    (0..=parts.len()).rev().map(|n| parts[..n].iter().flatten().collect()).collect()
-                }
+                Ast::Rollup(parts) => (0..=parts.len()).rev().map(|n| parts[..n].iter().flatten().collect()).collect(),
                 Ast::Cube(parts) => {
                     if 1usize.checked_shl(parts.len() as u32).is_none_or(|n| n > GROUPING_SETS_MAX) {
                         return Err(at(
@@ -461,7 +465,10 @@ impl Binder<'_> {
                         .iter()
                         .filter(|c| {
                             parts.len() <= c.qualifier.len()
-                                && c.qualifier[c.qualifier.len() - parts.len()..].iter().zip(&parts).all(|(a, b)| a == b)
+                                && c.qualifier[c.qualifier.len() - parts.len()..]
+                                    .iter()
+                                    .zip(&parts)
+                                    .all(|(a, b)| a == b)
                         })
                         .map(|c| Item::of_column(c))
                         .collect();
@@ -543,7 +550,10 @@ struct Item<'q> {
 enum ItemSource<'q> {
     Ast(&'q Ast),
     /// A column that `*` stands for, as a name to be resolved again (it may be a group key).
-    Column { field: Typed, name: String },
+    Column {
+        field: Typed,
+        name: String,
+    },
     Bound(Typed),
 }
 

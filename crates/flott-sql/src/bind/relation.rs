@@ -18,9 +18,7 @@ use sqlparser::tokenizer::Span;
 use super::node::{FlinkNode, FlinkNodeKind, ScanTable};
 use super::query::{df, rename_columns};
 use super::refuse::{At, at, name_parts, name_text, not_found, refuse_if, unsupported, unsupported_with};
-use super::{
-    Binder, CatalogObject, Ctes, Scope, Typed, column, columns_of, plan_schema, project,
-};
+use super::{Binder, CatalogObject, Ctes, Scope, Typed, column, columns_of, plan_schema, project};
 use crate::parser::dialect::TABLE_CALL;
 use crate::parser::script::HINT_PREFIX;
 
@@ -160,9 +158,8 @@ impl Binder<'_> {
             Some(CatalogObject::Table(identifier, mut table)) => {
                 self.apply_hints(hints, &identifier, &mut table, span)?;
                 let qualifier = full_name(&identifier);
-                let plan = self
-                    .table(identifier.clone(), table)
-                    .map_err(|e| at(e, span).with("table", &identifier.object))?;
+                let plan =
+                    self.table(identifier.clone(), table).map_err(|e| at(e, span).with("table", &identifier.object))?;
                 Ok((plan, qualifier))
             }
             Some(CatalogObject::View { identifier, query, columns }) => {
@@ -211,7 +208,10 @@ impl Binder<'_> {
             let FunctionArguments::List(list) = &f.args else { continue };
             for argument in &list.args {
                 let (key, value) = hint_pair(argument).ok_or_else(|| {
-                    at(Error::user(format!("'{argument}' is not an option")).hint("Write OPTIONS('key' = 'value')"), span)
+                    at(
+                        Error::user(format!("'{argument}' is not an option")).hint("Write OPTIONS('key' = 'value')"),
+                        span,
+                    )
                 })?;
                 table.options.set(key, value);
             }
@@ -243,9 +243,7 @@ impl Binder<'_> {
         let computes = table.schema.columns.iter().any(|c| match &c.kind {
             ColumnKind::Physical => false,
             ColumnKind::Computed { .. } => true,
-            ColumnKind::Metadata { .. } => {
-                scanned.iter().any(|(n, t)| *n == c.name && t.kind != c.data_type.kind)
-            }
+            ColumnKind::Metadata { .. } => scanned.iter().any(|(n, t)| *n == c.name && t.kind != c.data_type.kind),
         });
         if computes {
             let mut columns = vec![];
@@ -256,7 +254,8 @@ impl Binder<'_> {
                         .map_err(|e| without_position(&e).with("column", &c.name))?,
                     _ => {
                         let from = scanned.iter().find(|(n, _)| *n == c.name).map(|(_, t)| t.clone());
-                        let value = Typed { expr: column(&c.name), data_type: from.unwrap_or_else(|| c.data_type.clone()) };
+                        let value =
+                            Typed { expr: column(&c.name), data_type: from.unwrap_or_else(|| c.data_type.clone()) };
                         self.functions.cast_if_needed(value, &c.data_type)?
                     }
                 };
@@ -320,7 +319,8 @@ impl Binder<'_> {
         let watermark = if is_source_watermark(&parsed) {
             None
         } else {
-            let bound = self.expression(&parsed, &before).map_err(|e| without_position(&e).with("watermark", rowtime))?;
+            let bound =
+                self.expression(&parsed, &before).map_err(|e| without_position(&e).with("watermark", rowtime))?;
             if !bound.data_type.kind.is_timestamp() {
                 return Err(Error::user(format!(
                     "Invalid data type of expression for watermark definition: it must be a TIMESTAMP(3) or \

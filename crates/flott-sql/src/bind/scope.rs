@@ -115,7 +115,8 @@ impl Scope {
         let table = match qualifier.last() {
             Some(q) => format!(" in table '{}'", q.value),
             None if self.columns.is_empty() => " in any table".to_string(),
-            None => match unique(self.columns.iter().filter_map(|c| c.qualifier.last()).map(String::as_str)).as_slice() {
+            None => match unique(self.columns.iter().filter_map(|c| c.qualifier.last()).map(String::as_str)).as_slice()
+            {
                 [one] => format!(" in table '{one}'"),
                 _ => " in any table".to_string(),
             },

@@ -2,8 +2,8 @@
 //!
 //! A plan that fails here is a bug of ours, not of the query: the error is internal.
 
-use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion_common::DFSchema;
+use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion_expr::{Expr, ExprSchemable, LogicalPlan};
 use flott_core::{Error, Result};
 

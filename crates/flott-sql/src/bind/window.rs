@@ -75,7 +75,8 @@ pub(crate) fn table_function(
             return Ok(ms);
         }
         Err(at(
-            Error::user(format!("{function} requires a positive {parameter}, but got {ms} ms")).hint("Give a longer interval"),
+            Error::user(format!("{function} requires a positive {parameter}, but got {ms} ms"))
+                .hint("Give a longer interval"),
             span,
         ))
     };
@@ -123,8 +124,10 @@ pub(crate) fn table_function(
         && offset.unsigned_abs() >= length.unsigned_abs()
     {
         return Err(at(
-            Error::user(format!("{function} parameters must satisfy abs(offset) < {length} ms, but the offset is {offset} ms"))
-                .hint("Shift by less than one window"),
+            Error::user(format!(
+                "{function} parameters must satisfy abs(offset) < {length} ms, but the offset is {offset} ms"
+            ))
+            .hint("Shift by less than one window"),
             span,
         ));
     }
@@ -190,8 +193,11 @@ fn milliseconds(binder: &Binder<'_>, e: &Ast, function: &str, parameter: &str) -
             "Their length varies; use days",
         )),
         (_, t) => Err(at(
-            Error::user(format!("{parameter} of {function} must be an interval literal, not a {}", t.clone().nullable()))
-                .hint("Write for instance INTERVAL '10' MINUTE"),
+            Error::user(format!(
+                "{parameter} of {function} must be an interval literal, not a {}",
+                t.clone().nullable()
+            ))
+            .hint("Write for instance INTERVAL '10' MINUTE"),
             e.span(),
         )),
     }
@@ -243,9 +249,8 @@ pub fn properties(plan: &LogicalPlan) -> Option<WindowProperties> {
                 }),
                 FlinkNodeKind::Aggregate(Aggregate { group, .. }) => {
                     let below = properties(&node.input)?;
-                    let kept = |columns: &[String]| {
-                        columns.iter().filter(|c| group.contains(c)).cloned().collect::<Vec<_>>()
-                    };
+                    let kept =
+                        |columns: &[String]| columns.iter().filter(|c| group.contains(c)).cloned().collect::<Vec<_>>();
                     Some(WindowProperties {
                         start: kept(&below.start),
                         end: kept(&below.end),

@@ -58,8 +58,7 @@ impl<'a> Converter<'a> {
     pub(crate) fn convert_node(&self, plan: &LogicalPlan) -> Result<Arc<StreamNode>> {
         match plan {
             LogicalPlan::Union(u) => {
-                let inputs: Vec<Arc<StreamNode>> =
-                    u.inputs.iter().map(|i| self.convert(i)).collect::<Result<_>>()?;
+                let inputs: Vec<Arc<StreamNode>> = u.inputs.iter().map(|i| self.convert(i)).collect::<Result<_>>()?;
                 let mut mode = ChangelogMode::INSERT_ONLY;
                 for i in &inputs {
                     mode = merged(mode, i.changelog);
@@ -161,7 +160,9 @@ impl<'a> Converter<'a> {
             .collect();
         if read.is_empty() {
             // A row without a column is not a row for most formats: the first column stands for it.
-            read.extend((0..columns.len()).find(|i| is_physical(&columns[*i].0)).or((!columns.is_empty()).then_some(0)));
+            read.extend(
+                (0..columns.len()).find(|i| is_physical(&columns[*i].0)).or((!columns.is_empty()).then_some(0)),
+            );
         }
         let key = scan_key(&table, watermark.as_ref());
         self.seen.borrow_mut().push((key.clone(), read.clone()));

@@ -156,7 +156,9 @@ fn invocation(f: &WindowTableFunction) -> String {
     let ms = |n: i64| format!("{n}:INTERVAL");
     let offset = |n: i64| if n == 0 { String::new() } else { format!(", {n}:INTERVAL") };
     match &f.kind {
-        WindowKind::Tumble { size_ms, offset_ms } => format!("TUMBLE(TABLE(#0), {time}, {}{})", ms(*size_ms), offset(*offset_ms)),
+        WindowKind::Tumble { size_ms, offset_ms } => {
+            format!("TUMBLE(TABLE(#0), {time}, {}{})", ms(*size_ms), offset(*offset_ms))
+        }
         WindowKind::Hop { size_ms, slide_ms, offset_ms } => {
             format!("HOP(TABLE(#0), {time}, {}, {}{})", ms(*slide_ms), ms(*size_ms), offset(*offset_ms))
         }
@@ -432,7 +434,9 @@ fn lengths(kind: &WindowKind) -> (&'static str, String) {
         ms => format!(", offset=[{}]", d(ms)),
     };
     match kind {
-        WindowKind::Tumble { size_ms, offset_ms } => ("TUMBLE", format!("size=[{}]{}", d(*size_ms), offset(*offset_ms))),
+        WindowKind::Tumble { size_ms, offset_ms } => {
+            ("TUMBLE", format!("size=[{}]{}", d(*size_ms), offset(*offset_ms)))
+        }
         WindowKind::Hop { size_ms, slide_ms, offset_ms } => {
             ("HOP", format!("size=[{}], slide=[{}]{}", d(*size_ms), d(*slide_ms), offset(*offset_ms)))
         }

@@ -235,12 +235,8 @@ fn read_schema(input: &StreamInput) -> datafusion_common::DFSchemaRef {
 }
 
 fn aggregate_identity(kind: &str, spec: &flott_graph::WindowAggregateSpec) -> String {
-    let keys: Vec<&str> = spec
-        .group_keys
-        .iter()
-        .filter_map(|k| spec.input_schema.fields().get(*k))
-        .map(|f| f.name().as_str())
-        .collect();
+    let keys: Vec<&str> =
+        spec.group_keys.iter().filter_map(|k| spec.input_schema.fields().get(*k)).map(|f| f.name().as_str()).collect();
     let attached = if matches!(spec.assignment, WindowAssignment::Attached { .. }) { ":attached" } else { "" };
     format!("{kind}:[{}]:{}{attached}", keys.join(","), explain::window_kind_of(&spec.assignment))
 }

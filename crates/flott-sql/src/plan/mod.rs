@@ -83,12 +83,8 @@ impl PlannedQuery {
             columns: vec![],
         };
         let schema = self.root.schema.clone();
-        let root = StreamNode::new(
-            StreamOp::Sink(node),
-            vec![StreamInput::from(&self.root)],
-            schema,
-            self.root.changelog,
-        );
+        let root =
+            StreamNode::new(StreamOp::Sink(node), vec![StreamInput::from(&self.root)], schema, self.root.changelog);
         builder.add(&root)?;
         for late in &self.late {
             builder.add(late)?;
@@ -203,7 +199,11 @@ impl<'a> Planner<'a> {
     }
 
     /// Plans once, and where scans of one source read different columns a second time with the union of them.
-    fn twice<T>(&self, binder: &Binder<'_>, plan: impl Fn(&Converter<'_>) -> Result<T>) -> Result<(T, Vec<Arc<StreamNode>>)> {
+    fn twice<T>(
+        &self,
+        binder: &Binder<'_>,
+        plan: impl Fn(&Converter<'_>) -> Result<T>,
+    ) -> Result<(T, Vec<Arc<StreamNode>>)> {
         let first = self.converter(binder, None);
         let planned = plan(&first)?;
         let (columns, differ) = first.scan_columns();

@@ -120,10 +120,9 @@ impl Converter<'_> {
                         below.schema = node.schema.clone();
                         Ok(below)
                     }
-                    FlinkNodeKind::WindowTableFunction(function) => Ok(Program::identity(
-                        Base::Window { function, input: &node.input },
-                        node.schema.clone(),
-                    )),
+                    FlinkNodeKind::WindowTableFunction(function) => {
+                        Ok(Program::identity(Base::Window { function, input: &node.input }, node.schema.clone()))
+                    }
                     FlinkNodeKind::Aggregate(aggregate) => self.aggregate(node, aggregate),
                 }
             }

@@ -13,7 +13,7 @@ use sqlparser::ast::{Expr as Ast, Spanned};
 use super::convert::Converter;
 use super::options;
 use super::stream::{Sink, StreamInput, StreamNode, StreamOp};
-use super::window::changes;
+use super::window::{LATE_PREFIX, changes};
 use crate::bind::{CatalogObject, Tables, Typed, at, column, columns_of, plan_schema, project, rename_columns};
 use crate::parser::ast::InsertStatement;
 
@@ -34,7 +34,8 @@ pub(crate) fn summary(i: &ObjectIdentifier) -> String {
 impl Converter<'_> {
     /// Binds an INSERT.
     pub(crate) fn insert(&self, tables: &dyn Tables, statement: &InsertStatement) -> Result<Insert> {
-        let InsertStatement { table: name, hints, partition, columns, overwrite, query, on_conflict, position } = statement;
+        let InsertStatement { table: name, hints, partition, columns, overwrite, query, on_conflict, position } =
+            statement;
         let parts: Vec<String> = name.parts.iter().map(|p| p.value.clone()).collect();
         let place = name.position();
         if let Some(conflict) = on_conflict
@@ -84,9 +85,7 @@ impl Converter<'_> {
                 }
             })
             .collect::<Result<_>>()?;
-        let plan = self
-            .sink_columns(bound, &identifier, &table, &named, &statics)
-            .map_err(|e| e.at(*position))?;
+        let plan = self.sink_columns(bound, &identifier, &table, &named, &statics).map_err(|e| e.at(*position))?;
         Ok(Insert { identifier, table, overwrite: *overwrite, plan })
     }
 
@@ -132,7 +131,8 @@ impl Converter<'_> {
                 let Some(c) = persisted.iter().find(|c| c.name == *name) else {
                     let known = persisted.iter().map(|c| c.name.as_str());
                     let error = match table.schema.column(name) {
-                        Some(_) => Error::user(format!("Column '{name}' of the sink cannot be written")).hint("It is computed or virtual"),
+                        Some(_) => Error::user(format!("Column '{name}' of the sink cannot be written"))
+                            .hint("It is computed or virtual"),
                         None => {
                             let error = Error::user(format!("Unknown target column '{name}'"));
                             match suggest::nearest(name, known) {
@@ -229,12 +229,8 @@ impl Converter<'_> {
         let mode = input.node.changelog;
         check_changelog(identifier, sink.changelog_mode, mode, &input.node)?;
         let types = columns_of(&input.node.schema)?;
-        let not_null = if input.port == 0 {
-            (0..columns.len()).filter(|i| !columns[*i].data_type.nullable && types[*i].1.nullable).collect()
-        } else {
-            vec![]
-        };
-        let schema = if input.port == 0 { input.node.schema.clone() } else { plan_schema([])? };
+        let not_null = (0..columns.len()).filter(|i| !columns[*i].data_type.nullable && types[*i].1.nullable).collect();
+        let schema = input.node.schema.clone();
         let op = StreamOp::Sink(Sink {
             identifier: identifier.clone(),
             shown: summary(identifier),
@@ -258,14 +254,15 @@ impl Converter<'_> {
         let what = || format!("'{}' = '{table}'", options::LATE_RECORDS_TABLE.key);
         let parts: Vec<String> = table.split('.').map(|p| p.trim().trim_matches('`').to_string()).collect();
         let Some(CatalogObject::Table(identifier, table)) = self.binder.tables().lookup(&parts)? else {
-            return Err(Error::user(format!("{}: there is no such table", what())).hint("CREATE TABLE it first, or RESET the option"));
+            return Err(Error::user(format!("{}: there is no such table", what()))
+                .hint("CREATE TABLE it first, or RESET the option"));
         };
         let persisted: Vec<&Column> = table.schema.columns.iter().filter(|c| c.is_persisted()).collect();
         let all = columns_of(&input.schema)?;
         let have: Vec<(String, LogicalType)> =
-            all.iter().take(width).filter(|c| c.0.starts_with("$late$")).cloned().collect();
+            all.iter().take(width).filter(|c| c.0.starts_with(LATE_PREFIX)).cloned().collect();
         let shown: Vec<(String, LogicalType)> =
-            have.iter().map(|(n, t)| (n.trim_start_matches("$late$").to_string(), t.clone())).collect();
+            have.iter().map(|(n, t)| (n.trim_start_matches(LATE_PREFIX).to_string(), t.clone())).collect();
         let wanted: Vec<(String, LogicalType)> =
             persisted.iter().map(|c| (c.name.clone(), c.data_type.clone())).collect();
         if have.len() != wanted.len() {

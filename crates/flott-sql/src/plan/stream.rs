@@ -41,7 +41,10 @@ impl From<&Arc<StreamNode>> for StreamInput {
 #[derive(Debug)]
 pub(crate) enum StreamOp {
     Scan(Scan),
-    Values { batch: RecordBatch, shown: String },
+    Values {
+        batch: RecordBatch,
+        shown: String,
+    },
     Calc(Calc),
     Union,
     Expand(ExpandSpec),

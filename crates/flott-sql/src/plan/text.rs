@@ -3,9 +3,9 @@
 use arrow_schema::DataType;
 use datafusion_common::{DFSchema, ScalarValue};
 use datafusion_expr::{Expr, Operator};
+use flott_core::LogicalType;
 use flott_core::time_text::{civil_from_days, format_timestamp_ms};
 use flott_core::types::{TYPE_METADATA_KEY, TypeKind};
-use flott_core::LogicalType;
 
 /// How to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +57,9 @@ impl Printer<'_> {
                     self.flatten(e, b.op, &mut parts);
                     self.operation(&b.op.to_string(), parts)
                 }
-                op => self.operation(&op.to_string().replace("!=", "<>"), vec![self.print(&b.left), self.print(&b.right)]),
+                op => {
+                    self.operation(&op.to_string().replace("!=", "<>"), vec![self.print(&b.left), self.print(&b.right)])
+                }
             },
             Expr::Not(x) => self.call("NOT", vec![self.print(x)]),
             Expr::Negative(x) => self.call("-", vec![self.print(x)]),
@@ -90,7 +92,8 @@ impl Printer<'_> {
                 }
             }
             Expr::Cast(c) => {
-                let t = flott_core::types::from_arrow_field(&c.field).map_or_else(|| c.field.data_type().to_string(), |t| t.to_string());
+                let t = flott_core::types::from_arrow_field(&c.field)
+                    .map_or_else(|| c.field.data_type().to_string(), |t| t.to_string());
                 self.cast("CAST", &c.expr, &t)
             }
             Expr::ScalarFunction(f) => {
@@ -103,9 +106,7 @@ impl Printer<'_> {
                         crate::bind::Shown::Cast(name, t) => self.cast(name, &f.args[0], &t),
                         crate::bind::Shown::Field(field) => format!("{}.{field}", self.print(&f.args[0])),
                     })
-                    .unwrap_or_else(|| {
-                        self.call(&name.to_uppercase(), f.args.iter().map(|a| self.print(a)).collect())
-                    })
+                    .unwrap_or_else(|| self.call(&name.to_uppercase(), f.args.iter().map(|a| self.print(a)).collect()))
             }
             other => other.to_string(),
         }

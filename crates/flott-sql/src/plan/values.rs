@@ -74,7 +74,13 @@ impl Source for ValuesSource {
     }
 
     fn create_reader(&self, _subtask: SubtaskInfo) -> Result<Box<dyn SourceReader>> {
-        Ok(Box::new(ValuesReader { rows: self.rows.clone(), next: None, finished: false, no_more: false, asked: false }))
+        Ok(Box::new(ValuesReader {
+            rows: self.rows.clone(),
+            next: None,
+            finished: false,
+            no_more: false,
+            asked: false,
+        }))
     }
 }
 

@@ -27,7 +27,12 @@ struct Feed<'p> {
     columns: Vec<(String, Expr, LogicalType)>,
     filter: Option<Expr>,
     assignment: Assign<'p>,
+    /// The columns begin with all that the window function reads, under [`LATE_PREFIX`]: what late rows show.
+    keeps_all: bool,
 }
+
+/// Marks columns that only late rows need.
+pub(super) const LATE_PREFIX: &str = "$late$";
 
 /// How rows of the feed find their windows.
 enum Assign<'p> {
@@ -77,7 +82,7 @@ impl Converter<'_> {
         let keys: Vec<String> = aggregate.group.iter().filter(|c| !is_window(c)).cloned().collect();
         let late_table = options::late_records_table(self.config);
         let feed = self.feed(node, &keys, &window, late_table.is_some())?;
-        let Feed { program, columns, filter, assignment } = feed;
+        let Feed { program, columns, filter, assignment, keeps_all } = feed;
         let feed_schema = plan_schema(columns.iter().map(|(n, _, t)| (n.as_str(), t)))?;
         let late_columns = columns.len();
         let projection = columns.into_iter().map(|c| c.1).collect();
@@ -171,7 +176,7 @@ impl Converter<'_> {
             group_keys: group.iter().map(|k| index_of(&fed, k)).collect::<Result<_>>()?,
             aggregates: calls,
             properties,
-            late_output: late_table.is_some() && attribute == TimeAttribute::Rowtime,
+            late_output: keeps_all && attribute == TimeAttribute::Rowtime,
             merge_changes: options::merges_changes(self.config)?,
             input_schema: Arc::new(input.schema.as_arrow().clone()),
             assignment,
@@ -185,11 +190,9 @@ impl Converter<'_> {
         let planned = if options::two_phase(self.config)? && can_split(&spec) {
             let keys = (0..spec.group_keys.len()).collect();
             let partial = partial_schema(&spec);
-            let partial = datafusion_common::DFSchema::from_unqualified_fields(
-                partial.fields().clone(),
-                Default::default(),
-            )
-            .map_err(crate::bind::from_datafusion)?;
+            let partial =
+                datafusion_common::DFSchema::from_unqualified_fields(partial.fields().clone(), Default::default())
+                    .map_err(crate::bind::from_datafusion)?;
             let local = StreamNode::new(
                 StreamOp::LocalWindowAggregate(spec.clone()),
                 vec![StreamInput::from(&input)],
@@ -197,12 +200,7 @@ impl Converter<'_> {
                 ChangelogMode::INSERT_ONLY,
             );
             let exchanged = exchange(&local, keys);
-            StreamNode::new(
-                StreamOp::GlobalWindowAggregate(spec),
-                vec![StreamInput::from(&exchanged)],
-                schema,
-                mode,
-            )
+            StreamNode::new(StreamOp::GlobalWindowAggregate(spec), vec![StreamInput::from(&exchanged)], schema, mode)
         } else {
             let late_output = spec.late_output;
             let exchanged = exchange(&input, spec.group_keys.clone());
@@ -233,9 +231,7 @@ impl Converter<'_> {
     ) -> Result<Feed<'p>> {
         let program = self.program(&node.input)?;
         let types = columns_of(&program.schema)?;
-        let is_window = |c: &str| {
-            [&window.start, &window.end, &window.time].iter().any(|w| w.iter().any(|w| w == c))
-        };
+        let is_window = |c: &str| [&window.start, &window.end, &window.time].iter().any(|w| w.iter().any(|w| w == c));
         // Everything that is not the window itself.
         let rest: Vec<(String, Expr, LogicalType)> = types
             .iter()
@@ -245,14 +241,12 @@ impl Converter<'_> {
             .collect();
         if let Base::Window { function, input } = program.base {
             let made = ["window_start", "window_end", "window_time"];
-            let reads_window =
-                |e: &Expr| column_uses(e).keys().any(|c| made.contains(&c.as_str()));
+            let reads_window = |e: &Expr| column_uses(e).keys().any(|c| made.contains(&c.as_str()));
             let session_fits = match function.kind {
                 WindowKind::Session { .. } => {
                     let of_keys = |k: &String| {
-                        rest.iter().any(|(name, e, _)| {
-                            keys.contains(name) && matches!(e, Expr::Column(c) if c.name == *k)
-                        })
+                        rest.iter()
+                            .any(|(name, e, _)| keys.contains(name) && matches!(e, Expr::Column(c) if c.name == *k))
                     };
                     function.partition_keys.len() == keys.len() && function.partition_keys.iter().all(of_keys)
                 }
@@ -260,6 +254,8 @@ impl Converter<'_> {
             };
             let free = !rest.iter().any(|(_, e, _)| reads_window(e)) && !program.filter.iter().any(reads_window);
             if session_fits && free {
+                // Rows that a window emitted are in time for the next one.
+                let keep_all = keep_all && properties(input).is_none();
                 let mut below = self.program(input)?;
                 let time = column(&function.time_column);
                 let users: Vec<&Expr> = rest.iter().map(|r| &r.1).chain(&program.filter).chain([&time]).collect();
@@ -271,7 +267,7 @@ impl Converter<'_> {
                 let mut names = UniqueNames::default();
                 if keep_all {
                     for ((name, t), e) in columns_of(&below.schema)?.into_iter().zip(&below.projection) {
-                        columns.push((names.take(&format!("$late${name}")), unaliased(e).clone(), t));
+                        columns.push((names.take(&format!("{LATE_PREFIX}{name}")), unaliased(e).clone(), t));
                     }
                 }
                 for (name, e, t) in rest {
@@ -280,7 +276,9 @@ impl Converter<'_> {
                 let mut place = |wanted: &str, t: LogicalType| -> Result<String> {
                     let e = below.inline(&column(wanted))?;
                     // A key that is the time or partition column already serves.
-                    if let Some((name, _, _)) = columns.iter().find(|(n, have, _)| *have == e && !n.starts_with("$late$")) {
+                    if let Some((name, _, _)) =
+                        columns.iter().find(|(n, have, _)| *have == e && !n.starts_with(LATE_PREFIX))
+                    {
                         return Ok(name.clone());
                     }
                     let name = names.take(wanted);
@@ -294,11 +292,8 @@ impl Converter<'_> {
                     columns,
                     filter,
                     assignment: Assign::Time { function, column: time },
+                    keeps_all: keep_all,
                 });
-            }
-            if matches!(function.kind, WindowKind::Session { .. }) && !session_fits {
-                return Err(Error::user("not supported yet: a SESSION window whose PARTITION BY differs from the keys of GROUP BY")
-                    .hint("Partition the session by the same columns that the query groups by"));
             }
         }
         // The window stays in the rows.
@@ -312,7 +307,7 @@ impl Converter<'_> {
         let start = attach(&window.start);
         let end = attach(&window.end).ok_or_else(|| Error::internal("a window without its end"))?;
         let assignment = Assign::Attached { start, end, properties: window.clone() };
-        Ok(Feed { program, columns, filter: None, assignment })
+        Ok(Feed { program, columns, filter: None, assignment, keeps_all: false })
     }
 }
 

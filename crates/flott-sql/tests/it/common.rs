@@ -250,9 +250,10 @@ impl Session {
             let name = column.name.value.clone();
             let (data_type, kind) = match &column.spec {
                 ColumnSpec::Physical(t) => (t.clone(), ColumnKind::Physical),
-                ColumnSpec::Computed(e) => {
-                    (self.planner().expression_type(&e.text, &typed)?, ColumnKind::Computed { expression: e.text.clone() })
-                }
+                ColumnSpec::Computed(e) => (
+                    self.planner().expression_type(&e.text, &typed)?,
+                    ColumnKind::Computed { expression: e.text.clone() },
+                ),
                 ColumnSpec::Metadata { data_type, key, is_virtual } => {
                     (data_type.clone(), ColumnKind::Metadata { key: key.clone(), is_virtual: *is_virtual })
                 }
@@ -260,10 +261,10 @@ impl Session {
             };
             columns.push(Column { name, data_type, kind, comment: None });
         }
-        let key = c.primary_key.as_ref().map(|k| PrimaryKey {
-            name: "PK".into(),
-            columns: k.columns.iter().map(|c| c.value.clone()).collect(),
-        });
+        let key = c
+            .primary_key
+            .as_ref()
+            .map(|k| PrimaryKey { name: "PK".into(), columns: k.columns.iter().map(|c| c.value.clone()).collect() });
         let watermark = c
             .watermark
             .as_ref()

@@ -32,9 +32,8 @@ fn a_query_becomes_source_calc_sink() {
 #[test]
 fn a_source_is_shared_by_a_statement_set_and_reads_the_union() {
     let mut session = Session::standard();
-    let graph = session
-        .graph("INSERT INTO two SELECT b, c FROM t; INSERT INTO two SELECT b, q FROM t WHERE a = 1")
-        .unwrap();
+    let graph =
+        session.graph("INSERT INTO two SELECT b, c FROM t; INSERT INTO two SELECT b, q FROM t WHERE a = 1").unwrap();
     assert_eq!(graph.sources().count(), 1);
     let names: Vec<&str> = graph.nodes[0].schema.fields().iter().map(|f| f.name().as_str()).collect();
     assert_eq!(names, ["a", "b", "c", "q"]);

