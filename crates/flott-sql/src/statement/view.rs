@@ -56,7 +56,13 @@ pub(super) fn create(
     let id = state.catalog.qualify(&name.texts()).map_err(at)?;
     let made = view(&definition, state, resolver)?;
     let taken = if if_not_exists { IfTaken::Keep } else { IfTaken::Fail };
-    state.catalog.create(id, Entry::View(made), temporary, taken).map(|_| ()).map_err(at)
+    let expanded = made.expanded.clone();
+    let mut next = state.clone();
+    if next.catalog.create(id, Entry::View(made), temporary, taken).map_err(at)? {
+        refuse_cycle(name, &expanded, &next, resolver)?;
+        state.catalog = next.catalog;
+    }
+    Ok(())
 }
 
 pub(super) fn alter(
@@ -71,15 +77,23 @@ pub(super) fn alter(
         Entry::Table(_) => return Err(not_a_view(name)),
     };
     let made = view(&Definition { columns: &[], comment: comment.as_deref(), text }, state, resolver)?;
-    if reads(&made, &id.to_string()) {
-        return Err(Error::user(format!("View {id} would read itself")).at(name.position()));
-    }
-    state.catalog.replace(&id, Entry::View(made))
+    let expanded = made.expanded.clone();
+    let mut next = state.clone();
+    next.catalog.replace(&id, Entry::View(made))?;
+    refuse_cycle(name, &expanded, &next, resolver)?;
+    state.catalog = next.catalog;
+    Ok(())
 }
 
-/// Whether the expanded text names the object.
-fn reads(view: &CatalogView, id: &str) -> bool {
-    view.expanded.contains(id)
+/// A view that reads itself, perhaps through others, can be typed before it is in the catalog, and not after.
+fn refuse_cycle(name: &Name, expanded: &str, next: &SessionState, resolver: &dyn ExpressionResolver) -> Result<()> {
+    match resolver.query_schema(next, expanded) {
+        Ok(_) => Ok(()),
+        Err(e) => Err(Error::user(format!("View '{name}' would read itself"))
+            .at(name.position())
+            .hint("Write the tables that it reads instead of the view")
+            .caused_by(e)),
+    }
 }
 
 fn not_a_view(name: &Name) -> Error {
