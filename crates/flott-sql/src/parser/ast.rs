@@ -72,6 +72,7 @@ pub struct ExpressionText {
 
 /// What a column of a DDL is.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "statements are few and short-lived")]
 pub enum ColumnSpec {
     /// `name TYPE`
     Physical(LogicalType),
@@ -153,6 +154,33 @@ pub struct LikeClause {
     pub options: Vec<(LikeStrategy, LikeFeature)>,
 }
 
+/// `DISTRIBUTED [BY [HASH|RANGE] (..)] [INTO n BUCKETS]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Distribution {
+    /// HASH or RANGE, where it is said.
+    pub kind: Option<String>,
+    /// The columns.
+    pub columns: Vec<Ident>,
+    /// How many buckets, where it is said.
+    pub buckets: Option<u64>,
+}
+
+/// Without the word DISTRIBUTED, as Flink writes it.
+impl std::fmt::Display for Distribution {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if !self.columns.is_empty() {
+            let columns: Vec<String> =
+                self.columns.iter().map(|c| format!("`{}`", c.value.replace('`', "``"))).collect();
+            write!(f, "BY {}({})", self.kind.as_deref().unwrap_or_default(), columns.join(", "))?;
+        }
+        match (self.columns.is_empty(), self.buckets) {
+            (true, Some(n)) => write!(f, "INTO {n} BUCKETS"),
+            (false, Some(n)) => write!(f, " INTO {n} BUCKETS"),
+            (_, None) => Ok(()),
+        }
+    }
+}
+
 /// CREATE TABLE.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CreateTable {
@@ -174,8 +202,10 @@ pub struct CreateTable {
     pub comment: Option<String>,
     /// PARTITIONED BY
     pub partition_keys: Vec<Ident>,
-    /// DISTRIBUTED BY, as written.
+    /// DISTRIBUTED BY, as Flink writes it.
     pub distribution: Option<String>,
+    /// The columns that it names.
+    pub distribution_columns: Vec<Ident>,
     /// WITH
     pub options: OptionList,
     /// LIKE
@@ -197,6 +227,7 @@ pub enum ColumnPlace {
 
 /// ALTER TABLE.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "statements are few and short-lived")]
 pub enum AlterTable {
     /// RENAME TO
     Rename(Name),
@@ -223,6 +254,36 @@ pub enum AlterTable {
     DropWatermark,
     /// RENAME column TO other
     RenameColumn(Ident, Ident),
+    /// ADD (or MODIFY) DISTRIBUTION
+    Distribution {
+        /// MODIFY instead of ADD.
+        modify: bool,
+        /// The new one.
+        distribution: Distribution,
+    },
+    /// DROP DISTRIBUTION
+    DropDistribution,
+}
+
+/// CREATE FUNCTION.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateFunction {
+    /// Its name.
+    pub name: Name,
+    /// TEMPORARY
+    pub temporary: bool,
+    /// SYSTEM
+    pub system: bool,
+    /// IF NOT EXISTS
+    pub if_not_exists: bool,
+    /// The class or module that implements it.
+    pub class: String,
+    /// LANGUAGE, in upper case; JAVA where it is not said.
+    pub language: String,
+    /// USING: JAR or ARTIFACT, and where it lies.
+    pub resources: Vec<(String, String)>,
+    /// WITH
+    pub options: OptionList,
 }
 
 /// `[NOT] [I]LIKE 'pattern'`
@@ -306,6 +367,7 @@ pub enum ExplainDetail {
 /// A statement.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the names are the SQL words")]
+#[expect(clippy::large_enum_variant, reason = "statements are few and short-lived")]
 pub enum Statement {
     Query(Box<Query>),
     Insert(InsertStatement),
@@ -320,21 +382,72 @@ pub enum Statement {
         query: Box<Query>,
         text: String,
     },
-    AlterTable { name: Name, if_exists: bool, change: AlterTable },
-    AlterViewRename { name: Name, to: Name },
-    AlterViewAs { name: Name, query: Box<Query>, text: String },
-    AlterDatabase { name: Name, options: OptionList },
-    AlterCatalog { name: Name, set: OptionList, reset: Vec<String> },
-    CreateCatalog { name: Name, if_not_exists: bool, comment: Option<String>, options: OptionList },
-    CreateDatabase { name: Name, if_not_exists: bool, comment: Option<String>, options: OptionList },
-    Drop { kind: ObjectKind, name: Name, temporary: bool, if_exists: bool, cascade: bool },
+    AlterTable {
+        name: Name,
+        if_exists: bool,
+        change: AlterTable,
+    },
+    AlterViewRename {
+        name: Name,
+        to: Name,
+    },
+    AlterViewAs {
+        name: Name,
+        query: Box<Query>,
+        text: String,
+    },
+    AlterDatabase {
+        name: Name,
+        options: OptionList,
+    },
+    AlterCatalog {
+        name: Name,
+        set: OptionList,
+        reset: Vec<String>,
+        comment: Option<String>,
+    },
+    CreateCatalog {
+        name: Name,
+        if_not_exists: bool,
+        comment: Option<String>,
+        options: OptionList,
+    },
+    CreateFunction(Box<CreateFunction>),
+    CreateDatabase {
+        name: Name,
+        if_not_exists: bool,
+        comment: Option<String>,
+        options: OptionList,
+    },
+    Drop {
+        kind: ObjectKind,
+        name: Name,
+        temporary: bool,
+        if_exists: bool,
+        cascade: bool,
+    },
     Use(Name),
     UseCatalog(Name),
-    Show { kind: ShowKind, scope: Option<Name>, like: Option<LikePattern> },
-    Describe { kind: ObjectKind, name: Name, extended: bool },
-    Explain { details: Vec<ExplainDetail>, inner: Box<Statement> },
+    Show {
+        kind: ShowKind,
+        scope: Option<Name>,
+        like: Option<LikePattern>,
+    },
+    Describe {
+        kind: ObjectKind,
+        name: Name,
+        extended: bool,
+    },
+    Explain {
+        details: Vec<ExplainDetail>,
+        inner: Box<Statement>,
+    },
     Set(Option<(String, String)>),
     Reset(Option<String>),
     /// A statement of Flink's that is known and not supported.
-    Unsupported { what: String, hint: String, position: Position },
+    Unsupported {
+        what: String,
+        hint: String,
+        position: Position,
+    },
 }

@@ -22,28 +22,26 @@ struct Elements {
 impl StatementParser<'_> {
     pub(crate) fn create(&mut self) -> Parsed<Statement> {
         self.expect_words(&["CREATE"])?;
+        let modifier = self.p.peek_token();
+        if self.words(&["OR", "ALTER"]) {
+            return self.unsupported("CREATE OR ALTER", "Write a plain table and an INSERT statement");
+        }
         let or_replace = self.words(&["OR", "REPLACE"]);
         let temporary = self.words(&["TEMPORARY"]);
         if self.words(&["TABLE"]) {
             return self.create_table(temporary, or_replace);
         }
+        if or_replace {
+            return self.p.expected("TABLE after CREATE OR REPLACE", self.p.peek_token());
+        }
         if self.words(&["VIEW"]) {
             return self.create_view(temporary);
         }
-        if self.words(&["CATALOG"]) {
-            let if_not_exists = self.words(&["IF", "NOT", "EXISTS"]);
-            let name = self.name()?;
-            let comment = self.comment()?;
-            return Ok(Statement::CreateCatalog { name, if_not_exists, comment, options: self.with_options()? });
+        if self.words(&["FUNCTION"]) {
+            return self.create_function(temporary, false);
         }
-        if self.words(&["DATABASE"]) {
-            let if_not_exists = self.words(&["IF", "NOT", "EXISTS"]);
-            let name = self.name()?;
-            let comment = self.comment()?;
-            return Ok(Statement::CreateDatabase { name, if_not_exists, comment, options: self.with_options()? });
-        }
-        if self.words(&["FUNCTION"]) || self.words(&["SYSTEM", "FUNCTION"]) {
-            return self.unsupported("CREATE FUNCTION", "Functions in Java or Python cannot run here; use built-in functions");
+        if temporary && self.words(&["SYSTEM", "FUNCTION"]) {
+            return self.create_function(true, true);
         }
         if self.words(&["MODEL"]) || self.words(&["CONNECTION"]) || self.words(&["MATERIALIZED", "TABLE"]) {
             return self.unsupported(
@@ -51,7 +49,58 @@ impl StatementParser<'_> {
                 "Write a plain table and an INSERT statement",
             );
         }
-        self.p.expected("TABLE, VIEW, DATABASE, CATALOG or FUNCTION after CREATE", self.p.peek_token())
+        let next = self.p.peek_token();
+        let is_catalog = self.words(&["CATALOG"]);
+        if !is_catalog && !self.words(&["DATABASE"]) {
+            return self.p.expected("TABLE, VIEW, DATABASE, CATALOG or FUNCTION after CREATE", next);
+        }
+        if temporary {
+            return Err(error_at("only tables, views and functions can be TEMPORARY", &modifier));
+        }
+        let if_not_exists = self.words(&["IF", "NOT", "EXISTS"]);
+        let name = if is_catalog { self.simple_name()? } else { self.name()? };
+        let comment = self.comment()?;
+        let options = self.with_options()?;
+        Ok(if is_catalog {
+            Statement::CreateCatalog { name, if_not_exists, comment, options }
+        } else {
+            Statement::CreateDatabase { name, if_not_exists, comment, options }
+        })
+    }
+
+    /// A name without dots.
+    fn simple_name(&mut self) -> Parsed<Name> {
+        Ok(Name { parts: vec![self.p.parse_identifier()?] })
+    }
+
+    /// `name AS 'class' [LANGUAGE l] [USING JAR|ARTIFACT 'path', ..] [WITH (..)]`
+    fn create_function(&mut self, temporary: bool, system: bool) -> Parsed<Statement> {
+        let if_not_exists = self.words(&["IF", "NOT", "EXISTS"]);
+        let name = self.name()?;
+        self.expect_words(&["AS"])?;
+        let class = self.literal()?;
+        let language = if self.words(&["LANGUAGE"]) { self.p.parse_identifier()?.value } else { "JAVA".to_string() };
+        let mut resources = vec![];
+        if self.words(&["USING"]) {
+            loop {
+                let kind = self.p.parse_identifier()?.value.to_ascii_uppercase();
+                resources.push((kind, self.literal()?));
+                if !self.p.consume_token(&Token::Comma) {
+                    break;
+                }
+            }
+        }
+        let options = self.with_options()?;
+        Ok(Statement::CreateFunction(Box::new(CreateFunction {
+            name,
+            temporary,
+            system,
+            if_not_exists,
+            class,
+            language: language.to_ascii_uppercase(),
+            resources,
+            options,
+        })))
     }
 
     fn create_table(&mut self, temporary: bool, or_replace: bool) -> Parsed<Statement> {
@@ -65,15 +114,13 @@ impl StatementParser<'_> {
         let distribution = self.distribution()?;
         let mut partition_keys = vec![];
         if self.words(&["PARTITIONED", "BY"]) {
-            self.p.expect_token(&Token::LParen)?;
-            partition_keys = self.p.parse_comma_separated(Parser::parse_identifier)?;
-            self.p.expect_token(&Token::RParen)?;
+            partition_keys = self.identifiers()?;
         }
         let options = self.with_options()?;
         let like = if self.words(&["LIKE"]) { Some(self.like_clause()?) } else { None };
         let query = if self.words(&["AS"]) {
             let first = self.p.peek_token();
-            let query = self.p.parse_query()?;
+            let query = self.query()?;
             Some((query, self.text_from(&first)))
         } else {
             None
@@ -88,7 +135,8 @@ impl StatementParser<'_> {
             watermark: elements.watermark,
             comment,
             partition_keys,
-            distribution,
+            distribution_columns: distribution.as_ref().map(|d| d.columns.clone()).unwrap_or_default(),
+            distribution: distribution.map(|d| d.to_string()),
             options,
             like,
             query,
@@ -96,24 +144,40 @@ impl StatementParser<'_> {
     }
 
     /// `DISTRIBUTED [BY [HASH|RANGE] (..)] [INTO n BUCKETS]`
-    fn distribution(&mut self) -> Parsed<Option<String>> {
+    fn distribution(&mut self) -> Parsed<Option<Distribution>> {
         if !self.words(&["DISTRIBUTED"]) {
             return Ok(None);
         }
-        let first = self.p.peek_token();
-        if self.words(&["BY"]) {
-            if !self.words(&["HASH"]) {
-                self.words(&["RANGE"]);
-            }
-            self.p.expect_token(&Token::LParen)?;
-            self.p.parse_comma_separated(Parser::parse_identifier)?;
-            self.p.expect_token(&Token::RParen)?;
+        self.distribution_body().map(Some)
+    }
+
+    fn distribution_body(&mut self) -> Parsed<Distribution> {
+        let mut distribution = Distribution { kind: None, columns: vec![], buckets: None };
+        let by = self.words(&["BY"]);
+        if by {
+            distribution.kind = ["HASH", "RANGE"].into_iter().find(|k| self.words(&[k])).map(str::to_string);
+            distribution.columns = self.identifiers()?;
         }
         if self.words(&["INTO"]) {
-            self.p.parse_literal_uint()?;
+            let at = self.p.peek_token();
+            let buckets = self.p.parse_literal_uint()?;
+            if buckets == 0 {
+                return Err(error_at("the number of buckets must be positive", &at));
+            }
+            distribution.buckets = Some(buckets);
             self.expect_words(&["BUCKETS"])?;
+        } else if !by {
+            return self.p.expected("BY or INTO after DISTRIBUTED", self.p.peek_token());
         }
-        Ok(Some(self.text_from(&first)))
+        Ok(distribution)
+    }
+
+    /// `(a, b)`
+    fn identifiers(&mut self) -> Parsed<Vec<Ident>> {
+        self.p.expect_token(&Token::LParen)?;
+        let names = self.p.parse_comma_separated(Parser::parse_identifier)?;
+        self.p.expect_token(&Token::RParen)?;
+        Ok(names)
     }
 
     /// Columns, key and watermark up to the closing bracket. `places` allows FIRST and AFTER.
@@ -149,9 +213,7 @@ impl StatementParser<'_> {
                 return Err(error_at("UNIQUE constraints are not supported; use PRIMARY KEY .. NOT ENFORCED", &at));
             }
             self.expect_words(&["PRIMARY", "KEY"])?;
-            self.p.expect_token(&Token::LParen)?;
-            let columns = self.p.parse_comma_separated(Parser::parse_identifier)?;
-            self.p.expect_token(&Token::RParen)?;
+            let columns = self.identifiers()?;
             self.not_enforced(&at)?;
             elements.primary_key = Some(PrimaryKeyDef { name: constraint, columns });
             return Ok(());
@@ -224,7 +286,7 @@ impl StatementParser<'_> {
 
     fn expression_text(&mut self) -> Parsed<ExpressionText> {
         let first = self.p.peek_token();
-        let expr = self.p.parse_expr()?;
+        let expr = self.expr()?;
         Ok(ExpressionText { expr, text: self.text_from(&first), position: position(first.span.start) })
     }
 
@@ -262,7 +324,10 @@ impl StatementParser<'_> {
                 let wrong = strategy == LikeStrategy::Overwriting
                     && matches!(
                         feature,
-                        LikeFeature::All | LikeFeature::Constraints | LikeFeature::Distribution | LikeFeature::Partitions
+                        LikeFeature::All
+                            | LikeFeature::Constraints
+                            | LikeFeature::Distribution
+                            | LikeFeature::Partitions
                     );
                 if wrong {
                     return Err(error_at("OVERWRITING works for GENERATED, METADATA, OPTIONS and WATERMARKS", &at));
@@ -293,7 +358,7 @@ impl StatementParser<'_> {
         let comment = self.comment()?;
         self.expect_words(&["AS"])?;
         let first = self.p.peek_token();
-        let query = self.p.parse_query()?;
+        let query = self.query()?;
         let text = self.text_from(&first);
         Ok(Statement::CreateView { name, temporary, if_not_exists, columns, comment, query, text })
     }
@@ -312,7 +377,7 @@ impl StatementParser<'_> {
             }
             self.expect_words(&["AS"])?;
             let first = self.p.peek_token();
-            let query = self.p.parse_query()?;
+            let query = self.query()?;
             let text = self.text_from(&first);
             return Ok(Statement::AlterViewAs { name, query, text });
         }
@@ -324,12 +389,23 @@ impl StatementParser<'_> {
         if self.words(&["CATALOG"]) {
             let name = self.name()?;
             if self.words(&["RESET"]) {
-                return Ok(Statement::AlterCatalog { name, set: vec![], reset: self.keys()? });
+                return Ok(Statement::AlterCatalog { name, set: vec![], reset: self.keys()?, comment: None });
+            }
+            if let Some(comment) = self.comment()? {
+                return Ok(Statement::AlterCatalog { name, set: vec![], reset: vec![], comment: Some(comment) });
             }
             self.expect_words(&["SET"])?;
-            return Ok(Statement::AlterCatalog { name, set: self.option_list()?, reset: vec![] });
+            return Ok(Statement::AlterCatalog { name, set: self.option_list()?, reset: vec![], comment: None });
         }
-        self.unsupported("this ALTER statement", "ALTER works for TABLE, VIEW, DATABASE and CATALOG")
+        let next = self.p.peek_token();
+        let known = ["FUNCTION", "MODEL", "CONNECTION", "MATERIALIZED", "TEMPORARY"];
+        if known.iter().any(|k| self.words(&[k])) {
+            return self.unsupported(
+                "ALTER FUNCTION, MODEL, CONNECTION and MATERIALIZED TABLE",
+                "ALTER works for TABLE, VIEW, DATABASE and CATALOG",
+            );
+        }
+        self.p.expected("TABLE, VIEW, DATABASE or CATALOG after ALTER", next)
     }
 
     fn alter_table(&mut self, name: Name, if_exists: bool) -> Parsed<Statement> {
@@ -344,7 +420,16 @@ impl StatementParser<'_> {
         } else if self.words(&["RESET"]) {
             AlterTable::Reset(self.keys()?)
         } else if self.words(&["ADD", "PARTITION"]) || self.words(&["DROP", "PARTITION"]) {
-            return self.unsupported("ALTER TABLE ADD and DROP PARTITION", "Partitions of files come and go with their folders");
+            return self.unsupported(
+                "ALTER TABLE ADD and DROP PARTITION",
+                "Partitions of files come and go with their folders",
+            );
+        } else if self.words(&["ADD", "DISTRIBUTION"]) {
+            AlterTable::Distribution { modify: false, distribution: self.distribution_body()? }
+        } else if self.words(&["MODIFY", "DISTRIBUTION"]) {
+            AlterTable::Distribution { modify: true, distribution: self.distribution_body()? }
+        } else if self.words(&["DROP", "DISTRIBUTION"]) {
+            AlterTable::DropDistribution
         } else if self.words(&["ADD"]) {
             self.alter_schema(false)?
         } else if self.words(&["MODIFY"]) {
@@ -382,9 +467,15 @@ impl StatementParser<'_> {
 
     pub(crate) fn drop_object(&mut self) -> Parsed<Statement> {
         self.expect_words(&["DROP"])?;
-        let mut temporary = self.words(&["TEMPORARY"]);
-        temporary |= self.words(&["SYSTEM"]);
-        let kind = if self.words(&["TABLE"]) {
+        let modifier = self.p.peek_token();
+        let temporary = self.words(&["TEMPORARY"]);
+        let system = temporary && self.words(&["SYSTEM"]);
+        let next = self.p.peek_token();
+        let kind = if self.words(&["FUNCTION"]) {
+            ObjectKind::Function
+        } else if system {
+            return self.p.expected("FUNCTION after DROP TEMPORARY SYSTEM", next);
+        } else if self.words(&["TABLE"]) {
             ObjectKind::Table
         } else if self.words(&["VIEW"]) {
             ObjectKind::View
@@ -392,15 +483,18 @@ impl StatementParser<'_> {
             ObjectKind::Database
         } else if self.words(&["CATALOG"]) {
             ObjectKind::Catalog
-        } else if self.words(&["FUNCTION"]) {
-            ObjectKind::Function
+        } else if self.words(&["MODEL"]) || self.words(&["CONNECTION"]) || self.words(&["MATERIALIZED", "TABLE"]) {
+            return self.unsupported("DROP MODEL, CONNECTION and MATERIALIZED TABLE", "There are none to drop");
         } else {
-            return self.p.expected("TABLE, VIEW, DATABASE, CATALOG or FUNCTION after DROP", self.p.peek_token());
+            return self.p.expected("TABLE, VIEW, DATABASE, CATALOG or FUNCTION after DROP", next);
         };
+        if temporary && matches!(kind, ObjectKind::Database | ObjectKind::Catalog) {
+            return Err(error_at("only tables, views and functions can be TEMPORARY", &modifier));
+        }
         let if_exists = self.words(&["IF", "EXISTS"]);
         let name = self.name()?;
-        let cascade = self.words(&["CASCADE"]);
-        if !cascade {
+        let cascade = kind == ObjectKind::Database && self.words(&["CASCADE"]);
+        if kind == ObjectKind::Database && !cascade {
             self.words(&["RESTRICT"]);
         }
         Ok(Statement::Drop { kind, name, temporary, if_exists, cascade })
@@ -446,13 +540,15 @@ mod tests {
             }
         );
         assert_eq!(t.watermark.expect("a watermark").expression.text, "ts - INTERVAL '5' SECOND");
-        assert_eq!(t.distribution.as_deref(), Some("BY HASH(id) INTO 4 BUCKETS"));
+        assert_eq!(t.distribution.as_deref(), Some("BY HASH(`id`) INTO 4 BUCKETS"));
         assert_eq!(t.options[1], ("a".into(), "it's".into()));
     }
 
     #[test]
     fn like_and_as() {
-        let t = table("CREATE TABLE a (x INT) WITH ('k'='v') LIKE b (INCLUDING ALL OVERWRITING OPTIONS EXCLUDING PARTITIONS)");
+        let t = table(
+            "CREATE TABLE a (x INT) WITH ('k'='v') LIKE b (INCLUDING ALL OVERWRITING OPTIONS EXCLUDING PARTITIONS)",
+        );
         assert_eq!(t.like.expect("a clause").options.len(), 3);
         let t = table("CREATE TABLE a WITH ('k'='v') AS SELECT * FROM b");
         assert_eq!(t.query.expect("a query").1, "SELECT * FROM b");
@@ -465,9 +561,10 @@ mod tests {
             ("ALTER TABLE t RENAME a TO b", |c| matches!(c, AlterTable::RenameColumn(..))),
             ("ALTER TABLE t SET ('a'='b')", |c| matches!(c, AlterTable::Set(o) if o.len() == 1)),
             ("ALTER TABLE t RESET ('a', 'b')", |c| matches!(c, AlterTable::Reset(k) if k.len() == 2)),
-            ("ALTER TABLE t ADD (a INT FIRST, b AS a + 1 AFTER a)", |c| {
-                matches!(c, AlterTable::Schema { modify: false, columns, .. } if columns.len() == 2)
-            }),
+            (
+                "ALTER TABLE t ADD (a INT FIRST, b AS a + 1 AFTER a)",
+                |c| matches!(c, AlterTable::Schema { modify: false, columns, .. } if columns.len() == 2),
+            ),
             ("ALTER TABLE t MODIFY a STRING", |c| matches!(c, AlterTable::Schema { modify: true, .. })),
             ("ALTER TABLE t ADD WATERMARK FOR ts AS ts", |c| {
                 matches!(c, AlterTable::Schema { watermark: Some(_), .. })

@@ -4,10 +4,10 @@ use std::any::TypeId;
 
 use sqlparser::ast::{
     CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
-    ObjectName,
+    ObjectName, TrimWhereField,
 };
 use sqlparser::dialect::{Dialect, GenericDialect};
-use sqlparser::keywords::Keyword;
+use sqlparser::keywords::{Keyword, RESERVED_FOR_COLUMN_ALIAS};
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, Word};
 
@@ -74,6 +74,46 @@ impl Dialect for FlinkDialect {
         true
     }
 
+    /// `U&'\00e9'`
+    fn supports_unicode_string_literal(&self) -> bool {
+        true
+    }
+
+    /// Keeps `/*+ .. */` behind SELECT, to be read or refused by the binder.
+    fn supports_comment_optimizer_hint(&self) -> bool {
+        true
+    }
+
+    /// Words that cannot name a column without AS, so that a clause behind a SELECT list is seen as one.
+    fn is_column_alias(&self, keyword: &Keyword, _parser: &mut Parser) -> bool {
+        use Keyword as K;
+        const ALSO: [Keyword; 22] = [
+            K::ON,
+            K::JOIN,
+            K::INNER,
+            K::LEFT,
+            K::RIGHT,
+            K::FULL,
+            K::CROSS,
+            K::NATURAL,
+            K::USING,
+            K::TABLE,
+            K::WHEN,
+            K::THEN,
+            K::ELSE,
+            K::CASE,
+            K::BETWEEN,
+            K::IN,
+            K::IS,
+            K::LIKE,
+            K::NOT,
+            K::NULL,
+            K::WINDOW,
+            K::SET,
+        ];
+        !RESERVED_FOR_COLUMN_ALIAS.contains(keyword) && !ALSO.contains(keyword)
+    }
+
     fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
         let (first, second) = (parser.peek_token().token, parser.peek_nth_token(1).token);
         let Token::Word(word) = first else { return None };
@@ -83,6 +123,7 @@ impl Dialect for FlinkDialect {
             Token::LParen if matches!(word.keyword, Keyword::CAST | Keyword::TRY_CAST) => {
                 Some(parse_cast(parser, word.keyword == Keyword::TRY_CAST))
             }
+            Token::LParen if word.keyword == Keyword::TRIM => parse_trim_blanks(parser),
             _ => None,
         }
     }
@@ -178,6 +219,35 @@ fn parse_cast(parser: &mut Parser, try_cast: bool) -> Result<Expr, ParserError> 
         array: false,
         format: None,
     })
+}
+
+/// `TRIM(LEADING FROM a)`: blanks where nothing is said. `None` for the other forms.
+fn parse_trim_blanks(parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
+    let side = match parser.peek_nth_token(2).token {
+        Token::Word(w) => match w.keyword {
+            Keyword::BOTH => TrimWhereField::Both,
+            Keyword::LEADING => TrimWhereField::Leading,
+            Keyword::TRAILING => TrimWhereField::Trailing,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    if !matches!(parser.peek_nth_token(3).token, Token::Word(w) if w.keyword == Keyword::FROM) {
+        return None;
+    }
+    for _ in 0..4 {
+        parser.next_token();
+    }
+    let parsed = parser.parse_expr().and_then(|expr| {
+        parser.expect_token(&Token::RParen)?;
+        Ok(Expr::Trim {
+            trim_where: Some(side),
+            trim_what: Some(Box::new(Expr::value(sqlparser::ast::Value::SingleQuotedString(" ".into())))),
+            expr: Box::new(expr),
+            trim_characters: None,
+        })
+    });
+    Some(parsed)
 }
 
 /// The tokens of a type up to the bracket, comma or word that cannot belong to it, as text.

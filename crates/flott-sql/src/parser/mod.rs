@@ -5,9 +5,16 @@
 pub mod ast;
 pub mod ddl;
 pub mod dialect;
+mod hints;
+pub mod limits;
 pub mod script;
 pub mod show;
+mod source;
 pub mod statement;
 
 pub use ast::{InsertStatement, Name, SpannedStatement, Statement};
-pub use script::{parse_expression, parse_query, parse_script};
+pub use limits::ParseLimits;
+pub use script::{parse_expression, parse_query, parse_script, parse_script_with_limits};
+
+#[cfg(test)]
+mod tests;

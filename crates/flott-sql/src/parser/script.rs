@@ -3,56 +3,55 @@
 use flott_core::error::Position;
 use flott_core::{Error, Result, suggest};
 use sqlparser::ast::{Expr, Query};
-use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace, Word};
+use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Tokenizer};
 
 use super::ast::{SpannedStatement, position};
 use super::dialect::FlinkDialect;
+use super::hints::{attach_hints, misplaced};
+use super::limits::{MAX_DEPTH, MAX_NODES, ParseLimits, check_tokens, settle_expr, settle_query};
+use super::source::SourceText;
 use super::statement::StatementParser;
 
-/// The longest script, in bytes.
-pub const MAX_SCRIPT_BYTES: usize = 10 << 20;
-/// The most tokens of one statement.
-pub const MAX_TOKENS: usize = 200_000;
-/// The deepest nesting of brackets, CASE and sub-queries.
-pub const MAX_DEPTH: usize = 256;
-/// The longest chain of prefix operators (`NOT NOT ..`, `- - ..`).
-const MAX_PREFIX_CHAIN: usize = 64;
-/// What the query parser may recurse; brackets are counted before.
-const PARSER_RECURSION: usize = 100_000;
-/// Marks a hint on its way through the query parser: `t WITH ($hint$OPTIONS('k' = 'v'))`.
-pub const HINT_PREFIX: &str = "$hint$";
+pub use super::hints::HINT_PREFIX;
+
+/// What the query parser may recurse: several calls for each level of [`MAX_DEPTH`].
+const PARSER_RECURSION: usize = 2_000;
 
 /// All statements of a script.
 pub fn parse_script(text: &str) -> Result<Vec<SpannedStatement>> {
+    parse_script_with_limits(text, &ParseLimits::DEFAULT)
+}
+
+/// All statements of a script, with other limits.
+pub fn parse_script_with_limits(text: &str, limits: &ParseLimits) -> Result<Vec<SpannedStatement>> {
     on_large_stack(|| {
-        let mut statements = vec![];
-        for piece in split(text)? {
-            statements.push(parse_piece(text, piece)?);
-        }
-        Ok(statements)
+        let source = SourceText::new(text);
+        let pieces = split(text, &source, limits)?;
+        pieces.into_iter().map(|piece| parse_piece(&source, piece, limits)).collect()
     })
 }
 
 /// One query, for views that catalogs store as text.
 pub fn parse_query(text: &str) -> Result<Box<Query>> {
-    let tokens = prepare(text)?;
+    let (tokens, hints) = prepare(text)?;
     on_large_stack(|| {
         let mut parser = query_parser(tokens);
-        let query = parser.parse_query().map_err(from_parser)?;
-        expect_end(&parser)?;
+        let mut query = parser.parse_query().map_err(|e| hint_error(from_parser(e), &hints))?;
+        expect_end(&parser).map_err(|e| hint_error(e, &hints))?;
+        settle_query(&mut query, MAX_NODES).map_err(Error::user)?;
         Ok(query)
     })
 }
 
 /// One expression, for computed columns and watermarks that catalogs store as text.
 pub fn parse_expression(text: &str) -> Result<Expr> {
-    let tokens = prepare(text)?;
+    let (tokens, hints) = prepare(text)?;
     on_large_stack(|| {
         let mut parser = query_parser(tokens);
-        let expr = parser.parse_expr().map_err(from_parser)?;
-        expect_end(&parser)?;
+        let mut expr = parser.parse_expr().map_err(|e| hint_error(from_parser(e), &hints))?;
+        expect_end(&parser).map_err(|e| hint_error(e, &hints))?;
+        settle_expr(&mut expr, MAX_NODES).map_err(Error::user)?;
         Ok(expr)
     })
 }
@@ -78,30 +77,85 @@ fn query_parser(tokens: Vec<TokenWithSpan>) -> Parser<'static> {
     Parser::new(&FlinkDialect).with_recursion_limit(PARSER_RECURSION).with_tokens_with_locations(tokens)
 }
 
-fn expect_end(parser: &Parser) -> Result<()> {
+/// Nothing may follow; the error names a clause that a word nearby was meant to be.
+pub(crate) fn expect_end(parser: &Parser) -> Result<()> {
+    /// What usually follows where a query was cut short by a slip of the pen.
+    const CLAUSES: [&str; 16] = [
+        "FROM",
+        "WHERE",
+        "GROUP",
+        "ORDER",
+        "HAVING",
+        "LIMIT",
+        "OFFSET",
+        "JOIN",
+        "LEFT",
+        "INNER",
+        "UNION",
+        "WINDOW",
+        "FETCH",
+        "EXCEPT",
+        "INTERSECT",
+        "CROSS",
+    ];
     let next = parser.peek_token();
     if next.token == Token::EOF {
         return Ok(());
     }
-    Err(Error::user(format!("unexpected '{}'", next.token)).at(position(next.span.start)))
-}
-
-fn tokenize(text: &str) -> Result<Vec<TokenWithSpan>> {
-    if text.len() > MAX_SCRIPT_BYTES {
-        return Err(Error::user(format!("the script has {} bytes; the most is {MAX_SCRIPT_BYTES}", text.len()))
-            .hint("Split it into several scripts"));
-    }
-    Tokenizer::new(&FlinkDialect, text).tokenize_with_location().map_err(|e| {
-        let hint = if e.message.contains('"') { "Strings stand in single quotes, names in backticks" } else { "Close it" };
-        Error::user(e.message).at(position(e.location)).hint(hint)
+    let error = Error::user(format!("unexpected '{}'", next.token)).at(position(next.span.start));
+    let at = parser.index();
+    let near = [at, at.wrapping_sub(1)].into_iter().find_map(|i| match &parser.token_at(i).token {
+        Token::Word(w) if w.quote_style.is_none() && !CLAUSES.contains(&w.value.to_ascii_uppercase().as_str()) => {
+            suggest::nearest(&w.value, CLAUSES).map(|near| format!("Did you mean {near} instead of {}?", w.value))
+        }
+        _ => None,
+    });
+    Err(match near {
+        Some(hint) => error.hint(hint),
+        None => error,
     })
 }
 
-/// Tokens of one statement: comments out, hints in, limits checked.
-fn prepare(text: &str) -> Result<Vec<TokenWithSpan>> {
-    let tokens = attach_hints(tokenize(text)?)?;
-    check_limits(&tokens)?;
+/// An error at the place of a hint means that the hint could not be attached.
+fn hint_error(error: Error, hints: &[Span]) -> Error {
+    match hints.iter().find(|h| Some(position(h.start)) == error.position()) {
+        Some(span) => misplaced(*span),
+        None => error,
+    }
+}
+
+fn tokenize(text: &str) -> Result<Vec<TokenWithSpan>> {
+    let tokens = Tokenizer::new(&FlinkDialect, text).tokenize_with_location().map_err(|e| {
+        let hint = if e.message.contains('"') { DOUBLE_QUOTES } else { "Close it" };
+        Error::user(e.message).at(position(e.location)).hint(hint)
+    })?;
+    for t in &tokens {
+        let what = match &t.token {
+            Token::DoubleQuotedString(_) => "double quotes mean nothing in Flink SQL",
+            Token::DollarQuotedString(_) | Token::TripleDoubleQuotedString(_) => "this kind of string is not Flink SQL",
+            _ => continue,
+        };
+        return Err(Error::user(what).at(position(t.span.start)).hint(DOUBLE_QUOTES));
+    }
     Ok(tokens)
+}
+
+const DOUBLE_QUOTES: &str = "Strings stand in single quotes, names in backticks";
+
+/// Tokens of one statement: comments out, hints in, limits checked. Also where hints stood.
+fn prepare(text: &str) -> Result<(Vec<TokenWithSpan>, Vec<Span>)> {
+    let limits = ParseLimits::DEFAULT;
+    check_length(text.len(), limits.statement_bytes, "a statement")?;
+    let (tokens, hints) = attach_hints(tokenize(text)?)?;
+    check_tokens(&tokens, &limits)?;
+    Ok((tokens, hints))
+}
+
+fn check_length(bytes: usize, most: usize, what: &str) -> Result<()> {
+    if bytes > most {
+        return Err(Error::user(format!("{what} has {bytes} bytes; the most is {most}")).hint("Split it up"));
+    }
+    Ok(())
 }
 
 fn is_keyword(token: &Token, keyword: &str) -> bool {
@@ -110,13 +164,16 @@ fn is_keyword(token: &Token, keyword: &str) -> bool {
 
 struct Piece {
     tokens: Vec<TokenWithSpan>,
+    /// Where hints stand.
+    hints: Vec<Span>,
     /// Positions in the text, for cutting out the source of views and expressions.
     start: Position,
     end: Position,
 }
 
 /// Cuts at semicolons, but not inside a statement set's BEGIN .. END. Such a set ends at an END behind a semicolon.
-fn split(text: &str) -> Result<Vec<Piece>> {
+fn split(text: &str, source: &SourceText<'_>, limits: &ParseLimits) -> Result<Vec<Piece>> {
+    check_length(text.len(), limits.script_bytes, "the script")?;
     let mut pieces = vec![];
     let mut current: Vec<TokenWithSpan> = vec![];
     // Where the significant tokens of the current statement stand in it.
@@ -145,127 +202,42 @@ fn split(text: &str) -> Result<Vec<Piece>> {
             significant.push(current.len());
         }
         current.push(t);
-        if significant.len() > MAX_TOKENS {
-            return Err(Error::user(format!("a statement has more than {MAX_TOKENS} tokens")).hint("Split it up"));
-        }
     }
     push_piece(&mut pieces, current);
-    pieces.into_iter().map(|p: Piece| Ok(Piece { tokens: attach_hints(p.tokens)?, ..p })).collect()
+    pieces
+        .into_iter()
+        .map(|p: Piece| {
+            let bytes = source.offset(p.end).saturating_sub(source.offset(p.start));
+            check_length(bytes, limits.statement_bytes, "a statement").map_err(|e| e.at(p.start))?;
+            let (tokens, hints) = attach_hints(p.tokens)?;
+            Ok(Piece { tokens, hints, ..p })
+        })
+        .collect()
 }
 
 fn push_piece(pieces: &mut Vec<Piece>, tokens: Vec<TokenWithSpan>) {
     let is_text = |t: &&TokenWithSpan| !matches!(t.token, Token::Whitespace(_));
     let (Some(first), Some(last)) = (tokens.iter().find(is_text), tokens.iter().rev().find(is_text)) else { return };
     let (start, end) = (position(first.span.start), position(last.span.end));
-    pieces.push(Piece { tokens, start, end });
+    pieces.push(Piece { tokens, hints: vec![], start, end });
 }
 
-fn parse_piece(text: &str, piece: Piece) -> Result<SpannedStatement> {
-    check_limits(&piece.tokens)?;
-    let source = cut(text, piece.start, piece.end);
+fn parse_piece(source: &SourceText<'_>, piece: Piece, limits: &ParseLimits) -> Result<SpannedStatement> {
+    check_tokens(&piece.tokens, limits)?;
+    let text = source.cut(piece.start, piece.end).to_string();
     let parser = query_parser(piece.tokens);
-    let statement = StatementParser::new(parser, text).parse().map_err(|e| e.at(piece.start))?;
-    Ok(SpannedStatement { statement, position: piece.start, text: source.to_string() })
-}
-
-/// Bracket depth, prefix chains and size, counted in one loop.
-fn check_limits(tokens: &[TokenWithSpan]) -> Result<()> {
-    let mut depth = 0usize;
-    let mut prefixes = 0usize;
-    let mut count = 0usize;
-    for t in tokens {
-        match &t.token {
-            Token::Whitespace(_) => continue,
-            Token::LParen | Token::LBracket => depth += 1,
-            Token::RParen | Token::RBracket => depth = depth.saturating_sub(1),
-            Token::Word(w) if w.keyword == Keyword::CASE => depth += 1,
-            Token::Word(w) if w.keyword == Keyword::END => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        let prefix = matches!(t.token, Token::Minus | Token::Plus | Token::Tilde) || is_keyword(&t.token, "NOT");
-        prefixes = if prefix { prefixes + 1 } else { 0 };
-        count += 1;
-        if depth > MAX_DEPTH || prefixes > MAX_PREFIX_CHAIN {
-            return Err(Error::user(format!("the statement nests deeper than {MAX_DEPTH}"))
-                .at(position(t.span.start))
-                .hint("Name parts of it in a WITH clause or a view"));
-        }
-        if count > MAX_TOKENS {
-            return Err(Error::user(format!("a statement has more than {MAX_TOKENS} tokens")).at(position(t.span.start)));
-        }
-    }
-    Ok(())
-}
-
-/// Comments that are hints become `WITH ($hint$NAME('k' = 'v'), ..)` behind the table and its alias, which the query
-/// parser keeps as table hints. A hint at any other place is an error there, never dropped.
-fn attach_hints(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
-    let mut out: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
-    let mut tokens = tokens.into_iter().peekable();
-    while let Some(t) = tokens.next() {
-        let Token::Whitespace(Whitespace::MultiLineComment(comment)) = &t.token else {
-            if !matches!(t.token, Token::Whitespace(_)) {
-                out.push(t);
-            }
-            continue;
-        };
-        let Some(hint) = comment.strip_prefix('+') else { continue };
-        let mut alias = vec![];
-        while matches!(tokens.peek(), Some(t) if matches!(t.token, Token::Whitespace(_))) {
-            tokens.next();
-        }
-        if let Some(next) = tokens.peek() {
-            let is_as = matches!(&next.token, Token::Word(w) if w.keyword == Keyword::AS);
-            let is_name = matches!(&next.token, Token::Word(w) if w.keyword == Keyword::NoKeyword);
-            if is_as || is_name {
-                alias.extend(tokens.next());
-            }
-            while is_as && alias.len() < 2 {
-                match tokens.next() {
-                    Some(t) if matches!(t.token, Token::Whitespace(_)) => {}
-                    Some(t) => alias.push(t),
-                    None => break,
-                }
-            }
-        }
-        out.extend(alias);
-        let at = |token: Token| TokenWithSpan { token, span: t.span };
-        out.push(at(Token::make_keyword("WITH")));
-        out.push(at(Token::LParen));
-        for inner in tokenize(hint).map_err(|e| e.at(position(t.span.start)))? {
-            match inner.token {
-                Token::Whitespace(_) | Token::EOF => {}
-                Token::Word(w) => {
-                    let value = format!("{HINT_PREFIX}{}", w.value.to_ascii_uppercase());
-                    out.push(at(Token::Word(Word { value, quote_style: Some('`'), keyword: Keyword::NoKeyword })));
-                }
-                other => out.push(at(other)),
-            }
-        }
-        out.push(at(Token::RParen));
-    }
-    Ok(out)
-}
-
-/// The text between two positions (the end is behind the last character).
-pub(crate) fn cut(text: &str, start: Position, end: Position) -> &str {
-    let offset = |p: Position| {
-        let mut line_start = 0;
-        for _ in 1..p.line {
-            line_start += text[line_start..].find('\n').map_or(0, |i| i + 1);
-        }
-        let line = &text[line_start..];
-        let column = usize::try_from(p.column.saturating_sub(1)).unwrap_or(0);
-        line_start + line.char_indices().nth(column).map_or(line.len(), |(i, _)| i)
-    };
-    text.get(offset(start)..offset(end)).unwrap_or("").trim()
+    let statement = StatementParser::new(parser, source, limits.nodes).parse().map_err(|e| {
+        let place = if e.message().ends_with("found the end") { piece.end } else { piece.start };
+        hint_error(e.at(place), &piece.hints)
+    })?;
+    Ok(SpannedStatement { statement, position: piece.start, text })
 }
 
 /// The first words of all statements, for suggestions.
 const STARTS: [&str; 28] = [
-    "SELECT", "INSERT", "CREATE", "DROP", "ALTER", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "SET", "RESET", "USE", "EXECUTE",
-    "BEGIN", "WITH", "VALUES", "LOAD", "UNLOAD", "CALL", "ANALYZE", "COMPILE", "ADD", "REMOVE", "STOP", "UPDATE", "DELETE",
-    "TRUNCATE", "REPLACE",
+    "SELECT", "INSERT", "CREATE", "DROP", "ALTER", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "SET", "RESET", "USE",
+    "EXECUTE", "BEGIN", "WITH", "VALUES", "LOAD", "UNLOAD", "CALL", "ANALYZE", "COMPILE", "ADD", "REMOVE", "STOP",
+    "UPDATE", "DELETE", "TRUNCATE", "REPLACE",
 ];
 
 /// The statement that a word was meant to start.
@@ -286,11 +258,30 @@ pub(crate) fn from_parser(error: ParserError) -> Error {
         Some(i) => (text[..i].to_string(), parse_location(&text[i..])),
         None => (text, None),
     };
-    let message = message.replace("Expected: ", "expected ").replace(", found: ", " but found ").replace("EOF", "the end");
-    match at {
-        Some(position) => Error::user(message).at(position),
-        None => Error::user(message),
+    let message =
+        message.replace("Expected: ", "expected ").replace(", found: ", " but found ").replace("EOF", "the end");
+    let near = meant(&message);
+    let mut error = Error::user(message);
+    if let Some(near) = near {
+        error = error.hint(format!("Did you mean {near}?"));
     }
+    match at {
+        Some(position) => error.at(position),
+        None => error,
+    }
+}
+
+/// The expected keyword that the found word was meant to be.
+fn meant(message: &str) -> Option<String> {
+    let (expected, found) = message.strip_prefix("expected ")?.rsplit_once(" but found ")?;
+    let keywords: Vec<&str> = expected
+        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+        .filter(|w| w.len() > 1 && w.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
+        .collect();
+    if keywords.iter().any(|k| k.eq_ignore_ascii_case(found)) {
+        return None;
+    }
+    suggest::nearest(found, keywords).map(str::to_string)
 }
 
 fn parse_location(text: &str) -> Option<Position> {

@@ -38,7 +38,7 @@ impl StatementParser<'_> {
     }
 
     fn show_kind(&mut self) -> Parsed<ShowKind> {
-        const PLAIN: [(&[&str], ShowKind); 17] = [
+        const PLAIN: [(&[&str], ShowKind); 16] = [
             (&["CATALOGS"], ShowKind::Catalogs),
             (&["DATABASES"], ShowKind::Databases),
             (&["TABLES"], ShowKind::Tables),
@@ -55,7 +55,6 @@ impl StatementParser<'_> {
             (&["CONNECTIONS"], ShowKind::Connections),
             (&["CURRENT", "CATALOG"], ShowKind::CurrentCatalog),
             (&["CURRENT", "DATABASE"], ShowKind::CurrentDatabase),
-            (&["TEMPORARY", "TABLES"], ShowKind::Tables),
         ];
         for (words, kind) in PLAIN {
             if self.words(words) {
@@ -96,10 +95,25 @@ mod tests {
     #[test]
     fn forms_of_show() {
         for text in [
-            "SHOW CATALOGS LIKE 'a%'", "SHOW DATABASES FROM c NOT LIKE 'b'", "SHOW TABLES IN c.d ILIKE '%X'", "SHOW VIEWS",
-            "SHOW COLUMNS FROM t LIKE 'a'", "SHOW COLUMNS IN c.d.t", "SHOW USER FUNCTIONS", "SHOW FULL MODULES", "SHOW JARS",
-            "SHOW JOBS", "SHOW PARTITIONS t", "SHOW PROCEDURES", "SHOW MODELS", "SHOW CREATE TABLE t", "SHOW CREATE VIEW v",
-            "SHOW CREATE CATALOG c", "SHOW CURRENT CATALOG", "SHOW CURRENT DATABASE", "show materialized tables",
+            "SHOW CATALOGS LIKE 'a%'",
+            "SHOW DATABASES FROM c NOT LIKE 'b'",
+            "SHOW TABLES IN c.d ILIKE '%X'",
+            "SHOW VIEWS",
+            "SHOW COLUMNS FROM t LIKE 'a'",
+            "SHOW COLUMNS IN c.d.t",
+            "SHOW USER FUNCTIONS",
+            "SHOW FULL MODULES",
+            "SHOW JARS",
+            "SHOW JOBS",
+            "SHOW PARTITIONS t",
+            "SHOW PROCEDURES",
+            "SHOW MODELS",
+            "SHOW CREATE TABLE t",
+            "SHOW CREATE VIEW v",
+            "SHOW CREATE CATALOG c",
+            "SHOW CURRENT CATALOG",
+            "SHOW CURRENT DATABASE",
+            "show materialized tables",
         ] {
             let parsed = parse_script(text).unwrap_or_else(|e| panic!("{text}: {e}"));
             assert!(matches!(parsed[0].statement, Statement::Show { .. }), "{text}");

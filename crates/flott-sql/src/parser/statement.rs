@@ -1,18 +1,24 @@
 //! Which statement it is, and the statements that are neither DDL nor SHOW.
 
 use flott_core::{Error, Result};
+use sqlparser::ast::{Expr, Query};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::ast::*;
-use super::script::{HINT_PREFIX, from_parser, nearest_start};
+use super::hints::HINT_PREFIX;
+use super::limits::{settle_expr, settle_query};
+use super::script::{expect_end, from_parser, nearest_start};
+use super::source::SourceText;
 
 /// Parses one statement from its tokens.
-pub struct StatementParser<'a> {
+pub(crate) struct StatementParser<'a> {
     pub(crate) p: Parser<'a>,
     /// The whole script, to cut texts out of.
-    pub(crate) script: &'a str,
+    source: &'a SourceText<'a>,
+    /// The most expressions.
+    nodes: usize,
 }
 
 /// What is inside the parser fails with sqlparser's errors, which carry positions in their text.
@@ -20,18 +26,31 @@ pub(crate) type Parsed<T> = Result<T, ParserError>;
 
 impl<'a> StatementParser<'a> {
     /// Over these tokens of this script.
-    pub fn new(p: Parser<'a>, script: &'a str) -> StatementParser<'a> {
-        StatementParser { p, script }
+    pub(crate) fn new(p: Parser<'a>, source: &'a SourceText<'a>, nodes: usize) -> StatementParser<'a> {
+        StatementParser { p, source, nodes }
     }
 
     /// The statement; nothing may follow.
-    pub fn parse(&mut self) -> Result<Statement> {
+    pub(crate) fn parse(&mut self) -> Result<Statement> {
         let statement = self.statement()?;
-        let next = self.p.peek_token();
-        if next.token != Token::EOF {
-            return Err(Error::user(format!("unexpected '{}'", next.token)).at(position(next.span.start)));
-        }
+        expect_end(&self.p)?;
         Ok(statement)
+    }
+
+    /// A query, made shallow.
+    pub(crate) fn query(&mut self) -> Parsed<Box<Query>> {
+        let first = self.p.peek_token();
+        let mut query = self.p.parse_query()?;
+        settle_query(&mut query, self.nodes).map_err(|reason| error_at(&reason, &first))?;
+        Ok(query)
+    }
+
+    /// An expression, made shallow.
+    pub(crate) fn expr(&mut self) -> Parsed<Expr> {
+        let first = self.p.peek_token();
+        let mut expr = self.p.parse_expr()?;
+        settle_expr(&mut expr, self.nodes).map_err(|reason| error_at(&reason, &first))?;
+        Ok(expr)
     }
 
     /// True, and past it, where these words (any case, unquoted) come next.
@@ -115,7 +134,7 @@ impl<'a> StatementParser<'a> {
                 break t;
             }
         };
-        super::script::cut(self.script, position(first.span.start), position(last.span.end)).to_string()
+        self.source.cut(position(first.span.start), position(last.span.end)).to_string()
     }
 
     fn statement(&mut self) -> Result<Statement> {
@@ -123,13 +142,13 @@ impl<'a> StatementParser<'a> {
         let at = position(first.span.start);
         let Token::Word(word) = &first.token else {
             if first.token == Token::LParen {
-                return self.p.parse_query().map(Statement::Query).map_err(from_parser);
+                return self.query().map(Statement::Query).map_err(from_parser);
             }
             return Err(Error::user(format!("expected a statement but found '{}'", first.token)).at(at));
         };
         let keyword = if word.quote_style.is_some() { String::new() } else { word.value.to_ascii_uppercase() };
         let parsed = match keyword.as_str() {
-            "SELECT" | "WITH" | "VALUES" => self.p.parse_query().map(Statement::Query),
+            "SELECT" | "WITH" | "VALUES" => self.query().map(Statement::Query),
             "INSERT" => self.insert().map(Statement::Insert),
             "EXECUTE" => self.execute(),
             "BEGIN" => self.begin_set(),
@@ -180,11 +199,14 @@ impl<'a> StatementParser<'a> {
         let mut partition = vec![];
         if self.words(&["PARTITION"]) {
             self.p.expect_token(&Token::LParen)?;
-            partition = self.p.parse_comma_separated(|p| {
-                let key = p.parse_identifier()?;
-                p.expect_token(&Token::Eq)?;
-                Ok((key, p.parse_expr()?))
-            })?;
+            loop {
+                let key = self.p.parse_identifier()?;
+                self.p.expect_token(&Token::Eq)?;
+                partition.push((key, self.expr()?));
+                if !self.p.consume_token(&Token::Comma) {
+                    break;
+                }
+            }
             self.p.expect_token(&Token::RParen)?;
         }
         let mut columns = vec![];
@@ -202,7 +224,7 @@ impl<'a> StatementParser<'a> {
             }
             self.p.expect_token(&Token::RParen)?;
         }
-        let query = self.p.parse_query()?;
+        let query = self.query()?;
         let on_conflict = if self.words(&["ON", "CONFLICT", "DO"]) {
             Some(self.p.parse_identifier()?.value.to_ascii_uppercase())
         } else {
@@ -243,11 +265,10 @@ impl<'a> StatementParser<'a> {
         if self.words(&["STATEMENT", "SET", "BEGIN"]) {
             return self.set_body();
         }
-        self.words(&["IMMEDIATE"]);
         match self.p.peek_token().token {
             Token::Word(w) if w.keyword == Keyword::INSERT => self.insert().map(Statement::Insert),
             Token::Word(w) if matches!(w.keyword, Keyword::SELECT | Keyword::WITH | Keyword::VALUES) => {
-                self.p.parse_query().map(Statement::Query)
+                self.query().map(Statement::Query)
             }
             _ => self.p.expected("STATEMENT SET BEGIN", self.p.peek_token()),
         }
@@ -304,7 +325,7 @@ impl<'a> StatementParser<'a> {
                 Token::Word(w) if w.keyword == Keyword::INSERT => Statement::Insert(self.insert()?),
                 Token::Word(w) if w.keyword == Keyword::EXECUTE => self.execute()?,
                 Token::Word(w) if w.keyword == Keyword::CREATE => self.create()?,
-                _ => Statement::Query(self.p.parse_query()?),
+                _ => Statement::Query(self.query()?),
             }
         };
         Ok(Statement::Explain { details, inner: Box::new(inner) })
@@ -394,11 +415,17 @@ pub(crate) fn error_at(message: &str, token: &TokenWithSpan) -> ParserError {
 /// Statements of Flink's that are known by their first word and not supported, with what to do instead.
 fn unsupported(first: &str) -> Option<(&'static str, &'static str)> {
     Some(match first {
-        "COMPILE" => ("COMPILE PLAN", "Keep the SQL script: a job's state survives edits of it"),
+        "COMPILE" => {
+            ("COMPILE PLAN and COMPILE AND EXECUTE PLAN", "Keep the SQL script: a job's state survives edits of it")
+        }
         "ADD" | "REMOVE" => ("ADD JAR and REMOVE JAR", "There is no JVM; connectors and functions are built in"),
         "LOAD" | "UNLOAD" => ("LOAD and UNLOAD MODULE", "All built-in functions are always there"),
         "CALL" => ("CALL", "Procedures belong to catalogs that are not supported yet"),
         "ANALYZE" => ("ANALYZE TABLE", "Statistics are not needed for planning"),
+        "HELP" | "QUIT" | "EXIT" | "CLEAR" | "SOURCE" => (
+            "HELP, QUIT, EXIT, CLEAR and SOURCE",
+            "They are commands of an interactive client, not statements; leave them out of a script",
+        ),
         "STOP" => ("STOP JOB", "Press Ctrl-C in the job's terminal: it takes a last checkpoint"),
         "UPDATE" | "DELETE" => ("UPDATE and DELETE", "Write the change as an INSERT into an upsert table"),
         "TRUNCATE" => ("TRUNCATE TABLE", "Truncate the table in its own system"),
@@ -406,4 +433,3 @@ fn unsupported(first: &str) -> Option<(&'static str, &'static str)> {
         _ => return None,
     })
 }
-
