@@ -202,10 +202,8 @@ pub struct CreateTable {
     pub comment: Option<String>,
     /// PARTITIONED BY
     pub partition_keys: Vec<Ident>,
-    /// DISTRIBUTED BY, as Flink writes it.
-    pub distribution: Option<String>,
-    /// The columns that it names.
-    pub distribution_columns: Vec<Ident>,
+    /// DISTRIBUTED BY
+    pub distribution: Option<Distribution>,
     /// WITH
     pub options: OptionList,
     /// LIKE
@@ -263,6 +261,17 @@ pub enum AlterTable {
     },
     /// DROP DISTRIBUTION
     DropDistribution,
+}
+
+/// ALTER CATALOG.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AlterCatalog {
+    /// SET (..)
+    Set(OptionList),
+    /// RESET (..)
+    Reset(Vec<String>),
+    /// COMMENT '..'
+    Comment(String),
 }
 
 /// CREATE FUNCTION.
@@ -400,12 +409,7 @@ pub enum Statement {
         name: Name,
         options: OptionList,
     },
-    AlterCatalog {
-        name: Name,
-        set: OptionList,
-        reset: Vec<String>,
-        comment: Option<String>,
-    },
+    AlterCatalog { name: Name, change: AlterCatalog },
     CreateCatalog {
         name: Name,
         if_not_exists: bool,

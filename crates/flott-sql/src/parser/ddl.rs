@@ -135,8 +135,7 @@ impl StatementParser<'_> {
             watermark: elements.watermark,
             comment,
             partition_keys,
-            distribution_columns: distribution.as_ref().map(|d| d.columns.clone()).unwrap_or_default(),
-            distribution: distribution.map(|d| d.to_string()),
+            distribution,
             options,
             like,
             query,
@@ -389,13 +388,13 @@ impl StatementParser<'_> {
         if self.words(&["CATALOG"]) {
             let name = self.name()?;
             if self.words(&["RESET"]) {
-                return Ok(Statement::AlterCatalog { name, set: vec![], reset: self.keys()?, comment: None });
+                return Ok(Statement::AlterCatalog { name, change: AlterCatalog::Reset(self.keys()?) });
             }
             if let Some(comment) = self.comment()? {
-                return Ok(Statement::AlterCatalog { name, set: vec![], reset: vec![], comment: Some(comment) });
+                return Ok(Statement::AlterCatalog { name, change: AlterCatalog::Comment(comment) });
             }
             self.expect_words(&["SET"])?;
-            return Ok(Statement::AlterCatalog { name, set: self.option_list()?, reset: vec![], comment: None });
+            return Ok(Statement::AlterCatalog { name, change: AlterCatalog::Set(self.option_list()?) });
         }
         let next = self.p.peek_token();
         let known = ["FUNCTION", "MODEL", "CONNECTION", "MATERIALIZED", "TEMPORARY"];
@@ -540,7 +539,7 @@ mod tests {
             }
         );
         assert_eq!(t.watermark.expect("a watermark").expression.text, "ts - INTERVAL '5' SECOND");
-        assert_eq!(t.distribution.as_deref(), Some("BY HASH(`id`) INTO 4 BUCKETS"));
+        assert_eq!(t.distribution.expect("one").to_string(), "BY HASH(`id`) INTO 4 BUCKETS");
         assert_eq!(t.options[1], ("a".into(), "it's".into()));
     }
 
