@@ -1,0 +1,199 @@
+//! The configuration options that SET knows, SET and RESET.
+
+use flott_core::error::{Error, Result};
+use flott_core::options::{ConfigOption, OptionType};
+use flott_core::{Secret, secret, suggest};
+
+use OptionType::{Boolean, Duration, Enum, Int, Long, MemorySize, String as Text};
+
+use super::{SessionState, StatementResult};
+
+const fn option(
+    key: &'static str,
+    value: OptionType,
+    default: Option<&'static str>,
+    description: &'static str,
+) -> ConfigOption {
+    ConfigOption::optional(key, value, default, description)
+}
+
+/// Every option that SET takes, grouped by what it is about.
+pub fn known() -> &'static [ConfigOption] {
+    &KNOWN
+}
+
+const AUTO_OR_FORCE: &[&str] = &["NONE", "AUTO", "FORCE"];
+
+// One line an option reads as a table.
+#[rustfmt::skip]
+static KNOWN: [ConfigOption; 109] = [
+    // Sources, sinks, state.
+    option("table.exec.source.idle-timeout", Duration, Some("0 ms"), "After so long without a row a source counts as idle and holds back nobody's watermark; 0 is never."),
+    option("table.exec.source.cdc-events-duplicate", Boolean, Some("false"), "Whether changes from a source may come twice and have to be normalised by the primary key."),
+    option("table.exec.state.ttl", Duration, Some("0 ms"), "How long state that is not touched is kept; 0 is forever."),
+    option("table.exec.sink.not-null-enforcer", Enum(&["ERROR", "DROP"]), Some("ERROR"), "What happens to a NULL in a NOT NULL column of a sink."),
+    option("table.exec.sink.type-length-enforcer", Enum(&["IGNORE", "TRIM_PAD", "ERROR"]), Some("IGNORE"), "What happens to a text that does not fit its column's length."),
+    option("table.exec.sink.nested-constraint-enforcer", Enum(&["IGNORE", "ERROR"]), Some("IGNORE"), "Whether NOT NULL and lengths are enforced inside rows and collections; has no effect here."),
+    option("table.exec.sink.upsert-materialize", Enum(AUTO_OR_FORCE), Some("AUTO"), "Whether changes are put in order by the sink's primary key before they are written."),
+    option("table.exec.sink.keyed-shuffle", Enum(AUTO_OR_FORCE), Some("AUTO"), "Whether rows are distributed by the sink's primary key before they are written."),
+    option("table.exec.sink.rowtime-inserter", Enum(&["ENABLED", "DISABLED"]), Some("ENABLED"), "Whether records carry their rowtime to the sink; has no effect here."),
+    option("table.exec.late-records.table", Text, None, "A table that takes the rows which come too late for their window, instead of dropping them."),
+    option("table.exec.legacy-cast-behaviour", Enum(&["ENABLED", "DISABLED"]), Some("DISABLED"), "ENABLED makes a CAST that fails NULL instead of an error."),
+    // Mini-batches and early results.
+    option("table.exec.mini-batch.enabled", Boolean, Some("false"), "Whether changes of one key inside a batch are merged before they are emitted."),
+    option("table.exec.mini-batch.allow-latency", Duration, Some("0 ms"), "How long rows may wait for a mini-batch; has no effect here, where batches are those of the engine."),
+    option("table.exec.mini-batch.size", Long, Some("-1"), "How many rows a mini-batch may have; has no effect here, where batches are those of the engine."),
+    option("table.exec.emit.early-fire.enabled", Boolean, Some("false"), "Whether windows show results before their end."),
+    option("table.exec.emit.early-fire.delay", Duration, None, "How often windows show results before their end; 0 is at every change."),
+    option("table.exec.emit.late-fire.enabled", Boolean, Some("false"), "Whether windows show results again when late rows come."),
+    option("table.exec.emit.late-fire.delay", Duration, None, "How often windows show results after their end; 0 is at every late row."),
+    option("table.exec.emit.allow-lateness", Duration, Some("0 ms"), "How long a window takes late rows after its end."),
+    // Operators.
+    option("table.exec.async-lookup.buffer-capacity", Int, Some("100"), "How many lookups may be under way; has no effect here."),
+    option("table.exec.async-lookup.output-mode", Enum(&["ORDERED", "ALLOW_UNORDERED"]), Some("ORDERED"), "Whether lookups may overtake each other; has no effect here."),
+    option("table.exec.async-lookup.timeout", Duration, Some("3 min"), "How long a lookup may take; has no effect here."),
+    option("table.exec.async-scalar.buffer-capacity", Int, Some("10"), "How many calls of an asynchronous function may be under way; has no effect here."),
+    option("table.exec.async-state.enabled", Boolean, Some("false"), "Whether operators use asynchronous state; has no effect here."),
+    option("table.exec.deduplicate.insert-update-after-sensitive-enabled", Boolean, Some("true"), "Whether a deduplication tells first rows from later ones; has no effect here."),
+    option("table.exec.deduplicate.mini-batch.compact-changes-enabled", Boolean, Some("false"), "Whether a deduplication merges the changes of a mini-batch; has no effect here."),
+    option("table.exec.disabled-operators", Text, None, "Operators of a batch plan to avoid; has no effect here."),
+    option("table.exec.interval-join.min-cleanup-interval", Duration, Some("0 ms"), "How often an interval join drops old rows at most; has no effect here."),
+    option("table.exec.operator-fusion-codegen.enabled", Boolean, Some("false"), "Whether operators are compiled together; has no effect here, where nothing is compiled."),
+    option("table.exec.rank.topn-cache-size", Long, Some("10000"), "How many rows a Top-N keeps outside of its state; has no effect here."),
+    option("table.exec.resource.default-parallelism", Int, Some("-1"), "The parallelism of SQL operators; has no effect here, use parallelism.default."),
+    option("table.exec.simplify-operator-name-enabled", Boolean, Some("true"), "Whether operators have short names; has no effect here."),
+    option("table.exec.sort.default-limit", Int, Some("-1"), "How many rows an ORDER BY without LIMIT gives in batch mode; has no effect here."),
+    option("table.exec.spill-compression.enabled", Boolean, Some("true"), "Whether spilled data is compressed; has no effect here."),
+    option("table.exec.uid.generation", Enum(&["PLAN_ONLY", "ALWAYS", "DISABLED"]), Some("PLAN_ONLY"), "When operators get ids for savepoints; has no effect here, where they always have them."),
+    option("table.exec.window-agg.buffer-size-limit", Int, Some("100000"), "How many elements a window of a batch aggregate buffers; has no effect here."),
+    // The planner.
+    option("table.optimizer.agg-phase-strategy", Enum(&["AUTO", "TWO_PHASE", "ONE_PHASE"]), Some("AUTO"), "Whether aggregates run before the exchange too."),
+    option("table.optimizer.distinct-agg.split.enabled", Boolean, Some("false"), "Whether DISTINCT aggregates are split into two levels; has no effect here."),
+    option("table.optimizer.distinct-agg.split.bucket-num", Int, Some("1024"), "Into how many buckets DISTINCT aggregates are split; has no effect here."),
+    option("table.optimizer.incremental-agg-enabled", Boolean, Some("true"), "Whether split aggregates are merged incrementally; has no effect here."),
+    option("table.optimizer.join-reorder-enabled", Boolean, Some("false"), "Whether joins are reordered; has no effect here."),
+    option("table.optimizer.join.broadcast-threshold", Long, Some("1048576"), "Up to which size a batch join broadcasts a table; has no effect here."),
+    option("table.optimizer.multi-join.enabled", Boolean, Some("false"), "Whether chains of joins become one operator; has no effect here."),
+    option("table.optimizer.delta-join.strategy", Enum(AUTO_OR_FORCE), Some("AUTO"), "Whether joins read the other side from its storage; has no effect here."),
+    option("table.optimizer.multiple-input-enabled", Boolean, Some("true"), "Whether batch operators are merged into one; has no effect here."),
+    option("table.optimizer.nondeterministic-update.strategy", Enum(&["TRY_RESOLVE", "IGNORE"]), Some("IGNORE"), "What is done about updates that are not deterministic; has no effect here."),
+    option("table.optimizer.reuse-source-enabled", Boolean, Some("true"), "Whether equal sources of a statement set are read once; has no effect here."),
+    option("table.optimizer.reuse-sub-plan-enabled", Boolean, Some("true"), "Whether equal parts of plans run once; has no effect here."),
+    option("table.optimizer.reuse-optimize-block-with-digest-enabled", Boolean, Some("false"), "Whether common views are optimized once; has no effect here."),
+    option("table.optimizer.source.predicate-pushdown-enabled", Boolean, Some("true"), "Whether conditions are given to sources; has no effect here."),
+    option("table.optimizer.source.report-statistics-enabled", Boolean, Some("true"), "Whether sources are asked for statistics; has no effect here."),
+    option("table.optimizer.union-all-as-breakpoint-enabled", Boolean, Some("true"), "Whether plans are split at UNION ALL; has no effect here."),
+    // The session.
+    option("table.local-time-zone", Text, Some("default"), "The session's time zone, such as Europe/Berlin or GMT+08:00; `default` is UTC."),
+    option("table.dml-sync", Boolean, Some("false"), "Whether an INSERT is waited for."),
+    option("table.dynamic-table-options.enabled", Boolean, Some("true"), "Whether OPTIONS hints are allowed."),
+    option("table.display.max-column-width", Int, Some("30"), "How wide a column of a printed result may be."),
+    option("table.sql-dialect", Enum(&["default", "hive"]), Some("default"), "The dialect; only `default` is there, so that it has no effect here."),
+    option("table.planner", Enum(&["BLINK", "OLD"]), Some("BLINK"), "The planner; there is only one, so that it has no effect here."),
+    option("table.builtin-catalog-name", Text, Some("default_catalog"), "The first catalog's name; has no effect here once a session runs."),
+    option("table.builtin-database-name", Text, Some("default_database"), "The first database's name; has no effect here once a session runs."),
+    option("table.column-expansion-strategy", Text, None, "Which columns `*` leaves out; has no effect here."),
+    option("table.generated-code.max-length", Int, Some("4000"), "How long generated code may be; has no effect here, where no code is generated."),
+    option("table.plan.compile.catalog-objects", Enum(&["ALL", "SCHEMA", "IDENTIFIER"]), Some("ALL"), "What a compiled plan stores; has no effect here."),
+    option("table.plan.force-recompile", Boolean, Some("false"), "Whether compiled plans are replaced; has no effect here."),
+    option("table.rtas-ctas.atomicity-enabled", Boolean, Some("false"), "Whether CREATE TABLE AS is atomic; has no effect here."),
+    // The job.
+    option("parallelism.default", Int, Some("1"), "The number of subtasks of an operator."),
+    option("pipeline.name", Text, None, "The job's name."),
+    option("pipeline.max-parallelism", Int, None, "The number of key groups, which is the most subtasks that a job can ever have."),
+    option("pipeline.auto-watermark-interval", Duration, Some("200 ms"), "How often watermarks are emitted."),
+    option("pipeline.object-reuse", Boolean, Some("false"), "Whether objects are reused between operators; has no effect here."),
+    option("pipeline.operator-chaining.enabled", Boolean, Some("true"), "Whether operators run in one task where they can; has no effect here."),
+    option("pipeline.global-job-parameters", Text, None, "Parameters for functions; has no effect here."),
+    option("pipeline.jars", Text, None, "Jars of the job; has no effect here, where there is no JVM."),
+    option("execution.runtime-mode", Enum(&["STREAMING", "BATCH", "AUTOMATIC"]), Some("STREAMING"), "Whether results are streams of changes or final."),
+    option("execution.buffer-timeout", Duration, Some("100 ms"), "How long rows wait for a full buffer; has no effect here, where batches are sent at once."),
+    option("execution.target", Text, None, "Where jobs run; has no effect here, they run in this process."),
+    option("flott.in-flight-bytes", MemorySize, Some("16 mb"), "How many bytes may be under way between two operators before the first one waits."),
+    // Checkpoints, state, restarts.
+    option("execution.checkpointing.interval", Duration, None, "How often checkpoints are made; without it there are none."),
+    option("execution.checkpointing.timeout", Duration, Some("10 min"), "How long a checkpoint may take before it is given up."),
+    option("execution.checkpointing.dir", Text, None, "Where checkpoints are stored."),
+    option("execution.checkpointing.savepoint-dir", Text, None, "Where savepoints are stored."),
+    option("execution.checkpointing.mode", Enum(&["EXACTLY_ONCE", "AT_LEAST_ONCE"]), Some("EXACTLY_ONCE"), "Whether barriers are aligned."),
+    option("execution.checkpointing.min-pause", Duration, Some("0 ms"), "How long at least lies between two checkpoints."),
+    option("execution.checkpointing.num-retained", Int, Some("1"), "How many checkpoints are kept."),
+    option("execution.checkpointing.max-concurrent-checkpoints", Int, Some("1"), "How many checkpoints may be under way."),
+    option("execution.checkpointing.tolerable-failed-checkpoints", Int, None, "How many checkpoints may fail one after another before the job does."),
+    option("execution.checkpointing.externalized-checkpoint-retention", Enum(&["DELETE_ON_CANCELLATION", "RETAIN_ON_CANCELLATION", "NO_EXTERNALIZED_CHECKPOINTS"]), Some("NO_EXTERNALIZED_CHECKPOINTS"), "Whether checkpoints stay when the job is cancelled."),
+    option("execution.checkpointing.unaligned.enabled", Boolean, Some("false"), "Whether barriers overtake rows; has no effect here."),
+    option("execution.checkpointing.incremental", Boolean, Some("false"), "Whether checkpoints store only what changed; has no effect here."),
+    option("execution.state-recovery.path", Text, None, "The checkpoint or savepoint that the next job starts from."),
+    option("state.checkpoints.dir", Text, None, "The older name of execution.checkpointing.dir."),
+    option("state.savepoints.dir", Text, None, "The older name of execution.checkpointing.savepoint-dir."),
+    option("state.backend.type", Text, None, "Where state lives, such as hashmap or rocksdb; has no effect here, where there is one backend."),
+    option("restart-strategy.type", Enum(&["none", "off", "disable", "fixed-delay", "fixeddelay", "exponential-delay", "exponentialdelay", "failure-rate", "failurerate"]), None, "How a job that failed is started again."),
+    option("restart-strategy.fixed-delay.attempts", Int, Some("1"), "How often a job is started again with fixed-delay."),
+    option("restart-strategy.fixed-delay.delay", Duration, Some("1 s"), "How long is waited before that."),
+    option("restart-strategy.exponential-delay.#", Text, None, "How exponential-delay grows: initial-backoff, max-backoff, backoff-multiplier, reset-backoff-threshold, jitter-factor."),
+    option("restart-strategy.failure-rate.#", Text, None, "What failure-rate allows: delay, failure-rate-interval, max-failures-per-interval."),
+    // The client, object stores.
+    option("sql-client.execution.result-mode", Enum(&["table", "changelog", "tableau"]), Some("table"), "How results of queries are shown."),
+    option("sql-client.#", Text, None, "Options of the client's display; those that are not listed here have no effect here."),
+    option("s3.access-key", OptionType::Secret, None, "The access key for S3."),
+    option("s3.access.key", OptionType::Secret, None, "Another spelling of s3.access-key."),
+    option("s3.secret-key", OptionType::Secret, None, "The secret key for S3."),
+    option("s3.secret.key", OptionType::Secret, None, "Another spelling of s3.secret-key."),
+    option("s3.endpoint", Text, None, "The endpoint of an S3-compatible store."),
+    option("s3.endpoint.region", Text, None, "The region of S3."),
+    option("s3.region", Text, None, "Another spelling of s3.endpoint.region."),
+    option("s3.path-style-access", Boolean, Some("false"), "Whether buckets are part of the path instead of the host."),
+    option("s3.path.style.access", Boolean, Some("false"), "Another spelling of s3.path-style-access."),
+];
+
+/// The option that a key means, or an error with the nearest.
+fn find(key: &str) -> Result<&'static ConfigOption> {
+    KNOWN.iter().find(|o| o.key == key).or_else(|| KNOWN.iter().find(|o| o.matches(key))).ok_or_else(|| {
+        let error = Error::user(format!("Unknown configuration option '{key}'")).with("option", key);
+        match suggest::nearest(key, KNOWN.iter().map(|o| o.key)) {
+            Some(near) => error.hint(format!("Did you mean '{near}'?")),
+            None => error.hint("The reference page lists all options"),
+        }
+    })
+}
+
+/// A value as it may be shown.
+fn shown(key: &str, value: &str) -> String {
+    let secret = Secret::is_sensitive_key(key)
+        || KNOWN.iter().any(|o| o.matches(key) && matches!(o.value, OptionType::Secret));
+    if secret { secret::MASK.to_string() } else { value.to_string() }
+}
+
+/// SET: with a pair sets it, without lists what is set.
+pub(super) fn set(pair: Option<&(String, String)>, state: &mut SessionState) -> Result<StatementResult> {
+    let Some((key, value)) = pair else {
+        let mut rows: Vec<[String; 2]> = state.config.iter().map(|(k, v)| [k.to_string(), shown(k, v)]).collect();
+        rows.sort();
+        return Ok(StatementResult::rows(["key", "value"], rows));
+    };
+    set_option(key, value, state)?;
+    Ok(StatementResult::Ok)
+}
+
+/// Sets an option after checking key and value.
+pub fn set_option(key: &str, value: &str, state: &mut SessionState) -> Result<()> {
+    let (key, value) = (key.trim(), value.trim());
+    let option = find(key)?;
+    option.check(key, value)?;
+    state.config.set(key, value);
+    Ok(())
+}
+
+/// RESET: of one key, or of all.
+pub(super) fn reset(key: Option<&str>, state: &mut SessionState) -> Result<()> {
+    match key {
+        None => state.config = Default::default(),
+        Some(key) => {
+            let key = key.trim();
+            if !state.config.remove(key) {
+                find(key)?;
+            }
+        }
+    }
+    Ok(())
+}
