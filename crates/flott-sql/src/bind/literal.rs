@@ -78,7 +78,7 @@ pub(crate) fn negated(v: &ScalarValue) -> Option<ScalarValue> {
 
 fn hex(s: &str) -> Result<Vec<u8>> {
     let wrong = || Error::user(format!("X'{s}' is not a binary literal")).hint("Two hexadecimal digits make a byte");
-    if s.len() % 2 != 0 || !s.is_ascii() {
+    if !s.len().is_multiple_of(2) || !s.is_ascii() {
         return Err(wrong());
     }
     (0..s.len()).step_by(2).map(|i| u8::from_str_radix(&s[i..i + 2], 16).map_err(|_| wrong())).collect()
@@ -230,7 +230,7 @@ pub(crate) fn interval(i: &Interval) -> Result<LiteralValue> {
     }
     let ms = day_time_ms(&text, first, last).ok_or_else(illegal)?;
     let t = TypeKind::IntervalDayTime(resolution(first, last).ok_or_else(illegal)?, precision, fraction).not_null();
-    Ok((ScalarValue::DurationMillisecond(Some(i64::from(sign) * ms)), t))
+    Ok((ScalarValue::DurationMillisecond(Some(sign * ms)), t))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

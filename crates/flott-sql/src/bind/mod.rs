@@ -46,6 +46,7 @@ pub const QUERY_DEPTH_MAX: usize = 64;
 
 /// What a name in FROM means.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "looked up once per name of a query")]
 pub enum CatalogObject {
     /// A table.
     Table(ObjectIdentifier, CatalogTable),

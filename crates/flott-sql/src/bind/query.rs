@@ -452,7 +452,7 @@ impl Binder<'_> {
                             options.wildcard_token.0.span,
                         ));
                     }
-                    out.extend(scope.columns.iter().map(|c| Item::of_column(c)));
+                    out.extend(scope.columns.iter().map(Item::of_column));
                 }
                 SelectItem::QualifiedWildcard(kind, options) => {
                     plain_wildcard(options)?;
@@ -470,7 +470,7 @@ impl Binder<'_> {
                                     .zip(&parts)
                                     .all(|(a, b)| a == b)
                         })
-                        .map(|c| Item::of_column(c))
+                        .map(Item::of_column)
                         .collect();
                     if columns.is_empty() {
                         if let [one] = parts[..]
@@ -558,7 +558,7 @@ enum ItemSource<'q> {
 }
 
 impl Item<'_> {
-    fn of_column<'q>(c: &super::ScopeColumn) -> Item<'q> {
+    fn of_column(c: &super::ScopeColumn) -> Self {
         Item { name: Some(c.name.clone()), source: ItemSource::Column { field: c.typed(), name: c.name.clone() } }
     }
 

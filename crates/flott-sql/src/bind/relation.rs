@@ -128,7 +128,7 @@ impl Binder<'_> {
             }
             Some(alias) => {
                 let plan = self.renamed(plan, alias)?;
-                let scope = Scope::of_plan(&plan, &[])?.with_qualifier(&[alias.name.value.clone()]);
+                let scope = Scope::of_plan(&plan, &[])?.with_qualifier(std::slice::from_ref(&alias.name.value));
                 Ok((plan, scope))
             }
         }

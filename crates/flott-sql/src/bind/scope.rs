@@ -107,7 +107,7 @@ impl Scope {
             None => return Error::internal("an empty name"),
         };
         if let Some(table) = qualifier.first()
-            && !self.columns.iter().any(|c| c.qualifier.iter().any(|q| *q == table.value) || c.name == table.value)
+            && !self.columns.iter().any(|c| c.qualifier.contains(&table.value) || c.name == table.value)
         {
             let tables: Vec<&str> = unique(self.columns.iter().filter_map(|c| c.qualifier.last()).map(String::as_str));
             return not_found(format!("Table '{}' not found", table.value), &table.value, tables, "Tables here", span);

@@ -76,7 +76,7 @@ impl<'a> Converter<'a> {
         let rows: Vec<String> = v
             .values
             .iter()
-            .map(|row| format!("{{ {} }}", row.iter().map(|e| text::literal_text(e)).collect::<Vec<_>>().join(", ")))
+            .map(|row| format!("{{ {} }}", row.iter().map(text::literal_text).collect::<Vec<_>>().join(", ")))
             .collect();
         let batch = values::evaluate(&v.values, schema)?;
         let shown = format!("[{}]", rows.join(", "));

@@ -138,7 +138,7 @@ impl<'a> GraphBuilder<'a> {
 
     /// What the node does, its identity without sources and ordinal, and its parallelism.
     fn spec(&self, node: &StreamNode) -> Result<(OperatorSpec, String, Option<usize>)> {
-        let input_schema = node.inputs.first().map(|i| read_schema(i));
+        let input_schema = node.inputs.first().map(read_schema);
         let input_schema = input_schema.as_ref().unwrap_or(&node.schema);
         let single = node.inputs.iter().any(|i| matches!(&i.node.op, StreamOp::Exchange(Distribution::Single)));
         let one = single.then_some(1);

@@ -16,6 +16,7 @@ use crate::bind::window::unaliased;
 use crate::bind::{FlinkNode, FlinkNodeKind, ScanTable, column, from_datafusion};
 
 /// What a program reads.
+#[expect(clippy::large_enum_variant, reason = "a handful live while a query is planned")]
 pub(crate) enum Base<'p> {
     /// A table, with the watermark declared on it (over the table's columns).
     Scan { table: Arc<ScanTable>, watermark: Option<ScanWatermark> },

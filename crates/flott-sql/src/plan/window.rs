@@ -35,6 +35,7 @@ struct Feed<'p> {
 pub(super) const LATE_PREFIX: &str = "$late$";
 
 /// How rows of the feed find their windows.
+#[expect(clippy::large_enum_variant, reason = "one lives while an aggregate is planned")]
 enum Assign<'p> {
     /// By a time column, whose name in the feed this is.
     Time { function: &'p WindowTableFunction, column: String },

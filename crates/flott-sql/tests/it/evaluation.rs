@@ -1,6 +1,5 @@
 //! What the planned expressions compute, over rows of VALUES read from their source.
 
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use arrow_array::{ArrayRef, RecordBatch};
@@ -151,5 +150,4 @@ fn values_go_on_from_their_position() {
     assert_eq!(context.actions, [EnumeratorAction::NoMoreSplits { reader: 0 }]);
     let unknown = spec.source.create_enumerator(Some(Versioned::new(9, vec![0; 8])));
     assert!(unknown.is_err_and(|e| e.to_string().contains("version 9")));
-    let _: Arc<dyn Source> = spec.source.clone();
 }

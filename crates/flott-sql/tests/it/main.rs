@@ -7,4 +7,5 @@ mod graph;
 mod names;
 mod plans;
 mod refusals;
+
 mod typing;
