@@ -12,6 +12,7 @@ mod access;
 mod aggregate;
 pub(crate) use aggregate::expand_id_of;
 mod expression;
+mod fold;
 mod functions;
 mod literal;
 pub mod node;
@@ -128,11 +129,14 @@ pub(crate) fn project(input: LogicalPlan, columns: Vec<(String, Typed)>) -> Resu
     let schema = plan_schema(columns.iter().map(|(n, t)| (n.as_str(), &t.data_type)))?;
     let expressions = columns
         .into_iter()
-        .map(|(name, t)| match &t.expr {
-            datafusion_expr::Expr::Column(c) if c.name == name => t.expr,
-            _ => t.expr.alias(name),
+        .map(|(name, t)| {
+            let e = fold::fold_casts(t.expr)?;
+            Ok(match &e {
+                datafusion_expr::Expr::Column(c) if c.name == name => e,
+                _ => e.alias(name),
+            })
         })
-        .collect();
+        .collect::<Result<_>>()?;
     let projection =
         datafusion_expr::logical_plan::Projection::try_new_with_schema(expressions, Arc::new(input), schema)
             .map_err(from_datafusion)?;
@@ -141,8 +145,8 @@ pub(crate) fn project(input: LogicalPlan, columns: Vec<(String, Typed)>) -> Resu
 
 /// A filter.
 pub(crate) fn filter(input: LogicalPlan, condition: Typed) -> Result<LogicalPlan> {
-    let filter =
-        datafusion_expr::logical_plan::Filter::try_new(condition.expr, Arc::new(input)).map_err(from_datafusion)?;
+    let filter = datafusion_expr::logical_plan::Filter::try_new(fold::fold_casts(condition.expr)?, Arc::new(input))
+        .map_err(from_datafusion)?;
     Ok(LogicalPlan::Filter(filter))
 }
 

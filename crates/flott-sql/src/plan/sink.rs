@@ -189,8 +189,8 @@ impl Converter<'_> {
     fn implicit(&self, value: Typed, target: &LogicalType) -> Result<Option<Typed>> {
         let plain = value.data_type.with_time_attribute(TimeAttribute::None);
         let wanted = target.with_nullable(plain.nullable);
-        if plain.kind == wanted.kind {
-            return Ok(Some(Typed { expr: value.expr, data_type: plain }));
+        if plain.kind == wanted.kind || is_contained(&plain.kind, &wanted.kind) {
+            return Ok(Some(Typed { expr: value.expr, data_type: wanted }));
         }
         if !self.binder.functions().implicit_cast(&plain, &wanted.with_nullable(true)) {
             return Ok(None);
@@ -289,6 +289,15 @@ impl Converter<'_> {
         let sink = self.sink(&identifier, &table, StreamInput::from(&calc))?;
         self.late.borrow_mut().push(sink);
         Ok(())
+    }
+}
+
+/// Texts and bytes that fit need no cast: CHAR(2) is a VARCHAR(3), but not the other way round.
+fn is_contained(from: &TypeKind, to: &TypeKind) -> bool {
+    match (from, to) {
+        (TypeKind::Char(n) | TypeKind::VarChar(n), TypeKind::VarChar(m)) => n <= m,
+        (TypeKind::Binary(n) | TypeKind::VarBinary(n), TypeKind::VarBinary(m)) => n <= m,
+        _ => false,
     }
 }
 
