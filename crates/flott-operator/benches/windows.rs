@@ -18,6 +18,10 @@ use flott_operator::{Operator, OperatorContext, build};
 
 const BATCH: usize = 8_192;
 const BATCHES: usize = 64;
+/// A window begins here: with rows out of order every batch is in two of them.
+const BORDER_MS: i64 = 1_700_000_000_000;
+/// All batches are in one window.
+const INSIDE_MS: i64 = BORDER_MS + 5_000;
 
 fn input() -> SchemaRef {
     Arc::new(Schema::new(vec![
@@ -27,8 +31,8 @@ fn input() -> SchemaRef {
     ]))
 }
 
-/// 1,000 rows a millisecond, up to a second out of order.
-fn batches(keys: u64) -> Vec<ChangeBatch> {
+/// 1,000 rows a millisecond, up to a second out of order, from this time on.
+fn batches(keys: u64, from_ms: i64) -> Vec<ChangeBatch> {
     let mut state = 88_172_645_463_325_252u64;
     let mut random = || {
         state ^= state << 13;
@@ -40,9 +44,8 @@ fn batches(keys: u64) -> Vec<ChangeBatch> {
         .map(|b| {
             let k: Int64Array = (0..BATCH).map(|_| (random() % keys) as i64).collect();
             let v: Int64Array = (0..BATCH).map(|_| (random() % 1_000) as i64).collect();
-            let ts: Vec<i64> = (0..BATCH)
-                .map(|i| 1_700_000_000_000 + ((b * BATCH + i) / 1_000) as i64 - (random() % 1_000) as i64)
-                .collect();
+            let ts: Vec<i64> =
+                (0..BATCH).map(|i| from_ms + ((b * BATCH + i) / 1_000) as i64 - (random() % 1_000) as i64).collect();
             let ts = TimestampMillisecondArray::from(ts);
             let rows = RecordBatch::try_new(input(), vec![Arc::new(k), Arc::new(v), Arc::new(ts)]);
             ChangeBatch::append(rows.expect("a batch"))
@@ -106,17 +109,19 @@ fn windows(c: &mut Criterion) {
     group.throughput(Throughput::Elements((BATCH * BATCHES) as u64));
     group.sample_size(20);
     let tumble = || WindowKind::Tumble { size_ms: 10_000, offset_ms: 0 };
-    for keys in [1_000u64, 100_000] {
-        let batches = batches(keys);
+    for (place, from_ms, keys) in
+        [("inside", INSIDE_MS, 1_000u64), ("at a border", BORDER_MS, 1_000), ("inside", INSIDE_MS, 100_000)]
+    {
+        let batches = batches(keys, from_ms);
         let spec = spec(tumble());
-        group.bench_function(BenchmarkId::new("local tumble", keys), |b| {
+        group.bench_function(BenchmarkId::new(format!("local tumble {place}"), keys), |b| {
             b.iter(|| {
                 let mut op = operator(OperatorSpec::LocalWindowAggregate(spec.clone()), partial_schema(&spec));
                 black_box(run(op.as_mut(), &batches))
             });
         });
     }
-    let batches = batches(1_000);
+    let batches = batches(1_000, INSIDE_MS);
     let out = Arc::new(Schema::new(vec![
         Field::new("k", DataType::Int64, false),
         Field::new("s", DataType::Int64, true),

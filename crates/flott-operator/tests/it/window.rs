@@ -492,7 +492,7 @@ fn keys_that_hardly_repeat_pass_the_local_aggregate() {
         .map(|b| {
             let key = |i: i64| (b * 5_000 + i) * 7_919 % 150_000;
             let k: arrow_array::Int64Array = (0..5_000).map(key).collect();
-            let v: arrow_array::Int32Array = (0..5_000).map(|i| (i % 3 > 0).then_some((i % 10) as i32)).collect();
+            let v: arrow_array::Int32Array = (0..5_000).map(|i| (i % 3 > 0).then_some(i % 10)).collect();
             let ts =
                 arrow_array::TimestampMillisecondArray::from((0..5_000).map(|i| i % 2_500 + b).collect::<Vec<_>>());
             let columns: Vec<arrow_array::ArrayRef> = vec![Arc::new(k), Arc::new(v), Arc::new(ts)];
