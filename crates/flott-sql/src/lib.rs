@@ -8,3 +8,4 @@ pub mod bind;
 pub mod catalog;
 pub mod parser;
 pub mod plan;
+pub mod statement;

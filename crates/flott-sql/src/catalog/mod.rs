@@ -6,6 +6,10 @@
 pub mod object;
 mod snapshot;
 mod tables;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use tables::offset;
 
 use std::collections::BTreeMap;
 

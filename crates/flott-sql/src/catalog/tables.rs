@@ -5,11 +5,12 @@ use std::ops::ControlFlow;
 
 use flott_connector::table::ObjectIdentifier;
 use flott_core::error::{Error, Result};
-use sqlparser::ast::{Expr, Query, Visit, Visitor};
+use sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query, Visit, Visitor};
 
 use super::{CatalogManager, Entry};
 use crate::bind::{CatalogObject, Tables};
 use crate::parser;
+use crate::parser::dialect::TABLE_CALL;
 
 impl Tables for CatalogManager {
     fn lookup(&self, name: &[String]) -> Result<Option<CatalogObject>> {
@@ -66,15 +67,34 @@ impl Visitor for Relations {
     }
 
     fn pre_visit_relation(&mut self, relation: &sqlparser::ast::ObjectName) -> ControlFlow<()> {
-        let idents: Option<Vec<_>> = relation.0.iter().map(|p| p.as_ident()).collect();
-        if let Some([first, .., last] | [first @ last]) = idents.as_deref() {
+        if let Some(idents) = relation.0.iter().map(|p| p.as_ident()).collect::<Option<Vec<_>>>() {
+            self.add(&idents);
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// `TABLE t` among a function's arguments.
+    fn pre_visit_expr(&mut self, e: &Expr) -> ControlFlow<()> {
+        if let Expr::Function(f) = e
+            && f.name.to_string() == TABLE_CALL
+            && let FunctionArguments::List(list) = &f.args
+            && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::CompoundIdentifier(parts)))) = list.args.first()
+        {
+            self.add(&parts.iter().collect::<Vec<_>>());
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl Relations {
+    fn add(&mut self, idents: &[&Ident]) {
+        if let [first, .., last] | [first @ last] = idents {
             let (start, end) = (first.span.start, last.span.end);
             if start.line > 0 {
-                let parts = idents.iter().flatten().map(|i| i.value.clone()).collect();
+                let parts = idents.iter().map(|i| i.value.clone()).collect();
                 self.found.insert((start.line, start.column), (parts, (end.line, end.column)));
             }
         }
-        ControlFlow::Continue(())
     }
 }
 
@@ -109,7 +129,7 @@ impl CatalogManager {
 }
 
 /// The byte of a line and column, both from 1, columns in characters.
-fn offset(text: &str, (line, column): (u64, u64)) -> Option<usize> {
+pub(crate) fn offset(text: &str, (line, column): (u64, u64)) -> Option<usize> {
     let mut start = 0;
     for _ in 1..line {
         start += text[start..].find('\n')? + 1;

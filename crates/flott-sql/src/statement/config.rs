@@ -26,14 +26,14 @@ const AUTO_OR_FORCE: &[&str] = &["NONE", "AUTO", "FORCE"];
 
 // One line an option reads as a table.
 #[rustfmt::skip]
-static KNOWN: [ConfigOption; 109] = [
+static KNOWN: [ConfigOption; 151] = [
     // Sources, sinks, state.
     option("table.exec.source.idle-timeout", Duration, Some("0 ms"), "After so long without a row a source counts as idle and holds back nobody's watermark; 0 is never."),
     option("table.exec.source.cdc-events-duplicate", Boolean, Some("false"), "Whether changes from a source may come twice and have to be normalised by the primary key."),
     option("table.exec.state.ttl", Duration, Some("0 ms"), "How long state that is not touched is kept; 0 is forever."),
     option("table.exec.sink.not-null-enforcer", Enum(&["ERROR", "DROP"]), Some("ERROR"), "What happens to a NULL in a NOT NULL column of a sink."),
     option("table.exec.sink.type-length-enforcer", Enum(&["IGNORE", "TRIM_PAD", "ERROR"]), Some("IGNORE"), "What happens to a text that does not fit its column's length."),
-    option("table.exec.sink.nested-constraint-enforcer", Enum(&["IGNORE", "ERROR"]), Some("IGNORE"), "Whether NOT NULL and lengths are enforced inside rows and collections; has no effect here."),
+    option("table.exec.sink.nested-constraint-enforcer", Enum(&["IGNORE", "ROWS", "ROWS_AND_COLLECTIONS"]), Some("IGNORE"), "Whether NOT NULL and lengths are enforced inside rows and collections."),
     option("table.exec.sink.upsert-materialize", Enum(AUTO_OR_FORCE), Some("AUTO"), "Whether changes are put in order by the sink's primary key before they are written."),
     option("table.exec.sink.keyed-shuffle", Enum(AUTO_OR_FORCE), Some("AUTO"), "Whether rows are distributed by the sink's primary key before they are written."),
     option("table.exec.sink.rowtime-inserter", Enum(&["ENABLED", "DISABLED"]), Some("ENABLED"), "Whether records carry their rowtime to the sink; has no effect here."),
@@ -52,7 +52,10 @@ static KNOWN: [ConfigOption; 109] = [
     option("table.exec.async-lookup.buffer-capacity", Int, Some("100"), "How many lookups may be under way; has no effect here."),
     option("table.exec.async-lookup.output-mode", Enum(&["ORDERED", "ALLOW_UNORDERED"]), Some("ORDERED"), "Whether lookups may overtake each other; has no effect here."),
     option("table.exec.async-lookup.timeout", Duration, Some("3 min"), "How long a lookup may take; has no effect here."),
-    option("table.exec.async-scalar.buffer-capacity", Int, Some("10"), "How many calls of an asynchronous function may be under way; has no effect here."),
+    option("table.exec.async-lookup.key-ordered-enabled", Boolean, Some("false"), "Whether lookups keep the order of the upsert key; has no effect here, where they keep the order of all rows."),
+    option("table.exec.async-scalar.#", Text, None, "Options of asynchronous functions; has no effect here, where there are none."),
+    option("table.exec.async-table.#", Text, None, "Options of asynchronous table functions; has no effect here, where there are none."),
+    option("table.exec.async-ml-predict.#", Text, None, "Options of model calls; has no effect here, where there are none."),
     option("table.exec.async-state.enabled", Boolean, Some("false"), "Whether operators use asynchronous state; has no effect here."),
     option("table.exec.deduplicate.insert-update-after-sensitive-enabled", Boolean, Some("true"), "Whether a deduplication tells first rows from later ones; has no effect here."),
     option("table.exec.deduplicate.mini-batch.compact-changes-enabled", Boolean, Some("false"), "Whether a deduplication merges the changes of a mini-batch; has no effect here."),
@@ -62,7 +65,12 @@ static KNOWN: [ConfigOption; 109] = [
     option("table.exec.rank.topn-cache-size", Long, Some("10000"), "How many rows a Top-N keeps outside of its state; has no effect here."),
     option("table.exec.resource.default-parallelism", Int, Some("-1"), "The parallelism of SQL operators; has no effect here, use parallelism.default."),
     option("table.exec.simplify-operator-name-enabled", Boolean, Some("true"), "Whether operators have short names; has no effect here."),
-    option("table.exec.sort.default-limit", Int, Some("-1"), "How many rows an ORDER BY without LIMIT gives in batch mode; has no effect here."),
+    option("table.exec.sort.default-limit", Int, Some("-1"), "How many rows an ORDER BY without LIMIT gives in batch mode."),
+    option("table.exec.sort.#", Text, None, "How a batch sort spills; has no effect here."),
+    option("table.exec.local-hash-agg.adaptive.#", Text, None, "When a batch aggregate gives up its local phase; has no effect here."),
+    option("table.exec.sink.upsert-materialize-strategy.#", Text, None, "How changes are put in order by the sink's primary key; has no effect here."),
+    option("table.exec.spill-compression.block-size", MemorySize, Some("64 kb"), "The unit of compression of spilled data; has no effect here."),
+    option("table.exec.uid.format", Text, None, "How operators' ids are written; has no effect here."),
     option("table.exec.spill-compression.enabled", Boolean, Some("true"), "Whether spilled data is compressed; has no effect here."),
     option("table.exec.uid.generation", Enum(&["PLAN_ONLY", "ALWAYS", "DISABLED"]), Some("PLAN_ONLY"), "When operators get ids for savepoints; has no effect here, where they always have them."),
     option("table.exec.window-agg.buffer-size-limit", Int, Some("100000"), "How many elements a window of a batch aggregate buffers; has no effect here."),
@@ -76,25 +84,36 @@ static KNOWN: [ConfigOption; 109] = [
     option("table.optimizer.multi-join.enabled", Boolean, Some("false"), "Whether chains of joins become one operator; has no effect here."),
     option("table.optimizer.delta-join.strategy", Enum(AUTO_OR_FORCE), Some("AUTO"), "Whether joins read the other side from its storage; has no effect here."),
     option("table.optimizer.multiple-input-enabled", Boolean, Some("true"), "Whether batch operators are merged into one; has no effect here."),
-    option("table.optimizer.nondeterministic-update.strategy", Enum(&["TRY_RESOLVE", "IGNORE"]), Some("IGNORE"), "What is done about updates that are not deterministic; has no effect here."),
+    option("table.optimizer.non-deterministic-update.strategy", Enum(&["TRY_RESOLVE", "IGNORE"]), Some("IGNORE"), "What is done about updates that are not deterministic; has no effect here."),
     option("table.optimizer.reuse-source-enabled", Boolean, Some("true"), "Whether equal sources of a statement set are read once; has no effect here."),
     option("table.optimizer.reuse-sub-plan-enabled", Boolean, Some("true"), "Whether equal parts of plans run once; has no effect here."),
     option("table.optimizer.reuse-optimize-block-with-digest-enabled", Boolean, Some("false"), "Whether common views are optimized once; has no effect here."),
     option("table.optimizer.source.predicate-pushdown-enabled", Boolean, Some("true"), "Whether conditions are given to sources; has no effect here."),
     option("table.optimizer.source.report-statistics-enabled", Boolean, Some("true"), "Whether sources are asked for statistics; has no effect here."),
+    option("table.optimizer.ignore-query-hints", Boolean, Some("false"), "Whether query hints are ignored; has no effect here."),
+    option("table.optimizer.adaptive-broadcast-join.strategy", Enum(&["AUTO", "RUNTIME_ONLY", "NONE"]), Some("AUTO"), "When a batch join broadcasts; has no effect here."),
+    option("table.optimizer.skewed-join-optimization.#", Text, None, "How batch joins treat skew; has no effect here."),
+    option("table.optimizer.bushy-join-reorder-threshold", Int, Some("12"), "Up to how many tables joins are reordered as bushy trees; has no effect here."),
+    option("table.optimizer.dynamic-filtering.enabled", Boolean, Some("true"), "Whether batch sources are filtered by the other side of a join; has no effect here."),
+    option("table.optimizer.runtime-filter.#", Text, None, "Whether and when batch joins filter the larger side; has no effect here."),
+    option("table.optimizer.sql2rel.project-merge.enabled", Boolean, Some("false"), "Whether projections are merged early; has no effect here."),
     option("table.optimizer.union-all-as-breakpoint-enabled", Boolean, Some("true"), "Whether plans are split at UNION ALL; has no effect here."),
     // The session.
     option("table.local-time-zone", Text, Some("default"), "The session's time zone, such as Europe/Berlin or GMT+08:00; `default` is UTC."),
     option("table.dml-sync", Boolean, Some("false"), "Whether an INSERT is waited for."),
     option("table.dynamic-table-options.enabled", Boolean, Some("true"), "Whether OPTIONS hints are allowed."),
     option("table.display.max-column-width", Int, Some("30"), "How wide a column of a printed result may be."),
-    option("table.sql-dialect", Enum(&["default", "hive"]), Some("default"), "The dialect; only `default` is there, so that it has no effect here."),
+    option("table.sql-dialect", Enum(&["default", "hive"]), Some("default"), "The dialect; only `default` is there."),
     option("table.planner", Enum(&["BLINK", "OLD"]), Some("BLINK"), "The planner; there is only one, so that it has no effect here."),
     option("table.builtin-catalog-name", Text, Some("default_catalog"), "The first catalog's name; has no effect here once a session runs."),
     option("table.builtin-database-name", Text, Some("default_database"), "The first database's name; has no effect here once a session runs."),
-    option("table.column-expansion-strategy", Text, None, "Which columns `*` leaves out; has no effect here."),
+    option("table.column-expansion-strategy", Text, None, "Which columns `*` leaves out."),
     option("table.generated-code.max-length", Int, Some("4000"), "How long generated code may be; has no effect here, where no code is generated."),
     option("table.plan.compile.catalog-objects", Enum(&["ALL", "SCHEMA", "IDENTIFIER"]), Some("ALL"), "What a compiled plan stores; has no effect here."),
+    option("table.plan.restore.catalog-objects", Enum(&["ALL", "ALL_ENFORCED", "IDENTIFIER"]), Some("ALL"), "What a compiled plan reads from catalogs; has no effect here."),
+    option("table.catalog-modification.listeners", Text, None, "Who is told of changes in catalogs; has no effect here."),
+    option("table.catalog-store.kind", Text, Some("generic_in_memory"), "Where definitions of catalogs are kept; has no effect here."),
+    option("table.resources.download-dir", Text, None, "Where jars of functions are kept; has no effect here."),
     option("table.plan.force-recompile", Boolean, Some("false"), "Whether compiled plans are replaced; has no effect here."),
     option("table.rtas-ctas.atomicity-enabled", Boolean, Some("false"), "Whether CREATE TABLE AS is atomic; has no effect here."),
     // The job.
@@ -108,6 +127,17 @@ static KNOWN: [ConfigOption; 109] = [
     option("pipeline.jars", Text, None, "Jars of the job; has no effect here, where there is no JVM."),
     option("execution.runtime-mode", Enum(&["STREAMING", "BATCH", "AUTOMATIC"]), Some("STREAMING"), "Whether results are streams of changes or final."),
     option("execution.buffer-timeout", Duration, Some("100 ms"), "How long rows wait for a full buffer; has no effect here, where batches are sent at once."),
+    option("execution.buffer-timeout.#", Text, None, "How long rows wait for a full buffer; has no effect here, where batches are sent at once."),
+    option("execution.batch-shuffle-mode", Text, None, "How batch operators exchange rows; has no effect here."),
+    option("execution.attached", Boolean, Some("true"), "Whether the client waits for the job; has no effect here."),
+    option("execution.shutdown-on-attached-exit", Boolean, Some("false"), "Whether the job ends with its client; has no effect here."),
+    option("pipeline.classpaths", Text, None, "Paths of classes; has no effect here, where there is no JVM."),
+    option("pipeline.cached-files", Text, None, "Files for functions; has no effect here."),
+    option("pipeline.auto-generate-uids", Boolean, Some("true"), "Whether operators get ids by themselves; has no effect here, where they always do."),
+    option("pipeline.generic-types", Boolean, Some("true"), "Whether values of Java classes are allowed; has no effect here."),
+    option("pipeline.vertex-description-mode", Enum(&["TREE", "CASCADING"]), Some("TREE"), "How operators are described; has no effect here."),
+    option("pipeline.vertex-name-include-index-prefix", Boolean, Some("false"), "Whether operators' names begin with a number; has no effect here."),
+    option("pipeline.watermark-alignment.allow-unaligned-source-splits", Boolean, Some("false"), "Whether splits that cannot pause may be aligned; has no effect here."),
     option("execution.target", Text, None, "Where jobs run; has no effect here, they run in this process."),
     option("flott.in-flight-bytes", MemorySize, Some("16 mb"), "How many bytes may be under way between two operators before the first one waits."),
     // Checkpoints, state, restarts.
@@ -123,10 +153,22 @@ static KNOWN: [ConfigOption; 109] = [
     option("execution.checkpointing.externalized-checkpoint-retention", Enum(&["DELETE_ON_CANCELLATION", "RETAIN_ON_CANCELLATION", "NO_EXTERNALIZED_CHECKPOINTS"]), Some("NO_EXTERNALIZED_CHECKPOINTS"), "Whether checkpoints stay when the job is cancelled."),
     option("execution.checkpointing.unaligned.enabled", Boolean, Some("false"), "Whether barriers overtake rows; has no effect here."),
     option("execution.checkpointing.incremental", Boolean, Some("false"), "Whether checkpoints store only what changed; has no effect here."),
+    option("execution.checkpointing.unaligned.#", Text, None, "How barriers overtake rows; has no effect here."),
+    option("execution.checkpointing.aligned-checkpoint-timeout", Duration, Some("0 ms"), "When barriers begin to overtake rows; has no effect here."),
+    option("execution.checkpointing.checkpoints-after-tasks-finish.enabled", Boolean, Some("true"), "Whether checkpoints go on when a source has ended; has no effect here, where they do."),
+    option("execution.checkpointing.local-backup.enabled", Boolean, Some("false"), "Whether a copy of the state stays on the worker; has no effect here."),
+    option("execution.checkpointing.snapshot-compression", Boolean, Some("false"), "Whether snapshots are compressed; has no effect here."),
+    option("execution.checkpointing.storage", Text, None, "How checkpoints are stored; has no effect here, execution.checkpointing.dir says where."),
+    option("execution.checkpointing.write-buffer-size", Int, Some("4096"), "The buffer of a snapshot's file; has no effect here."),
+    option("execution.checkpointing.data-inline-threshold", MemorySize, Some("20 kb"), "Up to which size state lies in the checkpoint's metadata; has no effect here."),
+    option("execution.savepoint.ignore-unclaimed-state", Boolean, Some("false"), "Whether a restore may drop state; has no effect here."),
     option("execution.state-recovery.path", Text, None, "The checkpoint or savepoint that the next job starts from."),
     option("state.checkpoints.dir", Text, None, "The older name of execution.checkpointing.dir."),
     option("state.savepoints.dir", Text, None, "The older name of execution.checkpointing.savepoint-dir."),
     option("state.backend.type", Text, None, "Where state lives, such as hashmap or rocksdb; has no effect here, where there is one backend."),
+    option("state.backend", Text, None, "The older name of state.backend.type; has no effect here, where there is one backend."),
+    option("state.backend.#", Text, None, "Options of Flink's state backends; has no effect here, where there is one of its own."),
+    option("state.checkpoints.num-retained", Int, Some("1"), "The older name of execution.checkpointing.num-retained."),
     option("restart-strategy.type", Enum(&["none", "off", "disable", "fixed-delay", "fixeddelay", "exponential-delay", "exponentialdelay", "failure-rate", "failurerate"]), None, "How a job that failed is started again."),
     option("restart-strategy.fixed-delay.attempts", Int, Some("1"), "How often a job is started again with fixed-delay."),
     option("restart-strategy.fixed-delay.delay", Duration, Some("1 s"), "How long is waited before that."),
@@ -157,6 +199,36 @@ fn find(key: &str) -> Result<&'static ConfigOption> {
     })
 }
 
+/// Options of which only the default is there: another value would change what a query means, so it is refused.
+const FIXED: [&str; 6] = [
+    "table.exec.legacy-cast-behaviour",
+    "table.exec.sink.nested-constraint-enforcer",
+    "table.exec.source.cdc-events-duplicate",
+    "table.exec.sort.default-limit",
+    "table.column-expansion-strategy",
+    "table.sql-dialect",
+];
+
+/// Refuses a value that would have to change results and cannot.
+fn check_fixed(option: &ConfigOption, value: &str) -> Result<()> {
+    let same = option.default.unwrap_or_default().eq_ignore_ascii_case(value);
+    if !FIXED.contains(&option.key) || same {
+        return Ok(());
+    }
+    let key = option.key;
+    Err(Error::user(format!("'{key}' = '{value}' is not supported yet"))
+        .with("option", key)
+        .hint(match option.default {
+            Some(default) => format!("Leave it out, or set it to '{default}'"),
+            None => "Leave it out".to_string(),
+        }))
+}
+
+/// What to tell who sets an option that has no effect here.
+pub fn note(key: &str) -> Option<&'static str> {
+    find(key.trim()).ok().map(|o| o.description).filter(|d| d.contains("no effect here"))
+}
+
 /// A value as it may be shown.
 fn shown(key: &str, value: &str) -> String {
     let secret = Secret::is_sensitive_key(key)
@@ -180,6 +252,7 @@ pub fn set_option(key: &str, value: &str, state: &mut SessionState) -> Result<()
     let (key, value) = (key.trim(), value.trim());
     let option = find(key)?;
     option.check(key, value)?;
+    check_fixed(option, value)?;
     state.config.set(key, value);
     Ok(())
 }

@@ -43,7 +43,7 @@ fn check(clause: &LikeClause) -> Result<()> {
 
 /// Merges: the other table's columns first, then those of the statement.
 pub(super) fn merge(clause: &LikeClause, source: &CatalogTable, own: Parts) -> Result<Parts> {
-    use LikeFeature::*;
+    use LikeFeature::{Constraints, Distribution, Generated, Metadata, Partitions, Watermarks};
     check(clause)?;
     let takes = |feature| strategy(clause, feature) != LikeStrategy::Excluding;
     let overwrites = |feature| strategy(clause, feature) == LikeStrategy::Overwriting;
@@ -57,7 +57,7 @@ pub(super) fn merge(clause: &LikeClause, source: &CatalogTable, own: Parts) -> R
     });
     for column in &mut columns {
         // The rowtime is marked anew, where the watermark is taken over.
-        if column.data_type.time_attribute() == TimeAttribute::Rowtime {
+        if column.data_type.kind.time_attribute() == TimeAttribute::Rowtime {
             column.data_type = column.data_type.with_time_attribute(TimeAttribute::None);
         }
     }

@@ -6,6 +6,7 @@ mod ddl;
 mod like;
 mod schema;
 mod show;
+mod show_create;
 mod view;
 
 use flott_connector::factory::Registry;
@@ -105,7 +106,7 @@ pub fn execute(
         Statement::Use(name) => state.catalog.use_database(&name.texts()).map(done).map_err(|e| e.at(name.position())),
         Statement::UseCatalog(name) => ddl::use_catalog(name, state).map(done),
         Statement::Show { kind, scope, like } => show::show(kind, scope.as_ref(), like.as_ref(), state, registry),
-        Statement::Describe { kind, name, extended } => show::describe(*kind, name, *extended, state, registry),
+        Statement::Describe { kind, name, extended } => show::describe(*kind, name, *extended, state),
         Statement::Set(pair) => config::set(pair.as_ref(), state),
         Statement::Reset(key) => config::reset(key.as_deref(), state).map(done),
         Statement::Unsupported { what, hint, position } => {

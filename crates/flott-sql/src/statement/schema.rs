@@ -126,7 +126,7 @@ fn make_key(columns: &mut [Column], key: &PrimaryKey) -> Result<()> {
         }
         let wrong = format!("Invalid primary key '{}'.", key.name);
         match columns.iter_mut().find(|c| c.name == *name) {
-            Some(column) if column.kind == ColumnKind::Physical => column.data_type = column.data_type.clone().not_null(),
+            Some(column) if column.kind == ColumnKind::Physical => column.data_type = column.data_type.with_nullable(false),
             Some(_) => {
                 return Err(Error::user(format!("{wrong} Column '{name}' is not a physical column."))
                     .with("column", name)
@@ -158,7 +158,7 @@ fn mark_rowtime(columns: &mut [Column], spec: &WatermarkSpec, resolver: &dyn Exp
         });
     };
     let column = &mut columns[index];
-    if column.data_type.time_attribute() == TimeAttribute::Proctime {
+    if column.data_type.kind.time_attribute() == TimeAttribute::Proctime {
         return Err(Error::user("A watermark can not be defined for a processing-time attribute column.")
             .with("column", &column.name));
     }

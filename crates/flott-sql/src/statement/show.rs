@@ -1,0 +1,275 @@
+//! SHOW and DESCRIBE.
+
+use flott_connector::factory::Registry;
+use flott_connector::table::{Column, ColumnKind, ObjectIdentifier, ResolvedSchema};
+use flott_core::error::{Error, Result};
+
+use super::show_create::{self, backticked};
+use super::{SessionState, StatementResult};
+use crate::catalog::{Entry, missing};
+use crate::parser::ast::{LikePattern, Name, ObjectKind, ShowKind};
+
+/// Whether a text fits a pattern of LIKE: `%` is any text, `_` any character, `\` takes the next one as it is.
+pub(super) fn fits(pattern: &LikePattern, text: &str) -> bool {
+    let fold = |s: &str| if pattern.ignore_case { s.to_lowercase() } else { s.to_string() };
+    let text: Vec<char> = fold(text).chars().collect();
+    let mut tokens = vec![];
+    let pattern_text = fold(&pattern.pattern);
+    let mut chars = pattern_text.chars();
+    while let Some(c) = chars.next() {
+        tokens.push(match c {
+            '%' => Token::Any,
+            '_' => Token::One,
+            '\\' => Token::Char(chars.next().unwrap_or('\\')),
+            c => Token::Char(c),
+        });
+    }
+    like(&tokens, &text) != pattern.negated
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Token {
+    Any,
+    One,
+    Char(char),
+}
+
+/// Goes back only to the last `%`, which is enough and keeps it from growing exponentially.
+fn like(pattern: &[Token], text: &[char]) -> bool {
+    let (mut p, mut t) = (0, 0);
+    let mut back: Option<(usize, usize)> = None;
+    while t < text.len() {
+        match pattern.get(p) {
+            Some(Token::Any) => {
+                back = Some((p + 1, t));
+                p += 1;
+            }
+            Some(Token::One) => (p, t) = (p + 1, t + 1),
+            Some(Token::Char(c)) if *c == text[t] => (p, t) = (p + 1, t + 1),
+            _ => match back {
+                Some((after, from)) => {
+                    back = Some((after, from + 1));
+                    (p, t) = (after, from + 1);
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|token| *token == Token::Any)
+}
+
+/// SHOW.
+pub(super) fn show(
+    kind: &ShowKind,
+    scope: Option<&Name>,
+    like: Option<&LikePattern>,
+    state: &SessionState,
+    registry: &Registry,
+) -> Result<StatementResult> {
+    let catalog = &state.catalog;
+    let database = || -> Result<(String, String)> { match scope {
+        None => Ok((catalog.current_catalog().to_string(), catalog.current_database().to_string())),
+        Some(name) => {
+            let (c, d) = catalog.qualify_database(&name.texts())?;
+            catalog.database(&c, &d).map_err(|e| e.at(name.position()))?;
+            Ok((c, d))
+        }
+    }};
+    let list = |column: &str, names: Vec<String>| {
+        let fit = names.into_iter().filter(|n| like.is_none_or(|l| fits(l, n)));
+        Ok(StatementResult::rows([column], fit.map(|n| [n])))
+    };
+    let objects = |column: &str, fits: &dyn Fn(&Entry) -> bool| {
+        let (c, d) = database()?;
+        list(column, catalog.object_names(&c, &d, fits).into_iter().collect())
+    };
+    let nothing = |column: &str| {
+        database()?;
+        list(column, vec![])
+    };
+    let result = |text: String| Ok(StatementResult::rows(["result"], [[text]]));
+    match kind {
+        ShowKind::Catalogs => list("catalog name", catalog.catalog_names().map(str::to_string).collect()),
+        ShowKind::Databases => {
+            let name = match scope.map(Name::texts).as_deref() {
+                None => catalog.current_catalog(),
+                Some([one]) => one,
+                Some(parts) => return Err(Error::user(format!("'{}' is not the name of a catalog", parts.join(".")))),
+            };
+            list("database name", catalog.catalog(name)?.databases.keys().cloned().collect())
+        }
+        ShowKind::Tables => objects("table name", &|_| true),
+        ShowKind::Views => objects("view name", &|e| matches!(e, Entry::View(_))),
+        ShowKind::MaterializedTables => nothing("table name"),
+        ShowKind::Procedures => nothing("procedure name"),
+        ShowKind::Models => nothing("model name"),
+        ShowKind::Connections => nothing("connection name"),
+        ShowKind::Functions { user } => {
+            database()?;
+            let mut names = if *user { vec![] } else { state.functions.clone() };
+            names.sort();
+            list("function name", names)
+        }
+        ShowKind::Modules { full: false } => list("module name", vec!["core".into()]),
+        ShowKind::Modules { full: true } => {
+            Ok(StatementResult::rows(["module name", "used"], [["core".to_string(), "TRUE".to_string()]]))
+        }
+        ShowKind::Jars => list("jars", vec![]),
+        ShowKind::Jobs => Ok(StatementResult::rows(["job id", "job name", "status", "start time"], [])),
+        ShowKind::Partitions(name) => {
+            let (id, table) = catalog.table(&name.texts()).map_err(|e| e.at(name.position()))?;
+            if table.partition_keys.is_empty() {
+                return Err(Error::user(format!("Table {id} is not partitioned.")).at(name.position()));
+            }
+            Err(Error::user("SHOW PARTITIONS is not supported: the catalog does not keep partitions")
+                .at(name.position())
+                .hint("Query the partition columns: SELECT DISTINCT .. FROM the table"))
+        }
+        ShowKind::Columns(name) => {
+            let (_, entry) = catalog.resolve(&name.texts(), "Table").map_err(|e| e.at(name.position()))?;
+            columns(entry, like)
+        }
+        ShowKind::CreateTable(name) => {
+            let (id, entry) = catalog.resolve(&name.texts(), "Table").map_err(|e| e.at(name.position()))?;
+            match entry {
+                Entry::Table(table) => {
+                    result(show_create::table(&id, table, catalog.is_temporary(&id), registry)?)
+                }
+                Entry::View(_) => Err(wrong_kind("TABLE", "VIEW", &id).at(name.position())),
+            }
+        }
+        ShowKind::CreateView(name) => {
+            let (id, entry) = catalog.resolve(&name.texts(), "View").map_err(|e| e.at(name.position()))?;
+            match entry {
+                Entry::View(view) => result(show_create::view(&id, view, catalog.is_temporary(&id))),
+                Entry::Table(_) => Err(wrong_kind("VIEW", "TABLE", &id).at(name.position())),
+            }
+        }
+        ShowKind::CreateCatalog(name) => {
+            let of = catalog.catalog(&name.to_string()).map_err(|e| e.at(name.position()))?;
+            result(show_create::catalog(&name.to_string(), of))
+        }
+        ShowKind::CurrentCatalog => {
+            Ok(StatementResult::rows(["current catalog name"], [[catalog.current_catalog().to_string()]]))
+        }
+        ShowKind::CurrentDatabase => {
+            Ok(StatementResult::rows(["current database name"], [[catalog.current_database().to_string()]]))
+        }
+    }
+}
+
+fn wrong_kind(asked: &str, is: &str, id: &ObjectIdentifier) -> Error {
+    Error::user(format!(
+        "SHOW CREATE {asked} is only supported for {}s, but {id} is a {}. Please use SHOW CREATE {is} instead.",
+        asked.to_lowercase(),
+        is.to_lowercase()
+    ))
+}
+
+/// The rows of DESCRIBE.
+fn columns(entry: &Entry, like: Option<&LikePattern>) -> Result<StatementResult> {
+    let empty = ResolvedSchema::default();
+    let (columns, schema): (&[Column], &ResolvedSchema) = match entry {
+        Entry::Table(table) => (&table.schema.columns, &table.schema),
+        Entry::View(view) => (&view.columns, &empty),
+    };
+    let with_comments = columns.iter().any(|c| c.comment.as_ref().is_some_and(|c| !c.is_empty()));
+    let mut rows = vec![];
+    for column in columns.iter().filter(|c| like.is_none_or(|l| fits(l, &c.name))) {
+        let key = schema.primary_key.as_ref().filter(|k| k.columns.contains(&column.name));
+        let watermark = schema.watermark.as_ref().filter(|w| w.rowtime == column.name);
+        let mut row = vec![
+            Some(column.name.clone()),
+            Some(column.data_type.summary_without_nullability()),
+            Some(if column.data_type.nullable { "TRUE" } else { "FALSE" }.to_string()),
+            key.map(|k| format!("PRI({})", k.columns.join(", "))),
+            extras(column)?,
+            watermark.map(|w| backticked(&w.expression)).transpose()?,
+        ];
+        if with_comments {
+            row.push(column.comment.clone());
+        }
+        rows.push(row);
+    }
+    let mut names = vec!["name", "type", "null", "key", "extras", "watermark"];
+    if with_comments {
+        names.push("comment");
+    }
+    Ok(StatementResult::Rows { columns: names.into_iter().map(str::to_string).collect(), rows })
+}
+
+/// What stands behind a column's type: `AS ..`, `METADATA FROM 'key' VIRTUAL`.
+pub(super) fn extras(column: &Column) -> Result<Option<String>> {
+    Ok(match &column.kind {
+        ColumnKind::Physical => None,
+        ColumnKind::Computed { expression } => Some(format!("AS {}", backticked(expression)?)),
+        ColumnKind::Metadata { key, is_virtual } => {
+            let from = key.as_ref().map(|k| format!(" FROM '{}'", k.replace('\'', "''"))).unwrap_or_default();
+            Some(format!("METADATA{from}{}", if *is_virtual { " VIRTUAL" } else { "" }))
+        }
+    })
+}
+
+/// DESCRIBE.
+pub(super) fn describe(
+    kind: ObjectKind,
+    name: &Name,
+    extended: bool,
+    state: &SessionState,
+) -> Result<StatementResult> {
+    let catalog = &state.catalog;
+    let info = |rows: Vec<(String, Option<String>)>| StatementResult::Rows {
+        columns: vec!["info name".into(), "info value".into()],
+        rows: rows.into_iter().map(|(k, v)| vec![Some(k), v]).collect(),
+    };
+    let options = |of: &flott_core::options::Options| {
+        let mut rows: Vec<(String, Option<String>)> =
+            of.iter().map(|(k, v)| (format!("option:{k}"), Some(show_create::masked(k, v, None)))).collect();
+        rows.sort();
+        rows
+    };
+    match kind {
+        ObjectKind::Table | ObjectKind::View => {
+            let (_, entry) = catalog.resolve(&name.texts(), "Table").map_err(|e| e.at(name.position()))?;
+            columns(entry, None)
+        }
+        ObjectKind::Catalog => {
+            let text = name.to_string();
+            let of = catalog.catalog(&text).map_err(|e| e.at(name.position()))?;
+            let mut rows = vec![
+                ("name".into(), Some(text)),
+                ("type".into(), of.options.get("type").map(str::to_string)),
+                ("comment".into(), of.comment.clone()),
+            ];
+            if extended {
+                rows.extend(options(&of.options).into_iter().filter(|r| r.0 != "option:type"));
+            }
+            Ok(info(rows))
+        }
+        ObjectKind::Database => {
+            let (c, d) = catalog.qualify_database(&name.texts())?;
+            let of = catalog.database(&c, &d).map_err(|e| e.at(name.position()))?;
+            let mut rows = vec![
+                ("catalog".into(), Some(c.clone())),
+                ("name".into(), Some(d.clone())),
+                ("comment".into(), of.comment.clone()),
+            ];
+            if extended {
+                rows.extend(options(&of.options));
+            }
+            Ok(info(rows))
+        }
+        ObjectKind::Function => {
+            let text = name.to_string();
+            if !state.functions.iter().any(|f| f.eq_ignore_ascii_case(&text)) {
+                let message = format!("Function with name '{text}' does not exist.");
+                let names = state.functions.iter().map(String::as_str);
+                return Err(missing(message, &text, names).at(name.position()));
+            }
+            Ok(info(vec![
+                ("is system function".into(), Some("true".into())),
+                ("is temporary".into(), Some("false".into())),
+            ]))
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! SHOW CREATE: objects as the DDL that makes them, secrets masked.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use flott_connector::factory::Registry;
+use flott_connector::table::{CatalogTable, Column, ColumnKind, ObjectIdentifier};
+use flott_core::error::Result;
+use flott_core::options::{OptionType, Options};
+use flott_core::{Secret, secret};
+use sqlparser::ast::{Expr, Ident, Visit, Visitor};
+
+use super::show::extras;
+use crate::catalog::{Catalog, CatalogView, offset};
+use crate::parser::parse_expression;
+
+/// An identifier in backticks.
+pub(super) fn quote(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}
+
+fn quote_all<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
+    names.into_iter().map(|n| quote(n)).collect::<Vec<_>>().join(", ")
+}
+
+fn comment(text: &str) -> String {
+    format!("COMMENT '{}'", text.replace('\'', "''"))
+}
+
+/// An expression's text with its columns in backticks, as Flink writes it.
+pub(super) fn backticked(text: &str) -> Result<String> {
+    struct Columns(BTreeSet<((u64, u64), String)>);
+    impl Columns {
+        fn add(&mut self, ident: &Ident) {
+            if ident.quote_style.is_none() && ident.span.start.line > 0 {
+                self.0.insert(((ident.span.start.line, ident.span.start.column), ident.value.clone()));
+            }
+        }
+    }
+    impl Visitor for Columns {
+        type Break = ();
+        fn pre_visit_expr(&mut self, e: &Expr) -> ControlFlow<()> {
+            match e {
+                Expr::Identifier(name) => self.add(name),
+                Expr::CompoundIdentifier(path) => path.iter().for_each(|p| self.add(p)),
+                _ => {}
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let mut columns = Columns(BTreeSet::new());
+    // The visitor never breaks.
+    let _: ControlFlow<()> = parse_expression(text)?.visit(&mut columns);
+    let mut out = text.to_string();
+    for (start, name) in columns.0.into_iter().rev() {
+        // A word that the parser made from something else does not stand there.
+        if let Some(from) = offset(text, start).filter(|from| text[*from..].starts_with(&name)) {
+            out.replace_range(from..from + name.len(), &quote(&name));
+        }
+    }
+    Ok(out)
+}
+
+/// An option's value, or a mask where it is a secret by its key or by the connector's word.
+pub(super) fn masked(key: &str, value: &str, secrets: Option<&dyn Fn(&str) -> bool>) -> String {
+    if Secret::is_sensitive_key(key) || secrets.is_some_and(|s| s(key)) {
+        secret::MASK.to_string()
+    } else {
+        value.to_string()
+    }
+}
+
+fn with(options: &Options, secrets: Option<&dyn Fn(&str) -> bool>) -> String {
+    if options.is_empty() {
+        return String::new();
+    }
+    let escape = |s: &str| s.replace('\'', "''");
+    let mut pairs: Vec<(&str, &str)> = options.iter().collect();
+    pairs.sort_unstable();
+    let lines: Vec<String> =
+        pairs.iter().map(|(k, v)| format!("  '{}' = '{}'", escape(k), escape(&masked(k, v, secrets)))).collect();
+    format!("WITH (\n{}\n)\n", lines.join(",\n"))
+}
+
+fn column(column: &Column) -> Result<String> {
+    let mut words = vec![quote(&column.name)];
+    if !matches!(column.kind, ColumnKind::Computed { .. }) {
+        words.push(column.data_type.serializable_string());
+    }
+    words.extend(extras(column)?);
+    words.extend(column.comment.as_ref().filter(|c| !c.is_empty()).map(|c| comment(c)));
+    Ok(format!("  {}", words.join(" ")))
+}
+
+fn head(kind: &str, temporary: bool, id: &ObjectIdentifier) -> String {
+    format!("CREATE {}{kind} {id} (\n", if temporary { "TEMPORARY " } else { "" })
+}
+
+pub(super) fn table(
+    id: &ObjectIdentifier,
+    table: &CatalogTable,
+    temporary: bool,
+    registry: &Registry,
+) -> Result<String> {
+    let mut lines = table.schema.columns.iter().map(column).collect::<Result<Vec<_>>>()?;
+    if let Some(w) = &table.schema.watermark {
+        lines.push(format!("  WATERMARK FOR {} AS {}", quote(&w.rowtime), backticked(&w.expression)?));
+    }
+    if let Some(key) = &table.schema.primary_key {
+        lines.push(format!("  CONSTRAINT {} PRIMARY KEY ({}) NOT ENFORCED", quote(&key.name), quote_all(&key.columns)));
+    }
+    let mut out = head("TABLE", temporary, id) + &lines.join(",\n") + "\n)\n";
+    if let Some(text) = table.comment.as_ref().filter(|c| !c.is_empty()) {
+        out += &(comment(text) + "\n");
+    }
+    if let Some(distribution) = &table.distribution {
+        out += &format!("DISTRIBUTED {distribution}\n");
+    }
+    if !table.partition_keys.is_empty() {
+        out += &format!("PARTITIONED BY ({})\n", quote_all(&table.partition_keys));
+    }
+    let connector = table.options.get("connector").and_then(|name| registry.connector(name).ok());
+    let secret = |key: &str| {
+        let options = connector.iter().flat_map(|c| c.options());
+        options.into_iter().any(|o| o.matches(key) && matches!(o.value, OptionType::Secret))
+    };
+    Ok(out + &with(&table.options, Some(&secret)))
+}
+
+pub(super) fn view(id: &ObjectIdentifier, view: &CatalogView, temporary: bool) -> String {
+    let columns: Vec<String> = view.columns.iter().map(|c| format!("  {}", quote(&c.name))).collect();
+    let mut out = head("VIEW", temporary, id) + &columns.join(",\n") + "\n)\n";
+    if let Some(text) = view.comment.as_ref().filter(|c| !c.is_empty()) {
+        out += &(comment(text) + "\n");
+    }
+    out + &format!("AS {}\n", view.expanded)
+}
+
+pub(super) fn catalog(name: &str, catalog: &Catalog) -> String {
+    let mut out = format!("CREATE CATALOG {}\n", quote(name));
+    if let Some(text) = catalog.comment.as_ref().filter(|c| !c.is_empty()) {
+        out += &(comment(text) + "\n");
+    }
+    out + &with(&catalog.options, None)
+}
