@@ -1,1 +1,43 @@
-//! Flott as a library: sessions, job handles, and the one list of connectors, formats and functions
+//! Flott as a library: a session that runs Flink SQL, and handles of its jobs.
+//!
+//! This is the composition root: the only place that lists connectors, formats and functions. The command line is a thin
+//! user of it. A failed job is an `Err`; nothing here installs signal handlers, opens ports or ends the process.
+//!
+//! ```no_run
+//! # async fn example() -> flott::Result<()> {
+//! let mut session = flott::Session::builder().base_dir("jobs").build()?;
+//! for statement in session.parse("SELECT 1 + 1")? {
+//!     if let flott::Outcome::Query(mut query) = session.execute(&statement).await? {
+//!         while let Some(batch) = query.next().await {
+//!             assert_eq!(batch.num_rows(), 1);
+//!         }
+//!         query.job.wait().await?;
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+mod bundle;
+mod collect;
+mod config;
+mod lineage;
+mod registry;
+mod session;
+
+pub use flott_cluster::{JobHandle, JobOutcome, JobState};
+pub use flott_connector::factory::{ConnectorFactory, Registry};
+pub use flott_connector::{format, row_text};
+pub use flott_core::{Error, ErrorKind, FailPoints, Result};
+pub use flott_graph::{JobGraph, OperatorSpec};
+pub use flott_runtime::metrics::SubtaskMetrics;
+pub use flott_sql::parser::ast::{ExplainDetail, SpannedStatement, Statement};
+pub use lineage::Restore;
+pub use registry::{default_registry, function_names, functions};
+pub use session::{Job, Outcome, Query, Session, SessionBuilder};
+
+/// Tables of configuration options, for the reference page.
+pub fn configuration() -> &'static [flott_core::options::ConfigOption] {
+    flott_sql::statement::config::known()
+}

@@ -25,7 +25,7 @@ pub enum Restore {
 
 /// How a run begins.
 #[derive(Debug)]
-pub enum Opening {
+pub(crate) enum Opening {
     /// The store is taken over.
     Run(Box<(CheckpointStore, Opened)>),
     /// The last run has finished and its output is committed: nothing is left to do.
@@ -33,7 +33,7 @@ pub enum Opening {
 }
 
 /// The folder of a job's checkpoints: `execution.checkpointing.dir` or `.flott`, then the job's name.
-pub fn checkpoint_storage(
+pub(crate) fn checkpoint_storage(
     config: &Options,
     base_dir: &Path,
     job: &str,
@@ -58,7 +58,7 @@ fn file_name(job: &str) -> String {
 }
 
 /// Begins a run, or says why not.
-pub async fn open(
+pub(crate) async fn open(
     storage: CheckpointStorage,
     fail_points: FailPoints,
     restore: &Restore,

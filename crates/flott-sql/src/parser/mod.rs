@@ -18,3 +18,11 @@ pub use script::{parse_expression, parse_query, parse_script, parse_script_with_
 
 #[cfg(test)]
 mod tests;
+
+/// The syntax tree of queries, for who passes one on.
+pub use sqlparser::ast::Query as QueryAst;
+
+/// A name as an identifier in backticks, whatever it contains.
+pub fn quoted(name: &str) -> sqlparser::ast::Ident {
+    sqlparser::ast::Ident::with_quote('`', name)
+}

@@ -1,0 +1,108 @@
+//! How a long job goes: one live line on a terminal, log lines elsewhere.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flott::Job;
+use flott_core::Watermark;
+use flott_core::clock::{Clock, SystemClock};
+
+use crate::{output, summary};
+
+/// On a terminal.
+const LIVE: Duration = Duration::from_millis(500);
+/// In a log.
+const LOG: Duration = Duration::from_secs(10);
+
+/// What was shown last.
+pub(crate) struct Progress {
+    clock: Arc<dyn Clock>,
+    last: Duration,
+    rows_in: u64,
+    rows_out: u64,
+    shown: bool,
+    terminal: bool,
+}
+
+impl Progress {
+    pub(crate) fn new(_job: &Job) -> Progress {
+        let clock = SystemClock::shared();
+        Progress { clock, last: Duration::ZERO, rows_in: 0, rows_out: 0, shown: false, terminal: output::is_terminal() }
+    }
+
+    /// Until the next look.
+    pub(crate) fn interval(&self) -> Duration {
+        if self.terminal { LIVE } else { LOG }
+    }
+
+    pub(crate) fn show(&mut self, job: &Job) {
+        let now = self.clock.monotonic();
+        let seconds = (now - self.last).as_secs_f64().max(1e-3);
+        let (rows_in, rows_out) = (summary::rows_in(job), summary::rows_out(job));
+        let rate = |now: u64, before: u64| (now.saturating_sub(before)) as f64 / seconds;
+        let mut line = format!(
+            "{} | in {} ({}/s) | out {} ({}/s)",
+            job.name,
+            count(rows_in as f64),
+            count(rate(rows_in, self.rows_in)),
+            count(rows_out as f64),
+            count(rate(rows_out, self.rows_out))
+        );
+        line.push_str(&self.event_time(job));
+        let state = job.handle.state();
+        if let (Some(id), Some(at)) = (state.last_checkpoint, state.last_checkpoint_ms) {
+            let ago = (self.clock.now_ms() - at).max(0) / 1_000;
+            line.push_str(&format!(" | checkpoint {id} {ago} s ago ({} ms)", state.last_duration_ms));
+        }
+        (self.last, self.rows_in, self.rows_out) = (now, rows_in, rows_out);
+        if self.terminal {
+            let mut err = std::io::stderr().lock();
+            drop(write!(err, "\r\x1b[2K{line}").and_then(|()| err.flush()));
+            self.shown = true;
+        } else {
+            tracing::info!("{line}");
+        }
+    }
+
+    /// Event time of the slowest source, and how far it is behind the clock.
+    fn event_time(&self, job: &Job) -> String {
+        let metrics = job.handle.metrics();
+        let least = job.handle.graph().sources().map(|(id, _)| metrics.watermark_ms(id.0)).min().unwrap_or(i64::MIN);
+        if least == i64::MIN || least == i64::MAX {
+            return String::new();
+        }
+        let lag = (self.clock.now_ms() - least).max(0) / 1_000;
+        format!(" | watermark {} ({lag} s behind)", Watermark(least))
+    }
+
+    /// Takes the live line away before something else is printed.
+    pub(crate) fn clear(&mut self) {
+        if std::mem::take(&mut self.shown) {
+            let mut err = std::io::stderr().lock();
+            drop(write!(err, "\r\x1b[2K").and_then(|()| err.flush()));
+        }
+    }
+
+    /// One line at the end.
+    pub(crate) fn last(&self, job: &Job) {
+        let (rows_in, rows_out) = (summary::rows_in(job), summary::rows_out(job));
+        let late: u64 = {
+            let metrics = job.handle.metrics();
+            job.handle.graph().iter().map(|(id, _)| metrics.sum(id.0, |m| &m.late_records_dropped)).sum()
+        };
+        let late = if late > 0 { format!(", {late} late rows dropped") } else { String::new() };
+        let seconds = self.clock.monotonic().as_secs_f64();
+        output::note(&format!("Job '{}' finished: {rows_in} rows in, {rows_out} rows out{late}, {seconds:.2} s.", job.name));
+    }
+}
+
+/// `12.3k`
+fn count(n: f64) -> String {
+    match n {
+        n if n >= 1e9 => format!("{:.2}G", n / 1e9),
+        n if n >= 1e6 => format!("{:.2}M", n / 1e6),
+        n if n >= 1e4 => format!("{:.1}k", n / 1e3),
+        n => format!("{n:.0}"),
+    }
+}

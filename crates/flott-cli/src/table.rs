@@ -1,0 +1,134 @@
+//! Results as tables, in the form of Flink's SQL client.
+
+use flott_core::{LogicalType, RowKind};
+use flott_core::types::TypeKind;
+
+/// `table.display.max-column-width` of an unbounded result, where widths must be known before the rows.
+const MAX_STREAM_WIDTH: usize = 30;
+/// How NULL is shown.
+const NULL: &str = "<NULL>";
+
+fn width(text: &str) -> usize {
+    text.chars().count()
+}
+
+/// A frame line over columns of these widths.
+fn rule(widths: &[usize]) -> String {
+    let cells: Vec<String> = widths.iter().map(|w| "-".repeat(w + 2)).collect();
+    format!("+{}+\n", cells.join("+"))
+}
+
+fn line(widths: &[usize], cells: &[String]) -> String {
+    let cells: Vec<String> = widths
+        .iter()
+        .zip(cells)
+        .map(|(w, c)| {
+            let cut = if width(c) > *w { c.chars().take(w.saturating_sub(3)).chain("...".chars()).collect() } else { c.clone() };
+            format!(" {}{cut} ", " ".repeat(w.saturating_sub(width(&cut))))
+        })
+        .collect();
+    format!("|{}|\n", cells.join("|"))
+}
+
+fn rows_in_set(n: u64) -> String {
+    match n {
+        0 => "Empty set\n".to_string(),
+        1 => "1 row in set\n".to_string(),
+        n => format!("{n} rows in set\n"),
+    }
+}
+
+fn whole(names: &[String], rows: &[Vec<Option<String>>]) -> String {
+    let texts: Vec<Vec<String>> =
+        rows.iter().map(|r| r.iter().map(|c| c.clone().unwrap_or_else(|| NULL.to_string())).collect()).collect();
+    let widths: Vec<usize> = names
+        .iter()
+        .enumerate()
+        .map(|(i, n)| texts.iter().filter_map(|r| r.get(i)).map(|c| width(c)).chain([width(n)]).max().unwrap_or(1))
+        .collect();
+    let mut out = rule(&widths) + &line(&widths, names) + &rule(&widths);
+    texts.iter().for_each(|r| out.push_str(&line(&widths, r)));
+    out + &rule(&widths)
+}
+
+/// The rows of a SHOW or DESCRIBE.
+pub(crate) fn of_texts(names: &[String], rows: &[Vec<Option<String>>]) -> String {
+    if rows.is_empty() {
+        return rows_in_set(0);
+    }
+    whole(names, rows) + &rows_in_set(rows.len() as u64)
+}
+
+/// The whole result of a bounded query.
+pub(crate) fn of_results(names: &[String], _types: &[LogicalType], rows: &[Vec<Option<String>>]) -> String {
+    of_texts(names, rows)
+}
+
+/// An unbounded result: rows as they come, with their kinds in the column `op`.
+pub(crate) struct Stream {
+    names: Vec<String>,
+    widths: Vec<usize>,
+}
+
+impl Stream {
+    pub(crate) fn new(names: &[String], types: &[LogicalType]) -> Stream {
+        let mut all = vec!["op".to_string()];
+        all.extend(names.iter().cloned());
+        let mut widths = vec![2];
+        widths.extend(names.iter().zip(types).map(|(n, t)| display_width(t).max(width(n)).max(width(NULL))));
+        Stream { names: all, widths }
+    }
+
+    pub(crate) fn head(&self) -> String {
+        rule(&self.widths) + &line(&self.widths, &self.names) + &rule(&self.widths)
+    }
+
+    pub(crate) fn row(&self, kind: RowKind, row: &[String]) -> String {
+        let mut cells = vec![kind.short_string().to_string()];
+        cells.extend(row.iter().cloned());
+        line(&self.widths, &cells)
+    }
+
+    pub(crate) fn tail(&self, rows: u64) -> String {
+        rule(&self.widths) + &format!("Received a total of {rows} row{}\n", if rows == 1 { "" } else { "s" })
+    }
+}
+
+/// How wide values of a type get.
+fn display_width(t: &LogicalType) -> usize {
+    match &t.kind {
+        TypeKind::Boolean => 7,
+        TypeKind::TinyInt => 4,
+        TypeKind::SmallInt => 6,
+        TypeKind::Int => 11,
+        TypeKind::BigInt => 20,
+        TypeKind::Decimal { precision, scale } => usize::from(*precision) + if *scale > 0 { 3 } else { 2 },
+        TypeKind::Date => 10,
+        TypeKind::Time(p) => if *p == 0 { 8 } else { 9 + usize::from(*p) },
+        TypeKind::Timestamp(p, _) | TypeKind::TimestampLtz(p, _) => if *p == 0 { 19 } else { 20 + usize::from(*p) },
+        TypeKind::Char(n) | TypeKind::VarChar(n) => (*n as usize).min(MAX_STREAM_WIDTH),
+        _ => MAX_STREAM_WIDTH,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bounded_result_is_as_wide_as_its_values() {
+        let rows = vec![vec![Some("1".to_string()), None], vec![Some("22".to_string()), Some("x".to_string())]];
+        let text = of_texts(&["id".to_string(), "v".to_string()], &rows);
+        assert_eq!(
+            text,
+            "+----+--------+\n| id |      v |\n+----+--------+\n|  1 | <NULL> |\n| 22 |      x |\n+----+--------+\n2 rows in set\n"
+        );
+    }
+
+    #[test]
+    fn an_unbounded_result_shows_kinds_and_cuts_long_texts() {
+        let stream = Stream::new(&["s".to_string()], &["STRING".parse().expect("a type")]);
+        let row = stream.row(RowKind::UpdateAfter, &["y".repeat(40)]);
+        assert_eq!(row, format!("| +U | {}... |\n", "y".repeat(27)));
+    }
+}

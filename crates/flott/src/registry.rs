@@ -1,0 +1,29 @@
+//! The one list of connectors, formats and functions.
+
+use flott_connector::factory::Registry;
+use flott_function::AggregateKind;
+use flott_function::scalar::ScalarFunction;
+
+/// Everything that is built in. An embedding program may add its own and pass the registry to its session.
+pub fn default_registry() -> Registry {
+    let mut registry = Registry::default();
+    let connectors = flott_connector_basic::connectors().into_iter().chain(flott_connector_files::connectors());
+    connectors.for_each(|c| registry.add_connector(c));
+    flott_format::formats().into_iter().for_each(|f| registry.add_format(f));
+    registry
+}
+
+/// The scalar functions.
+pub fn functions() -> impl Iterator<Item = &'static ScalarFunction> {
+    flott_function::scalar::functions()
+}
+
+/// The names of all functions, sorted, as SHOW FUNCTIONS lists them.
+pub fn function_names() -> Vec<String> {
+    let aggregates = AggregateKind::ALL.into_iter().map(AggregateKind::name).filter(|n| !n.starts_with('$'));
+    let mut names: Vec<String> =
+        functions().map(|f| f.name).chain(aggregates).chain(["CAST", "TRY_CAST"]).map(str::to_lowercase).collect();
+    names.sort();
+    names.dedup();
+    names
+}

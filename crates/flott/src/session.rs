@@ -1,0 +1,394 @@
+//! A session: catalogs, configuration, and the jobs that its statements start.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use chrono::{Offset, TimeZone};
+use flott_cluster::{JobHandle, JobOutcome, JobSpec};
+use flott_connector::factory::Registry;
+use flott_connector::sink::DeliveryGuarantee;
+use flott_core::clock::{Clock, SystemClock};
+use flott_core::options::Options;
+use flott_core::{ChangeBatch, Error, FailPoints, LogicalType, Result};
+use flott_graph::{JobGraph, OperatorSpec};
+use flott_sql::catalog::CatalogManager;
+use flott_sql::parser::ast::{InsertStatement, SpannedStatement, Statement};
+use flott_sql::parser::{parse_query, parse_script};
+use flott_sql::plan::Planner;
+use flott_sql::statement::{self, ExpressionResolver, SessionState, StatementResult};
+use tokio::sync::mpsc;
+
+use crate::collect::CollectSink;
+use crate::lineage::{self, Opening, Restore};
+use crate::{bundle, config};
+
+/// Makes a session.
+#[derive(Debug, Clone)]
+pub struct SessionBuilder {
+    registry: Option<Registry>,
+    base_dir: PathBuf,
+    config: Options,
+    name: String,
+    restore: Restore,
+    fail_points: FailPoints,
+}
+
+impl SessionBuilder {
+    /// Connectors and formats other than the built-in ones.
+    #[must_use]
+    pub fn registry(mut self, registry: Registry) -> Self {
+        self.registry = Some(registry);
+        self
+    }
+
+    /// Where relative paths start; the working directory where it is not said.
+    #[must_use]
+    pub fn base_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.base_dir = folder.into();
+        self
+    }
+
+    /// A configuration option, as SET sets one.
+    #[must_use]
+    pub fn option(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.config.set(key, value);
+        self
+    }
+
+    /// The name under which checkpoints of this session's jobs are kept: of the script, usually.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// What to do with earlier runs of the jobs.
+    #[must_use]
+    pub fn restore(mut self, restore: Restore) -> Self {
+        self.restore = restore;
+        self
+    }
+
+    /// Where a test stops the process.
+    #[must_use]
+    pub fn fail_points(mut self, fail_points: FailPoints) -> Self {
+        self.fail_points = fail_points;
+        self
+    }
+
+    /// The session. Wrong configuration options are refused here.
+    pub fn build(self) -> Result<Session> {
+        let mut session = Session {
+            registry: Arc::new(self.registry.unwrap_or_else(crate::registry::default_registry)),
+            state: SessionState {
+                catalog: CatalogManager::default(),
+                config: Options::new(),
+                functions: crate::registry::function_names(),
+            },
+            base_dir: self.base_dir,
+            name: self.name,
+            restore: self.restore,
+            fail_points: self.fail_points,
+            clock: SystemClock::shared(),
+            jobs: 0,
+        };
+        for (key, value) in self.config.iter() {
+            session.execute_plain(&Statement::Set(Some((key.to_string(), value.to_string()))))?;
+        }
+        Ok(session)
+    }
+}
+
+/// What a statement gave.
+pub enum Outcome {
+    /// It was done.
+    Done,
+    /// Rows of texts.
+    Rows {
+        /// The columns' names.
+        columns: Vec<String>,
+        /// The rows; NULL is `None`.
+        rows: Vec<Vec<Option<String>>>,
+    },
+    /// A text (EXPLAIN).
+    Text(String),
+    /// A job is running.
+    Job(Job),
+    /// A query is running.
+    Query(Query),
+    /// The job had finished before, and nothing is left to do.
+    AlreadyFinished {
+        /// Its name.
+        job: String,
+    },
+}
+
+/// A running job.
+pub struct Job {
+    /// Its name.
+    pub name: String,
+    /// Where its checkpoints lie, where it has any.
+    pub checkpoints: Option<String>,
+    /// The checkpoint that it goes on from.
+    pub restored: Option<u64>,
+    /// Status, metrics, stop, cancel.
+    pub handle: JobHandle,
+}
+
+impl Job {
+    /// Waits for the end.
+    pub async fn wait(&mut self) -> Result<JobOutcome> {
+        let name = self.name.clone();
+        self.handle.wait().await.map_err(|e| e.with("job", name))
+    }
+}
+
+/// A running query and its rows.
+pub struct Query {
+    /// Names and types of the columns.
+    pub columns: Vec<(String, LogicalType)>,
+    /// Whether it ends by itself.
+    pub bounded: bool,
+    /// Whether rows are only added.
+    pub insert_only: bool,
+    /// The job behind it.
+    pub job: Job,
+    rows: mpsc::Receiver<ChangeBatch>,
+    zone: chrono_tz::Tz,
+}
+
+impl Query {
+    /// The next rows; `None` at the end. [`Job::wait`] then tells whether it was a good one.
+    pub async fn next(&mut self) -> Option<ChangeBatch> {
+        self.rows.recv().await
+    }
+
+    /// All rows of a bounded query that only adds rows, as Arrow batches.
+    pub async fn collect(mut self) -> Result<Vec<RecordBatch>> {
+        let mut batches = vec![];
+        while let Some(batch) = self.next().await {
+            batches.push(batch.rows);
+        }
+        self.job.wait().await?;
+        Ok(batches)
+    }
+
+    /// Rows as the SQL client prints them.
+    pub fn texts(&self, batch: &ChangeBatch) -> Result<Vec<Vec<String>>> {
+        let zone = self.zone;
+        let offset = move |seconds: i64| {
+            let time = chrono::DateTime::from_timestamp(seconds, 0).map(|t| t.naive_utc()).unwrap_or_default();
+            zone.offset_from_utc_datetime(&time).fix().local_minus_utc()
+        };
+        flott_connector::row_text::result_strings(batch, &offset)
+    }
+}
+
+/// Runs statements.
+pub struct Session {
+    registry: Arc<Registry>,
+    state: SessionState,
+    base_dir: PathBuf,
+    name: String,
+    restore: Restore,
+    fail_points: FailPoints,
+    clock: Arc<dyn Clock>,
+    jobs: usize,
+}
+
+/// Types expressions for the DDL.
+struct Resolver<'a> {
+    registry: &'a Arc<Registry>,
+    config: &'a Options,
+    base_dir: &'a PathBuf,
+}
+
+impl ExpressionResolver for Resolver<'_> {
+    fn resolve(&self, text: &str, columns: &[(String, LogicalType)]) -> Result<LogicalType> {
+        let catalog = CatalogManager::default();
+        let registry = Arc::clone(self.registry);
+        Planner::new(&catalog, registry, self.config, self.base_dir, FailPoints::none()).expression_type(text, columns)
+    }
+
+    fn query_schema(&self, state: &SessionState, text: &str) -> Result<Vec<(String, LogicalType)>> {
+        let query = parse_query(text)?;
+        let registry = Arc::clone(self.registry);
+        Planner::new(&state.catalog, registry, &state.config, self.base_dir, FailPoints::none()).query_columns(&query)
+    }
+}
+
+impl Session {
+    /// A session's settings.
+    pub fn builder() -> SessionBuilder {
+        SessionBuilder {
+            registry: None,
+            base_dir: PathBuf::from("."),
+            config: Options::new(),
+            name: "session".to_string(),
+            restore: Restore::Ask,
+            fail_points: FailPoints::none(),
+        }
+    }
+
+    /// The statements of a script.
+    pub fn parse(&self, script: &str) -> Result<Vec<SpannedStatement>> {
+        parse_script(script)
+    }
+
+    /// The session's configuration.
+    pub fn config(&self) -> &Options {
+        &self.state.config
+    }
+
+    /// The connectors and formats.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    fn planner(&self) -> Planner<'_> {
+        Planner::new(
+            &self.state.catalog,
+            Arc::clone(&self.registry),
+            &self.state.config,
+            &self.base_dir,
+            self.fail_points.clone(),
+        )
+    }
+
+    /// Runs one statement. Jobs are started and not waited for.
+    pub async fn execute(&mut self, statement: &SpannedStatement) -> Result<Outcome> {
+        let text = &statement.text;
+        let done = match &statement.statement {
+            Statement::Query(query) => self.query(query).await,
+            Statement::Insert(insert) => self.inserts(std::slice::from_ref(insert), text).await,
+            Statement::StatementSet(inserts) => self.inserts(inserts, text).await,
+            Statement::Explain { details, inner } => self.planner().explain(inner, details).map(Outcome::Text),
+            Statement::CreateTable(create) if create.query.is_some() => self.create_table_as(create, text).await,
+            plain => self.execute_plain(plain),
+        };
+        done.map_err(|e| e.at(statement.position))
+    }
+
+    fn execute_plain(&mut self, statement: &Statement) -> Result<Outcome> {
+        let config = self.state.config.clone();
+        let (registry, base_dir) = (Arc::clone(&self.registry), self.base_dir.clone());
+        let resolver = Resolver { registry: &registry, config: &config, base_dir: &base_dir };
+        Ok(match statement::execute(statement, &mut self.state, &registry, &resolver)? {
+            StatementResult::Ok => Outcome::Done,
+            StatementResult::Rows { columns, rows } => Outcome::Rows { columns, rows },
+        })
+    }
+
+    /// The table is made first, and taken back where its job does not start.
+    async fn create_table_as(&mut self, create: &flott_sql::parser::ast::CreateTable, text: &str) -> Result<Outcome> {
+        let Some((query, _)) = &create.query else { return Err(Error::internal("a CREATE TABLE AS without a query")) };
+        let derived = self.planner().query_columns(query)?;
+        let before = self.state.catalog.clone();
+        let config = self.state.config.clone();
+        let (registry, base_dir) = (Arc::clone(&self.registry), self.base_dir.clone());
+        let resolver = Resolver { registry: &registry, config: &config, base_dir: &base_dir };
+        let names = derived.iter().map(|(n, _)| n.clone());
+        // With a column list of its own the table may order its columns otherwise: insert by name.
+        let columns: Vec<String> = names.collect();
+        statement::create_table(create, &mut self.state, &resolver, Some(derived))?;
+        let insert = InsertStatement {
+            table: create.name.clone(),
+            hints: vec![],
+            partition: vec![],
+            columns: columns
+                .into_iter()
+                .map(|c| flott_sql::parser::Name { parts: vec![flott_sql::parser::quoted(&c)] })
+                .collect(),
+            overwrite: false,
+            query: query.clone(),
+            on_conflict: None,
+            position: create.name.position(),
+        };
+        let started = self.inserts(&[insert], text).await;
+        if started.is_err() {
+            self.state.catalog = before;
+        }
+        started
+    }
+
+    /// Jobs of one script have names of their own: the script's, then a number.
+    fn job_name(&mut self) -> String {
+        self.jobs += 1;
+        match self.state.config.get("pipeline.name") {
+            Some(name) => name.to_string(),
+            None if self.jobs == 1 => self.name.clone(),
+            None => format!("{}-{}", self.name, self.jobs),
+        }
+    }
+
+    async fn inserts(&mut self, inserts: &[InsertStatement], text: &str) -> Result<Outcome> {
+        let graph = self.planner().plan_statement_set(inserts, None)?;
+        let job = self.job_name();
+        if !self.needs_store(&graph) {
+            let handle = self.start(graph, None).await?;
+            return Ok(Outcome::Job(Job { name: job, checkpoints: None, restored: None, handle }));
+        }
+        let storage = lineage::checkpoint_storage(&self.state.config, &self.base_dir, &job, &self.fail_points)?;
+        let retained = config::checkpoints(&self.state.config)?.retained;
+        let opening = lineage::open(storage, self.fail_points.clone(), &self.restore, &job, retained).await?;
+        let Opening::Run(opened) = opening else { return Ok(Outcome::AlreadyFinished { job }) };
+        let (mut store, opened) = *opened;
+        let bundle =
+            bundle::encode(&graph, vec![text.to_string()], &self.state.config, self.state.catalog.snapshot())?;
+        store.set_bundle(&bundle).await?;
+        let checkpoints = Some(store.location());
+        let restored = opened.manifest.as_ref().map(|m| m.checkpoint.0);
+        let handle = self.start(graph, Some((store, opened))).await?;
+        Ok(Outcome::Job(Job { name: job, checkpoints, restored, handle }))
+    }
+
+    /// A bounded job whose sinks promise nothing leaves no trace, unless the user asks for checkpoints.
+    fn needs_store(&self, graph: &JobGraph) -> bool {
+        let promises = graph.sinks().any(|(_, n)| match &n.spec {
+            OperatorSpec::Sink(s) => {
+                matches!(s.sink.guarantee(), DeliveryGuarantee::ExactlyOnce | DeliveryGuarantee::EffectivelyOnce)
+            }
+            _ => false,
+        });
+        promises || !graph.is_bounded() || config::wants_checkpoints(&self.state.config)
+    }
+
+    async fn query(&mut self, query: &flott_sql::parser::QueryAst) -> Result<Outcome> {
+        let planned = self.planner().plan_query(query)?;
+        let columns = planned.columns()?;
+        let insert_only = planned.changelog_mode.is_insert_only();
+        let (sink, rows) = CollectSink::new();
+        let graph = planned.into_graph(sink, Some(1), Some("collect".to_string()))?;
+        let bounded = graph.is_bounded();
+        let zone = flott_function::FunctionEnv::new(
+            self.state.config.get("table.local-time-zone").filter(|z| *z != "default").unwrap_or("UTC"),
+        )?
+        .time_zone;
+        let handle = self.start(graph, None).await?;
+        let job = Job { name: "collect".to_string(), checkpoints: None, restored: None, handle };
+        Ok(Outcome::Query(Query { columns, bounded, insert_only, job, rows, zone }))
+    }
+
+    async fn start(
+        &self,
+        graph: JobGraph,
+        store: Option<(flott_state::CheckpointStore, flott_state::store::Opened)>,
+    ) -> Result<JobHandle> {
+        let options = &self.state.config;
+        flott_cluster::start(JobSpec {
+            graph: Arc::new(graph),
+            build: Arc::new(flott_operator::build::build),
+            store,
+            parallelism: config::parallelism(options)?,
+            checkpoints: config::checkpoints(options)?,
+            in_flight_bytes: config::in_flight_bytes(options)?,
+            buffer_timeout: config::buffer_timeout(options)?,
+            clock: Arc::clone(&self.clock),
+            fail_points: self.fail_points.clone(),
+            base_dir: self.base_dir.clone(),
+        })
+        .await
+    }
+}
+
