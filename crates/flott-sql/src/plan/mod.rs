@@ -9,6 +9,7 @@ mod graph;
 pub mod options;
 mod physical;
 mod program;
+mod resolver;
 mod sink;
 mod stream;
 mod text;
@@ -37,6 +38,7 @@ use convert::Converter;
 use graph::GraphBuilder;
 use stream::{ScanColumns, Sink as SinkNode, StreamInput, StreamNode, StreamOp};
 
+pub use resolver::TypeResolver;
 pub use values::ValuesSource;
 
 /// Plans queries and statement sets over one catalog and configuration.

@@ -7,5 +7,6 @@ mod graph;
 mod names;
 mod plans;
 mod refusals;
+mod resolver;
 
 mod typing;
