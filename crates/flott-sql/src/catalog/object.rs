@@ -46,9 +46,7 @@ impl CatalogManager {
     pub fn table(&self, parts: &[&str]) -> Result<(ObjectIdentifier, &CatalogTable)> {
         match self.resolve(parts, "Table")? {
             (id, Entry::Table(table)) => Ok((id, table)),
-            (id, Entry::View(_)) => {
-                Err(Error::user(format!("{id} is a view, not a table")).with("table", &id.object))
-            }
+            (id, Entry::View(_)) => Err(Error::user(format!("{id} is a view, not a table")).with("table", &id.object)),
         }
     }
 
@@ -145,9 +143,11 @@ impl CatalogManager {
     /// RENAME TO: the new name stays in the old one's catalog.
     pub fn rename(&mut self, from: &ObjectIdentifier, to: &ObjectIdentifier) -> Result<()> {
         if from.catalog != to.catalog {
-            return Err(Error::user("The catalog name of the new table name must be the same as the origin table name.")
-                .with("object", &from.object)
-                .hint(format!("Rename within catalog '{}'", from.catalog)));
+            return Err(Error::user(
+                "The catalog name of the new table name must be the same as the origin table name.",
+            )
+            .with("object", &from.object)
+            .hint(format!("Rename within catalog '{}'", from.catalog)));
         }
         if self.is_temporary(from) {
             return Err(Error::user(format!("Temporary object {from} cannot be renamed")).with("object", &from.object));

@@ -90,8 +90,8 @@ impl CatalogManager {
 
     /// From what [`snapshot`](Self::snapshot) made.
     pub fn from_snapshot(value: serde_json::Value) -> Result<CatalogManager> {
-        let saved: SavedManager =
-            serde_json::from_value(value).map_err(|e| Error::data("The stored catalogs cannot be read").caused_by(e))?;
+        let saved: SavedManager = serde_json::from_value(value)
+            .map_err(|e| Error::data("The stored catalogs cannot be read").caused_by(e))?;
         let mut catalogs = BTreeMap::new();
         for (name, c) in saved.catalogs {
             let mut databases = BTreeMap::new();

@@ -1,6 +1,7 @@
 //! The catalogs as the binder sees them, and full names in the text of views.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::ops::ControlFlow;
 
 use flott_connector::table::ObjectIdentifier;
@@ -58,15 +59,15 @@ struct Relations {
 }
 
 impl Visitor for Relations {
-    type Break = ();
+    type Break = Infallible;
 
-    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Infallible> {
         let ctes = query.with.iter().flat_map(|w| &w.cte_tables);
         self.ctes.extend(ctes.map(|c| c.alias.name.value.clone()));
         ControlFlow::Continue(())
     }
 
-    fn pre_visit_relation(&mut self, relation: &sqlparser::ast::ObjectName) -> ControlFlow<()> {
+    fn pre_visit_relation(&mut self, relation: &sqlparser::ast::ObjectName) -> ControlFlow<Infallible> {
         if let Some(idents) = relation.0.iter().map(|p| p.as_ident()).collect::<Option<Vec<_>>>() {
             self.add(&idents);
         }
@@ -74,11 +75,12 @@ impl Visitor for Relations {
     }
 
     /// `TABLE t` among a function's arguments.
-    fn pre_visit_expr(&mut self, e: &Expr) -> ControlFlow<()> {
+    fn pre_visit_expr(&mut self, e: &Expr) -> ControlFlow<Infallible> {
         if let Expr::Function(f) = e
             && f.name.to_string() == TABLE_CALL
             && let FunctionArguments::List(list) = &f.args
-            && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::CompoundIdentifier(parts)))) = list.args.first()
+            && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::CompoundIdentifier(parts)))) =
+                list.args.first()
         {
             self.add(&parts.iter().collect::<Vec<_>>());
         }
@@ -105,8 +107,7 @@ impl CatalogManager {
     pub fn expand(&self, text: &str) -> Result<String> {
         let query = parser::parse_query(text)?;
         let mut relations = Relations::default();
-        // The visitor never breaks.
-        let _: ControlFlow<()> = query.visit(&mut relations);
+        let ControlFlow::Continue(()) = query.visit(&mut relations);
         let mut out = text.to_string();
         for (start, (parts, end)) in relations.found.into_iter().rev() {
             let parts: Vec<&str> = parts.iter().map(String::as_str).collect();

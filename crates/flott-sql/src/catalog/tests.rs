@@ -88,8 +88,14 @@ fn the_text_of_a_view_gets_full_names() {
     let full = "`default_catalog`.`default_database`";
     for (text, expected) in [
         ("SELECT t.a FROM t", format!("SELECT t.a FROM {full}.`t`")),
-        ("SELECT 'ä', x.a\n FROM t AS x\n JOIN `ü t` y ON x.a = y.a", format!("SELECT 'ä', x.a\n FROM {full}.`t` AS x\n JOIN {full}.`ü t` y ON x.a = y.a")),
-        ("SELECT a FROM default_database.t WHERE a IN (SELECT a FROM t)", format!("SELECT a FROM {full}.`t` WHERE a IN (SELECT a FROM {full}.`t`)")),
+        (
+            "SELECT 'ä', x.a\n FROM t AS x\n JOIN `ü t` y ON x.a = y.a",
+            format!("SELECT 'ä', x.a\n FROM {full}.`t` AS x\n JOIN {full}.`ü t` y ON x.a = y.a"),
+        ),
+        (
+            "SELECT a FROM default_database.t WHERE a IN (SELECT a FROM t)",
+            format!("SELECT a FROM {full}.`t` WHERE a IN (SELECT a FROM {full}.`t`)"),
+        ),
         ("WITH t AS (SELECT 1 AS a) SELECT a FROM t", "WITH t AS (SELECT 1 AS a) SELECT a FROM t".into()),
     ] {
         assert_eq!(catalog.expand(text).unwrap_or_else(|e| panic!("{text}: {e}")), expected);
@@ -108,7 +114,13 @@ fn a_snapshot_keeps_everything() {
         primary_key: Some(PrimaryKey { name: "PK_a".into(), columns: vec!["a".into()] }),
     };
     let options = [("z", "1"), ("a", "2")].into_iter().collect();
-    let made = CatalogTable { schema, partition_keys: vec!["a".into()], options, comment: Some("t".into()), distribution: None };
+    let made = CatalogTable {
+        schema,
+        partition_keys: vec!["a".into()],
+        options,
+        comment: Some("t".into()),
+        distribution: None,
+    };
     add(&mut catalog, &["t"], Entry::Table(made), false);
     let view = CatalogView { text: "SELECT 1".into(), expanded: "SELECT 1".into(), columns, comment: None };
     add(&mut catalog, &["v"], Entry::View(view), true);

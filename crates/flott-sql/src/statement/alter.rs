@@ -1,6 +1,7 @@
 //! ALTER TABLE.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::ops::ControlFlow;
 
 use flott_connector::table::{CatalogTable, Column, ColumnKind, ObjectIdentifier};
@@ -202,7 +203,9 @@ fn set_distribution(table: &mut CatalogTable, modify: bool, new: &Distribution) 
         (Some(_), false) => Err(failed(
             "The base table has already defined the distribution. You might want to modify it or drop it first.".into(),
         )),
-        (None, true) => Err(failed("The base table does not define any distribution. You might want to add a new one.".into())),
+        (None, true) => {
+            Err(failed("The base table does not define any distribution. You might want to add a new one.".into()))
+        }
         _ => {
             for column in &new.columns {
                 find(&table.schema.columns, column, "column")?;
@@ -269,7 +272,7 @@ fn refuse_used(table: &CatalogTable, name: &Ident, dropped: &BTreeSet<&str>) -> 
     if table.partition_keys.contains(column) {
         return refuse("used as the partition keys".into());
     }
-    if table.distribution.as_ref().is_some_and(|d| d.contains(&backticked(&[column.clone()]))) {
+    if table.distribution.as_ref().is_some_and(|d| d.contains(&backticked(std::slice::from_ref(column)))) {
         return refuse("used as a distribution key".into());
     }
     if let Some(watermark) = &table.schema.watermark
@@ -288,8 +291,8 @@ fn backticked(names: &[String]) -> String {
 pub(super) fn columns_in(text: &str) -> Result<BTreeSet<String>> {
     struct Names(BTreeSet<String>);
     impl Visitor for Names {
-        type Break = ();
-        fn pre_visit_expr(&mut self, e: &Expr) -> ControlFlow<()> {
+        type Break = Infallible;
+        fn pre_visit_expr(&mut self, e: &Expr) -> ControlFlow<Infallible> {
             match e {
                 Expr::Identifier(name) => self.0.extend([name.value.clone()]),
                 Expr::CompoundIdentifier(path) => self.0.extend(path.first().map(|p| p.value.clone())),
@@ -299,7 +302,6 @@ pub(super) fn columns_in(text: &str) -> Result<BTreeSet<String>> {
         }
     }
     let mut names = Names(BTreeSet::new());
-    // The visitor never breaks.
-    let _: ControlFlow<()> = parse_expression(text)?.visit(&mut names);
+    let ControlFlow::Continue(()) = parse_expression(text)?.visit(&mut names);
     Ok(names.0)
 }

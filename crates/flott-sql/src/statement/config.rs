@@ -192,7 +192,7 @@ static KNOWN: [ConfigOption; 151] = [
 fn find(key: &str) -> Result<&'static ConfigOption> {
     KNOWN.iter().find(|o| o.key == key).or_else(|| KNOWN.iter().find(|o| o.matches(key))).ok_or_else(|| {
         let error = Error::user(format!("Unknown configuration option '{key}'")).with("option", key);
-        match suggest::nearest(key, KNOWN.iter().map(|o| o.key)) {
+        match suggest::nearest(key, KNOWN.iter().map(|o| o.key).filter(|k| !k.contains('#'))) {
             Some(near) => error.hint(format!("Did you mean '{near}'?")),
             None => error.hint("The reference page lists all options"),
         }
@@ -216,12 +216,12 @@ fn check_fixed(option: &ConfigOption, value: &str) -> Result<()> {
         return Ok(());
     }
     let key = option.key;
-    Err(Error::user(format!("'{key}' = '{value}' is not supported yet"))
-        .with("option", key)
-        .hint(match option.default {
+    Err(Error::user(format!("'{key}' = '{value}' is not supported yet")).with("option", key).hint(
+        match option.default {
             Some(default) => format!("Leave it out, or set it to '{default}'"),
             None => "Leave it out".to_string(),
-        }))
+        },
+    ))
 }
 
 /// What to tell who sets an option that has no effect here.
@@ -231,8 +231,8 @@ pub fn note(key: &str) -> Option<&'static str> {
 
 /// A value as it may be shown.
 fn shown(key: &str, value: &str) -> String {
-    let secret = Secret::is_sensitive_key(key)
-        || KNOWN.iter().any(|o| o.matches(key) && matches!(o.value, OptionType::Secret));
+    let secret =
+        Secret::is_sensitive_key(key) || KNOWN.iter().any(|o| o.matches(key) && matches!(o.value, OptionType::Secret));
     if secret { secret::MASK.to_string() } else { value.to_string() }
 }
 

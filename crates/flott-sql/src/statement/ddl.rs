@@ -62,8 +62,10 @@ fn table(
     schema::check_partitions(&table)?;
     let columns = create.distribution.iter().flat_map(|d| &d.columns);
     if let Some(column) = columns.map(|c| &c.value).find(|c| !table.schema.physical().any(|p| p.name == **c)) {
-        return Err(Error::user(format!("Invalid bucket key '{column}'. A bucket key must reference a physical column."))
-            .with("column", column));
+        return Err(Error::user(format!(
+            "Invalid bucket key '{column}'. A bucket key must reference a physical column."
+        ))
+        .with("column", column));
     }
     let taken = match (create.or_replace, create.if_not_exists) {
         (true, _) => IfTaken::Replace,
@@ -188,8 +190,12 @@ pub(super) fn drop_object(
     let catalog = &mut state.catalog;
     let parts = name.texts();
     let result = match kind {
-        ObjectKind::Table => catalog.qualify(&parts).and_then(|id| catalog.drop_object(&id, "table", temporary, if_exists)),
-        ObjectKind::View => catalog.qualify(&parts).and_then(|id| catalog.drop_object(&id, "view", temporary, if_exists)),
+        ObjectKind::Table => {
+            catalog.qualify(&parts).and_then(|id| catalog.drop_object(&id, "table", temporary, if_exists))
+        }
+        ObjectKind::View => {
+            catalog.qualify(&parts).and_then(|id| catalog.drop_object(&id, "view", temporary, if_exists))
+        }
         ObjectKind::Database => catalog.drop_database(&parts, if_exists, cascade),
         ObjectKind::Catalog => one(name, "catalog").and_then(|c| catalog.drop_catalog(c, if_exists)),
         ObjectKind::Function if if_exists => Ok(()),

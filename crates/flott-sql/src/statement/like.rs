@@ -18,24 +18,22 @@ pub(super) struct Parts {
     pub(super) options: Options,
 }
 
-/// What is done with a feature: as said for it, else as said for ALL, else the default. The last word counts.
+/// What is done with a feature: as said for it, else as said for ALL, else the default.
 fn strategy(clause: &LikeClause, feature: LikeFeature) -> LikeStrategy {
-    let said = |f: LikeFeature| clause.options.iter().rev().find(|o| o.1 == f).map(|o| o.0);
+    let said = |f: LikeFeature| clause.options.iter().find(|o| o.1 == f).map(|o| o.0);
     said(feature).or_else(|| said(LikeFeature::All)).unwrap_or(match feature {
         LikeFeature::Options => LikeStrategy::Overwriting,
         _ => LikeStrategy::Including,
     })
 }
 
-/// OVERWRITING means something only where parts have names by which they can meet; ALL takes it for the rest too.
+/// A feature is named once; which of them can be OVERWRITING the parser has checked.
 fn check(clause: &LikeClause) -> Result<()> {
-    for (strategy, feature) in &clause.options {
-        let whole = matches!(feature, LikeFeature::Constraints | LikeFeature::Distribution | LikeFeature::Partitions);
-        if *strategy == LikeStrategy::Overwriting && (whole || *feature == LikeFeature::All) {
-            let name = format!("{feature:?}").to_uppercase();
-            return Err(Error::user(format!("Illegal merging strategy 'OVERWRITING' for '{name}' option."))
-                .at(clause.source.position())
-                .hint("OVERWRITING goes with GENERATED, METADATA, OPTIONS and WATERMARKS"));
+    for (i, (_, feature)) in clause.options.iter().enumerate() {
+        if clause.options[..i].iter().any(|o| o.1 == *feature) {
+            return Err(Error::user("Each like option feature can be declared only once.")
+                .with("feature", format!("{feature:?}").to_uppercase())
+                .at(clause.source.position()));
         }
     }
     Ok(())

@@ -126,7 +126,9 @@ fn make_key(columns: &mut [Column], key: &PrimaryKey) -> Result<()> {
         }
         let wrong = format!("Invalid primary key '{}'.", key.name);
         match columns.iter_mut().find(|c| c.name == *name) {
-            Some(column) if column.kind == ColumnKind::Physical => column.data_type = column.data_type.with_nullable(false),
+            Some(column) if column.kind == ColumnKind::Physical => {
+                column.data_type = column.data_type.with_nullable(false)
+            }
             Some(_) => {
                 return Err(Error::user(format!("{wrong} Column '{name}' is not a physical column."))
                     .with("column", name)
@@ -175,7 +177,8 @@ fn mark_rowtime(columns: &mut [Column], spec: &WatermarkSpec, resolver: &dyn Exp
             column.name
         )));
     }
-    let result = resolver.resolve(&spec.expression, &inputs).map_err(|e| e.with("watermark of column", &spec.rowtime))?;
+    let result =
+        resolver.resolve(&spec.expression, &inputs).map_err(|e| e.with("watermark of column", &spec.rowtime))?;
     if !is_rowtime_type(&result) {
         return Err(Error::user(format!(
             "Invalid data type of expression for watermark definition. The expression must be of type TIMESTAMP(p) or \

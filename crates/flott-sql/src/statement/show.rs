@@ -67,14 +67,16 @@ pub(super) fn show(
     registry: &Registry,
 ) -> Result<StatementResult> {
     let catalog = &state.catalog;
-    let database = || -> Result<(String, String)> { match scope {
-        None => Ok((catalog.current_catalog().to_string(), catalog.current_database().to_string())),
-        Some(name) => {
-            let (c, d) = catalog.qualify_database(&name.texts())?;
-            catalog.database(&c, &d).map_err(|e| e.at(name.position()))?;
-            Ok((c, d))
+    let database = || -> Result<(String, String)> {
+        match scope {
+            None => Ok((catalog.current_catalog().to_string(), catalog.current_database().to_string())),
+            Some(name) => {
+                let (c, d) = catalog.qualify_database(&name.texts())?;
+                catalog.database(&c, &d).map_err(|e| e.at(name.position()))?;
+                Ok((c, d))
+            }
         }
-    }};
+    };
     let list = |column: &str, names: Vec<String>| {
         let fit = names.into_iter().filter(|n| like.is_none_or(|l| fits(l, n)));
         Ok(StatementResult::rows([column], fit.map(|n| [n])))
@@ -132,9 +134,7 @@ pub(super) fn show(
         ShowKind::CreateTable(name) => {
             let (id, entry) = catalog.resolve(&name.texts(), "Table").map_err(|e| e.at(name.position()))?;
             match entry {
-                Entry::Table(table) => {
-                    result(show_create::table(&id, table, catalog.is_temporary(&id), registry)?)
-                }
+                Entry::Table(table) => result(show_create::table(&id, table, catalog.is_temporary(&id), registry)?),
                 Entry::View(_) => Err(wrong_kind("TABLE", "VIEW", &id).at(name.position())),
             }
         }
@@ -211,12 +211,7 @@ pub(super) fn extras(column: &Column) -> Result<Option<String>> {
 }
 
 /// DESCRIBE.
-pub(super) fn describe(
-    kind: ObjectKind,
-    name: &Name,
-    extended: bool,
-    state: &SessionState,
-) -> Result<StatementResult> {
+pub(super) fn describe(kind: ObjectKind, name: &Name, extended: bool, state: &SessionState) -> Result<StatementResult> {
     let catalog = &state.catalog;
     let info = |rows: Vec<(String, Option<String>)>| StatementResult::Rows {
         columns: vec!["info name".into(), "info value".into()],

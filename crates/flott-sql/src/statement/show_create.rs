@@ -1,6 +1,7 @@
 //! SHOW CREATE: objects as the DDL that makes them, secrets masked.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::ops::ControlFlow;
 
 use flott_connector::factory::Registry;
@@ -38,8 +39,8 @@ pub(super) fn backticked(text: &str) -> Result<String> {
         }
     }
     impl Visitor for Columns {
-        type Break = ();
-        fn pre_visit_expr(&mut self, e: &Expr) -> ControlFlow<()> {
+        type Break = Infallible;
+        fn pre_visit_expr(&mut self, e: &Expr) -> ControlFlow<Infallible> {
             match e {
                 Expr::Identifier(name) => self.add(name),
                 Expr::CompoundIdentifier(path) => path.iter().for_each(|p| self.add(p)),
@@ -49,8 +50,7 @@ pub(super) fn backticked(text: &str) -> Result<String> {
         }
     }
     let mut columns = Columns(BTreeSet::new());
-    // The visitor never breaks.
-    let _: ControlFlow<()> = parse_expression(text)?.visit(&mut columns);
+    let ControlFlow::Continue(()) = parse_expression(text)?.visit(&mut columns);
     let mut out = text.to_string();
     for (start, name) in columns.0.into_iter().rev() {
         // A word that the parser made from something else does not stand there.
