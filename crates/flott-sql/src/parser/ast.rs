@@ -409,7 +409,10 @@ pub enum Statement {
         name: Name,
         options: OptionList,
     },
-    AlterCatalog { name: Name, change: AlterCatalog },
+    AlterCatalog {
+        name: Name,
+        change: AlterCatalog,
+    },
     CreateCatalog {
         name: Name,
         if_not_exists: bool,

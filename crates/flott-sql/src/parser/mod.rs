@@ -7,6 +7,7 @@ pub mod ddl;
 pub mod dialect;
 mod hints;
 pub mod limits;
+mod mask;
 pub mod script;
 pub mod show;
 mod source;
@@ -14,6 +15,7 @@ pub mod statement;
 
 pub use ast::{InsertStatement, Name, SpannedStatement, Statement};
 pub use limits::ParseLimits;
+pub use mask::mask_secrets;
 pub use script::{parse_expression, parse_query, parse_script, parse_script_with_limits};
 
 #[cfg(test)]

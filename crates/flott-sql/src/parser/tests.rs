@@ -97,12 +97,17 @@ fn every_statement_of_flink_is_known() {
         ("ALTER VIEW v RENAME TO w", |s| matches!(s, Statement::AlterViewRename { .. })),
         ("ALTER VIEW v AS SELECT 2", |s| matches!(s, Statement::AlterViewAs { text, .. } if text == "SELECT 2")),
         ("ALTER DATABASE d SET ('a' = 'b')", |s| matches!(s, Statement::AlterDatabase { .. })),
-        ("ALTER CATALOG c SET ('a' = 'b')", |s| matches!(s, Statement::AlterCatalog { change: AlterCatalog::Set(o), .. } if o.len() == 1)),
+        (
+            "ALTER CATALOG c SET ('a' = 'b')",
+            |s| matches!(s, Statement::AlterCatalog { change: AlterCatalog::Set(o), .. } if o.len() == 1),
+        ),
         (
             "ALTER CATALOG c RESET ('a', 'b')",
             |s| matches!(s, Statement::AlterCatalog { change: AlterCatalog::Reset(k), .. } if k.len() == 2),
         ),
-        ("ALTER CATALOG c COMMENT 'x'", |s| matches!(s, Statement::AlterCatalog { change: AlterCatalog::Comment(_), .. })),
+        ("ALTER CATALOG c COMMENT 'x'", |s| {
+            matches!(s, Statement::AlterCatalog { change: AlterCatalog::Comment(_), .. })
+        }),
         ("DROP TEMPORARY TABLE IF EXISTS t", |s| {
             matches!(s, Statement::Drop { kind: ObjectKind::Table, temporary: true, if_exists: true, .. })
         }),
