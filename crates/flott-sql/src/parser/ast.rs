@@ -390,6 +390,8 @@ pub enum Statement {
         comment: Option<String>,
         query: Box<Query>,
         text: String,
+        /// Where the text begins.
+        text_position: Position,
     },
     AlterTable {
         name: Name,
@@ -404,6 +406,8 @@ pub enum Statement {
         name: Name,
         query: Box<Query>,
         text: String,
+        /// Where the text begins.
+        text_position: Position,
     },
     AlterDatabase {
         name: Name,

@@ -359,7 +359,8 @@ impl StatementParser<'_> {
         let first = self.p.peek_token();
         let query = self.query()?;
         let text = self.text_from(&first);
-        Ok(Statement::CreateView { name, temporary, if_not_exists, columns, comment, query, text })
+        let text_position = position(first.span.start);
+        Ok(Statement::CreateView { name, temporary, if_not_exists, columns, comment, query, text, text_position })
     }
 
     pub(crate) fn alter(&mut self) -> Parsed<Statement> {
@@ -378,7 +379,8 @@ impl StatementParser<'_> {
             let first = self.p.peek_token();
             let query = self.query()?;
             let text = self.text_from(&first);
-            return Ok(Statement::AlterViewAs { name, query, text });
+            let text_position = position(first.span.start);
+            return Ok(Statement::AlterViewAs { name, query, text, text_position });
         }
         if self.words(&["DATABASE"]) {
             let name = self.name()?;

@@ -8,6 +8,7 @@ use flott_connector::table::{CatalogTable, Column, ColumnKind, ObjectIdentifier}
 use flott_core::error::{Error, Result};
 use sqlparser::ast::{Expr, Ident, Visit, Visitor};
 
+use super::place::in_statement;
 use super::{ExpressionResolver, SessionState, schema};
 use crate::catalog::{Entry, missing};
 use crate::parser::ast::{
@@ -67,6 +68,10 @@ fn altered(mut table: CatalogTable, change: &AlterTable, resolver: &dyn Expressi
             if keys.is_empty() {
                 return Err(Error::user("ALTER TABLE RESET does not support empty key"));
             }
+            if keys.iter().any(|k| k == "connector") {
+                return Err(Error::user("ALTER TABLE RESET does not support changing 'connector'")
+                    .hint("ALTER TABLE .. SET changes it, DROP TABLE and CREATE TABLE make the table anew"));
+            }
             for key in keys {
                 table.options.remove(key);
             }
@@ -105,7 +110,13 @@ fn altered(mut table: CatalogTable, change: &AlterTable, resolver: &dyn Expressi
         }
     }
     let old = table.schema;
-    table.schema = schema::resolve(old.columns, old.primary_key, old.watermark, resolver)?;
+    table.schema =
+        schema::resolve(old.columns, old.primary_key, old.watermark, resolver).map_err(|e| match change {
+            AlterTable::Schema { columns, watermark, .. } => {
+                in_statement(e, columns.iter().map(|c| &c.0), watermark.as_ref())
+            }
+            _ => in_statement(e, std::iter::empty(), None),
+        })?;
     schema::check_partitions(&table)?;
     Ok(table)
 }

@@ -7,6 +7,7 @@ use flott_core::options::Options;
 use flott_core::types::TimeAttribute;
 
 use super::like::{self, Parts};
+use super::place::in_statement;
 use super::{ExpressionResolver, SessionState, schema};
 use crate::catalog::object::IfTaken;
 use crate::catalog::{Database, Entry};
@@ -53,7 +54,8 @@ fn table(
         return Err(Error::user(format!("Table '{}' has no columns", id.object)).hint("Declare at least one column"));
     }
     let table = CatalogTable {
-        schema: schema::resolve(parts.columns, parts.primary_key, parts.watermark, resolver)?,
+        schema: schema::resolve(parts.columns, parts.primary_key, parts.watermark, resolver)
+            .map_err(|e| in_statement(e, create.columns.iter(), create.watermark.as_ref()))?,
         partition_keys: parts.partition_keys,
         options: parts.options,
         comment: create.comment.clone(),
@@ -147,6 +149,12 @@ pub(super) fn alter_catalog(name: &Name, change: &AlterCatalog, state: &mut Sess
                 return Err(Error::user("Changing catalog type is not supported.").at(name.position()));
             }
             state.catalog.alter_catalog(catalog, |o| set.iter().for_each(|(k, v)| o.set(k, v)))
+        }
+        AlterCatalog::Reset(keys) if keys.is_empty() => {
+            Err(Error::user("ALTER CATALOG RESET does not support empty key"))
+        }
+        AlterCatalog::Reset(keys) if keys.iter().any(|k| k == "type") => {
+            Err(Error::user("ALTER CATALOG RESET does not support changing 'type'"))
         }
         AlterCatalog::Reset(keys) => state.catalog.alter_catalog(catalog, |o| {
             for key in keys {

@@ -4,6 +4,7 @@ mod alter;
 pub mod config;
 mod ddl;
 mod like;
+mod place;
 mod schema;
 mod show;
 mod show_create;
@@ -80,12 +81,15 @@ pub fn execute(
             }
             create_table(create, state, resolver, None).map(done)
         }
-        Statement::CreateView { name, temporary, if_not_exists, columns, comment, text, .. } => {
-            let definition = view::Definition { columns, comment: comment.as_deref(), text };
+        Statement::CreateView { name, temporary, if_not_exists, columns, comment, text, text_position, .. } => {
+            let definition =
+                view::Definition { columns, comment: comment.as_deref(), text, position: *text_position };
             view::create(name, definition, *temporary, *if_not_exists, state, resolver).map(done)
         }
         Statement::AlterViewRename { name, to } => view::rename(name, to, state).map(done),
-        Statement::AlterViewAs { name, text, .. } => view::alter(name, text, state, resolver).map(done),
+        Statement::AlterViewAs { name, text, text_position, .. } => {
+            view::alter(name, text, *text_position, state, resolver).map(done)
+        }
         Statement::AlterTable { name, if_exists, change } => {
             alter::alter_table(name, *if_exists, change, state, resolver).map(done)
         }

@@ -7,6 +7,7 @@ use flott_core::error::{Error, Result};
 use flott_core::types::{LogicalType, TimeAttribute, TypeKind};
 
 use super::ExpressionResolver;
+use super::place::{COMPUTED_COLUMN, WATERMARK};
 use crate::catalog::missing;
 use crate::parser::ast::{ColumnDef, ColumnSpec, PrimaryKeyDef, WatermarkDef};
 
@@ -78,7 +79,7 @@ pub(super) fn resolve(
     for column in &mut columns {
         if let ColumnKind::Computed { expression } = &column.kind {
             let resolved = resolver.resolve(expression, &inputs);
-            column.data_type = resolved.map_err(|e| e.with("computed column", &column.name))?;
+            column.data_type = resolved.map_err(|e| e.with(COMPUTED_COLUMN, &column.name))?;
             if column.data_type.kind == TypeKind::Null {
                 return Err(Error::user(format!("The type of computed column '{}' is unknown", column.name))
                     .with("column", &column.name)
@@ -177,8 +178,7 @@ fn mark_rowtime(columns: &mut [Column], spec: &WatermarkSpec, resolver: &dyn Exp
             column.name
         )));
     }
-    let result =
-        resolver.resolve(&spec.expression, &inputs).map_err(|e| e.with("watermark of column", &spec.rowtime))?;
+    let result = resolver.resolve(&spec.expression, &inputs).map_err(|e| e.with(WATERMARK, &spec.rowtime))?;
     if !is_rowtime_type(&result) {
         return Err(Error::user(format!(
             "Invalid data type of expression for watermark definition. The expression must be of type TIMESTAMP(p) or \

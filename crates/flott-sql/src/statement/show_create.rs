@@ -8,11 +8,14 @@ use flott_connector::factory::Registry;
 use flott_connector::table::{CatalogTable, Column, ColumnKind, ObjectIdentifier};
 use flott_core::error::Result;
 use flott_core::options::{OptionType, Options};
-use flott_core::{Secret, secret};
-use sqlparser::ast::{Expr, Ident, Visit, Visitor};
+use flott_core::{LogicalType, Secret, secret};
+use sqlparser::ast::{
+    DataType, DateTimeField, Expr, Ident, ObjectName, ObjectNamePart, Query, Visit, VisitMut, Visitor, VisitorMut,
+};
 
 use super::show::extras;
 use crate::catalog::{Catalog, CatalogView, offset};
+use crate::parser::dialect::IS_JSON_CALL;
 use crate::parser::parse_expression;
 
 /// An identifier in backticks.
@@ -28,8 +31,83 @@ fn comment(text: &str) -> String {
     format!("COMMENT '{}'", text.replace('\'', "''"))
 }
 
-/// An expression's text with its columns in backticks, as Flink writes it.
+/// An expression as Flink writes it: columns in backticks, functions in capitals, one blank between words. Where the
+/// parser's tree cannot be written so that it reads the same again, the text stays, with its columns in backticks.
 pub(super) fn backticked(text: &str) -> Result<String> {
+    let tree = parse_expression(text)?;
+    if let Some(canonical) = canonical(&tree)
+        && parse_expression(&canonical).ok().and_then(|again| self::canonical(&again)).as_deref() == Some(&canonical)
+    {
+        return Ok(canonical);
+    }
+    columns_in_backticks(text)
+}
+
+/// The expression's tree as text; `None` where it has calls that only the parser writes.
+fn canonical(tree: &Expr) -> Option<String> {
+    struct Canonical;
+    impl VisitorMut for Canonical {
+        type Break = ();
+
+        fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+            ControlFlow::Break(())
+        }
+
+        fn post_visit_expr(&mut self, e: &mut Expr) -> ControlFlow<()> {
+            let in_backticks = |i: &mut Ident| i.quote_style = Some('`');
+            match e {
+                Expr::Identifier(name) => in_backticks(name),
+                Expr::CompoundIdentifier(path) => path.iter_mut().for_each(in_backticks),
+                Expr::Function(f) => {
+                    let name = f.name.to_string();
+                    if name.starts_with('$') || name == IS_JSON_CALL {
+                        return ControlFlow::Break(());
+                    }
+                    for part in &mut f.name.0 {
+                        if let ObjectNamePart::Identifier(i) = part
+                            && i.quote_style.is_none()
+                        {
+                            i.value = i.value.to_uppercase();
+                        }
+                    }
+                }
+                Expr::Interval(interval) => {
+                    for field in [&mut interval.leading_field, &mut interval.last_field] {
+                        *field = field.take().map(singular);
+                    }
+                }
+                Expr::Cast { data_type, .. } => {
+                    let DataType::Custom(_, arguments) = data_type else { return ControlFlow::Break(()) };
+                    let [text] = arguments.as_slice() else { return ControlFlow::Break(()) };
+                    let Ok(t) = text.parse::<LogicalType>() else { return ControlFlow::Break(()) };
+                    *data_type = DataType::Custom(ObjectName::from(vec![Ident::new(t.to_string())]), vec![]);
+                }
+                _ => {}
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let mut tree = tree.clone();
+    match VisitMut::visit(&mut tree, &mut Canonical) {
+        ControlFlow::Continue(()) => Some(tree.to_string()),
+        ControlFlow::Break(()) => None,
+    }
+}
+
+/// `SECONDS` is `SECOND`.
+fn singular(field: DateTimeField) -> DateTimeField {
+    match field {
+        DateTimeField::Years => DateTimeField::Year,
+        DateTimeField::Months => DateTimeField::Month,
+        DateTimeField::Days => DateTimeField::Day,
+        DateTimeField::Hours => DateTimeField::Hour,
+        DateTimeField::Minutes => DateTimeField::Minute,
+        DateTimeField::Seconds => DateTimeField::Second,
+        other => other,
+    }
+}
+
+fn columns_in_backticks(text: &str) -> Result<String> {
     struct Columns(BTreeSet<((u64, u64), String)>);
     impl Columns {
         fn add(&mut self, ident: &Ident) {

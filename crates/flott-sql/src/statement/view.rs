@@ -1,9 +1,10 @@
 //! Views: create, change, rename.
 
 use flott_connector::table::Column;
-use flott_core::error::{Error, Result};
+use flott_core::error::{Error, Position, Result};
 use sqlparser::ast::Ident;
 
+use super::place::moved;
 use super::{ExpressionResolver, SessionState};
 use crate::catalog::object::IfTaken;
 use crate::catalog::{CatalogView, Entry};
@@ -14,11 +15,14 @@ pub(super) struct Definition<'a> {
     pub(super) columns: &'a [(Ident, Option<String>)],
     pub(super) comment: Option<&'a str>,
     pub(super) text: &'a str,
+    /// Where the text stands in the script.
+    pub(super) position: Position,
 }
 
 fn view(definition: &Definition, state: &SessionState, resolver: &dyn ExpressionResolver) -> Result<CatalogView> {
-    let expanded = state.catalog.expand(definition.text)?;
-    let schema = resolver.query_schema(state, &expanded)?;
+    let place = |e| moved(e, definition.position);
+    let expanded = state.catalog.expand(definition.text).map_err(place)?;
+    let schema = resolver.query_schema(state, definition.text).map_err(place)?;
     let given = definition.columns;
     if !given.is_empty() && given.len() != schema.len() {
         return Err(Error::user(format!(
@@ -68,6 +72,7 @@ pub(super) fn create(
 pub(super) fn alter(
     name: &Name,
     text: &str,
+    position: Position,
     state: &mut SessionState,
     resolver: &dyn ExpressionResolver,
 ) -> Result<()> {
@@ -76,7 +81,7 @@ pub(super) fn alter(
         Entry::View(old) => old.comment.clone(),
         Entry::Table(_) => return Err(not_a_view(name)),
     };
-    let made = view(&Definition { columns: &[], comment: comment.as_deref(), text }, state, resolver)?;
+    let made = view(&Definition { columns: &[], comment: comment.as_deref(), text, position }, state, resolver)?;
     let expanded = made.expanded.clone();
     let mut next = state.clone();
     next.catalog.replace(&id, Entry::View(made))?;

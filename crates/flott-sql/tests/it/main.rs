@@ -8,5 +8,5 @@ mod names;
 mod plans;
 mod refusals;
 mod resolver;
-
+mod statements;
 mod typing;

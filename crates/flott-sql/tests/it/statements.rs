@@ -1,0 +1,224 @@
+//! Statements that are not jobs, with the binder's types: texts as Flink prints them, errors with their places.
+
+use std::sync::Arc;
+
+use flott_connector::Registry;
+use flott_sql::catalog::CatalogManager;
+use flott_sql::parser::parse_script;
+use flott_sql::plan::TypeResolver;
+use flott_sql::statement::{SessionState, StatementResult, execute};
+
+use crate::common::Session;
+
+struct Client {
+    state: SessionState,
+    registry: Arc<Registry>,
+    resolver: TypeResolver,
+}
+
+impl Client {
+    fn new() -> Client {
+        let registry = Session::new().registry;
+        Client { state: SessionState::default(), resolver: TypeResolver::new(registry.clone()), registry }
+    }
+
+    fn run(&mut self, script: &str) -> flott_core::Result<StatementResult> {
+        let mut last = StatementResult::Ok;
+        for s in parse_script(script)? {
+            last = execute(&s.statement, &mut self.state, &self.registry, &self.resolver)?;
+        }
+        Ok(last)
+    }
+
+    /// The one text of a SHOW CREATE, or rows with `|` between.
+    fn shows(&mut self, text: &str) -> String {
+        match self.run(text).unwrap_or_else(|e| panic!("{text}: {e}")) {
+            StatementResult::Ok => "ok".into(),
+            StatementResult::Rows { columns, rows } if columns == ["result"] => rows[0][0].clone().unwrap(),
+            StatementResult::Rows { columns, rows } => [columns.into_iter().map(Some).collect::<Vec<_>>()]
+                .into_iter()
+                .chain(rows)
+                .map(|r| r.iter().map(|c| c.as_deref().unwrap_or("")).collect::<Vec<_>>().join("|"))
+                .collect::<Vec<_>>()
+                .join("\n"),
+        }
+    }
+
+    fn refuses(&mut self, text: &str) -> String {
+        match self.run(text) {
+            Ok(_) => panic!("{text} was done"),
+            Err(e) => e.to_string(),
+        }
+    }
+}
+
+/// The table of Flink's own client tests.
+const ORDERS: &str = "CREATE TABLE IF NOT EXISTS orders (
+ `user` BIGINT NOT NULl,
+ product VARCHAR(32),
+ amount INT,
+ ts TIMESTAMP(3),
+ ptime AS PROCTIME(),
+ PRIMARY KEY(`user`) NOT ENFORCED,
+ WATERMARK FOR ts AS ts - INTERVAL '1' SECONDS
+) with (
+ 'connector' = 'fake'
+)";
+
+#[test]
+fn tables_are_shown_as_flink_shows_them() {
+    let mut c = Client::new();
+    c.run(ORDERS).unwrap();
+    assert_eq!(
+        c.shows("SHOW CREATE TABLE orders"),
+        "CREATE TABLE `default_catalog`.`default_database`.`orders` (
+  `user` BIGINT NOT NULL,
+  `product` VARCHAR(32),
+  `amount` INT,
+  `ts` TIMESTAMP(3),
+  `ptime` AS PROCTIME(),
+  WATERMARK FOR `ts` AS `ts` - INTERVAL '1' SECOND,
+  CONSTRAINT `PK_user` PRIMARY KEY (`user`) NOT ENFORCED
+)
+WITH (
+  'connector' = 'fake'
+)
+"
+    );
+    let described = "name|type|null|key|extras|watermark
+user|BIGINT|FALSE|PRI(user)||
+product|VARCHAR(32)|TRUE|||
+amount|INT|TRUE|||
+ts|TIMESTAMP(3) *ROWTIME*|TRUE|||`ts` - INTERVAL '1' SECOND
+ptime|TIMESTAMP_LTZ(3) *PROCTIME*|FALSE||AS PROCTIME()|";
+    for text in ["DESCRIBE orders", "DESC orders", "SHOW COLUMNS FROM orders", "SHOW COLUMNS IN orders LIKE '%'"] {
+        assert_eq!(c.shows(text), described, "{text}");
+    }
+    assert_eq!(
+        c.shows("SHOW COLUMNS FROM orders LIKE '%r'"),
+        "name|type|null|key|extras|watermark\nuser|BIGINT|FALSE|PRI(user)||"
+    );
+    // What is shown makes the same table.
+    let again = c.shows("SHOW CREATE TABLE orders");
+    c.run("DROP TABLE orders").unwrap();
+    c.run(&again).unwrap();
+    assert_eq!(c.shows("SHOW CREATE TABLE orders"), again);
+}
+
+#[test]
+fn every_clause_is_shown() {
+    let mut c = Client::new();
+    c.run(
+        "CREATE TEMPORARY TABLE t (
+           id INT, `a b` ROW<x INT NOT NULL, `y z` ARRAY<STRING>> COMMENT 'it''s', s STRING, m BIGINT METADATA FROM 'offset' VIRTUAL,
+           k AS CAST(id as  bigint)+1 comment 'next', u AS upper(s), l AS `a b`.x, d AS id between 1 AND 2 AND s is NOT null,
+           CONSTRAINT pk PRIMARY KEY (id, s) NOT ENFORCED)
+         COMMENT 'a ''table''' DISTRIBUTED BY hash (id) INTO 4 BUCKETS PARTITIONED BY (s)
+         WITH ('connector' = 'fake', 'b' = '2', 'a' = 'it''s', 'password' = 'CANARY')",
+    )
+    .unwrap();
+    let shown = c.shows("SHOW CREATE TABLE t");
+    assert_eq!(
+        shown,
+        "CREATE TEMPORARY TABLE `default_catalog`.`default_database`.`t` (
+  `id` INT NOT NULL,
+  `a b` ROW<`x` INT NOT NULL, `y z` ARRAY<VARCHAR(2147483647)>> COMMENT 'it''s',
+  `s` VARCHAR(2147483647) NOT NULL,
+  `m` BIGINT METADATA FROM 'offset' VIRTUAL,
+  `k` AS CAST(`id` AS BIGINT) + 1 COMMENT 'next',
+  `u` AS UPPER(`s`),
+  `l` AS `a b`.`x`,
+  `d` AS `id` BETWEEN 1 AND 2 AND `s` IS NOT NULL,
+  CONSTRAINT `pk` PRIMARY KEY (`id`, `s`) NOT ENFORCED
+)
+COMMENT 'a ''table'''
+DISTRIBUTED BY HASH(`id`) INTO 4 BUCKETS
+PARTITIONED BY (`s`)
+WITH (
+  'a' = 'it''s',
+  'b' = '2',
+  'connector' = 'fake',
+  'password' = '******'
+)
+"
+    );
+    assert_eq!(c.shows("DESCRIBE t").lines().nth(5).unwrap(), "k|BIGINT|FALSE||AS CAST(`id` AS BIGINT) + 1||next");
+}
+
+#[test]
+fn views_keep_their_meaning_and_are_shown() {
+    let mut c = Client::new();
+    c.run(ORDERS).unwrap();
+    c.run(
+        "CREATE VIEW v (u, t) COMMENT 'c' AS SELECT `user`, ts FROM orders WHERE amount > 1;
+         CREATE TEMPORARY VIEW w AS
+           SELECT u, window_start FROM TABLE(TUMBLE(TABLE v, DESCRIPTOR(t), INTERVAL '1' MINUTE));
+         CREATE DATABASE d; USE d; CREATE TABLE orders (x INT)",
+    )
+    .unwrap();
+    assert_eq!(
+        c.shows("SHOW CREATE VIEW default_database.v"),
+        "CREATE VIEW `default_catalog`.`default_database`.`v` (
+  `u`,
+  `t`
+)
+COMMENT 'c'
+AS SELECT `user`, ts FROM `default_catalog`.`default_database`.`orders` WHERE amount > 1
+"
+    );
+    assert!(c.shows("SHOW CREATE VIEW default_database.w").contains("TABLE `default_catalog`.`default_database`.`v`,"));
+    assert_eq!(
+        c.shows("DESCRIBE default_database.w"),
+        "name|type|null|key|extras|watermark\nu|BIGINT|FALSE|||\nwindow_start|TIMESTAMP(3)|FALSE|||"
+    );
+    c.run("CREATE VIEW over_it AS SELECT t FROM default_database.v").unwrap();
+    assert_eq!(c.shows("DESCRIBE over_it").lines().nth(1).unwrap(), "t|TIMESTAMP(3) *ROWTIME*|TRUE|||");
+    let e = c.refuses("SHOW CREATE TABLE default_database.v");
+    assert!(e.contains("`v` is a view. Please use SHOW CREATE VIEW instead."), "{e}");
+}
+
+#[test]
+fn errors_inside_parts_name_their_place_in_the_script() {
+    let mut c = Client::new();
+    c.run(ORDERS).unwrap();
+    for (text, parts) in [
+        ("CREATE TABLE t (\n  a INT,\n  b AS a + nope\n)", vec!["'nope'", "line 3, column 12", "computed column b"]),
+        ("CREATE TABLE t (\n  a INT,\n  b AS a +\n    nope)", vec!["line 4, column 5"]),
+        (
+            "SHOW TABLES;\nCREATE TABLE t (ts TIMESTAMP(3), WATERMARK FOR ts AS ts - nope)",
+            vec!["line 2, column 59", "watermark of column ts"],
+        ),
+        ("CREATE TABLE t LIKE orders;\nALTER TABLE t ADD (c AS nope + 1)", vec!["line 2, column 25"]),
+        ("CREATE VIEW v AS\n  SELECT `user`, nope\n  FROM orders", vec!["'nope'", "line 2, column 18"]),
+        ("CREATE VIEW v AS SELECT 1 AS x FROM ordres", vec!["'ordres'", "line 1, column 37", "orders"]),
+        ("CREATE VIEW v AS SELECT 1 AS x;\nALTER VIEW v AS SELECT y FROM orders", vec!["line 2, column 24"]),
+        ("DROP TABLE nope", vec!["line 1, column 12", "does not exist"]),
+        ("ALTER TABLE orders RESET ('connector')", vec!["does not support changing 'connector'"]),
+        ("ADD JAR 'x'", vec!["ADD JAR", "line 1, column 1", "no JVM"]),
+        ("SET 'table.exec.legacy-cast-behaviour' = 'ENABLED'", vec!["not supported yet", "'DISABLED'"]),
+        ("SET 'table.exec.sink.not-null-enforcer' = 'DORP'", vec!["did you mean 'DROP'?"]),
+        ("SET 'parallelism.defualt' = '2'", vec!["Did you mean 'parallelism.default'?"]),
+    ] {
+        let e = c.refuses(text);
+        for part in parts {
+            assert!(e.contains(part), "{text}: {e} lacks {part}");
+        }
+        c.state.catalog = CatalogManager::new();
+        c.run(ORDERS).unwrap();
+    }
+}
+
+#[test]
+fn a_snapshot_brings_everything_back() {
+    let mut c = Client::new();
+    c.run(ORDERS).unwrap();
+    c.run(
+        "CREATE CATALOG c1 WITH ('type' = 'generic_in_memory', 'default-database' = 'db');
+         CREATE TEMPORARY VIEW v AS SELECT ptime FROM orders; USE CATALOG c1; CREATE TABLE t (a INT) WITH ('x' = 'y')",
+    )
+    .unwrap();
+    let text = serde_json::to_string(&c.state.catalog.snapshot()).unwrap();
+    let back = CatalogManager::from_snapshot(serde_json::from_str(&text).unwrap()).unwrap();
+    assert_eq!(back, c.state.catalog);
+    assert_eq!(back.current_database(), "db");
+}
