@@ -76,6 +76,12 @@ pub trait StreamDecoderFactory: Send + Sync {
     fn create(&self, first: bool) -> Result<Box<dyn StreamDecoder>>;
     /// How files can be cut.
     fn splittable(&self) -> Splittable;
+    /// For [`Splittable::OutsideQuotes`]: the delimiter, where it is one byte and where nothing but it, quotes at both
+    /// ends of a field (doubled inside) and line breaks decides where a record ends (no escapes, comments, trimming).
+    /// A file with quotes is cut only where this is known.
+    fn quoted_field_delimiter(&self) -> Option<u8> {
+        None
+    }
 }
 
 /// Makes message decoders.
