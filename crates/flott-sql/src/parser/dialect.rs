@@ -273,6 +273,8 @@ pub fn type_text(parser: &mut Parser) -> Result<String, ParserError> {
         }
         text.push_str(&match &token {
             Token::Word(w) if w.quote_style.is_some() => format!("`{}`", w.value.replace('`', "``")),
+            // A field's comment.
+            Token::SingleQuotedString(text) => format!("'{}'", text.replace('\'', "''")),
             other => other.to_string(),
         });
         parser.next_token();

@@ -394,7 +394,7 @@ impl<'a> StatementParser<'a> {
         } else if self.words(&["FUNCTION"]) {
             ObjectKind::Function
         } else if self.words(&["JOB"]) {
-            return self.unsupported("DESCRIBE JOB", "`flott list` shows local running jobs");
+            return self.unsupported("DESCRIBE JOB", "A job's progress is shown where it was started");
         } else if self.words(&["MODEL"]) || self.words(&["CONNECTION"]) {
             return self.unsupported("DESCRIBE MODEL and CONNECTION", "Models and connections are not supported");
         } else {

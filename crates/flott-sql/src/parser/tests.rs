@@ -430,6 +430,10 @@ fn long_chains_become_shallow_and_deep_ones_are_refused() {
         assert!(e.contains(what), "{what}: {}", &e[..e.len().min(200)]);
     }
     for text in [
+        format!("{}SELECT 1{}", "SELECT * FROM (".repeat(120), ")".repeat(120)),
+        format!("SELECT {}1{}", "(SELECT ".repeat(120), ")".repeat(120)),
+        format!("SELECT {}1{}", "f(a + ".repeat(120), ")".repeat(120)),
+        format!("SELECT a{}", "[1]".repeat(10_000)),
         format!("{}SELECT 1{}", "SELECT * FROM (".repeat(60), ")".repeat(60)),
         vec!["SELECT 1"; 500].join(" UNION ALL "),
         format!("SELECT {}1{}", "CASE WHEN a THEN ".repeat(100), " END".repeat(100)),
@@ -437,6 +441,25 @@ fn long_chains_become_shallow_and_deep_ones_are_refused() {
     ] {
         parse_script(&text).unwrap_or_else(|e| panic!("{e}"));
     }
+}
+
+#[test]
+fn names_and_comments_inside_types_survive() {
+    let text = "CREATE TABLE t (a ROW<`x ``y` INT 'it''s', `select` MAP<STRING, ARRAY<ROW<b INT NOT NULL>>> NOT NULL>, \
+                watermark INT, `primary` ROW(p INT, q STRING) NOT NULL COMMENT 'c')";
+    let Statement::CreateTable(t) = one(text) else { panic!("a table") };
+    let types: Vec<String> = t
+        .columns
+        .iter()
+        .map(|c| match &c.spec {
+            ColumnSpec::Physical(t) => t.to_string(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(types[0], "ROW<`x ``y` INT 'it''s', `select` MAP<STRING, ARRAY<ROW<`b` INT NOT NULL>>> NOT NULL>");
+    assert_eq!(types[1], "INT");
+    assert_eq!(types[2], "ROW<`p` INT, `q` STRING> NOT NULL");
+    assert_eq!(t.columns[2].comment.as_deref(), Some("c"));
 }
 
 #[test]

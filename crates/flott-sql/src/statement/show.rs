@@ -117,7 +117,8 @@ pub(super) fn show(
             Ok(StatementResult::rows(["module name", "used"], [["core".to_string(), "TRUE".to_string()]]))
         }
         ShowKind::Jars => list("jars", vec![]),
-        ShowKind::Jobs => Ok(StatementResult::rows(["job id", "job name", "status", "start time"], [])),
+        ShowKind::Jobs => Err(Error::user("SHOW JOBS is not supported: a session knows only the jobs that it started")
+            .hint("A job's progress is shown where it was started")),
         ShowKind::Partitions(name) => {
             let (id, table) = catalog.table(&name.texts()).map_err(|e| e.at(name.position()))?;
             if table.partition_keys.is_empty() {

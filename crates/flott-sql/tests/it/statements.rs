@@ -194,6 +194,7 @@ fn errors_inside_parts_name_their_place_in_the_script() {
         ("CREATE VIEW v AS SELECT 1 AS x;\nALTER VIEW v AS SELECT y FROM orders", vec!["line 2, column 24"]),
         ("DROP TABLE nope", vec!["line 1, column 12", "does not exist"]),
         ("ALTER TABLE orders RESET ('connector')", vec!["does not support changing 'connector'"]),
+        ("SHOW JOBS", vec!["SHOW JOBS is not supported"]),
         ("ADD JAR 'x'", vec!["ADD JAR", "line 1, column 1", "no JVM"]),
         ("SET 'table.exec.legacy-cast-behaviour' = 'ENABLED'", vec!["not supported yet", "'DISABLED'"]),
         ("SET 'table.exec.sink.not-null-enforcer' = 'DORP'", vec!["did you mean 'DROP'?"]),
