@@ -36,8 +36,7 @@ pub fn multiply(a: i128, b: i128, scale: u8, result_scale: u8, precision: u8) ->
         None => {
             // More than 38 digits on the way: once more with twice the width.
             let product = i256::from_i128(a).checked_mul(i256::from_i128(b))?;
-            let divisor = i256::from_i128(pow10(u32::from(scale.saturating_sub(result_scale))));
-            narrow(divide_wide(product, divisor)?, precision)
+            to_scale(product, scale, result_scale, precision)
         }
     }
 }
@@ -46,6 +45,12 @@ pub fn multiply(a: i128, b: i128, scale: u8, result_scale: u8, precision: u8) ->
 pub fn divide(a: i128, sa: u8, b: i128, sb: u8, result_scale: u8, precision: u8) -> Option<i128> {
     // a / 10^sa / (b / 10^sb) * 10^r = a * 10^(r + sb - sa) / b
     let shift = i32::from(result_scale) + i32::from(sb) - i32::from(sa);
+    if (0..=38).contains(&shift)
+        && let Some(n) = a.checked_mul(pow10(shift.unsigned_abs()))
+    {
+        let quotient = divide_half_up(n, b);
+        return fits(quotient, precision).then_some(quotient);
+    }
     let (mut n, mut d) = (i256::from_i128(a), i256::from_i128(b));
     if shift >= 0 {
         let (first, second) = (shift.min(38) as u32, (shift - shift.min(38)) as u32);
@@ -54,6 +59,29 @@ pub fn divide(a: i128, sa: u8, b: i128, sb: u8, result_scale: u8, precision: u8)
         d = d.checked_mul(i256::from_i128(pow10(shift.unsigned_abs())))?;
     }
     narrow(divide_wide(n, d)?, precision)
+}
+
+/// The sum at the result's scale.
+pub fn add(a: i128, sa: u8, b: i128, sb: u8, result_scale: u8, precision: u8) -> Option<i128> {
+    let common = sa.max(sb);
+    let widen = |v: i128, s: u8| i256::from_i128(v).checked_mul(i256::from_i128(pow10(u32::from(common - s))));
+    let sum = widen(a, sa)?.checked_add(widen(b, sb)?)?;
+    to_scale(sum, common, result_scale, precision)
+}
+
+/// The remainder at the result's scale, with the dividend's sign; the divisor is not zero.
+pub fn remainder(a: i128, sa: u8, b: i128, sb: u8, result_scale: u8, precision: u8) -> Option<i128> {
+    let common = sa.max(sb);
+    let widen = |v: i128, s: u8| i256::from_i128(v).checked_mul(i256::from_i128(pow10(u32::from(common - s))));
+    let rest = widen(a, sa)?.checked_rem(widen(b, sb)?)?;
+    to_scale(rest, common, result_scale, precision)
+}
+
+fn to_scale(value: i256, from: u8, to: u8, precision: u8) -> Option<i128> {
+    if to >= from {
+        return narrow(value.checked_mul(i256::from_i128(pow10(u32::from(to - from))))?, precision);
+    }
+    narrow(divide_wide(value, i256::from_i128(pow10(u32::from(from - to))))?, precision)
 }
 
 fn divide_wide(value: i256, divisor: i256) -> Option<i256> {

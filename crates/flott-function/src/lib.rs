@@ -8,14 +8,16 @@
 #![forbid(unsafe_code)]
 
 pub mod aggregate;
+mod argument;
 pub mod cast;
-
 pub mod context;
 pub mod decimal;
+pub mod lazy;
 pub mod operator;
 pub mod scalar;
+#[cfg(test)]
+mod testing;
 pub mod text;
-
 pub mod types;
 pub mod udf;
 

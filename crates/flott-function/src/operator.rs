@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::*;
-use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, BooleanArray, Decimal128Array, PrimitiveArray};
+use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, BooleanArray, PrimitiveArray};
+use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_schema::{DataType, TimeUnit};
 use datafusion_common::ScalarValue;
 use datafusion_expr::expr::Case;
 use datafusion_expr::{ColumnarValue, Expr, Operator};
 use flott_core::time_text::{civil_from_days, days_from_civil};
-use flott_core::types::{DayTimeResolution, TypeKind};
+use flott_core::types::{DayTimeResolution, MAX_DECIMAL_PRECISION, TypeKind};
 use flott_core::{Error, LogicalType, Result};
 
+use crate::argument::{Primitive, finish, map2, rows_of, try_map2};
 use crate::cast::{cast, cast_if_needed};
 use crate::context::FunctionEnv;
 use crate::decimal;
@@ -49,8 +51,8 @@ fn wrong_types(op: &str, types: &[&LogicalType]) -> Error {
         .hint("Cast one of them to the other's type")
 }
 
-/// AND and OR from left to right: the right side is evaluated only for rows that the left does not decide, so that it
-/// cannot fail for the others.
+/// AND and OR. They stay plain operators in the plan; [`crate::lazy::short_circuit`] makes them evaluate from left to
+/// right where the right side can fail.
 fn logic(op: Operator, left: TypedExpr, right: TypedExpr, env: &FunctionEnv) -> Result<TypedExpr> {
     let boolean = K::Boolean.nullable();
     for side in [&left, &right] {
@@ -58,36 +60,9 @@ fn logic(op: Operator, left: TypedExpr, right: TypedExpr, env: &FunctionEnv) -> 
             return Err(wrong_types(&op.to_string(), &[&left.data_type, &right.data_type]));
         }
     }
-    let nullable = left.data_type.nullable || right.data_type.nullable;
+    let data_type = boolean.with_nullable(left.data_type.nullable || right.data_type.nullable);
     let (left, right) = (cast_if_needed(left, &boolean, env)?, cast_if_needed(right, &boolean, env)?);
-    let data_type = K::Boolean.nullable().with_nullable(nullable);
-    if !can_fail(&right.expr) {
-        return Ok(TypedExpr::new(datafusion_expr::binary_expr(left.expr, op, right.expr), data_type));
-    }
-    // Decided rows first; then the eager operator over the rest, which CASE evaluates on those rows alone.
-    let decided = op == Operator::Or;
-    let condition = if decided { left.expr.clone() } else { Expr::Not(Box::new(left.expr.clone())) };
-    let condition = Expr::IsTrue(Box::new(condition));
-    let value = Expr::Literal(ScalarValue::Boolean(Some(decided)), None);
-    let rest = datafusion_expr::binary_expr(left.expr, op, right.expr);
-    let case = Case::new(None, vec![(Box::new(condition), Box::new(value))], Some(Box::new(rest)));
-    Ok(TypedExpr::new(Expr::Case(case), data_type))
-}
-
-/// Whether evaluating an expression can fail for some row: casts, divisions and whatever is not known to be harmless.
-fn can_fail(expr: &Expr) -> bool {
-    match expr {
-        Expr::Column(_) | Expr::Literal(..) => false,
-        Expr::IsNull(e) | Expr::IsNotNull(e) | Expr::Not(e) | Expr::IsTrue(e) | Expr::IsFalse(e) | Expr::Alias(datafusion_expr::expr::Alias { expr: e, .. }) => {
-            can_fail(e)
-        }
-        Expr::BinaryExpr(b) => can_fail(&b.left) || can_fail(&b.right),
-        Expr::ScalarFunction(f) => {
-            const HARMLESS: [&str; 8] = ["=", "<>", "<", "<=", ">", ">=", "IS DISTINCT FROM", "IS NOT DISTINCT FROM"];
-            !HARMLESS.contains(&f.func.name()) || f.args.iter().any(can_fail)
-        }
-        _ => true,
-    }
+    Ok(TypedExpr::new(datafusion_expr::binary_expr(left.expr, op, right.expr), data_type))
 }
 
 // --- comparison ---
@@ -97,17 +72,20 @@ fn compare(op: Operator, left: TypedExpr, right: TypedExpr, env: &FunctionEnv) -
         Operator::NotEq => "<>".to_string(),
         other => other.to_string(),
     };
-    let common = comparable_type(&[left.data_type.clone(), right.data_type.clone()])
+    let mut common = comparable_type(&[left.data_type.clone(), right.data_type.clone()])
         .ok_or_else(|| wrong_types(&name, &[&left.data_type, &right.data_type]))?;
+    if common.kind == K::Null {
+        common = K::Boolean.nullable();
+    }
     let distinct = matches!(op, Operator::IsDistinctFrom | Operator::IsNotDistinctFrom);
     let nullable = !distinct && (left.data_type.nullable || right.data_type.nullable);
     let (left, right) = (cast_if_needed(left, &common, env)?, cast_if_needed(right, &common, env)?);
     let data_type = K::Boolean.nullable().with_nullable(nullable);
-    let resolved = Resolved::new(data_type, move |args, rows| compare_values(op, args, rows));
+    let resolved = Resolved::new(data_type, move |args, rows| compare_values(op, args, rows)).infallible();
     Ok(call_resolved(&name, vec![left, right], resolved))
 }
 
-/// The type in which values are compared: numbers as numbers, texts as texts, a text beside a time as a time.
+/// The type in which values are compared: numbers as numbers, texts as texts, a text beside anything else as that.
 pub fn comparable_type(types: &[LogicalType]) -> Option<LogicalType> {
     if let Some(t) = least_common_type(types) {
         return Some(t);
@@ -117,20 +95,25 @@ pub fn comparable_type(types: &[LogicalType]) -> Option<LogicalType> {
     if others.len() == types.len() {
         return None;
     }
-    let t = least_common_type(&others)?;
-    let numeric = if t.kind.is_integer() || matches!(t.kind, K::Decimal { .. }) { K::Double } else { t.kind };
-    let fits = numeric.is_numeric() || numeric.is_datetime() || numeric == K::Boolean;
-    fits.then_some(LogicalType { kind: numeric, nullable })
+    let kind = match least_common_type(&others)?.kind {
+        // A text has no precision of its own: Calcite takes the decimal with half of the digits behind the point.
+        K::Decimal { .. } => K::Decimal { precision: MAX_DECIMAL_PRECISION, scale: MAX_DECIMAL_PRECISION / 2 },
+        other => other,
+    };
+    let fits = kind.is_numeric() || kind.is_datetime() || kind == K::Boolean;
+    fits.then_some(LogicalType { kind, nullable })
 }
 
 fn compare_values(op: Operator, args: &[ColumnarValue], rows: usize) -> Result<ColumnarValue> {
     use arrow_ord::cmp;
-    let floating = matches!(args[0].data_type(), DataType::Float32 | DataType::Float64);
-    let nested = matches!(args[0].data_type(), DataType::List(_) | DataType::Struct(_) | DataType::Map(..));
-    if floating || nested || matches!(args[0].data_type(), DataType::Null) {
-        let arrays = columns(args, rows)?;
-        let result = if floating { compare_floats(op, &arrays)? } else { compare_nested(op, &arrays)? };
-        return Ok(ColumnarValue::Array(Arc::new(result)));
+    match args[0].data_type() {
+        DataType::Float32 => return compare_floats::<Float32Type>(op, args, rows),
+        DataType::Float64 => return compare_floats::<Float64Type>(op, args, rows),
+        DataType::List(_) | DataType::Struct(_) | DataType::Map(..) => {
+            let result = compare_nested(op, &columns(args, rows_of(args, rows))?)?;
+            return finish(args, Arc::new(result));
+        }
+        _ => {}
     }
     let kernel = |l: &dyn arrow_array::Datum, r: &dyn arrow_array::Datum| match op {
         Operator::Eq => cmp::eq(l, r),
@@ -165,38 +148,48 @@ fn with_datums<R: Array + 'static>(
 }
 
 /// As Java compares: NaN equals nothing, zeroes are equal; where distinctness is asked, NaN is one value.
-fn compare_floats(op: Operator, args: &[ArrayRef]) -> Result<BooleanArray> {
-    let wide = |a: &ArrayRef| -> Vec<Option<f64>> {
-        match a.data_type() {
-            DataType::Float32 => a.as_primitive::<Float32Type>().iter().map(|v| v.map(f64::from)).collect(),
-            _ => a.as_primitive::<Float64Type>().iter().collect(),
-        }
-    };
-    let (l, r) = (wide(&args[0]), wide(&args[1]));
-    Ok(l.into_iter()
-        .zip(r)
-        .map(|(l, r)| {
-            let same = || match (l, r) {
-                (Some(l), Some(r)) => l == r || (l.is_nan() && r.is_nan()),
-                (l, r) => l.is_none() && r.is_none(),
-            };
-            match op {
-                Operator::IsDistinctFrom => Some(!same()),
-                Operator::IsNotDistinctFrom => Some(same()),
-                _ => {
-                    let (l, r) = (l?, r?);
-                    Some(match op {
-                        Operator::Eq => l == r,
-                        Operator::NotEq => l != r,
-                        Operator::Lt => l < r,
-                        Operator::LtEq => l <= r,
-                        Operator::Gt => l > r,
-                        _ => l >= r,
-                    })
-                }
+fn compare_floats<T: ArrowPrimitiveType<Native: Into<f64>>>(
+    op: Operator,
+    args: &[ColumnarValue],
+    rows: usize,
+) -> Result<ColumnarValue> {
+    let (l, r) = (Primitive::<T>::of(&args[0])?, Primitive::<T>::of(&args[1])?);
+    let rows = rows_of(args, rows);
+    if matches!(op, Operator::IsDistinctFrom | Operator::IsNotDistinctFrom) {
+        let same = BooleanBuffer::collect_bool(rows, |i| match (l.get(i), r.get(i)) {
+            (Some(l), Some(r)) => {
+                let (l, r): (f64, f64) = (l.into(), r.into());
+                l == r || (l.is_nan() && r.is_nan())
             }
-        })
-        .collect())
+            (l, r) => l.is_none() && r.is_none(),
+        });
+        let answer = if op == Operator::IsDistinctFrom { !&same } else { same };
+        return finish(args, Arc::new(BooleanArray::new(answer, None)));
+    }
+    let compare = |f: fn(f64, f64) -> bool| {
+        let value = |p: &Primitive<T>, i: usize| -> f64 {
+            match p {
+                Primitive::Constant(v) => v.unwrap_or_default().into(),
+                Primitive::Column(a) => a.value(i).into(),
+            }
+        };
+        let nulls = |p: &Primitive<T>| match p {
+            Primitive::Constant(None) => Some(NullBuffer::new_null(rows)),
+            Primitive::Constant(_) => None,
+            Primitive::Column(a) => a.nulls().cloned(),
+        };
+        let answer = BooleanBuffer::collect_bool(rows, |i| f(value(&l, i), value(&r, i)));
+        BooleanArray::new(answer, NullBuffer::union(nulls(&l).as_ref(), nulls(&r).as_ref()))
+    };
+    let result = match op {
+        Operator::Eq => compare(|l, r| l == r),
+        Operator::NotEq => compare(|l, r| l != r),
+        Operator::Lt => compare(|l, r| l < r),
+        Operator::LtEq => compare(|l, r| l <= r),
+        Operator::Gt => compare(|l, r| l > r),
+        _ => compare(|l, r| l >= r),
+    };
+    finish(args, Arc::new(result))
 }
 
 fn compare_nested(op: Operator, args: &[ArrayRef]) -> Result<BooleanArray> {
@@ -238,42 +231,56 @@ fn arithmetic(op: Operator, left: TypedExpr, right: TypedExpr, env: &FunctionEnv
         if matches!(l, K::Decimal { .. }) && !r.is_approximate() || matches!(r, K::Decimal { .. }) && !l.is_approximate() {
             return decimal_arithmetic(sign, left, right, &l, &r, env);
         }
+        // The remainder has the type of the divisor.
+        let remainder = (sign == '%').then(|| r.clone().nullable().with_nullable(nullable));
         let common = least_common_type(&[l.nullable(), r.nullable()])
             .ok_or_else(|| wrong_types(&name, &[&left.data_type, &right.data_type]))?;
         let (left, right) = (cast_if_needed(left, &common, env)?, cast_if_needed(right, &common, env)?);
         let resolved = Resolved::new(common.with_nullable(nullable), move |args, rows| numbers(sign, args, rows));
-        return Ok(call_resolved(&name, vec![left, right], resolved));
+        let never_fails = common.kind.is_approximate() || !matches!(sign, '/' | '%');
+        let resolved = if never_fails { resolved.infallible() } else { resolved };
+        let result = call_resolved(&name, vec![left, right], resolved);
+        return remainder.map_or(Ok(result.clone()), |t| cast_if_needed(result, &t, env));
     }
     if let Some(resolved) = times(sign, &l, &r, nullable) {
-        return Ok(call_resolved(&name, vec![left, right], resolved));
+        return Ok(call_resolved(&name, vec![left, right], resolved.infallible()));
     }
     Err(wrong_types(&name, &[&left.data_type, &right.data_type]))
 }
 
 fn numbers(sign: char, args: &[ColumnarValue], rows: usize) -> Result<ColumnarValue> {
     macro_rules! integers {
-        ($t:ty) => {
+        ($t:ty) => {{
+            let divide = |f: fn(&<$t as ArrowPrimitiveType>::Native, <$t as ArrowPrimitiveType>::Native) -> <$t as ArrowPrimitiveType>::Native| {
+                match Primitive::<$t>::of(&args[1])? {
+                    // The usual case: a constant that is no zero.
+                    Primitive::Constant(Some(by)) if by != 0 => map2::<$t, $t>(args, rows, |a, _| f(&a, by)),
+                    _ => try_map2::<$t, $t>(args, rows, |a, b| if b == 0 { Err(by_zero()) } else { Ok(Some(f(&a, b))) }),
+                }
+            };
             match sign {
-                '+' => map2::<$t>(args, rows, |a, b| Ok(a.wrapping_add(b))),
-                '-' => map2::<$t>(args, rows, |a, b| Ok(a.wrapping_sub(b))),
-                '*' => map2::<$t>(args, rows, |a, b| Ok(a.wrapping_mul(b))),
-                '/' => map2::<$t>(args, rows, |a, b| if b == 0 { Err(by_zero()) } else { Ok(a.wrapping_div(b)) }),
-                _ => map2::<$t>(args, rows, |a, b| if b == 0 { Err(by_zero()) } else { Ok(a.wrapping_rem(b)) }),
+                '+' => map2::<$t, $t>(args, rows, |a, b| a.wrapping_add(b)),
+                '-' => map2::<$t, $t>(args, rows, |a, b| a.wrapping_sub(b)),
+                '*' => map2::<$t, $t>(args, rows, |a, b| a.wrapping_mul(b)),
+                '/' => divide(|a, b| a.wrapping_div(b)),
+                _ => divide(|a, b| a.wrapping_rem(b)),
             }
-        };
+            .map(|a| Arc::new(a) as ArrayRef)
+        }};
     }
     macro_rules! floats {
         ($t:ty) => {
             match sign {
-                '+' => map2::<$t>(args, rows, |a, b| Ok(a + b)),
-                '-' => map2::<$t>(args, rows, |a, b| Ok(a - b)),
-                '*' => map2::<$t>(args, rows, |a, b| Ok(a * b)),
-                '/' => map2::<$t>(args, rows, |a, b| Ok(a / b)),
-                _ => map2::<$t>(args, rows, |a, b| Ok(a % b)),
+                '+' => map2::<$t, $t>(args, rows, |a, b| a + b),
+                '-' => map2::<$t, $t>(args, rows, |a, b| a - b),
+                '*' => map2::<$t, $t>(args, rows, |a, b| a * b),
+                '/' => map2::<$t, $t>(args, rows, |a, b| a / b),
+                _ => map2::<$t, $t>(args, rows, |a, b| a % b),
             }
+            .map(|a| Arc::new(a) as ArrayRef)
         };
     }
-    match args[0].data_type() {
+    let result = match args[0].data_type() {
         DataType::Int8 => integers!(Int8Type),
         DataType::Int16 => integers!(Int16Type),
         DataType::Int32 => integers!(Int32Type),
@@ -281,46 +288,12 @@ fn numbers(sign: char, args: &[ColumnarValue], rows: usize) -> Result<ColumnarVa
         DataType::Float32 => floats!(Float32Type),
         DataType::Float64 => floats!(Float64Type),
         other => Err(Error::internal(format!("arithmetic over {other}"))),
-    }
+    };
+    finish(args, result?)
 }
 
 fn by_zero() -> Error {
     Error::data("division by zero").hint("Guard it: CASE WHEN divisor <> 0 THEN .. END, or NULLIF(divisor, 0)")
-}
-
-/// A binary kernel over two primitive columns of one type; constants are not expanded.
-fn map2<T: ArrowPrimitiveType>(
-    args: &[ColumnarValue],
-    rows: usize,
-    f: impl Fn(T::Native, T::Native) -> Result<T::Native>,
-) -> Result<ColumnarValue> {
-    let arrays = columns(args, if args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_))) { 1 } else { rows })?;
-    let (l, r) = (arrays[0].as_primitive::<T>(), arrays[1].as_primitive::<T>());
-    let nulls = arrow_buffer::NullBuffer::union(l.nulls(), r.nulls());
-    let mut out: Vec<T::Native> = Vec::with_capacity(l.len());
-    match &nulls {
-        None => {
-            for (a, b) in l.values().iter().zip(r.values()) {
-                out.push(f(*a, *b)?);
-            }
-        }
-        Some(nulls) => {
-            for (i, (a, b)) in l.values().iter().zip(r.values()).enumerate() {
-                out.push(if nulls.is_valid(i) { f(*a, *b)? } else { T::Native::default() });
-            }
-        }
-    }
-    let result = PrimitiveArray::<T>::new(out.into(), nulls).with_data_type(arrays[0].data_type().clone());
-    finish(args, Arc::new(result))
-}
-
-/// A constant where all arguments are constants.
-fn finish(args: &[ColumnarValue], result: ArrayRef) -> Result<ColumnarValue> {
-    if args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_))) && result.len() == 1 {
-        let value = ScalarValue::try_from_array(&result, 0).map_err(crate::udf::from_datafusion)?;
-        return Ok(ColumnarValue::Scalar(value));
-    }
-    Ok(ColumnarValue::Array(result))
 }
 
 fn decimal_arithmetic(
@@ -338,39 +311,32 @@ fn decimal_arithmetic(
         return Err(Error::internal("a decimal result of another type"));
     };
     let as_type = |p, s| K::Decimal { precision: p, scale: s }.nullable();
-    // What does not fit is NULL, so every result is nullable.
-    let data_type = as_type(precision, scale);
+    // What does not fit is NULL. Below 38 digits everything fits.
+    let all_fit = precision < MAX_DECIMAL_PRECISION;
+    let nullable = left.data_type.nullable || right.data_type.nullable || !all_fit;
+    let data_type = as_type(precision, scale).with_nullable(nullable);
     let (left, right) = (cast_if_needed(left, &as_type(p1, s1), env)?, cast_if_needed(right, &as_type(p2, s2), env)?);
-    let resolved = Resolved::arrays(data_type, move |args, _| {
-        let (l, r) = (args[0].as_primitive::<Decimal128Type>(), args[1].as_primitive::<Decimal128Type>());
-        let mut out = Vec::with_capacity(l.len());
-        for (a, b) in l.iter().zip(r.iter()) {
-            let (Some(a), Some(b)) = (a, b) else {
-                out.push(None);
-                continue;
-            };
-            out.push(match sign {
-                '*' => decimal::multiply(a, b, s1 + s2, scale, precision),
-                '/' | '%' if b == 0 => return Err(by_zero()),
-                '/' => decimal::divide(a, s1, b, s2, scale, precision),
-                _ => {
-                    let common = s1.max(s2);
-                    let (a, b) = (decimal::rescale(a, s1, common, 39), decimal::rescale(b, s2, common, 39));
-                    let (Some(a), Some(b)) = (a, b) else {
-                        out.push(None);
-                        continue;
-                    };
-                    let value = match sign {
-                        '+' => a.checked_add(b),
-                        '-' => a.checked_sub(b),
-                        _ => a.checked_rem(b),
-                    };
-                    value.and_then(|v| decimal::rescale(v, common, scale, precision))
-                }
-            });
-        }
-        Ok(Arc::new(Decimal128Array::from(out).with_precision_and_scale(precision, scale as i8)?))
+    let common = s1.max(s2);
+    let (wide_l, wide_r) = (decimal::pow10(u32::from(common - s1)), decimal::pow10(u32::from(common - s2)));
+    type D = Decimal128Type;
+    let resolved = Resolved::new(data_type, move |args, rows| {
+        let result = match sign {
+            '+' if all_fit => map2::<D, D>(args, rows, |a, b| a * wide_l + b * wide_r),
+            '-' if all_fit => map2::<D, D>(args, rows, |a, b| a * wide_l - b * wide_r),
+            '*' if all_fit => map2::<D, D>(args, rows, |a, b| a * b),
+            '+' => try_map2::<D, D>(args, rows, |a, b| Ok(decimal::add(a, s1, b, s2, scale, precision))),
+            '-' => try_map2::<D, D>(args, rows, |a, b| Ok(decimal::add(a, s1, -b, s2, scale, precision))),
+            '*' => try_map2::<D, D>(args, rows, |a, b| Ok(decimal::multiply(a, b, s1 + s2, scale, precision))),
+            '/' => try_map2::<D, D>(args, rows, |a, b| {
+                if b == 0 { Err(by_zero()) } else { Ok(decimal::divide(a, s1, b, s2, scale, precision)) }
+            }),
+            _ => try_map2::<D, D>(args, rows, |a, b| {
+                if b == 0 { Err(by_zero()) } else { Ok(decimal::remainder(a, s1, b, s2, scale, precision)) }
+            }),
+        };
+        finish(args, Arc::new(result?.with_precision_and_scale(precision, scale as i8)?))
     });
+    let resolved = if matches!(sign, '/' | '%') { resolved } else { resolved.infallible() };
     Ok(call_resolved(&sign.to_string(), vec![left, right], resolved))
 }
 
@@ -397,13 +363,17 @@ fn times(sign: char, l: &TypeKind, r: &TypeKind, nullable: bool) -> Option<Resol
         (K::IntervalDayTime(..), K::IntervalDayTime(..), '+' | '-') => {
             let t = K::IntervalDayTime(DayTimeResolution::DayToSecond, 2, 6).nullable().with_nullable(nullable);
             Some(Resolved::new(t, move |args, rows| {
-                map2::<DurationMillisecondType>(args, rows, |a, b| Ok(if negate { a.wrapping_sub(b) } else { a.wrapping_add(b) }))
+                type D = DurationMillisecondType;
+                let sum = map2::<D, D>(args, rows, |a, b| if negate { a.wrapping_sub(b) } else { a.wrapping_add(b) });
+                finish(args, Arc::new(sum?))
             }))
         }
         (K::IntervalYearMonth(..), K::IntervalYearMonth(..), '+' | '-') => {
             let t = l.clone().nullable().with_nullable(nullable);
             Some(Resolved::new(t, move |args, rows| {
-                map2::<IntervalYearMonthType>(args, rows, |a, b| Ok(if negate { a.wrapping_sub(b) } else { a.wrapping_add(b) }))
+                type M = IntervalYearMonthType;
+                let sum = map2::<M, M>(args, rows, |a, b| if negate { a.wrapping_sub(b) } else { a.wrapping_add(b) });
+                finish(args, Arc::new(sum?))
             }))
         }
         _ => None,
@@ -416,10 +386,12 @@ const DAY_MS: i64 = 86_400_000;
 fn add_millis(args: &[ColumnarValue], time: usize, interval: usize, negate: bool, rows: usize) -> Result<ColumnarValue> {
     // The usual case, `ts - INTERVAL '5' SECOND`: one pass over the column.
     let constant = match &args[interval] {
-        ColumnarValue::Scalar(ScalarValue::DurationMillisecond(Some(ms))) => Some(if negate { -*ms } else { *ms }),
+        ColumnarValue::Scalar(ScalarValue::DurationMillisecond(Some(ms))) => {
+            Some(if negate { ms.wrapping_neg() } else { *ms })
+        }
         _ => None,
     };
-    let arrays = columns(args, if args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_))) { 1 } else { rows })?;
+    let arrays = columns(args, rows_of(args, rows))?;
     let times = &arrays[time];
     let by = arrays[interval].as_primitive::<DurationMillisecondType>();
     macro_rules! apply {
@@ -458,7 +430,7 @@ fn add_millis(args: &[ColumnarValue], time: usize, interval: usize, negate: bool
 
 /// A date or timestamp plus months; the day is cut to the month's length.
 fn add_months(args: &[ColumnarValue], time: usize, interval: usize, negate: bool, rows: usize) -> Result<ColumnarValue> {
-    let arrays = columns(args, if args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_))) { 1 } else { rows })?;
+    let arrays = columns(args, rows_of(args, rows))?;
     let times = &arrays[time];
     let by = arrays[interval].as_primitive::<IntervalYearMonthType>();
     let months = |m: i32| i64::from(if negate { m.wrapping_neg() } else { m });

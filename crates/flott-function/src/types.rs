@@ -28,11 +28,11 @@ pub fn adjust(precision: u32, scale: u32) -> TypeKind {
     K::Decimal { precision: MAX as u8, scale: scale.min(MAX) as u8 }
 }
 
-/// The result type of `+ - * / %` over two decimals.
+/// The result type of `+ - * / %` over two decimals (Flink's `LogicalTypeMerging`).
 pub fn decimal_result(op: char, (p1, s1): (u8, u8), (p2, s2): (u8, u8)) -> TypeKind {
     let (p1, s1, p2, s2) = (u32::from(p1), u32::from(s1), u32::from(p2), u32::from(s2));
     match op {
-        '*' => adjust(p1 + p2, s1 + s2),
+        '*' => adjust(p1 + p2 + 1, s1 + s2),
         '/' => {
             let scale = (s1 + p2 + 1).max(6);
             adjust(p1 - s1 + s2 + scale, scale)
@@ -83,12 +83,14 @@ fn common(a: &TypeKind, b: &TypeKind) -> Option<TypeKind> {
         (K::Binary(x) | K::VarBinary(x), K::Binary(y) | K::VarBinary(y)) => K::VarBinary(*x.max(y)),
         (x, y) if x.is_numeric() && y.is_numeric() => {
             if x.is_approximate() || y.is_approximate() {
-                if matches!((x, y), (K::Float, K::Float)) { K::Float } else { K::Double }
+                // FLOAT stays FLOAT beside integers; a DECIMAL needs the digits of a DOUBLE.
+                let wide = |k: &TypeKind| matches!(k, K::Double | K::Decimal { .. });
+                if wide(x) || wide(y) { K::Double } else { K::Float }
             } else if matches!(x, K::Decimal { .. }) || matches!(y, K::Decimal { .. }) {
                 let ((p1, s1), (p2, s2)) = (as_decimal(x)?, as_decimal(y)?);
-                let scale = s1.max(s2);
                 let whole = (p1 - s1).max(p2 - s2);
-                adjust(u32::from(whole) + u32::from(scale), u32::from(scale))
+                let scale = s1.max(s2).min(MAX_DECIMAL_PRECISION - whole);
+                K::Decimal { precision: whole + scale, scale }
             } else if rank(x) > rank(y) {
                 x.clone()
             } else {
@@ -129,22 +131,20 @@ fn same_attribute(a: TimeAttribute, b: TimeAttribute) -> TimeAttribute {
     if a == b { a } else { TimeAttribute::None }
 }
 
-/// Whether a value may stand where another type is wanted without a word (Flink's `supportsImplicitCast`).
+/// Whether a value may stand where another type is wanted without a word (Flink's `LogicalTypeCasts`).
 pub fn implicit_cast(from: &LogicalType, to: &LogicalType) -> bool {
     match (&from.kind, &to.kind) {
         (K::Null, _) => to.nullable,
         (a, b) if a == b => true,
-        (K::Char(_) | K::VarChar(_), K::Char(_) | K::VarChar(_)) => true,
-        (K::Binary(_) | K::VarBinary(_), K::Binary(_) | K::VarBinary(_)) => true,
-        (a, b) if a.is_numeric() && b.is_numeric() => rank(a) <= rank(b),
-        (K::Timestamp(..), K::Timestamp(..)) => true,
-        (K::TimestampLtz(..), K::TimestampLtz(..)) => true,
-        (K::Timestamp(..), K::TimestampLtz(..)) | (K::TimestampLtz(..), K::Timestamp(..)) => true,
-        (K::Date, K::Timestamp(..) | K::TimestampLtz(..)) => true,
-        (K::Timestamp(..) | K::TimestampLtz(..), K::Date | K::Time(_)) => true,
-        (K::Time(_), K::Time(_)) => true,
-        (K::IntervalYearMonth(..), K::IntervalYearMonth(..)) => true,
-        (K::IntervalDayTime(..), K::IntervalDayTime(..)) => true,
+        // A text is never padded, nor a byte string, without being asked for.
+        (K::Char(_), K::Char(_)) | (K::Binary(_), K::Binary(_)) => true,
+        (K::Char(_) | K::VarChar(_), K::VarChar(_)) | (K::Binary(_) | K::VarBinary(_), K::VarBinary(_)) => true,
+        (a, K::Double | K::Decimal { .. }) if a.is_numeric() => true,
+        (a, K::Float) => a.is_numeric() && *a != K::Double,
+        (a, b) if a.is_integer() && b.is_integer() => rank(a) <= rank(b),
+        (K::Timestamp(..) | K::TimestampLtz(..), K::Timestamp(..) | K::TimestampLtz(..)) => true,
+        (K::Timestamp(..), K::Date | K::Time(_)) | (K::Time(_), K::Time(_)) => true,
+        (K::IntervalYearMonth(..), K::IntervalYearMonth(..)) | (K::IntervalDayTime(..), K::IntervalDayTime(..)) => true,
         (K::Array(a), K::Array(b)) | (K::Multiset(a), K::Multiset(b)) => implicit_cast(a, b),
         (K::Map(k, v), K::Map(l, w)) => implicit_cast(k, l) && implicit_cast(v, w),
         (K::Row(a), K::Row(b)) => {
@@ -168,7 +168,10 @@ mod tests {
             (vec!["INT", "BIGINT"], Some("BIGINT")),
             (vec!["INT NOT NULL", "NULL"], Some("INT")),
             (vec!["DECIMAL(10, 2)", "INT"], Some("DECIMAL(12, 2)")),
-            (vec!["DECIMAL(38, 10)", "DECIMAL(38, 2)"], Some("DECIMAL(38, 6)")),
+            (vec!["INT", "FLOAT"], Some("FLOAT")),
+            (vec!["FLOAT", "DOUBLE"], Some("DOUBLE")),
+            (vec!["INT", "BIGINT", "DECIMAL(2, 2)"], Some("DECIMAL(21, 2)")),
+            (vec!["DECIMAL(38, 10)", "DECIMAL(38, 2)"], Some("DECIMAL(38, 2)")),
             (vec!["CHAR(3) NOT NULL", "VARCHAR(5) NOT NULL"], Some("VARCHAR(5) NOT NULL")),
             (vec!["FLOAT", "DECIMAL(5, 2)"], Some("DOUBLE")),
             (vec!["DATE", "TIMESTAMP(3)"], Some("TIMESTAMP(3)")),
@@ -184,9 +187,36 @@ mod tests {
     fn results_of_decimal_arithmetic() {
         let d = |p, s| K::Decimal { precision: p, scale: s };
         assert_eq!(decimal_result('+', (10, 2), (5, 4)), d(13, 4));
-        assert_eq!(decimal_result('*', (10, 2), (5, 4)), d(15, 6));
+        assert_eq!(decimal_result('*', (10, 2), (5, 4)), d(16, 6));
+        assert_eq!(decimal_result('*', (30, 10), (30, 10)), d(38, 6));
+        assert_eq!(decimal_result('*', (30, 20), (30, 20)), d(38, 17));
+        assert_eq!(decimal_result('/', (32, 8), (38, 8)), d(38, 6));
+        assert_eq!(decimal_result('/', (30, 20), (30, 20)), d(38, 8));
         assert_eq!(decimal_result('/', (10, 2), (5, 4)), d(20, 8));
         assert_eq!(decimal_result('%', (10, 2), (5, 4)), d(5, 4));
         assert_eq!(decimal_result('*', (38, 10), (38, 10)), d(38, 6));
+    }
+
+    #[test]
+    fn implicit_casts() {
+        for (from, to, fits) in [
+            ("INT", "BIGINT", true),
+            ("BIGINT", "INT", false),
+            ("DOUBLE", "DECIMAL(10, 2)", true),
+            ("DECIMAL(10, 2)", "FLOAT", true),
+            ("DOUBLE", "FLOAT", false),
+            ("CHAR(3)", "VARCHAR(2)", true),
+            ("VARCHAR(3)", "CHAR(3)", false),
+            ("STRING", "INT", false),
+            ("TIMESTAMP(9)", "TIMESTAMP_LTZ(3)", true),
+            ("TIMESTAMP(3)", "DATE", true),
+            ("TIMESTAMP_LTZ(3)", "DATE", false),
+            ("DATE", "TIMESTAMP(3)", false),
+            ("ARRAY<INT>", "ARRAY<BIGINT>", true),
+            ("ROW<a INT>", "ROW<b BIGINT>", true),
+            ("ROW<a INT>", "ROW<b BIGINT, c INT>", false),
+        ] {
+            assert_eq!(implicit_cast(&t(from), &t(to)), fits, "{from} -> {to}");
+        }
     }
 }

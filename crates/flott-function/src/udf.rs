@@ -65,6 +65,8 @@ pub struct Resolved {
     pub kernel: Kernel,
     /// Whether the same arguments always give the same result.
     pub deterministic: bool,
+    /// Whether it may fail for some values (see [`crate::lazy`]). What nobody has thought about may.
+    pub can_fail: bool,
 }
 
 impl Resolved {
@@ -73,7 +75,7 @@ impl Resolved {
         data_type: LogicalType,
         kernel: impl Fn(&[ColumnarValue], usize) -> Result<ColumnarValue> + Send + Sync + 'static,
     ) -> Resolved {
-        Resolved { data_type, kernel: Arc::new(kernel), deterministic: true }
+        Resolved { data_type, kernel: Arc::new(kernel), deterministic: true, can_fail: true }
     }
 
     /// A deterministic function over whole columns.
@@ -91,6 +93,13 @@ impl Resolved {
             }
             Ok(ColumnarValue::Array(result))
         })
+    }
+
+    /// One that fails for no value of its argument types.
+    #[must_use]
+    pub fn infallible(mut self) -> Resolved {
+        self.can_fail = false;
+        self
     }
 
     /// One that depends on time or chance.
@@ -142,6 +151,13 @@ pub struct FlinkFunction {
     arguments: Vec<LogicalType>,
     signature: Signature,
     resolved: Resolved,
+}
+
+impl FlinkFunction {
+    /// Whether it may fail for some values of its arguments.
+    pub(crate) fn can_fail(&self) -> bool {
+        self.resolved.can_fail
+    }
 }
 
 impl fmt::Debug for FlinkFunction {

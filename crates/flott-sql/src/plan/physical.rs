@@ -9,7 +9,8 @@ use flott_graph::spec::ExprRef;
 
 use crate::bind::from_datafusion;
 
-/// One expression.
+/// One expression. AND and OR evaluate from left to right: the left side guards the right one.
 pub(super) fn physical_expr(e: &Expr, input: &DFSchema) -> Result<ExprRef> {
-    create_physical_expr(e, input, &ExecutionProps::new(), &Default::default()).map_err(from_datafusion)
+    let eager = create_physical_expr(e, input, &ExecutionProps::new(), &Default::default()).map_err(from_datafusion)?;
+    flott_function::lazy::short_circuit(eager)
 }

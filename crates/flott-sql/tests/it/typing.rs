@@ -31,7 +31,7 @@ fn literals_columns_and_operators() {
         ("b + 1", "BIGINT NOT NULL"),
         ("a / 2", "INT"),
         ("e + 1", "DECIMAL(13, 2)"),
-        ("e * e", "DECIMAL(20, 4)"),
+        ("e * e", "DECIMAL(21, 4)"),
         ("d + 1", "DOUBLE"),
         ("a > 1", "BOOLEAN"),
         ("b > 1", "BOOLEAN NOT NULL"),
