@@ -59,7 +59,8 @@ impl Text {
         match value {
             ColumnarValue::Array(a) => {
                 let texts = a.as_string_opt::<i32>();
-                let texts = texts.ok_or_else(|| Error::internal(format!("{} where a text is expected", a.data_type())))?;
+                let texts =
+                    texts.ok_or_else(|| Error::internal(format!("{} where a text is expected", a.data_type())))?;
                 Ok(Text::Column(texts.clone()))
             }
             ColumnarValue::Scalar(ScalarValue::Utf8(text)) => Ok(Text::Constant(text.clone())),

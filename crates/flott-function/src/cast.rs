@@ -1,23 +1,31 @@
 //! CAST and TRY_CAST: Flink's cast matrix over columns.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use arrow_array::builder::{BinaryBuilder, StringBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::*;
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, Date32Array, Decimal128Array, ListArray, MapArray, PrimitiveArray, StructArray, new_null_array,
+    Array, ArrayRef, BooleanArray, Date32Array, Decimal128Array, ListArray, MapArray, PrimitiveArray, StructArray,
+    make_array, new_null_array,
 };
+use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::{DataType, TimeUnit};
 use chrono_tz::Tz;
 use datafusion_common::ScalarValue;
-use flott_core::types::{DayTimeResolution, MAX_LENGTH, TypeKind, YearMonthResolution, arrow_field, arrow_type};
+use flott_core::types::{
+    DayTimeResolution as D, MAX_LENGTH, TypeKind, YearMonthResolution as Y, arrow_field, arrow_type,
+};
 use flott_core::{Error, LogicalType, Result};
 
 use crate::context::FunctionEnv;
+use crate::print::{Bytes, format_values};
 use crate::types::as_decimal;
 use crate::udf::{Resolved, TypedExpr, call_resolved};
 use crate::{decimal, text};
+
+pub use crate::print::format_column;
 
 use TypeKind as K;
 
@@ -36,17 +44,43 @@ pub fn cast(value: TypedExpr, to: &LogicalType, try_cast: bool, env: &FunctionEn
         return Ok(TypedExpr::literal(null, to));
     }
     if !supported(&from.kind, &to.kind) {
-        return Err(Error::user(format!(
-            "Cast function cannot convert value of type {} to type {}",
-            from.summary_without_nullability(),
-            to.summary_without_nullability()
-        ))
-        .hint("Go through a type that both can be cast to, such as STRING"));
+        return Err(refused(&from, &to));
     }
+    let never_fails = try_cast || infallible(&from.kind, &to.kind);
     let rule = Rule { from, to: to.clone(), zone: env.time_zone, try_cast };
     let name = if try_cast { "TRY_CAST" } else { "CAST" };
     let resolved = Resolved::arrays(to, move |args, _| rule.apply(&args[0]));
-    Ok(call_resolved(name, vec![value], resolved))
+    Ok(call_resolved(name, vec![value], if never_fails { resolved.infallible() } else { resolved }))
+}
+
+fn refused(from: &LogicalType, to: &LogicalType) -> Error {
+    let error = Error::user(format!(
+        "Cast function cannot convert value of type {} to type {}",
+        from.summary_without_nullability(),
+        to.summary_without_nullability()
+    ));
+    error.hint(match (&from.kind, &to.kind) {
+        (f, t) if f.is_numeric() && t.is_timestamp() => {
+            "Use TO_TIMESTAMP_LTZ(number, precision), or TO_TIMESTAMP(FROM_UNIXTIME(number)) for seconds"
+        }
+        (f, t) if f.is_timestamp() && t.is_numeric() => "Use UNIX_TIMESTAMP(CAST(timestamp AS STRING))",
+        (f, K::Boolean) if f.is_numeric() => "Compare it: value <> 0",
+        _ => "Go through a type that both can be cast to, such as STRING",
+    })
+}
+
+/// Whether no value can fail: what does not fit wraps or is NULL.
+fn infallible(from: &TypeKind, to: &TypeKind) -> bool {
+    match (from, to) {
+        (f, K::Decimal { .. }) => f.is_integer(),
+        (f, t) if t.is_character() => {
+            !f.is_binary() && !matches!(f, K::Array(_) | K::Map(..) | K::Multiset(_) | K::Row(_))
+        }
+        (f, t) if t.is_numeric() || *t == K::Boolean => !f.is_character(),
+        (_, t) if t.is_binary() => true,
+        (f, t) if f.is_datetime() => matches!(t, K::Date | K::Time(_)),
+        _ => false,
+    }
 }
 
 /// A cast where the types differ; lengths and precisions count, nullability does not.
@@ -67,9 +101,12 @@ pub fn supported(from: &TypeKind, to: &TypeKind) -> bool {
         (K::Null, _) => true,
         (a, b) if a == b => true,
         (_, t) if t.is_character() => true,
-        (t, K::Boolean) if t.is_character() || t.is_numeric() => true,
+        (f, K::Boolean) => f.is_character() || f.is_integer(),
         (K::Boolean, t) if t.is_numeric() => true,
-        (f, t) if t.is_numeric() => f.is_character() || f.is_numeric() || (f.is_interval() && t.is_integer()),
+        (f, t) if t.is_numeric() => {
+            let exact = !t.is_approximate();
+            f.is_character() || f.is_numeric() || (exact && single_field(f))
+        }
         (f, t) if t.is_binary() => f.is_binary() || f.is_character(),
         (f, K::Date) => f.is_character() || f.is_timestamp(),
         (f, K::Time(_)) => f.is_character() || f.is_timestamp() || matches!(f, K::Time(_)),
@@ -82,6 +119,14 @@ pub fn supported(from: &TypeKind, to: &TypeKind) -> bool {
         }
         _ => false,
     }
+}
+
+/// An interval of one field: only that is a number.
+fn single_field(kind: &TypeKind) -> bool {
+    matches!(
+        kind,
+        K::IntervalYearMonth(Y::Year | Y::Month, _) | K::IntervalDayTime(D::Day | D::Hour | D::Minute | D::Second, ..)
+    )
 }
 
 /// One cast between two types.
@@ -119,14 +164,15 @@ impl Rule {
             (K::Boolean, t) => self.boolean_to_number(array, t),
             (f, t) if f.is_numeric() && t.is_numeric() => self.number(array),
             (f, t) if f.is_binary() && t.is_binary() => self.binary(array, t),
-            (f, t) if f.is_interval() && t.is_integer() => self.interval_to_number(array),
+            (f, _) if f.is_interval() && to.is_numeric() => self.interval_to_number(array),
             (f, t) if f.is_interval() && t.is_interval() => Ok(Arc::clone(array)),
             (f, t) if f.is_datetime() && t.is_datetime() => self.datetime(array),
             (K::Array(a), K::Array(b)) => {
                 let list = array.as_list::<i32>();
-                let values = self.inner(a, b).apply(list.values())?;
+                let (offsets, first, count) = rebased(list.offsets());
+                let values = self.inner(a, b).apply(&list.values().slice(first, count))?;
                 let field = Arc::new(arrow_field("item", b));
-                Ok(Arc::new(ListArray::try_new(field, list.offsets().clone(), values, list.nulls().cloned())?))
+                Ok(Arc::new(ListArray::try_new(field, offsets, values, list.nulls().cloned())?))
             }
             (K::Map(k, v), K::Map(l, w)) => self.map(array, [k, v], [l, w]),
             (K::Multiset(a), K::Multiset(b)) => {
@@ -137,7 +183,7 @@ impl Rule {
                 let row = array.as_struct();
                 let mut columns = vec![];
                 for ((x, y), c) in a.iter().zip(b).zip(row.columns()) {
-                    columns.push(self.inner(&x.data_type, &y.data_type).apply(c)?);
+                    columns.push(self.inner(&x.data_type, &y.data_type).apply(&masked(c, row.nulls())?)?);
                 }
                 let fields = b.iter().map(|f| Arc::new(arrow_field(&f.name, &f.data_type))).collect();
                 Ok(Arc::new(StructArray::try_new(fields, columns, row.nulls().cloned())?))
@@ -148,8 +194,12 @@ impl Rule {
 
     fn map(&self, array: &ArrayRef, from: [&LogicalType; 2], to: [&LogicalType; 2]) -> Result<ArrayRef> {
         let map = array.as_map();
-        let keys = self.inner(from[0], to[0]).apply(map.keys())?;
-        let values = self.inner(from[1], to[1]).apply(map.values())?;
+        let (offsets, first, count) = rebased(map.offsets());
+        let keys = self.inner(from[0], to[0]).apply(&map.keys().slice(first, count))?;
+        let values = self.inner(from[1], to[1]).apply(&map.values().slice(first, count))?;
+        if keys.null_count() > 0 {
+            return Err(Error::data("a key of a MAP became NULL in a cast").hint("Use CAST instead of TRY_CAST"));
+        }
         let DataType::Map(entries, _) = arrow_type(&self.to) else {
             return Err(Error::internal("a map type that is none"));
         };
@@ -157,7 +207,7 @@ impl Rule {
             return Err(Error::internal("map entries that are none"));
         };
         let entry_array = StructArray::try_new(fields.clone(), vec![keys, values], None)?;
-        Ok(Arc::new(MapArray::try_new(entries, map.offsets().clone(), entry_array, map.nulls().cloned(), false)?))
+        Ok(Arc::new(MapArray::try_new(entries, offsets, entry_array, map.nulls().cloned(), false)?))
     }
 
     /// Every row through a function from its text; an error is NULL for TRY_CAST.
@@ -204,7 +254,7 @@ impl Rule {
             }
             K::Date => Arc::new(Date32Array::from(self.each(array, text::parse_date)?)),
             K::Time(p) => {
-                let nanos = self.each(array, |t| text::parse_time(t.rsplit([' ', 'T']).next().unwrap_or(t)))?;
+                let nanos = self.each(array, text::parse_time)?;
                 from_nanos(&arrow_type(&self.to), nanos.into_iter().map(|n| n.map(i128::from)), *p, self)?
             }
             K::Timestamp(p, _) => {
@@ -229,19 +279,46 @@ impl Rule {
     }
 
     fn to_text(&self, array: &ArrayRef) -> Result<ArrayRef> {
-        let texts = format_column(array, &self.from, self.zone)?;
         let limit = length(&self.to.kind) as usize;
-        let pad = matches!(self.to.kind, K::Char(_));
-        let mut out = StringBuilder::with_capacity(texts.len(), texts.len() * 8);
+        let padded = matches!(self.to.kind, K::Char(_));
+        if limit == MAX_LENGTH as usize {
+            // The plain cases of a STRING, without a text of its own for each row.
+            if self.from.kind.is_character() {
+                return Ok(Arc::clone(array));
+            }
+            macro_rules! integers {
+                ($t:ty) => {{
+                    let mut out = StringBuilder::with_capacity(array.len(), array.len() * 8);
+                    for v in array.as_primitive::<$t>() {
+                        match v {
+                            // Writing into a builder never fails.
+                            Some(v) => write!(out, "{v}").map(|()| out.append_value("")).unwrap_or_default(),
+                            None => out.append_null(),
+                        }
+                    }
+                    return Ok(Arc::new(out.finish()));
+                }};
+            }
+            match array.data_type() {
+                DataType::Int8 => integers!(Int8Type),
+                DataType::Int16 => integers!(Int16Type),
+                DataType::Int32 => integers!(Int32Type),
+                DataType::Int64 => integers!(Int64Type),
+                _ => {}
+            }
+        }
+        let bytes = if self.try_cast { Bytes::TryUtf8 } else { Bytes::Utf8 };
+        let texts = format_values(array, &self.from, self.zone, bytes)?;
+        let mut out = StringBuilder::with_capacity(texts.len(), texts.len() * 16);
         for t in texts {
             let Some(t) = t else {
                 out.append_null();
                 continue;
             };
-            let count = if t.len() <= limit && !pad { 0 } else { t.chars().count() };
+            let count = if t.len() <= limit && !padded { 0 } else { t.chars().count() };
             if count > limit {
                 out.append_value(t.chars().take(limit).collect::<String>());
-            } else if pad && count < limit {
+            } else if padded && count < limit {
                 out.append_value(format!("{t}{}", " ".repeat(limit - count)));
             } else {
                 out.append_value(t);
@@ -329,16 +406,15 @@ impl Rule {
     }
 
     fn to_decimal(&self, array: &ArrayRef, precision: u8, scale: u8) -> Result<ArrayRef> {
-        let widen = |p: PrimitiveArray<Int64Type>| p;
         let from_scale = as_decimal(&self.from.kind).map_or(0, |d| d.1);
         let ints = |a: PrimitiveArray<Int64Type>| -> Vec<Option<i128>> {
             a.iter().map(|v| v.and_then(|v| decimal::rescale(i128::from(v), 0, scale, precision))).collect()
         };
         let approximate = |v: f64| decimal::parse(&format!("{v}"), precision, scale);
         let values: Vec<Option<i128>> = match array.data_type() {
-            DataType::Int8 => ints(widen(array.as_primitive::<Int8Type>().unary(i64::from))),
-            DataType::Int16 => ints(widen(array.as_primitive::<Int16Type>().unary(i64::from))),
-            DataType::Int32 => ints(widen(array.as_primitive::<Int32Type>().unary(i64::from))),
+            DataType::Int8 => ints(array.as_primitive::<Int8Type>().unary(i64::from)),
+            DataType::Int16 => ints(array.as_primitive::<Int16Type>().unary(i64::from)),
+            DataType::Int32 => ints(array.as_primitive::<Int32Type>().unary(i64::from)),
             DataType::Int64 => ints(array.as_primitive::<Int64Type>().clone()),
             DataType::Float32 => {
                 let parse = |v: f32| decimal::parse(&format!("{v}"), precision, scale);
@@ -351,6 +427,11 @@ impl Rule {
                 .map(|v| v.and_then(|v| decimal::rescale(v, from_scale, scale, precision)))
                 .collect(),
         };
+        let nulls = values.iter().filter(|v| v.is_none()).count();
+        if nulls > array.null_count() && !self.to.nullable {
+            // NULL is the answer, but the column's type has no NULL.
+            return Err(Error::data(format!("a value does not fit {}", self.to)).hint("TRY_CAST gives NULL instead"));
+        }
         Ok(Arc::new(Decimal128Array::from(values).with_precision_and_scale(precision, scale as i8)?))
     }
 
@@ -419,6 +500,23 @@ impl Number {
     }
 }
 
+/// Offsets from zero, where the values start, and how many there are: only visible values are cast.
+fn rebased(offsets: &OffsetBuffer<i32>) -> (OffsetBuffer<i32>, usize, usize) {
+    let (first, last) = (offsets[0], offsets[offsets.len() - 1]);
+    if first == 0 {
+        return (offsets.clone(), 0, last as usize);
+    }
+    let lengths = OffsetBuffer::from_lengths(offsets.lengths());
+    (lengths, first as usize, (last - first) as usize)
+}
+
+/// A field of rows, NULL where its row is: what lies under a NULL row is not cast.
+fn masked(column: &ArrayRef, nulls: Option<&NullBuffer>) -> Result<ArrayRef> {
+    let Some(nulls) = nulls.filter(|n| n.null_count() > 0) else { return Ok(Arc::clone(column)) };
+    let all = NullBuffer::union(Some(nulls), column.nulls());
+    Ok(make_array(column.to_data().into_builder().nulls(all).build()?))
+}
+
 fn parse_double(t: &str) -> Option<f64> {
     let t = t.trim();
     match t {
@@ -451,7 +549,7 @@ fn to_utc(zone: Tz, nanos: i128) -> i128 {
     i128::from(text::local_to_utc(zone, s as i64)) * 1_000_000_000 + f
 }
 
-fn to_local(zone: Tz, nanos: i128) -> i128 {
+pub(crate) fn to_local(zone: Tz, nanos: i128) -> i128 {
     let (s, f) = (nanos.div_euclid(1_000_000_000), nanos.rem_euclid(1_000_000_000));
     i128::from(text::utc_to_local(zone, s as i64)) * 1_000_000_000 + f
 }
@@ -500,8 +598,11 @@ fn from_nanos(
             Some(Ok(v)) => Some(v),
             Some(Err(_)) if rule.try_cast => None,
             Some(Err(_)) => {
-                return Err(Error::data(format!("a time is outside what {} holds (1677 to 2262 for nanoseconds)", rule.to))
-                    .hint("Use TIMESTAMP(6) or less"));
+                return Err(Error::data(format!(
+                    "a time is outside what {} holds (1677 to 2262 for nanoseconds)",
+                    rule.to
+                ))
+                .hint("Use TIMESTAMP(6) or less"));
             }
         });
     }
@@ -521,108 +622,5 @@ fn from_nanos(
     })
 }
 
-/// Every value of a column as Flink's cast to STRING prints it.
-pub fn format_column(array: &ArrayRef, t: &LogicalType, zone: Tz) -> Result<Vec<Option<String>>> {
-    macro_rules! print {
-        ($t:ty, $f:expr) => {
-            array.as_primitive::<$t>().iter().map(|v| v.map($f)).collect()
-        };
-    }
-    Ok(match &t.kind {
-        K::Null => vec![None; array.len()],
-        K::Boolean => array.as_boolean().iter().map(|b| b.map(|b| if b { "TRUE" } else { "FALSE" }.to_string())).collect(),
-        K::TinyInt => print!(Int8Type, |v| v.to_string()),
-        K::SmallInt => print!(Int16Type, |v| v.to_string()),
-        K::Int => print!(Int32Type, |v| v.to_string()),
-        K::BigInt => print!(Int64Type, |v| v.to_string()),
-        K::Float => print!(Float32Type, text::format_float),
-        K::Double => print!(Float64Type, text::format_double),
-        K::Decimal { scale, .. } => print!(Decimal128Type, |v| decimal::format(v, *scale)),
-        K::Char(_) | K::VarChar(_) => array.as_string::<i32>().iter().map(|s| s.map(str::to_string)).collect(),
-        K::Binary(_) | K::VarBinary(_) => array
-            .as_binary::<i32>()
-            .iter()
-            .map(|b| b.map(|b| format!("x'{}'", b.iter().map(|b| format!("{b:02x}")).collect::<String>())))
-            .collect(),
-        K::Date => print!(Date32Type, text::format_date),
-        K::Time(p) => nanos(array, |n| text::format_time(n as i64, *p))?,
-        K::Timestamp(p, _) => nanos(array, |n| text::format_timestamp(n, *p))?,
-        K::TimestampLtz(p, _) => nanos(array, |n| text::format_timestamp(to_local(zone, n), *p))?,
-        K::IntervalYearMonth(r, _) => {
-            let show = |m: i32| interval_months(m, *r);
-            print!(IntervalYearMonthType, show)
-        }
-        K::IntervalDayTime(r, _, _) => {
-            let show = |ms: i64| interval_millis(ms, *r);
-            print!(DurationMillisecondType, show)
-        }
-        K::Array(e) => {
-            let list = array.as_list::<i32>();
-            let inner = format_column(list.values(), e, zone)?;
-            (0..list.len())
-                .map(|i| {
-                    list.is_valid(i).then(|| {
-                        let range = list.value_offsets()[i] as usize..list.value_offsets()[i + 1] as usize;
-                        let items: Vec<_> = inner[range].iter().map(or_null).collect();
-                        format!("[{}]", items.join(", "))
-                    })
-                })
-                .collect()
-        }
-        K::Map(k, v) => entries(array, k, v, zone)?,
-        K::Multiset(e) => entries(array, e, &K::Int.not_null(), zone)?,
-        K::Row(fields) => {
-            let row = array.as_struct();
-            let mut columns = vec![];
-            for (f, c) in fields.iter().zip(row.columns()) {
-                columns.push(format_column(c, &f.data_type, zone)?);
-            }
-            (0..row.len())
-                .map(|i| {
-                    row.is_valid(i).then(|| {
-                        let items: Vec<_> = columns.iter().map(|c| or_null(&c[i])).collect();
-                        format!("({})", items.join(", "))
-                    })
-                })
-                .collect()
-        }
-    })
-}
-
-fn or_null(text: &Option<String>) -> &str {
-    text.as_deref().unwrap_or("NULL")
-}
-
-fn nanos(array: &ArrayRef, show: impl Fn(i128) -> String) -> Result<Vec<Option<String>>> {
-    Ok(to_nanos(array)?.into_iter().map(|n| n.map(&show)).collect())
-}
-
-fn entries(array: &ArrayRef, key: &LogicalType, value: &LogicalType, zone: Tz) -> Result<Vec<Option<String>>> {
-    let map = array.as_map();
-    let (keys, values) = (format_column(map.keys(), key, zone)?, format_column(map.values(), value, zone)?);
-    Ok((0..map.len())
-        .map(|i| {
-            map.is_valid(i).then(|| {
-                let range = map.value_offsets()[i] as usize..map.value_offsets()[i + 1] as usize;
-                let items: Vec<_> = range.map(|j| format!("{}={}", or_null(&keys[j]), or_null(&values[j]))).collect();
-                format!("{{{}}}", items.join(", "))
-            })
-        })
-        .collect())
-}
-
-/// `+1-03` for a year and three months.
-fn interval_months(months: i32, _resolution: YearMonthResolution) -> String {
-    let sign = if months < 0 { '-' } else { '+' };
-    let m = months.unsigned_abs();
-    format!("{sign}{}-{:02}", m / 12, m % 12)
-}
-
-/// `+1 02:03:04.005`
-fn interval_millis(ms: i64, _resolution: DayTimeResolution) -> String {
-    let sign = if ms < 0 { '-' } else { '+' };
-    let m = ms.unsigned_abs();
-    let (days, h, min, s, f) = (m / 86_400_000, m / 3_600_000 % 24, m / 60_000 % 60, m / 1_000 % 60, m % 1_000);
-    format!("{sign}{days} {h:02}:{min:02}:{s:02}.{f:03}")
-}
-
+#[cfg(test)]
+mod tests;

@@ -272,7 +272,10 @@ mod tests {
         let zero = || comparison(Operator::Eq, a(), int(0));
         let rows = integers(&[Some(0), Some(5), Some(20), None, Some(0)]);
         let (f, t) = (Some(false), Some(true));
-        assert_eq!(evaluate(&logic(Operator::And, not_zero(), divides()), &rows).expect("rows"), vec![f, t, f, None, f]);
+        assert_eq!(
+            evaluate(&logic(Operator::And, not_zero(), divides()), &rows).expect("rows"),
+            vec![f, t, f, None, f]
+        );
         assert_eq!(evaluate(&logic(Operator::Or, zero(), divides()), &rows).expect("rows"), vec![t, t, f, None, t]);
         // The other way round it fails, as in Flink.
         assert!(evaluate(&logic(Operator::And, divides(), not_zero()), &rows).is_err());
@@ -312,7 +315,11 @@ mod tests {
         let rows = table(&[("l", "BOOLEAN", Arc::new(left) as ArrayRef), ("r", "BOOLEAN", Arc::new(right))]);
         let guarded = || {
             let fails = comparison(Operator::Eq, comparison(Operator::Divide, int(1), int(1)), int(1));
-            let case = crate::operator::case(vec![(fails, column("r", "BOOLEAN"))], column("r", "BOOLEAN"), &FunctionEnv::default());
+            let case = crate::operator::case(
+                vec![(fails, column("r", "BOOLEAN"))],
+                column("r", "BOOLEAN"),
+                &FunctionEnv::default(),
+            );
             case.expect("a CASE")
         };
         let and = evaluate(&logic(Operator::And, column("l", "BOOLEAN"), guarded()), &rows).expect("rows");

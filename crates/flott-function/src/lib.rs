@@ -14,6 +14,7 @@ pub mod context;
 pub mod decimal;
 pub mod lazy;
 pub mod operator;
+pub mod print;
 pub mod scalar;
 #[cfg(test)]
 mod testing;

@@ -16,7 +16,7 @@ use flott_core::types::{DayTimeResolution, MAX_DECIMAL_PRECISION, TypeKind};
 use flott_core::{Error, LogicalType, Result};
 
 use crate::argument::{Primitive, finish, map2, rows_of, try_map2};
-use crate::cast::{cast, cast_if_needed};
+use crate::cast::cast_if_needed;
 use crate::context::FunctionEnv;
 use crate::decimal;
 use crate::types::{as_decimal, decimal_result, least_common_type};
@@ -227,8 +227,16 @@ fn arithmetic(op: Operator, left: TypedExpr, right: TypedExpr, env: &FunctionEnv
     let nullable = left.data_type.nullable || right.data_type.nullable;
     let (l, r) = (left.data_type.kind.clone(), right.data_type.kind.clone());
     if l.is_numeric() && r.is_numeric() || (l == K::Null && r.is_numeric()) || (l.is_numeric() && r == K::Null) {
-        let (l, r) = if l == K::Null { (r.clone(), r) } else if r == K::Null { (l.clone(), l) } else { (l, r) };
-        if matches!(l, K::Decimal { .. }) && !r.is_approximate() || matches!(r, K::Decimal { .. }) && !l.is_approximate() {
+        let (l, r) = if l == K::Null {
+            (r.clone(), r)
+        } else if r == K::Null {
+            (l.clone(), l)
+        } else {
+            (l, r)
+        };
+        if matches!(l, K::Decimal { .. }) && !r.is_approximate()
+            || matches!(r, K::Decimal { .. }) && !l.is_approximate()
+        {
             return decimal_arithmetic(sign, left, right, &l, &r, env);
         }
         // The remainder has the type of the divisor.
@@ -251,11 +259,16 @@ fn arithmetic(op: Operator, left: TypedExpr, right: TypedExpr, env: &FunctionEnv
 fn numbers(sign: char, args: &[ColumnarValue], rows: usize) -> Result<ColumnarValue> {
     macro_rules! integers {
         ($t:ty) => {{
-            let divide = |f: fn(&<$t as ArrowPrimitiveType>::Native, <$t as ArrowPrimitiveType>::Native) -> <$t as ArrowPrimitiveType>::Native| {
+            let divide = |f: fn(
+                &<$t as ArrowPrimitiveType>::Native,
+                <$t as ArrowPrimitiveType>::Native,
+            ) -> <$t as ArrowPrimitiveType>::Native| {
                 match Primitive::<$t>::of(&args[1])? {
                     // The usual case: a constant that is no zero.
                     Primitive::Constant(Some(by)) if by != 0 => map2::<$t, $t>(args, rows, |a, _| f(&a, by)),
-                    _ => try_map2::<$t, $t>(args, rows, |a, b| if b == 0 { Err(by_zero()) } else { Ok(Some(f(&a, b))) }),
+                    _ => {
+                        try_map2::<$t, $t>(args, rows, |a, b| if b == 0 { Err(by_zero()) } else { Ok(Some(f(&a, b))) })
+                    }
                 }
             };
             match sign {
@@ -383,7 +396,13 @@ fn times(sign: char, l: &TypeKind, r: &TypeKind, nullable: bool) -> Option<Resol
 const DAY_MS: i64 = 86_400_000;
 
 /// A time plus an interval in milliseconds, in the time's own unit.
-fn add_millis(args: &[ColumnarValue], time: usize, interval: usize, negate: bool, rows: usize) -> Result<ColumnarValue> {
+fn add_millis(
+    args: &[ColumnarValue],
+    time: usize,
+    interval: usize,
+    negate: bool,
+    rows: usize,
+) -> Result<ColumnarValue> {
     // The usual case, `ts - INTERVAL '5' SECOND`: one pass over the column.
     let constant = match &args[interval] {
         ColumnarValue::Scalar(ScalarValue::DurationMillisecond(Some(ms))) => {
@@ -400,13 +419,17 @@ fn add_millis(args: &[ColumnarValue], time: usize, interval: usize, negate: bool
             let f = $f;
             let result: PrimitiveArray<$t> = match constant {
                 Some(ms) => values.unary(|v| f(v, ms)),
-                None => arrow_arith::arity::binary(values, by, |v, ms: i64| f(v, if negate { ms.wrapping_neg() } else { ms }))?,
+                None => arrow_arith::arity::binary(values, by, |v, ms: i64| {
+                    f(v, if negate { ms.wrapping_neg() } else { ms })
+                })?,
             };
             Arc::new(result.with_data_type(times.data_type().clone())) as ArrayRef
         }};
     }
     let result = match times.data_type() {
-        DataType::Timestamp(TimeUnit::Millisecond, _) => apply!(TimestampMillisecondType, |v: i64, ms: i64| v.wrapping_add(ms)),
+        DataType::Timestamp(TimeUnit::Millisecond, _) => {
+            apply!(TimestampMillisecondType, |v: i64, ms: i64| v.wrapping_add(ms))
+        }
         DataType::Timestamp(TimeUnit::Microsecond, _) => {
             apply!(TimestampMicrosecondType, |v: i64, ms: i64| v.wrapping_add(ms.wrapping_mul(1_000)))
         }
@@ -429,7 +452,13 @@ fn add_millis(args: &[ColumnarValue], time: usize, interval: usize, negate: bool
 }
 
 /// A date or timestamp plus months; the day is cut to the month's length.
-fn add_months(args: &[ColumnarValue], time: usize, interval: usize, negate: bool, rows: usize) -> Result<ColumnarValue> {
+fn add_months(
+    args: &[ColumnarValue],
+    time: usize,
+    interval: usize,
+    negate: bool,
+    rows: usize,
+) -> Result<ColumnarValue> {
     let arrays = columns(args, rows_of(args, rows))?;
     let times = &arrays[time];
     let by = arrays[interval].as_primitive::<IntervalYearMonthType>();
@@ -450,9 +479,8 @@ fn add_months(args: &[ColumnarValue], time: usize, interval: usize, negate: bool
         DataType::Timestamp(TimeUnit::Nanosecond, _) => apply!(TimestampNanosecondType, DAY_MS * 1_000_000),
         DataType::Date32 => {
             let values = times.as_primitive::<Date32Type>();
-            let result: PrimitiveArray<Date32Type> = arrow_arith::arity::binary(values, by, |v: i32, m: i32| {
-                shift_months(i64::from(v), months(m)) as i32
-            })?;
+            let result: PrimitiveArray<Date32Type> =
+                arrow_arith::arity::binary(values, by, |v: i32, m: i32| shift_months(i64::from(v), months(m)) as i32)?;
             Arc::new(result)
         }
         other => return Err(Error::internal(format!("months added to {other}"))),
@@ -469,27 +497,34 @@ pub(crate) fn shift_months(days: i64, months: i64) -> i64 {
 }
 
 /// `-value`
-pub fn negate(value: TypedExpr, env: &FunctionEnv) -> Result<TypedExpr> {
+pub fn negate(value: TypedExpr, _env: &FunctionEnv) -> Result<TypedExpr> {
     let kind = value.data_type.kind.clone();
-    if kind.is_interval() {
-        let t = value.data_type.clone();
-        let resolved = Resolved::arrays(t, |args, _| {
-            Ok(match args[0].data_type() {
-                DataType::Duration(_) => {
-                    Arc::new(args[0].as_primitive::<DurationMillisecondType>().unary::<_, DurationMillisecondType>(i64::wrapping_neg))
-                }
-                _ => Arc::new(args[0].as_primitive::<IntervalYearMonthType>().unary::<_, IntervalYearMonthType>(i32::wrapping_neg)),
-            })
-        });
-        return Ok(call_resolved("-", vec![value], resolved));
-    }
-    if !kind.is_numeric() {
+    if !kind.is_numeric() && !kind.is_interval() {
         return Err(wrong_types("-", &[&value.data_type]));
     }
-    let t = value.data_type.clone();
-    let zero = cast(TypedExpr::literal(ScalarValue::Int32(Some(0)), K::Int.not_null()), &kind.not_null(), false, env)?;
-    let negated = binary(Operator::Minus, zero, value, env)?;
-    cast_if_needed(negated, &t, env)
+    let resolved = Resolved::arrays(value.data_type.clone(), |args, _| {
+        macro_rules! negated {
+            ($t:ty, $f:expr) => {
+                Arc::new(args[0].as_primitive::<$t>().unary::<_, $t>($f)) as ArrayRef
+            };
+        }
+        Ok(match args[0].data_type() {
+            DataType::Int8 => negated!(Int8Type, i8::wrapping_neg),
+            DataType::Int16 => negated!(Int16Type, i16::wrapping_neg),
+            DataType::Int32 => negated!(Int32Type, i32::wrapping_neg),
+            DataType::Int64 => negated!(Int64Type, i64::wrapping_neg),
+            DataType::Float32 => negated!(Float32Type, |v: f32| -v),
+            DataType::Float64 => negated!(Float64Type, |v: f64| -v),
+            DataType::Duration(_) => negated!(DurationMillisecondType, i64::wrapping_neg),
+            DataType::Interval(_) => negated!(IntervalYearMonthType, i32::wrapping_neg),
+            DataType::Decimal128(p, s) => {
+                let values = args[0].as_primitive::<Decimal128Type>().unary::<_, Decimal128Type>(i128::wrapping_neg);
+                Arc::new(values.with_precision_and_scale(*p, *s)?)
+            }
+            other => return Err(Error::internal(format!("-{other}"))),
+        })
+    });
+    Ok(call_resolved("-", vec![value], resolved.infallible()))
 }
 
 /// `CASE WHEN condition THEN value .. ELSE last END`; branches are evaluated only for their rows.
@@ -512,3 +547,6 @@ pub fn case(branches: Vec<(TypedExpr, TypedExpr)>, last: TypedExpr, env: &Functi
     let case = TypedExpr::new(Expr::Case(Case::new(None, branches, Some(Box::new(last.expr)))), data_type.clone());
     Ok(call_resolved("CASE", vec![case], Resolved::new(data_type, |args, _| Ok(args[0].clone()))))
 }
+
+#[cfg(test)]
+mod tests;

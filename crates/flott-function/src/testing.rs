@@ -63,10 +63,7 @@ pub(crate) fn values(e: &TypedExpr, batch: &RecordBatch) -> Result<ArrayRef> {
     let physical = create_physical_expr(&e.expr, &schema, &ExecutionProps::new(), &Default::default())
         .unwrap_or_else(|error| panic!("{}: {error}", e.expr));
     let physical = short_circuit(physical)?;
-    let array = physical
-        .evaluate(batch)
-        .and_then(|v| v.into_array(batch.num_rows()))
-        .map_err(from_datafusion)?;
+    let array = physical.evaluate(batch).and_then(|v| v.into_array(batch.num_rows())).map_err(from_datafusion)?;
     if let Expr::ScalarFunction(_) = &e.expr {
         let field = physical.return_field(&batch.schema()).expect("a field");
         assert_eq!(from_arrow_field(&field).as_ref(), Some(&e.data_type), "{}", e.expr);
@@ -142,9 +139,11 @@ pub(crate) fn check(cases: &[(&str, &[(&str, &str)], &str)]) {
             Ok(value) => assert_eq!(value, *expected, "{name}({args:?})"),
             Err(e) => {
                 let wanted = expected.strip_prefix("ERROR ");
-                assert!(wanted.is_some_and(|w| e.to_string().contains(w)), "{name}({args:?}): {e}, expected {expected}");
+                assert!(
+                    wanted.is_some_and(|w| e.to_string().contains(w)),
+                    "{name}({args:?}): {e}, expected {expected}"
+                );
             }
         }
     }
 }
-

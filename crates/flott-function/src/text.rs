@@ -34,18 +34,31 @@ fn with_fraction(text: String, nanos: i64, precision: u8) -> String {
     format!("{text}.{}", &digits[..usize::from(precision.min(9))])
 }
 
-/// Days since the epoch of `2020-1-1` or `2020-01-01`, with or without a time behind it.
-pub fn parse_date(text: &str) -> Option<i32> {
-    let text = text.trim();
-    let date = text.split([' ', 'T']).next()?;
-    let mut parts = date.split('-');
-    let (year, month, day) = (parts.next()?, parts.next().unwrap_or("1"), parts.next().unwrap_or("1"));
-    if parts.next().is_some() || year.is_empty() || year.len() > 5 {
+/// Lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes.iter().flat_map(|b| [DIGITS[usize::from(b >> 4)], DIGITS[usize::from(b & 15)]]).map(char::from).collect()
+}
+
+/// A number of plain digits.
+fn digits(text: &str) -> Option<u32> {
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    let number = |t: &str| t.bytes().all(|b| b.is_ascii_digit()).then(|| t.parse::<u32>().ok())?;
-    let (y, m, d) = (number(year)?, number(month)?, number(day)?);
-    valid_date(i64::from(y), m, d).then(|| i32::try_from(days_from_civil(i64::from(y), m, d)).ok())?
+    text.parse().ok()
+}
+
+/// Days since the epoch of `2020-01-01`, `2020-1-1`, `2020-1` or `2020`, with or without a space and a time behind it.
+pub fn parse_date(text: &str) -> Option<i32> {
+    let date = match text.split_once(' ') {
+        Some((date, _)) if !date.is_empty() => date,
+        _ => text,
+    };
+    let mut parts = date.splitn(3, '-').map(|p| digits(p.trim()));
+    let year = parts.next()??;
+    let (month, day) = (parts.next().unwrap_or(Some(1))?, parts.next().unwrap_or(Some(1))?);
+    let fits = year <= 9_999 && valid_date(i64::from(year), month, day);
+    fits.then(|| i32::try_from(days_from_civil(i64::from(year), month, day)).ok())?
 }
 
 /// Whether the day exists.
@@ -86,15 +99,36 @@ pub fn parse_time(text: &str) -> Option<i64> {
     Some(((hour * 60 + minute) * 60 + second) * 1_000_000_000 + fraction)
 }
 
-/// Nanoseconds since the epoch of `2020-01-01[ 12:34:56[.789]]`, `T` for the space allowed.
+/// Nanoseconds since the epoch of `2020-01-01[ 12:34:56[.789]]`; fields of one digit are fine.
+///
+/// As Java's default resolver does, the 30th of February is its last day; the 32nd is none.
 pub fn parse_timestamp(text: &str) -> Option<i128> {
-    let text = text.trim();
-    let days = i128::from(parse_date(text)?);
-    let time = match text.split_once([' ', 'T']) {
-        Some((_, time)) => parse_time(time.trim_end_matches('Z'))?,
-        None => 0,
+    let (date, time) = match text.split_once(' ') {
+        Some((date, time)) => (date, Some(time)),
+        None => (text, None),
     };
-    Some(days * DAY_NS + i128::from(time))
+    let mut parts = date.split('-');
+    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
+    if parts.next().is_some() || year.len() != 4 || month.len() > 2 || day.len() > 2 {
+        return None;
+    }
+    let (year, month, day) = (i64::from(digits(year)?), digits(month)?, digits(day)?);
+    if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    let days = days_from_civil(year, month, day.min(days_in_month(year, month)));
+    let time = match time {
+        None => 0,
+        Some(time) => {
+            // All three fields, of one or two digits.
+            let whole = time.split('.').next().unwrap_or(time);
+            if whole.split(':').count() != 3 || whole.split(':').any(|p| p.len() > 2) || time.len() > whole.len() + 10 {
+                return None;
+            }
+            parse_time(time)?
+        }
+    };
+    Some(i128::from(days) * DAY_NS + i128::from(time))
 }
 
 /// The instant of a local time, in seconds: in a gap the time after it, in an overlap the earlier one, as Java does.
@@ -180,9 +214,18 @@ mod tests {
     #[test]
     fn numbers_print_as_in_java() {
         for (value, text) in [
-            (1.0, "1.0"), (0.1, "0.1"), (1e7, "1.0E7"), (9_999_999.0, "9999999.0"), (0.001, "0.001"), (0.0001, "1.0E-4"),
-            (-0.0, "-0.0"), (1.25e-10, "1.25E-10"), (f64::NAN, "NaN"), (f64::NEG_INFINITY, "-Infinity"),
-            (f64::MAX, "1.7976931348623157E308"), (123.456, "123.456"),
+            (1.0, "1.0"),
+            (0.1, "0.1"),
+            (1e7, "1.0E7"),
+            (9_999_999.0, "9999999.0"),
+            (0.001, "0.001"),
+            (0.0001, "1.0E-4"),
+            (-0.0, "-0.0"),
+            (1.25e-10, "1.25E-10"),
+            (f64::NAN, "NaN"),
+            (f64::NEG_INFINITY, "-Infinity"),
+            (f64::MAX, "1.7976931348623157E308"),
+            (123.456, "123.456"),
         ] {
             assert_eq!(format_double(value), text);
         }
@@ -196,7 +239,32 @@ mod tests {
         assert_eq!(parse_timestamp("1969-12-31 23:59:59.5"), Some(-500_000_000));
         assert_eq!(format_timestamp(-500_000_000, 3), "1969-12-31 23:59:59.500");
         assert_eq!(parse_time("24:00:00"), None);
-        assert_eq!(parse_timestamp("2020-01-01T10:00:00").map(|n| format_timestamp(n, 0)).as_deref(), Some("2020-01-01 10:00:00"));
+        for (text, expected) in [
+            ("2020-01-01 10:00:00", Some("2020-01-01 10:00:00")),
+            ("2020-1-1 1:2:3", Some("2020-01-01 01:02:03")),
+            ("2020-02-30", Some("2020-02-29 00:00:00")),
+            ("2020-01-01 10:00:00.123456789", Some("2020-01-01 10:00:00")),
+            ("2020-01-01 10:00:00.1234567890", None),
+            ("2020-01-01T10:00:00", None),
+            ("2020-01-01 10:00", None),
+            ("2020/01/01", None),
+            ("2020-02-32", None),
+            ("123", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_timestamp(text).map(|n| format_timestamp(n, 0)).as_deref(), expected, "{text}");
+        }
+        for (text, expected) in [
+            ("123", Some("0123-01-01")),
+            ("2021-09-27 12:34:56.123456789", Some("2021-09-27")),
+            ("2021/09/27", None),
+            ("foo", None),
+            ("", None),
+            ("-1", None),
+            ("10000-01-01", None),
+        ] {
+            assert_eq!(parse_date(text).map(format_date).as_deref(), expected, "{text}");
+        }
     }
 
     #[test]

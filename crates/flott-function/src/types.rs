@@ -120,7 +120,9 @@ fn common(a: &TypeKind, b: &TypeKind) -> Option<TypeKind> {
         (K::Row(x), K::Row(y)) if x.len() == y.len() => K::Row(
             x.iter()
                 .zip(y)
-                .map(|(a, b)| Some(RowField::new(&a.name, least_common_type(&[a.data_type.clone(), b.data_type.clone()])?)))
+                .map(|(a, b)| {
+                    Some(RowField::new(&a.name, least_common_type(&[a.data_type.clone(), b.data_type.clone()])?))
+                })
                 .collect::<Option<Vec<_>>>()?,
         ),
         _ => return None,

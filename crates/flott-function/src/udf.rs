@@ -220,4 +220,3 @@ impl ScalarUDFImpl for FlinkFunction {
         Ok(result)
     }
 }
-

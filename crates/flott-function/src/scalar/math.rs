@@ -205,7 +205,9 @@ fn round(a: &mut Arguments) -> Result<Option<Resolved>> {
             DataType::Float64 => Arc::new(array.as_primitive::<Float64Type>().unary::<_, Float64Type>(double)),
             DataType::Decimal128(_, scale) => {
                 let from = scale.unsigned_abs();
-                let K::Decimal { precision, scale: to } = result.kind else { return Err(Error::internal("a decimal expected")) };
+                let K::Decimal { precision, scale: to } = result.kind else {
+                    return Err(Error::internal("a decimal expected"));
+                };
                 let values: Vec<Option<i128>> = array
                     .as_primitive::<Decimal128Type>()
                     .iter()

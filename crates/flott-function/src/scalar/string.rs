@@ -32,7 +32,9 @@ const fn function(
 pub(super) const FUNCTIONS: &[ScalarFunction] = &[
     function("UPPER", "UPPER(text)", "In upper case.", (1, 1), |a| map(a, |t| t.to_uppercase())),
     function("LOWER", "LOWER(text)", "In lower case.", (1, 1), |a| map(a, |t| t.to_lowercase())),
-    function("REVERSE", "REVERSE(text)", "From the end to the start.", (1, 1), |a| map(a, |t| t.chars().rev().collect())),
+    function("REVERSE", "REVERSE(text)", "From the end to the start.", (1, 1), |a| {
+        map(a, |t| t.chars().rev().collect())
+    }),
     function("INITCAP", "INITCAP(text)", "Each word with a capital letter.", (1, 1), |a| map(a, initcap)),
     function("CHAR_LENGTH", "CHAR_LENGTH(text)", "Number of characters.", (1, 1), |a| {
         integers(a, 1, |t| Some(t[0].chars().count() as i32))
@@ -52,22 +54,34 @@ pub(super) const FUNCTIONS: &[ScalarFunction] = &[
     function("CONCAT", "CONCAT(text, ..)", "All texts together; NULL where one is NULL.", (1, 255), |a| {
         texts(a, 255, |t| Ok(Some(t.concat())))
     }),
-    function("CONCAT_WS", "CONCAT_WS(separator, text, ..)", "The texts that are not NULL, with a separator.", (1, 255), concat_ws),
+    function(
+        "CONCAT_WS",
+        "CONCAT_WS(separator, text, ..)",
+        "The texts that are not NULL, with a separator.",
+        (1, 255),
+        concat_ws,
+    ),
     function("REPLACE", "REPLACE(text, part, by)", "Every part replaced.", (3, 3), |a| {
         texts(a, 3, |t| Ok(Some(t[0].replace(t[1], t[2]))))
     }),
     function("BTRIM", "TRIM([BOTH] characters FROM text)", "Without these characters at both ends.", (1, 2), |a| {
         texts(a, 2, |t| Ok(Some(trim(t, true, true))))
     }),
-    function("TRIM", "TRIM(text)", "Without spaces at both ends.", (1, 2), |a| texts(a, 2, |t| Ok(Some(trim(t, true, true))))),
+    function("TRIM", "TRIM(text)", "Without spaces at both ends.", (1, 2), |a| {
+        texts(a, 2, |t| Ok(Some(trim(t, true, true))))
+    }),
     function("LTRIM", "LTRIM(text[, characters])", "Without these characters at the start.", (1, 2), |a| {
         texts(a, 2, |t| Ok(Some(trim(t, true, false))))
     }),
     function("RTRIM", "RTRIM(text[, characters])", "Without these characters at the end.", (1, 2), |a| {
         texts(a, 2, |t| Ok(Some(trim(t, false, true))))
     }),
-    function("STARTSWITH", "STARTSWITH(text, start)", "Whether it starts so.", (2, 2), |a| booleans(a, |t| t[0].starts_with(t[1]))),
-    function("ENDSWITH", "ENDSWITH(text, end)", "Whether it ends so.", (2, 2), |a| booleans(a, |t| t[0].ends_with(t[1]))),
+    function("STARTSWITH", "STARTSWITH(text, start)", "Whether it starts so.", (2, 2), |a| {
+        booleans(a, |t| t[0].starts_with(t[1]))
+    }),
+    function("ENDSWITH", "ENDSWITH(text, end)", "Whether it ends so.", (2, 2), |a| {
+        booleans(a, |t| t[0].ends_with(t[1]))
+    }),
     function("LIKE", "text LIKE pattern [ESCAPE c]", "Whether it fits a pattern of % and _.", (2, 3), like),
     function("REGEXP", "REGEXP(text, pattern)", "Whether a part fits a regular expression.", (2, 2), |a| {
         regex_function(a, K::Boolean.nullable())
@@ -75,14 +89,20 @@ pub(super) const FUNCTIONS: &[ScalarFunction] = &[
     function("REGEXP_REPLACE", "REGEXP_REPLACE(text, pattern, by)", "Every fitting part replaced.", (3, 3), |a| {
         texts(a, 3, |t| Ok(Some(compile(t[1])?.replace_all(t[0], t[2]).into_owned())))
     }),
-    function("SUBSTRING", "SUBSTRING(text FROM start [FOR length])", "A part; a negative start counts from the end.", (2, 3), |a| {
-        with_numbers(a, |t, n| Ok(substring(t, n[0], n.get(1).copied())))
-    }),
+    function(
+        "SUBSTRING",
+        "SUBSTRING(text FROM start [FOR length])",
+        "A part; a negative start counts from the end.",
+        (2, 3),
+        |a| with_numbers(a, |t, n| Ok(substring(t, n[0], n.get(1).copied()))),
+    ),
     function("LEFT", "LEFT(text, length)", "The first characters.", (2, 2), |a| {
         with_numbers(a, |t, n| Ok(Some(t.chars().take(n[0].max(0) as usize).collect())))
     }),
     function("RIGHT", "RIGHT(text, length)", "The last characters.", (2, 2), |a| {
-        with_numbers(a, |t, n| Ok(Some(t.chars().skip(t.chars().count().saturating_sub(n[0].max(0) as usize)).collect())))
+        with_numbers(a, |t, n| {
+            Ok(Some(t.chars().skip(t.chars().count().saturating_sub(n[0].max(0) as usize)).collect()))
+        })
     }),
     function("REPEAT", "REPEAT(text, times)", "The text so many times.", (2, 2), |a| {
         with_numbers(a, |t, n| {
@@ -94,14 +114,21 @@ pub(super) const FUNCTIONS: &[ScalarFunction] = &[
     function("LPAD", "LPAD(text, length, with)", "Filled up at the start, or cut.", (3, 3), |a| pad(a, true)),
     function("RPAD", "RPAD(text, length, with)", "Filled up at the end, or cut.", (3, 3), |a| pad(a, false)),
     function("SPLIT_INDEX", "SPLIT_INDEX(text, separator, index)", "One piece, counted from 0.", (3, 3), split_index),
-    function("REGEXP_EXTRACT", "REGEXP_EXTRACT(text, pattern[, group])", "The part that fits a group.", (2, 3), regexp_extract),
+    function(
+        "REGEXP_EXTRACT",
+        "REGEXP_EXTRACT(text, pattern[, group])",
+        "The part that fits a group.",
+        (2, 3),
+        regexp_extract,
+    ),
 ];
 
 fn limit(bytes: usize) -> Result<()> {
     if bytes <= MAX_TEXT_BYTES {
         return Ok(());
     }
-    Err(Error::data(format!("a text of {bytes} bytes is longer than {MAX_TEXT_BYTES}")).hint("Bound the length in the query"))
+    Err(Error::data(format!("a text of {bytes} bytes is longer than {MAX_TEXT_BYTES}"))
+        .hint("Bound the length in the query"))
 }
 
 fn all_texts(a: &Arguments) -> bool {
@@ -176,8 +203,7 @@ fn booleans(a: &mut Arguments, f: fn(&[&str]) -> bool) -> Result<Option<Resolved
 
 /// A text and integers behind it.
 fn with_numbers(a: &mut Arguments, f: fn(&str, &[i32]) -> Result<Option<String>>) -> Result<Option<Resolved>> {
-    let fits = a.values[0].data_type.kind.is_character()
-        && a.values[1..].iter().all(|v| v.data_type.kind.is_integer());
+    let fits = a.values[0].data_type.kind.is_character() && a.values[1..].iter().all(|v| v.data_type.kind.is_integer());
     if !fits {
         return Ok(None);
     }
@@ -230,7 +256,13 @@ fn trim(row: &[&str], start: bool, end: bool) -> String {
 fn substring(text: &str, start: i32, length: Option<i32>) -> Option<String> {
     let count = i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
     let start = i64::from(start);
-    let from = if start > 0 { start - 1 } else if start < 0 { count + start } else { 0 };
+    let from = if start > 0 {
+        start - 1
+    } else if start < 0 {
+        count + start
+    } else {
+        0
+    };
     let to = match length {
         Some(n) if n < 0 => return None,
         Some(n) => from + i64::from(n),
@@ -270,7 +302,12 @@ fn pad(a: &mut Arguments, left: bool) -> Result<Option<Resolved>> {
         let length = args[1].as_primitive::<Int32Type>();
         let mut out = StringBuilder::new();
         for i in 0..count {
-            if text.is_null(i) || with.is_null(i) || length.is_null(i) || length.value(i) < 0 || with.value(i).is_empty() {
+            if text.is_null(i)
+                || with.is_null(i)
+                || length.is_null(i)
+                || length.value(i) < 0
+                || with.value(i).is_empty()
+            {
                 out.append_null();
                 continue;
             }
@@ -360,7 +397,9 @@ fn regexp_extract(a: &mut Arguments) -> Result<Option<Resolved>> {
                     &owned
                 }
             };
-            let found = regex.captures(row[0]).and_then(|c| c.get(usize::try_from(group).ok()?).map(|m| m.as_str().to_string()));
+            let found = regex
+                .captures(row[0])
+                .and_then(|c| c.get(usize::try_from(group).ok()?).map(|m| m.as_str().to_string()));
             out.append_option(found);
         }
         Ok(Arc::new(out.finish()))
@@ -376,7 +415,9 @@ fn like_regex(pattern: &str, escape: Option<char>) -> Result<Regex> {
             match chars.next() {
                 Some(next) if next == '%' || next == '_' || Some(next) == escape => next,
                 _ => {
-                    return Err(Error::user(format!("the escape in LIKE pattern '{pattern}' stands before no %, _ or escape")));
+                    return Err(Error::user(format!(
+                        "the escape in LIKE pattern '{pattern}' stands before no %, _ or escape"
+                    )));
                 }
             }
         } else if c == '%' {

@@ -60,18 +60,42 @@ pub(super) const FUNCTIONS: &[ScalarFunction] = &[
     function("CURRENT_TIME", "CURRENT_TIME", "The time of day in the session's zone.", (0, 0), local_time),
     function("LOCALTIME", "LOCALTIME", "The time of day in the session's zone.", (0, 0), local_time),
     function("UNIX_TIMESTAMP", "UNIX_TIMESTAMP([text[, pattern]])", "Seconds since 1970.", (0, 2), unix_timestamp),
-    function("FROM_UNIXTIME", "FROM_UNIXTIME(seconds[, pattern])", "Seconds since 1970 as text in the session's zone.", (1, 2), from_unixtime),
-    function("CURRENT_WATERMARK", "CURRENT_WATERMARK(rowtime)", "Event time of the operator; NULL before the first watermark.", (1, 1), |a| {
-        if a.values[0].data_type.kind.time_attribute() != TimeAttribute::Rowtime {
-            return Err(Error::user("CURRENT_WATERMARK() must be called with a rowtime attribute"));
-        }
-        let t = a.values[0].data_type.with_nullable(true).with_time_attribute(TimeAttribute::None);
-        Ok(Some(Resolved::new(t.clone(), move |_, _| watermark(&t)).volatile()))
-    }),
+    function(
+        "FROM_UNIXTIME",
+        "FROM_UNIXTIME(seconds[, pattern])",
+        "Seconds since 1970 as text in the session's zone.",
+        (1, 2),
+        from_unixtime,
+    ),
+    function(
+        "CURRENT_WATERMARK",
+        "CURRENT_WATERMARK(rowtime)",
+        "Event time of the operator; NULL before the first watermark.",
+        (1, 1),
+        |a| {
+            if a.values[0].data_type.kind.time_attribute() != TimeAttribute::Rowtime {
+                return Err(Error::user("CURRENT_WATERMARK() must be called with a rowtime attribute"));
+            }
+            let t = a.values[0].data_type.with_nullable(true).with_time_attribute(TimeAttribute::None);
+            Ok(Some(Resolved::new(t.clone(), move |_, _| watermark(&t)).volatile()))
+        },
+    ),
     function("TO_TIMESTAMP", "TO_TIMESTAMP(text[, pattern])", "A text as TIMESTAMP(3).", (1, 2), to_timestamp),
-    function("TO_TIMESTAMP_LTZ", "TO_TIMESTAMP_LTZ(number, precision)", "Seconds (0) or milliseconds (3) since 1970 as an instant.", (1, 2), to_timestamp_ltz),
+    function(
+        "TO_TIMESTAMP_LTZ",
+        "TO_TIMESTAMP_LTZ(number, precision)",
+        "Seconds (0) or milliseconds (3) since 1970 as an instant.",
+        (1, 2),
+        to_timestamp_ltz,
+    ),
     function("TO_DATE", "TO_DATE(text[, pattern])", "A text as DATE.", (1, 2), to_date),
-    function("DATE_FORMAT", "DATE_FORMAT(timestamp, pattern)", "A timestamp as text; patterns are Java's.", (2, 2), date_format),
+    function(
+        "DATE_FORMAT",
+        "DATE_FORMAT(timestamp, pattern)",
+        "A timestamp as text; patterns are Java's.",
+        (2, 2),
+        date_format,
+    ),
     function("EXTRACT", "EXTRACT(unit FROM time)", "One field of a time.", (2, 2), |a| {
         let unit = unit_of(a, 0)?;
         extract(a, 1, unit)
@@ -82,7 +106,9 @@ pub(super) const FUNCTIONS: &[ScalarFunction] = &[
     function("WEEK", "WEEK(date)", "The ISO week.", (1, 1), |a| extract(a, 0, Unit::Week)),
     function("DAYOFYEAR", "DAYOFYEAR(date)", "The day of the year.", (1, 1), |a| extract(a, 0, Unit::DayOfYear)),
     function("DAYOFMONTH", "DAYOFMONTH(date)", "The day of the month.", (1, 1), |a| extract(a, 0, Unit::Day)),
-    function("DAYOFWEEK", "DAYOFWEEK(date)", "The day of the week, Sunday is 1.", (1, 1), |a| extract(a, 0, Unit::DayOfWeek)),
+    function("DAYOFWEEK", "DAYOFWEEK(date)", "The day of the week, Sunday is 1.", (1, 1), |a| {
+        extract(a, 0, Unit::DayOfWeek)
+    }),
     function("HOUR", "HOUR(timestamp)", "The hour.", (1, 1), |a| extract(a, 0, Unit::Hour)),
     function("MINUTE", "MINUTE(timestamp)", "The minute.", (1, 1), |a| extract(a, 0, Unit::Minute)),
     function("SECOND", "SECOND(timestamp)", "The second.", (1, 1), |a| extract(a, 0, Unit::Second)),
@@ -169,7 +195,8 @@ fn unit(name: &str) -> Option<Unit> {
 fn unit_of(a: &Arguments, index: usize) -> Result<Unit> {
     let name = a.values[index].text().unwrap_or("").to_ascii_uppercase();
     unit(&name).ok_or_else(|| {
-        Error::user(format!("'{name}' is not a unit of time")).hint("Use YEAR, QUARTER, MONTH, WEEK, DAY, HOUR, MINUTE or SECOND")
+        Error::user(format!("'{name}' is not a unit of time"))
+            .hint("Use YEAR, QUARTER, MONTH, WEEK, DAY, HOUR, MINUTE or SECOND")
     })
 }
 
@@ -279,7 +306,17 @@ fn pieces(pattern: &str) -> Result<Vec<Piece>> {
 
 fn format_pattern(pieces: &[Piece], nanos: i128) -> String {
     const MONTHS: [&str; 12] = [
-        "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
         "December",
     ];
     const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
@@ -319,7 +356,8 @@ fn format_pattern(pieces: &[Piece], nanos: i128) -> String {
 }
 
 fn parse_pattern(pieces: &[Piece], text: &str) -> Option<i128> {
-    let (mut y, mut m, mut d, mut h, mut min, mut s, mut f, mut pm) = (1970i64, 1u32, 1u32, 0i64, 0i64, 0i64, 0i64, None);
+    let (mut y, mut m, mut d, mut h, mut min, mut s, mut f, mut pm) =
+        (1970i64, 1u32, 1u32, 0i64, 0i64, 0i64, 0i64, None);
     let mut rest = text;
     for (i, piece) in pieces.iter().enumerate() {
         let (c, n) = match piece {
@@ -426,7 +464,9 @@ fn to_timestamp_ltz(a: &mut Arguments) -> Result<Option<Resolved>> {
         None => 3,
         Some(Some(ScalarValue::Int32(Some(p)))) if p == 0 || p == 3 => p,
         Some(_) => {
-            return Err(Error::user("the precision of TO_TIMESTAMP_LTZ must be the constant 0 (seconds) or 3 (milliseconds)"));
+            return Err(Error::user(
+                "the precision of TO_TIMESTAMP_LTZ must be the constant 0 (seconds) or 3 (milliseconds)",
+            ));
         }
     };
     if !a.values[0].data_type.kind.is_numeric() {
@@ -516,7 +556,9 @@ fn from_unixtime(a: &mut Arguments) -> Result<Option<Resolved>> {
     Ok(Some(Resolved::arrays(t, move |args, _| {
         let mut out = StringBuilder::new();
         for s in args[0].as_primitive::<Int64Type>() {
-            out.append_option(s.map(|s| format_pattern(&pattern, i128::from(text::utc_to_local(zone, s)) * 1_000_000_000)));
+            out.append_option(
+                s.map(|s| format_pattern(&pattern, i128::from(text::utc_to_local(zone, s)) * 1_000_000_000)),
+            );
         }
         Ok(Arc::new(out.finish()))
     })))
@@ -533,7 +575,10 @@ mod tests {
         assert_eq!(format_pattern(&p, n), "2024-02-29T15:04:05.678");
         assert_eq!(parse_pattern(&p, "2024-02-29T15:04:05.678"), Some(n));
         let p = pieces("yyyyMMddHHmmss").expect("a pattern");
-        assert_eq!(parse_pattern(&p, "20240229150405").map(|n| text::format_timestamp(n, 0)).as_deref(), Some("2024-02-29 15:04:05"));
+        assert_eq!(
+            parse_pattern(&p, "20240229150405").map(|n| text::format_timestamp(n, 0)).as_deref(),
+            Some("2024-02-29 15:04:05")
+        );
         assert_eq!(parse_pattern(&p, "20240230150405"), None);
         assert_eq!(format_pattern(&pieces("h:mm a, EEE d MMM yy").expect("a pattern"), n), "3:04 PM, Thu 29 Feb 24");
         assert!(pieces("yyyy-QQ").is_err());
@@ -543,8 +588,14 @@ mod tests {
     fn fields_of_a_time() {
         let n = text::parse_timestamp("2021-01-03 23:59:58").expect("a time");
         for (unit, expected) in [
-            (Unit::Year, 2021), (Unit::Quarter, 1), (Unit::Week, 53), (Unit::DayOfWeek, 1), (Unit::DayOfYear, 3),
-            (Unit::Hour, 23), (Unit::Second, 58), (Unit::Century, 21),
+            (Unit::Year, 2021),
+            (Unit::Quarter, 1),
+            (Unit::Week, 53),
+            (Unit::DayOfWeek, 1),
+            (Unit::DayOfYear, 3),
+            (Unit::Hour, 23),
+            (Unit::Second, 58),
+            (Unit::Century, 21),
         ] {
             assert_eq!(field(n, unit), expected, "{unit:?}");
         }

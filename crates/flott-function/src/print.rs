@@ -1,0 +1,150 @@
+//! Values of every type as text: what CAST to STRING gives, and what results are printed with.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::*;
+use arrow_array::{Array, ArrayRef};
+use chrono_tz::Tz;
+use flott_core::types::TypeKind;
+use flott_core::{Error, LogicalType, Result};
+
+use crate::cast::{to_local, to_nanos};
+use crate::{decimal, text};
+
+use TypeKind as K;
+
+/// How a byte string is written.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Bytes {
+    /// `x'0a'`, for readers.
+    Hex,
+    /// As UTF-8, for CAST; other bytes are an error.
+    Utf8,
+    /// As UTF-8, for TRY_CAST; other bytes are NULL.
+    TryUtf8,
+}
+
+/// Every value of a column as Flink prints results.
+pub fn format_column(array: &ArrayRef, t: &LogicalType, zone: Tz) -> Result<Vec<Option<String>>> {
+    format_values(array, t, zone, Bytes::Hex)
+}
+
+/// Every value of a column as text.
+pub(crate) fn format_values(array: &ArrayRef, t: &LogicalType, zone: Tz, bytes: Bytes) -> Result<Vec<Option<String>>> {
+    macro_rules! print {
+        ($t:ty, $f:expr) => {
+            array.as_primitive::<$t>().iter().map(|v| v.map($f)).collect()
+        };
+    }
+    Ok(match &t.kind {
+        K::Null => vec![None; array.len()],
+        K::Boolean => {
+            array.as_boolean().iter().map(|b| b.map(|b| if b { "TRUE" } else { "FALSE" }.to_string())).collect()
+        }
+        K::TinyInt => print!(Int8Type, |v| v.to_string()),
+        K::SmallInt => print!(Int16Type, |v| v.to_string()),
+        K::Int => print!(Int32Type, |v| v.to_string()),
+        K::BigInt => print!(Int64Type, |v| v.to_string()),
+        K::Float => print!(Float32Type, text::format_float),
+        K::Double => print!(Float64Type, text::format_double),
+        K::Decimal { scale, .. } => print!(Decimal128Type, |v| decimal::format(v, *scale)),
+        K::Char(_) | K::VarChar(_) => array.as_string::<i32>().iter().map(|s| s.map(str::to_string)).collect(),
+        K::Binary(_) | K::VarBinary(_) => {
+            let show = |b: &[u8]| match bytes {
+                Bytes::Hex => Ok(Some(format!("x'{}'", text::hex(b)))),
+                Bytes::Utf8 | Bytes::TryUtf8 => match std::str::from_utf8(b) {
+                    Ok(t) => Ok(Some(t.to_string())),
+                    Err(_) if bytes == Bytes::TryUtf8 => Ok(None),
+                    Err(_) => {
+                        Err(Error::data(format!("the bytes x'{}' are not UTF-8", text::hex(&b[..b.len().min(50)])))
+                            .hint("TRY_CAST gives NULL instead; DECODE(bytes, charset) reads other character sets"))
+                    }
+                },
+            };
+            array.as_binary::<i32>().iter().map(|b| b.map_or(Ok(None), show)).collect::<Result<Vec<_>>>()?
+        }
+        K::Date => print!(Date32Type, text::format_date),
+        K::Time(p) => nanos(array, |n| text::format_time(n as i64, *p))?,
+        K::Timestamp(p, _) => nanos(array, |n| text::format_timestamp(n, *p))?,
+        K::TimestampLtz(p, _) => nanos(array, |n| text::format_timestamp(to_local(zone, n), *p))?,
+        K::IntervalYearMonth(..) => {
+            print!(IntervalYearMonthType, interval_months)
+        }
+        K::IntervalDayTime(..) => {
+            print!(DurationMillisecondType, interval_millis)
+        }
+        K::Array(e) => {
+            let list = array.as_list::<i32>();
+            let inner = format_values(list.values(), e, zone, bytes)?;
+            (0..list.len())
+                .map(|i| {
+                    list.is_valid(i).then(|| {
+                        let range = list.value_offsets()[i] as usize..list.value_offsets()[i + 1] as usize;
+                        let items: Vec<_> = inner[range].iter().map(or_null).collect();
+                        format!("[{}]", items.join(", "))
+                    })
+                })
+                .collect()
+        }
+        K::Map(k, v) => entries(array, k, v, zone, bytes)?,
+        K::Multiset(e) => entries(array, e, &K::Int.not_null(), zone, bytes)?,
+        K::Row(fields) => {
+            let row = array.as_struct();
+            let mut columns = vec![];
+            for (f, c) in fields.iter().zip(row.columns()) {
+                columns.push(format_values(c, &f.data_type, zone, bytes)?);
+            }
+            (0..row.len())
+                .map(|i| {
+                    row.is_valid(i).then(|| {
+                        let items: Vec<_> = columns.iter().map(|c| or_null(&c[i])).collect();
+                        format!("({})", items.join(", "))
+                    })
+                })
+                .collect()
+        }
+    })
+}
+
+fn or_null(text: &Option<String>) -> &str {
+    text.as_deref().unwrap_or("NULL")
+}
+
+fn nanos(array: &ArrayRef, show: impl Fn(i128) -> String) -> Result<Vec<Option<String>>> {
+    Ok(to_nanos(array)?.into_iter().map(|n| n.map(&show)).collect())
+}
+
+fn entries(
+    array: &ArrayRef,
+    key: &LogicalType,
+    value: &LogicalType,
+    zone: Tz,
+    bytes: Bytes,
+) -> Result<Vec<Option<String>>> {
+    let map = array.as_map();
+    let keys = format_values(map.keys(), key, zone, bytes)?;
+    let values = format_values(map.values(), value, zone, bytes)?;
+    Ok((0..map.len())
+        .map(|i| {
+            map.is_valid(i).then(|| {
+                let range = map.value_offsets()[i] as usize..map.value_offsets()[i + 1] as usize;
+                let items: Vec<_> = range.map(|j| format!("{}={}", or_null(&keys[j]), or_null(&values[j]))).collect();
+                format!("{{{}}}", items.join(", "))
+            })
+        })
+        .collect())
+}
+
+/// `+1-03` for a year and three months.
+fn interval_months(months: i32) -> String {
+    let sign = if months < 0 { '-' } else { '+' };
+    let m = months.unsigned_abs();
+    format!("{sign}{}-{:02}", m / 12, m % 12)
+}
+
+/// `+1 02:03:04.005`
+fn interval_millis(ms: i64) -> String {
+    let sign = if ms < 0 { '-' } else { '+' };
+    let m = ms.unsigned_abs();
+    let (days, h, min, s, f) = (m / 86_400_000, m / 3_600_000 % 24, m / 60_000 % 60, m / 1_000 % 60, m % 1_000);
+    format!("{sign}{days} {h:02}:{min:02}:{s:02}.{f:03}")
+}
