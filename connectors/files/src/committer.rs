@@ -1,195 +1,407 @@
-//! Shows staged files: by rename on a local disk, by copy on an object store. Both can be done again.
+//! Shows staged files: by rename on a local disk, by copy in an object store. All of it can be done again.
+//!
+//! A file's final name holds 128 random bits of its writer, so nobody else makes it; what stands there already is either
+//! ours (same size and checksum: a commit that died before it was recorded) or has been put there by somebody, which is
+//! an error and never overwritten. Rename, and not a link, because not all disks have links.
 
-use std::collections::BTreeSet;
-use std::path::{Path as FsPath, PathBuf};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use flott_connector::sink::{CommitOutcome, Committable, Committer, CommitterContext};
 use flott_core::{DecidedCheckpoint, Error, FailPoint, Result};
-use futures::TryStreamExt;
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use futures::{StreamExt, TryStreamExt};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload};
 
-use crate::factory::FileTarget;
-use crate::listing::STAGING;
-use crate::writer::{COMMITTABLE_VERSION, StagedFile, staging_root, sync_folder};
+use crate::partition_commit::PendingPartitions;
+use crate::split::{from_json, to_json};
+use crate::staging::{
+    STAGING_FOLDER, StagedFile, ToCommit, blocking, checksum, create_folders, lineage_folder, operator_folder,
+    partitions_file, sync_folder,
+};
+use crate::target::FileTarget;
+
+/// Objects copied at a time.
+const COPIES: usize = 16;
 
 pub(crate) struct FileCommitter {
     target: Arc<FileTarget>,
     context: CommitterContext,
+    /// Partitions of files shown in calls of this checkpoint so far: one that is tried again brings only the rest.
+    touched: BTreeSet<String>,
+    watermarks: BTreeMap<usize, i64>,
 }
 
 impl FileCommitter {
     pub(crate) fn new(target: Arc<FileTarget>, context: CommitterContext) -> FileCommitter {
-        FileCommitter { target, context }
-    }
-
-    fn decode(committable: &Committable) -> Result<StagedFile> {
-        if committable.data.version != COMMITTABLE_VERSION {
-            return Err(Error::user(format!("a staged file has format version {}", committable.data.version))
-                .hint(format!("This build reads version {COMMITTABLE_VERSION}")));
-        }
-        let file: StagedFile = serde_json::from_slice(&committable.data.bytes)
-            .map_err(|e| Error::data("the name of a staged file is damaged").caused_by(e))?;
-        let inside = |p: &str| FsPath::new(p).components().all(|c| matches!(c, std::path::Component::Normal(_)));
-        if !inside(&file.staged) || !inside(&file.target) {
-            return Err(Error::data(format!("'{}' lies outside the table's folder", file.target)));
-        }
-        Ok(file)
+        FileCommitter { target, context, touched: BTreeSet::new(), watermarks: BTreeMap::new() }
     }
 
     async fn show(&self, file: &StagedFile) -> Result<CommitOutcome> {
-        match &self.target.location.local {
-            Some(root) => rename(root, file).await,
-            None => self.copy(file).await,
-        }
-    }
-
-    /// The staged object is removed last, so that whoever dies in between can do it again.
-    async fn copy(&self, file: &StagedFile) -> Result<CommitOutcome> {
-        let (from, to) = (self.target.object(&file.staged), self.target.object(&file.target));
-        let store = &self.target.location.store;
-        match store.copy(&from, &to).await {
-            Ok(()) => {
-                match store.delete(&from).await {
-                    Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-                    Err(e) => return Ok(CommitOutcome::RetryLater { reason: e.to_string() }),
-                }
-                Ok(CommitOutcome::Committed)
+        let target = &self.target;
+        let shown = match (target.local(&file.staged), target.local(&file.target)) {
+            (Some(from), Some(to)) => {
+                let file = file.clone();
+                tokio::task::spawn_blocking(move || rename(&from, &to, &file)).await.map_err(crate::listing::ended)?
             }
-            Err(object_store::Error::NotFound { .. }) => match store.head(&to).await {
-                Ok(meta) if meta.size == file.size => Ok(CommitOutcome::AlreadyCommitted),
-                Ok(meta) => Err(changed(&file.target, meta.size, file.size)),
-                Err(object_store::Error::NotFound { .. }) => Err(gone(file)),
-                Err(e) => Ok(CommitOutcome::RetryLater { reason: e.to_string() }),
+            _ => self.copy(file).await,
+        };
+        shown.map_err(|e| e.with("path", &target.location.display))
+    }
+
+    /// The staged object is removed last, so that whoever dies in between can do it again. An answer that was lost is
+    /// found out by looking at the object the next time.
+    async fn copy(&self, file: &StagedFile) -> Result<CommitOutcome> {
+        let (from, to) = (self.target.object(&file.staged)?, self.target.object(&file.target)?);
+        let store = &self.target.location.store;
+        let later = |e: object_store::Error| Ok(CommitOutcome::RetryLater { reason: e.to_string() });
+        let outcome = match store.head(&to).await {
+            Ok(meta) => {
+                let crc32 = match self.object_checksum(&to).await {
+                    Ok(crc32) => crc32,
+                    Err(e) => return later(e),
+                };
+                if meta.size != file.size || crc32 != file.crc32 {
+                    return Err(different(file));
+                }
+                CommitOutcome::AlreadyCommitted
+            }
+            Err(object_store::Error::NotFound { .. }) => match store.copy(&from, &to).await {
+                Ok(()) => CommitOutcome::Committed,
+                Err(object_store::Error::NotFound { .. }) => return Err(gone(file)),
+                Err(e) => return self.retry_or_fail(e),
             },
-            Err(e) => Ok(CommitOutcome::RetryLater { reason: e.to_string() }),
+            Err(e) => return self.retry_or_fail(e),
+        };
+        match store.delete(&from).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(outcome),
+            Err(e) => later(e),
         }
     }
 
-    /// `_SUCCESS` in each partition that has new files.
-    async fn report_partitions(&self, partitions: BTreeSet<String>) -> Result<()> {
-        let Some(name) = &self.target.success_file else { return Ok(()) };
+    /// What is forbidden stays so; the rest may pass.
+    fn retry_or_fail(&self, e: object_store::Error) -> Result<CommitOutcome> {
+        use object_store::Error as E;
+        match &e {
+            E::PermissionDenied { .. } | E::Unauthenticated { .. } | E::NotSupported { .. } => {
+                Err(self.target.object_error("commit files to", e))
+            }
+            _ => Ok(CommitOutcome::RetryLater { reason: e.to_string() }),
+        }
+    }
+
+    async fn object_checksum(&self, path: &object_store::path::Path) -> object_store::Result<u32> {
+        let mut hasher = crc32fast::Hasher::new();
+        let mut content = self.target.location.store.get(path).await?.into_stream();
+        while let Some(bytes) = content.next().await {
+            hasher.update(&bytes?);
+        }
+        Ok(hasher.finalize())
+    }
+
+    /// Files have their names for good once the folders are synced, those above new ones too.
+    async fn sync_folders(&self, partitions: &BTreeSet<String>) -> Result<()> {
+        let Some(root) = self.target.location.local.clone() else { return Ok(()) };
+        let mut folders: BTreeSet<PathBuf> = BTreeSet::new();
         for partition in partitions {
-            let folder = if partition.is_empty() { String::new() } else { format!("{partition}/") };
-            let path = self.target.object(&format!("{folder}{name}"));
-            self.target
-                .location
-                .store
-                .put(&path, PutPayload::new())
-                .await
-                .map_err(|e| self.target.fail("write the success file", e))?;
+            let folder = if partition.is_empty() { root.clone() } else { root.join(partition) };
+            folders.extend(folder.ancestors().take_while(|a| a.starts_with(&root)).map(Path::to_path_buf));
+        }
+        let sync = move || folders.iter().try_for_each(|f| sync_folder(f));
+        blocking(sync).await?.map_err(|e| self.target.io_error(e))
+    }
+
+    /// Reports the partitions that are complete; all of them at the end.
+    async fn report_partitions(&mut self, at_end: bool) -> Result<()> {
+        let Some(commit) = &self.target.partition_commit else { return Ok(()) };
+        let before = self.load_pending().await?;
+        let mut pending = before.clone();
+        let now_ms = self.target.clock.now_ms();
+        for partition in &self.touched {
+            pending.0.entry(partition.clone()).or_insert(now_ms);
+        }
+        // A writer that has ended no longer says where it is, and holds nobody.
+        let watermark_ms = self.watermarks.values().copied().min().unwrap_or(i64::MIN);
+        let complete = if at_end {
+            std::mem::take(&mut pending.0).into_keys().collect()
+        } else {
+            commit.complete(&mut pending, watermark_ms, now_ms)?
+        };
+        for partition in complete {
+            self.put(&format!("{partition}/{}", commit.success_file), vec![]).await?;
+        }
+        if pending != before {
+            self.store_pending(&pending).await?;
+        }
+        self.touched.clear();
+        self.watermarks.clear();
+        Ok(())
+    }
+
+    /// Writes a small file whole or not at all.
+    async fn put(&self, relative: &str, content: Vec<u8>) -> Result<()> {
+        match self.target.local(relative) {
+            Some(path) => {
+                let write = move || {
+                    let folder = path.parent().unwrap_or(Path::new("/")).to_path_buf();
+                    create_folders(&folder)?;
+                    // Hidden, so that no reader sees it.
+                    let name = path.file_name().unwrap_or_default().to_string_lossy();
+                    let new = folder.join(format!(".{name}.new"));
+                    std::fs::write(&new, &content)?;
+                    std::fs::File::open(&new)?.sync_all()?;
+                    std::fs::rename(&new, &path)?;
+                    sync_folder(&folder)
+                };
+                blocking(write).await?.map_err(|e| self.target.io_error(e))
+            }
+            None => {
+                let path = self.target.object(relative)?;
+                let put = self.target.location.store.put(&path, PutPayload::from(content)).await;
+                put.map(drop).map_err(|e| self.target.object_error("write to", e))
+            }
+        }
+    }
+
+    async fn load_pending(&self) -> Result<PendingPartitions> {
+        let relative = partitions_file(&self.context);
+        let content = match self.target.local(&relative) {
+            Some(path) => match blocking(move || std::fs::read(path)).await? {
+                Ok(content) => Some(content),
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+                Err(e) => return Err(self.target.io_error(e)),
+            },
+            None => match self.target.location.store.get(&self.target.object(&relative)?).await {
+                Ok(object) => {
+                    let bytes = object.bytes().await.map_err(|e| self.target.object_error("read from", e))?;
+                    Some(bytes.to_vec())
+                }
+                Err(object_store::Error::NotFound { .. }) => None,
+                Err(e) => return Err(self.target.object_error("read from", e)),
+            },
+        };
+        content.map_or_else(|| Ok(PendingPartitions::default()), |c| from_json(&c, "list of open partitions"))
+    }
+
+    async fn store_pending(&self, pending: &PendingPartitions) -> Result<()> {
+        let relative = partitions_file(&self.context);
+        if !pending.0.is_empty() {
+            return self.put(&relative, to_json(pending)?).await;
+        }
+        match self.target.local(&relative) {
+            Some(path) => match blocking(move || std::fs::remove_file(path)).await? {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(self.target.io_error(e)),
+                _ => Ok(()),
+            },
+            None => self.delete_object(&self.target.object(&relative)?).await,
+        }
+    }
+
+    async fn delete_object(&self, path: &object_store::path::Path) -> Result<()> {
+        match self.target.location.store.delete(path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(e) => Err(self.target.object_error("remove staged files from", e)),
+        }
+    }
+
+    /// Objects of dead attempts.
+    async fn clean_up_objects(&self, keep: &HashSet<String>) -> Result<()> {
+        let prefix = self.target.object(&lineage_folder(&self.context.lineage))?;
+        let depth = prefix.parts().count();
+        let store = &self.target.location.store;
+        let staged: Vec<ObjectMeta> = store
+            .list(Some(&prefix))
+            .try_collect()
+            .await
+            .map_err(|e| self.target.object_error("look for staged files in", e))?;
+        for file in staged {
+            let parts: Vec<String> = file.location.parts().skip(depth).map(|p| p.as_ref().to_string()).collect();
+            let [generation, operator, .., name] = parts.as_slice() else { continue };
+            let dead = generation.parse().is_ok_and(|g: u64| g < self.context.generation.0);
+            let ours = operator_folder(0, &self.context.operator_uid) == format!("0/{operator}");
+            if dead && ours && !keep.contains(name) {
+                self.delete_object(&file.location).await?;
+            }
         }
         Ok(())
     }
+
+    /// Removes staging folders that are empty; one that is not empty belongs to somebody.
+    async fn remove_empty_folders(&self, up_to: u64) -> Result<()> {
+        let Some(root) = self.target.location.local.clone() else { return Ok(()) };
+        let lineage = root.join(lineage_folder(&self.context.lineage));
+        let operator_uid = self.context.operator_uid.clone();
+        let removed = tokio::task::spawn_blocking(move || {
+            for generation in generations(&lineage, up_to) {
+                let operator = lineage.join(operator_folder(generation, &operator_uid));
+                for subtask in std::fs::read_dir(&operator).into_iter().flatten().flatten() {
+                    std::fs::remove_dir(subtask.path()).ok();
+                }
+                std::fs::remove_dir(&operator).ok();
+                std::fs::remove_dir(lineage.join(generation.to_string())).ok();
+            }
+            if std::fs::remove_dir(&lineage).is_ok() {
+                std::fs::remove_dir(root.join(STAGING_FOLDER)).ok();
+            }
+        });
+        removed.await.map_err(crate::listing::ended)
+    }
 }
 
-async fn rename(root: &FsPath, file: &StagedFile) -> Result<CommitOutcome> {
-    let (from, to) = (root.join(&file.staged), root.join(&file.target));
-    if let Some(parent) = to.parent() {
-        tokio::fs::create_dir_all(parent).await.map_err(|e| Error::from(e).with("path", parent.display()))?;
-    }
-    let shown = tokio::fs::metadata(&to).await.ok().map(|m| m.len());
-    match shown {
-        Some(size) if size != file.size => return Err(changed(&file.target, size, file.size)),
-        Some(_) => {
-            drop(tokio::fs::remove_file(&from).await);
-            return Ok(CommitOutcome::AlreadyCommitted);
+/// The attempts that have staged something, up to this one.
+fn generations(lineage: &Path, up_to: u64) -> Vec<u64> {
+    let entries = std::fs::read_dir(lineage).into_iter().flatten().flatten();
+    entries.filter_map(|e| e.file_name().to_str()?.parse().ok()).filter(|g| *g <= up_to).collect()
+}
+
+/// Local files of dead attempts.
+fn clean_up_local(lineage: &Path, generation: u64, operator: &str, keep: &HashSet<String>) -> std::io::Result<()> {
+    let entries = |folder: &Path| match std::fs::read_dir(folder) {
+        Ok(entries) => entries.collect::<std::io::Result<Vec<_>>>(),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(vec![]),
+        Err(e) => Err(e),
+    };
+    for dead in generations(lineage, generation.saturating_sub(1)) {
+        for subtask in entries(&lineage.join(operator_folder(dead, operator)))? {
+            for file in entries(&subtask.path())? {
+                if !keep.contains(file.file_name().to_string_lossy().as_ref()) {
+                    match std::fs::remove_file(file.path()) {
+                        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+                        _ => {}
+                    }
+                }
+            }
         }
-        None => {}
     }
-    match tokio::fs::rename(&from, &to).await {
-        Ok(()) => Ok(CommitOutcome::Committed),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(gone(file)),
-        Err(e) => Err(Error::from(e).with("file", to.display())),
+    Ok(())
+}
+
+/// Blocks.
+fn rename(from: &Path, to: &Path, file: &StagedFile) -> Result<CommitOutcome> {
+    let fail = |e: std::io::Error| Error::from(e).with("file", to.display());
+    match std::fs::symlink_metadata(to) {
+        Ok(meta) => {
+            if !meta.is_file() || meta.len() != file.size || checksum(to).map_err(fail)? != (file.size, file.crc32) {
+                return Err(different(file));
+            }
+            return match std::fs::remove_file(from) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(fail(e)),
+                _ => Ok(CommitOutcome::AlreadyCommitted),
+            };
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+        Err(e) => return Err(fail(e)),
     }
+    match std::fs::metadata(from) {
+        Ok(meta) if meta.len() != file.size => {
+            return Err(Error::data(format!(
+                "the staged file of '{}' has {} bytes and was written with {}",
+                file.target,
+                meta.len(),
+                file.size
+            ))
+            .hint("Something outside has changed it, or the disk has lost data: its rows cannot be committed"));
+        }
+        Ok(_) => {}
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(gone(file)),
+        Err(e) => return Err(fail(e)),
+    }
+    if let Some(parent) = to.parent() {
+        create_folders(parent).map_err(fail)?;
+    }
+    std::fs::rename(from, to).map_err(fail)?;
+    Ok(CommitOutcome::Committed)
 }
 
 fn gone(file: &StagedFile) -> Error {
     Error::data(format!("the staged file of '{}' is gone, and the file itself is not there", file.target))
-        .hint("Something outside has removed it: its rows are lost. Put it back, or start over with --fresh")
+        .hint("Something outside has removed it, and its rows with it. Put it back, or start over with --fresh")
 }
 
-fn changed(name: &str, found: u64, expected: u64) -> Error {
-    Error::data(format!("'{name}' has {found} bytes and should have {expected}"))
-        .hint("Something outside has changed it; files of a sink must not be changed while its job can be restored")
+fn different(file: &StagedFile) -> Error {
+    Error::data(format!("'{}' is there with another content than it should have", file.target)).hint(
+        "Something outside has written it; files of a sink must not be changed while its job can be restored. Move the \
+         file away and restore again",
+    )
 }
 
 #[async_trait]
 impl Committer for FileCommitter {
-    async fn commit(&mut self, _checkpoint: &DecidedCheckpoint, committables: &[Committable]) -> Result<Vec<CommitOutcome>> {
-        let mut outcomes = vec![];
-        let mut folders: BTreeSet<PathBuf> = BTreeSet::new();
-        let mut partitions = BTreeSet::new();
-        for (i, committable) in committables.iter().enumerate() {
-            let file = Self::decode(committable)?;
-            let outcome = self.show(&file).await.map_err(|e| e.with("path", &self.target.location.display))?;
-            if i == 0 {
+    async fn commit(
+        &mut self,
+        _checkpoint: &DecidedCheckpoint,
+        committables: &[Committable],
+    ) -> Result<Vec<CommitOutcome>> {
+        let items = committables.iter().map(ToCommit::decode).collect::<Result<Vec<_>>>()?;
+        let mut outcomes: Vec<Option<CommitOutcome>> = vec![None; items.len()];
+        let mut files: Vec<(usize, StagedFile)> = vec![];
+        for (i, item) in items.iter().enumerate() {
+            if let ToCommit::File(file) = item {
+                files.push((i, file.clone()));
+            }
+        }
+        let mut files = files.into_iter();
+        if let Some((i, file)) = files.next() {
+            outcomes[i] = Some(self.show(&file).await?);
+            if items.len() > 1 {
                 self.target.fail_points.hit(FailPoint::MidCommit);
             }
-            if !matches!(outcome, CommitOutcome::RetryLater { .. }) {
-                if let Some(root) = &self.target.location.local {
-                    let mut folder = root.join(&file.target);
-                    while folder.pop() && folder.starts_with(root) {
-                        folders.insert(folder.clone());
-                    }
+        }
+        let at_once = if self.target.location.local.is_some() { 1 } else { COPIES };
+        let this = &*self;
+        let rest: Vec<(usize, CommitOutcome)> =
+            futures::stream::iter(files.map(|(i, file)| async move { Ok::<_, Error>((i, this.show(&file).await?)) }))
+                .buffered(at_once)
+                .try_collect()
+                .await?;
+        for (i, outcome) in rest {
+            outcomes[i] = Some(outcome);
+        }
+        let mut shown = BTreeSet::new();
+        let mut reason = None;
+        for (item, outcome) in items.iter().zip(&outcomes) {
+            match (item, outcome) {
+                (ToCommit::File(_), Some(CommitOutcome::RetryLater { reason: why })) => reason = Some(why.clone()),
+                (ToCommit::File(file), _) => drop(shown.insert(file.partition.clone())),
+                (ToCommit::Progress(p), _) => {
+                    let at = self.watermarks.entry(p.subtask).or_insert(p.watermark_ms);
+                    *at = p.watermark_ms.max(*at);
                 }
-                partitions.insert(file.partition);
             }
-            outcomes.push(outcome);
         }
-        for folder in folders {
-            sync_folder(folder).await?;
-        }
-        self.report_partitions(partitions).await?;
-        Ok(outcomes)
+        self.sync_folders(&shown).await?;
+        self.touched.extend(shown);
+        // A partition is not complete before its files are there.
+        let progress = match reason {
+            Some(reason) => CommitOutcome::RetryLater { reason },
+            None => {
+                self.report_partitions(false).await?;
+                CommitOutcome::Committed
+            }
+        };
+        Ok(outcomes.into_iter().map(|o| o.unwrap_or_else(|| progress.clone())).collect())
     }
 
-    /// Files of dead attempts of this lineage, and folders that are empty now.
+    /// Files of dead attempts of this lineage and operator, and folders that are empty now.
     async fn clean_up(&mut self, keep: &[String]) -> Result<()> {
-        let root = staging_root(&self.context.lineage, &self.context.operator_uid);
-        let prefix = self.target.object(&root);
-        let depth = prefix.parts().count();
-        let store = &self.target.location.store;
-        let staged: Vec<_> = match store.list(Some(&prefix)).try_collect().await {
-            Ok(staged) => staged,
-            Err(object_store::Error::NotFound { .. }) => vec![],
-            Err(e) => return Err(self.target.fail("look for staged files", e)),
-        };
-        for file in staged {
-            let parts: Vec<_> = file.location.parts().skip(depth).map(|p| p.as_ref().to_string()).collect();
-            let generation: Option<u64> = parts.first().and_then(|g| g.parse().ok());
-            let dead = generation.is_some_and(|g| g < self.context.generation.0);
-            let name = parts.last().cloned().unwrap_or_default();
-            if dead && !keep.iter().any(|k| k.ends_with(&name)) {
-                match store.delete(&file.location).await {
-                    Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-                    Err(e) => return Err(self.target.fail("remove a staged file", e)),
-                }
+        // A committable's id is its final place; the staged file has the same name.
+        let keep: HashSet<String> =
+            keep.iter().map(|id| id.rsplit('/').next().unwrap_or_default().to_string()).collect();
+        let generation = self.context.generation.0;
+        match self.target.local(&lineage_folder(&self.context.lineage)) {
+            Some(lineage) => {
+                let operator = self.context.operator_uid.clone();
+                let clean = move || clean_up_local(&lineage, generation, &operator, &keep);
+                blocking(clean).await?.map_err(|e| self.target.io_error(e))?;
             }
+            None => self.clean_up_objects(&keep).await?,
         }
-        self.remove_empty_folders().await
+        self.remove_empty_folders(generation.saturating_sub(1)).await
     }
 
     async fn finish(&mut self, _checkpoint: &DecidedCheckpoint) -> Result<()> {
-        self.remove_empty_folders().await
-    }
-}
-
-impl FileCommitter {
-    /// Empty staging folders are litter; one that is not empty belongs to somebody.
-    async fn remove_empty_folders(&self) -> Result<()> {
-        let Some(root) = self.target.location.local.clone() else { return Ok(()) };
-        let operator = root.join(staging_root(&self.context.lineage, &self.context.operator_uid));
-        let removed = tokio::task::spawn_blocking(move || {
-            for entry in std::fs::read_dir(&operator).into_iter().flatten().flatten() {
-                drop(std::fs::remove_dir(entry.path()));
-            }
-            let mut folder = operator;
-            while folder.starts_with(root.join(STAGING)) && std::fs::remove_dir(&folder).is_ok() {
-                folder.pop();
-            }
-        });
-        removed.await.map_err(|e| Error::internal("a file task ended early").caused_by(e))
+        self.report_partitions(true).await?;
+        self.remove_empty_folders(self.context.generation.0).await
     }
 }

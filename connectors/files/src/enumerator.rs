@@ -1,4 +1,7 @@
 //! Finds files, cuts large ones, and gives pieces to readers that ask.
+//!
+//! Cutting happens when a reader asks, one piece at a time: the first rows flow at once, and what is not asked for is not
+//! looked at. One reader alone gets whole files.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -6,24 +9,62 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flott_connector::Versioned;
-use flott_connector::format::Splittable;
+use flott_connector::format::{Decoding, Splittable};
 use flott_connector::source::{EnumeratorContext, SourceSplit, SplitEnumerator};
 use flott_connector::storage::storage_error;
-use flott_core::{CheckpointId, Result};
-use object_store::{ObjectMeta, ObjectStoreExt};
+use flott_core::{CheckpointId, Error, ErrorKind, Result};
+use object_store::ObjectStoreExt;
+use serde::{Deserialize, Serialize};
 
 use crate::compression::Compression;
-use crate::factory::FileScan;
-use crate::listing;
-use crate::split::{EnumeratorState, FileSplit};
+use crate::cut::{self, Quoting, Scanned};
+use crate::listing::{self, FileEntry, ended, object_path};
+use crate::scan::FileScan;
+use crate::seen::SeenFiles;
+use crate::split::{FileSplit, check_version, from_json, to_json};
 
-/// Bytes read at a time to find borders.
-const PROBE_BYTES: u64 = 4 << 20;
+/// Version of the stored state.
+const VERSION: u32 = 1;
+/// Small files given to a reader in one go at most.
+const SMALL_FILES_MAX: usize = 64;
+/// Bytes of an object looked at in one go for a line break.
+const PROBE_BYTES: u64 = 64 << 10;
+/// The longest record that a border is looked for behind.
+const PROBE_BYTES_MAX: u64 = 16 << 20;
+
+/// The rest of a file, from a border on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Pending {
+    path: String,
+    size: u64,
+    modified_ms: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    etag: Option<String>,
+    /// What lies before it has been given out.
+    next: u64,
+}
+
+impl Pending {
+    fn entry(&self) -> FileEntry {
+        FileEntry { path: self.path.clone(), size: self.size, modified_ms: self.modified_ms, etag: self.etag.clone() }
+    }
+}
+
+/// The stored form; the list of seen files follows it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct State {
+    returned: Vec<FileSplit>,
+    pending: Vec<Pending>,
+    listed: bool,
+}
 
 pub(crate) struct FileEnumerator {
     scan: Arc<FileScan>,
-    pending: VecDeque<FileSplit>,
-    seen: BTreeSet<String>,
+    /// Pieces that came back.
+    returned: VecDeque<FileSplit>,
+    pending: VecDeque<Pending>,
+    seen: SeenFiles,
+    /// The first listing is done.
     listed: bool,
     /// Readers that asked when there was nothing.
     waiting: BTreeSet<usize>,
@@ -31,11 +72,22 @@ pub(crate) struct FileEnumerator {
 
 impl FileEnumerator {
     pub(crate) fn new(scan: Arc<FileScan>, restored: Option<Versioned>) -> Result<FileEnumerator> {
-        let state = restored.map(|r| EnumeratorState::decode(&r)).transpose()?.unwrap_or_default();
+        let (state, seen) = match restored {
+            None => (State::default(), SeenFiles::default()),
+            Some(stored) => {
+                check_version(&stored, VERSION, "enumerator's state")?;
+                let damaged = || Error::data("an enumerator's state is cut off").hint("Restore an older checkpoint");
+                let (length, rest) = stored.bytes.split_first_chunk::<8>().ok_or_else(damaged)?;
+                let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| damaged())?;
+                let (json, seen) = rest.split_at_checked(length).ok_or_else(damaged)?;
+                (from_json::<State>(json, "enumerator's state")?, SeenFiles::decode(seen)?)
+            }
+        };
         Ok(FileEnumerator {
             scan,
+            returned: state.returned.into(),
             pending: state.pending.into(),
-            seen: state.seen.into_iter().collect(),
+            seen,
             listed: state.listed,
             waiting: BTreeSet::new(),
         })
@@ -46,94 +98,126 @@ impl FileEnumerator {
     }
 
     async fn find(&mut self) -> Result<()> {
-        let files = listing::list(&self.scan.location, self.scan.pattern.as_ref(), self.scan.filter.as_ref()).await?;
-        for file in files {
-            let path = file.location.to_string();
-            if self.is_monitoring() && !self.seen.insert(path) {
-                continue;
+        let scan = &self.scan;
+        let mut files = listing::list(&scan.location, Arc::clone(&scan.selection), scan.monitor.is_some()).await?;
+        if self.is_monitoring() {
+            let mut new = vec![];
+            for file in files {
+                if self.seen.insert(&file.path)? {
+                    new.push(file);
+                }
             }
-            if file.size > 0 {
-                self.pending.extend(self.cut(&file).await?);
-            }
+            // Older data first: event time then moves forward.
+            new.sort_by(|a, b| (a.modified_ms, &a.path).cmp(&(b.modified_ms, &b.path)));
+            files = new;
         }
+        // An empty text has no rows; an empty file of another format may be damaged, and its reader says so.
+        let is_bulk = self.scan.is_bulk();
+        self.pending.extend(files.into_iter().filter(|f| f.size > 0 || is_bulk).map(|f| Pending {
+            path: f.path,
+            size: f.size,
+            modified_ms: f.modified_ms,
+            etag: f.etag,
+            next: 0,
+        }));
         self.listed = true;
         Ok(())
     }
 
-    /// The pieces of a file. A line break may be a border only where no quote can hide it: in formats without quoting,
-    /// or in a file that has no quote at all, which is read through once to prove it. (Counting quotes is no proof: a
-    /// quote inside an unquoted field is text.)
-    async fn cut(&self, file: &ObjectMeta) -> Result<Vec<FileSplit>> {
-        let piece = |start: u64, end: u64| FileSplit {
-            path: file.location.to_string(),
-            start,
-            end,
-            file_size: file.size,
-            modified_ms: file.last_modified.timestamp_millis(),
-            offset: if self.scan.is_bulk() { 0 } else { start },
-            row: 0,
-        };
-        let size = self.scan.split_bytes;
-        if file.size <= size || Compression::of(file.location.as_ref()).is_some() {
-            return Ok(vec![piece(0, file.size)]);
+    /// The next piece: what came back first, then the next part of the file that is being cut.
+    async fn next_piece(&mut self, parallelism: usize) -> Result<Option<FileSplit>> {
+        if let Some(split) = self.returned.pop_front() {
+            return Ok(Some(split));
         }
-        let targets = (1..).map(|i| i * size).take_while(|t| *t < file.size);
-        if self.scan.is_bulk() {
-            // A bulk reader takes the units that start in its range, wherever the border lies.
-            let mut borders: Vec<u64> = std::iter::once(0).chain(targets).collect();
-            borders.push(file.size);
-            return Ok(borders.windows(2).map(|w| piece(w[0], w[1])).collect());
+        let Some(file) = self.pending.front().cloned() else { return Ok(None) };
+        let border = if parallelism > 1 { self.border(&file).await? } else { None };
+        let split = FileSplit::new(&file.entry(), file.next, border.unwrap_or(file.size), self.scan.is_bulk());
+        match (border, self.pending.front_mut()) {
+            (Some(border), Some(front)) => front.next = border,
+            _ => drop(self.pending.pop_front()),
         }
-        let quote = match self.scan.splittable() {
-            Splittable::No => return Ok(vec![piece(0, file.size)]),
-            Splittable::AtLineBreak => None,
-            Splittable::OutsideQuotes(quote) => Some(quote),
-        };
-        let store = &self.scan.location.store;
-        let read = |from: u64| {
-            let to = (from + PROBE_BYTES).min(file.size);
-            let location = file.location.clone();
-            async move {
-                store.get_range(&location, from..to).await.map_err(|e| storage_error(format!("Cannot read '/{location}'"), e))
-            }
-        };
-        if let Some(quote) = quote {
-            let mut at = 0;
-            while at < file.size {
-                let bytes = read(at).await?;
-                if bytes.contains(&quote) {
-                    return Ok(vec![piece(0, file.size)]);
-                }
-                at += PROBE_BYTES;
-            }
-        }
-        let mut borders = vec![0];
-        for target in targets {
-            let mut at = target;
-            // The border is behind the first line break at or after the target.
-            while at < file.size {
-                let bytes = read(at).await?;
-                if let Some(i) = bytes.iter().position(|b| *b == b'\n') {
-                    let border = at + i as u64 + 1;
-                    if border < file.size && border > borders[borders.len() - 1] {
-                        borders.push(border);
-                    }
-                    break;
-                }
-                at += PROBE_BYTES;
-            }
-        }
-        borders.push(file.size);
-        Ok(borders.windows(2).map(|w| piece(w[0], w[1])).collect())
+        Ok(Some(split))
     }
 
-    fn give(&mut self, reader: usize, context: &mut EnumeratorContext) -> Result<()> {
-        match self.pending.pop_front() {
-            Some(split) => context.assign(reader, vec![split.to_split()?]),
-            None if self.is_monitoring() => {
-                self.waiting.insert(reader);
+    /// Where the next piece of a file ends; `None` where all the rest is one piece.
+    async fn border(&self, file: &Pending) -> Result<Option<u64>> {
+        let piece = self.scan.split_bytes;
+        let target = file.next.saturating_add(piece);
+        // A rest that is not worth a piece of its own stays with the last one.
+        if target.saturating_add(piece / 8) >= file.size {
+            return Ok(None);
+        }
+        let splittable = match &self.scan.decoding {
+            // The reader takes the units that begin in its range, wherever the border lies.
+            Decoding::Bulk(_) => return Ok(Some(target)),
+            Decoding::Stream(_) if Compression::of(&file.path).is_some() => return Ok(None),
+            Decoding::Stream(factory) => factory.splittable(),
+        };
+        let is_local = self.scan.location.local.is_some();
+        let quoting = match splittable {
+            Splittable::No => return Ok(None),
+            Splittable::AtLineBreak => None,
+            Splittable::OutsideQuotes(_) if !is_local => return Ok(None),
+            Splittable::OutsideQuotes(quote) => Some(Quoting { quote, delimiter: self.scan.strict_delimiter() }),
+        };
+        if is_local {
+            let (path, next, size) = (file.path.clone(), file.next, file.size);
+            let look = move || cut::local_border(&path, next, target, size, quoting);
+            return tokio::task::spawn_blocking(look).await.map_err(ended)?;
+        }
+        self.object_border(file, target).await
+    }
+
+    /// The first line break of an object at or behind a place.
+    async fn object_border(&self, file: &Pending, target: u64) -> Result<Option<u64>> {
+        let path = object_path(&file.path)?;
+        let mut at = target.saturating_sub(1);
+        while at < file.size && at < target.saturating_add(PROBE_BYTES_MAX) {
+            let range = at..(at + PROBE_BYTES).min(file.size);
+            let bytes = match self.scan.location.store.get_range(&path, range).await {
+                Ok(bytes) if !bytes.is_empty() => bytes,
+                // Shorter than it was: whoever reads it will say so.
+                Ok(_) => return Ok(None),
+                Err(e) => return Err(storage_error(format!("Cannot read '{}'", file.path), e)),
+            };
+            if let Scanned::Border(i) = cut::scan_block(&mut None, &bytes, 0) {
+                return Ok(Some(at + i as u64).filter(|b| *b < file.size));
             }
-            None => context.no_more_splits(reader),
+            at += bytes.len() as u64;
+        }
+        Ok(None)
+    }
+
+    /// Gives a reader something to do: a piece, or several small files, as long as there is enough for the others.
+    async fn give(&mut self, reader: usize, context: &mut EnumeratorContext) -> Result<()> {
+        let share = (self.returned.len() + self.pending.len()) / (2 * context.parallelism.max(1));
+        let most = share.clamp(1, SMALL_FILES_MAX);
+        let mut bytes = 0;
+        let mut splits = vec![];
+        while splits.len() < most && bytes < self.scan.split_bytes / 4 {
+            // A large file that follows small ones is for whoever asks next.
+            let is_large = self.pending.front().is_some_and(|f| f.size - f.next > self.scan.split_bytes / 4);
+            if !splits.is_empty() && self.returned.is_empty() && is_large {
+                break;
+            }
+            let Some(split) = self.next_piece(context.parallelism).await? else { break };
+            bytes += split.end - split.start;
+            splits.push(split.to_split()?);
+        }
+        if !splits.is_empty() {
+            context.assign(reader, splits);
+        } else if self.is_monitoring() {
+            self.waiting.insert(reader);
+        } else {
+            context.no_more_splits(reader);
+        }
+        Ok(())
+    }
+
+    async fn give_to_waiting(&mut self, context: &mut EnumeratorContext) -> Result<()> {
+        while !(self.pending.is_empty() && self.returned.is_empty()) {
+            let Some(reader) = self.waiting.pop_first() else { break };
+            self.give(reader, context).await?;
         }
         Ok(())
     }
@@ -153,39 +237,46 @@ impl SplitEnumerator for FileEnumerator {
     }
 
     async fn discover(&mut self, context: &mut EnumeratorContext) -> Result<()> {
-        self.find().await?;
-        while !self.pending.is_empty() {
-            let Some(reader) = self.waiting.pop_first() else { break };
-            self.give(reader, context)?;
+        match self.find().await {
+            Ok(()) => {}
+            // The next listing may go well; what is being read goes on meanwhile.
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                tracing::warn!(%error, path = self.scan.location.display, "new files cannot be looked for just now");
+            }
+            Err(error) => return Err(error),
         }
-        Ok(())
+        self.give_to_waiting(context).await
     }
 
     async fn add_reader(&mut self, reader: usize, context: &mut EnumeratorContext) -> Result<()> {
         // One that holds restored pieces asks when it is through with them.
         if context.load.get(reader).copied().unwrap_or(0) == 0 {
-            self.give(reader, context)?;
+            self.give(reader, context).await?;
         }
         Ok(())
     }
 
     async fn handle_split_request(&mut self, reader: usize, context: &mut EnumeratorContext) -> Result<()> {
-        self.give(reader, context)
+        self.give(reader, context).await
     }
 
-    async fn add_splits_back(&mut self, splits: Vec<SourceSplit>, _context: &mut EnumeratorContext) -> Result<()> {
+    async fn add_splits_back(&mut self, splits: Vec<SourceSplit>, context: &mut EnumeratorContext) -> Result<()> {
         for split in splits.into_iter().rev() {
-            self.pending.push_front(FileSplit::decode(&split.data)?);
+            self.returned.push_front(FileSplit::decode(&split.data)?);
         }
-        Ok(())
+        self.give_to_waiting(context).await
     }
 
     fn snapshot_state(&mut self, _checkpoint: CheckpointId) -> Result<Versioned> {
-        EnumeratorState {
+        let state = State {
+            returned: self.returned.iter().cloned().collect(),
             pending: self.pending.iter().cloned().collect(),
-            seen: self.seen.iter().cloned().collect(),
             listed: self.listed,
-        }
-        .encode()
+        };
+        let json = to_json(&state)?;
+        let mut bytes = (json.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(json);
+        self.seen.encode(&mut bytes)?;
+        Ok(Versioned::new(VERSION, bytes))
     }
 }

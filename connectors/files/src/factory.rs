@@ -1,98 +1,85 @@
 //! From a table's DDL to a source or a sink.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_schema::{Schema, SchemaRef};
+use flott_connector::Versioned;
 use flott_connector::factory::{ChangelogMode, ConnectorFactory, MetadataKey, TableContext, TableSink, TableSource};
-use flott_connector::format::{Decoding, EncoderFactory, FormatContext, Splittable};
+use flott_connector::format::FormatContext;
 use flott_connector::sink::{Committer, CommitterContext, DeliveryGuarantee, Sink, SinkWriter, WriterContext};
 use flott_connector::source::{Boundedness, Source, SourceReader, SplitEnumerator, SubtaskInfo};
 use flott_connector::storage::{self, StorageLocation};
-use flott_connector::{Versioned, table};
 use flott_core::clock::{Clock, SystemClock};
-use flott_core::options::ConfigOption;
+use flott_core::options::{ConfigOption, Options};
 use flott_core::types::{TypeKind, arrow_field};
-use flott_core::{Error, FailPoints, Result};
+use flott_core::{Error, Result};
 use regex::Regex;
 
 use crate::committer::FileCommitter;
 use crate::enumerator::FileEnumerator;
+use crate::listing::{self, Selection};
+use crate::partition_commit::PartitionCommit;
 use crate::reader::FileReader;
+use crate::rolling::RollingPolicy;
+use crate::scan::{FileScan, OutputColumn};
+use crate::target::FileTarget;
 use crate::writer::FileWriter;
-use crate::{listing, options};
+use crate::{options, partition};
+
+/// How a location is opened: a path or URL, the folder that relative paths start from, and the session's options.
+pub type OpenStorage = dyn Fn(&str, &Path, &Options) -> Result<StorageLocation> + Send + Sync;
 
 /// The `filesystem` connector.
-pub struct FilesFactory;
-
-/// Where an output column comes from.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum OutputColumn {
-    /// A column of the file.
-    File(usize),
-    /// A partition key.
-    Partition(usize),
-    Path,
-    Name,
-    Size,
-    ModificationTime,
+pub struct FilesFactory {
+    open: Arc<OpenStorage>,
+    clock: Arc<dyn Clock>,
 }
 
-/// What a source reads.
-pub(crate) struct FileScan {
-    pub(crate) location: StorageLocation,
-    pub(crate) pattern: Option<Regex>,
-    pub(crate) filter: Option<Regex>,
-    pub(crate) monitor: Option<Duration>,
-    pub(crate) split_bytes: u64,
-    pub(crate) decoding: Decoding,
-    pub(crate) schema: SchemaRef,
-    pub(crate) columns: Vec<OutputColumn>,
-    pub(crate) partition_keys: Vec<String>,
-    pub(crate) default_partition: String,
-}
-
-impl FileScan {
-    pub(crate) fn is_bulk(&self) -> bool {
-        matches!(self.decoding, Decoding::Bulk(_))
-    }
-
-    pub(crate) fn splittable(&self) -> Splittable {
-        match &self.decoding {
-            Decoding::Stream(s) => s.splittable(),
-            Decoding::Bulk(_) => Splittable::No,
-        }
+impl Default for FilesFactory {
+    fn default() -> FilesFactory {
+        FilesFactory { open: Arc::new(storage::open), clock: SystemClock::shared() }
     }
 }
 
-/// What a sink writes.
-pub(crate) struct FileTarget {
-    pub(crate) location: StorageLocation,
-    pub(crate) encoders: Arc<dyn EncoderFactory>,
-    /// Name and position in the rows.
-    pub(crate) partition_columns: Vec<(String, usize)>,
-    pub(crate) file_columns: Vec<usize>,
-    pub(crate) default_partition: String,
-    pub(crate) roll_bytes: u64,
-    pub(crate) roll_age: Duration,
-    pub(crate) success_file: Option<String>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) fail_points: FailPoints,
+impl FilesFactory {
+    /// With other stores (an embedding program's, or a test's) and clock than the usual ones.
+    pub fn with(open: Arc<OpenStorage>, clock: Arc<dyn Clock>) -> FilesFactory {
+        FilesFactory { open, clock }
+    }
+
+    fn location(&self, path: &str, context: &TableContext) -> Result<StorageLocation> {
+        (self.open)(path, &context.base_dir, &context.config)
+    }
 }
 
 fn text(context: &TableContext, option: &ConfigOption) -> Option<String> {
     context.table.options.text(option).map(str::to_string)
 }
 
-/// The declared physical columns that are in the files.
-fn declared(table: &table::CatalogTable) -> SchemaRef {
-    let fields = table
-        .schema
-        .physical()
-        .filter(|c| !table.partition_keys.contains(&c.name))
-        .map(|c| arrow_field(&c.name, &c.data_type))
-        .collect::<Vec<_>>();
-    Arc::new(Schema::new(fields))
+fn path(context: &TableContext) -> Result<String> {
+    match text(context, &options::PATH) {
+        Some(path) if !path.trim().is_empty() => Ok(path),
+        _ => Err(Error::user("'path' is empty").with("option", "path").hint("Name a file or a folder")),
+    }
+}
+
+/// `PARTITIONED BY`, checked: each is a column, and some column is none.
+fn partition_keys(context: &TableContext) -> Result<&[String]> {
+    let table = &context.table;
+    for key in &table.partition_keys {
+        if !table.schema.physical().any(|c| c.name == *key) {
+            return Err(Error::user(format!("the partition key '{key}' is not a physical column of the table"))
+                .with("column", key)
+                .hint("Declare the column, or leave it out of PARTITIONED BY"));
+        }
+    }
+    if !table.partition_keys.is_empty() && table.schema.physical().all(|c| table.partition_keys.contains(&c.name)) {
+        return Err(Error::user("all columns are partition keys, so the files would have no column")
+            .hint("Leave a column out of PARTITIONED BY"));
+    }
+    Ok(&table.partition_keys)
 }
 
 fn subset(schema: &SchemaRef, keep: impl Fn(usize, &str) -> bool) -> SchemaRef {
@@ -100,20 +87,43 @@ fn subset(schema: &SchemaRef, keep: impl Fn(usize, &str) -> bool) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-impl FilesFactory {
-    fn format_context(context: &TableContext, schema: SchemaRef) -> Result<FormatContext> {
-        let (_, options) = context.format(options::FORMAT.key)?;
-        Ok(FormatContext {
-            schema,
-            declared: declared(&context.table),
-            options,
-            local_time_zone: context.local_time_zone(),
-        })
-    }
+fn format_context(context: &TableContext, schema: SchemaRef) -> Result<FormatContext> {
+    let (_, options) = context.format(options::FORMAT.key)?;
+    let table = &context.table;
+    let in_files = table.schema.physical().filter(|c| !table.partition_keys.contains(&c.name));
+    let declared = Schema::new(in_files.map(|c| arrow_field(&c.name, &c.data_type)).collect::<Vec<_>>());
+    Ok(FormatContext { schema, declared: Arc::new(declared), options, local_time_zone: context.local_time_zone() })
+}
 
-    fn path(context: &TableContext) -> Result<String> {
-        text(context, &options::PATH).ok_or_else(|| Error::internal("the path was checked"))
+fn source_columns(context: &TableContext, keys: &[String]) -> Result<Vec<OutputColumn>> {
+    let fields = context.schema.fields();
+    let physical = fields.len().saturating_sub(context.metadata_keys.len());
+    let mut in_file = 0;
+    let mut columns = Vec::with_capacity(fields.len());
+    for (i, field) in fields.iter().enumerate() {
+        columns.push(if let Some(key) = context.metadata_keys.get(i.wrapping_sub(physical)) {
+            match key.as_str() {
+                "file.path" => OutputColumn::Path,
+                "file.name" => OutputColumn::Name,
+                "file.size" => OutputColumn::Size,
+                "file.modification-time" => OutputColumn::ModificationTime,
+                other => {
+                    return Err(Error::user(format!("Unknown metadata key '{other}'"))
+                        .with("column", field.name())
+                        .hint("There are file.path, file.name, file.size and file.modification-time"));
+                }
+            }
+        } else if let Some(key) = keys.iter().position(|k| k == field.name()) {
+            if let Some(column) = context.table.schema.column(field.name()) {
+                partition::check_type(&column.name, &column.data_type)?;
+            }
+            OutputColumn::Partition(key)
+        } else {
+            in_file += 1;
+            OutputColumn::File(in_file - 1)
+        });
     }
+    Ok(columns)
 }
 
 impl ConnectorFactory for FilesFactory {
@@ -143,55 +153,46 @@ impl ConnectorFactory for FilesFactory {
     fn source(&self, context: &TableContext) -> Result<TableSource> {
         context.validate_options(options::ALL, &[options::FORMAT.key])?;
         let given = &context.table.options;
-        let path = Self::path(context)?;
-        let (location, pattern) = match listing::split_pattern(&path) {
-            None => (storage::open(&path, &context.base_dir, &context.config)?, None),
+        let path = path(context)?;
+        let (location, pattern) = match listing::pattern_root(&path) {
+            None => (self.location(&path, context)?, None),
             Some(root) => {
-                let location = storage::open(root, &context.base_dir, &context.config)?;
-                let pattern = listing::glob_regex(&location.path, &path[root.len()..])?;
+                let location = self.location(root, context)?;
+                let folder = match &location.local {
+                    Some(local) => local.display().to_string(),
+                    None => format!("/{}", location.path),
+                };
+                let pattern = listing::glob_regex(&folder, &path[root.len()..])?;
                 (location, Some(pattern))
             }
         };
-        let filter = text(context, &options::PATH_REGEX)
-            .map(|p| {
-                Regex::new(&format!("^(?:{p})$")).map_err(|e| {
-                    Error::user(format!("'{p}' is not a usable regular expression"))
-                        .with("option", options::PATH_REGEX.key)
-                        .caused_by(e)
-                })
+        let regex = text(context, &options::PATH_REGEX).map(|p| {
+            Regex::new(&format!("^(?:{p})$")).map_err(|e| {
+                Error::user(format!("'{p}' is not a usable regular expression"))
+                    .with("option", options::PATH_REGEX.key)
+                    .hint("Java's look-around and back references are not supported")
+                    .caused_by(e)
             })
-            .transpose()?;
-        let keys = &context.table.partition_keys;
-        let physical = context.schema.fields().len() - context.metadata_keys.len();
-        let mut columns = vec![];
-        let mut in_file = 0;
-        for (i, field) in context.schema.fields().iter().enumerate() {
-            columns.push(if i >= physical {
-                match context.metadata_keys[i - physical].as_str() {
-                    "file.path" => OutputColumn::Path,
-                    "file.name" => OutputColumn::Name,
-                    "file.size" => OutputColumn::Size,
-                    _ => OutputColumn::ModificationTime,
-                }
-            } else if let Some(k) = keys.iter().position(|k| k == field.name()) {
-                OutputColumn::Partition(k)
-            } else {
-                in_file += 1;
-                OutputColumn::File(in_file - 1)
-            });
+        });
+        let monitor = given.duration(&options::MONITOR_INTERVAL)?;
+        if monitor.is_some_and(|m| m.is_zero()) {
+            return Err(Error::user("the interval must be longer than 0")
+                .with("option", options::MONITOR_INTERVAL.key)
+                .hint("Use '1 s', or leave the option out to read the files once"));
         }
-        let wanted = subset(&context.schema, |i, name| i < physical && !keys.iter().any(|k| k == name));
+        let keys = partition_keys(context)?;
+        let columns = source_columns(context, keys)?;
+        let wanted = subset(&context.schema, |i, _| matches!(columns[i], OutputColumn::File(_)));
         let (format, _) = context.format(options::FORMAT.key)?;
         let scan = FileScan {
             location,
-            pattern,
-            filter,
-            monitor: given.duration(&options::MONITOR_INTERVAL)?,
+            selection: Arc::new(Selection { pattern, regex: regex.transpose()? }),
+            monitor,
             split_bytes: given.bytes(&options::SPLIT_SIZE)?.unwrap_or(64 << 20).max(1),
-            decoding: format.decoding(&Self::format_context(context, wanted)?)?,
+            decoding: format.decoding(&format_context(context, wanted)?)?,
             schema: Arc::clone(&context.schema),
             columns,
-            partition_keys: keys.clone(),
+            partition_keys: keys.to_vec(),
             default_partition: text(context, &options::DEFAULT_PARTITION).unwrap_or_default(),
         };
         Ok(TableSource {
@@ -204,59 +205,65 @@ impl ConnectorFactory for FilesFactory {
     fn sink(&self, context: &TableContext) -> Result<TableSink> {
         context.validate_options(options::ALL, &[options::FORMAT.key])?;
         let given = &context.table.options;
-        for (option, only) in [(&options::SHUFFLE, false), (&options::COMPACTION, false)] {
-            if given.bool(option)? != only {
-                return Err(Error::user(format!("'{}' = 'true' is not supported", option.key)).with("option", option.key));
-            }
+        if given.bool(&options::COMPACTION)? {
+            return Err(Error::user("Files are not compacted: 'auto-compaction' = 'true' is not supported")
+                .with("option", options::COMPACTION.key)
+                .hint("Remove the option; a longer 'execution.checkpointing.interval' makes fewer, larger files"));
         }
-        let kinds = text(context, &options::COMMIT_POLICY).unwrap_or_default();
-        let mut success_file = None;
-        for kind in kinds.split(',').map(str::trim).filter(|k| !k.is_empty()) {
-            if kind != "success-file" {
-                return Err(Error::user(format!("the partition commit policy '{kind}' is not supported"))
-                    .with("option", options::COMMIT_POLICY.key)
-                    .hint("Use 'success-file'"));
-            }
-            success_file = text(context, &options::SUCCESS_FILE);
+        if given.bool(&options::SHUFFLE)? {
+            tracing::warn!(
+                table = %context.identifier,
+                "'sink.shuffle-by-partition.enable' has no effect: each writer has its own file in each partition"
+            );
         }
-        let trigger = text(context, &options::COMMIT_TRIGGER).unwrap_or_default();
-        let delay = given.duration(&options::COMMIT_DELAY)?.unwrap_or_default();
-        if success_file.is_some() && (!trigger.eq_ignore_ascii_case("process-time") || !delay.is_zero()) {
-            return Err(Error::user("partitions can only be reported by process-time without delay")
-                .with("option", options::COMMIT_TRIGGER.key)
-                .hint("Remove 'sink.partition-commit.trigger' and '.delay', or the policy"));
+        let path = path(context)?;
+        if listing::pattern_root(&path).is_some() {
+            return Err(Error::user(format!("'{path}' is a pattern, and a sink writes to a folder"))
+                .with("option", "path")
+                .hint("Name a folder without *, ?, [ and {"));
         }
-        let path = Self::path(context)?;
-        if listing::split_pattern(&path).is_some() {
-            return Err(Error::user(format!("'{path}' is a pattern; a sink writes to a folder")).with("option", "path"));
-        }
-        let keys = &context.table.partition_keys;
+        let keys = partition_keys(context)?;
         let fields = context.schema.fields();
-        let partition_columns = keys
-            .iter()
-            .map(|k| {
-                let i = fields.iter().position(|f| f.name() == k);
-                Ok((k.clone(), i.ok_or_else(|| Error::user(format!("the partition column '{k}' is not in the table")))?))
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let in_file = subset(&context.schema, |_, name| !keys.iter().any(|k| k == name));
-        let file_columns = (0..fields.len()).filter(|i| !partition_columns.iter().any(|(_, p)| p == i)).collect();
+        let mut partition_columns = vec![];
+        for key in keys {
+            let index = fields.iter().position(|f| f.name() == key).ok_or_else(|| {
+                Error::internal(format!("the partition column '{key}' does not arrive")).with("column", key)
+            })?;
+            partition_columns.push((key.clone(), index));
+        }
+        let file_columns: Vec<usize> =
+            (0..fields.len()).filter(|i| !partition_columns.iter().any(|(_, p)| p == i)).collect();
+        let in_file = subset(&context.schema, |i, _| file_columns.contains(&i));
         let (format, _) = context.format(options::FORMAT.key)?;
-        let mut format_context = Self::format_context(context, Arc::clone(&in_file))?;
-        format_context.declared = in_file;
+        let mut for_format = format_context(context, Arc::clone(&in_file))?;
+        for_format.declared = in_file;
+        let location = self.location(&path, context)?;
+        let rolling = RollingPolicy {
+            bytes: given.bytes(&options::ROLL_SIZE)?.unwrap_or(128 << 20).max(1),
+            age: given.duration(&options::ROLL_INTERVAL)?.unwrap_or(Duration::from_secs(1_800)),
+            inactivity: given.duration(&options::ROLL_INACTIVITY)?.unwrap_or(Duration::from_secs(1_800)),
+            check: given.duration(&options::ROLL_CHECK)?.unwrap_or(Duration::from_secs(60)),
+        };
+        rolling.check_for(&location)?;
         let target = FileTarget {
-            location: storage::open(&path, &context.base_dir, &context.config)?,
-            encoders: format.encoding(&format_context)?,
+            encoders: format.encoding(&for_format)?,
             partition_columns,
             file_columns,
             default_partition: text(context, &options::DEFAULT_PARTITION).unwrap_or_default(),
-            roll_bytes: given.bytes(&options::ROLL_SIZE)?.unwrap_or(128 << 20).max(1),
-            roll_age: given.duration(&options::ROLL_INTERVAL)?.unwrap_or(Duration::from_secs(1_800)),
-            success_file,
-            clock: SystemClock::shared(),
+            rolling,
+            partition_commit: PartitionCommit::from_options(given, keys)?,
+            clock: Arc::clone(&self.clock),
             fail_points: context.fail_points.clone(),
+            location,
         };
-        let parallelism = given.int(&options::PARALLELISM)?.and_then(|p| usize::try_from(p).ok()).filter(|p| *p > 0);
+        let parallelism = match given.int(&options::PARALLELISM)? {
+            None => None,
+            Some(p) => Some(usize::try_from(p).ok().filter(|p| *p > 0).ok_or_else(|| {
+                Error::user(format!("Invalid value '{p}': there must be at least one writer"))
+                    .with("option", options::PARALLELISM.key)
+                    .hint("Use 1 or more")
+            })?),
+        };
         Ok(TableSink {
             sink: Arc::new(FileSink { target: Arc::new(target) }),
             changelog_mode: ChangelogMode::INSERT_ONLY,
@@ -293,7 +300,7 @@ impl Sink for FileSink {
     }
 
     fn create_writer(&self, context: WriterContext, _restored: Vec<Versioned>) -> Result<Box<dyn SinkWriter>> {
-        Ok(Box::new(FileWriter::new(Arc::clone(&self.target), context)))
+        Ok(Box::new(FileWriter::new(Arc::clone(&self.target), context)?))
     }
 
     fn create_committer(&self, context: CommitterContext) -> Result<Option<Box<dyn Committer>>> {

@@ -1,4 +1,10 @@
 //! Which files a path means.
+//!
+//! A local folder is walked here and not through the object store: its names (`k=a%2Fb`) stay as they are, hidden
+//! folders are not entered, and an unreadable one is an error that names it.
+
+use std::path::Path as FsPath;
+use std::time::UNIX_EPOCH;
 
 use flott_connector::storage::{StorageLocation, storage_error};
 use flott_core::{Error, Result};
@@ -7,78 +13,211 @@ use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use regex::Regex;
 
-/// Folder of staged files of the sink.
-pub(crate) const STAGING: &str = ".flott-staging";
+/// Folders below each other at most: a loop of links ends here.
+const MAX_DEPTH: usize = 128;
 
-/// Files below a location, sorted by path. A pattern has wildcards in `pattern`; without, the location is a file or folder.
+/// A file as it was when it was listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FileEntry {
+    /// The absolute path; of an object `/` and its key.
+    pub(crate) path: String,
+    pub(crate) size: u64,
+    pub(crate) modified_ms: i64,
+    /// An object's tag: two contents never share it.
+    pub(crate) etag: Option<String>,
+}
+
+/// Which of the files below a folder are meant.
+#[derive(Debug, Default)]
+pub(crate) struct Selection {
+    /// Of a path with wildcards.
+    pub(crate) pattern: Option<Regex>,
+    /// `source.path.regex-pattern`.
+    pub(crate) regex: Option<Regex>,
+}
+
+impl Selection {
+    fn takes(&self, path: &str) -> bool {
+        self.pattern.as_ref().is_none_or(|p| p.is_match(path)) && self.regex.as_ref().is_none_or(|r| r.is_match(path))
+    }
+}
+
+/// An object's place in its store, by its path as in [`FileEntry`].
+pub(crate) fn object_path(path: &str) -> Result<Path> {
+    Path::parse(path.trim_start_matches('/'))
+        .map_err(|e| Error::user("an object has an unusable name").with("file", path).caused_by(e))
+}
+
+/// Files below a location, sorted by path. Hidden ones (`.x`, `_x`) and those in hidden folders are left out. A path
+/// that is not there is an error, an empty folder is not; an object store has no empty folders, so there
+/// `may_be_empty` says what nothing means.
 pub(crate) async fn list(
     location: &StorageLocation,
-    pattern: Option<&Regex>,
-    filter: Option<&Regex>,
-) -> Result<Vec<ObjectMeta>> {
-    let fail = |e| storage_error(format!("Cannot read '{}'", location.display), e);
-    let mut files: Vec<ObjectMeta> = vec![];
-    if pattern.is_none() {
-        if let Some(local) = &location.local {
-            match std::fs::metadata(local) {
-                Ok(_) => {}
-                Err(e) => return Err(Error::from(e).with("path", &location.display)),
-            }
+    selection: std::sync::Arc<Selection>,
+    may_be_empty: bool,
+) -> Result<Vec<FileEntry>> {
+    let mut files = match &location.local {
+        Some(root) => {
+            let root = root.clone();
+            tokio::task::spawn_blocking(move || walk(&root, &selection)).await.map_err(ended)??
         }
-        let is_folder = location.local.as_ref().is_some_and(|l| l.is_dir());
-        if !is_folder {
-            match location.store.head(&location.path).await {
-                Ok(meta) => return Ok(vec![meta]),
-                Err(object_store::Error::NotFound { .. }) => {}
-                Err(e) => return Err(fail(e)),
-            }
-        }
-    }
-    let all: Vec<ObjectMeta> = location.store.list(Some(&location.path)).try_collect().await.map_err(fail)?;
-    let depth = location.path.parts().count();
-    files.extend(all.into_iter().filter(|m| {
-        let hidden = m.location.parts().skip(depth).any(|p| p.as_ref().starts_with(['.', '_']));
-        let path = format!("/{}", m.location);
-        !hidden && pattern.is_none_or(|p| p.is_match(&path)) && filter.is_none_or(|f| f.is_match(&path))
-    }));
-    files.sort_by(|a, b| a.location.cmp(&b.location));
+        None => list_objects(location, &selection, may_be_empty).await?,
+    };
+    files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(files)
 }
 
-/// The part of a path before the first wildcard's folder, and the whole pattern as a regular expression.
-pub(crate) fn split_pattern(path: &str) -> Option<&str> {
+pub(crate) fn ended(e: tokio::task::JoinError) -> Error {
+    Error::internal("a task on files ended early").caused_by(e)
+}
+
+fn walk(root: &FsPath, selection: &Selection) -> Result<Vec<FileEntry>> {
+    let fail = |e: std::io::Error, path: &FsPath| Error::from(e).with("path", path.display());
+    let meta = std::fs::metadata(root).map_err(|e| {
+        if e.kind() == std::io::ErrorKind::NotFound {
+            Error::user(format!("'{}' does not exist", root.display()))
+                .with("option", "path")
+                .hint("Check the path; a source needs an existing file or folder")
+        } else {
+            fail(e, root)
+        }
+    })?;
+    let mut files = vec![];
+    if !meta.is_dir() {
+        let entry = entry(root, &meta)?;
+        if selection.takes(&entry.path) {
+            files.push(entry);
+        }
+        return Ok(files);
+    }
+    let mut folders = vec![(root.to_path_buf(), 0)];
+    while let Some((folder, depth)) = folders.pop() {
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            // Removed since its parent was read.
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && depth > 0 => continue,
+            Err(e) => return Err(fail(e, &folder)),
+        };
+        for item in entries {
+            let item = item.map_err(|e| fail(e, &folder))?;
+            if item.file_name().as_encoded_bytes().first().is_some_and(|b| matches!(b, b'.' | b'_')) {
+                continue;
+            }
+            let path = item.path();
+            // Follows links.
+            let meta = match std::fs::metadata(&path) {
+                Ok(meta) => meta,
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(e) => return Err(fail(e, &path)),
+            };
+            if meta.is_dir() {
+                if depth == MAX_DEPTH {
+                    return Err(Error::user(format!("more than {MAX_DEPTH} folders are nested"))
+                        .with("path", path.display())
+                        .hint("Look for a link that points to a folder above it"));
+                }
+                folders.push((path, depth + 1));
+            } else if meta.is_file() {
+                let entry = entry(&path, &meta)?;
+                if selection.takes(&entry.path) {
+                    files.push(entry);
+                }
+            }
+        }
+    }
+    Ok(files)
+}
+
+fn entry(path: &FsPath, meta: &std::fs::Metadata) -> Result<FileEntry> {
+    let text = path
+        .to_str()
+        .ok_or_else(|| Error::user(format!("the name of '{}' is not UTF-8", path.display())).hint("Rename the file"))?;
+    Ok(FileEntry { path: text.to_string(), size: meta.len(), modified_ms: modified_ms(meta)?, etag: None })
+}
+
+/// When a local file was changed last, in milliseconds since the epoch.
+pub(crate) fn modified_ms(meta: &std::fs::Metadata) -> std::io::Result<i64> {
+    let ms = |d: std::time::Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
+    Ok(match meta.modified()?.duration_since(UNIX_EPOCH) {
+        Ok(after) => ms(after),
+        Err(before) => -ms(before.duration()),
+    })
+}
+
+pub(crate) fn object_entry(meta: ObjectMeta) -> FileEntry {
+    FileEntry {
+        path: format!("/{}", meta.location),
+        size: meta.size,
+        modified_ms: meta.last_modified.timestamp_millis(),
+        etag: meta.e_tag,
+    }
+}
+
+async fn list_objects(location: &StorageLocation, selection: &Selection, may_be_empty: bool) -> Result<Vec<FileEntry>> {
+    let fail = |e| storage_error(format!("Cannot list '{}'", location.display), e);
+    let (store, root) = (&location.store, &location.path);
+    let is_root = root.as_ref().is_empty();
+    if selection.pattern.is_none() && !is_root {
+        match store.head(root).await {
+            Ok(meta) => return Ok(Some(object_entry(meta)).filter(|e| selection.takes(&e.path)).into_iter().collect()),
+            Err(object_store::Error::NotFound { .. }) => {}
+            Err(e) => return Err(fail(e)),
+        }
+    }
+    let all: Vec<ObjectMeta> = store.list((!is_root).then_some(root)).try_collect().await.map_err(fail)?;
+    if all.is_empty() && !may_be_empty {
+        return Err(Error::user(format!("there is nothing at '{}'", location.display))
+            .with("option", "path")
+            .hint("Check the path; a source needs an existing object or prefix"));
+    }
+    let depth = root.parts().count();
+    let visible = all
+        .into_iter()
+        .filter(|m| !m.location.parts().skip(depth).any(|p| p.as_ref().starts_with(['.', '_'])))
+        // Markers that some tools put where a folder would be.
+        .filter(|m| !(m.size == 0 && m.location.as_ref().ends_with('/')))
+        .map(object_entry);
+    Ok(visible.filter(|e| selection.takes(&e.path)).collect())
+}
+
+/// The folder in front of the first wildcard; `None` where a path has none.
+pub(crate) fn pattern_root(path: &str) -> Option<&str> {
     let wild = path.find(['*', '?', '[', '{'])?;
     Some(&path[..path[..wild].rfind('/').map_or(0, |i| i + 1)])
 }
 
-/// `*` within a name, `**` across folders, `?`, `[..]`, `{a,b}`.
-pub(crate) fn glob_regex(root: &Path, pattern: &str) -> Result<Regex> {
-    let mut regex = format!("^/{}/?", regex::escape(root.as_ref()));
-    let mut chars = pattern.chars().peekable();
+/// `*` within a name, `**` across folders, `?`, `[..]`, `[!..]`, `{a,b}`. A folder that fits stands for all files in it.
+pub(crate) fn glob_regex(root: &str, pattern: &str) -> Result<Regex> {
+    let wrong = |why: &str| {
+        Error::user(format!("'{pattern}' is not a usable pattern: {why}"))
+            .with("option", "path")
+            .hint("Wildcards are *, **, ?, [..], [!..] and {a,b}")
+    };
+    let root = root.trim_end_matches('/');
+    let mut regex = format!("^{}/", regex::escape(root));
+    let mut chars = pattern.trim_matches('/').chars().peekable();
     let mut braces = 0;
     while let Some(c) = chars.next() {
         match c {
             '*' if chars.next_if_eq(&'*').is_some() => {
                 // `**/` also means no folder at all.
-                if chars.next_if_eq(&'/').is_some() { regex.push_str("(.*/)?") } else { regex.push_str(".*") }
+                regex.push_str(if chars.next_if_eq(&'/').is_some() { "(?:.*/)?" } else { ".*" });
             }
             '*' => regex.push_str("[^/]*"),
             '?' => regex.push_str("[^/]"),
             '[' => {
-                regex.push('[');
-                if chars.next_if_eq(&'!').is_some() {
-                    regex.push('^');
-                }
-                for c in chars.by_ref() {
-                    if c == ']' {
-                        break;
+                let mut class = String::new();
+                let negated = chars.next_if(|c| matches!(c, '!' | '^')).is_some();
+                loop {
+                    match chars.next() {
+                        None => return Err(wrong("a ']' is missing")),
+                        Some(']') if !class.is_empty() => break,
+                        Some('-') => class.push('-'),
+                        Some(c) => class.push_str(&regex::escape(&c.to_string())),
                     }
-                    if c == '\\' || c == '[' || c == '&' || c == '~' {
-                        regex.push('\\');
-                    }
-                    regex.push(c);
                 }
-                regex.push(']');
+                // Never a slash: a wildcard stays within a name.
+                regex.push_str(&if negated { format!("[^/{class}]") } else { format!("[{class}&&[^/]]") });
             }
             '{' => {
                 braces += 1;
@@ -92,8 +231,11 @@ pub(crate) fn glob_regex(root: &Path, pattern: &str) -> Result<Regex> {
             other => regex.push_str(&regex::escape(&other.to_string())),
         }
     }
-    regex.push('$');
-    Regex::new(&regex).map_err(|e| Error::user(format!("'{pattern}' is not a usable pattern")).caused_by(e))
+    if braces > 0 {
+        return Err(wrong("a '}' is missing"));
+    }
+    regex.push_str("(?:/.*)?$");
+    Regex::new(&regex).map_err(|e| wrong(&e.to_string()))
 }
 
 #[cfg(test)]
@@ -102,20 +244,34 @@ mod tests {
 
     #[test]
     fn patterns() {
-        let root = Path::from("data");
         for (pattern, path, fits) in [
             ("*.csv", "/data/a.csv", true),
             ("*.csv", "/data/x/a.csv", false),
+            ("*.csv", "/data/folder.csv/part-0", true),
+            ("*", "/data/x/y/a", true),
             ("**/*.csv", "/data/x/y/a.csv", true),
             ("**/*.csv", "/data/a.csv", true),
+            ("**", "/data/x/y/a.csv", true),
             ("2024-0[1-3]/?.{csv,json}", "/data/2024-02/a.json", true),
             ("2024-0[1-3]/?.{csv,json}", "/data/2024-04/a.json", false),
+            ("2024-0[1-3]/?.{csv,json}", "/data/2024-01/ab.csv", false),
             ("a+b.csv", "/data/a+b.csv", true),
             ("[!a].csv", "/data/a.csv", false),
+            ("[!a].csv", "/data/b.csv", true),
+            ("[]x].csv", "/data/].csv", true),
+            ("[.-x]a", "/data//a", false),
+            ("x{1,2{3,4}}", "/data/x24", true),
+            ("x{1,2{3,4}}", "/data/x2", false),
+            ("*.csv", "/database/a.csv", false),
         ] {
-            assert_eq!(glob_regex(&root, pattern).expect("a pattern").is_match(path), fits, "{pattern} {path}");
+            assert_eq!(glob_regex("/data/", pattern).expect("a pattern").is_match(path), fits, "{pattern} {path}");
         }
-        assert_eq!(split_pattern("/data/x/*.csv"), Some("/data/x/"));
-        assert_eq!(split_pattern("/data/x/a.csv"), None);
+        for pattern in ["a[b", "a{b", "[]"] {
+            let e = glob_regex("/data", pattern).expect_err("no pattern").to_string();
+            assert!(e.contains("is missing"), "{e}");
+        }
+        assert_eq!(pattern_root("/data/x/*.csv"), Some("/data/x/"));
+        assert_eq!(pattern_root("*.csv"), Some(""));
+        assert_eq!(pattern_root("/data/x/a.csv"), None);
     }
 }

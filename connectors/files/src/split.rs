@@ -3,28 +3,49 @@
 use flott_connector::Versioned;
 use flott_connector::source::SourceSplit;
 use flott_core::{Error, Result};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+use crate::listing::FileEntry;
 
 /// Version of the stored form.
 const VERSION: u32 = 1;
 
-/// A range of a file. `offset` is the position: of a text file in (uncompressed) bytes, of a bulk file in rows.
+/// A range of a file and the position in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FileSplit {
     pub(crate) path: String,
-    /// First byte.
+    /// First byte: of a text file the beginning of a record.
     pub(crate) start: u64,
     /// Byte behind the last; the file's size for the last piece.
     pub(crate) end: u64,
+    /// Size, time and tag when the file was listed: one that has changed since is refused.
     pub(crate) file_size: u64,
     pub(crate) modified_ms: i64,
-    /// Where the next record starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) etag: Option<String>,
+    /// Where the next record starts: of a text file the byte (after decompression), of a bulk file the row of this piece.
     pub(crate) offset: u64,
-    /// Records of this split before it.
+    /// Records of this piece before it.
     pub(crate) row: u64,
 }
 
 impl FileSplit {
+    /// The bytes `start .. end` of a file, nothing read.
+    pub(crate) fn new(file: &FileEntry, start: u64, end: u64, is_bulk: bool) -> FileSplit {
+        FileSplit {
+            path: file.path.clone(),
+            start,
+            end,
+            file_size: file.size,
+            modified_ms: file.modified_ms,
+            etag: file.etag.clone(),
+            offset: if is_bulk { 0 } else { start },
+            row: 0,
+        }
+    }
+
+    /// Pieces of a file never overlap, so path and start name one.
     pub(crate) fn id(&self) -> String {
         format!("{}:{}", self.path, self.start)
     }
@@ -33,9 +54,16 @@ impl FileSplit {
         self.start == 0 && self.end == self.file_size
     }
 
+    /// The error for a file that is not what was listed.
+    pub(crate) fn changed(&self, found: &str) -> Error {
+        Error::data("the file has changed since it was listed").with("file", &self.path).with("found", found).hint(
+            "Files of a source must not change: write new data to a new file, and move it into the folder when it is \
+             complete",
+        )
+    }
+
     pub(crate) fn encode(&self) -> Result<Versioned> {
-        let bytes = serde_json::to_vec(self).map_err(|e| Error::internal("a split cannot be written").caused_by(e))?;
-        Ok(Versioned::new(VERSION, bytes))
+        encode(self)
     }
 
     pub(crate) fn to_split(&self) -> Result<SourceSplit> {
@@ -43,36 +71,31 @@ impl FileSplit {
     }
 
     pub(crate) fn decode(data: &Versioned) -> Result<FileSplit> {
-        decode(data, "split")
+        check_version(data, VERSION, "split")?;
+        from_json(&data.bytes, "split")
     }
 }
 
-/// What an enumerator knows: files that are assigned, and pieces that are not.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct EnumeratorState {
-    /// Found, not yet given out.
-    pub(crate) pending: Vec<FileSplit>,
-    /// Found before (while new files are looked for).
-    pub(crate) seen: Vec<String>,
-    /// The first listing is done.
-    pub(crate) listed: bool,
+fn encode(value: &impl Serialize) -> Result<Versioned> {
+    Ok(Versioned::new(VERSION, to_json(value)?))
 }
 
-impl EnumeratorState {
-    pub(crate) fn encode(&self) -> Result<Versioned> {
-        let bytes = serde_json::to_vec(self).map_err(|e| Error::internal("a state cannot be written").caused_by(e))?;
-        Ok(Versioned::new(VERSION, bytes))
-    }
-
-    pub(crate) fn decode(data: &Versioned) -> Result<EnumeratorState> {
-        decode(data, "enumerator state")
-    }
+pub(crate) fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec(value).map_err(|e| Error::internal("a state cannot be written").caused_by(e))
 }
 
-fn decode<T: serde::de::DeserializeOwned>(data: &Versioned, what: &str) -> Result<T> {
-    if data.version != VERSION {
-        return Err(Error::user(format!("a {what} of the filesystem connector has version {}", data.version))
-            .hint(format!("This build reads version {VERSION}")));
+pub(crate) fn from_json<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T> {
+    serde_json::from_slice(bytes).map_err(|e| {
+        Error::data(format!("a {what} of the filesystem connector is damaged"))
+            .hint("Restore an older checkpoint")
+            .caused_by(e)
+    })
+}
+
+pub(crate) fn check_version(data: &Versioned, known: u32, what: &str) -> Result<()> {
+    if data.version == known {
+        return Ok(());
     }
-    serde_json::from_slice(&data.bytes).map_err(|e| Error::data(format!("a {what} is damaged")).caused_by(e))
+    Err(Error::user(format!("a {what} of the filesystem connector has version {}", data.version))
+        .hint(format!("This build reads version {known}: use the build that wrote it")))
 }

@@ -1,48 +1,39 @@
-//! Writes staged files: invisible, complete and synced before a checkpoint can name them.
+//! Writes staged files: invisible, complete and durable before a checkpoint can name them.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow_array::{Array, UInt32Array};
+use arrow_array::{RecordBatch, UInt32Array};
+use arrow_row::{RowConverter, SortField};
 use async_trait::async_trait;
-use flott_connector::Versioned;
+use bytes::Bytes;
 use flott_connector::format::Encoder;
+use flott_connector::row_text::RowText;
 use flott_connector::sink::{Committable, SinkWriter, WriterContext};
-use flott_connector::storage::storage_error;
-use flott_core::{ChangeBatch, CheckpointId, Error, Result, id};
+use flott_core::{ChangeBatch, CheckpointId, Error, Result, Watermark, id};
+use futures::{StreamExt, TryStreamExt};
 use object_store::buffered::BufWriter;
-use object_store::path::Path;
-use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 
-use crate::factory::FileTarget;
-use crate::listing::STAGING;
 use crate::partition;
+use crate::staging::{Progress, StagedFile, ToCommit, blocking, create_folders, sync_folder, writer_folder};
+use crate::target::FileTarget;
 
-/// Version of a committable's layout.
-pub(crate) const COMMITTABLE_VERSION: u32 = 1;
-/// Encoded bytes that are collected before they are written.
-const BUFFER_BYTES: usize = 1 << 20;
-/// Open files of one writer.
-const MAX_OPEN_FILES: usize = 1_000;
-
-/// A file to be shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct StagedFile {
-    /// Where it lies, relative to the table's path.
-    pub(crate) staged: String,
-    /// Where it belongs, relative to the table's path.
-    pub(crate) target: String,
-    /// Its size in bytes.
-    pub(crate) size: u64,
-    /// Its partition's folder, empty without partitions.
-    pub(crate) partition: String,
-}
+/// Encoded bytes of a file that are collected before they are written.
+const BUFFER_BYTES: usize = 512 << 10;
+/// Bytes that all open files of a writer may hold in memory.
+const BUFFERED_BYTES_MAX: usize = 128 << 20;
+/// Open files of one writer; with more partitions the one that has waited longest is closed.
+const OPEN_FILES_MAX: usize = 128;
+/// Files made durable at a time.
+const SYNCS: usize = 8;
 
 enum Handle {
-    Local { file: tokio::fs::File, path: PathBuf },
+    /// `None` only while a thread writes to it.
+    Local(Option<File>),
     Object(Box<BufWriter>),
 }
 
@@ -50,162 +41,264 @@ struct OpenFile {
     encoder: Box<dyn Encoder>,
     handle: Handle,
     buffer: Vec<u8>,
-    staged: StagedFile,
+    hasher: crc32fast::Hasher,
+    file: StagedFile,
     opened: Duration,
+    written: Duration,
 }
 
 pub(crate) struct FileWriter {
     target: Arc<FileTarget>,
     context: WriterContext,
+    /// Relative to the table's path.
+    folder: String,
     /// Open files by partition folder.
     open: BTreeMap<String, OpenFile>,
     closed: Vec<StagedFile>,
+    /// The staging folder has entries that are not synced.
+    unsynced: bool,
     /// In every file's name: no two writers, attempts or lineages share it.
     unique: String,
     next: u64,
-    written: u64,
+    bytes: u64,
+    watermark_ms: i64,
+    last_check: Duration,
+    rows: Option<RowConverter>,
 }
 
 impl FileWriter {
-    pub(crate) fn new(target: Arc<FileTarget>, context: WriterContext) -> FileWriter {
-        let unique = id::random_hex();
-        FileWriter { target, context, open: BTreeMap::new(), closed: vec![], unique, next: 0, written: 0 }
+    /// Makes the staging folder at once, so that one that cannot be written to is known before the first row.
+    pub(crate) fn new(target: Arc<FileTarget>, context: WriterContext) -> Result<FileWriter> {
+        let folder = writer_folder(&context);
+        if let Some(local) = target.local(&folder) {
+            create_folders(&local).map_err(|e| target.io_error(e).with("folder", local.display()))?;
+        }
+        let last_check = target.clock.monotonic();
+        Ok(FileWriter {
+            target,
+            context,
+            folder,
+            open: BTreeMap::new(),
+            closed: vec![],
+            unsynced: false,
+            unique: id::random_hex(),
+            next: 0,
+            bytes: 0,
+            watermark_ms: i64::MIN,
+            last_check,
+            rows: None,
+        })
     }
 
     async fn open_file(&mut self, partition: &str) -> Result<OpenFile> {
-        if self.open.len() >= MAX_OPEN_FILES {
-            return Err(Error::user(format!("more than {MAX_OPEN_FILES} partitions are being written at once"))
-                .hint("Partition by something with fewer values"));
+        if let Some(commit) = &self.target.partition_commit {
+            commit.check(partition)?;
         }
-        let c = &self.context;
+        if self.open.len() >= OPEN_FILES_MAX
+            && let Some(oldest) = self.open.iter().min_by_key(|(_, f)| f.written).map(|(p, _)| p.clone())
+        {
+            self.close_file(&oldest).await?;
+        }
         let extension = self.target.encoders.file_extension();
-        let name = format!("part-{}-{}-{}.{extension}", self.unique, c.subtask.index, self.next);
+        let dot = if extension.is_empty() { "" } else { "." };
+        let name = format!("part-{}-{}-{}{dot}{extension}", self.unique, self.context.subtask.index, self.next);
         self.next += 1;
-        let folder = if partition.is_empty() { String::new() } else { format!("{partition}/") };
-        let staged = StagedFile {
-            staged: format!("{}/{name}", staging_folder(&c.lineage, &c.operator_uid, c.generation.0)),
-            target: format!("{folder}{name}"),
+        let slash = if partition.is_empty() { "" } else { "/" };
+        let file = StagedFile {
+            staged: format!("{}/{name}", self.folder),
+            target: format!("{partition}{slash}{name}"),
             size: 0,
+            crc32: 0,
             partition: partition.to_string(),
         };
-        let handle = match &self.target.location.local {
-            Some(root) => {
-                let path = root.join(&staged.staged);
-                let make = async {
-                    if let Some(parent) = path.parent() {
-                        tokio::fs::create_dir_all(parent).await?;
-                    }
-                    tokio::fs::File::create(&path).await
-                };
-                let file = make.await.map_err(|e| {
-                    Error::from(e).with("path", &self.target.location.display).with("file", path.display())
-                })?;
-                Handle::Local { file, path }
+        let encoder = self.target.encoders.create()?;
+        let handle = match self.target.local(&file.staged) {
+            Some(path) => {
+                let shown = path.display().to_string();
+                let create = move || File::options().write(true).create_new(true).open(path);
+                let created = blocking(create).await?;
+                Handle::Local(Some(created.map_err(|e| self.target.io_error(e).with("file", shown))?))
             }
             None => {
-                let path = self.target.object(&staged.staged);
+                let path = self.target.object(&file.staged)?;
                 Handle::Object(Box::new(BufWriter::new(Arc::clone(&self.target.location.store), path)))
             }
         };
-        let encoder = self.target.encoders.create()?;
-        Ok(OpenFile { encoder, handle, buffer: Vec::with_capacity(BUFFER_BYTES), staged, opened: self.target.clock.monotonic() })
+        self.unsynced = true;
+        let now = self.target.clock.monotonic();
+        let hasher = crc32fast::Hasher::new();
+        Ok(OpenFile { encoder, handle, buffer: vec![], hasher, file, opened: now, written: now })
     }
 
-    async fn write_part(&mut self, partition: String, rows: &ChangeBatch) -> Result<()> {
-        let mut file = match self.open.remove(&partition) {
-            Some(file) => file,
-            None => self.open_file(&partition).await?,
-        };
-        file.encoder.encode(rows, &mut file.buffer)?;
-        if file.buffer.len() >= BUFFER_BYTES {
-            file.drain(&self.target).await?;
-        }
-        let size = file.staged.size + file.buffer.len() as u64 + file.encoder.buffered_bytes() as u64;
-        let age = self.target.clock.monotonic().saturating_sub(file.opened);
-        if size >= self.target.roll_bytes || age >= self.target.roll_age {
+    async fn close_file(&mut self, partition: &str) -> Result<()> {
+        if let Some(file) = self.open.remove(partition) {
             let staged = file.finish(&self.target).await?;
-            self.written += staged.size;
+            self.bytes += staged.size;
             self.closed.push(staged);
-        } else {
-            self.open.insert(partition, file);
         }
         Ok(())
     }
 
-    /// The folder of each row, `k=v/l=w`.
-    fn folders(&self, rows: &ChangeBatch) -> Result<HashMap<String, Vec<u32>>> {
-        let mut folders: HashMap<String, Vec<u32>> = HashMap::new();
-        let options = arrow_cast::display::FormatOptions::default();
-        let columns = self
-            .target
-            .partition_columns
-            .iter()
-            .map(|(name, i)| {
-                let column = rows.rows.column(*i);
-                Ok((name, column, arrow_cast::display::ArrayFormatter::try_new(column.as_ref(), &options)?))
-            })
-            .collect::<Result<Vec<_>>>()?;
-        for row in 0..rows.num_rows() {
-            let mut folder = String::new();
-            for (name, column, format) in &columns {
-                let value = if column.is_null(row) { String::new() } else { format.value(row).to_string() };
-                let value = if value.is_empty() { self.target.default_partition.clone() } else { partition::escape(&value) };
-                let separator = if folder.is_empty() { "" } else { "/" };
-                folder.push_str(&format!("{separator}{}={value}", partition::escape(name)));
+    async fn write_part(&mut self, partition: &str, rows: &ChangeBatch) -> Result<()> {
+        if !self.open.contains_key(partition) {
+            let file = self.open_file(partition).await?;
+            self.open.insert(partition.to_string(), file);
+        }
+        let target = Arc::clone(&self.target);
+        let Some(file) = self.open.get_mut(partition) else { return Ok(()) };
+        file.encoder.encode(rows, &mut file.buffer)?;
+        file.written = target.clock.monotonic();
+        if file.buffer.len() >= BUFFER_BYTES {
+            file.drain(&target).await?;
+        }
+        let size = file.file.size + (file.buffer.len() + file.encoder.buffered_bytes()) as u64;
+        if target.rolling.is_full(size) {
+            self.close_file(partition).await?;
+        }
+        Ok(())
+    }
+
+    /// Rows that wait in memory are written where there are too many of them.
+    async fn relieve(&mut self) -> Result<()> {
+        let held = |f: &OpenFile| f.buffer.len() + f.encoder.buffered_bytes();
+        if self.open.values().map(held).sum::<usize>() <= BUFFERED_BYTES_MAX {
+            return Ok(());
+        }
+        for file in self.open.values_mut() {
+            file.drain(&self.target).await?;
+        }
+        while self.open.values().map(held).sum::<usize>() > BUFFERED_BYTES_MAX {
+            let Some(largest) = self.open.iter().max_by_key(|(_, f)| held(f)).map(|(p, _)| p.clone()) else { break };
+            self.close_file(&largest).await?;
+        }
+        Ok(())
+    }
+
+    async fn close_old_files(&mut self) -> Result<()> {
+        let now = self.target.clock.monotonic();
+        if now.saturating_sub(self.last_check) < self.target.rolling.check {
+            return Ok(());
+        }
+        self.last_check = now;
+        let rolling = &self.target.rolling;
+        let old = self.open.iter().filter(|(_, f)| rolling.is_old(f.opened, f.written, now));
+        let old: Vec<String> = old.map(|(p, _)| p.clone()).collect();
+        for partition in old {
+            self.close_file(&partition).await?;
+        }
+        Ok(())
+    }
+
+    /// The rows of each partition's folder, folders in the order in which they appear. A folder's name is made once for
+    /// all rows with the same values.
+    fn folders(&mut self, rows: &RecordBatch) -> Result<Vec<(String, Vec<u32>)>> {
+        let indices: Vec<usize> = self.target.partition_columns.iter().map(|(_, i)| *i).collect();
+        let keys = rows.project(&indices)?;
+        let converter = match &mut self.rows {
+            Some(converter) => converter,
+            none => {
+                let fields = keys.schema_ref().fields().iter().map(|f| SortField::new(f.data_type().clone()));
+                none.insert(RowConverter::new(fields.collect())?)
             }
-            folders.entry(folder).or_default().push(row as u32);
+        };
+        let encoded = converter.convert_columns(keys.columns())?;
+        let mut groups: HashMap<&[u8], usize> = HashMap::new();
+        let mut members: Vec<Vec<u32>> = vec![];
+        for (i, key) in encoded.iter().enumerate() {
+            let group = *groups.entry(key.data()).or_insert(members.len());
+            if group == members.len() {
+                members.push(vec![]);
+            }
+            members[group].push(i as u32);
+        }
+        let text = RowText::new(&keys)?;
+        let mut folders: Vec<(String, Vec<u32>)> = vec![];
+        let mut places: HashMap<String, usize> = HashMap::new();
+        for rows in members {
+            let Some(first) = rows.first().map(|r| *r as usize) else { continue };
+            let mut folder = String::new();
+            for (c, (name, _)) in self.target.partition_columns.iter().enumerate() {
+                let mut value = String::new();
+                let is_null = keys.column(c).is_null(first);
+                if !is_null {
+                    text.write_value(c, first, &mut value);
+                }
+                let value = (!is_null).then_some(value.as_str());
+                partition::push_folder(name, value, &self.target.default_partition, &mut folder);
+            }
+            // NULL and the empty text share a folder.
+            match places.get(&folder) {
+                Some(i) => folders[*i].1.extend(rows),
+                None => {
+                    places.insert(folder.clone(), folders.len());
+                    folders.push((folder, rows));
+                }
+            }
+        }
+        for (_, rows) in &mut folders {
+            rows.sort_unstable();
         }
         Ok(folders)
     }
 }
 
-/// Where an attempt's files of one operator wait.
-pub(crate) fn staging_folder(lineage: &str, operator: &str, generation: u64) -> String {
-    format!("{}/{generation}", staging_root(lineage, operator))
-}
-
-/// Where all attempts' files of one operator wait.
-pub(crate) fn staging_root(lineage: &str, operator: &str) -> String {
-    let operator: String = operator.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    format!("{STAGING}/{lineage}/{operator}")
-}
-
 impl OpenFile {
+    /// Writes what is buffered.
     async fn drain(&mut self, target: &FileTarget) -> Result<()> {
-        let fail = |e: std::io::Error| Error::from(e).with("path", &target.location.display);
-        match &mut self.handle {
-            Handle::Local { file, .. } => file.write_all(&self.buffer).await.map_err(fail)?,
-            Handle::Object(writer) => writer.write_all(&self.buffer).await.map_err(fail)?,
+        if self.buffer.is_empty() {
+            return Ok(());
         }
-        self.staged.size += self.buffer.len() as u64;
-        self.buffer.clear();
+        self.hasher.update(&self.buffer);
+        self.file.size += self.buffer.len() as u64;
+        match &mut self.handle {
+            Handle::Local(slot) => {
+                let buffer = std::mem::take(&mut self.buffer);
+                let Some(mut file) = slot.take() else { return Err(Error::internal("a file is written to twice")) };
+                let write = move || file.write_all(&buffer).map(|()| (file, buffer));
+                let (file, mut buffer) = blocking(write).await?.map_err(|e| target.io_error(e))?;
+                buffer.clear();
+                self.buffer = buffer;
+                *slot = Some(file);
+            }
+            Handle::Object(writer) => {
+                let bytes = Bytes::from(std::mem::take(&mut self.buffer));
+                writer.put(bytes).await.map_err(|e| target.object_error("write to", e))?;
+            }
+        }
         Ok(())
     }
 
-    /// Complete and durable.
+    /// Complete and durable, except for its entry in the folder.
     async fn finish(mut self, target: &FileTarget) -> Result<StagedFile> {
         self.encoder.finish(&mut self.buffer)?;
         self.drain(target).await?;
-        let fail = |e: std::io::Error| Error::from(e).with("path", &target.location.display);
         match self.handle {
-            Handle::Local { mut file, path } => {
-                file.flush().await.map_err(fail)?;
-                file.sync_all().await.map_err(fail)?;
+            Handle::Local(slot) => {
+                let Some(file) = slot else { return Err(Error::internal("a file is closed twice")) };
+                blocking(move || file.sync_all()).await?.map_err(|e| target.io_error(e))?;
+            }
+            Handle::Object(mut writer) => writer.shutdown().await.map_err(|e| target.io_error(e))?,
+        }
+        self.file.crc32 = self.hasher.finalize();
+        Ok(self.file)
+    }
+
+    /// Removes what nobody will ask for.
+    async fn discard(self, target: &FileTarget) {
+        match self.handle {
+            Handle::Local(file) => {
                 drop(file);
-                if let Some(parent) = path.parent() {
-                    sync_folder(parent.to_path_buf()).await?;
+                if let Some(path) = target.local(&self.file.staged) {
+                    // What stays is removed by the next attempt.
+                    blocking(move || std::fs::remove_file(path)).await.ok();
                 }
             }
-            Handle::Object(mut writer) => writer.shutdown().await.map_err(fail)?,
+            Handle::Object(mut writer) => {
+                // Parts that stay are the bucket's to expire.
+                writer.abort().await.ok();
+            }
         }
-        Ok(self.staged)
     }
-}
-
-/// A file is in its folder for good once the folder is synced too.
-pub(crate) async fn sync_folder(folder: PathBuf) -> Result<()> {
-    let synced = tokio::task::spawn_blocking(move || std::fs::File::open(&folder)?.sync_all()).await;
-    synced.map_err(|e| Error::internal("a file task ended early").caused_by(e))?.map_err(Error::from)
 }
 
 #[async_trait]
@@ -214,48 +307,68 @@ impl SinkWriter for FileWriter {
         if batch.kinds.is_some() {
             return Err(Error::internal("the filesystem sink takes only inserts"));
         }
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        self.close_old_files().await?;
         if self.target.partition_columns.is_empty() {
-            return self.write_part(String::new(), &batch).await;
+            return self.write_part("", &batch).await;
         }
-        for (folder, rows) in self.folders(&batch)? {
-            let part = batch.take(&UInt32Array::from(rows))?;
-            let part = part.with_rows(part.rows.project(&self.target.file_columns)?);
-            self.write_part(folder, &part).await?;
+        for (folder, rows) in self.folders(&batch.rows)? {
+            let part = batch.with_rows(batch.rows.project(&self.target.file_columns)?);
+            let part = if rows.len() == batch.num_rows() { part } else { part.take(&UInt32Array::from(rows))? };
+            self.write_part(&folder, &part).await?;
         }
+        self.relieve().await
+    }
+
+    async fn write_watermark(&mut self, watermark: Watermark) -> Result<()> {
+        self.watermark_ms = self.watermark_ms.max(watermark.0);
         Ok(())
     }
 
-    async fn flush(&mut self, _end_of_input: bool) -> Result<()> {
-        for (_, file) in std::mem::take(&mut self.open) {
-            let staged = file.finish(&self.target).await?;
-            self.written += staged.size;
-            self.closed.push(staged);
+    async fn flush(&mut self, end_of_input: bool) -> Result<()> {
+        if end_of_input {
+            self.watermark_ms = i64::MAX;
         }
+        let target = Arc::clone(&self.target);
+        let files = std::mem::take(&mut self.open).into_values();
+        let staged: Vec<StagedFile> =
+            futures::stream::iter(files.map(|f| f.finish(&target))).buffered(SYNCS).try_collect().await?;
+        self.bytes += staged.iter().map(|f| f.size).sum::<u64>();
+        self.closed.extend(staged);
+        if self.unsynced
+            && let Some(folder) = self.target.local(&self.folder)
+        {
+            blocking(move || sync_folder(&folder)).await?.map_err(|e| self.target.io_error(e))?;
+        }
+        self.unsynced = false;
         Ok(())
     }
 
-    async fn prepare_commit(&mut self, _checkpoint: CheckpointId) -> Result<Vec<Committable>> {
-        std::mem::take(&mut self.closed)
-            .into_iter()
-            .map(|file| {
-                let bytes = serde_json::to_vec(&file).map_err(|e| Error::internal("a committable cannot be written").caused_by(e))?;
-                Ok(Committable { id: file.target, data: Versioned::new(COMMITTABLE_VERSION, bytes) })
-            })
-            .collect()
+    async fn prepare_commit(&mut self, checkpoint: CheckpointId) -> Result<Vec<Committable>> {
+        let mut committables = vec![];
+        for file in std::mem::take(&mut self.closed) {
+            let id = file.target.clone();
+            committables.push(ToCommit::File(file).encode(id)?);
+        }
+        if self.target.partition_commit.is_some() {
+            let subtask = self.context.subtask.index;
+            let progress = ToCommit::Progress(Progress { subtask, watermark_ms: self.watermark_ms });
+            committables.push(progress.encode(format!("progress-{}-{subtask}-{checkpoint}", self.unique))?);
+        }
+        Ok(committables)
     }
 
     fn bytes_written(&self) -> u64 {
-        self.written
-    }
-}
-
-impl FileTarget {
-    /// An object's place below the table's path.
-    pub(crate) fn object(&self, relative: &str) -> Path {
-        Path::from(format!("{}/{relative}", self.location.path))
+        self.bytes + self.open.values().map(|f| f.file.size).sum::<u64>()
     }
 
-    pub(crate) fn fail(&self, what: &str, e: object_store::Error) -> Error {
-        storage_error(format!("Cannot {what} in '{}'", self.location.display), e)
+    async fn close(&mut self) -> Result<()> {
+        // Without a flush no checkpoint names them.
+        for file in std::mem::take(&mut self.open).into_values() {
+            file.discard(&self.target).await;
+        }
+        Ok(())
     }
 }
