@@ -191,7 +191,7 @@ mod tests {
             let all = |text: &str| borders(text.as_bytes(), size, Some(b','));
             assert_eq!(all("a,b\nc\n"), (vec![4, 6], true));
             assert_eq!(all("a,\"x\ny\",b\nc"), (vec![10], true));
-            assert_eq!(all("\"x\"\"\n\"\"y\"\n\"\"\nz\n"), (vec![11, 14, 16], true));
+            assert_eq!(all("\"x\"\"\n\"\"y\"\n\"\"\nz\n"), (vec![10, 13, 15], true));
             assert_eq!(all("\"a\"\r\n\"b\"\r\n"), (vec![5, 10], true));
             // The quote of 5" is text: parity would put the border into the field behind it.
             assert_eq!(all("1\n5\" disk,\"a\nb\"\n"), (vec![2], false));

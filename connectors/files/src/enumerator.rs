@@ -194,7 +194,7 @@ impl FileEnumerator {
         let most = share.clamp(1, SMALL_FILES_MAX);
         let mut bytes = 0;
         let mut splits = vec![];
-        while splits.len() < most && bytes < self.scan.split_bytes / 4 {
+        while splits.is_empty() || (splits.len() < most && bytes < self.scan.split_bytes / 4) {
             // A large file that follows small ones is for whoever asks next.
             let is_large = self.pending.front().is_some_and(|f| f.size - f.next > self.scan.split_bytes / 4);
             if !splits.is_empty() && self.returned.is_empty() && is_large {

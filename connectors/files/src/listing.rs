@@ -13,7 +13,7 @@ use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use regex::Regex;
 
-/// Folders below each other at most: a loop of links ends here.
+/// Folders below each other at most.
 const MAX_DEPTH: usize = 128;
 
 /// A file as it was when it was listed.
@@ -111,10 +111,10 @@ fn walk(root: &FsPath, selection: &Selection) -> Result<Vec<FileEntry>> {
                 Err(e) => return Err(fail(e, &path)),
             };
             if meta.is_dir() {
-                if depth == MAX_DEPTH {
-                    return Err(Error::user(format!("more than {MAX_DEPTH} folders are nested"))
+                if depth == MAX_DEPTH || points_above(&item, &path).map_err(|e| fail(e, &path))? {
+                    return Err(Error::user("the folders have no end")
                         .with("path", path.display())
-                        .hint("Look for a link that points to a folder above it"));
+                        .hint("Remove the link that points to a folder above it"));
                 }
                 folders.push((path, depth + 1));
             } else if meta.is_file() {
@@ -126,6 +126,15 @@ fn walk(root: &FsPath, selection: &Selection) -> Result<Vec<FileEntry>> {
         }
     }
     Ok(files)
+}
+
+/// Whether a folder is a link to one that it lies in.
+fn points_above(item: &std::fs::DirEntry, path: &FsPath) -> std::io::Result<bool> {
+    if !item.file_type()?.is_symlink() {
+        return Ok(false);
+    }
+    let place = path.parent().unwrap_or(path).canonicalize()?;
+    Ok(place.starts_with(path.canonicalize()?))
 }
 
 fn entry(path: &FsPath, meta: &std::fs::Metadata) -> Result<FileEntry> {

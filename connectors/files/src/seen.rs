@@ -51,6 +51,10 @@ impl SeenFiles {
         let mut seen = SeenFiles::default();
         let damaged =
             || Error::data("the list of files of a filesystem source is damaged").hint("Restore an older checkpoint");
+        // There is always a last chunk, which may be empty.
+        if bytes.is_empty() {
+            return Err(damaged());
+        }
         while let Some((length, rest)) = bytes.split_first_chunk::<8>() {
             let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| damaged())?;
             let (chunk, rest) = rest.split_at_checked(length).ok_or_else(damaged)?;

@@ -1,0 +1,175 @@
+//! Commit: once, whatever dies in between; and what is cleaned up.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use flott_connector::sink::{CommitOutcome, Committable, Sink, WriterContext};
+use flott_connector::source::SubtaskInfo;
+use flott_core::{ErrorKind, FailPoints, Generation};
+use flott_testkit::batch;
+
+use crate::support::*;
+
+fn table(path: &Path) -> Table {
+    Table::new(path, "a INT, p STRING").partitioned_by(&["p"])
+}
+
+/// Files of three partitions, staged by generation 1.
+async fn three(sink: &Arc<dyn Sink>) -> Vec<Committable> {
+    let rows = batch("a INT, p STRING", &["+I[1, x]", "+I[2, y]", "+I[3, z]"]);
+    staged(writer_of(sink, 1, 0).as_mut(), &[rows], 1).await
+}
+
+const ALL: [&str; 3] = ["+I[1, x]", "+I[2, y]", "+I[3, z]"];
+
+#[tokio::test]
+async fn again_and_again() {
+    let (_dir, path) = temp();
+    let table = table(&path);
+    let sink = table.sink();
+    let committables = three(&sink).await;
+    let outcomes = committer_of(&sink, 1).commit(&decided(1), &committables).await.expect("committed");
+    assert_eq!(outcomes, vec![CommitOutcome::Committed; 3]);
+    for generation in [1, 2] {
+        let outcomes = committer_of(&sink, generation).commit(&decided(1), &committables).await.expect("committed");
+        assert_eq!(outcomes, vec![CommitOutcome::AlreadyCommitted; 3]);
+    }
+    assert_eq!(table.read_sorted().await, ALL);
+}
+
+#[tokio::test]
+async fn a_crash_behind_any_file() {
+    for done in 0..=3 {
+        let (_dir, path) = temp();
+        let table = table(&path);
+        let sink = table.sink();
+        let committables = three(&sink).await;
+        committer_of(&sink, 1).commit(&decided(1), &committables[..done]).await.expect("committed");
+        assert_eq!(visible(&path).len(), done);
+        // The next attempt rolls forward, then cleans up.
+        let mut committer = committer_of(&sink, 2);
+        let outcomes = committer.commit(&decided(1), &committables).await.expect("committed");
+        let already = outcomes.iter().filter(|o| **o == CommitOutcome::AlreadyCommitted).count();
+        assert_eq!(already, done);
+        committer.clean_up(&[]).await.expect("clean");
+        assert_eq!(table.read_sorted().await, ALL);
+        assert!(!path.join(".flott-staging").exists());
+    }
+}
+
+#[tokio::test]
+async fn copied_and_not_removed() {
+    // On a store without rename both may be there.
+    let (_dir, path) = temp();
+    let table = table(&path);
+    let sink = table.sink();
+    let committables = three(&sink).await;
+    let before = tree(&path);
+    committer_of(&sink, 1).commit(&decided(1), &committables).await.expect("committed");
+    for (name, content) in before {
+        files(&path, &[(&name, &content)]);
+    }
+    let outcomes = committer_of(&sink, 1).commit(&decided(1), &committables).await.expect("committed");
+    assert_eq!(outcomes, vec![CommitOutcome::AlreadyCommitted; 3]);
+    assert_eq!(tree(&path).len(), 3);
+}
+
+#[tokio::test]
+async fn a_stop_in_the_middle() {
+    let (dir, path) = temp();
+    let table = table(&path);
+    let committables = three(&table.sink()).await;
+    let report = dir.path().join("report");
+    let fail_points = FailPoints::armed("mid_commit", &report).expect("a fail point");
+    let sink = table.try_sink_with(fail_points).expect("a sink");
+    let these = committables.clone();
+    // This thread stops for ever, as the process would.
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().build().expect("a runtime");
+        runtime.block_on(async { committer_of(&sink, 1).commit(&decided(1), &these).await.expect("never") });
+    });
+    while !std::fs::read_to_string(&report).is_ok_and(|r| r == "mid_commit\n") {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert_eq!(visible(&path).len(), 1);
+    committer_of(&table.sink(), 2).commit(&decided(1), &committables).await.expect("committed");
+    assert_eq!(table.read_sorted().await, ALL);
+}
+
+#[tokio::test]
+async fn what_was_removed_or_changed_outside_is_refused() {
+    let (_dir, path) = temp();
+    let table = table(&path);
+    let sink = table.sink();
+    let committables = three(&sink).await;
+    std::fs::remove_dir_all(path.join(".flott-staging")).expect("removed");
+    let e = committer_of(&sink, 1).commit(&decided(1), &committables).await.expect_err("gone");
+    assert_eq!(e.kind(), ErrorKind::Data);
+    assert!(e.to_string().contains("is gone, and the file itself is not there"), "{e}");
+
+    for content in ["9\n", "10\n"] {
+        let committables = three(&sink).await;
+        files(&path, &[(&committables[0].id, content)]);
+        let e = committer_of(&sink, 1).commit(&decided(1), &committables).await.expect_err("another file");
+        assert!(e.to_string().contains("is there with another content"), "{e}");
+        assert_eq!(std::fs::read_to_string(path.join(&committables[0].id)).expect("read"), content);
+    }
+    let committables = three(&sink).await;
+    for (name, _) in tree(&path).into_iter().filter(|(n, _)| n.ends_with(&committables[0].id[4..])) {
+        files(&path, &[(&name, "12345\n")]);
+    }
+    let e = committer_of(&sink, 1).commit(&decided(1), &committables).await.expect_err("longer");
+    assert!(e.to_string().contains("has 6 bytes and was written with 2"), "{e}");
+}
+
+#[tokio::test]
+async fn damaged_committables_are_refused() {
+    let (_dir, path) = temp();
+    let sink = table(&path).sink();
+    let mut committables = three(&sink).await;
+    committables[1].data.version = 9;
+    let e = committer_of(&sink, 1).commit(&decided(1), &committables).await.expect_err("unknown");
+    assert!(e.to_string().contains("has version 9"), "{e}");
+    committables[1].data.version = 1;
+    committables[1].data.bytes = committables[1].data.bytes.slice(3..);
+    let e = committer_of(&sink, 1).commit(&decided(1), &committables).await.expect_err("damaged");
+    assert_eq!(e.kind(), ErrorKind::Data);
+    // Nothing is half done.
+    assert!(visible(&path).is_empty());
+}
+
+#[tokio::test]
+async fn only_dead_attempts_of_this_job_are_cleaned_up() {
+    let (_dir, path) = temp();
+    let table = table(&path);
+    let sink = table.sink();
+    let rows = || batch("a INT, p STRING", &["+I[1, x]"]);
+    let stage = async |lineage: &str, generation: u64, operator: &str| {
+        let context = WriterContext {
+            subtask: SubtaskInfo { index: 0, parallelism: 1 },
+            lineage: lineage.into(),
+            generation: Generation(generation),
+            operator_uid: operator.into(),
+        };
+        let mut writer = sink.create_writer(context, vec![]).expect("a writer");
+        let id = staged(writer.as_mut(), &[rows()], 1).await.remove(0).id;
+        id.rsplit('/').next().expect("a name").to_string()
+    };
+    let dead = stage("lineage", 1, "sink: t").await;
+    let dead_too = stage("lineage", 3, "sink: t").await;
+    let kept = stage("lineage", 3, "sink: t").await;
+    let others = [
+        stage("lineage", 4, "sink: t").await,
+        stage("lineage", 5, "sink: t").await,
+        stage("lineage", 1, "sink: u").await,
+        stage("another", 1, "sink: t").await,
+    ];
+    files(&path, &[("p=x/part-foreign", "7\n"), (".flott-staging/readme", "mine")]);
+    committer_of(&sink, 4).clean_up(&[format!("p=x/{kept}")]).await.expect("clean");
+    let left: Vec<String> = tree(&path).into_keys().collect();
+    let has = |name: &String| left.iter().any(|l| l.ends_with(name));
+    assert!(!has(&dead) && !has(&dead_too), "{left:?}");
+    assert!(has(&kept) && others.iter().all(has), "{left:?}");
+    assert_eq!(left.len(), 7, "{left:?}");
+    assert!(!path.join(".flott-staging/lineage/1/").join("sink--t-").exists());
+}

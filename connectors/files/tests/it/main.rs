@@ -1,0 +1,13 @@
+//! The filesystem connector as a runtime drives it: source, sink, and both over an object store.
+
+mod commit;
+mod compressed;
+mod cut;
+mod monitor;
+mod object_store_faults;
+mod objects;
+mod options;
+mod partition_commit;
+mod sink;
+mod source;
+mod support;

@@ -1,0 +1,165 @@
+//! `sink.partition-commit.*`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use flott_connector::sink::Sink;
+use flott_core::clock::ManualClock;
+use flott_core::{ErrorKind, Watermark};
+use flott_testkit::batch;
+use object_store::memory::InMemory;
+use object_store::{ObjectStore, ObjectStoreExt};
+
+use crate::support::*;
+
+const COLUMNS: &str = "v INT, dt STRING, hour STRING";
+
+fn table(path: &Path, options: &[(&str, &str)]) -> Table {
+    let table = Table::new(path, COLUMNS)
+        .partitioned_by(&["dt", "hour"])
+        .option("sink.partition-commit.policy.kind", "success-file");
+    options.iter().fold(table, |t, (k, v)| t.option(k, v))
+}
+
+fn successes(path: &Path) -> Vec<String> {
+    let all = visible(path).into_keys();
+    all.filter_map(|n| n.strip_suffix("/_SUCCESS").map(str::to_string)).collect()
+}
+
+/// One epoch of one writer: rows, a watermark, and the commit.
+async fn epoch(sink: &Arc<dyn Sink>, checkpoint: u64, rows: &[&str], watermark: Option<i64>) {
+    let mut writer = writer_of(sink, checkpoint, 0);
+    if let Some(ms) = watermark {
+        writer.write_watermark(Watermark(ms)).await.expect("taken");
+    }
+    let batches = if rows.is_empty() { vec![] } else { vec![batch(COLUMNS, rows)] };
+    let committables = staged(writer.as_mut(), &batches, checkpoint).await;
+    // A new committer each time: it remembers nothing but what is stored.
+    committer_of(sink, checkpoint).commit(&decided(checkpoint), &committables).await.unwrap_or_else(|e| panic!("{e}"));
+}
+
+#[tokio::test]
+async fn at_once() {
+    let (_dir, path) = temp();
+    let sink = table(&path, &[]).sink();
+    epoch(&sink, 1, &["+I[1, 2024-01-01, 7]"], None).await;
+    assert_eq!(successes(&path), ["dt=2024-01-01/hour=7"]);
+    std::fs::remove_file(path.join("dt=2024-01-01/hour=7/_SUCCESS")).expect("removed");
+    epoch(&sink, 2, &["+I[1, 2024-01-01, 8]"], None).await;
+    assert_eq!(successes(&path), ["dt=2024-01-01/hour=8"]);
+    // Late rows report their partition again.
+    epoch(&sink, 3, &["+I[1, 2024-01-01, 7]"], None).await;
+    assert_eq!(successes(&path).len(), 2);
+    // Readers do not see it.
+    assert_eq!(table(&path, &[]).read().await.len(), 3);
+}
+
+#[tokio::test]
+async fn by_the_clock() {
+    let (_dir, path) = temp();
+    let clock = ManualClock::at_ms(1_000_000);
+    let table = table(
+        &path,
+        &[("sink.partition-commit.delay", "1 h"), ("sink.partition-commit.success-file.name", "_SUCCESS")],
+    );
+    let sink = table.clock(clock.clone()).sink();
+    epoch(&sink, 1, &["+I[1, a, 1]"], None).await;
+    clock.advance_ms(1_800_000);
+    epoch(&sink, 2, &["+I[1, b, 1]", "+I[2, a, 1]"], None).await;
+    assert!(successes(&path).is_empty());
+    // Not yet: it has to be later than the delay.
+    clock.advance_ms(1_800_000);
+    epoch(&sink, 3, &[], None).await;
+    assert!(successes(&path).is_empty());
+    clock.advance_ms(1);
+    epoch(&sink, 4, &[], None).await;
+    assert_eq!(successes(&path), ["dt=a/hour=1"]);
+    // The end reports what is left.
+    let mut committer = committer_of(&sink, 5);
+    committer.finish(&decided(5)).await.expect("finished");
+    assert_eq!(successes(&path), ["dt=a/hour=1", "dt=b/hour=1"]);
+    assert!(!path.join(".flott-staging/lineage/partitions-sink--t.json").exists());
+}
+
+const BY_TIME: [(&str, &str); 4] = [
+    ("sink.partition-commit.trigger", "partition-time"),
+    ("sink.partition-commit.delay", "1 h"),
+    ("partition.time-extractor.timestamp-pattern", "$dt $hour:00:00"),
+    ("sink.partition-commit.watermark-time-zone", "Asia/Shanghai"),
+];
+
+#[tokio::test]
+async fn by_the_watermark() {
+    let (_dir, path) = temp();
+    let table = table(&path, &BY_TIME);
+    let sink = table.sink();
+    // 2024-01-01 08:00 in Shanghai.
+    let midnight = 1_704_067_200_000;
+    let hour = 3_600_000;
+    epoch(&sink, 1, &["+I[1, 2024-01-01, 8]", "+I[1, 2024-01-01, 9]"], None).await;
+    epoch(&sink, 2, &[], Some(midnight + hour)).await;
+    assert!(successes(&path).is_empty());
+    epoch(&sink, 3, &[], Some(midnight + hour + 1)).await;
+    assert_eq!(successes(&path), ["dt=2024-01-01/hour=8"]);
+
+    // The slowest writer counts.
+    let mut committables = vec![];
+    for (subtask, ms) in [(0, midnight + 9 * hour), (1, midnight + hour)] {
+        let mut writer = writer_of(&sink, 4, subtask);
+        writer.write_watermark(Watermark(ms)).await.expect("taken");
+        committables.extend(staged(writer.as_mut(), &[], 4).await);
+    }
+    let mut committer = committer_of(&sink, 4);
+    committer.commit(&decided(4), &committables).await.expect("committed");
+    assert_eq!(successes(&path).len(), 1);
+    // Its end holds nobody.
+    let mut writer = writer_of(&sink, 4, 1);
+    writer.flush(true).await.expect("flushed");
+    committables[1] = writer.prepare_commit(flott_core::CheckpointId(5)).await.expect("prepared").remove(0);
+    committer.commit(&decided(5), &committables).await.expect("committed");
+    assert_eq!(successes(&path).len(), 2);
+}
+
+#[tokio::test]
+async fn a_crash_before_it_is_recorded() {
+    let (_dir, path) = temp();
+    let sink = table(&path, &BY_TIME).sink();
+    let mut writer = writer_of(&sink, 1, 0);
+    let rows = batch(COLUMNS, &["+I[1, 2024-01-01, 8]"]);
+    let committables = staged(writer.as_mut(), &[rows], 1).await;
+    for generation in [1, 2, 3] {
+        committer_of(&sink, generation).commit(&decided(1), &committables).await.expect("committed");
+    }
+    epoch(&sink, 4, &[], Some(i64::MAX)).await;
+    assert_eq!(successes(&path), ["dt=2024-01-01/hour=8"]);
+}
+
+#[tokio::test]
+async fn a_name_without_a_time_fails_before_anything_is_decided() {
+    let (_dir, path) = temp();
+    let sink = table(&path, &BY_TIME).sink();
+    let mut writer = writer_of(&sink, 1, 0);
+    let e = writer.write(batch(COLUMNS, &["+I[1, null, 8]"])).await.expect_err("no time");
+    assert_eq!(e.kind(), ErrorKind::Data);
+    assert!(e.to_string().contains("'__DEFAULT_PARTITION__ 8:00:00' is not a timestamp"), "{e}");
+}
+
+#[tokio::test]
+async fn tables_without_partitions_report_nothing() {
+    let (_dir, path) = temp();
+    let table = Table::new(&path, COLUMNS).option("sink.partition-commit.policy.kind", "success-file");
+    let sink = table.sink();
+    epoch(&sink, 1, &["+I[1, a, b]"], None).await;
+    assert_eq!(visible(&path).len(), 1);
+}
+
+#[tokio::test]
+async fn in_an_object_store() {
+    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let sink = table(Path::new("bucket/t"), &BY_TIME).store(Arc::clone(&store)).sink();
+    epoch(&sink, 1, &["+I[1, 2024-01-01, 8]"], None).await;
+    let success = object_store::path::Path::parse("bucket/t/dt=2024-01-01/hour=8/_SUCCESS").expect("a path");
+    assert!(store.head(&success).await.is_err());
+    epoch(&sink, 2, &[], Some(i64::MAX)).await;
+    store.head(&success).await.expect("there");
+}
