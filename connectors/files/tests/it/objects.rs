@@ -86,7 +86,7 @@ async fn staged_shown_and_cleaned_up() {
     let table = Table::new("b/t", "a INT, p STRING").partitioned_by(&["p"]).store(Arc::clone(&store));
     let sink = table.sink();
     let rows = batch("a INT, p STRING", &["+I[1, x/y]", "+I[2, z]"]);
-    let committables = staged(writer_of(&sink, 1, 0).as_mut(), &[rows.clone()], 1).await;
+    let committables = staged(writer_of(&sink, 1, 0).as_mut(), std::slice::from_ref(&rows), 1).await;
     assert_eq!(keys(&store).await.iter().filter(|k| k.starts_with("b/t/.flott-staging/lineage/1/")).count(), 2);
     let outcomes = committer_of(&sink, 1).commit(&decided(1), &committables).await.expect("committed");
     assert_eq!(outcomes, vec![CommitOutcome::Committed; 2]);
@@ -96,7 +96,7 @@ async fn staged_shown_and_cleaned_up() {
     assert_eq!(outcomes, vec![CommitOutcome::AlreadyCommitted; 2]);
 
     // Of dead attempts, except what is kept.
-    let dead = staged(writer_of(&sink, 2, 0).as_mut(), &[rows.clone()], 2).await;
+    let dead = staged(writer_of(&sink, 2, 0).as_mut(), std::slice::from_ref(&rows), 2).await;
     staged(writer_of(&sink, 3, 0).as_mut(), &[rows], 2).await;
     committer_of(&sink, 3).clean_up(&[dead[0].id.clone()]).await.expect("clean");
     let left: Vec<String> = keys(&store).await.into_iter().filter(|k| k.contains(".flott-staging")).collect();

@@ -170,7 +170,7 @@ async fn a_file_that_changes_is_refused() {
     for (change, found) in [("3\n4\n", "4 bytes instead of 2"), ("5\n", "another modification time")] {
         files(&path, &[("b", "2\n")]);
         let mut harness = SourceHarness::start(&Table::new(&path, "a INT").source(), 1, None).await.expect("started");
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         files(&path, &[("b", change)]);
         let e = harness.run_to_end().await.expect_err("changed");
         assert_eq!(e.kind(), ErrorKind::Data);
