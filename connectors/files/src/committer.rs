@@ -310,7 +310,14 @@ fn rename(from: &Path, to: &Path, file: &StagedFile) -> Result<CommitOutcome> {
     if let Some(parent) = to.parent() {
         create_folders(parent).map_err(fail)?;
     }
-    std::fs::rename(from, to).map_err(fail)?;
+    std::fs::rename(from, to).map_err(|e| match e.kind() {
+        std::io::ErrorKind::CrossesDevices => {
+            Error::user("the file's folder is on another disk than the table's folder")
+                .with("file", to.display())
+                .hint("Files are renamed when they are committed: keep all partitions of a table on one disk")
+        }
+        _ => fail(e),
+    })?;
     Ok(CommitOutcome::Committed)
 }
 

@@ -99,21 +99,21 @@ impl FileEnumerator {
 
     async fn find(&mut self) -> Result<()> {
         let scan = &self.scan;
-        let mut files = listing::list(&scan.location, Arc::clone(&scan.selection), scan.monitor.is_some()).await?;
-        if self.is_monitoring() {
-            let mut new = vec![];
-            for file in files {
-                if self.seen.insert(&file.path)? {
-                    new.push(file);
-                }
+        let files = listing::list(&scan.location, Arc::clone(&scan.selection), scan.monitor.is_some()).await?;
+        // Noted by a source that ends, too: it may be restored as one that goes on.
+        let mut new = vec![];
+        for file in files {
+            if self.seen.insert(&file.path)? {
+                new.push(file);
             }
+        }
+        if self.is_monitoring() {
             // Older data first: event time then moves forward.
             new.sort_by(|a, b| (a.modified_ms, &a.path).cmp(&(b.modified_ms, &b.path)));
-            files = new;
         }
         // An empty text has no rows; an empty file of another format may be damaged, and its reader says so.
         let is_bulk = self.scan.is_bulk();
-        self.pending.extend(files.into_iter().filter(|f| f.size > 0 || is_bulk).map(|f| Pending {
+        self.pending.extend(new.into_iter().filter(|f| f.size > 0 || is_bulk).map(|f| Pending {
             path: f.path,
             size: f.size,
             modified_ms: f.modified_ms,

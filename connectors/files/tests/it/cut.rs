@@ -64,7 +64,7 @@ async fn check(content: &str, split_size: usize, format: &str, quotes: bool, str
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_pieces_are_the_whole(content in "[ab,\"\n\r]{0,60}", split_size in 1usize..40, mode in 0u8..4) {

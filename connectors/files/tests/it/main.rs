@@ -2,6 +2,7 @@
 
 mod commit;
 mod compressed;
+mod crashes;
 mod cut;
 mod monitor;
 mod object_store_faults;

@@ -56,6 +56,25 @@ async fn new_files_are_read_once() {
 }
 
 #[tokio::test]
+async fn a_source_that_ended_may_go_on() {
+    let (_dir, path) = temp();
+    files(&path, &[("a", "1\n"), ("b", "2\n")]);
+    let table = || Table::new(&path, "a INT");
+    let mut context = EnumeratorContext { parallelism: 1, load: vec![0], ..Default::default() };
+    let mut enumerator = table().source().create_enumerator(None).expect("made");
+    enumerator.start(&mut context).await.expect("listed");
+    assert_eq!(ask(&mut enumerator, &mut context).await, ["a:0"]);
+    let state = enumerator.snapshot_state(CheckpointId(1)).expect("a state");
+    let monitoring = table().option("source.monitor-interval", "1 s").source();
+    let mut enumerator = monitoring.create_enumerator(Some(state)).expect("restored");
+    files(&path, &[("c", "3\n")]);
+    enumerator.start(&mut context).await.expect("listed");
+    let mut names = ask(&mut enumerator, &mut context).await;
+    names.extend(ask(&mut enumerator, &mut context).await);
+    assert_eq!(names, ["b:0", "c:0"]);
+}
+
+#[tokio::test]
 async fn an_empty_folder_may_fill_later() {
     let (_dir, path) = temp();
     std::fs::create_dir_all(&path).expect("made");
