@@ -3,7 +3,6 @@
 use arrow_array::builder::StringBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, BooleanArray, PrimitiveArray, StringArray};
-use arrow_buffer::NullBuffer;
 use datafusion_common::ScalarValue;
 use datafusion_expr::ColumnarValue;
 use flott_core::{Error, Result};
@@ -173,9 +172,4 @@ pub(crate) fn try_map2<T: ArrowPrimitiveType, R: ArrowPrimitiveType>(
         });
     }
     Ok(out.finish())
-}
-
-/// The rows of which no column is NULL.
-pub(crate) fn common_nulls<'a>(columns: impl IntoIterator<Item = &'a ArrayRef>) -> Option<NullBuffer> {
-    columns.into_iter().fold(None, |nulls, c| NullBuffer::union(nulls.as_ref(), c.nulls()))
 }

@@ -159,7 +159,7 @@ impl Rule {
         let (from, to) = (&self.from.kind, &self.to.kind);
         match (from, to) {
             (_, t) if t.is_character() => self.to_text(array),
-            (f, t) if f.is_character() => self.from_text(array, t),
+            (f, t) if f.is_character() => self.parse_text(array, t),
             (_, K::Boolean) => self.number_to_boolean(array),
             (K::Boolean, t) => self.boolean_to_number(array, t),
             (f, t) if f.is_numeric() && t.is_numeric() => self.number(array),
@@ -227,7 +227,7 @@ impl Rule {
         Ok(out)
     }
 
-    fn from_text(&self, array: &ArrayRef, to: &TypeKind) -> Result<ArrayRef> {
+    fn parse_text(&self, array: &ArrayRef, to: &TypeKind) -> Result<ArrayRef> {
         macro_rules! integer {
             ($t:ty, $n:ty) => {{
                 // A fraction is cut off, as Flink's parser of decimals in texts does.

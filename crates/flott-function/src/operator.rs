@@ -39,8 +39,9 @@ pub fn binary(op: Operator, left: TypedExpr, right: TypedExpr, env: &FunctionEnv
         Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide | Operator::Modulo => {
             arithmetic(op, left, right, env)
         }
-        Operator::StringConcat => crate::scalar::call("CONCAT", vec![left, right], env)
-            .unwrap_or_else(|| Err(Error::internal("CONCAT is missing"))),
+        Operator::StringConcat => {
+            crate::scalar::call("||", vec![left, right], env).unwrap_or_else(|| Err(Error::internal("|| is missing")))
+        }
         other => Err(Error::user(format!("the operator {other} is not supported"))),
     }
 }

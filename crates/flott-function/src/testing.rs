@@ -47,7 +47,9 @@ pub(crate) fn constant(value: &str, data_type: &str) -> TypedExpr {
         return TypedExpr { data_type: t, ..from };
     }
     let made = cast(from, &t, false, &FunctionEnv::default()).unwrap_or_else(|e| panic!("{value} {data_type}: {e}"));
-    TypedExpr { data_type: t.with_nullable(made.data_type.nullable), ..made }
+    let array = values(&made, &one_row()).unwrap_or_else(|e| panic!("{value} {data_type}: {e}"));
+    let folded = ScalarValue::try_from_array(&array, 0).expect("a row");
+    TypedExpr::literal(folded, t.with_nullable(made.data_type.nullable))
 }
 
 /// A batch.

@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 use flott_core::time_text::{civil_from_days, days_from_civil};
 
 /// Nanoseconds of a day.
-const DAY_NS: i128 = 86_400_000_000_000;
+pub const DAY_NS: i128 = 86_400_000_000_000;
 
 /// `2020-01-01` of days since the epoch.
 pub fn format_date(days: i32) -> String {

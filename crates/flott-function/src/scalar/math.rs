@@ -9,6 +9,7 @@ use arrow_schema::DataType;
 use flott_core::types::TypeKind as K;
 use flott_core::{Error, Result};
 
+use super::time_unit::round_to_unit;
 use super::{Arguments, Category, ScalarFunction};
 use crate::decimal;
 use crate::udf::Resolved;
@@ -24,8 +25,8 @@ macro_rules! double_functions {
             resolve: |a| unary(a, $f),
         },)*
         ScalarFunction { name: "ABS", syntax: "ABS(number)", description: "The absolute value.", category: Category::Arithmetic, arity: (1, 1), resolve: |a| same_type(a, Step::Abs) },
-        ScalarFunction { name: "FLOOR", syntax: "FLOOR(number)", description: "The greatest integer that is not greater.", category: Category::Arithmetic, arity: (1, 1), resolve: |a| same_type(a, Step::Floor) },
-        ScalarFunction { name: "CEIL", syntax: "CEIL(number)", description: "The least integer that is not less.", category: Category::Arithmetic, arity: (1, 1), resolve: |a| same_type(a, Step::Ceil) },
+        ScalarFunction { name: "FLOOR", syntax: "FLOOR(number), FLOOR(time TO unit)", description: "The greatest integer that is not greater; the start of a time's unit.", category: Category::Arithmetic, arity: (1, 2), resolve: |a| if a.values.len() == 2 { round_to_unit(a, false) } else { same_type(a, Step::Floor) } },
+        ScalarFunction { name: "CEIL", syntax: "CEIL(number), CEIL(time TO unit)", description: "The least integer that is not less; the start of the next unit.", category: Category::Arithmetic, arity: (1, 2), resolve: |a| if a.values.len() == 2 { round_to_unit(a, true) } else { same_type(a, Step::Ceil) } },
         ScalarFunction { name: "SIGN", syntax: "SIGN(number)", description: "-1, 0 or 1.", category: Category::Arithmetic, arity: (1, 1), resolve: |a| same_type(a, Step::Sign) },
         ScalarFunction { name: "POWER", syntax: "POWER(base, exponent)", description: "The base to the power of the exponent.", category: Category::Arithmetic, arity: (2, 2), resolve: |a| binary(a, f64::powf) },
         ScalarFunction { name: "ATAN2", syntax: "ATAN2(y, x)", description: "The angle of the point (x, y).", category: Category::Arithmetic, arity: (2, 2), resolve: |a| binary(a, f64::atan2) },
@@ -41,7 +42,11 @@ pub(super) const FUNCTIONS: &[ScalarFunction] = double_functions![
     "EXP", "EXP(number)", "e to the power of the number.", f64::exp;
     "LN", "LN(number)", "The natural logarithm.", f64::ln;
     "LOG10", "LOG10(number)", "The logarithm to base 10.", f64::log10;
-    "LOG2", "LOG2(number)", "The logarithm to base 2.", f64::log2;
+    "LOG2", "LOG2(number)", "The logarithm to base 2.", |v| v.ln() / std::f64::consts::LN_2;
+    "SINH", "SINH(number)", "The hyperbolic sine.", f64::sinh;
+    "COSH", "COSH(number)", "The hyperbolic cosine.", f64::cosh;
+    "TANH", "TANH(number)", "The hyperbolic tangent.", f64::tanh;
+    "COT", "COT(number)", "The cotangent of radians.", |v| 1.0 / v.tan();
     "SIN", "SIN(number)", "The sine of radians.", f64::sin;
     "COS", "COS(number)", "The cosine of radians.", f64::cos;
     "TAN", "TAN(number)", "The tangent of radians.", f64::tan;

@@ -2,9 +2,14 @@
 //! page is made.
 
 mod conditional;
+mod date_pattern;
+mod hash;
 mod math;
+mod regex;
+mod shape;
 mod string;
 mod temporal;
+mod time_unit;
 
 use flott_core::{LogicalType, Result};
 
@@ -20,6 +25,9 @@ pub enum Category {
     String,
     Temporal,
     Conditional,
+    Collection,
+    Hash,
+    Json,
 }
 
 /// What a function is given when it is resolved.
@@ -70,7 +78,16 @@ pub struct ScalarFunction {
 
 /// All scalar functions.
 pub fn functions() -> impl Iterator<Item = &'static ScalarFunction> {
-    math::FUNCTIONS.iter().chain(string::FUNCTIONS).chain(temporal::FUNCTIONS).chain(conditional::FUNCTIONS)
+    const FAMILIES: [&[ScalarFunction]; 7] = [
+        math::FUNCTIONS,
+        string::FUNCTIONS,
+        regex::FUNCTIONS,
+        temporal::FUNCTIONS,
+        time_unit::FUNCTIONS,
+        conditional::FUNCTIONS,
+        hash::FUNCTIONS,
+    ];
+    FAMILIES.into_iter().flatten()
 }
 
 /// Functions that may be written without parentheses.

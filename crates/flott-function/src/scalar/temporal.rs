@@ -5,30 +5,32 @@ use std::sync::Arc;
 use arrow_array::builder::StringBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::types::*;
-use arrow_array::{Array, ArrayRef, Int64Array, PrimitiveArray};
-use arrow_schema::DataType;
+use arrow_array::{ArrayRef, PrimitiveArray};
 use datafusion_common::ScalarValue;
 use datafusion_expr::ColumnarValue;
-use flott_core::time_text::{civil_from_days, days_from_civil};
 use flott_core::types::{TimeAttribute, TypeKind as K};
 use flott_core::{Error, LogicalType, Result};
 
-use super::{Arguments, Category, ScalarFunction};
-use crate::cast::to_nanos;
-use crate::context;
-use crate::text;
+use super::date_pattern::{DEFAULT_PATTERN, Pattern, Reader, parse_sql};
+use super::shape::{entry, fit};
+use super::time_unit::{Unit, extract, unit_of};
+use super::{Arguments, Category, Resolve, ScalarFunction};
+use crate::argument::{Primitive, Text, build, build_text};
+use crate::context::{self, FunctionEnv};
+use crate::text::{self, DAY_NS};
 use crate::udf::Resolved;
 
-const DAY_NS: i128 = 86_400_000_000_000;
+/// The instants that Flink's TO_TIMESTAMP_LTZ gives: years 0 to 9999.
+const INSTANTS_MS: std::ops::RangeInclusive<i64> = -62_167_219_200_000..=253_402_300_799_999;
 
 const fn function(
     name: &'static str,
     syntax: &'static str,
     description: &'static str,
     arity: (usize, usize),
-    resolve: super::Resolve,
+    resolve: Resolve,
 ) -> ScalarFunction {
-    ScalarFunction { name, syntax, description, category: Category::Temporal, arity, resolve }
+    entry(Category::Temporal, name, syntax, description, arity, resolve)
 }
 
 /// All of them.
@@ -83,10 +85,17 @@ pub(super) const FUNCTIONS: &[ScalarFunction] = &[
     function("TO_TIMESTAMP", "TO_TIMESTAMP(text[, pattern])", "A text as TIMESTAMP(3).", (1, 2), to_timestamp),
     function(
         "TO_TIMESTAMP_LTZ",
-        "TO_TIMESTAMP_LTZ(number, precision)",
-        "Seconds (0) or milliseconds (3) since 1970 as an instant.",
-        (1, 2),
+        "TO_TIMESTAMP_LTZ(number[, precision]), TO_TIMESTAMP_LTZ(text[, pattern[, zone]])",
+        "Seconds (0) or milliseconds (3) since 1970, or a text in a zone (UTC), as an instant.",
+        (1, 3),
         to_timestamp_ltz,
+    ),
+    function(
+        "CONVERT_TZ",
+        "CONVERT_TZ(text, from, to)",
+        "A local time of one zone as that of another.",
+        (3, 3),
+        convert_tz,
     ),
     function("TO_DATE", "TO_DATE(text[, pattern])", "A text as DATE.", (1, 2), to_date),
     function(
@@ -147,457 +156,397 @@ fn watermark(t: &LogicalType) -> Result<ColumnarValue> {
     Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&cast, 0).map_err(crate::udf::from_datafusion)?))
 }
 
-/// A field of a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Unit {
-    Millennium,
-    Century,
-    Decade,
-    Year,
-    Quarter,
-    Month,
-    Week,
-    Day,
-    DayOfWeek,
-    DayOfYear,
-    Hour,
-    Minute,
-    Second,
-    Millisecond,
-    Microsecond,
-    Nanosecond,
-    Epoch,
-}
-
-fn unit(name: &str) -> Option<Unit> {
-    Some(match name.trim_end_matches('S') {
-        "MILLENNIUM" => Unit::Millennium,
-        "CENTURY" => Unit::Century,
-        "DECADE" => Unit::Decade,
-        "YEAR" => Unit::Year,
-        "QUARTER" => Unit::Quarter,
-        "MONTH" => Unit::Month,
-        "WEEK" => Unit::Week,
-        "DAY" => Unit::Day,
-        "DOW" | "DAYOFWEEK" => Unit::DayOfWeek,
-        "DOY" | "DAYOFYEAR" => Unit::DayOfYear,
-        "HOUR" => Unit::Hour,
-        "MINUTE" => Unit::Minute,
-        "SECOND" => Unit::Second,
-        "MILLISECOND" => Unit::Millisecond,
-        "MICROSECOND" => Unit::Microsecond,
-        "NANOSECOND" => Unit::Nanosecond,
-        "EPOCH" => Unit::Epoch,
-        _ => return None,
-    })
-}
-
-fn unit_of(a: &Arguments, index: usize) -> Result<Unit> {
-    let name = a.values[index].text().unwrap_or("").to_ascii_uppercase();
-    unit(&name).ok_or_else(|| {
-        Error::user(format!("'{name}' is not a unit of time"))
-            .hint("Use YEAR, QUARTER, MONTH, WEEK, DAY, HOUR, MINUTE or SECOND")
-    })
-}
-
-/// Nanoseconds in local time: an instant is shown in the session's zone.
-fn local_nanos(array: &ArrayRef, zone: chrono_tz::Tz) -> Result<Vec<Option<i128>>> {
-    let nanos = to_nanos(array)?;
-    if !matches!(array.data_type(), DataType::Timestamp(_, Some(_))) {
-        return Ok(nanos);
-    }
-    let shift = |n: i128| {
-        let (s, f) = (n.div_euclid(1_000_000_000), n.rem_euclid(1_000_000_000));
-        i128::from(text::utc_to_local(zone, s as i64)) * 1_000_000_000 + f
-    };
-    Ok(nanos.into_iter().map(|n| n.map(shift)).collect())
-}
-
-fn extract(a: &mut Arguments, index: usize, unit: Unit) -> Result<Option<Resolved>> {
-    let value = a.values[index].clone();
-    if !value.data_type.kind.is_datetime() {
-        return Ok(None);
-    }
-    let zone = a.env.time_zone;
-    let t = K::BigInt.nullable().with_nullable(value.data_type.nullable);
-    a.values = vec![value];
-    Ok(Some(Resolved::arrays(t, move |args, _| {
-        let values = local_nanos(&args[0], zone)?.into_iter().map(|n| n.map(|n| field(n, unit)));
-        Ok(Arc::new(values.collect::<Int64Array>()))
-    })))
-}
-
-fn field(nanos: i128, unit: Unit) -> i64 {
-    let (days, of_day) = (nanos.div_euclid(DAY_NS) as i64, nanos.rem_euclid(DAY_NS) as i64);
-    let (y, m, d) = civil_from_days(days);
-    let seconds = of_day / 1_000_000_000;
-    match unit {
-        Unit::Millennium => (y - 1).div_euclid(1_000) + 1,
-        Unit::Century => (y - 1).div_euclid(100) + 1,
-        Unit::Decade => y.div_euclid(10),
-        Unit::Year => y,
-        Unit::Quarter => i64::from((m - 1) / 3 + 1),
-        Unit::Month => i64::from(m),
-        Unit::Week => iso_week(days),
-        Unit::Day => i64::from(d),
-        // 1970-01-01 was a Thursday; Sunday is 1.
-        Unit::DayOfWeek => (days + 4).rem_euclid(7) + 1,
-        Unit::DayOfYear => days - days_from_civil(y, 1, 1) + 1,
-        Unit::Hour => seconds / 3_600,
-        Unit::Minute => seconds / 60 % 60,
-        Unit::Second => seconds % 60,
-        Unit::Millisecond => of_day / 1_000_000 % 60_000,
-        Unit::Microsecond => of_day / 1_000 % 60_000_000,
-        Unit::Nanosecond => of_day % 60_000_000_000,
-        Unit::Epoch => nanos.div_euclid(1_000_000_000) as i64,
-    }
-}
-
-fn iso_week(days: i64) -> i64 {
-    // The week of a day is that of its Thursday.
-    let thursday = days - (days + 3).rem_euclid(7) + 3;
-    let (y, _, _) = civil_from_days(thursday);
-    (thursday - days_from_civil(y, 1, 1)) / 7 + 1
-}
-
-// --- patterns ---
-
-/// A piece of a Java date pattern.
-#[derive(Debug, Clone, PartialEq)]
-enum Piece {
-    Field(char, usize),
-    Literal(String),
-}
-
-fn pieces(pattern: &str) -> Result<Vec<Piece>> {
-    let mut out = vec![];
-    let mut chars = pattern.chars().peekable();
-    while let Some(c) = chars.next() {
-        if c == '\'' {
-            let mut literal = String::new();
-            loop {
-                match chars.next() {
-                    Some('\'') if chars.peek() == Some(&'\'') => {
-                        chars.next();
-                        literal.push('\'');
-                    }
-                    Some('\'') => break,
-                    Some(other) => literal.push(other),
-                    None => return Err(Error::user(format!("a quote is open in the pattern '{pattern}'"))),
-                }
-            }
-            out.push(Piece::Literal(if literal.is_empty() { "'".into() } else { literal }));
-        } else if c.is_ascii_alphabetic() {
-            let mut n = 1;
-            while chars.next_if_eq(&c).is_some() {
-                n += 1;
-            }
-            if !"yuMdHhmsSaE".contains(c) {
-                return Err(Error::user(format!("the letter '{c}' in the pattern '{pattern}' is not supported"))
-                    .hint("Use y M d H h m s S a E, and quotes around other text"));
-            }
-            out.push(Piece::Field(c, n));
-        } else {
-            out.push(Piece::Literal(c.to_string()));
-        }
-    }
-    Ok(out)
-}
-
-fn format_pattern(pieces: &[Piece], nanos: i128) -> String {
-    const MONTHS: [&str; 12] = [
-        "January",
-        "February",
-        "March",
-        "April",
-        "May",
-        "June",
-        "July",
-        "August",
-        "September",
-        "October",
-        "November",
-        "December",
-    ];
-    const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
-    let (days, of_day) = (nanos.div_euclid(DAY_NS) as i64, nanos.rem_euclid(DAY_NS) as i64);
-    let (y, m, d) = civil_from_days(days);
-    let s = of_day / 1_000_000_000;
-    let mut out = String::new();
-    for piece in pieces {
-        let (c, n) = match piece {
-            Piece::Literal(text) => {
-                out.push_str(text);
-                continue;
-            }
-            Piece::Field(c, n) => (*c, *n),
-        };
-        let number = |v: i64| format!("{v:0n$}");
-        out.push_str(&match c {
-            'y' | 'u' if n == 2 => format!("{:02}", y.rem_euclid(100)),
-            'y' | 'u' => number(y),
-            'M' if n >= 4 => MONTHS[m as usize - 1].to_string(),
-            'M' if n == 3 => MONTHS[m as usize - 1][..3].to_string(),
-            'M' => number(i64::from(m)),
-            'd' => number(i64::from(d)),
-            'H' => number(s / 3_600),
-            'h' => number((s / 3_600 + 11) % 12 + 1),
-            'm' => number(s / 60 % 60),
-            's' => number(s % 60),
-            'S' => format!("{:09}", of_day % 1_000_000_000).chars().chain("0".repeat(n).chars()).take(n).collect(),
-            'a' => if s < 43_200 { "AM" } else { "PM" }.to_string(),
-            _ => {
-                let name = DAYS[(days + 4).rem_euclid(7) as usize];
-                if n >= 4 { name.to_string() } else { name[..3].to_string() }
-            }
-        });
-    }
-    out
-}
-
-fn parse_pattern(pieces: &[Piece], text: &str) -> Option<i128> {
-    let (mut y, mut m, mut d, mut h, mut min, mut s, mut f, mut pm) =
-        (1970i64, 1u32, 1u32, 0i64, 0i64, 0i64, 0i64, None);
-    let mut rest = text;
-    for (i, piece) in pieces.iter().enumerate() {
-        let (c, n) = match piece {
-            Piece::Literal(literal) => {
-                rest = rest.strip_prefix(literal.as_str())?;
-                continue;
-            }
-            Piece::Field(c, n) => (*c, *n),
-        };
-        if c == 'a' {
-            let upper = rest.get(..2)?.to_ascii_uppercase();
-            pm = Some(match upper.as_str() {
-                "AM" => false,
-                "PM" => true,
-                _ => return None,
-            });
-            rest = &rest[2..];
-            continue;
-        }
-        // A field beside another one has exactly its width; else it takes the digits that are there.
-        let adjacent = matches!(pieces.get(i + 1), Some(Piece::Field(..)));
-        let most = if adjacent || c == 'S' { n } else { n.max(if c == 'y' || c == 'u' { 9 } else { 2 }) };
-        let digits = rest.bytes().take(most).take_while(u8::is_ascii_digit).count();
-        if digits == 0 || (adjacent && digits < n) {
-            return None;
-        }
-        let (number, after) = rest.split_at(digits);
-        rest = after;
-        let v: i64 = number.parse().ok()?;
-        match c {
-            'y' | 'u' if n == 2 => y = 2000 + v,
-            'y' | 'u' => y = v,
-            'M' => m = u32::try_from(v).ok()?,
-            'd' => d = u32::try_from(v).ok()?,
-            'H' => h = v,
-            'h' => h = v % 12,
-            'm' => min = v,
-            's' => s = v,
-            'S' => f = format!("{number:0<9}").get(..9)?.parse().ok()?,
-            _ => return None,
-        }
-    }
-    if pm == Some(true) {
-        h += 12;
-    }
-    if !rest.is_empty() || !text::valid_date(y, m, d) || h > 23 || min > 59 || s > 59 {
-        return None;
-    }
-    let seconds = days_from_civil(y, m, d) * 86_400 + h * 3_600 + min * 60 + s;
-    Some(i128::from(seconds) * 1_000_000_000 + i128::from(f))
-}
-
-fn constant_pattern(a: &Arguments, index: usize) -> Result<Option<Vec<Piece>>> {
-    match a.values.get(index) {
-        None => Ok(None),
-        Some(v) => match v.text() {
-            Some(p) => pieces(p).map(Some),
-            None => Err(Error::user("a date pattern must be a constant").hint("Write it as text in single quotes")),
-        },
-    }
-}
-
 fn is_text(a: &Arguments, index: usize) -> bool {
-    a.values.get(index).is_none_or(|v| v.data_type.kind.is_character())
+    a.values.get(index).is_none_or(|v| v.data_type.kind.is_character() || v.data_type.kind == K::Null)
+}
+
+/// The pattern argument, or the default; a column of patterns is read row by row.
+enum PatternArgument {
+    Constant(Option<Pattern>),
+    Column,
+}
+
+impl PatternArgument {
+    /// Takes the argument away where it is constant.
+    fn of(a: &mut Arguments, index: usize, default: &str) -> Result<PatternArgument> {
+        let Some(value) = a.values.get(index) else {
+            return Pattern::new(default).map(|p| PatternArgument::Constant(Some(p)));
+        };
+        let pattern = match (value.text(), value.constant()) {
+            (Some(text), _) => Some(Pattern::new(text)?),
+            (None, Some(_)) => None,
+            _ => return Ok(PatternArgument::Column),
+        };
+        Ok(PatternArgument::Constant(pattern))
+    }
+
+    /// What a batch uses.
+    fn rows(&self, args: &[ColumnarValue], index: usize) -> Result<PatternRows<'_>> {
+        Ok(match self {
+            PatternArgument::Constant(pattern) => PatternRows::Constant(pattern.as_ref()),
+            PatternArgument::Column => PatternRows::Column(Text::of(&args[index])?, None),
+        })
+    }
+}
+
+enum PatternRows<'a> {
+    Constant(Option<&'a Pattern>),
+    Column(Text, Option<(String, Pattern)>),
+}
+
+impl PatternRows<'_> {
+    fn get(&mut self, row: usize) -> Result<Option<&Pattern>> {
+        match self {
+            PatternRows::Constant(pattern) => Ok(*pattern),
+            PatternRows::Column(texts, last) => {
+                let Some(text) = texts.get(row) else { return Ok(None) };
+                if last.as_ref().is_none_or(|(t, _)| t != text) {
+                    *last = Some((text.to_string(), Pattern::new(text)?));
+                }
+                Ok(last.as_ref().map(|(_, p)| p))
+            }
+        }
+    }
+}
+
+/// Milliseconds of nanoseconds, where they fit.
+fn to_millis(nanos: i128) -> Option<i64> {
+    i64::try_from(nanos.div_euclid(1_000_000)).ok()
 }
 
 fn to_timestamp(a: &mut Arguments) -> Result<Option<Resolved>> {
     if !is_text(a, 0) || !is_text(a, 1) {
         return Ok(None);
     }
-    let pattern = constant_pattern(a, 1)?;
-    a.values.truncate(1);
-    Ok(Some(Resolved::arrays(K::timestamp(3).nullable(), move |args, _| {
-        let parse = |t: &str| match &pattern {
-            Some(p) => parse_pattern(p, t),
-            None => text::parse_timestamp(t),
-        };
-        let values = args[0].as_string::<i32>().iter().map(|t| parse(t?).map(|n| n.div_euclid(1_000_000) as i64));
-        Ok(Arc::new(values.collect::<PrimitiveArray<TimestampMillisecondType>>()))
-    })))
+    let written = a.values.len() == 2;
+    let pattern = PatternArgument::of(a, 1, DEFAULT_PATTERN)?;
+    fit(a, &[K::STRING, K::STRING])?;
+    let resolved = Resolved::new(K::timestamp(3).nullable(), move |args, rows| {
+        let (texts, mut pattern) = (Text::of(&args[0])?, pattern.rows(args, 1)?);
+        build::<TimestampMillisecondType>(args, rows, |i| {
+            let (Some(t), Some(pattern)) = (texts.get(i), pattern.get(i)?) else { return Ok(None) };
+            let nanos = match written {
+                true => pattern.parse(t, Reader::Formatter).or_else(|| parse_sql(t)),
+                false => text::parse_timestamp(t),
+            };
+            Ok(nanos.and_then(to_millis))
+        })
+    });
+    Ok(Some(resolved))
 }
 
 fn to_date(a: &mut Arguments) -> Result<Option<Resolved>> {
     if !is_text(a, 0) || !is_text(a, 1) {
         return Ok(None);
     }
-    let pattern = constant_pattern(a, 1)?;
-    a.values.truncate(1);
-    Ok(Some(Resolved::arrays(K::Date.nullable(), move |args, _| {
-        let parse = |t: &str| match &pattern {
-            Some(p) => parse_pattern(p, t).map(|n| n.div_euclid(DAY_NS) as i32),
-            None => text::parse_date(t),
-        };
-        let values = args[0].as_string::<i32>().iter().map(|t| parse(t?));
-        Ok(Arc::new(values.collect::<PrimitiveArray<Date32Type>>()))
+    let written = a.values.len() == 2;
+    let pattern = PatternArgument::of(a, 1, "yyyy-MM-dd")?;
+    fit(a, &[K::STRING, K::STRING])?;
+    Ok(Some(Resolved::new(K::Date.nullable(), move |args, rows| {
+        let (texts, mut pattern) = (Text::of(&args[0])?, pattern.rows(args, 1)?);
+        build::<Date32Type>(args, rows, |i| {
+            let (Some(t), Some(pattern)) = (texts.get(i), pattern.get(i)?) else { return Ok(None) };
+            Ok(match written {
+                true => pattern.parse(t, Reader::Simple).and_then(|n| i32::try_from(n.div_euclid(DAY_NS)).ok()),
+                false => text::parse_date(t),
+            })
+        })
     })))
 }
 
 fn to_timestamp_ltz(a: &mut Arguments) -> Result<Option<Resolved>> {
     if a.values[0].data_type.kind.is_character() {
+        return text_to_instant(a);
+    }
+    if a.values.len() == 3 || !(a.values[0].data_type.kind.is_numeric() || a.values[0].data_type.kind == K::Null) {
         return Ok(None);
     }
-    let precision = match a.values.get(1).map(|p| p.constant().cloned()) {
-        None => 3,
-        Some(Some(ScalarValue::Int32(Some(p)))) if p == 0 || p == 3 => p,
+    let seconds = match a.values.get(1).map(|p| p.constant().cloned()) {
+        None | Some(Some(ScalarValue::Int32(Some(3)))) => false,
+        Some(Some(ScalarValue::Int32(Some(0)))) => true,
         Some(_) => {
             return Err(Error::user(
-                "the precision of TO_TIMESTAMP_LTZ must be the constant 0 (seconds) or 3 (milliseconds)",
-            ));
+                "The precision value for function TO_TIMESTAMP_LTZ(numeric, precision) is unsupported",
+            )
+            .hint("The supported value is '0' for second or '3' for millisecond"));
         }
     };
-    if !a.values[0].data_type.kind.is_numeric() {
-        return Ok(None);
-    }
-    a.coerce(0, &K::BigInt.nullable())?;
+    let approximate = a.values[0].data_type.kind.is_approximate();
+    a.coerce(0, &if approximate { K::Double.nullable() } else { K::BigInt.nullable() })?;
     a.values.truncate(1);
-    let factor = if precision == 0 { 1_000 } else { 1 };
-    Ok(Some(Resolved::arrays(K::timestamp_ltz(3).nullable(), move |args, _| {
-        let values = args[0].as_primitive::<Int64Type>().iter().map(|v| v.and_then(|v| v.checked_mul(factor)));
-        let array: PrimitiveArray<TimestampMillisecondType> = values.collect();
-        Ok(Arc::new(array.with_timezone("UTC")))
-    })))
+    let t = K::timestamp_ltz(3).nullable();
+    let resolved = Resolved::arrays(t, move |args, _| {
+        let ms: PrimitiveArray<TimestampMillisecondType> = if approximate {
+            let factor = if seconds { 1_000.0 } else { 1.0 };
+            args[0].as_primitive::<Float64Type>().iter().map(|v| v.map(|v| (v * factor) as i64)).collect()
+        } else {
+            let factor = if seconds { 1_000 } else { 1 };
+            args[0].as_primitive::<Int64Type>().iter().map(|v| v.and_then(|v| v.checked_mul(factor))).collect()
+        };
+        let kept = ms.iter().map(|v| v.filter(|v| INSTANTS_MS.contains(v)));
+        Ok(Arc::new(kept.collect::<PrimitiveArray<TimestampMillisecondType>>().with_timezone("UTC")))
+    });
+    Ok(Some(resolved.infallible()))
 }
 
-fn date_format(a: &mut Arguments) -> Result<Option<Resolved>> {
-    if a.values[0].data_type.kind.is_character() {
-        a.coerce_to_timestamp()?;
-    }
-    if !a.values[0].data_type.kind.is_timestamp() && a.values[0].data_type.kind != K::Date || !is_text(a, 1) {
+fn text_to_instant(a: &mut Arguments) -> Result<Option<Resolved>> {
+    if !is_text(a, 1) || !is_text(a, 2) {
         return Ok(None);
     }
-    let Some(pattern) = constant_pattern(a, 1)? else { return Ok(None) };
-    let zone = a.env.time_zone;
-    let t = K::STRING.nullable().with_nullable(a.values[0].data_type.nullable);
-    a.values.truncate(1);
-    Ok(Some(Resolved::arrays(t, move |args, _| {
-        let mut out = StringBuilder::new();
-        for n in local_nanos(&args[0], zone)? {
-            out.append_option(n.map(|n| format_pattern(&pattern, n)));
+    let written = a.values.len() > 1;
+    let pattern = PatternArgument::of(a, 1, DEFAULT_PATTERN)?;
+    let zone = match a.values.get(2).map(|z| z.text()) {
+        None => chrono_tz::Tz::UTC,
+        Some(Some(zone)) => FunctionEnv::new(zone)?.time_zone,
+        Some(None) => {
+            return Err(Error::user("the zone of TO_TIMESTAMP_LTZ must be a constant").hint("Write 'Europe/Berlin'"));
         }
-        Ok(Arc::new(out.finish()))
+    };
+    fit(a, &[K::STRING, K::STRING, K::STRING])?;
+    Ok(Some(Resolved::new(K::timestamp_ltz(3).nullable(), move |args, rows| {
+        let (texts, mut pattern) = (Text::of(&args[0])?, pattern.rows(args, 1)?);
+        let local = build::<TimestampMillisecondType>(args, rows, |i| {
+            let (Some(t), Some(pattern)) = (texts.get(i), pattern.get(i)?) else { return Ok(None) };
+            let nanos = match written {
+                true => pattern.parse(t, Reader::Formatter),
+                false => text::parse_timestamp(t),
+            };
+            let ms = nanos.and_then(to_millis);
+            Ok(ms.map(|ms| text::local_to_utc(zone, ms.div_euclid(1_000)) * 1_000 + ms.rem_euclid(1_000)))
+        })?;
+        Ok(match local {
+            ColumnarValue::Scalar(ScalarValue::TimestampMillisecond(v, _)) => {
+                ColumnarValue::Scalar(ScalarValue::TimestampMillisecond(v, Some("UTC".into())))
+            }
+            ColumnarValue::Array(a) => ColumnarValue::Array(Arc::new(
+                a.as_primitive::<TimestampMillisecondType>().clone().with_timezone("UTC"),
+            )),
+            other => other,
+        })
     })))
 }
 
-impl Arguments<'_> {
-    /// A text where a timestamp is wanted.
-    fn coerce_to_timestamp(&mut self) -> Result<()> {
-        let value = self.values[0].clone();
-        self.values[0] = crate::cast::cast(value, &K::timestamp(3).nullable(), true, self.env)?;
-        Ok(())
+/// A time as text. A text is read by the default pattern first.
+fn date_format(a: &mut Arguments) -> Result<Option<Resolved>> {
+    let from_text = a.values[0].data_type.kind.is_character();
+    let fits = from_text || a.values[0].data_type.kind.is_timestamp() || a.values[0].data_type.kind == K::Date;
+    if !fits || !is_text(a, 1) {
+        return Ok(None);
     }
+    let pattern = PatternArgument::of(a, 1, DEFAULT_PATTERN)?;
+    let default = Pattern::new(DEFAULT_PATTERN)?;
+    let zone = a.env.time_zone;
+    let t = K::STRING.nullable().with_nullable(from_text || a.nullable());
+    if a.values[1].data_type.kind == K::Null {
+        a.coerce(1, &K::STRING.nullable())?;
+    }
+    let never_fails = matches!(pattern, PatternArgument::Constant(_));
+    let resolved = Resolved::new(t, move |args, rows| {
+        let mut pattern = pattern.rows(args, 1)?;
+        let rows = crate::argument::rows_of(args, rows);
+        let nanos: Vec<Option<i128>> = if from_text {
+            let texts = Text::of(&args[0])?;
+            (0..rows).map(|i| default.parse(texts.get(i)?, Reader::Simple)).collect()
+        } else {
+            let column = args[0].to_array(rows).map_err(crate::udf::from_datafusion)?;
+            super::time_unit::local_nanos(&column, zone)?
+        };
+        build_text(args, rows, |i, out| {
+            match (nanos[i], pattern.get(i)?) {
+                (Some(n), Some(pattern)) => append(pattern, n, out)?,
+                _ => out.append_null(),
+            }
+            Ok(())
+        })
+    });
+    Ok(Some(if never_fails { resolved.infallible() } else { resolved }))
 }
 
-const DEFAULT_PATTERN: &str = "yyyy-MM-dd HH:mm:ss";
+fn append(pattern: &Pattern, nanos: i128, out: &mut StringBuilder) -> Result<()> {
+    pattern.format(nanos, out).map_err(|_| Error::internal("a date was not written"))?;
+    out.append_value("");
+    Ok(())
+}
 
 fn unix_timestamp(a: &mut Arguments) -> Result<Option<Resolved>> {
     if a.values.is_empty() {
-        let t = K::BigInt.not_null();
         let seconds = |_: &[ColumnarValue], _| {
             Ok(ColumnarValue::Scalar(ScalarValue::Int64(Some(context::processing_time_ms().div_euclid(1_000)))))
         };
-        return Ok(Some(Resolved::new(t, seconds).volatile()));
+        return Ok(Some(Resolved::new(K::BigInt.not_null(), seconds).infallible().volatile()));
     }
     if !is_text(a, 0) || !is_text(a, 1) {
         return Ok(None);
     }
-    let pattern = match constant_pattern(a, 1)? {
-        Some(p) => p,
-        None => pieces(DEFAULT_PATTERN)?,
-    };
+    let pattern = PatternArgument::of(a, 1, DEFAULT_PATTERN)?;
     let zone = a.env.time_zone;
-    let t = K::BigInt.nullable().with_nullable(a.values[0].data_type.nullable);
-    a.values.truncate(1);
-    Ok(Some(Resolved::arrays(t, move |args, _| {
-        let seconds = |t: &str| match parse_pattern(&pattern, t) {
-            Some(n) => text::local_to_utc(zone, n.div_euclid(1_000_000_000) as i64),
-            // What Flink gives for a text that is none.
-            None => i64::MIN,
-        };
-        Ok(Arc::new(args[0].as_string::<i32>().iter().map(|t| t.map(seconds)).collect::<Int64Array>()))
+    fit(a, &[K::STRING, K::STRING])?;
+    let t = K::BigInt.nullable().with_nullable(a.nullable());
+    Ok(Some(Resolved::new(t, move |args, rows| {
+        let (texts, mut pattern) = (Text::of(&args[0])?, pattern.rows(args, 1)?);
+        build::<Int64Type>(args, rows, |i| {
+            let (Some(t), Some(pattern)) = (texts.get(i), pattern.get(i)?) else { return Ok(None) };
+            let seconds =
+                pattern.parse(t, Reader::Simple).and_then(|n| i64::try_from(n.div_euclid(1_000_000_000)).ok());
+            // What Flink gives for a text that is no time.
+            Ok(Some(seconds.map_or(i64::MIN, |s| text::local_to_utc(zone, s))))
+        })
     })))
 }
 
 fn from_unixtime(a: &mut Arguments) -> Result<Option<Resolved>> {
-    if !a.values[0].data_type.kind.is_numeric() || !is_text(a, 1) {
+    let numeric = a.values[0].data_type.kind.is_numeric() || a.values[0].data_type.kind == K::Null;
+    if !numeric || !is_text(a, 1) {
         return Ok(None);
     }
-    let pattern = match constant_pattern(a, 1)? {
-        Some(p) => p,
-        None => pieces(DEFAULT_PATTERN)?,
-    };
+    let pattern = PatternArgument::of(a, 1, DEFAULT_PATTERN)?;
     let zone = a.env.time_zone;
     a.coerce(0, &K::BigInt.nullable())?;
-    let t = K::STRING.nullable().with_nullable(a.values[0].data_type.nullable);
-    a.values.truncate(1);
-    Ok(Some(Resolved::arrays(t, move |args, _| {
-        let mut out = StringBuilder::new();
-        for s in args[0].as_primitive::<Int64Type>() {
-            out.append_option(
-                s.map(|s| format_pattern(&pattern, i128::from(text::utc_to_local(zone, s)) * 1_000_000_000)),
-            );
-        }
-        Ok(Arc::new(out.finish()))
+    if a.values.len() == 2 {
+        a.coerce(1, &K::STRING.nullable())?;
+    }
+    let t = K::STRING.nullable().with_nullable(a.nullable());
+    Ok(Some(Resolved::new(t, move |args, rows| {
+        let (seconds, mut pattern) = (Primitive::<Int64Type>::of(&args[0])?, pattern.rows(args, 1)?);
+        build_text(args, rows, |i, out| {
+            match (seconds.get(i), pattern.get(i)?) {
+                (Some(s), Some(pattern)) => {
+                    append(pattern, i128::from(text::utc_to_local(zone, s)) * 1_000_000_000, out)?
+                }
+                _ => out.append_null(),
+            }
+            Ok(())
+        })
+    })))
+}
+
+fn convert_tz(a: &mut Arguments) -> Result<Option<Resolved>> {
+    if !fit(a, &[K::STRING, K::STRING, K::STRING])? {
+        return Ok(None);
+    }
+    // Wrong zones are told while planning.
+    for zone in &a.values[1..] {
+        zone.text().map(FunctionEnv::new).transpose()?;
+    }
+    let pattern = Pattern::new(DEFAULT_PATTERN)?;
+    Ok(Some(Resolved::new(K::STRING.nullable(), move |args, rows| {
+        let (texts, from, to) = (Text::of(&args[0])?, Text::of(&args[1])?, Text::of(&args[2])?);
+        build_text(args, rows, |i, out| {
+            let (Some(t), Some(from), Some(to)) = (texts.get(i), from.get(i), to.get(i)) else {
+                out.append_null();
+                return Ok(());
+            };
+            let local = pattern.parse(t, Reader::Simple).and_then(|n| i64::try_from(n.div_euclid(1_000_000_000)).ok());
+            let Some(local) = local else {
+                out.append_null();
+                return Ok(());
+            };
+            let (from, to) = (FunctionEnv::new(from)?.time_zone, FunctionEnv::new(to)?.time_zone);
+            let there = text::utc_to_local(to, text::local_to_utc(from, local));
+            append(&pattern, i128::from(there) * 1_000_000_000, out)
+        })
     })))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::context::{FunctionEnv, enter};
+    use crate::scalar;
+    use crate::testing::{check, constant, show_in, text};
 
-    #[test]
-    fn patterns_write_and_read() {
-        let n = text::parse_timestamp("2024-02-29 15:04:05.678").expect("a time");
-        let p = pieces("yyyy-MM-dd'T'HH:mm:ss.SSS").expect("a pattern");
-        assert_eq!(format_pattern(&p, n), "2024-02-29T15:04:05.678");
-        assert_eq!(parse_pattern(&p, "2024-02-29T15:04:05.678"), Some(n));
-        let p = pieces("yyyyMMddHHmmss").expect("a pattern");
-        assert_eq!(
-            parse_pattern(&p, "20240229150405").map(|n| text::format_timestamp(n, 0)).as_deref(),
-            Some("2024-02-29 15:04:05")
-        );
-        assert_eq!(parse_pattern(&p, "20240230150405"), None);
-        assert_eq!(format_pattern(&pieces("h:mm a, EEE d MMM yy").expect("a pattern"), n), "3:04 PM, Thu 29 Feb 24");
-        assert!(pieces("yyyy-QQ").is_err());
+    fn in_zone(zone: &str, name: &str, args: &[(&str, &str)]) -> String {
+        let env = FunctionEnv::new(zone).expect("a zone");
+        let args = args.iter().map(|(v, t)| constant(v, t)).collect();
+        let e = scalar::call(name, args, &env).expect("a function").expect("a call");
+        show_in(&e, &env).expect("a value")
     }
 
     #[test]
-    fn fields_of_a_time() {
-        let n = text::parse_timestamp("2021-01-03 23:59:58").expect("a time");
-        for (unit, expected) in [
-            (Unit::Year, 2021),
-            (Unit::Quarter, 1),
-            (Unit::Week, 53),
-            (Unit::DayOfWeek, 1),
-            (Unit::DayOfYear, 3),
-            (Unit::Hour, 23),
-            (Unit::Second, 58),
-            (Unit::Century, 21),
+    fn texts_to_times() {
+        check(&[
+            ("TO_TIMESTAMP", &[("2023-01-01 12:30:00", "STRING")], "2023-01-01 12:30:00.000"),
+            ("TO_TIMESTAMP", &[("2023-01-01 12:30:00.1239", "STRING")], "2023-01-01 12:30:00.123"),
+            ("TO_TIMESTAMP", &[("abc", "STRING")], "NULL"),
+            (
+                "TO_TIMESTAMP",
+                &[("2023-01-01T12:30:00", "STRING"), ("yyyy-MM-dd'T'HH:mm:ss", "STRING")],
+                "2023-01-01 12:30:00.000",
+            ),
+            (
+                "TO_TIMESTAMP",
+                &[("1999-9-10 05:20:10", "STRING"), ("yyyy-MM-dd HH:mm:ss", "STRING")],
+                "1999-09-10 05:20:10.000",
+            ),
+            ("TO_TIMESTAMP", &[("1999-9-10", "STRING"), ("yyyy-MM-dd", "STRING")], "1999-09-10 00:00:00.000"),
+            ("TO_TIMESTAMP", &[("NULL", "STRING")], "NULL"),
+            ("TO_DATE", &[("2016-12-31", "STRING")], "2016-12-31"),
+            ("TO_DATE", &[("2016-02-30", "STRING")], "NULL"),
+            ("TO_DATE", &[("31/12/2016", "STRING"), ("dd/MM/yyyy", "STRING")], "2016-12-31"),
+            ("TO_DATE", &[("x", "STRING"), ("dd/MM/yyyy", "STRING")], "NULL"),
+            ("TO_TIMESTAMP_LTZ", &[("100", "INT"), ("0", "INT")], "1970-01-01 00:01:40.000"),
+            ("TO_TIMESTAMP_LTZ", &[("1234", "BIGINT")], "1970-01-01 00:00:01.234"),
+            ("TO_TIMESTAMP_LTZ", &[("-100.01", "DOUBLE"), ("0", "INT")], "1969-12-31 23:58:19.990"),
+            ("TO_TIMESTAMP_LTZ", &[("253402300800", "BIGINT"), ("0", "INT")], "NULL"),
+            ("TO_TIMESTAMP_LTZ", &[("2023-01-01 00:00:00", "STRING")], "2023-01-01 00:00:00.000"),
+            (
+                "TO_TIMESTAMP_LTZ",
+                &[("2023-01-01 00:00", "STRING"), ("yyyy-MM-dd HH:mm", "STRING"), ("Asia/Shanghai", "STRING")],
+                "2022-12-31 16:00:00.000",
+            ),
+        ]);
+        let wrong =
+            scalar::call("TO_TIMESTAMP_LTZ", vec![constant("1", "INT"), constant("6", "INT")], &FunctionEnv::default());
+        assert!(wrong.is_some_and(|r| r.is_err()));
+    }
+
+    #[test]
+    fn times_to_texts() {
+        check(&[
+            (
+                "DATE_FORMAT",
+                &[("2024-02-29 15:04:05.678", "TIMESTAMP(3)"), ("yyyy/MM/dd HH.mm.ss.SSS", "STRING")],
+                "2024/02/29 15.04.05.678",
+            ),
+            ("DATE_FORMAT", &[("2024-02-29 15:04:05", "STRING"), ("yyyy-MM-dd", "STRING")], "2024-02-29"),
+            ("DATE_FORMAT", &[("2024-02-29", "STRING"), ("yyyy-MM-dd", "STRING")], "NULL"),
+            ("DATE_FORMAT", &[("NULL", "TIMESTAMP(3)"), ("yyyy", "STRING")], "NULL"),
+            (
+                "CONVERT_TZ",
+                &[("1970-01-01 00:00:00", "STRING"), ("UTC", "STRING"), ("America/Los_Angeles", "STRING")],
+                "1969-12-31 16:00:00",
+            ),
+            ("CONVERT_TZ", &[("x", "STRING"), ("UTC", "STRING"), ("UTC", "STRING")], "NULL"),
+        ]);
+        assert_eq!(in_zone("Asia/Shanghai", "FROM_UNIXTIME", &[("44", "BIGINT")]), "1970-01-01 08:00:44");
+        assert_eq!(in_zone("UTC", "FROM_UNIXTIME", &[("44", "INT"), ("yyyy/MM", "STRING")]), "1970/01");
+        assert_eq!(in_zone("Asia/Shanghai", "UNIX_TIMESTAMP", &[("1970-01-01 08:00:44", "STRING")]), "44");
+        assert_eq!(in_zone("UTC", "UNIX_TIMESTAMP", &[("no time", "STRING")]), i64::MIN.to_string());
+        assert_eq!(
+            in_zone(
+                "Asia/Shanghai",
+                "DATE_FORMAT",
+                &[("2024-01-01 08:00:00", "TIMESTAMP_LTZ(3)"), ("HH:mm", "STRING")]
+            ),
+            "16:00"
+        );
+    }
+
+    #[test]
+    fn what_time_it_is() {
+        enter(1_700_000_000_123, Some(42));
+        for (name, expected) in [
+            ("CURRENT_TIMESTAMP", "2023-11-15 06:13:20.123"),
+            ("PROCTIME", "2023-11-15 06:13:20.123"),
+            ("LOCALTIMESTAMP", "2023-11-15 06:13:20.123"),
+            ("CURRENT_DATE", "2023-11-15"),
+            ("CURRENT_TIME", "06:13:20"),
+            ("UNIX_TIMESTAMP", "1700000000"),
         ] {
-            assert_eq!(field(n, unit), expected, "{unit:?}");
+            assert_eq!(in_zone("Asia/Shanghai", name, &[]), expected, "{name}");
         }
+        assert!(
+            scalar::call("CURRENT_WATERMARK", vec![text("x")], &FunctionEnv::default()).is_some_and(|r| r.is_err())
+        );
+        enter(0, None);
     }
 }

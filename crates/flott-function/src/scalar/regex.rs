@@ -1,0 +1,549 @@
+//! LIKE, SIMILAR TO and regular expressions. Matching takes linear time: no backtracking, so no look-around.
+//!
+//! Java's dialect is translated: `\d \w \s \b` and POSIX classes are ASCII there, `\Q..\E` quotes. What would silently
+//! mean something else (possessive quantifiers) is refused. `$` matches at the very end only.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+
+use arrow_array::types::Int32Type;
+use flott_core::types::TypeKind as K;
+use flott_core::{Error, Result};
+use regex::Regex;
+
+use super::shape::{entry, fit};
+use super::{Arguments, Category, Resolve, ScalarFunction};
+use crate::argument::{Primitive, Text, build, build_boolean, build_text};
+use crate::udf::Resolved;
+
+/// The largest compiled regular expression, in bytes.
+const MAX_REGEX_BYTES: usize = 1 << 20;
+/// How many patterns a thread keeps compiled, where a column gives them.
+const CACHED_PATTERNS: usize = 64;
+
+const fn function(
+    name: &'static str,
+    syntax: &'static str,
+    description: &'static str,
+    arity: (usize, usize),
+    resolve: Resolve,
+) -> ScalarFunction {
+    entry(Category::String, name, syntax, description, arity, resolve)
+}
+
+/// All of them.
+pub(super) const FUNCTIONS: &[ScalarFunction] = &[
+    function("LIKE", "text LIKE pattern [ESCAPE c]", "Whether it fits a pattern of % and _.", (2, 3), like),
+    function(
+        "SIMILAR",
+        "text SIMILAR TO pattern [ESCAPE c]",
+        "Whether it fits SQL's regular expression.",
+        (2, 3),
+        similar,
+    ),
+    function("REGEXP", "REGEXP(text, pattern)", "Whether a part fits a regular expression.", (2, 2), regexp),
+    function(
+        "REGEXP_REPLACE",
+        "REGEXP_REPLACE(text, pattern, by)",
+        "Every fitting part replaced; the replacement is taken literally.",
+        (3, 3),
+        replace,
+    ),
+    function(
+        "REGEXP_EXTRACT",
+        "REGEXP_EXTRACT(text, pattern[, group])",
+        "The part that fits a group (0: all).",
+        (2, 3),
+        extract,
+    ),
+    function("REGEXP_SUBSTR", "REGEXP_SUBSTR(text, pattern)", "The first part that fits.", (2, 2), extract),
+    function("REGEXP_COUNT", "REGEXP_COUNT(text, pattern)", "How many parts fit.", (2, 2), |a| {
+        to_int(a, |r, t| r.find_iter(t).count() as i32)
+    }),
+    function(
+        "REGEXP_INSTR",
+        "REGEXP_INSTR(text, pattern)",
+        "Where the first fitting part starts, 0 for nowhere.",
+        (2, 2),
+        |a| to_int(a, |r, t| r.find(t).map_or(0, |m| t[..m.start()].chars().count() as i32 + 1)),
+    ),
+];
+
+/// A pattern that is compiled once where it is constant, and kept for a while where a column gives it.
+enum Pattern {
+    Constant(Option<Regex>),
+    Column(Text, fn(&str) -> Result<Regex>),
+}
+
+thread_local! {
+    static COMPILED: RefCell<Vec<(String, usize, Regex)>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Pattern {
+    /// Calls with the pattern of a row; `None` where that is NULL.
+    fn with<T>(&self, row: usize, f: impl FnOnce(&Regex) -> T) -> Result<Option<T>> {
+        let (text, compile) = match self {
+            Pattern::Constant(regex) => return Ok(regex.as_ref().map(f)),
+            Pattern::Column(text, compile) => (text, compile),
+        };
+        let Some(text) = text.get(row) else { return Ok(None) };
+        COMPILED.with_borrow_mut(|kept| {
+            let dialect = *compile as usize;
+            if let Some(at) = kept.iter().position(|k| k.1 == dialect && k.0 == text) {
+                return Ok(Some(f(&kept[at].2)));
+            }
+            let regex = compile(text)?;
+            if kept.len() == CACHED_PATTERNS {
+                kept.remove(0);
+            }
+            let answer = f(&regex);
+            kept.push((text.to_string(), dialect, regex));
+            Ok(Some(answer))
+        })
+    }
+}
+
+/// The pattern argument: compiled while planning where it is constant, so that a wrong one is told at once.
+fn constant_pattern(a: &Arguments, compile: fn(&str) -> Result<Regex>) -> Result<Option<Regex>> {
+    a.values[1].text().map(compile).transpose()
+}
+
+fn pattern(
+    constant: &Option<Regex>,
+    value: &datafusion_expr::ColumnarValue,
+    compile: fn(&str) -> Result<Regex>,
+) -> Result<Pattern> {
+    Ok(match (constant, Text::of(value)?) {
+        (Some(regex), _) => Pattern::Constant(Some(regex.clone())),
+        (None, Text::Constant(None)) => Pattern::Constant(None),
+        (None, Text::Constant(Some(text))) => Pattern::Constant(Some(compile(&text)?)),
+        (None, text) => Pattern::Column(text, compile),
+    })
+}
+
+fn build_regex(translated: &str, shown: &str) -> Result<Regex> {
+    regex::RegexBuilder::new(translated).size_limit(MAX_REGEX_BYTES).build().map_err(|e| {
+        Error::user(format!("'{shown}' is not a usable regular expression"))
+            .hint("Look-around and back references are not supported: matching takes linear time")
+            .caused_by(e)
+    })
+}
+
+/// A regular expression of Java's dialect.
+fn java(pattern: &str) -> Result<Regex> {
+    let unusable = |why: &str| {
+        Err(Error::user(format!("'{pattern}' is not a usable regular expression: {why}"))
+            .hint("Write it without; matching takes linear time, so nothing is lost in speed"))
+    };
+    let mut out = String::with_capacity(pattern.len() + 8);
+    let mut chars = pattern.chars().peekable();
+    let mut class_depth = 0usize;
+    let mut quantified = false;
+    while let Some(c) = chars.next() {
+        let was_quantified = std::mem::replace(&mut quantified, false);
+        match c {
+            '\\' => match chars.next() {
+                None => return unusable("it ends with a backslash"),
+                Some('d') => out.push_str("[0-9]"),
+                Some('D') => out.push_str("[^0-9]"),
+                Some('w') => out.push_str("[a-zA-Z0-9_]"),
+                Some('W') => out.push_str("[^a-zA-Z0-9_]"),
+                Some('s') => out.push_str(r"[ \t\n\x0B\f\r]"),
+                Some('S') => out.push_str(r"[^ \t\n\x0B\f\r]"),
+                Some('h') => out.push_str(r"[ \t\u{A0}\u{1680}\u{180e}\u{2000}-\u{200a}\u{202f}\u{205f}\u{3000}]"),
+                Some('b') if class_depth == 0 => out.push_str(r"(?-u:\b)"),
+                Some('R') if class_depth == 0 => out.push_str(r"(?:\r\n|[\n\x0B\f\r\u{85}\u{2028}\u{2029}])"),
+                Some('Z') if class_depth == 0 => out.push_str(r"\z"),
+                Some('e') => out.push_str(r"\x1B"),
+                Some('Q') => {
+                    let mut quoted = String::new();
+                    loop {
+                        match chars.next() {
+                            Some('\\') if chars.peek() == Some(&'E') => {
+                                chars.next();
+                                break;
+                            }
+                            Some(c) => quoted.push(c),
+                            None => break,
+                        }
+                    }
+                    out.push_str(&regex::escape(&quoted));
+                }
+                Some(p @ ('p' | 'P')) if chars.peek() == Some(&'{') => {
+                    let name: String = chars.by_ref().skip(1).take_while(|c| *c != '}').collect();
+                    const ASCII: [&str; 13] = [
+                        "Lower", "Upper", "ASCII", "Alpha", "Digit", "Alnum", "Punct", "Graph", "Print", "Blank",
+                        "Cntrl", "XDigit", "Space",
+                    ];
+                    if ASCII.contains(&name.as_str()) {
+                        let not = if p == 'P' { "^" } else { "" };
+                        out.push_str(&format!("[[:{not}{}:]]", name.to_ascii_lowercase()));
+                    } else {
+                        let name = name.strip_prefix("Is").unwrap_or(&name);
+                        out.push_str(&format!("\\{p}{{{name}}}"));
+                    }
+                }
+                Some(c) if c.is_ascii_digit() && c != '0' => return unusable("it refers back to a group"),
+                // Java lets any other punctuation be escaped.
+                Some(c) if !c.is_ascii_alphanumeric() => out.push_str(&regex::escape(&c.to_string())),
+                Some(c) => {
+                    out.push('\\');
+                    out.push(c);
+                }
+            },
+            '[' => {
+                class_depth += 1;
+                out.push('[');
+                if chars.next_if_eq(&'^').is_some() {
+                    out.push('^');
+                }
+            }
+            ']' if class_depth > 0 => {
+                class_depth -= 1;
+                out.push(']');
+            }
+            '*' | '+' | '?' | '}' if class_depth == 0 => {
+                if c == '+' && was_quantified {
+                    return unusable("it has a possessive quantifier");
+                }
+                // A ? behind a quantifier makes it reluctant, and ends it.
+                quantified = !(c == '?' && was_quantified);
+                out.push(c);
+            }
+            c => out.push(c),
+        }
+    }
+    build_regex(&out, pattern)
+}
+
+// --- LIKE ---
+
+/// A pattern of LIKE; most need no regular expression.
+enum Like {
+    Exactly(String),
+    Starts(String),
+    Ends(String),
+    Contains(String),
+    Regex(Regex),
+}
+
+impl Like {
+    fn new(pattern: &str, escape: Option<char>) -> Result<Like> {
+        let plain = !pattern.contains('_') && !escape.is_some_and(|e| pattern.contains(e));
+        let inner = pattern.trim_start_matches('%').trim_end_matches('%');
+        let some = !inner.is_empty() || pattern.is_empty();
+        if plain && some && !inner.contains('%') {
+            let text = inner.to_string();
+            return Ok(match (pattern.starts_with('%'), pattern.ends_with('%')) {
+                (false, false) => Like::Exactly(text),
+                (false, true) => Like::Starts(text),
+                (true, false) => Like::Ends(text),
+                (true, true) => Like::Contains(text),
+            });
+        }
+        like_regex(pattern, escape).map(Like::Regex)
+    }
+
+    #[inline]
+    fn fits(&self, text: &str) -> bool {
+        match self {
+            Like::Exactly(t) => text == t,
+            Like::Starts(t) => text.starts_with(t.as_str()),
+            Like::Ends(t) => text.ends_with(t.as_str()),
+            Like::Contains(t) => text.contains(t.as_str()),
+            Like::Regex(regex) => regex.is_match(text),
+        }
+    }
+}
+
+/// `%`, `_` and an escape as a regular expression over the whole text.
+fn like_regex(pattern: &str, escape: Option<char>) -> Result<Regex> {
+    let mut out = String::from("(?s)^");
+    let mut chars = pattern.chars();
+    while let Some(c) = chars.next() {
+        let literal = if Some(c) == escape {
+            match chars.next() {
+                Some(next) if next == '%' || next == '_' || Some(next) == escape => next,
+                _ => {
+                    return Err(Error::user(format!("Invalid escape sequence '{c}' in the LIKE pattern '{pattern}'"))
+                        .hint("An escape stands before %, _ or itself"));
+                }
+            }
+        } else if c == '%' {
+            out.push_str(".*");
+            continue;
+        } else if c == '_' {
+            out.push('.');
+            continue;
+        } else {
+            c
+        };
+        out.push_str(&regex::escape(literal.encode_utf8(&mut [0; 4])));
+    }
+    out.push('$');
+    build_regex(&out, pattern)
+}
+
+/// The constant of ESCAPE.
+fn escape_of(a: &mut Arguments) -> Result<Option<char>> {
+    let escape = match a.values.get(2).map(|e| e.text().map(str::to_string)) {
+        None => None,
+        Some(Some(text)) if text.chars().count() == 1 => text.chars().next(),
+        Some(_) => return Err(Error::user("Invalid escape character").hint("ESCAPE takes a constant of one character")),
+    };
+    a.values.truncate(2);
+    Ok(escape)
+}
+
+fn like(a: &mut Arguments) -> Result<Option<Resolved>> {
+    let escape = escape_of(a)?;
+    let constant = a.values[1].text().map(|p| Like::new(p, escape)).transpose()?;
+    if !fit(a, &[K::STRING, K::STRING])? {
+        return Ok(None);
+    }
+    let t = K::Boolean.nullable().with_nullable(a.nullable());
+    let never_fails = constant.is_some();
+    let resolved = Resolved::new(t, move |args, rows| {
+        let text = Text::of(&args[0])?;
+        if let Some(like) = &constant {
+            return build_boolean(args, rows, |i| Ok(text.get(i).map(|t| like.fits(t))));
+        }
+        let patterns = Text::of(&args[1])?;
+        let mut last: Option<(String, Like)> = None;
+        build_boolean(args, rows, |i| {
+            let (Some(t), Some(p)) = (text.get(i), patterns.get(i)) else { return Ok(None) };
+            if last.as_ref().is_none_or(|(l, _)| l != p) {
+                last = Some((p.to_string(), Like::new(p, escape)?));
+            }
+            Ok(last.as_ref().map(|(_, like)| like.fits(t)))
+        })
+    });
+    Ok(Some(if never_fails { resolved.infallible() } else { resolved }))
+}
+
+// --- SIMILAR TO ---
+
+/// SQL's regular expressions: `% _ | * + ? {m,n} ( ) [ ]`, over the whole text.
+fn similar_regex(pattern: &str, escape: Option<char>) -> Result<Regex> {
+    let mut out = String::from("(?s)^(?:");
+    let mut chars = pattern.chars().peekable();
+    let mut in_class = false;
+    while let Some(c) = chars.next() {
+        if Some(c) == escape {
+            match chars.next() {
+                Some(next) => out.push_str(&regex::escape(next.encode_utf8(&mut [0; 4]))),
+                None => return Err(Error::user(format!("Invalid escape sequence '{c}' in '{pattern}'"))),
+            }
+            continue;
+        }
+        if in_class {
+            if c == '[' && chars.peek() == Some(&':') {
+                // A class of characters by name, such as [:ALPHA:].
+                let name: String = chars.by_ref().skip(1).take_while(|c| *c != ':').collect();
+                if chars.next() != Some(']') {
+                    return Err(Error::user(format!("Invalid regular expression '{pattern}'")));
+                }
+                let class = match name.to_ascii_uppercase().as_str() {
+                    "WHITESPACE" => "space".to_string(),
+                    other => other.to_ascii_lowercase(),
+                };
+                out.push_str(&format!("[:{class}:]"));
+                continue;
+            }
+            in_class = c != ']';
+            match c {
+                ']' | '-' | '^' => out.push(c),
+                c => out.push_str(&regex::escape(c.encode_utf8(&mut [0; 4]))),
+            }
+            continue;
+        }
+        match c {
+            '%' => out.push_str(".*"),
+            '_' => out.push('.'),
+            '[' => {
+                in_class = true;
+                out.push('[');
+            }
+            '|' | '*' | '+' | '?' | '{' | '}' | '(' | ')' => out.push(c),
+            c => out.push_str(&regex::escape(c.encode_utf8(&mut [0; 4]))),
+        }
+    }
+    out.push_str(")$");
+    build_regex(&out, pattern)
+}
+
+fn similar(a: &mut Arguments) -> Result<Option<Resolved>> {
+    let escape = escape_of(a)?;
+    let constant = a.values[1].text().map(|p| similar_regex(p, escape)).transpose()?;
+    if !fit(a, &[K::STRING, K::STRING])? {
+        return Ok(None);
+    }
+    let t = K::Boolean.nullable().with_nullable(a.nullable());
+    Ok(Some(Resolved::new(t, move |args, rows| {
+        let (text, patterns) = (Text::of(&args[0])?, Text::of(&args[1])?);
+        build_boolean(args, rows, |i| match (text.get(i), patterns.get(i), &constant) {
+            (Some(t), _, Some(regex)) => Ok(Some(regex.is_match(t))),
+            (Some(t), Some(p), None) => Ok(Some(similar_regex(p, escape)?.is_match(t))),
+            _ => Ok(None),
+        })
+    })))
+}
+
+// --- regular expressions ---
+
+/// An empty pattern fits nothing.
+fn regexp(a: &mut Arguments) -> Result<Option<Resolved>> {
+    let constant = constant_pattern(a, java)?;
+    if !fit(a, &[K::STRING, K::STRING])? {
+        return Ok(None);
+    }
+    let t = K::Boolean.nullable().with_nullable(a.nullable());
+    let never_fails = constant.is_some();
+    let resolved = Resolved::new(t, move |args, rows| {
+        let (text, pattern) = (Text::of(&args[0])?, pattern(&constant, &args[1], java)?);
+        build_boolean(args, rows, |i| match text.get(i) {
+            Some(t) => pattern.with(i, |r| !r.as_str().is_empty() && r.is_match(t)),
+            None => Ok(None),
+        })
+    });
+    Ok(Some(if never_fails { resolved.infallible() } else { resolved }))
+}
+
+fn replace(a: &mut Arguments) -> Result<Option<Resolved>> {
+    let constant = constant_pattern(a, java)?;
+    if !fit(a, &[K::STRING, K::STRING, K::STRING])? {
+        return Ok(None);
+    }
+    Ok(Some(Resolved::new(K::STRING.nullable(), move |args, rows| {
+        let (text, pattern, by) = (Text::of(&args[0])?, pattern(&constant, &args[1], java)?, Text::of(&args[2])?);
+        build_text(args, rows, |i, out| {
+            let replaced = match (text.get(i), by.get(i)) {
+                (Some(t), Some(by)) => pattern.with(i, |r| r.replace_all(t, regex::NoExpand(by)))?,
+                _ => None,
+            };
+            out.append_option(replaced as Option<Cow<str>>);
+            Ok(())
+        })
+    })))
+}
+
+fn extract(a: &mut Arguments) -> Result<Option<Resolved>> {
+    let constant = constant_pattern(a, java)?;
+    if !fit(a, &[K::STRING, K::STRING, K::Int])? {
+        return Ok(None);
+    }
+    Ok(Some(Resolved::new(K::STRING.nullable(), move |args, rows| {
+        let (text, pattern) = (Text::of(&args[0])?, pattern(&constant, &args[1], java)?);
+        let group = args.get(2).map(Primitive::<Int32Type>::of).transpose()?;
+        build_text(args, rows, |i, out| {
+            let group = group.as_ref().map_or(Some(0), |g| g.get(i)).and_then(|g| usize::try_from(g).ok());
+            let found = match (text.get(i), group) {
+                (Some(t), Some(0)) => pattern.with(i, |r| r.find(t).map(|m| m.as_str()))?.flatten(),
+                (Some(t), Some(g)) => pattern.with(i, |r| r.captures(t)?.get(g).map(|m| m.as_str()))?.flatten(),
+                _ => None,
+            };
+            out.append_option(found);
+            Ok(())
+        })
+    })))
+}
+
+fn to_int(a: &mut Arguments, f: fn(&Regex, &str) -> i32) -> Result<Option<Resolved>> {
+    let constant = constant_pattern(a, java)?;
+    if !fit(a, &[K::STRING, K::STRING])? {
+        return Ok(None);
+    }
+    Ok(Some(Resolved::new(K::Int.nullable(), move |args, rows| {
+        let (text, pattern) = (Text::of(&args[0])?, pattern(&constant, &args[1], java)?);
+        build::<Int32Type>(args, rows, |i| match text.get(i) {
+            Some(t) => pattern.with(i, |r| f(r, t)),
+            None => Ok(None),
+        })
+    })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::check;
+
+    #[test]
+    fn like_patterns() {
+        for (text, pattern, escape, expected) in [
+            ("flott", "fl%", None, true),
+            ("flott", "f_ott", None, true),
+            ("flott", "l%", None, false),
+            ("flott", "%ot%", None, true),
+            ("flott", "%tt", None, true),
+            ("flott", "flott", None, true),
+            ("flott", "%", None, true),
+            ("", "%", None, true),
+            ("", "", None, true),
+            ("x", "", None, false),
+            ("flott", "f%t", None, true),
+            ("a.b", "a.b", None, true),
+            ("axb", "a.b", None, false),
+            ("50%", "50\\%", Some('\\'), true),
+            ("501", "50\\%", Some('\\'), false),
+            ("a\nb", "a%b", None, true),
+            ("größe", "gr__e", None, true),
+            ("a\\b", "a\\b", None, true),
+        ] {
+            assert_eq!(Like::new(pattern, escape).expect("a pattern").fits(text), expected, "{text} {pattern}");
+        }
+        assert!(Like::new("a\\x", Some('\\')).is_err());
+        assert!(Like::new("a\\", Some('\\')).is_err());
+    }
+
+    #[test]
+    fn similar_patterns() {
+        for (text, pattern, expected) in [
+            ("abc", "a%", true),
+            ("abc", "(a|x)bc", true),
+            ("abc", "a_+", true),
+            ("abc", "[a-c]{3}", true),
+            ("abd", "[a-c]{3}", false),
+            ("a.c", "a.c", true),
+            ("abc", "a.c", false),
+            ("abc", "b", false),
+            ("ab1", "[[:ALPHA:]]+1", true),
+        ] {
+            assert_eq!(similar_regex(pattern, None).expect("a pattern").is_match(text), expected, "{text} {pattern}");
+        }
+    }
+
+    #[test]
+    fn regular_expressions() {
+        check(&[
+            ("LIKE", &[("NULL", "STRING"), ("a", "STRING")], "NULL"),
+            ("REGEXP", &[("100-200", "STRING"), ("(\\d+)", "STRING")], "TRUE"),
+            ("REGEXP", &[("٣", "STRING"), ("\\d", "STRING")], "FALSE"),
+            ("REGEXP", &[("abc", "STRING"), ("", "STRING")], "FALSE"),
+            ("REGEXP", &[("a.b", "STRING"), ("^\\Qa.b\\E$", "STRING")], "TRUE"),
+            ("REGEXP", &[("foo bar", "STRING"), ("[\\w]+\\s\\p{Alpha}+", "STRING")], "TRUE"),
+            ("REGEXP_REPLACE", &[("foobar", "STRING"), ("oo|ar", "STRING"), ("", "STRING")], "fb"),
+            ("REGEXP_REPLACE", &[("foobar", "STRING"), ("(oo)", "STRING"), ("$1!", "STRING")], "f$1!bar"),
+            ("REGEXP_REPLACE", &[("100-200", "STRING"), ("(\\d+)", "STRING"), ("num", "STRING")], "num-num"),
+            ("REGEXP_EXTRACT", &[("foothebar", "STRING"), ("foo(.*?)(bar)", "STRING"), ("2", "INT")], "bar"),
+            ("REGEXP_EXTRACT", &[("foothebar", "STRING"), ("foo(.*?)(bar)", "STRING")], "foothebar"),
+            ("REGEXP_EXTRACT", &[("foothebar", "STRING"), ("foo(.*?)(bar)", "STRING"), ("3", "INT")], "NULL"),
+            ("REGEXP_EXTRACT", &[("foothebar", "STRING"), ("nothing", "STRING"), ("0", "INT")], "NULL"),
+            ("REGEXP_SUBSTR", &[("foobar", "STRING"), ("o+b", "STRING")], "oob"),
+            ("REGEXP_COUNT", &[("foobarfoo", "STRING"), ("foo", "STRING")], "2"),
+            ("REGEXP_INSTR", &[("größe", "STRING"), ("ß", "STRING")], "4"),
+            ("REGEXP_INSTR", &[("größe", "STRING"), ("x", "STRING")], "0"),
+        ]);
+        for refused in ["(", "a(?=b)", "(a)\\1", "a++b", "x\\", "(?>a)b"] {
+            assert!(java(refused).is_err(), "{refused}");
+        }
+        for (pattern, text, expected) in [
+            ("a+?b", "aab", true),
+            ("[a+]+", "+", true),
+            ("a{2}", "aa", true),
+            ("\\p{IsAlphabetic}", "ä", true),
+            ("[^\\d]", "1", false),
+        ] {
+            assert_eq!(java(pattern).expect("a pattern").is_match(text), expected, "{pattern}");
+        }
+    }
+}
