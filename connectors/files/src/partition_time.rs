@@ -202,7 +202,7 @@ fn parse_formatter(pattern: &str) -> Result<Vec<Part>> {
                     width += 1;
                 }
                 let fits = match c {
-                    'y' | 'u' => width <= 10 && width != 3,
+                    'y' | 'u' => width <= 9 && width != 3,
                     'S' => width <= 9,
                     // MMM is a name.
                     _ => width <= 2,
