@@ -7,7 +7,7 @@ use datafusion_common::ScalarValue;
 use datafusion_expr::ColumnarValue;
 use flott_core::{Error, Result};
 
-use crate::udf::from_datafusion;
+use crate::udf::{from_datafusion, scalar_of};
 
 /// Numbers, dates and times.
 pub(crate) enum Primitive<T: ArrowPrimitiveType> {
@@ -91,7 +91,7 @@ pub(crate) fn rows_of(args: &[ColumnarValue], rows: usize) -> usize {
 /// A kernel's column; a constant where all arguments are.
 pub(crate) fn finish(args: &[ColumnarValue], result: ArrayRef) -> Result<ColumnarValue> {
     if all_constant(args) && result.len() == 1 {
-        return ScalarValue::try_from_array(&result, 0).map(ColumnarValue::Scalar).map_err(from_datafusion);
+        return scalar_of(&result).map(ColumnarValue::Scalar);
     }
     Ok(ColumnarValue::Array(result))
 }

@@ -1,8 +1,9 @@
 //! What functions see besides their arguments: the session's zone when they are planned, the operator's time when they run.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use chrono_tz::Tz;
+use flott_core::rng::Rng;
 use flott_core::{Error, Result, suggest};
 
 /// What a session decides for its functions.
@@ -44,6 +45,7 @@ impl Default for FunctionEnv {
 thread_local! {
     static PROCESSING_TIME_MS: Cell<i64> = const { Cell::new(0) };
     static WATERMARK_MS: Cell<Option<i64>> = const { Cell::new(None) };
+    static RNG: RefCell<Option<Rng>> = const { RefCell::new(None) };
 }
 
 /// Stamps the time that functions see on this thread until the next stamp. Operators do it before they evaluate.
@@ -60,4 +62,14 @@ pub fn processing_time_ms() -> i64 {
 /// The operator's watermark in ms.
 pub fn watermark_ms() -> Option<i64> {
     WATERMARK_MS.get()
+}
+
+/// Seeds the chance of this thread (RAND, UUID), so that a run can be repeated. Unseeded it differs from run to run.
+pub fn seed(seed: u64) {
+    RNG.set(Some(Rng::seeded(seed)));
+}
+
+/// Calls with the thread's generator.
+pub(crate) fn with_rng<T>(f: impl FnOnce(&mut Rng) -> T) -> T {
+    RNG.with_borrow_mut(|rng| f(rng.get_or_insert_with(Rng::from_entropy)))
 }

@@ -13,7 +13,7 @@ use crate::cast::{cast, format_column};
 use crate::context::FunctionEnv;
 use crate::lazy::short_circuit;
 use crate::scalar;
-use crate::udf::{TypedExpr, from_datafusion};
+use crate::udf::{TypedExpr, from_datafusion, scalar_of};
 
 /// A type by its name.
 pub(crate) fn logical(text: &str) -> LogicalType {
@@ -108,7 +108,7 @@ pub(crate) fn call(name: &str, args: Vec<TypedExpr>) -> Result<String> {
     let mut batch = vec![];
     for (i, a) in args.into_iter().enumerate() {
         let array = values(&a, &one_row())?;
-        let one = ScalarValue::try_from_array(&array, 0).map_err(from_datafusion)?;
+        let one = scalar_of(&array)?;
         let three = one.to_array_of_size(3).map_err(from_datafusion)?;
         let name = format!("c{i}");
         columns.push(column(&name, &a.data_type.to_string()));
@@ -116,6 +116,8 @@ pub(crate) fn call(name: &str, args: Vec<TypedExpr>) -> Result<String> {
     }
     if !columns.is_empty()
         && let Some(Ok(over_columns)) = scalar::call(name, columns, &env)
+        // A constant may decide about the type.
+        && over_columns.data_type.kind == direct.data_type.kind
     {
         let batch: Vec<_> = batch.iter().map(|(n, t, a)| (n.as_str(), t.as_str(), a.clone())).collect();
         let array = values(&over_columns, &table(&batch));

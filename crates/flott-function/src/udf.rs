@@ -4,7 +4,8 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef};
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, ListArray, MapArray, StructArray};
 use arrow_schema::{DataType, FieldRef};
 use datafusion_common::{DataFusionError, ScalarValue};
 use datafusion_expr::expr::ScalarFunction;
@@ -89,7 +90,7 @@ impl Resolved {
             let rows = if constant { 1 } else { rows };
             let result = kernel(&columns(args, rows)?, rows)?;
             if constant {
-                return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0).map_err(from_datafusion)?));
+                return Ok(ColumnarValue::Scalar(scalar_of(&result)?));
             }
             Ok(ColumnarValue::Array(result))
         })
@@ -113,6 +114,44 @@ impl Resolved {
 /// Arguments as columns of so many rows.
 pub fn columns(args: &[ColumnarValue], rows: usize) -> Result<Vec<ArrayRef>> {
     args.iter().map(|a| a.to_array(rows).map_err(from_datafusion)).collect()
+}
+
+/// The value of a column of one row. Nested values keep the fields that they have, with our metadata.
+pub(crate) fn scalar_of(row: &ArrayRef) -> Result<ScalarValue> {
+    if row.is_valid(0) {
+        match row.data_type() {
+            DataType::List(_) => return Ok(ScalarValue::List(Arc::new(row.as_list::<i32>().clone()))),
+            DataType::Struct(_) => return Ok(ScalarValue::Struct(Arc::new(row.as_struct().clone()))),
+            DataType::Map(..) => return Ok(ScalarValue::Map(Arc::new(row.as_map().clone()))),
+            _ => {}
+        }
+    }
+    ScalarValue::try_from_array(row, 0).map_err(from_datafusion)
+}
+
+/// The same values with the fields of this type: nested columns from elsewhere may lack our metadata.
+fn relabelled(array: &ArrayRef, wanted: &DataType) -> Result<ArrayRef> {
+    Ok(match (array.data_type(), wanted) {
+        (have, wanted) if have == wanted => Arc::clone(array),
+        (DataType::List(_), DataType::List(field)) => {
+            let l = array.as_list::<i32>();
+            let values = relabelled(l.values(), field.data_type())?;
+            Arc::new(ListArray::try_new(Arc::clone(field), l.offsets().clone(), values, l.nulls().cloned())?)
+        }
+        (DataType::Struct(_), DataType::Struct(fields)) => {
+            let s = array.as_struct();
+            let columns = s.columns().iter().zip(fields).map(|(c, f)| relabelled(c, f.data_type()));
+            let columns = columns.collect::<Result<Vec<_>>>()?;
+            Arc::new(StructArray::try_new_with_length(fields.clone(), columns, s.nulls().cloned(), s.len())?)
+        }
+        (DataType::Map(..), DataType::Map(entries, sorted)) => {
+            let m = array.as_map();
+            let rows = relabelled(&(Arc::new(m.entries().clone()) as ArrayRef), entries.data_type())?;
+            let rows = rows.as_struct().clone();
+            Arc::new(MapArray::try_new(Arc::clone(entries), m.offsets().clone(), rows, m.nulls().cloned(), *sorted)?)
+        }
+        _ => Arc::clone(array),
+    })
 }
 
 /// DataFusion's errors as ours; one of ours that went through keeps its kind.
@@ -211,6 +250,22 @@ impl ScalarUDFImpl for FlinkFunction {
         }
         let result = (self.resolved.kernel)(&values, args.number_rows)
             .map_err(|e| DataFusionError::External(Box::new(e.with("function", &self.name))))?;
+        let wanted = args.return_field.data_type();
+        let result = if wanted.is_nested() && result.data_type() != *wanted {
+            let failed = |e: Error| DataFusionError::External(Box::new(e));
+            match result {
+                ColumnarValue::Array(array) => ColumnarValue::Array(relabelled(&array, wanted).map_err(failed)?),
+                ColumnarValue::Scalar(value) if value.is_null() => {
+                    ColumnarValue::Scalar(ScalarValue::try_from(wanted)?)
+                }
+                ColumnarValue::Scalar(value) => {
+                    let row = relabelled(&value.to_array()?, wanted).map_err(failed)?;
+                    ColumnarValue::Scalar(scalar_of(&row).map_err(failed)?)
+                }
+            }
+        } else {
+            result
+        };
         if let ColumnarValue::Array(array) = &result
             && array.len() != args.number_rows
         {

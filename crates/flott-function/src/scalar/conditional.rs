@@ -1,9 +1,16 @@
 //! Functions that choose among values. Those that must not evaluate what they do not choose become CASE.
 
+use std::sync::Arc;
+
+use arrow_array::{Array, make_array};
+use arrow_buffer::NullBuffer;
+use arrow_ord::cmp;
+use arrow_select::zip::zip;
 use datafusion_expr::{Expr, Operator};
 use flott_core::Result;
 use flott_core::types::TypeKind as K;
 
+use super::shape::rewritten;
 use super::{Arguments, Category, ScalarFunction};
 use crate::operator::{binary, case, comparable_type};
 use crate::types::least_common_type;
@@ -49,7 +56,7 @@ pub(super) const FUNCTIONS: &[ScalarFunction] = &[
         description: "The greatest value; NULL where one is NULL.",
         category: Category::Conditional,
         arity: (1, 255),
-        resolve: |a| extreme(a, Operator::GtEq),
+        resolve: |a| extreme(a, true),
     },
     ScalarFunction {
         name: "LEAST",
@@ -57,7 +64,7 @@ pub(super) const FUNCTIONS: &[ScalarFunction] = &[
         description: "The least value; NULL where one is NULL.",
         category: Category::Conditional,
         arity: (1, 255),
-        resolve: |a| extreme(a, Operator::LtEq),
+        resolve: |a| extreme(a, false),
     },
     ScalarFunction {
         name: "TYPEOF",
@@ -68,13 +75,6 @@ pub(super) const FUNCTIONS: &[ScalarFunction] = &[
         resolve: type_of,
     },
 ];
-
-/// Replaces the arguments by one that is already the result.
-fn rewritten(a: &mut Arguments, value: TypedExpr) -> Result<Option<Resolved>> {
-    let t = value.data_type.clone();
-    a.values = vec![value];
-    Ok(Some(Resolved::new(t, |args, _| Ok(args[0].clone()))))
-}
 
 fn is_not_null(value: &TypedExpr) -> TypedExpr {
     TypedExpr::new(Expr::IsNotNull(Box::new(value.expr.clone())), K::Boolean.not_null())
@@ -114,23 +114,75 @@ fn if_then(a: &mut Arguments) -> Result<Option<Resolved>> {
     rewritten(a, value)
 }
 
-fn extreme(a: &mut Arguments, better: Operator) -> Result<Option<Resolved>> {
-    if least_common_type(&a.types()).is_none() {
+/// NULL where one is NULL.
+fn extreme(a: &mut Arguments, greatest: bool) -> Result<Option<Resolved>> {
+    let Some(common) = least_common_type(&a.types()) else { return Ok(None) };
+    if matches!(common.kind, K::Array(_) | K::Map(..) | K::Multiset(_) | K::Row(_)) {
         return Ok(None);
     }
-    let mut values = a.values.clone().into_iter();
-    let Some(mut best) = values.next() else { return Ok(None) };
-    for value in values {
-        let null = |v: &TypedExpr| TypedExpr::new(Expr::IsNull(Box::new(v.expr.clone())), K::Boolean.not_null());
-        let keeps = binary(better, best.clone(), value.clone(), a.env)?;
-        let branches = vec![(null(&best), best.clone()), (null(&value), value.clone()), (keeps, best)];
-        best = case(branches, value, a.env)?;
+    let t = common.with_nullable(a.nullable()).with_time_attribute(Default::default());
+    for i in 0..a.values.len() {
+        a.coerce(i, &common)?;
     }
-    rewritten(a, best)
+    let resolved = Resolved::arrays(t, move |args, _| {
+        let mut best = Arc::clone(&args[0]);
+        let nulls = args.iter().fold(None, |nulls, c| NullBuffer::union(nulls.as_ref(), c.nulls()));
+        for next in &args[1..] {
+            let keep = if greatest { cmp::gt_eq(&best, next)? } else { cmp::lt_eq(&best, next)? };
+            best = zip(&keep, &best, next)?;
+        }
+        Ok(make_array(best.to_data().into_builder().nulls(nulls).build()?))
+    });
+    Ok(Some(resolved.infallible()))
 }
 
 fn type_of(a: &mut Arguments) -> Result<Option<Resolved>> {
     let text = a.values[0].data_type.to_string();
     let value = TypedExpr::literal(datafusion_common::ScalarValue::Utf8(Some(text)), K::STRING.not_null());
     rewritten(a, value)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::context::FunctionEnv;
+    use crate::scalar;
+    use crate::testing::{call, check, constant, show};
+
+    #[test]
+    fn one_of_several_values() {
+        check(&[
+            ("COALESCE", &[("NULL", "INT"), ("5", "INT")], "5"),
+            ("COALESCE", &[("NULL", "INT"), ("NULL", "INT")], "NULL"),
+            ("COALESCE", &[("1", "INT"), ("2.5", "DECIMAL(2, 1)")], "1.0"),
+            ("IFNULL", &[("NULL", "STRING"), ("x", "STRING")], "x"),
+            ("NULLIF", &[("5", "INT"), ("5", "INT")], "NULL"),
+            ("NULLIF", &[("5", "INT"), ("0", "INT")], "5"),
+            ("NULLIF", &[("5", "INT"), ("NULL", "INT")], "5"),
+            ("IF", &[("true", "BOOLEAN"), ("1", "INT"), ("2", "INT")], "1"),
+            ("IF", &[("NULL", "BOOLEAN"), ("1", "INT"), ("2", "INT")], "2"),
+            ("GREATEST", &[("1", "INT"), ("4", "INT"), ("2.5", "DECIMAL(2, 1)")], "4.0"),
+            ("GREATEST", &[("a", "STRING"), ("b", "STRING")], "b"),
+            ("GREATEST", &[("1", "INT"), ("NULL", "INT")], "NULL"),
+            ("LEAST", &[("3", "INT"), ("1", "INT"), ("2", "INT")], "1"),
+            ("LEAST", &[("2020-01-02", "DATE"), ("2020-01-01", "DATE")], "2020-01-01"),
+            ("TYPEOF", &[("1", "INT")], "INT NOT NULL"),
+        ]);
+        assert!(call("GREATEST", vec![constant("1", "INT"), constant("x", "STRING")]).is_err());
+        assert!(call("IF", vec![constant("1", "INT"), constant("1", "INT"), constant("1", "INT")]).is_err());
+    }
+
+    #[test]
+    fn what_is_not_chosen_is_not_evaluated() {
+        let env = FunctionEnv::default();
+        let fails = || {
+            let zero = constant("0", "INT");
+            crate::operator::binary(datafusion_expr::Operator::Divide, constant("1", "INT"), zero, &env)
+                .expect("a quotient")
+        };
+        let e =
+            scalar::call("COALESCE", vec![constant("5", "INT"), fails()], &env).expect("a function").expect("a call");
+        assert_eq!(show(&e).expect("a value"), "5");
+        let e = scalar::call("IF", vec![constant("true", "BOOLEAN"), constant("1", "INT"), fails()], &env);
+        assert_eq!(show(&e.expect("a function").expect("a call")).expect("a value"), "1");
+    }
 }

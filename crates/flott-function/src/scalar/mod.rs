@@ -1,10 +1,12 @@
 //! Scalar functions by name. One file per family; each entry has its syntax and description, from which the reference
 //! page is made.
 
+mod collection;
 mod conditional;
 mod date_pattern;
 mod hash;
 mod math;
+mod random;
 mod regex;
 mod shape;
 mod string;
@@ -78,13 +80,15 @@ pub struct ScalarFunction {
 
 /// All scalar functions.
 pub fn functions() -> impl Iterator<Item = &'static ScalarFunction> {
-    const FAMILIES: [&[ScalarFunction]; 7] = [
+    const FAMILIES: [&[ScalarFunction]; 9] = [
         math::FUNCTIONS,
+        random::FUNCTIONS,
         string::FUNCTIONS,
         regex::FUNCTIONS,
         temporal::FUNCTIONS,
         time_unit::FUNCTIONS,
         conditional::FUNCTIONS,
+        collection::FUNCTIONS,
         hash::FUNCTIONS,
     ];
     FAMILIES.into_iter().flatten()

@@ -216,6 +216,38 @@ fn java(pattern: &str) -> Result<Regex> {
     build_regex(&out, pattern)
 }
 
+/// A regular expression that splits texts, as Java's `String.split`.
+pub(super) struct Splitter(Option<Regex>, String);
+
+/// A delimiter of Java's dialect; one without special characters needs no regular expression.
+pub(super) fn splitter(delimiter: &str) -> Result<Splitter> {
+    let plain = !delimiter.is_empty() && !delimiter.contains(['\\', '[', '(', '{', '.', '*', '+', '?', '|', '^', '$']);
+    let regex = if plain { None } else { Some(java(delimiter)?) };
+    Ok(Splitter(regex, delimiter.to_string()))
+}
+
+impl Splitter {
+    /// The pieces, without empty ones at the end.
+    pub(super) fn split<'a>(&self, text: &'a str) -> Vec<&'a str> {
+        let mut pieces: Vec<&str> = match &self.0 {
+            None => text.split(self.1.as_str()).collect(),
+            Some(regex) => regex.split(text).collect(),
+        };
+        while pieces.len() > 1 && pieces.last().is_some_and(|p| p.is_empty()) {
+            pieces.pop();
+        }
+        pieces
+    }
+
+    /// The two sides of the first delimiter.
+    pub(super) fn split_once<'a>(&self, text: &'a str) -> Option<(&'a str, &'a str)> {
+        match &self.0 {
+            None => text.split_once(self.1.as_str()),
+            Some(regex) => regex.find(text).map(|m| (&text[..m.start()], &text[m.end()..])),
+        }
+    }
+}
+
 // --- LIKE ---
 
 /// A pattern of LIKE; most need no regular expression.
