@@ -96,6 +96,21 @@ impl Resolved {
         })
     }
 
+    /// A deterministic function of one argument; the others are constants that it has read.
+    pub(crate) fn of_argument(
+        index: usize,
+        data_type: LogicalType,
+        kernel: impl Fn(&ArrayRef) -> Result<ArrayRef> + Send + Sync + 'static,
+    ) -> Resolved {
+        Resolved::new(data_type, move |args, _| match &args[index] {
+            ColumnarValue::Array(array) => kernel(array).map(ColumnarValue::Array),
+            ColumnarValue::Scalar(value) => {
+                let row = kernel(&value.to_array().map_err(from_datafusion)?)?;
+                scalar_of(&row).map(ColumnarValue::Scalar)
+            }
+        })
+    }
+
     /// One that fails for no value of its argument types.
     #[must_use]
     pub fn infallible(mut self) -> Resolved {
@@ -169,6 +184,17 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
 
 /// A call of a resolved function under this name.
 pub fn call_resolved(name: &str, args: Vec<TypedExpr>, resolved: Resolved) -> TypedExpr {
+    call_with_constants(name, args, vec![], resolved)
+}
+
+/// The same with the constants as they were written: a function may have read them (a unit, an escape) and keep them in
+/// its kernel alone. They tell two calls apart.
+pub(crate) fn call_with_constants(
+    name: &str,
+    args: Vec<TypedExpr>,
+    constants: Vec<ScalarValue>,
+    resolved: Resolved,
+) -> TypedExpr {
     let data_type = resolved.data_type.clone();
     let volatility = if resolved.deterministic { Volatility::Immutable } else { Volatility::Volatile };
     // DataFusion refuses "any zero arguments".
@@ -177,6 +203,7 @@ pub fn call_resolved(name: &str, args: Vec<TypedExpr>, resolved: Resolved) -> Ty
     let udf = FlinkFunction {
         name: name.to_string(),
         arguments: args.iter().map(|a| a.data_type.clone()).collect(),
+        constants,
         signature,
         resolved,
     };
@@ -184,10 +211,11 @@ pub fn call_resolved(name: &str, args: Vec<TypedExpr>, resolved: Resolved) -> Ty
     TypedExpr { expr: Expr::ScalarFunction(call), data_type }
 }
 
-/// A resolved function for DataFusion. Equal by name and types: the kernel follows from them.
+/// A resolved function for DataFusion. Equal by name, types and constants: the kernel follows from them.
 pub struct FlinkFunction {
     name: String,
     arguments: Vec<LogicalType>,
+    constants: Vec<ScalarValue>,
     signature: Signature,
     resolved: Resolved,
 }
@@ -209,6 +237,7 @@ impl PartialEq for FlinkFunction {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
             && self.arguments == other.arguments
+            && self.constants == other.constants
             && self.resolved.data_type == other.resolved.data_type
     }
 }
@@ -219,6 +248,7 @@ impl Hash for FlinkFunction {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.name.hash(state);
         self.arguments.hash(state);
+        self.constants.hash(state);
         self.resolved.data_type.hash(state);
     }
 }

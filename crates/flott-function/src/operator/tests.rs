@@ -260,3 +260,74 @@ fn branches_of_a_case_are_lazy_and_have_one_type() {
     assert!(case(vec![(zero(), constant("1", "INT"))], constant("x", "STRING"), &env()).is_err());
     assert_eq!(logical("INT").to_string(), "INT");
 }
+
+#[test]
+fn no_operator_and_no_cast_has_a_bug_at_the_extremes() {
+    const SAMPLES: [(&str, &str); 18] = [
+        ("NULL", "INT"),
+        ("-128", "TINYINT"),
+        ("-2147483648", "INT"),
+        ("-1", "INT"),
+        ("0", "BIGINT"),
+        ("-9223372036854775808", "BIGINT"),
+        ("NaN", "DOUBLE"),
+        ("-Infinity", "FLOAT"),
+        ("1e308", "DOUBLE"),
+        ("99999999999999999999999999999999999999", "DECIMAL(38, 0)"),
+        ("-0.00000000000000000000000000000000000001", "DECIMAL(38, 38)"),
+        ("ä\u{1F600}", "STRING"),
+        ("0000-01-01", "DATE"),
+        ("9999-12-31 23:59:59.999", "TIMESTAMP(3)"),
+        ("2262-01-01 00:00:00", "TIMESTAMP(9)"),
+        ("0001-01-01 00:00:00", "TIMESTAMP_LTZ(6)"),
+        ("23:59:59", "TIME(0)"),
+        ("false", "BOOLEAN"),
+    ];
+    let fine = |e: &TypedExpr, shown: &str| {
+        let result = show(e);
+        let bug = result.as_ref().is_err_and(|e| e.kind() == flott_core::ErrorKind::Internal);
+        assert!(!bug, "{shown}: {result:?}");
+    };
+    let sample = |s: &(&str, &str)| constant(s.0, s.1);
+    for l in &SAMPLES {
+        for r in &SAMPLES {
+            for sign in ["+", "-", "*", "/", "%", "=", "<", "IS DISTINCT FROM", "||", "AND", "OR"] {
+                if let Ok(e) = binary(op(sign), sample(l), sample(r), &env()) {
+                    fine(&e, &format!("{l:?} {sign} {r:?}"));
+                }
+            }
+        }
+        if let Ok(e) = negate(sample(l), &env()) {
+            fine(&e, &format!("-{l:?}"));
+        }
+        for to in [
+            "BOOLEAN",
+            "TINYINT",
+            "SMALLINT",
+            "INT",
+            "BIGINT",
+            "FLOAT",
+            "DOUBLE",
+            "DECIMAL(1, 0)",
+            "DECIMAL(38, 38)",
+            "CHAR(1)",
+            "VARCHAR(2)",
+            "STRING",
+            "BINARY(1)",
+            "BYTES",
+            "DATE",
+            "TIME(0)",
+            "TIME(9)",
+            "TIMESTAMP(0)",
+            "TIMESTAMP(9)",
+            "TIMESTAMP_LTZ(3)",
+        ] {
+            for try_cast in [false, true] {
+                if let Ok(e) = crate::cast::cast(sample(l), &logical(to), try_cast, &env()) {
+                    fine(&e, &format!("CAST({l:?} AS {to})"));
+                    assert!(!try_cast || show(&e).is_ok(), "TRY_CAST({l:?} AS {to}) fails");
+                }
+            }
+        }
+    }
+}

@@ -212,6 +212,9 @@ fn digits(a: &mut Arguments, cut: Cut) -> Result<Option<Resolved>> {
         }
         (kind, _) => kind.clone(),
     };
+    // Digits above the 38th are lost: then the result is NULL.
+    let may_overflow = cut == Cut::HalfUp && matches!(t.kind, K::Decimal { precision: 38, .. });
+    let nullable = nullable || may_overflow;
     let (from_scale, kind) = (if let K::Decimal { scale, .. } = t.kind { scale } else { 0 }, result.clone());
     let resolved = Resolved::new(result.nullable().with_nullable(nullable), move |args, rows| {
         let digits = match args.get(1) {

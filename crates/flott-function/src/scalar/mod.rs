@@ -17,7 +17,7 @@ use flott_core::{LogicalType, Result};
 
 use crate::cast::cast_if_needed;
 use crate::context::FunctionEnv;
-use crate::udf::{Resolved, TypedExpr, call_resolved};
+use crate::udf::{Resolved, TypedExpr, call_with_constants};
 
 /// A family on the reference page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -132,9 +132,92 @@ fn resolve(function: &ScalarFunction, values: Vec<TypedExpr>, env: &FunctionEnv)
     if !(function.arity.0..=function.arity.1).contains(&values.len()) {
         return Err(wrong());
     }
+    let constants = values.iter().filter_map(|v| v.constant().cloned()).collect();
     let mut arguments = Arguments { values, env };
     match (function.resolve)(&mut arguments)? {
-        Some(resolved) => Ok(call_resolved(function.name, arguments.values, resolved)),
+        Some(resolved) => Ok(call_with_constants(function.name, arguments.values, constants, resolved)),
         None => Err(wrong()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::testing::{column, constant, text};
+
+    #[test]
+    fn calls_with_other_constants_are_other_calls() {
+        let env = FunctionEnv::default();
+        let call = |name: &str, args: Vec<TypedExpr>| call(name, args, &env).expect("a function").expect("a call").expr;
+        let ts = || column("ts", "TIMESTAMP(3)");
+        let s = || column("s", "STRING");
+        let n = || column("n", "BIGINT");
+        for (name, one, other) in [
+            ("EXTRACT", vec![text("YEAR"), ts()], vec![text("MONTH"), ts()]),
+            ("FLOOR", vec![ts(), text("HOUR")], vec![ts(), text("DAY")]),
+            ("TIMESTAMPADD", vec![text("HOUR"), n(), ts()], vec![text("DAY"), n(), ts()]),
+            ("TIMESTAMPDIFF", vec![text("HOUR"), ts(), ts()], vec![text("DAY"), ts(), ts()]),
+            ("TO_TIMESTAMP_LTZ", vec![n(), constant("0", "INT")], vec![n(), constant("3", "INT")]),
+            ("LIKE", vec![s(), text("a!%"), text("!")], vec![s(), text("a!%"), text("?")]),
+            ("DATE_FORMAT", vec![ts(), text("yyyy")], vec![ts(), text("MM")]),
+            ("ROUND", vec![n(), constant("1", "INT")], vec![n(), constant("-1", "INT")]),
+        ] {
+            assert_eq!(call(name, one.clone()), call(name, one.clone()), "{name}");
+            assert_ne!(call(name, one), call(name, other), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_function_is_described_once() {
+        let mut names = HashSet::new();
+        for f in functions() {
+            assert!(names.insert(f.name), "{} is there twice", f.name);
+            assert!(!f.description.is_empty() && f.arity.0 <= f.arity.1, "{}", f.name);
+            assert!(f.name == f.name.to_uppercase(), "{}", f.name);
+        }
+        for (alias, name) in ALIASES {
+            assert!(names.contains(name) && !names.contains(alias), "{alias}");
+        }
+        assert!(call("NO_SUCH_FUNCTION", vec![], &FunctionEnv::default()).is_none());
+        let few = call("lower", vec![], &FunctionEnv::default()).expect("a function");
+        assert!(few.is_err_and(|e| e.to_string().starts_with("No match found for function signature LOWER()")));
+    }
+
+    #[test]
+    fn no_function_panics_on_nulls_and_extremes() {
+        let env = FunctionEnv::default();
+        let samples = [
+            ("NULL", "INT"),
+            ("-2147483648", "INT"),
+            ("9223372036854775807", "BIGINT"),
+            ("NaN", "DOUBLE"),
+            ("-99999999999999999999999999999999999999", "DECIMAL(38, 0)"),
+            ("", "STRING"),
+            ("ä\u{1F600}%_\\", "STRING"),
+            ("0001-01-01", "DATE"),
+            ("9999-12-31 23:59:59.999", "TIMESTAMP(3)"),
+            ("23:59:59", "TIME(0)"),
+            ("true", "BOOLEAN"),
+        ];
+        for f in functions() {
+            for count in f.arity.0..=f.arity.1.min(3) {
+                // Every sample at every place, the others the same.
+                for (first, rest) in samples.iter().flat_map(|a| samples.iter().map(move |b| (a, b))) {
+                    let args =
+                        (0..count).map(|i| if i == 0 { first } else { rest }).map(|(v, t)| constant(v, t)).collect();
+                    if let Some(Ok(e)) = call(f.name, args, &env) {
+                        // A value or an error of the data, never a bug.
+                        let shown = crate::testing::show(&e);
+                        assert!(
+                            !shown.as_ref().is_err_and(|e| e.kind() == flott_core::ErrorKind::Internal),
+                            "{} {first:?} {rest:?}: {shown:?}",
+                            f.name
+                        );
+                    }
+                }
+            }
+        }
     }
 }

@@ -117,10 +117,9 @@ pub(super) fn extract(a: &mut Arguments, index: usize, unit: Unit) -> Result<Opt
     }
     let zone = a.env.time_zone;
     let t = K::BigInt.nullable().with_nullable(value.data_type.nullable);
-    a.values = vec![value];
     Ok(Some(
-        Resolved::arrays(t, move |args, _| {
-            let values = local_nanos(&args[0], zone)?.into_iter().map(|n| n.map(|n| field(n, unit)));
+        Resolved::of_argument(index, t, move |array| {
+            let values = local_nanos(array, zone)?.into_iter().map(|n| n.map(|n| field(n, unit)));
             Ok(Arc::new(values.collect::<Int64Array>()))
         })
         .infallible(),
@@ -234,7 +233,7 @@ fn add(a: &mut Arguments) -> Result<Option<Resolved>> {
             Arc::new(n.unary::<_, DurationMillisecondType>(|n| n.wrapping_mul(millis)))
         })
     });
-    let interval = call_resolved("$interval", vec![number], interval.infallible());
+    let interval = call_resolved(&format!("$interval_{unit:?}"), vec![number], interval.infallible());
     let sum = binary(Operator::Plus, time, interval, a.env)?;
     rewritten(a, sum)
 }
@@ -299,11 +298,9 @@ pub(super) fn round_to_unit(a: &mut Arguments, up: bool) -> Result<Option<Resolv
     if !fits {
         return Ok(None);
     }
-    a.values.truncate(1);
     let zone = a.env.time_zone;
     let result = t.with_time_attribute(Default::default());
-    let resolved = Resolved::arrays(result, move |args, _| {
-        let array = &args[0];
+    let resolved = Resolved::of_argument(0, result, move |array| {
         macro_rules! timestamps {
             ($t:ty, $per_ms:expr) => {{
                 let per_ms: i64 = $per_ms;
