@@ -372,41 +372,59 @@ impl Rule {
         if let K::Decimal { precision, scale } = self.to.kind {
             return self.to_decimal(array, precision, scale);
         }
+        // Java's narrowing: integers wrap; floating-point numbers saturate at INT or BIGINT first.
         macro_rules! to {
-            ($from:ty, $f:expr) => {{
+            ($from:ty, $narrow:expr, $long:expr, $single:expr, $double:expr) => {{
                 let a = array.as_primitive::<$from>();
-                let f = $f;
                 match self.to.kind {
-                    K::TinyInt => Arc::new(a.unary::<_, Int8Type>(|v| f(v).to_int() as i8)) as ArrayRef,
-                    K::SmallInt => Arc::new(a.unary::<_, Int16Type>(|v| f(v).to_int() as i16)),
-                    K::Int => Arc::new(a.unary::<_, Int32Type>(|v| f(v).to_int())),
-                    K::BigInt => Arc::new(a.unary::<_, Int64Type>(|v| f(v).to_long())),
-                    K::Float => Arc::new(a.unary::<_, Float32Type>(|v| f(v).to_float())),
-                    _ => Arc::new(a.unary::<_, Float64Type>(|v| f(v).to_double())),
+                    K::TinyInt => Arc::new(a.unary::<_, Int8Type>(|v| $narrow(v) as i8)) as ArrayRef,
+                    K::SmallInt => Arc::new(a.unary::<_, Int16Type>(|v| $narrow(v) as i16)),
+                    K::Int => Arc::new(a.unary::<_, Int32Type>(|v| $narrow(v) as i32)),
+                    K::BigInt => Arc::new(a.unary::<_, Int64Type>($long)),
+                    K::Float => Arc::new(a.unary::<_, Float32Type>($single)),
+                    _ => Arc::new(a.unary::<_, Float64Type>($double)),
                 }
             }};
         }
         Ok(match array.data_type() {
-            DataType::Int8 => to!(Int8Type, |v: i8| Number::Int(i128::from(v))),
-            DataType::Int16 => to!(Int16Type, |v: i16| Number::Int(i128::from(v))),
-            DataType::Int32 => to!(Int32Type, |v: i32| Number::Int(i128::from(v))),
-            DataType::Int64 => to!(Int64Type, |v: i64| Number::Int(i128::from(v))),
-            DataType::Float32 => to!(Float32Type, |v: f32| Number::Single(v)),
-            DataType::Float64 => to!(Float64Type, |v: f64| Number::Double(v)),
+            DataType::Int8 => to!(Int8Type, |v: i8| v, |v| i64::from(v), |v| f32::from(v), |v| f64::from(v)),
+            DataType::Int16 => to!(Int16Type, |v: i16| v, |v| i64::from(v), |v| f32::from(v), |v| f64::from(v)),
+            DataType::Int32 => to!(Int32Type, |v: i32| v, |v| i64::from(v), |v| v as f32, |v| f64::from(v)),
+            DataType::Int64 => to!(Int64Type, |v: i64| v, |v| v, |v| v as f32, |v| v as f64),
+            DataType::Float32 => to!(Float32Type, |v: f32| v as i32, |v| v as i64, |v| v, |v| f64::from(v)),
+            DataType::Float64 => to!(Float64Type, |v: f64| v as i32, |v| v as i64, |v| v as f32, |v| v),
             _ => {
                 let scale = as_decimal(&self.from.kind).map_or(0, |d| d.1);
                 let unit = decimal::pow10(u32::from(scale));
-                if self.to.kind.is_approximate() {
-                    to!(Decimal128Type, |v: i128| Number::Double(decimal::format(v, scale).parse().unwrap_or(f64::NAN)))
-                } else {
-                    to!(Decimal128Type, |v: i128| Number::Int(v / unit))
-                }
+                // Through the text: the nearest number, where a division would round twice.
+                let double = |v: i128| decimal::format(v, scale).parse().unwrap_or(f64::NAN);
+                to!(Decimal128Type, |v: i128| v / unit, |v| (v / unit) as i64, |v| double(v) as f32, double)
             }
         })
     }
 
     fn to_decimal(&self, array: &ArrayRef, precision: u8, scale: u8) -> Result<ArrayRef> {
         let from_scale = as_decimal(&self.from.kind).map_or(0, |d| d.1);
+        // Every value of the one type is one of the other: no check for each row.
+        if let Some((p, s)) = as_decimal(&self.from.kind)
+            && s <= scale
+            && p - s <= precision - scale
+        {
+            let unit = decimal::pow10(u32::from(scale - s));
+            macro_rules! widened {
+                ($t:ty) => {
+                    array.as_primitive::<$t>().unary::<_, Decimal128Type>(|v| i128::from(v).wrapping_mul(unit))
+                };
+            }
+            let values = match array.data_type() {
+                DataType::Int8 => widened!(Int8Type),
+                DataType::Int16 => widened!(Int16Type),
+                DataType::Int32 => widened!(Int32Type),
+                DataType::Int64 => widened!(Int64Type),
+                _ => widened!(Decimal128Type),
+            };
+            return Ok(Arc::new(values.with_precision_and_scale(precision, scale as i8)?));
+        }
         let ints = |a: PrimitiveArray<Int64Type>| -> Vec<Option<i128>> {
             a.iter().map(|v| v.and_then(|v| decimal::rescale(i128::from(v), 0, scale, precision))).collect()
         };
@@ -455,47 +473,6 @@ impl Rule {
             K::Time(p) => from_nanos(&target, values.map(|n| n.map(|n| n.rem_euclid(DAY_NS))), *p, self),
             K::Timestamp(p, _) | K::TimestampLtz(p, _) => from_nanos(&target, values, *p, self),
             other => Err(Error::internal(format!("no cast to {other:?}"))),
-        }
-    }
-}
-
-/// A number on its way, with Java's narrowing.
-enum Number {
-    Int(i128),
-    Single(f32),
-    Double(f64),
-}
-
-impl Number {
-    fn to_int(&self) -> i32 {
-        match self {
-            Number::Int(v) => *v as i32,
-            Number::Single(v) => *v as i32,
-            Number::Double(v) => *v as i32,
-        }
-    }
-
-    fn to_long(&self) -> i64 {
-        match self {
-            Number::Int(v) => *v as i64,
-            Number::Single(v) => *v as i64,
-            Number::Double(v) => *v as i64,
-        }
-    }
-
-    fn to_float(&self) -> f32 {
-        match self {
-            Number::Int(v) => *v as f32,
-            Number::Single(v) => *v,
-            Number::Double(v) => *v as f32,
-        }
-    }
-
-    fn to_double(&self) -> f64 {
-        match self {
-            Number::Int(v) => *v as f64,
-            Number::Single(v) => f64::from(*v),
-            Number::Double(v) => *v,
         }
     }
 }
