@@ -387,11 +387,11 @@ impl Rule {
             }};
         }
         Ok(match array.data_type() {
-            DataType::Int8 => to!(Int8Type, |v: i8| v, |v| i64::from(v), |v| f32::from(v), |v| f64::from(v)),
-            DataType::Int16 => to!(Int16Type, |v: i16| v, |v| i64::from(v), |v| f32::from(v), |v| f64::from(v)),
-            DataType::Int32 => to!(Int32Type, |v: i32| v, |v| i64::from(v), |v| v as f32, |v| f64::from(v)),
+            DataType::Int8 => to!(Int8Type, |v: i8| v, i64::from, f32::from, f64::from),
+            DataType::Int16 => to!(Int16Type, |v: i16| v, i64::from, f32::from, f64::from),
+            DataType::Int32 => to!(Int32Type, |v: i32| v, i64::from, |v| v as f32, f64::from),
             DataType::Int64 => to!(Int64Type, |v: i64| v, |v| v, |v| v as f32, |v| v as f64),
-            DataType::Float32 => to!(Float32Type, |v: f32| v as i32, |v| v as i64, |v| v, |v| f64::from(v)),
+            DataType::Float32 => to!(Float32Type, |v: f32| v as i32, |v| v as i64, |v| v, f64::from),
             DataType::Float64 => to!(Float64Type, |v: f64| v as i32, |v| v as i64, |v| v as f32, |v| v),
             _ => {
                 let scale = as_decimal(&self.from.kind).map_or(0, |d| d.1);
