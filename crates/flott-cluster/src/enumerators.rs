@@ -62,7 +62,8 @@ impl Enumerators {
         Ok(commands)
     }
 
-    /// A reader is there: it gets its restored splits first.
+    /// A reader is there: it gets its restored splits first. One that has got nothing by then asks for splits, as
+    /// Flink's readers do when they start.
     pub async fn reader_registered(&mut self, node: NodeId, reader: usize) -> Result<Vec<TaskCommand>> {
         let Some(slot) = self.slots.get_mut(&node) else { return Ok(vec![]) };
         let mut commands = vec![];
@@ -76,6 +77,10 @@ impl Enumerators {
         slot.context.readers.sort_unstable();
         slot.enumerator.add_reader(reader, &mut slot.context).await?;
         commands.extend(take_actions(node, &mut slot.context));
+        if !commands.iter().any(|c| is_for(c, reader)) {
+            slot.enumerator.handle_split_request(reader, &mut slot.context).await?;
+            commands.extend(take_actions(node, &mut slot.context));
+        }
         Ok(commands)
     }
 
@@ -142,6 +147,10 @@ impl Enumerators {
         }
         Ok(())
     }
+}
+
+fn is_for(command: &TaskCommand, reader: usize) -> bool {
+    matches!(command, TaskCommand::AssignSplits { subtask, .. } | TaskCommand::NoMoreSplits { subtask, .. } if *subtask == reader)
 }
 
 fn take_actions(node: NodeId, context: &mut EnumeratorContext) -> Vec<TaskCommand> {

@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 
 use crate::api::{AttemptOptions, Restored, TaskCommand, TaskEvent};
 use crate::dataflow::{self, Plan};
+use crate::driver::panicked;
 use crate::flow::Shared;
 use crate::source::CommandQueue;
 
@@ -40,6 +41,9 @@ impl Attempt {
                 }
             }
             TaskCommand::TriggerCheckpoint(_) | TaskCommand::CheckpointComplete(_) | TaskCommand::Drain => {
+                if let TaskCommand::TriggerCheckpoint(checkpoint) = &command {
+                    self.shared.trigger(*checkpoint);
+                }
                 for queue in self.commands.values() {
                     queue.push(command.clone());
                 }
@@ -70,7 +74,7 @@ pub fn start(
     tokio: tokio::runtime::Handle,
     events: mpsc::Sender<TaskEvent>,
 ) -> Result<Attempt> {
-    let shared = Shared::new();
+    let shared = Shared::new(graph.nodes.len());
     let mut commands = HashMap::new();
     for (id, node) in graph.iter() {
         if matches!(node.spec, OperatorSpec::Source(_)) {
@@ -86,7 +90,7 @@ pub fn start(
         shared: Arc::clone(&shared),
         commands: commands.clone(),
         tokio: tokio.clone(),
-        sink_tasks: Mutex::default(),
+        tasks: Mutex::default(),
     });
     let (builders, others) = timely::CommunicationConfig::Process(parallelism)
         .try_build()
@@ -100,7 +104,7 @@ pub fn start(
         let failure = match ended {
             Ok(Ok(())) => None,
             Ok(Err(e)) => Some(e),
-            Err(panic) => Some(Error::internal(format!("an operator panicked: {}", panic_text(panic.as_ref())))),
+            Err(panic) => Some(panicked("a worker", panic.as_ref())),
         };
         if let Some(e) = failure {
             shared.fail(None, e);
@@ -124,16 +128,13 @@ pub fn start(
             drop(catch_unwind(AssertUnwindSafe(move || drop(guards.join()))));
         });
         drop(threads.await);
-        let tasks = std::mem::take(&mut *plan.sink_tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        // Once the workers are gone readers and writers end by themselves: at the end of their input, or cancelled.
+        let tasks = std::mem::take(&mut *plan.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         for task in tasks {
-            if plan.shared.is_cancelled() {
-                task.abort();
-            }
             if let Err(e) = task.await
                 && e.is_panic()
             {
-                let text = panic_text(e.into_panic().as_ref());
-                plan.shared.fail(None, Error::internal(format!("a writer panicked: {text}")));
+                plan.shared.fail(None, panicked("a task", e.into_panic().as_ref()));
             }
         }
         let finished = !plan.shared.is_cancelled() && !plan.shared.has_failed();
@@ -141,11 +142,6 @@ pub fn start(
         drop(forwarder.await);
     });
     Ok(Attempt { shared, commands, ended: Some(supervisor) })
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-    text.unwrap_or("no message").to_string()
 }
 
 #[expect(clippy::disallowed_methods, reason = "timely needs an Instant to measure its own delays")]

@@ -1,6 +1,5 @@
 //! Job graph to timely dataflow: the same on every worker.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,7 +20,7 @@ use crate::attempt::BuildOperator;
 use crate::container::{Envelope, Route};
 use crate::driver::{Driver, InputState, Role, Task};
 use crate::exchange::{Partitioner, partition};
-use crate::flow::{Probe, Shared, epoch_start};
+use crate::flow::{Alarm, Listener, Probe, Shared, epoch_start};
 use crate::sink::{SinkEmit, SinkTask};
 use crate::source::{CommandQueue, SourceDriver, SourceStart};
 
@@ -37,8 +36,14 @@ pub(crate) struct Plan {
     pub(crate) shared: Arc<Shared>,
     pub(crate) commands: HashMap<(NodeId, usize), Arc<CommandQueue>>,
     pub(crate) tokio: tokio::runtime::Handle,
-    /// Writers' tasks, waited for at the end.
-    pub(crate) sink_tasks: Mutex<Vec<tokio::task::JoinHandle<()>>>,
+    /// Readers' and writers' tasks, waited for at the end.
+    pub(crate) tasks: Mutex<Vec<tokio::task::JoinHandle<()>>>,
+}
+
+impl Plan {
+    fn add_task(&self, task: tokio::task::JoinHandle<()>) {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+    }
 }
 
 /// Builds the dataflow of one worker.
@@ -98,6 +103,8 @@ fn task<'a>(plan: &Plan, scope: &Scope<'a, u64>, builder: &OperatorBuilder<'a, u
         clock: Arc::clone(&plan.options.clock),
         probe: Rc::clone(probe),
         activator: Rc::new(scope.activator_for(builder.operator_info().address.clone())),
+        listener: Listener::new(scope.worker().sync_activator_for(builder.operator_info().address.to_vec())),
+        alarm: Alarm::default(),
     }
 }
 
@@ -129,7 +136,7 @@ fn source<'a>(
     builder.build(move |mut capabilities| {
         let mut capability: Capability<u64> = capabilities.remove(0);
         capability.downgrade(&epoch_start(options.first_epoch.0));
-        let mut driver = SourceDriver::start(SourceStart {
+        let (mut driver, running) = SourceDriver::start(SourceStart {
             task,
             spec,
             reader,
@@ -141,6 +148,7 @@ fn source<'a>(
             wake,
             tokio,
         });
+        plan.add_task(running);
         move |_frontiers| {
             let mut output = output.activate();
             driver.run(&mut |capability: &Capability<u64>, mut envelope: Envelope| {
@@ -195,8 +203,8 @@ fn operator<'a>(
         .collect();
     let (output, stream) = builder.new_output::<Envelope>();
     let mut output = Output::from(output);
-    builder.build(move |capabilities| {
-        drop(capabilities);
+    builder.build(move |mut capabilities| {
+        driver.begin(capabilities.remove(0));
         move |frontiers| {
             for (i, input) in inputs.iter_mut().enumerate() {
                 input.read(i, &mut driver);
@@ -243,8 +251,7 @@ fn sink<'a>(
         fail_points: plan.options.fail_points.clone(),
     };
     let (queue, running) = crate::sink::channel(sink_task, wake);
-    plan.sink_tasks.lock().unwrap_or_else(PoisonError::into_inner).push(plan.tokio.spawn(running));
-    let queue = Rc::new(RefCell::new(queue));
+    plan.add_task(plan.tokio.spawn(running));
     let mut driver = driver(plan, node, task, Role::Sink, &edges, scope.peers())?;
     let mut inputs: Vec<_> = edges
         .into_iter()
@@ -258,8 +265,8 @@ fn sink<'a>(
         .collect();
     let (output, stream) = builder.new_output::<Envelope>();
     let output = Output::from(output);
-    builder.build(move |capabilities| {
-        drop(capabilities);
+    builder.build(move |mut capabilities| {
+        driver.begin(capabilities.remove(0));
         let mut emit = SinkEmit(queue);
         // Its output carries no rows; the capabilities that wait in the queue hold its frontier for the probe.
         let _output = output;
@@ -268,7 +275,7 @@ fn sink<'a>(
             for (i, input) in inputs.iter_mut().enumerate() {
                 input.read(i, &mut driver);
             }
-            emit.0.borrow_mut().push();
+            emit.0.push();
             driver.run(least(frontiers), &mut emit);
         }
     });

@@ -4,7 +4,9 @@
 //! sealed and reported, then parked messages follow, then new ones. An operator that emits much does so in pieces: it
 //! holds a capability, closes a tick after each piece, and waits until the sinks have taken enough.
 
+use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,7 +21,7 @@ use timely::scheduling::Activator;
 
 use crate::api::{RestoredOperator, TaskEvent};
 use crate::container::{Control, Envelope, Payload};
-use crate::flow::{InFlight, Probe, Shared, checkpoint_before, epoch_of, epoch_start};
+use crate::flow::{Alarm, InFlight, Listener, Probe, Shared, checkpoint_before, epoch_of, epoch_start};
 use crate::metrics::{JobMetrics, SubtaskMetrics};
 use crate::valve::{Valve, ValveOutput};
 
@@ -33,8 +35,9 @@ pub(crate) trait Emit {
     }
     /// All rows before this checkpoint's barrier were emitted.
     fn barrier(&mut self, _checkpoint: CheckpointId) {}
-    /// All rows were emitted.
-    fn end(&mut self, _next: CheckpointId) {}
+    /// All rows were emitted. Whoever cannot pass that on at once keeps the capability until it can, since timely drops
+    /// an operator that has neither input nor capability left.
+    fn end(&mut self, _capability: &Capability<u64>, _next: CheckpointId) {}
 }
 
 impl<F: FnMut(&Capability<u64>, Envelope)> Emit for F {
@@ -52,6 +55,9 @@ pub(crate) struct Task {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) probe: Rc<Probe>,
     pub(crate) activator: Rc<Activator>,
+    /// Hears of new ticks while the operator waits for room.
+    pub(crate) listener: Arc<Listener>,
+    pub(crate) alarm: Alarm,
 }
 
 impl Task {
@@ -66,6 +72,12 @@ impl Task {
     pub(crate) fn again(&self) {
         self.activator.activate();
     }
+}
+
+/// What was said in a panic, as an error.
+pub(crate) fn panicked(who: &str, panic: &(dyn Any + Send)) -> Error {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    Error::internal(format!("{who} panicked: {}", text.unwrap_or("no message")))
 }
 
 /// An input as the driver sees it.
@@ -88,6 +100,8 @@ struct Pending {
     capability: Capability<u64>,
     input: usize,
     payload: Payload,
+    /// Bytes that are counted as waiting here.
+    queued: usize,
 }
 
 /// What a driver does at a barrier and at the end.
@@ -116,6 +130,8 @@ pub(crate) struct Driver {
     held: Option<Capability<u64>>,
     flushed: bool,
     in_flight: InFlight,
+    /// It started from a checkpoint and was not called yet.
+    restored: bool,
     end_sent: bool,
     ended: bool,
 }
@@ -132,10 +148,14 @@ impl Driver {
     ) -> Result<Driver> {
         let mut context = OperatorContext { processing_time_ms: task.clock.now_ms(), ..OperatorContext::default() };
         let mut restored_ms = i64::MIN;
+        let is_restored = restored.is_some();
         if let Some(restored) = restored {
             operator.restore_state(restored.state)?;
             restored_ms = restored.watermark_ms.unwrap_or(i64::MIN);
             context.watermark = (restored_ms != i64::MIN).then_some(Watermark(restored_ms));
+            if let Some(m) = task.metrics() {
+                m.watermark_ms.store(restored_ms, Ordering::Relaxed);
+            }
         }
         Ok(Driver {
             combined: Valve::new(inputs.len(), restored_ms),
@@ -153,15 +173,25 @@ impl Driver {
             held: None,
             flushed: false,
             in_flight: InFlight::new(in_flight_bytes),
+            restored: is_restored,
             end_sent: false,
             ended: false,
         })
     }
 
+    /// The capability that the operator is born with: kept where timers may have to be set again.
+    pub(crate) fn begin(&mut self, mut capability: Capability<u64>) {
+        if self.restored {
+            capability.downgrade(&epoch_start(self.epoch));
+            self.held = Some(capability);
+            self.task.again();
+        }
+    }
+
     /// A message has arrived.
     pub(crate) fn receive(&mut self, input: usize, capability: Capability<u64>, payload: Payload) {
         let epoch = epoch_of(*capability.time());
-        let pending = Pending { capability, input, payload };
+        let pending = Pending { capability, input, payload, queued: 0 };
         if epoch > self.epoch {
             self.parked.entry(epoch).or_default().push_back(pending);
         } else {
@@ -172,7 +202,9 @@ impl Driver {
     /// Works until nothing can be done. `frontier` is the least time that can still arrive; `None` once all inputs have
     /// closed.
     pub(crate) fn run(&mut self, frontier: Option<u64>, out: &mut dyn Emit) {
-        if let Err(e) = self.try_run(frontier, out) {
+        let result = catch_unwind(AssertUnwindSafe(|| self.try_run(frontier, out)))
+            .unwrap_or_else(|panic| Err(panicked("the operator", panic.as_ref())));
+        if let Err(e) = result {
             self.task.fail(e);
             self.queue.clear();
             self.parked.clear();
@@ -194,8 +226,9 @@ impl Driver {
         if let Some(at) = self.context.timer_ms
             && !self.ended
         {
-            let wait = u64::try_from(at - self.task.clock.now_ms()).unwrap_or(0);
-            self.task.activator.activate_after(Duration::from_millis(wait.max(1)));
+            let wait = u64::try_from(at.saturating_sub(self.task.clock.now_ms())).unwrap_or(0);
+            let now = self.task.clock.monotonic();
+            self.task.alarm.wake_at(now + Duration::from_millis(wait.max(1)), now, &self.task.activator);
         }
         Ok(())
     }
@@ -213,14 +246,20 @@ impl Driver {
     /// One call into the operator; false where nothing is left to do now.
     fn step(&mut self, frontier: Option<u64>, out: &mut dyn Emit) -> Result<bool> {
         if self.more {
-            self.in_flight.drain(self.task.probe.frontier());
-            if !self.in_flight.has_room() {
-                // Looking again after each move of the probe is what bounds the memory of a big emission.
-                self.task.probe.wake_when_moved(Rc::clone(&self.task.activator));
+            if !self.has_room() {
                 return Ok(false);
             }
             self.stamp();
             let progress = self.operator.resume(&mut self.context)?;
+            self.after_call(progress, out);
+            return Ok(true);
+        }
+        if self.restored {
+            // Timers are not stored: an operator that has some asks for them again when it is told the time.
+            self.restored = false;
+            self.capability = self.held.clone();
+            self.stamp();
+            let progress = self.operator.on_processing_time(&mut self.context)?;
             self.after_call(progress, out);
             return Ok(true);
         }
@@ -236,6 +275,9 @@ impl Driver {
             self.end_sent = true;
             self.context.timer_ms = None;
             self.send_control(Control::End, out);
+            if let (Role::Sink, Some(capability)) = (&self.role, &self.capability) {
+                out.end(capability, CheckpointId(self.epoch));
+            }
             return Ok(true);
         }
         if self.timer_is_due() {
@@ -250,8 +292,10 @@ impl Driver {
         if open > self.epoch {
             let next = self.parked.keys().next().map_or(open, |e| (*e).min(open));
             if next == u64::MAX {
-                return self.end(out);
+                return self.end();
             }
+            // Where nothing was sent between two barriers both have passed at once; each is reported.
+            let next = self.task.shared.first_triggered(self.epoch, next).map_or(next, |c| c + 1);
             return self.barrier(next, out);
         }
         Ok(false)
@@ -266,7 +310,10 @@ impl Driver {
     }
 
     fn on_message(&mut self, pending: Pending, out: &mut dyn Emit) -> Result<()> {
-        let Pending { capability, input, payload } = pending;
+        let Pending { capability, input, payload, queued } = pending;
+        if queued > 0 {
+            self.task.shared.remove_queued(self.task.node, queued);
+        }
         self.capability = Some(capability);
         let state = &mut self.inputs[input];
         match payload {
@@ -361,10 +408,10 @@ impl Driver {
             m.state_rows.store(o.state_rows, Ordering::Relaxed);
         }
         self.more = progress == Progress::More;
-        if self.more && self.in_flight.tick_is_full() {
+        if self.in_flight.tick_is_full() {
             self.next_tick();
-        } else if !self.more {
-            self.in_flight.open = 0;
+        } else if !self.more && let Some(capability) = &self.capability {
+            self.in_flight.close(*capability.time());
         }
         if !self.operator.holds_output() && self.context.timer_ms.is_none() {
             self.held = None;
@@ -373,13 +420,59 @@ impl Driver {
         }
     }
 
+    /// Whether the next piece of an emission may leave. Where not, somebody will wake this operator.
+    fn has_room(&mut self) -> bool {
+        loop {
+            // Messages that came in meanwhile, and the ticks of others, must not hold what was sent from here.
+            let announced = self.task.shared.announced(self.epoch);
+            self.raise(announced);
+            self.in_flight.drain(self.task.probe.frontier());
+            let behind = self.task.shared.has_room_behind(self.task.node, self.in_flight.most());
+            if behind && self.in_flight.has_room() {
+                return true;
+            }
+            if self.in_flight.open > 0 {
+                self.next_tick();
+                continue;
+            }
+            self.task.probe.wake_when_moved(Rc::clone(&self.task.activator));
+            self.task.shared.listen(&self.task.listener);
+            if self.task.shared.announced(self.epoch) == announced {
+                return false;
+            }
+        }
+    }
+
     /// Time inside an epoch carries no meaning, so an emitter may move on as it likes.
     fn next_tick(&mut self) {
+        let Some(capability) = &self.capability else { return };
+        let next = *capability.time() + 1;
+        self.in_flight.close(*capability.time());
+        self.raise(next);
+        self.task.shared.announce(next);
+    }
+
+    /// Moves everything that is kept here to a later time of the epoch, so that the frontier can pass what was sent.
+    /// What waits in the queue then no longer counts as in flight with its sender, so it is counted here.
+    fn raise(&mut self, to: u64) {
         let Some(capability) = &mut self.capability else { return };
-        let time = *capability.time();
-        self.in_flight.close(time);
-        capability.downgrade(&(time + 1));
-        self.task.shared.announce(time + 1);
+        let to = to.max(*capability.time());
+        if to > *capability.time() {
+            self.in_flight.close(*capability.time());
+            capability.downgrade(&to);
+        }
+        if let Some(held) = &mut self.held
+            && *held.time() < to
+        {
+            held.downgrade(&to);
+        }
+        for pending in self.queue.iter_mut().filter(|p| *p.capability.time() < to) {
+            pending.capability.downgrade(&to);
+            if let (0, Payload::Data { batch, .. }) = (pending.queued, &pending.payload) {
+                pending.queued = batch.size_bytes();
+                self.task.shared.add_queued(self.task.node, pending.queued);
+            }
+        }
     }
 
     fn barrier(&mut self, next: u64, out: &mut dyn Emit) -> Result<bool> {
@@ -422,7 +515,7 @@ impl Driver {
     }
 
     /// All channels have closed: each of them must have said so before.
-    fn end(&mut self, out: &mut dyn Emit) -> Result<bool> {
+    fn end(&mut self) -> Result<bool> {
         if self.inputs.iter().any(|i| i.ended < i.channels) {
             if self.task.shared.is_cancelled() {
                 self.ended = true;
@@ -432,12 +525,9 @@ impl Driver {
         }
         self.ended = true;
         (self.held, self.capability) = (None, None);
-        match self.role {
-            Role::Operator => {
-                let (node, subtask) = (self.task.node, self.task.index);
-                self.task.shared.events.push(TaskEvent::OperatorEnded { node, subtask });
-            }
-            Role::Sink => out.end(CheckpointId(self.epoch)),
+        if let Role::Operator = self.role {
+            let (node, subtask) = (self.task.node, self.task.index);
+            self.task.shared.events.push(TaskEvent::OperatorEnded { node, subtask });
         }
         Ok(false)
     }

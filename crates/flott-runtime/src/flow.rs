@@ -4,18 +4,26 @@
 //! lags jumps ahead. What a source may have in flight is bounded in bytes, not in ticks.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
+use std::time::Duration;
 
 use flott_core::{CheckpointId, Error};
 use flott_graph::NodeId;
 use timely::scheduling::{Activator, SyncActivator};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::api::TaskEvent;
+
+/// Wakes an operator from another thread. A worker that has ended needs no waking.
+pub(crate) fn wake(activator: &SyncActivator) {
+    if activator.activate().is_err() {
+        tracing::trace!("the worker has ended");
+    }
+}
 
 /// First time of an epoch.
 pub(crate) fn epoch_start(epoch: u64) -> u64 {
@@ -37,13 +45,13 @@ pub(crate) struct EventQueue {
 
 impl EventQueue {
     pub(crate) fn push(&self, event: TaskEvent) {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).push_back(event);
+        lock(&self.queue).push_back(event);
         self.ready.notify_one();
     }
 
     pub(crate) async fn next(&self) -> TaskEvent {
         loop {
-            let front = self.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            let front = lock(&self.queue).pop_front();
             match front {
                 Some(event) => return event,
                 None => self.ready.notified().await,
@@ -52,39 +60,77 @@ impl EventQueue {
     }
 }
 
+/// Epochs whose announcements are remembered: those that any subtask may still be in.
+const ANNOUNCED_EPOCHS_MAX: usize = 64;
+/// Triggered checkpoints that are remembered for subtasks that have not seen their barriers.
+const TRIGGERED_MAX: usize = 1_024;
+
+/// An operator that waits for room and has to hear of new ticks meanwhile.
+pub(crate) struct Listener {
+    activator: SyncActivator,
+    armed: AtomicBool,
+}
+
+impl Listener {
+    pub(crate) fn new(activator: SyncActivator) -> Arc<Listener> {
+        Arc::new(Listener { activator, armed: AtomicBool::new(false) })
+    }
+}
+
 /// What all threads of an attempt share.
 pub(crate) struct Shared {
     pub(crate) events: EventQueue,
-    cancelled: AtomicBool,
+    cancelled: watch::Sender<bool>,
     failed: AtomicBool,
     threads: Mutex<Vec<Thread>>,
-    /// The greatest time that any worker has opened.
-    announced: AtomicU64,
+    /// The greatest time that any worker has opened, by epoch: an emitter that lags jumps within its own epoch.
+    announced: Mutex<BTreeMap<u64, u64>>,
     sources: Mutex<Vec<SyncActivator>>,
+    listeners: Mutex<Vec<Arc<Listener>>>,
+    triggered: Mutex<BTreeSet<u64>>,
+    /// Bytes that wait in front of operators in the middle of an emission, by node, and in all.
+    queued: Vec<AtomicUsize>,
+    queued_total: AtomicUsize,
+    /// Somebody waits for `queued` to sink.
+    wanted: AtomicBool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shared {
-    pub(crate) fn new() -> Arc<Shared> {
+    pub(crate) fn new(nodes: usize) -> Arc<Shared> {
         Arc::new(Shared {
             events: EventQueue::default(),
-            cancelled: AtomicBool::new(false),
+            cancelled: watch::Sender::new(false),
             failed: AtomicBool::new(false),
             threads: Mutex::default(),
-            announced: AtomicU64::new(0),
+            announced: Mutex::default(),
             sources: Mutex::default(),
+            listeners: Mutex::default(),
+            triggered: Mutex::default(),
+            queued: (0..nodes).map(|_| AtomicUsize::new(0)).collect(),
+            queued_total: AtomicUsize::new(0),
+            wanted: AtomicBool::new(false),
         })
     }
 
     pub(crate) fn add_thread(&self, thread: Thread) {
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        lock(&self.threads).push(thread);
     }
 
     pub(crate) fn add_source(&self, activator: SyncActivator) {
-        self.sources.lock().unwrap_or_else(PoisonError::into_inner).push(activator);
+        lock(&self.sources).push(activator);
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::SeqCst)
+        *self.cancelled.borrow()
+    }
+
+    /// For tasks: comes true once the attempt is to end.
+    pub(crate) fn cancellation(&self) -> watch::Receiver<bool> {
+        self.cancelled.subscribe()
     }
 
     pub(crate) fn has_failed(&self) -> bool {
@@ -93,8 +139,8 @@ impl Shared {
 
     /// Ends all worker threads soon.
     pub(crate) fn cancel(&self) {
-        self.cancelled.store(true, Ordering::SeqCst);
-        for thread in self.threads.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        self.cancelled.send_replace(true);
+        for thread in lock(&self.threads).iter() {
             thread.unpark();
         }
     }
@@ -106,18 +152,83 @@ impl Shared {
         self.cancel();
     }
 
-    /// Tells all sources that a time is open, so that those that lag jump to it.
+    /// Tells all emitters that a time is open, so that those that lag jump to it.
     pub(crate) fn announce(&self, time: u64) {
-        if self.announced.fetch_max(time, Ordering::SeqCst) < time {
-            for source in self.sources.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-                // A worker that has ended needs no waking.
-                source.activate().ok();
+        {
+            let mut announced = lock(&self.announced);
+            let greatest = announced.entry(epoch_of(time)).or_insert(0);
+            if *greatest >= time {
+                return;
             }
+            *greatest = time;
+            if announced.len() > ANNOUNCED_EPOCHS_MAX {
+                announced.pop_first();
+            }
+        }
+        self.wake_emitters();
+    }
+
+    /// The greatest time that is open within an epoch (0 for none).
+    pub(crate) fn announced(&self, epoch: u64) -> u64 {
+        lock(&self.announced).get(&epoch).copied().unwrap_or(0)
+    }
+
+    /// Wakes this operator once at the next announcement. The caller looks again after the call.
+    pub(crate) fn listen(&self, listener: &Arc<Listener>) {
+        if !listener.armed.swap(true, Ordering::SeqCst) {
+            lock(&self.listeners).push(Arc::clone(listener));
         }
     }
 
-    pub(crate) fn announced(&self) -> u64 {
-        self.announced.load(Ordering::SeqCst)
+    fn wake_emitters(&self) {
+        lock(&self.sources).iter().for_each(wake);
+        for listener in lock(&self.listeners).drain(..) {
+            listener.armed.store(false, Ordering::SeqCst);
+            wake(&listener.activator);
+        }
+    }
+
+    /// A checkpoint's command is about to be sent.
+    pub(crate) fn trigger(&self, checkpoint: CheckpointId) {
+        let mut triggered = lock(&self.triggered);
+        triggered.insert(checkpoint.0);
+        if triggered.len() > TRIGGERED_MAX {
+            triggered.pop_first();
+        }
+    }
+
+    /// The first checkpoint from this epoch on whose barrier lies before `end`.
+    pub(crate) fn first_triggered(&self, epoch: u64, end: u64) -> Option<u64> {
+        lock(&self.triggered).range(epoch..end).next().copied()
+    }
+
+    /// Rows wait in front of an operator that is busy emitting.
+    pub(crate) fn add_queued(&self, node: NodeId, bytes: usize) {
+        self.queued_total.fetch_add(bytes, Ordering::SeqCst);
+        self.queued[node.0].fetch_add(bytes, Ordering::SeqCst);
+    }
+
+    pub(crate) fn remove_queued(&self, node: NodeId, bytes: usize) {
+        self.queued[node.0].fetch_sub(bytes, Ordering::SeqCst);
+        self.queued_total.fetch_sub(bytes, Ordering::SeqCst);
+        if self.wanted.swap(false, Ordering::SeqCst) {
+            self.wake_emitters();
+        }
+    }
+
+    /// Whether so little waits behind this node that it may send on. Those who are told no are woken when it changes.
+    pub(crate) fn has_room_behind(&self, node: NodeId, most: usize) -> bool {
+        let waiting = || {
+            if self.queued_total.load(Ordering::SeqCst) <= most {
+                return 0;
+            }
+            self.queued.iter().skip(node.0 + 1).map(|q| q.load(Ordering::SeqCst)).sum::<usize>()
+        };
+        if waiting() <= most {
+            return true;
+        }
+        self.wanted.store(true, Ordering::SeqCst);
+        waiting() <= most
     }
 }
 
@@ -149,7 +260,10 @@ impl Probe {
     }
 
     pub(crate) fn wake_when_moved(&self, activator: Rc<Activator>) {
-        self.waiting.borrow_mut().push(activator);
+        let mut waiting = self.waiting.borrow_mut();
+        if !waiting.iter().any(|w| Rc::ptr_eq(w, &activator)) {
+            waiting.push(activator);
+        }
     }
 }
 
@@ -165,6 +279,11 @@ pub(crate) struct InFlight {
 impl InFlight {
     pub(crate) fn new(most: usize) -> InFlight {
         InFlight { most, closed: VecDeque::new(), total: 0, open: 0 }
+    }
+
+    /// The window.
+    pub(crate) fn most(&self) -> usize {
+        self.most
     }
 
     /// Closes the tick that was open at this time.
@@ -193,6 +312,27 @@ impl InFlight {
         self.open >= (self.most / 4).max(1)
     }
 }
+
+/// A wake-up by time. Timely keeps each one that is asked for, so only an earlier one than what is pending is asked for.
+#[derive(Default)]
+pub(crate) struct Alarm {
+    pending: Cell<Option<Duration>>,
+}
+
+impl Alarm {
+    /// Wakes the operator at about this time of the clock (or a little later).
+    pub(crate) fn wake_at(&self, at: Duration, now: Duration, activator: &Activator) {
+        if self.pending.get().is_some_and(|p| p > now && p <= at) {
+            return;
+        }
+        let at = at.max(now + ALARM_LEAST);
+        self.pending.set(Some(at));
+        activator.activate_after(at - now);
+    }
+}
+
+/// The shortest time to be woken after.
+const ALARM_LEAST: Duration = Duration::from_micros(100);
 
 /// The checkpoint that closes the epochs before this one.
 pub(crate) fn checkpoint_before(epoch: u64) -> CheckpointId {

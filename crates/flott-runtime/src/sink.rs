@@ -1,14 +1,15 @@
 //! Sinks: the driver's output goes through a bounded channel to an async task with the writer.
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::rc::Rc;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use flott_connector::sink::SinkWriter;
 use flott_core::{ChangeBatch, CheckpointId, Error, FailPoint, FailPoints, Result, Watermark};
 use flott_graph::NodeId;
+use futures::FutureExt;
 use timely::dataflow::operators::Capability;
 use timely::scheduling::SyncActivator;
 use tokio::sync::mpsc;
@@ -16,19 +17,38 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use crate::api::TaskEvent;
 use crate::container::{Control, Envelope, Payload};
-use crate::driver::Emit;
-use crate::flow::Shared;
+use crate::driver::{Emit, panicked};
+use crate::flow::{self, Shared};
 use crate::metrics::JobMetrics;
 
-/// Batches between a worker and its writer.
+/// Messages between a worker and its writer.
 const QUEUE: usize = 4;
+/// Bytes between a worker and its writer (a larger batch goes alone).
+const QUEUE_BYTES_MAX: usize = 4 << 20;
+/// The longest that an attempt waits for a writer to release what it holds.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a writer is told.
 pub(crate) enum SinkMessage {
-    Rows(ChangeBatch),
+    Rows { batch: ChangeBatch, bytes: usize },
     Watermark(Watermark),
     Barrier(CheckpointId),
     End(CheckpointId),
+}
+
+impl SinkMessage {
+    fn bytes(&self) -> usize {
+        if let SinkMessage::Rows { bytes, .. } = self { *bytes } else { 0 }
+    }
+}
+
+/// What the two ends of a queue share.
+#[derive(Default)]
+struct Level {
+    /// The worker waits for room.
+    armed: AtomicBool,
+    /// In the channel.
+    bytes: AtomicUsize,
 }
 
 /// The worker's end of the channel. A message keeps its capability until the task has taken it, so that what waits here
@@ -36,7 +56,7 @@ pub(crate) enum SinkMessage {
 pub(crate) struct SinkQueue {
     sender: Option<mpsc::Sender<SinkMessage>>,
     waiting: VecDeque<(Option<Capability<u64>>, SinkMessage)>,
-    armed: Arc<AtomicBool>,
+    level: Arc<Level>,
     shared: Arc<Shared>,
     node: NodeId,
 }
@@ -44,23 +64,27 @@ pub(crate) struct SinkQueue {
 impl SinkQueue {
     /// Hands over what the channel takes; armed, the task wakes the worker when there is room.
     pub(crate) fn push(&mut self) {
-        let Some(sender) = &self.sender else { return };
         let mut armed = false;
-        while let Some((capability, message)) = self.waiting.pop_front() {
+        while let (Some(sender), Some((capability, message))) = (&self.sender, self.waiting.pop_front()) {
+            let bytes = message.bytes();
             let is_end = matches!(message, SinkMessage::End(_));
-            match sender.try_send(message) {
-                Ok(()) if is_end => {
-                    self.sender = None;
-                    return;
-                }
+            let before = self.level.bytes.fetch_add(bytes, Ordering::SeqCst);
+            let sent = if bytes > 0 && before > 0 && before + bytes > QUEUE_BYTES_MAX {
+                Err(TrySendError::Full(message))
+            } else {
+                sender.try_send(message)
+            };
+            match sent {
+                Ok(()) if is_end => self.sender = None,
                 Ok(()) => {}
                 Err(TrySendError::Full(message)) => {
+                    self.level.bytes.fetch_sub(bytes, Ordering::SeqCst);
                     self.waiting.push_front((capability, message));
                     if armed {
                         return;
                     }
                     // Looked at once more after arming: the room may have come in between.
-                    self.armed.store(true, Ordering::SeqCst);
+                    self.level.armed.store(true, Ordering::SeqCst);
                     armed = true;
                 }
                 Err(TrySendError::Closed(_)) => {
@@ -69,7 +93,6 @@ impl SinkQueue {
                     }
                     self.sender = None;
                     self.waiting.clear();
-                    return;
                 }
             }
         }
@@ -77,34 +100,35 @@ impl SinkQueue {
 }
 
 /// The queue as the driver's output.
-pub(crate) struct SinkEmit(pub(crate) Rc<RefCell<SinkQueue>>);
+pub(crate) struct SinkEmit(pub(crate) SinkQueue);
+
+impl SinkEmit {
+    fn push(&mut self, capability: Option<Capability<u64>>, message: SinkMessage) {
+        self.0.waiting.push_back((capability, message));
+        self.0.push();
+    }
+}
 
 impl Emit for SinkEmit {
     fn emit(&mut self, capability: &Capability<u64>, envelope: Envelope) {
         let message = match envelope.payload {
-            Payload::Data { port: 0, batch } => SinkMessage::Rows(batch),
+            Payload::Data { port: 0, batch } => SinkMessage::Rows { bytes: batch.size_bytes(), batch },
             Payload::Control { control: Control::Watermark(ms), .. } => SinkMessage::Watermark(Watermark(ms)),
             _ => return,
         };
-        let mut queue = self.0.borrow_mut();
-        queue.waiting.push_back((Some(capability.clone()), message));
-        queue.push();
+        self.push(Some(capability.clone()), message);
     }
 
     fn is_blocked(&self) -> bool {
-        !self.0.borrow().waiting.is_empty()
+        !self.0.waiting.is_empty()
     }
 
     fn barrier(&mut self, checkpoint: CheckpointId) {
-        let mut queue = self.0.borrow_mut();
-        queue.waiting.push_back((None, SinkMessage::Barrier(checkpoint)));
-        queue.push();
+        self.push(None, SinkMessage::Barrier(checkpoint));
     }
 
-    fn end(&mut self, next: CheckpointId) {
-        let mut queue = self.0.borrow_mut();
-        queue.waiting.push_back((None, SinkMessage::End(next)));
-        queue.push();
+    fn end(&mut self, capability: &Capability<u64>, next: CheckpointId) {
+        self.push(Some(capability.clone()), SinkMessage::End(next));
     }
 }
 
@@ -119,50 +143,85 @@ pub(crate) struct SinkTask {
 }
 
 /// The queue for the worker, and the task's future.
-pub(crate) fn channel(
-    task: SinkTask,
-    wake: SyncActivator,
-) -> (SinkQueue, impl Future<Output = ()> + Send + 'static) {
+pub(crate) fn channel(task: SinkTask, wake: SyncActivator) -> (SinkQueue, impl Future<Output = ()> + Send + 'static) {
     let (sender, receiver) = mpsc::channel(QUEUE);
-    let armed = Arc::new(AtomicBool::new(false));
+    let level = Arc::new(Level::default());
     let queue = SinkQueue {
         sender: Some(sender),
         waiting: VecDeque::new(),
-        armed: Arc::clone(&armed),
+        level: Arc::clone(&level),
         shared: Arc::clone(&task.shared),
         node: task.node,
     };
-    (queue, run(task, receiver, armed, wake))
+    (queue, run(task, receiver, level, wake))
 }
 
-async fn run(mut task: SinkTask, mut receiver: mpsc::Receiver<SinkMessage>, armed: Arc<AtomicBool>, wake: SyncActivator) {
+async fn run(mut task: SinkTask, mut receiver: mpsc::Receiver<SinkMessage>, level: Arc<Level>, wake: SyncActivator) {
+    let (shared, node) = (Arc::clone(&task.shared), task.node);
+    let mut cancelled = shared.cancellation();
+    let write = AssertUnwindSafe(write_all(&mut task, &mut receiver, &level, &wake)).catch_unwind();
+    let result = tokio::select! {
+        result = write => result,
+        // A writer may hang in the outside system; its future is dropped.
+        _ = cancelled.wait_for(|c| *c) => Ok(Ok(())),
+    };
+    // Whoever waits for room learns that the channel has closed.
+    drop(receiver);
+    flow::wake(&wake);
+    let error = match result {
+        Err(panic) => return shared.fail(Some(node), panicked("the writer", panic.as_ref())),
+        Ok(written) => written.err(),
+    };
+    if let Some(e) = error {
+        shared.fail(Some(node), e);
+    }
+    let closed = tokio::time::timeout(CLOSE_TIMEOUT, AssertUnwindSafe(task.writer.close()).catch_unwind()).await;
+    let error = match closed {
+        Ok(Ok(Ok(()))) => return,
+        Ok(Ok(Err(e))) => e,
+        Ok(Err(panic)) => panicked("the writer", panic.as_ref()),
+        Err(_) => Error::unavailable("the writer did not close in time").hint("The outside system may be stuck"),
+    };
+    if shared.is_cancelled() {
+        tracing::debug!(%error, "a writer did not close well");
+    } else {
+        shared.fail(Some(node), error);
+    }
+}
+
+/// Handles messages until the end.
+async fn write_all(
+    task: &mut SinkTask,
+    receiver: &mut mpsc::Receiver<SinkMessage>,
+    level: &Level,
+    wake: &SyncActivator,
+) -> Result<()> {
     while let Some(message) = receiver.recv().await {
-        if armed.swap(false, Ordering::SeqCst) {
-            wake.activate().ok();
+        level.bytes.fetch_sub(message.bytes(), Ordering::SeqCst);
+        // The activator's queue has no bound, so the worker is woken only when it has asked for it.
+        if level.armed.swap(false, Ordering::SeqCst) {
+            flow::wake(wake);
         }
         let last = matches!(message, SinkMessage::End(_));
-        if let Err(e) = task.handle(message).await {
-            task.shared.fail(Some(task.node), e);
-            break;
-        }
+        task.handle(message).await?;
         if last {
-            break;
+            return Ok(());
         }
     }
-    if let Err(e) = task.writer.close().await
-        && !task.shared.is_cancelled()
-    {
-        task.shared.fail(Some(task.node), e);
+    if task.shared.is_cancelled() {
+        return Ok(());
     }
+    // A worker that is gone looks like one that is done; only an explicit end is an end.
+    Err(Error::internal("the input of the writer closed without its end"))
 }
 
 impl SinkTask {
     async fn handle(&mut self, message: SinkMessage) -> Result<()> {
         match message {
-            SinkMessage::Rows(batch) => {
+            SinkMessage::Rows { batch, bytes } => {
                 if let Some(m) = self.metrics.subtask(self.node.0, self.subtask) {
                     m.records_out.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
-                    m.bytes_in.fetch_add(batch.size_bytes() as u64, Ordering::Relaxed);
+                    m.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
                 }
                 self.writer.write(batch).await
             }

@@ -2,6 +2,7 @@
 //! behind a barrier.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,18 +12,24 @@ use flott_connector::source::{ReaderEvent, SourceBatch, SourceReader};
 use flott_core::{CheckpointId, Error, FailPoint, FailPoints, Result};
 use flott_graph::{NodeId, SourceSpec};
 use flott_operator::WatermarkGenerator;
+use futures::FutureExt;
 use timely::dataflow::operators::Capability;
 use timely::scheduling::SyncActivator;
-use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinHandle;
 
 use crate::api::{SplitState, TaskCommand, TaskEvent};
 use crate::container::{Control, Envelope};
-use crate::driver::{Emit, Task};
-use crate::flow::{InFlight, Shared, epoch_of, epoch_start};
+use crate::driver::{Emit, Task, panicked};
+use crate::flow::{self, InFlight, Shared, epoch_of, epoch_start};
 
-/// Batches between a reader and its worker.
+/// Items between a reader and its worker.
 const QUEUE: usize = 4;
+/// Bytes between a reader and its worker (a larger batch goes alone).
+const QUEUE_BYTES_MAX: usize = 4 << 20;
+/// The longest that an attempt waits for a reader to release what it holds.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Commands that a reader may have to catch up with.
 const COMMAND_QUEUE: usize = 1_024;
 /// Batches that are taken in one go before other operators have their turn.
@@ -30,7 +37,8 @@ const BATCHES_PER_TURN: usize = 16;
 
 /// What a reader's task sends.
 enum Item {
-    Batch(SourceBatch),
+    /// Rows, their size, and the room that they take in the queue.
+    Batch(SourceBatch, usize, Option<OwnedSemaphorePermit>),
     SplitFinished(String),
     End,
 }
@@ -65,6 +73,9 @@ impl CommandQueue {
 struct Split {
     state: SplitState,
     generator: Option<WatermarkGenerator>,
+    last_row: Duration,
+    /// No row for the idle timeout: it does not hold the watermark.
+    idle: bool,
 }
 
 /// The timely side of one source subtask.
@@ -79,14 +90,15 @@ pub(crate) struct SourceDriver {
     fail_points: FailPoints,
     splits: BTreeMap<String, Split>,
     watermark_ms: i64,
+    /// All splits are.
     idle: bool,
+    /// Of any split, or the start of waiting without one.
     last_row: Duration,
     in_flight: InFlight,
     buffer_timeout: Duration,
     /// The open tick has rows since then.
     dirty_since: Option<Duration>,
     blocked_since: Option<Duration>,
-    draining: bool,
 }
 
 /// What is needed to start a source subtask.
@@ -105,24 +117,18 @@ pub(crate) struct SourceStart {
 
 impl SourceDriver {
     /// Starts the reader's task. Without a reader the subtask ends at once.
-    pub(crate) fn start(start: SourceStart) -> SourceDriver {
+    pub(crate) fn start(start: SourceStart) -> (SourceDriver, JoinHandle<()>) {
         let SourceStart { task, spec, reader, commands, capability, fail_points, wake, tokio, .. } = start;
         let (sender, items) = mpsc::channel(QUEUE);
         let (to_reader, from_driver) = mpsc::channel(COMMAND_QUEUE);
         let armed = Arc::new(AtomicBool::new(false));
         commands.set_waker(wake.clone());
-        let output = ItemSender { sender, armed: Arc::clone(&armed), wake };
-        let (node, subtask, shared) = (task.node, task.index, Arc::clone(&task.shared));
-        tokio.spawn(async move {
-            let read = read(reader, node, subtask, from_driver, &output, &shared).await;
-            if let Err(e) = read
-                && !shared.is_cancelled()
-            {
-                shared.fail(Some(node), e);
-            }
-        });
+        let room = Arc::new(Semaphore::new(QUEUE_BYTES_MAX));
+        let output = ItemSender { sender: Some(sender), room, armed: Arc::clone(&armed), wake };
+        let reading = Reading { node: task.node, subtask: task.index, shared: Arc::clone(&task.shared) };
+        let running = tokio.spawn(reading.run(reader, from_driver, output));
         let now = task.clock.monotonic();
-        SourceDriver {
+        let driver = SourceDriver {
             task,
             spec,
             items,
@@ -139,13 +145,15 @@ impl SourceDriver {
             buffer_timeout: start.buffer_timeout,
             dirty_since: None,
             blocked_since: None,
-            draining: false,
-        }
+        };
+        (driver, running)
     }
 
     /// Works until there is nothing to read or no room.
     pub(crate) fn run(&mut self, out: &mut dyn Emit) {
-        if let Err(e) = self.try_run(out) {
+        let result = catch_unwind(AssertUnwindSafe(|| self.try_run(out)))
+            .unwrap_or_else(|panic| Err(panicked("the source", panic.as_ref())));
+        if let Err(e) = result {
             self.task.fail(e);
             self.capability = None;
         }
@@ -161,29 +169,38 @@ impl SourceDriver {
         }
         self.obey()?;
         // Others are ahead: close ours and catch up, so that nobody waits for an idle source.
-        let announced = self.task.shared.announced();
-        if announced > self.time() && epoch_of(announced) == epoch_of(self.time()) {
+        let announced = self.task.shared.announced(epoch_of(self.time()));
+        if announced > self.time() {
             self.close_tick(announced);
         }
         self.in_flight.drain(self.task.probe.frontier());
         let now = self.task.clock.monotonic();
-        if let Some(since) = self.blocked_since.take()
-            && let Some(m) = self.task.metrics()
-        {
-            m.back_pressured_ms.fetch_add((now - since).as_millis() as u64, Ordering::Relaxed);
+        if let Some(since) = self.blocked_since.take() {
+            if let Some(m) = self.task.metrics() {
+                m.back_pressured_ms.fetch_add((now - since).as_millis() as u64, Ordering::Relaxed);
+            }
+            // While nothing was read nobody can tell who was idle.
+            self.last_row = now;
+            self.splits.values_mut().for_each(|s| s.last_row = now);
         }
+        self.look_for_idle(now, out);
         for _ in 0..BATCHES_PER_TURN {
             let old = self.dirty_since.is_some_and(|since| self.task.clock.monotonic() - since >= self.buffer_timeout);
-            if old || self.in_flight.tick_is_full() || !self.in_flight.has_room() {
+            let room = self.in_flight.has_room()
+                && self.task.shared.has_room_behind(self.task.node, self.in_flight.most());
+            if self.dirty_since.is_some() && (old || !room || self.in_flight.tick_is_full()) {
                 self.close_tick(self.time() + 1);
             }
-            if !self.in_flight.has_room() {
+            if !room {
                 self.blocked_since = Some(self.task.clock.monotonic());
                 self.task.probe.wake_when_moved(Rc::clone(&self.task.activator));
                 return Ok(());
             }
             match self.next_item()? {
-                Some(Item::Batch(batch)) => self.on_batch(batch, out)?,
+                Some(Item::Batch(batch, bytes, room)) => {
+                    drop(room);
+                    self.on_batch(batch, bytes, out)?;
+                }
                 Some(Item::SplitFinished(id)) => {
                     self.splits.remove(&id);
                     self.advance_watermark(out);
@@ -193,7 +210,7 @@ impl SourceDriver {
                     return Ok(());
                 }
                 None => {
-                    self.wait_for_more(out);
+                    self.wait_for_more();
                     return Ok(());
                 }
             }
@@ -215,25 +232,37 @@ impl SourceDriver {
         Ok(None)
     }
 
+    fn idle_timeout(&self) -> Option<Duration> {
+        self.spec.watermark.as_ref().and_then(|w| w.idle_timeout)
+    }
+
     /// The open tick is closed by a timer, and idleness is noticed by one.
-    fn wait_for_more(&mut self, out: &mut dyn Emit) {
+    fn wait_for_more(&mut self) {
         let now = self.task.clock.monotonic();
-        let mut wake: Option<Duration> = None;
-        if let Some(since) = self.dirty_since {
-            wake = Some((since + self.buffer_timeout).saturating_sub(now));
+        let tick = self.dirty_since.map(|since| since + self.buffer_timeout);
+        let idle = self.idle_timeout().and_then(|timeout| {
+            let splits = self.splits.values().filter(|s| !s.idle).map(|s| s.last_row);
+            let source = (!self.idle && self.splits.is_empty()).then_some(self.last_row);
+            splits.chain(source).min().map(|last| last + timeout)
+        });
+        if let Some(at) = [tick, idle].into_iter().flatten().min() {
+            self.task.alarm.wake_at(at, now, &self.task.activator);
         }
-        if let Some(timeout) = self.spec.watermark.as_ref().and_then(|w| w.idle_timeout)
-            && !self.idle
-        {
-            let left = (self.last_row + timeout).saturating_sub(now);
-            if left.is_zero() {
-                self.set_idle(true, out);
-            } else {
-                wake = Some(wake.map_or(left, |w| w.min(left)));
-            }
+    }
+
+    /// Splits without a row for long enough no longer hold the watermark; where all are so, the source is idle.
+    fn look_for_idle(&mut self, now: Duration, out: &mut dyn Emit) {
+        let Some(timeout) = self.idle_timeout() else { return };
+        let mut found = false;
+        for split in self.splits.values_mut().filter(|s| !s.idle && now >= s.last_row + timeout) {
+            (split.idle, found) = (true, true);
         }
-        if let Some(wake) = wake {
-            self.task.activator.activate_after(wake.max(Duration::from_micros(100)));
+        if found {
+            self.advance_watermark(out);
+        }
+        let all = self.splits.values().all(|s| s.idle) && now >= self.last_row + timeout;
+        if all && !self.idle {
+            self.set_idle(true, out);
         }
     }
 
@@ -271,17 +300,16 @@ impl SourceDriver {
             match command {
                 TaskCommand::TriggerCheckpoint(checkpoint) => self.on_barrier(checkpoint),
                 TaskCommand::AssignSplits { splits, .. } => {
+                    let last_row = self.task.clock.monotonic();
+                    self.last_row = last_row;
                     for state in &splits {
                         let generator =
                             self.spec.watermark.as_ref().map(|w| WatermarkGenerator::new(w, state.watermark_ms));
-                        self.splits.insert(state.split.id.clone(), Split { state: state.clone(), generator });
+                        let split = Split { state: state.clone(), generator, last_row, idle: false };
+                        self.splits.insert(state.split.id.clone(), split);
                     }
                     let (node, subtask) = (self.task.node, self.task.index);
                     self.to_reader(TaskCommand::AssignSplits { node, subtask, splits })?;
-                }
-                TaskCommand::Drain => {
-                    self.draining = true;
-                    self.to_reader(TaskCommand::Drain)?;
                 }
                 other => self.to_reader(other)?,
             }
@@ -310,12 +338,13 @@ impl SourceDriver {
         self.close_tick(epoch_start(checkpoint.0 + 1));
     }
 
-    fn on_batch(&mut self, batch: SourceBatch, out: &mut dyn Emit) -> Result<()> {
-        self.last_row = self.task.clock.monotonic();
-        if self.idle {
-            self.set_idle(false, out);
+    fn on_batch(&mut self, batch: SourceBatch, bytes: usize, out: &mut dyn Emit) -> Result<()> {
+        if batch.rows.num_rows() > 0 {
+            self.last_row = self.task.clock.monotonic();
+            if self.idle {
+                self.set_idle(false, out);
+            }
         }
-        let bytes = batch.rows.size_bytes();
         if let Some(m) = self.task.metrics() {
             m.records_out.fetch_add(batch.rows.num_rows() as u64, Ordering::Relaxed);
             m.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
@@ -326,19 +355,20 @@ impl SourceDriver {
             return Err(Error::internal(format!("rows of split '{}', which was never assigned", batch.split)));
         };
         split.state.split.data = batch.position;
+        if batch.rows.num_rows() > 0 {
+            (split.last_row, split.idle) = (self.last_row, false);
+        }
         self.in_flight.open += bytes;
         let from_source = self.spec.watermark.as_ref().is_some_and(|w| w.from_source);
         match &mut split.generator {
             Some(generator) if !from_source => {
                 let pieces = generator.process(batch.rows, now_ms)?;
-                let last = pieces.len().saturating_sub(1);
-                for (i, (rows, watermark)) in pieces.into_iter().enumerate() {
+                for (rows, watermark) in pieces {
                     if rows.num_rows() > 0 {
                         self.send(Envelope::data(0, rows), out);
                     }
                     if let (Some(w), Some(split)) = (watermark, self.splits.get_mut(&batch.split)) {
                         split.state.watermark_ms = w.0;
-                        debug_assert!(i <= last);
                         self.advance_watermark(out);
                     }
                 }
@@ -356,9 +386,9 @@ impl SourceDriver {
         Ok(())
     }
 
-    /// The least over the splits that are being read; a finished one holds nobody.
+    /// The least over the splits that are being read; a finished or idle one holds nobody.
     fn advance_watermark(&mut self, out: &mut dyn Emit) {
-        let least = self.splits.values().map(|s| s.state.watermark_ms).min();
+        let least = self.splits.values().filter(|s| !s.idle).map(|s| s.state.watermark_ms).min();
         if let Some(ms) = least
             && ms > self.watermark_ms
         {
@@ -389,87 +419,159 @@ impl SourceDriver {
 
 /// A reader's end of the channel to its worker.
 struct ItemSender {
-    sender: mpsc::Sender<Item>,
+    /// There until the drop.
+    sender: Option<mpsc::Sender<Item>>,
+    room: Arc<Semaphore>,
     armed: Arc<AtomicBool>,
     wake: SyncActivator,
 }
 
 impl ItemSender {
-    /// False where the worker is gone.
-    async fn send(&self, item: Item) -> bool {
-        let sent = self.sender.send(item).await.is_ok();
-        // The activator's queue has no bound, so the worker is woken only when it has asked for it.
+    /// Waits for room of so many bytes. Nothing is lost where the future is dropped. `None` where the worker is gone.
+    async fn room(&self, bytes: usize) -> Option<(mpsc::Permit<'_, Item>, Option<OwnedSemaphorePermit>)> {
+        let room = match u32::try_from(bytes.min(QUEUE_BYTES_MAX)) {
+            Ok(n) if n > 0 => Some(Arc::clone(&self.room).acquire_many_owned(n).await.ok()?),
+            _ => None,
+        };
+        Some((self.sender.as_ref()?.reserve().await.ok()?, room))
+    }
+
+    /// The activator's queue has no bound, so the worker is woken only when it has asked for it.
+    fn wake(&self) {
         if self.armed.swap(false, Ordering::SeqCst) {
-            self.wake.activate().ok();
+            flow::wake(&self.wake);
         }
-        sent
     }
 }
 
-/// The reader's task: reads, and obeys commands while it waits.
-async fn read(
-    reader: Option<Box<dyn SourceReader>>,
+/// However the task ends, the worker notices.
+impl Drop for ItemSender {
+    fn drop(&mut self) {
+        // The channel closes first.
+        self.sender = None;
+        flow::wake(&self.wake);
+    }
+}
+
+/// The reader's task.
+struct Reading {
     node: NodeId,
     subtask: usize,
-    mut commands: mpsc::Receiver<TaskCommand>,
-    output: &ItemSender,
-    shared: &Shared,
-) -> Result<()> {
-    let Some(mut reader) = reader else {
-        output.send(Item::End).await;
-        return Ok(());
-    };
-    reader.start().await?;
-    shared.events.push(TaskEvent::ReaderRegistered { node, subtask });
-    // Before it has been given anything a reader has nothing to do.
-    let mut has_work = false;
-    loop {
-        tokio::select! {
-            biased;
-            command = commands.recv() => match command {
-                None => break,
-                Some(TaskCommand::AssignSplits { splits, .. }) => {
-                    reader.add_splits(splits.into_iter().map(|s| s.split).collect())?;
-                    has_work = true;
+    shared: Arc<Shared>,
+}
+
+impl Reading {
+    async fn run(
+        self,
+        reader: Option<Box<dyn SourceReader>>,
+        mut commands: mpsc::Receiver<TaskCommand>,
+        output: ItemSender,
+    ) {
+        let Some(mut reader) = reader else {
+            if let Some((permit, _)) = output.room(0).await {
+                permit.send(Item::End);
+                output.wake();
+            }
+            return;
+        };
+        let mut cancelled = self.shared.cancellation();
+        let read = AssertUnwindSafe(self.read(reader.as_mut(), &mut commands, &output)).catch_unwind();
+        let result = tokio::select! {
+            result = read => result,
+            // A reader may hang in the outside system; its future is dropped.
+            _ = cancelled.wait_for(|c| *c) => Ok(Ok(())),
+        };
+        let error = match result {
+            Err(panic) => return self.shared.fail(Some(self.node), panicked("the reader", panic.as_ref())),
+            Ok(read) => read.err(),
+        };
+        if let Some(e) = error {
+            self.shared.fail(Some(self.node), e);
+        }
+        let closed = tokio::time::timeout(CLOSE_TIMEOUT, AssertUnwindSafe(reader.close()).catch_unwind()).await;
+        let error = match closed {
+            Ok(Ok(Ok(()))) => return,
+            Ok(Ok(Err(e))) => e,
+            Ok(Err(panic)) => panicked("the reader", panic.as_ref()),
+            Err(_) => Error::unavailable("the reader did not close in time").hint("The outside system may be stuck"),
+        };
+        if self.shared.is_cancelled() {
+            tracing::debug!(%error, "a reader did not close well");
+        } else {
+            self.shared.fail(Some(self.node), error);
+        }
+    }
+
+    /// Reads, and obeys commands while it waits, for rows or for room.
+    async fn read(
+        &self,
+        reader: &mut dyn SourceReader,
+        commands: &mut mpsc::Receiver<TaskCommand>,
+        output: &ItemSender,
+    ) -> Result<()> {
+        let (node, subtask) = (self.node, self.subtask);
+        reader.start().await?;
+        self.shared.events.push(TaskEvent::ReaderRegistered { node, subtask });
+        // Before it has been given anything a reader has nothing to do; its registration asks for it.
+        let mut has_work = false;
+        let mut draining = false;
+        let mut outgoing: Option<Item> = None;
+        loop {
+            if draining && outgoing.is_none() {
+                outgoing = Some(Item::End);
+            }
+            let bytes = if let Some(Item::Batch(_, bytes, _)) = &outgoing { *bytes } else { 0 };
+            tokio::select! {
+                biased;
+                command = commands.recv() => match command {
+                    None => return Ok(()),
+                    Some(TaskCommand::AssignSplits { splits, .. }) => {
+                        reader.add_splits(splits.into_iter().map(|s| s.split).collect())?;
+                        has_work = true;
+                    }
+                    Some(TaskCommand::NoMoreSplits { .. }) => {
+                        reader.no_more_splits();
+                        has_work = true;
+                    }
+                    Some(TaskCommand::SourceEvent { event, .. }) => {
+                        reader.handle_source_event(event)?;
+                        has_work = true;
+                    }
+                    Some(TaskCommand::CheckpointComplete(decided)) => {
+                        reader.notify_checkpoint_complete(&decided).await?;
+                    }
+                    Some(TaskCommand::Drain) => draining = true,
+                    Some(TaskCommand::TriggerCheckpoint(_)) => {}
+                },
+                room = output.room(bytes), if outgoing.is_some() => {
+                    let (Some((permit, room)), Some(item)) = (room, outgoing.take()) else { return Ok(()) };
+                    let item = match item {
+                        Item::Batch(batch, bytes, _) => Item::Batch(batch, bytes, room),
+                        item => item,
+                    };
+                    let is_end = matches!(item, Item::End);
+                    permit.send(item);
+                    output.wake();
+                    if is_end {
+                        return Ok(());
+                    }
                 }
-                Some(TaskCommand::NoMoreSplits { .. }) => {
-                    reader.no_more_splits();
-                    has_work = true;
-                }
-                Some(TaskCommand::SourceEvent { event, .. }) => {
-                    reader.handle_source_event(event)?;
-                    has_work = true;
-                }
-                Some(TaskCommand::CheckpointComplete(decided)) => reader.notify_checkpoint_complete(&decided).await?,
-                Some(TaskCommand::Drain) => {
-                    output.send(Item::End).await;
-                    break;
-                }
-                Some(TaskCommand::TriggerCheckpoint(_)) => {}
-            },
-            event = reader.next(), if has_work => {
-                let open = match event? {
-                    ReaderEvent::Batch(batch) => output.send(Item::Batch(batch)).await,
-                    ReaderEvent::SplitFinished { split } => output.send(Item::SplitFinished(split)).await,
+                event = reader.next(), if has_work && outgoing.is_none() => match event? {
+                    ReaderEvent::Batch(batch) => {
+                        let bytes = batch.rows.size_bytes();
+                        outgoing = Some(Item::Batch(batch, bytes, None));
+                    }
+                    ReaderEvent::SplitFinished { split } => outgoing = Some(Item::SplitFinished(split)),
                     ReaderEvent::Event(event) => {
-                        shared.events.push(TaskEvent::SourceEvent { node, subtask, event });
-                        true
+                        self.shared.events.push(TaskEvent::SourceEvent { node, subtask, event });
                     }
                     ReaderEvent::NeedSplits => {
                         has_work = false;
-                        shared.events.push(TaskEvent::SplitRequest { node, subtask });
-                        true
+                        self.shared.events.push(TaskEvent::SplitRequest { node, subtask });
                     }
-                    ReaderEvent::EndOfInput => {
-                        output.send(Item::End).await;
-                        break;
-                    }
-                };
-                if !open {
-                    break;
-                }
+                    ReaderEvent::EndOfInput => outgoing = Some(Item::End),
+                },
             }
         }
     }
-    reader.close().await
 }

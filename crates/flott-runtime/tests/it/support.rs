@@ -31,10 +31,10 @@ use flott_state::{OperatorSnapshot, RestoredRun, RestoredState, StateRun};
 use tokio::sync::mpsc;
 
 /// Nothing here takes longer, unless it hangs.
-pub const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 /// `k BIGINT, v BIGINT, ts TIMESTAMP(3)`
-pub fn schema() -> SchemaRef {
+pub(crate) fn schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
         Field::new("k", DataType::Int64, false),
         Field::new("v", DataType::Int64, false),
@@ -42,17 +42,17 @@ pub fn schema() -> SchemaRef {
     ]))
 }
 
-pub fn batch(rows: impl IntoIterator<Item = (i64, i64, i64)>) -> ChangeBatch {
+pub(crate) fn batch(rows: impl IntoIterator<Item = (i64, i64, i64)>) -> ChangeBatch {
     let rows: Vec<_> = rows.into_iter().collect();
     let columns: Vec<ArrayRef> = vec![
         Arc::new(rows.iter().map(|r| r.0).collect::<Int64Array>()),
         Arc::new(rows.iter().map(|r| r.1).collect::<Int64Array>()),
-        Arc::new(rows.iter().map(|r| r.2).collect::<TimestampMillisecondArray>()),
+        Arc::new(TimestampMillisecondArray::from(rows.iter().map(|r| r.2).collect::<Vec<_>>())),
     ];
     ChangeBatch::append(RecordBatch::try_new(schema(), columns).expect("columns fit"))
 }
 
-pub fn rows_of(batch: &ChangeBatch) -> Vec<(i64, i64, i64)> {
+pub(crate) fn rows_of(batch: &ChangeBatch) -> Vec<(i64, i64, i64)> {
     let k = batch.rows.column(0).as_primitive::<Int64Type>();
     let v = batch.rows.column(1).as_primitive::<Int64Type>();
     let ts = batch.rows.column(2).as_primitive::<TimestampMillisecondType>();
@@ -62,7 +62,7 @@ pub fn rows_of(batch: &ChangeBatch) -> Vec<(i64, i64, i64)> {
 // ---------------------------------------------------------------------------------------------------------- sources
 
 /// What a split does at a step.
-pub enum Step {
+pub(crate) enum Step {
     Rows(ChangeBatch),
     /// Rows, and a watermark that the source knows.
     Known(ChangeBatch, i64),
@@ -75,16 +75,16 @@ pub enum Step {
 }
 
 /// By split and number of the step.
-pub type Script = Arc<dyn Fn(usize, u64) -> Step + Send + Sync>;
+pub(crate) type Script = Arc<dyn Fn(usize, u64) -> Step + Send + Sync>;
 
-pub struct ScriptSource {
-    pub script: Script,
+pub(crate) struct ScriptSource {
+    pub(crate) script: Script,
     /// Bytes that readers have handed over.
-    pub produced: Arc<AtomicU64>,
+    pub(crate) produced: Arc<AtomicU64>,
 }
 
 impl ScriptSource {
-    pub fn new(script: impl Fn(usize, u64) -> Step + Send + Sync + 'static) -> ScriptSource {
+    pub(crate) fn new(script: impl Fn(usize, u64) -> Step + Send + Sync + 'static) -> ScriptSource {
         ScriptSource { script: Arc::new(script), produced: Arc::default() }
     }
 }
@@ -109,9 +109,9 @@ impl Source for ScriptSource {
 
 /// Where a split stands: steps done and rows handed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Position {
-    pub step: u64,
-    pub rows: u64,
+pub(crate) struct Position {
+    pub(crate) step: u64,
+    pub(crate) rows: u64,
 }
 
 impl Position {
@@ -120,13 +120,13 @@ impl Position {
         bytes.extend(self.rows.to_le_bytes());
         Versioned::new(1, bytes)
     }
-    pub fn read(v: &Versioned) -> Position {
+    pub(crate) fn read(v: &Versioned) -> Position {
         let at = |i: usize| u64::from_le_bytes(v.bytes[i..i + 8].try_into().expect("8 bytes"));
         Position { step: at(0), rows: at(8) }
     }
 }
 
-pub fn split(index: usize) -> SplitState {
+pub(crate) fn split(index: usize) -> SplitState {
     let data = Position { step: 0, rows: 0 }.write();
     SplitState { split: SourceSplit { id: format!("split-{index}"), data }, watermark_ms: i64::MIN }
 }
@@ -220,7 +220,7 @@ impl SourceReader for ScriptReader {
 // ------------------------------------------------------------------------------------------------------------ sinks
 
 /// What a writer does with a batch.
-pub enum Write {
+pub(crate) enum Write {
     Take,
     After(Duration),
     Never,
@@ -230,35 +230,35 @@ pub enum Write {
 
 /// Everything that the writers of a sink have seen.
 #[derive(Default)]
-pub struct Seen {
+pub(crate) struct Seen {
     /// Rows in the order of their arrival, whatever the subtask.
-    pub rows: Mutex<Vec<(i64, i64, i64)>>,
+    pub(crate) rows: Mutex<Vec<(i64, i64, i64)>>,
     /// The same with the subtask, watermarks among the rows.
-    pub by_subtask: Mutex<BTreeMap<usize, Vec<Entry>>>,
+    pub(crate) by_subtask: Mutex<BTreeMap<usize, Vec<Entry>>>,
     /// What was prepared, by the committable's id.
-    pub staged: Mutex<BTreeMap<String, Vec<(i64, i64, i64)>>>,
-    pub bytes: AtomicU64,
-    pub count: AtomicU64,
+    pub(crate) staged: Mutex<BTreeMap<String, Vec<(i64, i64, i64)>>>,
+    pub(crate) bytes: AtomicU64,
+    pub(crate) count: AtomicU64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Entry {
+pub(crate) enum Entry {
     Row(i64, i64, i64),
     Watermark(i64),
 }
 
-pub struct MemorySink {
-    pub seen: Arc<Seen>,
-    pub write: Arc<dyn Fn(usize, &ChangeBatch) -> Write + Send + Sync>,
+pub(crate) struct MemorySink {
+    pub(crate) seen: Arc<Seen>,
+    pub(crate) write: Arc<dyn Fn(usize, &ChangeBatch) -> Write + Send + Sync>,
     /// Rows are counted, not kept.
-    pub count_only: bool,
+    pub(crate) count_only: bool,
 }
 
 impl MemorySink {
-    pub fn new() -> MemorySink {
+    pub(crate) fn new() -> MemorySink {
         MemorySink { seen: Arc::default(), write: Arc::new(|_, _| Write::Take), count_only: false }
     }
-    pub fn counting(write: impl Fn(usize, &ChangeBatch) -> Write + Send + Sync + 'static) -> MemorySink {
+    pub(crate) fn counting(write: impl Fn(usize, &ChangeBatch) -> Write + Send + Sync + 'static) -> MemorySink {
         MemorySink { seen: Arc::default(), write: Arc::new(write), count_only: true }
     }
 }
@@ -339,7 +339,7 @@ impl SinkWriter for MemoryWriter {
 
 // -------------------------------------------------------------------------------------------------------- operators
 
-pub struct Pass;
+pub(crate) struct Pass;
 impl Operator for Pass {
     fn process_batch(&mut self, _input: usize, batch: ChangeBatch, context: &mut OperatorContext) -> Result<Progress> {
         context.emit(batch);
@@ -349,7 +349,7 @@ impl Operator for Pass {
 
 /// Sums by key; emits `(key, sum, rows)` at the end of its input.
 #[derive(Default)]
-pub struct SumByKey {
+pub(crate) struct SumByKey {
     sums: BTreeMap<i64, (i64, i64)>,
     max_parallelism: u16,
     ended: usize,
@@ -357,7 +357,7 @@ pub struct SumByKey {
 }
 
 impl SumByKey {
-    pub fn new(inputs: usize, max_parallelism: u16) -> SumByKey {
+    pub(crate) fn new(inputs: usize, max_parallelism: u16) -> SumByKey {
         SumByKey { inputs, max_parallelism, ..SumByKey::default() }
     }
 }
@@ -410,7 +410,7 @@ impl Operator for SumByKey {
     }
 }
 
-pub fn sums_of(run: &StateRun) -> Vec<(i64, i64, i64)> {
+pub(crate) fn sums_of(run: &StateRun) -> Vec<(i64, i64, i64)> {
     let column = |i: usize| run.rows.column(i).as_primitive::<Int64Type>().clone();
     let (k, s, n) = (column(1), column(2), column(3));
     (0..k.len()).map(|i| (k.value(i), s.value(i), n.value(i))).collect()
@@ -418,13 +418,13 @@ pub fn sums_of(run: &StateRun) -> Vec<(i64, i64, i64)> {
 
 /// Holds rows back until the barrier, a watermark or the end, as a local aggregate does.
 #[derive(Default)]
-pub struct HoldBack {
+pub(crate) struct HoldBack {
     held: Vec<ChangeBatch>,
     most: usize,
 }
 
 impl HoldBack {
-    pub fn new(most: usize) -> HoldBack {
+    pub(crate) fn new(most: usize) -> HoldBack {
         HoldBack { held: vec![], most }
     }
     fn release(&mut self, context: &mut OperatorContext) -> Result<Progress> {
@@ -459,16 +459,16 @@ impl Operator for HoldBack {
 }
 
 /// Each row `factor` times, in pieces.
-pub struct Amplify {
-    pub factor: usize,
-    pub piece: usize,
+pub(crate) struct Amplify {
+    pub(crate) factor: usize,
+    pub(crate) piece: usize,
     left: VecDeque<((i64, i64, i64), usize)>,
     /// Emitted so far, all subtasks.
-    pub emitted: Arc<AtomicU64>,
+    pub(crate) emitted: Arc<AtomicU64>,
 }
 
 impl Amplify {
-    pub fn new(factor: usize, piece: usize, emitted: Arc<AtomicU64>) -> Amplify {
+    pub(crate) fn new(factor: usize, piece: usize, emitted: Arc<AtomicU64>) -> Amplify {
         Amplify { factor, piece, left: VecDeque::new(), emitted }
     }
 }
@@ -499,15 +499,15 @@ impl Operator for Amplify {
 // ------------------------------------------------------------------------------------------------------------ graph
 
 /// Builds the operator of a node from its name.
-pub type Make = Arc<dyn Fn(&Node, usize, u16) -> Box<dyn Operator> + Send + Sync>;
+pub(crate) type Make = Arc<dyn Fn(&Node, usize, u16) -> Box<dyn Operator> + Send + Sync>;
 
-pub struct Graph {
-    pub graph: JobGraph,
+pub(crate) struct Graph {
+    pub(crate) graph: JobGraph,
     operators: HashMap<String, Make>,
 }
 
 impl Graph {
-    pub fn new() -> Graph {
+    pub(crate) fn new() -> Graph {
         Graph { graph: JobGraph::new("test"), operators: HashMap::new() }
     }
     fn add(&mut self, name: &str, spec: OperatorSpec, inputs: Vec<Input>) -> NodeId {
@@ -521,10 +521,10 @@ impl Graph {
             parallelism: None,
         })
     }
-    pub fn source(&mut self, source: ScriptSource, watermark: Option<WatermarkSpec>) -> NodeId {
+    pub(crate) fn source(&mut self, source: ScriptSource, watermark: Option<WatermarkSpec>) -> NodeId {
         self.limited_source(source, watermark, None)
     }
-    pub fn limited_source(
+    pub(crate) fn limited_source(
         &mut self,
         source: ScriptSource,
         watermark: Option<WatermarkSpec>,
@@ -534,7 +534,7 @@ impl Graph {
         let spec = SourceSpec { table, source: Arc::new(source), watermark, parallelism };
         self.add("source", OperatorSpec::Source(spec), vec![])
     }
-    pub fn operator(
+    pub(crate) fn operator(
         &mut self,
         name: &str,
         inputs: &[(NodeId, Partitioning)],
@@ -544,11 +544,11 @@ impl Graph {
         let inputs = inputs.iter().map(|(n, p)| Input::new(*n, p.clone())).collect();
         self.add(name, OperatorSpec::Union, inputs)
     }
-    pub fn sum(&mut self, inputs: &[(NodeId, Partitioning)]) -> NodeId {
+    pub(crate) fn sum(&mut self, inputs: &[(NodeId, Partitioning)]) -> NodeId {
         let n = inputs.len();
         self.operator("sum", inputs, move |_, _, max| Box::new(SumByKey::new(n, max)))
     }
-    pub fn sink(&mut self, sink: MemorySink, input: NodeId, partitioning: Partitioning) -> (NodeId, Arc<Seen>) {
+    pub(crate) fn sink(&mut self, sink: MemorySink, input: NodeId, partitioning: Partitioning) -> (NodeId, Arc<Seen>) {
         let seen = Arc::clone(&sink.seen);
         let spec = SinkSpec {
             table: ObjectIdentifier::new("c", "d", "sink"),
@@ -562,7 +562,7 @@ impl Graph {
 }
 
 /// Watermarks from the column `ts`.
-pub fn watermark(delay_ms: u64, idle: Option<Duration>) -> WatermarkSpec {
+pub(crate) fn watermark(delay_ms: u64, idle: Option<Duration>) -> WatermarkSpec {
     let ts = || Arc::new(Column::new("ts", 2));
     WatermarkSpec {
         rowtime: ts(),
@@ -579,43 +579,43 @@ type TaskId = (NodeId, usize);
 
 /// Everything that the tasks have said.
 #[derive(Default)]
-pub struct Log {
-    pub sources: BTreeMap<u64, BTreeMap<TaskId, Vec<SplitState>>>,
-    pub operators: BTreeMap<u64, BTreeMap<TaskId, (i64, OperatorSnapshot)>>,
-    pub sinks: BTreeMap<u64, BTreeMap<TaskId, (Vec<Committable>, Vec<Versioned>)>>,
-    pub last: BTreeMap<TaskId, Vec<Committable>>,
-    pub registered: BTreeSet<TaskId>,
-    pub ended: BTreeSet<TaskId>,
-    pub requests: usize,
-    pub failed: Vec<(Option<NodeId>, String)>,
-    pub finished: Option<bool>,
+pub(crate) struct Log {
+    pub(crate) sources: BTreeMap<u64, BTreeMap<TaskId, Vec<SplitState>>>,
+    pub(crate) operators: BTreeMap<u64, BTreeMap<TaskId, (i64, OperatorSnapshot)>>,
+    pub(crate) sinks: BTreeMap<u64, BTreeMap<TaskId, (Vec<Committable>, Vec<Versioned>)>>,
+    pub(crate) last: BTreeMap<TaskId, Vec<Committable>>,
+    pub(crate) registered: BTreeSet<TaskId>,
+    pub(crate) ended: BTreeSet<TaskId>,
+    pub(crate) requests: usize,
+    pub(crate) failed: Vec<(Option<NodeId>, String)>,
+    pub(crate) finished: Option<bool>,
 }
 
-pub struct Job {
-    pub attempt: Attempt,
+pub(crate) struct Job {
+    pub(crate) attempt: Attempt,
     events: mpsc::Receiver<TaskEvent>,
-    pub graph: Arc<JobGraph>,
-    pub metrics: Arc<JobMetrics>,
-    pub parallelism: usize,
-    pub log: Log,
+    pub(crate) graph: Arc<JobGraph>,
+    pub(crate) metrics: Arc<JobMetrics>,
+    pub(crate) parallelism: usize,
+    pub(crate) log: Log,
     splits: HashMap<NodeId, Vec<SplitState>>,
     /// Readers are told that no split follows.
-    pub tell_end: bool,
+    pub(crate) tell_end: bool,
     next_checkpoint: u64,
-    pub clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
-pub struct Options {
-    pub parallelism: usize,
-    pub in_flight_bytes: usize,
-    pub generation: u64,
-    pub first_epoch: u64,
-    pub restored: Restored,
-    pub clock: Arc<dyn Clock>,
+pub(crate) struct Options {
+    pub(crate) parallelism: usize,
+    pub(crate) in_flight_bytes: usize,
+    pub(crate) generation: u64,
+    pub(crate) first_epoch: u64,
+    pub(crate) restored: Restored,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl Options {
-    pub fn new(parallelism: usize) -> Options {
+    pub(crate) fn new(parallelism: usize) -> Options {
         Options {
             parallelism,
             in_flight_bytes: 4 << 20,
@@ -629,7 +629,7 @@ impl Options {
 
 impl Job {
     /// Starts; the splits of each source are given to its readers in turn.
-    pub fn start(graph: Graph, splits: &[(NodeId, Vec<SplitState>)], options: Options) -> Job {
+    pub(crate) fn start(graph: Graph, splits: &[(NodeId, Vec<SplitState>)], options: Options) -> Job {
         let Graph { graph, operators } = graph;
         let graph = Arc::new(graph);
         graph.validate().expect("a valid graph");
@@ -670,26 +670,26 @@ impl Job {
         }
     }
 
-    pub fn readers(&self, node: NodeId) -> usize {
+    pub(crate) fn readers(&self, node: NodeId) -> usize {
         match &self.graph.node(node).spec {
             OperatorSpec::Source(s) => s.parallelism.unwrap_or(self.parallelism).min(self.parallelism),
             _ => self.parallelism,
         }
     }
 
-    pub fn trigger(&mut self) -> u64 {
+    pub(crate) fn trigger(&mut self) -> u64 {
         let id = self.next_checkpoint;
         self.next_checkpoint += 1;
         self.attempt.send(TaskCommand::TriggerCheckpoint(CheckpointId(id)));
         id
     }
 
-    pub fn skip_checkpoints(&mut self, n: u64) {
+    pub(crate) fn skip_checkpoints(&mut self, n: u64) {
         self.next_checkpoint += n;
     }
 
     /// Handles one event; false where none came in time.
-    pub async fn step(&mut self, timeout: Duration) -> bool {
+    pub(crate) async fn step(&mut self, timeout: Duration) -> bool {
         let Ok(event) = tokio::time::timeout(timeout, self.events.recv()).await else { return false };
         let Some(event) = event else {
             assert!(self.log.finished.is_some(), "the events ended without Ended");
@@ -744,7 +744,7 @@ impl Job {
     }
 
     /// Handles events until this holds; panics where it does not come true in time.
-    pub async fn until(&mut self, what: &str, mut holds: impl FnMut(&Log) -> bool) {
+    pub(crate) async fn until(&mut self, what: &str, mut holds: impl FnMut(&Log) -> bool) {
         let deadline = self.now() + LONG;
         while !holds(&self.log) {
             let left = deadline.saturating_sub(self.now());
@@ -755,7 +755,7 @@ impl Job {
     }
 
     /// Handles events for a while.
-    pub async fn work_for(&mut self, duration: Duration) {
+    pub(crate) async fn work_for(&mut self, duration: Duration) {
         let deadline = self.now() + duration;
         while self.now() < deadline {
             self.step(deadline.saturating_sub(self.now())).await;
@@ -763,13 +763,13 @@ impl Job {
     }
 
     #[expect(clippy::disallowed_methods, reason = "a test's deadline must not depend on the job's clock")]
-    pub fn now(&self) -> Duration {
+    pub(crate) fn now(&self) -> Duration {
         static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
         START.get_or_init(std::time::Instant::now).elapsed()
     }
 
     /// Everybody who takes part in the checkpoint has reported or ended.
-    pub fn is_complete(&self, checkpoint: u64) -> bool {
+    pub(crate) fn is_complete(&self, checkpoint: u64) -> bool {
         let log = &self.log;
         self.graph.iter().all(|(id, node)| {
             (0..self.parallelism).all(|s| {
@@ -784,7 +784,7 @@ impl Job {
         })
     }
 
-    pub async fn complete(&mut self, checkpoint: u64) {
+    pub(crate) async fn complete(&mut self, checkpoint: u64) {
         let deadline = self.now() + LONG;
         while !self.is_complete(checkpoint) {
             assert!(self.log.failed.is_empty(), "{:?}", self.log.failed);
@@ -805,7 +805,7 @@ impl Job {
     }
 
     /// Runs to the end of the input.
-    pub async fn finish(&mut self) {
+    pub(crate) async fn finish(&mut self) {
         self.until("the end", |l| l.finished.is_some()).await;
         assert!(self.log.failed.is_empty(), "{:?}", self.log.failed);
         assert_eq!(self.log.finished, Some(true));
@@ -813,7 +813,7 @@ impl Job {
     }
 
     /// Cancels and waits.
-    pub async fn cancel(&mut self) {
+    pub(crate) async fn cancel(&mut self) {
         self.attempt.cancel();
         self.until("the end after a cancel", |l| l.finished.is_some()).await;
         self.attempt.join().await;
@@ -821,7 +821,7 @@ impl Job {
 
     /// Rows before the barrier by the sources' positions. `full` are the rows of a whole split: one that is missing in
     /// the snapshot is finished.
-    pub fn rows_by_position(&self, checkpoint: u64, all: &[usize], full: impl Fn(usize) -> u64) -> u64 {
+    pub(crate) fn rows_by_position(&self, checkpoint: u64, all: &[usize], full: impl Fn(usize) -> u64) -> u64 {
         let states: BTreeMap<&str, u64> = self.log.sources[&checkpoint]
             .values()
             .flatten()
@@ -831,13 +831,13 @@ impl Job {
     }
 
     /// Rows in the state of a `SumByKey`.
-    pub fn rows_in_state(&self, checkpoint: u64, node: NodeId) -> i64 {
+    pub(crate) fn rows_in_state(&self, checkpoint: u64, node: NodeId) -> i64 {
         let of_node = self.log.operators[&checkpoint].iter().filter(|(t, _)| t.0 == node);
         of_node.flat_map(|(_, (_, s))| s.runs.iter()).flat_map(|r| sums_of(r)).map(|(_, _, n)| n).sum()
     }
 
     /// What a new attempt starts from, at another parallelism.
-    pub fn restored(&self, checkpoint: u64, parallelism: usize) -> (Restored, HashMap<NodeId, Vec<SplitState>>) {
+    pub(crate) fn restored(&self, checkpoint: u64, parallelism: usize) -> (Restored, HashMap<NodeId, Vec<SplitState>>) {
         let mut restored = Restored::default();
         let mut splits: HashMap<NodeId, Vec<SplitState>> = HashMap::new();
         for ((node, _), states) in &self.log.sources[&checkpoint] {
