@@ -91,6 +91,8 @@ async fn checkpoints_race_with_the_end_of_the_input() {
         let (g, source, sum) = pipeline(uneven(steps), splits.len());
         let states = splits.iter().map(|i| split(*i)).collect();
         let mut job = Job::start(g, &[(source, states)], Options::new(3));
+        // As the coordinator does: no barrier before every split is with a reader.
+        job.until("readers", |l| l.registered.len() == 3).await;
         let mut triggered = vec![];
         while job.log.finished.is_none() {
             triggered.push(job.trigger());
