@@ -19,7 +19,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("flott-graph", &["flott-core", "flott-connector", "flott-function"]),
     ("flott-operator", &["flott-core", "flott-state", "flott-graph", "flott-function", "flott-connector"]),
     ("flott-runtime", &["flott-core", "flott-connector", "flott-state", "flott-graph", "flott-operator"]),
-    ("flott-cluster", &["flott-core", "flott-connector", "flott-state", "flott-graph", "flott-operator", "flott-runtime"]),
+    (
+        "flott-cluster",
+        &["flott-core", "flott-connector", "flott-state", "flott-graph", "flott-operator", "flott-runtime"],
+    ),
     ("flott-sql", &["flott-core", "flott-connector", "flott-function", "flott-graph"]),
     ("flott", &["*"]),
     ("flott-cli", &["flott", "flott-core"]),

@@ -11,10 +11,8 @@ pub(crate) fn explain(args: &ExplainArgs) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         for statement in statements {
-            let is_job = matches!(
-                statement.statement,
-                Statement::Query(_) | Statement::Insert(_) | Statement::StatementSet(_)
-            );
+            let is_job =
+                matches!(statement.statement, Statement::Query(_) | Statement::Insert(_) | Statement::StatementSet(_));
             let statement = if is_job { explained(statement, args.changelog) } else { statement };
             match session.execute(&statement).await.map_err(|e| e.with("script", args.script.file.display()))? {
                 Outcome::Text(plan) => output::out(&format!("{plan}\n"))?,

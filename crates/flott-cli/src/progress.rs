@@ -93,7 +93,10 @@ impl Progress {
         };
         let late = if late > 0 { format!(", {late} late rows dropped") } else { String::new() };
         let seconds = self.clock.monotonic().as_secs_f64();
-        output::note(&format!("Job '{}' finished: {rows_in} rows in, {rows_out} rows out{late}, {seconds:.2} s.", job.name));
+        output::note(&format!(
+            "Job '{}' finished: {rows_in} rows in, {rows_out} rows out{late}, {seconds:.2} s.",
+            job.name
+        ));
     }
 }
 

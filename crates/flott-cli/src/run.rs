@@ -15,9 +15,8 @@ const INTERRUPTED: u8 = 130;
 /// The script's text, and a session whose paths start at its folder.
 pub(crate) fn open(args: &ScriptArgs, restore: Restore) -> Result<(String, Session)> {
     let text = std::fs::read(&args.file).map_err(|e| Error::from(e).with("script", args.file.display()))?;
-    let text = String::from_utf8(text).map_err(|e| {
-        Error::user("the script is not UTF-8").with("script", args.file.display()).caused_by(e)
-    })?;
+    let text = String::from_utf8(text)
+        .map_err(|e| Error::user("the script is not UTF-8").with("script", args.file.display()).caused_by(e))?;
     let folder = args.file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = args.file.file_stem().map_or_else(|| "job".to_string(), |n| n.to_string_lossy().into_owned());
     let mut builder = Session::builder().base_dir(folder).name(name).restore(restore).fail_points(fail_points()?);
@@ -76,7 +75,9 @@ async fn script(args: &RunArgs, restore: Restore, summary: &mut Summary) -> Resu
             Outcome::Done => {}
             Outcome::Rows { columns, rows } => output::out(&table::of_texts(&columns, &rows))?,
             Outcome::Text(text) => output::out(&format!("{text}\n"))?,
-            Outcome::AlreadyFinished { job } => output::note(&format!("Job '{job}' had finished before; nothing to do.")),
+            Outcome::AlreadyFinished { job } => {
+                output::note(&format!("Job '{job}' had finished before; nothing to do."))
+            }
             Outcome::Job(job) => {
                 announce(&job);
                 jobs.push(job);

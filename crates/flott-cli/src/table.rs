@@ -1,7 +1,7 @@
 //! Results as tables, in the form of Flink's SQL client.
 
-use flott_core::{LogicalType, RowKind};
 use flott_core::types::TypeKind;
+use flott_core::{LogicalType, RowKind};
 
 /// `table.display.max-column-width` of an unbounded result, where widths must be known before the rows.
 const MAX_STREAM_WIDTH: usize = 30;
@@ -23,7 +23,11 @@ fn line(widths: &[usize], cells: &[String]) -> String {
         .iter()
         .zip(cells)
         .map(|(w, c)| {
-            let cut = if width(c) > *w { c.chars().take(w.saturating_sub(3)).chain("...".chars()).collect() } else { c.clone() };
+            let cut = if width(c) > *w {
+                c.chars().take(w.saturating_sub(3)).chain("...".chars()).collect()
+            } else {
+                c.clone()
+            };
             format!(" {}{cut} ", " ".repeat(w.saturating_sub(width(&cut))))
         })
         .collect();
@@ -104,8 +108,20 @@ fn display_width(t: &LogicalType) -> usize {
         TypeKind::BigInt => 20,
         TypeKind::Decimal { precision, scale } => usize::from(*precision) + if *scale > 0 { 3 } else { 2 },
         TypeKind::Date => 10,
-        TypeKind::Time(p) => if *p == 0 { 8 } else { 9 + usize::from(*p) },
-        TypeKind::Timestamp(p, _) | TypeKind::TimestampLtz(p, _) => if *p == 0 { 19 } else { 20 + usize::from(*p) },
+        TypeKind::Time(p) => {
+            if *p == 0 {
+                8
+            } else {
+                9 + usize::from(*p)
+            }
+        }
+        TypeKind::Timestamp(p, _) | TypeKind::TimestampLtz(p, _) => {
+            if *p == 0 {
+                19
+            } else {
+                20 + usize::from(*p)
+            }
+        }
         TypeKind::Char(n) | TypeKind::VarChar(n) => (*n as usize).min(MAX_STREAM_WIDTH),
         _ => MAX_STREAM_WIDTH,
     }

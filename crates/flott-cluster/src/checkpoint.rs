@@ -192,9 +192,11 @@ impl CheckpointCoordinator {
         collected.ended_sources = nodes
             .into_iter()
             .filter(|n| {
-                self.topology.sources.iter().filter(|t| t.0 == *n).all(|t| {
-                    self.ended.contains(t) && collected.splits.get(t).is_none_or(Vec::is_empty)
-                })
+                self.topology
+                    .sources
+                    .iter()
+                    .filter(|t| t.0 == *n)
+                    .all(|t| self.ended.contains(t) && collected.splits.get(t).is_none_or(Vec::is_empty))
             })
             .collect();
         self.finalizing = true;
@@ -240,8 +242,7 @@ mod tests {
     const SINK: TaskId = (NodeId(2), 0);
 
     fn coordinator() -> CheckpointCoordinator {
-        let topology =
-            Topology { sources: [SOURCE].into(), operators: [OPERATOR].into(), sinks: [SINK].into() };
+        let topology = Topology { sources: [SOURCE].into(), operators: [OPERATOR].into(), sinks: [SINK].into() };
         CheckpointCoordinator::new(topology, CheckpointId(7))
     }
 

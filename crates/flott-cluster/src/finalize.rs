@@ -116,8 +116,11 @@ pub async fn commit_decided(
         }
         let node = graph.iter().find(|(_, n)| n.uid == *uid).map(|(id, _)| id);
         let committer = node.and_then(|n| committers.get_mut(&n)).ok_or_else(|| {
-            Error::user(format!("checkpoint {} holds output of sink '{uid}', which is not in the job any more", decided.id()))
-                .hint("Run the job once with this sink, so that its output is committed, before you remove it")
+            Error::user(format!(
+                "checkpoint {} holds output of sink '{uid}', which is not in the job any more",
+                decided.id()
+            ))
+            .hint("Run the job once with this sink, so that its output is committed, before you remove it")
         })?;
         if !first {
             fail_points.hit(FailPoint::MidCommit);
@@ -143,7 +146,11 @@ async fn commit_until_done(
     loop {
         let outcomes = committer.commit(decided, &committables).await?;
         if outcomes.len() != committables.len() {
-            return Err(Error::internal(format!("{} outcomes for {} committables", outcomes.len(), committables.len())));
+            return Err(Error::internal(format!(
+                "{} outcomes for {} committables",
+                outcomes.len(),
+                committables.len()
+            )));
         }
         let mut reason = None;
         let rest: Vec<Committable> = committables

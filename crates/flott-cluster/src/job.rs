@@ -311,7 +311,10 @@ impl JobMaster {
     }
 
     fn can_trigger(&self) -> bool {
-        self.coordinator.can_trigger() && self.durable.is_some() && self.enumerators.is_settled() && self.failure.is_none()
+        self.coordinator.can_trigger()
+            && self.durable.is_some()
+            && self.enumerators.is_settled()
+            && self.failure.is_none()
     }
 
     async fn on_time(&mut self) {
@@ -582,7 +585,12 @@ async fn roll_forward(
 }
 
 /// The state of every subtask, cut from the manifest. Operators that the job no longer has are refused.
-async fn restore(graph: &JobGraph, store: &CheckpointStore, manifest: &Manifest, parallelism: usize) -> Result<Restored> {
+async fn restore(
+    graph: &JobGraph,
+    store: &CheckpointStore,
+    manifest: &Manifest,
+    parallelism: usize,
+) -> Result<Restored> {
     let known = |uid: &String| graph.nodes.iter().any(|n| n.uid == *uid);
     let dropped: Vec<&String> = manifest
         .operators

@@ -15,5 +15,6 @@ pub use graph::{Input, JobGraph, Node, NodeId, Partitioning};
 pub use partial::partial_schema;
 pub use spec::{CalcSpec, ExpandSpec, OperatorSpec, SinkSpec, SourceSpec, WatermarkSpec};
 pub use window::{
-    AggregateCall, EmitStrategy, WindowAggregateSpec, WindowAssignment, WindowKind, WindowProperty, WindowTableFunctionSpec,
+    AggregateCall, EmitStrategy, WindowAggregateSpec, WindowAssignment, WindowKind, WindowProperty,
+    WindowTableFunctionSpec,
 };

@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flott_connector::Versioned;
 use flott_connector::sink::Committable;
 use flott_connector::source::SourceSplit;
-use flott_connector::Versioned;
 use flott_core::clock::Clock;
 use flott_core::{CheckpointId, DecidedCheckpoint, Error, FailPoints, Generation};
 use flott_graph::NodeId;

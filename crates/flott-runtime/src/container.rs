@@ -97,7 +97,12 @@ impl ContainerBytes for Envelope {
 pub(crate) struct Route;
 
 impl Distributor<Envelope> for Route {
-    fn partition<T: Clone, P: Push<Message<T, Envelope>>>(&mut self, container: &mut Envelope, time: &T, pushers: &mut [P]) {
+    fn partition<T: Clone, P: Push<Message<T, Envelope>>>(
+        &mut self,
+        container: &mut Envelope,
+        time: &T,
+        pushers: &mut [P],
+    ) {
         let target = container.target;
         Message::push_at(container, time.clone(), &mut pushers[target]);
     }

@@ -79,12 +79,8 @@ fn edges<'a>(plan: &Plan, node: &Node, streams: &[Option<Edge<'a>>]) -> Vec<(Edg
         let crosses = input.partitioning != Partitioning::Forward;
         if crosses {
             let scope = stream.scope();
-            let partitioner = Partitioner::new(
-                input.partitioning.clone(),
-                scope.index(),
-                scope.peers(),
-                plan.graph.max_parallelism,
-            );
+            let partitioner =
+                Partitioner::new(input.partitioning.clone(), scope.index(), scope.peers(), plan.graph.max_parallelism);
             let stream = partition(stream.clone(), partitioner, input.port, Arc::clone(&plan.shared));
             edges.push((stream, true, 0));
         } else {
@@ -94,7 +90,13 @@ fn edges<'a>(plan: &Plan, node: &Node, streams: &[Option<Edge<'a>>]) -> Vec<(Edg
     edges
 }
 
-fn task<'a>(plan: &Plan, scope: &Scope<'a, u64>, builder: &OperatorBuilder<'a, u64>, node: NodeId, probe: &Rc<Probe>) -> Task {
+fn task<'a>(
+    plan: &Plan,
+    scope: &Scope<'a, u64>,
+    builder: &OperatorBuilder<'a, u64>,
+    node: NodeId,
+    probe: &Rc<Probe>,
+) -> Task {
     Task {
         node,
         index: scope.index(),
@@ -293,7 +295,11 @@ trait Read {
     fn read(&mut self, input: usize, driver: &mut Driver);
 }
 
-impl<P, Q> Read for Input<timely::dataflow::operators::generic::InputHandleCore<u64, Envelope, P>, timely::dataflow::operators::generic::InputHandleCore<u64, Envelope, Q>>
+impl<P, Q> Read
+    for Input<
+        timely::dataflow::operators::generic::InputHandleCore<u64, Envelope, P>,
+        timely::dataflow::operators::generic::InputHandleCore<u64, Envelope, Q>,
+    >
 where
     P: timely::communication::Pull<timely::dataflow::channels::Message<u64, Envelope>>,
     Q: timely::communication::Pull<timely::dataflow::channels::Message<u64, Envelope>>,

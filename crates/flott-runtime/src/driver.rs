@@ -410,7 +410,9 @@ impl Driver {
         self.more = progress == Progress::More;
         if self.in_flight.tick_is_full() {
             self.next_tick();
-        } else if !self.more && let Some(capability) = &self.capability {
+        } else if !self.more
+            && let Some(capability) = &self.capability
+        {
             self.in_flight.close(*capability.time());
         }
         if !self.operator.holds_output() && self.context.timer_ms.is_none() {

@@ -186,8 +186,8 @@ impl SourceDriver {
         self.look_for_idle(now, out);
         for _ in 0..BATCHES_PER_TURN {
             let old = self.dirty_since.is_some_and(|since| self.task.clock.monotonic() - since >= self.buffer_timeout);
-            let room = self.in_flight.has_room()
-                && self.task.shared.has_room_behind(self.task.node, self.in_flight.most());
+            let room =
+                self.in_flight.has_room() && self.task.shared.has_room_behind(self.task.node, self.in_flight.most());
             if self.dirty_since.is_some() && (old || !room || self.in_flight.tick_is_full()) {
                 self.close_tick(self.time() + 1);
             }

@@ -125,63 +125,77 @@ mod tests {
 
     #[test]
     fn the_table_of_cases() {
-        check("one channel", 1, &[(W(0, 0), &[Out(0)]), (W(0, 25), &[Out(25)]), (W(0, 18), &[]), (W(0, 42), &[Out(42)])]);
-        check("one channel idle", 1, &[
-            (W(0, 25), &[Out(25)]),
-            (Idle(0), &[OutIdle]),
-            (W(0, 50), &[]),
-            (Active(0), &[OutActive]),
-            (W(0, 50), &[Out(50)]),
-        ]);
-        check("minimum of three", 3, &[
-            (W(0, 0), &[]),
-            (W(1, 0), &[]),
-            (W(2, 0), &[Out(0)]),
-            (W(0, 12), &[]),
-            (W(2, 8), &[]),
-            (W(2, 10), &[]),
-            (W(1, 15), &[Out(10)]),
-            (W(2, 17), &[Out(12)]),
-        ]);
-        check("an idle channel no longer holds the others", 2, &[
-            (W(0, 25), &[]),
-            (W(1, 10), &[Out(10)]),
-            (Idle(1), &[Out(25)]),
-            (W(0, 30), &[Out(30)]),
-        ]);
-        check("a waking channel counts once it has caught up", 2, &[
-            (W(0, 10), &[]),
-            (Idle(1), &[Out(10)]),
-            (W(0, 20), &[Out(20)]),
-            (Active(1), &[]),
-            (W(1, 15), &[]),
-            (W(0, 25), &[Out(25)]),
-            (W(1, 25), &[]),
-            (W(0, 40), &[]),
-            (W(1, 30), &[Out(30)]),
-        ]);
-        check("all idle lets the greatest through", 3, &[
-            (W(0, 10), &[]),
-            (W(1, 5), &[]),
-            (W(2, 3), &[Out(3)]),
-            (Idle(2), &[Out(5)]),
-            (Idle(1), &[Out(10)]),
-            (Idle(0), &[OutIdle]),
-            (Active(1), &[OutActive]),
-            (W(1, 8), &[]),
-            (W(1, 12), &[Out(12)]),
-        ]);
-        check("all idle, the furthest first", 2, &[
-            (W(0, 10), &[]),
-            (W(1, 3), &[Out(3)]),
-            (Idle(0), &[]),
-            (Idle(1), &[Out(10), OutIdle]),
-        ]);
-        check("end of input", 2, &[
-            (W(0, i64::MAX), &[]),
-            (W(1, 7), &[Out(7)]),
-            (W(1, i64::MAX), &[Out(i64::MAX)]),
-        ]);
+        check(
+            "one channel",
+            1,
+            &[(W(0, 0), &[Out(0)]), (W(0, 25), &[Out(25)]), (W(0, 18), &[]), (W(0, 42), &[Out(42)])],
+        );
+        check(
+            "one channel idle",
+            1,
+            &[
+                (W(0, 25), &[Out(25)]),
+                (Idle(0), &[OutIdle]),
+                (W(0, 50), &[]),
+                (Active(0), &[OutActive]),
+                (W(0, 50), &[Out(50)]),
+            ],
+        );
+        check(
+            "minimum of three",
+            3,
+            &[
+                (W(0, 0), &[]),
+                (W(1, 0), &[]),
+                (W(2, 0), &[Out(0)]),
+                (W(0, 12), &[]),
+                (W(2, 8), &[]),
+                (W(2, 10), &[]),
+                (W(1, 15), &[Out(10)]),
+                (W(2, 17), &[Out(12)]),
+            ],
+        );
+        check(
+            "an idle channel no longer holds the others",
+            2,
+            &[(W(0, 25), &[]), (W(1, 10), &[Out(10)]), (Idle(1), &[Out(25)]), (W(0, 30), &[Out(30)])],
+        );
+        check(
+            "a waking channel counts once it has caught up",
+            2,
+            &[
+                (W(0, 10), &[]),
+                (Idle(1), &[Out(10)]),
+                (W(0, 20), &[Out(20)]),
+                (Active(1), &[]),
+                (W(1, 15), &[]),
+                (W(0, 25), &[Out(25)]),
+                (W(1, 25), &[]),
+                (W(0, 40), &[]),
+                (W(1, 30), &[Out(30)]),
+            ],
+        );
+        check(
+            "all idle lets the greatest through",
+            3,
+            &[
+                (W(0, 10), &[]),
+                (W(1, 5), &[]),
+                (W(2, 3), &[Out(3)]),
+                (Idle(2), &[Out(5)]),
+                (Idle(1), &[Out(10)]),
+                (Idle(0), &[OutIdle]),
+                (Active(1), &[OutActive]),
+                (W(1, 8), &[]),
+                (W(1, 12), &[Out(12)]),
+            ],
+        );
+        check(
+            "all idle, the furthest first",
+            2,
+            &[(W(0, 10), &[]), (W(1, 3), &[Out(3)]), (Idle(0), &[]), (Idle(1), &[Out(10), OutIdle])],
+        );
+        check("end of input", 2, &[(W(0, i64::MAX), &[]), (W(1, 7), &[Out(7)]), (W(1, i64::MAX), &[Out(i64::MAX)])]);
         check("end beside an idle channel", 2, &[(Idle(0), &[]), (W(1, i64::MAX), &[Out(i64::MAX)])]);
     }
 

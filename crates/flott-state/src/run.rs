@@ -33,7 +33,9 @@ impl StateRun {
         match rows.schema().fields().first() {
             Some(f) if f.name() == KEY_GROUP_COLUMN && f.data_type() == &DataType::UInt16 => {}
             _ => {
-                return Err(Error::internal(format!("a run of table '{table}' does not start with {KEY_GROUP_COLUMN}")));
+                return Err(Error::internal(format!(
+                    "a run of table '{table}' does not start with {KEY_GROUP_COLUMN}"
+                )));
             }
         }
         Ok(Arc::new(StateRun { uid: uid.into(), table, rows }))

@@ -36,9 +36,10 @@ pub(crate) fn checkpoints(config: &Options) -> Result<CheckpointOptions> {
     Ok(CheckpointOptions {
         interval: config.duration(&INTERVAL)?.filter(|i| !i.is_zero()),
         timeout: config.duration(&TIMEOUT)?.unwrap_or(Duration::from_secs(600)),
-        retained: usize::try_from(retained).ok().filter(|n| *n > 0).ok_or_else(|| {
-            Error::user("'execution.checkpointing.num-retained' must be at least 1")
-        })?,
+        retained: usize::try_from(retained)
+            .ok()
+            .filter(|n| *n > 0)
+            .ok_or_else(|| Error::user("'execution.checkpointing.num-retained' must be at least 1"))?,
     })
 }
 

@@ -104,10 +104,14 @@ async fn run(storage: CheckpointStorage, fail_points: FailPoints, begin: Begin, 
 /// Decided output belongs to the readers of the target, also when the user starts over.
 fn refuse_uncommitted(head: &Head, storage: &CheckpointStorage) -> Result<()> {
     match head.decided() {
-        Some(decided) if head.committed < Some(decided.id) && head.status != JobStatus::Finished => Err(Error::user(
-            format!("checkpoint {} in {} is decided, but its output is not all committed", decided.id, storage.display()),
-        )
-        .hint("Run once with --restore latest, which commits it; then start over with --fresh")),
+        Some(decided) if head.committed < Some(decided.id) && head.status != JobStatus::Finished => {
+            Err(Error::user(format!(
+                "checkpoint {} in {} is decided, but its output is not all committed",
+                decided.id,
+                storage.display()
+            ))
+            .hint("Run once with --restore latest, which commits it; then start over with --fresh"))
+        }
         _ => Ok(()),
     }
 }

@@ -334,8 +334,7 @@ impl Session {
         let opening = lineage::open(storage, self.fail_points.clone(), &self.restore, &job, retained).await?;
         let Opening::Run(opened) = opening else { return Ok(Outcome::AlreadyFinished { job }) };
         let (mut store, opened) = *opened;
-        let bundle =
-            bundle::encode(&graph, vec![text.to_string()], &self.state.config, self.state.catalog.snapshot())?;
+        let bundle = bundle::encode(&graph, vec![text.to_string()], &self.state.config, self.state.catalog.snapshot())?;
         store.set_bundle(&bundle).await?;
         let checkpoints = Some(store.location());
         let restored = opened.manifest.as_ref().map(|m| m.checkpoint.0);
@@ -391,4 +390,3 @@ impl Session {
         .await
     }
 }
-

@@ -49,8 +49,9 @@ async fn an_operator_fails_or_panics() {
         for parallelism in [1, 3] {
             let mut g = Graph::new();
             let source = g.source(ScriptSource::new(some_rows), None);
-            let bomb =
-                g.operator("bomb", &[(source, Partitioning::Hash(vec![0]))], move |_, _, _| Box::new(Bomb { after: 5, panics }));
+            let bomb = g.operator("bomb", &[(source, Partitioning::Hash(vec![0]))], move |_, _, _| {
+                Box::new(Bomb { after: 5, panics })
+            });
             g.sink(MemorySink::new(), bomb, Partitioning::Forward);
             let (node, text) = ends_with(g, source, parallelism).await;
             assert_eq!(node, Some(bomb), "{text}");
@@ -83,9 +84,11 @@ async fn a_sink_fails_or_panics() {
     for panics in [false, true] {
         let mut g = Graph::new();
         // One row only: nothing follows that could notice.
-        let one = |split: usize, step: u64| if split == 0 && step == 0 { Step::Rows(batch([(1, 1, 1)])) } else { Step::Park };
+        let one =
+            |split: usize, step: u64| if split == 0 && step == 0 { Step::Rows(batch([(1, 1, 1)])) } else { Step::Park };
         let source = g.source(ScriptSource::new(one), None);
-        let write = move |_: usize, _: &ChangeBatch| if panics { Write::Panic("sink bomb") } else { Write::Fail("sink bomb") };
+        let write =
+            move |_: usize, _: &ChangeBatch| if panics { Write::Panic("sink bomb") } else { Write::Fail("sink bomb") };
         let (sink, _) = g.sink(MemorySink::counting(write), source, Partitioning::Rebalance);
         let (node, text) = ends_with(g, source, 2).await;
         assert_eq!(node, Some(sink), "{text}");
@@ -131,11 +134,8 @@ async fn the_end_reaches_a_slow_writer() {
     let mut g = Graph::new();
     let script = |_, step: u64| if step < 30 { Step::Rows(batch([(step as i64, 1, 0)])) } else { Step::Finish };
     let source = g.source(ScriptSource::new(script), None);
-    let (_, seen) = g.sink(
-        MemorySink::counting(|_, _| Write::After(Duration::from_millis(20))),
-        source,
-        Partitioning::Forward,
-    );
+    let (_, seen) =
+        g.sink(MemorySink::counting(|_, _| Write::After(Duration::from_millis(20))), source, Partitioning::Forward);
     let mut job = Job::start(g, &[(source, vec![split(0)])], Options::new(2));
     job.finish().await;
     assert_eq!(seen.count.load(std::sync::atomic::Ordering::SeqCst), 30);

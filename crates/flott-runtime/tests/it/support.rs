@@ -702,7 +702,8 @@ impl Job {
                 let n = self.readers(node);
                 assert!(subtask < n, "a reader beyond the source's parallelism");
                 let all = self.splits.get(&node).cloned().unwrap_or_default();
-                let splits: Vec<_> = all.into_iter().enumerate().filter(|(i, _)| i % n == subtask).map(|s| s.1).collect();
+                let splits: Vec<_> =
+                    all.into_iter().enumerate().filter(|(i, _)| i % n == subtask).map(|s| s.1).collect();
                 if !splits.is_empty() {
                     self.attempt.send(TaskCommand::AssignSplits { node, subtask, splits });
                 }
@@ -723,7 +724,10 @@ impl Job {
             TaskEvent::OperatorSnapshot { checkpoint, node, subtask, watermark_ms, snapshot } => {
                 assert!(!self.log.ended.contains(&(node, subtask)), "a snapshot after the end");
                 let all = self.log.operators.entry(checkpoint.0).or_default();
-                assert!(all.insert((node, subtask), (watermark_ms, snapshot)).is_none(), "two snapshots of one operator");
+                assert!(
+                    all.insert((node, subtask), (watermark_ms, snapshot)).is_none(),
+                    "two snapshots of one operator"
+                );
             }
             TaskEvent::SinkPrepared { checkpoint, node, subtask, committables, writer_state } => {
                 assert!(!self.log.last.contains_key(&(node, subtask)), "a report after the end");
@@ -750,7 +754,11 @@ impl Job {
             let left = deadline.saturating_sub(self.now());
             let more = self.step(left.min(Duration::from_millis(20))).await;
             assert!(more || !left.is_zero(), "waited in vain for: {what}; failures: {:?}", self.log.failed);
-            assert!(more || self.log.finished.is_none() || holds(&self.log), "ended before: {what}; {:?}", self.log.failed);
+            assert!(
+                more || self.log.finished.is_none() || holds(&self.log),
+                "ended before: {what}; {:?}",
+                self.log.failed
+            );
         }
     }
 

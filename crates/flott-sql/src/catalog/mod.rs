@@ -310,11 +310,15 @@ fn no_database(of: &Catalog, catalog: &str, database: &str) -> Error {
 fn check_catalog_options(name: &str, options: &Options) -> Result<String> {
     let wrong = |message: String| Err(Error::user(message).with("catalog", name));
     match options.get("type") {
-        None => return wrong("Catalog options do not contain the option 'type'".into())
-            .map_err(|e| e.hint(format!("Add 'type' = '{CATALOG_TYPE}'"))),
+        None => {
+            return wrong("Catalog options do not contain the option 'type'".into())
+                .map_err(|e| e.hint(format!("Add 'type' = '{CATALOG_TYPE}'")));
+        }
         Some(CATALOG_TYPE) => {}
-        Some(other) => return wrong(format!("Unknown catalog type '{other}'"))
-            .map_err(|e| e.hint(format!("Only '{CATALOG_TYPE}' is supported"))),
+        Some(other) => {
+            return wrong(format!("Unknown catalog type '{other}'"))
+                .map_err(|e| e.hint(format!("Only '{CATALOG_TYPE}' is supported")));
+        }
     }
     for (key, _) in options.iter() {
         if !["type", "default-database"].contains(&key) {

@@ -82,8 +82,7 @@ pub fn execute(
             create_table(create, state, resolver, None).map(done)
         }
         Statement::CreateView { name, temporary, if_not_exists, columns, comment, text, text_position, .. } => {
-            let definition =
-                view::Definition { columns, comment: comment.as_deref(), text, position: *text_position };
+            let definition = view::Definition { columns, comment: comment.as_deref(), text, position: *text_position };
             view::create(name, definition, *temporary, *if_not_exists, state, resolver).map(done)
         }
         Statement::AlterViewRename { name, to } => view::rename(name, to, state).map(done),
