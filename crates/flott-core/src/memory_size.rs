@@ -22,7 +22,7 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
 /// Whole multiples with the largest fitting unit, as Flink prints a `MemorySize`.
 pub fn format_bytes(bytes: u64) -> String {
     for (shift, unit) in [(40, "tb"), (30, "gb"), (20, "mb"), (10, "kb")] {
-        if bytes != 0 && bytes % (1 << shift) == 0 {
+        if bytes != 0 && bytes.is_multiple_of(1 << shift) {
             return format!("{} {unit}", bytes >> shift);
         }
     }

@@ -67,7 +67,7 @@ pub fn format_duration(duration: Duration) -> String {
         (1_000, "us"),
         (1, "ns"),
     ];
-    let (size, unit) = units.into_iter().find(|(size, _)| nanos % size == 0).unwrap_or((1, "ns"));
+    let (size, unit) = units.into_iter().find(|(size, _)| nanos.is_multiple_of(*size)).unwrap_or((1, "ns"));
     format!("{} {unit}", nanos / size)
 }
 

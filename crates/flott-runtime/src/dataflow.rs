@@ -54,15 +54,15 @@ pub(crate) fn build(plan: &Plan, scope: Scope<'_, u64>) -> Result<()> {
     for (id, node) in plan.graph.iter() {
         let with_node = |e: flott_core::Error| e.with("operator", &node.name);
         let stream = match &node.spec {
-            OperatorSpec::Source(spec) => Some(source(plan, scope.clone(), id, node, spec, &probe).map_err(with_node)?),
+            OperatorSpec::Source(spec) => Some(source(plan, scope, id, node, spec, &probe).map_err(with_node)?),
             OperatorSpec::Sink(spec) => {
                 let edges = edges(plan, node, &streams);
-                ends.push(sink(plan, scope.clone(), id, node, spec, edges, &probe).map_err(with_node)?);
+                ends.push(sink(plan, scope, id, node, spec, edges, &probe).map_err(with_node)?);
                 None
             }
             _ => {
                 let edges = edges(plan, node, &streams);
-                Some(operator(plan, scope.clone(), id, node, edges, &probe).map_err(with_node)?)
+                Some(operator(plan, scope, id, node, edges, &probe).map_err(with_node)?)
             }
         };
         streams.push(stream);
@@ -118,7 +118,7 @@ fn source<'a>(
     spec: &SourceSpec,
     probe: &Rc<Probe>,
 ) -> Result<Edge<'a>> {
-    let mut builder = OperatorBuilder::new(node.name.clone(), scope.clone());
+    let mut builder = OperatorBuilder::new(node.name.clone(), scope);
     let (output, stream) = builder.new_output::<Envelope>();
     let mut output = Output::from(output);
     let address = builder.operator_info().address.to_vec();
@@ -190,7 +190,7 @@ fn operator<'a>(
     edges: Vec<(Edge<'a>, bool, usize)>,
     probe: &Rc<Probe>,
 ) -> Result<Edge<'a>> {
-    let mut builder = OperatorBuilder::new(node.name.clone(), scope.clone());
+    let mut builder = OperatorBuilder::new(node.name.clone(), scope);
     let task = task(plan, &scope, &builder, id, probe);
     let mut driver = driver(plan, node, task, Role::Operator, &edges, scope.peers())?;
     let mut inputs: Vec<_> = edges
@@ -229,7 +229,7 @@ fn sink<'a>(
     edges: Vec<(Edge<'a>, bool, usize)>,
     probe: &Rc<Probe>,
 ) -> Result<Edge<'a>> {
-    let mut builder = OperatorBuilder::new(node.name.clone(), scope.clone());
+    let mut builder = OperatorBuilder::new(node.name.clone(), scope);
     let task = task(plan, &scope, &builder, id, probe);
     let index = scope.index();
     let states = {

@@ -87,7 +87,7 @@ pub fn decode(content: &[u8], stored: &StoredRun, key_groups: std::ops::Range<u1
     let rows = arrow_select::concat::concat_batches(&schema, &batches)?;
     let whole = key_groups.contains(&stored.first_key_group) && key_groups.contains(&stored.last_key_group);
     if whole {
-        return Ok((rows.num_rows() > 0).then(|| StateRun::named(&stored.uid, &stored.table, rows)).transpose()?);
+        return (rows.num_rows() > 0).then(|| StateRun::named(&stored.uid, &stored.table, rows)).transpose();
     }
     let run = StateRun::named(&stored.uid, &stored.table, rows)?;
     let keep: BooleanArray = run.key_groups().values().iter().map(|g| Some(key_groups.contains(g))).collect();

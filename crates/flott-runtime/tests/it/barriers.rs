@@ -13,13 +13,13 @@ const HASH: fn() -> Partitioning = || Partitioning::Hash(vec![0]);
 fn uneven(steps: u64) -> impl Fn(usize, u64) -> Step + Send + Sync + 'static {
     move |split, step| match step {
         s if s >= steps => Step::Finish,
-        s if (s + split as u64) % 13 == 0 => Step::Sleep(Duration::from_millis(1 + split as u64)),
+        s if (s + split as u64).is_multiple_of(13) => Step::Sleep(Duration::from_millis(1 + split as u64)),
         s => Step::Rows(batch((0..50).map(|i| ((s as i64 * 7 + i) % 101, 1, s as i64)))),
     }
 }
 
 fn full(steps: u64) -> impl Fn(usize) -> u64 {
-    move |split| 50 * (0..steps).filter(|s| (s + split as u64) % 13 != 0).count() as u64
+    move |split| 50 * (0..steps).filter(|s| !(s + split as u64).is_multiple_of(13)).count() as u64
 }
 
 fn endless(split: usize, step: u64) -> Step {
