@@ -319,14 +319,16 @@ impl JobMaster {
 
     async fn on_time(&mut self) {
         let now = self.clock.monotonic();
-        if self.coordinator.pending().is_some() && now >= self.triggered_at + self.options.timeout
-            && let Some(id) = self.coordinator.abort() {
-                tracing::warn!(checkpoint = id.0, "checkpoint timed out; its output travels in the next one");
-                self.report.send_modify(|s| s.failed_checkpoints += 1);
-                if let Err(e) = self.enumerators.checkpoint_aborted(id).await {
-                    self.fail(e);
-                }
+        if self.coordinator.pending().is_some()
+            && now >= self.triggered_at + self.options.timeout
+            && let Some(id) = self.coordinator.abort()
+        {
+            tracing::warn!(checkpoint = id.0, "checkpoint timed out; its output travels in the next one");
+            self.report.send_modify(|s| s.failed_checkpoints += 1);
+            if let Err(e) = self.enumerators.checkpoint_aborted(id).await {
+                self.fail(e);
             }
+        }
         if self.next_checkpoint.is_some_and(|at| now >= at) && self.can_trigger() {
             self.trigger();
         }

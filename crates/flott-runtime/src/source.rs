@@ -309,15 +309,15 @@ impl SourceDriver {
                         self.splits.insert(state.split.id.clone(), split);
                     }
                     let (node, subtask) = (self.task.node, self.task.index);
-                    self.to_reader(TaskCommand::AssignSplits { node, subtask, splits })?;
+                    self.send_to_reader(TaskCommand::AssignSplits { node, subtask, splits })?;
                 }
-                other => self.to_reader(other)?,
+                other => self.send_to_reader(other)?,
             }
         }
         Ok(())
     }
 
-    fn to_reader(&mut self, command: TaskCommand) -> Result<()> {
+    fn send_to_reader(&mut self, command: TaskCommand) -> Result<()> {
         match self.to_reader.try_send(command) {
             Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
             Err(mpsc::error::TrySendError::Full(_)) => {

@@ -174,9 +174,10 @@ async fn staged_output_is_cut_at_the_barrier() {
     for _ in 0..30 {
         let id = job.trigger();
         job.complete(id).await;
-        let all = seen.staged.lock().expect("lock");
-        staged += job.log.sinks[&id].values().flat_map(|(c, _)| c).map(|c| all[&c.id].len() as u64).sum::<u64>();
-        drop(all);
+        staged += {
+            let all = seen.staged.lock().expect("lock");
+            job.log.sinks[&id].values().flat_map(|(c, _)| c).map(|c| all[&c.id].len() as u64).sum::<u64>()
+        };
         assert_eq!(staged, job.rows_by_position(id, &splits, |_| unreachable!("endless")), "checkpoint {id}");
         job.work_for(Duration::from_millis(3)).await;
     }

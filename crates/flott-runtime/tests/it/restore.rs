@@ -48,8 +48,7 @@ async fn sums_are_exact_over_restores_at_other_parallelisms() {
     let (g, source, _) = graph();
     let mut job = Job::start(g, &[(source, (0..splits).map(split).collect())], Options::new(2));
     job.until("readers", |l| l.registered.len() == 2).await;
-    let mut generation = 1;
-    for parallelism in [3usize, 1, 4] {
+    for (generation, parallelism) in (2..).zip([3usize, 1, 4]) {
         job.work_for(Duration::from_millis(15)).await;
         let id = job.trigger();
         job.complete(id).await;
@@ -58,7 +57,6 @@ async fn sums_are_exact_over_restores_at_other_parallelisms() {
         job.work_for(Duration::from_millis(5)).await;
         job.cancel().await;
         let (restored, by_node) = job.restored(id, parallelism);
-        generation += 1;
         let options = Options { restored, generation, first_epoch: id + 1, ..Options::new(parallelism) };
         let (g, source, _) = graph();
         let states = by_node.get(&source).cloned().unwrap_or_default();

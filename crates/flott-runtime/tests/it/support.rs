@@ -595,14 +595,12 @@ pub(crate) struct Job {
     pub(crate) attempt: Attempt,
     events: mpsc::Receiver<TaskEvent>,
     pub(crate) graph: Arc<JobGraph>,
-    pub(crate) metrics: Arc<JobMetrics>,
     pub(crate) parallelism: usize,
     pub(crate) log: Log,
     splits: HashMap<NodeId, Vec<SplitState>>,
     /// Readers are told that no split follows.
     pub(crate) tell_end: bool,
     next_checkpoint: u64,
-    pub(crate) clock: Arc<dyn Clock>,
 }
 
 pub(crate) struct Options {
@@ -643,7 +641,7 @@ impl Job {
             first_epoch: CheckpointId(options.first_epoch),
             clock: Arc::clone(&options.clock),
             fail_points: FailPoints::none(),
-            metrics: Arc::clone(&metrics),
+            metrics,
             base_dir: PathBuf::new(),
         };
         let build: BuildOperator = Arc::new(move |node, subtask, _parallelism, max_parallelism| {
@@ -660,13 +658,11 @@ impl Job {
             attempt,
             events,
             graph,
-            metrics,
             parallelism: options.parallelism,
             log: Log::default(),
             splits: splits.iter().cloned().collect(),
             tell_end: true,
             next_checkpoint: options.first_epoch,
-            clock: options.clock,
         }
     }
 
