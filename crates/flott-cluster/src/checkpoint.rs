@@ -62,6 +62,10 @@ pub struct Collected {
 struct Pending {
     collected: Collected,
     sinks: BTreeSet<TaskId>,
+    /// Operators whose part is on its way to the store. Such a one may have ended meanwhile: its part still belongs here.
+    writing: BTreeSet<TaskId>,
+    /// What sinks prepared at their end, after they had reported this checkpoint: output behind its barrier.
+    behind: BTreeMap<NodeId, Vec<Committable>>,
 }
 
 /// Knows which reports are in and when a checkpoint is complete.
@@ -94,7 +98,7 @@ impl CheckpointCoordinator {
         let id = CheckpointId(self.next);
         self.next += 1;
         let collected = Collected { checkpoint: Some(id), ..Collected::default() };
-        self.pending = Some(Pending { collected, sinks: BTreeSet::new() });
+        self.pending = Some(Pending { collected, ..Pending::default() });
         id
     }
 
@@ -121,9 +125,17 @@ impl CheckpointCoordinator {
         }
     }
 
+    /// An operator has taken its snapshot; [`operator_stored`](Self::operator_stored) follows once it is written.
+    pub fn operator_snapshot(&mut self, checkpoint: CheckpointId, task: TaskId) {
+        if let Some(p) = self.pending_mut(checkpoint) {
+            p.writing.insert(task);
+        }
+    }
+
     /// An operator's part; its runs are written.
     pub fn operator_stored(&mut self, checkpoint: CheckpointId, task: TaskId, part: OperatorPart) {
         if let Some(p) = self.pending_mut(checkpoint) {
+            p.writing.remove(&task);
             p.collected.operators.insert(task, part);
         }
     }
@@ -134,7 +146,7 @@ impl CheckpointCoordinator {
     }
 
     /// A writer has prepared. Without a checkpoint: at the end of its input. What belongs to no checkpoint under way is
-    /// carried into the next.
+    /// carried into the next; what was written behind the barrier of the one under way must not become visible with it.
     pub fn sink_prepared(
         &mut self,
         checkpoint: Option<CheckpointId>,
@@ -152,14 +164,17 @@ impl CheckpointCoordinator {
                 p.collected.writers.insert(task, writer_state);
                 p.sinks.insert(task);
             }
-            None => self.carried.entry(task.0).or_default().extend(committables),
+            None => {
+                let behind = self.pending.as_mut().filter(|p| p.sinks.contains(&task)).map(|p| &mut p.behind);
+                behind.unwrap_or(&mut self.carried).entry(task.0).or_default().extend(committables);
+            }
         }
     }
 
     /// The checkpoint under way comes to nothing; what its sinks prepared is carried.
     pub fn abort(&mut self) -> Option<CheckpointId> {
         let pending = self.pending.take()?;
-        for (sink, committables) in pending.collected.committables {
+        for (sink, committables) in pending.collected.committables.into_iter().chain(pending.behind) {
             self.carried.entry(sink).or_default().extend(committables);
         }
         pending.collected.checkpoint
@@ -170,13 +185,15 @@ impl CheckpointCoordinator {
         let p = self.pending.as_ref()?;
         let c = &p.collected;
         let complete = self.topology.sources.iter().all(|t| c.splits.contains_key(t) || self.ended.contains(t))
+            && p.writing.is_empty()
             && self.topology.operators.iter().all(|t| c.operators.contains_key(t) || self.ended.contains(t))
             && self.topology.sinks.iter().all(|t| p.sinks.contains(t) || self.ended.contains(t));
         if !complete {
             return None;
         }
-        let mut collected = self.pending.take()?.collected;
+        let Pending { mut collected, behind, .. } = self.pending.take()?;
         self.complete(&mut collected);
+        self.carried = behind;
         Some(collected)
     }
 
@@ -196,7 +213,8 @@ impl CheckpointCoordinator {
                     .sources
                     .iter()
                     .filter(|t| t.0 == *n)
-                    .all(|t| self.ended.contains(t) && collected.splits.get(t).is_none_or(Vec::is_empty))
+                    // One that reported this checkpoint ended behind its barrier.
+                    .all(|t| self.ended.contains(t) && !collected.splits.contains_key(t))
             })
             .collect();
         self.finalizing = true;
@@ -309,6 +327,44 @@ mod tests {
         assert!(c.take_complete().is_none(), "the sink has not reported the second one");
         c.sink_prepared(Some(second), SINK, vec![committable("b")], vec![]);
         assert_eq!(ids(&c.take_complete().expect("complete")), ["a", "b"]);
+    }
+
+    #[test]
+    fn an_operator_that_ends_while_its_part_is_written_is_waited_for() {
+        let mut c = coordinator();
+        let id = c.trigger();
+        c.source_snapshot(id, SOURCE, vec![]);
+        c.operator_snapshot(id, OPERATOR);
+        c.sink_prepared(Some(id), SINK, vec![], vec![]);
+        c.task_ended(OPERATOR);
+        assert!(c.take_complete().is_none(), "its state is not in the store yet");
+        c.operator_stored(id, OPERATOR, part());
+        assert!(c.take_complete().expect("complete").operators.contains_key(&OPERATOR));
+    }
+
+    #[test]
+    fn output_behind_the_barrier_of_a_slow_checkpoint_waits_for_the_next() {
+        for aborted in [false, true] {
+            let mut c = coordinator();
+            let id = c.trigger();
+            c.source_snapshot(id, SOURCE, vec![]);
+            c.operator_snapshot(id, OPERATOR);
+            c.sink_prepared(Some(id), SINK, vec![committable("before")], vec![]);
+            c.task_ended(SOURCE);
+            c.task_ended(OPERATOR);
+            c.sink_prepared(None, SINK, vec![committable("behind")], vec![]);
+            if aborted {
+                c.abort();
+                assert_eq!(ids(&c.take_final()), ["before", "behind"]);
+                continue;
+            }
+            c.operator_stored(id, OPERATOR, part());
+            let first = c.take_complete().expect("complete");
+            assert_eq!(ids(&first), ["before"]);
+            assert!(first.ended_sources.is_empty(), "it ended after this checkpoint");
+            c.finalized();
+            assert_eq!(ids(&c.take_final()), ["behind"]);
+        }
     }
 
     #[test]

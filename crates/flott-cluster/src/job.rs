@@ -380,6 +380,7 @@ impl JobMaster {
             }
             TaskEvent::OperatorSnapshot { checkpoint, node, subtask, watermark_ms, snapshot } => {
                 if let Some((store, _)) = &self.durable {
+                    self.coordinator.operator_snapshot(checkpoint, (node, subtask));
                     let (writer, fail_points) = (store.writer(), self.fail_points.clone());
                     self.writing.push(tokio::spawn(async move {
                         let runs = writer.write(checkpoint, node.0, subtask, &snapshot).await?;
@@ -482,6 +483,11 @@ impl JobMaster {
 
     async fn end(mut self, finished: bool) -> Result<JobOutcome> {
         self.attempt.join().await;
+        for task in self.writing.drain(..) {
+            // Its checkpoint comes to nothing, and no file may appear after the last clean-up.
+            task.abort();
+            drop(task.await);
+        }
         if let Some(task) = self.finalizing.take() {
             // What is decided is committed, whatever ends the attempt.
             let done = task.await.map_err(|e| Error::internal("committing ended early").caused_by(e));

@@ -76,6 +76,14 @@ impl CheckpointStore {
             None => None,
         };
         let (mut head, version) = match found {
+            // Whoever asked how the job stands may have asked before another attempt brought it to its end.
+            Some((old, _)) if begin == Begin::Latest && old.status == JobStatus::Finished => {
+                return Err(Error::fenced(format!(
+                    "another attempt has just finished the job in {}",
+                    storage.display()
+                ))
+                .hint("Nothing is left to do; start over with --fresh to run it once more"));
+            }
             Some((old, version)) => {
                 let mut head = old.clone();
                 head.generation = Generation(old.generation.0 + 1);
