@@ -1,7 +1,7 @@
 //! Windows: rows go to slices, slices make up windows, windows fire as time passes.
 //!
 //! A slice is the greatest piece of time that belongs to the same windows throughout: a row is aggregated once, into
-//! its slice, however many windows it is in. Read first: [`assigner`], then [`slices`], then [`aggregate`].
+//! its slice, however many windows it is in. Read first: `assigner`, then `slices`, then `aggregate`.
 
 pub(crate) mod accumulator;
 pub mod aggregate;
