@@ -439,7 +439,9 @@ impl Driver {
             }
             self.task.probe.wake_when_moved(Rc::clone(&self.task.activator));
             self.task.shared.listen(&self.task.listener);
-            if self.task.shared.announced(self.epoch) == announced {
+            // Looked at once more: what another thread did before this one listened wakes nobody.
+            let behind = self.task.shared.has_room_behind(self.task.node, self.in_flight.most());
+            if self.task.shared.announced(self.epoch) == announced && !(behind && self.in_flight.has_room()) {
                 return false;
             }
         }

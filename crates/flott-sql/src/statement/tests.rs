@@ -363,7 +363,7 @@ fn views() {
 }
 
 #[test]
-fn create_table_as_takes_the_querys_columns() {
+fn create_table_as_takes_the_columns_of_its_query() {
     let derived = || vec![("a".to_string(), TypeKind::Int.into()), ("b".to_string(), TypeKind::STRING.into())];
     let mut state = SessionState::default();
     let mut columns = |ddl: &str| -> Result<String> {
