@@ -123,6 +123,12 @@ impl JobHandle {
         *self.state.borrow()
     }
 
+    /// Waits until the job has ended, whichever way; [`wait`](Self::wait) then tells which.
+    pub async fn ended(&self) {
+        let mut state = self.state.clone();
+        while state.changed().await.is_ok() {}
+    }
+
     /// Asks for a last checkpoint and the end; [`wait`](Self::wait) tells when.
     pub async fn stop(&self) {
         drop(self.control.send(Control::Stop).await);

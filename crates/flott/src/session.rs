@@ -161,7 +161,12 @@ pub struct Query {
 impl Query {
     /// The next rows; `None` at the end. [`Job::wait`] then tells whether it was a good one.
     pub async fn next(&mut self) -> Option<ChangeBatch> {
-        self.rows.recv().await
+        tokio::select! {
+            biased;
+            batch = self.rows.recv() => batch,
+            // The graph keeps its end of the channel open.
+            () = self.job.handle.ended() => self.rows.try_recv().ok(),
+        }
     }
 
     /// All rows of a bounded query that only adds rows, as Arrow batches.
