@@ -110,6 +110,12 @@ fn task<'a>(
     }
 }
 
+/// Timely wants every operator that was begun to be built, even where the dataflow comes to nothing.
+fn abandon<T>(builder: OperatorBuilder<'_, u64>, error: flott_core::Error) -> Result<T> {
+    builder.build(|_capabilities| |_frontiers: &[timely::progress::frontier::MutableAntichain<u64>]| {});
+    Err(error)
+}
+
 fn source<'a>(
     plan: &Plan,
     scope: Scope<'a, u64>,
@@ -128,7 +134,10 @@ fn source<'a>(
     let limit = spec.parallelism.or(node.parallelism).unwrap_or(usize::MAX).max(1);
     let reader = if index < limit {
         let parallelism = plan.options.parallelism.min(limit);
-        Some(spec.source.create_reader(SubtaskInfo { index, parallelism })?)
+        match spec.source.create_reader(SubtaskInfo { index, parallelism }) {
+            Ok(reader) => Some(reader),
+            Err(e) => return abandon(builder, e),
+        }
     } else {
         None
     };
@@ -192,7 +201,10 @@ fn operator<'a>(
 ) -> Result<Edge<'a>> {
     let mut builder = OperatorBuilder::new(node.name.clone(), scope);
     let task = task(plan, &scope, &builder, id, probe);
-    let mut driver = driver(plan, node, task, Role::Operator, &edges, scope.peers())?;
+    let mut driver = match driver(plan, node, task, Role::Operator, &edges, scope.peers()) {
+        Ok(driver) => driver,
+        Err(e) => return abandon(builder, e),
+    };
     let mut inputs: Vec<_> = edges
         .into_iter()
         .map(|(stream, crosses, _)| {
@@ -242,7 +254,10 @@ fn sink<'a>(
         generation: plan.options.generation,
         operator_uid: node.uid.clone(),
     };
-    let writer = spec.sink.create_writer(context, states).map_err(|e| e.with("table", &spec.table.object))?;
+    let writer = match spec.sink.create_writer(context, states) {
+        Ok(writer) => writer,
+        Err(e) => return abandon(builder, e.with("table", &spec.table.object)),
+    };
     let wake = scope.worker().sync_activator_for(builder.operator_info().address.to_vec());
     let sink_task = SinkTask {
         node: id,
@@ -254,7 +269,10 @@ fn sink<'a>(
     };
     let (queue, running) = crate::sink::channel(sink_task, wake);
     plan.add_task(plan.tokio.spawn(running));
-    let mut driver = driver(plan, node, task, Role::Sink, &edges, scope.peers())?;
+    let mut driver = match driver(plan, node, task, Role::Sink, &edges, scope.peers()) {
+        Ok(driver) => driver,
+        Err(e) => return abandon(builder, e),
+    };
     let mut inputs: Vec<_> = edges
         .into_iter()
         .map(|(stream, crosses, _)| {
