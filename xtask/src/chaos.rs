@@ -96,9 +96,9 @@ pub(crate) fn cycles(plan: &Plan) -> Result<(), Failure> {
     while done < plan.cycles {
         tally.rounds += 1;
         let round = Round::prepare(&folder.join(tally.rounds.to_string()), plan.rows, &mut rng)?;
-        done += round.play(&binary, plan.cycles - done, &mut next_point, &mut rng, &mut tally)?;
-        round
-            .check()
+        done += round
+            .play(&binary, plan.cycles - done, &mut next_point, &mut rng, &mut tally)
+            .and_then(|cycles| round.check().map(|()| cycles))
             .map_err(|e| format!("seed {}, round {}, in {}: {e}", plan.seed, tally.rounds, round.folder.display()))?;
         fs::remove_dir_all(&round.folder).map_err(|e| e.to_string())?;
     }
@@ -205,6 +205,13 @@ impl Round {
         command.spawn().map_err(|e| format!("{}: {e}", binary.display()))
     }
 
+    /// The attempt that HEAD names; 0 where there is none yet.
+    fn generation(&self) -> u64 {
+        let head = fs::read_to_string(self.folder.join(".flott/job/HEAD")).unwrap_or_default();
+        let number = head.split_once("\"generation\":").map_or("", |(_, rest)| rest);
+        number.split(|c: char| !c.is_ascii_digit()).next().and_then(|n| n.parse().ok()).unwrap_or(0)
+    }
+
     fn reached(&self) -> PathBuf {
         self.folder.join("reached")
     }
@@ -268,11 +275,16 @@ impl Round {
             return Ok(());
         }
         signal(&sleeper, "-STOP")?;
+        let before = self.generation();
         let mut successor = self.start(binary, None)?;
         let ended = self.until(&mut successor, Duration::from_millis(300 + rng.below(500)), false)?;
+        // Stopped in the middle of a swap, a sleeper holds the lock, and the successor has taken nothing over; stopped
+        // before it had opened the job, it takes the job back when it wakes. Both may finish.
+        let taken_over = self.generation();
         signal(&sleeper, "-CONT")?;
         let woken = self.wait(sleeper)?;
-        if woken.success() && ended.is_none() {
+        let was_newest = taken_over == before || self.generation() > taken_over;
+        if woken.success() && ended.is_none() && !was_newest {
             return Err("a sleeper finished the job although a successor had taken it over".to_string());
         }
         if ended.is_none() {
