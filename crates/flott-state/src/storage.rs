@@ -7,6 +7,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use flott_core::{Error, FailPoint, FailPoints, Result};
@@ -18,6 +19,9 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
 pub const HEAD: &str = "HEAD";
 /// A record larger than this is not ours.
 const MAX_HEAD_BYTES: usize = 1 << 20;
+/// The longest that a swap waits for another process's swap, which takes milliseconds unless that process is stopped.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// A place for the checkpoints of one job.
 #[derive(Debug, Clone)]
@@ -189,8 +193,22 @@ impl CheckpointStorage {
     pub async fn swap_head(&self, expected: &HeadVersion, new: Bytes) -> Result<Swap> {
         match self {
             CheckpointStorage::Local { root, fail_points } => {
-                let (root, fail_points, expected) = (root.clone(), fail_points.clone(), expected.clone());
-                blocking(move || swap_local(&root, &fail_points, &expected, &new)).await
+                let mut waited = Duration::ZERO;
+                loop {
+                    let (root, fail_points) = (root.clone(), fail_points.clone());
+                    let (expected, new) = (expected.clone(), new.clone());
+                    if let Some(swap) = blocking(move || swap_local(&root, &fail_points, &expected, &new)).await? {
+                        return Ok(swap);
+                    }
+                    if waited >= LOCK_PATIENCE {
+                        return Err(Error::unavailable(format!("another process holds {}/HEAD.lock", self.display()))
+                            .hint(
+                                "A process that was stopped in the middle of a checkpoint keeps it: end that process",
+                            ));
+                    }
+                    tokio::time::sleep(LOCK_PAUSE).await;
+                    waited += LOCK_PAUSE;
+                }
             }
             CheckpointStorage::Object { store, prefix, .. } => {
                 let path = join(prefix, HEAD);
@@ -297,11 +315,16 @@ fn list_local(root: &FsPath, folder: &FsPath, names: &mut Vec<String>) -> Result
     Ok(())
 }
 
-fn swap_local(root: &FsPath, fail_points: &FailPoints, expected: &HeadVersion, new: &Bytes) -> Result<Swap> {
+/// `None` while another process holds the lock.
+fn swap_local(root: &FsPath, fail_points: &FailPoints, expected: &HeadVersion, new: &Bytes) -> Result<Option<Swap>> {
     create_folder_durably(root)?;
     // The lock is advisory and dies with its process, so that a killed attempt leaves none behind.
     let lock = fs::OpenOptions::new().create(true).truncate(false).write(true).open(root.join("HEAD.lock"))?;
-    lock.lock()?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(fs::TryLockError::WouldBlock) => return Ok(None),
+        Err(fs::TryLockError::Error(e)) => return Err(e.into()),
+    }
     let path = root.join(HEAD);
     let now = match fs::read(&path) {
         Ok(b) => HeadVersion::Bytes(b.into()),
@@ -309,7 +332,7 @@ fn swap_local(root: &FsPath, fail_points: &FailPoints, expected: &HeadVersion, n
         Err(e) => return Err(e.into()),
     };
     if now != *expected {
-        return Ok(Swap::Lost);
+        return Ok(Some(Swap::Lost));
     }
     if fail_points.would_stop(FailPoint::TornDecided) {
         fs::write(path.with_extension("tmp"), &new[..new.len() / 2])?;
@@ -317,7 +340,7 @@ fn swap_local(root: &FsPath, fail_points: &FailPoints, expected: &HeadVersion, n
     }
     write_durably(&path, new)?;
     drop(lock);
-    Ok(Swap::Done(HeadVersion::Bytes(new.clone())))
+    Ok(Some(Swap::Done(HeadVersion::Bytes(new.clone()))))
 }
 
 #[cfg(test)]
@@ -345,6 +368,23 @@ mod tests {
                 won += usize::from(matches!(t.await.expect("a task"), Swap::Done(_)));
             }
             assert_eq!(won, 1);
+        });
+    }
+
+    #[test]
+    fn a_swap_waits_for_the_lock_and_then_sees_what_its_holder_did() {
+        let folder = tempfile::tempdir().expect("a folder");
+        runtime().block_on(async {
+            let storage = CheckpointStorage::local(folder.path(), FailPoints::none());
+            let lock = fs::File::create(folder.path().join("HEAD.lock")).expect("a file");
+            lock.lock().expect("locked");
+            let other = storage.clone();
+            let swap = tokio::spawn(async move { other.swap_head(&HeadVersion::Absent, Bytes::from("b")).await });
+            tokio::time::sleep(LOCK_PAUSE * 10).await;
+            assert!(!swap.is_finished(), "it has not waited");
+            fs::write(folder.path().join(HEAD), "a").expect("written");
+            drop(lock);
+            assert_eq!(swap.await.expect("a task").expect("a swap"), Swap::Lost);
         });
     }
 

@@ -62,7 +62,12 @@ impl Place {
 }
 
 fn block_on(test: impl Future<Output = ()>) {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("a runtime").block_on(test);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_time()
+        .build()
+        .expect("a runtime")
+        .block_on(test);
 }
 
 #[test]
@@ -87,6 +92,23 @@ fn an_old_attempt_is_fenced_even_after_its_checkpoints_are_retired() {
             peek(&place.storage()).await.expect("reads").expect("a head").decided().map(|d| d.id),
             Some(CheckpointId(9))
         );
+    });
+}
+
+#[test]
+fn a_job_that_another_attempt_has_finished_does_not_begin_again_unasked() {
+    block_on(async {
+        let place = Place::new();
+        let (mut store, _) = place.open(Begin::Latest).await.expect("opens");
+        let m = manifest(&store, 1, vec![], true).await;
+        let decided = store.decide(&m).await.expect("decides");
+        store.record_committed(&decided, true).await.expect("records");
+        store.set_status(JobStatus::Finished).await.expect("ends");
+        store.retire().await.expect("retires");
+        let e = place.open(Begin::Latest).await.expect_err("nothing is left to restore");
+        assert_eq!(e.kind(), ErrorKind::Fenced);
+        let (_, fresh) = place.open(Begin::Fresh).await.expect("opens");
+        assert!(fresh.manifest.is_none());
     });
 }
 
