@@ -28,6 +28,9 @@ const EVENT_QUEUE: usize = 1_024;
 /// Wishes of users that may wait.
 const CONTROL_QUEUE: usize = 16;
 
+/// The longest that the end of an attempt waits for state files that are being written.
+const WRITING_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Everything that a job needs to run.
 pub struct JobSpec {
     /// What to run.
@@ -489,11 +492,10 @@ impl JobMaster {
 
     async fn end(mut self, finished: bool) -> Result<JobOutcome> {
         self.attempt.join().await;
-        for task in self.writing.drain(..) {
-            // Its checkpoint comes to nothing, and no file may appear after the last clean-up.
-            task.abort();
-            drop(task.await);
-        }
+        // Their checkpoint comes to nothing, but a file that appears after the last clean-up would stay. A write that
+        // blocks cannot be called back, so it is waited for; one that hangs is left to the next attempt's clean-up.
+        let writing = futures::future::join_all(self.writing.drain(..));
+        drop(tokio::time::timeout(WRITING_TIMEOUT, writing).await);
         if let Some(task) = self.finalizing.take() {
             // What is decided is committed, whatever ends the attempt.
             let done = task.await.map_err(|e| Error::internal("committing ended early").caused_by(e));
