@@ -71,7 +71,7 @@ impl FileReader {
                 let range = (!split.is_whole()).then_some((split.start, split.end));
                 let store = Arc::clone(&scan.location.store);
                 let reader = factory.open(store, &path, split.file_size, range, split.offset).await;
-                Open::Bulk(reader.map_err(|e| e.with("file", &split.path))?)
+                Open::Bulk(reader.map_err(|e| e.renamed("file", &split.path))?)
             }
             Decoding::Stream(factory) => Open::Text(TextFile::open(&scan, factory.as_ref(), &split)?),
         };
@@ -98,7 +98,7 @@ impl Current {
     /// The next rows; `None` at the end of the piece. Nothing is lost where the future is dropped.
     async fn next(&mut self) -> Result<Option<SourceBatch>> {
         let (rows, skipped) = match &mut self.open {
-            Open::Bulk(reader) => match reader.next().await.map_err(|e| e.with("file", &self.split.path))? {
+            Open::Bulk(reader) => match reader.next().await.map_err(|e| e.renamed("file", &self.split.path))? {
                 None => return Ok(None),
                 Some(batch) => {
                     self.split.offset = batch.next_row;

@@ -115,6 +115,13 @@ impl Error {
         self
     }
 
+    /// Adds what it concerns in this caller's words, in place of what a lower layer has called it.
+    #[must_use]
+    pub fn renamed(mut self, what: &'static str, value: impl fmt::Display) -> Error {
+        self.details.context.retain(|(w, _)| *w != what);
+        self.with(what, value)
+    }
+
     /// Adds the position in the script.
     #[must_use]
     pub fn at(mut self, position: Position) -> Error {

@@ -147,7 +147,11 @@ pub fn start(
 #[expect(clippy::disallowed_methods, reason = "timely needs an Instant to measure its own delays")]
 fn work(plan: &Plan, allocator: timely::communication::Allocator) -> Result<()> {
     let mut worker = Worker::new(WorkerConfig::default(), allocator, Some(std::time::Instant::now()));
-    worker.dataflow::<u64, _, _>(|scope| dataflow::build(plan, scope))?;
+    if let Err(e) = worker.dataflow::<u64, _, _>(|scope| dataflow::build(plan, scope)) {
+        // Said before the worker goes: the tasks of what was built would complain that their channels have closed.
+        plan.shared.fail(None, e);
+        return Ok(());
+    }
     while worker.has_dataflows() && !plan.shared.is_cancelled() {
         worker.step_or_park(None);
     }

@@ -258,6 +258,10 @@ fn sink<'a>(
         Ok(writer) => writer,
         Err(e) => return abandon(builder, e.with("table", &spec.table.object)),
     };
+    let mut driver = match driver(plan, node, task, Role::Sink, &edges, scope.peers()) {
+        Ok(driver) => driver,
+        Err(e) => return abandon(builder, e),
+    };
     let wake = scope.worker().sync_activator_for(builder.operator_info().address.to_vec());
     let sink_task = SinkTask {
         node: id,
@@ -269,10 +273,6 @@ fn sink<'a>(
     };
     let (queue, running) = crate::sink::channel(sink_task, wake);
     plan.add_task(plan.tokio.spawn(running));
-    let mut driver = match driver(plan, node, task, Role::Sink, &edges, scope.peers()) {
-        Ok(driver) => driver,
-        Err(e) => return abandon(builder, e),
-    };
     let mut inputs: Vec<_> = edges
         .into_iter()
         .map(|(stream, crosses, _)| {

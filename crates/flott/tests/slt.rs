@@ -1,12 +1,16 @@
 //! Runs `tests/sql/**/*.slt` against sessions: statements, types, windows, errors.
 //!
 //! `INSERT` waits for its job. A query that only adds rows shows them; one that changes rows shows the kind first.
-//! `$__TEST_DIR__` in a file is a folder of its own, new for each file.
+//! Relative paths start at a folder that is new for each file.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use flott::{Outcome, Session};
 use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType, Runner};
+
+/// A file that takes longer hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Database {
     session: Session,
@@ -91,9 +95,10 @@ async fn sql_files() {
             let session = Session::builder().base_dir(&base).option("parallelism.default", "2").build();
             std::future::ready(session.map(|session| Database { session }))
         });
-        runner.set_var("DIR".to_string(), folder.path().display().to_string());
-        if let Err(e) = runner.run_file_async(&file).await {
-            failures.push(format!("{}", e.display(false)));
+        match tokio::time::timeout(PATIENCE, runner.run_file_async(&file)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(e)) => failures.push(e.display(false).to_string()),
+            Err(_) => failures.push(format!("{} hangs", file.display())),
         }
         runner.shutdown_async().await;
     }
