@@ -43,11 +43,8 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
     results.sort_by(|a, b| a.cpu_s.total_cmp(&b.cpu_s));
     let m = &results[RUNS / 2];
     // The clock of CPU time ticks every 10 ms: a job that is over before has no rate.
-    let rate = if m.cpu_s > 0.0 {
-        format!(", {:.2} M rows per CPU s", rows as f64 / m.cpu_s / 1e6)
-    } else {
-        String::new()
-    };
+    let rate =
+        if m.cpu_s > 0.0 { format!(", {:.2} M rows per CPU s", rows as f64 / m.cpu_s / 1e6) } else { String::new() };
     say(&format!(
         "{name}, {parallelism} workers, median of {RUNS}: {rows} rows, {:.3} s wall, {:.3} s from exec to exit, {:.3} s CPU, {:.1} MB peak{rate}",
         m.wall_s, m.process_s, m.cpu_s, m.rss_mb,

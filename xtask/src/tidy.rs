@@ -57,6 +57,7 @@ pub(crate) fn run() -> Result<(), Failure> {
             _ => {}
         }
     }
+    options(&files, &mut wrong)?;
     docs::check(&mut wrong)?;
     if wrong.is_empty() {
         say(&format!("tidy: {} files, nothing wrong", files.len()));
@@ -132,6 +133,27 @@ fn source_file(file: &Path, wrong: &mut Vec<String>) -> Result<(), Failure> {
     let lines = text.lines().count();
     if lines > MAX_LINES {
         wrong.push(format!("{}: {lines} lines; move a concept out (at most {MAX_LINES})", file.display()));
+    }
+    Ok(())
+}
+
+/// Every option that SET takes is read somewhere, refused, or says that it has no effect.
+fn options(files: &[PathBuf], wrong: &mut Vec<String>) -> Result<(), Failure> {
+    let list = Path::new("crates/flott-sql/src/statement/config.rs");
+    let listed = read(list)?;
+    let is_code =
+        |f: &&PathBuf| f.extension().is_some_and(|e| e == "rs") && f.components().any(|c| c.as_os_str() == "src");
+    let code: String =
+        files.iter().filter(is_code).filter(|f| *f != list).map(|f| read(f)).collect::<Result<_, _>>()?;
+    let fixed = listed.split("const FIXED").nth(1).and_then(|t| t.split("];").next()).unwrap_or_default();
+    for line in listed.lines().filter_map(|l| l.trim().strip_prefix("option(\"")) {
+        let key = line.split('"').next().unwrap_or_default();
+        // Keys of a family are put together where they are read: their last words stand there alone.
+        let family = key.strip_prefix("restart-strategy.exponential-delay.").unwrap_or(key);
+        let is_read = [key, family].iter().any(|k| code.contains(&format!("\"{k}\"")));
+        if !is_read && !line.contains("no effect here") && !fixed.contains(&format!("\"{key}\"")) {
+            wrong.push(format!("{}: nothing reads '{key}', and its description does not say so", list.display()));
+        }
     }
     Ok(())
 }

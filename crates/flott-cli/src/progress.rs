@@ -26,7 +26,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn new(_job: &Job) -> Progress {
+    pub(crate) fn new() -> Progress {
         let clock = SystemClock::shared();
         Progress { clock, last: Duration::ZERO, rows_in: 0, rows_out: 0, shown: false, terminal: output::is_terminal() }
     }
@@ -36,7 +36,8 @@ impl Progress {
         if self.terminal { LIVE } else { LOG }
     }
 
-    pub(crate) fn show(&mut self, job: &Job) {
+    /// Shows how a job goes; `others` run beside it.
+    pub(crate) fn show(&mut self, job: &Job, others: usize) {
         let now = self.clock.monotonic();
         let seconds = (now - self.last).as_secs_f64().max(1e-3);
         let (rows_in, rows_out) = (summary::rows_in(job), summary::rows_out(job));
@@ -55,8 +56,15 @@ impl Progress {
             let ago = (self.clock.now_ms() - at).max(0) / 1_000;
             line.push_str(&format!(" | checkpoint {id} {ago} s ago ({} ms)", state.last_duration_ms));
         }
+        if state.restarts > 0 {
+            line.push_str(&format!(" | {} restarts", state.restarts));
+        }
         (self.last, self.rows_in, self.rows_out) = (now, rows_in, rows_out);
         if self.terminal {
+            if others > 0 {
+                line.push_str(&format!(" | {others} more jobs"));
+            }
+            let line = fitting(&line, terminal_columns());
             let mut err = std::io::stderr().lock();
             drop(write!(err, "\r\x1b[2K{line}").and_then(|()| err.flush()));
             self.shown = true;
@@ -98,6 +106,16 @@ impl Progress {
             job.name
         ));
     }
+}
+
+/// A line that does not wrap: one that does could not be taken away again.
+fn fitting(line: &str, columns: usize) -> String {
+    line.chars().take(columns.saturating_sub(1)).collect()
+}
+
+/// How wide the terminal behind stderr is.
+fn terminal_columns() -> usize {
+    rustix::termios::tcgetwinsize(std::io::stderr()).map_or(80, |size| usize::from(size.ws_col)).max(20)
 }
 
 /// `12.3k`

@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use flott::{Error, FailPoints, Job, JobOutcome, Outcome, Query, Restore, Result, Session};
+use flott::{Error, FailPoints, Job, JobOutcome, Outcome, Query, Restore, Result, Session, SpannedStatement};
+use futures::future::select_all;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::progress::Progress;
 use crate::summary::Summary;
-use crate::{RunArgs, ScriptArgs, output, table};
+use crate::{RunArgs, ScriptArgs, exit_code, output, table};
 
 /// What Ctrl-C leaves to the shell.
 const INTERRUPTED: u8 = 130;
@@ -55,140 +57,243 @@ pub(crate) fn run(args: RunArgs) -> Result<ExitCode> {
         .build()
         .map_err(|e| Error::unavailable("the runtime cannot be started").caused_by(e))?;
     let mut summary = Summary::start();
-    let done = runtime.block_on(script(&args, restore, &mut summary));
+    let done = runtime.block_on(async { Script::open(&args, restore, &mut summary)?.run().await });
     // Reads of files that nobody waits for any more must not hold the exit.
     runtime.shutdown_background();
     if let Some(file) = &args.summary {
-        summary.write(file, done.as_ref().err())?;
+        let error = match &done {
+            Ok(end) => end.error.as_ref(),
+            Err(e) => Some(e),
+        };
+        summary.write(file, error)?;
     }
-    done
+    let end = done?;
+    Ok(match &end.error {
+        Some(e) => exit_code(e),
+        None if end.interrupted => ExitCode::from(INTERRUPTED),
+        None => ExitCode::SUCCESS,
+    })
 }
 
-async fn script(args: &RunArgs, restore: Restore, summary: &mut Summary) -> Result<ExitCode> {
-    let (text, mut session) = open(&args.script, restore)?;
-    let statements = session.parse(&text).map_err(|e| e.with("script", args.script.file.display()))?;
-    let mut jobs = vec![];
-    let mut interrupted = false;
-    for statement in &statements {
-        let outcome = session.execute(statement).await.map_err(|e| e.with("script", args.script.file.display()))?;
-        match outcome {
-            Outcome::Done => {}
-            Outcome::Rows { columns, rows } => output::out(&table::of_texts(&columns, &rows))?,
-            Outcome::Text(text) => output::out(&format!("{text}\n"))?,
-            Outcome::AlreadyFinished { job } => {
-                output::note(&format!("Job '{job}' had finished before; nothing to do."))
-            }
-            Outcome::Job(job) => {
-                announce(&job);
-                jobs.push(job);
-            }
-            Outcome::Query(query) => interrupted |= show(query, summary).await?,
-        }
-        if interrupted {
-            break;
-        }
-    }
-    for job in &mut jobs {
-        interrupted |= wait(job, summary, args).await?;
-    }
-    Ok(if interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
+/// How a script ended.
+#[derive(Default)]
+struct End {
+    /// By the user.
+    interrupted: bool,
+    /// The first error; it has been printed.
+    error: Option<Error>,
 }
 
-fn announce(job: &Job) {
-    if let Some(checkpoint) = job.restored {
-        output::note(&format!("Job '{}' goes on from checkpoint {checkpoint}.", job.name));
+impl End {
+    /// Shows an error at once: other jobs may go on for long.
+    fn fail(&mut self, error: Error) {
+        output::error(&error);
+        self.error.get_or_insert(error);
     }
 }
 
-/// Waits for a job, shows how it goes, and stops it on Ctrl-C. True where it was stopped.
-async fn wait(job: &mut Job, summary: &mut Summary, args: &RunArgs) -> Result<bool> {
-    let mut progress = Progress::new(job);
-    let mut stopping = false;
-    let outcome = loop {
+/// Ctrl-C, and the word of a service manager that the process is to end.
+struct Interrupts {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Interrupts {
+    fn listen() -> Result<Interrupts> {
+        Ok(Interrupts { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
         tokio::select! {
-            outcome = job.handle.wait() => break outcome,
-            signal = tokio::signal::ctrl_c() => {
-                signal.map_err(Error::from)?;
-                progress.clear();
-                if stopping {
-                    output::note("Stopping now.");
-                    job.handle.cancel().await;
-                } else {
-                    output::note("Stopping with a last checkpoint; Ctrl-C again stops at once.");
-                    job.handle.stop().await;
-                    stopping = true;
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// What happens while jobs run.
+enum News {
+    Ended(usize),
+    Interrupt,
+    Nothing,
+}
+
+/// A script that runs: statements one after another, jobs beside each other.
+struct Script<'a> {
+    args: &'a RunArgs,
+    session: Session,
+    statements: Vec<SpannedStatement>,
+    summary: &'a mut Summary,
+    interrupts: Interrupts,
+    jobs: Vec<(Job, Progress)>,
+    end: End,
+}
+
+impl<'a> Script<'a> {
+    fn open(args: &'a RunArgs, restore: Restore, summary: &'a mut Summary) -> Result<Script<'a>> {
+        let (text, session) = open(&args.script, restore)?;
+        let statements = session.parse(&text).map_err(|e| e.with("script", args.script.file.display()))?;
+        let (interrupts, end) = (Interrupts::listen()?, End::default());
+        Ok(Script { args, session, statements, summary, interrupts, jobs: vec![], end })
+    }
+
+    /// Whatever goes wrong with one statement or job, the jobs that run are brought to their end.
+    async fn run(mut self) -> Result<End> {
+        for statement in std::mem::take(&mut self.statements) {
+            let name = self.args.script.file.display();
+            let done = match self.session.execute(&statement).await {
+                Ok(outcome) => self.show(outcome).await,
+                Err(e) => Err(e.with("script", name)),
+            };
+            if let Err(e) = done {
+                self.end.fail(e);
+                if !self.jobs.is_empty() {
+                    output::note("The jobs of the statements before go on; Ctrl-C stops them.");
                 }
             }
-            () = tokio::time::sleep(progress.interval()) => progress.show(job),
-        }
-    };
-    progress.clear();
-    summary.add(job, &outcome);
-    let name = job.name.clone();
-    match outcome.map_err(|e| e.with("job", name))? {
-        JobOutcome::Finished(_) => {
-            progress.last(job);
-            Ok(false)
-        }
-        JobOutcome::Suspended(state) => {
-            let checkpoint = state.last_checkpoint.map_or("none".to_string(), |c| c.to_string());
-            output::note(&format!(
-                "Job '{}' is stopped at checkpoint {checkpoint}. Go on with: flott run {} --restore latest",
-                job.name,
-                args.script.file.display()
-            ));
-            Ok(true)
-        }
-        JobOutcome::Cancelled(_) => {
-            output::note(&format!("Job '{}' is cancelled.", job.name));
-            Ok(true)
-        }
-    }
-}
-
-/// Prints a query's rows: a table at the end for a bounded one, row by row with its kind for an unbounded one.
-async fn show(mut query: Query, summary: &mut Summary) -> Result<bool> {
-    let types: Vec<_> = query.columns.iter().map(|(_, t)| t.clone()).collect();
-    let names: Vec<String> = query.columns.iter().map(|(n, _)| n.clone()).collect();
-    let whole = query.bounded && query.insert_only;
-    let mut rows: Vec<Vec<Option<String>>> = vec![];
-    let mut stream = (!whole).then(|| table::Stream::new(&names, &types));
-    let mut count = 0u64;
-    let mut interrupted = false;
-    if let Some(stream) = &stream {
-        output::out(&stream.head())?;
-    }
-    loop {
-        tokio::select! {
-            batch = query.next() => match batch {
-                None => break,
-                Some(batch) => {
-                    let texts = query.texts(&batch)?;
-                    count += texts.len() as u64;
-                    match &mut stream {
-                        Some(stream) => {
-                            let lines: String =
-                                texts.iter().enumerate().map(|(i, row)| stream.row(batch.kind(i), row)).collect();
-                            output::out(&lines)?;
-                        }
-                        None => rows.extend(texts.into_iter().map(|r| r.into_iter().map(Some).collect::<Vec<_>>())),
-                    }
-                }
-            },
-            signal = tokio::signal::ctrl_c() => {
-                signal.map_err(Error::from)?;
-                interrupted = true;
-                query.job.handle.cancel().await;
+            if self.end.interrupted || self.end.error.is_some() {
                 break;
             }
         }
+        self.wait_for_jobs().await;
+        Ok(self.end)
     }
-    let outcome = query.job.wait().await;
-    summary.add(&query.job, &outcome);
-    outcome?;
-    match &stream {
-        Some(stream) => output::out(&stream.tail(count))?,
-        None => output::out(&table::of_results(&names, &types, &rows))?,
+
+    async fn show(&mut self, outcome: Outcome) -> Result<()> {
+        let width = self.session.column_width()?;
+        match outcome {
+            Outcome::Done => Ok(()),
+            Outcome::Rows { columns, rows } => output::out(&table::of_texts(&columns, &rows)),
+            Outcome::Text(text) => output::out(&format!("{text}\n")),
+            Outcome::AlreadyFinished { job } => {
+                output::note(&format!("Job '{job}' had finished before; nothing to do."));
+                Ok(())
+            }
+            Outcome::Job(job) => {
+                if let Some(checkpoint) = job.restored {
+                    output::note(&format!("Job '{}' goes on from checkpoint {checkpoint}.", job.name));
+                }
+                let progress = Progress::new();
+                self.jobs.push((job, progress));
+                if self.session.dml_sync()? {
+                    self.wait_for_jobs().await;
+                }
+                Ok(())
+            }
+            Outcome::Query(query) => self.show_query(query, width).await,
+        }
     }
-    Ok(interrupted)
+
+    /// Waits for all jobs, shows how they go, and stops them on Ctrl-C.
+    async fn wait_for_jobs(&mut self) {
+        let mut stopping = false;
+        while let Some((_, progress)) = self.jobs.first() {
+            let interval = progress.interval();
+            let jobs = self.jobs.iter().map(|(job, _)| Box::pin(job.handle.ended()));
+            let news = tokio::select! {
+                ((), index, _) = select_all(jobs) => News::Ended(index),
+                () = self.interrupts.next() => News::Interrupt,
+                () = tokio::time::sleep(interval) => News::Nothing,
+            };
+            match news {
+                News::Ended(index) => self.ended(index).await,
+                News::Interrupt => {
+                    self.stop(stopping).await;
+                    stopping = true;
+                }
+                News::Nothing => self.progress(),
+            }
+        }
+    }
+
+    async fn stop(&mut self, at_once: bool) {
+        self.jobs.iter_mut().for_each(|(_, progress)| progress.clear());
+        if at_once {
+            output::note("Stopping now.");
+        } else {
+            output::note("Stopping with a last checkpoint; Ctrl-C again stops at once.");
+        }
+        for (job, _) in &self.jobs {
+            if at_once { job.handle.cancel().await } else { job.handle.stop().await }
+        }
+    }
+
+    /// A terminal has one live line; a log has a line for each job.
+    fn progress(&mut self) {
+        let others = self.jobs.len() - 1;
+        for (i, (job, progress)) in self.jobs.iter_mut().enumerate() {
+            if i == 0 || !output::is_terminal() {
+                progress.show(job, others);
+            }
+        }
+    }
+
+    async fn ended(&mut self, index: usize) {
+        let (mut job, mut progress) = self.jobs.remove(index);
+        self.jobs.iter_mut().for_each(|(_, progress)| progress.clear());
+        progress.clear();
+        let outcome = job.wait().await;
+        self.summary.add(&job, &outcome);
+        let name = &job.name;
+        match outcome {
+            Ok(JobOutcome::Finished(_)) => progress.last(&job),
+            Ok(JobOutcome::Suspended(state)) => {
+                let checkpoint = state.last_checkpoint.map_or("none".to_string(), |c| c.to_string());
+                output::note(&format!(
+                    "Job '{name}' is stopped at checkpoint {checkpoint}. Go on with: flott run {} --restore latest",
+                    self.args.script.file.display()
+                ));
+                self.end.interrupted = true;
+            }
+            Ok(JobOutcome::Cancelled(_)) => {
+                output::note(&format!("Job '{name}' is cancelled."));
+                self.end.interrupted = true;
+            }
+            Err(e) => self.end.fail(e),
+        }
+    }
+
+    /// Prints a query's rows: a table at the end for a bounded one, row by row with its kind for an unbounded one.
+    async fn show_query(&mut self, mut query: Query, width: usize) -> Result<()> {
+        let types: Vec<_> = query.columns.iter().map(|(_, t)| t.clone()).collect();
+        let names: Vec<String> = query.columns.iter().map(|(n, _)| n.clone()).collect();
+        let whole = query.bounded && query.insert_only;
+        let mut rows: Vec<Vec<Option<String>>> = vec![];
+        let mut stream = (!whole).then(|| table::Stream::new(&names, &types, width));
+        let mut count = 0u64;
+        if let Some(stream) = &stream {
+            output::out(&stream.head())?;
+        }
+        loop {
+            tokio::select! {
+                batch = query.next() => match batch {
+                    None => break,
+                    Some(batch) => {
+                        let texts = query.texts(&batch)?;
+                        count += texts.len() as u64;
+                        match &mut stream {
+                            Some(stream) => {
+                                let lines: String =
+                                    texts.iter().enumerate().map(|(i, row)| stream.row(batch.kind(i), row)).collect();
+                                output::out(&lines)?;
+                            }
+                            None => rows.extend(texts.into_iter().map(|r| r.into_iter().map(Some).collect::<Vec<_>>())),
+                        }
+                    }
+                },
+                () = self.interrupts.next() => {
+                    self.end.interrupted = true;
+                    query.job.handle.cancel().await;
+                    break;
+                }
+            }
+        }
+        let outcome = query.job.wait().await;
+        self.summary.add(&query.job, &outcome);
+        outcome?;
+        match &stream {
+            Some(stream) => output::out(&stream.tail(count)),
+            None => output::out(&table::of_results(&names, &rows, width)),
+        }
+    }
 }

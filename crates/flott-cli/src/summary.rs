@@ -50,6 +50,7 @@ impl Summary {
             "checkpoints": state.checkpoints,
             "last_checkpoint": state.last_checkpoint.map(|c| c.0),
             "restored_checkpoint": job.restored,
+            "restarts": state.restarts,
             "operators": operators,
         }));
     }

@@ -3,8 +3,6 @@
 use flott_core::types::TypeKind;
 use flott_core::{LogicalType, RowKind};
 
-/// `table.display.max-column-width` of an unbounded result, where widths must be known before the rows.
-const MAX_STREAM_WIDTH: usize = 30;
 /// How NULL is shown.
 const NULL: &str = "<NULL>";
 
@@ -42,30 +40,32 @@ fn rows_in_set(n: u64) -> String {
     }
 }
 
-fn whole(names: &[String], rows: &[Vec<Option<String>>]) -> String {
+fn whole(names: &[String], rows: &[Vec<Option<String>>], max_width: usize) -> String {
     let texts: Vec<Vec<String>> =
         rows.iter().map(|r| r.iter().map(|c| c.clone().unwrap_or_else(|| NULL.to_string())).collect()).collect();
     let widths: Vec<usize> = names
         .iter()
         .enumerate()
-        .map(|(i, n)| texts.iter().filter_map(|r| r.get(i)).map(|c| width(c)).chain([width(n)]).max().unwrap_or(1))
+        .map(|(i, n)| {
+            texts.iter().filter_map(|r| r.get(i)).map(|c| width(c).min(max_width)).chain([width(n)]).max().unwrap_or(1)
+        })
         .collect();
     let mut out = rule(&widths) + &line(&widths, names) + &rule(&widths);
     texts.iter().for_each(|r| out.push_str(&line(&widths, r)));
     out + &rule(&widths)
 }
 
-/// The rows of a SHOW or DESCRIBE.
+/// The rows of a SHOW or DESCRIBE, whole.
 pub(crate) fn of_texts(names: &[String], rows: &[Vec<Option<String>>]) -> String {
+    of_results(names, rows, usize::MAX)
+}
+
+/// The whole result of a bounded query; columns are as wide as their values, and at most `max_width`.
+pub(crate) fn of_results(names: &[String], rows: &[Vec<Option<String>>], max_width: usize) -> String {
     if rows.is_empty() {
         return rows_in_set(0);
     }
-    whole(names, rows) + &rows_in_set(rows.len() as u64)
-}
-
-/// The whole result of a bounded query.
-pub(crate) fn of_results(names: &[String], _types: &[LogicalType], rows: &[Vec<Option<String>>]) -> String {
-    of_texts(names, rows)
+    whole(names, rows, max_width) + &rows_in_set(rows.len() as u64)
 }
 
 /// An unbounded result: rows as they come, with their kinds in the column `op`.
@@ -75,11 +75,12 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    pub(crate) fn new(names: &[String], types: &[LogicalType]) -> Stream {
+    /// Widths must be known before the rows: they are those of the types, texts have `max_width`.
+    pub(crate) fn new(names: &[String], types: &[LogicalType], max_width: usize) -> Stream {
         let mut all = vec!["op".to_string()];
         all.extend(names.iter().cloned());
         let mut widths = vec![2];
-        widths.extend(names.iter().zip(types).map(|(n, t)| display_width(t).max(width(n)).max(width(NULL))));
+        widths.extend(names.iter().zip(types).map(|(n, t)| display_width(t, max_width).max(width(n)).max(width(NULL))));
         Stream { names: all, widths }
     }
 
@@ -99,7 +100,7 @@ impl Stream {
 }
 
 /// How wide values of a type get.
-fn display_width(t: &LogicalType) -> usize {
+fn display_width(t: &LogicalType, max_width: usize) -> usize {
     match &t.kind {
         TypeKind::Boolean => 7,
         TypeKind::TinyInt => 4,
@@ -122,8 +123,8 @@ fn display_width(t: &LogicalType) -> usize {
                 20 + usize::from(*p)
             }
         }
-        TypeKind::Char(n) | TypeKind::VarChar(n) => (*n as usize).min(MAX_STREAM_WIDTH),
-        _ => MAX_STREAM_WIDTH,
+        TypeKind::Char(n) | TypeKind::VarChar(n) => (*n as usize).min(max_width),
+        _ => max_width,
     }
 }
 
@@ -142,8 +143,15 @@ mod tests {
     }
 
     #[test]
+    fn results_are_cut_at_the_greatest_width_and_listings_are_not() {
+        let rows = vec![vec![Some("z".repeat(12))]];
+        assert!(of_results(&["v".to_string()], &rows, 10).contains("| zzzzzzz... |"));
+        assert!(of_texts(&["v".to_string()], &rows).contains("| zzzzzzzzzzzz |"));
+    }
+
+    #[test]
     fn an_unbounded_result_shows_kinds_and_cuts_long_texts() {
-        let stream = Stream::new(&["s".to_string()], &["STRING".parse().expect("a type")]);
+        let stream = Stream::new(&["s".to_string()], &["STRING".parse().expect("a type")], 30);
         let row = stream.row(RowKind::UpdateAfter, &["y".repeat(40)]);
         assert_eq!(row, format!("| +U | {}... |\n", "y".repeat(27)));
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use flott_connector::sink::CommitterContext;
 use flott_core::clock::Clock;
+use flott_core::rng::Rng;
 use flott_core::{CheckpointId, Error, ErrorKind, FailPoint, FailPoints, Result, key_group};
 use flott_graph::{JobGraph, OperatorSpec};
 use flott_runtime::api::{AttemptOptions, Restored, RestoredOperator, TaskCommand, TaskEvent};
@@ -14,7 +15,7 @@ use flott_runtime::metrics::JobMetrics;
 use flott_runtime::{Attempt, BuildOperator};
 use flott_state::CheckpointStore;
 use flott_state::manifest::{JobStatus, Manifest};
-use flott_state::store::Opened;
+use flott_state::store::{Opened, Tenure};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -22,6 +23,7 @@ use crate::checkpoint::{CheckpointCoordinator, Collected, OperatorPart, TaskId, 
 use crate::enumerators::Enumerators;
 use crate::finalize::{self, Committers};
 use crate::options::CheckpointOptions;
+use crate::restart::{RestartStrategy, Restarts};
 
 /// Events that the worker may be ahead of the coordinator.
 const EVENT_QUEUE: usize = 1_024;
@@ -31,6 +33,9 @@ const CONTROL_QUEUE: usize = 16;
 /// The longest that the end of an attempt waits for state files that are being written.
 const WRITING_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// A store that is taken over, and what was found in it.
+type OpenedStore = (CheckpointStore, Opened);
+
 /// Everything that a job needs to run.
 pub struct JobSpec {
     /// What to run.
@@ -39,11 +44,13 @@ pub struct JobSpec {
     pub build: BuildOperator,
     /// Where checkpoints go, taken over already, and what was found there. `None` for a job that needs none: bounded,
     /// and no sink commits.
-    pub store: Option<(CheckpointStore, Opened)>,
+    pub store: Option<OpenedStore>,
     /// Worker threads.
     pub parallelism: usize,
     /// When checkpoints are taken.
     pub checkpoints: CheckpointOptions,
+    /// Whether it is started again after a failure.
+    pub restarts: RestartStrategy,
     /// Bytes that a source may have in flight.
     pub in_flight_bytes: usize,
     /// The longest that rows are held back for company (`execution.buffer-timeout`).
@@ -71,6 +78,8 @@ pub struct JobState {
     pub last_state_bytes: u64,
     /// Checkpoints that came to nothing.
     pub failed_checkpoints: u64,
+    /// Attempts after the first.
+    pub restarts: u64,
 }
 
 /// How a job ended.
@@ -151,20 +160,87 @@ impl JobHandle {
     }
 }
 
-/// Starts a job. What was decided before and not committed is committed first.
-pub async fn start(spec: JobSpec) -> Result<JobHandle> {
+/// Starts a job. What was decided before and not committed is committed first. A failure of the first attempt's opening
+/// is the caller's; later ones are the restart strategy's.
+pub async fn start(mut spec: JobSpec) -> Result<JobHandle> {
     let (control, commands) = mpsc::channel(CONTROL_QUEUE);
     let (report, state) = watch::channel(JobState::default());
     let (done, ended) = oneshot::channel();
     let metrics = Arc::new(JobMetrics::new(spec.graph.nodes.len(), spec.parallelism));
     let graph = Arc::clone(&spec.graph);
-    let master = JobMaster::open(spec, Arc::clone(&metrics), report).await?;
+    let store = spec.store.take();
+    let tenure = store.as_ref().map(|(store, _)| store.tenure());
+    let master = JobMaster::open(&spec, store, Arc::clone(&metrics), report.clone()).await?;
+    let supervisor = Supervisor { spec, tenure, metrics: Arc::clone(&metrics), report, commands };
     tokio::spawn(async move {
-        let outcome = master.run(commands).await;
+        let outcome = supervisor.run(master).await;
         // Nobody may be waiting any more.
         drop(done.send(outcome));
     });
     Ok(JobHandle { control, state, metrics, graph, ended })
+}
+
+/// Runs attempt after attempt, until one ends well or the restart strategy gives up.
+struct Supervisor {
+    spec: JobSpec,
+    /// `None` for a job without checkpoints, which begins anew.
+    tenure: Option<Tenure>,
+    metrics: Arc<JobMetrics>,
+    report: watch::Sender<JobState>,
+    commands: mpsc::Receiver<Control>,
+}
+
+impl Supervisor {
+    async fn run(mut self, first: JobMaster) -> Result<JobOutcome> {
+        let mut restarts = Restarts::new(self.spec.restarts);
+        let mut rng = Rng::from_entropy();
+        let mut attempt = Ok(first);
+        loop {
+            let outcome = match attempt {
+                Ok(master) => master.run(&mut self.commands).await,
+                Err(e) => Err(e),
+            };
+            let error = match outcome {
+                Ok(outcome) => return Ok(outcome),
+                Err(error) => error,
+            };
+            let Some(pause) = restarts.after(&error, self.spec.clock.monotonic(), &mut rng) else { return Err(error) };
+            tracing::warn!(%error, pause_ms = pause.as_millis() as u64, "the job failed and is started again");
+            if let Some(outcome) = self.pause(pause).await {
+                return Ok(outcome);
+            }
+            self.report.send_modify(|s| s.restarts += 1);
+            attempt = self.reopen().await;
+        }
+    }
+
+    /// Waits; a user who wants an end meanwhile has it.
+    async fn pause(&mut self, pause: Duration) -> Option<JobOutcome> {
+        let until = tokio::time::sleep(pause);
+        tokio::pin!(until);
+        let mut commands_open = true;
+        loop {
+            tokio::select! {
+                () = &mut until => return None,
+                control = self.commands.recv(), if commands_open => match control {
+                    Some(Control::Stop) if self.tenure.is_some() => {
+                        return Some(JobOutcome::Suspended(*self.report.borrow()));
+                    }
+                    Some(_) => return Some(JobOutcome::Cancelled(*self.report.borrow())),
+                    None => commands_open = false,
+                },
+            }
+        }
+    }
+
+    async fn reopen(&mut self) -> Result<JobMaster> {
+        let store = match &self.tenure {
+            Some(tenure) => Some(tenure.reopen().await?),
+            None => None,
+        };
+        self.tenure = store.as_ref().map(|(store, _)| store.tenure());
+        JobMaster::open(&self.spec, store, Arc::clone(&self.metrics), self.report.clone()).await
+    }
 }
 
 /// What a finalising task gives back.
@@ -192,16 +268,23 @@ pub struct JobMaster {
     report: watch::Sender<JobState>,
     next_checkpoint: Option<Duration>,
     triggered_at: Duration,
+    /// Checkpoints that timed out, one after another.
+    timed_out: u32,
     stopping: bool,
     cancelled: bool,
     failure: Option<Error>,
 }
 
 impl JobMaster {
-    async fn open(spec: JobSpec, metrics: Arc<JobMetrics>, report: watch::Sender<JobState>) -> Result<JobMaster> {
+    async fn open(
+        spec: &JobSpec,
+        store: Option<OpenedStore>,
+        metrics: Arc<JobMetrics>,
+        report: watch::Sender<JobState>,
+    ) -> Result<JobMaster> {
         spec.graph.validate()?;
-        let manifest = spec.store.as_ref().and_then(|(_, o)| o.manifest.clone());
-        if let Some((_, opened)) = &spec.store
+        let manifest = store.as_ref().and_then(|(_, o)| o.manifest.clone());
+        if let Some((_, opened)) = &store
             && opened.manifest.is_some()
         {
             spec.fail_points.hit(FailPoint::DuringRestore);
@@ -212,7 +295,7 @@ impl JobMaster {
         let mut restored = Restored::default();
         let mut durable = None;
         let (mut lineage, mut generation, mut next) = (String::new(), flott_core::Generation(1), CheckpointId(1));
-        if let Some((mut store, opened)) = spec.store {
+        if let Some((mut store, opened)) = store {
             let mut committers = create_committers(&spec.graph, &store)?;
             roll_forward(&spec.graph, &mut store, &mut committers, &spec.fail_points, &opened).await?;
             if let Some(m) = &opened.manifest {
@@ -235,12 +318,12 @@ impl JobMaster {
             clock: Arc::clone(&spec.clock),
             fail_points: spec.fail_points.clone(),
             metrics,
-            base_dir: spec.base_dir,
+            base_dir: spec.base_dir.clone(),
         };
         let has_store = durable.is_some();
         let attempt = flott_runtime::start(
             Arc::clone(&spec.graph),
-            spec.build,
+            Arc::clone(&spec.build),
             options,
             restored,
             tokio::runtime::Handle::current(),
@@ -252,7 +335,7 @@ impl JobMaster {
         let topology = topology(&spec.graph, spec.parallelism);
         Ok(JobMaster {
             coordinator: CheckpointCoordinator::new(topology, next),
-            graph: spec.graph,
+            graph: Arc::clone(&spec.graph),
             attempt,
             events,
             enumerators,
@@ -262,9 +345,10 @@ impl JobMaster {
             writing: vec![],
             next_checkpoint: spec.checkpoints.interval.filter(|_| has_store).map(|i| now + i),
             options: spec.checkpoints,
-            clock: spec.clock,
-            fail_points: spec.fail_points,
+            clock: Arc::clone(&spec.clock),
+            fail_points: spec.fail_points.clone(),
             report,
+            timed_out: 0,
             triggered_at: now,
             stopping: false,
             cancelled: false,
@@ -272,7 +356,7 @@ impl JobMaster {
         })
     }
 
-    async fn run(mut self, mut commands: mpsc::Receiver<Control>) -> Result<JobOutcome> {
+    async fn run(mut self, commands: &mut mpsc::Receiver<Control>) -> Result<JobOutcome> {
         let mut commands_open = true;
         let finished = loop {
             let sleep = self.until_next_deadline();
@@ -332,11 +416,7 @@ impl JobMaster {
             && now >= self.triggered_at + self.options.timeout
             && let Some(id) = self.coordinator.abort()
         {
-            tracing::warn!(checkpoint = id.0, "checkpoint timed out; its output travels in the next one");
-            self.report.send_modify(|s| s.failed_checkpoints += 1);
-            if let Err(e) = self.enumerators.checkpoint_aborted(id).await {
-                self.fail(e);
-            }
+            self.on_timed_out(id).await;
         }
         if self.next_checkpoint.is_some_and(|at| now >= at) && self.can_trigger() {
             self.trigger();
@@ -344,6 +424,22 @@ impl JobMaster {
         if self.enumerators.next_discovery().is_some_and(|at| now >= at) {
             let found = self.enumerators.discover(now).await;
             self.send_all(found);
+        }
+    }
+
+    async fn on_timed_out(&mut self, id: CheckpointId) {
+        tracing::warn!(checkpoint = id.0, "checkpoint timed out; its output travels in the next one");
+        self.report.send_modify(|s| s.failed_checkpoints += 1);
+        if let Err(e) = self.enumerators.checkpoint_aborted(id).await {
+            return self.fail(e);
+        }
+        self.timed_out += 1;
+        if self.timed_out > self.options.tolerable_failures {
+            let timeout = self.options.timeout;
+            self.fail(Error::unavailable(format!("checkpoint {id} was not complete after {timeout:?}")).hint(
+                "A sink that is slower than its source holds it up: raise 'execution.checkpointing.timeout' or \
+                     'execution.checkpointing.tolerable-failed-checkpoints'",
+            ));
         }
     }
 
@@ -465,6 +561,8 @@ impl JobMaster {
                     s.last_duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
                     s.last_state_bytes = manifest.state_bytes();
                 });
+                self.timed_out = 0;
+                self.next_checkpoint = self.next_checkpoint.map(|at| at.max(now + self.options.min_pause));
                 if let Err(e) = self.enumerators.checkpoint_complete(&decided).await {
                     return self.fail(e);
                 }

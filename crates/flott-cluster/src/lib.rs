@@ -3,7 +3,7 @@
 //! Embedded is the cluster with a local transport: one coordinator, one worker in the same process.
 //!
 //! Read first: [`checkpoint::CheckpointCoordinator`] (what is complete, without any IO), [`job::JobMaster`] (the loop
-//! that does what it says), [`job::JobHandle`].
+//! that does what it says), [`job::JobHandle`], [`restart::RestartStrategy`].
 #![forbid(unsafe_code)]
 
 pub mod checkpoint;
@@ -11,6 +11,8 @@ pub mod enumerators;
 pub mod finalize;
 pub mod job;
 pub mod options;
+pub mod restart;
 
 pub use job::{JobHandle, JobOutcome, JobSpec, JobState, start};
 pub use options::CheckpointOptions;
+pub use restart::RestartStrategy;

@@ -75,6 +75,27 @@ impl CheckpointStore {
             Some((bytes, version)) => Some((decode_head(&storage, &bytes)?, version)),
             None => None,
         };
+        CheckpointStore::take_over(storage, fail_points, begin, retain, found).await
+    }
+
+    /// What [`Tenure::reopen`] needs once this store is gone with its attempt.
+    pub fn tenure(&self) -> Tenure {
+        Tenure {
+            storage: self.storage.clone(),
+            fail_points: self.fail_points.clone(),
+            retain: self.retain,
+            lineage: self.head.lineage.clone(),
+            generation: self.head.generation,
+        }
+    }
+
+    async fn take_over(
+        storage: CheckpointStorage,
+        fail_points: FailPoints,
+        begin: Begin,
+        retain: usize,
+        found: Option<(Head, HeadVersion)>,
+    ) -> Result<(CheckpointStore, Opened)> {
         let (mut head, version) = match found {
             // Whoever asked how the job stands may have asked before another attempt brought it to its end.
             Some((old, _)) if begin == Begin::Latest && old.status == JobStatus::Finished => {
@@ -304,6 +325,38 @@ impl CheckpointStore {
             }
         }
         Ok(state)
+    }
+}
+
+/// The right of a process to start the next attempt of a job that it has run: it ends where another takes the job over.
+#[derive(Debug, Clone)]
+pub struct Tenure {
+    storage: CheckpointStorage,
+    fail_points: FailPoints,
+    retain: usize,
+    lineage: String,
+    generation: Generation,
+}
+
+impl Tenure {
+    /// Opens the next attempt from the last decided checkpoint. `Fenced` where somebody else has opened one since.
+    pub async fn reopen(&self) -> Result<(CheckpointStore, Opened)> {
+        let Some((bytes, version)) = self.storage.read_head().await? else {
+            return Err(Error::data(format!("the HEAD record in {} is gone", self.storage.display()))
+                .hint("Restore it from a backup, or start over with --fresh"));
+        };
+        let head = decode_head(&self.storage, &bytes)?;
+        if head.lineage != self.lineage || head.generation != self.generation {
+            return Err(Error::fenced(format!(
+                "another attempt has taken over the job in {} (this one was attempt {})",
+                self.storage.display(),
+                self.generation
+            ))
+            .hint("Stop one of the two; the newer one goes on"));
+        }
+        // A swap between the look and ours fails ours.
+        let (storage, fail_points) = (self.storage.clone(), self.fail_points.clone());
+        CheckpointStore::take_over(storage, fail_points, Begin::Latest, self.retain, Some((head, version))).await
     }
 }
 

@@ -2,27 +2,17 @@
 
 use std::time::Duration;
 
-use flott_cluster::CheckpointOptions;
-use flott_core::options::{ConfigOption, OptionType, Options};
+use flott_cluster::{CheckpointOptions, RestartStrategy};
+use flott_core::options::{ConfigOption, Options};
 use flott_core::{Error, Result};
+use flott_sql::statement::config::option_of;
 
-const PARALLELISM: ConfigOption = ConfigOption::optional("parallelism.default", OptionType::Int, None, "");
-const INTERVAL: ConfigOption =
-    ConfigOption::optional("execution.checkpointing.interval", OptionType::Duration, Some("10 s"), "");
-const TIMEOUT: ConfigOption =
-    ConfigOption::optional("execution.checkpointing.timeout", OptionType::Duration, Some("10 min"), "");
-const RETAINED: ConfigOption =
-    ConfigOption::optional("execution.checkpointing.num-retained", OptionType::Int, Some("2"), "");
-const BUFFER_TIMEOUT: ConfigOption =
-    ConfigOption::optional("execution.buffer-timeout", OptionType::Duration, Some("5 ms"), "");
-const IN_FLIGHT: ConfigOption =
-    ConfigOption::optional("flott.in-flight-bytes", OptionType::MemorySize, Some("16 mb"), "");
 /// More workers than this help nobody.
 const MAX_PARALLELISM: usize = 1_024;
 
 /// Worker threads: `parallelism.default`, or one per core.
 pub(crate) fn parallelism(config: &Options) -> Result<usize> {
-    match config.int(&PARALLELISM)? {
+    match config.int(option_of("parallelism.default")?)? {
         None | Some(-1) => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
         Some(n) => usize::try_from(n).ok().filter(|n| (1..=MAX_PARALLELISM).contains(n)).ok_or_else(|| {
             Error::user(format!("'parallelism.default' is {n}; it must be between 1 and {MAX_PARALLELISM}"))
@@ -32,28 +22,145 @@ pub(crate) fn parallelism(config: &Options) -> Result<usize> {
 
 /// When checkpoints are taken. An interval of zero is none, as in Flink.
 pub(crate) fn checkpoints(config: &Options) -> Result<CheckpointOptions> {
-    let retained = config.int(&RETAINED)?.unwrap_or(2);
+    let tolerable = config.int(option_of("execution.checkpointing.tolerable-failed-checkpoints")?)?;
     Ok(CheckpointOptions {
-        interval: config.duration(&INTERVAL)?.filter(|i| !i.is_zero()),
-        timeout: config.duration(&TIMEOUT)?.unwrap_or(Duration::from_secs(600)),
-        retained: usize::try_from(retained)
-            .ok()
-            .filter(|n| *n > 0)
-            .ok_or_else(|| Error::user("'execution.checkpointing.num-retained' must be at least 1"))?,
+        interval: config.duration(option_of("execution.checkpointing.interval")?)?.filter(|i| !i.is_zero()),
+        timeout: duration(config, "execution.checkpointing.timeout")?,
+        min_pause: duration(config, "execution.checkpointing.min-pause")?,
+        tolerable_failures: u32::try_from(tolerable.unwrap_or(0))
+            .map_err(|_| Error::user("'execution.checkpointing.tolerable-failed-checkpoints' must not be negative"))?,
+        retained: retained(config)?,
     })
+}
+
+fn retained(config: &Options) -> Result<usize> {
+    let older = option_of("state.checkpoints.num-retained")?;
+    let newer = option_of("execution.checkpointing.num-retained")?;
+    let option = if config.contains(newer.key) || !config.contains(older.key) { newer } else { older };
+    at_least_one(config, option)
+}
+
+fn at_least_one<N: TryFrom<i32>>(config: &Options, option: &ConfigOption) -> Result<N> {
+    let value = config.int(option)?.unwrap_or(1);
+    let number = if value > 0 { N::try_from(value).ok() } else { None };
+    number.ok_or_else(|| Error::user(format!("'{}' must be at least 1", option.key)))
+}
+
+fn duration(config: &Options, key: &str) -> Result<Duration> {
+    Ok(config.duration(option_of(key)?)?.unwrap_or_default())
 }
 
 /// Whether the user has asked for checkpoints.
 pub(crate) fn wants_checkpoints(config: &Options) -> bool {
-    config.contains(INTERVAL.key)
+    config.contains("execution.checkpointing.interval")
 }
 
 /// The longest that rows are held back.
 pub(crate) fn buffer_timeout(config: &Options) -> Result<Duration> {
-    Ok(config.duration(&BUFFER_TIMEOUT)?.unwrap_or(Duration::from_millis(5)))
+    duration(config, "execution.buffer-timeout")
 }
 
 /// Bytes that a source may have in flight.
 pub(crate) fn in_flight_bytes(config: &Options) -> Result<usize> {
-    Ok(config.bytes(&IN_FLIGHT)?.and_then(|b| usize::try_from(b).ok()).unwrap_or(16 << 20).max(1 << 16))
+    let bytes = config.bytes(option_of("flott.in-flight-bytes")?)?;
+    Ok(bytes.and_then(|b| usize::try_from(b).ok()).unwrap_or(16 << 20).max(1 << 16))
+}
+
+/// Whether an INSERT is waited for before the next statement (`table.dml-sync`).
+pub(crate) fn dml_sync(config: &Options) -> Result<bool> {
+    config.bool(option_of("table.dml-sync")?)
+}
+
+/// How wide a printed column may be (`table.display.max-column-width`).
+pub(crate) fn column_width(config: &Options) -> Result<usize> {
+    at_least_one(config, option_of("table.display.max-column-width")?)
+}
+
+/// `restart-strategy.*`. As in Flink, a job with checkpoints is started again with growing pauses, one without is not.
+pub(crate) fn restart_strategy(config: &Options, has_checkpoints: bool) -> Result<RestartStrategy> {
+    let default = if has_checkpoints { "exponential-delay" } else { "none" };
+    let name = config.text(option_of("restart-strategy.type")?).unwrap_or(default).to_ascii_lowercase();
+    match name.replace('-', "").as_str() {
+        "fixeddelay" => Ok(RestartStrategy::FixedDelay {
+            attempts: at_least_one(config, option_of("restart-strategy.fixed-delay.attempts")?)?,
+            delay: duration(config, "restart-strategy.fixed-delay.delay")?,
+        }),
+        "failurerate" => Ok(RestartStrategy::FailureRate {
+            delay: duration(config, "restart-strategy.failure-rate.delay")?,
+            interval: duration(config, "restart-strategy.failure-rate.failure-rate-interval")?,
+            max_failures: at_least_one(config, option_of("restart-strategy.failure-rate.max-failures-per-interval")?)?,
+        }),
+        "exponentialdelay" => exponential(config),
+        _ => Ok(RestartStrategy::None),
+    }
+}
+
+fn exponential(config: &Options) -> Result<RestartStrategy> {
+    let key = |name: &str| format!("restart-strategy.exponential-delay.{name}");
+    let number = |name: &str, range: std::ops::RangeInclusive<f64>| {
+        let option = option_of(&key(name))?;
+        config.double(option)?.filter(|n| range.contains(n)).ok_or_else(|| {
+            Error::user(format!("'{}' must be a number between {} and {}", option.key, range.start(), range.end()))
+        })
+    };
+    let attempts = option_of(&key("attempts-before-reset-backoff"))?;
+    Ok(RestartStrategy::ExponentialDelay {
+        initial: duration(config, &key("initial-backoff"))?,
+        max: duration(config, &key("max-backoff"))?,
+        multiplier: number("backoff-multiplier", 1.0..=1e6)?,
+        reset_after: duration(config, &key("reset-backoff-threshold"))?,
+        jitter: number("jitter-factor", 0.0..=1.0)?,
+        attempts: if config.contains(attempts.key) { Some(at_least_one(config, attempts)?) } else { None },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(pairs: &[(&str, &str)]) -> Options {
+        let mut options = Options::new();
+        pairs.iter().for_each(|(k, v)| options.set(*k, *v));
+        options
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_page() {
+        let none = options(&[]);
+        assert_eq!(checkpoints(&none).unwrap(), CheckpointOptions::default());
+        assert_eq!(buffer_timeout(&none).unwrap(), Duration::from_millis(5));
+        assert_eq!(in_flight_bytes(&none).unwrap(), 16 << 20);
+        assert_eq!(column_width(&none).unwrap(), 30);
+        assert!(!dml_sync(&none).unwrap());
+        assert_eq!(restart_strategy(&none, false).unwrap(), RestartStrategy::None);
+        assert_eq!(restart_strategy(&none, true).unwrap(), RestartStrategy::exponential());
+    }
+
+    #[test]
+    fn older_names_count_where_the_newer_one_is_not_set() {
+        let older = options(&[("state.checkpoints.num-retained", "5")]);
+        assert_eq!(retained(&older).unwrap(), 5);
+        let both = options(&[("state.checkpoints.num-retained", "5"), ("execution.checkpointing.num-retained", "3")]);
+        assert_eq!(retained(&both).unwrap(), 3);
+    }
+
+    #[test]
+    fn restart_strategies_are_read() {
+        let fixed = options(&[
+            ("restart-strategy.type", "fixed-delay"),
+            ("restart-strategy.fixed-delay.attempts", "7"),
+            ("restart-strategy.fixed-delay.delay", "2 s"),
+        ]);
+        let expected = RestartStrategy::FixedDelay { attempts: 7, delay: Duration::from_secs(2) };
+        assert_eq!(restart_strategy(&fixed, false).unwrap(), expected);
+        let wrong = options(&[("restart-strategy.exponential-delay.jitter-factor", "much")]);
+        let error = restart_strategy(&wrong, true).unwrap_err().to_string();
+        assert!(error.contains("jitter-factor") && error.contains("much"), "{error}");
+        let large = options(&[("restart-strategy.exponential-delay.jitter-factor", "1.5")]);
+        assert!(restart_strategy(&large, true).unwrap_err().to_string().contains("between 0 and 1"));
+        assert_eq!(
+            restart_strategy(&options(&[("restart-strategy.type", "none")]), true).unwrap(),
+            RestartStrategy::None
+        );
+    }
 }

@@ -1,11 +1,12 @@
 //! A session: catalogs, configuration, and the jobs that its statements start.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use chrono::{Offset, TimeZone};
-use flott_cluster::{JobHandle, JobOutcome, JobSpec};
+use flott_cluster::{JobHandle, JobOutcome, JobSpec, RestartStrategy};
 use flott_connector::factory::Registry;
 use flott_connector::sink::DeliveryGuarantee;
 use flott_core::clock::{Clock, SystemClock};
@@ -91,7 +92,7 @@ impl SessionBuilder {
             restore: self.restore,
             fail_points: self.fail_points,
             clock: SystemClock::shared(),
-            jobs: 0,
+            jobs: HashMap::new(),
         };
         for (key, value) in self.config.iter() {
             session.execute_plain(&Statement::Set(Some((key.to_string(), value.to_string()))))?;
@@ -199,7 +200,8 @@ pub struct Session {
     restore: Restore,
     fail_points: FailPoints,
     clock: Arc<dyn Clock>,
-    jobs: usize,
+    /// How many jobs have had each name.
+    jobs: HashMap<String, usize>,
 }
 
 /// Types expressions for the DDL.
@@ -244,6 +246,17 @@ impl Session {
     /// The session's configuration.
     pub fn config(&self) -> &Options {
         &self.state.config
+    }
+
+    /// Whether a script waits for an INSERT before it goes on (`table.dml-sync`). [`execute`](Self::execute) itself never
+    /// waits.
+    pub fn dml_sync(&self) -> Result<bool> {
+        config::dml_sync(&self.state.config)
+    }
+
+    /// How wide a column of a printed result may be (`table.display.max-column-width`).
+    pub fn column_width(&self) -> Result<usize> {
+        config::column_width(&self.state.config)
     }
 
     /// The connectors and formats.
@@ -317,34 +330,48 @@ impl Session {
         started
     }
 
-    /// Jobs of one script have names of their own: the script's, then a number.
+    /// The job's name (`pipeline.name`, or the script's), with a number where the session has a job of this name: a
+    /// job's checkpoints lie under its name.
     fn job_name(&mut self) -> String {
-        self.jobs += 1;
-        match self.state.config.get("pipeline.name") {
-            Some(name) => name.to_string(),
-            None if self.jobs == 1 => self.name.clone(),
-            None => format!("{}-{}", self.name, self.jobs),
-        }
+        let name = self.state.config.get("pipeline.name").unwrap_or(&self.name).to_string();
+        let used = self.jobs.entry(name.clone()).or_insert(0);
+        *used += 1;
+        if *used == 1 { name } else { format!("{name}-{used}") }
     }
 
     async fn inserts(&mut self, inserts: &[InsertStatement], text: &str) -> Result<Outcome> {
         let graph = self.planner().plan_statement_set(inserts, None)?;
         let job = self.job_name();
         if !self.needs_store(&graph) {
-            let handle = self.start(graph, None).await?;
+            let restarts = config::restart_strategy(&self.state.config, false)?;
+            let handle = self.start(graph, None, restarts).await?;
             return Ok(Outcome::Job(Job { name: job, checkpoints: None, restored: None, handle }));
         }
         let storage = lineage::checkpoint_storage(&self.state.config, &self.base_dir, &job, &self.fail_points)?;
         let retained = config::checkpoints(&self.state.config)?.retained;
-        let opening = lineage::open(storage, self.fail_points.clone(), &self.restore, &job, retained).await?;
+        let restore = self.restore_from()?;
+        let opening = lineage::open(storage, self.fail_points.clone(), &restore, &job, retained).await?;
         let Opening::Run(opened) = opening else { return Ok(Outcome::AlreadyFinished { job }) };
         let (mut store, opened) = *opened;
         let bundle = bundle::encode(&graph, vec![text.to_string()], &self.state.config, self.state.catalog.snapshot())?;
         store.set_bundle(&bundle).await?;
         let checkpoints = Some(store.location());
         let restored = opened.manifest.as_ref().map(|m| m.checkpoint.0);
-        let handle = self.start(graph, Some((store, opened))).await?;
+        let restarts = config::restart_strategy(&self.state.config, true)?;
+        let handle = self.start(graph, Some((store, opened)), restarts).await?;
         Ok(Outcome::Job(Job { name: job, checkpoints, restored, handle }))
+    }
+
+    /// What the builder was told, or else `execution.state-recovery.path`.
+    fn restore_from(&self) -> Result<Restore> {
+        let option = statement::config::option_of("execution.state-recovery.path")?;
+        Ok(match (&self.restore, self.state.config.text(option)) {
+            (Restore::Ask, Some(path)) => {
+                let path = path.strip_prefix("file://").unwrap_or(path);
+                Restore::Path(self.base_dir.join(path))
+            }
+            (told, _) => told.clone(),
+        })
     }
 
     /// A bounded job whose sinks promise nothing leaves no trace, unless the user asks for checkpoints.
@@ -369,7 +396,8 @@ impl Session {
             self.state.config.get("table.local-time-zone").filter(|z| *z != "default").unwrap_or("UTC"),
         )?
         .time_zone;
-        let handle = self.start(graph, None).await?;
+        // Rows that a query has given cannot be taken back: it is not started again.
+        let handle = self.start(graph, None, RestartStrategy::None).await?;
         let job = Job { name: "collect".to_string(), checkpoints: None, restored: None, handle };
         Ok(Outcome::Query(Query { columns, bounded, insert_only, job, rows, zone }))
     }
@@ -378,6 +406,7 @@ impl Session {
         &self,
         graph: JobGraph,
         store: Option<(flott_state::CheckpointStore, flott_state::store::Opened)>,
+        restarts: RestartStrategy,
     ) -> Result<JobHandle> {
         let options = &self.state.config;
         flott_cluster::start(JobSpec {
@@ -386,6 +415,7 @@ impl Session {
             store,
             parallelism: config::parallelism(options)?,
             checkpoints: config::checkpoints(options)?,
+            restarts,
             in_flight_bytes: config::in_flight_bytes(options)?,
             buffer_timeout: config::buffer_timeout(options)?,
             clock: Arc::clone(&self.clock),

@@ -22,20 +22,25 @@ pub fn known() -> &'static [ConfigOption] {
     &KNOWN
 }
 
+/// The option of this key, for whoever reads it: key, type and default stand here and nowhere else.
+pub fn option_of(key: &str) -> Result<&'static ConfigOption> {
+    KNOWN.iter().find(|o| o.key == key).ok_or_else(|| Error::internal(format!("there is no option '{key}'")))
+}
+
 const AUTO_OR_FORCE: &[&str] = &["NONE", "AUTO", "FORCE"];
 
 // One line an option reads as a table.
 #[rustfmt::skip]
-static KNOWN: [ConfigOption; 151] = [
+static KNOWN: [ConfigOption; 158] = [
     // Sources, sinks, state.
     option("table.exec.source.idle-timeout", Duration, Some("0 ms"), "After so long without a row a source counts as idle and holds back nobody's watermark; 0 is never."),
     option("table.exec.source.cdc-events-duplicate", Boolean, Some("false"), "Whether changes from a source may come twice and have to be normalised by the primary key."),
-    option("table.exec.state.ttl", Duration, Some("0 ms"), "How long state that is not touched is kept; 0 is forever."),
+    option("table.exec.state.ttl", Duration, Some("0 ms"), "How long state that is not touched is kept; 0 is forever. Has no effect here so far: windows, the only state that there is, are dropped when they end."),
     option("table.exec.sink.not-null-enforcer", Enum(&["ERROR", "DROP"]), Some("ERROR"), "What happens to a NULL in a NOT NULL column of a sink."),
     option("table.exec.sink.type-length-enforcer", Enum(&["IGNORE", "TRIM_PAD", "ERROR"]), Some("IGNORE"), "What happens to a text that does not fit its column's length."),
     option("table.exec.sink.nested-constraint-enforcer", Enum(&["IGNORE", "ROWS", "ROWS_AND_COLLECTIONS"]), Some("IGNORE"), "Whether NOT NULL and lengths are enforced inside rows and collections."),
-    option("table.exec.sink.upsert-materialize", Enum(AUTO_OR_FORCE), Some("AUTO"), "Whether changes are put in order by the sink's primary key before they are written."),
-    option("table.exec.sink.keyed-shuffle", Enum(AUTO_OR_FORCE), Some("AUTO"), "Whether rows are distributed by the sink's primary key before they are written."),
+    option("table.exec.sink.upsert-materialize", Enum(AUTO_OR_FORCE), Some("AUTO"), "Whether changes are put in order by the sink's primary key before they are written; has no effect here so far, where no sink takes updates in another key's order."),
+    option("table.exec.sink.keyed-shuffle", Enum(AUTO_OR_FORCE), Some("AUTO"), "Whether rows are distributed by the sink's primary key before they are written; has no effect here so far."),
     option("table.exec.sink.rowtime-inserter", Enum(&["ENABLED", "DISABLED"]), Some("ENABLED"), "Whether records carry their rowtime to the sink; has no effect here."),
     option("table.exec.late-records.table", Text, None, "A table that takes the rows which come too late for their window, instead of dropping them."),
     option("table.exec.legacy-cast-behaviour", Enum(&["ENABLED", "DISABLED"]), Some("DISABLED"), "ENABLED makes a CAST that fails NULL instead of an error."),
@@ -100,7 +105,7 @@ static KNOWN: [ConfigOption; 151] = [
     option("table.optimizer.union-all-as-breakpoint-enabled", Boolean, Some("true"), "Whether plans are split at UNION ALL; has no effect here."),
     // The session.
     option("table.local-time-zone", Text, Some("default"), "The session's time zone, such as Europe/Berlin or GMT+08:00; `default` is UTC."),
-    option("table.dml-sync", Boolean, Some("false"), "Whether an INSERT is waited for."),
+    option("table.dml-sync", Boolean, Some("false"), "Whether an INSERT is waited for before the next statement runs."),
     option("table.dynamic-table-options.enabled", Boolean, Some("true"), "Whether OPTIONS hints are allowed."),
     option("table.display.max-column-width", Int, Some("30"), "How wide a column of a printed result may be."),
     option("table.sql-dialect", Enum(&["default", "hive"]), Some("default"), "The dialect; only `default` is there."),
@@ -117,7 +122,7 @@ static KNOWN: [ConfigOption; 151] = [
     option("table.plan.force-recompile", Boolean, Some("false"), "Whether compiled plans are replaced; has no effect here."),
     option("table.rtas-ctas.atomicity-enabled", Boolean, Some("false"), "Whether CREATE TABLE AS is atomic; has no effect here."),
     // The job.
-    option("parallelism.default", Int, Some("1"), "The number of subtasks of an operator."),
+    option("parallelism.default", Int, None, "The number of worker threads, each with a subtask of every operator; one per core where it is not set."),
     option("pipeline.name", Text, None, "The job's name."),
     option("pipeline.max-parallelism", Int, None, "The number of key groups, which is the most subtasks that a job can ever have."),
     option("pipeline.auto-watermark-interval", Duration, Some("200 ms"), "How often watermarks are emitted."),
@@ -126,8 +131,8 @@ static KNOWN: [ConfigOption; 151] = [
     option("pipeline.global-job-parameters", Text, None, "Parameters for functions; has no effect here."),
     option("pipeline.jars", Text, None, "Jars of the job; has no effect here, where there is no JVM."),
     option("execution.runtime-mode", Enum(&["STREAMING", "BATCH", "AUTOMATIC"]), Some("STREAMING"), "Whether results are streams of changes or final."),
-    option("execution.buffer-timeout", Duration, Some("100 ms"), "How long rows wait for a full buffer; has no effect here, where batches are sent at once."),
-    option("execution.buffer-timeout.#", Text, None, "How long rows wait for a full buffer; has no effect here, where batches are sent at once."),
+    option("execution.buffer-timeout", Duration, Some("5 ms"), "The longest that rows wait for company before they are sent on."),
+    option("execution.buffer-timeout.#", Text, None, "How long rows wait for a full buffer; has no effect here, where execution.buffer-timeout says it."),
     option("execution.batch-shuffle-mode", Text, None, "How batch operators exchange rows; has no effect here."),
     option("execution.attached", Boolean, Some("true"), "Whether the client waits for the job; has no effect here."),
     option("execution.shutdown-on-attached-exit", Boolean, Some("false"), "Whether the job ends with its client; has no effect here."),
@@ -141,16 +146,16 @@ static KNOWN: [ConfigOption; 151] = [
     option("execution.target", Text, None, "Where jobs run; has no effect here, they run in this process."),
     option("flott.in-flight-bytes", MemorySize, Some("16 mb"), "How many bytes may be under way between two operators before the first one waits."),
     // Checkpoints, state, restarts.
-    option("execution.checkpointing.interval", Duration, None, "How often checkpoints are made; without it there are none."),
+    option("execution.checkpointing.interval", Duration, Some("10 s"), "How often checkpoints are made; 0 is only at the end of the input."),
     option("execution.checkpointing.timeout", Duration, Some("10 min"), "How long a checkpoint may take before it is given up."),
-    option("execution.checkpointing.dir", Text, None, "Where checkpoints are stored."),
-    option("execution.checkpointing.savepoint-dir", Text, None, "Where savepoints are stored."),
-    option("execution.checkpointing.mode", Enum(&["EXACTLY_ONCE", "AT_LEAST_ONCE"]), Some("EXACTLY_ONCE"), "Whether barriers are aligned."),
-    option("execution.checkpointing.min-pause", Duration, Some("0 ms"), "How long at least lies between two checkpoints."),
-    option("execution.checkpointing.num-retained", Int, Some("1"), "How many checkpoints are kept."),
-    option("execution.checkpointing.max-concurrent-checkpoints", Int, Some("1"), "How many checkpoints may be under way."),
-    option("execution.checkpointing.tolerable-failed-checkpoints", Int, None, "How many checkpoints may fail one after another before the job does."),
-    option("execution.checkpointing.externalized-checkpoint-retention", Enum(&["DELETE_ON_CANCELLATION", "RETAIN_ON_CANCELLATION", "NO_EXTERNALIZED_CHECKPOINTS"]), Some("NO_EXTERNALIZED_CHECKPOINTS"), "Whether checkpoints stay when the job is cancelled."),
+    option("execution.checkpointing.dir", Text, Some(".flott"), "Where checkpoints are stored: a folder, from the script's on, or a URI; below it a folder for each job."),
+    option("execution.checkpointing.savepoint-dir", Text, None, "Where savepoints are stored; has no effect here so far."),
+    option("execution.checkpointing.mode", Enum(&["EXACTLY_ONCE", "AT_LEAST_ONCE"]), Some("EXACTLY_ONCE"), "Whether barriers are aligned; has no effect here, where they always are, which gives AT_LEAST_ONCE and more."),
+    option("execution.checkpointing.min-pause", Duration, Some("0 ms"), "How long at least lies between the end of a checkpoint and the begin of the next."),
+    option("execution.checkpointing.num-retained", Int, Some("2"), "How many checkpoints are kept."),
+    option("execution.checkpointing.max-concurrent-checkpoints", Int, Some("1"), "How many checkpoints may be under way; has no effect here, where it is one."),
+    option("execution.checkpointing.tolerable-failed-checkpoints", Int, Some("0"), "How many checkpoints in a row may time out before the job fails."),
+    option("execution.checkpointing.externalized-checkpoint-retention", Enum(&["DELETE_ON_CANCELLATION", "RETAIN_ON_CANCELLATION", "NO_EXTERNALIZED_CHECKPOINTS"]), Some("RETAIN_ON_CANCELLATION"), "Whether checkpoints stay when the job is cancelled; has no effect here, where they always stay."),
     option("execution.checkpointing.unaligned.enabled", Boolean, Some("false"), "Whether barriers overtake rows; has no effect here."),
     option("execution.checkpointing.incremental", Boolean, Some("false"), "Whether checkpoints store only what changed; has no effect here."),
     option("execution.checkpointing.unaligned.#", Text, None, "How barriers overtake rows; has no effect here."),
@@ -162,20 +167,27 @@ static KNOWN: [ConfigOption; 151] = [
     option("execution.checkpointing.write-buffer-size", Int, Some("4096"), "The buffer of a snapshot's file; has no effect here."),
     option("execution.checkpointing.data-inline-threshold", MemorySize, Some("20 kb"), "Up to which size state lies in the checkpoint's metadata; has no effect here."),
     option("execution.savepoint.ignore-unclaimed-state", Boolean, Some("false"), "Whether a restore may drop state; has no effect here."),
-    option("execution.state-recovery.path", Text, None, "The checkpoint or savepoint that the next job starts from."),
+    option("execution.state-recovery.path", Text, None, "The checkpoint that the next job starts from, as --restore PATH."),
     option("state.checkpoints.dir", Text, None, "The older name of execution.checkpointing.dir."),
-    option("state.savepoints.dir", Text, None, "The older name of execution.checkpointing.savepoint-dir."),
+    option("state.savepoints.dir", Text, None, "The older name of execution.checkpointing.savepoint-dir; has no effect here so far."),
     option("state.backend.type", Text, None, "Where state lives, such as hashmap or rocksdb; has no effect here, where there is one backend."),
     option("state.backend", Text, None, "The older name of state.backend.type; has no effect here, where there is one backend."),
     option("state.backend.#", Text, None, "Options of Flink's state backends; has no effect here, where there is one of its own."),
-    option("state.checkpoints.num-retained", Int, Some("1"), "The older name of execution.checkpointing.num-retained."),
-    option("restart-strategy.type", Enum(&["none", "off", "disable", "fixed-delay", "fixeddelay", "exponential-delay", "exponentialdelay", "failure-rate", "failurerate"]), None, "How a job that failed is started again."),
+    option("state.checkpoints.num-retained", Int, None, "The older name of execution.checkpointing.num-retained."),
+    option("restart-strategy.type", Enum(&["none", "off", "disable", "fixed-delay", "fixeddelay", "exponential-delay", "exponentialdelay", "failure-rate", "failurerate"]), None, "How a job is started again that failed because something outside was not there: exponential-delay where it has checkpoints, none otherwise."),
     option("restart-strategy.fixed-delay.attempts", Int, Some("1"), "How often a job is started again with fixed-delay."),
     option("restart-strategy.fixed-delay.delay", Duration, Some("1 s"), "How long is waited before that."),
-    option("restart-strategy.exponential-delay.#", Text, None, "How exponential-delay grows: initial-backoff, max-backoff, backoff-multiplier, reset-backoff-threshold, jitter-factor."),
-    option("restart-strategy.failure-rate.#", Text, None, "What failure-rate allows: delay, failure-rate-interval, max-failures-per-interval."),
+    option("restart-strategy.exponential-delay.initial-backoff", Duration, Some("1 s"), "How long is waited before the first restart."),
+    option("restart-strategy.exponential-delay.max-backoff", Duration, Some("1 min"), "How long is waited at the most."),
+    option("restart-strategy.exponential-delay.backoff-multiplier", OptionType::Double, Some("1.5"), "By what the pause grows from restart to restart."),
+    option("restart-strategy.exponential-delay.reset-backoff-threshold", Duration, Some("1 h"), "After so long without a failure the pause is the first one again."),
+    option("restart-strategy.exponential-delay.jitter-factor", OptionType::Double, Some("0.1"), "Up to which part of itself a pause is made longer or shorter by chance."),
+    option("restart-strategy.exponential-delay.attempts-before-reset-backoff", Int, None, "How many restarts there may be before the pause is reset; without it any number."),
+    option("restart-strategy.failure-rate.delay", Duration, Some("1 s"), "How long is waited before a restart with failure-rate."),
+    option("restart-strategy.failure-rate.failure-rate-interval", Duration, Some("1 min"), "The time over which failures are counted."),
+    option("restart-strategy.failure-rate.max-failures-per-interval", Int, Some("1"), "How many failures there may be in that time."),
     // The client, object stores.
-    option("sql-client.execution.result-mode", Enum(&["table", "changelog", "tableau"]), Some("table"), "How results of queries are shown."),
+    option("sql-client.execution.result-mode", Enum(&["table", "changelog", "tableau"]), Some("tableau"), "How results of queries are shown; has no effect here, they are printed as tableau."),
     option("sql-client.#", Text, None, "Options of the client's display; those that are not listed here have no effect here."),
     option("s3.access-key", OptionType::Secret, None, "The access key for S3."),
     option("s3.access.key", OptionType::Secret, None, "Another spelling of s3.access-key."),
@@ -225,7 +237,7 @@ fn check_fixed(option: &ConfigOption, value: &str) -> Result<()> {
 }
 
 /// What to tell who sets an option that has no effect here.
-pub fn note(key: &str) -> Option<&'static str> {
+fn note(key: &str) -> Option<&'static str> {
     find(key.trim()).ok().map(|o| o.description).filter(|d| d.contains("no effect here"))
 }
 
@@ -253,6 +265,9 @@ pub fn set_option(key: &str, value: &str, state: &mut SessionState) -> Result<()
     let option = find(key)?;
     option.check(key, value)?;
     check_fixed(option, value)?;
+    if let Some(note) = note(key) {
+        tracing::warn!("'{key}': {note}");
+    }
     state.config.set(key, value);
     Ok(())
 }

@@ -1,0 +1,110 @@
+//! Several jobs of one script; stops and resumptions.
+
+use crate::support::{Place, ran, signal, until};
+
+const COUNTING: &str = "\
+    CREATE TABLE s (id BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '2000',
+      'fields.id.kind' = 'sequence', 'fields.id.start' = '1', 'fields.id.end' = '6000');
+    CREATE TABLE o (id BIGINT) WITH ('connector' = 'filesystem', 'path' = 'o', 'format' = 'csv');
+    SET 'execution.checkpointing.interval' = '200 ms';
+    INSERT INTO o SELECT id FROM s;";
+
+fn files(name: &str) -> String {
+    format!("CREATE TABLE {name} (v INT) WITH ('connector' = 'filesystem', 'path' = '{name}', 'format' = 'csv');\n")
+}
+
+#[test]
+fn jobs_of_one_name_do_not_take_each_other_over() {
+    let place = Place::new();
+    let script = files("a")
+        + &files("b")
+        + "SET 'pipeline.name' = 'same';
+        INSERT INTO a VALUES (1), (2); INSERT INTO b VALUES (3), (4);";
+    let first = place.run(&script);
+    assert_eq!(first.code, Some(0), "{first:?}");
+    assert_eq!((place.rows("a"), place.rows("b")), (vec!["1".into(), "2".into()], vec!["3".into(), "4".into()]));
+    let again = place.flott(&["run", "job.sql", "--restore", "latest"]);
+    assert!(again.err.contains("'same' had finished") && again.err.contains("'same-2' had finished"), "{again:?}");
+}
+
+#[test]
+fn an_error_of_a_later_statement_leaves_earlier_jobs_alone() {
+    let place = Place::new();
+    let ran = place.run(&(files("a") + "INSERT INTO a VALUES (1);\nSELECT nope FROM a;\nINSERT INTO a VALUES (2);"));
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.err.contains("nope") && ran.err.contains("line 3"), "{ran:?}");
+    assert_eq!(place.rows("a"), ["1"]);
+}
+
+#[test]
+fn a_job_that_fails_does_not_end_the_others() {
+    let place = Place::new();
+    place.write("in/rows.csv", "1\nx\n");
+    let script =
+        files("in") + &files("a") + &files("b") + "INSERT INTO a SELECT v FROM `in`; INSERT INTO b VALUES (5);";
+    let ran = place.run(&script);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!((place.rows("a"), place.rows("b")), (vec![], vec!["5".to_string()]));
+}
+
+#[test]
+fn dml_sync_makes_statements_wait() {
+    let place = Place::new();
+    let script = files("a")
+        + &files("b")
+        + "SET 'table.dml-sync' = 'true';
+        INSERT INTO a VALUES (1), (2); INSERT INTO b SELECT v * 10 FROM a;";
+    let ran = place.run(&script);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(place.rows("b"), ["10", "20"]);
+}
+
+/// A stop takes a last checkpoint; the next run goes on from there, with other parallelism.
+fn stop_and_go_on(word: &str) {
+    let place = Place::new();
+    place.write("job.sql", COUNTING);
+    let child = place.start(&["run", "job.sql", "-p", "2"]);
+    until("the first file", || !place.rows("o").is_empty());
+    signal(&child, word);
+    let stopped = ran(child.wait_with_output().expect("an end"));
+    assert_eq!(stopped.code, Some(130), "{stopped:?}");
+    assert!(stopped.err.contains("Go on with: flott run job.sql --restore latest"), "{stopped:?}");
+    let before = place.rows("o").len();
+    assert!(before < 6_000, "it was stopped too late to show anything");
+
+    let asked = place.flott(&["run", "job.sql"]);
+    assert_eq!(asked.code, Some(2), "{asked:?}");
+    assert!(asked.err.contains("--restore latest") && asked.err.contains("--fresh"), "{asked:?}");
+    assert_eq!(place.rows("o").len(), before);
+
+    let resumed = place.flott(&["run", "job.sql", "-p", "3", "--restore", "latest"]);
+    assert_eq!(resumed.code, Some(0), "{resumed:?}");
+    assert!(resumed.err.contains("goes on from checkpoint"), "{resumed:?}");
+    let mut ids: Vec<u64> = place.rows("o").iter().map(|r| r.parse().expect("a number")).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, (1..=6_000).collect::<Vec<_>>());
+}
+
+#[test]
+fn ctrl_c_takes_a_last_checkpoint() {
+    stop_and_go_on("INT");
+}
+
+#[test]
+fn a_service_manager_s_end_takes_a_last_checkpoint() {
+    stop_and_go_on("TERM");
+}
+
+#[test]
+fn a_checkpoint_that_is_named_in_the_script_is_restored() {
+    let place = Place::new();
+    place.write("job.sql", COUNTING);
+    let child = place.start(&["run", "job.sql"]);
+    until("the first file", || !place.rows("o").is_empty());
+    signal(&child, "INT");
+    assert_eq!(child.wait_with_output().expect("an end").status.code(), Some(130));
+    place.write("job.sql", &format!("SET 'execution.state-recovery.path' = '.flott/job';\n{COUNTING}"));
+    let resumed = place.flott(&["run", "job.sql"]);
+    assert_eq!(resumed.code, Some(0), "{resumed:?}");
+    assert_eq!(place.rows("o").len(), 6_000);
+}
