@@ -12,8 +12,8 @@ use arrow_array::{
 };
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::{DataType, TimeUnit};
-use chrono_tz::Tz;
 use datafusion_common::ScalarValue;
+use flott_core::SessionZone;
 use flott_core::types::{
     DayTimeResolution as D, MAX_LENGTH, TypeKind, YearMonthResolution as Y, arrow_field, arrow_type,
 };
@@ -134,7 +134,7 @@ fn single_field(kind: &TypeKind) -> bool {
 struct Rule {
     from: LogicalType,
     to: LogicalType,
-    zone: Tz,
+    zone: SessionZone,
     try_cast: bool,
 }
 
@@ -521,12 +521,12 @@ fn fixed_bytes(bytes: &[u8], to: &TypeKind, limit: u32) -> Vec<u8> {
     out
 }
 
-fn to_utc(zone: Tz, nanos: i128) -> i128 {
+fn to_utc(zone: SessionZone, nanos: i128) -> i128 {
     let (s, f) = (nanos.div_euclid(1_000_000_000), nanos.rem_euclid(1_000_000_000));
     i128::from(text::local_to_utc(zone, s as i64)) * 1_000_000_000 + f
 }
 
-pub(crate) fn to_local(zone: Tz, nanos: i128) -> i128 {
+pub(crate) fn to_local(zone: SessionZone, nanos: i128) -> i128 {
     let (s, f) = (nanos.div_euclid(1_000_000_000), nanos.rem_euclid(1_000_000_000));
     i128::from(text::utc_to_local(zone, s as i64)) * 1_000_000_000 + f
 }

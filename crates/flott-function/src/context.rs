@@ -2,43 +2,20 @@
 
 use std::cell::{Cell, RefCell};
 
-use chrono_tz::Tz;
 use flott_core::rng::Rng;
-use flott_core::{Error, Result, suggest};
+use flott_core::{Result, SessionZone};
 
 /// What a session decides for its functions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct FunctionEnv {
     /// `table.local-time-zone`
-    pub time_zone: Tz,
+    pub time_zone: SessionZone,
 }
 
 impl FunctionEnv {
-    /// For a zone by its IANA name, `UTC` or a fixed offset such as `GMT+08:00`.
+    /// For a zone by its IANA name, `UTC` or a fixed offset such as `GMT+05:30`.
     pub fn new(zone: &str) -> Result<FunctionEnv> {
-        let wrong = || {
-            let error = Error::user(format!("'{zone}' is not a time zone")).with("option", "table.local-time-zone");
-            match suggest::nearest(zone, chrono_tz::TZ_VARIANTS.iter().map(|z| z.name())) {
-                Some(near) => error.hint(format!("Did you mean '{near}'?")),
-                None => error.hint("Use an IANA name such as 'Europe/Berlin', or 'UTC'"),
-            }
-        };
-        // Whole hours of offset have names of their own, with the sign turned round.
-        let fixed = zone.strip_prefix("GMT").or_else(|| zone.strip_prefix("UTC")).and_then(|o| o.strip_suffix(":00"));
-        let name = match fixed {
-            Some(offset) => {
-                let hours: i32 = offset.parse().map_err(|_| wrong())?;
-                format!("Etc/GMT{:+}", -hours)
-            }
-            None => zone.to_string(),
-        };
-        name.parse::<Tz>().map(|time_zone| FunctionEnv { time_zone }).map_err(|_| wrong())
-    }
-}
-
-impl Default for FunctionEnv {
-    fn default() -> Self {
-        FunctionEnv { time_zone: Tz::UTC }
+        Ok(FunctionEnv { time_zone: SessionZone::parse(zone)? })
     }
 }
 

@@ -3,7 +3,7 @@
 use arrow_array::cast::AsArray;
 use arrow_array::types::*;
 use arrow_array::{Array, ArrayRef};
-use chrono_tz::Tz;
+use flott_core::SessionZone;
 use flott_core::types::TypeKind;
 use flott_core::{Error, LogicalType, Result};
 
@@ -24,12 +24,17 @@ pub(crate) enum Bytes {
 }
 
 /// Every value of a column as Flink prints results.
-pub fn format_column(array: &ArrayRef, t: &LogicalType, zone: Tz) -> Result<Vec<Option<String>>> {
+pub fn format_column(array: &ArrayRef, t: &LogicalType, zone: SessionZone) -> Result<Vec<Option<String>>> {
     format_values(array, t, zone, Bytes::Hex)
 }
 
 /// Every value of a column as text.
-pub(crate) fn format_values(array: &ArrayRef, t: &LogicalType, zone: Tz, bytes: Bytes) -> Result<Vec<Option<String>>> {
+pub(crate) fn format_values(
+    array: &ArrayRef,
+    t: &LogicalType,
+    zone: SessionZone,
+    bytes: Bytes,
+) -> Result<Vec<Option<String>>> {
     macro_rules! print {
         ($t:ty, $f:expr) => {
             array.as_primitive::<$t>().iter().map(|v| v.map($f)).collect()
@@ -117,7 +122,7 @@ fn entries(
     array: &ArrayRef,
     key: &LogicalType,
     value: &LogicalType,
-    zone: Tz,
+    zone: SessionZone,
     bytes: Bytes,
 ) -> Result<Vec<Option<String>>> {
     let map = array.as_map();

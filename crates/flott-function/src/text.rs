@@ -1,7 +1,7 @@
 //! Values as text and back, as Flink's casts write and read them.
 
 use chrono::{LocalResult, NaiveDateTime, Offset, TimeZone};
-use chrono_tz::Tz;
+use flott_core::SessionZone;
 use flott_core::time_text::{civil_from_days, days_from_civil};
 
 /// Nanoseconds of a day.
@@ -132,8 +132,8 @@ pub fn parse_timestamp(text: &str) -> Option<i128> {
 }
 
 /// The instant of a local time, in seconds: in a gap the time after it, in an overlap the earlier one, as Java does.
-pub fn local_to_utc(zone: Tz, local_seconds: i64) -> i64 {
-    if zone == Tz::UTC {
+pub fn local_to_utc(zone: SessionZone, local_seconds: i64) -> i64 {
+    if zone.is_utc() {
         return local_seconds;
     }
     let Some(local) = naive(local_seconds) else { return local_seconds };
@@ -148,8 +148,8 @@ pub fn local_to_utc(zone: Tz, local_seconds: i64) -> i64 {
 }
 
 /// The local time of an instant, in seconds.
-pub fn utc_to_local(zone: Tz, seconds: i64) -> i64 {
-    if zone == Tz::UTC {
+pub fn utc_to_local(zone: SessionZone, seconds: i64) -> i64 {
+    if zone.is_utc() {
         return seconds;
     }
     naive(seconds).map_or(seconds, |t| seconds + i64::from(zone.offset_from_utc_datetime(&t).fix().local_minus_utc()))
@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn local_times_in_gaps_and_overlaps() {
-        let berlin = Tz::Europe__Berlin;
+        let berlin = SessionZone::parse("Europe/Berlin").expect("a zone");
         let seconds = |t: &str| (parse_timestamp(t).expect("a time") / 1_000_000_000) as i64;
         assert_eq!(local_to_utc(berlin, seconds("2024-07-01 12:00:00")), seconds("2024-07-01 10:00:00"));
         assert_eq!(local_to_utc(berlin, seconds("2024-03-31 02:30:00")), seconds("2024-03-31 01:30:00"));

@@ -156,7 +156,7 @@ pub struct Query {
     /// The job behind it.
     pub job: Job,
     rows: mpsc::Receiver<ChangeBatch>,
-    zone: chrono_tz::Tz,
+    zone: flott_core::SessionZone,
 }
 
 impl Query {

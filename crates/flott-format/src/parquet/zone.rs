@@ -1,25 +1,23 @@
 //! Between instants and local date-times, for files that hold instants where the table holds TIMESTAMP.
 
 use chrono::{DateTime, MappedLocalTime, Offset, TimeDelta, TimeZone};
-use chrono_tz::Tz;
-use flott_core::{Error, Result};
+use flott_core::{Result, SessionZone};
 
 /// A time zone that is not UTC.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Zone(Tz);
+pub(super) struct Zone(SessionZone);
 
 impl Zone {
-    /// The zone of this IANA name; `None` for UTC.
+    /// The zone of this name; `None` for UTC.
     pub(super) fn parse(name: &str) -> Result<Option<Zone>> {
-        if matches!(name, "UTC" | "Z" | "GMT" | "Etc/UTC" | "default" | "") {
-            return Ok(None);
-        }
-        let zone: Tz = name.parse().map_err(|_| {
-            Error::user(format!("'{name}' is not a time zone that format 'parquet' knows"))
-                .with("option", "table.local-time-zone")
-                .hint("Use an IANA name such as 'Europe/Berlin', or set 'parquet.utc-timezone' = 'true'")
+        let zone = SessionZone::parse(name).map_err(|e| match e.hint_text() {
+            Some(hint) => {
+                let hint = format!("{hint}. Or set 'parquet.utc-timezone' = 'true'");
+                e.hint(hint)
+            }
+            None => e,
         })?;
-        Ok(Some(Zone(zone)))
+        Ok((!zone.is_utc()).then_some(Zone(zone)))
     }
 
     /// Seconds to add to an instant to get the local date-time.
@@ -54,6 +52,8 @@ mod tests {
         assert_eq!(zone.offset_at_local(1_593_561_600), 7_200);
         // 2020-03-29 02:30 does not exist.
         assert_eq!(zone.offset_at_local(1_585_449_000), 3_600);
+        let kolkata = Zone::parse("GMT+05:30").expect("a zone").expect("not UTC");
+        assert_eq!(kolkata.offset_at_local(0), 19_800);
         assert!(Zone::parse("UTC").expect("a zone").is_none());
         assert!(Zone::parse("Mars/Olympus").is_err());
     }

@@ -197,7 +197,11 @@ fn dates_and_times() {
     let env = shanghai();
     let instant =
         cast(constant("2021-09-24 20:00:00", "STRING"), &logical("TIMESTAMP_LTZ(0)"), false, &env).expect("a cast");
-    let utc = format_column(&values(&instant, &crate::testing::one_row()).expect("a row"), &instant.data_type, Tz::UTC);
+    let utc = format_column(
+        &values(&instant, &crate::testing::one_row()).expect("a row"),
+        &instant.data_type,
+        SessionZone::UTC,
+    );
     assert_eq!(utc.expect("texts")[0].as_deref(), Some("2021-09-24 12:00:00"));
 }
 

@@ -123,7 +123,7 @@ pub(super) const FUNCTIONS: &[ScalarFunction] = &[
     function("SECOND", "SECOND(timestamp)", "The second.", (1, 1), |a| extract(a, 0, Unit::Second)),
 ];
 
-fn local_ms(zone: chrono_tz::Tz, ms: i64) -> i64 {
+fn local_ms(zone: flott_core::SessionZone, ms: i64) -> i64 {
     text::utc_to_local(zone, ms.div_euclid(1_000)) * 1_000 + ms.rem_euclid(1_000)
 }
 
@@ -296,7 +296,7 @@ fn text_to_instant(a: &mut Arguments) -> Result<Option<Resolved>> {
     let written = a.values.len() > 1;
     let pattern = PatternArgument::of(a, 1, DEFAULT_PATTERN)?;
     let zone = match a.values.get(2).map(|z| z.text()) {
-        None => chrono_tz::Tz::UTC,
+        None => flott_core::SessionZone::UTC,
         Some(Some(zone)) => FunctionEnv::new(zone)?.time_zone,
         Some(None) => {
             return Err(Error::user("the zone of TO_TIMESTAMP_LTZ must be a constant").hint("Write 'Europe/Berlin'"));

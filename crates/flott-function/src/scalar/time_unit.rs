@@ -98,7 +98,7 @@ pub(super) fn unit_of(a: &Arguments, index: usize) -> Result<Unit> {
 }
 
 /// Nanoseconds in local time: an instant is shown in the session's zone.
-pub(super) fn local_nanos(array: &ArrayRef, zone: chrono_tz::Tz) -> Result<Vec<Option<i128>>> {
+pub(super) fn local_nanos(array: &ArrayRef, zone: flott_core::SessionZone) -> Result<Vec<Option<i128>>> {
     let nanos = to_nanos(array)?;
     if !matches!(array.data_type(), DataType::Timestamp(_, Some(_))) {
         return Ok(nanos);

@@ -2,9 +2,8 @@
 //!
 //! Local times are milliseconds as if the clock on the wall were UTC.
 
-use chrono::{DateTime, FixedOffset, MappedLocalTime, NaiveDateTime, Offset, TimeZone};
-use chrono_tz::Tz;
-use flott_core::{Error, Result};
+use chrono::{DateTime, FixedOffset, MappedLocalTime, NaiveDateTime, TimeZone};
+use flott_core::{Result, SessionZone};
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
@@ -17,42 +16,22 @@ const SUMMER_MS: i64 = 2_099_692_800_000;
 /// How instants become the local times in which windows are cut.
 #[derive(Debug, Clone)]
 pub struct ShiftZone {
-    zone: Zone,
+    zone: SessionZone,
     daylight: bool,
     /// Instants `from .. to` have this offset: the piece that was last asked for.
     cached: (i64, i64, i64),
 }
 
-#[derive(Debug, Clone)]
-enum Zone {
-    Utc,
-    Fixed(i64),
-    Named(Tz),
-}
-
 impl ShiftZone {
     /// No shift: TIMESTAMP columns.
     pub fn utc() -> ShiftZone {
-        ShiftZone { zone: Zone::Utc, daylight: false, cached: (0, 0, 0) }
+        ShiftZone { zone: SessionZone::UTC, daylight: false, cached: (0, 0, 0) }
     }
 
-    /// A zone by its name, as `table.local-time-zone` has it: `Europe/Berlin`, `GMT+08:00`, `+08:00`, `UTC`.
+    /// A zone by its name, as `table.local-time-zone` has it.
     pub fn named(name: Option<&str>) -> Result<ShiftZone> {
         let Some(name) = name else { return Ok(ShiftZone::utc()) };
-        let zone = if matches!(name, "UTC" | "Z" | "GMT" | "Etc/UTC") {
-            Zone::Utc
-        } else if let Ok(tz) = name.parse::<Tz>() {
-            Zone::Named(tz)
-        } else {
-            let offset = name.trim_start_matches("GMT").trim_start_matches("UTC");
-            match offset.parse::<FixedOffset>() {
-                Ok(fixed) => Zone::Fixed(i64::from(fixed.local_minus_utc()) * 1_000),
-                Err(_) => {
-                    return Err(Error::user(format!("'{name}' is not a time zone"))
-                        .hint("Set 'table.local-time-zone' to a name such as 'Europe/Berlin' or 'GMT+08:00'"));
-                }
-            }
-        };
+        let zone = SessionZone::parse(name)?;
         let mut shift = ShiftZone { zone, daylight: false, cached: (0, 0, 0) };
         shift.daylight = shift.offset_at(WINTER_MS) != shift.offset_at(SUMMER_MS);
         Ok(shift)
@@ -60,19 +39,16 @@ impl ShiftZone {
 
     /// Whether local times are instants.
     pub fn is_utc(&self) -> bool {
-        matches!(self.zone, Zone::Utc)
+        self.zone.is_utc()
     }
 
     /// Milliseconds that local time is ahead of UTC at an instant.
     fn offset_at(&self, epoch_ms: i64) -> i64 {
-        match &self.zone {
-            Zone::Utc => 0,
-            Zone::Fixed(ms) => *ms,
-            Zone::Named(tz) => match DateTime::from_timestamp_millis(epoch_ms) {
-                Some(t) => i64::from(tz.offset_from_utc_datetime(&t.naive_utc()).fix().local_minus_utc()) * 1_000,
-                None => 0,
-            },
+        if self.is_utc() {
+            return 0;
         }
+        let time = DateTime::from_timestamp_millis(epoch_ms);
+        time.map_or(0, |t| offset_ms(self.zone.offset_from_utc_datetime(&t.naive_utc())))
     }
 
     /// The local time of an instant; `i64::MAX` stays.
@@ -95,25 +71,17 @@ impl ShiftZone {
     /// The instant of a local time. A time that a clock change skips is moved on by the length of the gap; of a time
     /// that comes twice the first is taken (as Java's `LocalDateTime.atZone`).
     pub fn to_epoch(&self, local_ms: i64) -> i64 {
-        if local_ms == i64::MAX || local_ms == i64::MIN {
+        if self.is_utc() || local_ms == i64::MAX || local_ms == i64::MIN {
             return local_ms;
         }
-        match &self.zone {
-            Zone::Utc => local_ms,
-            Zone::Fixed(ms) => local_ms.saturating_sub(*ms),
-            Zone::Named(tz) => {
-                let Some(local) = naive(local_ms) else { return local_ms };
-                let offset = match tz.offset_from_local_datetime(&local) {
-                    MappedLocalTime::Single(o) => i64::from(o.fix().local_minus_utc()) * 1_000,
-                    MappedLocalTime::Ambiguous(a, b) => {
-                        // The first of the two instants is the one with the greater offset.
-                        i64::from(a.fix().local_minus_utc().max(b.fix().local_minus_utc())) * 1_000
-                    }
-                    MappedLocalTime::None => self.offset_at(local_ms.saturating_sub(DAY_MS)),
-                };
-                local_ms.saturating_sub(offset)
-            }
-        }
+        let Some(local) = naive(local_ms) else { return local_ms };
+        let offset = match self.zone.offset_from_local_datetime(&local) {
+            MappedLocalTime::Single(o) => offset_ms(o),
+            // The first of the two instants is the one with the greater offset.
+            MappedLocalTime::Ambiguous(a, b) => offset_ms(a).max(offset_ms(b)),
+            MappedLocalTime::None => self.offset_at(local_ms.saturating_sub(DAY_MS)),
+        };
+        local_ms.saturating_sub(offset)
     }
 
     /// The instant at which a timer for a local time is due: no window fires before all instants of its local times
@@ -140,6 +108,10 @@ impl ShiftZone {
     pub fn is_over(&self, window_end: i64, progress_ms: i64) -> bool {
         window_end != i64::MAX && self.to_timer(window_end.saturating_sub(1)) <= progress_ms
     }
+}
+
+fn offset_ms(offset: FixedOffset) -> i64 {
+    i64::from(offset.local_minus_utc()) * 1_000
 }
 
 fn naive(ms: i64) -> Option<NaiveDateTime> {
@@ -169,10 +141,12 @@ mod tests {
 
     #[test]
     fn names_of_zones() {
-        for (name, offset) in [("GMT+08:00", 8), ("+02:00", 2), ("UTC", 0), ("Asia/Shanghai", 8), ("GMT-03:00", -3)] {
+        for (name, half_hours) in
+            [("GMT+08:00", 16), ("GMT+05:30", 11), ("UTC", 0), ("Asia/Shanghai", 16), ("GMT-03:00", -6)]
+        {
             let mut zone = ShiftZone::named(Some(name)).expect(name);
-            assert_eq!(zone.to_local(0), offset * HOUR_MS, "{name}");
-            assert_eq!(zone.to_epoch(offset * HOUR_MS), 0, "{name}");
+            assert_eq!(zone.to_local(0), half_hours * HOUR_MS / 2, "{name}");
+            assert_eq!(zone.to_epoch(half_hours * HOUR_MS / 2), 0, "{name}");
         }
         assert!(ShiftZone::named(Some("Atlantis")).is_err());
     }
