@@ -37,7 +37,7 @@ use sqlparser::ast;
 pub use functions::{Functions, Shown};
 pub use node::{FlinkNode, FlinkNodeKind, ScanTable};
 pub(crate) use query::rename_columns;
-pub(crate) use refuse::{at, from_datafusion};
+pub(crate) use refuse::{at, check_dynamic_options, from_datafusion};
 pub(crate) use scope::{Scope, ScopeColumn, UniqueNames};
 pub use scope::{Typed, column, columns_of, plan_schema};
 pub use validate::validate;

@@ -2,7 +2,9 @@
 
 use std::fmt::Display;
 
+use flott_connector::table::ObjectIdentifier;
 use flott_core::error::Position;
+use flott_core::options::Options;
 use flott_core::{Error, Result, suggest};
 use sqlparser::ast::{Expr, Ident, ObjectName, Spanned};
 use sqlparser::tokenizer::Span;
@@ -54,6 +56,18 @@ const UNSUPPORTED_HINT: &str = "Rewrite the query without it; the list of what i
 /// Refuses a clause that is there.
 pub(crate) fn refuse_if(present: bool, what: &str, span: Span) -> Result<()> {
     if present { Err(unsupported(what, span)) } else { Ok(()) }
+}
+
+const DYNAMIC_OPTIONS: &str = "table.dynamic-table-options.enabled";
+
+/// Refuses an OPTIONS hint where the session has switched them off, for reading and for writing.
+pub(crate) fn check_dynamic_options(config: &Options, table: &ObjectIdentifier) -> Result<()> {
+    if !config.get(DYNAMIC_OPTIONS).is_some_and(|v| v.eq_ignore_ascii_case("false")) {
+        return Ok(());
+    }
+    Err(Error::user(format!("OPTIONS hint is allowed only when '{DYNAMIC_OPTIONS}' is set to true"))
+        .with("table", &table.object)
+        .hint(format!("SET '{DYNAMIC_OPTIONS}' = 'true'")))
 }
 
 /// A name that is nowhere, with the nearest of those that are.

@@ -17,13 +17,14 @@ use sqlparser::tokenizer::Span;
 
 use super::node::{FlinkNode, FlinkNodeKind, ScanTable};
 use super::query::{df, rename_columns};
-use super::refuse::{At, at, name_parts, name_text, not_found, refuse_if, unsupported, unsupported_with};
+use super::refuse::{
+    At, at, check_dynamic_options, name_parts, name_text, not_found, refuse_if, unsupported, unsupported_with,
+};
 use super::{Binder, CatalogObject, Ctes, Scope, Typed, column, columns_of, plan_schema, project};
 use crate::parser::dialect::TABLE_CALL;
 use crate::parser::script::HINT_PREFIX;
 
 /// Whether hints may change options.
-const DYNAMIC_OPTIONS: &str = "table.dynamic-table-options.enabled";
 
 impl Binder<'_> {
     pub(crate) fn table_with_joins(&self, t: &TableWithJoins, ctes: &Ctes) -> Result<(LogicalPlan, Scope)> {
@@ -197,14 +198,7 @@ impl Binder<'_> {
             if name != "OPTIONS" {
                 return Err(unsupported(format!("the hint {name}"), span));
             }
-            if self.config.get(DYNAMIC_OPTIONS).is_some_and(|v| v.eq_ignore_ascii_case("false")) {
-                return Err(at(
-                    Error::user(format!("OPTIONS hint is allowed only when '{DYNAMIC_OPTIONS}' is set to true"))
-                        .with("table", &identifier.object)
-                        .hint(format!("SET '{DYNAMIC_OPTIONS}' = 'true'")),
-                    span,
-                ));
-            }
+            check_dynamic_options(self.config, identifier).at_span(span)?;
             let FunctionArguments::List(list) = &f.args else { continue };
             for argument in &list.args {
                 let (key, value) = hint_pair(argument).ok_or_else(|| {

@@ -14,7 +14,9 @@ use super::convert::Converter;
 use super::options;
 use super::stream::{Sink, StreamInput, StreamNode, StreamOp};
 use super::window::{LATE_PREFIX, changes};
-use crate::bind::{CatalogObject, Tables, Typed, at, column, columns_of, plan_schema, project, rename_columns};
+use crate::bind::{
+    CatalogObject, Tables, Typed, at, check_dynamic_options, column, columns_of, plan_schema, project, rename_columns,
+};
 use crate::parser::ast::InsertStatement;
 
 /// A sink table and the query's columns cast to it.
@@ -67,6 +69,7 @@ impl Converter<'_> {
                     .at(hint.position)
                     .hint("OPTIONS is the only one"));
             }
+            check_dynamic_options(self.config, &identifier).map_err(|e| e.at(hint.position))?;
             for (key, value) in &hint.options {
                 table.options.set(key, value);
             }

@@ -67,6 +67,20 @@ fn hints_are_read_or_refused() {
 }
 
 #[test]
+fn options_hints_can_be_switched_off() {
+    let mut session = Session::standard();
+    let insert = "INSERT INTO two /*+ OPTIONS('changelog' = 'I') */ SELECT b, c FROM t";
+    session.run(insert).expect("allowed by default");
+    session.run("SET 'table.dynamic-table-options.enabled' = 'false'").expect("set");
+    for statement in [insert, "SELECT x FROM two /*+ OPTIONS('changelog' = 'I') */"] {
+        let e = session.run(statement).expect_err(statement);
+        let expected = "OPTIONS hint is allowed only when 'table.dynamic-table-options.enabled' is set to true";
+        assert_eq!(e.message(), expected, "{statement}");
+        assert!(e.position().is_some(), "{statement}: {e}");
+    }
+}
+
+#[test]
 fn windows_are_checked_with_flinks_words() {
     let session = Session::standard();
     let aggregate = |tvf: &str| {
