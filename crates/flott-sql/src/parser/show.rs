@@ -24,7 +24,7 @@ impl StatementParser<'_> {
         if scoped && (self.words(&["FROM"]) || self.words(&["IN"])) {
             scope = Some(self.name()?);
         }
-        let like = self.like_pattern()?;
+        let like = if takes_pattern(&kind) { self.like_pattern()? } else { None };
         Ok(Statement::Show { kind, scope, like })
     }
 
@@ -87,6 +87,23 @@ impl StatementParser<'_> {
     }
 }
 
+/// Whether Flink's grammar has a pattern behind this kind: behind others it is one word too many.
+fn takes_pattern(kind: &ShowKind) -> bool {
+    matches!(
+        kind,
+        ShowKind::Catalogs
+            | ShowKind::Databases
+            | ShowKind::Tables
+            | ShowKind::Views
+            | ShowKind::MaterializedTables
+            | ShowKind::Columns(_)
+            | ShowKind::Functions { .. }
+            | ShowKind::Procedures
+            | ShowKind::Models
+            | ShowKind::Connections
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use crate::parser::ast::*;
@@ -120,6 +137,27 @@ mod tests {
         }
         for text in ["SHOW", "SHOW THINGS", "SHOW COLUMNS t", "SHOW TABLES NOT 'x'"] {
             assert!(parse_script(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn patterns_only_where_flink_has_them() {
+        for what in [
+            "MODULES",
+            "FULL MODULES",
+            "JARS",
+            "JOBS",
+            "PARTITIONS t",
+            "CREATE TABLE t",
+            "CREATE VIEW v",
+            "CREATE CATALOG c",
+            "CURRENT CATALOG",
+            "CURRENT DATABASE",
+        ] {
+            parse_script(&format!("SHOW {what}")).expect(what);
+            let e = parse_script(&format!("SHOW {what} LIKE 'x'")).expect_err(what);
+            let column = "SHOW ".len() as u64 + what.len() as u64 + 2;
+            assert_eq!(e.position().map(|p| p.column), Some(column), "{what}: {e}");
         }
     }
 }
