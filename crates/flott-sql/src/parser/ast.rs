@@ -316,11 +316,16 @@ pub enum ShowKind {
     Views,
     MaterializedTables,
     Columns(Name),
-    Functions { user: bool },
-    Modules { full: bool },
+    Functions {
+        user: bool,
+    },
+    Modules {
+        full: bool,
+    },
     Jars,
     Jobs,
-    Partitions(Name),
+    /// Of a table, with `PARTITION (k = v, ..)`.
+    Partitions(Name, Vec<(Ident, Expr)>),
     Procedures,
     Models,
     Connections,

@@ -71,7 +71,7 @@ impl StatementParser<'_> {
             return Ok(ShowKind::CreateCatalog(self.name()?));
         }
         if self.words(&["PARTITIONS"]) {
-            return Ok(ShowKind::Partitions(self.name()?));
+            return Ok(ShowKind::Partitions(self.name()?, self.partition_spec()?));
         }
         if self.words(&["COLUMNS"]) {
             if !self.words(&["FROM"]) {
@@ -123,6 +123,7 @@ mod tests {
             "SHOW JARS",
             "SHOW JOBS",
             "SHOW PARTITIONS t",
+            "SHOW PARTITIONS c.d.t PARTITION (a = 'x', b = 1)",
             "SHOW PROCEDURES",
             "SHOW MODELS",
             "SHOW CREATE TABLE t",

@@ -1,7 +1,7 @@
 //! Which statement it is, and the statements that are neither DDL nor SHOW.
 
 use flott_core::{Error, Result};
-use sqlparser::ast::{Expr, Query};
+use sqlparser::ast::{Expr, Ident, Query};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan};
@@ -196,19 +196,7 @@ impl<'a> StatementParser<'a> {
         self.words(&["TABLE"]);
         let table = self.name()?;
         let hints = self.hints()?;
-        let mut partition = vec![];
-        if self.words(&["PARTITION"]) {
-            self.p.expect_token(&Token::LParen)?;
-            loop {
-                let key = self.p.parse_identifier()?;
-                self.p.expect_token(&Token::Eq)?;
-                partition.push((key, self.expr()?));
-                if !self.p.consume_token(&Token::Comma) {
-                    break;
-                }
-            }
-            self.p.expect_token(&Token::RParen)?;
-        }
+        let partition = self.partition_spec()?;
         let mut columns = vec![];
         let is_list = self.p.peek_token().token == Token::LParen
             && !matches!(self.p.peek_nth_token(1).token, Token::LParen)
@@ -231,6 +219,25 @@ impl<'a> StatementParser<'a> {
             None
         };
         Ok(InsertStatement { table, hints, partition, columns, overwrite, query, on_conflict, position: at })
+    }
+
+    /// `PARTITION (k = v, ..)`, where it is there.
+    pub(crate) fn partition_spec(&mut self) -> Parsed<Vec<(Ident, Expr)>> {
+        let mut partition = vec![];
+        if !self.words(&["PARTITION"]) {
+            return Ok(partition);
+        }
+        self.p.expect_token(&Token::LParen)?;
+        loop {
+            let key = self.p.parse_identifier()?;
+            self.p.expect_token(&Token::Eq)?;
+            partition.push((key, self.expr()?));
+            if !self.p.consume_token(&Token::Comma) {
+                break;
+            }
+        }
+        self.p.expect_token(&Token::RParen)?;
+        Ok(partition)
     }
 
     /// Hints behind a table's name, as the token pass left them.

@@ -3,11 +3,12 @@
 use flott_connector::factory::Registry;
 use flott_connector::table::{Column, ColumnKind, ObjectIdentifier, ResolvedSchema};
 use flott_core::error::{Error, Result};
+use sqlparser::ast::{Expr, Ident};
 
 use super::show_create::{self, backticked};
 use super::{SessionState, StatementResult};
 use crate::catalog::{Entry, missing};
-use crate::parser::ast::{LikePattern, Name, ObjectKind, ShowKind};
+use crate::parser::ast::{LikePattern, Name, ObjectKind, ShowKind, position};
 
 /// Whether a text fits a pattern of LIKE: `%` is any text, `_` any character, `\` takes the next one as it is.
 pub(super) fn fits(pattern: &LikePattern, text: &str) -> bool {
@@ -119,15 +120,7 @@ pub(super) fn show(
         ShowKind::Jars => list("jars", vec![]),
         ShowKind::Jobs => Err(Error::user("SHOW JOBS is not supported: a session knows only the jobs that it started")
             .hint("A job's progress is shown where it was started")),
-        ShowKind::Partitions(name) => {
-            let (id, table) = catalog.table(&name.texts()).map_err(|e| e.at(name.position()))?;
-            if table.partition_keys.is_empty() {
-                return Err(Error::user(format!("Table {id} is not partitioned.")).at(name.position()));
-            }
-            Err(Error::user("SHOW PARTITIONS is not supported: the catalog does not keep partitions")
-                .at(name.position())
-                .hint("Query the partition columns: SELECT DISTINCT .. FROM the table"))
-        }
+        ShowKind::Partitions(name, spec) => partitions(name, spec, state),
         ShowKind::Columns(name) => {
             let (_, entry) = catalog.resolve(&name.texts(), "Table").map_err(|e| e.at(name.position()))?;
             columns(entry, like)
@@ -157,6 +150,21 @@ pub(super) fn show(
             Ok(StatementResult::rows(["current database name"], [[catalog.current_database().to_string()]]))
         }
     }
+}
+
+/// The partitions that a catalog in memory knows are those that ALTER TABLE ADD PARTITION made: none here.
+fn partitions(name: &Name, spec: &[(Ident, Expr)], state: &SessionState) -> Result<StatementResult> {
+    let (id, table) = state.catalog.table(&name.texts()).map_err(|e| e.at(name.position()))?;
+    let shown = format!("{}.{} in catalog {}", id.database, id.object, id.catalog);
+    if table.partition_keys.is_empty() {
+        return Err(Error::user(format!("Table {shown} is not partitioned.")).at(name.position()));
+    }
+    if let Some((key, _)) = spec.iter().find(|(key, _)| !table.partition_keys.contains(&key.value)) {
+        let message = format!("PartitionSpec key '{}' is no partition key of table {shown}.", key.value);
+        return Err(missing(message, &key.value, table.partition_keys.iter().map(String::as_str))
+            .at(position(key.span.start)));
+    }
+    Ok(StatementResult::rows(["partition name"], std::iter::empty()))
 }
 
 fn wrong_kind(asked: &str, is: &str, id: &ObjectIdentifier) -> Error {

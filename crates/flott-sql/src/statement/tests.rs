@@ -333,7 +333,15 @@ fn show_lists_and_patterns() {
     }
     refused(&mut state, "SHOW TABLES FROM dbb", "Did you mean 'db'?");
     refused(&mut state, "SHOW CREATE TABLE v", "Please use SHOW CREATE VIEW instead");
-    refused(&mut state, "SHOW PARTITIONS a_b", "is not partitioned");
+    refused(
+        &mut state,
+        "SHOW PARTITIONS a_b",
+        "Table default_database.a_b in catalog default_catalog is not partitioned.",
+    );
+    run(&mut state, "CREATE TABLE parts (x INT, day STRING) PARTITIONED BY (day)").expect("created");
+    assert_eq!(shown(&mut state, "SHOW PARTITIONS parts"), "partition name");
+    assert_eq!(shown(&mut state, "SHOW PARTITIONS parts PARTITION (day = 'monday')"), "partition name");
+    refused(&mut state, "SHOW PARTITIONS parts PARTITION (x = 1)", "PartitionSpec key 'x' is no partition key");
     refused(&mut state, "DESCRIBE FUNCTION UPER", "Did you mean 'UPPER'?");
 }
 
