@@ -3,6 +3,7 @@
 use flott_connector::factory::Registry;
 use flott_connector::table::{Column, ColumnKind, ObjectIdentifier, ResolvedSchema};
 use flott_core::error::{Error, Result};
+use flott_function::{AggregateKind, scalar};
 use sqlparser::ast::{Expr, Ident};
 
 use super::show_create::{self, backticked};
@@ -161,8 +162,9 @@ fn partitions(name: &Name, spec: &[(Ident, Expr)], state: &SessionState) -> Resu
     }
     if let Some((key, _)) = spec.iter().find(|(key, _)| !table.partition_keys.contains(&key.value)) {
         let message = format!("PartitionSpec key '{}' is no partition key of table {shown}.", key.value);
-        return Err(missing(message, &key.value, table.partition_keys.iter().map(String::as_str))
-            .at(position(key.span.start)));
+        return Err(
+            missing(message, &key.value, table.partition_keys.iter().map(String::as_str)).at(position(key.span.start))
+        );
     }
     Ok(StatementResult::rows(["partition name"], std::iter::empty()))
 }
@@ -270,10 +272,44 @@ pub(super) fn describe(kind: ObjectKind, name: &Name, extended: bool, state: &Se
                 let names = state.functions.iter().map(String::as_str);
                 return Err(missing(message, &text, names).at(name.position()));
             }
-            Ok(info(vec![
-                ("is system function".into(), Some("true".into())),
-                ("is temporary".into(), Some("false".into())),
-            ]))
+            let mut rows = vec![("is system function", "true".to_string()), ("is temporary", "false".to_string())];
+            if extended {
+                rows.extend(definition(&text.to_uppercase()));
+            }
+            Ok(info(rows.into_iter().map(|(k, v)| (k.to_string(), Some(v))).collect()))
         }
     }
+}
+
+/// What DESCRIBE FUNCTION EXTENDED adds.
+fn definition(name: &str) -> [(&'static str, String); 5] {
+    /// Functions that give another value for the same arguments.
+    const VOLATILE: [&str; 13] = [
+        "CURRENT_DATE",
+        "CURRENT_ROW_TIMESTAMP",
+        "CURRENT_TIME",
+        "CURRENT_TIMESTAMP",
+        "CURRENT_WATERMARK",
+        "LOCALTIME",
+        "LOCALTIMESTAMP",
+        "NOW",
+        "PROCTIME",
+        "RAND",
+        "RAND_INTEGER",
+        "UNIX_TIMESTAMP",
+        "UUID",
+    ];
+    let aggregate = AggregateKind::from_name(name).is_some();
+    let scalar = scalar::functions().find(|f| f.name == name);
+    let signature = match scalar {
+        Some(function) => function.syntax.to_string(),
+        None => format!("{name}(..)"),
+    };
+    [
+        ("kind", if aggregate { "AGGREGATE" } else { "SCALAR" }.to_string()),
+        ("requirements", "[]".to_string()),
+        ("is deterministic", (!VOLATILE.contains(&name)).to_string()),
+        ("supports constant folding", (name != "CURRENT_WATERMARK").to_string()),
+        ("signature", signature),
+    ]
 }

@@ -206,7 +206,11 @@ pub(super) fn table(
 }
 
 pub(super) fn view(id: &ObjectIdentifier, view: &CatalogView, temporary: bool) -> String {
-    let columns: Vec<String> = view.columns.iter().map(|c| format!("  {}", quote(&c.name))).collect();
+    let column = |c: &Column| {
+        let comment = c.comment.as_ref().filter(|c| !c.is_empty()).map(|c| format!(" {}", comment(c)));
+        format!("  {}{}", quote(&c.name), comment.unwrap_or_default())
+    };
+    let columns: Vec<String> = view.columns.iter().map(column).collect();
     let mut out = head("VIEW", temporary, id) + &columns.join(",\n") + "\n)\n";
     if let Some(text) = view.comment.as_ref().filter(|c| !c.is_empty()) {
         out += &(comment(text) + "\n");

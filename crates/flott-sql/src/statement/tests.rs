@@ -321,6 +321,12 @@ fn show_lists_and_patterns() {
         ("SHOW MODULES", "module name\ncore"),
         ("SHOW FULL MODULES", "module name|used\ncore|TRUE"),
         ("DESCRIBE CATALOG cat", "info name|info value\nname|cat\ntype|generic_in_memory\ncomment|-"),
+        ("DESCRIBE FUNCTION upper", "info name|info value\nis system function|true\nis temporary|false"),
+        (
+            "DESCRIBE FUNCTION EXTENDED upper",
+            "info name|info value\nis system function|true\nis temporary|false\nkind|SCALAR\nrequirements|[]\n\
+             is deterministic|true\nsupports constant folding|true\nsignature|UPPER(text)",
+        ),
         ("DESCRIBE v", "name|type|null|key|extras|watermark\nx|INT|TRUE|-|-|-"),
         ("SHOW CREATE CATALOG cat", "result\nCREATE CATALOG `cat`\nWITH (\n  'type' = 'generic_in_memory'\n)\n"),
         (
@@ -352,6 +358,11 @@ fn views() {
     assert_eq!(
         shown(&mut state, "DESCRIBE v"),
         "name|type|null|key|extras|watermark|comment\nx|INT|TRUE|-|-|-|-\ny|STRING|TRUE|-|-|-|why"
+    );
+    assert_eq!(
+        shown(&mut state, "SHOW CREATE VIEW v"),
+        "result\nCREATE VIEW `default_catalog`.`default_database`.`v` (\n  `x`,\n  `y` COMMENT 'why'\n)\nCOMMENT 'c'\n\
+         AS SELECT * FROM `default_catalog`.`default_database`.`t`\n"
     );
     refused(&mut state, "CREATE VIEW w (x) AS SELECT * FROM t", "VIEW definition and input fields not match");
     refused(&mut state, "CREATE VIEW w (x, x) AS SELECT * FROM t", "has been defined in the view");
