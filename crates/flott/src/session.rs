@@ -306,23 +306,9 @@ impl Session {
         let config = self.state.config.clone();
         let (registry, base_dir) = (Arc::clone(&self.registry), self.base_dir.clone());
         let resolver = Resolver { registry: &registry, config: &config, base_dir: &base_dir };
-        let names = derived.iter().map(|(n, _)| n.clone());
-        // With a column list of its own the table may order its columns otherwise: insert by name.
-        let columns: Vec<String> = names.collect();
+        let columns: Vec<String> = derived.iter().map(|(n, _)| n.clone()).collect();
         statement::create_table(create, &mut self.state, &resolver, Some(derived))?;
-        let insert = InsertStatement {
-            table: create.name.clone(),
-            hints: vec![],
-            partition: vec![],
-            columns: columns
-                .into_iter()
-                .map(|c| flott_sql::parser::Name { parts: vec![flott_sql::parser::quoted(&c)] })
-                .collect(),
-            overwrite: false,
-            query: query.clone(),
-            on_conflict: None,
-            position: create.name.position(),
-        };
+        let insert = create.insert(query, columns.into_iter());
         let started = self.inserts(&[insert], text).await;
         if started.is_err() {
             self.state.catalog = before;

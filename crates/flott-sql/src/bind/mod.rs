@@ -34,6 +34,8 @@ use flott_core::options::Options;
 use flott_core::{LogicalType, Result};
 use sqlparser::ast;
 
+use crate::catalog::CatalogManager;
+
 pub use functions::{Functions, Shown};
 pub use node::{FlinkNode, FlinkNodeKind, ScanTable};
 pub(crate) use query::rename_columns;
@@ -68,6 +70,10 @@ pub trait Tables: Sync {
     fn lookup(&self, name: &[String]) -> Result<Option<CatalogObject>>;
     /// The names that a message may suggest.
     fn names(&self) -> Vec<String>;
+    /// The catalogs behind the names, where there are any: for plans of tables that do not exist yet.
+    fn catalog(&self) -> Option<&CatalogManager> {
+        None
+    }
     /// Parses the text of a view.
     fn parse_query(&self, text: &str) -> Result<ast::Query>;
     /// Parses the text of a computed column or watermark.

@@ -41,6 +41,10 @@ impl Tables for CatalogManager {
         names.into_iter().collect()
     }
 
+    fn catalog(&self) -> Option<&CatalogManager> {
+        Some(self)
+    }
+
     fn parse_query(&self, text: &str) -> Result<Query> {
         parser::parse_query(text).map(|q| *q)
     }

@@ -212,6 +212,22 @@ pub struct CreateTable {
     pub query: Option<(Box<Query>, String)>,
 }
 
+impl CreateTable {
+    /// The INSERT behind CREATE TABLE AS: by name, since the table may order its columns otherwise than the query.
+    pub fn insert(&self, query: &Query, columns: impl Iterator<Item = String>) -> InsertStatement {
+        InsertStatement {
+            table: self.name.clone(),
+            hints: vec![],
+            partition: vec![],
+            columns: columns.map(|c| Name { parts: vec![Ident::with_quote('`', c)] }).collect(),
+            overwrite: false,
+            query: Box::new(query.clone()),
+            on_conflict: None,
+            position: self.name.position(),
+        }
+    }
+}
+
 /// Where a new column goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ColumnPlace {

@@ -31,8 +31,9 @@ use flott_graph::JobGraph;
 use sqlparser::ast::Query;
 
 use crate::bind::{Binder, Tables, columns_of};
-use crate::parser::ast::{ExplainDetail, InsertStatement, Statement};
+use crate::parser::ast::{CreateTable, ExplainDetail, InsertStatement, Statement};
 use crate::parser::script::on_large_stack;
+use crate::statement::{SessionState, create_table};
 
 use convert::Converter;
 use graph::GraphBuilder;
@@ -169,11 +170,14 @@ impl<'a> Planner<'a> {
                 }
             }
             let planned = match statement {
+                Statement::CreateTable(create) if create.query.is_some() => {
+                    return self.explain_create(create, details);
+                }
                 Statement::Query(q) => self.plan_select(q)?,
                 Statement::Insert(insert) => self.plan_inserts(std::slice::from_ref(insert))?,
                 Statement::StatementSet(inserts) => self.plan_inserts(inserts)?,
                 _ => {
-                    return Err(Error::user("EXPLAIN takes a query, an INSERT or a statement set")
+                    return Err(Error::user("EXPLAIN takes a query, an INSERT, a statement set or CREATE TABLE AS")
                         .hint("Write EXPLAIN SELECT .. or EXPLAIN INSERT INTO .."));
                 }
             };
@@ -181,6 +185,20 @@ impl<'a> Planner<'a> {
             let roots: Vec<Arc<StreamNode>> = planned.roots.into_iter().chain(planned.late).collect();
             Ok(explain::sections(&planned.logical, &roots, changelog))
         })
+    }
+
+    /// CREATE TABLE AS: the plan of its INSERT, over catalogs in which the table is already there.
+    fn explain_create(&self, create: &CreateTable, details: &[ExplainDetail]) -> Result<String> {
+        let (Some((query, _)), Some(catalog)) = (&create.query, self.tables.catalog()) else {
+            return Err(Error::user("EXPLAIN CREATE TABLE AS needs a catalog").at(create.name.position()));
+        };
+        let derived = self.query_columns(query)?;
+        let columns: Vec<String> = derived.iter().map(|(name, _)| name.clone()).collect();
+        let mut state = SessionState { catalog: catalog.clone(), config: self.config.clone(), functions: vec![] };
+        create_table(create, &mut state, &TypeResolver::new(self.registry.clone()), Some(derived))?;
+        let (registry, base_dir) = (self.registry.clone(), self.base_dir.clone());
+        let planner = Planner::new(&state.catalog, registry, self.config, base_dir, self.fail_points.clone());
+        planner.explain(&Statement::Insert(create.insert(query, columns.into_iter())), details)
     }
 
     fn binder(&self) -> Result<Binder<'_>> {
