@@ -55,6 +55,18 @@ fn unsupported_constructs_are_named() {
 }
 
 #[test]
+fn hints_name_files_that_there_are() {
+    let e = Session::standard().columns("SELECT DISTINCT a FROM t").expect_err("no DISTINCT");
+    let hint = e.hint_text().expect("a hint");
+    let named: Vec<&str> = hint.split(' ').filter(|w| w.starts_with("docs/")).collect();
+    assert!(!named.is_empty(), "{hint}");
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for file in named {
+        assert!(root.join(file).is_file(), "{file}");
+    }
+}
+
+#[test]
 fn hints_are_read_or_refused() {
     let session = Session::standard();
     assert!(session.columns("SELECT x FROM two /*+ OPTIONS('changelog' = 'I') */").is_ok());
