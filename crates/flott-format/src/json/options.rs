@@ -37,7 +37,7 @@ const MAP_NULL_KEY_MODE: ConfigOption = ConfigOption::optional(
     "map-null-key.mode",
     OptionType::Enum(&["FAIL", "DROP", "LITERAL"]),
     Some("FAIL"),
-    "What to do with a NULL key when writing a map. Maps never hold NULL keys here (they are refused where a map is made), so that no mode changes anything.",
+    "What to do with a NULL key when writing a map. No mode changes anything here: maps hold no NULL keys, and making one is an error, as with FAIL. A filter does what DROP does, COALESCE(key, 'null') what LITERAL does.",
 );
 const MAP_NULL_KEY_LITERAL: ConfigOption = ConfigOption::optional(
     "map-null-key.literal",
