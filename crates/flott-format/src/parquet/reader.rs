@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use arrow_array::{RecordBatch, RecordBatchOptions};
+use arrow_array::{RecordBatch, RecordBatchOptions, new_null_array};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use flott_connector::format::{BulkBatch, BulkReader, BulkReaderFactory, FormatContext};
@@ -21,7 +21,7 @@ use parquet::schema::types::SchemaDescriptor;
 
 use super::options::ParquetOptions;
 use super::store::StoredFile;
-use super::types::{adapt, missing};
+use super::types::{absent, adapt};
 
 #[derive(Debug)]
 pub(super) struct ParquetDecoding {
@@ -64,7 +64,7 @@ impl ParquetDecoding {
             .collect();
         let total: u64 =
             groups.iter().map(|i| u64::try_from(metadata.metadata().row_group(*i).num_rows()).unwrap_or(0)).sum();
-        let mask = ProjectionMask::roots(metadata.parquet_schema(), columns.iter().map(|c| c.index));
+        let mask = ProjectionMask::roots(metadata.parquet_schema(), columns.iter().filter_map(|c| c.index));
         let skip = usize::try_from(skip_rows.min(total)).unwrap_or(usize::MAX);
         let stream = ParquetRecordBatchStreamBuilder::new_with_metadata(input, metadata)
             .with_projection(mask)
@@ -92,12 +92,12 @@ impl ParquetDecoding {
             .fields()
             .iter()
             .map(|f| {
-                let index = file.fields().iter().position(|c| c.name() == f.name()).ok_or_else(|| {
-                    missing(f.name(), &file.fields().iter().map(|c| c.name().as_str()).collect::<Vec<_>>())
-                })?;
+                let Some(index) = file.fields().iter().position(|c| c.name() == f.name()) else {
+                    return absent(f, f.name(), file.fields()).map(|()| FileColumn { index: None, instant: false });
+                };
                 let int96 = has_int96(descriptor, index);
                 let adjusted = has_zone(file.field(index).data_type());
-                Ok(FileColumn { index, instant: int96 || adjusted })
+                Ok(FileColumn { index: Some(index), instant: int96 || adjusted })
             })
             .collect()
     }
@@ -107,12 +107,12 @@ impl ParquetDecoding {
         let mut fields: Vec<Field> = metadata.schema().fields().iter().map(|f| f.as_ref().clone()).collect();
         let mut changed = false;
         for (column, wanted) in columns.iter().zip(self.schema.fields()) {
-            let DataType::Timestamp(unit, _) = wanted.data_type() else { continue };
-            if fields[column.index].data_type() == &DataType::Timestamp(arrow_schema::TimeUnit::Nanosecond, None)
-                && has_int96(metadata.parquet_schema(), column.index)
+            let (DataType::Timestamp(unit, _), Some(index)) = (wanted.data_type(), column.index) else { continue };
+            if fields[index].data_type() == &DataType::Timestamp(arrow_schema::TimeUnit::Nanosecond, None)
+                && has_int96(metadata.parquet_schema(), index)
             {
-                let field = &fields[column.index];
-                fields[column.index] = field.clone().with_data_type(DataType::Timestamp(*unit, None));
+                let field = &fields[index];
+                fields[index] = field.clone().with_data_type(DataType::Timestamp(*unit, None));
                 changed = true;
             }
         }
@@ -165,7 +165,8 @@ impl BulkReaderFactory for ParquetDecoding {
 /// A wanted column in a file.
 #[derive(Debug, Clone, Copy)]
 struct FileColumn {
-    index: usize,
+    /// Where in the file; `None` for a column that the file lacks.
+    index: Option<usize>,
     /// Its timestamps are instants.
     instant: bool,
 }
@@ -184,7 +185,7 @@ impl ParquetReader {
     /// Brings a batch of the file to the table's columns.
     fn adapt(&self, batch: &RecordBatch) -> Result<RecordBatch> {
         // The file's columns come in the file's order, each once.
-        let mut order: Vec<usize> = self.columns.iter().map(|c| c.index).collect();
+        let mut order: Vec<usize> = self.columns.iter().filter_map(|c| c.index).collect();
         order.sort_unstable();
         order.dedup();
         let arrays = self
@@ -192,7 +193,8 @@ impl ParquetReader {
             .iter()
             .zip(self.schema.fields())
             .map(|(column, field)| {
-                let at = order.binary_search(&column.index).unwrap_or(0);
+                let Some(index) = column.index else { return Ok(new_null_array(field.data_type(), batch.num_rows())) };
+                let at = order.binary_search(&index).unwrap_or(0);
                 adapt(batch.column(at), field, field.name(), column.instant, self.options.zone.as_ref())
             })
             .collect::<Result<Vec<_>>>()?;

@@ -6,9 +6,9 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{
     TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
 };
-use arrow_array::{Array, ArrayRef, ListArray, MapArray, StructArray};
+use arrow_array::{Array, ArrayRef, ListArray, MapArray, StructArray, new_null_array};
 use arrow_cast::CastOptions;
-use arrow_schema::{DataType, Field, TimeUnit};
+use arrow_schema::{DataType, Field, Fields, TimeUnit};
 use flott_core::types::from_arrow_field;
 use flott_core::{Error, Result};
 
@@ -66,9 +66,9 @@ fn adapt_type(array: &ArrayRef, wanted: &Field, column: &str, instant: bool, zon
                 .iter()
                 .map(|f| {
                     let path = format!("{column}.{}", f.name());
-                    let child = rows.column_by_name(f.name()).ok_or_else(|| {
-                        missing(&path, &rows.fields().iter().map(|f| f.name().as_str()).collect::<Vec<_>>())
-                    })?;
+                    let Some(child) = rows.column_by_name(f.name()) else {
+                        return absent(f, &path, rows.fields()).map(|()| new_null_array(f.data_type(), rows.len()));
+                    };
                     // Below a NULL row a NOT NULL field has no value: what stands there is never seen.
                     if !f.is_nullable() && child.null_count() > 0 && rows.null_count() > 0 {
                         let child = arrow_select_fill(child, rows)?;
@@ -170,8 +170,15 @@ fn mismatch(from: &DataType, wanted: &Field, column: &str) -> Error {
         .hint("Change the type in the table's declaration, and CAST in the query")
 }
 
-/// A column that the file lacks.
-pub(super) fn missing(column: &str, there: &[&str]) -> Error {
+/// A column that the file lacks is NULL, as in Flink; an error where it must not be.
+pub(super) fn absent(wanted: &Field, column: &str, there: &Fields) -> Result<()> {
+    if wanted.is_nullable() {
+        return Ok(());
+    }
+    Err(missing(column, &there.iter().map(|f| f.name().as_str()).collect::<Vec<_>>()))
+}
+
+fn missing(column: &str, there: &[&str]) -> Error {
     const SHOWN_MAX: usize = 20;
     let more = if there.len() > SHOWN_MAX { ", …" } else { "" };
     let there = &there[..there.len().min(SHOWN_MAX)];
@@ -179,7 +186,7 @@ pub(super) fn missing(column: &str, there: &[&str]) -> Error {
         Some(near) => format!("Did you mean '{near}'? "),
         None => String::new(),
     };
-    Error::user(format!("The file has no column '{column}'"))
+    Error::user(format!("The file has no column '{column}', which is declared NOT NULL"))
         .with("column", column)
         .hint(format!("{hint}The file has: {}{more}", there.join(", ")))
 }

@@ -149,16 +149,32 @@ fn columns_by_name_in_any_order() {
     assert_eq!(shown(&wanted("ROW<c BIGINT, a INT>").unwrap().0), ["3|1", "NULL|2"]);
     assert_eq!(shown(&wanted("ROW<a BIGINT, c DECIMAL(20, 1)>").unwrap().0), ["1|3.0", "2|NULL"]);
     assert_eq!(wanted("ROW<>").unwrap().0.num_rows(), 2);
-    let e = wanted("ROW<price INT>").expect_err("missing");
-    assert_eq!(e.context("column"), Some("price"));
-    assert!(
-        e.to_string().contains("The file has no column 'price'") && e.to_string().contains("The file has: a, b, c"),
-        "{e}"
-    );
     let e = wanted("ROW<b INT>").expect_err("another type");
     assert!(e.to_string().contains("The file holds Utf8, but the column is declared INT"), "{e}");
     let e = wanted("ROW<c BIGINT NOT NULL>").expect_err("a NULL");
     assert!(e.to_string().contains("declared BIGINT NOT NULL") && e.context("file").is_some(), "{e}");
+}
+
+#[test]
+fn a_column_that_the_file_lacks_is_null() {
+    let row = "ROW<a INT, r ROW<x INT>>";
+    let file = encode(&ParquetFormat, &context(row, row, &[]), &rows_of("{\"a\":1,\"r\":{\"x\":2}}\n{\"a\":3}", row));
+    let wanted = |row: &str| read(&context(row, row, &[]), &file, None, 0);
+    let (back, _) =
+        wanted("ROW<price DECIMAL(5, 2), a INT, tags ARRAY<STRING>, m MAP<STRING, INT>, r2 ROW<z INT NOT NULL>>")
+            .unwrap();
+    assert_eq!(shown(&back), ["NULL|1|NULL|NULL|NULL", "NULL|3|NULL|NULL|NULL"]);
+    assert_eq!(wanted("ROW<price INT>").unwrap().0.column(0).null_count(), 2);
+    let (back, _) = wanted("ROW<r ROW<y STRING, x BIGINT>>").unwrap();
+    let r = back.column(0).as_struct();
+    assert_eq!((r.column(0).null_count(), r.column(1).null_count(), r.null_count()), (2, 1, 1));
+    let e = wanted("ROW<price INT NOT NULL>").expect_err("missing");
+    assert_eq!(e.context("column"), Some("price"));
+    let text = e.to_string();
+    assert!(text.contains("The file has no column 'price', which is declared NOT NULL"), "{e}");
+    assert!(text.contains("The file has: a, r"), "{e}");
+    let e = wanted("ROW<r ROW<y STRING NOT NULL>>").expect_err("missing");
+    assert!(e.to_string().contains("The file has no column 'r.y'"), "{e}");
 }
 
 #[test]
