@@ -1,8 +1,9 @@
 //! parquet, with the types and options of Flink's parquet format.
 //!
-//! Columns are found by name; one that a file lacks is NULL. Timestamps are written as INT96 at any depth unless `write.int64.timestamp` says otherwise, and read
-//! from INT96 and INT64 of any unit.
+//! Columns are found by name; one that a file lacks is NULL. Timestamps are written as INT96 at any depth unless
+//! `write.int64.timestamp` says otherwise, and read from INT96 and INT64 of any unit.
 
+mod levels;
 mod options;
 mod reader;
 mod store;

@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use arrow_array::{RecordBatch, RecordBatchOptions, new_null_array};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::{DataType, FieldRef, Schema, SchemaRef};
 use async_trait::async_trait;
 use flott_connector::format::{BulkBatch, BulkReader, BulkReaderFactory, FormatContext};
 use flott_core::{Error, Result};
@@ -104,19 +104,54 @@ impl ParquetDecoding {
 
     /// INT96 is read in the unit that the table wants, so that years outside 1677 to 2262 are no problem.
     fn int96_hint(&self, metadata: &ArrowReaderMetadata, columns: &[FileColumn]) -> Option<SchemaRef> {
-        let mut fields: Vec<Field> = metadata.schema().fields().iter().map(|f| f.as_ref().clone()).collect();
-        let mut changed = false;
-        for (column, wanted) in columns.iter().zip(self.schema.fields()) {
-            let (DataType::Timestamp(unit, _), Some(index)) = (wanted.data_type(), column.index) else { continue };
-            if fields[index].data_type() == &DataType::Timestamp(arrow_schema::TimeUnit::Nanosecond, None)
-                && has_int96(metadata.parquet_schema(), index)
-            {
-                let field = &fields[index];
-                fields[index] = field.clone().with_data_type(DataType::Timestamp(*unit, None));
-                changed = true;
+        let descriptor = metadata.parquet_schema();
+        let mut leaf = 0;
+        let hinted = |(i, of_file): (usize, &FieldRef)| {
+            let wanted = columns.iter().zip(self.schema.fields()).find(|(c, _)| c.index == Some(i)).map(|(_, f)| f);
+            hint(of_file, wanted.map(|f| f.data_type()), descriptor, &mut leaf)
+        };
+        let fields: Vec<FieldRef> = metadata.schema().fields().iter().enumerate().map(hinted).collect();
+        let changed = fields.iter().zip(metadata.schema().fields()).any(|(hinted, of_file)| hinted != of_file);
+        changed.then(|| Arc::new(Schema::new_with_metadata(fields, metadata.schema().metadata().clone())))
+    }
+}
+
+/// The field of a file with the wanted units for its INT96 leaves; `leaf` counts the leaves of the file.
+fn hint(of_file: &FieldRef, wanted: Option<&DataType>, descriptor: &SchemaDescriptor, leaf: &mut usize) -> FieldRef {
+    let mut child = |f: &FieldRef, wanted: Option<&DataType>| hint(f, wanted, descriptor, leaf);
+    let data_type = match of_file.data_type() {
+        DataType::List(element) => DataType::List(child(element, element_of(wanted))),
+        DataType::Map(entries, sorted) => DataType::Map(child(entries, element_of(wanted)), *sorted),
+        DataType::Struct(fields) => {
+            let named = |f: &FieldRef, i: usize| match wanted {
+                // Keys and values are found by their place.
+                Some(DataType::Struct(wanted)) if wanted.len() == 2 && wanted.find(f.name()).is_none() => {
+                    wanted.get(i).map(|w| w.data_type())
+                }
+                Some(DataType::Struct(wanted)) => wanted.find(f.name()).map(|(_, w)| w.data_type()),
+                _ => None,
+            };
+            DataType::Struct(fields.iter().enumerate().map(|(i, f)| child(f, named(f, i))).collect())
+        }
+        plain => {
+            let int96 = descriptor.column(*leaf).physical_type() == PhysicalType::INT96;
+            *leaf += 1;
+            match wanted {
+                Some(DataType::Timestamp(unit, _)) if int96 => DataType::Timestamp(*unit, None),
+                _ => plain.clone(),
             }
         }
-        changed.then(|| Arc::new(Schema::new_with_metadata(fields, metadata.schema().metadata().clone())))
+    };
+    if &data_type == of_file.data_type() {
+        return of_file.clone();
+    }
+    Arc::new(of_file.as_ref().clone().with_data_type(data_type))
+}
+
+fn element_of(data_type: Option<&DataType>) -> Option<&DataType> {
+    match data_type {
+        Some(DataType::List(f) | DataType::Map(f, _)) => Some(f.data_type()),
+        _ => None,
     }
 }
 

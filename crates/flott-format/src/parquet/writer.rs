@@ -12,13 +12,14 @@ use flott_core::{ChangeBatch, Error, Result};
 use parking_lot::Mutex;
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
-use parquet::basic::{Repetition, Type as PhysicalType};
+use parquet::basic::{LogicalType, Repetition, Type as PhysicalType};
 use parquet::data_type::{Int96, Int96Type};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{WriterProperties, WriterPropertiesPtr};
-use parquet::file::writer::SerializedFileWriter;
+use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::{Type, TypePtr};
 
+use super::levels::{self, LeafPath, Levels};
 use super::options::{Int64Unit, ParquetOptions};
 use super::types::convert;
 use crate::builder::primitive;
@@ -38,8 +39,8 @@ pub(super) struct ParquetEncoding {
 struct WritePlan {
     /// The columns as they are written.
     fields: Vec<FieldRef>,
-    /// Columns written as INT96.
-    int96: Vec<bool>,
+    /// The leaves of each column.
+    leaves: Vec<Vec<Leaf>>,
     root: TypePtr,
     arrow: SchemaRef,
     properties: WriterPropertiesPtr,
@@ -48,17 +49,8 @@ struct WritePlan {
 
 impl ParquetEncoding {
     pub(super) fn new(schema: SchemaRef, options: ParquetOptions) -> Result<ParquetEncoding> {
-        let int96: Vec<bool> = schema
-            .fields()
-            .iter()
-            .map(|f| options.int64_timestamps.is_none() && matches!(f.data_type(), DataType::Timestamp(..)))
-            .collect();
-        let fields: Vec<FieldRef> = schema
-            .fields()
-            .iter()
-            .zip(&int96)
-            .map(|(f, int96)| if *int96 { f.clone() } else { written(f, &options) })
-            .collect();
+        let fields: Vec<FieldRef> = schema.fields().iter().map(|f| written(f, &options)).collect();
+        let leaves = leaves_of(&fields, &options);
         let arrow = Arc::new(Schema::new(fields.clone()));
         let properties = WriterProperties::builder()
             .set_created_by(concat!("flott version ", env!("CARGO_PKG_VERSION")).to_string())
@@ -75,26 +67,59 @@ impl ParquetEncoding {
             .schema_root(ROOT_NAME)
             .convert(&arrow)
             .map_err(|e| Error::user("Format 'parquet' cannot write this table").caused_by(e))?;
-        let columns = converted
-            .root_schema()
-            .get_fields()
-            .iter()
-            .zip(&int96)
-            .map(|(column, int96)| if *int96 { int96_type(column) } else { Ok(column.clone()) })
+        let columns = converted.root_schema().get_fields().iter();
+        let columns = columns
+            .map(|column| if options.int64_timestamps.is_none() { int96_type(column) } else { Ok(column.clone()) })
             .collect::<Result<Vec<_>, ParquetError>>();
         let root = columns
             .and_then(|columns| Type::group_type_builder(ROOT_NAME).with_fields(columns).build())
             .map_err(|e| Error::internal("a Parquet schema could not be built").caused_by(e))?;
         let (root, properties) = (Arc::new(root), Arc::new(properties));
-        Ok(ParquetEncoding { plan: Arc::new(WritePlan { fields, int96, root, arrow, properties, options }) })
+        Ok(ParquetEncoding { plan: Arc::new(WritePlan { fields, leaves, root, arrow, properties, options }) })
     }
 }
 
+/// How a leaf is written.
+#[derive(Debug)]
+enum Leaf {
+    /// As INT96, by ourselves.
+    Int96(LeafPath),
+    /// By the library.
+    Library,
+}
+
+fn leaves_of(fields: &[FieldRef], options: &ParquetOptions) -> Vec<Vec<Leaf>> {
+    let of_field = |f: &FieldRef| {
+        let mut found = vec![];
+        levels::leaves(f.data_type(), &mut found);
+        let leaf = |(path, data_type): (LeafPath, &DataType)| match data_type {
+            DataType::Timestamp(..) if options.int64_timestamps.is_none() => Leaf::Int96(path),
+            _ => Leaf::Library,
+        };
+        found.into_iter().map(leaf).collect()
+    };
+    fields.iter().map(of_field).collect()
+}
+
+/// The type with INT96 for its timestamps, at any depth.
 fn int96_type(column: &TypePtr) -> Result<TypePtr, ParquetError> {
     let info = column.get_basic_info();
     let repetition = if info.has_repetition() { info.repetition() } else { Repetition::OPTIONAL };
-    let int96 = Type::primitive_type_builder(column.name(), PhysicalType::INT96).with_repetition(repetition);
-    Ok(Arc::new(int96.build()?))
+    if column.is_primitive() {
+        let is_timestamp = matches!(info.logical_type_ref(), Some(LogicalType::Timestamp { .. }));
+        if !is_timestamp {
+            return Ok(column.clone());
+        }
+        let int96 = Type::primitive_type_builder(column.name(), PhysicalType::INT96).with_repetition(repetition);
+        return Ok(Arc::new(int96.build()?));
+    }
+    let fields = column.get_fields().iter().map(int96_type).collect::<Result<Vec<_>, _>>()?;
+    let group = Type::group_type_builder(column.name())
+        .with_repetition(repetition)
+        .with_converted_type(info.converted_type())
+        .with_logical_type(info.logical_type_ref().cloned())
+        .with_fields(fields);
+    Ok(Arc::new(group.build()?))
 }
 
 /// The field with its timestamps in the unit that is written, at any depth.
@@ -163,15 +188,19 @@ struct ParquetEncoder {
 /// A row group under construction.
 struct RowGroup {
     leaves: Vec<ArrowColumnWriter>,
-    /// INT96 values and definition levels of each column that has them.
-    int96: Vec<(Vec<Int96>, Vec<i16>)>,
+    /// Values and levels of each leaf that is written as INT96.
+    int96: Vec<(Vec<Int96>, Levels)>,
     rows: usize,
 }
 
 impl RowGroup {
     fn bytes(&self) -> usize {
         self.leaves.iter().map(ArrowColumnWriter::get_estimated_total_bytes).sum::<usize>()
-            + self.int96.iter().map(|(v, l)| v.len() * 12 + l.len() / 8).sum::<usize>()
+            + self
+                .int96
+                .iter()
+                .map(|(v, l)| v.len() * 12 + (l.definition.len() + l.repetition.len()) / 8)
+                .sum::<usize>()
     }
 }
 
@@ -190,22 +219,26 @@ impl Encoder for ParquetEncoder {
             Some(group) => group,
             none => none.insert(RowGroup {
                 leaves: self.factory.create_column_writers(self.groups).map_err(internal)?,
-                int96: vec![(vec![], vec![]); self.plan.fields.len()],
+                int96: vec![(vec![], Levels::default()); self.plan.leaves.iter().map(Vec::len).sum()],
                 rows: 0,
             }),
         };
-        let mut leaf = 0;
-        for (i, column) in rows.rows.columns().iter().enumerate() {
-            let field = &self.plan.fields[i];
-            if self.plan.int96[i] {
-                append_int96(column, field, &self.plan.options, &mut group.int96[i])?;
-                leaf += 1;
-                continue;
-            }
+        let mut next = 0;
+        for ((column, field), leaves) in rows.rows.columns().iter().zip(&self.plan.fields).zip(&self.plan.leaves) {
             let array = to_written(column, field.data_type())?;
-            for values in compute_leaves(field, &array).map_err(internal)? {
-                group.leaves[leaf].write(&values).map_err(internal)?;
-                leaf += 1;
+            let by_library = leaves.iter().any(|leaf| matches!(leaf, Leaf::Library));
+            let computed = if by_library { compute_leaves(field, &array).map_err(internal)? } else { vec![] };
+            let mut computed = computed.into_iter();
+            for leaf in leaves {
+                let values = computed.next();
+                match (leaf, values) {
+                    (Leaf::Int96(path), _) => {
+                        append_int96(&array, field, path, &self.plan.options, &mut group.int96[next])?;
+                    }
+                    (Leaf::Library, Some(values)) => group.leaves[next].write(&values).map_err(internal)?,
+                    (Leaf::Library, None) => return Err(Error::internal("a Parquet column has too few leaves")),
+                }
+                next += 1;
             }
         }
         group.rows += rows.num_rows();
@@ -235,22 +268,12 @@ impl ParquetEncoder {
         let Some(group) = self.group.take().filter(|g| g.rows > 0) else { return Ok(()) };
         let Some(writer) = &mut self.writer else { return Ok(()) };
         let mut row_group = writer.next_row_group().map_err(internal)?;
-        let mut leaves = group.leaves.into_iter();
-        for ((field, int96), (values, levels)) in self.plan.fields.iter().zip(&self.plan.int96).zip(group.int96) {
-            if *int96 {
-                drop(leaves.next());
-                let mut column = row_group
-                    .next_column()
-                    .map_err(internal)?
-                    .ok_or_else(|| Error::internal("a Parquet row group has too few columns"))?;
-                let levels = field.is_nullable().then_some(levels.as_slice());
-                column.typed::<Int96Type>().write_batch(&values, levels, None).map_err(internal)?;
-                column.close().map_err(internal)?;
-            } else {
-                for _ in 0..leaf_count(field.data_type()) {
-                    let leaf =
-                        leaves.next().ok_or_else(|| Error::internal("a Parquet row group has too few columns"))?;
-                    leaf.close().and_then(|chunk| chunk.append_to_row_group(&mut row_group)).map_err(internal)?;
+        let leaves = self.plan.leaves.iter().flatten().zip(group.leaves).zip(group.int96);
+        for ((leaf, by_library), (values, levels)) in leaves {
+            match leaf {
+                Leaf::Int96(_) => write_int96(&mut row_group, &values, &levels)?,
+                Leaf::Library => {
+                    by_library.close().and_then(|chunk| chunk.append_to_row_group(&mut row_group)).map_err(internal)?;
                 }
             }
         }
@@ -261,12 +284,15 @@ impl ParquetEncoder {
     }
 }
 
-fn leaf_count(data_type: &DataType) -> usize {
-    match data_type {
-        DataType::List(f) | DataType::Map(f, _) => leaf_count(f.data_type()),
-        DataType::Struct(fields) => fields.iter().map(|f| leaf_count(f.data_type())).sum(),
-        _ => 1,
-    }
+fn write_int96(row_group: &mut SerializedRowGroupWriter<'_, Sink>, values: &[Int96], levels: &Levels) -> Result<()> {
+    let mut column = row_group
+        .next_column()
+        .map_err(internal)?
+        .ok_or_else(|| Error::internal("a Parquet row group has too few columns"))?;
+    // Levels that are always 0 are not written.
+    let (definition, repetition) = (Some(levels.definition.as_slice()), Some(levels.repetition.as_slice()));
+    column.typed::<Int96Type>().write_batch(values, definition, repetition).map_err(internal)?;
+    column.close().map_err(internal)
 }
 
 /// The column in the units in which it is written.
@@ -319,39 +345,40 @@ fn timestamp_values(array: &ArrayRef) -> Result<&[i64]> {
     })
 }
 
-/// Nanoseconds of the day and the Julian day, in little-endian order.
+/// Adds one leaf of a column: nanoseconds of the day and the Julian day, in little-endian order.
 fn append_int96(
-    array: &ArrayRef,
+    column: &ArrayRef,
     field: &Field,
+    path: &[usize],
     options: &ParquetOptions,
-    (values, levels): &mut (Vec<Int96>, Vec<i16>),
+    (values, levels): &mut (Vec<Int96>, Levels),
 ) -> Result<()> {
+    let (array, written) = levels::append(field, column, path, levels)?;
     let DataType::Timestamp(unit, zone) = array.data_type() else {
         return Err(Error::internal(format!("column '{}' is not a timestamp", field.name())));
     };
     let per_second = crate::text::time::per_second(*unit);
     let shift = options.zone.as_ref().filter(|_| zone.is_none());
-    for (i, value) in timestamp_values(array)?.iter().enumerate() {
-        if array.is_null(i) {
-            levels.push(0);
-            continue;
-        }
-        levels.push(1);
+    let timestamps = timestamp_values(&array)?;
+    for i in written {
+        let value = timestamps[i];
         let local = value.div_euclid(per_second);
         let seconds = local - shift.map_or(0, |z| z.offset_at_local(local));
-        let days = seconds.div_euclid(86_400);
         let nanos =
             seconds.rem_euclid(86_400) * 1_000_000_000 + value.rem_euclid(per_second) * (1_000_000_000 / per_second);
-        let julian = u32::try_from(days + JULIAN_EPOCH_DAYS).map_err(|_| {
-            Error::data("A timestamp lies before the year -4713, where Parquet's INT96 begins")
-                .with("column", field.name())
-                .hint("Set 'parquet.write.int64.timestamp' = 'true'")
-        })?;
+        let days = seconds.div_euclid(86_400);
+        let julian = u32::try_from(days + JULIAN_EPOCH_DAYS).map_err(|_| before_int96(field))?;
         let mut int96 = Int96::new();
         int96.set_data(nanos as u32, (nanos >> 32) as u32, julian);
         values.push(int96);
     }
     Ok(())
+}
+
+fn before_int96(field: &Field) -> Error {
+    Error::data("A timestamp lies before the year -4713, where Parquet's INT96 begins")
+        .with("column", field.name())
+        .hint("Set 'parquet.write.int64.timestamp' = 'true'")
 }
 
 fn internal(e: ParquetError) -> Error {

@@ -114,6 +114,42 @@ fn timestamps_are_int96_unless_asked_otherwise() {
 }
 
 #[test]
+fn nested_timestamps_are_int96_too() {
+    let row = "ROW<i INT, r ROW<t TIMESTAMP(3) NOT NULL, s STRING>, a ARRAY<TIMESTAMP(6)>, m MAP<STRING, ROW<x INT, t TIMESTAMP(9)>>, aa ARRAY<ARRAY<TIMESTAMP(3) NOT NULL>>, last INT>";
+    let json = [
+        r#"{"i":1,"r":{"t":"0001-01-01 00:00:00","s":"x"},"a":["9999-12-31 23:59:59.999999",null,"2020-01-01 00:00:00"],"aa":[["2020-01-01 00:00:00","2020-01-02 00:00:00"],[],["2020-01-03 00:00:00"]],"last":4}"#,
+        r#"{"i":2,"r":null,"a":[],"m":{"2020-01-01 00:00:00Z":{"x":1,"t":"2020-01-01 00:00:00.000000001"}},"aa":[],"last":5}"#,
+        r#"{"i":3,"a":null,"m":{},"aa":[null,[]],"last":6}"#,
+        r#"{"i":4,"r":{"t":"2020-01-01 00:00:00.001"},"a":[null],"m":{"2020-01-01 00:00:00Z":null,"1969-01-01 00:00:00Z":{"t":null}},"last":7}"#,
+    ];
+    let batch = rows_of(&json.join("\n"), row);
+    let file_of = |options: &[(&str, &str)]| encode(&ParquetFormat, &context(row, row, options), &batch);
+    let physical = |file: &[u8]| {
+        let reader = SerializedFileReader::new(bytes::Bytes::from(file.to_vec())).unwrap();
+        let schema = reader.metadata().file_metadata().schema_descr_ptr();
+        schema.columns().iter().map(|c| c.physical_type()).collect::<Vec<_>>()
+    };
+    use PhysicalType::{BYTE_ARRAY, INT32, INT64, INT96};
+    let file = file_of(&[]);
+    assert_eq!(physical(&file), [INT32, INT96, BYTE_ARRAY, INT96, BYTE_ARRAY, INT32, INT96, INT96, INT32]);
+    let (back, _) = read(&context(row, row, &[]), &file, None, 0).unwrap();
+    assert_eq!(shown(&back), shown(&batch));
+    let int64 = file_of(&[("write.int64.timestamp", "true")]);
+    assert_eq!(physical(&int64), [INT32, INT64, BYTE_ARRAY, INT64, BYTE_ARRAY, INT32, INT64, INT64, INT32]);
+    // In another zone a TIMESTAMP is another instant, below as well as on top.
+    let mut berlin = context(row, row, &[]);
+    berlin.local_time_zone = "Europe/Berlin".into();
+    let file = encode(&ParquetFormat, &berlin, &batch);
+    assert_eq!(shown(&read(&berlin, &file, None, 0).unwrap().0), shown(&batch));
+    // The library sees the same structure.
+    let library = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(file)).unwrap().build().unwrap();
+    let library = library.map(|b| b.unwrap()).next().unwrap();
+    let lengths = |c: &dyn Array| c.as_list::<i32>().iter().map(|l| l.map(|l| l.len())).collect::<Vec<_>>();
+    assert_eq!(lengths(library.column(2)), [Some(3), Some(0), None, Some(1)]);
+    assert_eq!(lengths(library.column(4)), [Some(3), Some(0), Some(2), None]);
+}
+
+#[test]
 fn far_years_survive_int96() {
     let row = "ROW<a TIMESTAMP(6)>";
     let text = "{\"a\":\"0001-01-01 00:00:00\"}\n{\"a\":\"9999-12-31 23:59:59.999999\"}";
