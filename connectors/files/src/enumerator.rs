@@ -25,8 +25,6 @@ use crate::split::{FileSplit, check_version, from_json, to_json};
 
 /// Version of the stored state.
 const VERSION: u32 = 1;
-/// Small files given to a reader in one go at most.
-const SMALL_FILES_MAX: usize = 64;
 /// Bytes of an object looked at in one go for a line break.
 const PROBE_BYTES: u64 = 64 << 10;
 /// The longest record that a border is looked for behind.
@@ -188,24 +186,11 @@ impl FileEnumerator {
         Ok(None)
     }
 
-    /// Gives a reader something to do: a piece, or several small files, as long as there is enough for the others.
+    /// Gives a reader one piece, however small it is. A piece that a reader holds takes part in the watermark from its
+    /// assignment on: one that waits behind others would hold back the event time of those.
     async fn give(&mut self, reader: usize, context: &mut EnumeratorContext) -> Result<()> {
-        let share = (self.returned.len() + self.pending.len()) / (2 * context.parallelism.max(1));
-        let most = share.clamp(1, SMALL_FILES_MAX);
-        let mut bytes = 0;
-        let mut splits = vec![];
-        while splits.is_empty() || (splits.len() < most && bytes < self.scan.split_bytes / 4) {
-            // A large file that follows small ones is for whoever asks next.
-            let is_large = self.pending.front().is_some_and(|f| f.size - f.next > self.scan.split_bytes / 4);
-            if !splits.is_empty() && self.returned.is_empty() && is_large {
-                break;
-            }
-            let Some(split) = self.next_piece(context.parallelism).await? else { break };
-            bytes += split.end - split.start;
-            splits.push(split.to_split()?);
-        }
-        if !splits.is_empty() {
-            context.assign(reader, splits);
+        if let Some(split) = self.next_piece(context.parallelism).await? {
+            context.assign(reader, vec![split.to_split()?]);
         } else if self.is_monitoring() {
             self.waiting.insert(reader);
         } else {

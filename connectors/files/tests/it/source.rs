@@ -284,3 +284,29 @@ async fn many_small_files_are_shared_among_readers() {
     assert_eq!(rows.len(), 500);
     assert!(counts.iter().all(|c| *c > 60), "{counts:?}");
 }
+
+/// A reader's event time is that of its earliest piece, also where that has not begun: one that holds more than it reads
+/// would hold back windows, and count other rows late.
+#[tokio::test]
+async fn a_reader_holds_the_piece_that_it_reads_and_no_other() {
+    let (_dir, path) = temp();
+    let count = 2_000;
+    for i in 0..count {
+        files(&path, &[(&format!("f{i:04}"), &format!("{i}\n"))]);
+    }
+    for parallelism in [1, 3] {
+        let source = Table::new(&path, "a INT").source();
+        let mut harness = SourceHarness::start(&source, parallelism, None).await.expect("started");
+        let mut rows = 0;
+        let mut step = 0;
+        while !harness.ended() {
+            rows += harness.step(step % parallelism).await.expect("read").map_or(0, |b| b.num_rows());
+            step += 1;
+            if step % 100 == 0 {
+                let held = harness.snapshot().expect("a snapshot").splits.len();
+                assert!(held <= parallelism, "{held} pieces held by {parallelism} readers");
+            }
+        }
+        assert_eq!(rows, count);
+    }
+}
