@@ -31,7 +31,7 @@ use datafusion_expr::LogicalPlan;
 use flott_connector::factory::Registry;
 use flott_connector::table::{CatalogTable, ObjectIdentifier};
 use flott_core::options::Options;
-use flott_core::{LogicalType, Result};
+use flott_core::{Error, LogicalType, Result};
 use sqlparser::ast;
 
 use crate::catalog::CatalogManager;
@@ -95,6 +95,7 @@ type Ctes = Vec<(String, LogicalPlan)>;
 impl<'a> Binder<'a> {
     /// Over a catalog, with the connectors (for metadata columns) and the session's configuration.
     pub fn new(tables: &'a dyn Tables, registry: &'a Registry, config: &'a Options) -> Result<Binder<'a>> {
+        check_runtime_mode(config)?;
         Ok(Binder { tables, registry, functions: Functions::new(config)?, config, depth: Cell::new(0) })
     }
 
@@ -158,11 +159,29 @@ pub(crate) fn filter(input: LogicalPlan, condition: Typed) -> Result<LogicalPlan
 
 impl Binder<'_> {
     pub(crate) fn is_batch(&self) -> bool {
-        self.config.get("execution.runtime-mode").is_some_and(|m| m.eq_ignore_ascii_case("batch"))
+        is_batch(self.config)
     }
 
     pub(crate) fn local_time_zone(&self) -> String {
         local_time_zone(self.config)
+    }
+}
+
+const RUNTIME_MODE: &str = "execution.runtime-mode";
+
+/// Whether results are final: no watermark, every row is there before the first window ends.
+pub(crate) fn is_batch(config: &Options) -> bool {
+    config.get(RUNTIME_MODE).is_some_and(|m| m.eq_ignore_ascii_case("batch"))
+}
+
+/// AUTOMATIC is for programs of the DataStream API; a statement is planned for one mode.
+fn check_runtime_mode(config: &Options) -> Result<()> {
+    match config.get(RUNTIME_MODE) {
+        Some(mode) if mode.eq_ignore_ascii_case("automatic") => Err(Error::user(format!(
+            "Unsupported mode '{mode}' for '{RUNTIME_MODE}'. Only an explicit BATCH or STREAMING mode is supported"
+        ))
+        .hint(format!("SET '{RUNTIME_MODE}' = 'BATCH' where every source ends, 'STREAMING' otherwise"))),
+        _ => Ok(()),
     }
 }
 

@@ -326,6 +326,10 @@ impl Binder<'_> {
             }
             Some(bound.expr)
         };
+        if self.is_batch() {
+            // The column stays a plain timestamp, and no row is late.
+            return Ok(input);
+        }
         let schema = plan_schema(columns.iter().map(|(n, t)| (n.as_str(), t)))?;
         let kind = FlinkNodeKind::WatermarkAssigner { rowtime: rowtime.to_string(), watermark };
         Ok(FlinkNode::plan(kind, input, schema))

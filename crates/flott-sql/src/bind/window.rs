@@ -40,27 +40,27 @@ pub(crate) fn table_function(
     let time = binder.given(given, "TIMECOL", function, span)?;
     let time_column = descriptor(binder, time, &input, function)?;
     let columns = columns_of(input.schema())?;
-    let time_type = columns
+    let column_type = columns
         .iter()
         .find(|c| c.0 == time_column)
         .map(|c| c.1.clone())
         .ok_or_else(|| Error::internal("the time column vanished"))?;
-    let time_type = match time_type.kind.time_attribute() {
-        TimeAttribute::None if binder.is_batch() && time_type.kind.is_timestamp() => {
+    let time_type = match column_type.kind.time_attribute() {
+        TimeAttribute::None if binder.is_batch() && column_type.kind.is_timestamp() => {
             // In a batch every row is there before the first window ends.
-            time_type.with_time_attribute(TimeAttribute::Rowtime)
+            column_type.with_time_attribute(TimeAttribute::Rowtime)
         }
         TimeAttribute::None => {
             return Err(at(
                 Error::user(format!(
-                    "The window function requires the timecol is a time attribute type, but is {time_type}"
+                    "The window function requires the timecol is a time attribute type, but is {column_type}"
                 ))
                 .with("column", &time_column)
                 .hint("Declare WATERMARK FOR on the column, or a column AS PROCTIME(); an expression over a time attribute is none"),
                 time.span(),
             ));
         }
-        _ => time_type,
+        _ => column_type.clone(),
     };
     let duration = |parameter: &'static str| -> Result<i64> {
         let e = binder.given(given, parameter, function, span)?;
@@ -141,9 +141,9 @@ pub(crate) fn table_function(
     let time_zone = matches!(time_type.kind, TypeKind::TimestampLtz(..)).then(|| binder.local_time_zone());
     let mut names = UniqueNames::of(input.schema());
     let plain = TypeKind::timestamp(3).not_null();
-    let time_of_window = match &time_type.kind {
-        TypeKind::TimestampLtz(..) => TypeKind::TimestampLtz(3, time_type.kind.time_attribute()),
-        _ => TypeKind::Timestamp(3, time_type.kind.time_attribute()),
+    let time_of_window = match &column_type.kind {
+        TypeKind::TimestampLtz(..) => TypeKind::TimestampLtz(3, column_type.kind.time_attribute()),
+        _ => TypeKind::Timestamp(3, column_type.kind.time_attribute()),
     };
     let mut output = columns;
     for (name, t) in

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use datafusion_common::DFSchema;
 use datafusion_expr::logical_plan::{TableScan, Values};
 use datafusion_expr::{Expr, LogicalPlan};
+use flott_connector::Boundedness;
 use flott_connector::factory::{ChangelogMode, Registry, TableContext};
 use flott_connector::table::ColumnKind;
 use flott_core::options::Options;
@@ -15,10 +16,11 @@ use flott_core::types::{TimeAttribute, TypeKind, arrow_schema};
 use flott_core::{Error, FailPoints, LogicalType, Result};
 
 use super::program::{Base, Program, column_uses};
+use super::sink::summary;
 use super::stream::{Calc, Scan, ScanColumns, ScanWatermark, StreamInput, StreamNode, StreamOp};
 use super::{text, values};
 use crate::bind::window::unaliased;
-use crate::bind::{Binder, ScanTable, columns_of, plan_schema};
+use crate::bind::{Binder, ScanTable, columns_of, is_batch, plan_schema};
 
 /// Plans the nodes of one job.
 pub(crate) struct Converter<'a> {
@@ -196,6 +198,9 @@ impl<'a> Converter<'a> {
         };
         let source = factory.source(&context).map_err(|e| e.with("table", &table.identifier.object))?;
         let mode = source.changelog_mode;
+        if is_batch(self.config) {
+            check_batch_source(&table, source.source.boundedness(), mode)?;
+        }
         if mode.update_after && !mode.update_before {
             return Err(Error::user(format!(
                 "not supported yet: the upsert changelog [{mode}] of table '{}'",
@@ -240,6 +245,25 @@ impl<'a> Converter<'a> {
         }
         (all, differ)
     }
+}
+
+/// A batch reads what ends, and only rows that are added.
+fn check_batch_source(table: &ScanTable, boundedness: Boundedness, mode: ChangelogMode) -> Result<()> {
+    let name = summary(&table.identifier);
+    if boundedness != Boundedness::Bounded {
+        return Err(Error::user(format!(
+            "Querying an unbounded table '{name}' in batch mode is not allowed. The table source is unbounded."
+        ))
+        .hint("Bound the source, or SET 'execution.runtime-mode' = 'STREAMING'"));
+    }
+    if !mode.is_insert_only() {
+        return Err(Error::user(format!(
+            "Querying a table in batch mode is currently only possible for INSERT-only table sources. But the source \
+             for table '{name}' produces other changelog messages than just INSERT."
+        ))
+        .hint("SET 'execution.runtime-mode' = 'STREAMING'"));
+    }
+    Ok(())
 }
 
 /// Two scans with this key are one source.

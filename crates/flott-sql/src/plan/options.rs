@@ -7,6 +7,8 @@ use flott_core::{Error, Result};
 use flott_graph::EmitStrategy;
 use flott_graph::spec::{NotNullEnforcer, TypeLengthEnforcer};
 
+use crate::bind::is_batch;
+
 /// After so long without a row a source is idle.
 pub const SOURCE_IDLE_TIMEOUT: ConfigOption = ConfigOption::optional(
     "table.exec.source.idle-timeout",
@@ -137,6 +139,9 @@ pub(super) fn two_phase(config: &Options) -> Result<bool> {
 }
 
 pub(super) fn late_records_table(config: &Options) -> Option<String> {
+    if is_batch(config) {
+        return None;
+    }
     config.text(&LATE_RECORDS_TABLE).filter(|t| !t.is_empty()).map(str::to_string)
 }
 
@@ -145,6 +150,9 @@ pub(super) fn merges_changes(config: &Options) -> Result<bool> {
 }
 
 pub(super) fn emit_strategy(config: &Options) -> Result<EmitStrategy> {
+    if is_batch(config) {
+        return Ok(EmitStrategy::default());
+    }
     let fire = |enabled: &ConfigOption, delay: &ConfigOption| -> Result<Option<Duration>> {
         if !config.bool(enabled)? {
             return Ok(None);
