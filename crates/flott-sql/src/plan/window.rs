@@ -37,8 +37,8 @@ pub(super) const LATE_PREFIX: &str = "$late$";
 /// How rows of the feed find their windows.
 #[expect(clippy::large_enum_variant, reason = "one lives while an aggregate is planned")]
 enum Assign<'p> {
-    /// By a time column, whose name in the feed this is.
-    Time { function: &'p WindowTableFunction, column: String },
+    /// By a time column, whose name in the feed this is, beside those of a session's keys.
+    Time { function: &'p WindowTableFunction, column: String, partition_keys: Vec<String> },
     /// By the columns of a window that was assigned before.
     Attached { start: Option<String>, end: String, properties: WindowProperties },
 }
@@ -58,7 +58,7 @@ impl Converter<'_> {
             column: index_of(&columns, &function.time_column)?,
             attribute: function.attribute(),
             time_zone: function.time_zone.clone(),
-            kind: indexed_kind(function, &columns)?,
+            kind: indexed_kind(function, &function.partition_keys, &columns)?,
         };
         let session = matches!(function.kind, WindowKind::Session { .. });
         let input = if session {
@@ -101,11 +101,11 @@ impl Converter<'_> {
         }
         let fed: Columns = columns_of(&input.schema)?;
         let assignment = match &assignment {
-            Assign::Time { function, column } => WindowAssignment::TimeColumn {
+            Assign::Time { function, column, partition_keys } => WindowAssignment::TimeColumn {
                 column: index_of(&fed, column)?,
                 attribute: function.attribute(),
                 time_zone: function.time_zone.clone(),
-                kind: indexed_kind(function, &fed)?,
+                kind: indexed_kind(function, partition_keys, &fed)?,
             },
             Assign::Attached { start, end, properties } => WindowAssignment::Attached {
                 start: start.as_ref().map(|s| index_of(&fed, s)).transpose()?,
@@ -243,18 +243,12 @@ impl Converter<'_> {
         if let Base::Window { function, input } = program.base {
             let made = ["window_start", "window_end", "window_time"];
             let reads_window = |e: &Expr| column_uses(e).keys().any(|c| made.contains(&c.as_str()));
-            let session_fits = match function.kind {
-                WindowKind::Session { .. } => {
-                    let of_keys = |k: &String| {
-                        rest.iter()
-                            .any(|(name, e, _)| keys.contains(name) && matches!(e, Expr::Column(c) if c.name == *k))
-                    };
-                    function.partition_keys.len() == keys.len() && function.partition_keys.iter().all(of_keys)
-                }
-                _ => true,
+            let partition_keys = match function.kind {
+                WindowKind::Session { .. } => session_keys(function, keys, &rest),
+                _ => Some(vec![]),
             };
             let free = !rest.iter().any(|(_, e, _)| reads_window(e)) && !program.filter.iter().any(reads_window);
-            if session_fits && free {
+            if let Some(partition_keys) = partition_keys.filter(|_| free) {
                 // Rows that a window emitted are in time for the next one.
                 let keep_all = keep_all && properties(input).is_none();
                 let mut below = self.program(input)?;
@@ -292,7 +286,7 @@ impl Converter<'_> {
                     program: below,
                     columns,
                     filter,
-                    assignment: Assign::Time { function, column: time },
+                    assignment: Assign::Time { function, column: time, partition_keys },
                     keeps_all: keep_all,
                 });
             }
@@ -310,6 +304,18 @@ impl Converter<'_> {
         let assignment = Assign::Attached { start, end, properties: window.clone() };
         Ok(Feed { program, columns, filter: None, assignment, keeps_all: false })
     }
+}
+
+/// The group keys that are a session's partition keys, in the order of those; `None` where rows are grouped otherwise.
+fn session_keys(
+    function: &WindowTableFunction,
+    keys: &[String],
+    columns: &[(String, Expr, LogicalType)],
+) -> Option<Vec<String>> {
+    let is = |e: &Expr, k: &String| matches!(e, Expr::Column(c) if c.name == *k);
+    let key_of = |k| columns.iter().find(|(name, e, _)| keys.contains(name) && is(e, k)).map(|c| c.0.clone());
+    let found: Vec<String> = function.partition_keys.iter().map(key_of).collect::<Option<_>>()?;
+    (found.len() == keys.len() && keys.iter().all(|k| found.contains(k))).then_some(found)
 }
 
 /// GROUPING SETS: a copy of each row for each set, and the set's id.
@@ -367,12 +373,12 @@ fn index_of(columns: &Columns, name: &str) -> Result<usize> {
         .ok_or_else(|| Error::internal(format!("column '{name}' is missing below a window")))
 }
 
-/// The kind with the session's keys as indices of these columns.
-fn indexed_kind(function: &WindowTableFunction, columns: &Columns) -> Result<WindowKind> {
+/// The kind with the session's keys, by their names here, as indices of these columns.
+fn indexed_kind(function: &WindowTableFunction, keys: &[String], columns: &Columns) -> Result<WindowKind> {
     Ok(match &function.kind {
         WindowKind::Session { gap_ms, .. } => WindowKind::Session {
             gap_ms: *gap_ms,
-            partition_keys: function.partition_keys.iter().map(|k| index_of(columns, k)).collect::<Result<_>>()?,
+            partition_keys: keys.iter().map(|k| index_of(columns, k)).collect::<Result<_>>()?,
         },
         other => other.clone(),
     })
