@@ -82,7 +82,7 @@ impl Converter<'_> {
         let is_window = |c: &String| window.start.contains(c) || window.end.contains(c) || window.time.contains(c);
         let keys: Vec<String> = aggregate.group.iter().filter(|c| !is_window(c)).cloned().collect();
         let late_table = options::late_records_table(self.config);
-        let feed = self.feed(node, &keys, &window, late_table.is_some())?;
+        let feed = self.feed(node, aggregate, &keys, &window, late_table.is_some())?;
         let Feed { program, columns, filter, assignment, keeps_all } = feed;
         let feed_schema = plan_schema(columns.iter().map(|(n, _, t)| (n.as_str(), t)))?;
         let late_columns = columns.len();
@@ -226,6 +226,7 @@ impl Converter<'_> {
     fn feed<'p>(
         &self,
         node: &'p FlinkNode,
+        aggregate: &Aggregate,
         keys: &[String],
         window: &WindowProperties,
         keep_all: bool,
@@ -244,6 +245,8 @@ impl Converter<'_> {
             let made = ["window_start", "window_end", "window_time"];
             let reads_window = |e: &Expr| column_uses(e).keys().any(|c| made.contains(&c.as_str()));
             let partition_keys = match function.kind {
+                // Each grouping set has other keys than the session.
+                WindowKind::Session { .. } if aggregate.sets.is_some() => None,
                 WindowKind::Session { .. } => session_keys(function, keys, &rest),
                 _ => Some(vec![]),
             };
