@@ -1,29 +1,18 @@
 //! `flott explain`
 
-use flott::{Outcome, Restore, Result, SpannedStatement, Statement};
+use flott::{ExplainDetail, Restore, Result};
 
 use crate::{ExplainArgs, output, run};
 
-/// Runs the script's definitions and explains its jobs.
+/// Takes the script's definitions and explains its jobs; nothing runs.
 pub(crate) fn explain(args: &ExplainArgs) -> Result<()> {
     let (text, mut session) = run::open(&args.script, Restore::Ask)?;
-    let statements = session.parse(&text).map_err(|e| e.with("script", args.script.file.display()))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        for statement in statements {
-            let is_job =
-                matches!(statement.statement, Statement::Query(_) | Statement::Insert(_) | Statement::StatementSet(_));
-            let statement = if is_job { explained(statement, args.changelog) } else { statement };
-            match session.execute(&statement).await.map_err(|e| e.with("script", args.script.file.display()))? {
-                Outcome::Text(plan) => output::out(&format!("{plan}\n"))?,
-                _ => continue,
-            }
+    let in_script = |e: flott::Error| e.with("script", args.script.file.display());
+    let details = if args.changelog { vec![ExplainDetail::ChangelogMode] } else { vec![] };
+    for statement in session.parse(&text).map_err(in_script)? {
+        if let Some(plan) = session.explain(&statement, &details).map_err(in_script)? {
+            output::out(&format!("{plan}\n"))?;
         }
-        Ok(())
-    })
-}
-
-fn explained(statement: SpannedStatement, changelog: bool) -> SpannedStatement {
-    let details = if changelog { vec![flott::ExplainDetail::ChangelogMode] } else { vec![] };
-    SpannedStatement { statement: Statement::Explain { details, inner: Box::new(statement.statement) }, ..statement }
+    }
+    Ok(())
 }

@@ -72,6 +72,9 @@ struct RunArgs {
     /// Start over; what an earlier run has committed stays
     #[arg(long)]
     fresh: bool,
+    /// Let a restore drop state and outputs that the script no longer has
+    #[arg(long)]
+    allow_non_restored_state: bool,
     /// Write a summary of the run as JSON
     #[arg(long, value_name = "FILE")]
     summary: Option<PathBuf>,

@@ -16,12 +16,17 @@ const INTERRUPTED: u8 = 130;
 
 /// The script's text, and a session whose paths start at its folder.
 pub(crate) fn open(args: &ScriptArgs, restore: Restore) -> Result<(String, Session)> {
+    open_with(args, restore, false)
+}
+
+fn open_with(args: &ScriptArgs, restore: Restore, allow_non_restored_state: bool) -> Result<(String, Session)> {
     let text = std::fs::read(&args.file).map_err(|e| Error::from(e).with("script", args.file.display()))?;
     let text = String::from_utf8(text)
         .map_err(|e| Error::user("the script is not UTF-8").with("script", args.file.display()).caused_by(e))?;
     let folder = args.file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = args.file.file_stem().map_or_else(|| "job".to_string(), |n| n.to_string_lossy().into_owned());
     let mut builder = Session::builder().base_dir(folder).name(name).restore(restore).fail_points(fail_points()?);
+    builder = builder.allow_non_restored_state(allow_non_restored_state);
     for define in &args.define {
         let (key, value) = define.split_once('=').ok_or_else(|| {
             Error::user(format!("'-D {define}' is not KEY=VALUE")).hint("Write -D parallelism.default=2")
@@ -52,7 +57,8 @@ pub(crate) fn run(args: RunArgs) -> Result<ExitCode> {
         (Some(path), false) => Restore::Path(path.into()),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        // Files are decoded and encoded here.
+        .worker_threads(std::thread::available_parallelism().map_or(2, usize::from).max(2))
         .enable_all()
         .build()
         .map_err(|e| Error::unavailable("the runtime cannot be started").caused_by(e))?;
@@ -131,7 +137,7 @@ struct Script<'a> {
 
 impl<'a> Script<'a> {
     fn open(args: &'a RunArgs, restore: Restore, summary: &'a mut Summary) -> Result<Script<'a>> {
-        let (text, session) = open(&args.script, restore)?;
+        let (text, session) = open_with(&args.script, restore, args.allow_non_restored_state)?;
         let statements = session.parse(&text).map_err(|e| e.with("script", args.script.file.display()))?;
         let (interrupts, end) = (Interrupts::listen()?, End::default());
         Ok(Script { args, session, statements, summary, interrupts, jobs: vec![], end })
@@ -141,9 +147,19 @@ impl<'a> Script<'a> {
     async fn run(mut self) -> Result<End> {
         for statement in std::mem::take(&mut self.statements) {
             let name = self.args.script.file.display();
-            let done = match self.session.execute(&statement).await {
-                Ok(outcome) => self.show(outcome).await,
-                Err(e) => Err(e.with("script", name)),
+            // A restore, or output that has to be committed first, may take long.
+            let executed = tokio::select! {
+                executed = self.session.execute(&statement) => Some(executed),
+                () = self.interrupts.next() => None,
+            };
+            let done = match executed {
+                Some(Ok(outcome)) => self.show(outcome).await,
+                Some(Err(e)) => Err(e.with("script", name)),
+                None => {
+                    self.end.interrupted = true;
+                    self.stop(false).await;
+                    Ok(())
+                }
             };
             if let Err(e) = done {
                 self.end.fail(e);

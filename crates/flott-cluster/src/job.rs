@@ -33,6 +33,9 @@ const CONTROL_QUEUE: usize = 16;
 /// The longest that the end of an attempt waits for state files that are being written.
 const WRITING_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The longest that a cancelled job waits for a commit that is under way.
+const CANCEL_GRACE: Duration = Duration::from_secs(2);
+
 /// A store that is taken over, and what was found in it.
 type OpenedStore = (CheckpointStore, Opened);
 
@@ -55,6 +58,8 @@ pub struct JobSpec {
     pub in_flight_bytes: usize,
     /// The longest that rows are held back for company (`execution.buffer-timeout`).
     pub buffer_timeout: Duration,
+    /// State that no operator takes is dropped instead of refused.
+    pub allow_non_restored_state: bool,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Where a test stops the process.
@@ -102,7 +107,7 @@ impl JobOutcome {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Control {
     /// Take a last checkpoint and end.
     Stop,
@@ -141,14 +146,20 @@ impl JobHandle {
         while state.changed().await.is_ok() {}
     }
 
+    async fn wish(&self, control: Control) {
+        if self.control.send(control).await.is_err() {
+            tracing::debug!("the job has ended before");
+        }
+    }
+
     /// Asks for a last checkpoint and the end; [`wait`](Self::wait) tells when.
     pub async fn stop(&self) {
-        drop(self.control.send(Control::Stop).await);
+        self.wish(Control::Stop).await;
     }
 
     /// Asks for the end now.
     pub async fn cancel(&self) {
-        drop(self.control.send(Control::Cancel).await);
+        self.wish(Control::Cancel).await;
     }
 
     /// Waits for the end. Can be called again after a time-out dropped its future.
@@ -171,7 +182,8 @@ pub async fn start(mut spec: JobSpec) -> Result<JobHandle> {
     let store = spec.store.take();
     let tenure = store.as_ref().map(|(store, _)| store.tenure());
     let master = JobMaster::open(&spec, store, Arc::clone(&metrics), report.clone()).await?;
-    let supervisor = Supervisor { spec, tenure, metrics: Arc::clone(&metrics), report, commands };
+    let wishes = Wishes { commands, end: None };
+    let supervisor = Supervisor { spec, tenure, metrics: Arc::clone(&metrics), report, wishes };
     tokio::spawn(async move {
         let outcome = supervisor.run(master).await;
         // Nobody may be waiting any more.
@@ -187,7 +199,34 @@ struct Supervisor {
     tenure: Option<Tenure>,
     metrics: Arc<JobMetrics>,
     report: watch::Sender<JobState>,
+    wishes: Wishes,
+}
+
+/// What users want of the job. A wish counts for all attempts: a job that is to end is not started again.
+struct Wishes {
     commands: mpsc::Receiver<Control>,
+    /// The strongest wish so far.
+    end: Option<Control>,
+}
+
+impl Wishes {
+    /// The next wish; never, once nobody can have one.
+    async fn next(&mut self) -> Control {
+        match self.commands.recv().await {
+            Some(control) => {
+                self.end = self.end.max(Some(control));
+                control
+            }
+            // The handle is gone; the job goes on.
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn cancelled(&mut self) {
+        while self.end != Some(Control::Cancel) {
+            self.next().await;
+        }
+    }
 }
 
 impl Supervisor {
@@ -197,51 +236,62 @@ impl Supervisor {
         let mut attempt = Ok(first);
         loop {
             let outcome = match attempt {
-                Ok(master) => master.run(&mut self.commands).await,
+                Ok(master) => master.run(&mut self.wishes).await,
                 Err(e) => Err(e),
             };
             let error = match outcome {
                 Ok(outcome) => return Ok(outcome),
                 Err(error) => error,
             };
+            if self.wishes.end.is_some() {
+                return Err(
+                    error.hint("It failed while it was to end; --restore latest goes on from the last checkpoint")
+                );
+            }
             let Some(pause) = restarts.after(&error, self.spec.clock.monotonic(), &mut rng) else { return Err(error) };
             tracing::warn!(%error, pause_ms = pause.as_millis() as u64, "the job failed and is started again");
-            if let Some(outcome) = self.pause(pause).await {
-                return Ok(outcome);
-            }
-            self.report.send_modify(|s| s.restarts += 1);
-            attempt = self.reopen().await;
+            attempt = match self.next_attempt(pause).await {
+                Some(attempt) => attempt,
+                None if self.wishes.end == Some(Control::Stop) && self.tenure.is_some() => {
+                    return Ok(JobOutcome::Suspended(*self.report.borrow()));
+                }
+                None => return Ok(JobOutcome::Cancelled(*self.report.borrow())),
+            };
         }
     }
 
-    /// Waits; a user who wants an end meanwhile has it.
-    async fn pause(&mut self, pause: Duration) -> Option<JobOutcome> {
-        let until = tokio::time::sleep(pause);
-        tokio::pin!(until);
-        let mut commands_open = true;
-        loop {
-            tokio::select! {
-                () = &mut until => return None,
-                control = self.commands.recv(), if commands_open => match control {
-                    Some(Control::Stop) if self.tenure.is_some() => {
-                        return Some(JobOutcome::Suspended(*self.report.borrow()));
-                    }
-                    Some(_) => return Some(JobOutcome::Cancelled(*self.report.borrow())),
-                    None => commands_open = false,
-                },
-            }
+    /// Waits, then opens the next attempt; `None` where a user wants an end meanwhile. What is decided is then committed
+    /// by whoever opens the job next.
+    async fn next_attempt(&mut self, pause: Duration) -> Option<Result<JobMaster>> {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _ = self.wishes.next() => return None,
         }
-    }
-
-    async fn reopen(&mut self) -> Result<JobMaster> {
-        let store = match &self.tenure {
-            Some(tenure) => Some(tenure.reopen().await?),
-            None => None,
-        };
-        self.tenure = store.as_ref().map(|(store, _)| store.tenure());
-        JobMaster::open(&self.spec, store, Arc::clone(&self.metrics), self.report.clone()).await
+        self.report.send_modify(|s| s.restarts += 1);
+        let Supervisor { spec, tenure, metrics, report, wishes } = self;
+        tokio::select! {
+            master = reopen(spec, tenure, metrics, report) => Some(master),
+            _ = wishes.next() => None,
+        }
     }
 }
+
+async fn reopen(
+    spec: &JobSpec,
+    tenure: &mut Option<Tenure>,
+    metrics: &Arc<JobMetrics>,
+    report: &watch::Sender<JobState>,
+) -> Result<JobMaster> {
+    let store = match tenure {
+        Some(tenure) => Some(tenure.reopen().await?),
+        None => None,
+    };
+    *tenure = store.as_ref().map(|(store, _)| store.tenure());
+    JobMaster::open(spec, store, Arc::clone(metrics), report.clone()).await
+}
+
+/// What became of the state of one subtask.
+type Written = (CheckpointId, TaskId, Result<OperatorPart>);
 
 /// What a finalising task gives back.
 struct Finalized {
@@ -261,7 +311,7 @@ pub struct JobMaster {
     durable: Option<(CheckpointStore, Committers)>,
     has_store: bool,
     finalizing: Option<JoinHandle<Finalized>>,
-    writing: Vec<JoinHandle<Result<(CheckpointId, TaskId, OperatorPart)>>>,
+    writing: Vec<JoinHandle<Written>>,
     options: CheckpointOptions,
     clock: Arc<dyn Clock>,
     fail_points: FailPoints,
@@ -299,6 +349,7 @@ impl JobMaster {
             let mut committers = create_committers(&spec.graph, &store)?;
             roll_forward(&spec.graph, &mut store, &mut committers, &spec.fail_points, &opened).await?;
             if let Some(m) = &opened.manifest {
+                check_restorable(&spec.graph, m, spec.allow_non_restored_state)?;
                 restored = restore(&spec.graph, &store, m, spec.parallelism).await?;
             }
             (lineage, generation, next) = (store.lineage().to_string(), store.generation(), store.head().next);
@@ -356,8 +407,7 @@ impl JobMaster {
         })
     }
 
-    async fn run(mut self, commands: &mut mpsc::Receiver<Control>) -> Result<JobOutcome> {
-        let mut commands_open = true;
+    async fn run(mut self, wishes: &mut Wishes) -> Result<JobOutcome> {
         let finished = loop {
             let sleep = self.until_next_deadline();
             tokio::select! {
@@ -369,14 +419,12 @@ impl JobMaster {
                         break false;
                     }
                 },
-                control = commands.recv(), if commands_open => match control {
-                    Some(Control::Stop) => self.on_stop(),
-                    Some(Control::Cancel) => {
+                wish = wishes.next() => match wish {
+                    Control::Stop => self.on_stop(),
+                    Control::Cancel => {
                         self.cancelled = true;
                         self.attempt.cancel();
                     }
-                    // The handle is gone; the job goes on.
-                    None => commands_open = false,
                 },
                 done = join_first(&mut self.writing) => self.on_written(done),
                 done = join_option(&mut self.finalizing) => self.on_finalized(done).await,
@@ -384,7 +432,7 @@ impl JobMaster {
             }
             self.on_time().await;
         };
-        self.end(finished).await
+        self.end(finished, wishes).await
     }
 
     fn fail(&mut self, error: Error) {
@@ -434,6 +482,9 @@ impl JobMaster {
             return self.fail(e);
         }
         self.timed_out += 1;
+        if self.stopping {
+            self.next_checkpoint = Some(self.clock.monotonic());
+        }
         if self.timed_out > self.options.tolerable_failures {
             let timeout = self.options.timeout;
             self.fail(Error::unavailable(format!("checkpoint {id} was not complete after {timeout:?}")).hint(
@@ -488,10 +539,11 @@ impl JobMaster {
                     self.coordinator.operator_snapshot(checkpoint, (node, subtask));
                     let (writer, fail_points) = (store.writer(), self.fail_points.clone());
                     self.writing.push(tokio::spawn(async move {
-                        let runs = writer.write(checkpoint, node.0, subtask, &snapshot).await?;
+                        let runs = writer.write(checkpoint, node.0, subtask, &snapshot).await;
                         fail_points.hit(FailPoint::MidSnapshot);
-                        let part = OperatorPart { watermark_ms, version: snapshot.version, meta: snapshot.meta, runs };
-                        Ok((checkpoint, (node, subtask), part))
+                        let (version, meta) = (snapshot.version, snapshot.meta);
+                        let part = runs.map(|runs| OperatorPart { watermark_ms, version, meta, runs });
+                        (checkpoint, (node, subtask), part)
                     }));
                 }
             }
@@ -510,10 +562,13 @@ impl JobMaster {
         self.finalize_if_complete();
     }
 
-    fn on_written(&mut self, done: Result<(CheckpointId, TaskId, OperatorPart)>) {
+    fn on_written(&mut self, done: Result<Written>) {
         match done {
-            Ok((checkpoint, task, part)) => self.coordinator.operator_stored(checkpoint, task, part),
-            Err(e) => self.fail(e.hint("The checkpoint could not be written")),
+            Ok((checkpoint, task, Ok(part))) => self.coordinator.operator_stored(checkpoint, task, part),
+            Ok((checkpoint, _, Err(e))) if self.coordinator.pending() != Some(checkpoint) => {
+                tracing::debug!(checkpoint = checkpoint.0, error = %e, "state of a checkpoint that was given up");
+            }
+            Ok((_, _, Err(e))) | Err(e) => self.fail(e.hint("The checkpoint could not be written")),
         }
         self.finalize_if_complete();
     }
@@ -588,17 +643,13 @@ impl JobMaster {
         self.next_checkpoint = Some(self.clock.monotonic());
     }
 
-    async fn end(mut self, finished: bool) -> Result<JobOutcome> {
+    async fn end(mut self, finished: bool, wishes: &mut Wishes) -> Result<JobOutcome> {
         self.attempt.join().await;
         // Their checkpoint comes to nothing, but a file that appears after the last clean-up would stay. A write that
         // blocks cannot be called back, so it is waited for; one that hangs is left to the next attempt's clean-up.
         let writing = futures::future::join_all(self.writing.drain(..));
         drop(tokio::time::timeout(WRITING_TIMEOUT, writing).await);
-        if let Some(task) = self.finalizing.take() {
-            // What is decided is committed, whatever ends the attempt.
-            let done = task.await.map_err(|e| Error::internal("committing ended early").caused_by(e));
-            self.on_finalized(done).await;
-        }
+        self.finish_committing(wishes).await;
         if let Some(error) = self.failure.take() {
             return Err(error);
         }
@@ -612,12 +663,35 @@ impl JobMaster {
             }
             return Ok(JobOutcome::Suspended(state()));
         }
-        self.finish().await?;
+        self.finish(wishes).await?;
+        if self.durable.is_none() && self.has_store {
+            return Ok(JobOutcome::Cancelled(*self.report.borrow()));
+        }
         Ok(JobOutcome::Finished(*self.report.borrow()))
     }
 
+    /// What is decided is committed, whatever ends the attempt. Only a user who cancels does not wait for a target that
+    /// is away: the next attempt commits then.
+    async fn finish_committing(&mut self, wishes: &mut Wishes) {
+        let Some(mut task) = self.finalizing.take() else { return };
+        let patience = async {
+            wishes.cancelled().await;
+            tokio::time::sleep(CANCEL_GRACE).await;
+        };
+        tokio::select! {
+            done = &mut task => {
+                let done = done.map_err(|e| Error::internal("committing ended early").caused_by(e));
+                self.on_finalized(done).await;
+            }
+            () = patience => {
+                task.abort();
+                tracing::warn!("decided output is not committed yet: it is when the job is run with --restore latest");
+            }
+        }
+    }
+
     /// The final checkpoint of a bounded job: everything prepared becomes visible, then nothing is left to keep.
-    async fn finish(&mut self) -> Result<()> {
+    async fn finish(&mut self, wishes: &mut Wishes) -> Result<()> {
         if !self.has_store {
             return Ok(());
         }
@@ -630,10 +704,7 @@ impl JobMaster {
         let mut collected = self.coordinator.take_final();
         collected.enumerators = enumerators;
         self.finalize(collected, true);
-        if let Some(task) = self.finalizing.take() {
-            let done = task.await.map_err(|e| Error::internal("committing ended early").caused_by(e));
-            self.on_finalized(done).await;
-        }
+        self.finish_committing(wishes).await;
         if let Some(error) = self.failure.take() {
             return Err(error);
         }
@@ -697,30 +768,28 @@ async fn roll_forward(
     store.retire().await
 }
 
-/// The state of every subtask, cut from the manifest. Operators that the job no longer has are refused.
-async fn restore(
-    graph: &JobGraph,
-    store: &CheckpointStore,
-    manifest: &Manifest,
-    parallelism: usize,
-) -> Result<Restored> {
+/// Whether a job can go on from a checkpoint: state that none of its operators takes is refused, with the list.
+pub fn check_restorable(graph: &JobGraph, manifest: &Manifest, allow_non_restored_state: bool) -> Result<()> {
     let known = |uid: &String| graph.nodes.iter().any(|n| n.uid == *uid);
-    let dropped: Vec<&String> = manifest
+    let dropped: Vec<String> = manifest
         .operators
         .iter()
         .filter(|(_, o)| !o.runs.is_empty())
         .map(|(uid, _)| uid)
         .chain(manifest.sources.keys())
         .filter(|uid| !known(uid))
+        .map(|uid| format!("'{uid}'"))
         .collect();
-    if !dropped.is_empty() {
-        let list: Vec<_> = dropped.iter().map(|u| format!("'{u}'")).collect();
+    let list = dropped.join(", ");
+    if !dropped.is_empty() && !allow_non_restored_state {
         return Err(Error::user(format!(
-            "checkpoint {} holds state of operators that the job no longer has: {}",
-            manifest.checkpoint,
-            list.join(", ")
+            "checkpoint {} holds state of operators that the job no longer has: {list}",
+            manifest.checkpoint
         ))
-        .hint("Restore with the script that wrote it, or start over with --fresh"));
+        .hint("Restore with the script that wrote it, drop that state with --allow-non-restored-state, or start over with --fresh"));
+    }
+    if !dropped.is_empty() {
+        tracing::warn!(checkpoint = manifest.checkpoint.0, "state is dropped, as allowed: {list}");
     }
     if manifest.max_parallelism != graph.max_parallelism {
         return Err(Error::user(format!(
@@ -729,6 +798,16 @@ async fn restore(
         ))
         .hint("Set 'pipeline.max-parallelism' back to what it was"));
     }
+    Ok(())
+}
+
+/// The state of every subtask, cut from the manifest.
+async fn restore(
+    graph: &JobGraph,
+    store: &CheckpointStore,
+    manifest: &Manifest,
+    parallelism: usize,
+) -> Result<Restored> {
     let mut restored = Restored { operators: HashMap::new(), writers: HashMap::new() };
     for (id, node) in graph.iter() {
         if let Some(stored) = manifest.operators.get(&node.uid) {
@@ -749,13 +828,13 @@ async fn restore(
 }
 
 /// The next of several tasks; waits for ever without one.
-async fn join_first<T>(tasks: &mut Vec<JoinHandle<Result<T>>>) -> Result<T> {
+async fn join_first<T>(tasks: &mut Vec<JoinHandle<T>>) -> Result<T> {
     if tasks.is_empty() {
         return std::future::pending().await;
     }
     let (done, index, _) = futures::future::select_all(tasks.iter_mut()).await;
     drop(tasks.swap_remove(index));
-    done.unwrap_or_else(|e| Err(Error::internal("a task of the checkpoint ended early").caused_by(e)))
+    done.map_err(|e| Error::internal("a task of the checkpoint ended early").caused_by(e))
 }
 
 async fn join_option<T>(task: &mut Option<JoinHandle<T>>) -> Result<T> {

@@ -13,6 +13,6 @@ pub mod job;
 pub mod options;
 pub mod restart;
 
-pub use job::{JobHandle, JobOutcome, JobSpec, JobState, start};
+pub use job::{JobHandle, JobOutcome, JobSpec, JobState, check_restorable, start};
 pub use options::CheckpointOptions;
 pub use restart::RestartStrategy;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use crate::error::{Error, Result};
-use crate::{memory_size, suggest, time_text};
+use crate::{Secret, memory_size, secret, suggest, time_text};
 
 /// What kind of value an option takes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -79,7 +79,7 @@ impl ConfigOption {
     /// Checks a value; the error says what would be right.
     pub fn check(&self, key: &str, value: &str) -> Result<()> {
         let wrong = |expected: String| {
-            let shown = if matches!(self.value, OptionType::Secret) { crate::secret::MASK } else { value };
+            let shown = if matches!(self.value, OptionType::Secret) { secret::MASK } else { value };
             Err(Error::user(format!("Invalid value '{shown}' for option '{key}': {expected}")).with("option", key))
         };
         match self.value {
@@ -107,8 +107,16 @@ impl ConfigOption {
 }
 
 /// Options as a user gave them, in the order in which they were given.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Options(IndexMap<String, String>);
+
+impl std::fmt::Debug for Options {
+    /// Values of keys that name secrets are masked.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shown = |(k, v)| (k, if Secret::is_sensitive_key(k) { secret::MASK } else { v });
+        f.debug_map().entries(self.iter().map(shown)).finish()
+    }
+}
 
 impl Options {
     /// No options.

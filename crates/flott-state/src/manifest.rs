@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Version of the manifest's layout.
 pub const MANIFEST_VERSION: u32 = 1;
 /// Version of HEAD's layout.
-pub const HEAD_VERSION: u32 = 1;
+pub const HEAD_VERSION: u32 = 2;
 
 /// Bytes with a version, as text in JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -199,6 +199,8 @@ pub struct Head {
     pub lineage: String,
     /// The attempt that may decide.
     pub generation: Generation,
+    /// Drawn by chance when the attempt took the job over: two that do so at once never write the same record.
+    pub attempt: String,
     /// Decided checkpoints that are kept, the newest first.
     pub retained: Vec<RetainedCheckpoint>,
     /// The newest checkpoint whose commit is recorded.

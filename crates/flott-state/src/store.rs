@@ -52,11 +52,31 @@ pub struct CheckpointStore {
     retain: usize,
     /// Runs that the newest decided checkpoint stores, by name.
     stored_runs: BTreeMap<String, StoredRun>,
+    /// The files of retained checkpoints, by the name of their manifest. They are remembered and not read again: an
+    /// attempt that slept must not take a manifest that its successor removed for one that needs no files.
+    files: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// How a job stands, read without taking it over.
 pub async fn peek(storage: &CheckpointStorage) -> Result<Option<Head>> {
     storage.read_head().await?.map(|(bytes, _)| decode_head(storage, &bytes)).transpose()
+}
+
+/// The manifest that a restore would begin with, and the bundle of the job that wrote it: read without taking the job
+/// over, so that a job that cannot go on from it does not end the one that runs. `None` where nothing is decided, or
+/// where the newest checkpoint is damaged (then [`CheckpointStore::open`] has the word).
+pub async fn peek_newest(storage: &CheckpointStorage, head: &Head) -> Result<Option<(Manifest, Option<Bytes>)>> {
+    let Some(entry) = head.decided() else { return Ok(None) };
+    let manifest = match read_manifest(storage, entry).await {
+        Ok(manifest) => manifest,
+        Err(e) if e.kind() == ErrorKind::Data => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    let bundle = match &head.bundle {
+        Some(name) => storage.get(name).await?,
+        None => None,
+    };
+    Ok(Some((manifest, bundle)))
 }
 
 fn decode_head(storage: &CheckpointStorage, bytes: &[u8]) -> Result<Head> {
@@ -96,6 +116,7 @@ impl CheckpointStore {
         retain: usize,
         found: Option<(Head, HeadVersion)>,
     ) -> Result<(CheckpointStore, Opened)> {
+        let attempt = id::random_hex();
         let (mut head, version) = match found {
             // Whoever asked how the job stands may have asked before another attempt brought it to its end.
             Some((old, _)) if begin == Begin::Latest && old.status == JobStatus::Finished => {
@@ -108,7 +129,9 @@ impl CheckpointStore {
             Some((old, version)) => {
                 let mut head = old.clone();
                 head.generation = Generation(old.generation.0 + 1);
+                head.attempt = attempt;
                 if begin == Begin::Fresh {
+                    refuse_uncommitted(&old, &storage)?;
                     head.lineage = id::random_hex();
                     head.retained.clear();
                     (head.committed, head.last_output, head.bundle) = (None, None, None);
@@ -119,7 +142,8 @@ impl CheckpointStore {
             None => (
                 Head {
                     lineage: id::random_hex(),
-                    generation: Generation(1),
+                    generation: first_generation(&storage, begin).await?,
+                    attempt,
                     retained: vec![],
                     committed: None,
                     last_output: None,
@@ -146,7 +170,9 @@ impl CheckpointStore {
             manifest,
         };
         let stored_runs = opened.manifest.iter().flat_map(runs_by_name).collect();
-        let mut store = CheckpointStore { storage, fail_points, head, version, retain: retain.max(1), stored_runs };
+        let retain = retain.max(1);
+        let files = BTreeMap::new();
+        let mut store = CheckpointStore { storage, fail_points, head, version, retain, stored_runs, files };
         store.write_head(store.head.clone()).await?;
         Ok((store, opened))
     }
@@ -212,14 +238,6 @@ impl CheckpointStore {
         }
     }
 
-    /// The bundle of the lineage.
-    pub async fn bundle(&self) -> Result<Option<Bytes>> {
-        match &self.head.bundle {
-            Some(name) => self.storage.get(name).await,
-            None => Ok(None),
-        }
-    }
-
     /// Decides a checkpoint: writes its manifest, then swaps HEAD. From then on recovery rolls forward.
     pub async fn decide(&mut self, manifest: &Manifest) -> Result<DecidedCheckpoint> {
         let name = format!("chk-{}-g{}/manifest.json", manifest.checkpoint, self.head.generation);
@@ -234,6 +252,7 @@ impl CheckpointStore {
         head.restores_since_decided = 0;
         self.write_head(head).await?;
         self.stored_runs = runs_by_name(manifest).collect();
+        self.files.insert(name, manifest.files());
         self.fail_points.hit(FailPoint::AfterDecidedBeforeCommit);
         Ok(self.decided_proof(manifest.checkpoint))
     }
@@ -264,20 +283,26 @@ impl CheckpointStore {
     }
 
     /// Drops checkpoints beyond those to be kept, and every file that no kept one needs and no living attempt writes.
+    ///
+    /// What cannot be removed now is removed the next time: only having been taken over is an error.
     pub async fn retire(&mut self) -> Result<()> {
+        match self.try_retire().await {
+            Err(e) if e.kind() != ErrorKind::Fenced => {
+                tracing::warn!(error = %e, "old checkpoints could not be removed; it is tried again after the next one");
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
+    async fn try_retire(&mut self) -> Result<()> {
         let keep = if self.head.status == JobStatus::Finished { 0 } else { self.retain };
         if self.head.retained.len() > keep {
             let mut head = self.head.clone();
             head.retained.truncate(keep);
             self.write_head(head).await?;
         }
-        let mut needed: BTreeSet<String> = self.head.retained.iter().map(|r| r.manifest.clone()).collect();
-        for entry in &self.head.retained {
-            // A manifest that cannot be read keeps nothing alive here; a restore will say so.
-            if let Ok(manifest) = read_manifest(&self.storage, entry).await {
-                needed.extend(manifest.files());
-            }
-        }
+        let needed = self.needed_files().await?;
         let newest = self.head.retained.first().map(|r| r.id);
         for name in self.storage.list("").await? {
             if needed.contains(&name) || !self.is_garbage(&name, newest) {
@@ -289,12 +314,30 @@ impl CheckpointStore {
         Ok(())
     }
 
+    /// The files of all kept checkpoints. A manifest that cannot be read is an error: its files must not go.
+    async fn needed_files(&mut self) -> Result<BTreeSet<String>> {
+        let mut kept = BTreeMap::new();
+        let mut needed: BTreeSet<String> = self.stored_runs.values().map(|run| run.file.clone()).collect();
+        for entry in &self.head.retained {
+            let files = match self.files.remove(&entry.manifest) {
+                Some(files) => files,
+                None => read_manifest(&self.storage, entry).await?.files(),
+            };
+            needed.insert(entry.manifest.clone());
+            needed.extend(files.iter().cloned());
+            kept.insert(entry.manifest.clone(), files);
+        }
+        self.files = kept;
+        Ok(if self.head.status == JobStatus::Finished { BTreeSet::new() } else { needed })
+    }
+
     /// Files of older attempts, and of this attempt's checkpoints up to the newest decided one, are garbage once no
-    /// kept manifest names them. Files of checkpoints under way are not.
+    /// kept manifest names them. Files of checkpoints under way are not, and what is not ours never is.
     fn is_garbage(&self, name: &str, newest: Option<CheckpointId>) -> bool {
-        let Some((checkpoint, generation)) = parse_folder(name) else {
-            return name.ends_with(".tmp") && !name.starts_with(crate::storage::HEAD);
-        };
+        if let Some(generation) = parse_bundle(name) {
+            return generation < self.head.generation && self.head.bundle.as_deref() != Some(name);
+        }
+        let Some((checkpoint, generation)) = parse_folder(name) else { return false };
         generation < self.head.generation
             || (generation == self.head.generation
                 && (self.head.status == JobStatus::Finished || newest.is_some_and(|n| checkpoint <= n)))
@@ -368,6 +411,41 @@ fn runs_by_name(manifest: &Manifest) -> impl Iterator<Item = (String, StoredRun)
     let runs: Vec<_> =
         manifest.operators.values().flat_map(|o| o.runs.iter().map(|r| (r.uid.clone(), r.clone()))).collect();
     runs.into_iter()
+}
+
+/// The generation in `bundle-<checksum>-<generation>.json` (or `.tmp`).
+fn parse_bundle(name: &str) -> Option<Generation> {
+    let (stem, extension) = name.strip_prefix("bundle-")?.split_once('.')?;
+    let (_, generation) = stem.split_once('-')?;
+    generation.parse().ok().filter(|_| matches!(extension, "json" | "tmp")).map(Generation)
+}
+
+/// The number of the first attempt where there is no HEAD. A folder that holds checkpoints has lost its HEAD: to start
+/// from the beginning in silence would write all output again.
+async fn first_generation(storage: &CheckpointStorage, begin: Begin) -> Result<Generation> {
+    let names = storage.list("").await?;
+    let left = names.iter().filter_map(|n| parse_folder(n).map(|(_, g)| g).or_else(|| parse_bundle(n)));
+    match left.max() {
+        None => Ok(Generation(1)),
+        Some(newest) if begin == Begin::Fresh => Ok(Generation(newest.0 + 1)),
+        Some(_) => Err(Error::data(format!("{} holds checkpoints, but its HEAD record is gone", storage.display()))
+            .hint("Restore HEAD from a backup, or start over with --fresh and expect output that was committed before again")),
+    }
+}
+
+/// Decided output belongs to the readers of the target, also when the user starts over.
+fn refuse_uncommitted(head: &Head, storage: &CheckpointStorage) -> Result<()> {
+    match head.decided() {
+        Some(decided) if head.committed < Some(decided.id) && head.status != JobStatus::Finished => {
+            Err(Error::user(format!(
+                "checkpoint {} in {} is decided, but its output is not all committed",
+                decided.id,
+                storage.display()
+            ))
+            .hint("Run once with --restore latest, which commits it; then start over with --fresh"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// `chk-<id>-g<generation>/..` in its numbers.

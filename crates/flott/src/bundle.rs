@@ -1,19 +1,24 @@
-//! The job bundle: everything that planning a job depended on, stored with its checkpoints.
+//! The job bundle: everything that planning a job depended on, stored with its checkpoints, and what an edit of the
+//! script means for them.
+
+use std::collections::BTreeSet;
 
 use flott_core::options::Options;
 use flott_core::{Error, Result, Secret};
-use flott_graph::JobGraph;
+use flott_graph::{JobGraph, OperatorSpec};
+use flott_sql::parser::mask_secrets;
 use flott_state::record;
 use serde::{Deserialize, Serialize};
 
 /// Version of the bundle's layout.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// An operator of the job.
 #[derive(Debug, Serialize, Deserialize)]
 struct StoredOperator {
     uid: String,
     name: String,
+    is_sink: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -38,14 +43,22 @@ pub(crate) fn encode(
     let bundle = Bundle {
         build: env!("CARGO_PKG_VERSION").to_string(),
         job: graph.name.clone(),
-        statements,
+        statements: statements.iter().map(|s| mask_secrets(s)).collect(),
         config: config
             .iter()
             .filter(|(k, _)| !Secret::is_sensitive_key(k))
             .map(|(k, v)| (k.to_string(), v.to_string()))
             .collect(),
         catalog: without_secrets(catalog),
-        operators: graph.nodes.iter().map(|n| StoredOperator { uid: n.uid.clone(), name: n.name.clone() }).collect(),
+        operators: graph
+            .nodes
+            .iter()
+            .map(|n| StoredOperator {
+                uid: n.uid.clone(),
+                name: n.name.clone(),
+                is_sink: matches!(n.spec, OperatorSpec::Sink(_)),
+            })
+            .collect(),
         fingerprint: graph.fingerprint(),
     };
     let bytes = record::encode("bundle", VERSION, &bundle)?;
@@ -54,6 +67,28 @@ pub(crate) fn encode(
             .hint("Split the script up"));
     }
     Ok(bytes.to_vec())
+}
+
+/// Where a catalog's snapshot holds SQL.
+const SQL_TEXTS: [&str; 2] = ["text", "expanded"];
+
+/// What a changed script means for a checkpoint.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Comparison {
+    /// Sinks that the job has now and had not: they get rows from the checkpoint on.
+    pub(crate) new_sinks: Vec<String>,
+    /// Sinks that it had and has no more.
+    pub(crate) dropped_sinks: Vec<String>,
+}
+
+/// Compares the job with the one that a bundle was written for.
+pub(crate) fn compare(bytes: &[u8], graph: &JobGraph) -> Result<Comparison> {
+    let before: Bundle = record::decode("bundle", VERSION, "the job bundle", bytes)?;
+    let now: BTreeSet<&str> = graph.sinks().map(|(_, n)| n.uid.as_str()).collect();
+    let sink = |o: &&StoredOperator| o.is_sink;
+    let then: BTreeSet<&str> = before.operators.iter().filter(sink).map(|o| o.uid.as_str()).collect();
+    let list = |a: &BTreeSet<&str>, b: &BTreeSet<&str>| a.difference(b).map(|uid| (*uid).to_string()).collect();
+    Ok(Comparison { new_sinks: list(&now, &then), dropped_sinks: list(&then, &now) })
 }
 
 /// The largest bundle.
@@ -66,8 +101,14 @@ fn without_secrets(value: serde_json::Value) -> serde_json::Value {
         Value::Object(map) => Value::Object(
             map.into_iter()
                 .map(|(k, v)| {
-                    let masked = Secret::is_sensitive_key(&k) && v.is_string();
-                    let v = if masked { Value::String(flott_core::secret::MASK.into()) } else { without_secrets(v) };
+                    let v = match v {
+                        Value::String(_) if Secret::is_sensitive_key(&k) => {
+                            Value::String(flott_core::secret::MASK.into())
+                        }
+                        // The texts of views are SQL, with hints.
+                        Value::String(text) if SQL_TEXTS.contains(&k.as_str()) => Value::String(mask_secrets(&text)),
+                        other => without_secrets(other),
+                    };
                     (k, v)
                 })
                 .collect(),

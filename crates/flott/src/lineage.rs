@@ -6,7 +6,7 @@ use flott_connector::storage;
 use flott_core::options::Options;
 use flott_core::{CheckpointId, Error, FailPoints, Result};
 use flott_state::CheckpointStorage;
-use flott_state::manifest::{Head, JobStatus};
+use flott_state::manifest::JobStatus;
 use flott_state::store::{self, Begin, CheckpointStore, Opened};
 
 /// What a user says about earlier runs of the job.
@@ -52,9 +52,14 @@ fn at(folder: &str, config: &Options, base_dir: &Path, fail_points: &FailPoints)
     })
 }
 
-/// A job's name as the name of a folder.
+/// A job's name as the name of a folder; one that had to be changed carries a checksum, so that no two names share one.
 fn file_name(job: &str) -> String {
-    job.chars().map(|c| if c.is_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' }).collect()
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let name: String = job.chars().map(|c| if plain(c) { c } else { '_' }).collect();
+    if name == job && !name.starts_with('.') && !name.is_empty() {
+        return name;
+    }
+    format!("{}-{:08x}", name.replace('.', "_"), crc32fast::hash(job.as_bytes()))
 }
 
 /// Begins a run, or says why not.
@@ -68,11 +73,7 @@ pub(crate) async fn open(
     let head = store::peek(&storage).await?;
     let begin = match (restore, &head) {
         (Restore::Path(path), _) => return from_path(path, storage, fail_points, retained).await,
-        (Restore::Fresh, Some(head)) => {
-            refuse_uncommitted(head, &storage)?;
-            Begin::Fresh
-        }
-        (Restore::Fresh, None) => Begin::Fresh,
+        (Restore::Fresh, _) => Begin::Fresh,
         (Restore::Latest, Some(head)) if head.status == JobStatus::Finished => return Ok(Opening::AlreadyFinished),
         (Restore::Latest, Some(_)) => Begin::Latest,
         (Restore::Latest, None) => {
@@ -101,19 +102,10 @@ async fn run(storage: CheckpointStorage, fail_points: FailPoints, begin: Begin, 
     Ok(Opening::Run(Box::new((store, opened))))
 }
 
-/// Decided output belongs to the readers of the target, also when the user starts over.
-fn refuse_uncommitted(head: &Head, storage: &CheckpointStorage) -> Result<()> {
-    match head.decided() {
-        Some(decided) if head.committed < Some(decided.id) && head.status != JobStatus::Finished => {
-            Err(Error::user(format!(
-                "checkpoint {} in {} is decided, but its output is not all committed",
-                decided.id,
-                storage.display()
-            ))
-            .hint("Run once with --restore latest, which commits it; then start over with --fresh"))
-        }
-        _ => Ok(()),
-    }
+/// An absolute path without links and dots, as far as it exists.
+fn resolved(path: &Path) -> Result<PathBuf> {
+    let absolute = std::path::absolute(path)?;
+    Ok(std::fs::canonicalize(&absolute).unwrap_or(absolute))
 }
 
 /// `PATH` is a job's checkpoint folder or a `chk-<id>-g<generation>` folder in it. The run goes on in the job's own
@@ -125,14 +117,17 @@ async fn from_path(
     retained: usize,
 ) -> Result<Opening> {
     let wrong = |why: &str| Error::user(format!("cannot restore from '{}': {why}", path.display()));
-    let path = std::path::absolute(path)?;
+    let is_uri = path.to_str().is_some_and(|p| p.contains("://"));
+    let path = if is_uri { path.to_path_buf() } else { resolved(path)? };
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let checkpoint = name.strip_prefix("chk-").and_then(|n| n.split("-g").next()).and_then(|n| n.parse::<u64>().ok());
     let folder = match checkpoint {
         Some(_) => path.parent().map(Path::to_path_buf).unwrap_or_default(),
         None => path.clone(),
     };
-    if Path::new(&storage.display()) != folder {
+    let own = PathBuf::from(storage.display());
+    let own = if is_uri { own } else { resolved(&own)? };
+    if own != folder {
         return Err(wrong(&format!("the job's checkpoints lie in {}", storage.display()))
             .hint("Point 'execution.checkpointing.dir' to the folder above, and keep the job's name"));
     }

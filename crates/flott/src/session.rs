@@ -14,10 +14,13 @@ use flott_core::options::Options;
 use flott_core::{ChangeBatch, Error, FailPoints, LogicalType, Result};
 use flott_graph::{JobGraph, OperatorSpec};
 use flott_sql::catalog::CatalogManager;
-use flott_sql::parser::ast::{InsertStatement, SpannedStatement, Statement};
-use flott_sql::parser::{parse_query, parse_script};
+use flott_sql::parser::ast::{CreateTable, ExplainDetail, InsertStatement, SpannedStatement, Statement};
+use flott_sql::parser::{Name, parse_query, parse_script, quoted};
 use flott_sql::plan::Planner;
 use flott_sql::statement::{self, ExpressionResolver, SessionState, StatementResult};
+use flott_state::CheckpointStorage;
+use flott_state::manifest::JobStatus;
+use flott_state::store;
 use tokio::sync::mpsc;
 
 use crate::collect::CollectSink;
@@ -32,6 +35,7 @@ pub struct SessionBuilder {
     config: Options,
     name: String,
     restore: Restore,
+    allow_non_restored_state: bool,
     fail_points: FailPoints,
 }
 
@@ -71,6 +75,13 @@ impl SessionBuilder {
         self
     }
 
+    /// A restore may drop state of operators, and outputs, that the jobs no longer have.
+    #[must_use]
+    pub fn allow_non_restored_state(mut self, allow: bool) -> Self {
+        self.allow_non_restored_state = allow;
+        self
+    }
+
     /// Where a test stops the process.
     #[must_use]
     pub fn fail_points(mut self, fail_points: FailPoints) -> Self {
@@ -90,6 +101,7 @@ impl SessionBuilder {
             base_dir: self.base_dir,
             name: self.name,
             restore: self.restore,
+            allow_non_restored_state: self.allow_non_restored_state,
             fail_points: self.fail_points,
             clock: SystemClock::shared(),
             jobs: HashMap::new(),
@@ -198,6 +210,7 @@ pub struct Session {
     base_dir: PathBuf,
     name: String,
     restore: Restore,
+    allow_non_restored_state: bool,
     fail_points: FailPoints,
     clock: Arc<dyn Clock>,
     /// How many jobs have had each name.
@@ -234,6 +247,7 @@ impl Session {
             config: Options::new(),
             name: "session".to_string(),
             restore: Restore::Ask,
+            allow_non_restored_state: false,
             fail_points: FailPoints::none(),
         }
     }
@@ -288,6 +302,23 @@ impl Session {
         done.map_err(|e| e.at(statement.position))
     }
 
+    /// The plan of a statement that would run a job. Nothing runs and nothing is written; definitions take effect in the
+    /// session, so that later statements of a script can be explained too.
+    pub fn explain(&mut self, statement: &SpannedStatement, details: &[ExplainDetail]) -> Result<Option<String>> {
+        let explained = match &statement.statement {
+            Statement::Query(_) | Statement::Insert(_) | Statement::StatementSet(_) => {
+                self.planner().explain(&statement.statement, details).map(Some)
+            }
+            Statement::CreateTable(create) if create.query.is_some() => {
+                let plan = self.planner().explain(&statement.statement, details);
+                plan.and_then(|plan| self.define_table_as(create).map(|_| Some(plan)))
+            }
+            Statement::Explain { details, inner } => self.planner().explain(inner, details).map(Some),
+            plain => self.execute_plain(plain).map(|_| None),
+        };
+        explained.map_err(|e| e.at(statement.position))
+    }
+
     fn execute_plain(&mut self, statement: &Statement) -> Result<Outcome> {
         let config = self.state.config.clone();
         let (registry, base_dir) = (Arc::clone(&self.registry), self.base_dir.clone());
@@ -299,21 +330,37 @@ impl Session {
     }
 
     /// The table is made first, and taken back where its job does not start.
-    async fn create_table_as(&mut self, create: &flott_sql::parser::ast::CreateTable, text: &str) -> Result<Outcome> {
-        let Some((query, _)) = &create.query else { return Err(Error::internal("a CREATE TABLE AS without a query")) };
-        let derived = self.planner().query_columns(query)?;
+    async fn create_table_as(&mut self, create: &CreateTable, text: &str) -> Result<Outcome> {
         let before = self.state.catalog.clone();
-        let config = self.state.config.clone();
-        let (registry, base_dir) = (Arc::clone(&self.registry), self.base_dir.clone());
-        let resolver = Resolver { registry: &registry, config: &config, base_dir: &base_dir };
-        let columns: Vec<String> = derived.iter().map(|(n, _)| n.clone()).collect();
-        statement::create_table(create, &mut self.state, &resolver, Some(derived))?;
-        let insert = create.insert(query, columns.into_iter());
+        let insert = self.define_table_as(create)?;
         let started = self.inserts(&[insert], text).await;
         if started.is_err() {
             self.state.catalog = before;
         }
         started
+    }
+
+    /// Makes the table of a CREATE TABLE AS; what is left is the INSERT.
+    fn define_table_as(&mut self, create: &CreateTable) -> Result<InsertStatement> {
+        let Some((query, _)) = &create.query else { return Err(Error::internal("a CREATE TABLE AS without a query")) };
+        let derived = self.planner().query_columns(query)?;
+        let config = self.state.config.clone();
+        let (registry, base_dir) = (Arc::clone(&self.registry), self.base_dir.clone());
+        let resolver = Resolver { registry: &registry, config: &config, base_dir: &base_dir };
+        // With a column list of its own the table may order its columns otherwise: insert by name.
+        let column = |(name, _): &(String, LogicalType)| Name { parts: vec![quoted(name)] };
+        let columns = derived.iter().map(column).collect();
+        statement::create_table(create, &mut self.state, &resolver, Some(derived))?;
+        Ok(InsertStatement {
+            table: create.name.clone(),
+            hints: vec![],
+            partition: vec![],
+            columns,
+            overwrite: false,
+            query: query.clone(),
+            on_conflict: None,
+            position: create.name.position(),
+        })
     }
 
     /// The job's name (`pipeline.name`, or the script's), with a number where the session has a job of this name: a
@@ -336,6 +383,7 @@ impl Session {
         let storage = lineage::checkpoint_storage(&self.state.config, &self.base_dir, &job, &self.fail_points)?;
         let retained = config::checkpoints(&self.state.config)?.retained;
         let restore = self.restore_from()?;
+        self.check_restorable(&storage, &restore, &graph).await?;
         let opening = lineage::open(storage, self.fail_points.clone(), &restore, &job, retained).await?;
         let Opening::Run(opened) = opening else { return Ok(Outcome::AlreadyFinished { job }) };
         let (mut store, opened) = *opened;
@@ -346,6 +394,39 @@ impl Session {
         let restarts = config::restart_strategy(&self.state.config, true)?;
         let handle = self.start(graph, Some((store, opened)), restarts).await?;
         Ok(Outcome::Job(Job { name: job, checkpoints, restored, handle }))
+    }
+
+    /// Before the job is taken over: an attempt that cannot go on must not end one that does.
+    async fn check_restorable(&self, storage: &CheckpointStorage, restore: &Restore, graph: &JobGraph) -> Result<()> {
+        if matches!(restore, Restore::Fresh) {
+            return Ok(());
+        }
+        let Some(head) = store::peek(storage).await?.filter(|h| h.status != JobStatus::Finished) else { return Ok(()) };
+        let Some((manifest, bundle)) = store::peek_newest(storage, &head).await? else { return Ok(()) };
+        let allowed = self.allow_non_restored_state()?;
+        flott_cluster::check_restorable(graph, &manifest, allowed)?;
+        let Some(bundle) = bundle else { return Ok(()) };
+        let changes = bundle::compare(&bundle, graph)?;
+        if !changes.dropped_sinks.is_empty() && !allowed {
+            return Err(Error::user(format!(
+                "checkpoint {} is of a job that also wrote to: {}",
+                manifest.checkpoint,
+                changes.dropped_sinks.join(", ")
+            ))
+            .hint(
+                "Rows behind the checkpoint would never come there. Restore with the script that wrote it, say that it \
+                 is meant with --allow-non-restored-state, or start over with --fresh",
+            ));
+        }
+        for sink in &changes.new_sinks {
+            tracing::warn!("{sink} is new: it gets rows from checkpoint {} on", manifest.checkpoint);
+        }
+        Ok(())
+    }
+
+    fn allow_non_restored_state(&self) -> Result<bool> {
+        let option = statement::config::option_of("execution.state-recovery.ignore-unclaimed-state")?;
+        Ok(self.allow_non_restored_state || self.state.config.bool(option)?)
     }
 
     /// What the builder was told, or else `execution.state-recovery.path`.
@@ -391,7 +472,7 @@ impl Session {
     async fn start(
         &self,
         graph: JobGraph,
-        store: Option<(flott_state::CheckpointStore, flott_state::store::Opened)>,
+        store: Option<(flott_state::CheckpointStore, store::Opened)>,
         restarts: RestartStrategy,
     ) -> Result<JobHandle> {
         let options = &self.state.config;
@@ -402,6 +483,7 @@ impl Session {
             parallelism: config::parallelism(options)?,
             checkpoints: config::checkpoints(options)?,
             restarts,
+            allow_non_restored_state: self.allow_non_restored_state()?,
             in_flight_bytes: config::in_flight_bytes(options)?,
             buffer_timeout: config::buffer_timeout(options)?,
             clock: Arc::clone(&self.clock),

@@ -108,3 +108,75 @@ fn a_checkpoint_that_is_named_in_the_script_is_restored() {
     assert_eq!(resumed.code, Some(0), "{resumed:?}");
     assert_eq!(place.rows("o").len(), 6_000);
 }
+
+/// Stops a job that writes to `o`, then runs another script in its place.
+fn edited(script: &str, args: &[&str]) -> (Place, crate::support::Ran) {
+    let place = Place::new();
+    place.write("job.sql", COUNTING);
+    let child = place.start(&["run", "job.sql"]);
+    until("the first file", || !place.rows("o").is_empty());
+    signal(&child, "INT");
+    assert_eq!(child.wait_with_output().expect("an end").status.code(), Some(130));
+    place.write("job.sql", script);
+    let ran = place.flott(&[&["run", "job.sql", "--restore", "latest"], args].concat());
+    (place, ran)
+}
+
+#[test]
+fn an_output_that_is_gone_is_not_dropped_in_silence() {
+    let other = COUNTING.replace("TABLE o ", "TABLE p ").replace("'o'", "'p'").replace("INTO o", "INTO p");
+    let (place, ran) = edited(&other, &[]);
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(
+        ran.err.contains("--allow-non-restored-state") && ran.err.contains("'o'") || ran.err.contains(".o"),
+        "{ran:?}"
+    );
+    let back = COUNTING.replace("6000", "6000 ");
+    place.write("job.sql", &back);
+    let resumed = place.flott(&["run", "job.sql", "--restore", "latest"]);
+    assert_eq!(resumed.code, Some(0), "the refusal took nothing over: {resumed:?}");
+    assert_eq!(place.rows("o").len(), 6_000);
+}
+
+#[test]
+fn an_output_that_is_gone_is_dropped_on_demand() {
+    let other = COUNTING.replace("TABLE o ", "TABLE p ").replace("'o'", "'p'").replace("INTO o", "INTO p");
+    let (place, ran) = edited(&other, &["--allow-non-restored-state"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(place.rows("o").len() + place.rows("p").len(), 6_000);
+}
+
+#[test]
+fn a_filter_before_the_output_keeps_the_position() {
+    let (place, ran) = edited(&COUNTING.replace("FROM s", "FROM s WHERE id > 0"), &[]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(place.rows("o").len(), 6_000);
+}
+
+#[test]
+fn no_secret_is_stored_with_the_checkpoints() {
+    let place = Place::new();
+    let script = files("a")
+        + "SET 's3.secret-key' = 'canary-set';
+        INSERT INTO a /* was: OPTIONS('some.password' = 'canary-statement') */ VALUES (1);";
+    let ran = place.run(&script);
+    let grep = std::process::Command::new("grep").args(["-r", "canary-", ".flott"]).current_dir(place.path()).output();
+    let found = String::from_utf8_lossy(&grep.expect("grep").stdout).into_owned();
+    assert!(place.path().join(".flott").exists(), "nothing is stored: {ran:?}");
+    assert_eq!(found, "", "{ran:?}");
+    assert!(!ran.err.contains("canary") && !ran.out.contains("canary"), "{ran:?}");
+}
+
+#[test]
+fn explaining_a_script_runs_nothing() {
+    let place = Place::new();
+    let script = files("a")
+        + "CREATE TABLE c WITH ('connector' = 'filesystem', 'path' = 'c', 'format' = 'csv') AS SELECT 1 AS v;
+        INSERT INTO a SELECT v FROM c;";
+    place.write("job.sql", &script);
+    let ran = place.flott(&["explain", "job.sql"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.out.contains("default_database.c]"), "{ran:?}");
+    let left: Vec<_> = std::fs::read_dir(place.path()).expect("a folder").flatten().map(|f| f.file_name()).collect();
+    assert_eq!(left, ["job.sql"]);
+}

@@ -31,7 +31,7 @@ const AUTO_OR_FORCE: &[&str] = &["NONE", "AUTO", "FORCE"];
 
 // One line an option reads as a table.
 #[rustfmt::skip]
-static KNOWN: [ConfigOption; 158] = [
+static KNOWN: [ConfigOption; 159] = [
     // Sources, sinks, state.
     option("table.exec.source.idle-timeout", Duration, Some("0 ms"), "After so long without a row a source counts as idle and holds back nobody's watermark; 0 is never."),
     option("table.exec.source.cdc-events-duplicate", Boolean, Some("false"), "Whether changes from a source may come twice and have to be normalised by the primary key."),
@@ -166,7 +166,8 @@ static KNOWN: [ConfigOption; 158] = [
     option("execution.checkpointing.storage", Text, None, "How checkpoints are stored; has no effect here, execution.checkpointing.dir says where."),
     option("execution.checkpointing.write-buffer-size", Int, Some("4096"), "The buffer of a snapshot's file; has no effect here."),
     option("execution.checkpointing.data-inline-threshold", MemorySize, Some("20 kb"), "Up to which size state lies in the checkpoint's metadata; has no effect here."),
-    option("execution.savepoint.ignore-unclaimed-state", Boolean, Some("false"), "Whether a restore may drop state; has no effect here."),
+    option("execution.state-recovery.ignore-unclaimed-state", Boolean, Some("false"), "Whether a restore may drop state and outputs that the job no longer has, as --allow-non-restored-state."),
+    option("execution.savepoint.ignore-unclaimed-state", Boolean, Some("false"), "The older name of execution.state-recovery.ignore-unclaimed-state; has no effect here, use the newer one."),
     option("execution.state-recovery.path", Text, None, "The checkpoint that the next job starts from, as --restore PATH."),
     option("state.checkpoints.dir", Text, None, "The older name of execution.checkpointing.dir."),
     option("state.savepoints.dir", Text, None, "The older name of execution.checkpointing.savepoint-dir; has no effect here so far."),

@@ -195,7 +195,10 @@ fn a_fresh_start_is_a_new_lineage_and_forgets_the_old_state() {
         let place = Place::new();
         let (mut store, _) = place.open(Begin::Latest).await.expect("opens");
         let m = manifest(&store, 1, vec![run(10)], false).await;
-        store.decide(&m).await.expect("decides");
+        let decided = store.decide(&m).await.expect("decides");
+        let refused = place.open(Begin::Fresh).await.expect_err("decided output is not committed");
+        assert!(refused.to_string().contains("not all committed"), "{refused}");
+        store.record_committed(&decided, false).await.expect("recorded");
         let lineage = store.lineage().to_string();
         let (mut store, opened) = place.open(Begin::Fresh).await.expect("opens");
         assert!(opened.manifest.is_none());
@@ -203,5 +206,120 @@ fn a_fresh_start_is_a_new_lineage_and_forgets_the_old_state() {
         store.retire().await.expect("retires");
         let names = place.storage().list("").await.expect("lists");
         assert!(names.iter().all(|n| !n.starts_with("chk-")), "{names:?}");
+    });
+}
+
+#[test]
+fn an_attempt_that_slept_removes_nothing_that_its_successor_needs() {
+    block_on(async {
+        let place = Place::new();
+        let (mut old, _) = place.open(Begin::Latest).await.expect("opens");
+        let kept = run(10);
+        let m = manifest(&old, 1, vec![Arc::clone(&kept)], false).await;
+        old.decide(&m).await.expect("decides");
+
+        let (mut new, opened) = place.open(Begin::Latest).await.expect("takes over");
+        assert!(opened.manifest.is_some());
+        for id in 2..=4 {
+            let m = manifest(&new, id, vec![Arc::clone(&kept)], false).await;
+            new.decide(&m).await.expect("decides");
+            new.retire().await.expect("retires");
+        }
+        drop(old.retire().await);
+        drop(new);
+        let (_, opened) = place.open(Begin::Latest).await.expect("everything is there");
+        assert_eq!(opened.manifest.map(|m| m.checkpoint), Some(CheckpointId(4)));
+        assert_eq!(opened.fallback, None);
+    });
+}
+
+#[test]
+fn a_manifest_that_cannot_be_read_keeps_all_files() {
+    block_on(async {
+        let place = Place::new();
+        let (mut first, _) = place.open(Begin::Latest).await.expect("opens");
+        let kept = run(10);
+        for id in 1..=2 {
+            let m = manifest(&first, id, vec![Arc::clone(&kept)], false).await;
+            first.decide(&m).await.expect("decides");
+        }
+        drop(first);
+        let (mut second, _) = place.open(Begin::Latest).await.expect("opens");
+        let manifest = place.0.path().join("chk-1-g1/manifest.json");
+        let bytes = std::fs::read(&manifest).expect("a file");
+        std::fs::write(&manifest, b"{}").expect("written");
+        second.retire().await.expect("is tried again later");
+        assert!(place.0.path().join("chk-1-g1/op0-0.run").exists());
+        std::fs::write(&manifest, bytes).expect("written");
+        second.retire().await.expect("retires");
+        assert!(place.0.path().join("chk-1-g1/op0-0.run").exists(), "the newest checkpoint needs it");
+    });
+}
+
+#[test]
+fn checkpoints_without_their_head_are_not_the_beginning() {
+    block_on(async {
+        let place = Place::new();
+        let (mut store, _) = place.open(Begin::Latest).await.expect("opens");
+        let m = manifest(&store, 1, vec![run(10)], true).await;
+        store.decide(&m).await.expect("decides");
+        std::fs::remove_file(place.0.path().join("HEAD")).expect("removed");
+        let error = place.open(Begin::Latest).await.expect_err("HEAD is gone");
+        assert!(error.to_string().contains("HEAD record is gone"), "{error}");
+        let (fresh, _) = place.open(Begin::Fresh).await.expect("asked for");
+        assert!(fresh.generation() > m.generation, "names of old files would come again");
+    });
+}
+
+#[test]
+fn of_two_attempts_that_open_at_once_on_an_object_store_one_wins() {
+    block_on(async {
+        let storage = CheckpointStorage::Object {
+            store: Arc::new(object_store::memory::InMemory::new()),
+            prefix: object_store::path::Path::from("jobs/x"),
+            display: "memory".into(),
+        };
+        let open = || CheckpointStore::open(storage.clone(), FailPoints::none(), Begin::Latest, 2);
+        drop(open().await.expect("the first"));
+        let found = storage.read_head().await.expect("read").expect("a record");
+        let head = decode_head(&storage, &found.0).expect("decoded");
+        let take = |found: HeadVersion| {
+            let found = Some((head.clone(), found));
+            CheckpointStore::take_over(storage.clone(), FailPoints::none(), Begin::Latest, 2, found)
+        };
+        take(found.1.clone()).await.expect("the first of the two");
+        let second = take(found.1).await.expect_err("the second saw what the first saw");
+        assert_eq!(second.kind(), ErrorKind::Fenced);
+    });
+}
+
+#[test]
+fn a_tenure_ends_where_another_attempt_takes_over() {
+    block_on(async {
+        let place = Place::new();
+        let (first, _) = place.open(Begin::Latest).await.expect("opens");
+        let tenure = first.tenure();
+        let (second, _) = tenure.reopen().await.expect("nobody came between");
+        assert!(second.generation() > first.generation());
+        assert_eq!(tenure.reopen().await.expect_err("the second came between").kind(), ErrorKind::Fenced);
+    });
+}
+
+#[test]
+fn files_of_others_stay() {
+    block_on(async {
+        let place = Place::new();
+        for name in ["rows.tmp", "sub/x.tmp", "bundle.txt", "chk-x/y"] {
+            let file = place.0.path().join(name);
+            std::fs::create_dir_all(file.parent().expect("a folder")).expect("made");
+            std::fs::write(file, "x").expect("written");
+        }
+        let (mut store, _) = place.open(Begin::Latest).await.expect("opens");
+        let m = manifest(&store, 1, vec![], false).await;
+        store.decide(&m).await.expect("decides");
+        store.retire().await.expect("retires");
+        for name in ["rows.tmp", "sub/x.tmp", "bundle.txt", "chk-x/y"] {
+            assert!(place.0.path().join(name).exists(), "{name}");
+        }
     });
 }
