@@ -12,13 +12,12 @@ use async_trait::async_trait;
 use flott_connector::sink::{CommitOutcome, Committable, Committer, CommitterContext};
 use flott_core::{DecidedCheckpoint, Error, FailPoint, Result};
 use futures::{StreamExt, TryStreamExt};
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
-use crate::partition_commit::PendingPartitions;
-use crate::split::{from_json, to_json};
+use crate::open_partitions::OpenPartitions;
 use crate::staging::{
     STAGING_FOLDER, StagedFile, ToCommit, blocking, checksum, create_folders, lineage_folder, operator_folder,
-    partitions_file, sync_folder,
+    sync_folder,
 };
 use crate::target::FileTarget;
 
@@ -28,6 +27,7 @@ const COPIES: usize = 16;
 pub(crate) struct FileCommitter {
     target: Arc<FileTarget>,
     context: CommitterContext,
+    open_partitions: OpenPartitions,
     /// Partitions of files shown in calls of this checkpoint so far: one that is tried again brings only the rest.
     touched: BTreeSet<String>,
     watermarks: BTreeMap<usize, i64>,
@@ -35,7 +35,8 @@ pub(crate) struct FileCommitter {
 
 impl FileCommitter {
     pub(crate) fn new(target: Arc<FileTarget>, context: CommitterContext) -> FileCommitter {
-        FileCommitter { target, context, touched: BTreeSet::new(), watermarks: BTreeMap::new() }
+        let open_partitions = OpenPartitions::new(Arc::clone(&target), &context);
+        FileCommitter { target, context, open_partitions, touched: BTreeSet::new(), watermarks: BTreeMap::new() }
     }
 
     async fn show(&self, file: &StagedFile) -> Result<CommitOutcome> {
@@ -115,8 +116,8 @@ impl FileCommitter {
     /// Reports the partitions that are complete; all of them at the end.
     async fn report_partitions(&mut self, at_end: bool) -> Result<()> {
         let Some(commit) = &self.target.partition_commit else { return Ok(()) };
-        let before = self.load_pending().await?;
-        let mut pending = before.clone();
+        let before = self.open_partitions.load().await?;
+        let mut pending = before.pending.clone();
         let now_ms = self.target.clock.now_ms();
         for partition in &self.touched {
             pending.0.entry(partition.clone()).or_insert(now_ms);
@@ -129,80 +130,16 @@ impl FileCommitter {
             commit.complete(&mut pending, watermark_ms, now_ms)?
         };
         for partition in complete {
-            self.put(&format!("{partition}/{}", commit.success_file), vec![]).await?;
+            self.target.put(&format!("{partition}/{}", commit.success_file), vec![]).await?;
         }
-        if pending != before {
-            self.store_pending(&pending).await?;
+        if at_end {
+            self.open_partitions.remove_all().await?;
+        } else if !before.is_own || pending != before.pending {
+            self.open_partitions.store(&pending).await?;
         }
         self.touched.clear();
         self.watermarks.clear();
         Ok(())
-    }
-
-    /// Writes a small file whole or not at all.
-    async fn put(&self, relative: &str, content: Vec<u8>) -> Result<()> {
-        match self.target.local(relative) {
-            Some(path) => {
-                let write = move || {
-                    let folder = path.parent().unwrap_or(Path::new("/")).to_path_buf();
-                    create_folders(&folder)?;
-                    // Hidden, so that no reader sees it.
-                    let name = path.file_name().unwrap_or_default().to_string_lossy();
-                    let new = folder.join(format!(".{name}.new"));
-                    std::fs::write(&new, &content)?;
-                    std::fs::File::open(&new)?.sync_all()?;
-                    std::fs::rename(&new, &path)?;
-                    sync_folder(&folder)
-                };
-                blocking(write).await?.map_err(|e| self.target.io_error(e))
-            }
-            None => {
-                let path = self.target.object(relative)?;
-                let put = self.target.location.store.put(&path, PutPayload::from(content)).await;
-                put.map(drop).map_err(|e| self.target.object_error("write to", e))
-            }
-        }
-    }
-
-    async fn load_pending(&self) -> Result<PendingPartitions> {
-        let relative = partitions_file(&self.context);
-        let content = match self.target.local(&relative) {
-            Some(path) => match blocking(move || std::fs::read(path)).await? {
-                Ok(content) => Some(content),
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
-                Err(e) => return Err(self.target.io_error(e)),
-            },
-            None => match self.target.location.store.get(&self.target.object(&relative)?).await {
-                Ok(object) => {
-                    let bytes = object.bytes().await.map_err(|e| self.target.object_error("read from", e))?;
-                    Some(bytes.to_vec())
-                }
-                Err(object_store::Error::NotFound { .. }) => None,
-                Err(e) => return Err(self.target.object_error("read from", e)),
-            },
-        };
-        content.map_or_else(|| Ok(PendingPartitions::default()), |c| from_json(&c, "list of open partitions"))
-    }
-
-    async fn store_pending(&self, pending: &PendingPartitions) -> Result<()> {
-        let relative = partitions_file(&self.context);
-        if !pending.0.is_empty() {
-            return self.put(&relative, to_json(pending)?).await;
-        }
-        match self.target.local(&relative) {
-            Some(path) => match blocking(move || std::fs::remove_file(path)).await? {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(self.target.io_error(e)),
-                _ => Ok(()),
-            },
-            None => self.delete_object(&self.target.object(&relative)?).await,
-        }
-    }
-
-    async fn delete_object(&self, path: &object_store::path::Path) -> Result<()> {
-        match self.target.location.store.delete(path).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(e) => Err(self.target.object_error("remove staged files from", e)),
-        }
     }
 
     /// Objects of dead attempts.
@@ -221,7 +158,7 @@ impl FileCommitter {
             let dead = generation.parse().is_ok_and(|g: u64| g < self.context.generation.0);
             let ours = operator_folder(0, &self.context.operator_uid) == format!("0/{operator}");
             if dead && ours && !keep.contains(name) {
-                self.delete_object(&file.location).await?;
+                self.target.remove_object(&file.location).await?;
             }
         }
         Ok(())
@@ -390,7 +327,7 @@ impl Committer for FileCommitter {
         Ok(outcomes.into_iter().map(|o| o.unwrap_or_else(|| progress.clone())).collect())
     }
 
-    /// Files of dead attempts of this lineage and operator, and folders that are empty now.
+    /// Files and lists of dead attempts of this lineage and operator, and folders that are empty now.
     async fn clean_up(&mut self, keep: &[String]) -> Result<()> {
         // A committable's id is its final place; the staged file has the same name.
         let keep: HashSet<String> =
@@ -403,6 +340,9 @@ impl Committer for FileCommitter {
                 blocking(clean).await?.map_err(|e| self.target.io_error(e))?;
             }
             None => self.clean_up_objects(&keep).await?,
+        }
+        if self.target.partition_commit.is_some() {
+            self.open_partitions.take_over().await?;
         }
         self.remove_empty_folders(generation.saturating_sub(1)).await
     }

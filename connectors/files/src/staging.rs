@@ -9,7 +9,7 @@ use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 use flott_connector::Versioned;
-use flott_connector::sink::{Committable, CommitterContext, WriterContext};
+use flott_connector::sink::{Committable, WriterContext};
 use flott_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -99,9 +99,10 @@ pub(crate) fn writer_folder(c: &WriterContext) -> String {
     format!("{}/{operator}/{}", lineage_folder(&c.lineage), c.subtask.index)
 }
 
-/// Where a committer keeps the partitions that it will report.
-pub(crate) fn partitions_file(c: &CommitterContext) -> String {
-    format!("{}/partitions-{}.json", lineage_folder(&c.lineage), folder_name(&c.operator_uid))
+/// What the names of an operator's lists of open partitions begin with; what follows begins with a dot, which no other
+/// operator's name goes on with.
+pub(crate) fn partitions_name(operator: &str) -> String {
+    format!("partitions-{}", folder_name(operator))
 }
 
 /// Runs what blocks in a thread that may.

@@ -8,9 +8,11 @@ use flott_connector::storage::{StorageLocation, storage_error};
 use flott_core::clock::Clock;
 use flott_core::{Error, FailPoints, Result};
 use object_store::path::Path;
+use object_store::{ObjectStoreExt, PutPayload};
 
 use crate::partition_commit::PartitionCommit;
 use crate::rolling::RollingPolicy;
+use crate::staging::{blocking, create_folders, sync_folder};
 
 pub(crate) struct FileTarget {
     pub(crate) location: StorageLocation,
@@ -45,4 +47,69 @@ impl FileTarget {
     pub(crate) fn io_error(&self, e: std::io::Error) -> Error {
         Error::from(e).with("path", &self.location.display)
     }
+
+    /// Writes a small file whole or not at all.
+    pub(crate) async fn put(&self, relative: &str, content: Vec<u8>) -> Result<()> {
+        match self.local(relative) {
+            Some(path) => {
+                let write = move || put_local(&path, &content);
+                blocking(write).await?.map_err(|e| self.io_error(e))
+            }
+            None => {
+                let path = self.object(relative)?;
+                let put = self.location.store.put(&path, PutPayload::from(content)).await;
+                put.map(drop).map_err(|e| self.object_error("write to", e))
+            }
+        }
+    }
+
+    /// A small file's content; `None` where it is not there.
+    pub(crate) async fn get(&self, relative: &str) -> Result<Option<Vec<u8>>> {
+        match self.local(relative) {
+            Some(path) => match blocking(move || std::fs::read(path)).await? {
+                Ok(content) => Ok(Some(content)),
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+                Err(e) => Err(self.io_error(e)),
+            },
+            None => match self.location.store.get(&self.object(relative)?).await {
+                Ok(object) => {
+                    let bytes = object.bytes().await.map_err(|e| self.object_error("read from", e))?;
+                    Ok(Some(bytes.to_vec()))
+                }
+                Err(object_store::Error::NotFound { .. }) => Ok(None),
+                Err(e) => Err(self.object_error("read from", e)),
+            },
+        }
+    }
+
+    /// Removes a file; one that is not there is removed already.
+    pub(crate) async fn remove(&self, relative: &str) -> Result<()> {
+        match self.local(relative) {
+            Some(path) => match blocking(move || std::fs::remove_file(path)).await? {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(self.io_error(e)),
+                _ => Ok(()),
+            },
+            None => self.remove_object(&self.object(relative)?).await,
+        }
+    }
+
+    pub(crate) async fn remove_object(&self, path: &Path) -> Result<()> {
+        match self.location.store.delete(path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(e) => Err(self.object_error("remove staged files from", e)),
+        }
+    }
+}
+
+/// Blocks.
+fn put_local(path: &std::path::Path, content: &[u8]) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(std::path::Path::new("/"));
+    create_folders(folder)?;
+    // Hidden, so that no reader sees it.
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let new = folder.join(format!(".{name}.new"));
+    std::fs::write(&new, content)?;
+    std::fs::File::open(&new)?.sync_all()?;
+    std::fs::rename(&new, path)?;
+    sync_folder(folder)
 }

@@ -1,10 +1,10 @@
 //! `sink.partition-commit.*`.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use flott_connector::sink::Sink;
-use flott_core::clock::ManualClock;
+use flott_core::clock::{Clock, ManualClock};
 use flott_core::{ErrorKind, Watermark};
 use flott_testkit::batch;
 use object_store::memory::InMemory;
@@ -78,7 +78,7 @@ async fn by_the_clock() {
     let mut committer = committer_of(&sink, 5);
     committer.finish(&decided(5)).await.expect("finished");
     assert_eq!(successes(&path), ["dt=a/hour=1", "dt=b/hour=1"]);
-    assert!(!path.join(".flott-staging/lineage/partitions-sink--t.json").exists());
+    assert!(!path.join(".flott-staging").exists(), "{:?}", tree(&path));
 }
 
 const BY_TIME: [(&str, &str); 4] = [
@@ -131,6 +131,86 @@ async fn a_crash_before_it_is_recorded() {
         committer_of(&sink, generation).commit(&decided(1), &committables).await.expect("committed");
     }
     epoch(&sink, 4, &[], Some(i64::MAX)).await;
+    assert_eq!(successes(&path), ["dt=2024-01-01/hour=8"]);
+}
+
+/// Runs something the next time it is asked.
+struct Interrupted(Mutex<Option<Box<dyn FnOnce() + Send>>>);
+
+impl std::fmt::Debug for Interrupted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
+impl Clock for Interrupted {
+    fn now_ms(&self) -> i64 {
+        if let Some(work) = self.0.lock().expect("not poisoned").take() {
+            work();
+        }
+        0
+    }
+
+    fn monotonic(&self) -> std::time::Duration {
+        std::time::Duration::ZERO
+    }
+}
+
+/// What a successor does while an attempt sleeps, in a runtime of its own.
+fn meanwhile(work: impl Future<Output = ()> + Send + 'static) -> Box<dyn FnOnce() + Send> {
+    Box::new(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        std::thread::spawn(move || runtime.block_on(work)).join().expect("done");
+    })
+}
+
+#[tokio::test]
+async fn an_attempt_that_slept_does_not_write_over_its_successor() {
+    let memory: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let (_dir, path) = temp();
+    for store in [None, Some(memory)] {
+        let table = || match &store {
+            None => table(&path, &BY_TIME),
+            Some(store) => table(Path::new("t"), &BY_TIME).store(Arc::clone(store)),
+        };
+        let clock = Arc::new(Interrupted(Mutex::default()));
+        let sink = table().clock(clock.clone()).sink();
+        epoch(&sink, 1, &["+I[1, 2024-01-01, 8]"], None).await;
+        let mut writer = writer_of(&sink, 1, 0);
+        // Reports the partition, and has to store a list without it.
+        writer.write_watermark(Watermark(1_704_067_200_000 + 3_600_001)).await.expect("taken");
+        let committables = staged(writer.as_mut(), &[], 2).await;
+        let (successor, again) = (table().sink(), committables.clone());
+        *clock.0.lock().expect("not poisoned") = Some(meanwhile(async move {
+            committer_of(&successor, 2).commit(&decided(2), &again).await.expect("committed");
+            committer_of(&successor, 2).clean_up(&[]).await.expect("clean");
+            epoch(&successor, 2, &["+I[1, 2024-01-01, 9]"], None).await;
+        }));
+        committer_of(&sink, 1).commit(&decided(2), &committables).await.expect("committed");
+        epoch(&table().sink(), 3, &[], Some(i64::MAX)).await;
+        match &store {
+            None => assert_eq!(successes(&path), ["dt=2024-01-01/hour=8", "dt=2024-01-01/hour=9"]),
+            Some(store) => {
+                let keys = crate::objects::keys(store).await;
+                assert_eq!(keys.iter().filter(|k| k.ends_with("/_SUCCESS")).count(), 2, "{keys:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_list_without_a_generation_is_taken_over() {
+    let (_dir, path) = temp();
+    let sink = table(&path, &BY_TIME).sink();
+    epoch(&sink, 1, &["+I[1, 2024-01-01, 8]"], None).await;
+    let lists = || tree(&path).into_iter().filter(|(n, _)| n.ends_with(".json")).collect::<Vec<_>>();
+    let (name, content) = lists().remove(0);
+    let first = name.replace(".1.json", ".json");
+    assert_ne!(first, name);
+    std::fs::rename(path.join(&name), path.join(&first)).expect("renamed");
+    committer_of(&sink, 2).clean_up(&[]).await.expect("clean");
+    assert_eq!(lists(), [(name.replace(".1.json", ".2.json"), content)]);
+    epoch(&sink, 2, &[], Some(i64::MAX)).await;
     assert_eq!(successes(&path), ["dt=2024-01-01/hour=8"]);
 }
 

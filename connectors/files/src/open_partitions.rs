@@ -1,0 +1,125 @@
+//! The partitions that have files and are not reported yet, stored beside the staged files.
+//!
+//! One file per attempt, named by its generation: nothing fences a write to a disk, so an attempt that slept through its
+//! own succession may still write its list, and must not write it over its successor's. An attempt reads the newest list
+//! that is not newer than itself and writes its own, also where that is empty: from then on older ones mean nothing.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+use flott_connector::sink::CommitterContext;
+use flott_core::Result;
+
+use crate::partition_commit::PendingPartitions;
+use crate::split::{from_json, to_json};
+use crate::staging::{blocking, lineage_folder, partitions_name};
+use crate::target::FileTarget;
+
+pub(crate) struct OpenPartitions {
+    target: Arc<FileTarget>,
+    folder: String,
+    /// What the names of this operator's lists begin with.
+    name: String,
+    generation: u64,
+}
+
+/// A list and where it comes from.
+pub(crate) struct Loaded {
+    pub(crate) pending: PendingPartitions,
+    /// This attempt has written it.
+    pub(crate) is_own: bool,
+}
+
+impl OpenPartitions {
+    pub(crate) fn new(target: Arc<FileTarget>, c: &CommitterContext) -> OpenPartitions {
+        OpenPartitions {
+            target,
+            folder: lineage_folder(&c.lineage),
+            name: partitions_name(&c.operator_uid),
+            generation: c.generation.0,
+        }
+    }
+
+    /// Lists of the first versions have no generation in their name: they are older than any.
+    fn path(&self, generation: u64) -> String {
+        match generation {
+            0 => format!("{}/{}.json", self.folder, self.name),
+            generation => format!("{}/{}.{generation}.json", self.folder, self.name),
+        }
+    }
+
+    fn generation_of(&self, file: &str) -> Option<u64> {
+        match file.strip_prefix(&self.name)?.strip_suffix(".json")? {
+            "" => Some(0),
+            generation => generation.strip_prefix('.')?.parse().ok(),
+        }
+    }
+
+    pub(crate) async fn load(&self) -> Result<Loaded> {
+        if let Some(pending) = self.read(self.generation).await? {
+            return Ok(Loaded { pending, is_own: true });
+        }
+        let older = self.stored().await?.into_iter().rfind(|g| *g < self.generation);
+        let pending = match older {
+            Some(generation) => self.read(generation).await?,
+            None => None,
+        };
+        Ok(Loaded { pending: pending.unwrap_or_default(), is_own: false })
+    }
+
+    pub(crate) async fn store(&self, pending: &PendingPartitions) -> Result<()> {
+        self.target.put(&self.path(self.generation), to_json(pending)?).await
+    }
+
+    /// Takes over what older attempts have left.
+    pub(crate) async fn take_over(&self) -> Result<()> {
+        let loaded = self.load().await?;
+        if !loaded.is_own {
+            self.store(&loaded.pending).await?;
+        }
+        self.remove_before(self.generation).await
+    }
+
+    /// All is reported. Its own list goes last: as long as it is there older ones mean nothing.
+    pub(crate) async fn remove_all(&self) -> Result<()> {
+        self.remove_before(self.generation.saturating_add(1)).await
+    }
+
+    async fn remove_before(&self, end: u64) -> Result<()> {
+        for generation in self.stored().await?.into_iter().filter(|g| *g < end) {
+            self.target.remove(&self.path(generation)).await?;
+        }
+        Ok(())
+    }
+
+    async fn read(&self, generation: u64) -> Result<Option<PendingPartitions>> {
+        let content = self.target.get(&self.path(generation)).await?;
+        content.map(|c| from_json(&c, "list of open partitions")).transpose()
+    }
+
+    /// Generations that have a list, oldest first.
+    async fn stored(&self) -> Result<Vec<u64>> {
+        let names = match self.target.local(&self.folder) {
+            Some(folder) => blocking(move || names_in(&folder)).await?.map_err(|e| self.target.io_error(e))?,
+            None => self.object_names().await?,
+        };
+        let mut generations: Vec<u64> = names.iter().filter_map(|n| self.generation_of(n)).collect();
+        generations.sort_unstable();
+        Ok(generations)
+    }
+
+    async fn object_names(&self) -> Result<Vec<String>> {
+        let prefix = self.target.object(&self.folder)?;
+        let listed = self.target.location.store.list_with_delimiter(Some(&prefix)).await;
+        let listed = listed.map_err(|e| self.target.object_error("look for open partitions in", e))?;
+        Ok(listed.objects.iter().filter_map(|o| o.location.filename().map(str::to_string)).collect())
+    }
+}
+
+fn names_in(folder: &std::path::Path) -> std::io::Result<Vec<String>> {
+    match std::fs::read_dir(folder) {
+        Ok(entries) => entries.map(|e| Ok(e?.file_name().to_string_lossy().into_owned())).collect(),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(vec![]),
+        Err(e) => Err(e),
+    }
+}
