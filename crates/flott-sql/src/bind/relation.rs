@@ -24,8 +24,6 @@ use super::{Binder, CatalogObject, Ctes, Scope, Typed, column, columns_of, plan_
 use crate::parser::dialect::TABLE_CALL;
 use crate::parser::script::HINT_PREFIX;
 
-/// Whether hints may change options.
-
 impl Binder<'_> {
     pub(crate) fn table_with_joins(&self, t: &TableWithJoins, ctes: &Ctes) -> Result<(LogicalPlan, Scope)> {
         let TableWithJoins { relation, joins } = t;
