@@ -262,7 +262,7 @@ impl Converter<'_> {
                     below = self.settled(below)?;
                 }
                 let mut columns = vec![];
-                let mut names = UniqueNames::default();
+                let mut names = names_beside(aggregate, &is_window);
                 if keep_all {
                     for ((name, t), e) in columns_of(&below.schema)?.into_iter().zip(&below.projection) {
                         columns.push((names.take(&format!("{LATE_PREFIX}{name}")), unaliased(e).clone(), t));
@@ -273,10 +273,9 @@ impl Converter<'_> {
                 }
                 let mut place = |wanted: &str, t: LogicalType| -> Result<String> {
                     let e = below.inline(&column(wanted))?;
-                    // A key that is the time or partition column already serves.
-                    if let Some((name, _, _)) =
-                        columns.iter().find(|(n, have, _)| *have == e && !n.starts_with(LATE_PREFIX))
-                    {
+                    // A key that is the time column already serves, but where a grouping set nulls its keys.
+                    let same = columns.iter().find(|(n, have, _)| *have == e && !n.starts_with(LATE_PREFIX));
+                    if let Some((name, _, _)) = same.filter(|_| aggregate.sets.is_none()) {
                         return Ok(name.clone());
                     }
                     let name = names.take(wanted);
@@ -295,18 +294,31 @@ impl Converter<'_> {
             }
         }
         // The window stays in the rows.
-        let mut columns = rest;
+        let mut names = names_beside(aggregate, &is_window);
+        let mut columns: Vec<_> = rest.into_iter().map(|(name, e, t)| (names.take(&name), e, t)).collect();
         let mut attach = |of: &[String]| -> Option<String> {
-            let name = of.first()?;
-            let (i, (_, t)) = types.iter().enumerate().find(|(_, c)| c.0 == *name)?;
+            let (i, (name, t)) = types.iter().enumerate().find(|(_, c)| Some(&c.0) == of.first())?;
+            let name = names.take(name);
             columns.push((name.clone(), unaliased(&program.projection[i]).clone(), t.clone()));
-            Some(name.clone())
+            Some(name)
         };
         let start = attach(&window.start);
         let end = attach(&window.end).ok_or_else(|| Error::internal("a window without its end"))?;
         let assignment = Assign::Attached { start, end, properties: window.clone() };
         Ok(Feed { program, columns, filter: None, assignment, keeps_all: false })
     }
+}
+
+/// Names for the columns of a feed. A grouping set nulls columns by their names: those that it leaves out of the window's
+/// are no names of the feed's own.
+fn names_beside(aggregate: &Aggregate, is_window: &dyn Fn(&str) -> bool) -> UniqueNames {
+    let mut names = UniqueNames::default();
+    if aggregate.sets.is_some() {
+        for key in aggregate.group.iter().filter(|k| is_window(k)) {
+            names.take(key);
+        }
+    }
+    names
 }
 
 /// The group keys that are a session's partition keys, in the order of those; `None` where rows are grouped otherwise.
