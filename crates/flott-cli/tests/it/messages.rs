@@ -30,6 +30,7 @@ fn a_malformed_row_is_named() {
 fn wrong_scripts_are_shown_where_they_are_wrong() {
     refused("SELECT 1;\nSELCT 2;", 2, &["line 2", "SELCT"]);
     refused("SET 'parallelism.defaullt' = '2';", 2, &["parallelism.defaullt", "Did you mean 'parallelism.default'?"]);
+    refused("SET 'table.local-time-zone' = 'Europe/Berlln';", 2, &["Europe/Berlln", "table.local-time-zone", "line 1"]);
     refused(&format!("{TABLES}INSERT INTO o SELECT vv, t FROM i;"), 2, &["vv", "line 3"]);
     refused(&format!("{TABLES}INSERT INTO o SELECT t, v FROM i;"), 2, &["INT", "STRING"]);
     refused("CREATE TABLE x (a INT) WITH ('connector' = 'filesystm');", 0, &[]);

@@ -2,7 +2,7 @@
 
 use flott_core::error::{Error, Result};
 use flott_core::options::{ConfigOption, OptionType};
-use flott_core::{Secret, secret, suggest};
+use flott_core::{Secret, SessionZone, secret, suggest};
 
 use OptionType::{Boolean, Duration, Enum, Int, Long, MemorySize, String as Text};
 
@@ -212,6 +212,8 @@ fn find(key: &str) -> Result<&'static ConfigOption> {
     })
 }
 
+const LOCAL_TIME_ZONE: &str = "table.local-time-zone";
+
 /// Options of which only the default is there: another value would change what a query means, so it is refused.
 const FIXED: [&str; 6] = [
     "table.exec.legacy-cast-behaviour",
@@ -266,6 +268,9 @@ pub fn set_option(key: &str, value: &str, state: &mut SessionState) -> Result<()
     let option = find(key)?;
     option.check(key, value)?;
     check_fixed(option, value)?;
+    if option.key == LOCAL_TIME_ZONE && value != "default" {
+        SessionZone::parse(value).map_err(|e| e.with("option", key))?;
+    }
     if let Some(note) = note(key) {
         tracing::warn!("'{key}': {note}");
     }
