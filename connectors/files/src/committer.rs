@@ -142,6 +142,19 @@ impl FileCommitter {
         Ok(())
     }
 
+    /// What older attempts of this lineage and operator have staged, but for these names.
+    async fn remove_dead_files(&self, keep: HashSet<String>) -> Result<()> {
+        let generation = self.context.generation.0;
+        match self.target.local(&lineage_folder(&self.context.lineage)) {
+            Some(lineage) => {
+                let operator = self.context.operator_uid.clone();
+                let clean = move || clean_up_local(&lineage, generation, &operator, &keep);
+                blocking(clean).await?.map_err(|e| self.target.io_error(e))
+            }
+            None => self.clean_up_objects(&keep).await,
+        }
+    }
+
     /// Objects of dead attempts.
     async fn clean_up_objects(&self, keep: &HashSet<String>) -> Result<()> {
         let prefix = self.target.object(&lineage_folder(&self.context.lineage))?;
@@ -330,25 +343,22 @@ impl Committer for FileCommitter {
     /// Files and lists of dead attempts of this lineage and operator, and folders that are empty now.
     async fn clean_up(&mut self, keep: &[String]) -> Result<()> {
         // A committable's id is its final place; the staged file has the same name.
-        let keep: HashSet<String> =
-            keep.iter().map(|id| id.rsplit('/').next().unwrap_or_default().to_string()).collect();
-        let generation = self.context.generation.0;
-        match self.target.local(&lineage_folder(&self.context.lineage)) {
-            Some(lineage) => {
-                let operator = self.context.operator_uid.clone();
-                let clean = move || clean_up_local(&lineage, generation, &operator, &keep);
-                blocking(clean).await?.map_err(|e| self.target.io_error(e))?;
-            }
-            None => self.clean_up_objects(&keep).await?,
-        }
+        let keep = keep.iter().map(|id| id.rsplit('/').next().unwrap_or_default().to_string()).collect();
+        self.remove_dead_files(keep).await?;
         if self.target.partition_commit.is_some() {
             self.open_partitions.take_over().await?;
         }
-        self.remove_empty_folders(generation.saturating_sub(1)).await
+        self.remove_empty_folders(self.context.generation.0.saturating_sub(1)).await
     }
 
     async fn finish(&mut self, _checkpoint: &DecidedCheckpoint) -> Result<()> {
         self.report_partitions(true).await?;
+        // An attempt that was replaced goes on staging until it notices, so that there may be more than at the start. Of
+        // other lineages nobody can tell here whether they are done: they may be restored, or belong to another job.
+        if let Err(error) = self.remove_dead_files(HashSet::new()).await {
+            // All rows are shown: hidden files that stay are no reason to fail.
+            tracing::warn!(%error, path = self.target.location.display, "files of older attempts cannot be removed");
+        }
         self.remove_empty_folders(self.context.generation.0).await
     }
 }

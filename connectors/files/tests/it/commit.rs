@@ -7,6 +7,8 @@ use flott_connector::sink::{CommitOutcome, Committable, Sink, WriterContext};
 use flott_connector::source::SubtaskInfo;
 use flott_core::{ErrorKind, FailPoints, Generation};
 use flott_testkit::batch;
+use object_store::ObjectStore;
+use object_store::memory::InMemory;
 
 use crate::support::*;
 
@@ -172,4 +174,31 @@ async fn only_dead_attempts_of_this_job_are_cleaned_up() {
     assert!(has(&kept) && others.iter().all(has), "{left:?}");
     assert_eq!(left.len(), 7, "{left:?}");
     assert!(!path.join(".flott-staging/lineage/1/").join("sink--t-").exists());
+}
+
+/// An attempt that has been replaced goes on staging until it notices.
+#[tokio::test]
+async fn the_end_removes_what_replaced_attempts_staged_meanwhile() {
+    let memory: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    for store in [None, Some(memory)] {
+        let (_dir, path) = temp();
+        let sink = match &store {
+            None => table(&path).sink(),
+            Some(store) => table(Path::new("t")).store(Arc::clone(store)).sink(),
+        };
+        let mut committer = committer_of(&sink, 2);
+        committer.clean_up(&[]).await.expect("clean");
+        three(&sink).await;
+        let rows = batch("a INT, p STRING", &["+I[4, x]"]);
+        let committables = staged(writer_of(&sink, 2, 0).as_mut(), &[rows], 1).await;
+        committer.commit(&decided(1), &committables).await.expect("committed");
+        committer.finish(&decided(1)).await.expect("finished");
+        let left = match &store {
+            None => tree(&path).into_keys().collect(),
+            Some(store) => crate::objects::keys(store).await,
+        };
+        assert_eq!(left.len(), 1, "{left:?}");
+        assert!(left[0].ends_with(committables[0].id.as_str()), "{left:?}");
+        assert!(!path.join(".flott-staging").exists());
+    }
 }
