@@ -84,6 +84,7 @@ pub(crate) struct SourceDriver {
     spec: SourceSpec,
     items: mpsc::Receiver<Item>,
     armed: Arc<AtomicBool>,
+    holding: Arc<AtomicBool>,
     to_reader: mpsc::Sender<TaskCommand>,
     commands: Arc<CommandQueue>,
     capability: Option<Capability<u64>>,
@@ -94,6 +95,8 @@ pub(crate) struct SourceDriver {
     idle: bool,
     /// Of any split, or the start of waiting without one.
     last_row: Duration,
+    /// The end of the last turn.
+    last_turn: Duration,
     in_flight: InFlight,
     buffer_timeout: Duration,
     /// The open tick has rows since then.
@@ -121,10 +124,11 @@ impl SourceDriver {
         let SourceStart { task, spec, reader, commands, capability, fail_points, wake, tokio, .. } = start;
         let (sender, items) = mpsc::channel(QUEUE);
         let (to_reader, from_driver) = mpsc::channel(COMMAND_QUEUE);
-        let armed = Arc::new(AtomicBool::new(false));
+        let (armed, holding) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         commands.set_waker(wake.clone());
         let room = Arc::new(Semaphore::new(QUEUE_BYTES_MAX));
-        let output = ItemSender { sender: Some(sender), room, armed: Arc::clone(&armed), wake };
+        let output =
+            ItemSender { sender: Some(sender), room, armed: Arc::clone(&armed), holding: Arc::clone(&holding), wake };
         let reading = Reading { node: task.node, subtask: task.index, shared: Arc::clone(&task.shared) };
         let running = tokio.spawn(reading.run(reader, from_driver, output));
         let now = task.clock.monotonic();
@@ -133,6 +137,7 @@ impl SourceDriver {
             spec,
             items,
             armed,
+            holding,
             to_reader,
             commands,
             capability: Some(capability),
@@ -141,6 +146,7 @@ impl SourceDriver {
             watermark_ms: i64::MIN,
             idle: false,
             last_row: now,
+            last_turn: now,
             in_flight: InFlight::new(start.in_flight_bytes),
             buffer_timeout: start.buffer_timeout,
             dirty_since: None,
@@ -183,7 +189,27 @@ impl SourceDriver {
             self.last_row = now;
             self.splits.values_mut().for_each(|s| s.last_row = now);
         }
-        self.look_for_idle(now, out);
+        if self.holding.load(Ordering::SeqCst) {
+            self.pause_idleness(now);
+        }
+        let more = self.turn(now, out)?;
+        self.last_turn = self.task.clock.monotonic();
+        if more {
+            self.task.again();
+        }
+        Ok(())
+    }
+
+    /// While the reader could not hand over what it had it read nothing, and nobody can tell who was idle.
+    fn pause_idleness(&mut self, now: Duration) {
+        let pause = now.saturating_sub(self.last_turn);
+        let later = |last: Duration| (last + pause).min(now);
+        self.last_row = later(self.last_row);
+        self.splits.values_mut().for_each(|s| s.last_row = later(s.last_row));
+    }
+
+    /// Reads a few batches; true where more may be there.
+    fn turn(&mut self, now: Duration, out: &mut dyn Emit) -> Result<bool> {
         for _ in 0..BATCHES_PER_TURN {
             let old = self.dirty_since.is_some_and(|since| self.task.clock.monotonic() - since >= self.buffer_timeout);
             let room =
@@ -194,7 +220,7 @@ impl SourceDriver {
             if !room {
                 self.blocked_since = Some(self.task.clock.monotonic());
                 self.task.probe.wake_when_moved(Rc::clone(&self.task.activator));
-                return Ok(());
+                return Ok(false);
             }
             match self.next_item()? {
                 Some(Item::Batch(batch, bytes, room)) => {
@@ -207,16 +233,22 @@ impl SourceDriver {
                 }
                 Some(Item::End) => {
                     self.end(out);
-                    return Ok(());
+                    return Ok(false);
                 }
                 None => {
+                    // A row that waits for its place in the queue is not missing.
+                    if !self.holding.load(Ordering::SeqCst) {
+                        self.look_for_idle(now, out);
+                    }
                     self.wait_for_more();
-                    return Ok(());
+                    return Ok(false);
                 }
             }
         }
-        self.task.again();
-        Ok(())
+        // More was read than can have waited when the turn began, so whoever had no row by then has had none.
+        const { assert!(BATCHES_PER_TURN > QUEUE + 1) };
+        self.look_for_idle(now, out);
+        Ok(true)
     }
 
     fn next_item(&mut self) -> Result<Option<Item>> {
@@ -423,6 +455,8 @@ struct ItemSender {
     sender: Option<mpsc::Sender<Item>>,
     room: Arc<Semaphore>,
     armed: Arc<AtomicBool>,
+    /// The reader has rows that the queue has no room for.
+    holding: Arc<AtomicBool>,
     wake: SyncActivator,
 }
 
@@ -551,6 +585,7 @@ impl Reading {
                     };
                     let is_end = matches!(item, Item::End);
                     permit.send(item);
+                    output.holding.store(false, Ordering::SeqCst);
                     output.wake();
                     if is_end {
                         return Ok(());
@@ -559,6 +594,7 @@ impl Reading {
                 event = reader.next(), if has_work && outgoing.is_none() => match event? {
                     ReaderEvent::Batch(batch) => {
                         let bytes = batch.rows.size_bytes();
+                        output.holding.store(true, Ordering::SeqCst);
                         outgoing = Some(Item::Batch(batch, bytes, None));
                     }
                     ReaderEvent::SplitFinished { split } => outgoing = Some(Item::SplitFinished(split)),

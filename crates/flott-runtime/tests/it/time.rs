@@ -85,6 +85,51 @@ async fn an_idle_split_is_left_out_until_it_wakes() {
     job.cancel().await;
 }
 
+/// Keeps its worker's thread at the row with this time.
+struct Busy {
+    ts: i64,
+    duration: Duration,
+}
+
+impl Operator for Busy {
+    #[expect(clippy::disallowed_methods, reason = "the thread is to be busy")]
+    fn process_batch(&mut self, _input: usize, batch: ChangeBatch, context: &mut OperatorContext) -> Result<Progress> {
+        if rows_of(&batch).iter().any(|r| r.2 == self.ts) {
+            std::thread::sleep(self.duration);
+        }
+        context.emit(batch);
+        Ok(Progress::Done)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_split_whose_rows_wait_for_a_busy_worker_is_not_idle() {
+    for waiting in [1, 6] {
+        let script = move |split: usize, step: u64| match (split, step) {
+            (s, 0) => Step::Rows(batch([(0, 0, 10 + s as i64)])),
+            (0, 1) => Step::Sleep(Duration::from_millis(60)),
+            (0, 2) => Step::Rows(batch([(0, 0, 20)])),
+            (1, 1) => Step::Sleep(Duration::from_millis(20)),
+            // More than the queue takes: the last row waits with the reader.
+            (1, s) if s < 2 + waiting => Step::Rows(batch([(1, 1, 1_000 + s as i64)])),
+            _ => Step::Park,
+        };
+        let mut g = Graph::new();
+        let source = g.source(ScriptSource::new(script), Some(watermark(0, Some(Duration::from_millis(150)))));
+        let busy = g.operator("busy", &[(source, Partitioning::Forward)], |_, _, _| {
+            Box::new(Busy { ts: 10, duration: Duration::from_millis(400) })
+        });
+        let (_, seen) = g.sink(MemorySink::new(), busy, Partitioning::Forward);
+        let mut job = Job::start(g, &[(source, vec![split(0), split(1)])], Options::new(1));
+        job.until("all rows", |_| seen.count.load(Ordering::SeqCst) == 3 + waiting).await;
+        let entries = seen.by_subtask.lock().expect("lock")[&0].clone();
+        let row = entries.iter().position(|e| matches!(e, Entry::Row(_, _, 20))).expect("the row");
+        let overtaken = entries[..row].iter().any(|e| matches!(e, Entry::Watermark(w) if *w > 20));
+        assert!(!overtaken, "with {waiting} rows in front: {entries:?}");
+        job.cancel().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn watermarks_that_the_source_knows() {
     let script = |_, step: u64| match step {
