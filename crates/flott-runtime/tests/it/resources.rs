@@ -16,12 +16,9 @@ fn in_own_process(test: &str) -> bool {
     }
     let me = std::env::current_exe().expect("a path");
     let output = Command::new(me).args(["--exact", test, "--nocapture"]).env(CHILD, "1").output().expect("runs");
-    assert!(
-        output.status.success(),
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    // A name without a test is a success, too.
+    assert!(output.status.success() && out.contains("1 passed"), "{test} did not run or failed: {out}{err}");
     false
 }
 
@@ -41,6 +38,12 @@ fn resident_kb() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find(|l| l.starts_with("VmRSS")).expect("a line");
     line.split_whitespace().nth(1).and_then(|v| v.parse().ok()).expect("a number")
+}
+
+#[test]
+#[should_panic(expected = "did not run")]
+fn a_test_that_is_not_there_does_not_pass() {
+    in_own_process("resources::not_there");
 }
 
 #[test]
