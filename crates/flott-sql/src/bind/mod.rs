@@ -12,6 +12,7 @@ mod access;
 mod aggregate;
 pub(crate) use aggregate::expand_id_of;
 mod expression;
+pub(crate) use expression::case_expr;
 mod fold;
 mod functions;
 mod literal;

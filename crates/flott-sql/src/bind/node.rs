@@ -96,6 +96,18 @@ pub struct Aggregate {
     pub calls: Vec<AggregateCall>,
 }
 
+impl Aggregate {
+    /// Whether a grouping set keeps a key.
+    pub(crate) fn keeps(&self, set: &[usize], key: &str) -> bool {
+        set.iter().any(|i| self.group.get(*i).is_some_and(|g| g == key))
+    }
+
+    /// Whether no grouping set leaves a key out.
+    pub(crate) fn in_every_set(&self, key: &str) -> bool {
+        self.sets.iter().flatten().all(|set| self.keeps(set, key))
+    }
+}
+
 /// The column that tells which grouping set a row belongs to, as Flink calls it.
 pub const EXPAND_ID: &str = "$e";
 

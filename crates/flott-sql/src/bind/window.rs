@@ -10,7 +10,7 @@ use flott_graph::WindowKind;
 use sqlparser::ast::{Expr as Ast, FunctionArg, FunctionArgExpr, FunctionArguments, Spanned};
 use sqlparser::tokenizer::Span;
 
-use super::node::{Aggregate, FlinkNode, FlinkNodeKind, WindowTableFunction};
+use super::node::{FlinkNode, FlinkNodeKind, WindowTableFunction};
 use super::refuse::{at, name_text, unsupported, unsupported_with};
 use super::{Binder, UniqueNames, columns_of, plan_schema};
 
@@ -247,10 +247,11 @@ pub fn properties(plan: &LogicalPlan) -> Option<WindowProperties> {
                     time: vec!["window_time".into()],
                     function: function.clone(),
                 }),
-                FlinkNodeKind::Aggregate(Aggregate { group, .. }) => {
+                FlinkNodeKind::Aggregate(aggregate) => {
                     let below = properties(&node.input)?;
-                    let kept =
-                        |columns: &[String]| columns.iter().filter(|c| group.contains(c)).cloned().collect::<Vec<_>>();
+                    // A column that some grouping set nulls is no window's any more.
+                    let is_kept = |c: &&String| aggregate.group.contains(c) && aggregate.in_every_set(c);
+                    let kept = |columns: &[String]| columns.iter().filter(is_kept).cloned().collect::<Vec<_>>();
                     Some(WindowProperties {
                         start: kept(&below.start),
                         end: kept(&below.end),

@@ -147,7 +147,7 @@ impl Converter<'_> {
         Ok(Program {
             base_schema: planned.schema.clone(),
             base: Base::Node(planned),
-            projection: outputs.iter().map(|o| column(o)).collect(),
+            projection: outputs,
             filter: None,
             schema: node.schema.clone(),
         })

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use datafusion_common::DFSchemaRef;
-use datafusion_expr::{Expr, LogicalPlan};
+use datafusion_common::{DFSchemaRef, ScalarValue};
+use datafusion_expr::{Expr, LogicalPlan, Operator};
 use flott_connector::factory::ChangelogMode;
 use flott_core::types::{TimeAttribute, TypeKind};
 use flott_core::{Error, LogicalType, Result};
@@ -18,7 +18,7 @@ use super::program::{Base, Program, and, column_uses};
 use super::stream::{Columns, Distribution, StreamInput, StreamNode, StreamOp};
 use crate::bind::node::{Aggregate, EXPAND_ID, WindowTableFunction};
 use crate::bind::window::{WindowProperties, properties, unaliased};
-use crate::bind::{FlinkNode, UniqueNames, column, columns_of, plan_schema};
+use crate::bind::{FlinkNode, Typed, UniqueNames, case_expr, column, columns_of, expand_id_of, plan_schema};
 
 /// What feeds an aggregation, over the columns of some base.
 struct Feed<'p> {
@@ -71,12 +71,12 @@ impl Converter<'_> {
         Ok(StreamNode::new(op, vec![StreamInput::from(&input)], schema.clone(), ChangelogMode::INSERT_ONLY))
     }
 
-    /// The nodes of a window aggregation, and for each column of the logical node the planned one that holds it.
+    /// The nodes of a window aggregation, and each column of the logical node as an expression over the planned ones.
     pub(crate) fn window_aggregate(
         &self,
         node: &FlinkNode,
         aggregate: &Aggregate,
-    ) -> Result<(Arc<StreamNode>, Vec<String>)> {
+    ) -> Result<(Arc<StreamNode>, Vec<Expr>)> {
         let window = properties(&node.input)
             .ok_or_else(|| Error::internal("a grouped aggregation without a window reached the planner"))?;
         let is_window = |c: &String| window.start.contains(c) || window.end.contains(c) || window.time.contains(c);
@@ -215,11 +215,30 @@ impl Converter<'_> {
         let outputs = logical
             .iter()
             .map(|(name, _)| match holders.iter().find(|h| h.0 == *name) {
-                Some((_, holder)) => holder.clone(),
-                None => name.clone(),
+                Some((_, holder)) => self.where_kept(aggregate, name, column(holder)),
+                None => Ok(column(name)),
             })
-            .collect();
+            .collect::<Result<_>>()?;
         Ok((planned, outputs))
+    }
+
+    /// A window's column: NULL in the rows of grouping sets that leave it out.
+    fn where_kept(&self, aggregate: &Aggregate, key: &str, value: Expr) -> Result<Expr> {
+        if aggregate.in_every_set(key) {
+            return Ok(value);
+        }
+        let keeping = aggregate.sets.iter().flatten().filter(|set| aggregate.keeps(set, key));
+        let branches =
+            keeping.map(|set| Ok((self.is_of_set(aggregate, set)?, value.clone()))).collect::<Result<Vec<_>>>()?;
+        Ok(case_expr(branches, None))
+    }
+
+    /// Whether a row is of a grouping set.
+    fn is_of_set(&self, aggregate: &Aggregate, set: &[usize]) -> Result<Expr> {
+        let t = TypeKind::BigInt.not_null();
+        let id = ScalarValue::Int64(Some(expand_id_of(aggregate.group.len(), set)));
+        let of_row = Typed { expr: column(EXPAND_ID), data_type: t.clone() };
+        Ok(self.binder.functions().binary(Operator::Eq, of_row, Typed::literal(id, t))?.expr)
     }
 
     /// The program below an aggregation: over the TVF's input where the window can be taken into the aggregate.
@@ -339,12 +358,9 @@ fn expand(input: &Arc<StreamNode>, aggregate: &Aggregate, sets: &[Vec<usize>]) -
     let mut projections = vec![];
     let mut expand_ids = vec![];
     for set in sets {
-        let kept = |name: &String| match aggregate.group.iter().position(|g| g == name) {
-            Some(key) => set.contains(&key),
-            None => true,
-        };
+        let kept = |name: &String| !aggregate.group.contains(name) || aggregate.keeps(set, name);
         projections.push(columns.iter().enumerate().map(|(i, (name, _))| kept(name).then_some(i)).collect());
-        expand_ids.push(crate::bind::expand_id_of(aggregate.group.len(), set));
+        expand_ids.push(expand_id_of(aggregate.group.len(), set));
     }
     let mut output: Columns = columns
         .into_iter()
