@@ -98,10 +98,13 @@ impl FileEnumerator {
     async fn find(&mut self) -> Result<()> {
         let scan = &self.scan;
         let files = listing::list(&scan.location, Arc::clone(&scan.selection), scan.monitor.is_some()).await?;
+        // An empty text has no rows; an empty file of another format is damaged, and its reader says so. A source that
+        // goes on waits until there is something in either: it may just have been made.
+        let takes_empty = self.scan.is_bulk() && !self.is_monitoring();
         // Noted by a source that ends, too: it may be restored as one that goes on.
         let mut new = vec![];
         for file in files {
-            if self.seen.insert(&file.path)? {
+            if (file.size > 0 || takes_empty) && self.seen.insert(&file.path)? {
                 new.push(file);
             }
         }
@@ -109,9 +112,7 @@ impl FileEnumerator {
             // Older data first: event time then moves forward.
             new.sort_by(|a, b| (a.modified_ms, &a.path).cmp(&(b.modified_ms, &b.path)));
         }
-        // An empty text has no rows; an empty file of another format may be damaged, and its reader says so.
-        let is_bulk = self.scan.is_bulk();
-        self.pending.extend(new.into_iter().filter(|f| f.size > 0 || is_bulk).map(|f| Pending {
+        self.pending.extend(new.into_iter().map(|f| Pending {
             path: f.path,
             size: f.size,
             modified_ms: f.modified_ms,

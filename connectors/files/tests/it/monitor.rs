@@ -100,6 +100,30 @@ async fn an_empty_folder_may_fill_later() {
 }
 
 #[tokio::test]
+async fn an_empty_file_is_read_once_it_is_filled() {
+    for format in ["line", "unit"] {
+        let (_dir, path) = temp();
+        files(&path, &[("a", ""), ("b", "")]);
+        let table = Table::new(&path, "a INT").option("format", format);
+        let source = table.option("source.monitor-interval", "1 s").source();
+        let mut context = EnumeratorContext { parallelism: 1, load: vec![0], ..Default::default() };
+        let mut enumerator = source.create_enumerator(None).expect("made");
+        enumerator.start(&mut context).await.expect("listed");
+        assert_eq!(ask(&mut enumerator, &mut context).await, Vec::<String>::new());
+        files(&path, &[("a", "1\n")]);
+        enumerator.discover(&mut context).await.expect("listed");
+        assert_eq!(given(&mut context), ["a:0"]);
+        // Also behind a restore.
+        let state = enumerator.snapshot_state(CheckpointId(1)).expect("a state");
+        let mut restored = source.create_enumerator(Some(state)).expect("restored");
+        files(&path, &[("b", "2\n")]);
+        restored.start(&mut context).await.expect("listed");
+        assert_eq!(ask(&mut restored, &mut context).await, ["b:0"]);
+        assert_eq!(ask(&mut restored, &mut context).await, Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
 async fn damaged_states_are_refused() {
     let (_dir, path) = temp();
     files(&path, &[("a", "1\n")]);
