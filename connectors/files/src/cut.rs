@@ -21,6 +21,8 @@ use memchr::memchr;
 
 /// Bytes read at a time.
 const BLOCK_BYTES: usize = 1 << 20;
+/// The longest record that a border is looked for behind.
+pub(crate) const PROBE_BYTES_MAX: u64 = 16 << 20;
 
 /// How to look for a border.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,9 +131,11 @@ pub(crate) fn local_border(
     file.seek(SeekFrom::Start(begin)).map_err(fail)?;
     let mut block = Vec::with_capacity(BLOCK_BYTES);
     let mut at = begin;
-    while at < size {
+    // Without an end a file of one record would be read once for each piece that it might have.
+    let end = size.min(target.saturating_add(PROBE_BYTES_MAX));
+    while at < end {
         block.clear();
-        let wanted = (size - at).min(BLOCK_BYTES as u64);
+        let wanted = (end - at).min(BLOCK_BYTES as u64);
         file.by_ref().take(wanted).read_to_end(&mut block).map_err(fail)?;
         if block.is_empty() {
             // Shorter than it was: whoever reads it will say so.
@@ -160,6 +164,8 @@ pub(crate) fn scan_block(scan: &mut Option<QuoteScan>, block: &[u8], skip: usize
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     /// All borders, looked for block by block of `size` bytes.
@@ -202,6 +208,24 @@ mod tests {
             assert_eq!(all("a\r\"x\ny\"\n"), (vec![], false));
             // Without the delimiter the proof ends at the first quote.
             assert_eq!(borders(b"a\nb\n\"c\"\n", size, None), (vec![2, 4], false));
+        }
+    }
+
+    #[test]
+    fn a_border_is_looked_for_within_bounds() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("f");
+        let (target, size) = (3 << 20, 64 << 20);
+        let rfc = Quoting { quote: b'"', delimiter: Some(b',') };
+        for (line_break, found) in [(target + PROBE_BYTES_MAX - 1, true), (target + PROBE_BYTES_MAX, false)] {
+            let mut file = File::create(&path).expect("made");
+            file.set_len(size).expect("sized");
+            file.seek(SeekFrom::Start(line_break)).expect("there");
+            file.write_all(b"\n").expect("written");
+            for quoting in [None, Some(rfc)] {
+                let border = local_border(path.to_str().expect("UTF-8"), 0, target, size, quoting).expect("read");
+                assert_eq!(border, found.then_some(line_break + 1), "{quoting:?}");
+            }
         }
     }
 }

@@ -17,7 +17,7 @@ use object_store::ObjectStoreExt;
 use serde::{Deserialize, Serialize};
 
 use crate::compression::Compression;
-use crate::cut::{self, Quoting, Scanned};
+use crate::cut::{self, PROBE_BYTES_MAX, Quoting, Scanned};
 use crate::listing::{self, FileEntry, ended, object_path};
 use crate::scan::FileScan;
 use crate::seen::SeenFiles;
@@ -27,8 +27,6 @@ use crate::split::{FileSplit, check_version, from_json, to_json};
 const VERSION: u32 = 1;
 /// Bytes of an object looked at in one go for a line break.
 const PROBE_BYTES: u64 = 64 << 10;
-/// The longest record that a border is looked for behind.
-const PROBE_BYTES_MAX: u64 = 16 << 20;
 
 /// The rest of a file, from a border on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
