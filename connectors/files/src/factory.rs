@@ -162,7 +162,7 @@ impl ConnectorFactory for FilesFactory {
                     Some(local) => local.display().to_string(),
                     None => format!("/{}", location.path),
                 };
-                let pattern = listing::glob_regex(&folder, &path[root.len()..])?;
+                let pattern = listing::glob(&folder, &path[root.len()..])?;
                 (location, Some(pattern))
             }
         };

@@ -31,15 +31,32 @@ pub(crate) struct FileEntry {
 #[derive(Debug, Default)]
 pub(crate) struct Selection {
     /// Of a path with wildcards.
-    pub(crate) pattern: Option<Regex>,
+    pub(crate) pattern: Option<Pattern>,
     /// `source.path.regex-pattern`.
     pub(crate) regex: Option<Regex>,
 }
 
 impl Selection {
     fn takes(&self, path: &str) -> bool {
-        self.pattern.as_ref().is_none_or(|p| p.is_match(path)) && self.regex.as_ref().is_none_or(|r| r.is_match(path))
+        self.pattern.as_ref().is_none_or(|p| p.path.is_match(path))
+            && self.regex.as_ref().is_none_or(|r| r.is_match(path))
     }
+
+    /// Whether a file or folder of this name, so many folders below the first one, can be or hold what is meant. The
+    /// folders above it have been asked about.
+    fn may_hold(&self, depth: usize, name: &str) -> bool {
+        let names = self.pattern.as_ref().map_or(&[][..], |p| &p.names);
+        names.get(depth).is_none_or(|n| n.is_match(name))
+    }
+}
+
+/// A path with wildcards.
+#[derive(Debug)]
+pub(crate) struct Pattern {
+    /// Of the whole path.
+    path: Regex,
+    /// Of the names on the way, up to the first wildcard that crosses folders: what does not fit is not looked at.
+    names: Vec<Regex>,
 }
 
 /// An object's place in its store, by its path as in [`FileEntry`].
@@ -100,16 +117,8 @@ fn walk(root: &FsPath, selection: &Selection) -> Result<Vec<FileEntry>> {
         };
         for item in entries {
             let item = item.map_err(|e| fail(e, &folder))?;
-            if item.file_name().as_encoded_bytes().first().is_some_and(|b| matches!(b, b'.' | b'_')) {
-                continue;
-            }
             let path = item.path();
-            // Follows links.
-            let meta = match std::fs::metadata(&path) {
-                Ok(meta) => meta,
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
-                Err(e) => return Err(fail(e, &path)),
-            };
+            let Some(meta) = look(&item, depth, selection).map_err(|e| fail(e, &path))? else { continue };
             if meta.is_dir() {
                 if depth == MAX_DEPTH || points_above(&item, &path).map_err(|e| fail(e, &path))? {
                     return Err(Error::user("the folders have no end")
@@ -117,15 +126,33 @@ fn walk(root: &FsPath, selection: &Selection) -> Result<Vec<FileEntry>> {
                         .hint("Remove the link that points to a folder above it"));
                 }
                 folders.push((path, depth + 1));
-            } else if meta.is_file() {
-                let entry = entry(&path, &meta)?;
-                if selection.takes(&entry.path) {
-                    files.push(entry);
-                }
+            } else if meta.is_file() && selection.takes(&path.to_string_lossy()) {
+                files.push(entry(&path, &meta)?);
             }
         }
     }
     Ok(files)
+}
+
+/// What an entry of a folder is; `None` where it is not meant, whatever it is. Names come first: what nobody has asked for
+/// may be unreadable, and there may be a lot of it.
+fn look(item: &std::fs::DirEntry, depth: usize, selection: &Selection) -> std::io::Result<Option<std::fs::Metadata>> {
+    let name = item.file_name();
+    let is_hidden = name.as_encoded_bytes().first().is_some_and(|b| matches!(b, b'.' | b'_'));
+    if is_hidden || !selection.may_hold(depth, &name.to_string_lossy()) {
+        return Ok(None);
+    }
+    let path = item.path();
+    if item.file_type()?.is_file() && !selection.takes(&path.to_string_lossy()) {
+        return Ok(None);
+    }
+    // Follows links.
+    match std::fs::metadata(&path) {
+        Ok(meta) => Ok(Some(meta)),
+        // Removed since its folder was read.
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
 }
 
 /// Whether a folder is a link to one that it lies in.
@@ -196,7 +223,7 @@ pub(crate) fn pattern_root(path: &str) -> Option<&str> {
 }
 
 /// `*` within a name, `**` across folders, `?`, `[..]`, `[!..]`, `{a,b}`. A folder that fits stands for all files in it.
-pub(crate) fn glob_regex(root: &str, pattern: &str) -> Result<Regex> {
+pub(crate) fn glob(root: &str, pattern: &str) -> Result<Pattern> {
     let wrong = |why: &str| {
         Error::user(format!("'{pattern}' is not a usable pattern: {why}"))
             .with("option", "path")
@@ -206,9 +233,11 @@ pub(crate) fn glob_regex(root: &str, pattern: &str) -> Result<Regex> {
     let mut regex = format!("^{}/", regex::escape(root));
     let mut chars = pattern.trim_matches('/').chars().peekable();
     let mut braces = 0;
+    let mut names = Names { found: vec![], begin: regex.len(), ended: false };
     while let Some(c) = chars.next() {
         match c {
             '*' if chars.next_if_eq(&'*').is_some() => {
+                names.ended = true;
                 // `**/` also means no folder at all.
                 regex.push_str(if chars.next_if_eq(&'/').is_some() { "(?:.*/)?" } else { ".*" });
             }
@@ -237,14 +266,40 @@ pub(crate) fn glob_regex(root: &str, pattern: &str) -> Result<Regex> {
                 regex.push(')');
             }
             ',' if braces > 0 => regex.push('|'),
+            '/' => {
+                // Alternatives of different depths have no name at a depth.
+                names.ended |= braces > 0;
+                names.end(&regex);
+                regex.push('/');
+                names.begin = regex.len();
+            }
             other => regex.push_str(&regex::escape(&other.to_string())),
         }
     }
     if braces > 0 {
         return Err(wrong("a '}' is missing"));
     }
+    names.end(&regex);
     regex.push_str("(?:/.*)?$");
-    Regex::new(&regex).map_err(|e| wrong(&e.to_string()))
+    let compiled = |r: &String| Regex::new(r).map_err(|e| wrong(&e.to_string()));
+    Ok(Pattern { path: compiled(&regex)?, names: names.found.iter().map(compiled).collect::<Result<_>>()? })
+}
+
+/// The parts of a pattern's expression that stand for one name each.
+struct Names {
+    found: Vec<String>,
+    /// Where the current one begins.
+    begin: usize,
+    /// What follows is not one name each.
+    ended: bool,
+}
+
+impl Names {
+    fn end(&mut self, regex: &str) {
+        if !self.ended {
+            self.found.push(format!("^(?:{})$", &regex[self.begin..]));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -272,12 +327,34 @@ mod tests {
             ("x{1,2{3,4}}", "/data/x24", true),
             ("x{1,2{3,4}}", "/data/x2", false),
             ("*.csv", "/database/a.csv", false),
+            ("{a,b/c}/*.csv", "/data/b/c/x.csv", true),
+            ("x{a,b/c}d/e", "/data/xa/c", false),
+            ("a/b**c/d", "/data/a/bx/y/c/d", true),
+            ("*/[a/b]", "/data/x/a", true),
         ] {
-            assert_eq!(glob_regex("/data/", pattern).expect("a pattern").is_match(path), fits, "{pattern} {path}");
+            let pattern_of = glob("/data/", pattern).expect("a pattern");
+            assert_eq!(pattern_of.path.is_match(path), fits, "{pattern} {path}");
+            let selection = Selection { pattern: Some(pattern_of), regex: None };
+            let names = path.strip_prefix("/data/").into_iter().flat_map(|p| p.split('/')).enumerate();
+            assert!(!fits || names.into_iter().all(|(i, n)| selection.may_hold(i, n)), "{pattern} {path}");
         }
         for pattern in ["a[b", "a{b", "[]"] {
-            let e = glob_regex("/data", pattern).expect_err("no pattern").to_string();
+            let e = glob("/data", pattern).expect_err("no pattern").to_string();
             assert!(e.contains("is missing"), "{e}");
+        }
+        for (pattern, depth, name, may) in [
+            ("*.csv", 0, "x", false),
+            ("*.csv", 0, "x.csv", true),
+            ("*.csv", 1, "x", true),
+            ("a*/b/*.csv", 0, "b", false),
+            ("a*/b/*.csv", 1, "c", false),
+            ("a*/b/*.csv", 2, "x.json", false),
+            ("a*/**/b", 0, "b", false),
+            ("a*/**/b", 1, "c", true),
+            ("{a,b/c}/d", 0, "x", true),
+        ] {
+            let selection = Selection { pattern: Some(glob("/data", pattern).expect("a pattern")), regex: None };
+            assert_eq!(selection.may_hold(depth, name), may, "{pattern} {depth} {name}");
         }
         assert_eq!(pattern_root("/data/x/*.csv"), Some("/data/x/"));
         assert_eq!(pattern_root("*.csv"), Some(""));

@@ -260,6 +260,24 @@ async fn links_are_followed_and_loops_end() {
     assert_eq!(e.kind(), ErrorKind::User);
 }
 
+/// Tests may run as root, who may read everything; so what must not be looked at is what fails for everybody.
+#[tokio::test]
+async fn what_a_pattern_does_not_mean_is_not_looked_at() {
+    let (_dir, path) = temp();
+    files(&path, &[("a.csv", "1\n"), ("b.csv/c", "2\n"), ("x/y/d.csv", "3\n"), ("x/e.json", "4\n")]);
+    let link = |from: &str, to: &str| std::os::unix::fs::symlink(path.join(to), path.join(from)).expect("linked");
+    // A folder without an end, and a link that leads nowhere.
+    link("x/up", "x");
+    link("loop", "loop");
+    link("x/y/loop", "x/y/loop");
+    for (pattern, expected) in [("*.csv", &["+I[1]", "+I[2]"][..]), ("x/y/*.csv", &["+I[3]"]), ("?/*.json", &["+I[4]"])]
+    {
+        assert_eq!(Table::new(path.join(pattern), "a INT").read().await, expected, "{pattern}");
+    }
+    let e = Table::new(path.join("*"), "a INT").try_read(1).await.expect_err("all is meant");
+    assert_eq!(e.context("path"), path.join("loop").to_str());
+}
+
 #[tokio::test]
 async fn many_small_files_are_shared_among_readers() {
     let (_dir, path) = temp();
