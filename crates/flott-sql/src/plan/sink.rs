@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datafusion_common::ScalarValue;
-use datafusion_expr::LogicalPlan;
+use datafusion_expr::{Expr, LogicalPlan};
 use flott_connector::factory::{ChangelogMode, TableContext};
 use flott_connector::table::{CatalogTable, Column, ObjectIdentifier};
 use flott_core::types::{TimeAttribute, TypeKind, arrow_schema};
@@ -252,6 +252,7 @@ impl Converter<'_> {
         aggregate: &Arc<StreamNode>,
         input: &Arc<StreamNode>,
         width: usize,
+        filter: Option<Expr>,
         table: &str,
     ) -> Result<()> {
         let what = || format!("'{}' = '{table}'", options::LATE_RECORDS_TABLE.key);
@@ -286,7 +287,7 @@ impl Converter<'_> {
             projection.push(value.expr);
         }
         let schema = plan_schema(output.iter().map(|(n, t)| (n.as_str(), t)))?;
-        let op = StreamOp::Calc(super::stream::Calc { projection, filter: None });
+        let op = StreamOp::Calc(super::stream::Calc { projection, filter });
         let late = StreamInput { node: aggregate.clone(), port: 1 };
         let calc = StreamNode::new(op, vec![late], schema, ChangelogMode::INSERT_ONLY);
         let sink = self.sink(&identifier, &table, StreamInput::from(&calc))?;

@@ -208,7 +208,10 @@ impl Converter<'_> {
             let planned =
                 StreamNode::new(StreamOp::WindowAggregate(spec), vec![StreamInput::from(&exchanged)], schema, mode);
             if late_output && let Some(table) = late_table {
-                self.late_sink(&planned, &input, late_columns, &table)?;
+                // A late row comes once for each grouping set: those of the first one stand for all.
+                let first = aggregate.sets.as_ref().and_then(|sets| sets.first());
+                let once = first.map(|set| self.is_of_set(aggregate, set)).transpose()?;
+                self.late_sink(&planned, &input, late_columns, once, &table)?;
             }
             planned
         };
