@@ -1,0 +1,5 @@
+//! Jobs under faults: what the job master does when sources, commits and users come at the wrong moment.
+
+mod commit;
+mod restart;
+mod scripted;
