@@ -40,7 +40,7 @@ use crate::catalog::CatalogManager;
 pub use functions::{Functions, Shown};
 pub use node::{FlinkNode, FlinkNodeKind, ScanTable};
 pub(crate) use query::rename_columns;
-pub(crate) use refuse::{at, check_dynamic_options, from_datafusion};
+pub(crate) use refuse::{At, at, check_dynamic_options, from_datafusion};
 pub(crate) use scope::{Scope, ScopeColumn, UniqueNames};
 pub use scope::{Typed, column, columns_of, plan_schema};
 pub use validate::validate;

@@ -28,9 +28,9 @@ use flott_connector::table::ObjectIdentifier;
 use flott_core::options::Options;
 use flott_core::{Error, FailPoints, LogicalType, Result};
 use flott_graph::JobGraph;
-use sqlparser::ast::Query;
+use sqlparser::ast::{Query, Spanned};
 
-use crate::bind::{Binder, Tables, columns_of};
+use crate::bind::{At, Binder, Tables, columns_of};
 use crate::parser::ast::{CreateTable, ExplainDetail, InsertStatement, Statement};
 use crate::parser::script::on_large_stack;
 use crate::statement::{SessionState, create_table};
@@ -240,7 +240,7 @@ impl<'a> Planner<'a> {
         let logical = binder.query(query)?;
         let result = sink::materialized(logical.clone())?;
         crate::bind::validate(&result)?;
-        let (root, late) = self.twice(&binder, |c| c.convert(&result))?;
+        let (root, late) = self.twice(&binder, |c| c.convert(&result)).at_span(query.span())?;
         Ok(Planned { logical: vec![explain::Ast { sink: None, plan: logical }], roots: vec![root], late })
     }
 

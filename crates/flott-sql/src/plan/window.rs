@@ -18,7 +18,9 @@ use super::program::{Base, Program, and, column_uses};
 use super::stream::{Columns, Distribution, StreamInput, StreamNode, StreamOp};
 use crate::bind::node::{Aggregate, EXPAND_ID, WindowTableFunction};
 use crate::bind::window::{WindowProperties, properties, unaliased};
-use crate::bind::{FlinkNode, Typed, UniqueNames, case_expr, column, columns_of, expand_id_of, plan_schema};
+use crate::bind::{
+    FlinkNode, FlinkNodeKind, Typed, UniqueNames, case_expr, column, columns_of, expand_id_of, plan_schema,
+};
 
 /// What feeds an aggregation, over the columns of some base.
 struct Feed<'p> {
@@ -30,6 +32,9 @@ struct Feed<'p> {
     /// The columns begin with all that the window function reads, under [`LATE_PREFIX`]: what late rows show.
     keeps_all: bool,
 }
+
+/// What a window TVF appends.
+const WINDOW_COLUMNS: [&str; 3] = ["window_start", "window_end", "window_time"];
 
 /// Marks columns that only late rows need.
 pub(super) const LATE_PREFIX: &str = "$late$";
@@ -169,10 +174,7 @@ impl Converter<'_> {
         let attribute = match &assignment {
             WindowAssignment::TimeColumn { attribute, .. } | WindowAssignment::Attached { attribute, .. } => *attribute,
         };
-        if attribute != TimeAttribute::Rowtime && emit.late_fire.is_some() {
-            return Err(Error::user("late results need event time: the window is one of processing time")
-                .hint("Unset table.exec.emit.late-fire.enabled"));
-        }
+        check_emit(&emit, &assignment, attribute)?;
         let spec = WindowAggregateSpec {
             group_keys: group.iter().map(|k| index_of(&fed, k)).collect::<Result<_>>()?,
             aggregates: calls,
@@ -264,8 +266,7 @@ impl Converter<'_> {
             .map(|((name, t), e)| (name.clone(), unaliased(e).clone(), t.clone()))
             .collect();
         if let Base::Window { function, input } = program.base {
-            let made = ["window_start", "window_end", "window_time"];
-            let reads_window = |e: &Expr| column_uses(e).keys().any(|c| made.contains(&c.as_str()));
+            let reads_window = |e: &Expr| column_uses(e).keys().any(|c| WINDOW_COLUMNS.contains(&c.as_str()));
             let partition_keys = match function.kind {
                 // Each grouping set has other keys than the session.
                 WindowKind::Session { .. } if aggregate.sets.is_some() => None,
@@ -316,8 +317,10 @@ impl Converter<'_> {
             }
         }
         // The window stays in the rows.
+        let keep_all = keep_all && may_be_late(&node.input, window);
         let mut names = names_beside(aggregate, &is_window);
-        let mut columns: Vec<_> = rest.into_iter().map(|(name, e, t)| (names.take(&name), e, t)).collect();
+        let mut columns = if keep_all { attached_late_columns(&program, window)? } else { vec![] };
+        columns.extend(rest.into_iter().map(|(name, e, t)| (names.take(&name), e, t)));
         let mut attach = |of: &[String]| -> Option<String> {
             let (i, (name, t)) = types.iter().enumerate().find(|(_, c)| Some(&c.0) == of.first())?;
             let name = names.take(name);
@@ -327,8 +330,38 @@ impl Converter<'_> {
         let start = attach(&window.start);
         let end = attach(&window.end).ok_or_else(|| Error::internal("a window without its end"))?;
         let assignment = Assign::Attached { start, end, properties: window.clone() };
-        Ok(Feed { program, columns, filter: None, assignment, keeps_all: false })
+        Ok(Feed { program, columns, filter: None, assignment, keeps_all: keep_all })
     }
+}
+
+/// Whether rows whose window was assigned before can be late: not those of windows that have fired.
+fn may_be_late(input: &LogicalPlan, window: &WindowProperties) -> bool {
+    let assigned = match input {
+        LogicalPlan::Filter(f) => return may_be_late(&f.input, window),
+        LogicalPlan::Projection(p) => return may_be_late(&p.input, window),
+        LogicalPlan::Extension(e) => FlinkNode::of(e),
+        _ => None,
+    };
+    let Some(FlinkNode { kind: FlinkNodeKind::WindowTableFunction(_), input, .. }) = assigned else { return false };
+    window.function.attribute() == TimeAttribute::Rowtime && properties(input).is_none()
+}
+
+/// What late rows show where the window stays in the rows: all that the window function read.
+fn attached_late_columns(program: &Program<'_>, window: &WindowProperties) -> Result<Vec<(String, Expr, LogicalType)>> {
+    let why = match (&window.function.kind, &program.base) {
+        (WindowKind::Tumble { .. }, Base::Window { .. }) => {
+            let mut read = columns_of(&program.base_schema)?;
+            read.truncate(read.len().saturating_sub(WINDOW_COLUMNS.len()));
+            return Ok(read.into_iter().map(|(n, t)| (format!("{LATE_PREFIX}{n}"), column(&n), t)).collect());
+        }
+        (WindowKind::Session { .. }, _) => "a SESSION window is grouped by other keys than its own",
+        // A row is in several windows, and some of them may be open.
+        (WindowKind::Hop { .. }, _) => "a HOP window's columns are read before the aggregation",
+        (WindowKind::Cumulate { .. }, _) => "a CUMULATE window's columns are read before the aggregation",
+        (WindowKind::Tumble { .. }, _) => "something is computed between the window and the aggregation",
+    };
+    Err(Error::user(format!("'{}' is not supported here: {why}", options::LATE_RECORDS_TABLE.key))
+        .hint(format!("RESET '{}', or aggregate right over the window function", options::LATE_RECORDS_TABLE.key)))
 }
 
 /// Names for the columns of a feed. A grouping set nulls columns by their names: those that it leaves out of the window's
@@ -377,6 +410,20 @@ fn expand(input: &Arc<StreamNode>, aggregate: &Aggregate, sets: &[Vec<usize>]) -
     let schema = plan_schema(output.iter().map(|(n, t)| (n.as_str(), t)))?;
     let op = StreamOp::Expand(ExpandSpec { projections, expand_ids });
     Ok(StreamNode::new(op, vec![StreamInput::from(input)], schema, input.changelog))
+}
+
+/// Refuses results before or after a window's end where there are none.
+fn check_emit(emit: &EmitStrategy, assignment: &WindowAssignment, attribute: TimeAttribute) -> Result<()> {
+    if attribute != TimeAttribute::Rowtime && emit.late_fire.is_some() {
+        return Err(Error::user("late results need event time: the window is one of processing time")
+            .hint("Unset table.exec.emit.late-fire.enabled"));
+    }
+    let session = matches!(assignment, WindowAssignment::TimeColumn { kind: WindowKind::Session { .. }, .. });
+    if session && *emit != EmitStrategy::default() {
+        return Err(Error::user("early or late results of session windows are not supported")
+            .hint("Unset the 'table.exec.emit.*' options, or use TUMBLE, HOP or CUMULATE"));
+    }
+    Ok(())
 }
 
 /// Whether a local aggregate can run before the exchange.
