@@ -23,7 +23,7 @@ pub struct SourceCheckpoint {
 
 struct Slot {
     reader: Box<dyn SourceReader>,
-    /// It said [`ReaderEvent::NeedSplits`] and has got nothing since.
+    /// It is new or said [`ReaderEvent::NeedSplits`], and has got nothing since.
     waiting: bool,
     ended: bool,
 }
@@ -38,13 +38,42 @@ pub struct SourceHarness {
 }
 
 impl SourceHarness {
-    /// Starts a source, new or from a checkpoint (with any parallelism).
+    /// Starts a source, new or from a checkpoint (with any parallelism). A checkpoint's splits go straight to the readers
+    /// in turn, and each reader registers with those that it has: the enumerator never sees them.
     pub async fn start(
         source: &Arc<dyn Source>,
         parallelism: usize,
         restored: Option<SourceCheckpoint>,
     ) -> Result<SourceHarness> {
         let (state, splits) = restored.map_or((None, vec![]), |c| (Some(c.enumerator), c.splits));
+        let mut held: Vec<Vec<SourceSplit>> = vec![vec![]; parallelism];
+        for (i, split) in splits.into_iter().enumerate() {
+            held[i % parallelism].push(split);
+        }
+        let mut harness = SourceHarness::new(source, parallelism, state).await?;
+        for (index, splits) in held.into_iter().enumerate() {
+            harness.register(source, index, splits).await?;
+        }
+        Ok(harness)
+    }
+
+    /// Like [`SourceHarness::start`] from a checkpoint, but all its splits go back to the enumerator, as those of readers
+    /// that are gone.
+    pub async fn start_with_splits_back(
+        source: &Arc<dyn Source>,
+        parallelism: usize,
+        restored: SourceCheckpoint,
+    ) -> Result<SourceHarness> {
+        let mut harness = SourceHarness::new(source, parallelism, Some(restored.enumerator)).await?;
+        harness.enumerator.add_splits_back(restored.splits, &mut harness.context).await?;
+        for index in 0..parallelism {
+            harness.register(source, index, vec![]).await?;
+        }
+        Ok(harness)
+    }
+
+    /// An enumerator without readers.
+    async fn new(source: &Arc<dyn Source>, parallelism: usize, state: Option<Versioned>) -> Result<SourceHarness> {
         let mut harness = SourceHarness {
             enumerator: source.create_enumerator(state)?,
             slots: vec![],
@@ -53,31 +82,41 @@ impl SourceHarness {
             checkpoint: 0,
         };
         harness.enumerator.start(&mut harness.context).await?;
-        if !splits.is_empty() {
-            harness.enumerator.add_splits_back(splits, &mut harness.context).await?;
-        }
-        for index in 0..parallelism {
-            let mut reader = source.create_reader(SubtaskInfo { index, parallelism })?;
-            reader.start().await?;
-            harness.slots.push(Slot { reader, waiting: false, ended: false });
-            harness.context.readers.push(index);
-            harness.enumerator.add_reader(index, &mut harness.context).await?;
-            harness.act()?;
-        }
         Ok(harness)
+    }
+
+    /// A new reader. One that has got nothing by then asks for splits.
+    async fn register(&mut self, source: &Arc<dyn Source>, index: usize, splits: Vec<SourceSplit>) -> Result<()> {
+        let mut reader = source.create_reader(SubtaskInfo { index, parallelism: self.context.parallelism })?;
+        reader.start().await?;
+        self.slots.push(Slot { reader, waiting: true, ended: false });
+        if !splits.is_empty() {
+            self.context.load[index] += splits.len();
+            self.hand_over(index, splits)?;
+        }
+        self.context.readers.push(index);
+        self.enumerator.add_reader(index, &mut self.context).await?;
+        self.act()?;
+        if self.slots[index].waiting {
+            self.enumerator.handle_split_request(index, &mut self.context).await?;
+            self.act()?;
+        }
+        Ok(())
+    }
+
+    fn hand_over(&mut self, reader: usize, splits: Vec<SourceSplit>) -> Result<()> {
+        for split in &splits {
+            self.positions.insert(split.id.clone(), split.data.clone());
+        }
+        let slot = &mut self.slots[reader];
+        slot.waiting = false;
+        slot.reader.add_splits(splits)
     }
 
     fn act(&mut self) -> Result<()> {
         for action in std::mem::take(&mut self.context.actions) {
             match action {
-                EnumeratorAction::Assign { reader, splits } => {
-                    for split in &splits {
-                        self.positions.insert(split.id.clone(), split.data.clone());
-                    }
-                    let slot = &mut self.slots[reader];
-                    slot.waiting = false;
-                    slot.reader.add_splits(splits)?;
-                }
+                EnumeratorAction::Assign { reader, splits } => self.hand_over(reader, splits)?,
                 EnumeratorAction::NoMoreSplits { reader } => {
                     self.slots[reader].waiting = false;
                     self.slots[reader].reader.no_more_splits();
@@ -106,6 +145,7 @@ impl SourceHarness {
             }
             ReaderEvent::NeedSplits => {
                 self.slots[reader].waiting = true;
+                self.context.load[reader] = 0;
                 self.enumerator.handle_split_request(reader, &mut self.context).await?;
                 self.act()?;
             }

@@ -328,3 +328,23 @@ async fn a_reader_holds_the_piece_that_it_reads_and_no_other() {
         assert_eq!(rows, count);
     }
 }
+
+#[tokio::test]
+async fn pieces_of_readers_that_are_gone_are_given_again() {
+    let (_dir, path) = temp();
+    files(&path, &[("a", &many(0, 25_000)), ("b", &many(100_000, 9_000)), ("c", "7,x")]);
+    let source = Table::new(&path, "a INT, b STRING").option("source.split-size", "100 kb").source();
+    let mut harness = SourceHarness::start(&source, 3, None).await.expect("started");
+    let mut batches = vec![];
+    for step in 0..12 {
+        batches.extend(harness.step(step % 3).await.expect("read"));
+    }
+    let checkpoint = harness.snapshot().expect("a snapshot");
+    assert!(!checkpoint.splits.is_empty());
+    let mut restored = SourceHarness::start_with_splits_back(&source, 2, checkpoint).await.expect("restored");
+    batches.extend(restored.run_to_end().await.expect("read"));
+    let mut rows = rows_of(&batches);
+    rows.sort();
+    let expected = Table::new(&path, "a INT, b STRING").read_sorted().await;
+    assert_eq!(rows, expected);
+}

@@ -1,4 +1,5 @@
 //! Tests of the kit itself.
 
+mod harness;
 mod programs;
 mod values;
