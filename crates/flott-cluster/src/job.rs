@@ -14,7 +14,7 @@ use flott_runtime::api::{AttemptOptions, Restored, RestoredOperator, TaskCommand
 use flott_runtime::metrics::JobMetrics;
 use flott_runtime::{Attempt, BuildOperator};
 use flott_state::CheckpointStore;
-use flott_state::manifest::{JobStatus, Manifest};
+use flott_state::manifest::{JobStatus as StoredStatus, Manifest};
 use flott_state::store::{Opened, Tenure};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -24,6 +24,7 @@ use crate::enumerators::Enumerators;
 use crate::finalize::{self, Committers};
 use crate::options::CheckpointOptions;
 use crate::restart::{RestartStrategy, Restarts};
+use crate::status::JobStatus;
 
 /// Events that the worker may be ahead of the coordinator.
 const EVENT_QUEUE: usize = 1_024;
@@ -71,6 +72,8 @@ pub struct JobSpec {
 /// How a job stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct JobState {
+    /// Whether it runs, and how it ended.
+    pub status: JobStatus,
     /// Checkpoints decided and committed by this attempt.
     pub checkpoints: u64,
     /// The last of them.
@@ -130,6 +133,11 @@ impl JobHandle {
         &self.metrics
     }
 
+    /// Follows how it stands; closed once the job has ended.
+    pub fn watch(&self) -> watch::Receiver<JobState> {
+        self.state.clone()
+    }
+
     /// The job's graph.
     pub fn graph(&self) -> &Arc<JobGraph> {
         &self.graph
@@ -184,8 +192,17 @@ pub async fn start(mut spec: JobSpec) -> Result<JobHandle> {
     let master = JobMaster::open(&spec, store, Arc::clone(&metrics), report.clone()).await?;
     let wishes = Wishes { commands, end: None };
     let supervisor = Supervisor { spec, tenure, metrics: Arc::clone(&metrics), report, wishes };
+    let last_word = supervisor.report.clone();
     tokio::spawn(async move {
         let outcome = supervisor.run(master).await;
+        let status = match &outcome {
+            Ok(JobOutcome::Finished(_)) => JobStatus::Finished,
+            Ok(JobOutcome::Suspended(_)) => JobStatus::Suspended,
+            Ok(JobOutcome::Cancelled(_)) => JobStatus::Canceled,
+            Err(_) => JobStatus::Failed,
+        };
+        last_word.send_modify(|s| s.status = status);
+        drop(last_word);
         // Nobody may be waiting any more.
         drop(done.send(outcome));
     });
@@ -263,11 +280,15 @@ impl Supervisor {
     /// Waits, then opens the next attempt; `None` where a user wants an end meanwhile. What is decided is then committed
     /// by whoever opens the job next.
     async fn next_attempt(&mut self, pause: Duration) -> Option<Result<JobMaster>> {
+        self.report.send_modify(|s| s.status = JobStatus::Restarting);
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             _ = self.wishes.next() => return None,
         }
-        self.report.send_modify(|s| s.restarts += 1);
+        self.report.send_modify(|s| {
+            s.restarts += 1;
+            s.status = JobStatus::Running;
+        });
         let Supervisor { spec, tenure, metrics, report, wishes } = self;
         tokio::select! {
             master = reopen(spec, tenure, metrics, report) => Some(master),
@@ -659,7 +680,7 @@ impl JobMaster {
         }
         if !finished {
             if let Some((store, _)) = &mut self.durable {
-                store.set_status(JobStatus::Suspended).await?;
+                store.set_status(StoredStatus::Suspended).await?;
             }
             return Ok(JobOutcome::Suspended(state()));
         }
@@ -713,7 +734,7 @@ impl JobMaster {
             for committer in committers.values_mut() {
                 committer.finish(&proof).await?;
             }
-            store.set_status(JobStatus::Finished).await?;
+            store.set_status(StoredStatus::Finished).await?;
             store.retire().await?;
         }
         Ok(())

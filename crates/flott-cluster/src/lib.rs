@@ -12,7 +12,9 @@ pub mod finalize;
 pub mod job;
 pub mod options;
 pub mod restart;
+pub mod status;
 
 pub use job::{JobHandle, JobOutcome, JobSpec, JobState, check_restorable, start};
 pub use options::CheckpointOptions;
 pub use restart::RestartStrategy;
+pub use status::JobStatus;

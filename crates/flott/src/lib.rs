@@ -26,7 +26,7 @@ mod lineage;
 mod registry;
 mod session;
 
-pub use flott_cluster::{JobHandle, JobOutcome, JobState};
+pub use flott_cluster::{JobHandle, JobOutcome, JobState, JobStatus};
 pub use flott_connector::factory::{ConnectorFactory, Registry};
 pub use flott_connector::{format, row_text};
 pub use flott_core::{Error, ErrorKind, FailPoints, Result};

@@ -6,22 +6,22 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use chrono::{Offset, TimeZone};
-use flott_cluster::{JobHandle, JobOutcome, JobSpec, RestartStrategy};
+use flott_cluster::{JobHandle, JobOutcome, JobSpec, JobState, RestartStrategy};
 use flott_connector::factory::Registry;
 use flott_connector::sink::DeliveryGuarantee;
 use flott_core::clock::{Clock, SystemClock};
 use flott_core::options::Options;
-use flott_core::{ChangeBatch, Error, FailPoints, LogicalType, Result};
+use flott_core::{ChangeBatch, Error, FailPoints, LogicalType, Result, id};
 use flott_graph::{JobGraph, OperatorSpec};
 use flott_sql::catalog::CatalogManager;
-use flott_sql::parser::ast::{CreateTable, ExplainDetail, InsertStatement, SpannedStatement, Statement};
+use flott_sql::parser::ast::{CreateTable, ExplainDetail, InsertStatement, ShowKind, SpannedStatement, Statement};
 use flott_sql::parser::{Name, parse_query, parse_script, quoted};
 use flott_sql::plan::Planner;
 use flott_sql::statement::{self, ExpressionResolver, SessionState, StatementResult};
 use flott_state::CheckpointStorage;
 use flott_state::manifest::JobStatus;
 use flott_state::store;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::collect::CollectSink;
 use crate::lineage::{self, Opening, Restore};
@@ -104,7 +104,8 @@ impl SessionBuilder {
             allow_non_restored_state: self.allow_non_restored_state,
             fail_points: self.fail_points,
             clock: SystemClock::shared(),
-            jobs: HashMap::new(),
+            names: HashMap::new(),
+            submitted: vec![],
         };
         for (key, value) in self.config.iter() {
             session.execute_plain(&Statement::Set(Some((key.to_string(), value.to_string()))))?;
@@ -214,7 +215,17 @@ pub struct Session {
     fail_points: FailPoints,
     clock: Arc<dyn Clock>,
     /// How many jobs have had each name.
-    jobs: HashMap<String, usize>,
+    names: HashMap<String, usize>,
+    /// The jobs that it started, for SHOW JOBS.
+    submitted: Vec<Submitted>,
+}
+
+/// A job that the session started.
+struct Submitted {
+    id: String,
+    name: String,
+    started_ms: i64,
+    state: watch::Receiver<JobState>,
 }
 
 /// Types expressions for the DDL.
@@ -297,6 +308,7 @@ impl Session {
             Statement::StatementSet(inserts) => self.inserts(inserts, text).await,
             Statement::Explain { details, inner } => self.planner().explain(inner, details).map(Outcome::Text),
             Statement::CreateTable(create) if create.query.is_some() => self.create_table_as(create, text).await,
+            Statement::Show { kind: ShowKind::Jobs, .. } => Ok(self.show_jobs()),
             plain => self.execute_plain(plain),
         };
         done.map_err(|e| e.at(statement.position))
@@ -367,7 +379,7 @@ impl Session {
     /// job's checkpoints lie under its name.
     fn job_name(&mut self) -> String {
         let name = self.state.config.get("pipeline.name").unwrap_or(&self.name).to_string();
-        let used = self.jobs.entry(name.clone()).or_insert(0);
+        let used = self.names.entry(name.clone()).or_insert(0);
         *used += 1;
         if *used == 1 { name } else { format!("{name}-{used}") }
     }
@@ -378,7 +390,7 @@ impl Session {
         if !self.needs_store(&graph) {
             let restarts = config::restart_strategy(&self.state.config, false)?;
             let handle = self.start(graph, None, restarts).await?;
-            return Ok(Outcome::Job(Job { name: job, checkpoints: None, restored: None, handle }));
+            return Ok(self.submit(Job { name: job, checkpoints: None, restored: None, handle }));
         }
         let storage = lineage::checkpoint_storage(&self.state.config, &self.base_dir, &job, &self.fail_points)?;
         let retained = config::checkpoints(&self.state.config)?.retained;
@@ -393,7 +405,7 @@ impl Session {
         let restored = opened.manifest.as_ref().map(|m| m.checkpoint.0);
         let restarts = config::restart_strategy(&self.state.config, true)?;
         let handle = self.start(graph, Some((store, opened)), restarts).await?;
-        Ok(Outcome::Job(Job { name: job, checkpoints, restored, handle }))
+        Ok(self.submit(Job { name: job, checkpoints, restored, handle }))
     }
 
     /// Before the job is taken over: an attempt that cannot go on must not end one that does.
@@ -427,6 +439,23 @@ impl Session {
     fn allow_non_restored_state(&self) -> Result<bool> {
         let option = statement::config::option_of("execution.state-recovery.ignore-unclaimed-state")?;
         Ok(self.allow_non_restored_state || self.state.config.bool(option)?)
+    }
+
+    fn submit(&mut self, job: Job) -> Outcome {
+        let (name, state) = (job.name.clone(), job.handle.watch());
+        self.submitted.push(Submitted { id: id::random_hex(), name, started_ms: self.clock.now_ms(), state });
+        Outcome::Job(job)
+    }
+
+    fn show_jobs(&self) -> Outcome {
+        let time =
+            |ms| chrono::DateTime::from_timestamp_millis(ms).map(|t| t.format("%Y-%m-%dT%H:%M:%S%.3f").to_string());
+        let row = |job: &Submitted| {
+            let status = job.state.borrow().status.name().to_string();
+            vec![Some(job.id.clone()), Some(job.name.clone()), Some(status), time(job.started_ms)]
+        };
+        let columns = ["job id", "job name", "status", "start time"].map(str::to_string).to_vec();
+        Outcome::Rows { columns, rows: self.submitted.iter().map(row).collect() }
     }
 
     /// What the builder was told, or else `execution.state-recovery.path`.

@@ -13,9 +13,17 @@ async fn run(folder: &std::path::Path, store: &ValuesStore, script: &str) -> flo
     let mut session = Session::builder().registry(registry).base_dir(folder).build()?;
     let mut ends = vec![];
     for statement in session.parse(script)? {
-        if let Outcome::Job(mut job) = session.execute(&statement).await? {
-            let end = tokio::time::timeout(Duration::from_secs(60), job.wait()).await;
-            ends.push(end.expect("the job ends")?);
+        match session.execute(&statement).await? {
+            Outcome::Job(mut job) => {
+                let end = tokio::time::timeout(Duration::from_secs(60), job.wait()).await;
+                ends.push(end.expect("the job ends")?);
+            }
+            Outcome::Rows { columns, rows } => {
+                assert_eq!(columns, ["job id", "job name", "status", "start time"]);
+                let [row] = rows.as_slice() else { panic!("{rows:?}") };
+                assert_eq!((row[1].as_deref(), row[2].as_deref()), (Some("session"), Some("FINISHED")));
+            }
+            _ => {}
         }
     }
     Ok(ends)
@@ -29,7 +37,8 @@ fn script(strategy: &str) -> String {
          SET 'execution.checkpointing.interval' = '50 ms';
          CREATE TABLE s (id INT) WITH ('connector' = 'values', 'failing-source' = 'true');
          CREATE TABLE o (id INT) WITH ('connector' = 'filesystem', 'path' = 'o', 'format' = 'csv');
-         INSERT INTO o SELECT id FROM s;"
+         INSERT INTO o SELECT id FROM s;
+         SHOW JOBS;"
     )
 }
 
