@@ -16,7 +16,8 @@ const STATE_VERSION: u32 = 1;
 ///
 /// Row by row, a watermark would leave behind each row after which it has moved by more than the interval. A batch is
 /// cut only where that can be seen: before a row whose time is at or before such a watermark, for only that row may be
-/// late. Whatever is current at the end of a batch leaves with it.
+/// late. Whatever is current at the end of a batch leaves with it. As Flink's operator counts from zero, no watermark
+/// leaves that is not after 1970 began: rows before that are never late.
 pub struct WatermarkGenerator {
     spec: WatermarkSpec,
     interval_ms: i64,
@@ -47,7 +48,7 @@ impl WatermarkGenerator {
         if self.spec.from_source || batch.num_rows() == 0 {
             return Ok(vec![(batch, None)]);
         }
-        flott_function::context::enter(processing_time_ms, (self.current != i64::MIN).then_some(self.current));
+        flott_function::context::enter(processing_time_ms, (self.current > 0).then_some(self.current));
         let rowtime = evaluate(&self.spec.rowtime, &batch.rows)?;
         if rowtime.null_count() > 0 {
             return Err(null_rowtime());
@@ -61,7 +62,6 @@ impl WatermarkGenerator {
             return Ok(vec![(batch, None)]);
         }
         let marks = to_milliseconds(marks.as_ref())?;
-        // Flink's operator counts from zero, so times before 1970 make no watermark inside a batch.
         let mut current = self.current;
         let mut would_be = self.emitted.max(0);
         for (row, (time, mark)) in times.iter().zip(marks.iter()).enumerate() {
@@ -78,7 +78,7 @@ impl WatermarkGenerator {
             }
         }
         self.current = current;
-        let last = (current > self.emitted).then(|| {
+        let last = (current > self.emitted.max(0)).then(|| {
             self.emitted = current;
             Watermark(current)
         });

@@ -49,6 +49,16 @@ fn a_batch_is_cut_only_before_a_row_that_may_be_late() {
 }
 
 #[test]
+fn before_1970_nothing_is_late() {
+    let mut generator = WatermarkGenerator::new(&spec(&table(), 0), i64::MIN);
+    for time in [-60_000, -3_600_000, 0] {
+        let pieces = generator.process(rows(&[(time, Some(time))]), 0).expect("pieces");
+        assert_eq!(pieces.iter().map(|p| p.1).collect::<Vec<_>>(), [None], "{time}");
+    }
+    assert_eq!(generator.process(rows(&[(1, Some(1))]), 0).expect("pieces")[0].1, Some(Watermark(1)));
+}
+
+#[test]
 fn a_row_without_a_time_is_an_error() {
     let mut generator = WatermarkGenerator::new(&spec(&table(), 200), i64::MIN);
     let batch = batch_of(&table(), &["+I[null, 1970-01-01T00:00:00]"]);
@@ -73,9 +83,9 @@ proptest! {
     /// Rows that row-by-row processing calls late (against the watermarks that it has emitted) are the same ones.
     #[test]
     fn late_rows_are_those_of_row_by_row_processing(
-        values in proptest::collection::vec((1i64..2_000, proptest::option::weighted(0.9, 0i64..300)), 1..60),
+        values in proptest::collection::vec((-1_000i64..2_000, proptest::option::weighted(0.9, 0i64..300)), 1..60),
         interval in 0u64..200,
-        restored in prop_oneof![Just(i64::MIN), 0i64..1_000],
+        restored in prop_oneof![Just(i64::MIN), -500i64..1_000],
     ) {
         let values: Vec<(i64, Option<i64>)> = values.into_iter().map(|(t, d)| (t, d.map(|d| t - d))).collect();
         let spec = spec(&table(), interval);
@@ -93,6 +103,7 @@ proptest! {
         let mut emitted = restored.max(0);
         for (piece, watermark) in generator.process(rows(&values), 0).expect("pieces") {
             let times = arrow_array::cast::AsArray::as_primitive::<arrow_array::types::TimestampMillisecondType>(piece.rows.column(0));
+            prop_assert!(watermark.is_none_or(|w| w.0 > emitted), "{watermark:?} after {emitted}");
             vectorised.extend(times.values().iter().map(|t| *t <= emitted && emitted > 0));
             emitted = emitted.max(watermark.map_or(i64::MIN, |w| w.0));
         }
