@@ -80,18 +80,24 @@ fn is_not_null(value: &TypedExpr) -> TypedExpr {
     TypedExpr::new(Expr::IsNotNull(Box::new(value.expr.clone())), K::Boolean.not_null())
 }
 
+/// A value out of several is no time attribute: the watermark knows nothing of the others.
+fn chosen(a: &mut Arguments, value: TypedExpr) -> Result<Option<Resolved>> {
+    let data_type = value.data_type.with_time_attribute(Default::default());
+    rewritten(a, TypedExpr::new(value.expr, data_type))
+}
+
 fn coalesce(a: &mut Arguments) -> Result<Option<Resolved>> {
     let Some(mut t) = least_common_type(&a.types()) else { return Ok(None) };
     t.nullable = a.values.iter().all(|v| v.data_type.nullable);
     let mut values = a.values.clone();
     let Some(last) = values.pop() else { return Ok(None) };
     if values.is_empty() {
-        return rewritten(a, last);
+        return chosen(a, last);
     }
     let branches = values.into_iter().map(|v| (is_not_null(&v), v)).collect();
     let mut value = case(branches, last, a.env)?;
     value.data_type = t;
-    rewritten(a, value)
+    chosen(a, value)
 }
 
 fn null_if(a: &mut Arguments) -> Result<Option<Resolved>> {
@@ -102,7 +108,7 @@ fn null_if(a: &mut Arguments) -> Result<Option<Resolved>> {
     let equal = binary(Operator::Eq, first.clone(), second, a.env)?;
     let null = TypedExpr::literal(datafusion_common::ScalarValue::Null, K::Null.nullable());
     let value = case(vec![(equal, null)], first, a.env)?;
-    rewritten(a, value)
+    chosen(a, value)
 }
 
 fn if_then(a: &mut Arguments) -> Result<Option<Resolved>> {
@@ -111,7 +117,7 @@ fn if_then(a: &mut Arguments) -> Result<Option<Resolved>> {
     }
     let (condition, then, other) = (a.values[0].clone(), a.values[1].clone(), a.values[2].clone());
     let value = case(vec![(condition, then)], other, a.env)?;
-    rewritten(a, value)
+    chosen(a, value)
 }
 
 /// NULL where one is NULL.
@@ -144,9 +150,12 @@ fn type_of(a: &mut Arguments) -> Result<Option<Resolved>> {
 
 #[cfg(test)]
 mod tests {
+    use flott_core::types::{TimeAttribute, TypeKind};
+
     use crate::context::FunctionEnv;
     use crate::scalar;
-    use crate::testing::{call, check, constant, show};
+    use crate::testing::{call, check, column, constant, show};
+    use crate::udf::TypedExpr;
 
     #[test]
     fn one_of_several_values() {
@@ -169,6 +178,25 @@ mod tests {
         ]);
         assert!(call("GREATEST", vec![constant("1", "INT"), constant("x", "STRING")]).is_err());
         assert!(call("IF", vec![constant("1", "INT"), constant("1", "INT"), constant("1", "INT")]).is_err());
+    }
+
+    #[test]
+    fn what_is_chosen_is_no_time_attribute() {
+        let env = FunctionEnv::default();
+        let rowtime = || {
+            let ts = column("ts", "TIMESTAMP(3)");
+            TypedExpr::new(ts.expr, ts.data_type.with_time_attribute(TimeAttribute::Rowtime))
+        };
+        for (name, args) in [
+            ("COALESCE", vec![rowtime()]),
+            ("COALESCE", vec![rowtime(), rowtime()]),
+            ("IFNULL", vec![rowtime(), rowtime()]),
+            ("NULLIF", vec![rowtime(), rowtime()]),
+            ("IF", vec![constant("true", "BOOLEAN"), rowtime(), rowtime()]),
+        ] {
+            let chosen = scalar::call(name, args, &env).expect("a function").expect("a call");
+            assert_eq!(chosen.data_type.kind, TypeKind::timestamp(3), "{name}");
+        }
     }
 
     #[test]
