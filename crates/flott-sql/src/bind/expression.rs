@@ -290,17 +290,26 @@ impl<'a> ExpressionBinder<'a> {
                 return Err(self.scope.missing(parts, e.span()));
             }
         };
-        let column = match &self.aggregates {
-            Some(aggregates) => aggregates.key(&column.expr).ok_or_else(|| {
-                at(
-                    Error::user(format!("Expression '{}' is not being grouped", names.join(".")))
-                        .hint("Add it to GROUP BY or put it into an aggregate such as MAX"),
-                    e.span(),
-                )
-            })?,
-            None => column,
-        };
-        fields.iter().try_fold(column, |value, field| self.field(value, field)).at_expr(e)
+        self.fields(column, &fields, &names.join(".")).at_expr(e)
+    }
+
+    /// A column's field inside a field; after GROUP BY one of them must be a key.
+    fn fields(&self, column: Typed, fields: &[String], name: &str) -> Result<Typed> {
+        let key = |value: &Typed| self.aggregates.as_ref().and_then(|a| a.key(&value.expr));
+        let mut grouped = self.aggregates.is_none();
+        let mut value = column;
+        for field in [None].into_iter().chain(fields.iter().map(Some)) {
+            if let Some(field) = field {
+                value = self.field(value, field)?;
+            }
+            if let Some(key) = key(&value).filter(|_| !grouped) {
+                (value, grouped) = (key, true);
+            }
+        }
+        if !grouped {
+            return Err(not_grouped(name));
+        }
+        Ok(value)
     }
 
     fn field(&self, value: Typed, field: &str) -> Result<Typed> {
@@ -608,6 +617,12 @@ impl<'a> ExpressionBinder<'a> {
         let functions = self.functions;
         aggregates.grouping_id(functions, &keys).at_span(span)
     }
+}
+
+/// The error for what neither is a group key nor stands in an aggregate.
+pub(crate) fn not_grouped(name: &str) -> Error {
+    Error::user(format!("Expression '{name}' is not being grouped"))
+        .hint("Add it to GROUP BY or put it into an aggregate such as MAX")
 }
 
 /// Functions that exist, but not as a plain call.
