@@ -13,7 +13,7 @@ use flott_core::Result;
 use crate::partition_commit::PendingPartitions;
 use crate::split::{from_json, to_json};
 use crate::staging::{blocking, lineage_folder, partitions_name};
-use crate::target::FileTarget;
+use crate::target::{FileTarget, whole_name};
 
 pub(crate) struct OpenPartitions {
     target: Arc<FileTarget>,
@@ -48,8 +48,9 @@ impl OpenPartitions {
         }
     }
 
+    /// Also of a list that was not written to its end.
     fn generation_of(&self, file: &str) -> Option<u64> {
-        match file.strip_prefix(&self.name)?.strip_suffix(".json")? {
+        match whole_name(file).strip_prefix(&self.name)?.strip_suffix(".json")? {
             "" => Some(0),
             generation => generation.strip_prefix('.')?.parse().ok(),
         }
@@ -59,12 +60,13 @@ impl OpenPartitions {
         if let Some(pending) = self.read(self.generation).await? {
             return Ok(Loaded { pending, is_own: true });
         }
-        let older = self.stored().await?.into_iter().rfind(|g| *g < self.generation);
-        let pending = match older {
-            Some(generation) => self.read(generation).await?,
-            None => None,
-        };
-        Ok(Loaded { pending: pending.unwrap_or_default(), is_own: false })
+        for generation in self.stored().await?.into_iter().rev().filter(|g| *g < self.generation) {
+            // Of some there is only a half.
+            if let Some(pending) = self.read(generation).await? {
+                return Ok(Loaded { pending, is_own: false });
+            }
+        }
+        Ok(Loaded { pending: PendingPartitions::default(), is_own: false })
     }
 
     pub(crate) async fn store(&self, pending: &PendingPartitions) -> Result<()> {
@@ -87,7 +89,9 @@ impl OpenPartitions {
 
     async fn remove_before(&self, end: u64) -> Result<()> {
         for generation in self.stored().await?.into_iter().filter(|g| *g < end) {
-            self.target.remove(&self.path(generation)).await?;
+            let path = self.path(generation);
+            self.target.remove(&path).await?;
+            self.target.remove_unfinished(&path).await?;
         }
         Ok(())
     }
@@ -97,7 +101,7 @@ impl OpenPartitions {
         content.map(|c| from_json(&c, "list of open partitions")).transpose()
     }
 
-    /// Generations that have a list, oldest first.
+    /// Generations that have a list or a part of one, oldest first.
     async fn stored(&self) -> Result<Vec<u64>> {
         let names = match self.target.local(&self.folder) {
             Some(folder) => blocking(move || names_in(&folder)).await?.map_err(|e| self.target.io_error(e))?,

@@ -93,6 +93,15 @@ impl FileTarget {
         }
     }
 
+    /// Removes what a [`put`](Self::put) that died has left; an object is there whole or not at all.
+    pub(crate) async fn remove_unfinished(&self, relative: &str) -> Result<()> {
+        let Some(path) = self.local(relative) else { return Ok(()) };
+        match blocking(move || std::fs::remove_file(unfinished(&path))).await? {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(self.io_error(e)),
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) async fn remove_object(&self, path: &Path) -> Result<()> {
         match self.location.store.delete(path).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
@@ -101,13 +110,22 @@ impl FileTarget {
     }
 }
 
+/// Where a small file is written first. Hidden, so that no reader sees it.
+fn unfinished(path: &std::path::Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.new"))
+}
+
+/// The name that a file has or was to get.
+pub(crate) fn whole_name(name: &str) -> &str {
+    name.strip_prefix('.').and_then(|n| n.strip_suffix(".new")).unwrap_or(name)
+}
+
 /// Blocks.
 fn put_local(path: &std::path::Path, content: &[u8]) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(std::path::Path::new("/"));
     create_folders(folder)?;
-    // Hidden, so that no reader sees it.
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let new = folder.join(format!(".{name}.new"));
+    let new = unfinished(path);
     std::fs::write(&new, content)?;
     std::fs::File::open(&new)?.sync_all()?;
     std::fs::rename(&new, path)?;

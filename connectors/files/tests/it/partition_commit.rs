@@ -215,6 +215,22 @@ async fn a_list_without_a_generation_is_taken_over() {
 }
 
 #[tokio::test]
+async fn a_list_that_was_not_written_to_its_end_means_nothing() {
+    let (_dir, path) = temp();
+    let sink = table(&path, &BY_TIME).sink();
+    epoch(&sink, 1, &["+I[1, 2024-01-01, 8]"], None).await;
+    let name = tree(&path).into_keys().find(|n| n.ends_with(".1.json")).expect("a list");
+    let half = name.replace("/partitions-", "/.partitions-").replace(".1.json", ".2.json.new");
+    files(&path, &[(&half, "{\"dt=2")]);
+    let mut committer = committer_of(&sink, 3);
+    committer.clean_up(&[]).await.expect("clean");
+    assert!(!path.join(&half).exists() && !path.join(&name).exists());
+    committer.finish(&decided(1)).await.expect("finished");
+    assert_eq!(successes(&path), ["dt=2024-01-01/hour=8"]);
+    assert!(!path.join(".flott-staging").exists(), "{:?}", tree(&path));
+}
+
+#[tokio::test]
 async fn a_name_without_a_time_fails_before_anything_is_decided() {
     let (_dir, path) = temp();
     let sink = table(&path, &BY_TIME).sink();
