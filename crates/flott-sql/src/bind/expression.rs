@@ -294,7 +294,7 @@ impl<'a> ExpressionBinder<'a> {
     }
 
     /// A column's field inside a field; after GROUP BY one of them must be a key.
-    fn fields(&self, column: Typed, fields: &[String], name: &str) -> Result<Typed> {
+    pub(crate) fn fields(&self, column: Typed, fields: &[String], name: &str) -> Result<Typed> {
         let key = |value: &Typed| self.aggregates.as_ref().and_then(|a| a.key(&value.expr));
         let mut grouped = self.aggregates.is_none();
         let mut value = column;

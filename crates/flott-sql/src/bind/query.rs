@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion_common::DFSchema;
 use datafusion_expr::logical_plan::{EmptyRelation, Union, Values as ValuesNode};
 use datafusion_expr::{Expr, LogicalPlan};
-use flott_core::types::TypeKind;
+use flott_core::types::{TimeAttribute, TypeKind};
 use flott_core::{Error, LogicalType, Result};
 use sqlparser::ast::{
     self, Cte, Distinct, Expr as Ast, GroupByExpr, Query, Select, SelectFlavor, SelectItem,
@@ -136,6 +136,9 @@ impl Binder<'_> {
         let mut types = vec![];
         for (i, name) in names.iter().enumerate() {
             let of_branches: Vec<LogicalType> = columns.iter().map(|c| c[i].1.clone()).collect();
+            if let Some(other) = of_branches.iter().position(|t| !same_time_attribute(&of_branches[0], t)) {
+                return Err(at(time_attributes_differ(name, &of_branches[0], &of_branches[other]), branches[other].1));
+            }
             let common = if of_branches.iter().all(|t| t.kind == of_branches[0].kind) {
                 // Equal time attributes survive a union.
                 of_branches[0].with_nullable(of_branches.iter().any(|t| t.nullable))
@@ -477,10 +480,10 @@ impl Binder<'_> {
                             && let Some(row) = scope.columns.iter().find(|c| c.name == one)
                             && let TypeKind::Row(fields) = &row.data_type.kind
                         {
-                            for f in fields {
-                                let field = self.functions.field(row.typed(), &f.name)?;
-                                out.push(Item { name: Some(f.name.clone()), source: ItemSource::Bound(field) });
-                            }
+                            out.extend(fields.iter().map(|f| Item {
+                                name: Some(f.name.clone()),
+                                source: ItemSource::Field { row: row.typed(), row_name: one.into(), span: name.span() },
+                            }));
                             continue;
                         }
                         let tables: Vec<&str> =
@@ -512,6 +515,20 @@ impl Binder<'_> {
         let names: Vec<String> = columns.iter().map(|c| c.name.value.clone()).collect();
         rename_columns(plan, &names).at_span(name.span)
     }
+}
+
+/// Whether both are event time of one kind, both processing time, or neither is a time attribute.
+fn same_time_attribute(a: &LogicalType, b: &LogicalType) -> bool {
+    let local = |t: &LogicalType| matches!(t.kind, TypeKind::TimestampLtz(..));
+    let attribute = a.kind.time_attribute();
+    attribute == b.kind.time_attribute() && (attribute != TimeAttribute::Rowtime || local(a) == local(b))
+}
+
+fn time_attributes_differ(name: &str, a: &LogicalType, b: &LogicalType) -> Error {
+    let (a, b) = (a.with_nullable(true), b.with_nullable(true));
+    Error::user(format!("Union fields with time attributes requires same types, but the types are {a} and {b}"))
+        .with("column", name)
+        .hint("CAST the column to TIMESTAMP(3) or TIMESTAMP_LTZ(3) in every branch: a plain timestamp is no time attribute")
 }
 
 /// A plan with other column names.
@@ -554,7 +571,12 @@ enum ItemSource<'q> {
         field: Typed,
         name: String,
     },
-    Bound(Typed),
+    /// A field that `row.*` stands for; the item has its name.
+    Field {
+        row: Typed,
+        row_name: String,
+        span: sqlparser::tokenizer::Span,
+    },
 }
 
 impl Item<'_> {
@@ -591,7 +613,11 @@ fn bind_items(binder: &mut ExpressionBinder<'_>, items: Vec<Item<'_>>) -> Result
     for (i, item) in items.into_iter().enumerate() {
         let bound = match item.source {
             ItemSource::Ast(e) => binder.bind(e)?,
-            ItemSource::Bound(t) => t,
+            ItemSource::Field { row, row_name, span } => {
+                let field = item.name.clone().unwrap_or_default();
+                let shown = format!("{row_name}.{field}");
+                binder.fields(row, &[field], &shown).at_span(span)?
+            }
             ItemSource::Column { field, name } => match &binder.aggregates {
                 None => field,
                 Some(aggregates) => aggregates.key(&field.expr).ok_or_else(|| {
