@@ -142,22 +142,33 @@ impl FileCommitter {
         Ok(())
     }
 
-    /// What older attempts of this lineage and operator have staged, but for these names.
+    /// This lineage, and those that a fresh start of the job has replaced.
+    fn lineages(&self) -> impl Iterator<Item = &String> {
+        [&self.context.lineage].into_iter().chain(&self.context.replaced_lineages)
+    }
+
+    /// What older attempts of this job and operator have staged, but for these names. Generations go on over a fresh
+    /// start, so that an older number is an older attempt in every lineage.
     async fn remove_dead_files(&self, keep: HashSet<String>) -> Result<()> {
-        let generation = self.context.generation.0;
-        match self.target.local(&lineage_folder(&self.context.lineage)) {
-            Some(lineage) => {
-                let operator = self.context.operator_uid.clone();
-                let clean = move || clean_up_local(&lineage, generation, &operator, &keep);
-                blocking(clean).await?.map_err(|e| self.target.io_error(e))
+        let keep = Arc::new(keep);
+        for lineage in self.lineages() {
+            let folder = lineage_folder(lineage);
+            match self.target.local(&folder) {
+                Some(folder) => {
+                    let (generation, keep) = (self.context.generation.0, Arc::clone(&keep));
+                    let operator = self.context.operator_uid.clone();
+                    let clean = move || clean_up_local(&folder, generation, &operator, &keep);
+                    blocking(clean).await?.map_err(|e| self.target.io_error(e))?;
+                }
+                None => self.clean_up_objects(&folder, &keep).await?,
             }
-            None => self.clean_up_objects(&keep).await,
         }
+        Ok(())
     }
 
     /// Objects of dead attempts.
-    async fn clean_up_objects(&self, keep: &HashSet<String>) -> Result<()> {
-        let prefix = self.target.object(&lineage_folder(&self.context.lineage))?;
+    async fn clean_up_objects(&self, folder: &str, keep: &HashSet<String>) -> Result<()> {
+        let prefix = self.target.object(folder)?;
         let depth = prefix.parts().count();
         let store = &self.target.location.store;
         let staged: Vec<ObjectMeta> = store
@@ -180,20 +191,21 @@ impl FileCommitter {
     /// Removes staging folders that are empty; one that is not empty belongs to somebody.
     async fn remove_empty_folders(&self, up_to: u64) -> Result<()> {
         let Some(root) = self.target.location.local.clone() else { return Ok(()) };
-        let lineage = root.join(lineage_folder(&self.context.lineage));
+        let lineages: Vec<PathBuf> = self.lineages().map(|lineage| root.join(lineage_folder(lineage))).collect();
         let operator_uid = self.context.operator_uid.clone();
         let removed = tokio::task::spawn_blocking(move || {
-            for generation in generations(&lineage, up_to) {
-                let operator = lineage.join(operator_folder(generation, &operator_uid));
-                for subtask in std::fs::read_dir(&operator).into_iter().flatten().flatten() {
-                    std::fs::remove_dir(subtask.path()).ok();
+            for lineage in &lineages {
+                for generation in generations(lineage, up_to) {
+                    let operator = lineage.join(operator_folder(generation, &operator_uid));
+                    for subtask in std::fs::read_dir(&operator).into_iter().flatten().flatten() {
+                        std::fs::remove_dir(subtask.path()).ok();
+                    }
+                    std::fs::remove_dir(&operator).ok();
+                    std::fs::remove_dir(lineage.join(generation.to_string())).ok();
                 }
-                std::fs::remove_dir(&operator).ok();
-                std::fs::remove_dir(lineage.join(generation.to_string())).ok();
+                std::fs::remove_dir(lineage).ok();
             }
-            if std::fs::remove_dir(&lineage).is_ok() {
-                std::fs::remove_dir(root.join(STAGING_FOLDER)).ok();
-            }
+            std::fs::remove_dir(root.join(STAGING_FOLDER)).ok();
         });
         removed.await.map_err(crate::listing::ended)
     }
@@ -353,8 +365,7 @@ impl Committer for FileCommitter {
 
     async fn finish(&mut self, _checkpoint: &DecidedCheckpoint) -> Result<()> {
         self.report_partitions(true).await?;
-        // An attempt that was replaced goes on staging until it notices, so that there may be more than at the start. Of
-        // other lineages nobody can tell here whether they are done: they may be restored, or belong to another job.
+        // An attempt that was replaced goes on staging until it notices, so that there may be more than at the start.
         if let Err(error) = self.remove_dead_files(HashSet::new()).await {
             // All rows are shown: hidden files that stay are no reason to fail.
             tracing::warn!(%error, path = self.target.location.display, "files of older attempts cannot be removed");

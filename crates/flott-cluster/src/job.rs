@@ -762,6 +762,7 @@ fn create_committers(graph: &JobGraph, store: &CheckpointStore) -> Result<Commit
             lineage: store.lineage().to_string(),
             generation: store.generation(),
             operator_uid: node.uid.clone(),
+            replaced_lineages: store.head().replaced_lineages.clone(),
         };
         if let Some(c) = sink.sink.create_committer(context).map_err(|e| e.with("table", &sink.table.object))? {
             committers.insert(id, c);

@@ -80,6 +80,8 @@ pub struct CommitterContext {
     pub generation: Generation,
     /// The operator's stable id.
     pub operator_uid: String,
+    /// Lineages of the same job that a fresh start has replaced: nobody commits what they have staged.
+    pub replaced_lineages: Vec<String>,
 }
 
 /// Writes rows. One per subtask, in an async task of its own.

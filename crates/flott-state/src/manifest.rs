@@ -199,6 +199,8 @@ pub struct Head {
     pub lineage: String,
     /// The attempt that may decide.
     pub generation: Generation,
+    /// Lineages that fresh starts have replaced, newest first: what they left behind goes.
+    pub replaced_lineages: Vec<String>,
     /// Drawn by chance when the attempt took the job over: two that do so at once never write the same record.
     pub attempt: String,
     /// Decided checkpoints that are kept, the newest first.

@@ -18,6 +18,9 @@ use crate::run::{OperatorSnapshot, RestoredRun, RestoredState};
 use crate::snapshot_file;
 use crate::storage::{CheckpointStorage, HeadVersion, Swap};
 
+/// So many replaced lineages are remembered: their leftovers went when the next attempt started.
+const REPLACED_LINEAGES_MAX: usize = 8;
+
 /// How an attempt begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Begin {
@@ -132,6 +135,8 @@ impl CheckpointStore {
                 head.attempt = attempt;
                 if begin == Begin::Fresh {
                     refuse_uncommitted(&old, &storage)?;
+                    head.replaced_lineages.insert(0, old.lineage.clone());
+                    head.replaced_lineages.truncate(REPLACED_LINEAGES_MAX);
                     head.lineage = id::random_hex();
                     head.retained.clear();
                     (head.committed, head.last_output, head.bundle) = (None, None, None);
@@ -142,6 +147,7 @@ impl CheckpointStore {
             None => (
                 Head {
                     lineage: id::random_hex(),
+                    replaced_lineages: vec![],
                     generation: first_generation(&storage, begin).await?,
                     attempt,
                     retained: vec![],

@@ -446,6 +446,7 @@ pub(crate) fn committer_of(sink: &Arc<dyn Sink>, generation: u64) -> Box<dyn Com
         lineage: "lineage".into(),
         generation: Generation(generation),
         operator_uid: "sink: t".into(),
+        replaced_lineages: vec![],
     };
     sink.create_committer(context).unwrap_or_else(|e| panic!("{e}")).expect("a committer")
 }

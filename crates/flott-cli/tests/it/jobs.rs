@@ -180,3 +180,19 @@ fn explaining_a_script_runs_nothing() {
     let left: Vec<_> = std::fs::read_dir(place.path()).expect("a folder").flatten().map(|f| f.file_name()).collect();
     assert_eq!(left, ["job.sql"]);
 }
+
+#[test]
+fn a_fresh_start_removes_what_a_killed_run_left_behind() {
+    let place = Place::new();
+    // No checkpoint is decided: the rows lie in hidden files only.
+    place.write("job.sql", &COUNTING.replace("200 ms", "1 h"));
+    let mut child = place.start(&["run", "job.sql"]);
+    until("a hidden file", || place.path().join("o/.flott-staging").exists());
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    child.kill().expect("killed");
+    child.wait().expect("dead");
+    let fresh = place.flott(&["run", "job.sql", "--fresh"]);
+    assert_eq!(fresh.code, Some(0), "{fresh:?}");
+    assert_eq!(place.rows("o").len(), 6_000);
+    assert!(!place.path().join("o/.flott-staging").exists(), "hidden files are left");
+}
