@@ -183,7 +183,7 @@ impl Round {
                 .to_string(),
         ]
         .concat()
-        .replace("INTERVAL '1000' DAY", if files == 1 { "INTERVAL '5' SECOND" } else { "INTERVAL '999' DAY" });
+        .replace("INTERVAL '1000' DAY", if files == 1 { "INTERVAL '5' SECOND" } else { "INTERVAL '999' DAY(3)" });
         fs::write(folder.join("job.sql"), script).map_err(io)?;
         expected.sort();
         Ok(Round { folder: folder.to_path_buf(), rows: expected, windows, parallelism: 1 + rng.below(3) })

@@ -112,7 +112,8 @@ pub(crate) fn typed_string(t: &TypedString) -> Result<LiteralValue> {
         }
         DataType::Timestamp(..) | DataType::Datetime(..) => {
             let illegal = || illegal("yyyy-MM-dd HH:mm:ss");
-            let (day, clock) = text.split_once(' ').ok_or_else(illegal)?;
+            // A date alone is its midnight.
+            let (day, clock) = text.split_once(' ').unwrap_or((text, "00:00:00"));
             let days = i64::from(date(day).ok_or_else(illegal)?);
             let (nanos, digits) = time(clock.trim()).ok_or_else(illegal)?;
             let value = match digits {
@@ -204,6 +205,7 @@ pub(crate) fn interval(i: &Interval) -> Result<LiteralValue> {
     };
     let sign = if negative { -1 } else { 1 };
     let precision = leading_precision.and_then(|p| u8::try_from(p).ok()).unwrap_or(2);
+    check_leading_field(&text, negative, first, precision)?;
     let fraction = fractional_seconds_precision.and_then(|p| u8::try_from(p).ok()).unwrap_or(3);
     if let (Unit::Year | Unit::Month, Unit::Year | Unit::Month) = (first, last) {
         let months = match (first, last) {
@@ -231,6 +233,18 @@ pub(crate) fn interval(i: &Interval) -> Result<LiteralValue> {
     let ms = day_time_ms(&text, first, last).ok_or_else(illegal)?;
     let t = TypeKind::IntervalDayTime(resolution(first, last).ok_or_else(illegal)?, precision, fraction).not_null();
     Ok((ScalarValue::DurationMillisecond(Some(sign * ms)), t))
+}
+
+/// The leading field has as many digits as its precision says, which is 2 where it is not given.
+fn check_leading_field(text: &str, negative: bool, unit: Unit, precision: u8) -> Result<()> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let field = text[..end].trim_start_matches('0');
+    if field.len() <= usize::from(precision) {
+        return Ok(());
+    }
+    let (sign, unit) = (if negative { "-" } else { "" }, format!("{unit:?}").to_uppercase());
+    Err(Error::user(format!("Interval field value {sign}{field} exceeds precision of {unit}({precision}) field"))
+        .hint(format!("Write {unit}({}), or use a larger unit", field.len())))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
