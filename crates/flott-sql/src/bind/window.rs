@@ -141,14 +141,9 @@ pub(crate) fn table_function(
     let time_zone = matches!(time_type.kind, TypeKind::TimestampLtz(..)).then(|| binder.local_time_zone());
     let mut names = UniqueNames::of(input.schema());
     let plain = TypeKind::timestamp(3).not_null();
-    let time_of_window = match &column_type.kind {
-        TypeKind::TimestampLtz(..) => TypeKind::TimestampLtz(3, column_type.kind.time_attribute()),
-        _ => TypeKind::Timestamp(3, column_type.kind.time_attribute()),
-    };
+    let time_of_window = column_type.with_nullable(false);
     let mut output = columns;
-    for (name, t) in
-        [("window_start", plain.clone()), ("window_end", plain), ("window_time", time_of_window.not_null())]
-    {
+    for (name, t) in [("window_start", plain.clone()), ("window_end", plain), ("window_time", time_of_window)] {
         let unique = names.take(name);
         if unique != name {
             return Err(at(
