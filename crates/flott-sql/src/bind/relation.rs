@@ -212,7 +212,10 @@ impl Binder<'_> {
     }
 
     /// A table: scan, computed columns, watermark.
-    fn table(&self, identifier: ObjectIdentifier, table: CatalogTable) -> Result<LogicalPlan> {
+    fn table(&self, identifier: ObjectIdentifier, mut table: CatalogTable) -> Result<LogicalPlan> {
+        if self.is_batch() {
+            without_rowtime(&mut table);
+        }
         let mut scanned: Vec<(String, LogicalType)> = vec![];
         for c in &table.schema.columns {
             match &c.kind {
@@ -454,6 +457,15 @@ impl Binder<'_> {
             return Ok(id.value.clone());
         }
         Err(Scope::of_plan(input, &[])?.missing(&[id], id.span))
+    }
+}
+
+/// A batch has no watermark, and so no event time: its columns are plain timestamps.
+fn without_rowtime(table: &mut CatalogTable) {
+    for c in &mut table.schema.columns {
+        if c.data_type.kind.time_attribute() == TimeAttribute::Rowtime {
+            c.data_type = c.data_type.with_time_attribute(TimeAttribute::None);
+        }
     }
 }
 

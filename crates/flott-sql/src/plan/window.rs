@@ -40,7 +40,6 @@ const WINDOW_COLUMNS: [&str; 3] = ["window_start", "window_end", "window_time"];
 pub(super) const LATE_PREFIX: &str = "$late$";
 
 /// How rows of the feed find their windows.
-#[expect(clippy::large_enum_variant, reason = "one lives while an aggregate is planned")]
 enum Assign<'p> {
     /// By a time column, whose name in the feed this is, beside those of a session's keys.
     Time { function: &'p WindowTableFunction, column: String, partition_keys: Vec<String> },
