@@ -21,7 +21,16 @@ pub struct Calc {
     /// Columns that the projection reads, known from the first batch's schema: only these are filtered.
     narrowed: Option<Narrowed>,
     schema: SchemaRef,
+    /// What is left of the batch that is being processed.
+    left: Option<ChangeBatch>,
+    /// Rows that are computed in one go.
+    rows_max: usize,
 }
+
+/// Output of one go, about.
+const PIECE_BYTES: usize = 1 << 20;
+/// Rows of the first go where it is not known yet how large they come out.
+const FIRST_ROWS: usize = 256;
 
 /// One output column.
 enum Projection {
@@ -56,7 +65,43 @@ impl Calc {
             .with("operator", name));
         }
         let projection = spec.projection.iter().map(projection_of).collect();
-        Ok(Calc { name: name.to_string(), filter: spec.filter.clone(), projection, narrowed: None, schema })
+        // Only a computed column of variable length can be far larger than what it is made from.
+        let grows = |p: &Projection, t: &DataType| matches!(p, Projection::Compute(_)) && t.primitive_width().is_none();
+        let may_grow = std::iter::zip(&projection, schema.fields()).any(|(p, f)| grows(p, f.data_type()));
+        let rows_max = if may_grow { FIRST_ROWS } else { usize::MAX };
+        let (name, filter) = (name.to_string(), spec.filter.clone());
+        Ok(Calc { name, filter, projection, narrowed: None, schema, left: None, rows_max })
+    }
+
+    /// Rows of the next go, and the rest.
+    fn cut(&self, batch: ChangeBatch) -> (ChangeBatch, Option<ChangeBatch>) {
+        let (rows, all) = (self.rows_max, batch.num_rows());
+        if all <= rows {
+            return (batch, None);
+        }
+        (batch.slice(0, rows), Some(batch.slice(rows, all - rows)))
+    }
+
+    /// The next go is as long as this one's output suggests, but grows slowly, since rows differ.
+    fn adapt(&mut self, rows: usize, bytes: usize) {
+        if self.rows_max != usize::MAX && rows > 0 {
+            let fitting = PIECE_BYTES / (bytes / rows).max(1);
+            self.rows_max = fitting.clamp(1, self.rows_max.saturating_mul(2).min(usize::MAX - 1));
+        }
+    }
+
+    fn piece(&mut self, batch: ChangeBatch, context: &mut OperatorContext) -> Result<Progress> {
+        crate::evaluation::enter(context);
+        let (batch, left) = self.cut(batch);
+        let rows = batch.num_rows();
+        let out = self.apply(batch).map_err(|e| e.with("operator", &self.name))?;
+        // Small batches say nothing that is worth the look.
+        if left.is_some() || rows >= FIRST_ROWS.min(self.rows_max) {
+            self.adapt(rows, out.as_ref().map_or(0, ChangeBatch::size_bytes));
+        }
+        out.into_iter().for_each(|out| context.emit(out));
+        self.left = left;
+        Ok(if self.left.is_some() { Progress::More } else { Progress::Done })
     }
 
     fn apply(&mut self, batch: ChangeBatch) -> Result<Option<ChangeBatch>> {
@@ -163,10 +208,65 @@ pub(crate) fn assemble(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) 
 
 impl Operator for Calc {
     fn process_batch(&mut self, _input: usize, batch: ChangeBatch, context: &mut OperatorContext) -> Result<Progress> {
-        crate::evaluation::enter(context);
-        if let Some(out) = self.apply(batch).map_err(|e| e.with("operator", &self.name))? {
-            context.emit(out);
+        self.piece(batch, context)
+    }
+
+    fn resume(&mut self, context: &mut OperatorContext) -> Result<Progress> {
+        match self.left.take() {
+            Some(batch) => self.piece(batch, context),
+            None => Ok(Progress::Done),
         }
-        Ok(Progress::Done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion_expr::Operator as Op;
+    use datafusion_physical_expr::expressions::{BinaryExpr, col, lit};
+
+    use super::*;
+    use crate::operator::Emission;
+
+    /// `a || '...'` with this many characters behind every value.
+    fn longer(by: usize) -> Calc {
+        let schema: SchemaRef =
+            Arc::new(arrow_schema::Schema::new(vec![arrow_schema::Field::new("a", DataType::Utf8, true)]));
+        let a = col("a", &schema).expect("a column");
+        let longer: ExprRef = Arc::new(BinaryExpr::new(a, Op::StringConcat, lit("x".repeat(by))));
+        Calc::new("op", &CalcSpec { projection: vec![longer], filter: None }, schema).expect("a calc")
+    }
+
+    fn run(calc: &mut Calc, rows: usize) -> Vec<ChangeBatch> {
+        let column: ArrayRef = Arc::new((0..rows).map(|i| Some(i.to_string())).collect::<arrow_array::StringArray>());
+        let batch = ChangeBatch::append(RecordBatch::try_new(Arc::clone(&calc.schema), vec![column]).expect("a batch"));
+        let mut context = OperatorContext::default();
+        let mut progress = calc.process_batch(0, batch, &mut context).expect("rows");
+        let mut calls = 1;
+        while progress == Progress::More {
+            progress = calc.resume(&mut context).expect("rows");
+            calls += 1;
+        }
+        assert_eq!(context.emissions.len(), calls, "one piece a call");
+        context
+            .emissions
+            .into_iter()
+            .filter_map(|e| if let Emission::Batch { batch, .. } = e { Some(batch) } else { None })
+            .collect()
+    }
+
+    #[test]
+    fn what_grows_leaves_in_pieces() {
+        let mut calc = longer(10_000);
+        let pieces = run(&mut calc, 2_000);
+        assert!(pieces.iter().all(|p| p.num_rows() <= FIRST_ROWS));
+        assert!(pieces[1..].iter().all(|p| p.size_bytes() <= PIECE_BYTES + (64 << 10)));
+        let schema = pieces[0].schema();
+        let all = ChangeBatch::concat(&schema, &pieces).expect("all rows");
+        let values = all.rows.column(0).as_string::<i32>();
+        assert!((0..2_000).all(|i| values.value(i).trim_end_matches('x') == i.to_string()));
+        // What does not grow is soon not cut at all.
+        let mut calc = longer(1);
+        let pieces: Vec<usize> = (0..8).map(|_| run(&mut calc, 8_192).len()).collect();
+        assert!(pieces[0] > 1 && pieces[7] == 1, "{pieces:?}");
     }
 }

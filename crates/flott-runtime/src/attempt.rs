@@ -51,6 +51,11 @@ impl Attempt {
         }
     }
 
+    /// Commands that no subtask has taken so far.
+    pub fn commands_waiting(&self) -> usize {
+        self.commands.values().map(|queue| queue.len()).sum()
+    }
+
     /// Ends all threads and tasks soon; [`TaskEvent::Ended`] follows.
     pub fn cancel(&self) {
         self.shared.cancel();
@@ -74,7 +79,7 @@ pub fn start(
     tokio: tokio::runtime::Handle,
     events: mpsc::Sender<TaskEvent>,
 ) -> Result<Attempt> {
-    let shared = Shared::new(graph.nodes.len());
+    let shared = Shared::new(graph.nodes.len(), options.parallelism);
     let mut commands = HashMap::new();
     for (id, node) in graph.iter() {
         if matches!(node.spec, OperatorSpec::Source(_)) {

@@ -7,6 +7,8 @@ use timely::communication::Push;
 use timely::dataflow::channels::pushers::exchange::Distributor;
 use timely::dataflow::channels::{ContainerBytes, Message};
 
+use crate::flow::Ticket;
+
 /// What a channel says besides rows, behind the rows that it is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Control {
@@ -32,6 +34,8 @@ pub(crate) enum Payload {
         port: usize,
         /// The rows.
         batch: ChangeBatch,
+        /// Counts them; those that a source has sent count with the source.
+        ticket: Option<Ticket>,
     },
     /// A control from a worker (the input handle hides the sender).
     Control {
@@ -53,7 +57,14 @@ pub(crate) struct Envelope {
 
 impl Envelope {
     pub(crate) fn data(port: usize, batch: ChangeBatch) -> Envelope {
-        Envelope { target: 0, payload: Payload::Data { port, batch } }
+        Envelope { target: 0, payload: Payload::Data { port, batch, ticket: None } }
+    }
+
+    pub(crate) fn counted(mut self, by: Option<Ticket>) -> Envelope {
+        if let Payload::Data { ticket, .. } = &mut self.payload {
+            *ticket = by;
+        }
+        self
     }
 
     pub(crate) fn control(from: usize, control: Control) -> Envelope {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use flott_connector::factory::ChangelogMode;
 use flott_connector::sink::WriterContext;
 use flott_connector::source::SubtaskInfo;
 use flott_core::Result;
@@ -81,6 +82,8 @@ fn edges<'a>(plan: &Plan, node: &Node, streams: &[Option<Edge<'a>>]) -> Vec<(Edg
             let scope = stream.scope();
             let partitioner =
                 Partitioner::new(input.partitioning.clone(), scope.index(), scope.peers(), plan.graph.max_parallelism);
+            let ordered = node.changelog_mode != ChangelogMode::INSERT_ONLY;
+            let partitioner = partitioner.limited(node.parallelism.unwrap_or(usize::MAX), ordered);
             let stream = partition(stream.clone(), partitioner, input.port, Arc::clone(&plan.shared));
             edges.push((stream, true, 0));
         } else {
@@ -170,6 +173,11 @@ fn source<'a>(
     Ok(stream)
 }
 
+/// Subtasks of a sink that get rows. The others are there, too: they report, but have nothing.
+fn parallelism_of(sink: &Node, workers: usize) -> usize {
+    sink.parallelism.unwrap_or(workers).clamp(1, workers.max(1))
+}
+
 fn driver(
     plan: &Plan,
     node: &Node,
@@ -249,7 +257,7 @@ fn sink<'a>(
         all.writers.remove(&(id, index)).unwrap_or_default()
     };
     let context = WriterContext {
-        subtask: SubtaskInfo { index, parallelism: plan.options.parallelism },
+        subtask: SubtaskInfo { index, parallelism: parallelism_of(node, plan.options.parallelism) },
         lineage: plan.options.lineage.clone(),
         generation: plan.options.generation,
         operator_uid: node.uid.clone(),

@@ -21,7 +21,9 @@ use timely::scheduling::Activator;
 
 use crate::api::{RestoredOperator, TaskEvent};
 use crate::container::{Control, Envelope, Payload};
-use crate::flow::{Alarm, InFlight, Listener, Probe, Shared, checkpoint_before, epoch_of, epoch_start};
+use crate::flow::{
+    Alarm, InFlight, Listener, Probe, Shared, Ticket, checkpoint_before, epoch_of, epoch_start, tick_after,
+};
 use crate::metrics::{JobMetrics, SubtaskMetrics};
 use crate::valve::{Valve, ValveOutput};
 
@@ -100,8 +102,6 @@ struct Pending {
     capability: Capability<u64>,
     input: usize,
     payload: Payload,
-    /// Bytes that are counted as waiting here.
-    queued: usize,
 }
 
 /// What a driver does at a barrier and at the end.
@@ -191,7 +191,7 @@ impl Driver {
     /// A message has arrived.
     pub(crate) fn receive(&mut self, input: usize, capability: Capability<u64>, payload: Payload) {
         let epoch = epoch_of(*capability.time());
-        let pending = Pending { capability, input, payload, queued: 0 };
+        let pending = Pending { capability, input, payload };
         if epoch > self.epoch {
             self.parked.entry(epoch).or_default().push_back(pending);
         } else {
@@ -246,12 +246,12 @@ impl Driver {
     /// One call into the operator; false where nothing is left to do now.
     fn step(&mut self, frontier: Option<u64>, out: &mut dyn Emit) -> Result<bool> {
         if self.more {
-            if !self.has_room() {
+            if !self.has_room()? {
                 return Ok(false);
             }
             self.stamp();
             let progress = self.operator.resume(&mut self.context)?;
-            self.after_call(progress, out);
+            self.after_call(progress, out)?;
             return Ok(true);
         }
         if self.restored {
@@ -260,12 +260,16 @@ impl Driver {
             self.capability = self.held.clone();
             self.stamp();
             let progress = self.operator.on_processing_time(&mut self.context)?;
-            self.after_call(progress, out);
+            self.after_call(progress, out)?;
             return Ok(true);
         }
         if let Some(output) = self.outputs.pop_front() {
             self.on_valve(output, out)?;
             return Ok(true);
+        }
+        let has_rows = self.queue.front().is_some_and(|p| matches!(p.payload, Payload::Data { .. }));
+        if has_rows && !self.may_take() {
+            return Ok(false);
         }
         if let Some(pending) = self.queue.pop_front() {
             self.on_message(pending, out)?;
@@ -285,7 +289,7 @@ impl Driver {
             self.capability = self.held.clone();
             self.stamp();
             let progress = self.operator.on_processing_time(&mut self.context)?;
-            self.after_call(progress, out);
+            self.after_call(progress, out)?;
             return Ok(true);
         }
         let open = frontier.map_or(u64::MAX, epoch_of);
@@ -310,20 +314,17 @@ impl Driver {
     }
 
     fn on_message(&mut self, pending: Pending, out: &mut dyn Emit) -> Result<()> {
-        let Pending { capability, input, payload, queued } = pending;
-        if queued > 0 {
-            self.task.shared.remove_queued(self.task.node, queued);
-        }
+        let Pending { capability, input, payload } = pending;
         self.capability = Some(capability);
         let state = &mut self.inputs[input];
         match payload {
-            Payload::Data { port, batch } if port == state.port => {
+            Payload::Data { port, batch, ticket: _ticket } if port == state.port => {
                 if let Some(m) = self.task.metrics() {
                     m.records_in.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
                 }
                 self.stamp();
                 let progress = self.operator.process_batch(input, batch, &mut self.context)?;
-                self.after_call(progress, out);
+                self.after_call(progress, out)?;
             }
             Payload::Control { from, control } => {
                 let channel = if state.channels == 1 { 0 } else { from };
@@ -337,7 +338,7 @@ impl Driver {
                         if state.ended == state.channels {
                             self.stamp();
                             let progress = self.operator.end_input(input, &mut self.context)?;
-                            self.after_call(progress, out);
+                            self.after_call(progress, out)?;
                         }
                     }
                 }
@@ -362,7 +363,7 @@ impl Driver {
                 self.context.watermark = Some(Watermark(ms));
                 self.stamp();
                 let progress = self.operator.process_watermark(Watermark(ms), &mut self.context)?;
-                self.after_call(progress, out);
+                self.after_call(progress, out)?;
             }
             ValveOutput::Idle => self.send_control(Control::Idle, out),
             ValveOutput::Active => self.send_control(Control::Active, out),
@@ -377,7 +378,7 @@ impl Driver {
     }
 
     /// Sends what a call emitted, and keeps the right to emit where the operator needs it.
-    fn after_call(&mut self, progress: Progress, out: &mut dyn Emit) {
+    fn after_call(&mut self, progress: Progress, out: &mut dyn Emit) -> Result<()> {
         let (mut rows, mut watermark) = (0, None);
         for emission in std::mem::take(&mut self.context.emissions) {
             // Without a capability nothing was received, so nothing can be emitted.
@@ -385,10 +386,12 @@ impl Driver {
             match emission {
                 Emission::Batch { port, batch } => {
                     rows += batch.num_rows() as u64;
+                    let bytes = batch.size_bytes();
                     if progress == Progress::More || self.more {
-                        self.in_flight.open += batch.size_bytes();
+                        self.in_flight.open += bytes;
                     }
-                    out.emit(capability, Envelope::data(port, batch));
+                    let ticket = Ticket::new(&self.task.shared, self.task.node, epoch_of(*capability.time()), bytes);
+                    out.emit(capability, Envelope::data(port, batch).counted(Some(ticket)));
                 }
                 Emission::Watermark(w) => {
                     watermark = Some(w);
@@ -409,7 +412,7 @@ impl Driver {
         }
         self.more = progress == Progress::More;
         if self.in_flight.tick_is_full() {
-            self.next_tick();
+            self.next_tick()?;
         } else if !self.more
             && let Some(capability) = &self.capability
         {
@@ -420,50 +423,79 @@ impl Driver {
         } else if self.held.is_none() {
             self.held = self.capability.clone();
         }
+        Ok(())
     }
 
     /// Whether the next piece of an emission may leave. Where not, somebody will wake this operator.
-    fn has_room(&mut self) -> bool {
+    fn has_room(&mut self) -> Result<bool> {
         loop {
             // Messages that came in meanwhile, and the ticks of others, must not hold what was sent from here.
             let announced = self.task.shared.announced(self.epoch);
             self.raise(announced);
             self.in_flight.drain(self.task.probe.frontier());
-            let behind = self.task.shared.has_room_behind(self.task.node, self.in_flight.most());
-            if behind && self.in_flight.has_room() {
-                return true;
+            if self.has_room_behind() && self.in_flight.has_room() {
+                return Ok(true);
             }
             if self.in_flight.open > 0 {
-                self.next_tick();
+                self.next_tick()?;
                 continue;
             }
             self.task.probe.wake_when_moved(Rc::clone(&self.task.activator));
             self.task.shared.listen(&self.task.listener);
             // Looked at once more: what another thread did before this one listened wakes nobody.
-            let behind = self.task.shared.has_room_behind(self.task.node, self.in_flight.most());
-            if self.task.shared.announced(self.epoch) == announced && !(behind && self.in_flight.has_room()) {
+            let room = self.has_room_behind() && self.in_flight.has_room();
+            if self.task.shared.announced(self.epoch) == announced && !room {
+                return Ok(false);
+            }
+        }
+    }
+
+    fn has_room_behind(&self) -> bool {
+        self.task.shared.has_room_behind(self.task.node, self.epoch, self.in_flight.most())
+    }
+
+    /// Whether rows may be processed: what they turn into can be far larger than what their source has counted. Where
+    /// not, somebody will wake this operator.
+    fn may_take(&mut self) -> bool {
+        // The queue to the writer holds a sink.
+        if matches!(self.role, Role::Sink) || self.has_room_behind() {
+            return true;
+        }
+        loop {
+            // What waits here must not hold what others behind have sent.
+            let announced = self.task.shared.announced(self.epoch);
+            self.raise(announced);
+            self.task.shared.listen(&self.task.listener);
+            // Looked at once more, as above.
+            if self.has_room_behind() {
+                return true;
+            }
+            if self.task.shared.announced(self.epoch) == announced {
                 return false;
             }
         }
     }
 
     /// Time inside an epoch carries no meaning, so an emitter may move on as it likes.
-    fn next_tick(&mut self) {
-        let Some(capability) = &self.capability else { return };
-        let next = *capability.time() + 1;
+    fn next_tick(&mut self) -> Result<()> {
+        let Some(capability) = &self.capability else { return Ok(()) };
+        let next = tick_after(*capability.time())?;
         self.in_flight.close(*capability.time());
         self.raise(next);
         self.task.shared.announce(next);
+        Ok(())
     }
 
     /// Moves everything that is kept here to a later time of the epoch, so that the frontier can pass what was sent.
     /// What waits in the queue then no longer counts as in flight with its sender, so it is counted here.
     fn raise(&mut self, to: u64) {
-        let Some(capability) = &mut self.capability else { return };
-        let to = to.max(*capability.time());
-        if to > *capability.time() {
-            self.in_flight.close(*capability.time());
-            capability.downgrade(&to);
+        let mut to = to;
+        if let Some(capability) = &mut self.capability {
+            to = to.max(*capability.time());
+            if to > *capability.time() {
+                self.in_flight.close(*capability.time());
+                capability.downgrade(&to);
+            }
         }
         if let Some(held) = &mut self.held
             && *held.time() < to
@@ -472,9 +504,9 @@ impl Driver {
         }
         for pending in self.queue.iter_mut().filter(|p| *p.capability.time() < to) {
             pending.capability.downgrade(&to);
-            if let (0, Payload::Data { batch, .. }) = (pending.queued, &pending.payload) {
-                pending.queued = batch.size_bytes();
-                self.task.shared.add_queued(self.task.node, pending.queued);
+            if let Payload::Data { batch, ticket: ticket @ None, .. } = &mut pending.payload {
+                let before = NodeId(self.task.node.0.saturating_sub(1));
+                *ticket = Some(Ticket::new(&self.task.shared, before, self.epoch, batch.size_bytes()));
             }
         }
     }
@@ -486,7 +518,7 @@ impl Driver {
             self.capability = self.held.clone();
             self.stamp();
             let progress = self.operator.prepare_snapshot(&mut self.context)?;
-            self.after_call(progress, out);
+            self.after_call(progress, out)?;
             if self.more {
                 return Ok(true);
             }

@@ -19,13 +19,24 @@ pub(crate) struct Partitioner {
     partitioning: Partitioning,
     peers: usize,
     max_parallelism: u16,
+    /// Workers that a rebalanced edge leads to.
+    targets: usize,
     next: usize,
+    /// Rows of one sender stay together, so that changes of a key stay in order.
+    keeps_order: bool,
     hashes: Vec<u64>,
 }
 
 impl Partitioner {
     pub(crate) fn new(partitioning: Partitioning, index: usize, peers: usize, max_parallelism: u16) -> Partitioner {
-        Partitioner { partitioning, peers, max_parallelism, next: index, hashes: vec![] }
+        let (targets, next, keeps_order) = (peers, index, false);
+        Partitioner { partitioning, peers, max_parallelism, targets, next, keeps_order, hashes: vec![] }
+    }
+
+    /// Rebalances to the first `n` workers only; `keeps_order` where rows are changes.
+    pub(crate) fn limited(mut self, n: usize, keeps_order: bool) -> Partitioner {
+        (self.targets, self.keeps_order) = (n.clamp(1, self.peers), keeps_order);
+        self
     }
 
     /// The parts of a batch and their workers.
@@ -38,7 +49,10 @@ impl Partitioner {
             Partitioning::Singleton => vec![(0, batch)],
             Partitioning::Broadcast => (0..self.peers).map(|t| (t, batch.clone())).collect(),
             Partitioning::Rebalance => {
-                self.next = (self.next + 1) % self.peers;
+                if !self.keeps_order {
+                    self.next += 1;
+                }
+                self.next %= self.targets;
                 vec![(self.next, batch)]
             }
             Partitioning::Hash(keys) => {
@@ -85,10 +99,11 @@ pub(crate) fn partition<'a>(
             input.for_each(|capability, envelope| {
                 let mut session = output.session_with_builder(&capability);
                 match std::mem::take(envelope).payload {
-                    Payload::Data { port: p, batch } if p == port => match partitioner.split(batch) {
+                    Payload::Data { port: p, batch, ticket } if p == port => match partitioner.split(batch) {
                         Ok(parts) => {
                             for (target, part) in parts {
-                                session.give_container(&mut Envelope::data(0, part).to(target));
+                                let ticket = ticket.as_ref().map(|t| t.part(part.size_bytes()));
+                                session.give_container(&mut Envelope::data(0, part).counted(ticket).to(target));
                             }
                         }
                         Err(e) => shared.fail(None, e),

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 use std::time::Duration;
 
-use flott_core::{CheckpointId, Error};
+use flott_core::{CheckpointId, Error, Result};
 use flott_graph::NodeId;
 use timely::scheduling::{Activator, SyncActivator};
 use tokio::sync::{Notify, watch};
@@ -33,6 +33,15 @@ pub(crate) fn epoch_start(epoch: u64) -> u64 {
 /// The epoch of a time.
 pub(crate) fn epoch_of(time: u64) -> u64 {
     time >> 32
+}
+
+/// The next tick of the epoch. Without checkpoints there is only one epoch, and its ticks come to an end after weeks.
+pub(crate) fn tick_after(time: u64) -> Result<u64> {
+    match time.checked_add(1) {
+        Some(next) if epoch_of(next) == epoch_of(time) => Ok(next),
+        _ => Err(Error::unavailable("the job has run for too long without a checkpoint (2^32 steps)")
+            .hint("Set 'execution.checkpointing.interval', and look why checkpoints fail if it is set")),
+    }
 }
 
 /// Events on their way to the coordinator. Workers never wait for it, so this queue has no bound of its own: what fills
@@ -88,8 +97,10 @@ pub(crate) struct Shared {
     sources: Mutex<Vec<SyncActivator>>,
     listeners: Mutex<Vec<Arc<Listener>>>,
     triggered: Mutex<BTreeSet<u64>>,
-    /// Bytes that wait in front of operators in the middle of an emission, by node, and in all.
-    queued: Vec<AtomicUsize>,
+    nodes: usize,
+    workers: usize,
+    /// Bytes between operators that have tickets, by epoch and the node behind which they wait, and in all.
+    queued: Mutex<BTreeMap<u64, Vec<usize>>>,
     queued_total: AtomicUsize,
     /// Somebody waits for `queued` to sink.
     wanted: AtomicBool,
@@ -100,7 +111,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    pub(crate) fn new(nodes: usize) -> Arc<Shared> {
+    pub(crate) fn new(nodes: usize, workers: usize) -> Arc<Shared> {
         Arc::new(Shared {
             events: EventQueue::default(),
             cancelled: watch::Sender::new(false),
@@ -110,7 +121,9 @@ impl Shared {
             sources: Mutex::default(),
             listeners: Mutex::default(),
             triggered: Mutex::default(),
-            queued: (0..nodes).map(|_| AtomicUsize::new(0)).collect(),
+            nodes,
+            workers,
+            queued: Mutex::default(),
             queued_total: AtomicUsize::new(0),
             wanted: AtomicBool::new(false),
         })
@@ -202,33 +215,87 @@ impl Shared {
         lock(&self.triggered).range(epoch..end).next().copied()
     }
 
-    /// Rows wait in front of an operator that is busy emitting.
-    pub(crate) fn add_queued(&self, node: NodeId, bytes: usize) {
-        self.queued_total.fetch_add(bytes, Ordering::SeqCst);
-        self.queued[node.0].fetch_add(bytes, Ordering::SeqCst);
+    fn add_queued(&self, ticket: &Ticket) {
+        self.queued_total.fetch_add(ticket.bytes, Ordering::SeqCst);
+        let mut queued = lock(&self.queued);
+        queued.entry(ticket.epoch).or_insert_with(|| vec![0; self.nodes])[ticket.behind.0] += ticket.bytes;
     }
 
-    pub(crate) fn remove_queued(&self, node: NodeId, bytes: usize) {
-        self.queued[node.0].fetch_sub(bytes, Ordering::SeqCst);
-        self.queued_total.fetch_sub(bytes, Ordering::SeqCst);
+    fn remove_queued(&self, ticket: &Ticket) {
+        {
+            let mut queued = lock(&self.queued);
+            if let Some(nodes) = queued.get_mut(&ticket.epoch) {
+                nodes[ticket.behind.0] -= ticket.bytes;
+                if nodes.iter().all(|n| *n == 0) {
+                    queued.remove(&ticket.epoch);
+                }
+            }
+        }
+        self.queued_total.fetch_sub(ticket.bytes, Ordering::SeqCst);
         if self.wanted.swap(false, Ordering::SeqCst) {
             self.wake_emitters();
         }
     }
 
-    /// Whether so little waits behind this node that it may send on. Those who are told no are woken when it changes.
-    pub(crate) fn has_room_behind(&self, node: NodeId, most: usize) -> bool {
-        let waiting = || {
+    /// Whether so little waits behind this node that it may send on: `most` for each worker. Those who are told no are
+    /// woken when it changes.
+    ///
+    /// Nodes are in topological order, so the last one behind which anything waits is never held, and all others
+    /// follow. Rows of later epochs do not count: they may be parked until this node has passed its barrier.
+    pub(crate) fn has_room_behind(&self, node: NodeId, epoch: u64, most: usize) -> bool {
+        let most = most.saturating_mul(self.workers);
+        let waiting = || -> usize {
             if self.queued_total.load(Ordering::SeqCst) <= most {
                 return 0;
             }
-            self.queued.iter().skip(node.0 + 1).map(|q| q.load(Ordering::SeqCst)).sum::<usize>()
+            lock(&self.queued).range(..=epoch).flat_map(|(_, nodes)| &nodes[node.0..]).sum()
         };
         if waiting() <= most {
             return true;
         }
         self.wanted.store(true, Ordering::SeqCst);
         waiting() <= most
+    }
+}
+
+/// Rows on their way between operators count as long as their ticket lives: in a channel, in a queue, parked.
+pub(crate) struct Ticket {
+    shared: Arc<Shared>,
+    /// The last node that is to wait for them: the one that has sent them.
+    behind: NodeId,
+    epoch: u64,
+    bytes: usize,
+}
+
+impl Ticket {
+    pub(crate) fn new(shared: &Arc<Shared>, behind: NodeId, epoch: u64, bytes: usize) -> Ticket {
+        let ticket = Ticket { shared: Arc::clone(shared), behind, epoch, bytes };
+        shared.add_queued(&ticket);
+        ticket
+    }
+
+    /// A ticket for a part of the rows.
+    pub(crate) fn part(&self, bytes: usize) -> Ticket {
+        Ticket::new(&self.shared, self.behind, self.epoch, bytes)
+    }
+}
+
+/// Each reader of a stream has its own rows waiting.
+impl Clone for Ticket {
+    fn clone(&self) -> Ticket {
+        self.part(self.bytes)
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.shared.remove_queued(self);
+    }
+}
+
+impl std::fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes behind {}", self.bytes, self.behind.0)
     }
 }
 
@@ -337,4 +404,32 @@ const ALARM_LEAST: Duration = Duration::from_micros(100);
 /// The checkpoint that closes the epochs before this one.
 pub(crate) fn checkpoint_before(epoch: u64) -> CheckpointId {
     CheckpointId(epoch.saturating_sub(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_end_with_a_clear_error_instead_of_in_the_next_epoch() {
+        assert_eq!(tick_after(epoch_start(3)).expect("a tick"), epoch_start(3) + 1);
+        let e = tick_after(epoch_start(4) - 1).expect_err("no tick is left").to_string();
+        assert!(e.contains("without a checkpoint"), "{e}");
+        assert!(tick_after(u64::MAX).is_err());
+    }
+
+    #[test]
+    fn waiting_rows_hold_those_before_them_and_only_in_their_epoch() {
+        let shared = Shared::new(3, 2);
+        let room = |node, epoch| shared.has_room_behind(NodeId(node), epoch, 100);
+        let ticket = Ticket::new(&shared, NodeId(1), 5, 150);
+        assert!(room(0, 5), "each worker has a window");
+        let copy = ticket.clone();
+        assert!(!room(0, 5) && !room(1, 5));
+        assert!(room(2, 5), "they wait in front of the last");
+        assert!(room(1, 4), "an earlier epoch has to be finished first");
+        assert!(!room(1, 6));
+        drop((ticket, copy));
+        assert!(room(0, 6) && lock(&shared.queued).is_empty());
+    }
 }

@@ -18,7 +18,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use crate::api::TaskEvent;
 use crate::container::{Control, Envelope, Payload};
 use crate::driver::{Emit, panicked};
-use crate::flow::{self, Shared};
+use crate::flow::{self, Shared, Ticket};
 use crate::metrics::JobMetrics;
 
 /// Messages between a worker and its writer.
@@ -51,11 +51,17 @@ struct Level {
     bytes: AtomicUsize,
 }
 
+struct Waiting {
+    capability: Option<Capability<u64>>,
+    message: SinkMessage,
+    ticket: Option<Ticket>,
+}
+
 /// The worker's end of the channel. A message keeps its capability until the task has taken it, so that what waits here
 /// counts as in flight.
 pub(crate) struct SinkQueue {
     sender: Option<mpsc::Sender<SinkMessage>>,
-    waiting: VecDeque<(Option<Capability<u64>>, SinkMessage)>,
+    waiting: VecDeque<Waiting>,
     level: Arc<Level>,
     shared: Arc<Shared>,
     node: NodeId,
@@ -65,7 +71,9 @@ impl SinkQueue {
     /// Hands over what the channel takes; armed, the task wakes the worker when there is room.
     pub(crate) fn push(&mut self) {
         let mut armed = false;
-        while let (Some(sender), Some((capability, message))) = (&self.sender, self.waiting.pop_front()) {
+        while let (Some(sender), Some(Waiting { capability, message, ticket })) =
+            (&self.sender, self.waiting.pop_front())
+        {
             let bytes = message.bytes();
             let is_end = matches!(message, SinkMessage::End(_));
             let before = self.level.bytes.fetch_add(bytes, Ordering::SeqCst);
@@ -79,7 +87,7 @@ impl SinkQueue {
                 Ok(()) => {}
                 Err(TrySendError::Full(message)) => {
                     self.level.bytes.fetch_sub(bytes, Ordering::SeqCst);
-                    self.waiting.push_front((capability, message));
+                    self.waiting.push_front(Waiting { capability, message, ticket });
                     if armed {
                         return;
                     }
@@ -103,20 +111,22 @@ impl SinkQueue {
 pub(crate) struct SinkEmit(pub(crate) SinkQueue);
 
 impl SinkEmit {
-    fn push(&mut self, capability: Option<Capability<u64>>, message: SinkMessage) {
-        self.0.waiting.push_back((capability, message));
+    fn push(&mut self, capability: Option<Capability<u64>>, message: SinkMessage, ticket: Option<Ticket>) {
+        self.0.waiting.push_back(Waiting { capability, message, ticket });
         self.0.push();
     }
 }
 
 impl Emit for SinkEmit {
     fn emit(&mut self, capability: &Capability<u64>, envelope: Envelope) {
-        let message = match envelope.payload {
-            Payload::Data { port: 0, batch } => SinkMessage::Rows { bytes: batch.size_bytes(), batch },
-            Payload::Control { control: Control::Watermark(ms), .. } => SinkMessage::Watermark(Watermark(ms)),
+        let (message, ticket) = match envelope.payload {
+            Payload::Data { port: 0, batch, ticket } => {
+                (SinkMessage::Rows { bytes: batch.size_bytes(), batch }, ticket)
+            }
+            Payload::Control { control: Control::Watermark(ms), .. } => (SinkMessage::Watermark(Watermark(ms)), None),
             _ => return,
         };
-        self.push(Some(capability.clone()), message);
+        self.push(Some(capability.clone()), message, ticket);
     }
 
     fn is_blocked(&self) -> bool {
@@ -124,11 +134,11 @@ impl Emit for SinkEmit {
     }
 
     fn barrier(&mut self, checkpoint: CheckpointId) {
-        self.push(None, SinkMessage::Barrier(checkpoint));
+        self.push(None, SinkMessage::Barrier(checkpoint), None);
     }
 
     fn end(&mut self, capability: &Capability<u64>, next: CheckpointId) {
-        self.push(Some(capability.clone()), SinkMessage::End(next));
+        self.push(Some(capability.clone()), SinkMessage::End(next), None);
     }
 }
 

@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use crate::api::{SplitState, TaskCommand, TaskEvent};
 use crate::container::{Control, Envelope};
 use crate::driver::{Emit, Task, panicked};
-use crate::flow::{self, InFlight, Shared, epoch_of, epoch_start};
+use crate::flow::{self, InFlight, Shared, epoch_of, epoch_start, tick_after};
 
 /// Items between a reader and its worker.
 const QUEUE: usize = 4;
@@ -45,24 +45,37 @@ enum Item {
 
 /// Commands for one source subtask, in the order in which they were sent.
 pub(crate) struct CommandQueue {
-    commands: Mutex<VecDeque<TaskCommand>>,
+    /// None once the subtask has ended: nobody would take what is sent to all.
+    commands: Mutex<Option<VecDeque<TaskCommand>>>,
     wake: Mutex<Option<SyncActivator>>,
 }
 
 impl CommandQueue {
     pub(crate) fn new() -> Arc<CommandQueue> {
-        Arc::new(CommandQueue { commands: Mutex::default(), wake: Mutex::new(None) })
+        Arc::new(CommandQueue { commands: Mutex::new(Some(VecDeque::new())), wake: Mutex::new(None) })
     }
 
     pub(crate) fn push(&self, command: TaskCommand) {
-        self.commands.lock().unwrap_or_else(PoisonError::into_inner).push_back(command);
+        match &mut *self.commands.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(commands) => commands.push_back(command),
+            None => return,
+        }
         if let Some(wake) = &*self.wake.lock().unwrap_or_else(PoisonError::into_inner) {
             wake.activate().ok();
         }
     }
 
     fn pop(&self) -> Option<TaskCommand> {
-        self.commands.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+        self.commands.lock().unwrap_or_else(PoisonError::into_inner).as_mut()?.pop_front()
+    }
+
+    fn close(&self) {
+        *self.commands.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Commands that nobody has taken.
+    pub(crate) fn len(&self) -> usize {
+        self.commands.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(0, VecDeque::len)
     }
 
     pub(crate) fn set_waker(&self, wake: SyncActivator) {
@@ -212,10 +225,11 @@ impl SourceDriver {
     fn turn(&mut self, now: Duration, out: &mut dyn Emit) -> Result<bool> {
         for _ in 0..BATCHES_PER_TURN {
             let old = self.dirty_since.is_some_and(|since| self.task.clock.monotonic() - since >= self.buffer_timeout);
-            let room =
-                self.in_flight.has_room() && self.task.shared.has_room_behind(self.task.node, self.in_flight.most());
+            let epoch = epoch_of(self.time());
+            let room = self.in_flight.has_room()
+                && self.task.shared.has_room_behind(self.task.node, epoch, self.in_flight.most());
             if self.dirty_since.is_some() && (old || !room || self.in_flight.tick_is_full()) {
-                self.close_tick(self.time() + 1);
+                self.close_tick(tick_after(self.time())?);
             }
             if !room {
                 self.blocked_since = Some(self.task.clock.monotonic());
@@ -232,7 +246,7 @@ impl SourceDriver {
                     self.advance_watermark(out);
                 }
                 Some(Item::End) => {
-                    self.end(out);
+                    self.end(out)?;
                     return Ok(false);
                 }
                 None => {
@@ -432,7 +446,7 @@ impl SourceDriver {
         }
     }
 
-    fn end(&mut self, out: &mut dyn Emit) {
+    fn end(&mut self, out: &mut dyn Emit) -> Result<()> {
         if self.idle {
             self.set_idle(false, out);
         }
@@ -441,11 +455,12 @@ impl SourceDriver {
         }
         self.send(Envelope::control(self.task.index, Control::Watermark(i64::MAX)), out);
         self.send(Envelope::control(self.task.index, Control::End), out);
-        let next = self.time() + 1;
-        self.close_tick(next);
+        self.close_tick(tick_after(self.time())?);
         self.capability = None;
+        self.commands.close();
         let (node, subtask) = (self.task.node, self.task.index);
         self.task.shared.events.push(TaskEvent::SourceEnded { node, subtask });
+        Ok(())
     }
 }
 

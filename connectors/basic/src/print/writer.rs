@@ -26,13 +26,33 @@ impl PrintWriter {
         PrintWriter { output, stream, prefix, lines: String::new(), bytes_written: 0 }
     }
 
-    fn hand_over(&mut self) -> Result<()> {
+    async fn hand_over(&mut self) -> Result<()> {
         if !self.lines.is_empty() {
-            self.output.write(self.stream, self.lines.as_bytes()).map_err(failed)?;
-            self.bytes_written += self.lines.len() as u64;
-            self.lines.clear();
+            let (lines, stream) = (std::mem::take(&mut self.lines), self.stream);
+            let bytes = lines.len() as u64;
+            self.lines = self
+                .blocking(move |output| {
+                    output.write(stream, lines.as_bytes())?;
+                    // The memory comes back for the next lines.
+                    let mut lines = lines;
+                    lines.clear();
+                    Ok(lines)
+                })
+                .await?;
+            self.bytes_written += bytes;
         }
         Ok(())
+    }
+
+    /// Whoever reads the stream may be slow (`| less`), and must not hold what else runs on the runtime's threads. The
+    /// next call waits for this one, so lines stay in order.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&dyn Output) -> io::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let output = Arc::clone(&self.output);
+        let done = tokio::task::spawn_blocking(move || call(output.as_ref())).await;
+        done.map_err(|e| Error::internal(format!("printing ended early: {e}")))?.map_err(failed)
     }
 }
 
@@ -55,14 +75,15 @@ impl SinkWriter for PrintWriter {
             text.write_row(batch.kind(row), row, &mut self.lines);
             self.lines.push('\n');
             if self.lines.len() >= CHUNK_BYTES {
-                self.hand_over()?;
+                self.hand_over().await?;
             }
         }
-        self.hand_over()
+        self.hand_over().await
     }
 
     async fn flush(&mut self, _end_of_input: bool) -> Result<()> {
-        self.output.flush(self.stream).map_err(failed)
+        let stream = self.stream;
+        self.blocking(move |output| output.flush(stream)).await
     }
 
     fn bytes_written(&self) -> u64 {

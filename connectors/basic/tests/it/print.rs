@@ -74,6 +74,32 @@ async fn a_large_batch_is_written_in_pieces_of_whole_lines() {
     assert!(all.lines().eq(rows));
 }
 
+/// Takes nothing until somebody else has had a turn on the runtime's only thread.
+struct SlowReader(Mutex<std::sync::mpsc::Receiver<()>>);
+
+impl Output for SlowReader {
+    fn write(&self, _stream: Stream, _lines: &[u8]) -> io::Result<()> {
+        let waited = self.0.lock().expect("a lock").recv_timeout(std::time::Duration::from_secs(20));
+        waited.map_err(|_| io::Error::other("nobody else could run"))
+    }
+
+    fn flush(&self, _stream: Stream) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_slow_reader_of_the_stream_holds_nobody_else() {
+    let (go, wait) = std::sync::mpsc::channel();
+    let table = TableBuilder::new("t", "a INT, b STRING");
+    let sink = Print::new(Arc::new(SlowReader(Mutex::new(wait)))).sink(&table.sink()).expect("a sink");
+    let mut writer = sink.sink.create_writer(writer_context(0, 1), vec![]).expect("a writer");
+    let others = async { go.send(()) };
+    let (written, sent) = tokio::join!(writer.write(batch("a INT, b STRING", &["+I[1, a]"])), others);
+    sent.expect("somebody waits");
+    written.expect("written");
+}
+
 #[tokio::test]
 async fn a_closed_pipe_is_a_users_error() {
     let output = Arc::new(Buffer { closed: true, ..Buffer::default() });

@@ -149,6 +149,104 @@ async fn emissions_behind_emissions_neither_stick_nor_grow() {
     }
 }
 
+/// What a source has counted becomes a thousand times as much in one call, in front of a sink that stalls: no more of it
+/// is made than a window and what is in hand, with barriers on the way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_calc_that_grows_rows_is_bounded_and_goes_on() {
+    const BATCH: u64 = 100 * 24 * 1_000;
+    for (parallelism, edge) in
+        [(1usize, Partitioning::Forward), (2, Partitioning::Forward), (2, Partitioning::Hash(vec![0]))]
+    {
+        let emitted = Arc::new(AtomicU64::new(0));
+        let mut g = Graph::new();
+        let source = g.source(ScriptSource::new(|_, s| Step::Rows(batch((0..100).map(|i| (i, s as i64, 0))))), None);
+        let for_operator = Arc::clone(&emitted);
+        let grow = g.operator("grow", &[(source, Partitioning::Forward)], move |_, _, _| {
+            Box::new(Explode { factor: 1_000, emitted: Arc::clone(&for_operator) })
+        });
+        let pass = g.operator("pass", &[(grow, Partitioning::Forward)], |_, _, _| Box::new(Pass));
+        let slow = |_: usize, _: &ChangeBatch| Write::After(Duration::from_millis(10));
+        let (_, seen) = g.sink(MemorySink::counting(slow), pass, edge.clone());
+        let splits = (0..parallelism).map(split).collect();
+        let options = Options { in_flight_bytes: WINDOW / 4, ..Options::new(parallelism) };
+        let mut job = Job::start(g, &[(source, splits)], options);
+        let (mut most, mut last) = (0, 0);
+        for round in 0..8 {
+            for _ in 0..10 {
+                job.work_for(Duration::from_millis(20)).await;
+                let out = emitted.load(Ordering::SeqCst).saturating_sub(seen.bytes.load(Ordering::SeqCst));
+                most = most.max(out);
+            }
+            if round % 3 == 2 {
+                let id = job.trigger();
+                job.complete(id).await;
+            }
+            let bytes = seen.bytes.load(Ordering::SeqCst);
+            assert!(bytes > last, "stuck at {bytes} bytes with {parallelism} workers and {edge:?}");
+            last = bytes;
+        }
+        // In hand: with the writer, in its queue (4 MB), and what was begun while there was room.
+        let bound = parallelism as u64 * (WINDOW as u64 + (4 << 20) + 4 * BATCH);
+        assert!(most <= bound, "{most} bytes of {bound} in flight with {parallelism} workers and {edge:?}");
+        job.cancel().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_to_all_do_not_pile_up_at_sources_that_have_ended() {
+    let mut g = Graph::new();
+    let ended = g.limited_source(ScriptSource::new(|_, _| Step::Finish), None, Some(1));
+    let open = g.source(ScriptSource::new(|_, _| Step::Park), None);
+    let both =
+        g.operator("both", &[(ended, Partitioning::Forward), (open, Partitioning::Forward)], |_, _, _| Box::new(Pass));
+    g.sink(MemorySink::new(), both, Partitioning::Forward);
+    let splits = [(ended, vec![split(0)]), (open, vec![split(1), split(2)])];
+    let mut job = Job::start(g, &splits, Options::new(2));
+    job.until("the end of one source", |l| l.ended.iter().filter(|t| t.0 == ended).count() == 2).await;
+    for _ in 0..5 {
+        let id = job.trigger();
+        job.complete(id).await;
+    }
+    assert_eq!(job.attempt.commands_waiting(), 0);
+    job.cancel().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sink_has_its_own_parallelism() {
+    for changes in [false, true] {
+        let script = |s: usize, step: u64| match step {
+            0..20 => Step::Rows(batch([(s as i64, step as i64, 0)])),
+            20 => Step::Sleep(Duration::from_millis(300)),
+            _ => Step::Finish,
+        };
+        let mut g = Graph::new();
+        let source = g.source(ScriptSource::new(script), None);
+        let (sink, seen) = g.sink(MemorySink::new(), source, Partitioning::Rebalance);
+        g.graph.nodes[sink.0].parallelism = Some(2);
+        if changes {
+            g.graph.nodes[sink.0].changelog_mode = flott_connector::factory::ChangelogMode::ALL;
+        }
+        let mut job = Job::start(g, &[(source, (0..4).map(split).collect())], Options::new(4));
+        job.until("all rows", |_| seen.count.load(Ordering::SeqCst) == 80).await;
+        let id = job.trigger();
+        job.complete(id).await;
+        job.finish().await;
+        assert_eq!(job.log.last.len(), 4, "idle writers report, too");
+        assert_eq!(seen.parallelism.lock().expect("lock").iter().copied().collect::<Vec<_>>(), [2]);
+        let by_subtask = seen.by_subtask.lock().expect("lock");
+        let rows = |s: usize| {
+            let entries = by_subtask.get(&s).into_iter().flatten();
+            entries.filter_map(|e| if let Entry::Row(k, v, _) = e { Some((*k, *v)) } else { None }).collect::<Vec<_>>()
+        };
+        assert!(!rows(0).is_empty() && !rows(1).is_empty());
+        assert!(rows(2).is_empty() && rows(3).is_empty(), "rows beyond the sink's parallelism");
+        for split in 0..4i64 {
+            let writers = (0..2).filter(|s| rows(*s).iter().any(|r| r.0 == split)).count();
+            assert!(!changes || writers == 1, "changes of one sender went to {writers} writers");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idle_source_holds_nobody() {
     let mut g = Graph::new();

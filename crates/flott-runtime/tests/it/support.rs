@@ -237,6 +237,8 @@ pub(crate) struct Seen {
     pub(crate) by_subtask: Mutex<BTreeMap<usize, Vec<Entry>>>,
     /// What was prepared, by the committable's id.
     pub(crate) staged: Mutex<BTreeMap<String, Vec<(i64, i64, i64)>>>,
+    /// The parallelism that writers were told.
+    pub(crate) parallelism: Mutex<BTreeSet<usize>>,
     pub(crate) bytes: AtomicU64,
     pub(crate) count: AtomicU64,
 }
@@ -269,6 +271,7 @@ impl Sink for MemorySink {
     }
     fn create_writer(&self, context: WriterContext, restored: Vec<Versioned>) -> Result<Box<dyn SinkWriter>> {
         let checkpoints = restored.first().map_or(0, |v| u64::from_le_bytes(v.bytes[..8].try_into().expect("8 bytes")));
+        self.seen.parallelism.lock().expect("lock").insert(context.subtask.parallelism);
         Ok(Box::new(MemoryWriter {
             context,
             seen: Arc::clone(&self.seen),
@@ -343,6 +346,22 @@ pub(crate) struct Pass;
 impl Operator for Pass {
     fn process_batch(&mut self, _input: usize, batch: ChangeBatch, context: &mut OperatorContext) -> Result<Progress> {
         context.emit(batch);
+        Ok(Progress::Done)
+    }
+}
+
+/// Each row `factor` times, all at once.
+pub(crate) struct Explode {
+    pub(crate) factor: usize,
+    /// Bytes emitted so far, all subtasks.
+    pub(crate) emitted: Arc<AtomicU64>,
+}
+
+impl Operator for Explode {
+    fn process_batch(&mut self, _input: usize, rows: ChangeBatch, context: &mut OperatorContext) -> Result<Progress> {
+        let out = batch(rows_of(&rows).into_iter().flat_map(|r| std::iter::repeat_n(r, self.factor)));
+        self.emitted.fetch_add(out.size_bytes() as u64, Ordering::SeqCst);
+        context.emit(out);
         Ok(Progress::Done)
     }
 }
