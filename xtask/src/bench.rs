@@ -59,6 +59,7 @@ struct Figures {
     rss_mb: f64,
 }
 
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures its own process")]
 fn once(binary: &Path, folder: &Path, script: &Path, parallelism: u32) -> Result<Figures, Failure> {
     let summary = folder.join("summary.json");
     let begun = Instant::now();

@@ -90,7 +90,7 @@ impl Output for SlowReader {
 
 #[tokio::test]
 async fn a_slow_reader_of_the_stream_holds_nobody_else() {
-    let (go, wait) = std::sync::mpsc::channel();
+    let (go, wait) = std::sync::mpsc::sync_channel(1);
     let table = TableBuilder::new("t", "a INT, b STRING");
     let sink = Print::new(Arc::new(SlowReader(Mutex::new(wait)))).sink(&table.sink()).expect("a sink");
     let mut writer = sink.sink.create_writer(writer_context(0, 1), vec![]).expect("a writer");

@@ -1,6 +1,6 @@
 //! Several jobs of one script; stops and resumptions.
 
-use crate::support::{Place, ran, signal, until};
+use crate::support::{Place, ran, rest, signal, until};
 
 const COUNTING: &str = "\
     CREATE TABLE s (id BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '2000',
@@ -188,7 +188,7 @@ fn a_fresh_start_removes_what_a_killed_run_left_behind() {
     place.write("job.sql", &COUNTING.replace("200 ms", "1 h"));
     let mut child = place.start(&["run", "job.sql"]);
     until("a hidden file", || place.path().join("o/.flott-staging").exists());
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    rest(300);
     child.kill().expect("killed");
     child.wait().expect("dead");
     let fresh = place.flott(&["run", "job.sql", "--fresh"]);

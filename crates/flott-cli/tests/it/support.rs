@@ -81,11 +81,18 @@ pub(crate) fn signal(child: &Child, name: &str) {
     assert!(sent.success());
 }
 
+/// Another process needs a while.
+#[expect(clippy::disallowed_methods, reason = "the test waits for another process")]
+pub(crate) fn rest(ms: u64) {
+    std::thread::sleep(Duration::from_millis(ms));
+}
+
 /// Waits until something holds, for half a minute at most.
+#[expect(clippy::disallowed_methods, reason = "the test waits for another process")]
 pub(crate) fn until(what: &str, holds: impl Fn() -> bool) {
     let begun = Instant::now();
     while !holds() {
         assert!(begun.elapsed() < Duration::from_secs(30), "waited too long for {what}");
-        std::thread::sleep(Duration::from_millis(20));
+        rest(20);
     }
 }
