@@ -28,6 +28,8 @@ pub(crate) fn checks() -> Result<(), Failure> {
     // Not through cargo: inside of `cargo xtask` it takes the name of its own command for a path.
     run("cargo-machete", &["."])?;
     tool("cargo-deny", "0.20.2", &[])?;
+    // It reads the manifests of all platforms' dependencies, of which a build has fetched only its own.
+    run("cargo", &["fetch", "--locked"])?;
     run("cargo", &["deny", "--offline", "--log-level", "error", "check", "bans", "licenses", "sources"])?;
     typos()
 }
