@@ -535,8 +535,17 @@ impl<'a> ExpressionBinder<'a> {
             return Err(unsupported_with(format!("the function {upper}"), span, hint));
         }
         let mut values = vec![];
-        for argument in arguments {
+        for (i, argument) in arguments.into_iter().enumerate() {
             values.push(match argument {
+                // The unit is a word of the grammar and no column, as in EXTRACT.
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(Ast::Identifier(unit)))
+                    if i == 0
+                        && unit.quote_style.is_none()
+                        && matches!(upper.as_str(), "TIMESTAMPADD" | "TIMESTAMPDIFF") =>
+                {
+                    let unit = unit.value.to_uppercase();
+                    self.text(unit.strip_prefix("SQL_TSI_").unwrap_or(&unit))
+                }
                 FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => self.bind(e)?,
                 FunctionArg::Unnamed(_) => return Err(unsupported(format!("* as an argument of {upper}"), span)),
                 FunctionArg::Named { .. } | FunctionArg::ExprNamed { .. } => {
