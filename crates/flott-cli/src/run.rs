@@ -63,6 +63,10 @@ pub(crate) fn run(args: RunArgs) -> Result<ExitCode> {
         .build()
         .map_err(|e| Error::unavailable("the runtime cannot be started").caused_by(e))?;
     let mut summary = Summary::start();
+    if let Some(file) = &args.summary {
+        // A job must not run, commit and then be told that it failed.
+        Summary::check(file)?;
+    }
     let done = runtime.block_on(async { Script::open(&args, restore, &mut summary)?.run().await });
     // Reads of files that nobody waits for any more must not hold the exit.
     runtime.shutdown_background();
@@ -132,6 +136,8 @@ struct Script<'a> {
     summary: &'a mut Summary,
     interrupts: Interrupts,
     jobs: Vec<(Job, Progress)>,
+    /// A last checkpoint has been asked for: the next interrupt stops at once.
+    stopping: bool,
     end: End,
 }
 
@@ -140,7 +146,7 @@ impl<'a> Script<'a> {
         let (text, session) = open_with(&args.script, restore, args.allow_non_restored_state)?;
         let statements = session.parse(&text).map_err(|e| e.with("script", args.script.file.display()))?;
         let (interrupts, end) = (Interrupts::listen()?, End::default());
-        Ok(Script { args, session, statements, summary, interrupts, jobs: vec![], end })
+        Ok(Script { args, session, statements, summary, interrupts, jobs: vec![], stopping: false, end })
     }
 
     /// Whatever goes wrong with one statement or job, the jobs that run are brought to their end.
@@ -157,7 +163,7 @@ impl<'a> Script<'a> {
                 Some(Err(e)) => Err(e.with("script", name)),
                 None => {
                     self.end.interrupted = true;
-                    self.stop(false).await;
+                    self.stop().await;
                     Ok(())
                 }
             };
@@ -202,7 +208,6 @@ impl<'a> Script<'a> {
 
     /// Waits for all jobs, shows how they go, and stops them on Ctrl-C.
     async fn wait_for_jobs(&mut self) {
-        let mut stopping = false;
         while let Some((_, progress)) = self.jobs.first() {
             let interval = progress.interval();
             let jobs = self.jobs.iter().map(|(job, _)| Box::pin(job.handle.ended()));
@@ -213,18 +218,19 @@ impl<'a> Script<'a> {
             };
             match news {
                 News::Ended(index) => self.ended(index).await,
-                News::Interrupt => {
-                    self.stop(stopping).await;
-                    stopping = true;
-                }
+                News::Interrupt => self.stop().await,
                 News::Nothing => self.progress(),
             }
         }
     }
 
-    async fn stop(&mut self, at_once: bool) {
+    /// The first time with a last checkpoint, the second time at once.
+    async fn stop(&mut self) {
+        let at_once = std::mem::replace(&mut self.stopping, true);
         self.jobs.iter_mut().for_each(|(_, progress)| progress.clear());
-        if at_once {
+        if self.jobs.is_empty() {
+            output::note("Stopped.");
+        } else if at_once {
             output::note("Stopping now.");
         } else {
             output::note("Stopping with a last checkpoint; Ctrl-C again stops at once.");

@@ -55,6 +55,12 @@ impl Summary {
         }));
     }
 
+    /// Whether the file can be written; makes it where it is not there.
+    pub(crate) fn check(file: &Path) -> Result<()> {
+        let opened = std::fs::OpenOptions::new().create(true).append(true).open(file);
+        opened.map(drop).map_err(|e| Error::from(e).with("summary", file.display()))
+    }
+
     pub(crate) fn write(&self, file: &Path, error: Option<&Error>) -> Result<()> {
         let value = json!({
             "jobs": self.jobs,

@@ -54,6 +54,16 @@ fn an_option_without_effect_is_told() {
 }
 
 #[test]
+fn a_summary_that_cannot_be_written_is_told_before_anything_runs() {
+    let place = Place::new();
+    place.write("job.sql", &format!("{TABLES}INSERT INTO o VALUES (1, 'x');"));
+    let ran = place.flott(&["run", "job.sql", "--summary", "nowhere/summary.json"]);
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.err.contains("nowhere/summary.json"), "{ran:?}");
+    assert!(place.rows("out").is_empty(), "the job has run");
+}
+
+#[test]
 fn deep_nesting_is_refused() {
     let script = format!("SELECT {}1{};", "(".repeat(10_000), ")".repeat(10_000));
     refused(&script, 2, &["deep"]);
