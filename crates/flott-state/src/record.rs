@@ -32,7 +32,7 @@ pub fn decode<T: DeserializeOwned>(kind: &str, version: u32, what: &str, bytes: 
         return Err(Error::user(format!(
             "{what} has format version {found_version}; this build reads version {version}"
         ))
-        .hint("Use the build of Flott that wrote it"));
+        .hint("Use the build of Flott that wrote it, or move the folder away to start over"));
     }
     // As text: another spelling of the same number is damage too.
     if crc != format!("{:08x}", crc32fast::hash(json)) {

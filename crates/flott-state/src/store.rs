@@ -18,7 +18,7 @@ use crate::run::{OperatorSnapshot, RestoredRun, RestoredState};
 use crate::snapshot_file;
 use crate::storage::{CheckpointStorage, HeadVersion, Swap};
 
-/// So many replaced lineages are remembered: their leftovers went when the next attempt started.
+/// So many replaced lineages are remembered: what older ones left behind went when a later attempt started.
 const REPLACED_LINEAGES_MAX: usize = 8;
 
 /// How an attempt begins.
@@ -322,19 +322,19 @@ impl CheckpointStore {
 
     /// The files of all kept checkpoints. A manifest that cannot be read is an error: its files must not go.
     async fn needed_files(&mut self) -> Result<BTreeSet<String>> {
-        let mut kept = BTreeMap::new();
-        let mut needed: BTreeSet<String> = self.stored_runs.values().map(|run| run.file.clone()).collect();
-        for entry in &self.head.retained {
-            let files = match self.files.remove(&entry.manifest) {
-                Some(files) => files,
-                None => read_manifest(&self.storage, entry).await?.files(),
-            };
-            needed.insert(entry.manifest.clone());
-            needed.extend(files.iter().cloned());
-            kept.insert(entry.manifest.clone(), files);
+        if self.head.status == JobStatus::Finished {
+            return Ok(BTreeSet::new());
         }
-        self.files = kept;
-        Ok(if self.head.status == JobStatus::Finished { BTreeSet::new() } else { needed })
+        for entry in &self.head.retained {
+            if !self.files.contains_key(&entry.manifest) {
+                let files = read_manifest(&self.storage, entry).await?.files();
+                self.files.insert(entry.manifest.clone(), files);
+            }
+        }
+        let retained: BTreeSet<&String> = self.head.retained.iter().map(|entry| &entry.manifest).collect();
+        self.files.retain(|manifest, _| retained.contains(manifest));
+        let runs = self.stored_runs.values().map(|run| &run.file);
+        Ok(runs.chain(retained).chain(self.files.values().flatten()).cloned().collect())
     }
 
     /// Files of older attempts, and of this attempt's checkpoints up to the newest decided one, are garbage once no
