@@ -9,9 +9,8 @@
 //!   of SHOW, DESCRIBE and the like.
 //! - A row is a line: its values as the SQL client prints them, with one blank between. NULL is `<NULL>` in a query and
 //!   `NULL` in the rows of SHOW and DESCRIBE.
-//! - A value whose borders would not be seen stands in single quotes, with `''` for a quote, `\\n`, `\\t`, `\\r` and `\\\\`:
 //! - A value whose borders would not be seen stands in single quotes, with `''` for a quote, `\n`, `\t`, `\r` and `\\`:
-//!   is a text that reads like NULL.
+//!   one that is empty, begins or ends with a blank, holds two blanks or a line break, or is a text that reads like NULL.
 //! - One text of several lines alone (EXPLAIN, SHOW CREATE) is printed as it is, line by line, without its empty lines.
 
 use std::path::{Path, PathBuf};
