@@ -43,11 +43,13 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) rows: u64,
     pub(crate) release: bool,
+    /// A binary with fail points to use instead of building one.
+    pub(crate) binary: Option<PathBuf>,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Plan { cycles: 100, seed: 1, rows: 60_000, release: false }
+        Plan { cycles: 100, seed: 1, rows: 200_000, release: false, binary: None }
     }
 }
 
@@ -62,6 +64,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
         seed: option(args, "--seed", plan.seed)?,
         rows: option(args, "--rows", plan.rows)?,
         release: args.iter().any(|a| a == "--release"),
+        binary: Some(option(args, "--binary", PathBuf::new())?).filter(|p| !p.as_os_str().is_empty()),
     })
 }
 
@@ -84,10 +87,16 @@ struct Tally {
     zombies: u64,
     rounds: u64,
     starts: u64,
+    /// Kills where windows had fired and more were to come.
+    amid_windows: u64,
+    late: u64,
 }
 
 pub(crate) fn cycles(plan: &Plan) -> Result<(), Failure> {
-    let binary = build(plan.release)?;
+    let binary = match &plan.binary {
+        Some(path) => path.clone(),
+        None => build(plan.release)?,
+    };
     let folder = root().join("target").join(format!("chaos-{}", std::process::id()));
     let mut rng = Rng(plan.seed);
     let mut tally = Tally::default();
@@ -98,7 +107,7 @@ pub(crate) fn cycles(plan: &Plan) -> Result<(), Failure> {
         let round = Round::prepare(&folder.join(tally.rounds.to_string()), plan.rows, &mut rng)?;
         done += round
             .play(&binary, plan.cycles - done, &mut next_point, &mut rng, &mut tally)
-            .and_then(|cycles| round.check().map(|()| cycles))
+            .and_then(|cycles| round.check(&mut tally).map(|()| cycles))
             .map_err(|e| format!("seed {}, round {}, in {}: {e}", plan.seed, tally.rounds, round.folder.display()))?;
         fs::remove_dir_all(&round.folder).map_err(|e| e.to_string())?;
     }
@@ -107,10 +116,14 @@ pub(crate) fn cycles(plan: &Plan) -> Result<(), Failure> {
         "chaos files: {done} kill cycles in {} rounds, {} starts, {} fenced sleepers, seed {}: nothing missing, nothing twice",
         tally.rounds, tally.starts, tally.zombies, plan.seed
     ));
+    say(&format!("  {:5} kills between the first window and the last, {} late rows", tally.amid_windows, tally.late));
     for (point, n) in &tally.kills {
         say(&format!("  {n:5} {point}"));
     }
     let missed: Vec<_> = POINTS.iter().filter(|p| !tally.kills.contains_key(**p)).collect();
+    if plan.cycles >= 60 && tally.amid_windows == 0 {
+        return Err("no kill fell between two windows: the state of windows was never at stake".to_string());
+    }
     if plan.cycles >= 60 && !missed.is_empty() {
         return Err(format!("these fail points were never reached: {missed:?}"));
     }
@@ -126,20 +139,25 @@ fn build(release: bool) -> Result<PathBuf, Failure> {
     Ok(root().join("target").join(if release { "release" } else { "debug" }).join("flott"))
 }
 
+/// What a window holds: rows and the sum of their amounts.
+type Sums = BTreeMap<(String, u64), (i64, i64)>;
+
 struct Round {
     folder: PathBuf,
     rows: Vec<String>,
-    windows: Vec<String>,
-    parallelism: u64,
+    windows: Sums,
 }
 
 impl Round {
     /// Input files, the script, and what must come out.
+    ///
+    /// Which rows are late depends on who reads which piece when. So the script sends late rows to a table of their own,
+    /// and the ledger is: what the windows hold and what came too late are together every row, once.
     fn prepare(folder: &Path, rows: u64, rng: &mut Rng) -> Result<Round, Failure> {
         let io = |e: std::io::Error| e.to_string();
         let input = folder.join("in");
         fs::create_dir_all(&input).map_err(io)?;
-        let mut windows: BTreeMap<(i64, u64), (i64, i64)> = BTreeMap::new();
+        let mut windows = Sums::new();
         let mut expected = Vec::new();
         let files = 1 + rng.below(4);
         for file in 0..files {
@@ -147,33 +165,32 @@ impl Round {
             for i in 0..rows / files {
                 let (id, key, amount) = (file * rows + i, rng.below(KEYS), rng.below(1_000) as i64 - 500);
                 let ms = (i * 20 + JITTER_MS - rng.below(JITTER_MS)) as i64;
-                let text = time(ms);
-                writeln!(out, "{id},{key},{amount},\"{text}\"").map_err(io)?;
+                writeln!(out, "{id},{key},{amount},\"{}\"", time(ms)).map_err(io)?;
                 expected.push(format!("{id},{key},{amount}"));
-                let window = windows.entry((ms.div_euclid(WINDOW_MS) * WINDOW_MS, key)).or_default();
-                window.0 += 1;
-                window.1 += amount;
+                add(&mut windows, ms, key, 1, amount);
             }
             out.flush().map_err(io)?;
         }
-        let windows =
-            windows.iter().map(|((start, key), (n, sum))| format!("{},{key},{n},{sum}", time(*start))).collect();
-        let table = |name: &str, columns: &str, path: &str| {
+        let table = |name: &str, columns: &str, path: &str, options: &str| {
             format!(
-                "CREATE TABLE {name} ({columns}) WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'csv');\n",
+                "CREATE TABLE {name} ({columns}) WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'csv'{options});\n",
                 folder.join(path).display()
             )
         };
+        let cut = ["", ", 'source.split-size' = '32 kb'", ", 'source.split-size' = '256 kb'"][rng.below(3) as usize];
         let script = [
-            // A file per split keeps every file's rows in order, so that no row is late.
             "SET 'execution.checkpointing.interval' = '30 ms';\n".to_string(),
+            format!("SET 'execution.checkpointing.num-retained' = '{}';\n", 1 + rng.below(3)),
+            "SET 'table.exec.late-records.table' = 'late';\n".to_string(),
             table(
                 "events",
-                "id BIGINT, k INT, amount BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '1000' DAY",
+                "id BIGINT, k INT, amount BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '5' SECOND",
                 "in",
+                cut,
             ),
-            table("windows", "window_start TIMESTAMP(3), k INT, n BIGINT, total BIGINT", "windows"),
-            table("copies", "id BIGINT, k INT, amount BIGINT", "copies"),
+            table("windows", "window_start TIMESTAMP(3), k INT, n BIGINT, total BIGINT", "windows", ""),
+            table("late", "id BIGINT, k INT, amount BIGINT, ts TIMESTAMP(3)", "late", ""),
+            table("copies", "id BIGINT, k INT, amount BIGINT", "copies", ""),
             "EXECUTE STATEMENT SET BEGIN\n\
              INSERT INTO windows SELECT window_start, k, COUNT(*), SUM(amount)\n\
                FROM TABLE(TUMBLE(TABLE events, DESCRIPTOR(ts), INTERVAL '10' SECOND))\n\
@@ -182,18 +199,18 @@ impl Round {
              END;\n"
                 .to_string(),
         ]
-        .concat()
-        .replace("INTERVAL '1000' DAY", if files == 1 { "INTERVAL '5' SECOND" } else { "INTERVAL '999' DAY(3)" });
+        .concat();
         fs::write(folder.join("job.sql"), script).map_err(io)?;
         expected.sort();
-        Ok(Round { folder: folder.to_path_buf(), rows: expected, windows, parallelism: 1 + rng.below(3) })
+        Ok(Round { folder: folder.to_path_buf(), rows: expected, windows })
     }
 
-    fn start(&self, binary: &Path, point: Option<(&str, u64)>) -> Result<Child, Failure> {
+    fn start(&self, binary: &Path, point: Option<(&str, u64)>, rng: &mut Rng) -> Result<Child, Failure> {
         let mut command = Command::new(binary);
-        // The parallelism is another one at times: state and splits have to move.
+        // Every start has a parallelism of its own: state and splits have to move.
+        let parallelism = (1 + rng.below(4)).to_string();
         command
-            .args(["run", "job.sql", "--restore", "latest", "-p", &self.parallelism.to_string()])
+            .args(["run", "job.sql", "--restore", "latest", "-p", &parallelism])
             .current_dir(&self.folder)
             .stdin(Stdio::null())
             .stdout(fs::File::create(self.folder.join("stdout")).map_err(|e| e.to_string())?)
@@ -229,7 +246,7 @@ impl Round {
         loop {
             tally.starts += 1;
             if cycles == most {
-                let status = self.wait(self.start(binary, None)?)?;
+                let status = self.wait(self.start(binary, None, rng)?)?;
                 return self.expect_success(status).map(|()| cycles);
             }
             if rng.below(10) == 0 {
@@ -239,8 +256,9 @@ impl Round {
             }
             let point = (rng.below(3) != 0).then(|| POINTS[*next_point % POINTS.len()]);
             let hit = 1 + rng.below(3);
-            let mut child = self.start(binary, point.map(|p| (p, if p.starts_with("during_") { 1 } else { hit })))?;
-            let deadline = if point.is_some() { PATIENCE } else { Duration::from_millis(rng.below(600)) };
+            let point_and_hit = point.map(|p| (p, if p.starts_with("during_") { 1 } else { hit }));
+            let mut child = self.start(binary, point_and_hit, rng)?;
+            let deadline = if point.is_some() { PATIENCE } else { Duration::from_millis(rng.below(400)) };
             let ended = self.until(&mut child, deadline, point.is_some())?;
             match ended {
                 Some(status) => {
@@ -262,6 +280,7 @@ impl Round {
                         "at random"
                     };
                     *tally.kills.entry(name.to_string()).or_default() += 1;
+                    tally.amid_windows += u64::from((1..self.windows.len()).contains(&self.windows_visible()));
                     cycles += 1;
                 }
             }
@@ -270,13 +289,13 @@ impl Round {
 
     /// Stops a run, lets a successor go on until it has retired checkpoints, wakes the sleeper: it must be fenced.
     fn sleeper(&self, binary: &Path, rng: &mut Rng, tally: &mut Tally) -> Result<(), Failure> {
-        let mut sleeper = self.start(binary, None)?;
+        let mut sleeper = self.start(binary, None, rng)?;
         if self.until(&mut sleeper, Duration::from_millis(50 + rng.below(300)), false)?.is_some() {
             return Ok(());
         }
         signal(&sleeper, "-STOP")?;
         let before = self.generation();
-        let mut successor = self.start(binary, None)?;
+        let mut successor = self.start(binary, None, rng)?;
         let ended = self.until(&mut successor, Duration::from_millis(300 + rng.below(500)), false)?;
         // Stopped in the middle of a swap, a sleeper holds the lock, and the successor has taken nothing over; stopped
         // before it had opened the job, it takes the job back when it wakes. Both may finish.
@@ -328,12 +347,76 @@ impl Round {
         if status.success() { Ok(()) } else { Err(format!("the job failed ({status}): {}", self.output())) }
     }
 
-    fn check(&self) -> Result<(), Failure> {
+    /// Every row once, and nothing left over. Adds what the round showed to the tally.
+    fn check(&self, tally: &mut Tally) -> Result<(), Failure> {
         compare("copies", &self.rows, read_rows(&self.folder.join("copies"))?)?;
-        let mut windows = self.windows.clone();
-        windows.sort();
-        compare("windows", &windows, read_rows(&self.folder.join("windows"))?)
+        let mut found = Sums::new();
+        for row in read_rows(&self.folder.join("windows"))? {
+            let [start, key, n, total] = fields(&row)?;
+            let sums = (number(n)?, number(total)?);
+            if found.insert((start.to_string(), number(key)? as u64), sums).is_some() {
+                return Err(format!("the window of {start} and key {key} came out twice"));
+            }
+        }
+        let late = read_rows(&self.folder.join("late"))?;
+        tally.late += late.len() as u64;
+        for row in &late {
+            let [_, key, amount, ts] = fields(row)?;
+            add(&mut found, milliseconds(ts)?, number(key)? as u64, 1, number(amount)?);
+        }
+        let lines = |sums: &Sums| -> Vec<String> {
+            sums.iter().map(|((start, key), (n, total))| format!("{start},{key},{n},{total}")).collect()
+        };
+        compare("windows and late rows", &lines(&self.windows), lines(&found))?;
+        self.check_leftovers()
     }
+
+    /// A finished job leaves its record, one bundle, and nothing hidden beside its output.
+    fn check_leftovers(&self) -> Result<(), Failure> {
+        let record = self.folder.join(".flott/job");
+        let mut bundles = 0;
+        for name in names(&record)? {
+            bundles += usize::from(name.starts_with("bundle-"));
+            if !name.starts_with("bundle-") && name != "HEAD" && name != "HEAD.lock" {
+                return Err(format!("{} is left in {}", name, record.display()));
+            }
+        }
+        if bundles != 1 {
+            return Err(format!("{bundles} bundles are left in {}", record.display()));
+        }
+        for output in ["windows", "copies", "late"] {
+            let folder = self.folder.join(output);
+            if let Some(name) = names(&folder)?.iter().find(|n| n.starts_with(['.', '_'])) {
+                return Err(format!("{name} is left in {}", folder.display()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Window rows that can be seen.
+    fn windows_visible(&self) -> usize {
+        read_rows(&self.folder.join("windows")).map_or(0, |rows| rows.len())
+    }
+}
+
+/// Adds a row, or what a window already holds of it.
+fn add(sums: &mut Sums, ms: i64, key: u64, n: i64, total: i64) {
+    let window = sums.entry((time(ms.div_euclid(WINDOW_MS) * WINDOW_MS), key)).or_default();
+    window.0 += n;
+    window.1 += total;
+}
+
+fn fields(row: &str) -> Result<[&str; 4], Failure> {
+    row.split(',').collect::<Vec<_>>().try_into().map_err(|_| format!("'{row}' is no row of four fields"))
+}
+
+fn number(text: &str) -> Result<i64, Failure> {
+    text.parse().map_err(|_| format!("'{text}' is no number"))
+}
+
+fn names(folder: &Path) -> Result<Vec<String>, Failure> {
+    let entries = fs::read_dir(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    entries.map(|e| e.map(|e| e.file_name().to_string_lossy().into_owned()).map_err(|e| e.to_string())).collect()
 }
 
 /// Rows of all visible files of a folder, without quotes, sorted.
@@ -386,4 +469,12 @@ fn time(ms: i64) -> String {
     let (s, f) = (ms / 1_000, ms % 1_000);
     let fraction = if f == 0 { String::new() } else { format!(".{f:03}").trim_end_matches('0').to_string() };
     format!("2024-01-{:02} {:02}:{:02}:{:02}{fraction}", s / 86_400 + 1, s / 3_600 % 24, s / 60 % 60, s % 60)
+}
+
+/// The opposite of [`time`].
+fn milliseconds(text: &str) -> Result<i64, Failure> {
+    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let mut parts = seconds.split(['-', ' ', ':']).skip(2).map(number);
+    let [day, h, m, s] = [(); 4].map(|()| parts.next().unwrap_or_else(|| Err(format!("'{text}' is no time"))));
+    Ok(((((day? - 1) * 24 + h?) * 60 + m?) * 60 + s?) * 1_000 + number(&format!("{fraction:0<3}"))?)
 }

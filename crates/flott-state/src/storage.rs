@@ -166,6 +166,30 @@ impl CheckpointStorage {
         }
     }
 
+    /// Removes folders with nothing in them for which `garbage` says so: a kill between making a folder and the file in
+    /// it leaves them. Object stores have no folders.
+    pub async fn remove_empty_folders(&self, garbage: impl Fn(&str) -> bool) -> Result<()> {
+        let CheckpointStorage::Local { root, .. } = self else { return Ok(()) };
+        let listed = root.clone();
+        let folders = blocking(move || {
+            let mut folders = vec![];
+            for entry in fs::read_dir(&listed)? {
+                let entry = entry?;
+                if entry.file_type()?.is_dir() {
+                    folders.extend(entry.file_name().into_string());
+                }
+            }
+            Ok(folders)
+        })
+        .await?;
+        for folder in folders.into_iter().filter(|f| garbage(f)) {
+            let path = root.join(folder);
+            // One that is not empty stays.
+            blocking(move || Ok(drop(fs::remove_dir(path)))).await?;
+        }
+        Ok(())
+    }
+
     /// HEAD and its version.
     pub async fn read_head(&self) -> Result<Option<(Bytes, HeadVersion)>> {
         match self {

@@ -1,7 +1,9 @@
-//! The checkpoint store of one job: HEAD, manifests, state files, retention.
+//! The checkpoint store of one job: HEAD, manifests, state files.
 //!
 //! All methods that change something are told the attempt's generation by the HEAD that they hold, and fail as
 //! `Fenced` once a newer attempt has swapped HEAD.
+
+mod retention;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -17,6 +19,9 @@ use crate::record;
 use crate::run::{OperatorSnapshot, RestoredRun, RestoredState};
 use crate::snapshot_file;
 use crate::storage::{CheckpointStorage, HeadVersion, Swap};
+
+pub use retention::sweep_finished;
+use retention::{parse_bundle, parse_folder};
 
 /// So many replaced lineages are remembered: what older ones left behind went when a later attempt started.
 const REPLACED_LINEAGES_MAX: usize = 8;
@@ -288,67 +293,6 @@ impl CheckpointStore {
         self.write_head(Head { status, ..self.head.clone() }).await
     }
 
-    /// Drops checkpoints beyond those to be kept, and every file that no kept one needs and no living attempt writes.
-    ///
-    /// What cannot be removed now is removed the next time: only having been taken over is an error.
-    pub async fn retire(&mut self) -> Result<()> {
-        match self.try_retire().await {
-            Err(e) if e.kind() != ErrorKind::Fenced => {
-                tracing::warn!(error = %e, "old checkpoints could not be removed; it is tried again after the next one");
-                Ok(())
-            }
-            done => done,
-        }
-    }
-
-    async fn try_retire(&mut self) -> Result<()> {
-        let keep = if self.head.status == JobStatus::Finished { 0 } else { self.retain };
-        if self.head.retained.len() > keep {
-            let mut head = self.head.clone();
-            head.retained.truncate(keep);
-            self.write_head(head).await?;
-        }
-        let needed = self.needed_files().await?;
-        let newest = self.head.retained.first().map(|r| r.id);
-        for name in self.storage.list("").await? {
-            if needed.contains(&name) || !self.is_garbage(&name, newest) {
-                continue;
-            }
-            self.storage.delete(&name).await?;
-            self.fail_points.hit(FailPoint::DuringRetentionGc);
-        }
-        Ok(())
-    }
-
-    /// The files of all kept checkpoints. A manifest that cannot be read is an error: its files must not go.
-    async fn needed_files(&mut self) -> Result<BTreeSet<String>> {
-        if self.head.status == JobStatus::Finished {
-            return Ok(BTreeSet::new());
-        }
-        for entry in &self.head.retained {
-            if !self.files.contains_key(&entry.manifest) {
-                let files = read_manifest(&self.storage, entry).await?.files();
-                self.files.insert(entry.manifest.clone(), files);
-            }
-        }
-        let retained: BTreeSet<&String> = self.head.retained.iter().map(|entry| &entry.manifest).collect();
-        self.files.retain(|manifest, _| retained.contains(manifest));
-        let runs = self.stored_runs.values().map(|run| &run.file);
-        Ok(runs.chain(retained).chain(self.files.values().flatten()).cloned().collect())
-    }
-
-    /// Files of older attempts, and of this attempt's checkpoints up to the newest decided one, are garbage once no
-    /// kept manifest names them. Files of checkpoints under way are not, and what is not ours never is.
-    fn is_garbage(&self, name: &str, newest: Option<CheckpointId>) -> bool {
-        if let Some(generation) = parse_bundle(name) {
-            return generation < self.head.generation && self.head.bundle.as_deref() != Some(name);
-        }
-        let Some((checkpoint, generation)) = parse_folder(name) else { return false };
-        generation < self.head.generation
-            || (generation == self.head.generation
-                && (self.head.status == JobStatus::Finished || newest.is_some_and(|n| checkpoint <= n)))
-    }
-
     /// What the subtask that owns `key_groups` starts from.
     pub async fn restore_operator(&self, stored: &StoredOperator, key_groups: Range<u16>) -> Result<RestoredState> {
         let mut state = RestoredState {
@@ -419,13 +363,6 @@ fn runs_by_name(manifest: &Manifest) -> impl Iterator<Item = (String, StoredRun)
     runs.into_iter()
 }
 
-/// The generation in `bundle-<checksum>-<generation>.json` (or `.tmp`).
-fn parse_bundle(name: &str) -> Option<Generation> {
-    let (stem, extension) = name.strip_prefix("bundle-")?.split_once('.')?;
-    let (_, generation) = stem.split_once('-')?;
-    generation.parse().ok().filter(|_| matches!(extension, "json" | "tmp")).map(Generation)
-}
-
 /// The number of the first attempt where there is no HEAD. A folder that holds checkpoints has lost its HEAD: to start
 /// from the beginning in silence would write all output again.
 async fn first_generation(storage: &CheckpointStorage, begin: Begin) -> Result<Generation> {
@@ -452,13 +389,6 @@ fn refuse_uncommitted(head: &Head, storage: &CheckpointStorage) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// `chk-<id>-g<generation>/..` in its numbers.
-fn parse_folder(name: &str) -> Option<(CheckpointId, Generation)> {
-    let (id, rest) = name.strip_prefix("chk-")?.split_once("-g")?;
-    let (generation, _) = rest.split_once('/')?;
-    Some((CheckpointId(id.parse().ok()?), Generation(generation.parse().ok()?)))
 }
 
 /// Reads and checks one manifest.

@@ -6,7 +6,7 @@ use flott_connector::storage;
 use flott_core::options::Options;
 use flott_core::{CheckpointId, Error, FailPoints, Result};
 use flott_state::CheckpointStorage;
-use flott_state::manifest::JobStatus;
+use flott_state::manifest::{Head, JobStatus};
 use flott_state::store::{self, Begin, CheckpointStore, Opened};
 
 /// What a user says about earlier runs of the job.
@@ -74,7 +74,9 @@ pub(crate) async fn open(
     let begin = match (restore, &head) {
         (Restore::Path(path), _) => return from_path(path, storage, fail_points, retained).await,
         (Restore::Fresh, _) => Begin::Fresh,
-        (Restore::Latest, Some(head)) if head.status == JobStatus::Finished => return Ok(Opening::AlreadyFinished),
+        (Restore::Latest, Some(head)) if head.status == JobStatus::Finished => {
+            return already_finished(&storage, head).await;
+        }
         (Restore::Latest, Some(_)) => Begin::Latest,
         (Restore::Latest, None) => {
             tracing::info!(job, "no trace of an earlier run: starting from the beginning");
@@ -92,6 +94,14 @@ pub(crate) async fn open(
         (Restore::Ask, _) => Begin::Latest,
     };
     run(storage, fail_points, begin, retained).await
+}
+
+/// Nothing to run; what a kill at the very end left behind goes.
+async fn already_finished(storage: &CheckpointStorage, head: &Head) -> Result<Opening> {
+    if let Err(error) = store::sweep_finished(storage, head).await {
+        tracing::warn!(%error, "what the finished job left could not be removed; it is tried again at the next run");
+    }
+    Ok(Opening::AlreadyFinished)
 }
 
 async fn run(storage: CheckpointStorage, fail_points: FailPoints, begin: Begin, retained: usize) -> Result<Opening> {
@@ -135,7 +145,7 @@ async fn from_path(
         return Err(wrong("there is no HEAD record, so it is no job's checkpoint folder"));
     };
     if head.status == JobStatus::Finished {
-        return Ok(Opening::AlreadyFinished);
+        return already_finished(&storage, &head).await;
     }
     let begin = match checkpoint {
         None => Begin::Latest,

@@ -323,3 +323,36 @@ fn files_of_others_stay() {
         }
     });
 }
+
+#[test]
+fn a_finished_job_that_was_killed_before_its_clean_up_is_swept_and_a_later_attempt_is_not() {
+    block_on(async {
+        let place = Place::new();
+        let (mut store, _) = place.open(Begin::Latest).await.expect("opens");
+        store.set_bundle(b"{}").await.expect("a bundle");
+        let m = manifest(&store, 1, vec![run(10)], true).await;
+        store.decide(&m).await.expect("decides");
+        sweep_finished(&place.storage(), store.head()).await.expect("swept");
+        assert!(place.0.path().join("chk-1-g1/manifest.json").exists(), "a running job keeps its checkpoints");
+
+        store.set_status(JobStatus::Finished).await.expect("finishes");
+        let finished = store.head().clone();
+        // Somebody runs the job again at the same moment.
+        let (mut again, _) = place.open(Begin::Fresh).await.expect("opens");
+        let m = manifest(&again, 1, vec![run(10)], true).await;
+        again.decide(&m).await.expect("decides");
+        std::fs::write(place.0.path().join("chk-of-a-user.txt"), "mine").expect("written");
+        for folder in ["chk-2-g1", "chk-2-g2", "chk-of-a-user"] {
+            std::fs::create_dir(place.0.path().join(folder)).expect("a folder");
+        }
+        sweep_finished(&place.storage(), &finished).await.expect("swept");
+
+        let mut left: Vec<_> = place.storage().list("").await.expect("listed");
+        left.sort();
+        let bundle = finished.bundle.expect("a bundle");
+        assert_eq!(
+            left,
+            ["HEAD", "HEAD.lock", bundle.as_str(), "chk-1-g2/manifest.json", "chk-1-g2/op0-0.run", "chk-of-a-user.txt"]
+        );
+    });
+}
