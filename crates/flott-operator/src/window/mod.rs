@@ -14,6 +14,7 @@ pub(crate) mod layout;
 pub mod local;
 pub mod partial;
 pub mod session;
+pub(crate) mod sessions;
 pub(crate) mod shared;
 pub(crate) mod slices;
 pub mod table_function;

@@ -1,7 +1,5 @@
 //! SESSION windows: rows of one key belong together until a gap without any.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use arrow_array::types::Int64Type;
@@ -13,7 +11,6 @@ use flott_core::key_group::key_group;
 use flott_core::{ChangeBatch, Error, Result, Watermark};
 use flott_graph::{WindowAggregateSpec, WindowAssignment, WindowKind};
 use flott_state::{OperatorSnapshot, RestoredState, StateRun};
-use smallvec::SmallVec;
 
 use super::accumulator::Accumulator;
 use super::aggregate::{Ownership, RestoredProgress};
@@ -22,6 +19,7 @@ use super::assigner::{check_kind, is_event_time};
 use super::fire::{Output, window_columns};
 use super::group_table::GroupTable;
 use super::layout::{Layout, Prepared};
+use super::sessions::Sessions;
 use super::time_zone::ShiftZone;
 use crate::calc::assemble;
 use crate::operator::{Operator, OperatorContext, Progress};
@@ -31,8 +29,6 @@ use crate::timestamp::{null_rowtime, to_milliseconds};
 const STATE_VERSION: u32 = 1;
 /// The one state table.
 const SESSION_TABLE: &str = "session";
-/// Below so many sessions the ended ones are not worth clearing away.
-const CLEAR_MIN: usize = 1_024;
 
 /// Where sessions get their time from.
 pub(crate) struct SessionTime {
@@ -77,130 +73,6 @@ impl SessionTime {
 
     pub(crate) fn is_over(&self, end: i64, progress: i64) -> bool {
         progress != i64::MIN && self.zone.is_over(end, progress)
-    }
-}
-
-/// Sessions of all keys by number; a number is not used twice before [`Sessions::clear_ended`].
-#[derive(Default)]
-pub(crate) struct Sessions {
-    pub(crate) starts: Vec<i64>,
-    pub(crate) ends: Vec<i64>,
-    pub(crate) keys: Vec<u32>,
-    live: Vec<bool>,
-    live_count: usize,
-    /// Live sessions of each key.
-    by_key: Vec<SmallVec<[u32; 1]>>,
-    /// (end as it was when pushed, key, session)
-    due: BinaryHeap<Reverse<(i64, u32, u32)>>,
-    /// Sessions that became part of another since they were last taken.
-    pub(crate) merges: Vec<(u32, u32)>,
-}
-
-impl Sessions {
-    pub(crate) fn len(&self) -> usize {
-        self.starts.len()
-    }
-
-    pub(crate) fn live_count(&self) -> usize {
-        self.live_count
-    }
-
-    /// Numbers of the live sessions.
-    pub(crate) fn live(&self) -> Vec<u32> {
-        (0..self.len() as u32).filter(|s| self.live[*s as usize]).collect()
-    }
-
-    /// Adds `start .. end` to the sessions of a key: the number of the session that it is in now, or `None` where even
-    /// that is over. Windows that touch are one.
-    pub(crate) fn add(&mut self, key: u32, start: i64, end: i64, over: impl Fn(i64) -> bool) -> Option<u32> {
-        if self.by_key.len() <= key as usize {
-            self.by_key.resize(key as usize + 1, SmallVec::new());
-        }
-        let own = &mut self.by_key[key as usize];
-        let touches = |s: &u32| self.starts[*s as usize] <= end && self.ends[*s as usize] >= start;
-        let Some(target) = own.iter().copied().filter(touches).min() else {
-            if over(end) {
-                return None;
-            }
-            let session = self.starts.len() as u32;
-            own.push(session);
-            self.starts.push(start);
-            self.ends.push(end);
-            self.keys.push(key);
-            self.live.push(true);
-            self.live_count += 1;
-            self.due.push(Reverse((end, key, session)));
-            return Some(session);
-        };
-        let (mut least, mut greatest) = (start.min(self.starts[target as usize]), end.max(self.ends[target as usize]));
-        if own.len() > 1 {
-            let others: SmallVec<[u32; 4]> = own.iter().copied().filter(|s| *s != target && touches(s)).collect();
-            for other in others {
-                least = least.min(self.starts[other as usize]);
-                greatest = greatest.max(self.ends[other as usize]);
-                own.retain(|s| *s != other);
-                self.live[other as usize] = false;
-                self.live_count -= 1;
-                self.merges.push((other, target));
-            }
-        }
-        self.starts[target as usize] = least;
-        self.ends[target as usize] = greatest;
-        Some(target)
-    }
-
-    /// The live sessions that are over, by end and key; they are live no more.
-    pub(crate) fn take_due(&mut self, over: impl Fn(i64) -> bool) -> Vec<u32> {
-        let mut due = vec![];
-        while let Some(Reverse((end, key, session))) = self.due.peek().copied() {
-            if !over(end) {
-                break;
-            }
-            self.due.pop();
-            let s = session as usize;
-            if !self.live[s] {
-                continue;
-            }
-            if self.ends[s] > end {
-                // It has grown since.
-                self.due.push(Reverse((self.ends[s], key, session)));
-                continue;
-            }
-            self.live[s] = false;
-            self.live_count -= 1;
-            self.by_key[key as usize].retain(|o| *o != session);
-            due.push(session);
-        }
-        due
-    }
-
-    /// The earliest end that may be due.
-    pub(crate) fn next_due(&mut self) -> Option<i64> {
-        while let Some(Reverse((end, key, session))) = self.due.peek().copied() {
-            let s = session as usize;
-            if self.live[s] && self.ends[s] == end {
-                return Some(end);
-            }
-            self.due.pop();
-            if self.live[s] {
-                self.due.push(Reverse((self.ends[s], key, session)));
-            }
-        }
-        None
-    }
-
-    /// Whether more numbers belong to ended sessions than to live ones.
-    pub(crate) fn wants_clearing(&self) -> bool {
-        self.len() > CLEAR_MIN && self.live_count * 2 < self.len()
-    }
-
-    /// Numbers the live sessions anew, in their order; `key` gives the new number of a key.
-    pub(crate) fn clear_ended(&mut self, key: impl Fn(u32) -> u32) {
-        let old = std::mem::take(self);
-        for s in old.live() {
-            let s = s as usize;
-            self.add(key(old.keys[s]), old.starts[s], old.ends[s], |_| false);
-        }
     }
 }
 
@@ -297,10 +169,11 @@ impl SessionWindowAggregate {
             update_accumulators(&mut self.accumulators, len, &groups, &rows, 0..groups.len())?;
             self.count_late(&batch, late, context)?;
         }
-        for (from, into) in std::mem::take(&mut self.sessions.merges) {
+        let (from, into) = self.sessions.take_merges();
+        if !from.is_empty() {
             for accumulator in &mut self.accumulators {
-                let state = accumulator.state(Some(&[from]))?;
-                accumulator.merge(&[into], &state)?;
+                let state = accumulator.state(Some(&from))?;
+                accumulator.merge(&into, &state)?;
             }
         }
         self.clear_ended()
@@ -394,7 +267,7 @@ impl SessionWindowAggregate {
         context.metrics.late_records_dropped = self.late_records_dropped;
         context.metrics.state_rows = self.sessions.live_count() as u64;
         let bytes = self.table.size_bytes() + self.accumulators.iter().map(|a| a.size_bytes()).sum::<usize>();
-        context.metrics.state_bytes = (bytes + self.sessions.len() * 32) as u64;
+        context.metrics.state_bytes = (bytes + self.sessions.size_bytes()) as u64;
     }
 }
 

@@ -15,7 +15,8 @@ use super::aggregate::{Ownership, RestoredProgress};
 use super::assigner::{Shape, SliceAssigner, SliceId};
 use super::fire::{Output, window_columns};
 use super::group_table::GroupTable;
-use super::session::{SessionTime, Sessions, kept_rows};
+use super::session::{SessionTime, kept_rows};
+use super::sessions::Sessions;
 use crate::calc::assemble;
 use crate::operator::{Operator, OperatorContext, Progress};
 
@@ -122,6 +123,7 @@ struct Held {
     /// Rows that have not left.
     waiting: Vec<bool>,
     left: usize,
+    bytes: usize,
     run: Option<Arc<StateRun>>,
 }
 
@@ -138,6 +140,7 @@ pub struct SessionTableFunction {
     rows_of: Vec<Vec<(u64, u32)>>,
     /// By ascending number.
     held: std::collections::BTreeMap<u64, Held>,
+    held_bytes: usize,
     next: u64,
     waiting: usize,
     progress: i64,
@@ -164,6 +167,7 @@ impl SessionTableFunction {
             sessions: Sessions::default(),
             rows_of: vec![],
             held: std::collections::BTreeMap::new(),
+            held_bytes: 0,
             next: 0,
             waiting: 0,
             progress: i64::MIN,
@@ -205,9 +209,8 @@ impl SessionTableFunction {
             kept += 1;
             for (from, into) in self.sessions.merges.drain(..) {
                 let moved = std::mem::take(&mut self.rows_of[from as usize]);
-                let rows = &mut self.rows_of[into as usize];
-                rows.extend(moved);
-                rows.sort_unstable();
+                // Put in order when they leave, not at each of many merges.
+                self.rows_of[into as usize].extend(moved);
             }
         }
         self.late_records_dropped += late.len() as u64;
@@ -226,9 +229,12 @@ impl SessionTableFunction {
         let groups = hashes.iter().map(|h| key_group(*h, self.ownership.max_parallelism)).collect();
         self.next += 1;
         self.waiting += batch.num_rows();
+        // Besides its columns a row has a kind, a key group, a mark and its time.
+        let bytes = batch.size_bytes() + batch.num_rows() * 12;
         let held_rows = if self.time.event_time { batch.rows } else { with_time(&batch.rows, times)? };
         let waiting = vec![true; held_rows.num_rows()];
-        self.held.insert(held, Held { rows: held_rows, kinds, groups, waiting, left: 0, run });
+        self.held_bytes += bytes;
+        self.held.insert(held, Held { rows: held_rows, kinds, groups, waiting, left: 0, bytes, run });
         Ok(())
     }
 
@@ -239,30 +245,43 @@ impl SessionTableFunction {
         if due.is_empty() {
             return Ok(());
         }
-        let places: std::collections::HashMap<u64, usize> =
-            self.held.keys().enumerate().map(|(i, n)| (*n, i)).collect();
+        // Only the batches that rows leave are looked at: many may wait.
+        let mut places = std::collections::BTreeMap::new();
+        let mut touched: Vec<u64> = vec![];
         let (mut picks, mut starts, mut ends, mut kinds) = (vec![], vec![], vec![], vec![]);
         for session in due {
             let s = session as usize;
-            for (number, row) in std::mem::take(&mut self.rows_of[s]) {
+            let mut rows = std::mem::take(&mut self.rows_of[s]);
+            rows.sort_unstable();
+            for (number, row) in rows {
                 let Some(held) = self.held.get_mut(&number) else {
                     return Err(Error::internal("a row of a session is gone"));
                 };
                 held.waiting[row as usize] = false;
                 held.left += 1;
                 kinds.push(held.kinds[row as usize]);
-                picks.push((places[&number], row as usize));
+                let place = *places.entry(number).or_insert_with(|| {
+                    touched.push(number);
+                    touched.len() - 1
+                });
+                picks.push((place, row as usize));
                 starts.push(self.sessions.starts[s]);
                 ends.push(self.sessions.ends[s]);
             }
         }
-        let batches: Vec<&RecordBatch> = self.held.values().map(|h| &h.rows).collect();
+        let batches: Vec<&RecordBatch> = touched.iter().filter_map(|n| self.held.get(n)).map(|h| &h.rows).collect();
         let mut rows = interleave_record_batch(&batches, &picks)?;
         if !self.time.event_time {
             rows.remove_column(rows.num_columns() - 1);
         }
         self.waiting -= picks.len();
-        self.held.retain(|_, h| h.left < h.waiting.len());
+        for number in touched {
+            if self.held.get(&number).is_some_and(|h| h.left == h.waiting.len())
+                && let Some(held) = self.held.remove(&number)
+            {
+                self.held_bytes -= held.bytes;
+            }
+        }
         let batch = ChangeBatch::new(rows, kinds.into_iter().collect::<RowKinds>())?;
         self.output.push(append(batch, &self.schema, &starts, &ends, &self.time.zone)?);
         if self.sessions.live_count() == 0 {
@@ -294,7 +313,7 @@ impl SessionTableFunction {
         }
         context.metrics.late_records_dropped = self.late_records_dropped;
         context.metrics.state_rows = self.waiting as u64;
-        context.metrics.state_bytes = self.held.values().map(|h| h.rows.get_array_memory_size()).sum::<usize>() as u64;
+        context.metrics.state_bytes = (self.held_bytes + self.waiting * 16 + self.sessions.size_bytes()) as u64;
         Progress::Done
     }
 }
