@@ -352,6 +352,15 @@ impl Committer for FileCommitter {
         Ok(outcomes.into_iter().map(|o| o.unwrap_or_else(|| progress.clone())).collect())
     }
 
+    async fn abort(&mut self, committables: &[Committable]) -> Result<()> {
+        for committable in committables {
+            if let ToCommit::File(file) = ToCommit::decode(committable)? {
+                self.target.remove(&file.staged).await?;
+            }
+        }
+        self.remove_empty_folders(self.context.generation.0).await
+    }
+
     /// Files and lists of dead attempts of this lineage and operator, and folders that are empty now.
     async fn clean_up(&mut self, keep: &[String]) -> Result<()> {
         // A committable's id is its final place; the staged file has the same name.

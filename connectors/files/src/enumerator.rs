@@ -1,16 +1,16 @@
 //! Finds files, cuts large ones, and gives pieces to readers that ask.
 //!
 //! Cutting happens when a reader asks, one piece at a time: the first rows flow at once, and what is not asked for is not
-//! looked at. One reader alone gets whole files.
+//! looked at. One reader alone gets whole files. Listing and looking go on beside the coordinator, and readers wait for
+//! them in the order in which they asked.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use flott_connector::Versioned;
 use flott_connector::format::{Decoding, Splittable};
-use flott_connector::source::{EnumeratorContext, SourceSplit, SplitEnumerator};
+use flott_connector::source::{CallOutput, EnumeratorContext, SourceSplit, SplitEnumerator};
 use flott_connector::storage::storage_error;
 use flott_core::{CheckpointId, Error, ErrorKind, Result};
 use object_store::ObjectStoreExt;
@@ -60,10 +60,23 @@ pub(crate) struct FileEnumerator {
     returned: VecDeque<FileSplit>,
     pending: VecDeque<Pending>,
     seen: SeenFiles,
-    /// The first listing is done.
+    /// The first listing is done, of this attempt or one before.
     listed: bool,
-    /// Readers that asked when there was nothing.
-    waiting: BTreeSet<usize>,
+    /// All that this attempt has to list before it can say that there is nothing is listed.
+    started: bool,
+    /// A listing is under way.
+    listing: bool,
+    /// The first file's next border is being looked for.
+    cutting: bool,
+    /// Readers that have nothing, in the order in which they asked.
+    waiting: VecDeque<usize>,
+}
+
+/// What comes of work beside the coordinator.
+enum Answer {
+    Listed(Result<Vec<FileEntry>>),
+    /// Of the first file's next piece.
+    Border(Result<Option<u64>>),
 }
 
 impl FileEnumerator {
@@ -85,7 +98,10 @@ impl FileEnumerator {
             pending: state.pending.into(),
             seen,
             listed: state.listed,
-            waiting: BTreeSet::new(),
+            started: false,
+            listing: false,
+            cutting: false,
+            waiting: VecDeque::new(),
         })
     }
 
@@ -93,9 +109,32 @@ impl FileEnumerator {
         self.scan.monitor.is_some()
     }
 
-    async fn find(&mut self) -> Result<()> {
-        let scan = &self.scan;
-        let files = listing::list(&scan.location, Arc::clone(&scan.selection), scan.monitor.is_some()).await?;
+    /// Begins a listing, unless one is under way.
+    fn list(&mut self, context: &mut EnumeratorContext) {
+        if std::mem::replace(&mut self.listing, true) {
+            return;
+        }
+        let scan = Arc::clone(&self.scan);
+        context.call_async(async move {
+            Answer::Listed(listing::list(&scan.location, Arc::clone(&scan.selection), scan.monitor.is_some()).await)
+        });
+    }
+
+    fn on_listed(&mut self, listed: Result<Vec<FileEntry>>) -> Result<()> {
+        self.listing = false;
+        match listed {
+            Ok(files) => self.find_new(files)?,
+            // The next listing may go well; what is being read goes on meanwhile.
+            Err(error) if self.started && error.kind() == ErrorKind::Unavailable => {
+                tracing::warn!(%error, path = self.scan.location.display, "new files cannot be looked for just now");
+            }
+            Err(error) => return Err(error),
+        }
+        self.started = true;
+        Ok(())
+    }
+
+    fn find_new(&mut self, files: Vec<FileEntry>) -> Result<()> {
         // An empty text has no rows; an empty file of another format is damaged, and its reader says so. A source that
         // goes on waits until there is something in either: it may just have been made.
         let takes_empty = self.scan.is_bulk() && !self.is_monitoring();
@@ -121,43 +160,92 @@ impl FileEnumerator {
         Ok(())
     }
 
-    /// The next piece: what came back first, then the next part of the file that is being cut.
-    async fn next_piece(&mut self, parallelism: usize) -> Result<Option<FileSplit>> {
-        if let Some(split) = self.returned.pop_front() {
-            return Ok(Some(split));
+    /// Gives one piece to each reader that waits, as far as there are any: first what came back, then the next part of the
+    /// file that is being cut. One piece, however small it is: a piece that a reader holds takes part in the watermark
+    /// from its assignment on, and one that waits behind others would hold back the event time of those.
+    fn serve(&mut self, context: &mut EnumeratorContext) -> Result<()> {
+        while let Some(reader) = self.waiting.front().copied() {
+            if let Some(split) = self.returned.pop_front() {
+                context.assign(reader, vec![split.to_split()?]);
+            } else if self.cutting {
+                break;
+            } else if let Some(file) = self.pending.front() {
+                match self.scan.border(file, context.parallelism) {
+                    Border::Known(border) => {
+                        let split = self.cut(border)?;
+                        context.assign(reader, vec![split.to_split()?]);
+                    }
+                    Border::Sought(sought) => {
+                        self.cutting = true;
+                        let (scan, file) = (Arc::clone(&self.scan), file.clone());
+                        context.call_async(async move { Answer::Border(scan.seek(&file, sought).await) });
+                        break;
+                    }
+                }
+            } else if self.listing && !self.started || self.is_monitoring() {
+                break;
+            } else {
+                context.no_more_splits(reader);
+            }
+            self.waiting.pop_front();
         }
-        let Some(file) = self.pending.front().cloned() else { return Ok(None) };
-        let border = if parallelism > 1 { self.border(&file).await? } else { None };
-        let split = FileSplit::new(&file.entry(), file.next, border.unwrap_or(file.size), self.scan.is_bulk());
-        match (border, self.pending.front_mut()) {
-            (Some(border), Some(front)) => front.next = border,
-            _ => drop(self.pending.pop_front()),
-        }
-        Ok(Some(split))
+        Ok(())
     }
 
-    /// Where the next piece of a file ends; `None` where all the rest is one piece.
-    async fn border(&self, file: &Pending) -> Result<Option<u64>> {
-        let piece = self.scan.split_bytes;
+    /// Takes the first file's next piece, up to a border or its end.
+    fn cut(&mut self, border: Option<u64>) -> Result<FileSplit> {
+        let Some(front) = self.pending.front_mut() else { return Err(Error::internal("there is no file to be cut")) };
+        let split = FileSplit::new(&front.entry(), front.next, border.unwrap_or(front.size), self.scan.is_bulk());
+        match border {
+            Some(border) => front.next = border,
+            None => drop(self.pending.pop_front()),
+        }
+        Ok(split)
+    }
+}
+
+/// Where the next piece of a file ends.
+enum Border {
+    /// There; `None` where all the rest is one piece.
+    Known(Option<u64>),
+    /// Somewhere behind a place: the file has to be looked at.
+    Sought(Sought),
+}
+
+/// What is looked for.
+struct Sought {
+    target: u64,
+    quoting: Option<Quoting>,
+}
+
+impl FileScan {
+    fn border(&self, file: &Pending, parallelism: usize) -> Border {
+        if parallelism <= 1 {
+            return Border::Known(None);
+        }
+        let piece = self.split_bytes;
         let target = file.next.saturating_add(piece);
         // A rest that is not worth a piece of its own stays with the last one.
         if target.saturating_add(piece / 8) >= file.size {
-            return Ok(None);
+            return Border::Known(None);
         }
-        let splittable = match &self.scan.decoding {
+        let splittable = match &self.decoding {
             // The reader takes the units that begin in its range, wherever the border lies.
-            Decoding::Bulk(_) => return Ok(Some(target)),
-            Decoding::Stream(_) if Compression::of(&file.path).is_some() => return Ok(None),
+            Decoding::Bulk(_) => return Border::Known(Some(target)),
+            Decoding::Stream(_) if Compression::of(&file.path).is_some() => return Border::Known(None),
             Decoding::Stream(factory) => factory.splittable(),
         };
-        let is_local = self.scan.location.local.is_some();
         let quoting = match splittable {
-            Splittable::No => return Ok(None),
+            Splittable::No => return Border::Known(None),
             Splittable::AtLineBreak => None,
-            Splittable::OutsideQuotes(_) if !is_local => return Ok(None),
-            Splittable::OutsideQuotes(quote) => Some(Quoting { quote, delimiter: self.scan.strict_delimiter() }),
+            Splittable::OutsideQuotes(_) if self.location.local.is_none() => return Border::Known(None),
+            Splittable::OutsideQuotes(quote) => Some(Quoting { quote, delimiter: self.strict_delimiter() }),
         };
-        if is_local {
+        Border::Sought(Sought { target, quoting })
+    }
+
+    async fn seek(&self, file: &Pending, Sought { target, quoting }: Sought) -> Result<Option<u64>> {
+        if self.location.local.is_some() {
             let (path, next, size) = (file.path.clone(), file.next, file.size);
             let look = move || cut::local_border(&path, next, target, size, quoting);
             return tokio::task::spawn_blocking(look).await.map_err(ended)?;
@@ -171,7 +259,7 @@ impl FileEnumerator {
         let mut at = target.saturating_sub(1);
         while at < file.size && at < target.saturating_add(PROBE_BYTES_MAX) {
             let range = at..(at + PROBE_BYTES).min(file.size);
-            let bytes = match self.scan.location.store.get_range(&path, range).await {
+            let bytes = match self.location.store.get_range(&path, range).await {
                 Ok(bytes) if !bytes.is_empty() => bytes,
                 // Shorter than it was: whoever reads it will say so.
                 Ok(_) => return Ok(None),
@@ -184,71 +272,63 @@ impl FileEnumerator {
         }
         Ok(None)
     }
-
-    /// Gives a reader one piece, however small it is. A piece that a reader holds takes part in the watermark from its
-    /// assignment on: one that waits behind others would hold back the event time of those.
-    async fn give(&mut self, reader: usize, context: &mut EnumeratorContext) -> Result<()> {
-        if let Some(split) = self.next_piece(context.parallelism).await? {
-            context.assign(reader, vec![split.to_split()?]);
-        } else if self.is_monitoring() {
-            self.waiting.insert(reader);
-        } else {
-            context.no_more_splits(reader);
-        }
-        Ok(())
-    }
-
-    async fn give_to_waiting(&mut self, context: &mut EnumeratorContext) -> Result<()> {
-        while !(self.pending.is_empty() && self.returned.is_empty()) {
-            let Some(reader) = self.waiting.pop_first() else { break };
-            self.give(reader, context).await?;
-        }
-        Ok(())
-    }
 }
 
-#[async_trait]
 impl SplitEnumerator for FileEnumerator {
-    async fn start(&mut self, _context: &mut EnumeratorContext) -> Result<()> {
+    fn start(&mut self, context: &mut EnumeratorContext) -> Result<()> {
         if !self.listed || self.is_monitoring() {
-            self.find().await?;
+            self.list(context);
+        } else {
+            self.started = true;
         }
         Ok(())
+    }
+
+    fn handle_call(&mut self, output: CallOutput, context: &mut EnumeratorContext) -> Result<()> {
+        match output.downcast::<Answer>().map(|answer| *answer) {
+            Ok(Answer::Listed(listed)) => self.on_listed(listed)?,
+            Ok(Answer::Border(border)) => {
+                self.cutting = false;
+                let split = self.cut(border?)?;
+                match self.waiting.pop_front() {
+                    Some(reader) => context.assign(reader, vec![split.to_split()?]),
+                    None => self.returned.push_back(split),
+                }
+            }
+            Err(_) => return Err(Error::internal("an answer to something that was not asked")),
+        }
+        self.serve(context)
     }
 
     fn discovery_interval(&self) -> Option<Duration> {
         self.scan.monitor
     }
 
-    async fn discover(&mut self, context: &mut EnumeratorContext) -> Result<()> {
-        match self.find().await {
-            Ok(()) => {}
-            // The next listing may go well; what is being read goes on meanwhile.
-            Err(error) if error.kind() == ErrorKind::Unavailable => {
-                tracing::warn!(%error, path = self.scan.location.display, "new files cannot be looked for just now");
-            }
-            Err(error) => return Err(error),
-        }
-        self.give_to_waiting(context).await
+    fn discover(&mut self, context: &mut EnumeratorContext) -> Result<()> {
+        self.list(context);
+        Ok(())
     }
 
-    async fn add_reader(&mut self, reader: usize, context: &mut EnumeratorContext) -> Result<()> {
+    fn add_reader(&mut self, reader: usize, context: &mut EnumeratorContext) -> Result<()> {
         // One that holds restored pieces asks when it is through with them.
         if context.load.get(reader).copied().unwrap_or(0) == 0 {
-            self.give(reader, context).await?;
+            return self.handle_split_request(reader, context);
         }
         Ok(())
     }
 
-    async fn handle_split_request(&mut self, reader: usize, context: &mut EnumeratorContext) -> Result<()> {
-        self.give(reader, context).await
+    fn handle_split_request(&mut self, reader: usize, context: &mut EnumeratorContext) -> Result<()> {
+        if !self.waiting.contains(&reader) {
+            self.waiting.push_back(reader);
+        }
+        self.serve(context)
     }
 
-    async fn add_splits_back(&mut self, splits: Vec<SourceSplit>, context: &mut EnumeratorContext) -> Result<()> {
+    fn add_splits_back(&mut self, splits: Vec<SourceSplit>, context: &mut EnumeratorContext) -> Result<()> {
         for split in splits.into_iter().rev() {
             self.returned.push_front(FileSplit::decode(&split.data)?);
         }
-        self.give_to_waiting(context).await
+        self.serve(context)
     }
 
     fn snapshot_state(&mut self, _checkpoint: CheckpointId) -> Result<Versioned> {

@@ -369,6 +369,11 @@ impl SinkWriter for FileWriter {
         for file in std::mem::take(&mut self.open).into_values() {
             file.discard(&self.target).await;
         }
+        // Full ones of an epoch that was not closed.
+        for file in std::mem::take(&mut self.closed) {
+            // What stays is removed by the next attempt.
+            self.target.remove(&file.staged).await.ok();
+        }
         Ok(())
     }
 }

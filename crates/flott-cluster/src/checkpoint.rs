@@ -180,6 +180,12 @@ impl CheckpointCoordinator {
         pending.collected.checkpoint
     }
 
+    /// What sinks have prepared and no checkpoint will hold, where the attempt ends now.
+    pub fn take_undecided(&mut self) -> BTreeMap<NodeId, Vec<Committable>> {
+        self.abort();
+        std::mem::take(&mut self.carried)
+    }
+
     /// The checkpoint under way, once everything is in. It is then being finalised until [`finalized`](Self::finalized).
     pub fn take_complete(&mut self) -> Option<Collected> {
         let p = self.pending.as_ref()?;

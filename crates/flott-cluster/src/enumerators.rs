@@ -1,16 +1,23 @@
 //! The enumerators of a job, and what they want done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use flott_connector::Versioned;
-use flott_connector::source::{EnumeratorAction, EnumeratorContext, SourceSplit, SplitEnumerator};
-use flott_core::{DecidedCheckpoint, Result};
+use flott_connector::source::{
+    CallOutput, ENUMERATOR_CALLS_MAX, EnumeratorAction, EnumeratorContext, SourceSplit, SplitEnumerator,
+};
+use flott_core::{DecidedCheckpoint, Error, Result};
 use flott_graph::{JobGraph, NodeId, OperatorSpec};
 use flott_runtime::api::{SplitState, TaskCommand};
 use flott_state::manifest::Manifest;
+use tokio::task::JoinSet;
 
 use crate::finalize::versioned;
+
+/// The longest that an attempt waits for what its enumerators begin at their start: a wrong path is then told before
+/// anything runs. What takes longer goes on beside the job.
+const FIRST_CALLS_PATIENCE: Duration = Duration::from_secs(2);
 
 struct Slot {
     enumerator: Box<dyn SplitEnumerator>,
@@ -19,11 +26,22 @@ struct Slot {
     next_discovery: Duration,
     /// Splits of the restored checkpoint, for the readers that will register.
     restored: BTreeMap<usize, Vec<SplitState>>,
+    /// Splits of the restored checkpoint that the enumerator is to assign anew.
+    returned: Vec<SourceSplit>,
+    /// The event time of those, by split.
+    returned_watermarks: HashMap<String, i64>,
+    /// Work that is under way.
+    calls: usize,
 }
+
+/// Work of an enumerator that is done.
+pub type Called = (NodeId, CallOutput);
 
 /// All enumerators of a job.
 pub struct Enumerators {
     slots: BTreeMap<NodeId, Slot>,
+    /// Dropped with the attempt: work that is under way ends then.
+    calls: JoinSet<Called>,
 }
 
 impl Enumerators {
@@ -36,35 +54,98 @@ impl Enumerators {
             let stored = manifest.and_then(|m| m.sources.get(&node.uid));
             let state = stored.and_then(|s| s.enumerator.as_ref()).map(versioned);
             let mut restored: BTreeMap<usize, Vec<SplitState>> = BTreeMap::new();
-            for (i, split) in stored.iter().flat_map(|s| &s.splits).enumerate() {
-                let split = SplitState {
-                    split: SourceSplit { id: split.id.clone(), data: versioned(&split.data) },
-                    watermark_ms: split.watermark_ms,
-                };
-                restored.entry(i % readers).or_default().push(split);
+            let (mut returned, mut returned_watermarks) = (vec![], HashMap::new());
+            for (i, stored) in stored.iter().flat_map(|s| &s.splits).enumerate() {
+                let (split, watermark_ms) =
+                    (SourceSplit { id: stored.id.clone(), data: versioned(&stored.data) }, stored.watermark_ms);
+                if spec.source.reassigns_splits_on_recovery() {
+                    returned_watermarks.insert(split.id.clone(), watermark_ms);
+                    returned.push(split);
+                } else {
+                    restored.entry(i % readers).or_default().push(SplitState { split, watermark_ms });
+                }
             }
             let enumerator = spec.source.create_enumerator(state).map_err(|e| e.with("table", &spec.table.object))?;
             let context = EnumeratorContext { parallelism: readers, load: vec![0; readers], ..Default::default() };
             let discovery = enumerator.discovery_interval();
-            slots.insert(id, Slot { enumerator, context, discovery, next_discovery: Duration::ZERO, restored });
+            slots.insert(
+                id,
+                Slot {
+                    enumerator,
+                    context,
+                    discovery,
+                    next_discovery: Duration::ZERO,
+                    restored,
+                    returned,
+                    returned_watermarks,
+                    calls: 0,
+                },
+            );
         }
-        Ok(Enumerators { slots })
+        Ok(Enumerators { slots, calls: JoinSet::new() })
     }
 
-    /// First listings.
+    /// First listings, and what they find within a little time.
     pub async fn start(&mut self, now: Duration) -> Result<Vec<TaskCommand>> {
         let mut commands = vec![];
-        for (node, slot) in &mut self.slots {
-            slot.enumerator.start(&mut slot.context).await?;
+        let nodes: Vec<NodeId> = self.slots.keys().copied().collect();
+        for node in nodes {
+            let Some(slot) = self.slots.get_mut(&node) else { continue };
+            slot.enumerator.start(&mut slot.context)?;
             slot.next_discovery = now + slot.discovery.unwrap_or_default();
-            commands.extend(take_actions(*node, &mut slot.context));
+            let returned = std::mem::take(&mut slot.returned);
+            if !returned.is_empty() {
+                slot.enumerator.add_splits_back(returned, &mut slot.context)?;
+            }
+            commands.extend(self.take(node)?);
         }
+        let first = async {
+            while !self.calls.is_empty() {
+                let called = self.next_call().await?;
+                commands.extend(self.called(called)?);
+            }
+            Ok::<(), Error>(())
+        };
+        // A time-out is no failure: the job's loop goes on with what is under way.
+        tokio::time::timeout(FIRST_CALLS_PATIENCE, first).await.unwrap_or(Ok(()))?;
         Ok(commands)
+    }
+
+    /// The next work that is done; waits for ever where none is under way. Nothing is lost where the future is dropped.
+    pub async fn next_call(&mut self) -> Result<Called> {
+        match self.calls.join_next().await {
+            Some(Ok(called)) => Ok(called),
+            Some(Err(e)) => Err(Error::internal("work of an enumerator ended early").caused_by(e)),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Hands work that is done to the enumerator that began it.
+    pub fn called(&mut self, (node, output): Called) -> Result<Vec<TaskCommand>> {
+        let Some(slot) = self.slots.get_mut(&node) else { return Ok(vec![]) };
+        slot.calls = slot.calls.saturating_sub(1);
+        slot.enumerator.handle_call(output, &mut slot.context)?;
+        self.take(node)
+    }
+
+    /// What a call of an enumerator wants done: work is begun, the rest is for the readers.
+    fn take(&mut self, node: NodeId) -> Result<Vec<TaskCommand>> {
+        let Some(slot) = self.slots.get_mut(&node) else { return Ok(vec![]) };
+        for call in std::mem::take(&mut slot.context.calls) {
+            if slot.calls >= ENUMERATOR_CALLS_MAX {
+                return Err(Error::internal(format!(
+                    "an enumerator has more than {ENUMERATOR_CALLS_MAX} calls under way"
+                )));
+            }
+            slot.calls += 1;
+            self.calls.spawn(async move { (node, call.run().await) });
+        }
+        Ok(take_actions(node, slot))
     }
 
     /// A reader is there: it gets its restored splits first. One that has got nothing by then asks for splits, as
     /// Flink's readers do when they start.
-    pub async fn reader_registered(&mut self, node: NodeId, reader: usize) -> Result<Vec<TaskCommand>> {
+    pub fn reader_registered(&mut self, node: NodeId, reader: usize) -> Result<Vec<TaskCommand>> {
         let Some(slot) = self.slots.get_mut(&node) else { return Ok(vec![]) };
         let mut commands = vec![];
         if let Some(splits) = slot.restored.remove(&reader) {
@@ -75,30 +156,30 @@ impl Enumerators {
         }
         slot.context.readers.push(reader);
         slot.context.readers.sort_unstable();
-        slot.enumerator.add_reader(reader, &mut slot.context).await?;
-        commands.extend(take_actions(node, &mut slot.context));
+        slot.enumerator.add_reader(reader, &mut slot.context)?;
+        commands.extend(take_actions(node, slot));
         if !commands.iter().any(|c| is_for(c, reader)) {
-            slot.enumerator.handle_split_request(reader, &mut slot.context).await?;
-            commands.extend(take_actions(node, &mut slot.context));
+            slot.enumerator.handle_split_request(reader, &mut slot.context)?;
         }
+        commands.extend(self.take(node)?);
         Ok(commands)
     }
 
     /// A reader has nothing to read.
-    pub async fn split_request(&mut self, node: NodeId, reader: usize) -> Result<Vec<TaskCommand>> {
+    pub fn split_request(&mut self, node: NodeId, reader: usize) -> Result<Vec<TaskCommand>> {
         let Some(slot) = self.slots.get_mut(&node) else { return Ok(vec![]) };
         if let Some(load) = slot.context.load.get_mut(reader) {
             *load = 0;
         }
-        slot.enumerator.handle_split_request(reader, &mut slot.context).await?;
-        Ok(take_actions(node, &mut slot.context))
+        slot.enumerator.handle_split_request(reader, &mut slot.context)?;
+        self.take(node)
     }
 
     /// A connector's own event.
-    pub async fn source_event(&mut self, node: NodeId, reader: usize, event: Versioned) -> Result<Vec<TaskCommand>> {
+    pub fn source_event(&mut self, node: NodeId, reader: usize, event: Versioned) -> Result<Vec<TaskCommand>> {
         let Some(slot) = self.slots.get_mut(&node) else { return Ok(vec![]) };
-        slot.enumerator.handle_source_event(reader, event, &mut slot.context).await?;
-        Ok(take_actions(node, &mut slot.context))
+        slot.enumerator.handle_source_event(reader, event, &mut slot.context)?;
+        self.take(node)
     }
 
     /// When the next discovery is due.
@@ -106,17 +187,25 @@ impl Enumerators {
         self.slots.values().filter(|s| s.discovery.is_some()).map(|s| s.next_discovery).min()
     }
 
-    /// Runs the discoveries that are due.
-    pub async fn discover(&mut self, now: Duration) -> Result<Vec<TaskCommand>> {
-        let mut commands = vec![];
-        for (node, slot) in &mut self.slots {
-            if let Some(interval) = slot.discovery
-                && slot.next_discovery <= now
-            {
-                slot.enumerator.discover(&mut slot.context).await?;
+    /// Begins the discoveries that are due.
+    pub fn discover(&mut self, now: Duration) -> Result<Vec<TaskCommand>> {
+        self.for_each(|slot| match slot.discovery {
+            Some(interval) if slot.next_discovery <= now => {
                 slot.next_discovery = now + interval;
-                commands.extend(take_actions(*node, &mut slot.context));
+                slot.enumerator.discover(&mut slot.context)
             }
+            _ => Ok(()),
+        })
+    }
+
+    fn for_each(&mut self, mut call: impl FnMut(&mut Slot) -> Result<()>) -> Result<Vec<TaskCommand>> {
+        let mut commands = vec![];
+        let nodes: Vec<NodeId> = self.slots.keys().copied().collect();
+        for node in nodes {
+            if let Some(slot) = self.slots.get_mut(&node) {
+                call(slot)?;
+            }
+            commands.extend(self.take(node)?);
         }
         Ok(commands)
     }
@@ -133,19 +222,13 @@ impl Enumerators {
     }
 
     /// A checkpoint is decided.
-    pub async fn checkpoint_complete(&mut self, decided: &DecidedCheckpoint) -> Result<()> {
-        for slot in self.slots.values_mut() {
-            slot.enumerator.notify_checkpoint_complete(decided).await?;
-        }
-        Ok(())
+    pub fn checkpoint_complete(&mut self, decided: &DecidedCheckpoint) -> Result<Vec<TaskCommand>> {
+        self.for_each(|slot| slot.enumerator.notify_checkpoint_complete(decided, &mut slot.context))
     }
 
     /// A checkpoint came to nothing.
-    pub async fn checkpoint_aborted(&mut self, checkpoint: flott_core::CheckpointId) -> Result<()> {
-        for slot in self.slots.values_mut() {
-            slot.enumerator.notify_checkpoint_aborted(checkpoint).await?;
-        }
-        Ok(())
+    pub fn checkpoint_aborted(&mut self, checkpoint: flott_core::CheckpointId) -> Result<Vec<TaskCommand>> {
+        self.for_each(|slot| slot.enumerator.notify_checkpoint_aborted(checkpoint, &mut slot.context))
     }
 }
 
@@ -153,14 +236,19 @@ fn is_for(command: &TaskCommand, reader: usize) -> bool {
     matches!(command, TaskCommand::AssignSplits { subtask, .. } | TaskCommand::NoMoreSplits { subtask, .. } if *subtask == reader)
 }
 
-fn take_actions(node: NodeId, context: &mut EnumeratorContext) -> Vec<TaskCommand> {
-    std::mem::take(&mut context.actions)
+fn take_actions(node: NodeId, slot: &mut Slot) -> Vec<TaskCommand> {
+    let watermarks = &mut slot.returned_watermarks;
+    let mut positioned = |split: SourceSplit| {
+        let watermark_ms = watermarks.remove(&split.id).unwrap_or(i64::MIN);
+        SplitState { split, watermark_ms }
+    };
+    std::mem::take(&mut slot.context.actions)
         .into_iter()
         .map(|action| match action {
             EnumeratorAction::Assign { reader, splits } => TaskCommand::AssignSplits {
                 node,
                 subtask: reader,
-                splits: splits.into_iter().map(|split| SplitState { split, watermark_ms: i64::MIN }).collect(),
+                splits: splits.into_iter().map(&mut positioned).collect(),
             },
             EnumeratorAction::NoMoreSplits { reader } => TaskCommand::NoMoreSplits { node, subtask: reader },
             EnumeratorAction::SendEvent { reader, event } => TaskCommand::SourceEvent { node, subtask: reader, event },

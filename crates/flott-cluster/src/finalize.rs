@@ -28,6 +28,28 @@ pub(crate) fn versioned(s: &StoredBytes) -> Versioned {
     Versioned::new(s.version, s.bytes.clone())
 }
 
+/// Lets the committers put together what their writers have prepared.
+pub async fn pre_commit(committers: &mut Committers, collected: &mut Collected) -> Result<()> {
+    let Some(checkpoint) = collected.checkpoint else { return Ok(()) };
+    for (node, committables) in &mut collected.committables {
+        if let Some(committer) = committers.get_mut(node).filter(|_| !committables.is_empty()) {
+            *committables = committer.pre_commit(checkpoint, std::mem::take(committables)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Lets the committers remove what will never be decided. An attempt that ends has other errors to tell.
+pub async fn abort(graph: &JobGraph, committers: &mut Committers, undecided: BTreeMap<NodeId, Vec<Committable>>) {
+    for (node, committables) in undecided.iter().filter(|(_, c)| !c.is_empty()) {
+        let Some(committer) = committers.get_mut(node) else { continue };
+        if let Err(error) = committer.abort(committables).await {
+            let sink = &graph.node(*node).name;
+            tracing::warn!(%error, sink, "staged output that nobody will commit is left to the next attempt");
+        }
+    }
+}
+
 /// The manifest of a collected checkpoint.
 pub fn manifest(
     graph: &JobGraph,
@@ -152,7 +174,7 @@ async fn commit_until_done(
                 committables.len()
             )));
         }
-        let mut reason = None;
+        let (mut reason, mut refused) = (None, None);
         let rest: Vec<Committable> = committables
             .into_iter()
             .zip(outcomes)
@@ -162,8 +184,17 @@ async fn commit_until_done(
                     reason = Some(why);
                     Some(c)
                 }
+                CommitOutcome::Failed { reason: why } => {
+                    refused.get_or_insert((c.id, why));
+                    None
+                }
             })
             .collect();
+        if let Some((id, why)) = refused {
+            return Err(Error::data(format!("output of checkpoint {} cannot be committed: {why}", decided.id()))
+                .with("committable", id)
+                .hint("It is kept with the checkpoint: --restore latest tries again once the cause is gone"));
+        }
         if rest.is_empty() {
             return Ok(());
         }

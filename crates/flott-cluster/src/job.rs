@@ -37,6 +37,9 @@ const WRITING_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest that a cancelled job waits for a commit that is under way.
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
 
+/// The longest that the end of an attempt waits for sinks to remove what they staged in vain.
+const ABORT_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// A store that is taken over, and what was found in it.
 type OpenedStore = (CheckpointStore, Opened);
 
@@ -342,6 +345,8 @@ pub struct JobMaster {
     /// Checkpoints that timed out, one after another.
     timed_out: u32,
     stopping: bool,
+    /// The first checkpoint behind whose barrier nothing is emitted: it, or one that follows it, ends the job.
+    last: Option<CheckpointId>,
     cancelled: bool,
     failure: Option<Error>,
 }
@@ -423,6 +428,7 @@ impl JobMaster {
             timed_out: 0,
             triggered_at: now,
             stopping: false,
+            last: None,
             cancelled: false,
             failure: None,
         })
@@ -434,7 +440,7 @@ impl JobMaster {
             tokio::select! {
                 event = self.events.recv() => match event {
                     Some(TaskEvent::Ended { finished }) => break finished,
-                    Some(event) => self.on_event(event).await,
+                    Some(event) => self.on_event(event),
                     None => {
                         self.fail(Error::internal("the worker ended without a word"));
                         break false;
@@ -448,10 +454,14 @@ impl JobMaster {
                     }
                 },
                 done = join_first(&mut self.writing) => self.on_written(done),
-                done = join_option(&mut self.finalizing) => self.on_finalized(done).await,
+                done = join_option(&mut self.finalizing) => self.on_finalized(done),
+                called = self.enumerators.next_call() => {
+                    let commands = called.and_then(|called| self.enumerators.called(called));
+                    self.send_all(commands);
+                }
                 () = tokio::time::sleep(sleep) => {}
             }
-            self.on_time().await;
+            self.on_time();
         };
         self.end(finished, wishes).await
     }
@@ -479,29 +489,28 @@ impl JobMaster {
             && self.failure.is_none()
     }
 
-    async fn on_time(&mut self) {
+    fn on_time(&mut self) {
         let now = self.clock.monotonic();
         if self.coordinator.pending().is_some()
             && now >= self.triggered_at + self.options.timeout
             && let Some(id) = self.coordinator.abort()
         {
-            self.on_timed_out(id).await;
+            self.on_timed_out(id);
         }
         if self.next_checkpoint.is_some_and(|at| now >= at) && self.can_trigger() {
             self.trigger();
         }
         if self.enumerators.next_discovery().is_some_and(|at| now >= at) {
-            let found = self.enumerators.discover(now).await;
+            let found = self.enumerators.discover(now);
             self.send_all(found);
         }
     }
 
-    async fn on_timed_out(&mut self, id: CheckpointId) {
+    fn on_timed_out(&mut self, id: CheckpointId) {
         tracing::warn!(checkpoint = id.0, "checkpoint timed out; its output travels in the next one");
         self.report.send_modify(|s| s.failed_checkpoints += 1);
-        if let Err(e) = self.enumerators.checkpoint_aborted(id).await {
-            return self.fail(e);
-        }
+        let commands = self.enumerators.checkpoint_aborted(id);
+        self.send_all(commands);
         self.timed_out += 1;
         if self.stopping {
             self.next_checkpoint = Some(self.clock.monotonic());
@@ -525,7 +534,12 @@ impl JobMaster {
             Ok(states) => self.coordinator.set_enumerators(states),
             Err(e) => return self.fail(e),
         }
-        self.attempt.send(TaskCommand::TriggerCheckpoint(id));
+        self.attempt.send(if self.stopping {
+            self.last.get_or_insert(id);
+            TaskCommand::StopWithCheckpoint(id)
+        } else {
+            TaskCommand::TriggerCheckpoint(id)
+        });
     }
 
     fn send_all(&mut self, commands: Result<Vec<TaskCommand>>) {
@@ -535,18 +549,18 @@ impl JobMaster {
         }
     }
 
-    async fn on_event(&mut self, event: TaskEvent) {
+    fn on_event(&mut self, event: TaskEvent) {
         match event {
             TaskEvent::ReaderRegistered { node, subtask } => {
-                let commands = self.enumerators.reader_registered(node, subtask).await;
+                let commands = self.enumerators.reader_registered(node, subtask);
                 self.send_all(commands);
             }
             TaskEvent::SplitRequest { node, subtask } => {
-                let commands = self.enumerators.split_request(node, subtask).await;
+                let commands = self.enumerators.split_request(node, subtask);
                 self.send_all(commands);
             }
             TaskEvent::SourceEvent { node, subtask, event } => {
-                let commands = self.enumerators.source_event(node, subtask, event).await;
+                let commands = self.enumerators.source_event(node, subtask, event);
                 self.send_all(commands);
             }
             TaskEvent::SourceSnapshot { checkpoint, node, subtask, splits } => {
@@ -604,11 +618,12 @@ impl JobMaster {
     }
 
     /// Off the loop: deciding and committing may take long, and splits are handed out meanwhile.
-    fn finalize(&mut self, collected: Collected, finished: bool) {
+    fn finalize(&mut self, mut collected: Collected, finished: bool) {
         let Some((mut store, mut committers)) = self.durable.take() else { return };
         let (graph, fail_points, now_ms) = (Arc::clone(&self.graph), self.fail_points.clone(), self.clock.now_ms());
         self.finalizing = Some(tokio::spawn(async move {
             let result = async {
+                finalize::pre_commit(&mut committers, &mut collected).await?;
                 let manifest = finalize::manifest(&graph, &store, &collected, now_ms, finished)?;
                 let decided = finalize::finalize(&graph, &mut store, &mut committers, &fail_points, &manifest).await?;
                 Ok((decided, manifest))
@@ -618,7 +633,7 @@ impl JobMaster {
         }));
     }
 
-    async fn on_finalized(&mut self, done: Result<Finalized>) {
+    fn on_finalized(&mut self, done: Result<Finalized>) {
         let done = match done {
             Ok(done) => done,
             Err(e) => return self.fail(e),
@@ -638,12 +653,14 @@ impl JobMaster {
                     s.last_state_bytes = manifest.state_bytes();
                 });
                 self.timed_out = 0;
-                self.next_checkpoint = self.next_checkpoint.map(|at| at.max(now + self.options.min_pause));
-                if let Err(e) = self.enumerators.checkpoint_complete(&decided).await {
-                    return self.fail(e);
+                if !self.stopping {
+                    self.next_checkpoint = self.next_checkpoint.map(|at| at.max(now + self.options.min_pause));
                 }
+                let is_last = self.last.is_some_and(|last| decided.id() >= last);
+                let commands = self.enumerators.checkpoint_complete(&decided);
+                self.send_all(commands);
                 self.attempt.send(TaskCommand::CheckpointComplete(decided));
-                if self.stopping {
+                if is_last {
                     self.attempt.cancel();
                 }
             }
@@ -651,7 +668,8 @@ impl JobMaster {
         }
     }
 
-    /// A last checkpoint, then the end. One that is under way may have begun before the wish, and serves as well.
+    /// A last checkpoint, then the end. One that is under way does not serve: rows behind its barrier may have come to
+    /// sinks that show them at once, and would come there again after a restore.
     fn on_stop(&mut self) {
         self.stopping = true;
         if !self.has_store || (self.coordinator.sources_ended() && self.coordinator.pending().is_none()) {
@@ -671,6 +689,9 @@ impl JobMaster {
         let writing = futures::future::join_all(self.writing.drain(..));
         drop(tokio::time::timeout(WRITING_TIMEOUT, writing).await);
         self.finish_committing(wishes).await;
+        if !finished || self.failure.is_some() {
+            self.abort_undecided().await;
+        }
         if let Some(error) = self.failure.take() {
             return Err(error);
         }
@@ -691,6 +712,16 @@ impl JobMaster {
         Ok(JobOutcome::Finished(*self.report.borrow()))
     }
 
+    /// Output behind the last checkpoint goes: it is read again, or not wanted. Staged files need not wait for an attempt
+    /// that may never come.
+    async fn abort_undecided(&mut self) {
+        let undecided = self.coordinator.take_undecided();
+        if let Some((_, committers)) = &mut self.durable {
+            let abort = finalize::abort(&self.graph, committers, undecided);
+            drop(tokio::time::timeout(ABORT_TIMEOUT, abort).await);
+        }
+    }
+
     /// What is decided is committed, whatever ends the attempt. Only a user who cancels does not wait for a target that
     /// is away: the next attempt commits then.
     async fn finish_committing(&mut self, wishes: &mut Wishes) {
@@ -702,7 +733,7 @@ impl JobMaster {
         tokio::select! {
             done = &mut task => {
                 let done = done.map_err(|e| Error::internal("committing ended early").caused_by(e));
-                self.on_finalized(done).await;
+                self.on_finalized(done);
             }
             () = patience => {
                 task.abort();

@@ -1,7 +1,7 @@
 //! Sinks: writers in the workers, one committer in the coordinator (Sink V2).
 //!
 //! Order at a checkpoint: all rows of the epoch -> `flush(false)` -> `prepare_commit` -> `snapshot_state` -> the
-//! checkpoint is decided -> `commit`. On restore everything in the manifest is committed again, so `commit` has to be
+//! committer's `pre_commit` -> the checkpoint is decided -> `commit`. On restore everything in the manifest is committed again, so `commit` has to be
 //! idempotent. At the end of a bounded input: `flush(true)`, then the same for the final checkpoint.
 
 use async_trait::async_trait;
@@ -55,6 +55,12 @@ pub enum CommitOutcome {
     /// Not now: try again later.
     RetryLater {
         /// Why.
+        reason: String,
+    },
+    /// Never: another try would come to the same. The others of the call count as they say; the job fails and is not
+    /// started again by itself, since rows would be missing. (Flink's `signalFailedWithKnownReason` logs it and goes on.)
+    Failed {
+        /// Why, and what to do about it.
         reason: String,
     },
 }
@@ -113,9 +119,21 @@ pub trait SinkWriter: Send {
     }
 }
 
-/// Makes prepared output visible. One per sink, in the coordinator; all calls come one after another.
+/// Makes prepared output visible. One per sink, in the coordinator; all calls come one after another. It sees all writers'
+/// committables of a checkpoint in one call, so what Flink calls a global committer is this one, too.
 #[async_trait]
 pub trait Committer: Send {
+    /// Before the decision: puts together what the writers have prepared, where that makes fewer or better committables
+    /// (one manifest of all files, one file of many). What it gives takes their place in the checkpoint, and has to be as
+    /// durable as they were. Nothing may become visible. Each committable comes here once, in a call that holds all of the
+    /// checkpoint. Not called without any.
+    async fn pre_commit(
+        &mut self,
+        _checkpoint: CheckpointId,
+        committables: Vec<Committable>,
+    ) -> Result<Vec<Committable>> {
+        Ok(committables)
+    }
     /// Commits, idempotently; one outcome for each committable, in order. All committables of one checkpoint come in
     /// one call (a repeated one after [`CommitOutcome::RetryLater`] holds only the rest).
     async fn commit(
@@ -123,6 +141,12 @@ pub trait Committer: Send {
         checkpoint: &DecidedCheckpoint,
         committables: &[Committable],
     ) -> Result<Vec<CommitOutcome>>;
+    /// The attempt ends, and these will never be in a checkpoint (writers prepared them behind the last decided one): what
+    /// was staged for them can go. Only the own attempt's; one that is killed gets no such call, and the next one cleans
+    /// up. An error is noted and changes nothing.
+    async fn abort(&mut self, _committables: &[Committable]) -> Result<()> {
+        Ok(())
+    }
     /// Called once an attempt starts, after all decided committables are committed: removes what dead attempts of this
     /// lineage staged and nobody will commit. `keep` are the ids of committables that are still pending.
     async fn clean_up(&mut self, _keep: &[String]) -> Result<()> {

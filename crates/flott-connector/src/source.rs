@@ -4,10 +4,13 @@
 //! state of each split whose batch has entered the dataflow, so a checkpoint's positions are exactly the rows before
 //! the barrier, and a reader is never asked to stop for one.
 
+use std::any::Any;
+use std::fmt;
+use std::pin::Pin;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flott_core::{ChangeBatch, CheckpointId, DecidedCheckpoint, Result, Watermark};
+use flott_core::{ChangeBatch, CheckpointId, DecidedCheckpoint, Error, Result, Watermark};
 
 use crate::Versioned;
 
@@ -46,6 +49,12 @@ pub trait Source: Send + Sync {
     fn create_enumerator(&self, restored: Option<Versioned>) -> Result<Box<dyn SplitEnumerator>>;
     /// The reader of one subtask; splits come later.
     fn create_reader(&self, subtask: SubtaskInfo) -> Result<Box<dyn SourceReader>>;
+    /// What becomes of a checkpoint's splits on a restore. False: they go to the new readers in turn. True: all of them
+    /// go back to the enumerator, which assigns them anew ([`SplitEnumerator::add_splits_back`]): where it matters who
+    /// reads what (Flink's `SupportsSplitReassignmentOnRecovery`).
+    fn reassigns_splits_on_recovery(&self) -> bool {
+        false
+    }
 }
 
 /// What an enumerator wants done. The coordinator does it after the call that pushed it has returned.
@@ -72,6 +81,25 @@ pub enum EnumeratorAction {
     },
 }
 
+/// What an [`AsyncCall`] gave: whatever the enumerator that began it wants to have back.
+pub type CallOutput = Box<dyn Any + Send>;
+
+/// Work for the outside that an enumerator has begun ([`EnumeratorContext::call_async`]).
+pub struct AsyncCall(Pin<Box<dyn Future<Output = CallOutput> + Send>>);
+
+impl AsyncCall {
+    /// Does the work. What comes of it belongs to [`SplitEnumerator::handle_call`].
+    pub async fn run(self) -> CallOutput {
+        self.0.await
+    }
+}
+
+impl fmt::Debug for AsyncCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AsyncCall")
+    }
+}
+
 /// What an enumerator sees of the readers, and where it leaves its wishes.
 #[derive(Debug, Default)]
 pub struct EnumeratorContext {
@@ -83,9 +111,21 @@ pub struct EnumeratorContext {
     pub load: Vec<usize>,
     /// Wishes, in order.
     pub actions: Vec<EnumeratorAction>,
+    /// Work to begin.
+    pub calls: Vec<AsyncCall>,
 }
 
+/// Calls of one enumerator that may be under way at a time; one more fails the job.
+pub const ENUMERATOR_CALLS_MAX: usize = 64;
+
 impl EnumeratorContext {
+    /// Begins work that waits for the outside (Flink's `callAsync`). It runs beside the coordinator, sees nothing of the
+    /// enumerator, and its output comes back by [`SplitEnumerator::handle_call`]. At most [`ENUMERATOR_CALLS_MAX`] may be
+    /// under way. Work that is under way when the attempt ends is dropped: the next attempt's enumerator begins it anew.
+    pub fn call_async<T: Any + Send>(&mut self, work: impl Future<Output = T> + Send + 'static) {
+        self.calls.push(AsyncCall(Box::pin(async move { Box::new(work.await) as CallOutput })));
+    }
+
     /// Gives splits to a reader.
     pub fn assign(&mut self, reader: usize, splits: Vec<SourceSplit>) {
         if let Some(load) = self.load.get_mut(reader) {
@@ -106,26 +146,34 @@ impl EnumeratorContext {
 }
 
 /// Finds splits and gives them to readers. One per source, in the coordinator; all calls come one after another.
-#[async_trait]
+///
+/// No method waits: the coordinator decides checkpoints in the same loop. What waits for the outside is work for
+/// [`EnumeratorContext::call_async`].
 pub trait SplitEnumerator: Send {
-    /// Called once, before any reader registers: the place for the first listing.
-    async fn start(&mut self, context: &mut EnumeratorContext) -> Result<()>;
+    /// Called once, before any reader registers: the place to begin the first listing.
+    fn start(&mut self, context: &mut EnumeratorContext) -> Result<()>;
+    /// Work that [`EnumeratorContext::call_async`] began is done. An error here fails the attempt; one that may pass by
+    /// itself is the enumerator's to try again.
+    fn handle_call(&mut self, _output: CallOutput, _context: &mut EnumeratorContext) -> Result<()> {
+        Err(Error::internal("an enumerator does not handle the call that it began"))
+    }
     /// Where `Some`, [`discover`](Self::discover) is called at this interval.
     fn discovery_interval(&self) -> Option<Duration> {
         None
     }
-    /// Looks for new splits.
-    async fn discover(&mut self, _context: &mut EnumeratorContext) -> Result<()> {
+    /// Time to look for new splits. The look before may still be under way.
+    fn discover(&mut self, _context: &mut EnumeratorContext) -> Result<()> {
         Ok(())
     }
     /// A reader is there.
-    async fn add_reader(&mut self, reader: usize, context: &mut EnumeratorContext) -> Result<()>;
+    fn add_reader(&mut self, reader: usize, context: &mut EnumeratorContext) -> Result<()>;
     /// A reader has nothing to read.
-    async fn handle_split_request(&mut self, reader: usize, context: &mut EnumeratorContext) -> Result<()>;
-    /// A reader failed, or the job is restored with splits that no reader holds: these are to be assigned again.
-    async fn add_splits_back(&mut self, splits: Vec<SourceSplit>, context: &mut EnumeratorContext) -> Result<()>;
+    fn handle_split_request(&mut self, reader: usize, context: &mut EnumeratorContext) -> Result<()>;
+    /// Splits of a checkpoint that no reader holds ([`Source::reassigns_splits_on_recovery`]): to be assigned again, each
+    /// from its position on.
+    fn add_splits_back(&mut self, splits: Vec<SourceSplit>, context: &mut EnumeratorContext) -> Result<()>;
     /// A connector's own event from its reader.
-    async fn handle_source_event(
+    fn handle_source_event(
         &mut self,
         _reader: usize,
         _event: Versioned,
@@ -137,11 +185,15 @@ pub trait SplitEnumerator: Send {
     /// call are in the readers' state; none is in both.
     fn snapshot_state(&mut self, checkpoint: CheckpointId) -> Result<Versioned>;
     /// The checkpoint is decided: what it covers may be acknowledged to the outside.
-    async fn notify_checkpoint_complete(&mut self, _checkpoint: &DecidedCheckpoint) -> Result<()> {
+    fn notify_checkpoint_complete(
+        &mut self,
+        _checkpoint: &DecidedCheckpoint,
+        _context: &mut EnumeratorContext,
+    ) -> Result<()> {
         Ok(())
     }
     /// The checkpoint came to nothing.
-    async fn notify_checkpoint_aborted(&mut self, _checkpoint: CheckpointId) -> Result<()> {
+    fn notify_checkpoint_aborted(&mut self, _checkpoint: CheckpointId, _context: &mut EnumeratorContext) -> Result<()> {
         Ok(())
     }
 }

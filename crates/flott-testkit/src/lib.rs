@@ -27,5 +27,5 @@ pub mod values;
 pub use assert::{RowsOf, assert_rows_equal, rows_of};
 pub use build::{batch, batch_of, relaxed_schema, schema, try_batch, try_batch_of, try_schema};
 pub use row_parser::{Value, parse_row, parse_value};
-pub use source_harness::{SourceCheckpoint, SourceHarness};
+pub use source_harness::{SourceCheckpoint, SourceHarness, settle};
 pub use table::{TableBuilder, writer_context};

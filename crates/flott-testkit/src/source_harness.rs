@@ -12,6 +12,23 @@ use flott_core::{ChangeBatch, CheckpointId, Result};
 /// Steps of one [`SourceHarness::run_to_end`] at most: a source that makes no progress fails its test.
 const STEPS_MAX: usize = 10_000_000;
 
+/// Runs the work that a call of an enumerator has begun, one after another, until there is none; `done` is what the call
+/// itself gave. A job does this beside its loop; a test can wait for it.
+pub async fn settle(
+    done: Result<()>,
+    enumerator: &mut dyn SplitEnumerator,
+    context: &mut EnumeratorContext,
+) -> Result<()> {
+    done?;
+    while !context.calls.is_empty() {
+        for call in std::mem::take(&mut context.calls) {
+            let output = call.run().await;
+            enumerator.handle_call(output, context)?;
+        }
+    }
+    Ok(())
+}
+
 /// What a checkpoint holds of a source.
 #[derive(Debug, Clone)]
 pub struct SourceCheckpoint {
@@ -65,7 +82,8 @@ impl SourceHarness {
         restored: SourceCheckpoint,
     ) -> Result<SourceHarness> {
         let mut harness = SourceHarness::new(source, parallelism, Some(restored.enumerator)).await?;
-        harness.enumerator.add_splits_back(restored.splits, &mut harness.context).await?;
+        let done = harness.enumerator.add_splits_back(restored.splits, &mut harness.context);
+        harness.settle(done).await?;
         for index in 0..parallelism {
             harness.register(source, index, vec![]).await?;
         }
@@ -81,7 +99,8 @@ impl SourceHarness {
             positions: BTreeMap::new(),
             checkpoint: 0,
         };
-        harness.enumerator.start(&mut harness.context).await?;
+        let done = harness.enumerator.start(&mut harness.context);
+        harness.settle(done).await?;
         Ok(harness)
     }
 
@@ -95,11 +114,11 @@ impl SourceHarness {
             self.hand_over(index, splits)?;
         }
         self.context.readers.push(index);
-        self.enumerator.add_reader(index, &mut self.context).await?;
-        self.act()?;
+        let done = self.enumerator.add_reader(index, &mut self.context);
+        self.settle(done).await?;
         if self.slots[index].waiting {
-            self.enumerator.handle_split_request(index, &mut self.context).await?;
-            self.act()?;
+            let done = self.enumerator.handle_split_request(index, &mut self.context);
+            self.settle(done).await?;
         }
         Ok(())
     }
@@ -111,6 +130,12 @@ impl SourceHarness {
         let slot = &mut self.slots[reader];
         slot.waiting = false;
         slot.reader.add_splits(splits)
+    }
+
+    /// Does what a call of the enumerator has asked for, and waits for the work that it has begun.
+    async fn settle(&mut self, done: Result<()>) -> Result<()> {
+        settle(done, self.enumerator.as_mut(), &mut self.context).await?;
+        self.act()
     }
 
     fn act(&mut self) -> Result<()> {
@@ -146,12 +171,12 @@ impl SourceHarness {
             ReaderEvent::NeedSplits => {
                 self.slots[reader].waiting = true;
                 self.context.load[reader] = 0;
-                self.enumerator.handle_split_request(reader, &mut self.context).await?;
-                self.act()?;
+                let done = self.enumerator.handle_split_request(reader, &mut self.context);
+                self.settle(done).await?;
             }
             ReaderEvent::Event(event) => {
-                self.enumerator.handle_source_event(reader, event, &mut self.context).await?;
-                self.act()?;
+                let done = self.enumerator.handle_source_event(reader, event, &mut self.context);
+                self.settle(done).await?;
             }
             ReaderEvent::EndOfInput => self.slots[reader].ended = true,
         }

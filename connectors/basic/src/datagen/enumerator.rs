@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use async_trait::async_trait;
 use flott_connector::Versioned;
 use flott_connector::source::{EnumeratorContext, SourceSplit, SplitEnumerator};
 use flott_core::rng::Rng;
@@ -60,9 +59,8 @@ impl DatagenEnumerator {
     }
 }
 
-#[async_trait]
 impl SplitEnumerator for DatagenEnumerator {
-    async fn start(&mut self, context: &mut EnumeratorContext) -> Result<()> {
+    fn start(&mut self, context: &mut EnumeratorContext) -> Result<()> {
         if !self.state.created {
             let seed = Rng::from_entropy().next_u64();
             let stride = context.parallelism.max(1) as u64;
@@ -72,18 +70,18 @@ impl SplitEnumerator for DatagenEnumerator {
         Ok(())
     }
 
-    async fn add_reader(&mut self, reader: usize, context: &mut EnumeratorContext) -> Result<()> {
+    fn add_reader(&mut self, reader: usize, context: &mut EnumeratorContext) -> Result<()> {
         self.readers.insert(reader);
         self.assign(context)
     }
 
-    async fn handle_split_request(&mut self, reader: usize, context: &mut EnumeratorContext) -> Result<()> {
+    fn handle_split_request(&mut self, reader: usize, context: &mut EnumeratorContext) -> Result<()> {
         // A reader gets its splits when it registers; one that asks has read them to their end, or has none.
         context.no_more_splits(reader);
         Ok(())
     }
 
-    async fn add_splits_back(&mut self, splits: Vec<SourceSplit>, context: &mut EnumeratorContext) -> Result<()> {
+    fn add_splits_back(&mut self, splits: Vec<SourceSplit>, context: &mut EnumeratorContext) -> Result<()> {
         for split in &splits {
             self.state.pending.push(DatagenSplit::from_source_split(split)?);
         }

@@ -5,6 +5,8 @@ use flott_core::CheckpointId;
 use flott_testkit::rows_of;
 use proptest::prelude::*;
 
+use flott_testkit::settle;
+
 use crate::support::*;
 
 /// All pieces in the order in which they are given out, with the enumerator restored after every `restore_after`-th.
@@ -12,10 +14,12 @@ async fn pieces(table: &Table, restore_after: usize) -> Vec<SourceSplit> {
     let source = table.source();
     let mut enumerator = source.create_enumerator(None).expect("made");
     let mut context = EnumeratorContext { parallelism: 4, load: vec![0; 4], ..Default::default() };
-    enumerator.start(&mut context).await.expect("listed");
+    settle(enumerator.start(&mut context), enumerator.as_mut(), &mut context).await.expect("listed");
     let mut pieces = vec![];
     loop {
-        enumerator.handle_split_request(0, &mut context).await.expect("given");
+        settle(enumerator.handle_split_request(0, &mut context), enumerator.as_mut(), &mut context)
+            .await
+            .expect("given");
         for action in std::mem::take(&mut context.actions) {
             match action {
                 EnumeratorAction::Assign { splits, .. } => pieces.extend(splits),
@@ -26,7 +30,7 @@ async fn pieces(table: &Table, restore_after: usize) -> Vec<SourceSplit> {
         if pieces.len() % restore_after == 0 {
             let state = enumerator.snapshot_state(CheckpointId(1)).expect("a state");
             enumerator = source.create_enumerator(Some(state)).expect("restored");
-            enumerator.start(&mut context).await.expect("started");
+            settle(enumerator.start(&mut context), enumerator.as_mut(), &mut context).await.expect("started");
         }
     }
 }
@@ -115,9 +119,9 @@ async fn one_reader_gets_whole_files() {
     let source = Table::new(&path, "a STRING").option("source.split-size", "60 b").source();
     let mut enumerator = source.create_enumerator(None).expect("made");
     let mut context = EnumeratorContext { parallelism: 1, load: vec![0], ..Default::default() };
-    enumerator.start(&mut context).await.expect("listed");
-    enumerator.add_reader(0, &mut context).await.expect("given");
-    enumerator.handle_split_request(0, &mut context).await.expect("given");
+    settle(enumerator.start(&mut context), enumerator.as_mut(), &mut context).await.expect("listed");
+    settle(enumerator.add_reader(0, &mut context), enumerator.as_mut(), &mut context).await.expect("given");
+    settle(enumerator.handle_split_request(0, &mut context), enumerator.as_mut(), &mut context).await.expect("given");
     assert!(matches!(
         &context.actions[..],
         [EnumeratorAction::Assign { splits, .. }, EnumeratorAction::NoMoreSplits { reader: 0 }] if splits.len() == 1

@@ -6,6 +6,8 @@ use flott_connector::Boundedness;
 use flott_connector::source::{EnumeratorAction, EnumeratorContext, SplitEnumerator};
 use flott_core::CheckpointId;
 
+use flott_testkit::settle;
+
 use crate::support::*;
 
 fn given(context: &mut EnumeratorContext) -> Vec<String> {
@@ -20,7 +22,7 @@ fn given(context: &mut EnumeratorContext) -> Vec<String> {
 }
 
 async fn ask(enumerator: &mut Box<dyn SplitEnumerator>, context: &mut EnumeratorContext) -> Vec<String> {
-    enumerator.handle_split_request(0, context).await.expect("given");
+    settle(enumerator.handle_split_request(0, context), enumerator.as_mut(), context).await.expect("given");
     given(context)
 }
 
@@ -33,21 +35,21 @@ async fn new_files_are_read_once() {
     let mut context = EnumeratorContext { parallelism: 1, load: vec![0], ..Default::default() };
     let mut enumerator = source.create_enumerator(None).expect("made");
     assert_eq!(enumerator.discovery_interval(), Some(Duration::from_secs(2)));
-    enumerator.start(&mut context).await.expect("listed");
+    settle(enumerator.start(&mut context), enumerator.as_mut(), &mut context).await.expect("listed");
     assert_eq!(ask(&mut enumerator, &mut context).await, ["a:0"]);
     // Nothing there: the reader waits.
     assert_eq!(ask(&mut enumerator, &mut context).await, Vec::<String>::new());
-    enumerator.discover(&mut context).await.expect("listed");
+    settle(enumerator.discover(&mut context), enumerator.as_mut(), &mut context).await.expect("listed");
     assert_eq!(given(&mut context), Vec::<String>::new());
 
     files(&path, &[("b", "2\n"), ("sub/c", "3\n"), (".d", "4\n")]);
-    enumerator.discover(&mut context).await.expect("listed");
+    settle(enumerator.discover(&mut context), enumerator.as_mut(), &mut context).await.expect("listed");
     assert_eq!(given(&mut context), ["b:0"]);
     // The rest belongs to the enumerator's state.
     let state = enumerator.snapshot_state(CheckpointId(1)).expect("a state");
     let mut restored = source.create_enumerator(Some(state)).expect("restored");
     files(&path, &[("e", "5\n"), ("a", "changed, and known by its name\n")]);
-    restored.start(&mut context).await.expect("listed");
+    settle(restored.start(&mut context), restored.as_mut(), &mut context).await.expect("listed");
     let mut names = vec![];
     for _ in 0..3 {
         names.extend(ask(&mut restored, &mut context).await);
@@ -62,13 +64,13 @@ async fn a_source_that_ended_may_go_on() {
     let table = || Table::new(&path, "a INT");
     let mut context = EnumeratorContext { parallelism: 1, load: vec![0], ..Default::default() };
     let mut enumerator = table().source().create_enumerator(None).expect("made");
-    enumerator.start(&mut context).await.expect("listed");
+    settle(enumerator.start(&mut context), enumerator.as_mut(), &mut context).await.expect("listed");
     assert_eq!(ask(&mut enumerator, &mut context).await, ["a:0"]);
     let state = enumerator.snapshot_state(CheckpointId(1)).expect("a state");
     let monitoring = table().option("source.monitor-interval", "1 s").source();
     let mut enumerator = monitoring.create_enumerator(Some(state)).expect("restored");
     files(&path, &[("c", "3\n")]);
-    enumerator.start(&mut context).await.expect("listed");
+    settle(enumerator.start(&mut context), enumerator.as_mut(), &mut context).await.expect("listed");
     let mut names = ask(&mut enumerator, &mut context).await;
     names.extend(ask(&mut enumerator, &mut context).await);
     assert_eq!(names, ["b:0", "c:0"]);
@@ -81,13 +83,13 @@ async fn an_empty_folder_may_fill_later() {
     let source = Table::new(&path, "a INT").option("source.monitor-interval", "1 s").source();
     let mut context = EnumeratorContext { parallelism: 2, load: vec![0; 2], ..Default::default() };
     let mut enumerator = source.create_enumerator(None).expect("made");
-    enumerator.start(&mut context).await.expect("listed");
+    settle(enumerator.start(&mut context), enumerator.as_mut(), &mut context).await.expect("listed");
     for reader in 0..2 {
-        enumerator.add_reader(reader, &mut context).await.expect("added");
+        settle(enumerator.add_reader(reader, &mut context), enumerator.as_mut(), &mut context).await.expect("added");
     }
     assert_eq!(given(&mut context), Vec::<String>::new());
     files(&path, &[("a", "1\n"), ("b", "2\n")]);
-    enumerator.discover(&mut context).await.expect("listed");
+    settle(enumerator.discover(&mut context), enumerator.as_mut(), &mut context).await.expect("listed");
     let readers: Vec<usize> = context
         .actions
         .iter()
@@ -108,16 +110,16 @@ async fn an_empty_file_is_read_once_it_is_filled() {
         let source = table.option("source.monitor-interval", "1 s").source();
         let mut context = EnumeratorContext { parallelism: 1, load: vec![0], ..Default::default() };
         let mut enumerator = source.create_enumerator(None).expect("made");
-        enumerator.start(&mut context).await.expect("listed");
+        settle(enumerator.start(&mut context), enumerator.as_mut(), &mut context).await.expect("listed");
         assert_eq!(ask(&mut enumerator, &mut context).await, Vec::<String>::new());
         files(&path, &[("a", "1\n")]);
-        enumerator.discover(&mut context).await.expect("listed");
+        settle(enumerator.discover(&mut context), enumerator.as_mut(), &mut context).await.expect("listed");
         assert_eq!(given(&mut context), ["a:0"]);
         // Also behind a restore.
         let state = enumerator.snapshot_state(CheckpointId(1)).expect("a state");
         let mut restored = source.create_enumerator(Some(state)).expect("restored");
         files(&path, &[("b", "2\n")]);
-        restored.start(&mut context).await.expect("listed");
+        settle(restored.start(&mut context), restored.as_mut(), &mut context).await.expect("listed");
         assert_eq!(ask(&mut restored, &mut context).await, ["b:0"]);
         assert_eq!(ask(&mut restored, &mut context).await, Vec::<String>::new());
     }
@@ -130,7 +132,7 @@ async fn damaged_states_are_refused() {
     let source = Table::new(&path, "a INT").source();
     let mut enumerator = source.create_enumerator(None).expect("made");
     let mut context = EnumeratorContext { parallelism: 1, load: vec![0], ..Default::default() };
-    enumerator.start(&mut context).await.expect("listed");
+    settle(enumerator.start(&mut context), enumerator.as_mut(), &mut context).await.expect("listed");
     let state = enumerator.snapshot_state(CheckpointId(1)).expect("a state");
     for length in 0..state.bytes.len() {
         let cut = flott_connector::Versioned::new(state.version, state.bytes.slice(..length));

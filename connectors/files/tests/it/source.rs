@@ -7,6 +7,8 @@ use flott_core::ErrorKind;
 use flott_testkit::{SourceHarness, assert_rows, rows_of, suite};
 use object_store::ObjectStoreExt;
 
+use flott_testkit::settle;
+
 use crate::support::*;
 
 #[tokio::test]
@@ -139,10 +141,12 @@ async fn skipped_records_are_counted_at_the_end_too() {
     let mut enumerator = source.create_enumerator(None).expect("made");
     let mut context =
         flott_connector::source::EnumeratorContext { parallelism: 1, load: vec![0], ..Default::default() };
-    enumerator.start(&mut context).await.expect("listed");
+    settle(enumerator.start(&mut context), enumerator.as_mut(), &mut context).await.expect("listed");
     let mut reader = source.create_reader(SubtaskInfo { index: 0, parallelism: 1 }).expect("made");
     for _ in 0..2 {
-        enumerator.handle_split_request(0, &mut context).await.expect("given");
+        settle(enumerator.handle_split_request(0, &mut context), enumerator.as_mut(), &mut context)
+            .await
+            .expect("given");
     }
     for action in context.actions {
         if let flott_connector::source::EnumeratorAction::Assign { splits, .. } = action {

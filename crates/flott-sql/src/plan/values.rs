@@ -104,17 +104,16 @@ struct ValuesEnumerator {
     pending: Vec<SourceSplit>,
 }
 
-#[async_trait]
 impl SplitEnumerator for ValuesEnumerator {
-    async fn start(&mut self, _context: &mut EnumeratorContext) -> Result<()> {
+    fn start(&mut self, _context: &mut EnumeratorContext) -> Result<()> {
         Ok(())
     }
 
-    async fn add_reader(&mut self, _reader: usize, _context: &mut EnumeratorContext) -> Result<()> {
+    fn add_reader(&mut self, _reader: usize, _context: &mut EnumeratorContext) -> Result<()> {
         Ok(())
     }
 
-    async fn handle_split_request(&mut self, reader: usize, context: &mut EnumeratorContext) -> Result<()> {
+    fn handle_split_request(&mut self, reader: usize, context: &mut EnumeratorContext) -> Result<()> {
         let splits = std::mem::take(&mut self.pending);
         if !splits.is_empty() {
             context.assign(reader, splits);
@@ -123,7 +122,7 @@ impl SplitEnumerator for ValuesEnumerator {
         Ok(())
     }
 
-    async fn add_splits_back(&mut self, splits: Vec<SourceSplit>, _context: &mut EnumeratorContext) -> Result<()> {
+    fn add_splits_back(&mut self, splits: Vec<SourceSplit>, _context: &mut EnumeratorContext) -> Result<()> {
         self.pending.extend(splits);
         Ok(())
     }

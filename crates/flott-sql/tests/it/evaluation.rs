@@ -23,7 +23,7 @@ fn read(source: &dyn Source, from: Option<SourceSplit>) -> (Vec<RecordBatch>, Ve
     let subtask = SubtaskInfo { index: 0, parallelism: 1 };
     let mut reader = source.create_reader(subtask).unwrap();
     let mut enumerator = source.create_enumerator(None).unwrap();
-    let mut context = EnumeratorContext { parallelism: 1, readers: vec![0], load: vec![0], actions: vec![] };
+    let mut context = EnumeratorContext { parallelism: 1, readers: vec![0], load: vec![0], ..EnumeratorContext::default() };
     let (mut rows, mut positions) = (vec![], vec![]);
     if let Some(split) = from {
         reader.add_splits(vec![split]).unwrap();
@@ -37,7 +37,7 @@ fn read(source: &dyn Source, from: Option<SourceSplit>) -> (Vec<RecordBatch>, Ve
             }
             ReaderEvent::SplitFinished { .. } | ReaderEvent::Event(_) => {}
             ReaderEvent::NeedSplits => {
-                now(enumerator.handle_split_request(0, &mut context)).unwrap();
+                enumerator.handle_split_request(0, &mut context).unwrap();
                 for action in context.actions.drain(..) {
                     match action {
                         EnumeratorAction::Assign { splits, .. } => reader.add_splits(splits).unwrap(),
@@ -142,11 +142,11 @@ fn values_go_on_from_their_position() {
     let mut enumerator = spec.source.create_enumerator(None).unwrap();
     let mut context = EnumeratorContext::default();
     assert_eq!(enumerator.snapshot_state(CheckpointId(1)).unwrap(), Versioned::new(1, 0u64.to_le_bytes().to_vec()));
-    now(enumerator.handle_split_request(0, &mut context)).unwrap();
+    enumerator.handle_split_request(0, &mut context).unwrap();
     let state = enumerator.snapshot_state(CheckpointId(2)).unwrap();
     let mut restored = spec.source.create_enumerator(Some(state)).unwrap();
     let mut context = EnumeratorContext::default();
-    now(restored.handle_split_request(0, &mut context)).unwrap();
+    restored.handle_split_request(0, &mut context).unwrap();
     assert_eq!(context.actions, [EnumeratorAction::NoMoreSplits { reader: 0 }]);
     let unknown = spec.source.create_enumerator(Some(Versioned::new(9, vec![0; 8])));
     assert!(unknown.is_err_and(|e| e.to_string().contains("version 9")));

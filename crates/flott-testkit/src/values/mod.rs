@@ -5,6 +5,7 @@
 
 mod options;
 mod reader;
+mod split_log;
 mod store;
 mod writer;
 
@@ -18,6 +19,7 @@ use flott_core::{ChangeBatch, Error, LogicalType, Result};
 
 use options::*;
 use reader::{Loaded, ValuesSource};
+use split_log::SplitLogSource;
 pub use store::{Phase, ValuesStore};
 use writer::ValuesSink;
 
@@ -70,6 +72,17 @@ impl ConnectorFactory for Values {
         context.validate_options(&OPTIONS, &[])?;
         let options = &context.table.options;
         let name = options.get(DATA_ID.key).unwrap_or(&context.identifier.object);
+        let mode = changelog_mode(options.text(&CHANGELOG_MODE).unwrap_or("I"))?;
+        if let Some(splits) = options.int(&SPLITS)? {
+            let source = SplitLogSource {
+                context: Arc::new(context.clone()),
+                store: self.store.clone(),
+                name: name.to_string(),
+                splits: u32::try_from(splits).map_err(|_| Error::user("'splits' is not a number of splits"))?,
+                stays_open: !options.bool(&BOUNDED)?,
+            };
+            return Ok(TableSource { source: Arc::new(source), changelog_mode: mode, parallelism: None });
+        }
         let available = available_columns(context)?;
         let loaded = self.store.load(name, &available)?;
         let stays_open = !options.bool(&BOUNDED)? || !options.bool(&TERMINATING)?;
@@ -80,11 +93,7 @@ impl ConnectorFactory for Values {
             stays_open,
             fails: options.bool(&FAILING_SOURCE)?,
         };
-        Ok(TableSource {
-            source: Arc::new(source),
-            changelog_mode: changelog_mode(options.text(&CHANGELOG_MODE).unwrap_or("I"))?,
-            parallelism: Some(1),
-        })
+        Ok(TableSource { source: Arc::new(source), changelog_mode: mode, parallelism: Some(1) })
     }
 
     fn sink(&self, context: &TableContext) -> Result<TableSink> {
@@ -103,7 +112,16 @@ impl ConnectorFactory for Values {
         let key = key.iter().map(|name| context.schema.index_of(name));
         let key: Vec<usize> = key.collect::<std::result::Result<_, _>>()?;
         self.store.register_sink(&context.identifier.object, key);
-        let sink = ValuesSink { store: self.store.clone(), name: context.identifier.object.clone() };
+        let exactly_once = match options.text(&SINK_GUARANTEE) {
+            Some("exactly-once") => true,
+            None | Some("at-least-once") => false,
+            Some(other) => {
+                return Err(Error::user(format!("'{other}' is no guarantee"))
+                    .with("option", SINK_GUARANTEE.key)
+                    .hint("Use 'at-least-once' or 'exactly-once'"));
+            }
+        };
+        let sink = ValuesSink { store: self.store.clone(), name: context.identifier.object.clone(), exactly_once };
         let parallelism = options.int(&SINK_PARALLELISM)?.and_then(|n| usize::try_from(n).ok());
         Ok(TableSink { sink: Arc::new(sink), changelog_mode, parallelism })
     }

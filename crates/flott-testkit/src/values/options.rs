@@ -30,6 +30,18 @@ pub(super) const SINK_MODE_ENFORCED: ConfigOption =
 pub(super) const SINK_INSERT_ONLY: ConfigOption = flag("sink-insert-only", "false", "The sink takes only +I.");
 pub(super) const SINK_PARALLELISM: ConfigOption =
     ConfigOption::optional("sink.parallelism", OptionType::Int, None, "Parallelism of the sink.");
+pub(super) const SINK_GUARANTEE: ConfigOption = ConfigOption::optional(
+    "sink.delivery-guarantee",
+    OptionType::String,
+    Some("at-least-once"),
+    "'at-least-once' records rows at once, 'exactly-once' when their checkpoint is decided.",
+);
+pub(super) const SPLITS: ConfigOption = ConfigOption::optional(
+    "splits",
+    OptionType::Int,
+    None,
+    "The source reads a data set of so many splits, which a test may append to.",
+);
 pub(super) const READABLE_METADATA: ConfigOption =
     text("readable-metadata", "Metadata columns of the source as key:TYPE,key:TYPE; rows hold them last.");
 pub(super) const WRITABLE_METADATA: ConfigOption =
@@ -38,7 +50,7 @@ pub(super) const WRITABLE_METADATA: ConfigOption =
 /// What the planner asks a table to do by itself; a table that does not do it gives the same result.
 const UNUSED: &str = "Accepted without effect: the planner does this work outside the table.";
 
-pub(super) const OPTIONS: [ConfigOption; 29] = [
+pub(super) const OPTIONS: [ConfigOption; 31] = [
     DATA_ID,
     CHANGELOG_MODE,
     BOUNDED,
@@ -49,6 +61,8 @@ pub(super) const OPTIONS: [ConfigOption; 29] = [
     SINK_MODE_ENFORCED,
     SINK_INSERT_ONLY,
     SINK_PARALLELISM,
+    SINK_GUARANTEE,
+    SPLITS,
     READABLE_METADATA,
     WRITABLE_METADATA,
     text("filterable-fields", UNUSED),

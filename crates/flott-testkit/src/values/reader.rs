@@ -78,24 +78,23 @@ impl ValuesEnumerator {
     }
 }
 
-#[async_trait]
 impl SplitEnumerator for ValuesEnumerator {
-    async fn start(&mut self, _context: &mut EnumeratorContext) -> Result<()> {
+    fn start(&mut self, _context: &mut EnumeratorContext) -> Result<()> {
         Ok(())
     }
 
-    async fn add_reader(&mut self, reader: usize, context: &mut EnumeratorContext) -> Result<()> {
+    fn add_reader(&mut self, reader: usize, context: &mut EnumeratorContext) -> Result<()> {
         self.readers.push(reader);
         self.assign(context);
         Ok(())
     }
 
-    async fn handle_split_request(&mut self, reader: usize, context: &mut EnumeratorContext) -> Result<()> {
+    fn handle_split_request(&mut self, reader: usize, context: &mut EnumeratorContext) -> Result<()> {
         context.no_more_splits(reader);
         Ok(())
     }
 
-    async fn add_splits_back(&mut self, splits: Vec<SourceSplit>, context: &mut EnumeratorContext) -> Result<()> {
+    fn add_splits_back(&mut self, splits: Vec<SourceSplit>, context: &mut EnumeratorContext) -> Result<()> {
         self.pending.extend(splits);
         self.assign(context);
         Ok(())

@@ -1,10 +1,11 @@
 //! Data sets and what sinks received.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 use flott_connector::row_text::RowText;
+use flott_connector::sink::CommitOutcome;
 use flott_core::{ChangeBatch, Error, Result, RowKind, suggest};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -39,11 +40,16 @@ struct DataSet {
 struct SinkRecord {
     key: Vec<usize>,
     rows: Vec<(RowKind, Vec<String>)>,
+    /// Rows that wait for their checkpoint, by committable.
+    staged: BTreeMap<String, Vec<ChangeBatch>>,
+    committed: BTreeSet<String>,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
     data: BTreeMap<String, DataSet>,
+    /// Data sets of several splits.
+    logs: BTreeMap<String, BTreeMap<u32, ChangeBatch>>,
     sinks: BTreeMap<String, SinkRecord>,
     phase: Phase,
     rows_per_batch: usize,
@@ -75,6 +81,37 @@ impl ValuesStore {
     pub fn insert_batches(&self, name: &str, before: Vec<ChangeBatch>, after: Vec<ChangeBatch>) {
         let data = DataSet { before: Rows::Batches(before), after: Rows::Batches(after) };
         self.inner.lock().data.insert(name.to_string(), data);
+    }
+
+    /// Appends typed rows (the physical columns in DDL order, then readable metadata) to a split of a data set that a
+    /// table with the option `splits` reads. A job that reads it gets them at once.
+    pub fn append(&self, name: &str, split: u32, rows: &ChangeBatch) -> Result<()> {
+        let mut inner = self.inner.lock();
+        let log = inner.logs.entry(name.to_string()).or_default();
+        let grown = match log.get(&split) {
+            Some(before) => ChangeBatch::concat(&before.schema(), [before, rows])?,
+            None => rows.clone(),
+        };
+        log.insert(split, grown);
+        drop(inner);
+        self.changed.notify_waiters();
+        Ok(())
+    }
+
+    /// The rows of a split from one on.
+    pub(super) fn log_rows(&self, name: &str, split: u32, from: u64) -> Result<Option<ChangeBatch>> {
+        let inner = self.inner.lock();
+        let Some(rows) = inner.logs.get(name).and_then(|log| log.get(&split)) else { return Ok(None) };
+        let from = usize::try_from(from).ok().filter(|from| *from <= rows.num_rows()).ok_or_else(|| {
+            Error::user(format!("the position in '{name}' lies behind its rows"))
+                .hint("A data set of several splits only grows")
+        })?;
+        Ok(Some(rows.slice(from, rows.num_rows() - from)))
+    }
+
+    /// The next change of any data set or sink.
+    pub(super) fn changed(&self) -> tokio::sync::futures::Notified<'_> {
+        self.changed.notified()
     }
 
     /// Which rows sources give from now on: readers look when they are made.
@@ -151,6 +188,45 @@ impl ValuesStore {
         self.inner.lock().sinks.entry(name.to_string()).or_default().rows.extend(rows);
         self.changed.notify_waiters();
         Ok(())
+    }
+
+    /// Keeps rows for their checkpoint.
+    pub(super) fn stage(&self, name: &str, id: &str, rows: Vec<ChangeBatch>) {
+        self.inner.lock().sinks.entry(name.to_string()).or_default().staged.insert(id.to_string(), rows);
+    }
+
+    /// Shows staged rows, once.
+    pub(super) fn commit(&self, name: &str, id: &str) -> Result<CommitOutcome> {
+        let mut inner = self.inner.lock();
+        let sink = inner.sinks.entry(name.to_string()).or_default();
+        if sink.committed.contains(id) {
+            return Ok(CommitOutcome::AlreadyCommitted);
+        }
+        let Some(rows) = sink.staged.remove(id) else {
+            return Ok(CommitOutcome::Failed { reason: format!("the staged rows '{id}' of '{name}' are gone") });
+        };
+        sink.committed.insert(id.to_string());
+        drop(inner);
+        rows.iter().try_for_each(|batch| self.record(name, batch))?;
+        Ok(CommitOutcome::Committed)
+    }
+
+    /// Drops staged rows.
+    pub(super) fn discard(&self, name: &str, which: impl Fn(&str) -> bool) {
+        if let Some(sink) = self.inner.lock().sinks.get_mut(name) {
+            sink.staged.retain(|id, _| !which(id));
+        }
+    }
+
+    /// Committables of a sink that are staged and not committed.
+    pub fn staged(&self, sink: &str) -> usize {
+        self.inner.lock().sinks.get(sink).map_or(0, |s| s.staged.len())
+    }
+
+    /// The cells of everything that a sink received, in the order in which it came.
+    pub fn received_cells(&self, sink: &str) -> Vec<Vec<String>> {
+        let inner = self.inner.lock();
+        inner.sinks.get(sink).into_iter().flat_map(|s| &s.rows).map(|(_, cells)| cells.clone()).collect()
     }
 
     /// Everything that a sink received, in the order in which it came.

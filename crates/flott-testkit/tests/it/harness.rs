@@ -36,24 +36,23 @@ impl Source for Noted {
     }
 }
 
-#[async_trait::async_trait]
 impl SplitEnumerator for Noted {
-    async fn start(&mut self, context: &mut EnumeratorContext) -> Result<()> {
+    fn start(&mut self, context: &mut EnumeratorContext) -> Result<()> {
         self.note(format!("start with {} readers", context.readers.len()));
         Ok(())
     }
 
-    async fn add_reader(&mut self, reader: usize, context: &mut EnumeratorContext) -> Result<()> {
+    fn add_reader(&mut self, reader: usize, context: &mut EnumeratorContext) -> Result<()> {
         self.note(format!("reader {reader} with {}", context.load[reader]));
         Ok(())
     }
 
-    async fn handle_split_request(&mut self, reader: usize, _context: &mut EnumeratorContext) -> Result<()> {
+    fn handle_split_request(&mut self, reader: usize, _context: &mut EnumeratorContext) -> Result<()> {
         self.note(format!("reader {reader} asks"));
         Ok(())
     }
 
-    async fn add_splits_back(&mut self, splits: Vec<SourceSplit>, _context: &mut EnumeratorContext) -> Result<()> {
+    fn add_splits_back(&mut self, splits: Vec<SourceSplit>, _context: &mut EnumeratorContext) -> Result<()> {
         self.note(format!("back: {}", ids(&splits)));
         Ok(())
     }
