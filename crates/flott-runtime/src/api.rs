@@ -75,6 +75,9 @@ pub struct Restored {
 pub enum TaskCommand {
     /// Close the epoch of this checkpoint: snapshot and go on with the next.
     TriggerCheckpoint(CheckpointId),
+    /// The same, and nothing is emitted behind the barrier: the job is to end with this checkpoint. Sources read no
+    /// further and timers do not fire, also where the checkpoint comes to nothing and another one follows.
+    StopWithCheckpoint(CheckpointId),
     /// Splits for a reader.
     AssignSplits {
         /// The source.

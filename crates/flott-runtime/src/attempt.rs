@@ -40,9 +40,17 @@ impl Attempt {
                     queue.push(command);
                 }
             }
-            TaskCommand::TriggerCheckpoint(_) | TaskCommand::CheckpointComplete(_) | TaskCommand::Drain => {
-                if let TaskCommand::TriggerCheckpoint(checkpoint) = &command {
-                    self.shared.trigger(*checkpoint);
+            TaskCommand::TriggerCheckpoint(_)
+            | TaskCommand::StopWithCheckpoint(_)
+            | TaskCommand::CheckpointComplete(_)
+            | TaskCommand::Drain => {
+                match &command {
+                    TaskCommand::TriggerCheckpoint(checkpoint) => self.shared.trigger(*checkpoint),
+                    TaskCommand::StopWithCheckpoint(checkpoint) => {
+                        self.shared.stop_behind(*checkpoint);
+                        self.shared.trigger(*checkpoint);
+                    }
+                    _ => {}
                 }
                 for queue in self.commands.values() {
                     queue.push(command.clone());

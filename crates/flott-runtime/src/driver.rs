@@ -225,6 +225,7 @@ impl Driver {
         self.follow(frontier);
         if let Some(at) = self.context.timer_ms
             && !self.ended
+            && !self.task.shared.is_behind_stop(self.epoch)
         {
             let wait = u64::try_from(at.saturating_sub(self.task.clock.now_ms())).unwrap_or(0);
             let now = self.task.clock.monotonic();
@@ -306,7 +307,9 @@ impl Driver {
     }
 
     fn timer_is_due(&self) -> bool {
-        self.held.is_some() && self.context.timer_ms.is_some_and(|at| at <= self.task.clock.now_ms())
+        self.held.is_some()
+            && !self.task.shared.is_behind_stop(self.epoch)
+            && self.context.timer_ms.is_some_and(|at| at <= self.task.clock.now_ms())
     }
 
     fn stamp(&mut self) {

@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 use std::time::Duration;
@@ -97,6 +97,8 @@ pub(crate) struct Shared {
     sources: Mutex<Vec<SyncActivator>>,
     listeners: Mutex<Vec<Arc<Listener>>>,
     triggered: Mutex<BTreeSet<u64>>,
+    /// The checkpoint with which the job is to end: the last epoch in which anything is emitted.
+    last_epoch: AtomicU64,
     nodes: usize,
     workers: usize,
     /// Bytes between operators that have tickets, by epoch and the node behind which they wait, and in all.
@@ -121,6 +123,7 @@ impl Shared {
             sources: Mutex::default(),
             listeners: Mutex::default(),
             triggered: Mutex::default(),
+            last_epoch: AtomicU64::new(u64::MAX),
             nodes,
             workers,
             queued: Mutex::default(),
@@ -208,6 +211,16 @@ impl Shared {
         if triggered.len() > TRIGGERED_MAX {
             triggered.pop_first();
         }
+    }
+
+    /// Nothing is emitted behind this checkpoint's barrier.
+    pub(crate) fn stop_behind(&self, checkpoint: CheckpointId) {
+        self.last_epoch.fetch_min(checkpoint.0, Ordering::SeqCst);
+    }
+
+    /// Whether the epoch is behind the barrier with which the job is to end.
+    pub(crate) fn is_behind_stop(&self, epoch: u64) -> bool {
+        epoch > self.last_epoch.load(Ordering::SeqCst)
     }
 
     /// The first checkpoint from this epoch on whose barrier lies before `end`.

@@ -192,6 +192,10 @@ impl SourceDriver {
         if announced > self.time() {
             self.close_tick(announced);
         }
+        if self.task.shared.is_behind_stop(epoch_of(self.time())) {
+            // What was read and not sent is read again after a restore.
+            return Ok(());
+        }
         self.in_flight.drain(self.task.probe.frontier());
         let now = self.task.clock.monotonic();
         if let Some(since) = self.blocked_since.take() {
@@ -344,7 +348,9 @@ impl SourceDriver {
     fn obey(&mut self) -> Result<()> {
         while let Some(command) = self.commands.pop() {
             match command {
-                TaskCommand::TriggerCheckpoint(checkpoint) => self.on_barrier(checkpoint),
+                TaskCommand::TriggerCheckpoint(checkpoint) | TaskCommand::StopWithCheckpoint(checkpoint) => {
+                    self.on_barrier(checkpoint);
+                }
                 TaskCommand::AssignSplits { splits, .. } => {
                     let last_row = self.task.clock.monotonic();
                     self.last_row = last_row;
@@ -590,7 +596,7 @@ impl Reading {
                         reader.notify_checkpoint_complete(&decided).await?;
                     }
                     Some(TaskCommand::Drain) => draining = true,
-                    Some(TaskCommand::TriggerCheckpoint(_)) => {}
+                    Some(TaskCommand::TriggerCheckpoint(_) | TaskCommand::StopWithCheckpoint(_)) => {}
                 },
                 room = output.room(bytes), if outgoing.is_some() => {
                     let (Some((permit, room)), Some(item)) = (room, outgoing.take()) else { return Ok(()) };

@@ -85,6 +85,37 @@ fn stop_and_go_on(word: &str) {
     assert_eq!(ids, (1..=6_000).collect::<Vec<_>>());
 }
 
+/// A sink that shows rows at once shows none behind the barrier of the last checkpoint.
+#[test]
+fn what_was_printed_before_a_stop_is_not_printed_again() {
+    let place = Place::new();
+    place.write(
+        "job.sql",
+        "CREATE TABLE s (id BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '50000',
+          'fields.id.kind' = 'sequence', 'fields.id.start' = '1', 'fields.id.end' = '100000');
+        CREATE TABLE o (id BIGINT) WITH ('connector' = 'print');
+        SET 'execution.checkpointing.interval' = '100 ms';
+        INSERT INTO o SELECT id FROM s;",
+    );
+    let child = place.start(&["run", "job.sql", "-p", "2"]);
+    // Several checkpoints are through by then.
+    rest(800);
+    signal(&child, "INT");
+    let stopped = ran(child.wait_with_output().expect("an end"));
+    assert_eq!(stopped.code, Some(130), "{}", stopped.err);
+    let resumed = place.flott(&["run", "job.sql", "-p", "3", "--restore", "latest"]);
+    assert_eq!(resumed.code, Some(0), "{}", resumed.err);
+    let number = |line: &str| line.split_once("+I[").map(|(_, row)| row.trim_end_matches(']').parse::<u64>());
+    let mut ids: Vec<u64> = vec![];
+    for out in [&stopped.out, &resumed.out] {
+        let before = ids.len();
+        ids.extend(out.lines().filter_map(number).map(|n| n.expect("a number")));
+        assert!(ids.len() > before, "each run prints some rows");
+    }
+    ids.sort_unstable();
+    assert_eq!(ids, (1..=100_000).collect::<Vec<_>>());
+}
+
 #[test]
 fn ctrl_c_takes_a_last_checkpoint() {
     stop_and_go_on("INT");

@@ -1,5 +1,6 @@
 //! What is before a barrier, and what is behind it.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use flott_graph::{NodeId, Partitioning};
@@ -180,6 +181,32 @@ async fn staged_output_is_cut_at_the_barrier() {
         };
         assert_eq!(staged, job.rows_by_position(id, &splits, |_| unreachable!("endless")), "checkpoint {id}");
         job.work_for(Duration::from_millis(3)).await;
+    }
+    job.cancel().await;
+}
+
+/// What a sink without a committer has shown is exactly what the last checkpoint covers, also where that one comes to
+/// nothing and another follows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_emitted_behind_the_barrier_of_a_stop() {
+    let mut g = Graph::new();
+    let source = g.source(ScriptSource::new(endless), None);
+    let pass = g.operator("pass", &[(source, Partitioning::Rebalance)], |_, _, _| Box::new(Pass));
+    let (_, seen) = g.sink(MemorySink::new(), pass, HASH());
+    let splits = [0usize, 1, 2, 3];
+    let states = splits.iter().map(|i| split(*i)).collect();
+    let mut job = Job::start(g, &[(source, states)], Options::new(3));
+    job.until("readers", |l| l.registered.len() == 3).await;
+    let before = job.trigger();
+    job.complete(before).await;
+    job.work_for(Duration::from_millis(10)).await;
+    for _ in 0..2 {
+        let last = job.trigger_last();
+        job.complete(last).await;
+        let covered = job.rows_by_position(last, &splits, |_| unreachable!("endless"));
+        job.work_for(Duration::from_millis(50)).await;
+        assert_eq!(seen.count.load(Ordering::SeqCst), covered);
+        assert!(covered > job.rows_by_position(before, &splits, |_| unreachable!("endless")));
     }
     job.cancel().await;
 }

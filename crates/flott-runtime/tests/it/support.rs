@@ -699,6 +699,14 @@ impl Job {
         id
     }
 
+    /// The checkpoint with which the job is to end.
+    pub(crate) fn trigger_last(&mut self) -> u64 {
+        let id = self.next_checkpoint;
+        self.next_checkpoint += 1;
+        self.attempt.send(TaskCommand::StopWithCheckpoint(CheckpointId(id)));
+        id
+    }
+
     pub(crate) fn skip_checkpoints(&mut self, n: u64) {
         self.next_checkpoint += n;
     }

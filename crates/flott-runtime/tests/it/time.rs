@@ -224,6 +224,29 @@ async fn timers_fire_without_input_and_over_barriers() {
     job.cancel().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_timer_fires_behind_the_barrier_of_a_stop() {
+    let script = |_, step: u64| match step {
+        0..20 => Step::Rows(batch([(step as i64, 1, step as i64)])),
+        _ => Step::Park,
+    };
+    let mut g = Graph::new();
+    let source = g.source(ScriptSource::new(script), None);
+    let later = g.operator("later", &[(source, Partitioning::Hash(vec![0]))], move |_, _, _| {
+        Box::new(Later { delay_ms: 150, held: vec![], fired: Arc::default() })
+    });
+    let (_, seen) = g.sink(MemorySink::new(), later, Partitioning::Forward);
+    let mut job = Job::start(g, &[(source, vec![split(0), split(1)])], Options::new(2));
+    job.until("readers", |l| l.registered.len() == 2).await;
+    job.work_for(Duration::from_millis(50)).await;
+    let id = job.trigger_last();
+    job.complete(id).await;
+    assert_eq!(seen.count.load(Ordering::SeqCst), 0, "the machine is too slow for this test");
+    job.work_for(Duration::from_millis(250)).await;
+    assert_eq!(seen.count.load(Ordering::SeqCst), 0, "a timer fired behind the barrier");
+    job.cancel().await;
+}
+
 /// Keeps the watermarks that it was given.
 struct Watch {
     seen: Arc<Mutex<Vec<i64>>>,
