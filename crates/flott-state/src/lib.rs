@@ -13,10 +13,12 @@
 pub mod manifest;
 pub mod record;
 pub mod run;
+pub mod savepoint;
 pub mod snapshot_file;
 pub mod storage;
 pub mod store;
 
 pub use run::{OperatorSnapshot, RestoredRun, RestoredState, StateRun};
+pub use savepoint::Savepoint;
 pub use storage::CheckpointStorage;
 pub use store::CheckpointStore;

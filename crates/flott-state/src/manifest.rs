@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Version of the manifest's layout.
 pub const MANIFEST_VERSION: u32 = 1;
 /// Version of HEAD's layout.
-pub const HEAD_VERSION: u32 = 2;
+pub const HEAD_VERSION: u32 = 3;
 
 /// Bytes with a version, as text in JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -218,6 +218,19 @@ pub struct Head {
     /// A restore has begun and no checkpoint was decided since (for `during_second_restore`).
     #[serde(default)]
     pub restores_since_decided: u32,
+    /// The savepoint that the lineage began with, as long as it is needed.
+    pub savepoint: Option<RestoredSavepoint>,
+}
+
+/// A savepoint that a lineage began with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoredSavepoint {
+    /// Where it lies: an absolute path or a URI.
+    pub location: String,
+    /// The checkpoint that it stands for.
+    pub checkpoint: CheckpointId,
+    /// It belongs to the job, which removes it once enough checkpoints are kept; otherwise it is never touched.
+    pub claimed: bool,
 }
 
 impl Head {

@@ -21,11 +21,17 @@ const MAGIC: &[u8; 8] = b"FLOTTRUN";
 pub const STATE_FILE_VERSION: u32 = 1;
 const HEADER: usize = 64;
 
-/// The content of a file with these runs, and their entries for the manifest.
-pub fn encode(file: &str, runs: &[Arc<StateRun>]) -> Result<(Bytes, Vec<StoredRun>)> {
+/// The content of a file without runs.
+pub(crate) fn empty() -> Vec<u8> {
     let mut out = vec![0u8; HEADER];
     out[..8].copy_from_slice(MAGIC);
     out[8..12].copy_from_slice(&STATE_FILE_VERSION.to_le_bytes());
+    out
+}
+
+/// The content of a file with these runs, and their entries for the manifest.
+pub fn encode(file: &str, runs: &[Arc<StateRun>]) -> Result<(Bytes, Vec<StoredRun>)> {
+    let mut out = empty();
     let mut stored = Vec::with_capacity(runs.len());
     for run in runs {
         let offset = out.len();
@@ -50,10 +56,13 @@ pub fn encode(file: &str, runs: &[Arc<StateRun>]) -> Result<(Bytes, Vec<StoredRu
     Ok((out.into(), stored))
 }
 
-/// Reads one run out of a file's content, checked, cut to `key_groups`. `None` where nothing is left.
-pub fn decode(content: &[u8], stored: &StoredRun, key_groups: std::ops::Range<u16>) -> Result<Option<Arc<StateRun>>> {
-    let corrupt =
-        |why: &str| Error::data(format!("state file '{}' is corrupt: {why}", stored.file)).with("file", &stored.file);
+fn corrupt(stored: &StoredRun, why: &str) -> Error {
+    Error::data(format!("state file '{}' is corrupt: {why}", stored.file)).with("file", &stored.file)
+}
+
+/// The bytes of one run in a file's content, checked.
+pub(crate) fn slice<'a>(content: &'a [u8], stored: &StoredRun) -> Result<&'a [u8]> {
+    let corrupt = |why: &str| corrupt(stored, why);
     if content.len() < HEADER || &content[..8] != MAGIC {
         return Err(corrupt("it does not start as one"));
     }
@@ -79,6 +88,13 @@ pub fn decode(content: &[u8], stored: &StoredRun, key_groups: std::ops::Range<u1
     if crc32fast::hash(bytes) != stored.crc32 {
         return Err(corrupt("a checksum does not fit"));
     }
+    Ok(bytes)
+}
+
+/// Reads one run out of a file's content, checked, cut to `key_groups`. `None` where nothing is left.
+pub fn decode(content: &[u8], stored: &StoredRun, key_groups: std::ops::Range<u16>) -> Result<Option<Arc<StateRun>>> {
+    let bytes = slice(content, stored)?;
+    let corrupt = |why: &str| corrupt(stored, why);
     let reader =
         StreamReader::try_new(Cursor::new(bytes), None).map_err(|e| corrupt("it is not Arrow IPC").caused_by(e))?;
     let schema = reader.schema();

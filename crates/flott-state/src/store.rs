@@ -13,10 +13,12 @@ use bytes::Bytes;
 use flott_core::{CheckpointId, DecidedCheckpoint, Error, ErrorKind, FailPoint, FailPoints, Generation, Result, id};
 
 use crate::manifest::{
-    HEAD_VERSION, Head, JobStatus, MANIFEST_VERSION, Manifest, RetainedCheckpoint, StoredOperator, StoredRun,
+    HEAD_VERSION, Head, JobStatus, MANIFEST_VERSION, Manifest, RestoredSavepoint, RetainedCheckpoint, StoredOperator,
+    StoredRun,
 };
 use crate::record;
 use crate::run::{OperatorSnapshot, RestoredRun, RestoredState};
+use crate::savepoint::{self, Savepoint};
 use crate::snapshot_file;
 use crate::storage::{CheckpointStorage, HeadVersion, Swap};
 
@@ -35,6 +37,17 @@ pub enum Begin {
     At(CheckpointId),
     /// A new lineage from the beginning.
     Fresh,
+    /// A new lineage from a savepoint.
+    Savepoint {
+        /// Whether the savepoint belongs to the job from here on, which removes it once it is not needed.
+        claim: bool,
+    },
+}
+
+impl Begin {
+    fn is_new_lineage(self) -> bool {
+        matches!(self, Begin::Fresh | Begin::Savepoint { .. })
+    }
 }
 
 /// What an attempt found and starts from.
@@ -46,6 +59,8 @@ pub struct Opened {
     pub commit_pending: bool,
     /// Why an older checkpoint than the last decided one was taken.
     pub fallback: Option<String>,
+    /// The savepoint that it starts from, where it is one.
+    pub savepoint: Option<String>,
     /// Restores begun since the last decided checkpoint, this one included.
     pub restores: u32,
 }
@@ -63,6 +78,10 @@ pub struct CheckpointStore {
     /// The files of retained checkpoints, by the name of their manifest. They are remembered and not read again: an
     /// attempt that slept must not take a manifest that its successor removed for one that needs no files.
     files: BTreeMap<String, BTreeSet<String>>,
+    /// The savepoint that HEAD names.
+    savepoint: Option<Savepoint>,
+    /// This attempt starts from it.
+    restores_savepoint: bool,
 }
 
 /// How a job stands, read without taking it over.
@@ -99,11 +118,23 @@ impl CheckpointStore {
         begin: Begin,
         retain: usize,
     ) -> Result<(CheckpointStore, Opened)> {
+        CheckpointStore::open_with(storage, fail_points, begin, retain, None).await
+    }
+
+    /// As [`open`](Self::open), with the savepoint to start from: the user's for [`Begin::Savepoint`], otherwise the one
+    /// that HEAD names ([`Head::savepoint`]).
+    pub async fn open_with(
+        storage: CheckpointStorage,
+        fail_points: FailPoints,
+        begin: Begin,
+        retain: usize,
+        savepoint: Option<Savepoint>,
+    ) -> Result<(CheckpointStore, Opened)> {
         let found = match storage.read_head().await? {
             Some((bytes, version)) => Some((decode_head(&storage, &bytes)?, version)),
             None => None,
         };
-        CheckpointStore::take_over(storage, fail_points, begin, retain, found).await
+        CheckpointStore::take_over(storage, fail_points, begin, retain, found, savepoint).await
     }
 
     /// What [`Tenure::reopen`] needs once this store is gone with its attempt.
@@ -114,6 +145,7 @@ impl CheckpointStore {
             retain: self.retain,
             lineage: self.head.lineage.clone(),
             generation: self.head.generation,
+            savepoint: self.savepoint.clone(),
         }
     }
 
@@ -123,6 +155,7 @@ impl CheckpointStore {
         begin: Begin,
         retain: usize,
         found: Option<(Head, HeadVersion)>,
+        savepoint: Option<Savepoint>,
     ) -> Result<(CheckpointStore, Opened)> {
         let attempt = id::random_hex();
         let (mut head, version) = match found {
@@ -138,13 +171,14 @@ impl CheckpointStore {
                 let mut head = old.clone();
                 head.generation = Generation(old.generation.0 + 1);
                 head.attempt = attempt;
-                if begin == Begin::Fresh {
+                if begin.is_new_lineage() {
                     refuse_uncommitted(&old, &storage)?;
                     head.replaced_lineages.insert(0, old.lineage.clone());
                     head.replaced_lineages.truncate(REPLACED_LINEAGES_MAX);
                     head.lineage = id::random_hex();
                     head.retained.clear();
                     (head.committed, head.last_output, head.bundle) = (None, None, None);
+                    head.savepoint = None;
                     head.restores_since_decided = 0;
                 }
                 (head, version)
@@ -162,6 +196,7 @@ impl CheckpointStore {
                     status: JobStatus::Running,
                     bundle: None,
                     restores_since_decided: 0,
+                    savepoint: None,
                 },
                 HeadVersion::Absent,
             ),
@@ -169,8 +204,16 @@ impl CheckpointStore {
         if let Begin::At(id) = begin {
             go_back(&mut head, id)?;
         }
+        if let (Begin::Savepoint { claim }, Some(savepoint)) = (begin, &savepoint) {
+            let checkpoint = savepoint.manifest().checkpoint;
+            let location = savepoint.storage().display();
+            head.next = checkpoint.next();
+            head.savepoint = Some(RestoredSavepoint { location, checkpoint, claimed: claim });
+        }
+        let savepoint = named_savepoint(&head, savepoint)?;
         head.status = JobStatus::Running;
-        let (manifest, fallback) = find_restorable(&storage, &mut head).await?;
+        let Restorable { manifest, fallback, is_savepoint } =
+            find_restorable(&storage, &mut head, savepoint.as_ref()).await?;
         if manifest.is_some() {
             head.restores_since_decided += 1;
         }
@@ -178,12 +221,25 @@ impl CheckpointStore {
             commit_pending: manifest.as_ref().is_some_and(|m| head.committed < Some(m.checkpoint) && m.has_output()),
             fallback,
             restores: head.restores_since_decided,
+            savepoint: savepoint.as_ref().filter(|_| is_savepoint).map(|s| s.storage().display()),
             manifest,
         };
-        let stored_runs = opened.manifest.iter().flat_map(runs_by_name).collect();
+        // A checkpoint shares no file with a savepoint: the first one behind it is full.
+        let stored_runs = opened.manifest.iter().filter(|_| !is_savepoint).flat_map(runs_by_name).collect();
         let retain = retain.max(1);
         let files = BTreeMap::new();
-        let mut store = CheckpointStore { storage, fail_points, head, version, retain, stored_runs, files };
+        let restores_savepoint = is_savepoint;
+        let mut store = CheckpointStore {
+            storage,
+            fail_points,
+            head,
+            version,
+            retain,
+            stored_runs,
+            files,
+            savepoint,
+            restores_savepoint,
+        };
         store.write_head(store.head.clone()).await?;
         Ok((store, opened))
     }
@@ -261,6 +317,8 @@ impl CheckpointStore {
         head.retained.insert(0, entry);
         head.next = manifest.checkpoint.next();
         head.restores_since_decided = 0;
+        // From here on this checkpoint stands for it. One that is claimed goes with the checkpoints that are not kept.
+        head.savepoint = head.savepoint.filter(|s| s.claimed);
         self.write_head(head).await?;
         self.stored_runs = runs_by_name(manifest).collect();
         self.files.insert(name, manifest.files());
@@ -293,12 +351,25 @@ impl CheckpointStore {
         self.write_head(Head { status, ..self.head.clone() }).await
     }
 
+    /// Copies a committed checkpoint into an empty folder; gives the bytes of the savepoint.
+    pub async fn write_savepoint(&self, manifest: &Manifest, to: &CheckpointStorage) -> Result<u64> {
+        let bundle = match &self.head.bundle {
+            Some(name) => self.storage.get(name).await?,
+            None => None,
+        };
+        savepoint::write(&self.storage, to, manifest, bundle).await
+    }
+
     /// What the subtask that owns `key_groups` starts from.
     pub async fn restore_operator(&self, stored: &StoredOperator, key_groups: Range<u16>) -> Result<RestoredState> {
         let mut state = RestoredState {
             version: stored.version,
             metas: stored.subtasks.iter().map(|s| s.meta.bytes.clone()).collect(),
             runs: vec![],
+        };
+        let storage = match &self.savepoint {
+            Some(savepoint) if self.restores_savepoint => savepoint.storage(),
+            _ => &self.storage,
         };
         let mut content: Option<(String, Bytes)> = None;
         for run in &stored.runs {
@@ -308,7 +379,7 @@ impl CheckpointStore {
             let bytes = match &content {
                 Some((file, bytes)) if *file == run.file => bytes.clone(),
                 _ => {
-                    let bytes = self.storage.get(&run.file).await?.ok_or_else(|| missing(&run.file))?;
+                    let bytes = storage.get(&run.file).await?.ok_or_else(|| missing(&run.file))?;
                     content = Some((run.file.clone(), bytes.clone()));
                     bytes
                 }
@@ -329,6 +400,7 @@ pub struct Tenure {
     retain: usize,
     lineage: String,
     generation: Generation,
+    savepoint: Option<Savepoint>,
 }
 
 impl Tenure {
@@ -349,7 +421,9 @@ impl Tenure {
         }
         // A swap between the look and ours fails ours.
         let (storage, fail_points) = (self.storage.clone(), self.fail_points.clone());
-        CheckpointStore::take_over(storage, fail_points, Begin::Latest, self.retain, Some((head, version))).await
+        let savepoint = self.savepoint.clone();
+        CheckpointStore::take_over(storage, fail_points, Begin::Latest, self.retain, Some((head, version)), savepoint)
+            .await
     }
 }
 
@@ -370,7 +444,7 @@ async fn first_generation(storage: &CheckpointStorage, begin: Begin) -> Result<G
     let left = names.iter().filter_map(|n| parse_folder(n).map(|(_, g)| g).or_else(|| parse_bundle(n)));
     match left.max() {
         None => Ok(Generation(1)),
-        Some(newest) if begin == Begin::Fresh => Ok(Generation(newest.0 + 1)),
+        Some(newest) if begin.is_new_lineage() => Ok(Generation(newest.0 + 1)),
         Some(_) => Err(Error::data(format!("{} holds checkpoints, but its HEAD record is gone", storage.display()))
             .hint("Restore HEAD from a backup, or start over with --fresh and expect output that was committed before again")),
     }
@@ -430,8 +504,35 @@ fn go_back(head: &mut Head, id: CheckpointId) -> Result<()> {
     Ok(())
 }
 
-/// The newest checkpoint that is whole. An older one is taken only where no output was committed since.
-async fn find_restorable(storage: &CheckpointStorage, head: &mut Head) -> Result<(Option<Manifest>, Option<String>)> {
+/// The savepoint that HEAD names. Whoever opens the job has looked which one it is.
+fn named_savepoint(head: &Head, opened: Option<Savepoint>) -> Result<Option<Savepoint>> {
+    let Some(named) = &head.savepoint else { return Ok(None) };
+    match opened {
+        Some(savepoint) if savepoint.storage().display() == named.location => Ok(Some(savepoint)),
+        // With a checkpoint the job can do without it; it is removed by an attempt that finds it.
+        _ if !head.retained.is_empty() => Ok(None),
+        _ => Err(Error::data(format!(
+            "the job starts from the savepoint in {}, which cannot be found there",
+            named.location
+        ))
+        .hint("Put it back, restore another one with --restore PATH, or start over with --fresh")),
+    }
+}
+
+/// What an attempt starts from.
+struct Restorable {
+    manifest: Option<Manifest>,
+    fallback: Option<String>,
+    is_savepoint: bool,
+}
+
+/// The newest checkpoint that is whole, or the savepoint where there is none. An older one is taken only where no output
+/// was committed since.
+async fn find_restorable(
+    storage: &CheckpointStorage,
+    head: &mut Head,
+    savepoint: Option<&Savepoint>,
+) -> Result<Restorable> {
     let mut broken: Option<(CheckpointId, Error)> = None;
     for (i, entry) in head.retained.clone().iter().enumerate() {
         if let Some((id, error)) = &broken
@@ -454,20 +555,35 @@ async fn find_restorable(storage: &CheckpointStorage, head: &mut Head) -> Result
                 let why =
                     broken.map(|(id, e)| format!("checkpoint {id} is damaged ({e}); restored checkpoint {}", entry.id));
                 head.retained.drain(..i);
-                return Ok((Some(manifest), why));
+                return Ok(Restorable { manifest: Some(manifest), fallback: why, is_savepoint: false });
             }
             // Neither the store being away nor a foreign version says that the checkpoint is broken.
             Err(e) if e.kind() != ErrorKind::Data => return Err(e),
             Err(e) => broken = broken.or(Some((entry.id, e))),
         }
     }
-    match broken {
-        None => Ok((None, None)),
+    let fallback = match broken {
+        None => None,
         Some((id, error)) => {
-            Err(Error::data(format!("checkpoint {id} cannot be restored ({error}), and no older one is whole"))
-                .hint("Repair its files from a backup, or start over with --fresh"))
+            // Behind a savepoint nothing but its own checkpoints can have shown output.
+            let untouched = head.last_output.max(decided_output(head, head.retained.len())).is_none();
+            if savepoint.is_none() || !untouched {
+                return Err(Error::data(format!(
+                    "checkpoint {id} cannot be restored ({error}), and no older one is whole"
+                ))
+                .hint("Repair its files from a backup, or start over with --fresh"));
+            }
+            Some(format!("checkpoint {id} is damaged ({error}); restored the savepoint that the job began with"))
         }
-    }
+    };
+    let Some(savepoint) = savepoint else {
+        return Ok(Restorable { manifest: None, fallback, is_savepoint: false });
+    };
+    verify(savepoint.storage(), savepoint.manifest())
+        .await
+        .map_err(|e| e.with("savepoint", savepoint.storage().display()))?;
+    head.retained.clear();
+    Ok(Restorable { manifest: Some(savepoint.manifest().clone()), fallback, is_savepoint: true })
 }
 
 /// Output of a decided checkpoint whose commit was not recorded may be partly visible: it counts as committed.

@@ -29,6 +29,7 @@ impl CheckpointStore {
             head.retained.truncate(keep);
             self.write_head(head).await?;
         }
+        self.discard_savepoint(keep).await?;
         let needed = self.needed_files().await?;
         let newest = self.head.retained.first().map(|r| r.id);
         for name in self.storage.list("").await? {
@@ -39,6 +40,20 @@ impl CheckpointStore {
             self.fail_points.hit(FailPoint::DuringRetentionGc);
         }
         self.storage.remove_empty_folders(|name| self.is_garbage(&format!("{name}/"), newest)).await
+    }
+
+    /// A savepoint that the job has claimed counts as the oldest checkpoint: it goes once there are as many as are kept.
+    /// HEAD forgets it last, so that a removal that was cut short goes on later.
+    async fn discard_savepoint(&mut self, keep: usize) -> Result<()> {
+        if self.head.savepoint.is_none() || self.head.retained.len() < keep {
+            return Ok(());
+        }
+        if let Some(savepoint) = self.savepoint.take()
+            && self.head.savepoint.as_ref().is_some_and(|s| s.claimed)
+        {
+            savepoint.discard().await?;
+        }
+        self.write_head(Head { savepoint: None, ..self.head.clone() }).await
     }
 
     /// The files of all kept checkpoints. A manifest that cannot be read is an error: its files must not go.

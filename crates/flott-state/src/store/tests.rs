@@ -285,7 +285,7 @@ fn of_two_attempts_that_open_at_once_on_an_object_store_one_wins() {
         let head = decode_head(&storage, &found.0).expect("decoded");
         let take = |found: HeadVersion| {
             let found = Some((head.clone(), found));
-            CheckpointStore::take_over(storage.clone(), FailPoints::none(), Begin::Latest, 2, found)
+            CheckpointStore::take_over(storage.clone(), FailPoints::none(), Begin::Latest, 2, found, None)
         };
         take(found.1.clone()).await.expect("the first of the two");
         let second = take(found.1).await.expect_err("the second saw what the first saw");
@@ -354,5 +354,164 @@ fn a_finished_job_that_was_killed_before_its_clean_up_is_swept_and_a_later_attem
             left,
             ["HEAD", "HEAD.lock", bundle.as_str(), "chk-1-g2/manifest.json", "chk-1-g2/op0-0.run", "chk-of-a-user.txt"]
         );
+    });
+}
+
+/// A job with a checkpoint of two runs in two files, copied into a savepoint.
+async fn with_savepoint(job: &Place, to: &Place) -> Manifest {
+    let (mut store, _) = job.open(Begin::Latest).await.expect("opens");
+    store.set_bundle(b"the bundle").await.expect("a bundle");
+    let first = run(10);
+    let m = manifest(&store, 1, vec![Arc::clone(&first)], false).await;
+    let decided = store.decide(&m).await.expect("decides");
+    store.record_committed(&decided, false).await.expect("records");
+    let m = manifest(&store, 2, vec![first, run(20)], true).await;
+    let decided = store.decide(&m).await.expect("decides");
+    store.record_committed(&decided, true).await.expect("records");
+    assert!(store.write_savepoint(&m, &to.storage()).await.expect("a savepoint") > 0);
+    m
+}
+
+async fn open_savepoint(place: &Place) -> Savepoint {
+    Savepoint::open(place.storage()).await.expect("opens").expect("it is one")
+}
+
+impl Place {
+    async fn begin_with(&self, begin: Begin, savepoint: Option<Savepoint>) -> Result<(CheckpointStore, Opened)> {
+        CheckpointStore::open_with(self.storage(), FailPoints::none(), begin, 2, savepoint).await
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.0.path()).into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+}
+
+async fn rows(store: &CheckpointStore, manifest: &Manifest) -> usize {
+    let state = store.restore_operator(&manifest.operators["op"], 0..128).await.expect("state");
+    state.runs.iter().map(|r| r.run.rows.num_rows()).sum()
+}
+
+#[test]
+fn a_savepoint_stands_alone_and_is_left_alone() {
+    block_on(async {
+        let (old, to, new) = (Place::new(), Place::new(), Place::new());
+        with_savepoint(&old, &to).await;
+        std::fs::remove_dir_all(old.0.path()).expect("the job is gone");
+        let before = to.names();
+        assert_eq!(before, ["_metadata", "bundle.json", "manifest.json", "op0-0.run"]);
+        let savepoint = open_savepoint(&to).await;
+        assert_eq!(savepoint.bundle().map(AsRef::as_ref), Some(b"the bundle".as_slice()));
+        assert!(!savepoint.manifest().has_output(), "what is committed is not committed again");
+        let (store, opened) =
+            new.begin_with(Begin::Savepoint { claim: false }, Some(savepoint.clone())).await.expect("begins");
+        let m = opened.manifest.expect("state");
+        assert_eq!((m.checkpoint, rows(&store, &m).await), (CheckpointId(2), 30));
+        // Nothing is decided yet: the next attempt begins with it again, also in this process.
+        let tenure = store.tenure();
+        let (_, opened) = tenure.reopen().await.expect("reopens");
+        assert!(opened.savepoint.is_some());
+        assert!(new.begin_with(Begin::Latest, None).await.is_err(), "not in silence without it");
+        let (mut store, opened) = new.begin_with(Begin::Latest, Some(savepoint)).await.expect("begins again");
+        let m = opened.manifest.expect("state");
+        let restored = store.restore_operator(&m.operators["op"], 0..128).await.expect("state");
+        let runs: Vec<_> = restored.runs.iter().map(|r| Arc::clone(&r.run)).collect();
+        assert_eq!(store.head().next, CheckpointId(3));
+        for id in 3..7 {
+            let m = manifest(&store, id, runs.clone(), false).await;
+            assert!(m.files().iter().all(|f| f.starts_with("chk-")), "{:?}", m.files());
+            let decided = store.decide(&m).await.expect("decides");
+            store.record_committed(&decided, false).await.expect("records");
+            store.retire().await.expect("retires");
+        }
+        assert_eq!((store.head().savepoint.clone(), to.names()), (None, before));
+        let (store, opened) = new.open(Begin::Latest).await.expect("needs no savepoint");
+        assert_eq!(rows(&store, &opened.manifest.expect("state")).await, 30);
+    });
+}
+
+#[test]
+fn a_claimed_savepoint_goes_once_enough_checkpoints_are_kept() {
+    block_on(async {
+        let (old, to, new) = (Place::new(), Place::new(), Place::new());
+        with_savepoint(&old, &to).await;
+        std::fs::write(to.0.path().join("notes.txt"), "mine").expect("written");
+        let savepoint = open_savepoint(&to).await;
+        let (mut store, _) =
+            new.begin_with(Begin::Savepoint { claim: true }, Some(savepoint.clone())).await.expect("begins");
+        for id in [3, 4] {
+            assert_eq!(to.names().len(), 5, "still needed before checkpoint {id}");
+            let m = manifest(&store, id, vec![run(3)], false).await;
+            let decided = store.decide(&m).await.expect("decides");
+            store.record_committed(&decided, false).await.expect("records");
+            store.retire().await.expect("retires");
+        }
+        assert_eq!(to.names(), ["notes.txt"], "nothing that is not its own goes");
+        assert!(Savepoint::open(to.storage()).await.expect("looks").is_none());
+    });
+}
+
+#[test]
+fn a_claimed_savepoint_stands_in_for_a_damaged_checkpoint() {
+    block_on(async {
+        let (old, to, new) = (Place::new(), Place::new(), Place::new());
+        with_savepoint(&old, &to).await;
+        let savepoint = open_savepoint(&to).await;
+        let begin = Begin::Savepoint { claim: true };
+        let (mut store, _) = new.begin_with(begin, Some(savepoint.clone())).await.expect("begins");
+        let m = manifest(&store, 3, vec![run(3)], false).await;
+        let decided = store.decide(&m).await.expect("decides");
+        store.record_committed(&decided, false).await.expect("records");
+        new.damage(m.files().first().expect("a file"));
+        let (store, opened) = new.begin_with(Begin::Latest, Some(savepoint)).await.expect("falls back");
+        assert!(opened.fallback.is_some_and(|why| why.contains("savepoint")));
+        assert_eq!(rows(&store, &opened.manifest.expect("state")).await, 30);
+    });
+}
+
+#[test]
+fn no_damage_of_a_savepoint_is_restored() {
+    block_on(async {
+        let (old, to, new) = (Place::new(), Place::new(), Place::new());
+        with_savepoint(&old, &to).await;
+        for name in to.names() {
+            let path = to.0.path().join(&name);
+            let whole = std::fs::read(&path).expect("a file");
+            let mut damages = vec![whole[..whole.len() - 1].to_vec()];
+            for at in (0..whole.len()).step_by(97) {
+                let mut bytes = whole.clone();
+                bytes[at] ^= 4;
+                damages.push(bytes);
+            }
+            for damaged in damages {
+                std::fs::write(&path, damaged).expect("written");
+                let restored = match Savepoint::open(to.storage()).await {
+                    Ok(Some(s)) => new.begin_with(Begin::Savepoint { claim: false }, Some(s)).await.map(drop),
+                    Ok(None) => panic!("{name}: it is there"),
+                    Err(e) => Err(e),
+                };
+                restored.expect_err(&name);
+            }
+            std::fs::write(&path, whole).expect("written");
+        }
+        open_savepoint(&to).await;
+    });
+}
+
+#[test]
+fn a_savepoint_that_cannot_be_written_leaves_nothing() {
+    block_on(async {
+        let (job, to) = (Place::new(), Place::new());
+        let (mut store, _) = job.open(Begin::Latest).await.expect("opens");
+        let m = manifest(&store, 1, vec![run(10)], false).await;
+        store.decide(&m).await.expect("decides");
+        job.damage(m.files().first().expect("a file"));
+        let folder = to.0.path().join("s");
+        let storage = CheckpointStorage::local(&folder, FailPoints::none());
+        let e = store.write_savepoint(&m, &storage).await.expect_err("damaged").to_string();
+        assert!(e.contains("the job goes on"), "{e}");
+        assert!(!folder.exists());
     });
 }

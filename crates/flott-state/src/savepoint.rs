@@ -1,0 +1,220 @@
+//! Savepoints: what a checkpoint holds, in a folder of its own that no checkpoint store touches.
+//!
+//! Layout, whatever parallelism, storage and history the job had:
+//!
+//! | file | what |
+//! |---|---|
+//! | `_metadata` | a record `savepoint`: which files belong to it, with sizes and checksums. Written last |
+//! | `manifest.json` | the checkpoint's manifest; the files that it names lie beside it |
+//! | `bundle.json` | the job bundle: statements, definitions, options |
+//! | `op<n>-<m>.run` | state files: all runs of the operator `n`, in pieces of about 64 MiB |
+//!
+//! A savepoint holds nothing that waits for its commit: it is written once the checkpoint that it stands for is committed.
+
+use bytes::Bytes;
+use flott_core::{CheckpointId, Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::manifest::{MANIFEST_VERSION, Manifest, StoredRun};
+use crate::record;
+use crate::snapshot_file;
+use crate::storage::CheckpointStorage;
+
+/// Version of the layout of a savepoint.
+pub const SAVEPOINT_VERSION: u32 = 1;
+/// The file that makes a folder a savepoint (Flink's name).
+pub const METADATA: &str = "_metadata";
+const MANIFEST: &str = "manifest.json";
+const BUNDLE: &str = "bundle.json";
+/// A state file is closed once it has so many bytes.
+const PIECE_BYTES: usize = 64 << 20;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct SavepointFile {
+    name: String,
+    bytes: u64,
+    crc32: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Metadata {
+    /// The job lineage that it was taken of.
+    lineage: String,
+    /// The checkpoint that it stands for.
+    checkpoint: CheckpointId,
+    /// When, in ms since the epoch.
+    created_ms: i64,
+    files: Vec<SavepointFile>,
+}
+
+/// A savepoint that is whole as far as its small files tell; state files are checked when they are restored.
+#[derive(Debug, Clone)]
+pub struct Savepoint {
+    storage: CheckpointStorage,
+    manifest: Manifest,
+    bundle: Option<Bytes>,
+}
+
+impl Savepoint {
+    /// Opens a folder; `None` where it is no savepoint.
+    pub async fn open(storage: CheckpointStorage) -> Result<Option<Savepoint>> {
+        let Some(metadata) = read_metadata(&storage).await? else { return Ok(None) };
+        let what = format!("the manifest of the savepoint in {}", storage.display());
+        let bytes = checked(&storage, &metadata, MANIFEST).await?;
+        let manifest = record::decode("manifest", MANIFEST_VERSION, &what, &bytes)?;
+        let bundle = match metadata.files.iter().any(|f| f.name == BUNDLE) {
+            true => Some(checked(&storage, &metadata, BUNDLE).await?),
+            false => None,
+        };
+        Ok(Some(Savepoint { storage, manifest, bundle }))
+    }
+
+    /// What it holds.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The job bundle that it was taken with.
+    pub fn bundle(&self) -> Option<&Bytes> {
+        self.bundle.as_ref()
+    }
+
+    /// Where it lies.
+    pub fn storage(&self) -> &CheckpointStorage {
+        &self.storage
+    }
+
+    /// Removes its files, and nothing else that may lie there. The list of them goes last, so that it can be done again.
+    pub async fn discard(&self) -> Result<()> {
+        let Some(metadata) = read_metadata(&self.storage).await? else { return Ok(()) };
+        for file in &metadata.files {
+            self.storage.delete(&file.name).await?;
+        }
+        self.storage.delete(METADATA).await
+    }
+}
+
+async fn read_metadata(storage: &CheckpointStorage) -> Result<Option<Metadata>> {
+    let Some(bytes) = storage.get(METADATA).await? else { return Ok(None) };
+    let what = format!("the savepoint in {}", storage.display());
+    let metadata: Metadata = record::decode("savepoint", SAVEPOINT_VERSION, &what, &bytes)?;
+    // Names are followed and removed: none may lead out of the folder.
+    match metadata.files.iter().find(|f| f.name.contains(['/', '\\']) || f.name.starts_with('.')) {
+        Some(file) => Err(Error::data(format!("{what} names a file that cannot be its own: '{}'", file.name))),
+        None => Ok(Some(metadata)),
+    }
+}
+
+async fn checked(storage: &CheckpointStorage, metadata: &Metadata, name: &str) -> Result<Bytes> {
+    let corrupt = |why: &str| {
+        Error::data(format!("the savepoint in {} is damaged: '{name}' {why}", storage.display()))
+            .hint("Take its files from a backup, or restore another savepoint")
+    };
+    let file = metadata.files.iter().find(|f| f.name == name).ok_or_else(|| corrupt("is not listed"))?;
+    let bytes = storage.get(name).await?.ok_or_else(|| corrupt("is missing"))?;
+    if bytes.len() as u64 != file.bytes || crc32fast::hash(&bytes) != file.crc32 {
+        return Err(corrupt("has another checksum than it should have"));
+    }
+    Ok(bytes)
+}
+
+/// Files written so far, to take them back where one cannot be.
+struct Writer<'a> {
+    to: &'a CheckpointStorage,
+    files: Vec<SavepointFile>,
+}
+
+impl Writer<'_> {
+    async fn put(&mut self, name: &str, content: Bytes) -> Result<()> {
+        let (bytes, crc32) = (content.len() as u64, crc32fast::hash(&content));
+        self.files.push(SavepointFile { name: name.to_string(), bytes, crc32 });
+        self.to.put(name, content).await
+    }
+
+    /// All runs of one operator, checked on the way.
+    async fn runs(&mut self, from: &CheckpointStorage, index: usize, runs: &[StoredRun]) -> Result<Vec<StoredRun>> {
+        let mut runs = runs.to_vec();
+        // Each file is read once.
+        runs.sort_by(|a, b| (&a.file, a.offset).cmp(&(&b.file, b.offset)));
+        let mut source: Option<(String, Bytes)> = None;
+        let (mut piece, mut content) = (0, snapshot_file::empty());
+        for run in &mut runs {
+            let bytes = match &source {
+                Some((file, bytes)) if *file == run.file => bytes.clone(),
+                _ => {
+                    let missing = || Error::data(format!("state file '{}' is missing", run.file));
+                    let bytes = from.get(&run.file).await?.ok_or_else(missing)?;
+                    source = Some((run.file.clone(), bytes.clone()));
+                    bytes
+                }
+            };
+            let slice = snapshot_file::slice(&bytes, run)?;
+            if content.len() > PIECE_BYTES {
+                self.put(&state_file(index, piece), std::mem::replace(&mut content, snapshot_file::empty()).into())
+                    .await?;
+                piece += 1;
+            }
+            (run.file, run.offset) = (state_file(index, piece), content.len() as u64);
+            content.extend_from_slice(slice);
+        }
+        if !runs.is_empty() {
+            self.put(&state_file(index, piece), content.into()).await?;
+        }
+        Ok(runs)
+    }
+}
+
+fn state_file(index: usize, piece: usize) -> String {
+    format!("op{index}-{piece}.run")
+}
+
+/// Copies a committed checkpoint into an empty folder. What was written before a failure is removed.
+///
+/// Gives the bytes of the savepoint.
+pub async fn write(
+    from: &CheckpointStorage,
+    to: &CheckpointStorage,
+    manifest: &Manifest,
+    bundle: Option<Bytes>,
+) -> Result<u64> {
+    let mut writer = Writer { to, files: vec![] };
+    match write_files(&mut writer, from, manifest, bundle).await {
+        Ok(()) => Ok(writer.files.iter().map(|f| f.bytes).sum()),
+        Err(e) => {
+            for file in writer.files.iter().map(|f| f.name.as_str()).chain([METADATA]) {
+                drop(to.delete(file).await);
+            }
+            // A folder that cannot be written is for the user to change, whatever else may pass by itself.
+            let hint = match e.kind() {
+                ErrorKind::Unavailable => "Nothing of it is left; the job goes on. Try again once there is room",
+                _ => "Nothing of it is left; the job goes on. Name another folder",
+            };
+            Err(e.with("savepoint", to.display()).hint(hint))
+        }
+    }
+}
+
+async fn write_files(
+    writer: &mut Writer<'_>,
+    from: &CheckpointStorage,
+    manifest: &Manifest,
+    bundle: Option<Bytes>,
+) -> Result<()> {
+    let mut manifest = manifest.clone();
+    if let Some(bundle) = bundle {
+        writer.put(BUNDLE, bundle).await?;
+    }
+    for (index, operator) in manifest.operators.values_mut().enumerate() {
+        operator.runs = writer.runs(from, index, &operator.runs).await?;
+    }
+    // They are committed; whoever restores has nothing to show again.
+    manifest.sinks.values_mut().for_each(|sink| sink.committables.clear());
+    writer.put(MANIFEST, record::encode("manifest", MANIFEST_VERSION, &manifest)?).await?;
+    let metadata = Metadata {
+        lineage: manifest.lineage.clone(),
+        checkpoint: manifest.checkpoint,
+        created_ms: manifest.created_ms,
+        files: writer.files.clone(),
+    };
+    writer.to.put(METADATA, record::encode("savepoint", SAVEPOINT_VERSION, &metadata)?).await
+}
