@@ -25,19 +25,25 @@ use writer::ValuesSink;
 
 /// The connector, over one store.
 pub struct Values {
+    identifier: &'static str,
     store: ValuesStore,
 }
 
 impl Values {
     /// Tables of this store.
     pub fn new(store: ValuesStore) -> Values {
-        Values { store }
+        Values::named("values", store)
+    }
+
+    /// The same under another name, so that a job can have tables of several stores.
+    pub fn named(identifier: &'static str, store: ValuesStore) -> Values {
+        Values { identifier, store }
     }
 }
 
 impl ConnectorFactory for Values {
     fn identifier(&self) -> &'static str {
-        "values"
+        self.identifier
     }
 
     fn description(&self) -> &'static str {

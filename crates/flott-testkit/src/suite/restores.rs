@@ -1,4 +1,4 @@
-//! What every connector must keep, whatever it connects to.
+//! A bounded source, cut and restored anywhere, without a runtime.
 
 use std::sync::Arc;
 
