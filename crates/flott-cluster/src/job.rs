@@ -25,6 +25,7 @@ use crate::finalize::{self, Committers};
 use crate::options::CheckpointOptions;
 use crate::restart::{RestartStrategy, Restarts};
 use crate::status::JobStatus;
+use crate::waiting_readers::WaitingReaders;
 
 /// Events that the worker may be ahead of the coordinator.
 const EVENT_QUEUE: usize = 1_024;
@@ -331,6 +332,7 @@ pub struct JobMaster {
     events: mpsc::Receiver<TaskEvent>,
     coordinator: CheckpointCoordinator,
     enumerators: Enumerators,
+    waiting_readers: WaitingReaders,
     /// Away while a checkpoint is being finalised.
     durable: Option<(CheckpointStore, Committers)>,
     has_store: bool,
@@ -406,7 +408,9 @@ impl JobMaster {
             tokio::runtime::Handle::current(),
             events_in,
         )?;
+        let mut waiting_readers = WaitingReaders::new(&spec.graph, spec.parallelism);
         for command in first {
+            waiting_readers.on_command(&command);
             attempt.send(command);
         }
         let topology = topology(&spec.graph, spec.parallelism);
@@ -416,6 +420,7 @@ impl JobMaster {
             attempt,
             events,
             enumerators,
+            waiting_readers,
             durable,
             has_store,
             finalizing: None,
@@ -475,7 +480,7 @@ impl JobMaster {
         let now = self.clock.monotonic();
         let timeout = self.coordinator.pending().map(|_| self.triggered_at + self.options.timeout);
         let checkpoint = self.next_checkpoint.filter(|_| self.can_trigger());
-        [timeout, checkpoint, self.enumerators.next_discovery()]
+        [timeout, checkpoint, self.enumerators.next_discovery(), self.waiting_readers.next()]
             .into_iter()
             .flatten()
             .min()
@@ -503,6 +508,9 @@ impl JobMaster {
         if self.enumerators.next_discovery().is_some_and(|at| now >= at) {
             let found = self.enumerators.discover(now);
             self.send_all(found);
+        }
+        for warning in self.waiting_readers.warnings(now) {
+            tracing::warn!("{warning}");
         }
     }
 
@@ -544,12 +552,18 @@ impl JobMaster {
 
     fn send_all(&mut self, commands: Result<Vec<TaskCommand>>) {
         match commands {
-            Ok(commands) => commands.into_iter().for_each(|c| self.attempt.send(c)),
+            Ok(commands) => {
+                for command in commands {
+                    self.waiting_readers.on_command(&command);
+                    self.attempt.send(command);
+                }
+            }
             Err(e) => self.fail(e),
         }
     }
 
     fn on_event(&mut self, event: TaskEvent) {
+        self.waiting_readers.on_event(&event, self.clock.monotonic());
         match event {
             TaskEvent::ReaderRegistered { node, subtask } => {
                 let commands = self.enumerators.reader_registered(node, subtask);

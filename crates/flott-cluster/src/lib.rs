@@ -13,6 +13,7 @@ pub mod job;
 pub mod options;
 pub mod restart;
 pub mod status;
+pub mod waiting_readers;
 
 pub use job::{JobHandle, JobOutcome, JobSpec, JobState, check_restorable, start};
 pub use options::CheckpointOptions;

@@ -1,6 +1,7 @@
 //! Operators through the harness.
 
 mod common;
+mod processing_time;
 mod stateless;
 mod watermark;
 mod window;
