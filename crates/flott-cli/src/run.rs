@@ -1,86 +1,73 @@
 //! `flott run`
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use flott::{Error, FailPoints, Job, JobOutcome, Outcome, Query, Restore, Result, Session, SpannedStatement};
+use chrono::DateTime;
+use clap::Args;
+use flott::{
+    Error, Job, JobOutcome, Outcome, Query, Restore, Session, SpannedStatement, Statement, StopMode, TakenOver,
+};
 use futures::future::select_all;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::exit::{self, Failure};
+use crate::interrupts::Interrupts;
 use crate::progress::Progress;
+use crate::script::{self, Earlier, ScriptArgs};
 use crate::summary::Summary;
-use crate::{RunArgs, ScriptArgs, exit_code, output, table};
+use crate::{output, query, table};
 
-/// What Ctrl-C leaves to the shell.
-const INTERRUPTED: u8 = 130;
-
-/// The script's text, and a session whose paths start at its folder.
-pub(crate) fn open(args: &ScriptArgs, restore: Restore) -> Result<(String, Session)> {
-    open_with(args, restore, false)
+#[derive(Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    script: ScriptArgs,
+    /// Go on from the last checkpoint (latest), or from a checkpoint's folder
+    #[arg(long, value_name = "latest|PATH", conflicts_with = "fresh")]
+    restore: Option<String>,
+    /// Start over; what an earlier run has committed stays
+    #[arg(long)]
+    fresh: bool,
+    /// Let a restore drop state and outputs that the script no longer has
+    #[arg(long)]
+    allow_non_restored_state: bool,
+    /// Write a summary of the run as JSON
+    #[arg(long, value_name = "FILE")]
+    summary: Option<PathBuf>,
 }
 
-fn open_with(args: &ScriptArgs, restore: Restore, allow_non_restored_state: bool) -> Result<(String, Session)> {
-    let text = std::fs::read(&args.file).map_err(|e| Error::from(e).with("script", args.file.display()))?;
-    let text = String::from_utf8(text)
-        .map_err(|e| Error::user("the script is not UTF-8").with("script", args.file.display()).caused_by(e))?;
-    let folder = args.file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let name = args.file.file_stem().map_or_else(|| "job".to_string(), |n| n.to_string_lossy().into_owned());
-    let mut builder = Session::builder().base_dir(folder).name(name).restore(restore).fail_points(fail_points()?);
-    builder = builder.allow_non_restored_state(allow_non_restored_state);
-    for define in &args.define {
-        let (key, value) = define.split_once('=').ok_or_else(|| {
-            Error::user(format!("'-D {define}' is not KEY=VALUE")).hint("Write -D parallelism.default=2")
-        })?;
-        builder = builder.option(key.trim(), value.trim());
+impl RunArgs {
+    fn earlier(&self) -> Earlier {
+        let restore = match (&self.restore, self.fresh) {
+            (_, true) => Restore::Fresh,
+            (None, false) => Restore::Ask,
+            (Some(word), false) if word == "latest" => Restore::Latest,
+            (Some(path), false) => Restore::Path(path.into()),
+        };
+        Earlier { restore, allow_non_restored_state: self.allow_non_restored_state }
     }
-    if let Some(n) = args.parallelism {
-        builder = builder.option("parallelism.default", n.to_string());
-    }
-    Ok((text, builder.build()?))
 }
 
-/// For the kill harness: where this process is to stop.
-fn fail_points() -> Result<FailPoints> {
-    let Ok(point) = std::env::var("FLOTT_FAILPOINT") else { return Ok(FailPoints::none()) };
-    if !FailPoints::compiled_in() {
-        return Err(Error::user("this build has no fail points").hint("Build with --features failpoints"));
-    }
-    let report = std::env::var("FLOTT_FAILPOINT_REPORT").unwrap_or_else(|_| "/dev/null".to_string());
-    FailPoints::armed(&point, report).map_err(Error::user)
-}
-
-pub(crate) fn run(args: RunArgs) -> Result<ExitCode> {
-    let restore = match (&args.restore, args.fresh) {
-        (_, true) => Restore::Fresh,
-        (None, false) => Restore::Ask,
-        (Some(word), false) if word == "latest" => Restore::Latest,
-        (Some(path), false) => Restore::Path(path.into()),
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        // Files are decoded and encoded here.
-        .worker_threads(std::thread::available_parallelism().map_or(2, usize::from).max(2))
-        .enable_all()
-        .build()
-        .map_err(|e| Error::unavailable("the runtime cannot be started").caused_by(e))?;
+pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
+    let runtime = script::runtime()?;
     let mut summary = Summary::start();
     if let Some(file) = &args.summary {
         // A job must not run, commit and then be told that it failed.
-        Summary::check(file)?;
+        Summary::check(file).map_err(Failure::of_arguments)?;
     }
-    let done = runtime.block_on(async { Script::open(&args, restore, &mut summary)?.run().await });
+    let done = runtime.block_on(async { Ok(Script::open(args, &mut summary)?.run().await) });
     // Reads of files that nobody waits for any more must not hold the exit.
     runtime.shutdown_background();
     if let Some(file) = &args.summary {
-        let error = match &done {
-            Ok(end) => end.error.as_ref(),
+        let failure = match &done {
+            Ok(End { failure, .. }) => failure.as_ref(),
             Err(e) => Some(e),
         };
-        summary.write(file, error)?;
+        summary.write(file, failure.map(|f| &f.error)).map_err(Failure::of_job)?;
     }
     let end = done?;
-    Ok(match &end.error {
-        Some(e) => exit_code(e),
-        None if end.interrupted => ExitCode::from(INTERRUPTED),
+    Ok(match &end.failure {
+        Some(failure) => failure.code(),
+        None if end.interrupted => exit::interrupted(),
         None => ExitCode::SUCCESS,
     })
 }
@@ -90,34 +77,15 @@ pub(crate) fn run(args: RunArgs) -> Result<ExitCode> {
 struct End {
     /// By the user.
     interrupted: bool,
-    /// The first error; it has been printed.
-    error: Option<Error>,
+    /// The first failure; it has been printed.
+    failure: Option<Failure>,
 }
 
 impl End {
     /// Shows an error at once: other jobs may go on for long.
-    fn fail(&mut self, error: Error) {
-        output::error(&error);
-        self.error.get_or_insert(error);
-    }
-}
-
-/// Ctrl-C, and the word of a service manager that the process is to end.
-struct Interrupts {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Interrupts {
-    fn listen() -> Result<Interrupts> {
-        Ok(Interrupts { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
+    fn fail(&mut self, failure: Failure) {
+        output::error(&failure.error);
+        self.failure.get_or_insert(failure);
     }
 }
 
@@ -142,25 +110,34 @@ struct Script<'a> {
 }
 
 impl<'a> Script<'a> {
-    fn open(args: &'a RunArgs, restore: Restore, summary: &'a mut Summary) -> Result<Script<'a>> {
-        let (text, session) = open_with(&args.script, restore, args.allow_non_restored_state)?;
+    fn open(args: &'a RunArgs, summary: &'a mut Summary) -> Result<Script<'a>, Failure> {
+        let earlier = args.earlier();
+        let named = matches!(earlier.restore, Restore::Path(_));
+        let (text, session) = script::open(&args.script, earlier)?;
         let statements = session.parse(&text).map_err(|e| e.with("script", args.script.file.display()))?;
+        if named && !statements.iter().any(|s| writes(&s.statement)) {
+            return Err(Failure::of_arguments(
+                Error::user("--restore PATH restores nothing: no statement of the script writes to a table")
+                    .with("script", args.script.file.display())
+                    .hint("Queries keep no checkpoints; leave --restore out"),
+            ));
+        }
         let (interrupts, end) = (Interrupts::listen()?, End::default());
         Ok(Script { args, session, statements, summary, interrupts, jobs: vec![], stopping: false, end })
     }
 
     /// Whatever goes wrong with one statement or job, the jobs that run are brought to their end.
-    async fn run(mut self) -> Result<End> {
+    async fn run(mut self) -> End {
         for statement in std::mem::take(&mut self.statements) {
             let name = self.args.script.file.display();
             // A restore, or output that has to be committed first, may take long.
             let executed = tokio::select! {
                 executed = self.session.execute(&statement) => Some(executed),
-                () = self.interrupts.next() => None,
+                _ = self.interrupts.next() => None,
             };
             let done = match executed {
                 Some(Ok(outcome)) => self.show(outcome).await,
-                Some(Err(e)) => Err(e.with("script", name)),
+                Some(Err(e)) => Err(Failure::of_statement(e).with("script", name)),
                 None => {
                     self.end.interrupted = true;
                     self.stop().await;
@@ -173,25 +150,28 @@ impl<'a> Script<'a> {
                     output::note("The jobs of the statements before go on; Ctrl-C stops them.");
                 }
             }
-            if self.end.interrupted || self.end.error.is_some() {
+            if self.end.interrupted || self.end.failure.is_some() {
                 break;
             }
         }
         self.wait_for_jobs().await;
-        Ok(self.end)
+        self.end
     }
 
-    async fn show(&mut self, outcome: Outcome) -> Result<()> {
+    async fn show(&mut self, outcome: Outcome) -> Result<(), Failure> {
         let width = self.session.column_width()?;
         match outcome {
             Outcome::Done => Ok(()),
-            Outcome::Rows { columns, rows } => output::out(&table::of_texts(&columns, &rows)),
-            Outcome::Text(text) => output::out(&format!("{text}\n")),
+            Outcome::Rows { columns, rows } => Ok(output::out(&table::of_texts(&columns, &rows))?),
+            Outcome::Text(text) => Ok(output::out(&format!("{text}\n"))?),
             Outcome::AlreadyFinished { job } => {
                 output::note(&format!("Job '{job}' had finished before; nothing to do."));
                 Ok(())
             }
             Outcome::Job(job) => {
+                if let Some(before) = &job.took_over {
+                    output::note(&took_over(&job.name, before));
+                }
                 if let Some(checkpoint) = job.restored {
                     output::note(&format!("Job '{}' goes on from checkpoint {checkpoint}.", job.name));
                 }
@@ -213,7 +193,7 @@ impl<'a> Script<'a> {
             let jobs = self.jobs.iter().map(|(job, _)| Box::pin(job.handle.ended()));
             let news = tokio::select! {
                 ((), index, _) = select_all(jobs) => News::Ended(index),
-                () = self.interrupts.next() => News::Interrupt,
+                _ = self.interrupts.next() => News::Interrupt,
                 () = tokio::time::sleep(interval) => News::Nothing,
             };
             match news {
@@ -236,7 +216,7 @@ impl<'a> Script<'a> {
             output::note("Stopping with a last checkpoint; Ctrl-C again stops at once.");
         }
         for (job, _) in &self.jobs {
-            if at_once { job.handle.cancel().await } else { job.handle.stop().await }
+            if at_once { job.handle.cancel().await } else { drop(job.handle.request_stop(StopMode::suspend()).await) }
         }
     }
 
@@ -271,51 +251,40 @@ impl<'a> Script<'a> {
                 output::note(&format!("Job '{name}' is cancelled."));
                 self.end.interrupted = true;
             }
-            Err(e) => self.end.fail(e),
+            Err(e) => self.end.fail(Failure::of_job(e)),
         }
     }
 
-    /// Prints a query's rows: a table at the end for a bounded one, row by row with its kind for an unbounded one.
-    async fn show_query(&mut self, mut query: Query, width: usize) -> Result<()> {
-        let types: Vec<_> = query.columns.iter().map(|(_, t)| t.clone()).collect();
-        let names: Vec<String> = query.columns.iter().map(|(n, _)| n.clone()).collect();
-        let whole = query.bounded && query.insert_only;
-        let mut rows: Vec<Vec<Option<String>>> = vec![];
-        let mut stream = (!whole).then(|| table::Stream::new(&names, &types, width));
-        let mut count = 0u64;
-        if let Some(stream) = &stream {
-            output::out(&stream.head())?;
-        }
-        loop {
-            tokio::select! {
-                batch = query.next() => match batch {
-                    None => break,
-                    Some(batch) => {
-                        let texts = query.texts(&batch)?;
-                        count += texts.len() as u64;
-                        match &mut stream {
-                            Some(stream) => {
-                                let lines: String =
-                                    texts.iter().enumerate().map(|(i, row)| stream.row(batch.kind(i), row)).collect();
-                                output::out(&lines)?;
-                            }
-                            None => rows.extend(texts.into_iter().map(|r| r.into_iter().map(Some).collect::<Vec<_>>())),
-                        }
-                    }
-                },
-                () = self.interrupts.next() => {
-                    self.end.interrupted = true;
-                    query.job.handle.cancel().await;
-                    break;
-                }
-            }
-        }
-        let outcome = query.job.wait().await;
-        self.summary.add(&query.job, &outcome);
-        outcome?;
-        match &stream {
-            Some(stream) => output::out(&stream.tail(count)),
-            None => output::out(&table::of_results(&names, &rows, width)),
-        }
+    async fn show_query(&mut self, mut query: Query, width: usize) -> Result<(), Failure> {
+        let shown = query::show(&mut query, width, &mut self.interrupts, || None).await?;
+        self.summary.add(&query.job, &shown.outcome);
+        self.end.interrupted |= shown.interrupt.is_some();
+        shown.outcome.map(drop).map_err(Failure::of_job)
     }
+}
+
+/// Whether a statement starts a job that writes to a table.
+fn writes(statement: &Statement) -> bool {
+    match statement {
+        Statement::Insert(_) | Statement::StatementSet(_) => true,
+        Statement::CreateTable(create) => create.query.is_some(),
+        _ => false,
+    }
+}
+
+/// Whom a job was taken over from.
+fn took_over(job: &str, before: &TakenOver) -> String {
+    let Some(owner) = &before.owner else {
+        return format!(
+            "Job '{job}' was taken over from attempt {}, which had not come to its end.",
+            before.generation
+        );
+    };
+    let since = DateTime::from_timestamp_millis(owner.since_ms).map_or_else(String::new, |t| t.to_rfc3339());
+    let fate = match owner.seems_alive() {
+        Some(true) => "still runs and stops at its next checkpoint",
+        Some(false) => "is gone",
+        None => "stops at its next checkpoint if it still runs",
+    };
+    format!("Job '{job}' was taken over from attempt {}, started {since} by {owner}, which {fate}.", before.generation)
 }

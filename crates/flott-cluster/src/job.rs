@@ -1,25 +1,28 @@
 //! One attempt of one job: the loop that drives the coordinator, the enumerators and the worker.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flott_connector::Versioned;
 use flott_connector::sink::CommitterContext;
 use flott_core::clock::Clock;
 use flott_core::rng::Rng;
 use flott_core::{CheckpointId, Error, ErrorKind, FailPoint, FailPoints, Result, key_group};
-use flott_graph::{JobGraph, OperatorSpec};
-use flott_runtime::api::{AttemptOptions, Restored, RestoredOperator, TaskCommand, TaskEvent};
+use flott_graph::{JobGraph, NodeId, OperatorSpec};
+use flott_runtime::api::{AttemptOptions, Restored, RestoredOperator, SplitState, TaskCommand, TaskEvent};
 use flott_runtime::metrics::JobMetrics;
 use flott_runtime::{Attempt, BuildOperator};
 use flott_state::CheckpointStore;
 use flott_state::manifest::{JobStatus as StoredStatus, Manifest};
 use flott_state::store::{Opened, Tenure};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::checkpoint::{CheckpointCoordinator, Collected, OperatorPart, TaskId, Topology};
+use crate::control::{Control, Desk, Ending, JobHandle, JobOutcome, JobState, OpenSavepoint, Request, SavepointInfo};
+use crate::control::{Taken, Wishes, handle};
 use crate::enumerators::Enumerators;
 use crate::finalize::{self, Committers};
 use crate::options::CheckpointOptions;
@@ -29,8 +32,6 @@ use crate::waiting_readers::WaitingReaders;
 
 /// Events that the worker may be ahead of the coordinator.
 const EVENT_QUEUE: usize = 1_024;
-/// Wishes of users that may wait.
-const CONTROL_QUEUE: usize = 16;
 
 /// The longest that the end of an attempt waits for state files that are being written.
 const WRITING_TIMEOUT: Duration = Duration::from_secs(5);
@@ -63,6 +64,8 @@ pub struct JobSpec {
     pub in_flight_bytes: usize,
     /// The longest that rows are held back for company (`execution.buffer-timeout`).
     pub buffer_timeout: Duration,
+    /// Opens folders for savepoints.
+    pub savepoints: OpenSavepoint,
     /// State that no operator takes is dropped instead of refused.
     pub allow_non_restored_state: bool,
     /// Time.
@@ -73,129 +76,19 @@ pub struct JobSpec {
     pub base_dir: PathBuf,
 }
 
-/// How a job stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct JobState {
-    /// Whether it runs, and how it ended.
-    pub status: JobStatus,
-    /// Checkpoints decided and committed by this attempt.
-    pub checkpoints: u64,
-    /// The last of them.
-    pub last_checkpoint: Option<CheckpointId>,
-    /// When it was committed, in ms since the epoch.
-    pub last_checkpoint_ms: Option<i64>,
-    /// How long it took from trigger to commit, in ms.
-    pub last_duration_ms: u64,
-    /// Bytes of state in it.
-    pub last_state_bytes: u64,
-    /// Checkpoints that came to nothing.
-    pub failed_checkpoints: u64,
-    /// Attempts after the first.
-    pub restarts: u64,
-}
-
-/// How a job ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum JobOutcome {
-    /// All input is processed and committed.
-    Finished(JobState),
-    /// Stopped on purpose; a restore goes on from the last checkpoint.
-    Suspended(JobState),
-    /// Cancelled; what was not committed is gone.
-    Cancelled(JobState),
-}
-
-impl JobOutcome {
-    /// The last state.
-    pub fn state(&self) -> JobState {
-        match self {
-            JobOutcome::Finished(s) | JobOutcome::Suspended(s) | JobOutcome::Cancelled(s) => *s,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Control {
-    /// Take a last checkpoint and end.
-    Stop,
-    /// End now.
-    Cancel,
-}
-
-/// A running job.
-pub struct JobHandle {
-    control: mpsc::Sender<Control>,
-    state: watch::Receiver<JobState>,
-    metrics: Arc<JobMetrics>,
-    graph: Arc<JobGraph>,
-    ended: oneshot::Receiver<Result<JobOutcome>>,
-}
-
-impl JobHandle {
-    /// Counters.
-    pub fn metrics(&self) -> &Arc<JobMetrics> {
-        &self.metrics
-    }
-
-    /// Follows how it stands; closed once the job has ended.
-    pub fn watch(&self) -> watch::Receiver<JobState> {
-        self.state.clone()
-    }
-
-    /// The job's graph.
-    pub fn graph(&self) -> &Arc<JobGraph> {
-        &self.graph
-    }
-
-    /// How it stands.
-    pub fn state(&self) -> JobState {
-        *self.state.borrow()
-    }
-
-    /// Waits until the job has ended, whichever way; [`wait`](Self::wait) then tells which.
-    pub async fn ended(&self) {
-        let mut state = self.state.clone();
-        while state.changed().await.is_ok() {}
-    }
-
-    async fn wish(&self, control: Control) {
-        if self.control.send(control).await.is_err() {
-            tracing::debug!("the job has ended before");
-        }
-    }
-
-    /// Asks for a last checkpoint and the end; [`wait`](Self::wait) tells when.
-    pub async fn stop(&self) {
-        self.wish(Control::Stop).await;
-    }
-
-    /// Asks for the end now.
-    pub async fn cancel(&self) {
-        self.wish(Control::Cancel).await;
-    }
-
-    /// Waits for the end. Can be called again after a time-out dropped its future.
-    pub async fn wait(&mut self) -> Result<JobOutcome> {
-        match (&mut self.ended).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(Error::internal("the job's coordinator ended without a word")),
-        }
-    }
-}
-
 /// Starts a job. What was decided before and not committed is committed first. A failure of the first attempt's opening
 /// is the caller's; later ones are the restart strategy's.
 pub async fn start(mut spec: JobSpec) -> Result<JobHandle> {
-    let (control, commands) = mpsc::channel(CONTROL_QUEUE);
-    let (report, state) = watch::channel(JobState::default());
-    let (done, ended) = oneshot::channel();
     let metrics = Arc::new(JobMetrics::new(spec.graph.nodes.len(), spec.parallelism));
-    let graph = Arc::clone(&spec.graph);
+    let (graph, open_savepoint) = (Arc::clone(&spec.graph), Arc::clone(&spec.savepoints));
     let store = spec.store.take();
+    let now_ms = spec.clock.now_ms();
+    let (job, desk) = handle(graph, Arc::clone(&metrics), open_savepoint, store.is_some(), now_ms);
+    let Desk { wishes, report, done } = desk;
     let tenure = store.as_ref().map(|(store, _)| store.tenure());
     let master = JobMaster::open(&spec, store, Arc::clone(&metrics), report.clone()).await?;
-    let wishes = Wishes { commands, end: None };
-    let supervisor = Supervisor { spec, tenure, metrics: Arc::clone(&metrics), report, wishes };
+    let clock = Arc::clone(&spec.clock);
+    let supervisor = Supervisor { spec, tenure, metrics, report, wishes };
     let last_word = supervisor.report.clone();
     tokio::spawn(async move {
         let outcome = supervisor.run(master).await;
@@ -205,12 +98,12 @@ pub async fn start(mut spec: JobSpec) -> Result<JobHandle> {
             Ok(JobOutcome::Cancelled(_)) => JobStatus::Canceled,
             Err(_) => JobStatus::Failed,
         };
-        last_word.send_modify(|s| s.status = status);
+        last_word.send_modify(|s| (s.status, s.ended_ms) = (status, Some(clock.now_ms())));
         drop(last_word);
         // Nobody may be waiting any more.
         drop(done.send(outcome));
     });
-    Ok(JobHandle { control, state, metrics, graph, ended })
+    Ok(job)
 }
 
 /// Runs attempt after attempt, until one ends well or the restart strategy gives up.
@@ -221,33 +114,6 @@ struct Supervisor {
     metrics: Arc<JobMetrics>,
     report: watch::Sender<JobState>,
     wishes: Wishes,
-}
-
-/// What users want of the job. A wish counts for all attempts: a job that is to end is not started again.
-struct Wishes {
-    commands: mpsc::Receiver<Control>,
-    /// The strongest wish so far.
-    end: Option<Control>,
-}
-
-impl Wishes {
-    /// The next wish; never, once nobody can have one.
-    async fn next(&mut self) -> Control {
-        match self.commands.recv().await {
-            Some(control) => {
-                self.end = self.end.max(Some(control));
-                control
-            }
-            // The handle is gone; the job goes on.
-            None => std::future::pending().await,
-        }
-    }
-
-    async fn cancelled(&mut self) {
-        while self.end != Some(Control::Cancel) {
-            self.next().await;
-        }
-    }
 }
 
 impl Supervisor {
@@ -273,7 +139,7 @@ impl Supervisor {
             tracing::warn!(%error, pause_ms = pause.as_millis() as u64, "the job failed and is started again");
             attempt = match self.next_attempt(pause).await {
                 Some(attempt) => attempt,
-                None if self.wishes.end == Some(Control::Stop) && self.tenure.is_some() => {
+                None if self.wishes.end == Some(Ending::Stop) && self.tenure.is_some() => {
                     return Ok(JobOutcome::Suspended(*self.report.borrow()));
                 }
                 None => return Ok(JobOutcome::Cancelled(*self.report.borrow())),
@@ -287,16 +153,18 @@ impl Supervisor {
         self.report.send_modify(|s| s.status = JobStatus::Restarting);
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            _ = self.wishes.next() => return None,
+            () = self.wishes.end_between_attempts() => return None,
         }
+        let now_ms = self.spec.clock.now_ms();
         self.report.send_modify(|s| {
             s.restarts += 1;
+            s.attempt_started_ms = now_ms;
             s.status = JobStatus::Running;
         });
         let Supervisor { spec, tenure, metrics, report, wishes } = self;
         tokio::select! {
             master = reopen(spec, tenure, metrics, report) => Some(master),
-            _ = wishes.next() => None,
+            () = wishes.end_between_attempts() => None,
         }
     }
 }
@@ -325,6 +193,20 @@ struct Finalized {
     result: Result<(flott_core::DecidedCheckpoint, Manifest)>,
 }
 
+/// A job whose sources are to end.
+struct Drain {
+    request: Option<Request>,
+    /// It has begun: where everything stood, for the savepoint that follows.
+    begun: Option<Positions>,
+}
+
+/// What a savepoint of a drained job starts with.
+#[derive(Default)]
+struct Positions {
+    enumerators: BTreeMap<NodeId, Versioned>,
+    splits: BTreeMap<TaskId, Vec<SplitState>>,
+}
+
 /// The coordinator's side of an attempt.
 pub struct JobMaster {
     graph: Arc<JobGraph>,
@@ -349,6 +231,11 @@ pub struct JobMaster {
     stopping: bool,
     /// The first checkpoint behind whose barrier nothing is emitted: it, or one that follows it, ends the job.
     last: Option<CheckpointId>,
+    /// Checkpoints that users wait for and that have not begun.
+    requests: Vec<Request>,
+    /// Those that the checkpoint under way is for.
+    attached: Vec<Request>,
+    drain: Option<Drain>,
     cancelled: bool,
     failure: Option<Error>,
 }
@@ -434,6 +321,9 @@ impl JobMaster {
             triggered_at: now,
             stopping: false,
             last: None,
+            requests: vec![],
+            attached: vec![],
+            drain: None,
             cancelled: false,
             failure: None,
         })
@@ -452,7 +342,9 @@ impl JobMaster {
                     }
                 },
                 wish = wishes.next() => match wish {
-                    Control::Stop => self.on_stop(),
+                    Control::Checkpoint(request) => self.on_request(request),
+                    Control::Stop { drain: true, request } => self.on_drain(request),
+                    Control::Stop { drain: false, request } => self.on_stop(request),
                     Control::Cancel => {
                         self.cancelled = true;
                         self.attempt.cancel();
@@ -479,7 +371,8 @@ impl JobMaster {
     fn until_next_deadline(&self) -> Duration {
         let now = self.clock.monotonic();
         let timeout = self.coordinator.pending().map(|_| self.triggered_at + self.options.timeout);
-        let checkpoint = self.next_checkpoint.filter(|_| self.can_trigger());
+        let due = if self.requests.is_empty() { self.next_checkpoint } else { Some(now) };
+        let checkpoint = due.filter(|_| self.can_trigger());
         [timeout, checkpoint, self.enumerators.next_discovery(), self.waiting_readers.next()]
             .into_iter()
             .flatten()
@@ -491,6 +384,7 @@ impl JobMaster {
         self.coordinator.can_trigger()
             && self.durable.is_some()
             && self.enumerators.is_settled()
+            && self.drain.as_ref().is_none_or(|drain| drain.begun.is_none())
             && self.failure.is_none()
     }
 
@@ -502,9 +396,11 @@ impl JobMaster {
         {
             self.on_timed_out(id);
         }
-        if self.next_checkpoint.is_some_and(|at| now >= at) && self.can_trigger() {
+        let is_due = !self.requests.is_empty() || self.next_checkpoint.is_some_and(|at| now >= at);
+        if is_due && self.can_trigger() {
             self.trigger();
         }
+        self.begin_drain();
         if self.enumerators.next_discovery().is_some_and(|at| now >= at) {
             let found = self.enumerators.discover(now);
             self.send_all(found);
@@ -520,6 +416,12 @@ impl JobMaster {
         let commands = self.enumerators.checkpoint_aborted(id);
         self.send_all(commands);
         self.timed_out += 1;
+        for request in std::mem::take(&mut self.attached) {
+            let why = Error::unavailable(format!("checkpoint {id} was not complete in time"));
+            request.answer(Err(
+                why.hint("A slow sink holds it up: raise 'execution.checkpointing.timeout', or try again")
+            ));
+        }
         if self.stopping {
             self.next_checkpoint = Some(self.clock.monotonic());
         }
@@ -536,6 +438,7 @@ impl JobMaster {
         let now = self.clock.monotonic();
         self.next_checkpoint = self.options.interval.map(|i| now + i);
         self.triggered_at = now;
+        self.attached.append(&mut self.requests);
         let id = self.coordinator.trigger();
         // Between this snapshot and the command nothing is assigned: every split is in exactly one of the two states.
         match self.enumerators.snapshot(id) {
@@ -552,6 +455,8 @@ impl JobMaster {
 
     fn send_all(&mut self, commands: Result<Vec<TaskCommand>>) {
         match commands {
+            // Sources that end take nothing more; where they stand is noted already.
+            Ok(_) if self.drain.as_ref().is_some_and(|drain| drain.begun.is_some()) => {}
             Ok(commands) => {
                 for command in commands {
                     self.waiting_readers.on_command(&command);
@@ -579,6 +484,11 @@ impl JobMaster {
             }
             TaskEvent::SourceSnapshot { checkpoint, node, subtask, splits } => {
                 self.coordinator.source_snapshot(checkpoint, (node, subtask), splits);
+            }
+            TaskEvent::SourceDrained { node, subtask, splits } => {
+                if let Some(Drain { begun: Some(positions), .. }) = &mut self.drain {
+                    positions.splits.insert((node, subtask), splits);
+                }
             }
             TaskEvent::SourceEnded { node, subtask } | TaskEvent::OperatorEnded { node, subtask } => {
                 self.coordinator.task_ended((node, subtask));
@@ -627,19 +537,28 @@ impl JobMaster {
             return;
         }
         if let Some(collected) = self.coordinator.take_complete() {
-            self.finalize(collected, false);
+            self.finalize(collected, None, false);
         }
     }
 
     /// Off the loop: deciding and committing may take long, and splits are handed out meanwhile.
-    fn finalize(&mut self, mut collected: Collected, finished: bool) {
+    ///
+    /// Savepoints are written here too, of `drained` where the job's input was made to end: its files must not be retired
+    /// meanwhile.
+    fn finalize(&mut self, mut collected: Collected, drained: Option<Collected>, finished: bool) {
         let Some((mut store, mut committers)) = self.durable.take() else { return };
+        let requests = std::mem::take(&mut self.attached);
         let (graph, fail_points, now_ms) = (Arc::clone(&self.graph), self.fail_points.clone(), self.clock.now_ms());
         self.finalizing = Some(tokio::spawn(async move {
             let result = async {
                 finalize::pre_commit(&mut committers, &mut collected).await?;
                 let manifest = finalize::manifest(&graph, &store, &collected, now_ms, finished)?;
                 let decided = finalize::finalize(&graph, &mut store, &mut committers, &fail_points, &manifest).await?;
+                let drained = match &drained {
+                    Some(drained) => Some(finalize::manifest(&graph, &store, drained, now_ms, false)?),
+                    None => None,
+                };
+                answer(&store, requests, drained.as_ref().unwrap_or(&manifest)).await;
                 Ok((decided, manifest))
             }
             .await;
@@ -682,18 +601,47 @@ impl JobMaster {
         }
     }
 
+    fn on_request(&mut self, request: Request) {
+        if self.stopping || self.drain.is_some() || self.coordinator.sources_ended() {
+            return request.answer(Err(Error::user("the job is ending already: no checkpoint follows")));
+        }
+        self.requests.push(request);
+    }
+
     /// A last checkpoint, then the end. One that is under way does not serve: rows behind its barrier may have come to
     /// sinks that show them at once, and would come there again after a restore.
-    fn on_stop(&mut self) {
-        self.stopping = true;
-        if !self.has_store || (self.coordinator.sources_ended() && self.coordinator.pending().is_none()) {
-            if !self.has_store {
-                self.cancelled = true;
-                self.attempt.cancel();
-            }
+    fn on_stop(&mut self, request: Request) {
+        let is_first = !std::mem::replace(&mut self.stopping, true);
+        if !self.has_store {
+            self.cancelled = true;
+            return self.attempt.cancel();
+        }
+        self.requests.push(request);
+        if is_first {
+            self.next_checkpoint = Some(self.clock.monotonic());
+        }
+    }
+
+    fn on_drain(&mut self, request: Request) {
+        if self.stopping || self.drain.is_some() {
+            return request.answer(Err(Error::user("the job is ending already")));
+        }
+        self.drain = Some(Drain { request: Some(request), begun: None });
+    }
+
+    /// Sources end once all restored splits are with their readers: what a savepoint holds must be complete. What the
+    /// enumerators assign from here on comes nowhere; their state from before is what counts.
+    fn begin_drain(&mut self) {
+        let Some(drain) = &mut self.drain else { return };
+        if drain.begun.is_some() || !self.enumerators.is_settled() {
             return;
         }
-        self.next_checkpoint = Some(self.clock.monotonic());
+        let id = self.coordinator.pending().unwrap_or(CheckpointId(u64::MAX));
+        match self.enumerators.snapshot(id) {
+            Ok(enumerators) => drain.begun = Some(Positions { enumerators, ..Positions::default() }),
+            Err(e) => return self.fail(e),
+        }
+        self.attempt.send(TaskCommand::Drain);
     }
 
     async fn end(mut self, finished: bool, wishes: &mut Wishes) -> Result<JobOutcome> {
@@ -756,6 +704,29 @@ impl JobMaster {
         }
     }
 
+    /// Whoever waits for a checkpoint hears of the last one. A savepoint of it holds where the sources stood when they
+    /// were made to end; of an input that ended by itself nothing is left to go on with.
+    fn attach_to_last(&mut self, last: &Collected) -> Option<Collected> {
+        for request in std::mem::take(&mut self.requests) {
+            if request.to.is_some() {
+                request
+                    .answer(Err(Error::user("the job has processed all of its input: there is nothing to go on with")));
+            } else {
+                self.attached.push(request);
+            }
+        }
+        let drain = self.drain.take()?;
+        let positions = drain.begun?;
+        self.attached.extend(drain.request);
+        Some(Collected {
+            checkpoint: last.checkpoint,
+            enumerators: positions.enumerators,
+            splits: positions.splits,
+            writers: last.writers.clone(),
+            ..Collected::default()
+        })
+    }
+
     /// The final checkpoint of a bounded job: everything prepared becomes visible, then nothing is left to keep.
     async fn finish(&mut self, wishes: &mut Wishes) -> Result<()> {
         if !self.has_store {
@@ -769,7 +740,8 @@ impl JobMaster {
         self.triggered_at = self.clock.monotonic();
         let mut collected = self.coordinator.take_final();
         collected.enumerators = enumerators;
-        self.finalize(collected, true);
+        let drained = self.attach_to_last(&collected);
+        self.finalize(collected, drained, true);
         self.finish_committing(wishes).await;
         if let Some(error) = self.failure.take() {
             return Err(error);
@@ -783,6 +755,21 @@ impl JobMaster {
             store.retire().await?;
         }
         Ok(())
+    }
+}
+
+/// Writes the savepoints that were asked for, and tells everybody who asked.
+async fn answer(store: &CheckpointStore, requests: Vec<Request>, manifest: &Manifest) {
+    let checkpoint = manifest.checkpoint;
+    for request in requests {
+        let savepoint = match &request.to {
+            None => Ok(None),
+            Some(to) => {
+                let written = store.write_savepoint(manifest, to).await;
+                written.map(|bytes| Some(SavepointInfo { checkpoint, location: to.display(), bytes }))
+            }
+        };
+        request.answer(savepoint.map(|savepoint| Taken { checkpoint, savepoint }));
     }
 }
 
@@ -817,7 +804,7 @@ fn create_committers(graph: &JobGraph, store: &CheckpointStore) -> Result<Commit
 }
 
 /// After a restore: commit what was decided, then remove what dead attempts left.
-async fn roll_forward(
+pub(crate) async fn roll_forward(
     graph: &JobGraph,
     store: &mut CheckpointStore,
     committers: &mut Committers,

@@ -3,19 +3,23 @@
 //! Embedded is the cluster with a local transport: one coordinator, one worker in the same process.
 //!
 //! Read first: [`checkpoint::CheckpointCoordinator`] (what is complete, without any IO), [`job::JobMaster`] (the loop
-//! that does what it says), [`job::JobHandle`], [`restart::RestartStrategy`].
+//! that does what it says), [`control::JobHandle`], [`restart::RestartStrategy`].
 #![forbid(unsafe_code)]
 
 pub mod checkpoint;
+pub mod control;
 pub mod enumerators;
 pub mod finalize;
 pub mod job;
 pub mod options;
 pub mod restart;
+#[cfg(test)]
+mod sim;
 pub mod status;
 pub mod waiting_readers;
 
-pub use job::{JobHandle, JobOutcome, JobSpec, JobState, check_restorable, start};
+pub use control::{JobClient, JobHandle, JobOutcome, JobState, OpenSavepoint, SavepointInfo, SavepointTarget, StopMode};
+pub use job::{JobSpec, check_restorable, start};
 pub use options::CheckpointOptions;
 pub use restart::RestartStrategy;
 pub use status::JobStatus;

@@ -146,6 +146,15 @@ pub enum TaskEvent {
         /// Its unfinished splits, positioned after the last row before the barrier.
         splits: Vec<SplitState>,
     },
+    /// A reader has ended because it was told to ([`TaskCommand::Drain`]); `SourceEnded` follows.
+    SourceDrained {
+        /// The source.
+        node: NodeId,
+        /// The reader.
+        subtask: usize,
+        /// Its unfinished splits, positioned after the last row that it gave.
+        splits: Vec<SplitState>,
+    },
     /// A reader has read everything; all its rows are in the dataflow. The coordinator takes it as a source without
     /// splits in every later checkpoint, and in one that is under way.
     SourceEnded {

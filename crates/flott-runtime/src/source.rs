@@ -398,6 +398,8 @@ impl SourceDriver {
             }
         }
         if let Some(m) = self.task.metrics() {
+            // A source takes in what it gives out, and what its format skips.
+            m.records_in.fetch_add(batch.rows.num_rows() as u64 + batch.skipped, Ordering::Relaxed);
             m.records_out.fetch_add(batch.rows.num_rows() as u64, Ordering::Relaxed);
             m.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
             m.records_skipped.fetch_add(batch.skipped, Ordering::Relaxed);
@@ -465,6 +467,10 @@ impl SourceDriver {
         self.capability = None;
         self.commands.close();
         let (node, subtask) = (self.task.node, self.task.index);
+        let splits: Vec<SplitState> = std::mem::take(&mut self.splits).into_values().map(|s| s.state).collect();
+        if !splits.is_empty() {
+            self.task.shared.events.push(TaskEvent::SourceDrained { node, subtask, splits });
+        }
         self.task.shared.events.push(TaskEvent::SourceEnded { node, subtask });
         Ok(())
     }

@@ -218,3 +218,16 @@ async fn write_files(
     };
     writer.to.put(METADATA, record::encode("savepoint", SAVEPOINT_VERSION, &metadata)?).await
 }
+
+/// Whether something can be written there, so that nobody begins what cannot be brought to its end.
+pub async fn check_writable(to: &CheckpointStorage) -> Result<()> {
+    const PROBE: &str = "_probe";
+    let probe = async {
+        if to.get(METADATA).await?.is_some() {
+            return Err(Error::user("there is a savepoint already"));
+        }
+        to.put(PROBE, Bytes::new()).await?;
+        to.delete(PROBE).await
+    };
+    probe.await.map_err(|e| e.with("savepoint", to.display()).hint("The job goes on. Name another folder"))
+}

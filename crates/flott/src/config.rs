@@ -8,7 +8,7 @@ use flott_core::{Error, Result};
 use flott_sql::statement::config::option_of;
 
 /// More workers than this help nobody.
-const MAX_PARALLELISM: usize = 1_024;
+pub(crate) const MAX_PARALLELISM: usize = 1_024;
 
 /// Worker threads: `parallelism.default`, or one per core.
 pub(crate) fn parallelism(config: &Options) -> Result<usize> {
@@ -48,6 +48,12 @@ fn at_least_one<N: TryFrom<i32>>(config: &Options, option: &ConfigOption) -> Res
 
 fn duration(config: &Options, key: &str) -> Result<Duration> {
     Ok(config.duration(option_of(key)?)?.unwrap_or_default())
+}
+
+/// Whether a savepoint that a job starts from belongs to it (`execution.state-recovery.claim-mode`).
+pub(crate) fn claims_savepoints(config: &Options) -> Result<bool> {
+    let option = option_of("execution.state-recovery.claim-mode")?;
+    Ok(config.text(option).is_some_and(|mode| mode.eq_ignore_ascii_case("CLAIM")))
 }
 
 /// Whether the user has asked for checkpoints.

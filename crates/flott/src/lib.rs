@@ -22,19 +22,25 @@
 mod bundle;
 mod collect;
 mod config;
+mod limits;
 mod lineage;
 mod registry;
 mod session;
 
-pub use flott_cluster::{JobHandle, JobOutcome, JobState, JobStatus};
+pub use flott_cluster::{
+    JobClient, JobHandle, JobOutcome, JobState, JobStatus, SavepointInfo, SavepointTarget, StopMode,
+};
 pub use flott_connector::factory::{ConnectorFactory, Registry};
 pub use flott_connector::{format, row_text};
 pub use flott_core::{Error, ErrorKind, FailPoints, Result};
 pub use flott_graph::{JobGraph, OperatorSpec};
 pub use flott_runtime::metrics::SubtaskMetrics;
 pub use flott_sql::parser::ast::{ExplainDetail, SpannedStatement, Statement};
+pub use flott_state::owner::Owner;
+pub use flott_state::store::TakenOver;
+pub use limits::{Limit, limits};
 pub use lineage::Restore;
-pub use registry::{default_registry, function_names, functions};
+pub use registry::{aggregates, default_registry, function_names, functions, window_functions};
 pub use session::{Job, Outcome, Query, Session, SessionBuilder};
 
 /// Tables of configuration options, for the reference page.

@@ -1,13 +1,16 @@
 //! Where a job's checkpoints lie, and how a run begins there.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use bytes::Bytes;
+use flott_cluster::OpenSavepoint;
 use flott_connector::storage;
 use flott_core::options::Options;
 use flott_core::{CheckpointId, Error, FailPoints, Result};
-use flott_state::CheckpointStorage;
-use flott_state::manifest::{Head, JobStatus};
+use flott_state::manifest::{Head, JobStatus, Manifest};
 use flott_state::store::{self, Begin, CheckpointStore, Opened};
+use flott_state::{CheckpointStorage, Savepoint, savepoint};
 
 /// What a user says about earlier runs of the job.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -17,7 +20,7 @@ pub enum Restore {
     Ask,
     /// Go on from the last checkpoint; from the beginning where there is no trace of the job.
     Latest,
-    /// Go on from this checkpoint folder.
+    /// Start from this savepoint, or go on from this checkpoint folder.
     Path(PathBuf),
     /// Start over.
     Fresh,
@@ -25,23 +28,85 @@ pub enum Restore {
 
 /// How a run begins.
 #[derive(Debug)]
-pub(crate) enum Opening {
-    /// The store is taken over.
-    Run(Box<(CheckpointStore, Opened)>),
+pub(crate) enum Decision {
+    /// Somewhere.
+    Begin(Beginning),
     /// The last run has finished and its output is committed: nothing is left to do.
     AlreadyFinished,
 }
 
-/// The folder of a job's checkpoints: `execution.checkpointing.dir` or `.flott`, then the job's name.
-pub(crate) fn checkpoint_storage(
-    config: &Options,
-    base_dir: &Path,
-    job: &str,
-    fail_points: &FailPoints,
-) -> Result<CheckpointStorage> {
-    let root = ["execution.checkpointing.dir", "state.checkpoints.dir"].iter().find_map(|k| config.get(k));
-    let folder = format!("{}/{}", root.unwrap_or(".flott").trim_end_matches('/'), file_name(job));
-    at(&folder, config, base_dir, fail_points)
+/// Where a run begins. Nothing has been taken over yet.
+#[derive(Debug)]
+pub(crate) struct Beginning {
+    storage: CheckpointStorage,
+    begin: Begin,
+    /// To start from: the user's, or the one that HEAD names.
+    savepoint: Option<Savepoint>,
+}
+
+impl Beginning {
+    /// What a restore would begin with, and the bundle of the job that wrote it.
+    pub(crate) async fn content(&self) -> Result<Option<(Manifest, Option<Bytes>)>> {
+        let of_savepoint = || self.savepoint.as_ref().map(|s| (s.manifest().clone(), s.bundle().cloned()));
+        match self.begin {
+            Begin::Fresh => Ok(None),
+            Begin::Savepoint { .. } => Ok(of_savepoint()),
+            Begin::Latest | Begin::At(_) => {
+                let head = store::peek(&self.storage).await?.filter(|h| h.status != JobStatus::Finished);
+                let Some(head) = head else { return Ok(None) };
+                match head.decided() {
+                    Some(_) => store::peek_newest(&self.storage, &head).await,
+                    None => Ok(of_savepoint()),
+                }
+            }
+        }
+    }
+
+    /// Takes the job over.
+    pub(crate) async fn open(self, fail_points: FailPoints, retained: usize) -> Result<(CheckpointStore, Opened)> {
+        let Beginning { storage, begin, savepoint } = self;
+        let (store, opened) = CheckpointStore::open_with(storage, fail_points, begin, retained, savepoint).await?;
+        if let Some(note) = &opened.moved_aside {
+            tracing::warn!("{note}");
+        }
+        if let Some(why) = &opened.fallback {
+            tracing::warn!("{why}");
+        }
+        Ok((store, opened))
+    }
+}
+
+/// Where savepoints and checkpoints of a session's jobs may lie.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    pub(crate) config: Options,
+    pub(crate) base_dir: PathBuf,
+    pub(crate) fail_points: FailPoints,
+}
+
+impl Places {
+    fn at(&self, folder: &str) -> Result<CheckpointStorage> {
+        at(folder, &self.config, &self.base_dir, &self.fail_points)
+    }
+
+    /// The folder of a job's checkpoints: `execution.checkpointing.dir` or `.flott`, then the job's name.
+    pub(crate) fn checkpoints(&self, job: &str) -> Result<CheckpointStorage> {
+        let root = ["execution.checkpointing.dir", "state.checkpoints.dir"].iter().find_map(|k| self.config.get(k));
+        self.at(&format!("{}/{}", root.unwrap_or(".flott").trim_end_matches('/'), file_name(job)))
+    }
+
+    /// Folders for savepoints: below the one that is named, or else `execution.checkpointing.savepoint-dir`.
+    pub(crate) fn savepoints(&self) -> OpenSavepoint {
+        let places = self.clone();
+        Arc::new(move |directory, name| {
+            let keys = ["execution.checkpointing.savepoint-dir", "state.savepoints.dir"];
+            let directory = directory.or_else(|| keys.iter().find_map(|k| places.config.get(k))).ok_or_else(|| {
+                Error::user("there is no directory for savepoints")
+                    .hint("Name one, or SET 'execution.checkpointing.savepoint-dir' before the job starts")
+            })?;
+            places.at(&format!("{}/{name}", directory.trim_end_matches('/')))
+        })
+    }
 }
 
 fn at(folder: &str, config: &Options, base_dir: &Path, fail_points: &FailPoints) -> Result<CheckpointStorage> {
@@ -62,17 +127,14 @@ fn file_name(job: &str) -> String {
     format!("{}-{:08x}", name.replace('.', "_"), crc32fast::hash(job.as_bytes()))
 }
 
-/// Begins a run, or says why not.
-pub(crate) async fn open(
-    storage: CheckpointStorage,
-    fail_points: FailPoints,
-    restore: &Restore,
-    job: &str,
-    retained: usize,
-) -> Result<Opening> {
-    let head = store::peek(&storage).await?;
+/// Decides how a run begins, or says why it does not. `claim` is about a savepoint: whether the job removes it once it is
+/// not needed.
+pub(crate) async fn decide(places: &Places, restore: &Restore, job: &str, claim: bool) -> Result<Decision> {
+    let storage = places.checkpoints(job)?;
+    // A record that cannot be read does not hold who starts over.
+    let head = if *restore == Restore::Fresh { None } else { store::peek(&storage).await? };
     let begin = match (restore, &head) {
-        (Restore::Path(path), _) => return from_path(path, storage, fail_points, retained).await,
+        (Restore::Path(path), _) => return from_path(path, storage, head, places, claim).await,
         (Restore::Fresh, _) => Begin::Fresh,
         (Restore::Latest, Some(head)) if head.status == JobStatus::Finished => {
             return already_finished(&storage, head).await;
@@ -93,23 +155,32 @@ pub(crate) async fn open(
         (Restore::Ask, Some(head)) if head.status == JobStatus::Finished => Begin::Fresh,
         (Restore::Ask, _) => Begin::Latest,
     };
-    run(storage, fail_points, begin, retained).await
+    begin_at(storage, begin, head, places).await
+}
+
+/// With the savepoint that HEAD names, where the run begins in the lineage that began with it.
+async fn begin_at(storage: CheckpointStorage, begin: Begin, head: Option<Head>, places: &Places) -> Result<Decision> {
+    let named = head.filter(|_| begin != Begin::Fresh).and_then(|h| h.savepoint.map(|s| (s, h.retained.is_empty())));
+    let savepoint = match named {
+        None => None,
+        Some((named, is_needed)) => match Savepoint::open(places.at(&named.location)?).await {
+            Ok(savepoint) => savepoint,
+            Err(error) if !is_needed => {
+                tracing::warn!(%error, "the claimed savepoint cannot be read, so that it is not removed either");
+                None
+            }
+            Err(error) => return Err(error),
+        },
+    };
+    Ok(Decision::Begin(Beginning { storage, begin, savepoint }))
 }
 
 /// Nothing to run; what a kill at the very end left behind goes.
-async fn already_finished(storage: &CheckpointStorage, head: &Head) -> Result<Opening> {
+async fn already_finished(storage: &CheckpointStorage, head: &Head) -> Result<Decision> {
     if let Err(error) = store::sweep_finished(storage, head).await {
         tracing::warn!(%error, "what the finished job left could not be removed; it is tried again at the next run");
     }
-    Ok(Opening::AlreadyFinished)
-}
-
-async fn run(storage: CheckpointStorage, fail_points: FailPoints, begin: Begin, retained: usize) -> Result<Opening> {
-    let (store, opened) = CheckpointStore::open(storage, fail_points, begin, retained).await?;
-    if let Some(why) = &opened.fallback {
-        tracing::warn!("{why}");
-    }
-    Ok(Opening::Run(Box::new((store, opened))))
+    Ok(Decision::AlreadyFinished)
 }
 
 /// An absolute path without links and dots, as far as it exists.
@@ -118,19 +189,35 @@ fn resolved(path: &Path) -> Result<PathBuf> {
     Ok(std::fs::canonicalize(&absolute).unwrap_or(absolute))
 }
 
-/// `PATH` is a job's checkpoint folder or a `chk-<id>-g<generation>` folder in it. The run goes on in the job's own
-/// folder, so the path must lie there.
+/// `PATH` is a savepoint, a job's checkpoint folder or a `chk-<id>-g<generation>` folder in it. With a checkpoint the run
+/// goes on in the job's own folder, so the path must lie there; a savepoint may lie anywhere.
 async fn from_path(
     path: &Path,
     storage: CheckpointStorage,
-    fail_points: FailPoints,
-    retained: usize,
-) -> Result<Opening> {
+    head: Option<Head>,
+    places: &Places,
+    claim: bool,
+) -> Result<Decision> {
     let wrong = |why: &str| Error::user(format!("cannot restore from '{}': {why}", path.display()));
     let is_uri = path.to_str().is_some_and(|p| p.contains("://"));
     let path = if is_uri { path.to_path_buf() } else { resolved(path)? };
+    // Flink takes the folder and the file in it.
+    let path = if path.ends_with(savepoint::METADATA) { path.parent().unwrap_or(&path).to_path_buf() } else { path };
+    let text = path.to_str().ok_or_else(|| wrong("the path is not UTF-8"))?;
+    if let Some(savepoint) = Savepoint::open(places.at(text)?).await? {
+        warn_of_duplicates(&savepoint, head.as_ref());
+        return Ok(Decision::Begin(Beginning {
+            storage,
+            begin: Begin::Savepoint { claim },
+            savepoint: Some(savepoint),
+        }));
+    }
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let checkpoint = name.strip_prefix("chk-").and_then(|n| n.split("-g").next()).and_then(|n| n.parse::<u64>().ok());
+    if name.starts_with("savepoint-") && checkpoint.is_none() {
+        return Err(wrong("there is no whole savepoint: it has no _metadata")
+            .hint("It was not written to its end, or parts of it are gone; take another one"));
+    }
     let folder = match checkpoint {
         Some(_) => path.parent().map(Path::to_path_buf).unwrap_or_default(),
         None => path.clone(),
@@ -138,10 +225,10 @@ async fn from_path(
     let own = PathBuf::from(storage.display());
     let own = if is_uri { own } else { resolved(&own)? };
     if own != folder {
-        return Err(wrong(&format!("the job's checkpoints lie in {}", storage.display()))
+        return Err(wrong(&format!("it is no savepoint, and the job's checkpoints lie in {}", storage.display()))
             .hint("Point 'execution.checkpointing.dir' to the folder above, and keep the job's name"));
     }
-    let Some(head) = store::peek(&storage).await? else {
+    let Some(head) = head else {
         return Err(wrong("there is no HEAD record, so it is no job's checkpoint folder"));
     };
     if head.status == JobStatus::Finished {
@@ -158,5 +245,21 @@ async fn from_path(
             Begin::At(id)
         }
     };
-    run(storage, fail_points, begin, retained).await
+    begin_at(storage, begin, Some(head), places).await
+}
+
+/// As in Flink a savepoint can be restored as often as one likes; what was written behind it stays where it is.
+fn warn_of_duplicates(savepoint: &Savepoint, head: Option<&Head>) {
+    let Some(head) = head else { return };
+    let (taken, own) = (savepoint.manifest().checkpoint, head.lineage == savepoint.manifest().lineage);
+    if let Some(last) = head.last_output
+        && (!own || last > taken)
+    {
+        tracing::warn!(
+            savepoint = taken.0,
+            last = last.0,
+            "the job has written output after this savepoint: rows behind it are written again, and sinks that do not \
+             write by key then hold them twice"
+        );
+    }
 }

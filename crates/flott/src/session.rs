@@ -18,13 +18,12 @@ use flott_sql::parser::ast::{CreateTable, ExplainDetail, InsertStatement, ShowKi
 use flott_sql::parser::{Name, parse_query, parse_script, quoted};
 use flott_sql::plan::Planner;
 use flott_sql::statement::{self, ExpressionResolver, SessionState, StatementResult};
-use flott_state::CheckpointStorage;
-use flott_state::manifest::JobStatus;
-use flott_state::store;
+use flott_state::manifest::Manifest;
+use flott_state::store::TakenOver;
 use tokio::sync::{mpsc, watch};
 
 use crate::collect::CollectSink;
-use crate::lineage::{self, Opening, Restore};
+use crate::lineage::{self, Decision, Places, Restore};
 use crate::{bundle, config};
 
 /// Makes a session.
@@ -146,6 +145,10 @@ pub struct Job {
     pub checkpoints: Option<String>,
     /// The checkpoint that it goes on from.
     pub restored: Option<u64>,
+    /// The savepoint that it starts from, where it is one.
+    pub savepoint: Option<String>,
+    /// The attempt before, where that had not come to an end: from here on it can decide no checkpoint.
+    pub took_over: Option<TakenOver>,
     /// Status, metrics, stop, cancel.
     pub handle: JobHandle,
 }
@@ -387,38 +390,47 @@ impl Session {
     async fn inserts(&mut self, inserts: &[InsertStatement], text: &str) -> Result<Outcome> {
         let graph = self.planner().plan_statement_set(inserts, None)?;
         let job = self.job_name();
-        if !self.needs_store(&graph) {
+        let restore = self.restore_from()?;
+        // A checkpoint that the user names is restored or refused, never passed over.
+        if !self.needs_store(&graph) && !matches!(restore, Restore::Path(_)) {
             let restarts = config::restart_strategy(&self.state.config, false)?;
             let handle = self.start(graph, None, restarts).await?;
-            return Ok(self.submit(Job { name: job, checkpoints: None, restored: None, handle }));
+            return Ok(self.submit(Job {
+                name: job,
+                checkpoints: None,
+                restored: None,
+                savepoint: None,
+                took_over: None,
+                handle,
+            }));
         }
-        let storage = lineage::checkpoint_storage(&self.state.config, &self.base_dir, &job, &self.fail_points)?;
-        let retained = config::checkpoints(&self.state.config)?.retained;
-        let restore = self.restore_from()?;
-        self.check_restorable(&storage, &restore, &graph).await?;
-        let opening = lineage::open(storage, self.fail_points.clone(), &restore, &job, retained).await?;
-        let Opening::Run(opened) = opening else { return Ok(Outcome::AlreadyFinished { job }) };
-        let (mut store, opened) = *opened;
+        let (places, retained) = (self.places(), config::checkpoints(&self.state.config)?.retained);
+        let claim = config::claims_savepoints(&self.state.config)?;
+        let beginning = match lineage::decide(&places, &restore, &job, claim).await? {
+            Decision::Begin(beginning) => beginning,
+            Decision::AlreadyFinished => return Ok(Outcome::AlreadyFinished { job }),
+        };
+        // Before the job is taken over: an attempt that cannot go on must not end one that does.
+        if let Some((manifest, bundle)) = beginning.content().await? {
+            self.check_restorable(&graph, &manifest, bundle.as_deref())?;
+        }
+        let (mut store, opened) = beginning.open(self.fail_points.clone(), retained).await?;
         let bundle = bundle::encode(&graph, vec![text.to_string()], &self.state.config, self.state.catalog.snapshot())?;
         store.set_bundle(&bundle).await?;
         let checkpoints = Some(store.location());
         let restored = opened.manifest.as_ref().map(|m| m.checkpoint.0);
+        let savepoint = opened.savepoint.clone();
+        let took_over = opened.took_over.clone();
         let restarts = config::restart_strategy(&self.state.config, true)?;
         let handle = self.start(graph, Some((store, opened)), restarts).await?;
-        Ok(self.submit(Job { name: job, checkpoints, restored, handle }))
+        Ok(self.submit(Job { name: job, checkpoints, restored, savepoint, took_over, handle }))
     }
 
-    /// Before the job is taken over: an attempt that cannot go on must not end one that does.
-    async fn check_restorable(&self, storage: &CheckpointStorage, restore: &Restore, graph: &JobGraph) -> Result<()> {
-        if matches!(restore, Restore::Fresh) {
-            return Ok(());
-        }
-        let Some(head) = store::peek(storage).await?.filter(|h| h.status != JobStatus::Finished) else { return Ok(()) };
-        let Some((manifest, bundle)) = store::peek_newest(storage, &head).await? else { return Ok(()) };
+    fn check_restorable(&self, graph: &JobGraph, manifest: &Manifest, bundle: Option<&[u8]>) -> Result<()> {
         let allowed = self.allow_non_restored_state()?;
-        flott_cluster::check_restorable(graph, &manifest, allowed)?;
+        flott_cluster::check_restorable(graph, manifest, allowed)?;
         let Some(bundle) = bundle else { return Ok(()) };
-        let changes = bundle::compare(&bundle, graph)?;
+        let changes = bundle::compare(bundle, graph)?;
         if !changes.dropped_sinks.is_empty() && !allowed {
             return Err(Error::user(format!(
                 "checkpoint {} is of a job that also wrote to: {}",
@@ -434,6 +446,11 @@ impl Session {
             tracing::warn!("{sink} is new: it gets rows from checkpoint {} on", manifest.checkpoint);
         }
         Ok(())
+    }
+
+    fn places(&self) -> Places {
+        let (config, base_dir) = (self.state.config.clone(), self.base_dir.clone());
+        Places { config, base_dir, fail_points: self.fail_points.clone() }
     }
 
     fn allow_non_restored_state(&self) -> Result<bool> {
@@ -464,7 +481,7 @@ impl Session {
         Ok(match (&self.restore, self.state.config.text(option)) {
             (Restore::Ask, Some(path)) => {
                 let path = path.strip_prefix("file://").unwrap_or(path);
-                Restore::Path(self.base_dir.join(path))
+                Restore::Path(if path.contains("://") { path.into() } else { self.base_dir.join(path) })
             }
             (told, _) => told.clone(),
         })
@@ -494,14 +511,21 @@ impl Session {
         .time_zone;
         // Rows that a query has given cannot be taken back: it is not started again.
         let handle = self.start(graph, None, RestartStrategy::None).await?;
-        let job = Job { name: "collect".to_string(), checkpoints: None, restored: None, handle };
+        let job = Job {
+            name: "collect".to_string(),
+            checkpoints: None,
+            restored: None,
+            savepoint: None,
+            took_over: None,
+            handle,
+        };
         Ok(Outcome::Query(Query { columns, bounded, insert_only, job, rows, zone }))
     }
 
     async fn start(
         &self,
         graph: JobGraph,
-        store: Option<(flott_state::CheckpointStore, store::Opened)>,
+        store: Option<(flott_state::CheckpointStore, flott_state::store::Opened)>,
         restarts: RestartStrategy,
     ) -> Result<JobHandle> {
         let options = &self.state.config;
@@ -512,6 +536,7 @@ impl Session {
             parallelism: config::parallelism(options)?,
             checkpoints: config::checkpoints(options)?,
             restarts,
+            savepoints: self.places().savepoints(),
             allow_non_restored_state: self.allow_non_restored_state()?,
             in_flight_bytes: config::in_flight_bytes(options)?,
             buffer_timeout: config::buffer_timeout(options)?,

@@ -605,6 +605,8 @@ pub(crate) struct Log {
     pub(crate) last: BTreeMap<TaskId, Vec<Committable>>,
     pub(crate) registered: BTreeSet<TaskId>,
     pub(crate) ended: BTreeSet<TaskId>,
+    /// Where readers stood that were made to end.
+    pub(crate) drained: BTreeMap<TaskId, Vec<SplitState>>,
     pub(crate) requests: usize,
     pub(crate) failed: Vec<(Option<NodeId>, String)>,
     pub(crate) finished: Option<bool>,
@@ -740,6 +742,10 @@ impl Job {
                 assert!(!self.log.ended.contains(&(node, subtask)), "a snapshot after the end");
                 let before = self.log.sources.entry(checkpoint.0).or_default().insert((node, subtask), splits);
                 assert!(before.is_none(), "two snapshots of one reader");
+            }
+            TaskEvent::SourceDrained { node, subtask, splits } => {
+                assert!(!self.log.ended.contains(&(node, subtask)), "drained after the end");
+                self.log.drained.insert((node, subtask), splits);
             }
             TaskEvent::SourceEnded { node, subtask } | TaskEvent::OperatorEnded { node, subtask } => {
                 assert!(self.log.ended.insert((node, subtask)), "ended twice");

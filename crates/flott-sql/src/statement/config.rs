@@ -31,7 +31,7 @@ const AUTO_OR_FORCE: &[&str] = &["NONE", "AUTO", "FORCE"];
 
 // One line an option reads as a table.
 #[rustfmt::skip]
-static KNOWN: [ConfigOption; 159] = [
+static KNOWN: [ConfigOption; 160] = [
     // Sources, sinks, state.
     option("table.exec.source.idle-timeout", Duration, Some("0 ms"), "After so long without a row a source counts as idle and holds back nobody's watermark; 0 is never."),
     option("table.exec.source.cdc-events-duplicate", Boolean, Some("false"), "Whether changes from a source may come twice and have to be normalised by the primary key."),
@@ -149,7 +149,7 @@ static KNOWN: [ConfigOption; 159] = [
     option("execution.checkpointing.interval", Duration, Some("10 s"), "How often checkpoints are made; 0 is only at the end of the input."),
     option("execution.checkpointing.timeout", Duration, Some("10 min"), "How long a checkpoint may take before it is given up."),
     option("execution.checkpointing.dir", Text, Some(".flott"), "Where checkpoints are stored: a folder, from the script's on, or a URI; below it a folder for each job."),
-    option("execution.checkpointing.savepoint-dir", Text, None, "Where savepoints are stored; has no effect here so far."),
+    option("execution.checkpointing.savepoint-dir", Text, None, "Where savepoints are stored that name no directory: a folder, from the script's on, or a URI."),
     option("execution.checkpointing.mode", Enum(&["EXACTLY_ONCE", "AT_LEAST_ONCE"]), Some("EXACTLY_ONCE"), "Whether barriers are aligned; has no effect here, where they always are, which gives AT_LEAST_ONCE and more."),
     option("execution.checkpointing.min-pause", Duration, Some("0 ms"), "How long at least lies between the end of a checkpoint and the begin of the next."),
     option("execution.checkpointing.num-retained", Int, Some("2"), "How many checkpoints are kept."),
@@ -168,9 +168,10 @@ static KNOWN: [ConfigOption; 159] = [
     option("execution.checkpointing.data-inline-threshold", MemorySize, Some("20 kb"), "Up to which size state lies in the checkpoint's metadata; has no effect here."),
     option("execution.state-recovery.ignore-unclaimed-state", Boolean, Some("false"), "Whether a restore may drop state and outputs that the job no longer has, as --allow-non-restored-state."),
     option("execution.savepoint.ignore-unclaimed-state", Boolean, Some("false"), "The older name of execution.state-recovery.ignore-unclaimed-state; has no effect here, use the newer one."),
-    option("execution.state-recovery.path", Text, None, "The checkpoint that the next job starts from, as --restore PATH."),
+    option("execution.state-recovery.path", Text, None, "The savepoint or checkpoint that the next job starts from, as --restore PATH."),
+    option("execution.state-recovery.claim-mode", Enum(&["NO_CLAIM", "CLAIM"]), Some("NO_CLAIM"), "Whether a savepoint that a job starts from belongs to it from then on: with CLAIM the job removes it once enough checkpoints are kept, with NO_CLAIM it is never touched."),
     option("state.checkpoints.dir", Text, None, "The older name of execution.checkpointing.dir."),
-    option("state.savepoints.dir", Text, None, "The older name of execution.checkpointing.savepoint-dir; has no effect here so far."),
+    option("state.savepoints.dir", Text, None, "The older name of execution.checkpointing.savepoint-dir."),
     option("state.backend.type", Text, None, "Where state lives, such as hashmap or rocksdb; has no effect here, where there is one backend."),
     option("state.backend", Text, None, "The older name of state.backend.type; has no effect here, where there is one backend."),
     option("state.backend.#", Text, None, "Options of Flink's state backends; has no effect here, where there is one of its own."),

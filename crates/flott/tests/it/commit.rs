@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use flott::{ErrorKind, Job, JobOutcome, Outcome, Restore, Session, default_registry};
+use flott::{ErrorKind, Job, JobOutcome, Outcome, Restore, Session, StopMode, default_registry};
 
 use crate::scripted::{Scripted, Target};
 
@@ -86,7 +86,7 @@ async fn a_cancel_ends_a_job_whose_target_is_away() {
     let (folder, target) = (tempfile::tempdir().expect("a folder"), Scripted::new(Target::Busy));
     let mut job = start(folder.path(), &target, Restore::Ask, "").await.expect("starts");
     until("a commit", || target.commits.load(Ordering::SeqCst) > 0).await;
-    job.handle.stop().await;
+    job.handle.request_stop(StopMode::suspend()).await.expect("it runs");
     tokio::time::sleep(Duration::from_millis(100)).await;
     job.handle.cancel().await;
     let outcome = end(&mut job).await.expect("it ends well");
@@ -100,7 +100,7 @@ async fn a_stop_waits_for_the_commit_that_it_promises() {
     let (folder, target) = (tempfile::tempdir().expect("a folder"), Scripted::new(Target::Busy));
     let mut job = start(folder.path(), &target, Restore::Ask, "").await.expect("starts");
     until("a commit", || target.commits.load(Ordering::SeqCst) > 0).await;
-    job.handle.stop().await;
+    job.handle.request_stop(StopMode::suspend()).await.expect("it runs");
     tokio::time::sleep(Duration::from_millis(100)).await;
     target.set(Target::There);
     let outcome = end(&mut job).await.expect("it ends well");
@@ -115,7 +115,7 @@ async fn a_job_that_is_to_end_is_not_started_again() {
     let timeout = "SET 'execution.checkpointing.timeout' = '1 s';";
     let mut job = start(folder.path(), &target, Restore::Ask, timeout).await.expect("starts");
     until("a commit", || target.commits.load(Ordering::SeqCst) > 0).await;
-    job.handle.stop().await;
+    job.handle.request_stop(StopMode::suspend()).await.expect("it runs");
     target.set(Target::FailsHalfWay);
     let error = end(&mut job).await.expect_err("the commit fails");
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
@@ -130,7 +130,7 @@ async fn a_user_need_not_wait_for_the_pause_before_a_restart() {
     let mut job = start(folder.path(), &target, Restore::Ask, slow).await.expect("starts");
     until("the failure", || target.commits.load(Ordering::SeqCst) > 0).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
-    job.handle.stop().await;
+    job.handle.request_stop(StopMode::suspend()).await.expect("it runs");
     let outcome = end(&mut job).await.expect("it ends well");
     assert!(matches!(outcome, JobOutcome::Suspended(_)), "{outcome:?}");
     finish(folder.path(), &target).await;

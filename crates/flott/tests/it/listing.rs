@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use flott::{JobOutcome, Outcome, Session, default_registry};
+use flott::{JobOutcome, Outcome, Session, StopMode, default_registry};
 use flott_connector::factory::{ConnectorFactory, TableContext, TableSource};
 use flott_connector::source::{
     CallOutput, EnumeratorContext, Source, SourceReader, SourceSplit, SplitEnumerator, SubtaskInfo,
@@ -138,7 +138,7 @@ async fn a_listing_that_hangs_holds_no_checkpoint() {
         }
     };
     tokio::time::timeout(Duration::from_secs(20), until).await.expect("checkpoints go on");
-    job.handle.stop().await;
+    job.handle.request_stop(StopMode::suspend()).await.expect("it runs");
     let end = tokio::time::timeout(Duration::from_secs(20), job.wait()).await.expect("it ends").expect("it ends well");
     assert!(matches!(end, JobOutcome::Suspended(_)), "{end:?}");
 }

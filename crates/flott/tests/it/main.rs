@@ -3,4 +3,5 @@
 mod commit;
 mod listing;
 mod restart;
+mod savepoint;
 mod scripted;

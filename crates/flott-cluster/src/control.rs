@@ -1,0 +1,419 @@
+//! What users want of a running job, and how it stands: the handle, and the other end of its channel.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use flott_core::{CheckpointId, Error, Result, id};
+use flott_graph::JobGraph;
+use flott_runtime::metrics::JobMetrics;
+use flott_state::CheckpointStorage;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::status::JobStatus;
+
+/// Wishes of users that may wait.
+const CONTROL_QUEUE: usize = 16;
+
+/// Opens a new, empty folder of this name for a savepoint: below the directory that is named, or else the configured one.
+pub type OpenSavepoint = Arc<dyn Fn(Option<&str>, &str) -> Result<CheckpointStorage> + Send + Sync>;
+
+/// How a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct JobState {
+    /// Whether it runs, and how it ended.
+    pub status: JobStatus,
+    /// When the job was started, in ms since the epoch.
+    pub started_ms: i64,
+    /// When the attempt that runs was started, in ms since the epoch.
+    pub attempt_started_ms: i64,
+    /// When it ended, in ms since the epoch.
+    pub ended_ms: Option<i64>,
+    /// Checkpoints decided and committed since the job was started.
+    pub checkpoints: u64,
+    /// The last of them.
+    pub last_checkpoint: Option<CheckpointId>,
+    /// When it was committed, in ms since the epoch.
+    pub last_checkpoint_ms: Option<i64>,
+    /// How long it took from trigger to commit, in ms.
+    pub last_duration_ms: u64,
+    /// Bytes of state in it.
+    pub last_state_bytes: u64,
+    /// Checkpoints that came to nothing.
+    pub failed_checkpoints: u64,
+    /// Attempts after the first.
+    pub restarts: u64,
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobOutcome {
+    /// All input is processed and committed.
+    Finished(JobState),
+    /// Stopped on purpose; a restore goes on from the last checkpoint.
+    Suspended(JobState),
+    /// Cancelled; what was not committed is gone.
+    Cancelled(JobState),
+}
+
+impl JobOutcome {
+    /// The last state.
+    pub fn state(&self) -> JobState {
+        match self {
+            JobOutcome::Finished(s) | JobOutcome::Suspended(s) | JobOutcome::Cancelled(s) => *s,
+        }
+    }
+}
+
+/// A savepoint that is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavepointInfo {
+    /// The checkpoint that it stands for.
+    pub checkpoint: CheckpointId,
+    /// Where it lies: what `--restore` takes.
+    pub location: String,
+    /// Bytes of all its files.
+    pub bytes: u64,
+}
+
+/// Where a savepoint goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum SavepointTarget {
+    /// Below `execution.checkpointing.savepoint-dir`.
+    #[default]
+    Configured,
+    /// Below this directory: a path from the job's folder on, or a URI.
+    In(String),
+}
+
+/// How a job is stopped. The default takes a last checkpoint, from which `--restore latest` goes on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StopMode {
+    /// The sources end as if their input had ended: the watermark becomes MAX, all windows fire, the job is FINISHED.
+    pub drain: bool,
+    /// A savepoint is taken of the last thing that the job does.
+    pub savepoint: Option<SavepointTarget>,
+}
+
+impl StopMode {
+    /// With a last checkpoint and nothing else.
+    pub fn suspend() -> StopMode {
+        StopMode::default()
+    }
+
+    /// The same, with all windows fired.
+    #[must_use]
+    pub fn with_drain(mut self) -> StopMode {
+        self.drain = true;
+        self
+    }
+
+    /// The same, with a savepoint.
+    #[must_use]
+    pub fn with_savepoint(mut self, target: SavepointTarget) -> StopMode {
+        self.savepoint = Some(target);
+        self
+    }
+}
+
+/// A checkpoint that was taken because a user asked for it.
+#[derive(Debug, Clone)]
+pub(crate) struct Taken {
+    pub(crate) checkpoint: CheckpointId,
+    pub(crate) savepoint: Option<SavepointInfo>,
+}
+
+type Answer = oneshot::Receiver<Result<Taken>>;
+
+/// What a user wants to hear about a checkpoint. Dropped without an answer where the attempt ends before.
+#[derive(Debug)]
+pub(crate) struct Request {
+    /// Where its savepoint goes; `None` for a checkpoint alone.
+    pub(crate) to: Option<CheckpointStorage>,
+    reply: oneshot::Sender<Result<Taken>>,
+}
+
+impl Request {
+    fn new(to: Option<CheckpointStorage>) -> (Request, Answer) {
+        let (reply, answer) = oneshot::channel();
+        (Request { to, reply }, answer)
+    }
+
+    /// Whoever asked may have gone.
+    pub(crate) fn answer(self, answer: Result<Taken>) {
+        drop(self.reply.send(answer));
+    }
+}
+
+/// A wish.
+#[derive(Debug)]
+pub(crate) enum Control {
+    /// Take a checkpoint, and a savepoint of it where it has a target.
+    Checkpoint(Request),
+    /// Take a last checkpoint and end.
+    Stop { drain: bool, request: Request },
+    /// End now.
+    Cancel,
+}
+
+/// That a job is to end, the stronger wish last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Ending {
+    Stop,
+    Cancel,
+}
+
+/// Asks a running job for something and tells how it stands (Flink's `JobClient`). Clones speak of the same job; the job
+/// goes on when all of them are dropped.
+#[derive(Clone)]
+pub struct JobClient {
+    control: mpsc::Sender<Control>,
+    state: watch::Receiver<JobState>,
+    metrics: Arc<JobMetrics>,
+    graph: Arc<JobGraph>,
+    id: Arc<str>,
+    open_savepoint: OpenSavepoint,
+    has_checkpoints: bool,
+}
+
+impl JobClient {
+    /// The job's id: 32 hexadecimal digits, new at every start.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Counters.
+    pub fn metrics(&self) -> &Arc<JobMetrics> {
+        &self.metrics
+    }
+
+    /// Follows how it stands; closed once the job has ended.
+    pub fn watch(&self) -> watch::Receiver<JobState> {
+        self.state.clone()
+    }
+
+    /// The job's graph.
+    pub fn graph(&self) -> &Arc<JobGraph> {
+        &self.graph
+    }
+
+    /// How it stands.
+    pub fn state(&self) -> JobState {
+        *self.state.borrow()
+    }
+
+    /// Waits until the job has ended, whichever way; [`JobHandle::wait`] then tells which.
+    pub async fn ended(&self) {
+        let mut state = self.state.clone();
+        while state.changed().await.is_ok() {}
+    }
+
+    /// Takes a checkpoint now, whatever the interval says, and waits until it is committed.
+    pub async fn checkpoint(&self) -> Result<CheckpointId> {
+        Ok(self.take(None).await?.checkpoint)
+    }
+
+    /// Takes a savepoint and waits until it is written. The job goes on, also where it fails.
+    ///
+    /// The savepoint is a copy of a checkpoint that the job takes for it and commits: it shares no file with the job's
+    /// checkpoints and holds no output that is not visible yet.
+    pub async fn savepoint(&self, target: SavepointTarget) -> Result<SavepointInfo> {
+        self.check_has_checkpoints()?;
+        let to = self.open_target(&target).await?;
+        let savepoint = self.take(Some(to)).await?.savepoint;
+        savepoint.ok_or_else(|| Error::internal("a savepoint was asked for and a checkpoint taken"))
+    }
+
+    async fn take(&self, to: Option<CheckpointStorage>) -> Result<Taken> {
+        self.check_has_checkpoints()?;
+        let (request, answer) = Request::new(to);
+        self.wish(Control::Checkpoint(request)).await?;
+        answer.await.unwrap_or_else(|_| Err(self.ended_before("the checkpoint was taken")))
+    }
+
+    /// Stops the job and waits for its end; gives the savepoint where one was asked for. What is refused before the job
+    /// has begun to stop (a folder that cannot be written, a job that is being started again) leaves it running.
+    pub async fn stop(&self, mode: StopMode) -> Result<Option<SavepointInfo>> {
+        let wants_savepoint = mode.savepoint.is_some();
+        let answer = self.ask_to_stop(mode).await?.await;
+        let refused = matches!(&answer, Ok(Err(_)));
+        if !refused || self.is_ending() {
+            self.ended().await;
+        }
+        match answer {
+            Ok(taken) => Ok(taken?.savepoint),
+            Err(_) if wants_savepoint => Err(self.ended_before("the savepoint was taken")),
+            Err(_) if self.state().status == JobStatus::Failed => {
+                Err(Error::unavailable("the job failed while it was to stop")
+                    .hint("--restore latest goes on from its last checkpoint"))
+            }
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Asks for the end as [`stop`](Self::stop) does, and does not wait for it.
+    pub async fn request_stop(&self, mode: StopMode) -> Result<()> {
+        self.ask_to_stop(mode).await.map(drop)
+    }
+
+    async fn ask_to_stop(&self, mode: StopMode) -> Result<Answer> {
+        let to = match &mode.savepoint {
+            Some(target) => {
+                self.check_has_checkpoints()?;
+                Some(self.open_target(target).await?)
+            }
+            None => None,
+        };
+        let (request, answer) = Request::new(to);
+        self.wish(Control::Stop { drain: mode.drain, request }).await?;
+        Ok(answer)
+    }
+
+    /// Asks for the end now and does not wait for it. What was not committed is gone; checkpoints stay.
+    pub async fn cancel(&self) {
+        if self.wish(Control::Cancel).await.is_err() {
+            tracing::debug!("the job has ended before");
+        }
+    }
+
+    async fn wish(&self, control: Control) -> Result<()> {
+        self.control.send(control).await.map_err(|_| self.ended_before("it could be asked"))
+    }
+
+    fn is_ending(&self) -> bool {
+        !matches!(self.state().status, JobStatus::Running | JobStatus::Restarting)
+    }
+
+    fn ended_before(&self, what: &str) -> Error {
+        match self.state().status {
+            JobStatus::Running | JobStatus::Restarting => {
+                Error::unavailable(format!("the job failed before {what}, and is started again")).hint("Try again")
+            }
+            status => Error::user(format!("the job had ended ({}) before {what}", status.name())),
+        }
+    }
+
+    fn check_has_checkpoints(&self) -> Result<()> {
+        if self.has_checkpoints {
+            return Ok(());
+        }
+        Err(Error::user("the job has no checkpoints: it is bounded, and its sinks show rows at once").hint(
+            "SET 'execution.checkpointing.interval' before it is started, so that checkpoints and savepoints can be taken",
+        ))
+    }
+
+    /// The folder, in which something can be written: a job must not stop to find out that its savepoint has no place.
+    async fn open_target(&self, target: &SavepointTarget) -> Result<CheckpointStorage> {
+        let directory = match target {
+            SavepointTarget::Configured => None,
+            SavepointTarget::In(directory) => Some(directory.as_str()),
+        };
+        let name = format!("savepoint-{}-{}", &self.id[..6], &id::random_hex()[..12]);
+        let storage = (self.open_savepoint)(directory, &name)?;
+        flott_state::savepoint::check_writable(&storage).await?;
+        Ok(storage)
+    }
+}
+
+/// A running job, as the one who started it holds it: a [`JobClient`] that also learns how it ended.
+pub struct JobHandle {
+    client: JobClient,
+    ended: oneshot::Receiver<Result<JobOutcome>>,
+}
+
+impl Deref for JobHandle {
+    type Target = JobClient;
+
+    fn deref(&self) -> &JobClient {
+        &self.client
+    }
+}
+
+impl JobHandle {
+    /// For others that are to speak of the job too.
+    pub fn client(&self) -> JobClient {
+        self.client.clone()
+    }
+
+    /// Waits for the end. Can be called again after a time-out dropped its future.
+    pub async fn wait(&mut self) -> Result<JobOutcome> {
+        match (&mut self.ended).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Error::internal("the job's coordinator ended without a word")),
+        }
+    }
+}
+
+/// The coordinator's end of a handle.
+pub(crate) struct Desk {
+    pub(crate) wishes: Wishes,
+    pub(crate) report: watch::Sender<JobState>,
+    pub(crate) done: oneshot::Sender<Result<JobOutcome>>,
+}
+
+/// A handle and the coordinator's end of it.
+pub(crate) fn handle(
+    graph: Arc<JobGraph>,
+    metrics: Arc<JobMetrics>,
+    open_savepoint: OpenSavepoint,
+    has_checkpoints: bool,
+    started_ms: i64,
+) -> (JobHandle, Desk) {
+    let (control, commands) = mpsc::channel(CONTROL_QUEUE);
+    let state = JobState { started_ms, attempt_started_ms: started_ms, ..JobState::default() };
+    let (report, state) = watch::channel(state);
+    let (done, ended) = oneshot::channel();
+    let id = id::random_hex().into();
+    let client = JobClient { control, state, metrics, graph, id, open_savepoint, has_checkpoints };
+    (JobHandle { client, ended }, Desk { wishes: Wishes { commands, end: None }, report, done })
+}
+
+/// What users want of the job. A wish counts for all attempts: a job that is to end is not started again.
+pub(crate) struct Wishes {
+    commands: mpsc::Receiver<Control>,
+    /// The strongest wish so far.
+    pub(crate) end: Option<Ending>,
+}
+
+impl Wishes {
+    /// The next wish; never, once nobody can have one.
+    pub(crate) async fn next(&mut self) -> Control {
+        match self.commands.recv().await {
+            Some(control) => {
+                self.end = self.end.max(match &control {
+                    Control::Checkpoint(_) => None,
+                    Control::Stop { .. } => Some(Ending::Stop),
+                    Control::Cancel => Some(Ending::Cancel),
+                });
+                control
+            }
+            // The handle is gone; the job goes on.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Waits for a wish that ends a job of which no attempt runs. What needs one is refused: nothing is stopped without
+    /// the savepoint or the drain that were asked for.
+    pub(crate) async fn end_between_attempts(&mut self) {
+        let ending = loop {
+            match self.commands.recv().await {
+                None => std::future::pending().await,
+                Some(Control::Stop { drain: false, request: Request { to: None, .. } }) => break Ending::Stop,
+                Some(Control::Cancel) => break Ending::Cancel,
+                Some(Control::Checkpoint(request) | Control::Stop { request, .. }) => {
+                    let refusal = Error::unavailable("the job is being started again: nothing runs that could do that");
+                    request.answer(Err(refusal.hint("Try again once it runs, or stop it without savepoint and drain")));
+                }
+            }
+        };
+        self.end = self.end.max(Some(ending));
+    }
+
+    /// Waits for a wish to end at once; the job is ending already.
+    pub(crate) async fn cancelled(&mut self) {
+        while self.end != Some(Ending::Cancel) {
+            if let Control::Checkpoint(request) | Control::Stop { request, .. } = self.next().await {
+                request.answer(Err(Error::user("the job is ending already")));
+            }
+        }
+    }
+}
