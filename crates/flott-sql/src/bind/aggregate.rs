@@ -151,7 +151,7 @@ impl Aggregates {
 }
 
 /// How many keys a grouping id can tell apart: it is a BIGINT, a bit each.
-pub(crate) const KEYS_IN_GROUPING_ID_MAX: u8 = 62;
+pub const KEYS_IN_GROUPING_ID_MAX: u8 = 62;
 
 /// The `$e` of a grouping set: one bit a key, the first key highest, set where the key is left out.
 pub(crate) fn expand_id_of(keys: usize, set: &[usize]) -> i64 {

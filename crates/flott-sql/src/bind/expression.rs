@@ -23,9 +23,9 @@ use super::types::data_type;
 use crate::parser::dialect::MAP_CALL;
 
 /// How deep expressions may nest; chains of one operator count once.
-pub(crate) const EXPRESSION_DEPTH_MAX: usize = 256;
+pub const EXPRESSION_DEPTH_MAX: usize = 256;
 /// How many operands a chain (`a + b + c`, `x OR y OR z`) may have.
-pub(crate) const CHAIN_LENGTH_MAX: usize = 2_000;
+pub const CHAIN_LENGTH_MAX: usize = 2_000;
 
 /// Binds expressions in one scope.
 pub(crate) struct ExpressionBinder<'a> {

@@ -48,6 +48,14 @@ pub use validate::validate;
 /// How deep queries, views and CTEs may nest in each other.
 pub const QUERY_DEPTH_MAX: usize = 64;
 
+/// The limits of queries.
+pub mod limits {
+    pub use super::QUERY_DEPTH_MAX;
+    pub use super::aggregate::KEYS_IN_GROUPING_ID_MAX;
+    pub use super::expression::{CHAIN_LENGTH_MAX, EXPRESSION_DEPTH_MAX};
+    pub use super::query::GROUPING_SETS_MAX;
+}
+
 /// What a name in FROM means.
 #[derive(Debug, Clone)]
 #[expect(clippy::large_enum_variant, reason = "looked up once per name of a query")]

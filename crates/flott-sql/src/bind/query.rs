@@ -23,7 +23,7 @@ use super::{
 };
 
 /// How many grouping sets a query may have.
-const GROUPING_SETS_MAX: usize = 1_024;
+pub const GROUPING_SETS_MAX: usize = 1_024;
 
 impl Binder<'_> {
     /// A query among visible CTEs. The plan's column names are what an outer query sees.

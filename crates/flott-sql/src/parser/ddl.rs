@@ -186,8 +186,11 @@ impl StatementParser<'_> {
         }
         loop {
             self.element(elements, places)?;
+            if self.p.consume_token(&Token::RParen) {
+                return Ok(());
+            }
             if !self.p.consume_token(&Token::Comma) {
-                return self.p.expect_token(&Token::RParen).map(drop);
+                return self.p.expected(", or )", self.p.peek_token());
             }
         }
     }

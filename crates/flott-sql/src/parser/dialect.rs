@@ -124,6 +124,11 @@ impl Dialect for FlinkDialect {
                 Some(parse_cast(parser, word.keyword == Keyword::TRY_CAST))
             }
             Token::LParen if word.keyword == Keyword::TRIM => parse_trim_blanks(parser),
+            // The parser would take CASE for a column where something is wrong inside, and lose what is wrong.
+            _ if word.keyword == Keyword::CASE && word.quote_style.is_none() => {
+                parser.next_token();
+                Some(parser.parse_case_expr())
+            }
             _ => None,
         }
     }
@@ -263,6 +268,14 @@ pub fn type_text(parser: &mut Parser) -> Result<String, ParserError> {
             // `ARRAY<ARRAY<INT>>` ends in one token.
             Token::ShiftRight if depth >= 2 => depth -= 2,
             Token::Word(w) if depth == 0 && !text.is_empty() && !continues_type(w, &text) => break,
+            // `ts TIMESTAMP(3) WITH ('connector' = ..)` lacks a bracket; it is no time zone.
+            Token::Word(w)
+                if depth == 0
+                    && matches!(w.keyword, Keyword::WITH | Keyword::WITHOUT)
+                    && !matches!(parser.peek_nth_token(1).token, Token::Word(_)) =>
+            {
+                break;
+            }
             Token::SingleQuotedString(_) if depth == 0 => break,
             Token::EOF | Token::SemiColon | Token::Eq => break,
             _ => {}

@@ -53,11 +53,11 @@ pub const MAX_DEPTH: usize = 256;
 /// The most expressions of one statement.
 pub const MAX_NODES: usize = 50_000;
 /// The longest chain of prefix operators (`NOT NOT ..`, `- - ..`).
-const MAX_PREFIX_CHAIN: usize = 64;
+pub const MAX_PREFIX_CHAIN: usize = 64;
 /// The most UNION, EXCEPT and INTERSECT of one statement: they nest to the left without brackets.
 pub const MAX_SET_OPERATIONS: usize = 500;
 /// The most operators that are open at one place (`a AND b AND ..`): the parser stacks them up to the left.
-const MAX_OPEN_OPERATORS: usize = 10_000;
+pub const MAX_OPEN_OPERATORS: usize = 10_000;
 
 fn too_deep() -> Error {
     Error::user(format!("the statement nests deeper than {MAX_DEPTH}"))

@@ -4,6 +4,7 @@
 
 pub mod ast;
 pub mod ddl;
+mod diagnose;
 pub mod dialect;
 mod hints;
 pub mod limits;

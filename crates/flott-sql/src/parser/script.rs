@@ -7,6 +7,7 @@ use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Tokenizer};
 
 use super::ast::{SpannedStatement, position};
+use super::diagnose::diagnose;
 use super::dialect::FlinkDialect;
 use super::hints::{attach_hints, misplaced};
 use super::limits::{MAX_DEPTH, MAX_NODES, ParseLimits, check_tokens, settle_expr, settle_query};
@@ -37,8 +38,8 @@ pub fn parse_query(text: &str) -> Result<Box<Query>> {
     let (tokens, hints) = prepare(text)?;
     on_large_stack(|| {
         let mut parser = query_parser(tokens);
-        let mut query = parser.parse_query().map_err(|e| hint_error(from_parser(e), &hints))?;
-        expect_end(&parser).map_err(|e| hint_error(e, &hints))?;
+        let parsed = parser.parse_query().map_err(from_parser).and_then(|q| expect_end(&parser).map(|()| q));
+        let mut query = parsed.map_err(|e| hint_error(diagnose(e, &parser), &hints))?;
         settle_query(&mut query, MAX_NODES).map_err(Error::user)?;
         Ok(query)
     })
@@ -49,8 +50,8 @@ pub fn parse_expression(text: &str) -> Result<Expr> {
     let (tokens, hints) = prepare(text)?;
     on_large_stack(|| {
         let mut parser = query_parser(tokens);
-        let mut expr = parser.parse_expr().map_err(|e| hint_error(from_parser(e), &hints))?;
-        expect_end(&parser).map_err(|e| hint_error(e, &hints))?;
+        let parsed = parser.parse_expr().map_err(from_parser).and_then(|e| expect_end(&parser).map(|()| e));
+        let mut expr = parsed.map_err(|e| hint_error(diagnose(e, &parser), &hints))?;
         settle_expr(&mut expr, MAX_NODES).map_err(Error::user)?;
         Ok(expr)
     })
@@ -73,7 +74,7 @@ pub fn on_large_stack<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Resul
     })
 }
 
-fn query_parser(tokens: Vec<TokenWithSpan>) -> Parser<'static> {
+pub(crate) fn query_parser(tokens: Vec<TokenWithSpan>) -> Parser<'static> {
     Parser::new(&FlinkDialect).with_recursion_limit(PARSER_RECURSION).with_tokens_with_locations(tokens)
 }
 
@@ -125,8 +126,16 @@ fn hint_error(error: Error, hints: &[Span]) -> Error {
 }
 
 fn tokenize(text: &str) -> Result<Vec<TokenWithSpan>> {
-    let tokens = Tokenizer::new(&FlinkDialect, text).tokenize_with_location().map_err(|e| {
-        let hint = if e.message.contains('"') { DOUBLE_QUOTES } else { "Close it" };
+    let mut tokens = vec![];
+    Tokenizer::new(&FlinkDialect, text).tokenize_with_location_into_buf(&mut tokens).map_err(|e| {
+        let hint = match run_on(&tokens, e.location.line, e.location.column) {
+            _ if e.message.contains('"') => DOUBLE_QUOTES.to_string(),
+            Some(at) => format!(
+                "Close it; or the string of line {}, column {}, which ends where a word begins, lacks its quote",
+                at.line, at.column
+            ),
+            None => "Close it".to_string(),
+        };
         Error::user(e.message).at(position(e.location)).hint(hint)
     })?;
     for t in &tokens {
@@ -138,6 +147,18 @@ fn tokenize(text: &str) -> Result<Vec<TokenWithSpan>> {
         return Err(Error::user(what).at(position(t.span.start)).hint(DOUBLE_QUOTES));
     }
     Ok(tokens)
+}
+
+/// The first string that a word follows without a blank: its own closing quote was forgotten, and the next one taken.
+/// `line` and `column` are where the tokens end.
+fn run_on(tokens: &[TokenWithSpan], line: u64, column: u64) -> Option<Position> {
+    let is_string = |t: &TokenWithSpan| matches!(t.token, Token::SingleQuotedString(_));
+    let pairs = tokens.windows(2).find(|pair| is_string(&pair[0]) && matches!(pair[1].token, Token::Word(_)));
+    let last = tokens.last().filter(|t| {
+        let end = t.span.end;
+        is_string(t) && end.line == line && column <= end.column + 1
+    });
+    pairs.map(|p| &p[0]).or(last).map(|t| position(t.span.start))
 }
 
 const DOUBLE_QUOTES: &str = "Strings stand in single quotes, names in backticks";
@@ -225,8 +246,9 @@ fn push_piece(pieces: &mut Vec<Piece>, tokens: Vec<TokenWithSpan>) {
 fn parse_piece(source: &SourceText<'_>, piece: Piece, limits: &ParseLimits) -> Result<SpannedStatement> {
     check_tokens(&piece.tokens, limits)?;
     let text = source.cut(piece.start, piece.end).to_string();
-    let parser = query_parser(piece.tokens);
-    let statement = StatementParser::new(parser, source, limits.nodes).parse().map_err(|e| {
+    let mut parser = StatementParser::new(query_parser(piece.tokens), source, limits.nodes);
+    let statement = parser.parse().map_err(|e| {
+        let e = diagnose(e, &parser.p);
         let place = if e.message().ends_with("found the end") { piece.end } else { piece.start };
         hint_error(e.at(place), &piece.hints)
     })?;
@@ -260,6 +282,10 @@ pub(crate) fn from_parser(error: ParserError) -> Error {
     };
     let message =
         message.replace("Expected: ", "expected ").replace(", found: ", " but found ").replace("EOF", "the end");
+    let message = match message.strip_prefix("Expected an ") {
+        Some(rest) => format!("expected an {rest}"),
+        None => message,
+    };
     let near = meant(&message);
     let mut error = Error::user(message);
     if let Some(near) = near {

@@ -71,7 +71,14 @@ impl<'a> StatementParser<'a> {
         if self.words(words) {
             return Ok(());
         }
-        self.p.expected(&words.join(" "), self.p.peek_token())
+        // The first word that is another one.
+        let mut rest = words;
+        while let [word, after @ ..] = rest
+            && self.words(&[word])
+        {
+            rest = after;
+        }
+        self.p.expected(&rest.join(" "), self.p.peek_token())
     }
 
     pub(crate) fn name(&mut self) -> Parsed<Name> {
@@ -95,8 +102,8 @@ impl<'a> StatementParser<'a> {
         self.p.expect_token(&Token::LParen)?;
         let mut options: OptionList = vec![];
         while !self.p.consume_token(&Token::RParen) {
-            if !options.is_empty() {
-                self.p.expect_token(&Token::Comma)?;
+            if !options.is_empty() && !self.p.consume_token(&Token::Comma) {
+                return self.p.expected(", or )", self.p.peek_token());
             }
             let at = self.p.peek_token();
             let key = self.literal()?;
@@ -169,9 +176,10 @@ impl<'a> StatementParser<'a> {
                     }
                     None => {
                         let error = Error::user(format!("'{}' does not start a statement", first.token)).at(at);
-                        Err(match nearest_start(&word.value) {
-                            Some(near) => error.hint(format!("Did you mean {near}?")),
-                            None => error,
+                        Err(match (stray(&keyword), nearest_start(&word.value)) {
+                            (Some(hint), _) => error.hint(hint),
+                            (None, Some(near)) => error.hint(format!("Did you mean {near}?")),
+                            (None, None) => error,
                         })
                     }
                 };
@@ -269,7 +277,8 @@ impl<'a> StatementParser<'a> {
         if self.words(&["PLAN"]) {
             return self.unsupported("EXECUTE PLAN", "Run the SQL script itself: its state survives edits");
         }
-        if self.words(&["STATEMENT", "SET", "BEGIN"]) {
+        if self.words(&["STATEMENT"]) {
+            self.expect_words(&["SET", "BEGIN"])?;
             return self.set_body();
         }
         match self.p.peek_token().token {
@@ -294,6 +303,11 @@ impl<'a> StatementParser<'a> {
             while self.p.consume_token(&Token::SemiColon) {}
             if self.words(&["END"]) {
                 break;
+            }
+            let next = self.p.peek_token();
+            if !matches!(&next.token, Token::Word(w) if w.keyword == Keyword::INSERT) {
+                let expected = if inserts.is_empty() { "INSERT" } else { "INSERT or the END of the statement set" };
+                return self.p.expected(expected, next);
             }
             inserts.push(self.insert()?);
         }
@@ -410,6 +424,37 @@ impl<'a> StatementParser<'a> {
         };
         let extended = self.words(&["EXTENDED"]);
         Ok(Statement::Describe { kind, name: self.name()?, extended })
+    }
+}
+
+/// What a word that never starts a statement does at the start of one.
+fn stray(keyword: &str) -> Option<&'static str> {
+    const CLAUSES: [&str; 20] = [
+        "FROM",
+        "WHERE",
+        "GROUP",
+        "HAVING",
+        "ORDER",
+        "LIMIT",
+        "OFFSET",
+        "FETCH",
+        "UNION",
+        "INTERSECT",
+        "EXCEPT",
+        "JOIN",
+        "LEFT",
+        "INNER",
+        "CROSS",
+        "WINDOW",
+        "ON",
+        "AND",
+        "OR",
+        "AS",
+    ];
+    match keyword {
+        "END" => Some("END closes EXECUTE STATEMENT SET BEGIN, and none is open here"),
+        _ if CLAUSES.contains(&keyword) => Some("The semicolon before it ended the statement: leave it out"),
+        _ => None,
     }
 }
 

@@ -10,3 +10,4 @@ mod refusals;
 mod resolver;
 mod statements;
 mod typing;
+mod typos;
