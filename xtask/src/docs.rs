@@ -10,6 +10,8 @@ const PAGES: &[(&str, &[&str])] = &[
     ("docs/reference/formats.md", &["docs", "formats"]),
     ("docs/reference/configuration.md", &["docs", "configuration"]),
     ("docs/reference/functions.md", &["docs", "functions"]),
+    ("docs/reference/statements.md", &["docs", "statements"]),
+    ("docs/reference/limits.md", &["docs", "limits"]),
 ];
 
 fn print(args: &[&str]) -> Result<String, Failure> {

@@ -36,6 +36,13 @@ use std::sync::Arc;
 
 use flott_connector::ConnectorFactory;
 
+/// The limits of the connector.
+pub mod limits {
+    pub use crate::listing::FOLDER_DEPTH_MAX;
+    pub use crate::rolling::OBJECT_BYTES_MAX;
+    pub use crate::writer::{BUFFERED_BYTES_MAX, OPEN_FILES_MAX};
+}
+
 pub use factory::{FilesFactory, OpenStorage};
 pub use staging::STAGING_FOLDER;
 

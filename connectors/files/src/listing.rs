@@ -14,7 +14,7 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use regex::Regex;
 
 /// Folders below each other at most.
-const MAX_DEPTH: usize = 128;
+pub const FOLDER_DEPTH_MAX: usize = 128;
 
 /// A file as it was when it was listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,6 +95,7 @@ fn walk(root: &FsPath, selection: &Selection) -> Result<Vec<FileEntry>> {
             Error::user(format!("'{}' does not exist", root.display()))
                 .with("option", "path")
                 .hint("Check the path; a source needs an existing file or folder")
+                .from_outside()
         } else {
             fail(e, root)
         }
@@ -120,7 +121,7 @@ fn walk(root: &FsPath, selection: &Selection) -> Result<Vec<FileEntry>> {
             let path = item.path();
             let Some(meta) = look(&item, depth, selection).map_err(|e| fail(e, &path))? else { continue };
             if meta.is_dir() {
-                if depth == MAX_DEPTH || points_above(&item, &path).map_err(|e| fail(e, &path))? {
+                if depth == FOLDER_DEPTH_MAX || points_above(&item, &path).map_err(|e| fail(e, &path))? {
                     return Err(Error::user("the folders have no end")
                         .with("path", path.display())
                         .hint("Remove the link that points to a folder above it"));
@@ -204,7 +205,8 @@ async fn list_objects(location: &StorageLocation, selection: &Selection, may_be_
     if all.is_empty() && !may_be_empty {
         return Err(Error::user(format!("there is nothing at '{}'", location.display))
             .with("option", "path")
-            .hint("Check the path; a source needs an existing object or prefix"));
+            .hint("Check the path; a source needs an existing object or prefix")
+            .from_outside());
     }
     let depth = root.parts().count();
     let visible = all

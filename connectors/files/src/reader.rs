@@ -173,7 +173,7 @@ impl TextFile {
             }
             if decoded.consumed == 0 {
                 if input.len() > RECORD_BYTES_MAX {
-                    return Err(Error::data(format!("a record is longer than {RECORD_BYTES_MAX} bytes"))
+                    return Err(Error::data(format!("a record is longer than 16 MiB ({RECORD_BYTES_MAX} bytes)"))
                         .with("file", &self.origin)
                         .with("offset", split.offset)
                         .hint("Check the file's format and its quotes"));

@@ -8,7 +8,7 @@ use flott_core::{Error, Result};
 use crate::options;
 
 /// An object larger than 5 GiB cannot be copied in one request; a file may exceed its limit by the last batch.
-const OBJECT_BYTES_MAX: u64 = 4 << 30;
+pub const OBJECT_BYTES_MAX: u64 = 4 << 30;
 
 /// Flink's `sink.rolling-policy.*`.
 #[derive(Debug, Clone)]

@@ -25,9 +25,9 @@ use crate::target::FileTarget;
 /// Encoded bytes of a file that are collected before they are written.
 const BUFFER_BYTES: usize = 512 << 10;
 /// Bytes that all open files of a writer may hold in memory.
-const BUFFERED_BYTES_MAX: usize = 128 << 20;
+pub const BUFFERED_BYTES_MAX: usize = 128 << 20;
 /// Open files of one writer; with more partitions the one that has waited longest is closed.
-const OPEN_FILES_MAX: usize = 128;
+pub const OPEN_FILES_MAX: usize = 128;
 /// Files made durable at a time.
 const SYNCS: usize = 8;
 

@@ -1,13 +1,25 @@
 //! `flott explain`
 
-use flott::{ExplainDetail, Restore, Result};
+use clap::Args;
+use flott::ExplainDetail;
 
-use crate::{ExplainArgs, output, run};
+use crate::exit::Failure;
+use crate::output;
+use crate::script::{self, Earlier, ScriptArgs};
+
+#[derive(Args)]
+pub(crate) struct ExplainArgs {
+    #[command(flatten)]
+    script: ScriptArgs,
+    /// Show which kinds of change each operator emits
+    #[arg(long)]
+    changelog: bool,
+}
 
 /// Takes the script's definitions and explains its jobs; nothing runs.
-pub(crate) fn explain(args: &ExplainArgs) -> Result<()> {
-    let (text, mut session) = run::open(&args.script, Restore::Ask)?;
-    let in_script = |e: flott::Error| e.with("script", args.script.file.display());
+pub(crate) fn explain(args: &ExplainArgs) -> Result<(), Failure> {
+    let (text, mut session) = script::open(&args.script, Earlier::default())?;
+    let in_script = |e: flott::Error| Failure::from(e).with("script", args.script.file.display());
     let details = if args.changelog { vec![ExplainDetail::ChangelogMode] } else { vec![] };
     for statement in session.parse(&text).map_err(in_script)? {
         if let Some(plan) = session.explain(&statement, &details).map_err(in_script)? {

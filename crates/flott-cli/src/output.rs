@@ -1,8 +1,41 @@
 //! What goes to the terminal: results to stdout, everything else to stderr.
 
 use std::io::{IsTerminal, Write};
+use std::sync::OnceLock;
 
+use clap::{Args, ValueEnum};
 use flott::{Error, ErrorKind, Result};
+use tracing_subscriber::EnvFilter;
+
+use crate::exit::Failure;
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people
+    Text,
+    /// A JSON object a line; messages and errors are log lines, too
+    Json,
+}
+
+/// What every command takes.
+#[derive(Args)]
+pub(crate) struct LogArgs {
+    /// The least level of log lines: error, warn, info, debug, trace, or directives such as flott_cluster=debug [default:
+    /// warn on a terminal, info elsewhere]
+    #[arg(long, global = true, env = "FLOTT_LOG", value_name = "LEVEL", hide_env_values = true)]
+    log_level: Option<String>,
+    /// How log lines are written to stderr
+    #[arg(long, global = true, env = "FLOTT_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
+}
+
+/// The format, once logging is set up.
+static FORMAT: OnceLock<LogFormat> = OnceLock::new();
+
+fn is_json() -> bool {
+    FORMAT.get() == Some(&LogFormat::Json)
+}
 
 /// Prints to stdout. A closed pipe (`| head`) ends the run quietly.
 pub(crate) fn out(text: &str) -> Result<()> {
@@ -10,18 +43,27 @@ pub(crate) fn out(text: &str) -> Result<()> {
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(Error::from)
 }
 
-/// Prints a line to stderr; where that is closed there is nobody to tell.
+/// Tells something on stderr; where that is closed there is nobody to tell.
 pub(crate) fn note(text: &str) {
-    drop(writeln!(std::io::stderr().lock(), "{text}"));
+    if is_json() {
+        tracing::info!("{text}");
+    } else {
+        drop(writeln!(std::io::stderr().lock(), "{text}"));
+    }
 }
 
 /// Whether a person looks at stderr.
 pub(crate) fn is_terminal() -> bool {
-    std::io::stderr().is_terminal()
+    std::io::stderr().is_terminal() && !is_json()
 }
 
 /// An error as people read it: what, where, and what to do.
 pub(crate) fn error(e: &Error) {
+    if is_json() {
+        let backtrace = e.backtrace().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(kind = e.kind().code(), backtrace, "{e}");
+        return;
+    }
     note(&format!("Error: {e}"));
     if e.kind() == ErrorKind::Internal {
         note("This is a bug in Flott. Please report it with the script and this message.");
@@ -31,10 +73,18 @@ pub(crate) fn error(e: &Error) {
     }
 }
 
-/// Log lines on stderr; FLOTT_LOG sets the level (`warn` where it is not set, `info` without a terminal).
-pub(crate) fn logging() {
-    let level = std::env::var("FLOTT_LOG").unwrap_or_else(|_| if is_terminal() { "warn" } else { "info" }.to_string());
-    let filter = tracing_subscriber::EnvFilter::try_new(&level).unwrap_or_else(|_| "warn".into());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    builder.with_ansi(is_terminal()).init();
+/// Sets up log lines on stderr.
+pub(crate) fn logging(args: &LogArgs) -> Result<(), Failure> {
+    FORMAT.get_or_init(|| args.log_format);
+    let level = args.log_level.as_deref().unwrap_or(if is_terminal() { "warn" } else { "info" });
+    let filter = EnvFilter::try_new(level).map_err(|e| {
+        let error = Error::user(format!("'{level}' is not a log level")).caused_by(e);
+        Failure::of_arguments(error.hint("Write error, warn, info, debug or trace, or MODULE=LEVEL, .."))
+    })?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match args.log_format {
+        LogFormat::Text => builder.with_target(false).with_ansi(is_terminal()).init(),
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
+    Ok(())
 }

@@ -99,7 +99,12 @@ impl Progress {
             let metrics = job.handle.metrics();
             job.handle.graph().iter().map(|(id, _)| metrics.sum(id.0, |m| &m.late_records_dropped)).sum()
         };
-        let late = if late > 0 { format!(", {late} late rows dropped") } else { String::new() };
+        let late = match late {
+            0 => String::new(),
+            late => {
+                format!(", {late} late rows dropped ('table.exec.late-records.table' names a table that takes them)")
+            }
+        };
         let seconds = self.clock.monotonic().as_secs_f64();
         output::note(&format!(
             "Job '{}' finished: {rows_in} rows in, {rows_out} rows out{late}, {seconds:.2} s.",

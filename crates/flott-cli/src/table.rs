@@ -1,5 +1,7 @@
 //! Results as tables, in the form of Flink's SQL client.
 
+use std::time::Duration;
+
 use flott_core::types::TypeKind;
 use flott_core::{LogicalType, RowKind};
 
@@ -32,12 +34,27 @@ fn line(widths: &[usize], cells: &[String]) -> String {
     format!("|{}|\n", cells.join("|"))
 }
 
-fn rows_in_set(n: u64) -> String {
+fn rows_in_set(n: u64, elapsed: Option<Duration>) -> String {
+    let time = time_cost(elapsed);
     match n {
-        0 => "Empty set\n".to_string(),
-        1 => "1 row in set\n".to_string(),
-        n => format!("{n} rows in set\n"),
+        0 => format!("Empty set{time}\n"),
+        1 => format!("1 row in set{time}\n"),
+        n => format!("{n} rows in set{time}\n"),
     }
+}
+
+/// How long it took, where that is shown.
+fn time_cost(elapsed: Option<Duration>) -> String {
+    elapsed.map_or_else(String::new, |t| format!(" ({:.2} seconds)", t.as_secs_f64()))
+}
+
+fn rows_received(n: u64) -> String {
+    format!("received a total of {n} row{}", if n == 1 { "" } else { "s" })
+}
+
+/// A query was stopped by its user.
+pub(crate) fn terminated(rows: u64) -> String {
+    format!("Query terminated, {}\n", rows_received(rows))
 }
 
 fn whole(names: &[String], rows: &[Vec<Option<String>>], max_width: usize) -> String {
@@ -57,15 +74,20 @@ fn whole(names: &[String], rows: &[Vec<Option<String>>], max_width: usize) -> St
 
 /// The rows of a SHOW or DESCRIBE, whole.
 pub(crate) fn of_texts(names: &[String], rows: &[Vec<Option<String>>]) -> String {
-    of_results(names, rows, usize::MAX)
+    of_results(names, rows, usize::MAX, None)
 }
 
 /// The whole result of a bounded query; columns are as wide as their values, and at most `max_width`.
-pub(crate) fn of_results(names: &[String], rows: &[Vec<Option<String>>], max_width: usize) -> String {
+pub(crate) fn of_results(
+    names: &[String],
+    rows: &[Vec<Option<String>>],
+    max_width: usize,
+    elapsed: Option<Duration>,
+) -> String {
     if rows.is_empty() {
-        return rows_in_set(0);
+        return rows_in_set(0, elapsed);
     }
-    whole(names, rows, max_width) + &rows_in_set(rows.len() as u64)
+    whole(names, rows, max_width) + &rows_in_set(rows.len() as u64, elapsed)
 }
 
 /// An unbounded result: rows as they come, with their kinds in the column `op`.
@@ -94,8 +116,9 @@ impl Stream {
         line(&self.widths, &cells)
     }
 
-    pub(crate) fn tail(&self, rows: u64) -> String {
-        rule(&self.widths) + &format!("Received a total of {rows} row{}\n", if rows == 1 { "" } else { "s" })
+    pub(crate) fn tail(&self, rows: u64, elapsed: Option<Duration>) -> String {
+        let received = rows_received(rows).replacen('r', "R", 1);
+        format!("{}{received}{}\n", rule(&self.widths), time_cost(elapsed))
     }
 }
 
@@ -145,8 +168,17 @@ mod tests {
     #[test]
     fn results_are_cut_at_the_greatest_width_and_listings_are_not() {
         let rows = vec![vec![Some("z".repeat(12))]];
-        assert!(of_results(&["v".to_string()], &rows, 10).contains("| zzzzzzz... |"));
+        assert!(of_results(&["v".to_string()], &rows, 10, None).contains("| zzzzzzz... |"));
         assert!(of_texts(&["v".to_string()], &rows).contains("| zzzzzzzzzzzz |"));
+    }
+
+    #[test]
+    fn the_last_line_counts_rows_and_tells_the_time() {
+        let took = Some(Duration::from_millis(1_234));
+        assert_eq!(of_results(&["v".to_string()], &[], 10, took), "Empty set (1.23 seconds)\n");
+        let stream = Stream::new(&["s".to_string()], &["STRING".parse().expect("a type")], 30);
+        assert!(stream.tail(1, took).ends_with("+\nReceived a total of 1 row (1.23 seconds)\n"));
+        assert_eq!(terminated(2), "Query terminated, received a total of 2 rows\n");
     }
 
     #[test]

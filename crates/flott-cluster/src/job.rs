@@ -128,7 +128,7 @@ impl Supervisor {
             };
             let error = match outcome {
                 Ok(outcome) => return Ok(outcome),
-                Err(error) => error,
+                Err(error) => self.unless_taken_over(error).await,
             };
             if self.wishes.end.is_some() {
                 return Err(
@@ -144,6 +144,15 @@ impl Supervisor {
                 }
                 None => return Ok(JobOutcome::Cancelled(*self.report.borrow())),
             };
+        }
+    }
+
+    /// The error, or that another attempt has taken the job over, which has most often brought it about.
+    async fn unless_taken_over(&self, error: Error) -> Error {
+        let Some(tenure) = &self.tenure else { return error };
+        match tenure.check().await {
+            Err(fenced) if fenced.kind() == ErrorKind::Fenced => fenced,
+            _ => error,
         }
     }
 
@@ -679,7 +688,7 @@ impl JobMaster {
     async fn abort_undecided(&mut self) {
         let undecided = self.coordinator.take_undecided();
         if let Some((_, committers)) = &mut self.durable {
-            let abort = finalize::abort(&self.graph, committers, undecided);
+            let abort = finalize::abort(&self.graph, committers, &undecided);
             drop(tokio::time::timeout(ABORT_TIMEOUT, abort).await);
         }
     }

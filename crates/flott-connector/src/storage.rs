@@ -83,9 +83,9 @@ pub fn storage_error(what: impl Into<String>, error: object_store::Error) -> Err
     use object_store::Error as E;
     let what = what.into();
     match &error {
-        E::NotFound { .. } => Error::user(what).hint("Check the path").caused_by(error),
+        E::NotFound { .. } => Error::user(what).hint("Check the path").caused_by(error).from_outside(),
         E::PermissionDenied { .. } | E::Unauthenticated { .. } => {
-            Error::user(what).hint("Check permissions and credentials").caused_by(error)
+            Error::user(what).hint("Check permissions and credentials").caused_by(error).from_outside()
         }
         E::InvalidPath { .. } | E::NotSupported { .. } | E::UnknownConfigurationKey { .. } => {
             Error::user(what).caused_by(error)
@@ -94,7 +94,8 @@ pub fn storage_error(what: impl Into<String>, error: object_store::Error) -> Err
             let io = std::error::Error::source(&error).and_then(|s| find_io(s)).map(std::io::Error::kind);
             match io {
                 Some(std::io::ErrorKind::PermissionDenied) => {
-                    Error::user(what).hint("Check who owns the folder and its permissions").caused_by(error)
+                    let hint = "Check who owns the folder and its permissions";
+                    Error::user(what).hint(hint).caused_by(error).from_outside()
                 }
                 Some(std::io::ErrorKind::StorageFull) => {
                     Error::unavailable(what).hint("Free some space").caused_by(error)

@@ -57,6 +57,7 @@ struct Details {
     hint: Option<String>,
     cause: Option<Arc<dyn std::error::Error + Send + Sync>>,
     backtrace: Option<Backtrace>,
+    outside: bool,
 }
 
 /// An error with its kind, a message, what to do next, and where it happened. No secret is ever put into one.
@@ -129,6 +130,13 @@ impl Error {
         self
     }
 
+    /// Says that a file or a service gave the answer, which may be another one later: no edit of the script is needed.
+    #[must_use]
+    pub fn from_outside(mut self) -> Error {
+        self.details.outside = true;
+        self
+    }
+
     /// Keeps the error of a library below this one.
     #[must_use]
     pub fn caused_by(mut self, cause: impl std::error::Error + Send + Sync + 'static) -> Error {
@@ -164,6 +172,11 @@ impl Error {
     /// All items of the context, in the order in which they were added.
     pub fn contexts(&self) -> &[(&'static str, String)] {
         &self.details.context
+    }
+
+    /// Whether a file or a service gave the answer.
+    pub fn is_from_outside(&self) -> bool {
+        self.details.outside
     }
 
     /// Where an internal error was made.
@@ -221,7 +234,7 @@ impl From<std::io::Error> for Error {
             K::ReadOnlyFilesystem | K::NotADirectory | K::IsADirectory => (ErrorKind::User, "Choose another path"),
             _ => (ErrorKind::Unavailable, "Try again"),
         };
-        Error::new(kind, "the file system answered").caused_by(e).hint(hint)
+        Error::new(kind, "the file system answered").caused_by(e).hint(hint).from_outside()
     }
 }
 

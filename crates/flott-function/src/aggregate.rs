@@ -42,6 +42,30 @@ impl AggregateKind {
         }
     }
 
+    /// How it is written.
+    pub fn syntax(self) -> &'static str {
+        match self {
+            AggregateKind::Count => "COUNT(*), COUNT([DISTINCT] value)",
+            AggregateKind::Sum => "SUM([DISTINCT] number)",
+            AggregateKind::Sum0 => "$SUM0(number)",
+            AggregateKind::Avg => "AVG([DISTINCT] number)",
+            AggregateKind::Min => "MIN(value)",
+            AggregateKind::Max => "MAX(value)",
+        }
+    }
+
+    /// What it does, in a sentence.
+    pub fn description(self) -> &'static str {
+        match self {
+            AggregateKind::Count => "The number of rows, or of those whose value is not NULL.",
+            AggregateKind::Sum => "The sum of the values that are not NULL; NULL where there is none.",
+            AggregateKind::Sum0 => "The sum of the values that are not NULL; 0 where there is none.",
+            AggregateKind::Avg => "The mean of the values that are not NULL, in their type: that of integers is cut.",
+            AggregateKind::Min => "The least value that is not NULL.",
+            AggregateKind::Max => "The greatest value that is not NULL.",
+        }
+    }
+
     /// The function of this name; names are not case-sensitive.
     pub fn from_name(name: &str) -> Option<AggregateKind> {
         AggregateKind::ALL.into_iter().find(|k| k.name().eq_ignore_ascii_case(name))

@@ -25,6 +25,11 @@ pub mod text;
 pub mod types;
 pub mod udf;
 
+/// The limits of functions.
+pub mod limits {
+    pub use crate::scalar::{MAX_REGEX_BYTES, MAX_TEXT_BYTES};
+}
+
 pub use aggregate::AggregateKind;
 pub use context::FunctionEnv;
 pub use types::{implicit_cast, least_common_type};

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod manifest;
+pub mod owner;
 pub mod record;
 pub mod run;
 pub mod savepoint;

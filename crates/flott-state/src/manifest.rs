@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use flott_core::{CheckpointId, Generation};
 use serde::{Deserialize, Serialize};
 
+use crate::owner::Owner;
+
 /// Version of the manifest's layout.
 pub const MANIFEST_VERSION: u32 = 1;
 /// Version of HEAD's layout.
@@ -220,6 +222,9 @@ pub struct Head {
     pub restores_since_decided: u32,
     /// The savepoint that the lineage began with, as long as it is needed.
     pub savepoint: Option<RestoredSavepoint>,
+    /// The process that the attempt runs in, for people.
+    #[serde(default)]
+    pub owner: Option<Owner>,
 }
 
 /// A savepoint that a lineage began with.

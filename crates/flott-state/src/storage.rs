@@ -83,7 +83,8 @@ impl CheckpointStorage {
         match self {
             CheckpointStorage::Local { root, .. } => {
                 let path = root.join(name);
-                blocking(move || write_durably(&path, &content)).await.map_err(|e| e.with("file", name))
+                let shown = path.display().to_string();
+                blocking(move || write_durably(&path, &content)).await.map_err(|e| e.with("file", shown))
             }
             CheckpointStorage::Object { store, prefix, .. } => {
                 let path = join(prefix, name);
@@ -98,13 +99,14 @@ impl CheckpointStorage {
         match self {
             CheckpointStorage::Local { root, .. } => {
                 let path = root.join(name);
+                let shown = path.display().to_string();
                 blocking(move || match fs::read(&path) {
                     Ok(b) => Ok(Some(Bytes::from(b))),
                     Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
                     Err(e) => Err(Error::from(e)),
                 })
                 .await
-                .map_err(|e| e.with("file", name))
+                .map_err(|e| e.with("file", shown))
             }
             CheckpointStorage::Object { store, prefix, .. } => match store.get(&join(prefix, name)).await {
                 Ok(found) => Ok(Some(found.bytes().await.map_err(|e| unavailable("read", name, e))?)),

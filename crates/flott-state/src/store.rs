@@ -3,6 +3,7 @@
 //! All methods that change something are told the attempt's generation by the HEAD that they hold, and fail as
 //! `Fenced` once a newer attempt has swapped HEAD.
 
+mod head;
 mod retention;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,14 +17,15 @@ use crate::manifest::{
     HEAD_VERSION, Head, JobStatus, MANIFEST_VERSION, Manifest, RestoredSavepoint, RetainedCheckpoint, StoredOperator,
     StoredRun,
 };
+use crate::owner::Owner;
 use crate::record;
 use crate::run::{OperatorSnapshot, RestoredRun, RestoredState};
 use crate::savepoint::{self, Savepoint};
 use crate::snapshot_file;
 use crate::storage::{CheckpointStorage, HeadVersion, Swap};
 
+use head::{Found, decode_head, find_head, first_generation, first_head};
 pub use retention::sweep_finished;
-use retention::{parse_bundle, parse_folder};
 
 /// So many replaced lineages are remembered: what older ones left behind went when a later attempt started.
 const REPLACED_LINEAGES_MAX: usize = 8;
@@ -63,6 +65,19 @@ pub struct Opened {
     pub savepoint: Option<String>,
     /// Restores begun since the last decided checkpoint, this one included.
     pub restores: u32,
+    /// The attempt before, where it has not come to an end by itself: it was killed, or it runs and is fenced now.
+    pub took_over: Option<TakenOver>,
+    /// Where the HEAD record went that could not be read, and why.
+    pub moved_aside: Option<String>,
+}
+
+/// An attempt that has not come to an end by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenOver {
+    /// Its number.
+    pub generation: Generation,
+    /// Its process.
+    pub owner: Option<Owner>,
 }
 
 /// The checkpoints of one job, as one attempt sees them.
@@ -106,10 +121,6 @@ pub async fn peek_newest(storage: &CheckpointStorage, head: &Head) -> Result<Opt
     Ok(Some((manifest, bundle)))
 }
 
-fn decode_head(storage: &CheckpointStorage, bytes: &[u8]) -> Result<Head> {
-    record::decode("head", HEAD_VERSION, &format!("the HEAD record in {}", storage.display()), bytes)
-}
-
 impl CheckpointStore {
     /// Takes the job over: raises the generation, so that every older attempt is fenced from here on.
     pub async fn open(
@@ -130,10 +141,7 @@ impl CheckpointStore {
         retain: usize,
         savepoint: Option<Savepoint>,
     ) -> Result<(CheckpointStore, Opened)> {
-        let found = match storage.read_head().await? {
-            Some((bytes, version)) => Some((decode_head(&storage, &bytes)?, version)),
-            None => None,
-        };
+        let found = find_head(&storage, begin).await?;
         CheckpointStore::take_over(storage, fail_points, begin, retain, found, savepoint).await
     }
 
@@ -154,21 +162,30 @@ impl CheckpointStore {
         fail_points: FailPoints,
         begin: Begin,
         retain: usize,
-        found: Option<(Head, HeadVersion)>,
+        found: Found,
         savepoint: Option<Savepoint>,
     ) -> Result<(CheckpointStore, Opened)> {
         let attempt = id::random_hex();
+        let took_over = match &found {
+            Found::Head(old, _)
+                if old.status == JobStatus::Running && !old.owner.as_ref().is_some_and(Owner::is_this_process) =>
+            {
+                Some(TakenOver { generation: old.generation, owner: old.owner.clone() })
+            }
+            _ => None,
+        };
+        let mut moved_aside = None;
         let (mut head, version) = match found {
             // Whoever asked how the job stands may have asked before another attempt brought it to its end.
-            Some((old, _)) if begin == Begin::Latest && old.status == JobStatus::Finished => {
+            Found::Head(old, _) if begin == Begin::Latest && old.status == JobStatus::Finished => {
                 return Err(Error::fenced(format!(
                     "another attempt has just finished the job in {}",
                     storage.display()
                 ))
                 .hint("Nothing is left to do; start over with --fresh to run it once more"));
             }
-            Some((old, version)) => {
-                let mut head = old.clone();
+            Found::Head(old, version) => {
+                let mut head = (*old).clone();
                 head.generation = Generation(old.generation.0 + 1);
                 head.attempt = attempt;
                 if begin.is_new_lineage() {
@@ -183,23 +200,13 @@ impl CheckpointStore {
                 }
                 (head, version)
             }
-            None => (
-                Head {
-                    lineage: id::random_hex(),
-                    replaced_lineages: vec![],
-                    generation: first_generation(&storage, begin).await?,
-                    attempt,
-                    retained: vec![],
-                    committed: None,
-                    last_output: None,
-                    next: CheckpointId(1),
-                    status: JobStatus::Running,
-                    bundle: None,
-                    restores_since_decided: 0,
-                    savepoint: None,
-                },
-                HeadVersion::Absent,
-            ),
+            Found::Unreadable(replaced) => {
+                let listed = first_generation(&storage, begin).await?;
+                let generation = listed.max(Generation(replaced.generation.map_or(1, |g| g.0.saturating_add(1))));
+                moved_aside = Some(replaced.note);
+                (first_head(generation, attempt), replaced.version)
+            }
+            Found::Nothing => (first_head(first_generation(&storage, begin).await?, attempt), HeadVersion::Absent),
         };
         if let Begin::At(id) = begin {
             go_back(&mut head, id)?;
@@ -212,6 +219,7 @@ impl CheckpointStore {
         }
         let savepoint = named_savepoint(&head, savepoint)?;
         head.status = JobStatus::Running;
+        head.owner = Some(Owner::this_process());
         let Restorable { manifest, fallback, is_savepoint } =
             find_restorable(&storage, &mut head, savepoint.as_ref()).await?;
         if manifest.is_some() {
@@ -223,6 +231,8 @@ impl CheckpointStore {
             restores: head.restores_since_decided,
             savepoint: savepoint.as_ref().filter(|_| is_savepoint).map(|s| s.storage().display()),
             manifest,
+            took_over,
+            moved_aside,
         };
         // A checkpoint shares no file with a savepoint: the first one behind it is full.
         let stored_runs = opened.manifest.iter().filter(|_| !is_savepoint).flat_map(runs_by_name).collect();
@@ -406,6 +416,22 @@ pub struct Tenure {
 impl Tenure {
     /// Opens the next attempt from the last decided checkpoint. `Fenced` where somebody else has opened one since.
     pub async fn reopen(&self) -> Result<(CheckpointStore, Opened)> {
+        let (head, version) = self.held().await?;
+        // A swap between the look and ours fails ours.
+        let (storage, fail_points) = (self.storage.clone(), self.fail_points.clone());
+        let savepoint = self.savepoint.clone();
+        let found = Found::Head(Box::new(head), version);
+        CheckpointStore::take_over(storage, fail_points, Begin::Latest, self.retain, found, savepoint).await
+    }
+
+    /// `Fenced` where somebody else has taken the job over. An attempt then fails with whatever its successor has taken
+    /// away from under it, which is not what its user has to know.
+    pub async fn check(&self) -> Result<()> {
+        self.held().await.map(drop)
+    }
+
+    /// HEAD, as long as it is this process's.
+    async fn held(&self) -> Result<(Head, HeadVersion)> {
         let Some((bytes, version)) = self.storage.read_head().await? else {
             return Err(Error::data(format!("the HEAD record in {} is gone", self.storage.display()))
                 .hint("Restore it from a backup, or start over with --fresh"));
@@ -419,11 +445,7 @@ impl Tenure {
             ))
             .hint("Stop one of the two; the newer one goes on"));
         }
-        // A swap between the look and ours fails ours.
-        let (storage, fail_points) = (self.storage.clone(), self.fail_points.clone());
-        let savepoint = self.savepoint.clone();
-        CheckpointStore::take_over(storage, fail_points, Begin::Latest, self.retain, Some((head, version)), savepoint)
-            .await
+        Ok((head, version))
     }
 }
 
@@ -435,19 +457,6 @@ fn runs_by_name(manifest: &Manifest) -> impl Iterator<Item = (String, StoredRun)
     let runs: Vec<_> =
         manifest.operators.values().flat_map(|o| o.runs.iter().map(|r| (r.uid.clone(), r.clone()))).collect();
     runs.into_iter()
-}
-
-/// The number of the first attempt where there is no HEAD. A folder that holds checkpoints has lost its HEAD: to start
-/// from the beginning in silence would write all output again.
-async fn first_generation(storage: &CheckpointStorage, begin: Begin) -> Result<Generation> {
-    let names = storage.list("").await?;
-    let left = names.iter().filter_map(|n| parse_folder(n).map(|(_, g)| g).or_else(|| parse_bundle(n)));
-    match left.max() {
-        None => Ok(Generation(1)),
-        Some(newest) if begin.is_new_lineage() => Ok(Generation(newest.0 + 1)),
-        Some(_) => Err(Error::data(format!("{} holds checkpoints, but its HEAD record is gone", storage.display()))
-            .hint("Restore HEAD from a backup, or start over with --fresh and expect output that was committed before again")),
-    }
 }
 
 /// Decided output belongs to the readers of the target, also when the user starts over.

@@ -92,7 +92,7 @@ pub(crate) fn compare(bytes: &[u8], graph: &JobGraph) -> Result<Comparison> {
 }
 
 /// The largest bundle.
-const MAX_BYTES: usize = 64 << 20;
+pub(crate) const MAX_BYTES: usize = 64 << 20;
 
 /// Masks the values of sensitive keys, wherever they stand.
 fn without_secrets(value: serde_json::Value) -> serde_json::Value {

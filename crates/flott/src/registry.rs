@@ -3,6 +3,7 @@
 use flott_connector::factory::Registry;
 use flott_function::AggregateKind;
 use flott_function::scalar::ScalarFunction;
+use flott_sql::bind::window::WindowFunction;
 
 /// Everything that is built in. An embedding program may add its own and pass the registry to its session.
 pub fn default_registry() -> Registry {
@@ -18,11 +19,24 @@ pub fn functions() -> impl Iterator<Item = &'static ScalarFunction> {
     flott_function::scalar::functions()
 }
 
+/// The aggregate functions that SQL can name.
+pub fn aggregates() -> impl Iterator<Item = AggregateKind> {
+    AggregateKind::ALL.into_iter().filter(|kind| !kind.name().starts_with('$'))
+}
+
+/// The window table functions.
+pub fn window_functions() -> Vec<WindowFunction> {
+    flott_sql::bind::window::functions()
+}
+
 /// The names of all functions, sorted, as SHOW FUNCTIONS lists them.
 pub fn function_names() -> Vec<String> {
-    let aggregates = AggregateKind::ALL.into_iter().map(AggregateKind::name).filter(|n| !n.starts_with('$'));
-    let mut names: Vec<String> =
-        functions().map(|f| f.name).chain(aggregates).chain(["CAST", "TRY_CAST"]).map(str::to_lowercase).collect();
+    let mut names: Vec<String> = functions()
+        .map(|f| f.name)
+        .chain(aggregates().map(AggregateKind::name))
+        .chain(["CAST", "TRY_CAST"])
+        .map(str::to_lowercase)
+        .collect();
     names.sort();
     names.dedup();
     names

@@ -8,6 +8,7 @@ mod enumerator;
 mod generate;
 mod options;
 mod plan;
+pub use plan::ROW_BYTES_MAX;
 mod random;
 mod rate;
 mod reader;

@@ -16,7 +16,7 @@ const MONTHS_MAX: i64 = 120_000;
 /// Largest count of an element in a random MULTISET.
 const MULTISET_COUNT_MAX: i64 = 10;
 /// A random row takes at most about so many bytes.
-const ROW_BYTES_MAX: u64 = 256 << 20;
+pub const ROW_BYTES_MAX: u64 = 256 << 20;
 
 /// One column, or a nested field of one.
 #[derive(Debug, Clone)]

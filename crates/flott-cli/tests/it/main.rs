@@ -1,5 +1,8 @@
 //! The command as a user meets it: scripts, files, signals, exit codes.
 
+mod exits;
 mod jobs;
 mod messages;
+mod pages;
+mod restores;
 mod support;

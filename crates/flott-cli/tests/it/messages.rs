@@ -34,7 +34,7 @@ fn wrong_scripts_are_shown_where_they_are_wrong() {
     refused(&format!("{TABLES}INSERT INTO o SELECT vv, t FROM i;"), 2, &["vv", "line 3"]);
     refused(&format!("{TABLES}INSERT INTO o SELECT t, v FROM i;"), 2, &["INT", "STRING"]);
     let missing = "CREATE TABLE x (a INT) WITH ('connector' = 'filesystem', 'path' = 'nowhere', 'format' = 'csv');";
-    refused(&format!("{missing} SELECT * FROM x;"), 2, &["nowhere"]);
+    refused(&format!("{missing} SELECT * FROM x;"), 1, &["nowhere"]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod parse;
 use std::fmt;
 
 pub use arrow::{TYPE_METADATA_KEY, arrow_field, arrow_schema, arrow_type, from_arrow_field};
+pub use parse::TYPE_DEPTH_MAX;
 
 /// The length of `STRING` (`VARCHAR(2147483647)`) and `BYTES`.
 pub const MAX_LENGTH: u32 = i32::MAX as u32;

@@ -6,7 +6,7 @@ use super::*;
 use crate::{Error, Result};
 
 /// Types nest at most this deep.
-const MAX_DEPTH: usize = 128;
+pub const TYPE_DEPTH_MAX: usize = 128;
 
 impl FromStr for LogicalType {
     type Err = Error;
@@ -160,8 +160,8 @@ impl TypeParser<'_> {
 
     fn parse(&mut self) -> Result<LogicalType> {
         self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return Err(Error::user(format!("a type nests deeper than {MAX_DEPTH}")));
+        if self.depth > TYPE_DEPTH_MAX {
+            return Err(Error::user(format!("a type nests deeper than {TYPE_DEPTH_MAX}")));
         }
         let kind = self.parse_kind()?;
         let mut parsed = LogicalType::from(kind);

@@ -24,6 +24,9 @@ const WINDOW_BYTES: usize = 4 * RECORD_BYTES_MAX;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const SKIP_HINT: &str =
     "Set 'csv.ignore-parse-errors' = 'true' to read wrong fields as NULL and to skip malformed records";
+/// An empty field is most often meant as NULL, which Flink's csv says by an option.
+const EMPTY_HINT: &str = "Set 'csv.null-literal' = '' to read empty fields as NULL, or 'csv.ignore-parse-errors' = \
+                          'true' to read all wrong fields as NULL and to skip malformed records";
 
 /// Everything that decoders of one table share.
 #[derive(Debug)]
@@ -279,7 +282,7 @@ fn check_length(bytes: usize, at_end: bool, position: &RecordPosition, row: u64,
     if at_end || bytes <= RECORD_BYTES_MAX {
         return Ok(());
     }
-    let error = Error::data(format!("A csv record is longer than {RECORD_BYTES_MAX} bytes (RECORD_BYTES_MAX)"))
+    let error = Error::data(format!("A csv record is longer than 16 MiB ({RECORD_BYTES_MAX} bytes, RECORD_BYTES_MAX)"))
         .hint("Look for a missing closing quote, or set 'csv.disable-quote-character' = 'true'");
     Err(at(error, position, row, offset))
 }
@@ -369,7 +372,8 @@ fn cell_error(column: &Column, wrong: &WrongCell) -> Error {
         };
         format!("'{text}' is not a valid {}{expected}", kind.summary_without_nullability())
     };
-    Error::data(message).with("column", column.field.name())
+    let error = Error::data(message).with("column", column.field.name());
+    if wrong.wrong && wrong.text.is_empty() && column.field.is_nullable() { error.hint(EMPTY_HINT) } else { error }
 }
 
 struct CsvMessageDecoder {

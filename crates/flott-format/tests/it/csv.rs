@@ -123,6 +123,14 @@ fn errors_say_where_and_what_to_do() {
         e.to_string(),
         "'abc' is not a valid INT (column price, file f.txt, row 2). Set 'csv.ignore-parse-errors' = 'true' to read wrong fields as NULL and to skip malformed records"
     );
+    // An empty field most often means NULL.
+    let e = error(&CsvFormat, &c, b"1,2\n3,\n");
+    assert!(
+        e.to_string().contains("'' is not a valid INT") && e.to_string().contains("'csv.null-literal' = ''"),
+        "{e}"
+    );
+    let advised = context("ROW<id BIGINT, price INT>", "ROW<id BIGINT, price INT>", &[("null-literal", "")]);
+    assert_eq!(rows(&CsvFormat, &advised, b"3,\n").expect("rows"), ["3|NULL"]);
     // The first wrong record, whichever column it is in.
     let e = error(&CsvFormat, &c, b"1,2\n3,abc\nx,5\n");
     assert_eq!((e.context("row"), e.context("column")), (Some("2"), Some("price")));

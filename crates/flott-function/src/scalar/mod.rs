@@ -13,6 +13,9 @@ mod string;
 mod temporal;
 mod time_unit;
 
+pub use regex::MAX_REGEX_BYTES;
+pub use shape::MAX_TEXT_BYTES;
+
 use flott_core::{LogicalType, Result};
 
 use crate::cast::cast_if_needed;

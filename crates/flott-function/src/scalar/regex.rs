@@ -17,7 +17,7 @@ use crate::argument::{Primitive, Text, build, build_boolean, build_text};
 use crate::udf::Resolved;
 
 /// The largest compiled regular expression, in bytes.
-const MAX_REGEX_BYTES: usize = 1 << 20;
+pub const MAX_REGEX_BYTES: usize = 1 << 20;
 /// How many patterns a thread keeps compiled, where a column gives them.
 const CACHED_PATTERNS: usize = 64;
 

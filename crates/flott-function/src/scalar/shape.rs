@@ -12,7 +12,7 @@ use crate::argument::{Primitive, Text, build, build_boolean, build_text};
 use crate::udf::Resolved;
 
 /// A result longer than this is refused.
-pub(super) const MAX_TEXT_BYTES: usize = 64 << 20;
+pub const MAX_TEXT_BYTES: usize = 64 << 20;
 
 /// An entry of a family's list.
 pub(super) const fn entry(

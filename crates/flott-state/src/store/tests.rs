@@ -4,8 +4,9 @@ use arrow_array::{Int64Array, RecordBatch, UInt16Array};
 use arrow_schema::{DataType, Field, Schema};
 
 use super::*;
-use crate::manifest::{StoredBytes, StoredCommittable, StoredSink, StoredSubtask};
+use crate::manifest::{HEAD_VERSION, StoredBytes, StoredCommittable, StoredSink, StoredSubtask};
 use crate::run::StateRun;
+use crate::storage::HEAD;
 
 fn run(rows: i64) -> Arc<StateRun> {
     let schema = Schema::new(vec![StateRun::key_group_field(), Field::new("v", DataType::Int64, true)]);
@@ -284,7 +285,7 @@ fn of_two_attempts_that_open_at_once_on_an_object_store_one_wins() {
         let found = storage.read_head().await.expect("read").expect("a record");
         let head = decode_head(&storage, &found.0).expect("decoded");
         let take = |found: HeadVersion| {
-            let found = Some((head.clone(), found));
+            let found = Found::Head(Box::new(head.clone()), found);
             CheckpointStore::take_over(storage.clone(), FailPoints::none(), Begin::Latest, 2, found, None)
         };
         take(found.1.clone()).await.expect("the first of the two");
@@ -514,4 +515,56 @@ fn a_savepoint_that_cannot_be_written_leaves_nothing() {
         assert!(e.contains("the job goes on"), "{e}");
         assert!(!folder.exists());
     });
+}
+
+#[tokio::test]
+async fn a_fresh_start_moves_a_head_aside_that_cannot_be_read() {
+    for another_version in [false, true] {
+        let place = Place::new();
+        let (mut old, _) = place.open(Begin::Fresh).await.expect("opens");
+        let m = manifest(&old, 1, vec![run(10)], false).await;
+        old.decide(&m).await.expect("decided");
+        let path = place.0.path().join(HEAD);
+        if another_version {
+            let text = std::fs::read_to_string(&path).expect("HEAD");
+            std::fs::write(&path, text.replacen(&format!("head {HEAD_VERSION} "), "head 9999 ", 1)).expect("written");
+        } else {
+            place.damage(HEAD);
+        }
+        let damaged = std::fs::read(&path).expect("HEAD");
+        let e = place.open(Begin::Latest).await.expect_err("it cannot be read").to_string();
+        assert!(e.contains("--fresh") && e.contains("moves it aside"), "{e}");
+        assert_eq!(std::fs::read(&path).expect("HEAD"), damaged, "a refusal changes nothing");
+
+        let (new, opened) = place.open(Begin::Fresh).await.expect("starts over");
+        assert!(new.generation() > old.generation());
+        assert_ne!(new.lineage(), old.lineage());
+        assert!(opened.manifest.is_none());
+        let note = opened.moved_aside.expect("it is said");
+        let kept = note.split_once("HEAD-").and_then(|(_, name)| name.split(' ').next()).expect("a name");
+        assert_eq!(std::fs::read(place.0.path().join(format!("HEAD-{kept}"))).expect("kept"), damaged, "{note}");
+        let m = manifest(&old, 2, vec![run(10)], false).await;
+        assert_eq!(old.decide(&m).await.expect_err("fenced").kind(), ErrorKind::Fenced);
+        place.open(Begin::Latest).await.expect("whole again");
+    }
+}
+
+#[tokio::test]
+async fn whoever_takes_a_running_attempt_over_is_told_of_it() {
+    let place = Place::new();
+    let (mut first, opened) = place.open(Begin::Latest).await.expect("opens");
+    assert_eq!(opened.took_over, None, "there was nobody");
+    let (_, opened) = place.open(Begin::Latest).await.expect("opens");
+    assert_eq!(opened.took_over, None, "this process knows of itself");
+    let elsewhere = Owner { process: 17, host: "elsewhere".to_string(), since_ms: 0 };
+    let (mut store, _) = place.open(Begin::Latest).await.expect("opens");
+    store.write_head(Head { owner: Some(elsewhere.clone()), ..store.head().clone() }).await.expect("written");
+    let generation = store.generation();
+    let (mut store, opened) = place.open(Begin::Latest).await.expect("opens");
+    assert_eq!(opened.took_over, Some(TakenOver { generation, owner: Some(elsewhere.clone()) }));
+    let suspended = Head { owner: Some(elsewhere), status: JobStatus::Suspended, ..store.head().clone() };
+    store.write_head(suspended).await.expect("written");
+    let (_, opened) = place.open(Begin::Latest).await.expect("opens");
+    assert_eq!(opened.took_over, None, "it had come to its end");
+    first.set_status(JobStatus::Finished).await.expect_err("fenced");
 }

@@ -1,0 +1,171 @@
+//! Pages of the reference, printed from the tables that the code itself uses.
+
+mod statements;
+
+use clap::Args;
+use flott::{ConnectorFactory, Error, Result};
+use flott_core::options::{ConfigOption, OptionType};
+
+use crate::exit::Failure;
+use crate::output;
+
+#[derive(Args)]
+pub(crate) struct DocsArgs {
+    /// connectors, formats, configuration, functions, statements or limits
+    page: String,
+}
+
+pub(crate) fn print(args: &DocsArgs) -> Result<(), Failure> {
+    let text = match args.page.as_str() {
+        "connectors" => connectors()?,
+        "formats" => formats()?,
+        "configuration" => configuration(),
+        "functions" => functions(),
+        "statements" => statements_page(),
+        "limits" => limits(),
+        other => {
+            let error = Error::user(format!("there is no page '{other}'"));
+            let hint = "There are connectors, formats, configuration, functions, statements and limits";
+            return Err(Failure::of_arguments(error.hint(hint)));
+        }
+    };
+    Ok(output::out(&text)?)
+}
+
+fn connectors() -> Result<String> {
+    let registry = flott::default_registry();
+    let mut text = head("Connectors");
+    for name in registry.connector_names() {
+        connector_page(registry.connector(name)?.as_ref(), &mut text);
+    }
+    Ok(text)
+}
+
+fn formats() -> Result<String> {
+    let registry = flott::default_registry();
+    let mut text = head("Formats");
+    for name in registry.format_names() {
+        section(&format!("{name}\n\nOptions stand in the WITH clause with the prefix `{name}.`."), &mut text);
+        options(registry.format(name)?.options(), &mut text);
+    }
+    Ok(text)
+}
+
+fn configuration() -> String {
+    let mut text = head("Configuration");
+    text.push_str("\nSet with `SET 'key' = 'value'` or `flott run -D key=value`.\n\n");
+    options(flott::configuration(), &mut text);
+    text
+}
+
+fn functions() -> String {
+    let mut text = head("Functions");
+    let table = |title: &str, before: &str, rows: Vec<(String, &str)>, text: &mut String| {
+        section(title, text);
+        if !before.is_empty() {
+            line(text, &format!("{before}\n"));
+        }
+        line(text, "| Function | Description |\n|---|---|");
+        for (syntax, description) in rows {
+            line(text, &format!("| `{}` | {description} |", syntax.replace('|', "\\|")));
+        }
+    };
+    let mut scalar: Vec<_> = flott::functions().collect();
+    scalar.sort_by_key(|f| (f.category, f.name));
+    let mut scalar: Vec<_> = scalar.into_iter().map(|f| (f.syntax.to_string(), f.description)).collect();
+    scalar.push(("CAST(value AS type)".to_string(), "The value as another type; an error where that cannot be."));
+    scalar.push(("TRY_CAST(value AS type)".to_string(), "The value as another type; NULL where that cannot be."));
+    table("Scalar functions", "", scalar, &mut text);
+    let mut aggregates: Vec<_> = flott::aggregates().map(|a| (a.syntax().to_string(), a.description())).collect();
+    aggregates.push((
+        "GROUPING(key, ..), GROUPING_ID(key, ..)".to_string(),
+        "A bit for each key, the last one lowest: 1 where the row's grouping set leaves it out.",
+    ));
+    table(
+        "Aggregate functions",
+        "Over the rows of a window ([statements.md](statements.md#windows)). `FILTER (WHERE condition)` behind one chooses its rows.",
+        aggregates,
+        &mut text,
+    );
+    table(
+        "Window table functions",
+        "In `FROM TABLE(..)`. Rows get the columns `window_start`, `window_end` and `window_time`. Sizes are intervals; \
+         arguments can be named: `DATA =>`, `TIMECOL =>`, `SIZE =>`, `SLIDE =>`, `STEP =>`, `GAP =>`, `OFFSET =>`.",
+        flott::window_functions().into_iter().map(|f| (f.syntax, f.description)).collect(),
+        &mut text,
+    );
+    text
+}
+
+fn statements_page() -> String {
+    let mut text = head("Statements");
+    text.push_str(&format!("\n{}", statements::INTRODUCTION));
+    for part in statements::SECTIONS {
+        section(part.title, &mut text);
+        let examples: Vec<String> =
+            part.examples.iter().map(|e| format!("{}\n\n```sql\n{}\n```\n", e.text, e.sql)).collect();
+        text.push_str(&examples.join("\n"));
+    }
+    text
+}
+
+fn limits() -> String {
+    let mut text = head("Limits");
+    text.push_str("\nWhat is beyond a limit is refused with an error that names it.\n");
+    let mut subject = "";
+    for limit in flott::limits() {
+        if limit.subject != subject {
+            subject = limit.subject;
+            section(subject, &mut text);
+            line(&mut text, "| What | At most |\n|---|---|");
+        }
+        line(&mut text, &format!("| {} | {} |", limit.what, limit.most));
+    }
+    text
+}
+
+fn head(title: &str) -> String {
+    format!("# {title}\n\n<!-- Written by `cargo xtask docs`. -->\n")
+}
+
+fn line(text: &mut String, line: &str) {
+    text.push_str(line);
+    text.push('\n');
+}
+
+fn section(title: &str, text: &mut String) {
+    line(text, &format!("\n## {title}\n"));
+}
+
+fn connector_page(connector: &dyn ConnectorFactory, text: &mut String) {
+    section(connector.identifier(), text);
+    line(text, &format!("{}\n", connector.description()));
+    options(connector.options(), text);
+    let metadata = connector.metadata();
+    if !metadata.is_empty() {
+        line(text, "\n| Metadata | Type | Writable |\n|---|---|---|");
+        for key in metadata {
+            let writable = if key.writable { "yes" } else { "no" };
+            line(text, &format!("| `{}` | {} | {writable} |", key.key, key.data_type));
+        }
+    }
+}
+
+fn options(options: &[ConfigOption], text: &mut String) {
+    if options.is_empty() {
+        return line(text, "No options.");
+    }
+    line(text, "| Option | Type | Default | Description |\n|---|---|---|---|");
+    for o in options {
+        let default = match (o.required, o.default) {
+            (true, _) => "required".to_string(),
+            (_, Some(d)) if !d.trim().is_empty() => format!("`{}`", d.replace('|', "\\|")),
+            _ => String::new(),
+        };
+        let kind = match o.value {
+            OptionType::Enum(words) => words.join(", "),
+            other => format!("{other:?}"),
+        };
+        line(text, &format!("| `{}` | {kind} | {default} | {} |", o.key, o.description.replace('|', "\\|")));
+    }
+}

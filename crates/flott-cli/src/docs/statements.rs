@@ -1,0 +1,326 @@
+//! Every statement and clause that there is, with an example each. The examples follow each other as one script, which a
+//! test runs as it stands on the page.
+
+/// A section of the page.
+pub(super) struct Section {
+    pub(super) title: &'static str,
+    pub(super) examples: &'static [Example],
+}
+
+/// A statement, or a form of it.
+pub(super) struct Example {
+    /// What it does.
+    pub(super) text: &'static str,
+    /// How it is written.
+    pub(super) sql: &'static str,
+}
+
+const fn example(text: &'static str, sql: &'static str) -> Example {
+    Example { text, sql }
+}
+
+pub(super) const INTRODUCTION: &str = "\
+What Flott runs of Flink SQL, with an example of every form. The examples follow each other as one script. Names are
+case-sensitive, keywords are not; a name that is a keyword stands in backquotes. Statements end with `;`. Comments are
+`-- to the end of the line` and `/* .. */`. What is not here is refused with an error.
+";
+
+pub(super) const SECTIONS: &[Section] = &[
+    Section {
+        title: "Options of the session",
+        examples: &[
+            example(
+                "SET sets an option of [configuration.md](configuration.md) for the statements behind it.",
+                "SET 'parallelism.default' = '2';",
+            ),
+            example("SET alone lists what is set.", "SET;"),
+            example(
+                "RESET takes one option back to its default, or all of them.",
+                "RESET 'parallelism.default';\nRESET;",
+            ),
+        ],
+    },
+    Section {
+        title: "Catalogs and databases",
+        examples: &[
+            example(
+                "CREATE CATALOG. The kind that there is keeps its objects in memory, as `default_catalog` does.",
+                "CREATE CATALOG IF NOT EXISTS archive COMMENT 'old things' WITH ('type' = 'generic_in_memory');",
+            ),
+            example(
+                "ALTER CATALOG changes options and the comment.",
+                "ALTER CATALOG archive SET ('default-database' = 'default');\n\
+                 ALTER CATALOG archive RESET ('default-database');\n\
+                 ALTER CATALOG archive COMMENT 'older things';",
+            ),
+            example(
+                "CREATE DATABASE and ALTER DATABASE.",
+                "CREATE DATABASE IF NOT EXISTS shop COMMENT 'a coffee shop' WITH ('owner' = 'me');\n\
+                 ALTER DATABASE shop SET ('owner' = 'you');",
+            ),
+            example(
+                "USE makes names without a catalog or database stand for those in it.",
+                "USE CATALOG default_catalog;\nUSE shop;",
+            ),
+        ],
+    },
+    Section {
+        title: "Tables",
+        examples: &[
+            example(
+                "CREATE TABLE: physical columns, columns computed from others, event time with its watermark, a primary \
+                 key (not checked, so NOT ENFORCED), comments, and the connector's options \
+                 ([connectors.md](connectors.md), [formats.md](formats.md)).",
+                "\
+CREATE TABLE orders (
+  id BIGINT NOT NULL COMMENT 'counted up',
+  item STRING,
+  cents BIGINT,
+  price AS CAST(cents / 100.0 AS DECIMAL(10, 2)),
+  ordered_at TIMESTAMP(3),
+  WATERMARK FOR ordered_at AS ordered_at - INTERVAL '5' SECOND,
+  CONSTRAINT pk PRIMARY KEY (id) NOT ENFORCED
+) COMMENT 'what was ordered' WITH (
+  'connector' = 'datagen',
+  'number-of-rows' = '20',
+  'fields.id.kind' = 'sequence', 'fields.id.start' = '1', 'fields.id.end' = '20',
+  'fields.cents.min' = '100', 'fields.cents.max' = '900'
+);",
+            ),
+            example(
+                "A table in files: METADATA columns come from the connector, PARTITIONED BY makes folders. TEMPORARY \
+                 tables hide others of their name.",
+                "\
+CREATE TEMPORARY TABLE IF NOT EXISTS sales (
+  file STRING METADATA FROM 'file.name' VIRTUAL,
+  item STRING,
+  cents BIGINT,
+  dt STRING
+) PARTITIONED BY (dt) WITH ('connector' = 'filesystem', 'path' = 'sales', 'format' = 'csv');",
+            ),
+            example(
+                "LIKE takes over another table's definition: INCLUDING, EXCLUDING or OVERWRITING each of ALL, \
+                 CONSTRAINTS, DISTRIBUTION, GENERATED, METADATA, OPTIONS, PARTITIONS and WATERMARKS.",
+                "\
+CREATE TABLE printed WITH ('connector' = 'print')
+LIKE orders (EXCLUDING OPTIONS EXCLUDING CONSTRAINTS EXCLUDING GENERATED EXCLUDING WATERMARKS);",
+            ),
+            example(
+                "DISTRIBUTED BY is kept for connectors that have buckets.",
+                "CREATE TABLE bucketed (id BIGINT, item STRING) DISTRIBUTED BY HASH(id) INTO 4 BUCKETS \
+                 WITH ('connector' = 'blackhole');",
+            ),
+            example(
+                "CREATE TABLE AS makes a table of a query's columns and starts the job that fills it.",
+                "\
+CREATE TABLE cheap WITH ('connector' = 'filesystem', 'path' = 'cheap', 'format' = 'json')
+AS SELECT id, item FROM orders WHERE cents < 500;",
+            ),
+            example(
+                "ALTER TABLE adds, modifies, renames and drops columns, keys, watermarks and the distribution, and \
+                 changes options and the name.",
+                "\
+ALTER TABLE bucketed ADD (total INT FIRST, doubled AS total * 2);
+ALTER TABLE bucketed ADD at TIMESTAMP(3) AFTER total;
+ALTER TABLE bucketed MODIFY total BIGINT;
+ALTER TABLE bucketed ADD WATERMARK FOR at AS at - INTERVAL '1' SECOND;
+ALTER TABLE bucketed DROP WATERMARK;
+ALTER TABLE bucketed DROP doubled;
+ALTER TABLE bucketed RENAME total TO amount;
+ALTER TABLE bucketed DROP (amount, at);
+ALTER TABLE bucketed MODIFY id BIGINT NOT NULL;
+ALTER TABLE bucketed ADD PRIMARY KEY (id) NOT ENFORCED;
+ALTER TABLE bucketed DROP PRIMARY KEY;
+ALTER TABLE bucketed ADD CONSTRAINT pk PRIMARY KEY (id) NOT ENFORCED;
+ALTER TABLE bucketed DROP CONSTRAINT pk;
+ALTER TABLE bucketed MODIFY DISTRIBUTION BY (item) INTO 2 BUCKETS;
+ALTER TABLE bucketed DROP DISTRIBUTION;
+ALTER TABLE bucketed SET ('note' = 'x');
+ALTER TABLE bucketed RESET ('note');
+ALTER TABLE IF EXISTS bucketed RENAME TO thrown_away;",
+            ),
+        ],
+    },
+    Section {
+        title: "Views",
+        examples: &[
+            example(
+                "CREATE VIEW names a query.",
+                "CREATE VIEW IF NOT EXISTS bargains (id, item COMMENT 'what') COMMENT 'below 2' AS \
+                 SELECT id, item FROM orders WHERE cents < 200;",
+            ),
+            example(
+                "ALTER VIEW gives it another query or name.",
+                "ALTER VIEW bargains AS SELECT id, item FROM orders WHERE cents < 300;\n\
+                 ALTER VIEW bargains RENAME TO offers;",
+            ),
+        ],
+    },
+    Section {
+        title: "Queries",
+        examples: &[
+            example("SELECT without a table.", "SELECT 1 + 1 AS two, CURRENT_DATE < DATE '2000-01-01' AS past;"),
+            example("VALUES.", "VALUES (1, 'a'), (2, 'b');"),
+            example(
+                "Columns, expressions, CASE, CAST and the functions of [functions.md](functions.md); WHERE keeps rows.",
+                "\
+SELECT o.id, UPPER(item) AS item, CASE WHEN cents < 500 THEN 'low' ELSE 'high' END AS level,
+       CAST(cents AS STRING), TRY_CAST(item AS INT)
+FROM orders AS o WHERE id BETWEEN 1 AND 3 AND item IS NOT NULL;",
+            ),
+            example(
+                "`*`, and hints that change a table's options for one query.",
+                "\
+SELECT * FROM orders /*+ OPTIONS('number-of-rows' = '2') */;",
+            ),
+            example(
+                "WITH names a query inside of another one; queries stand in FROM.",
+                "WITH few AS (SELECT id, cents FROM orders WHERE id < 4)\n\
+                 SELECT id, euros FROM (SELECT id, cents / 100 AS euros FROM few) AS t (id, euros);",
+            ),
+            example(
+                "UNION ALL puts rows of several queries together.",
+                "SELECT id, item FROM orders WHERE id = 1 UNION ALL SELECT id, item FROM offers WHERE id = 2;",
+            ),
+            example(
+                "ROW, ARRAY and MAP values, their fields and elements.",
+                "\
+SELECT r.a, l[1], m['k']
+FROM (SELECT CAST(ROW(1, 'x') AS ROW<a INT, b STRING>) AS r, ARRAY[7, 8] AS l, MAP['k', 9] AS m) AS t;",
+            ),
+        ],
+    },
+    Section {
+        title: "Windows",
+        examples: &[
+            example(
+                "A window table function gives each row the columns `window_start`, `window_end` and `window_time`; \
+                 GROUP BY the first two aggregates windows of event time. HAVING keeps groups.",
+                "\
+SELECT window_start, window_end, item, COUNT(*) AS orders, SUM(cents) AS cents
+FROM TABLE(TUMBLE(TABLE orders, DESCRIPTOR(ordered_at), INTERVAL '10' MINUTES))
+GROUP BY window_start, window_end, item HAVING COUNT(*) > 0;",
+            ),
+            example(
+                "HOP windows overlap (slide, size), CUMULATE windows grow (step, size); arguments can be named.",
+                "\
+SELECT window_end, MAX(cents)
+FROM TABLE(HOP(TABLE orders, DESCRIPTOR(ordered_at), INTERVAL '5' MINUTES, INTERVAL '10' MINUTES))
+GROUP BY window_start, window_end;
+SELECT window_end, AVG(cents)
+FROM TABLE(CUMULATE(DATA => TABLE orders, TIMECOL => DESCRIPTOR(ordered_at),
+                    STEP => INTERVAL '1' HOUR, SIZE => INTERVAL '1' DAY))
+GROUP BY window_start, window_end;",
+            ),
+            example(
+                "SESSION windows end after a gap; PARTITION BY gives each key sessions of its own.",
+                "\
+SELECT window_start, window_end, item, COUNT(*)
+FROM TABLE(SESSION(TABLE orders PARTITION BY item, DESCRIPTOR(ordered_at), INTERVAL '1' MINUTE))
+GROUP BY window_start, window_end, item;",
+            ),
+            example(
+                "GROUPING SETS, ROLLUP and CUBE aggregate by several keys at once; DISTINCT and FILTER choose what an \
+                 aggregate takes.",
+                "\
+SELECT window_end, item, GROUPING(item) AS total, COUNT(DISTINCT cents), SUM(cents) FILTER (WHERE cents > 500)
+FROM TABLE(TUMBLE(TABLE orders, DESCRIPTOR(ordered_at), INTERVAL '1' HOUR))
+GROUP BY window_start, window_end, GROUPING SETS ((item), ());",
+            ),
+        ],
+    },
+    Section {
+        title: "INSERT",
+        examples: &[
+            example(
+                "INSERT INTO starts a job that writes a query's rows to a table. The columns of the query are taken in \
+                 the table's order, or in that of a list of columns.",
+                "\
+INSERT INTO printed SELECT id, item, cents, ordered_at FROM orders;
+INSERT INTO printed (id, item) VALUES (100, 'cake');",
+            ),
+            example(
+                "PARTITION fixes partition keys; a hint behind the table changes its options for this job.",
+                "\
+INSERT INTO sales /*+ OPTIONS('sink.rolling-policy.file-size' = '1 mb') */ PARTITION (dt = '2026-01-01') (item, cents)
+VALUES ('tea', 250), ('coffee', 300);",
+            ),
+            example(
+                "A statement set writes to several tables with one job, which reads each source once.",
+                "\
+EXECUTE STATEMENT SET BEGIN
+INSERT INTO thrown_away SELECT id, item FROM orders;
+INSERT INTO printed (id) SELECT id FROM orders WHERE id < 3;
+END;",
+            ),
+            example(
+                "The same in another form.",
+                "BEGIN STATEMENT SET;\nINSERT INTO thrown_away VALUES (1, 'a');\nEND;",
+            ),
+            example("EXECUTE before a statement changes nothing.", "EXECUTE INSERT INTO thrown_away VALUES (1, 'a');"),
+        ],
+    },
+    Section {
+        title: "EXPLAIN, DESCRIBE, SHOW",
+        examples: &[
+            example(
+                "EXPLAIN shows the plan of a query, an INSERT, a statement set or a CREATE TABLE AS, with details before \
+                 it where they are asked for (CHANGELOG_MODE, ESTIMATED_COST, PLAN_ADVICE, JSON_EXECUTION_PLAN).",
+                "\
+EXPLAIN SELECT id FROM orders;
+EXPLAIN PLAN FOR SELECT id FROM orders;
+EXPLAIN CHANGELOG_MODE INSERT INTO thrown_away SELECT id, item FROM orders;
+EXPLAIN STATEMENT SET BEGIN INSERT INTO thrown_away SELECT id, item FROM orders; END;",
+            ),
+            example(
+                "DESCRIBE (or DESC) shows the columns of a table or view, or what a catalog or database is.",
+                "\
+DESCRIBE orders;
+DESC EXTENDED orders;
+DESCRIBE CATALOG EXTENDED archive;
+DESCRIBE DATABASE EXTENDED shop;",
+            ),
+            example(
+                "SHOW lists objects; LIKE and ILIKE (with NOT before them) choose by a pattern of `%` and `_`.",
+                "\
+SHOW CATALOGS;
+SHOW CURRENT CATALOG;
+SHOW DATABASES FROM default_catalog LIKE 's%';
+SHOW CURRENT DATABASE;
+SHOW TABLES FROM shop NOT LIKE 'p%';
+SHOW VIEWS;
+SHOW COLUMNS FROM orders ILIKE 'ORDER%';
+SHOW PARTITIONS sales;
+SHOW FUNCTIONS LIKE 'to%';
+SHOW USER FUNCTIONS;
+SHOW JOBS;
+SHOW FULL MODULES;
+SHOW JARS;
+SHOW PROCEDURES;
+SHOW MODELS;
+SHOW MATERIALIZED TABLES;",
+            ),
+            example(
+                "SHOW CREATE gives the statement that makes an object.",
+                "\
+SHOW CREATE TABLE orders;
+SHOW CREATE VIEW offers;
+SHOW CREATE CATALOG archive;",
+            ),
+        ],
+    },
+    Section {
+        title: "DROP",
+        examples: &[example(
+            "DROP forgets tables, views, databases and catalogs; what lies in the target of a table stays. A database \
+             that is not empty needs CASCADE.",
+            "\
+DROP VIEW offers;
+DROP TEMPORARY TABLE IF EXISTS sales;
+DROP TABLE thrown_away;
+USE default_database;
+DROP DATABASE shop CASCADE;
+DROP CATALOG archive;",
+        )],
+    },
+];

@@ -1,0 +1,89 @@
+//! A script file, and the session that it runs in.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use flott::{Error, FailPoints, Restore, Session};
+
+use crate::exit::Failure;
+
+/// What commands over a script take.
+#[derive(Args)]
+pub(crate) struct ScriptArgs {
+    /// The script
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) session: SessionArgs,
+}
+
+/// Settings of a session.
+#[derive(Args, Default)]
+pub(crate) struct SessionArgs {
+    /// Set an option, as SET does
+    #[arg(short = 'D', value_name = "KEY=VALUE")]
+    define: Vec<String>,
+    /// Worker threads (parallelism.default); one per core where it is not said
+    #[arg(short, long, value_name = "N")]
+    parallelism: Option<u32>,
+}
+
+/// What the session does with checkpoints of earlier runs.
+#[derive(Default)]
+pub(crate) struct Earlier {
+    pub(crate) restore: Restore,
+    pub(crate) allow_non_restored_state: bool,
+}
+
+/// The text of a file that an argument names.
+pub(crate) fn read(file: &Path) -> Result<String, Failure> {
+    let text = std::fs::read(file).map_err(|e| Failure::of_arguments(Error::from(e)).with("script", file.display()))?;
+    String::from_utf8(text).map_err(|e| {
+        Failure::of_arguments(Error::user("the script is not UTF-8").caused_by(e)).with("script", file.display())
+    })
+}
+
+/// The script's text, and a session whose paths start at its folder.
+pub(crate) fn open(args: &ScriptArgs, earlier: Earlier) -> Result<(String, Session), Failure> {
+    let text = read(&args.file)?;
+    let folder = args.file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = args.file.file_stem().map_or_else(|| "job".to_string(), |n| n.to_string_lossy().into_owned());
+    Ok((text, session(&args.session, folder, &name, earlier)?))
+}
+
+/// A session whose paths start at a folder.
+pub(crate) fn session(args: &SessionArgs, folder: &Path, name: &str, earlier: Earlier) -> Result<Session, Failure> {
+    let mut builder = Session::builder().base_dir(folder).name(name).restore(earlier.restore);
+    builder = builder.allow_non_restored_state(earlier.allow_non_restored_state).fail_points(fail_points()?);
+    for define in &args.define {
+        let (key, value) = define.split_once('=').ok_or_else(|| {
+            let error = Error::user(format!("'-D {define}' is not KEY=VALUE")).hint("Write -D parallelism.default=2");
+            Failure::of_arguments(error)
+        })?;
+        builder = builder.option(key.trim(), value.trim());
+    }
+    if let Some(n) = args.parallelism {
+        builder = builder.option("parallelism.default", n.to_string());
+    }
+    builder.build().map_err(Failure::of_arguments)
+}
+
+/// For the kill harness: where this process is to stop.
+fn fail_points() -> Result<FailPoints, Failure> {
+    let Ok(point) = std::env::var("FLOTT_FAILPOINT") else { return Ok(FailPoints::none()) };
+    if !FailPoints::compiled_in() {
+        let error = Error::user("this build has no fail points").hint("Build with --features failpoints");
+        return Err(Failure::of_arguments(error));
+    }
+    let report = std::env::var("FLOTT_FAILPOINT_REPORT").unwrap_or_else(|_| "/dev/null".to_string());
+    FailPoints::armed(&point, report).map_err(|e| Failure::of_arguments(Error::user(e)))
+}
+
+/// The runtime that sessions need.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        // Files are decoded and encoded here.
+        .worker_threads(std::thread::available_parallelism().map_or(2, usize::from).max(2))
+        .enable_all()
+        .build();
+    Ok(runtime.map_err(|e| Error::unavailable("the runtime cannot be started").caused_by(e))?)
+}

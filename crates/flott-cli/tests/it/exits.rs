@@ -1,0 +1,88 @@
+//! Exit codes mean what `--help` says: 1 where a later run may do it, 2 where the same run fails again.
+
+use std::os::unix::fs::PermissionsExt;
+
+use crate::support::{Place, Ran};
+
+const IN: &str = "CREATE TABLE i (v INT) WITH ('connector' = 'filesystem', 'path' = 'in', 'format' = 'csv');\n";
+const OUT: &str = "CREATE TABLE o (v INT) WITH ('connector' = 'filesystem', 'path' = 'out', 'format' = 'csv');\n";
+
+fn exits(ran: &Ran, code: i32, word: &str) {
+    assert_eq!(ran.code, Some(code), "{ran:?}");
+    assert!(ran.err.contains(word), "no '{word}' in {ran:?}");
+}
+
+/// Whether a folder without the right to write keeps this user out: root is not kept out.
+fn permissions_hold(place: &Place) -> bool {
+    let folder = place.path().join("probe");
+    std::fs::create_dir(&folder).expect("a folder");
+    std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o500)).expect("set");
+    std::fs::write(folder.join("f"), "").is_err()
+}
+
+#[test]
+fn help_says_what_codes_mean() {
+    let place = Place::new();
+    for args in [&["--help"][..], &["run", "--help"]] {
+        let help = place.flott(args).out;
+        for code in ["\n  0 ", "\n  1 ", "\n  2 ", "\n  3 ", "\n  130 "] {
+            assert!(help.contains(code), "no {code:?} in {help}");
+        }
+    }
+}
+
+#[test]
+fn wrong_usage_is_2() {
+    let place = Place::new();
+    place.write("job.sql", &format!("{IN}{OUT}INSERT INTO o SELECT * FROM i;"));
+    exits(&place.flott(&["run"]), 2, "Usage");
+    exits(&place.flott(&["run", "job.sql", "--nonsense"]), 2, "--nonsense");
+    exits(&place.flott(&["run", "job.sql", "--fresh", "--restore", "latest"]), 2, "cannot be used with");
+    exits(&place.flott(&["run", "gone.sql"]), 2, "gone.sql");
+    exits(&place.flott(&["explain", "gone.sql"]), 2, "gone.sql");
+    exits(&place.flott(&["run", "job.sql", "-D", "parallelism.default"]), 2, "KEY=VALUE");
+    exits(&place.flott(&["run", "job.sql", "-D", "paralelism.default=2"]), 2, "parallelism.default");
+    exits(&place.flott(&["run", "job.sql", "-p", "0"]), 2, "parallelism.default");
+    exits(&place.flott(&["run", "job.sql", "--log-level", "lout=="]), 2, "log level");
+    exits(&place.flott(&["docs", "nothing"]), 2, "no page 'nothing'");
+}
+
+#[test]
+fn wrong_scripts_are_2() {
+    exits(&Place::new().run("SELCT 1;"), 2, "SELCT");
+    exits(&Place::new().run("SELECT nope FROM (VALUES (1)) AS t (v);"), 2, "nope");
+    exits(&Place::new().run("CREATE TABLE t (v INT) WITH ('connector' = 'kafkaa'); SELECT * FROM t;"), 2, "kafkaa");
+}
+
+#[test]
+fn files_that_are_missing_are_1() {
+    let place = Place::new();
+    exits(&place.run(&format!("{IN}SELECT * FROM i;")), 1, "in");
+    exits(&place.run(&format!("{IN}{OUT}INSERT INTO o SELECT * FROM i;")), 1, "in");
+    place.write("in/a.csv", "1\n");
+    assert_eq!(place.run(&format!("{IN}{OUT}INSERT INTO o SELECT * FROM i;")).code, Some(0), "a later run does it");
+}
+
+#[test]
+fn rows_that_are_wrong_are_1() {
+    let place = Place::new();
+    place.write("in/a.csv", "1\nx\n");
+    exits(&place.run(&format!("{IN}{OUT}INSERT INTO o SELECT * FROM i;")), 1, "'x' is not a valid INT");
+    exits(&place.run(&format!("{IN}SELECT * FROM i;")), 1, "'x' is not a valid INT");
+}
+
+#[test]
+fn sinks_and_checkpoints_that_cannot_be_written_are_1() {
+    let place = Place::new();
+    // A file where a folder must be: nobody can write there, not even root.
+    place.write("out", "in the way");
+    exits(&place.run(&format!("{OUT}INSERT INTO o VALUES (1);")), 1, "out");
+    let place = Place::new();
+    place.write(".flott", "in the way");
+    exits(&place.run(&format!("{OUT}INSERT INTO o VALUES (1);")), 1, ".flott");
+    let place = Place::new();
+    if permissions_hold(&place) {
+        let script = OUT.replace("'out'", "'probe/out'");
+        exits(&place.run(&format!("{script}INSERT INTO o VALUES (1);")), 1, "permissions");
+    }
+}

@@ -1,0 +1,95 @@
+//! The pages that the command prints: reference, completions, manual.
+
+use crate::support::Place;
+
+/// The SQL of a page, in order.
+fn sql_of(page: &str) -> String {
+    page.split("```sql\n").skip(1).filter_map(|part| part.split("```").next()).collect()
+}
+
+#[test]
+fn every_example_of_the_statements_page_runs() {
+    let place = Place::new();
+    let page = place.flott(&["docs", "statements"]);
+    assert_eq!(page.code, Some(0), "{page:?}");
+    let script = sql_of(&page.out);
+    assert!(script.matches(';').count() > 80, "the page has lost its examples");
+    let ran = place.run(&script);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(place.rows("sales/dt=2026-01-01").len(), 2, "{ran:?}");
+}
+
+#[test]
+fn the_functions_page_has_all_kinds() {
+    let page = Place::new().flott(&["docs", "functions"]).out;
+    for part in [
+        "`ABS(number)`",
+        "COUNT([DISTINCT] value)",
+        "`HOP(TABLE input, DESCRIPTOR(time_column), slide, size[, offset])`",
+        "TRY_CAST",
+    ] {
+        assert!(page.contains(part), "no {part}");
+    }
+}
+
+#[test]
+fn the_limits_page_names_what_errors_name() {
+    let page = Place::new().flott(&["docs", "limits"]).out;
+    for part in [
+        "| a script | 10 MiB |",
+        "| csv: a record, its line breaks in quotes included | 16 MiB |",
+        "| json: objects and arrays inside each other | 128 |",
+    ] {
+        assert!(page.contains(part), "no {part}");
+    }
+}
+
+#[test]
+fn completions_and_manual_name_the_commands() {
+    let place = Place::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let ran = place.flott(&["completions", shell]);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        assert!(ran.out.contains("explain") && ran.out.contains("allow-non-restored-state"), "{shell}");
+    }
+    assert_eq!(place.flott(&["completions", "sh"]).code, Some(2));
+    let whole = place.flott(&["man"]).out;
+    assert!(whole.contains(".TH flott 1") && whole.contains("flott\\-run(1)"), "{whole}");
+    let run = place.flott(&["man", "run"]).out;
+    assert!(run.contains(".TH flott-run 1") && run.contains("\\-\\-restore"), "{run}");
+    let wrong = place.flott(&["man", "docs"]);
+    assert!(wrong.code == Some(2) && wrong.err.contains("There are run"), "{wrong:?}");
+}
+
+#[test]
+fn logs_are_text_or_json() {
+    let place = Place::new();
+    place.write("job.sql", "SET 'state.backend.type' = 'rocksdb'; SELECT nope;");
+    let text = place.flott(&["run", "job.sql"]);
+    assert!(text.err.contains(" WARN ") && text.err.contains("Error: "), "{text:?}");
+    let quiet = place.flott(&["--log-level", "error", "run", "job.sql"]);
+    assert!(!quiet.err.contains("WARN") && quiet.err.contains("Error: "), "{quiet:?}");
+    let json = place.flott(&["run", "job.sql", "--log-format", "json"]);
+    let lines: Vec<serde_json::Value> =
+        json.err.lines().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{l}: {e}"))).collect();
+    let of = |level: &str| lines.iter().find(|l| l["level"] == level).unwrap_or_else(|| panic!("no {level}: {json:?}"));
+    assert!(of("WARN")["message"].as_str().is_some_and(|m| m.contains("state.backend.type")), "{json:?}");
+    assert_eq!(of("ERROR")["kind"], "USER");
+}
+
+#[test]
+fn late_rows_are_counted_with_the_way_to_keep_them() {
+    let place = Place::new();
+    // More rows than a batch has, so that the watermark passes between them.
+    let rows = |time: &str| format!("2026-01-01 {time},1\n").repeat(30_000);
+    place.write("in/a.csv", &(rows("00:00:00") + &rows("02:00:00") + &rows("00:00:01")));
+    let script = "CREATE TABLE i (ts TIMESTAMP(3), v INT, WATERMARK FOR ts AS ts)
+        WITH ('connector' = 'filesystem', 'path' = 'in', 'format' = 'csv');
+        CREATE TABLE p (e TIMESTAMP(3), n BIGINT) WITH ('connector' = 'print');
+        INSERT INTO p SELECT window_end, COUNT(*) FROM TABLE(TUMBLE(TABLE i, DESCRIPTOR(ts), INTERVAL '1' MINUTE))
+        GROUP BY window_start, window_end;";
+    place.write("job.sql", script);
+    let ran = place.flott(&["run", "job.sql", "-p", "1"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.err.contains("30000 late rows dropped ('table.exec.late-records.table'"), "{ran:?}");
+}

@@ -1,0 +1,84 @@
+//! What the command says of earlier runs.
+
+use crate::support::{Place, ran, signal, until};
+
+const ENDLESS: &str = "\
+    CREATE TABLE s (id BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '1000',
+      'fields.id.kind' = 'sequence', 'fields.id.start' = '1', 'fields.id.end' = '1000000');
+    CREATE TABLE o (id BIGINT) WITH ('connector' = 'filesystem', 'path' = 'o', 'format' = 'csv');
+    SET 'execution.checkpointing.interval' = '200 ms';
+    INSERT INTO o SELECT id FROM s;";
+
+#[test]
+fn a_path_that_nothing_restores_is_refused() {
+    let place = Place::new();
+    place.write("query.sql", "SELECT 1;");
+    let ran = place.flott(&["run", "query.sql", "--restore", ".flott/query"]);
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.err.contains("no statement of the script writes to a table"), "{ran:?}");
+    assert_eq!(ran.out, "", "nothing runs");
+    // A job that keeps no checkpoints has none to go on from.
+    place.write("printing.sql", "CREATE TABLE p (v INT) WITH ('connector' = 'print'); INSERT INTO p VALUES (1);");
+    let ran = place.flott(&["run", "printing.sql", "--restore", ".flott/printing"]);
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.err.contains(".flott/printing"), "{ran:?}");
+    assert_eq!(ran.out, "", "nothing runs");
+    assert_eq!(place.flott(&["run", "printing.sql", "--restore", "latest"]).code, Some(0));
+}
+
+#[test]
+fn a_job_that_still_runs_is_named_when_it_is_taken_over() {
+    let place = Place::new();
+    place.write("job.sql", ENDLESS);
+    let first = place.start(&["run", "job.sql"]);
+    let first_id = first.id();
+    until("the first file", || !place.rows("o").is_empty());
+    let second = place.start(&["run", "job.sql", "--restore", "latest"]);
+    let first = ran(first.wait_with_output().expect("an end"));
+    assert_eq!(first.code, Some(3), "{first:?}");
+    signal(&second, "INT");
+    let second = ran(second.wait_with_output().expect("an end"));
+    assert_eq!(second.code, Some(130), "{second:?}");
+    let told = format!("process {first_id} on ");
+    assert!(second.err.contains("was taken over from attempt 1, started 2"), "{second:?}");
+    assert!(second.err.contains(&told) && second.err.contains("still runs"), "{second:?}");
+
+    let third = place.start(&["run", "job.sql", "--restore", "latest"]);
+    let files = place.rows("o").len();
+    until("another file", || place.rows("o").len() > files);
+    signal(&third, "KILL");
+    let third = ran(third.wait_with_output().expect("an end"));
+    assert!(!third.err.contains("taken over"), "the second had come to its end: {third:?}");
+    let fourth = place.start(&["run", "job.sql", "--restore", "latest"]);
+    let files = place.rows("o").len();
+    until("another file", || place.rows("o").len() > files);
+    signal(&fourth, "INT");
+    let fourth = ran(fourth.wait_with_output().expect("an end"));
+    assert!(fourth.err.contains("taken over from attempt 3") && fourth.err.contains("is gone"), "{fourth:?}");
+}
+
+#[test]
+fn a_head_that_cannot_be_read_says_what_to_do_and_fresh_does_it() {
+    let damages: [fn(&str) -> String; 2] =
+        [|head| head.replacen('{', "[", 1), |head| head.replacen("flott head ", "flott head 9", 1)];
+    for (code, damage) in [1, 2].into_iter().zip(damages) {
+        let place = Place::new();
+        place.write("job.sql", &ENDLESS.replace("1000000", "500"));
+        assert_eq!(place.flott(&["run", "job.sql"]).code, Some(0));
+        let head = place.path().join(".flott/job/HEAD");
+        let text = damage(&std::fs::read_to_string(&head).expect("HEAD"));
+        std::fs::write(&head, &text).expect("written");
+        for args in [&["run", "job.sql"][..], &["run", "job.sql", "--restore", "latest"]] {
+            let refused = place.flott(args);
+            assert_eq!(refused.code, Some(code), "{refused:?}");
+            assert!(refused.err.contains("HEAD") && refused.err.contains("--fresh"), "{refused:?}");
+        }
+        let fresh = place.flott(&["run", "job.sql", "--fresh"]);
+        assert_eq!(fresh.code, Some(0), "{fresh:?}");
+        assert!(fresh.err.contains("HEAD-unreadable-") && fresh.err.contains("starts over"), "{fresh:?}");
+        assert_eq!(place.rows("o").len(), 1_000, "twice the rows: what was committed stays");
+        let kept = std::fs::read_dir(place.path().join(".flott/job")).expect("a folder").flatten();
+        let kept = kept.map(|f| f.path()).find(|p| p.to_string_lossy().contains("HEAD-unreadable-")).expect("kept");
+        assert_eq!(std::fs::read_to_string(kept).expect("text"), text);
+    }
+}
