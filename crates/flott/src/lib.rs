@@ -26,6 +26,7 @@ mod limits;
 mod lineage;
 mod registry;
 mod session;
+mod vocabulary;
 
 pub use flott_cluster::{
     JobClient, JobHandle, JobOutcome, JobState, JobStatus, SavepointInfo, SavepointTarget, StopMode,
@@ -42,6 +43,7 @@ pub use limits::{Limit, limits};
 pub use lineage::Restore;
 pub use registry::{aggregates, default_registry, function_names, functions, window_functions};
 pub use session::{Job, Outcome, Query, Session, SessionBuilder};
+pub use vocabulary::Vocabulary;
 
 /// Tables of configuration options, for the reference page.
 pub fn configuration() -> &'static [flott_core::options::ConfigOption] {

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use chrono::{Offset, TimeZone};
-use flott_cluster::{JobHandle, JobOutcome, JobSpec, JobState, RestartStrategy};
+use flott_cluster::{JobClient, JobHandle, JobOutcome, JobSpec, RestartStrategy, SavepointTarget, StopMode};
 use flott_connector::factory::Registry;
 use flott_connector::sink::DeliveryGuarantee;
 use flott_core::clock::{Clock, SystemClock};
 use flott_core::options::Options;
-use flott_core::{ChangeBatch, Error, FailPoints, LogicalType, Result, id};
+use flott_core::{ChangeBatch, Error, FailPoints, LogicalType, Result};
 use flott_graph::{JobGraph, OperatorSpec};
 use flott_sql::catalog::CatalogManager;
 use flott_sql::parser::ast::{CreateTable, ExplainDetail, InsertStatement, ShowKind, SpannedStatement, Statement};
@@ -20,7 +20,7 @@ use flott_sql::plan::Planner;
 use flott_sql::statement::{self, ExpressionResolver, SessionState, StatementResult};
 use flott_state::manifest::Manifest;
 use flott_state::store::TakenOver;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use crate::collect::CollectSink;
 use crate::lineage::{self, Decision, Places, Restore};
@@ -225,10 +225,9 @@ pub struct Session {
 
 /// A job that the session started.
 struct Submitted {
-    id: String,
     name: String,
     started_ms: i64,
-    state: watch::Receiver<JobState>,
+    client: JobClient,
 }
 
 /// Types expressions for the DDL.
@@ -292,6 +291,10 @@ impl Session {
         &self.registry
     }
 
+    pub(crate) fn catalog(&self) -> &CatalogManager {
+        &self.state.catalog
+    }
+
     fn planner(&self) -> Planner<'_> {
         Planner::new(
             &self.state.catalog,
@@ -312,6 +315,7 @@ impl Session {
             Statement::Explain { details, inner } => self.planner().explain(inner, details).map(Outcome::Text),
             Statement::CreateTable(create) if create.query.is_some() => self.create_table_as(create, text).await,
             Statement::Show { kind: ShowKind::Jobs, .. } => Ok(self.show_jobs()),
+            Statement::StopJob { id, savepoint, drain } => self.stop_job(id, *savepoint, *drain).await,
             plain => self.execute_plain(plain),
         };
         done.map_err(|e| e.at(statement.position))
@@ -329,6 +333,8 @@ impl Session {
                 plan.and_then(|plan| self.define_table_as(create).map(|_| Some(plan)))
             }
             Statement::Explain { details, inner } => self.planner().explain(inner, details).map(Some),
+            // There is no job yet.
+            Statement::StopJob { .. } => Ok(None),
             plain => self.execute_plain(plain).map(|_| None),
         };
         explained.map_err(|e| e.at(statement.position))
@@ -459,8 +465,8 @@ impl Session {
     }
 
     fn submit(&mut self, job: Job) -> Outcome {
-        let (name, state) = (job.name.clone(), job.handle.watch());
-        self.submitted.push(Submitted { id: id::random_hex(), name, started_ms: self.clock.now_ms(), state });
+        let (name, client) = (job.name.clone(), job.handle.client());
+        self.submitted.push(Submitted { name, started_ms: self.clock.now_ms(), client });
         Outcome::Job(job)
     }
 
@@ -468,11 +474,26 @@ impl Session {
         let time =
             |ms| chrono::DateTime::from_timestamp_millis(ms).map(|t| t.format("%Y-%m-%dT%H:%M:%S%.3f").to_string());
         let row = |job: &Submitted| {
-            let status = job.state.borrow().status.name().to_string();
-            vec![Some(job.id.clone()), Some(job.name.clone()), Some(status), time(job.started_ms)]
+            let status = job.client.state().status.name().to_string();
+            vec![Some(job.client.id().to_string()), Some(job.name.clone()), Some(status), time(job.started_ms)]
         };
         let columns = ["job id", "job name", "status", "start time"].map(str::to_string).to_vec();
         Outcome::Rows { columns, rows: self.submitted.iter().map(row).collect() }
+    }
+
+    /// STOP JOB: with a last checkpoint, and a savepoint below `execution.checkpointing.savepoint-dir` where one is asked
+    /// for. It returns when the job has ended.
+    async fn stop_job(&mut self, id: &str, savepoint: bool, drain: bool) -> Result<Outcome> {
+        let job = self.submitted.iter().find(|job| job.client.id() == id);
+        let job = job.ok_or_else(|| Error::user(format!("there is no job '{id}'")).hint("SHOW JOBS lists the jobs"))?;
+        let mode = StopMode { drain, savepoint: savepoint.then(SavepointTarget::default) };
+        let taken = job.client.stop(mode).await.map_err(|e| e.with("job", &job.name))?;
+        Ok(match taken {
+            None => Outcome::Done,
+            Some(taken) => {
+                Outcome::Rows { columns: vec!["savepoint path".to_string()], rows: vec![vec![Some(taken.location)]] }
+            }
+        })
     }
 
     /// What the builder was told, or else `execution.state-recovery.path`.

@@ -476,6 +476,14 @@ pub enum Statement {
     },
     Set(Option<(String, String)>),
     Reset(Option<String>),
+    StopJob {
+        /// Its id.
+        id: String,
+        /// WITH SAVEPOINT
+        savepoint: bool,
+        /// WITH DRAIN
+        drain: bool,
+    },
     /// A statement of Flink's that is known and not supported.
     Unsupported {
         what: String,

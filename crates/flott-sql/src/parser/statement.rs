@@ -168,6 +168,7 @@ impl<'a> StatementParser<'a> {
             "EXPLAIN" => self.explain(),
             "SET" => self.set(),
             "RESET" => self.reset(),
+            "STOP" => self.stop_job(),
             _ => {
                 return match unsupported(&keyword) {
                     Some((what, hint)) => {
@@ -393,6 +394,24 @@ impl<'a> StatementParser<'a> {
         Ok(Statement::Reset(Some(self.key_text()?)))
     }
 
+    /// `STOP JOB 'id' [WITH SAVEPOINT] [WITH DRAIN]`
+    fn stop_job(&mut self) -> Parsed<Statement> {
+        self.expect_words(&["STOP", "JOB"])?;
+        let id = self.literal()?;
+        let (mut savepoint, mut drain) = (false, false);
+        while self.words(&["WITH"]) {
+            let next = self.p.peek_token();
+            if !savepoint && self.words(&["SAVEPOINT"]) {
+                savepoint = true;
+            } else if !drain && self.words(&["DRAIN"]) {
+                drain = true;
+            } else {
+                return self.p.expected("SAVEPOINT or DRAIN after WITH", next);
+            }
+        }
+        Ok(Statement::StopJob { id, savepoint, drain })
+    }
+
     fn use_object(&mut self) -> Parsed<Statement> {
         self.expect_words(&["USE"])?;
         if self.words(&["CATALOG"]) {
@@ -478,7 +497,6 @@ fn unsupported(first: &str) -> Option<(&'static str, &'static str)> {
             "HELP, QUIT, EXIT, CLEAR and SOURCE",
             "They are commands of an interactive client, not statements; leave them out of a script",
         ),
-        "STOP" => ("STOP JOB", "Press Ctrl-C in the job's terminal: it takes a last checkpoint"),
         "UPDATE" | "DELETE" => ("UPDATE and DELETE", "Write the change as an INSERT into an upsert table"),
         "TRUNCATE" => ("TRUNCATE TABLE", "Truncate the table in its own system"),
         "REPLACE" => ("REPLACE TABLE", "Drop the table and create it again"),

@@ -144,7 +144,6 @@ fn what_is_not_supported_is_named_with_a_way_out() {
         ("UPDATE t SET a = 1 WHERE b = 2", "UPDATE"),
         ("DELETE FROM t WHERE a = 1", "DELETE"),
         ("TRUNCATE TABLE t", "TRUNCATE"),
-        ("STOP JOB 'x' WITH SAVEPOINT", "STOP JOB"),
         ("DESCRIBE JOB 'x'", "DESCRIBE JOB"),
         ("DESCRIBE MODEL m", "MODEL"),
         ("CREATE MODEL m INPUT (a INT) OUTPUT (b INT) WITH ('a' = 'b')", "MODEL"),
@@ -576,5 +575,17 @@ proptest! {
         if let Err(e) = parse_script(&text) {
             prop_assert_eq!(e.kind(), flott_core::ErrorKind::User, "{}", e);
         }
+    }
+}
+
+#[test]
+fn stop_job_takes_its_options_in_any_order() {
+    let stop = |savepoint, drain| Statement::StopJob { id: "x".to_string(), savepoint, drain };
+    assert_eq!(one("STOP JOB 'x'"), stop(false, false));
+    assert_eq!(one("stop job 'x' with savepoint"), stop(true, false));
+    assert_eq!(one("STOP JOB 'x' WITH DRAIN"), stop(false, true));
+    assert_eq!(one("STOP JOB 'x' WITH SAVEPOINT WITH DRAIN"), stop(true, true));
+    for wrong in ["STOP JOB", "STOP JOB x", "STOP JOB 'x' WITH", "STOP JOB 'x' WITH DRAIN WITH DRAIN", "STOP 'x'"] {
+        assert!(parse_script(wrong).is_err(), "{wrong}");
     }
 }

@@ -72,7 +72,11 @@ pub fn execute(
 ) -> Result<StatementResult> {
     let done = |()| StatementResult::Ok;
     match statement {
-        Statement::Query(_) | Statement::Insert(_) | Statement::StatementSet(_) | Statement::Explain { .. } => {
+        Statement::Query(_)
+        | Statement::Insert(_)
+        | Statement::StatementSet(_)
+        | Statement::Explain { .. }
+        | Statement::StopJob { .. } => {
             Err(Error::internal("a job was given to the statements that are none"))
         }
         Statement::CreateTable(create) => {
