@@ -40,9 +40,9 @@ pub async fn pre_commit(committers: &mut Committers, collected: &mut Collected) 
 }
 
 /// Lets the committers remove what will never be decided. An attempt that ends has other errors to tell.
-pub async fn abort(graph: &JobGraph, committers: &mut Committers, undecided: BTreeMap<NodeId, Vec<Committable>>) {
-    for (node, committables) in undecided.iter().filter(|(_, c)| !c.is_empty()) {
-        let Some(committer) = committers.get_mut(node) else { continue };
+pub async fn abort(graph: &JobGraph, committers: &mut Committers, undecided: &BTreeMap<NodeId, Vec<Committable>>) {
+    for (node, committer) in committers {
+        let committables = undecided.get(node).map_or(&[][..], Vec::as_slice);
         if let Err(error) = committer.abort(committables).await {
             let sink = &graph.node(*node).name;
             tracing::warn!(%error, sink, "staged output that nobody will commit is left to the next attempt");

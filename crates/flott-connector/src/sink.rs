@@ -141,9 +141,9 @@ pub trait Committer: Send {
         checkpoint: &DecidedCheckpoint,
         committables: &[Committable],
     ) -> Result<Vec<CommitOutcome>>;
-    /// The attempt ends, and these will never be in a checkpoint (writers prepared them behind the last decided one): what
-    /// was staged for them can go. Only the own attempt's; one that is killed gets no such call, and the next one cleans
-    /// up. An error is noted and changes nothing.
+    /// The attempt ends before its input does, and its writers are closed. These committables, perhaps none, will never be
+    /// in a checkpoint (writers prepared them behind the last decided one): what was staged for them can go. One that is
+    /// killed gets no such call, and the next one cleans up. An error is noted and changes nothing.
     async fn abort(&mut self, _committables: &[Committable]) -> Result<()> {
         Ok(())
     }

@@ -403,7 +403,10 @@ impl Driver {
             }
         }
         if let Some(m) = self.task.metrics() {
-            m.records_out.fetch_add(rows, Ordering::Relaxed);
+            // What a sink sends is what its writer has taken, and counted there.
+            if let Role::Operator = self.role {
+                m.records_out.fetch_add(rows, Ordering::Relaxed);
+            }
             if let Some(w) = watermark {
                 m.watermark_ms.store(w.0, Ordering::Relaxed);
             }

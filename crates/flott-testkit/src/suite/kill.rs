@@ -1,13 +1,19 @@
-//! A way to end the workers of a job in one process: every reader fails at once, whatever it waits for.
+//! A way to end the workers of a job in one process: whatever its sources wait for, they fail at once.
+//!
+//! A reader that is being read fails there; one that has nothing to read is not asked, so the enumerator waits for the
+//! switch, too.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use flott_connector::factory::{ConnectorFactory, MetadataKey, Registry, TableContext, TableSink, TableSource};
-use flott_connector::source::{ReaderEvent, Source, SourceReader, SourceSplit, SplitEnumerator, SubtaskInfo};
+use flott_connector::source::{
+    CallOutput, EnumeratorContext, ReaderEvent, Source, SourceReader, SourceSplit, SplitEnumerator, SubtaskInfo,
+};
 use flott_connector::{Boundedness, Versioned};
 use flott_core::options::{ConfigOption, Options};
-use flott_core::{DecidedCheckpoint, Error, Result};
+use flott_core::{CheckpointId, DecidedCheckpoint, Error, Result};
 use tokio::sync::watch;
 
 /// Fails the readers that live when it is thrown. Those of the next attempt live on.
@@ -103,7 +109,8 @@ impl Source for KillableSource {
     }
 
     fn create_enumerator(&self, restored: Option<Versioned>) -> Result<Box<dyn SplitEnumerator>> {
-        self.inner.create_enumerator(restored)
+        let inner = self.inner.create_enumerator(restored)?;
+        Ok(Box::new(KillableEnumerator { inner, thrown: Some(self.switch.0.subscribe()) }))
     }
 
     fn create_reader(&self, subtask: SubtaskInfo) -> Result<Box<dyn SourceReader>> {
@@ -112,6 +119,76 @@ impl Source for KillableSource {
 
     fn reassigns_splits_on_recovery(&self) -> bool {
         self.inner.reassigns_splits_on_recovery()
+    }
+}
+
+struct KillableEnumerator {
+    inner: Box<dyn SplitEnumerator>,
+    /// Until it waits.
+    thrown: Option<watch::Receiver<u64>>,
+}
+
+/// The switch was thrown.
+struct Thrown;
+
+impl SplitEnumerator for KillableEnumerator {
+    fn start(&mut self, context: &mut EnumeratorContext) -> Result<()> {
+        self.inner.start(context)
+    }
+
+    fn handle_call(&mut self, output: CallOutput, context: &mut EnumeratorContext) -> Result<()> {
+        if output.is::<Thrown>() {
+            return Err(Error::unavailable("the worker was killed"));
+        }
+        self.inner.handle_call(output, context)
+    }
+
+    fn discovery_interval(&self) -> Option<Duration> {
+        self.inner.discovery_interval()
+    }
+
+    fn discover(&mut self, context: &mut EnumeratorContext) -> Result<()> {
+        self.inner.discover(context)
+    }
+
+    fn add_reader(&mut self, reader: usize, context: &mut EnumeratorContext) -> Result<()> {
+        // Not at the start: what is begun there is waited for.
+        if let Some(mut thrown) = self.thrown.take() {
+            context.call_async(async move {
+                // The sender lives as long as the source.
+                drop(thrown.changed().await);
+                Thrown
+            });
+        }
+        self.inner.add_reader(reader, context)
+    }
+
+    fn handle_split_request(&mut self, reader: usize, context: &mut EnumeratorContext) -> Result<()> {
+        self.inner.handle_split_request(reader, context)
+    }
+
+    fn add_splits_back(&mut self, splits: Vec<SourceSplit>, context: &mut EnumeratorContext) -> Result<()> {
+        self.inner.add_splits_back(splits, context)
+    }
+
+    fn handle_source_event(&mut self, reader: usize, event: Versioned, context: &mut EnumeratorContext) -> Result<()> {
+        self.inner.handle_source_event(reader, event, context)
+    }
+
+    fn snapshot_state(&mut self, checkpoint: CheckpointId) -> Result<Versioned> {
+        self.inner.snapshot_state(checkpoint)
+    }
+
+    fn notify_checkpoint_complete(
+        &mut self,
+        checkpoint: &DecidedCheckpoint,
+        context: &mut EnumeratorContext,
+    ) -> Result<()> {
+        self.inner.notify_checkpoint_complete(checkpoint, context)
+    }
+
+    fn notify_checkpoint_aborted(&mut self, checkpoint: CheckpointId, context: &mut EnumeratorContext) -> Result<()> {
+        self.inner.notify_checkpoint_aborted(checkpoint, context)
     }
 }
 

@@ -19,6 +19,11 @@ pub struct ValuesContext {
 }
 
 impl ValuesContext {
+    /// The store of all tables.
+    pub fn store(&self) -> &ValuesStore {
+        &self.store
+    }
+
     fn name(&self) -> String {
         format!("data-{}", self.made.fetch_add(1, Ordering::Relaxed))
     }

@@ -1,0 +1,6 @@
+//! The connector suite: every connector that promises something, in an embedded job.
+
+mod embedded;
+mod files;
+mod sabotage;
+mod values;

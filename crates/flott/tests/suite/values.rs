@@ -1,0 +1,9 @@
+//! The `values` test connector.
+
+use flott_testkit::suite::values::ValuesContext;
+use flott_testkit::{sink_suite, source_suite};
+
+use crate::embedded::Embedded;
+
+source_suite!(source, Embedded::new(), ValuesContext::default());
+sink_suite!(sink, Embedded::new(), ValuesContext::default());
