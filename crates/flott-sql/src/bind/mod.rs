@@ -15,6 +15,7 @@ mod expression;
 pub(crate) use expression::case_expr;
 mod fold;
 mod functions;
+pub(crate) mod hints;
 mod literal;
 pub mod node;
 mod query;
@@ -104,7 +105,7 @@ type Ctes = Vec<(String, LogicalPlan)>;
 impl<'a> Binder<'a> {
     /// Over a catalog, with the connectors (for metadata columns) and the session's configuration.
     pub fn new(tables: &'a dyn Tables, registry: &'a Registry, config: &'a Options) -> Result<Binder<'a>> {
-        check_runtime_mode(config)?;
+        check_runtime_mode(RUNTIME_MODE, config.get(RUNTIME_MODE).unwrap_or_default())?;
         Ok(Binder { tables, registry, functions: Functions::new(config)?, config, depth: Cell::new(0) })
     }
 
@@ -184,14 +185,14 @@ pub(crate) fn is_batch(config: &Options) -> bool {
 }
 
 /// AUTOMATIC is for programs of the DataStream API; a statement is planned for one mode.
-fn check_runtime_mode(config: &Options) -> Result<()> {
-    match config.get(RUNTIME_MODE) {
-        Some(mode) if mode.eq_ignore_ascii_case("automatic") => Err(Error::user(format!(
-            "Unsupported mode '{mode}' for '{RUNTIME_MODE}'. Only an explicit BATCH or STREAMING mode is supported"
-        ))
-        .hint(format!("SET '{RUNTIME_MODE}' = 'BATCH' where every source ends, 'STREAMING' otherwise"))),
-        _ => Ok(()),
+pub(crate) fn check_runtime_mode(key: &str, mode: &str) -> Result<()> {
+    if key != RUNTIME_MODE || !mode.eq_ignore_ascii_case("automatic") {
+        return Ok(());
     }
+    Err(Error::user(format!(
+        "Unsupported mode '{mode}' for '{RUNTIME_MODE}'. Only an explicit BATCH or STREAMING mode is supported"
+    ))
+    .hint(format!("SET '{RUNTIME_MODE}' = 'BATCH' where every source ends, 'STREAMING' otherwise")))
 }
 
 /// `table.local-time-zone`, UTC where it is not set.

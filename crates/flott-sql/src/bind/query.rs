@@ -226,7 +226,7 @@ impl Binder<'_> {
     fn select(&self, s: &Select, ctes: &Ctes) -> Result<LogicalPlan> {
         let Select {
             select_token: _,
-            optimizer_hints,
+            optimizer_hints: _,
             distinct,
             select_modifiers,
             top,
@@ -251,7 +251,6 @@ impl Binder<'_> {
             flavor,
         } = s;
         let span = s.span();
-        refuse_if(!optimizer_hints.is_empty(), "query hints /*+ .. */", span)?;
         match distinct {
             None | Some(Distinct::All) => {}
             Some(Distinct::Distinct) => return Err(unsupported("SELECT DISTINCT", span)),
@@ -293,7 +292,9 @@ impl Binder<'_> {
                 (exprs.as_slice(), !exprs.is_empty())
             }
         };
-        if has_group_by || having.is_some() || items.iter().any(|i| i.has_aggregate()) {
+        let aggregates = has_group_by || having.is_some() || items.iter().any(|i| i.has_aggregate());
+        super::hints::of_select(s, aggregates)?;
+        if aggregates {
             return self.grouped(plan, &scope, items, group_exprs, having.as_ref(), span);
         }
         let mut binder = ExpressionBinder::new(&self.functions, &scope, "SELECT");

@@ -10,19 +10,16 @@ use flott_connector::table::{CatalogTable, ColumnKind, ObjectIdentifier};
 use flott_core::types::{TimeAttribute, TypeKind, arrow_schema};
 use flott_core::{Error, LogicalType, Result};
 use sqlparser::ast::{
-    self, BinaryOperator, Expr as Ast, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Spanned,
-    TableFactor, TableFunctionArgs, TableWithJoins, Value,
+    self, Expr as Ast, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Spanned, TableFactor,
+    TableFunctionArgs, TableWithJoins,
 };
 use sqlparser::tokenizer::Span;
 
 use super::node::{FlinkNode, FlinkNodeKind, ScanTable};
 use super::query::{df, rename_columns};
-use super::refuse::{
-    At, at, check_dynamic_options, name_parts, name_text, not_found, refuse_if, unsupported, unsupported_with,
-};
+use super::refuse::{At, at, check_dynamic_options, name_parts, name_text, not_found, refuse_if, unsupported};
 use super::{Binder, CatalogObject, Ctes, Scope, Typed, column, columns_of, plan_schema, project};
 use crate::parser::dialect::TABLE_CALL;
-use crate::parser::script::HINT_PREFIX;
 
 impl Binder<'_> {
     pub(crate) fn table_with_joins(&self, t: &TableWithJoins, ctes: &Ctes) -> Result<(LogicalPlan, Scope)> {
@@ -150,7 +147,12 @@ impl Binder<'_> {
         if let [one] = parts.as_slice()
             && let Some((_, plan)) = ctes.iter().rev().find(|(n, _)| n == one)
         {
-            refuse_if(!hints.is_empty(), "hints on a CTE", span)?;
+            for hint in hints {
+                let hint = super::hints::of_table(hint)?;
+                super::hints::check(&hint).at_span(span)?;
+                refuse_if(hint.name == super::hints::OPTIONS, "the hint OPTIONS on a CTE", span)?;
+                super::hints::ignored(&hint.name, &hint.shown());
+            }
             return Ok((plan.clone(), parts));
         }
         match self.tables.lookup(&parts).at_span(span)? {
@@ -162,7 +164,15 @@ impl Binder<'_> {
                 Ok((plan, qualifier))
             }
             Some(CatalogObject::View { identifier, query, columns }) => {
-                refuse_if(!hints.is_empty(), "hints on a view", span)?;
+                for hint in hints {
+                    let hint = super::hints::of_table(hint)?;
+                    super::hints::check(&hint).at_span(span)?;
+                    if hint.name == super::hints::OPTIONS {
+                        check_dynamic_options(self.config, &identifier).at_span(span)?;
+                        return Err(super::hints::on_view(&identifier, span));
+                    }
+                    super::hints::ignored(&hint.name, &hint.shown());
+                }
                 let place = |e: Error| at(without_position(&e), span).with("view", &identifier.object);
                 let query = self.tables.parse_query(&query).map_err(place)?;
                 let mut plan = self.bind_query(&query, &vec![]).map_err(place)?;
@@ -190,21 +200,14 @@ impl Binder<'_> {
         span: Span,
     ) -> Result<()> {
         for hint in hints {
-            let Ast::Function(f) = hint else { return Err(unsupported("this hint", hint.span())) };
-            let name = name_text(&f.name);
-            let name = name.strip_prefix(HINT_PREFIX).unwrap_or(&name).to_uppercase();
-            if name != "OPTIONS" {
-                return Err(unsupported(format!("the hint {name}"), span));
+            let hint = super::hints::of_table(hint)?;
+            super::hints::check(&hint).at_span(span)?;
+            if hint.name != super::hints::OPTIONS {
+                super::hints::ignored(&hint.name, &hint.shown());
+                continue;
             }
             check_dynamic_options(self.config, identifier).at_span(span)?;
-            let FunctionArguments::List(list) = &f.args else { continue };
-            for argument in &list.args {
-                let (key, value) = hint_pair(argument).ok_or_else(|| {
-                    at(
-                        Error::user(format!("'{argument}' is not an option")).hint("Write OPTIONS('key' = 'value')"),
-                        span,
-                    )
-                })?;
+            for (key, value) in hint.pairs {
                 table.options.set(key, value);
             }
         }
@@ -424,6 +427,14 @@ impl Binder<'_> {
                     FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => Some(e),
                     _ => None,
                 });
+                if let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(query @ Ast::Subquery(_)))) = list.args.first() {
+                    let (plan, _) = self.table_argument(query, function, ctes)?;
+                    let keys = match list.args.get(1) {
+                        Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Ast::Tuple(keys)))) => keys.as_slice(),
+                        _ => &[],
+                    };
+                    return Ok((plan, keys));
+                }
                 let idents: Vec<&Ident> = match arguments.next() {
                     Some(Ast::CompoundIdentifier(ids)) => ids.iter().collect(),
                     Some(Ast::Identifier(id)) => vec![id],
@@ -436,10 +447,10 @@ impl Binder<'_> {
                 let span = idents.first().map_or_else(Span::empty, |i| i.span);
                 Ok((self.named_parts(&idents, &[], ctes, span)?.0, keys))
             }
-            other => Err(unsupported_with(
-                format!("'{other}' as the input of {function}"),
+            other => Err(at(
+                Error::user(format!("the input of {function} is a table or a query, not {other}"))
+                    .hint(format!("Write {function}(TABLE t, ..) or {function}((SELECT ..), ..)")),
                 other.span(),
-                format!("Write {function}(TABLE t, DESCRIPTOR(ts), ..)"),
             )),
         }
     }
@@ -471,25 +482,6 @@ fn without_rowtime(table: &mut CatalogTable) {
 
 fn full_name(i: &ObjectIdentifier) -> Vec<String> {
     vec![i.catalog.clone(), i.database.clone(), i.object.clone()]
-}
-
-fn hint_pair(argument: &FunctionArg) -> Option<(String, String)> {
-    let text = |e: &Ast| match e {
-        Ast::Value(v) => match &v.value {
-            Value::SingleQuotedString(s) => Some(s.clone()),
-            _ => None,
-        },
-        _ => None,
-    };
-    match argument {
-        FunctionArg::Unnamed(FunctionArgExpr::Expr(Ast::BinaryOp { left, op: BinaryOperator::Eq, right })) => {
-            Some((text(left)?, text(right)?))
-        }
-        FunctionArg::ExprNamed { name, arg: FunctionArgExpr::Expr(value), operator: _ } => {
-            Some((text(name)?, text(value)?))
-        }
-        _ => None,
-    }
 }
 
 fn is_source_watermark(e: &Ast) -> bool {

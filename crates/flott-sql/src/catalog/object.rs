@@ -55,7 +55,9 @@ impl CatalogManager {
         if let Err(error) = self.database(&id.catalog, &id.database) {
             return error;
         }
-        let names = self.object_names(&id.catalog, &id.database, |_| true);
+        // Who looks for a view is not helped by a table.
+        let fits = |e: &Entry| kind != "View" || matches!(e, Entry::View(_));
+        let names = self.object_names(&id.catalog, &id.database, fits);
         let message = format!("{kind} with identifier '{id}' does not exist.");
         missing(message, &id.object, names.iter().map(String::as_str))
     }

@@ -116,8 +116,23 @@ impl Dialect for FlinkDialect {
 
     fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
         let (first, second) = (parser.peek_token().token, parser.peek_nth_token(1).token);
+        let starts_query = |t: &Token| {
+            matches!(t, Token::Word(w)
+            if w.quote_style.is_none() && matches!(w.keyword, Keyword::SELECT | Keyword::WITH | Keyword::VALUES))
+        };
+        if first == Token::LParen {
+            return (starts_query(&second) && partition_follows(parser)).then(|| parse_query_argument(parser));
+        }
         let Token::Word(word) = first else { return None };
         match second {
+            Token::LParen
+                if word.keyword == Keyword::TABLE
+                    && word.quote_style.is_none()
+                    && starts_query(&parser.peek_nth_token(2).token) =>
+            {
+                parser.next_token();
+                Some(parse_query_argument(parser))
+            }
             Token::Word(_) if word.keyword == Keyword::TABLE => Some(parse_table_argument(parser)),
             Token::LBracket if is_word(&word, "MAP") => Some(parse_map(parser)),
             Token::LParen if matches!(word.keyword, Keyword::CAST | Keyword::TRY_CAST) => {
@@ -186,17 +201,51 @@ fn parse_table_argument(parser: &mut Parser) -> Result<Expr, ParserError> {
     let name = parser.parse_object_name(false)?;
     let parts: Vec<Ident> = name.0.iter().filter_map(|p| p.as_ident().cloned()).collect();
     let mut arguments = vec![Expr::CompoundIdentifier(parts)];
-    if parser.parse_keywords(&[Keyword::PARTITION, Keyword::BY]) {
-        let keys = if parser.consume_token(&Token::LParen) {
-            let keys = parser.parse_comma_separated(Parser::parse_expr)?;
-            parser.expect_token(&Token::RParen)?;
-            keys
-        } else {
-            vec![parser.parse_expr()?]
-        };
-        arguments.push(Expr::Tuple(keys));
-    }
+    arguments.extend(parse_partition_keys(parser)?);
     Ok(call(TABLE_CALL, arguments))
+}
+
+/// Whether `PARTITION BY` stands behind the bracket that opens here: then it is a table argument, and no scalar query.
+fn partition_follows(parser: &Parser) -> bool {
+    let mut depth = 0usize;
+    let mut i = parser.index();
+    loop {
+        match &parser.token_at(i).token {
+            Token::EOF => return false,
+            Token::LParen => depth += 1,
+            Token::RParen if depth == 1 => {
+                let word = |i: usize, k: Keyword| matches!(&parser.token_at(i).token, Token::Word(w) if w.keyword == k);
+                return word(i + 1, Keyword::PARTITION) && word(i + 2, Keyword::BY);
+            }
+            Token::RParen => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        i += 1;
+    }
+}
+
+/// `(SELECT ..) [PARTITION BY ..]`
+fn parse_query_argument(parser: &mut Parser) -> Result<Expr, ParserError> {
+    parser.expect_token(&Token::LParen)?;
+    let mut arguments = vec![Expr::Subquery(parser.parse_query()?)];
+    parser.expect_token(&Token::RParen)?;
+    arguments.extend(parse_partition_keys(parser)?);
+    Ok(call(TABLE_CALL, arguments))
+}
+
+/// `PARTITION BY key` or `PARTITION BY (key, ..)`, where it is there.
+fn parse_partition_keys(parser: &mut Parser) -> Result<Option<Expr>, ParserError> {
+    if !parser.parse_keywords(&[Keyword::PARTITION, Keyword::BY]) {
+        return Ok(None);
+    }
+    let keys = if parser.consume_token(&Token::LParen) {
+        let keys = parser.parse_comma_separated(Parser::parse_expr)?;
+        parser.expect_token(&Token::RParen)?;
+        keys
+    } else {
+        vec![parser.parse_expr()?]
+    };
+    Ok(Some(Expr::Tuple(keys)))
 }
 
 fn parse_map(parser: &mut Parser) -> Result<Expr, ParserError> {

@@ -89,7 +89,12 @@ impl<'a> StatementParser<'a> {
         Ok(Name { parts })
     }
 
+    /// A string in quotes; the parser would take a bare word too, which Flink does not.
     pub(crate) fn literal(&mut self) -> Parsed<String> {
+        let next = self.p.peek_token();
+        if matches!(next.token, Token::Word(_)) {
+            return self.p.expected("a string in single quotes", next);
+        }
         self.p.parse_literal_string()
     }
 

@@ -14,6 +14,7 @@ use super::convert::Converter;
 use super::options;
 use super::stream::{Sink, StreamInput, StreamNode, StreamOp};
 use super::window::{LATE_PREFIX, changes};
+use crate::bind::hints::{self, GivenHint};
 use crate::bind::{
     CatalogObject, Tables, Typed, at, check_dynamic_options, column, columns_of, plan_schema, project, rename_columns,
 };
@@ -36,8 +37,16 @@ pub(crate) fn summary(i: &ObjectIdentifier) -> String {
 impl Converter<'_> {
     /// Binds an INSERT.
     pub(crate) fn insert(&self, tables: &dyn Tables, statement: &InsertStatement) -> Result<Insert> {
-        let InsertStatement { table: name, hints, partition, columns, overwrite, query, on_conflict, position } =
-            statement;
+        let InsertStatement {
+            table: name,
+            hints: given_hints,
+            partition,
+            columns,
+            overwrite,
+            query,
+            on_conflict,
+            position,
+        } = statement;
         let parts: Vec<String> = name.parts.iter().map(|p| p.value.clone()).collect();
         let place = name.position();
         if let Some(conflict) = on_conflict
@@ -63,11 +72,12 @@ impl Converter<'_> {
                 });
             }
         };
-        for hint in hints {
-            if hint.name != "OPTIONS" {
-                return Err(Error::user(format!("not supported yet: the hint {}", hint.name))
-                    .at(hint.position)
-                    .hint("OPTIONS is the only one"));
+        for hint in given_hints {
+            let given = GivenHint { name: hint.name.clone(), list: vec![], pairs: hint.options.clone() };
+            hints::check(&given).map_err(|e| e.at(hint.position))?;
+            if hint.name != hints::OPTIONS {
+                hints::ignored(&hint.name, &given.shown());
+                continue;
             }
             check_dynamic_options(self.config, &identifier).map_err(|e| e.at(hint.position))?;
             for (key, value) in &hint.options {

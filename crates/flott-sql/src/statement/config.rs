@@ -208,7 +208,7 @@ fn find(key: &str) -> Result<&'static ConfigOption> {
         let error = Error::user(format!("Unknown configuration option '{key}'")).with("option", key);
         match suggest::nearest(key, KNOWN.iter().map(|o| o.key).filter(|k| !k.contains('#'))) {
             Some(near) => error.hint(format!("Did you mean '{near}'?")),
-            None => error.hint("The reference page lists all options"),
+            None => error.hint("docs/reference/configuration.md lists all options"),
         }
     })
 }
@@ -269,6 +269,7 @@ pub fn set_option(key: &str, value: &str, state: &mut SessionState) -> Result<()
     let option = find(key)?;
     option.check(key, value)?;
     check_fixed(option, value)?;
+    crate::bind::check_runtime_mode(key, value).map_err(|e| e.with("option", key))?;
     if option.key == LOCAL_TIME_ZONE && value != "default" {
         SessionZone::parse(value).map_err(|e| e.with("option", key))?;
     }

@@ -3,11 +3,14 @@
 use flott_connector::factory::Registry;
 use flott_connector::table::{Column, ColumnKind, ObjectIdentifier, ResolvedSchema};
 use flott_core::error::{Error, Result};
-use flott_function::{AggregateKind, scalar};
+use flott_core::types::{TimeAttribute, TypeKind};
+use flott_function::scalar::ScalarFunction;
+use flott_function::{AggregateKind, FunctionEnv, scalar};
 use sqlparser::ast::{Expr, Ident};
 
 use super::show_create::{self, backticked};
 use super::{SessionState, StatementResult};
+use crate::bind::{Typed, column};
 use crate::catalog::{Entry, missing};
 use crate::parser::ast::{LikePattern, Name, ObjectKind, ShowKind, position};
 
@@ -283,22 +286,6 @@ pub(super) fn describe(kind: ObjectKind, name: &Name, extended: bool, state: &Se
 
 /// What DESCRIBE FUNCTION EXTENDED adds.
 fn definition(name: &str) -> [(&'static str, String); 5] {
-    /// Functions that give another value for the same arguments.
-    const VOLATILE: [&str; 13] = [
-        "CURRENT_DATE",
-        "CURRENT_ROW_TIMESTAMP",
-        "CURRENT_TIME",
-        "CURRENT_TIMESTAMP",
-        "CURRENT_WATERMARK",
-        "LOCALTIME",
-        "LOCALTIMESTAMP",
-        "NOW",
-        "PROCTIME",
-        "RAND",
-        "RAND_INTEGER",
-        "UNIX_TIMESTAMP",
-        "UUID",
-    ];
     let aggregate = AggregateKind::from_name(name).is_some();
     let scalar = scalar::functions().find(|f| f.name == name);
     let signature = match scalar {
@@ -308,8 +295,18 @@ fn definition(name: &str) -> [(&'static str, String); 5] {
     [
         ("kind", if aggregate { "AGGREGATE" } else { "SCALAR" }.to_string()),
         ("requirements", "[]".to_string()),
-        ("is deterministic", (!VOLATILE.contains(&name)).to_string()),
+        ("is deterministic", scalar.is_none_or(is_deterministic).to_string()),
         ("supports constant folding", (name != "CURRENT_WATERMARK").to_string()),
         ("signature", signature),
     ]
+}
+
+/// What a function says of itself once it has arguments: the fewest that it takes, of the first type that it takes.
+fn is_deterministic(function: &ScalarFunction) -> bool {
+    let Ok(env) = FunctionEnv::new("UTC") else { return true };
+    let rowtime = TypeKind::timestamp(3).not_null().with_time_attribute(TimeAttribute::Rowtime);
+    [TypeKind::Int.not_null(), rowtime].into_iter().all(|t| {
+        let arguments = vec![Typed { expr: column("argument"), data_type: t }; function.arity.0];
+        !matches!(scalar::call(function.name, arguments, &env), Some(Ok(called)) if called.expr.is_volatile())
+    })
 }

@@ -423,6 +423,8 @@ fn set_and_reset() {
         ("SET 'table.exec.state.ttl' = '1 parsec'", "unit of time"),
         ("SET 'parallelism.default' = 'many'", "expected an integer"),
         ("SET 'execution.runtime-mode' = 'streeming'", "did you mean 'STREAMING'?"),
+        ("SET 'execution.runtime-mode' = 'automatic'", "Only an explicit BATCH or STREAMING mode is supported"),
+        ("SET 'nothing.like.that' = '1'", "docs/reference/configuration.md lists all options"),
         ("RESET 'parallelism.defaul'", "Did you mean 'parallelism.default'?"),
     ] {
         refused(&mut state, text, why);
@@ -452,4 +454,36 @@ fn known_options_are_sound() {
         let listed = listed.unwrap_or_else(|| panic!("{} is read and cannot be set", planned.key));
         assert_eq!((listed.value, listed.default), (planned.value, planned.default), "{}", planned.key);
     }
+}
+
+#[test]
+fn functions_say_themselves_whether_they_are_deterministic() {
+    let mut volatile = vec![];
+    let mut state = SessionState::default();
+    state.functions = flott_function::scalar::functions().map(|f| f.name.to_string()).collect();
+    for name in state.functions.clone() {
+        if name.starts_with('$') {
+            continue;
+        }
+        if shown(&mut state, &format!("DESCRIBE FUNCTION EXTENDED `{name}`")).contains("is deterministic|false") {
+            volatile.push(name);
+        }
+    }
+    volatile.sort();
+    let expected = [
+        "CURRENT_DATE",
+        "CURRENT_ROW_TIMESTAMP",
+        "CURRENT_TIME",
+        "CURRENT_TIMESTAMP",
+        "CURRENT_WATERMARK",
+        "LOCALTIME",
+        "LOCALTIMESTAMP",
+        "NOW",
+        "PROCTIME",
+        "RAND",
+        "RAND_INTEGER",
+        "UNIX_TIMESTAMP",
+        "UUID",
+    ];
+    assert_eq!(volatile, expected);
 }

@@ -23,7 +23,8 @@ fn read(source: &dyn Source, from: Option<SourceSplit>) -> (Vec<RecordBatch>, Ve
     let subtask = SubtaskInfo { index: 0, parallelism: 1 };
     let mut reader = source.create_reader(subtask).unwrap();
     let mut enumerator = source.create_enumerator(None).unwrap();
-    let mut context = EnumeratorContext { parallelism: 1, readers: vec![0], load: vec![0], ..EnumeratorContext::default() };
+    let mut context =
+        EnumeratorContext { parallelism: 1, readers: vec![0], load: vec![0], ..EnumeratorContext::default() };
     let (mut rows, mut positions) = (vec![], vec![]);
     if let Some(split) = from {
         reader.add_splits(vec![split]).unwrap();

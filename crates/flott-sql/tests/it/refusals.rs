@@ -65,14 +65,55 @@ fn hints_name_files_that_there_are() {
 }
 
 #[test]
-fn hints_are_read_or_refused() {
+fn hints_that_fit_nothing_are_taken_as_by_flink() {
     let session = Session::standard();
-    assert!(session.columns("SELECT x FROM two /*+ OPTIONS('changelog' = 'I') */").is_ok());
-    for query in
-        ["SELECT /*+ STATE_TTL('two' = '1d') */ x FROM two", "SELECT x FROM two /*+ LOOKUP('table' = 'two') */"]
-    {
-        let e = session.columns(query).expect_err(query).to_string();
-        assert!(e.contains("hint"), "{query}: {e}");
+    for query in [
+        "SELECT x FROM two /*+ OPTIONS('changelog' = 'I') */",
+        "SELECT /*+ STATE_TTL('two' = '1d') */ x FROM two",
+        "SELECT /*+ BROADCAST(two), shuffle_hash(two, t) */ x FROM two",
+        "SELECT /*+ NEST_LOOP(two) SHUFFLE_MERGE(two) */ x FROM two",
+        "SELECT /*+ LOOKUP('table' = 'two', 'async' = 'true') */ x FROM two",
+        "SELECT x FROM two /*+ LOOKUP('table' = 'two') */",
+        "SELECT /*+ ALIAS('two') */ x FROM two",
+        "SELECT /*+ OPTIONS('a' = 'b') */ x FROM two",
+        "WITH q AS (SELECT x FROM two) SELECT x FROM q /*+ BROADCAST(q) */",
+        &format!(
+            "SELECT /*+ STATE_TTL('bid' = '1 d') */ window_end, COUNT(*) FROM {WINDOW} GROUP BY window_start, window_end"
+        ),
+    ] {
+        session.columns(query).unwrap_or_else(|e| panic!("{query}: {e}"));
+    }
+}
+
+#[test]
+fn hints_that_flink_refuses_are_refused_at_their_place() {
+    let mut session = Session::standard();
+    session.run("CREATE VIEW v AS SELECT x FROM two").expect("a view");
+    for (query, said) in [
+        ("SELECT /*+ BRODCAST(two) */ x FROM two", "Hint: BRODCAST should be registered in the HintStrategyTable"),
+        ("SELECT x FROM two /*+ FOO('a' = 'b') */", "Hint: FOO should be registered in the HintStrategyTable"),
+        ("SELECT x FROM v /*+ FOO */", "Hint: FOO should be registered in the HintStrategyTable"),
+        ("SELECT /*+ BROADCAST */ x FROM two", "expecting at least one table or view specified in hint BROADCAST."),
+        ("SELECT /*+ LOOKUP('async' = 'true') */ x FROM two", "incomplete required option(s): 'table'"),
+        ("SELECT /*+ LOOKUP('table' = 'two', 'asinc' = 'true') */ x FROM two", "Invalid LOOKUP hint option 'asinc'"),
+        ("SELECT /*+ LOOKUP('table' = 'two', 'max-attempts' = '3') */ x FROM two", "can be both null or all not null"),
+        ("SELECT /*+ STATE_TTL('two' = '1 parsec') */ x FROM two", "Invalid STATE_TTL hint value for table 'two'"),
+        ("SELECT /*+ STATE_TTL('two' */ x FROM two", "a ) is missing"),
+        ("SELECT x FROM two /*+ OPTIONS() */", "Hint [OPTIONS] only support non empty key value options"),
+        (
+            "SELECT x FROM v /*+ OPTIONS('changelog' = 'I') */",
+            "View '`default_catalog`.`default_database`.`v`' cannot be enriched with new options.",
+        ),
+        (
+            &format!(
+                "SELECT /*+ STATE_TTL('bit' = '1 d') */ window_end, COUNT(*) FROM {WINDOW} GROUP BY window_start, window_end"
+            ),
+            "cannot match the name of input tables or views: \n`bit` in `STATE_TTL`",
+        ),
+    ] {
+        let e = session.columns(query).expect_err(query);
+        assert!(e.message().contains(said), "{query}: {e}");
+        assert!(e.position().is_some(), "{query}: {e}");
     }
 }
 
@@ -211,4 +252,36 @@ fn deep_and_wide_expressions_end_with_an_error_or_a_plan() {
         let planned = session.columns(&query);
         assert!(planned.is_err(), "{}..: {planned:?}", &query[..60]);
     }
+}
+
+#[test]
+fn window_functions_take_every_form_of_their_input() {
+    let session = Session::standard();
+    let size = "INTERVAL '10' MINUTES";
+    for tvf in [
+        format!("TUMBLE(TABLE bid, DESCRIPTOR(ts), {size})"),
+        format!("TUMBLE(DATA => TABLE bid, TIMECOL => DESCRIPTOR(ts), SIZE => {size})"),
+        format!("TUMBLE(size => {size}, timecol => DESCRIPTOR(ts), data => TABLE bid)"),
+        format!("TUMBLE((SELECT * FROM bid), DESCRIPTOR(ts), {size})"),
+        format!("TUMBLE(DATA => (SELECT * FROM bid WHERE price > 1), TIMECOL => DESCRIPTOR(ts), SIZE => {size})"),
+        format!("TUMBLE(TABLE (SELECT * FROM bid), DESCRIPTOR(ts), {size})"),
+        format!(
+            "TUMBLE(DATA => TABLE (WITH q AS (SELECT * FROM bid) SELECT * FROM q), TIMECOL => DESCRIPTOR(ts), SIZE => {size})"
+        ),
+        format!("TUMBLE(TABLE default_catalog.default_database.bid, DESCRIPTOR(ts), {size}, INTERVAL '1' MINUTE)"),
+        format!("SESSION(TABLE bid PARTITION BY bidder, DESCRIPTOR(ts), {size})"),
+        format!("SESSION(DATA => TABLE bid PARTITION BY (bidder), TIMECOL => DESCRIPTOR(ts), GAP => {size})"),
+        format!("SESSION((SELECT * FROM bid) PARTITION BY bidder, DESCRIPTOR(ts), {size})"),
+        format!("SESSION(DATA => (SELECT * FROM bid) PARTITION BY (bidder), TIMECOL => DESCRIPTOR(ts), GAP => {size})"),
+    ] {
+        let key = if tvf.contains("PARTITION") { ", bidder" } else { "" };
+        for from in [format!("TABLE({tvf})"), tvf.clone()] {
+            let query = format!("SELECT window_end, COUNT(*) FROM {from} GROUP BY window_start, window_end{key}");
+            session.columns(&query).unwrap_or_else(|e| panic!("{query}: {e}"));
+        }
+    }
+    let e =
+        session.columns(&format!("SELECT * FROM TABLE(TUMBLE(bid, DESCRIPTOR(ts), {size}))")).expect_err("no TABLE");
+    assert_eq!(e.message(), "the input of TUMBLE is a table or a query, not bid");
+    assert_eq!(e.position().map(|p| p.column), Some(28));
 }
