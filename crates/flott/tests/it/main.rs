@@ -2,6 +2,7 @@
 
 mod commit;
 mod listing;
+mod processing_time;
 mod restart;
 mod savepoint;
 mod scripted;
