@@ -5,12 +5,11 @@ EXPLAIN INSERT INTO s SELECT a, b + 1 FROM (SELECT a, b, c FROM t WHERE c = 'x')
 -- EXPECT
 -- == Abstract Syntax Tree ==
 -- LogicalSink(table=[default_catalog.default_database.s], fields=[a, b])
--- +- LogicalProject(a=[$0], b=[$1])
---    +- LogicalProject(a=[$0], EXPR$1=[+($1, 1)])
---       +- LogicalFilter(condition=[>($0, 3)])
---          +- LogicalProject(a=[$0], b=[$1], c=[$2])
---             +- LogicalFilter(condition=[=($2, _UTF-16LE'x')])
---                +- LogicalTableScan(table=[[default_catalog, default_database, t]])
+-- +- LogicalProject(a=[$0], EXPR$1=[+($1, 1)])
+--    +- LogicalFilter(condition=[>($0, 3)])
+--       +- LogicalProject(a=[$0], b=[$1], c=[$2])
+--          +- LogicalFilter(condition=[=($2, _UTF-16LE'x')])
+--             +- LogicalTableScan(table=[[default_catalog, default_database, t]])
 --
 -- == Optimized Physical Plan ==
 -- Sink(table=[default_catalog.default_database.s], fields=[a, b])

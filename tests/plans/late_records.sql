@@ -7,13 +7,12 @@ EXPLAIN INSERT INTO s SELECT auction, COUNT(*) FROM TABLE(TUMBLE(TABLE bid, DESC
 -- EXPECT
 -- == Abstract Syntax Tree ==
 -- LogicalSink(table=[default_catalog.default_database.s], fields=[auction, n])
--- +- LogicalProject(auction=[$0], n=[$1])
---    +- LogicalProject(auction=[$0], EXPR$1=[$3])
---       +- LogicalAggregate(group=[{0, 1, 2}], EXPR$0=[COUNT()])
---          +- LogicalProject(auction=[$0], window_start=[$3], window_end=[$4])
---             +- LogicalTableFunctionScan(invocation=[TUMBLE(TABLE(#0), DESCRIPTOR(_UTF-16LE'ts'), 60000:INTERVAL)], rowType=[RecordType(BIGINT auction, BIGINT bidder, TIMESTAMP(3) *ROWTIME* ts, TIMESTAMP(3) window_start, TIMESTAMP(3) window_end, TIMESTAMP(3) *ROWTIME* window_time)])
---                +- LogicalWatermarkAssigner(rowtime=[ts], watermark=[$2])
---                   +- LogicalTableScan(table=[[default_catalog, default_database, bid]])
+-- +- LogicalProject(auction=[$0], EXPR$1=[$3])
+--    +- LogicalAggregate(group=[{0, 1, 2}], EXPR$0=[COUNT()])
+--       +- LogicalProject(auction=[$0], window_start=[$3], window_end=[$4])
+--          +- LogicalTableFunctionScan(invocation=[TUMBLE(TABLE(#0), DESCRIPTOR(_UTF-16LE'ts'), 60000:INTERVAL)], rowType=[RecordType(BIGINT auction, BIGINT bidder, TIMESTAMP(3) *ROWTIME* ts, TIMESTAMP(3) window_start, TIMESTAMP(3) window_end, TIMESTAMP(3) *ROWTIME* window_time)])
+--             +- LogicalWatermarkAssigner(rowtime=[ts], watermark=[$2])
+--                +- LogicalTableScan(table=[[default_catalog, default_database, bid]])
 --
 -- == Optimized Physical Plan ==
 -- Sink(table=[default_catalog.default_database.s], fields=[auction, n])

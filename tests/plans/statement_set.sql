@@ -10,9 +10,8 @@ END;
 -- == Abstract Syntax Tree ==
 -- LogicalSink(table=[default_catalog.default_database.s1], fields=[a])
 -- +- LogicalProject(a=[$0])
---    +- LogicalProject(a=[$0])
---       +- LogicalFilter(condition=[>($0, 1)])
---          +- LogicalTableScan(table=[[default_catalog, default_database, t]])
+--    +- LogicalFilter(condition=[>($0, 1)])
+--       +- LogicalTableScan(table=[[default_catalog, default_database, t]])
 --
 -- LogicalSink(table=[default_catalog.default_database.s2], fields=[b, x])
 -- +- LogicalProject(b=[null:BIGINT], x=[$0])
@@ -31,8 +30,8 @@ END;
 -- == Optimized Execution Plan ==
 -- Sink(table=[default_catalog.default_database.s1], fields=[a])
 -- +- Calc(select=[a], where=[(a > 1)])
---    +- TableSourceScan(table=[[default_catalog, default_database, t, project=[a, c], metadata=[]]], fields=[a, c])
+--    +- TableSourceScan(table=[[default_catalog, default_database, t, project=[a, c], metadata=[]]], fields=[a, c])(reuse_id=[1])
 --
 -- Sink(table=[default_catalog.default_database.s2], fields=[b, x])
 -- +- Calc(select=[null:BIGINT AS b, c AS x])
---    +- TableSourceScan(table=[[default_catalog, default_database, t, project=[a, c], metadata=[]]], fields=[a, c])
+--    +- Reused(reference_id=[1])

@@ -392,6 +392,8 @@ pub enum ExplainDetail {
     ChangelogMode,
     PlanAdvice,
     JsonExecutionPlan,
+    /// Event time instead of the plans; not Flink's.
+    Watermark,
 }
 
 /// A statement.

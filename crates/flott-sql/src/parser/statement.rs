@@ -336,6 +336,8 @@ impl<'a> StatementParser<'a> {
                     ExplainDetail::PlanAdvice
                 } else if self.words(&["JSON_EXECUTION_PLAN"]) {
                     ExplainDetail::JsonExecutionPlan
+                } else if self.words(&["WATERMARK"]) {
+                    ExplainDetail::Watermark
                 } else {
                     break;
                 };
@@ -343,6 +345,9 @@ impl<'a> StatementParser<'a> {
                 if !self.p.consume_token(&Token::Comma) {
                     break;
                 }
+            }
+            if details.contains(&ExplainDetail::Watermark) {
+                self.words(&["FOR"]);
             }
         }
         let inner = if self.words(&["STATEMENT", "SET", "BEGIN"]) {
@@ -352,7 +357,15 @@ impl<'a> StatementParser<'a> {
                 Token::Word(w) if w.keyword == Keyword::INSERT => Statement::Insert(self.insert()?),
                 Token::Word(w) if w.keyword == Keyword::EXECUTE => self.execute()?,
                 Token::Word(w) if w.keyword == Keyword::CREATE => self.create()?,
-                _ => Statement::Query(self.query()?),
+                Token::LParen => Statement::Query(self.query()?),
+                Token::Word(w) if matches!(w.keyword, Keyword::SELECT | Keyword::WITH | Keyword::VALUES) => {
+                    Statement::Query(self.query()?)
+                }
+                _ => {
+                    let what = "a query, INSERT, EXECUTE, STATEMENT SET, CREATE TABLE AS, or a detail of the plan \
+                                (CHANGELOG_MODE, ESTIMATED_COST, PLAN_ADVICE, JSON_EXECUTION_PLAN, WATERMARK)";
+                    return self.p.expected(what, self.p.peek_token());
+                }
             }
         };
         Ok(Statement::Explain { details, inner: Box::new(inner) })

@@ -62,6 +62,14 @@ fn every_statement_of_flink_is_known() {
             "EXPLAIN EXECUTE STATEMENT SET BEGIN INSERT INTO a SELECT 1; END",
             |s| matches!(s, Statement::Explain { inner, .. } if matches!(**inner, Statement::StatementSet(_))),
         ),
+        (
+            "EXPLAIN WATERMARK FOR SELECT 1",
+            |s| matches!(s, Statement::Explain { details, .. } if details[..] == [ExplainDetail::Watermark]),
+        ),
+        ("EXPLAIN WATERMARK, CHANGELOG_MODE INSERT INTO a SELECT 1", |s| {
+            matches!(s, Statement::Explain { details, .. }
+                if details[..] == [ExplainDetail::Watermark, ExplainDetail::ChangelogMode])
+        }),
         ("SET", |s| matches!(s, Statement::Set(None))),
         ("SET 'a.b' = 'c d'", |s| matches!(s, Statement::Set(Some((k, v))) if k == "a.b" && v == "c d")),
         (

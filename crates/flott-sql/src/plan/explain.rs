@@ -1,5 +1,6 @@
 //! EXPLAIN: the three sections and the node names that Flink prints.
 
+use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use datafusion_expr::{Expr, LogicalPlan};
 use flott_core::time_text::format_duration;
 use flott_graph::{AggregateCall, WindowAggregateSpec, WindowAssignment, WindowKind, WindowProperty};
 
+use super::advice::Advice;
 use super::stream::{Distribution, StreamInput, StreamNode, StreamOp};
 use super::text::{Style, expression};
 use crate::bind::node::{Aggregate, WindowTableFunction};
@@ -21,7 +23,7 @@ pub(super) struct Ast {
 }
 
 /// The three sections.
-pub(super) fn sections(asts: &[Ast], roots: &[Arc<StreamNode>], changelog: bool) -> String {
+pub(super) fn sections(asts: &[Ast], roots: &[Arc<StreamNode>], changelog: bool, advice: Option<&Advice>) -> String {
     let mut out = String::from("== Abstract Syntax Tree ==\n");
     for (i, ast) in asts.iter().enumerate() {
         if i > 0 {
@@ -32,26 +34,90 @@ pub(super) fn sections(asts: &[Ast], roots: &[Arc<StreamNode>], changelog: bool)
             Some(sink) => {
                 let fields = names(ast.plan.schema());
                 lines.push((0, format!("LogicalSink(table=[{sink}], fields=[{fields}])")));
-                logical(&ast.plan, 1, &mut lines);
+                logical(without_identity(&ast.plan), 1, &mut lines);
             }
             None => logical(&ast.plan, 0, &mut lines),
         }
         tree(&lines, &mut out);
     }
-    for (title, style) in
-        [("\n== Optimized Physical Plan ==\n", Style::Prefix), ("\n== Optimized Execution Plan ==\n", Style::Infix)]
-    {
-        out.push_str(title);
-        for (i, root) in roots.iter().enumerate() {
-            if i > 0 {
-                out.push('\n');
-            }
-            let mut lines = vec![];
-            stream(root, 0, style, changelog && style == Style::Prefix, &mut lines);
-            tree(&lines, &mut out);
+    out.push_str(match advice {
+        Some(_) => "\n== Optimized Physical Plan With Advice ==\n",
+        None => "\n== Optimized Physical Plan ==\n",
+    });
+    trees(roots, &mut Printing { style: Style::Prefix, changelog, advice, reuse: None }, &mut out);
+    if let Some(advice) = advice {
+        out.push('\n');
+        out.push_str(&advice.text());
+    }
+    out.push_str("\n== Optimized Execution Plan ==\n");
+    let reuse = Reuse::of(roots);
+    trees(roots, &mut Printing { style: Style::Infix, changelog: false, advice: None, reuse: Some(reuse) }, &mut out);
+    out
+}
+
+fn trees(roots: &[Arc<StreamNode>], how: &mut Printing<'_>, out: &mut String) {
+    for (i, root) in roots.iter().enumerate() {
+        if i > 0 {
+            out.push('\n');
+        }
+        let mut lines = vec![];
+        stream(root, 0, how, &mut lines);
+        tree(&lines, out);
+    }
+}
+
+/// How stream nodes are printed.
+struct Printing<'a> {
+    style: Style,
+    changelog: bool,
+    advice: Option<&'a Advice>,
+    reuse: Option<Reuse>,
+}
+
+/// Nodes that are read more than once: printed where they come first, and named afterwards.
+struct Reuse {
+    /// How often each node is read, by what makes two nodes one in the job graph.
+    reads: HashMap<String, usize>,
+    /// The numbers of those that were printed.
+    printed: HashMap<String, usize>,
+}
+
+impl Reuse {
+    fn of(roots: &[Arc<StreamNode>]) -> Reuse {
+        let mut reuse = Reuse { reads: HashMap::new(), printed: HashMap::new() };
+        roots.iter().for_each(|r| reuse.count(r));
+        reuse
+    }
+
+    fn count(&mut self, node: &Arc<StreamNode>) {
+        let reads = self.reads.entry(identity(node)).or_default();
+        *reads += 1;
+        // What is below a reused node is not printed again.
+        if *reads == 1 {
+            node.inputs.iter().filter(|i| i.port == 0).for_each(|i| self.count(&i.node));
         }
     }
-    out
+}
+
+fn identity(node: &Arc<StreamNode>) -> String {
+    match &node.op {
+        StreamOp::Scan(scan) => scan.key.clone(),
+        _ => format!("{:p}", Arc::as_ptr(node)),
+    }
+}
+
+/// What stands below a sink, without a projection that only gives the sink's names.
+fn without_identity(plan: &LogicalPlan) -> &LogicalPlan {
+    if let LogicalPlan::Projection(p) = plan
+        && p.expr.len() == p.input.schema().fields().len()
+        && p.expr
+            .iter()
+            .zip(p.input.schema().fields())
+            .all(|(e, f)| matches!(unaliased(e), Expr::Column(c) if c.name == *f.name()))
+    {
+        return &p.input;
+    }
+    plan
 }
 
 /// Lines with their depth as a tree of `+-` and `:-`.
@@ -199,30 +265,47 @@ fn path(i: &flott_connector::table::ObjectIdentifier) -> String {
     format!("{}, {}, {}", i.catalog, i.database, i.object)
 }
 
-fn stream(node: &Arc<StreamNode>, depth: usize, style: Style, changelog: bool, lines: &mut Vec<(usize, String)>) {
+fn stream(node: &Arc<StreamNode>, depth: usize, how: &mut Printing<'_>, lines: &mut Vec<(usize, String)>) {
     // A Calc that only gives other names does nothing that a reader of plans wants to see.
     if let (StreamOp::Calc(calc), Some(input)) = (&node.op, node.input())
         && node.inputs[0].port == 0
         && calc.is_renaming(&input.schema)
     {
-        return stream(input, depth, style, changelog, lines);
+        return stream(input, depth, how, lines);
     }
-    let mut text = text(node, style);
-    if changelog {
+    let mut text = text(node, how.style);
+    let mut attributes = vec![];
+    if how.changelog {
         let mode = match &node.op {
             StreamOp::Sink(_) => "NONE".to_string(),
             _ => node.changelog.to_string(),
         };
+        attributes.push(format!("changelogMode=[{mode}]"));
+    }
+    attributes.extend(how.advice.and_then(|a| a.mark(node)));
+    for attribute in attributes {
         text.truncate(text.len() - 1);
         let comma = if text.ends_with('(') { "" } else { ", " };
-        text = format!("{text}{comma}changelogMode=[{mode}])");
+        text = format!("{text}{comma}{attribute})");
+    }
+    if let Some(reuse) = &mut how.reuse {
+        let identity = identity(node);
+        if let Some(number) = reuse.printed.get(&identity) {
+            lines.push((depth, format!("Reused(reference_id=[{number}])")));
+            return;
+        }
+        if reuse.reads.get(&identity).is_some_and(|reads| *reads > 1) {
+            let number = reuse.printed.len() + 1;
+            reuse.printed.insert(identity, number);
+            text += &format!("(reuse_id=[{number}])");
+        }
     }
     lines.push((depth, text));
     for StreamInput { node: input, port } in &node.inputs {
         if *port == 1 {
-            lines.push((depth + 1, format!("LateRecords(of=[{}])", self::text(input, style))));
+            lines.push((depth + 1, format!("LateRecords(of=[{}])", self::text(input, how.style))));
         } else {
-            stream(input, depth + 1, style, changelog, lines);
+            stream(input, depth + 1, how, lines);
         }
     }
 }

@@ -59,6 +59,11 @@ impl<'a> GraphBuilder<'a> {
         Ok(self.graph)
     }
 
+    /// The graph of a query that has no sink yet, to be shown and not run.
+    pub(crate) fn shown(self) -> JobGraph {
+        self.graph
+    }
+
     /// Adds a node and everything that it reads.
     pub(crate) fn add(&mut self, node: &Arc<StreamNode>) -> Result<NodeId> {
         let address = Arc::as_ptr(node);

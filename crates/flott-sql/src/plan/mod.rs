@@ -3,9 +3,11 @@
 //! Read first: [`Planner`], then `convert.rs` (which logical node becomes which operator), `program.rs` (fusing
 //! projections and filters), `window.rs` (where TUMBLE is planned), `graph.rs` (ids).
 
+mod advice;
 mod convert;
 mod explain;
 mod graph;
+mod json;
 pub mod options;
 mod physical;
 mod program;
@@ -14,6 +16,7 @@ mod sink;
 mod stream;
 mod text;
 mod values;
+mod watermark;
 mod window;
 
 use std::cell::RefCell;
@@ -35,6 +38,7 @@ use crate::parser::ast::{CreateTable, ExplainDetail, InsertStatement, Statement}
 use crate::parser::script::on_large_stack;
 use crate::statement::{SessionState, create_table};
 
+use advice::Advice;
 use convert::Converter;
 use graph::GraphBuilder;
 use stream::{ScanColumns, Sink as SinkNode, StreamInput, StreamNode, StreamOp};
@@ -155,20 +159,6 @@ impl<'a> Planner<'a> {
     /// Flink's EXPLAIN text of a query, an INSERT or a statement set.
     pub fn explain(&self, statement: &Statement, details: &[ExplainDetail]) -> Result<String> {
         on_large_stack(|| {
-            for detail in details {
-                match detail {
-                    ExplainDetail::ChangelogMode => {}
-                    ExplainDetail::EstimatedCost => {
-                        return Err(Error::user("not supported yet: EXPLAIN ESTIMATED_COST").hint("Leave it out"));
-                    }
-                    ExplainDetail::PlanAdvice => {
-                        return Err(Error::user("not supported yet: EXPLAIN PLAN_ADVICE").hint("Leave it out"));
-                    }
-                    ExplainDetail::JsonExecutionPlan => {
-                        return Err(Error::user("not supported yet: EXPLAIN JSON_EXECUTION_PLAN").hint("Leave it out"));
-                    }
-                }
-            }
             let planned = match statement {
                 Statement::CreateTable(create) if create.query.is_some() => {
                     return self.explain_create(create, details);
@@ -181,10 +171,48 @@ impl<'a> Planner<'a> {
                         .hint("Write EXPLAIN SELECT .. or EXPLAIN INSERT INTO .."));
                 }
             };
-            let changelog = details.contains(&ExplainDetail::ChangelogMode);
             let roots: Vec<Arc<StreamNode>> = planned.roots.into_iter().chain(planned.late).collect();
-            Ok(explain::sections(&planned.logical, &roots, changelog))
+            self.explained(&planned.logical, &roots, details)
         })
+    }
+
+    /// The sections, in Flink's order. WATERMARK alone shows nothing else.
+    fn explained(
+        &self,
+        logical: &[explain::Ast],
+        roots: &[Arc<StreamNode>],
+        details: &[ExplainDetail],
+    ) -> Result<String> {
+        let asks = |d: ExplainDetail| details.contains(&d);
+        let mut text = String::new();
+        if details.is_empty() || details.iter().any(|d| *d != ExplainDetail::Watermark) {
+            let advice = asks(ExplainDetail::PlanAdvice).then(|| Advice::of(roots, self.config)).transpose()?;
+            text = explain::sections(logical, roots, asks(ExplainDetail::ChangelogMode), advice.as_ref());
+        }
+        let mut more = vec![];
+        if asks(ExplainDetail::EstimatedCost) {
+            more.push(
+                "== Estimated Cost ==\nThere is no estimate: no statistics are kept, and no plan is chosen by its cost.\n"
+                    .to_string(),
+            );
+        }
+        if asks(ExplainDetail::JsonExecutionPlan) {
+            let mut builder = GraphBuilder::new(self.config, String::new())?;
+            for root in roots {
+                builder.add(root)?;
+            }
+            more.push(json::nodes(&builder.shown(), self.config)?);
+        }
+        if asks(ExplainDetail::Watermark) {
+            more.push(watermark::explained(roots, self.config)?);
+        }
+        for section in more {
+            if !text.is_empty() {
+                text.push('\n');
+            }
+            text += &section;
+        }
+        Ok(text)
     }
 
     /// CREATE TABLE AS: the plan of its INSERT, over catalogs in which the table is already there.

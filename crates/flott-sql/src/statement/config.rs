@@ -31,7 +31,7 @@ const AUTO_OR_FORCE: &[&str] = &["NONE", "AUTO", "FORCE"];
 
 // One line an option reads as a table.
 #[rustfmt::skip]
-static KNOWN: [ConfigOption; 160] = [
+static KNOWN: [ConfigOption; 162] = [
     // Sources, sinks, state.
     option("table.exec.source.idle-timeout", Duration, Some("0 ms"), "After so long without a row a source counts as idle and holds back nobody's watermark; 0 is never."),
     option("table.exec.source.cdc-events-duplicate", Boolean, Some("false"), "Whether changes from a source may come twice and have to be normalised by the primary key."),
@@ -144,6 +144,7 @@ static KNOWN: [ConfigOption; 160] = [
     option("pipeline.vertex-name-include-index-prefix", Boolean, Some("false"), "Whether operators' names begin with a number; has no effect here."),
     option("pipeline.watermark-alignment.allow-unaligned-source-splits", Boolean, Some("false"), "Whether splits that cannot pause may be aligned; has no effect here."),
     option("execution.target", Text, None, "Where jobs run; has no effect here, they run in this process."),
+    option("flott.memory.max", MemorySize, None, "How many bytes of state and of rows on their way a job may hold; one that needs more fails and names its largest state. 0 is any number. Where it is not set: three quarters of the machine's memory, or of the limit of the process's control group."),
     option("flott.in-flight-bytes", MemorySize, Some("16 mb"), "How many bytes may be under way between two operators before the first one waits."),
     // Checkpoints, state, restarts.
     option("execution.checkpointing.interval", Duration, Some("10 s"), "How often checkpoints are made; 0 is only at the end of the input."),
@@ -190,6 +191,7 @@ static KNOWN: [ConfigOption; 160] = [
     option("restart-strategy.failure-rate.max-failures-per-interval", Int, Some("1"), "How many failures there may be in that time."),
     // The client, object stores.
     option("sql-client.execution.result-mode", Enum(&["table", "changelog", "tableau"]), Some("tableau"), "How results of queries are shown; has no effect here, they are printed as tableau."),
+    option("sql-client.display.print-time-cost", Boolean, Some("true"), "Whether the shell shows how long a query took."),
     option("sql-client.#", Text, None, "Options of the client's display; those that are not listed here have no effect here."),
     option("s3.access-key", OptionType::Secret, None, "The access key for S3."),
     option("s3.access.key", OptionType::Secret, None, "Another spelling of s3.access-key."),

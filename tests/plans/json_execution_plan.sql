@@ -1,0 +1,101 @@
+-- The job graph in Flink's shape.
+CREATE TABLE bid (auction BIGINT, bidder BIGINT, price DECIMAL(10, 2), ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND) WITH ('connector' = 'fake');
+CREATE TABLE out_t (w TIMESTAMP(3), auction BIGINT, n BIGINT) WITH ('connector' = 'fake');
+SET 'parallelism.default' = '4';
+EXPLAIN JSON_EXECUTION_PLAN INSERT INTO out_t SELECT window_end, auction, COUNT(*) FROM TABLE(TUMBLE(TABLE bid, DESCRIPTOR(ts), INTERVAL '10' MINUTE))
+GROUP BY window_start, window_end, auction;
+-- EXPECT
+-- == Abstract Syntax Tree ==
+-- LogicalSink(table=[default_catalog.default_database.out_t], fields=[w, auction, n])
+-- +- LogicalProject(window_end=[$1], auction=[$2], EXPR$2=[$3])
+--    +- LogicalAggregate(group=[{0, 1, 2}], EXPR$0=[COUNT()])
+--       +- LogicalProject(window_start=[$4], window_end=[$5], auction=[$0])
+--          +- LogicalTableFunctionScan(invocation=[TUMBLE(TABLE(#0), DESCRIPTOR(_UTF-16LE'ts'), 600000:INTERVAL)], rowType=[RecordType(BIGINT auction, BIGINT bidder, DECIMAL(10, 2) price, TIMESTAMP(3) *ROWTIME* ts, TIMESTAMP(3) window_start, TIMESTAMP(3) window_end, TIMESTAMP(3) *ROWTIME* window_time)])
+--             +- LogicalWatermarkAssigner(rowtime=[ts], watermark=[-($3, 5000:INTERVAL SECOND)])
+--                +- LogicalTableScan(table=[[default_catalog, default_database, bid]])
+--
+-- == Optimized Physical Plan ==
+-- Sink(table=[default_catalog.default_database.out_t], fields=[w, auction, n])
+-- +- Calc(select=[window_end AS w, auction, EXPR$0 AS n])
+--    +- GlobalWindowAggregate(groupBy=[auction], window=[TUMBLE(slice_end=[$slice_end], size=[10 min])], select=[auction, COUNT(count1$0) AS EXPR$0, start('w$) AS window_start, end('w$) AS window_end])
+--       +- Exchange(distribution=[hash[auction]])
+--          +- LocalWindowAggregate(groupBy=[auction], window=[TUMBLE(time_col=[ts], size=[10 min])], select=[auction, COUNT(*) AS count1$0, slice_end('w$) AS $slice_end])
+--             +- TableSourceScan(table=[[default_catalog, default_database, bid, project=[auction, ts], metadata=[], watermark=[-(ts, 5000:INTERVAL SECOND)]]], fields=[auction, ts])
+--
+-- == Optimized Execution Plan ==
+-- Sink(table=[default_catalog.default_database.out_t], fields=[w, auction, n])
+-- +- Calc(select=[window_end AS w, auction, EXPR$0 AS n])
+--    +- GlobalWindowAggregate(groupBy=[auction], window=[TUMBLE(slice_end=[$slice_end], size=[10 min])], select=[auction, COUNT(count1$0) AS EXPR$0, start('w$) AS window_start, end('w$) AS window_end])
+--       +- Exchange(distribution=[hash[auction]])
+--          +- LocalWindowAggregate(groupBy=[auction], window=[TUMBLE(time_col=[ts], size=[10 min])], select=[auction, COUNT(*) AS count1$0, slice_end('w$) AS $slice_end])
+--             +- TableSourceScan(table=[[default_catalog, default_database, bid, project=[auction, ts], metadata=[], watermark=[-(ts, 5000:INTERVAL SECOND)]]], fields=[auction, ts])
+--
+-- == Physical Execution Plan ==
+-- {
+--   "nodes": [
+--     {
+--       "id": 1,
+--       "type": "Source: bid[1]",
+--       "pact": "Data Source",
+--       "contents": "[1]:TableSourceScan(table=[[default_catalog, default_database, bid, project=[auction, ts], metadata=[], watermark=[-(ts, 5000:INTERVAL SECOND)]]], fields=[auction, ts])",
+--       "parallelism": 4
+--     },
+--     {
+--       "id": 2,
+--       "type": "LocalWindowAggregate[2]",
+--       "pact": "Operator",
+--       "contents": "[2]:LocalWindowAggregate(groupBy=[auction], window=[TUMBLE(time_col=[ts], size=[10 min])], select=[auction, COUNT(*) AS count1$0, slice_end('w$) AS $slice_end])",
+--       "parallelism": 4,
+--       "predecessors": [
+--         {
+--           "id": 1,
+--           "ship_strategy": "FORWARD",
+--           "side": "second"
+--         }
+--       ]
+--     },
+--     {
+--       "id": 3,
+--       "type": "GlobalWindowAggregate[3]",
+--       "pact": "Operator",
+--       "contents": "[3]:GlobalWindowAggregate(groupBy=[auction], window=[TUMBLE(slice_end=[$slice_end], size=[10 min])], select=[auction, COUNT(count1$0) AS EXPR$0, start('w$) AS window_start, end('w$) AS window_end])",
+--       "parallelism": 4,
+--       "predecessors": [
+--         {
+--           "id": 2,
+--           "ship_strategy": "HASH",
+--           "side": "second"
+--         }
+--       ]
+--     },
+--     {
+--       "id": 4,
+--       "type": "Calc[4]",
+--       "pact": "Operator",
+--       "contents": "[4]:Calc(select=[window_end AS w, auction, EXPR$0 AS n])",
+--       "parallelism": 4,
+--       "predecessors": [
+--         {
+--           "id": 3,
+--           "ship_strategy": "FORWARD",
+--           "side": "second"
+--         }
+--       ]
+--     },
+--     {
+--       "id": 5,
+--       "type": "Sink: out_t[5]",
+--       "pact": "Data Sink",
+--       "contents": "[5]:Sink(table=[default_catalog.default_database.out_t], fields=[w, auction, n])",
+--       "parallelism": 4,
+--       "predecessors": [
+--         {
+--           "id": 4,
+--           "ship_strategy": "FORWARD",
+--           "side": "second"
+--         }
+--       ]
+--     }
+--   ]
+-- }

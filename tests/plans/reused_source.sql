@@ -1,0 +1,26 @@
+-- A query that reads one table twice reads one source; the execution plan shows it once.
+CREATE TABLE t (a INT, b BIGINT) WITH ('connector' = 'fake');
+EXPLAIN SELECT a FROM t WHERE b > 1 UNION ALL SELECT a FROM t WHERE b < 0;
+-- EXPECT
+-- == Abstract Syntax Tree ==
+-- LogicalUnion(all=[true])
+-- :- LogicalProject(a=[$0])
+-- :  +- LogicalFilter(condition=[>($1, 1)])
+-- :     +- LogicalTableScan(table=[[default_catalog, default_database, t]])
+-- +- LogicalProject(a=[$0])
+--    +- LogicalFilter(condition=[<($1, 0)])
+--       +- LogicalTableScan(table=[[default_catalog, default_database, t]])
+--
+-- == Optimized Physical Plan ==
+-- Union(all=[true], union=[a])
+-- :- Calc(select=[a], where=[>(b, 1)])
+-- :  +- TableSourceScan(table=[[default_catalog, default_database, t]], fields=[a, b])
+-- +- Calc(select=[a], where=[<(b, 0)])
+--    +- TableSourceScan(table=[[default_catalog, default_database, t]], fields=[a, b])
+--
+-- == Optimized Execution Plan ==
+-- Union(all=[true], union=[a])
+-- :- Calc(select=[a], where=[(b > 1)])
+-- :  +- TableSourceScan(table=[[default_catalog, default_database, t]], fields=[a, b])(reuse_id=[1])
+-- +- Calc(select=[a], where=[(b < 0)])
+--    +- Reused(reference_id=[1])

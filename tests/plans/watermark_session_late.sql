@@ -1,0 +1,45 @@
+-- A session, early and late results, a table for late rows; a computed rowtime in a zone.
+CREATE TABLE bid (auction BIGINT, ms BIGINT, ts AS TO_TIMESTAMP_LTZ(ms, 3), WATERMARK FOR ts AS ts - INTERVAL '1' MINUTE) WITH ('connector' = 'fake');
+SET 'table.local-time-zone' = 'Europe/Berlin';
+EXPLAIN WATERMARK, CHANGELOG_MODE SELECT auction, window_end, COUNT(*) AS n FROM TABLE(SESSION(TABLE bid PARTITION BY auction, DESCRIPTOR(ts), INTERVAL '30' MINUTE))
+GROUP BY window_start, window_end, auction;
+-- EXPECT
+-- == Abstract Syntax Tree ==
+-- LogicalProject(auction=[$2], window_end=[$1], n=[$3])
+-- +- LogicalAggregate(group=[{0, 1, 2}], EXPR$0=[COUNT()])
+--    +- LogicalProject(window_start=[$3], window_end=[$4], auction=[$0])
+--       +- LogicalTableFunctionScan(invocation=[SESSION(TABLE(#0) PARTITION BY(auction), DESCRIPTOR(_UTF-16LE'ts'), 1800000:INTERVAL)], rowType=[RecordType(BIGINT auction, BIGINT ms, TIMESTAMP_LTZ(3) *ROWTIME* ts, TIMESTAMP(3) window_start, TIMESTAMP(3) window_end, TIMESTAMP_LTZ(3) *ROWTIME* window_time)])
+--          +- LogicalWatermarkAssigner(rowtime=[ts], watermark=[-($2, 60000:INTERVAL MINUTE)])
+--             +- LogicalProject(auction=[$0], ms=[$1], ts=[TO_TIMESTAMP_LTZ($1)])
+--                +- LogicalTableScan(table=[[default_catalog, default_database, bid]])
+--
+-- == Optimized Physical Plan ==
+-- Calc(select=[auction, window_end, EXPR$0 AS n], changelogMode=[I])
+-- +- WindowAggregate(groupBy=[auction], window=[SESSION(time_col=[ts], gap=[30 min], partition keys=[auction])], select=[auction, COUNT(*) AS EXPR$0, start('w$) AS window_start, end('w$) AS window_end], changelogMode=[I])
+--    +- Exchange(distribution=[hash[auction]], changelogMode=[I])
+--       +- Calc(select=[auction, TO_TIMESTAMP_LTZ(ms) AS ts], changelogMode=[I])
+--          +- TableSourceScan(table=[[default_catalog, default_database, bid, watermark=[-(TO_TIMESTAMP_LTZ(ms), 60000:INTERVAL MINUTE)]]], fields=[auction, ms], changelogMode=[I])
+--
+-- == Optimized Execution Plan ==
+-- Calc(select=[auction, window_end, EXPR$0 AS n])
+-- +- WindowAggregate(groupBy=[auction], window=[SESSION(time_col=[ts], gap=[30 min], partition keys=[auction])], select=[auction, COUNT(*) AS EXPR$0, start('w$) AS window_start, end('w$) AS window_end])
+--    +- Exchange(distribution=[hash[auction]])
+--       +- Calc(select=[auction, TO_TIMESTAMP_LTZ(ms) AS ts])
+--          +- TableSourceScan(table=[[default_catalog, default_database, bid, watermark=[-(TO_TIMESTAMP_LTZ(ms), 60000:INTERVAL MINUTE)]]], fields=[auction, ms])
+--
+-- == Watermarks ==
+-- Calc
+-- +- WindowAggregate(groupBy=[auction], window=[SESSION(gap=[30 min])])
+--    |  watermark: `bid`.ts - 1 min
+--    |  fires: each session, 30 min after its last row, when the watermark reaches window_end (its last row's time + the gap) - 1 ms, a time of Europe/Berlin
+--    |    that is when `bid` has given a row with ts >= window_end + 1 min - 1 ms
+--    |    from every split that is not idle, or when all sources have ended
+--    |  late: rows whose windows have all fired are dropped and counted (SET 'table.exec.late-records.table' = '..' keeps them)
+--    |  event time ends here: group by window_time too, and select it, to make windows over the result
+--    +- Exchange(distribution=[hash[auction]])
+--       |  watermark: the smallest of all subtasks that it reads
+--       +- Calc
+--          +- TableSourceScan(table=[default_catalog.default_database.bid])
+--                rowtime: ts
+--                watermark: ts - INTERVAL '1' MINUTE: 1 min behind the greatest ts of each split so far
+--                idle-timeout: none: a split without rows holds back every window that reads this source (SET 'table.exec.source.idle-timeout' = '30 s')
