@@ -62,6 +62,8 @@ pub struct JobSpec {
     pub restarts: RestartStrategy,
     /// Bytes that a source may have in flight.
     pub in_flight_bytes: usize,
+    /// Bytes of state and of rows on their way that the job may hold; `None` is as many as there are.
+    pub memory_bytes_max: Option<u64>,
     /// The longest that rows are held back for company (`execution.buffer-timeout`).
     pub buffer_timeout: Duration,
     /// Opens folders for savepoints.
@@ -288,6 +290,7 @@ impl JobMaster {
             generation,
             parallelism: spec.parallelism,
             in_flight_bytes: spec.in_flight_bytes,
+            memory_bytes_max: spec.memory_bytes_max,
             buffer_timeout: spec.buffer_timeout,
             first_epoch: next,
             clock: Arc::clone(&spec.clock),

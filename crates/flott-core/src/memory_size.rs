@@ -29,6 +29,19 @@ pub fn format_bytes(bytes: u64) -> String {
     format!("{bytes} bytes")
 }
 
+/// About so much, for people: `1.5 gb`.
+pub fn about(bytes: u64) -> String {
+    let unit = [(40, "tb"), (30, "gb"), (20, "mb"), (10, "kb")].into_iter().find(|(shift, _)| bytes >> shift > 0);
+    match unit {
+        Some((shift, unit)) => {
+            let tenths = (u128::from(bytes) * 10) >> shift;
+            let (whole, tenth) = (tenths / 10, tenths % 10);
+            if tenth == 0 { format!("{whole} {unit}") } else { format!("{whole}.{tenth} {unit}") }
+        }
+        None => format!("{bytes} bytes"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,5 +56,6 @@ mod tests {
         assert!(parse_bytes("99999999999 tb").is_err());
         assert_eq!(format_bytes(64 << 20), "64 mb");
         assert_eq!(format_bytes(1000), "1000 bytes");
+        assert_eq!([about(1000), about(64 << 20), about(1_600_000_000)], ["1000 bytes", "64 mb", "1.4 gb"]);
     }
 }

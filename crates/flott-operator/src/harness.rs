@@ -190,6 +190,11 @@ impl Harness {
         self.stages.iter().flat_map(|s| &s.instances).map(|i| i.context.metrics.state_rows).sum()
     }
 
+    /// Bytes of state over all operators, as they estimate them.
+    pub fn state_bytes(&self) -> u64 {
+        self.stages.iter().flat_map(|s| &s.instances).map(|i| i.context.metrics.state_bytes).sum()
+    }
+
     /// Rows that came too late over all operators.
     pub fn late_records_dropped(&self) -> u64 {
         self.stages.iter().flat_map(|s| &s.instances).map(|i| i.context.metrics.late_records_dropped).sum()

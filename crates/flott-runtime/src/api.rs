@@ -29,6 +29,8 @@ pub struct AttemptOptions {
     pub parallelism: usize,
     /// Bytes that a source may have in flight before it waits.
     pub in_flight_bytes: usize,
+    /// Bytes of state and of rows on their way that the job may hold; `None` is as many as there are.
+    pub memory_bytes_max: Option<u64>,
     /// The longest that a source holds rows back before it closes its tick.
     pub buffer_timeout: Duration,
     /// The first epoch (1, or the restored checkpoint + 1).

@@ -17,6 +17,7 @@ use crate::api::{AttemptOptions, Restored, TaskCommand, TaskEvent};
 use crate::dataflow::{self, Plan};
 use crate::driver::panicked;
 use crate::flow::Shared;
+use crate::memory::Memory;
 use crate::source::CommandQueue;
 
 /// Builds the operator of a subtask: node, subtask, parallelism, number of key groups.
@@ -87,7 +88,7 @@ pub fn start(
     tokio: tokio::runtime::Handle,
     events: mpsc::Sender<TaskEvent>,
 ) -> Result<Attempt> {
-    let shared = Shared::new(graph.nodes.len(), options.parallelism);
+    let shared = Shared::new(graph.nodes.len(), options.parallelism, Memory::new(options.memory_bytes_max));
     let mut commands = HashMap::new();
     for (id, node) in graph.iter() {
         if matches!(node.spec, OperatorSpec::Source(_)) {

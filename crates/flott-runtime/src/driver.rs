@@ -146,6 +146,10 @@ impl Driver {
         epoch: u64,
         in_flight_bytes: usize,
     ) -> Result<Driver> {
+        if let Some(m) = task.metrics() {
+            // What an attempt before this one had is gone.
+            m.state_bytes.store(0, Ordering::Relaxed);
+        }
         let mut context = OperatorContext { processing_time_ms: task.clock.now_ms(), ..OperatorContext::default() };
         let mut restored_ms = i64::MIN;
         let is_restored = restored.is_some();
@@ -413,8 +417,11 @@ impl Driver {
             let o = &self.context.metrics;
             m.late_records_dropped.store(o.late_records_dropped, Ordering::Relaxed);
             m.records_dropped.store(o.records_dropped, Ordering::Relaxed);
-            m.state_bytes.store(o.state_bytes, Ordering::Relaxed);
+            let before = m.state_bytes.swap(o.state_bytes, Ordering::Relaxed);
             m.state_rows.store(o.state_rows, Ordering::Relaxed);
+            if before != o.state_bytes {
+                self.task.shared.holds(before, o.state_bytes, &self.task.metrics);
+            }
         }
         self.more = progress == Progress::More;
         if self.in_flight.tick_is_full() {

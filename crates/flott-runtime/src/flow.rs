@@ -17,6 +17,8 @@ use timely::scheduling::{Activator, SyncActivator};
 use tokio::sync::{Notify, watch};
 
 use crate::api::TaskEvent;
+use crate::memory::Memory;
+use crate::metrics::JobMetrics;
 
 /// Wakes an operator from another thread. A worker that has ended needs no waking.
 pub(crate) fn wake(activator: &SyncActivator) {
@@ -106,6 +108,7 @@ pub(crate) struct Shared {
     queued_total: AtomicUsize,
     /// Somebody waits for `queued` to sink.
     wanted: AtomicBool,
+    memory: Memory,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -113,7 +116,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    pub(crate) fn new(nodes: usize, workers: usize) -> Arc<Shared> {
+    pub(crate) fn new(nodes: usize, workers: usize, memory: Memory) -> Arc<Shared> {
         Arc::new(Shared {
             events: EventQueue::default(),
             cancelled: watch::Sender::new(false),
@@ -129,7 +132,18 @@ impl Shared {
             queued: Mutex::default(),
             queued_total: AtomicUsize::new(0),
             wanted: AtomicBool::new(false),
+            memory,
         })
+    }
+
+    /// The state of an operator, or what a source has in flight, has changed. A job that then holds more than it may
+    /// ends.
+    pub(crate) fn holds(&self, before: u64, now: u64, metrics: &JobMetrics) {
+        let queued = || self.queued_total.load(Ordering::SeqCst) as u64;
+        if self.memory.change(before, now, queued) && !self.has_failed() {
+            let (node, error) = self.memory.exceeded(metrics, self.nodes, queued());
+            self.fail(node, error);
+        }
     }
 
     pub(crate) fn add_thread(&self, thread: Thread) {
@@ -366,6 +380,11 @@ impl InFlight {
         self.most
     }
 
+    /// All that has not left.
+    pub(crate) fn bytes(&self) -> usize {
+        self.total + self.open
+    }
+
     /// Closes the tick that was open at this time.
     pub(crate) fn close(&mut self, time: u64) {
         if self.open > 0 {
@@ -433,7 +452,7 @@ mod tests {
 
     #[test]
     fn waiting_rows_hold_those_before_them_and_only_in_their_epoch() {
-        let shared = Shared::new(3, 2);
+        let shared = Shared::new(3, 2, Memory::new(None));
         let room = |node, epoch| shared.has_room_behind(NodeId(node), epoch, 100);
         let ticket = Ticket::new(&shared, NodeId(1), 5, 150);
         assert!(room(0, 5), "each worker has a window");

@@ -18,6 +18,7 @@ mod dataflow;
 mod driver;
 mod exchange;
 mod flow;
+mod memory;
 pub mod metrics;
 mod sink;
 mod source;

@@ -111,6 +111,8 @@ pub(crate) struct SourceDriver {
     /// The end of the last turn.
     last_turn: Duration,
     in_flight: InFlight,
+    /// What of it the job's account has.
+    held_bytes: u64,
     buffer_timeout: Duration,
     /// The open tick has rows since then.
     dirty_since: Option<Duration>,
@@ -161,6 +163,7 @@ impl SourceDriver {
             last_row: now,
             last_turn: now,
             in_flight: InFlight::new(start.in_flight_bytes),
+            held_bytes: 0,
             buffer_timeout: start.buffer_timeout,
             dirty_since: None,
             blocked_since: None,
@@ -210,6 +213,10 @@ impl SourceDriver {
             self.pause_idleness(now);
         }
         let more = self.turn(now, out)?;
+        // Once it has ended nobody would tell that its rows have left.
+        let in_flight = if self.capability.is_some() { self.in_flight.bytes() as u64 } else { 0 };
+        let before = std::mem::replace(&mut self.held_bytes, in_flight);
+        self.task.shared.holds(before, in_flight, &self.task.metrics);
         self.last_turn = self.task.clock.monotonic();
         if more {
             self.task.again();

@@ -7,6 +7,8 @@ use flott_core::options::{ConfigOption, Options};
 use flott_core::{Error, Result};
 use flott_sql::statement::config::option_of;
 
+use crate::memory;
+
 /// More workers than this help nobody.
 pub(crate) const MAX_PARALLELISM: usize = 1_024;
 
@@ -70,6 +72,15 @@ pub(crate) fn buffer_timeout(config: &Options) -> Result<Duration> {
 pub(crate) fn in_flight_bytes(config: &Options) -> Result<usize> {
     let bytes = config.bytes(option_of("flott.in-flight-bytes")?)?;
     Ok(bytes.and_then(|b| usize::try_from(b).ok()).unwrap_or(16 << 20).max(1 << 16))
+}
+
+/// Bytes that a job may hold: as the option says, or a share of what this process can have.
+pub(crate) fn memory_bytes_max(config: &Options) -> Result<Option<u64>> {
+    match config.bytes(option_of("flott.memory.max")?)? {
+        Some(0) => Ok(None),
+        Some(bytes) => Ok(Some(bytes)),
+        None => Ok(memory::available_bytes().map(|bytes| bytes / 4 * 3)),
+    }
 }
 
 /// Whether an INSERT is waited for before the next statement (`table.dml-sync`).
@@ -136,6 +147,8 @@ mod tests {
         assert_eq!(checkpoints(&none).unwrap(), CheckpointOptions::default());
         assert_eq!(buffer_timeout(&none).unwrap(), Duration::from_millis(5));
         assert_eq!(in_flight_bytes(&none).unwrap(), 16 << 20);
+        assert_eq!(memory_bytes_max(&options(&[("flott.memory.max", "0")])).unwrap(), None);
+        assert_eq!(memory_bytes_max(&options(&[("flott.memory.max", "2 mb")])).unwrap(), Some(2 << 20));
         assert_eq!(column_width(&none).unwrap(), 30);
         assert!(!dml_sync(&none).unwrap());
         assert_eq!(restart_strategy(&none, false).unwrap(), RestartStrategy::None);

@@ -24,6 +24,7 @@ mod collect;
 mod config;
 mod limits;
 mod lineage;
+mod memory;
 mod registry;
 mod session;
 mod vocabulary;

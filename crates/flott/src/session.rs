@@ -560,6 +560,7 @@ impl Session {
             savepoints: self.places().savepoints(),
             allow_non_restored_state: self.allow_non_restored_state()?,
             in_flight_bytes: config::in_flight_bytes(options)?,
+            memory_bytes_max: config::memory_bytes_max(options)?,
             buffer_timeout: config::buffer_timeout(options)?,
             clock: Arc::clone(&self.clock),
             fail_points: self.fail_points.clone(),

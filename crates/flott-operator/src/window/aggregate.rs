@@ -17,7 +17,7 @@ use super::assigner::{Partition, Shape, SliceAssigner, SliceId};
 use super::fire::{Output, constant_window_columns};
 use super::layout::Layout;
 use super::shared::{Accumulated, Blocks, Merging};
-use super::slices::{Piece, Pool, Slice, WINDOW_TABLE};
+use super::slices::{Account, Piece, Pool, Slice, WINDOW_TABLE};
 use crate::calc::assemble;
 use crate::operator::{Operator, OperatorContext, Progress};
 
@@ -100,6 +100,7 @@ pub struct WindowAggregate {
     schema: SchemaRef,
     ownership: Ownership,
     slices: BTreeMap<SliceId, Slice>,
+    account: Account,
     pool: Pool,
     blocks: Option<Blocks>,
     accumulated: Option<Accumulated>,
@@ -139,6 +140,7 @@ impl WindowAggregate {
             schema,
             ownership,
             slices: BTreeMap::new(),
+            account: Account::default(),
             pool: Pool::default(),
             blocks,
             accumulated: None,
@@ -215,19 +217,21 @@ impl WindowAggregate {
     }
 
     /// The slice that takes rows of this slice; merges that hold it are undone.
-    fn open(&mut self, slice: SliceId) -> Result<&mut Aggregation> {
+    fn open(&mut self, slice: SliceId) -> Result<&mut Slice> {
         let target = self.assigner.target(slice, self.progress);
         if let Some(blocks) = &mut self.blocks {
             blocks.invalidate(target.end);
         }
-        self.slices.entry(target).or_default().delta(&self.layout, &mut self.pool)
+        let slice = self.slices.entry(target).or_insert_with(|| Slice::new(&self.account));
+        slice.open(&self.layout, &mut self.pool)?;
+        Ok(slice)
     }
 
     fn add_raw(&mut self, batch: &ChangeBatch, partition: &Partition) -> Result<()> {
         let prepared = self.layout.prepare(batch, partition.order.as_ref())?;
         for (slice, range) in &partition.slices {
             if !self.assigner.is_late(*slice, self.progress) {
-                self.open(*slice)?.update(&prepared, range.clone())?;
+                self.open(*slice)?.change(|groups| groups.update(&prepared, range.clone()))?;
             }
         }
         Ok(())
@@ -246,7 +250,9 @@ impl WindowAggregate {
             }
             let part = rows.slice(range.start, range.len());
             let columns = part.columns();
-            self.open(*slice)?.merge(&columns[..keys], &columns[accumulators.clone()], range.len())?;
+            self.open(*slice)?.change(|groups| {
+                groups.merge(&columns[..keys], &columns[accumulators.clone()], range.len()).map(drop)
+            })?;
         }
         Ok(())
     }
@@ -385,8 +391,10 @@ impl WindowAggregate {
             context.register_timer(self.assigner.zone.to_timer(window.end.saturating_sub(1)).saturating_add(1));
         }
         context.metrics.late_records_dropped = self.late_records_dropped;
-        context.metrics.state_rows = self.slices.values().map(Slice::rows).sum::<usize>() as u64;
-        context.metrics.state_bytes = self.slices.values().map(Slice::size_bytes).sum::<usize>() as u64;
+        context.metrics.state_rows = self.account.rows() as u64;
+        let merged = self.blocks.as_ref().map_or(0, Blocks::size_bytes)
+            + self.accumulated.as_ref().map_or(0, |a| a.aggregation.size_bytes());
+        context.metrics.state_bytes = (self.account.bytes() + merged) as u64;
     }
 }
 
@@ -408,6 +416,8 @@ impl Operator for WindowAggregate {
 
     fn on_processing_time(&mut self, context: &mut OperatorContext) -> Result<Progress> {
         if self.assigner.event_time {
+            // After a restore this is the first call: what was restored shows.
+            self.report(context);
             return Ok(Progress::Done);
         }
         let until = context.processing_time_ms.saturating_sub(1);
@@ -458,7 +468,9 @@ impl Operator for WindowAggregate {
                 } else {
                     Piece::new(rows.slice(range.start, range.len()))
                 };
-                self.slices.entry(slice).or_default().pieces.push(piece);
+                let slice = self.slices.entry(slice).or_insert_with(|| Slice::new(&self.account));
+                slice.pieces.push(piece);
+                slice.count();
             }
         }
         Ok(())

@@ -197,11 +197,14 @@ impl GroupTable {
     pub fn size_bytes(&self) -> usize {
         let keys = match &self.keys {
             Keys::None => 0,
-            Keys::One { values, .. } => values.len() * 8,
-            Keys::Two { values, .. } => values.len() * 17,
-            Keys::Bytes { arena, .. } | Keys::Rows { arena, .. } => arena.bytes.len() + arena.offsets.len() * 8,
+            Keys::One { values, .. } => values.capacity() * 8,
+            Keys::Two { values, nulls } => values.capacity() * 16 + nulls.capacity(),
+            Keys::Bytes { arena, .. } | Keys::Rows { arena, .. } => {
+                arena.bytes.capacity() + arena.offsets.capacity() * 8
+            }
         };
-        self.index.slots.len() * 8 + self.len() * 8 + keys
+        let scratch: usize = self.columns.iter().map(|c| c.capacity() * 8).sum();
+        self.index.slots.capacity() * 8 + self.index.hashes.capacity() * 8 + keys + scratch
     }
 
     /// Forgets all groups, keeps the memory.

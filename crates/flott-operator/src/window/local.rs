@@ -39,6 +39,7 @@ pub struct LocalWindowAggregate {
     assigner: SliceAssigner,
     slices: BTreeMap<SliceId, Aggregation>,
     groups: usize,
+    bytes: usize,
     pool: Pool,
     mode: Mode,
     output: Output,
@@ -66,6 +67,7 @@ impl LocalWindowAggregate {
             assigner,
             slices: BTreeMap::new(),
             groups: 0,
+            bytes: 0,
             pool: Pool::default(),
             mode: Mode::Aggregate { rows: 0, groups: 0 },
             output: Output::default(),
@@ -91,9 +93,10 @@ impl LocalWindowAggregate {
                 std::collections::btree_map::Entry::Occupied(e) => e.into_mut(),
                 std::collections::btree_map::Entry::Vacant(e) => e.insert(self.pool.get(&self.layout)?),
             };
-            let before = aggregation.len();
+            let (groups, bytes) = (aggregation.len(), if aggregation.len() > 0 { aggregation.size_bytes() } else { 0 });
             aggregation.update(&prepared, range)?;
-            self.groups += aggregation.len() - before;
+            self.groups += aggregation.len() - groups;
+            self.bytes += aggregation.size_bytes().saturating_sub(bytes);
         }
         if self.groups > GROUPS_MAX {
             self.flush(|_| true)?;
@@ -137,6 +140,7 @@ impl LocalWindowAggregate {
         for id in self.slices.keys().filter(|s| leaves(s)).copied().collect::<Vec<_>>() {
             let Some(aggregation) = self.slices.remove(&id) else { continue };
             self.groups -= aggregation.len();
+            self.bytes = self.bytes.saturating_sub(aggregation.size_bytes());
             if let Mode::Aggregate { groups, .. } = &mut self.mode {
                 *groups += aggregation.len();
             }
@@ -174,7 +178,7 @@ impl LocalWindowAggregate {
             context.emit_watermark(watermark);
         }
         context.metrics.state_rows = self.groups as u64;
-        context.metrics.state_bytes = self.slices.values().map(Aggregation::size_bytes).sum::<usize>() as u64;
+        context.metrics.state_bytes = self.bytes as u64;
         Progress::Done
     }
 

@@ -8,7 +8,7 @@ use flott_core::Result;
 use super::aggregation::Aggregation;
 use super::assigner::SliceId;
 use super::layout::Layout;
-use super::slices::{Piece, Pool, Slice};
+use super::slices::{Piece, Pool, Slice, bytes_of};
 
 /// Merges of 2, 4, 8.. neighbouring slices of a HOP. A window of n slices is put together from at most 2 log n of
 /// them, and keeping them costs about two merges for each slice, however many windows the slice is in. A late row
@@ -16,8 +16,20 @@ use super::slices::{Piece, Pool, Slice};
 pub(crate) struct Blocks {
     slide: i64,
     offset: i64,
-    merged: BTreeMap<(u32, i64), Option<RecordBatch>>,
+    /// By level and number.
+    merged: BTreeMap<(u32, i64), Block>,
+    bytes: usize,
 }
+
+/// Merged slices; `None` where none has rows.
+struct Block {
+    rows: Option<RecordBatch>,
+    /// Beyond those of the slices and blocks that it is made of.
+    bytes: usize,
+}
+
+/// Levels of blocks: numbers of slices have so many bits.
+const LEVELS: u32 = 63;
 
 /// What merging needs.
 pub(crate) struct Merging<'a> {
@@ -29,7 +41,16 @@ pub(crate) struct Merging<'a> {
 
 impl Blocks {
     pub(crate) fn new(slide: i64, offset: i64) -> Blocks {
-        Blocks { slide, offset, merged: BTreeMap::new() }
+        Blocks { slide, offset, merged: BTreeMap::new(), bytes: 0 }
+    }
+
+    /// Estimated memory.
+    pub(crate) fn size_bytes(&self) -> usize {
+        self.bytes + self.merged.len() * size_of::<((u32, i64), Block)>()
+    }
+
+    fn forget(&mut self, level: u32, index: i64) {
+        self.bytes -= self.merged.remove(&(level, index)).map_or(0, |b| b.bytes);
     }
 
     /// Number of the slice with this end.
@@ -45,14 +66,21 @@ impl Blocks {
     pub(crate) fn invalidate(&mut self, slice_end: i64) {
         if !self.merged.is_empty() {
             let number = self.number(slice_end);
-            self.merged.retain(|(level, index), _| number >> level != *index);
+            (1..LEVELS).for_each(|level| self.forget(level, number >> level));
         }
     }
 
     /// Forgets what lies before all windows to come.
     pub(crate) fn expire(&mut self, first_slice_end: i64) {
         let first = self.number(first_slice_end);
-        self.merged.retain(|(level, index), _| (index + 1) << level > first);
+        for level in 1..LEVELS {
+            while let Some(((_, index), _)) = self.merged.range((level, i64::MIN)..(level, i64::MAX)).next()
+                && (*index + 1) << level <= first
+            {
+                let index = *index;
+                self.forget(level, index);
+            }
+        }
     }
 
     /// The window of slices that end after `start` and up to `end`.
@@ -82,26 +110,29 @@ impl Blocks {
                 }
                 slice.pieces = vec![Piece::new(merged.to_state(on.layout, id, on.max_parallelism)?)];
                 on.pool.put(merged);
+                slice.count();
             }
             return Ok(slice.pieces.first().map(|p| p.rows.clone()));
         }
         if let Some(block) = self.merged.get(&(level, index)) {
-            return Ok(block.clone());
+            return Ok(block.rows.clone());
         }
         let halves = [self.block(level - 1, index * 2, on)?, self.block(level - 1, index * 2 + 1, on)?];
-        let block = match halves {
+        let (rows, bytes) = match halves {
             [Some(a), Some(b)] => {
                 let mut merged = on.pool.get(on.layout)?;
                 merged.merge_state(on.layout, &a)?;
                 merged.merge_state(on.layout, &b)?;
                 let rows = merged.to_state(on.layout, self.slice(index << level), on.max_parallelism)?;
                 on.pool.put(merged);
-                Some(rows)
+                let bytes = bytes_of(&rows);
+                (Some(rows), bytes)
             }
-            [a, b] => a.or(b),
+            [a, b] => (a.or(b), 0),
         };
-        self.merged.insert((level, index), block.clone());
-        Ok(block)
+        self.bytes += bytes;
+        self.merged.insert((level, index), Block { rows: rows.clone(), bytes });
+        Ok(rows)
     }
 }
 

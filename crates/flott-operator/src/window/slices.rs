@@ -1,9 +1,11 @@
 //! The state of a slice: sealed immutable rows, and groups that changed since.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use flott_core::Result;
+use flott_core::{ChangeBatch, Error, Result};
 use flott_state::StateRun;
 
 use super::aggregation::Aggregation;
@@ -22,16 +24,58 @@ const POOL_MAX: usize = 4;
 /// Immutable rows of state, stored or not yet.
 pub(crate) struct Piece {
     pub(crate) rows: RecordBatch,
+    bytes: usize,
     run: Option<Arc<StateRun>>,
+}
+
+/// Memory of the rows that a batch shows.
+pub(crate) fn bytes_of(rows: &RecordBatch) -> usize {
+    ChangeBatch::append(rows.clone()).size_bytes()
+}
+
+/// Rows and bytes of all slices of an operator: kept up to date slice by slice, since there may be very many.
+#[derive(Clone, Default)]
+pub(crate) struct Account(Rc<Cell<(usize, usize)>>);
+
+impl Account {
+    pub(crate) fn rows(&self) -> usize {
+        self.0.get().0
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.get().1
+    }
+}
+
+/// The part of one slice; it is taken back when the slice goes.
+#[derive(Default)]
+struct Share {
+    account: Account,
+    rows: usize,
+    bytes: usize,
+}
+
+impl Share {
+    fn set(&mut self, rows: usize, bytes: usize) {
+        let (all_rows, all_bytes) = self.account.0.get();
+        self.account.0.set((all_rows + rows - self.rows, all_bytes + bytes - self.bytes));
+        (self.rows, self.bytes) = (rows, bytes);
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.set(0, 0);
+    }
 }
 
 impl Piece {
     pub(crate) fn new(rows: RecordBatch) -> Piece {
-        Piece { rows, run: None }
+        Piece { bytes: bytes_of(&rows), rows, run: None }
     }
 
     pub(crate) fn stored(run: Arc<StateRun>) -> Piece {
-        Piece { rows: run.rows.clone(), run: Some(run) }
+        Piece { bytes: bytes_of(&run.rows), rows: run.rows.clone(), run: Some(run) }
     }
 }
 
@@ -53,29 +97,40 @@ impl Pool {
 }
 
 /// One slice: its value is the merge of the pieces, oldest first, and the delta.
-#[derive(Default)]
 pub(crate) struct Slice {
     pub(crate) pieces: Vec<Piece>,
     pub(crate) delta: Option<Aggregation>,
+    share: Share,
 }
 
 impl Slice {
-    /// Entries, those of one key in several pieces counted as often.
-    pub(crate) fn rows(&self) -> usize {
-        self.pieces.iter().map(|p| p.rows.num_rows()).sum::<usize>() + self.delta.as_ref().map_or(0, Aggregation::len)
+    pub(crate) fn new(account: &Account) -> Slice {
+        let share = Share { account: account.clone(), ..Share::default() };
+        Slice { pieces: vec![], delta: None, share }
     }
 
-    pub(crate) fn size_bytes(&self) -> usize {
-        let pieces: usize = self.pieces.iter().map(|p| p.rows.get_array_memory_size()).sum();
-        pieces + self.delta.as_ref().map_or(0, Aggregation::size_bytes)
+    /// Counts the slice anew, after a change. Entries of one key in several pieces count as often.
+    pub(crate) fn count(&mut self) {
+        let (delta_rows, delta_bytes) = self.delta.as_ref().map_or((0, 0), |d| (d.len(), d.size_bytes()));
+        let rows: usize = self.pieces.iter().map(|p| p.rows.num_rows()).sum();
+        let bytes: usize = self.pieces.iter().map(|p| p.bytes).sum();
+        self.share.set(rows + delta_rows, bytes + delta_bytes + size_of::<Slice>());
     }
 
-    /// The groups that are open for change.
-    pub(crate) fn delta(&mut self, layout: &Layout, pool: &mut Pool) -> Result<&mut Aggregation> {
+    /// Makes groups that are open for change.
+    pub(crate) fn open(&mut self, layout: &Layout, pool: &mut Pool) -> Result<()> {
         if self.delta.is_none() {
             self.delta = Some(pool.get(layout)?);
         }
-        self.delta.as_mut().ok_or_else(|| flott_core::Error::internal("a slice without a delta"))
+        Ok(())
+    }
+
+    /// Changes the open groups.
+    pub(crate) fn change(&mut self, change: impl FnOnce(&mut Aggregation) -> Result<()>) -> Result<()> {
+        let delta = self.delta.as_mut().ok_or_else(|| Error::internal("a slice without a delta"))?;
+        change(delta)?;
+        self.count();
+        Ok(())
     }
 
     /// Turns the delta into a piece.
@@ -85,6 +140,7 @@ impl Slice {
                 self.pieces.push(Piece::new(delta.to_state(layout, id, max_parallelism)?));
             }
             pool.put(delta);
+            self.count();
         }
         Ok(())
     }
@@ -112,6 +168,7 @@ impl Slice {
             let rows = merged.to_state(layout, id, max_parallelism)?;
             pool.put(merged);
             self.pieces.splice(at - 1..=at, [Piece::new(rows)]);
+            self.count();
         }
         Ok(())
     }

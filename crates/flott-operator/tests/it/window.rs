@@ -516,3 +516,46 @@ fn keys_that_hardly_repeat_pass_the_local_aggregate() {
     assert!(one.len() > 150_000 && one == two);
     assert!(state > 100_000, "{state}");
 }
+
+/// The bytes of state grow with the groups, whatever happens to the state meanwhile, and go with the windows.
+#[test]
+fn bytes_of_state_follow_the_groups() {
+    let schema = schema("k BIGINT, ts TIMESTAMP(3) NOT NULL");
+    let kinds = [
+        tumble(1_000),
+        hop(4_000, 1_000),
+        cumulate(4_000, 1_000),
+        WindowKind::Session { gap_ms: 1_000, partition_keys: vec![0] },
+    ];
+    for (kind, early) in kinds.iter().flat_map(|k| [(k.clone(), false), (k.clone(), true)]) {
+        if early && matches!(kind, WindowKind::Session { .. }) {
+            continue;
+        }
+        let count = call(&schema, "COUNT", None, "BIGINT NOT NULL");
+        let mut spec = aggregate_spec(&schema, &["k"], vec![count], rowtime(&schema, "ts", kind.clone()));
+        spec.emit.early_fire = early.then_some(Duration::from_secs(1_000));
+        let chain = aggregation(&spec, false);
+        let rows = |keys: std::ops::Range<i64>, second: i64| {
+            let row = |k| format!("+I[{k}, 1970-01-01T00:00:0{second}]");
+            batch_of(&schema, &keys.map(row).collect::<Vec<_>>())
+        };
+        let mut harness = Harness::new(&chain, 1, 128).expect("a chain");
+        harness.process(0, rows(0..200, 1)).expect("rows");
+        let few = harness.state_bytes();
+        // A key, its hash, its slot and its count.
+        assert!(few > 200 * 8 * 4 && few < 200_000, "{kind:?}: {few}");
+        harness.process(0, rows(200..2_000, 1)).expect("rows");
+        harness.process(0, rows(0..2_000, 3)).expect("rows");
+        let many = harness.state_bytes();
+        assert!(many > few * 6, "{kind:?}: {few} for 200 keys, {many} for 4,000");
+        let snapshot = harness.snapshot().expect("a snapshot");
+        let mut harness = Harness::restore(&chain, &snapshot, 1, 128).expect("a chain");
+        let restored = harness.state_bytes();
+        assert!(restored > few * 2, "{kind:?}: {restored} after a restore");
+        harness.watermark_all(Watermark(1_000_000)).expect("a watermark");
+        let left = harness.state_bytes();
+        assert!(left < few, "{kind:?}: {left} bytes are left");
+        harness.end_input().expect("the end");
+        assert_eq!(harness.state_rows(), 0);
+    }
+}

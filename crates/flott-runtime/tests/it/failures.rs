@@ -141,3 +141,33 @@ async fn the_end_reaches_a_slow_writer() {
     assert_eq!(seen.count.load(std::sync::atomic::Ordering::SeqCst), 30);
     assert_eq!(job.log.last.len(), 2, "every writer has reported its end");
 }
+
+/// Keeps what it gets, and says so.
+struct Keep {
+    bytes: u64,
+}
+
+impl Operator for Keep {
+    fn process_batch(&mut self, _input: usize, batch: ChangeBatch, context: &mut OperatorContext) -> Result<Progress> {
+        self.bytes += batch.size_bytes() as u64;
+        context.metrics.state_bytes = self.bytes;
+        Ok(Progress::Done)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_holds_more_than_it_may_fails() {
+    for (most, rows_each) in [(1 << 20, 1_000i64), (1 << 14, 10)] {
+        let mut g = Graph::new();
+        let script = move |_, step: u64| Step::Rows(batch((0..rows_each).map(|i| (i, 1, step as i64))));
+        let source = g.source(ScriptSource::new(script), None);
+        let keep = g.operator("keep", &[(source, Partitioning::Hash(vec![0]))], |_, _, _| Box::new(Keep { bytes: 0 }));
+        g.sink(MemorySink::new(), keep, Partitioning::Forward);
+        let options = Options { memory_bytes_max: Some(most), in_flight_bytes: 1 << 12, ..Options::new(2) };
+        let mut job = Job::start(g, &[(source, vec![split(0), split(1)])], options);
+        job.until("a failure", |l| l.finished.is_some()).await;
+        let (node, text) = job.log.failed.first().expect("a failure");
+        assert_eq!(*node, Some(keep), "{text}");
+        assert!(text.contains("flott.memory.max"), "{text}");
+    }
+}

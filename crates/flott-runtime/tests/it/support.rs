@@ -627,6 +627,7 @@ pub(crate) struct Job {
 pub(crate) struct Options {
     pub(crate) parallelism: usize,
     pub(crate) in_flight_bytes: usize,
+    pub(crate) memory_bytes_max: Option<u64>,
     pub(crate) generation: u64,
     pub(crate) first_epoch: u64,
     pub(crate) restored: Restored,
@@ -638,6 +639,7 @@ impl Options {
         Options {
             parallelism,
             in_flight_bytes: 4 << 20,
+            memory_bytes_max: None,
             generation: 1,
             first_epoch: 1,
             restored: Restored::default(),
@@ -658,6 +660,7 @@ impl Job {
             generation: Generation(options.generation),
             parallelism: options.parallelism,
             in_flight_bytes: options.in_flight_bytes,
+            memory_bytes_max: options.memory_bytes_max,
             buffer_timeout: Duration::from_millis(5),
             first_epoch: CheckpointId(options.first_epoch),
             clock: Arc::clone(&options.clock),

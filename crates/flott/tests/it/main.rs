@@ -2,6 +2,7 @@
 
 mod commit;
 mod listing;
+mod memory;
 mod processing_time;
 mod restart;
 mod savepoint;
