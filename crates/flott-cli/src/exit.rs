@@ -11,7 +11,7 @@ const WRONG: u8 = 2;
 /// Another attempt has taken the job over.
 const TAKEN_OVER: u8 = 3;
 /// What Ctrl-C leaves to the shell.
-const INTERRUPTED: u8 = 130;
+pub(crate) const INTERRUPTED: u8 = 130;
 
 /// For `--help`.
 pub(crate) const HELP: &str = "\

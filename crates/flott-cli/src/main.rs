@@ -11,6 +11,7 @@ mod progress;
 mod query;
 mod run;
 mod script;
+mod sql;
 mod summary;
 mod table;
 
@@ -29,6 +30,7 @@ Examples:
   flott run job.sql                          run a script; relative paths start at its folder
   flott run job.sql --restore latest         go on after a stop or a crash
   flott run job.sql -p 4 -D table.local-time-zone=Europe/Berlin
+  flott sql                                  type statements and see their results
   flott explain job.sql                      show the plans of a script's jobs";
 
 /// Flink SQL in one binary.
@@ -46,6 +48,8 @@ enum Command {
     /// Run a SQL script
     #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
     Run(run::RunArgs),
+    /// Type SQL statements, or run those of a file or pipe, one by one
+    Sql(sql::SqlArgs),
     /// Show the plans of a script's jobs without running them
     Explain(explain::ExplainArgs),
     /// Print the completions of a shell
@@ -70,6 +74,7 @@ fn command(cli: &Cli) -> Result<ExitCode, Failure> {
     let done = |()| ExitCode::SUCCESS;
     match &cli.command {
         Command::Run(args) => run::run(args),
+        Command::Sql(args) => sql::sql(args),
         Command::Explain(args) => explain::explain(args).map(done),
         Command::Completions(args) => completions::print(args).map(done),
         Command::Man(args) => man::print(args).map(done),

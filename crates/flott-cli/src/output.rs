@@ -73,6 +73,22 @@ pub(crate) fn error(e: &Error) {
     }
 }
 
+/// An error in the form of Flink's client.
+pub(crate) fn client_error(e: &Error) {
+    if is_json() {
+        return error(e);
+    }
+    let text = format!("[ERROR] Could not execute SQL statement. Reason:\n{e}");
+    if is_terminal() { note(&format!("\x1b[31;1m{text}\x1b[0m")) } else { note(&text) }
+}
+
+/// A message in the form of Flink's client, on stdout.
+pub(crate) fn client_info(text: &str) -> Result<()> {
+    let text = format!("[INFO] {text}");
+    let is_terminal = std::io::stdout().is_terminal();
+    out(&if is_terminal { format!("\x1b[34;1m{text}\x1b[0m\n") } else { format!("{text}\n") })
+}
+
 /// Sets up log lines on stderr.
 pub(crate) fn logging(args: &LogArgs) -> Result<(), Failure> {
     FORMAT.get_or_init(|| args.log_format);

@@ -58,7 +58,10 @@ pub(crate) async fn show(
     let outcome = query.job.wait().await;
     match (&outcome, &stream) {
         (Err(_), _) => {}
-        (Ok(_), _) if interrupt.is_some() => output::out(&table::terminated(count))?,
+        (Ok(_), Some(_)) if interrupt.is_some() => output::out(&table::terminated(count))?,
+        (Ok(_), None) if interrupt.is_some() => {
+            output::out(&(table::of_part(&names, &rows, width) + &table::terminated(count)))?;
+        }
         (Ok(_), Some(stream)) => output::out(&stream.tail(count, elapsed()))?,
         (Ok(_), None) => output::out(&table::of_results(&names, &rows, width, elapsed()))?,
     }

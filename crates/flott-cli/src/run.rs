@@ -273,7 +273,7 @@ fn writes(statement: &Statement) -> bool {
 }
 
 /// Whom a job was taken over from.
-fn took_over(job: &str, before: &TakenOver) -> String {
+pub(crate) fn took_over(job: &str, before: &TakenOver) -> String {
     let Some(owner) = &before.owner else {
         return format!(
             "Job '{job}' was taken over from attempt {}, which had not come to its end.",

@@ -90,6 +90,11 @@ pub(crate) fn of_results(
     whole(names, rows, max_width) + &rows_in_set(rows.len() as u64, elapsed)
 }
 
+/// The rows of a bounded query that had come when it was stopped.
+pub(crate) fn of_part(names: &[String], rows: &[Vec<Option<String>>], max_width: usize) -> String {
+    if rows.is_empty() { String::new() } else { whole(names, rows, max_width) }
+}
+
 /// An unbounded result: rows as they come, with their kinds in the column `op`.
 pub(crate) struct Stream {
     names: Vec<String>,

@@ -88,6 +88,11 @@ pub(crate) fn dml_sync(config: &Options) -> Result<bool> {
     config.bool(option_of("table.dml-sync")?)
 }
 
+/// Whether a shell shows how long a query took (`sql-client.display.print-time-cost`).
+pub(crate) fn prints_time_cost(config: &Options) -> Result<bool> {
+    config.bool(option_of("sql-client.display.print-time-cost")?)
+}
+
 /// How wide a printed column may be (`table.display.max-column-width`).
 pub(crate) fn column_width(config: &Options) -> Result<usize> {
     at_least_one(config, option_of("table.display.max-column-width")?)

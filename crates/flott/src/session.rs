@@ -286,6 +286,11 @@ impl Session {
         config::column_width(&self.state.config)
     }
 
+    /// Whether a shell shows how long a query took (`sql-client.display.print-time-cost`).
+    pub fn prints_time_cost(&self) -> Result<bool> {
+        config::prints_time_cost(&self.state.config)
+    }
+
     /// The connectors and formats.
     pub fn registry(&self) -> &Registry {
         &self.registry

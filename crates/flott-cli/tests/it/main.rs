@@ -5,4 +5,5 @@ mod jobs;
 mod messages;
 mod pages;
 mod restores;
+mod sql;
 mod support;

@@ -1,0 +1,88 @@
+//! `flott sql`: the shell.
+
+mod complete;
+mod history;
+mod shell;
+mod split;
+mod terminal;
+
+use std::io::{IsTerminal, Read};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use flott::Error;
+use flott_core::id;
+
+use crate::exit::Failure;
+use crate::script::{self, Earlier, SessionArgs};
+use shell::{Next, Shell};
+
+/// Characters of the name that tells the jobs of one shell from those of another.
+const NAME_CHARS: usize = 8;
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  flott sql                                  an interactive shell; HELP; lists its commands
+  flott sql -i tables.sql                    the same, after the definitions of a file
+  flott sql -f report.sql                    run the statements of a file up to the first error
+  echo \"SELECT 1;\" | flott sql               run the statements of a pipe
+
+Relative paths start at the working directory.")]
+pub(crate) struct SqlArgs {
+    #[command(flatten)]
+    session: SessionArgs,
+    /// Run the statements of a file and end; the first error ends it
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Run the statements of a file first; an error in it ends the shell
+    #[arg(short, long, value_name = "FILE")]
+    init: Option<PathBuf>,
+    /// Where the statements are kept that were typed [default: ~/.local/state/flott/sql-history]
+    #[arg(long, value_name = "FILE")]
+    history: Option<PathBuf>,
+}
+
+pub(crate) fn sql(args: &SqlArgs) -> Result<ExitCode, Failure> {
+    let runtime = script::runtime()?;
+    let init = args.init.as_deref().map(script::read).transpose()?;
+    let file = args.file.as_deref().map(script::read).transpose()?;
+    // Jobs of other shells have other names, and so other checkpoints.
+    let name = format!("sql-{}", id::random_hex().chars().take(NAME_CHARS).collect::<String>());
+    let session = script::session(&args.session, Path::new("."), &name, Earlier::default())?;
+    let mut shell = runtime.block_on(async { Shell::new(session) })?;
+    let done = (|| {
+        if let Some(init) = init {
+            let next = runtime.block_on(shell.run(&init, true));
+            if next != Next::Statement {
+                return runtime.block_on(shell.finish(true));
+            }
+        }
+        match file {
+            Some(file) => batch(&runtime, &mut shell, &file, true),
+            None if std::io::stdin().is_terminal() => terminal::interactive(&runtime, &mut shell, args.history.clone()),
+            None => {
+                let mut text = String::new();
+                std::io::stdin().read_to_string(&mut text).map_err(|e| Failure::of_arguments(Error::from(e)))?;
+                batch(&runtime, &mut shell, &text, false)
+            }
+        }
+    })();
+    // Reads of files that nobody waits for any more must not hold the exit.
+    runtime.shutdown_background();
+    done
+}
+
+/// Runs a text, and waits for the jobs that it starts.
+fn batch(
+    runtime: &tokio::runtime::Runtime,
+    shell: &mut Shell,
+    text: &str,
+    stop_at_error: bool,
+) -> Result<ExitCode, Failure> {
+    runtime.block_on(async {
+        let next = shell.run(text, stop_at_error).await;
+        shell.finish(next == Next::Terminated).await
+    })
+}

@@ -1,0 +1,278 @@
+//! The session behind the shell: statements in, Flink's messages and results out.
+
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use flott::{Job, JobClient, JobOutcome, Outcome, Query, Session, StopMode};
+use flott_core::clock::{Clock, SystemClock};
+use futures::FutureExt;
+use futures::future::select_all;
+
+use super::split::{Piece, split};
+use crate::exit::{self, Failure};
+use crate::interrupts::{Interrupt, Interrupts};
+use crate::{output, query, table};
+
+const HELP: &str = "\
+The following commands are available:
+
+HELP            Shows this text.
+QUIT, EXIT      Leaves the shell; jobs that run are stopped with a last checkpoint.
+CLEAR           Clears the screen.
+SET             Lists the options of the session, or sets one: SET 'key' = 'value';
+RESET           Takes all options, or one, back to the default: RESET 'key';
+CREATE, ALTER, DROP, USE, SHOW, DESCRIBE
+                Define, choose and list catalogs, databases, tables and views.
+SELECT, VALUES  Runs a query and prints its rows; Ctrl-C ends it.
+INSERT INTO     Starts a job, which runs on in the background.
+EXECUTE STATEMENT SET BEGIN .. END
+                Starts one job of several INSERT statements.
+EXPLAIN         Shows the plan of a statement.
+SHOW JOBS       Lists the jobs of this session.
+STOP JOB 'id'   Stops a job with a last checkpoint: STOP JOB 'id' [WITH SAVEPOINT] [WITH DRAIN];
+
+A statement ends with ';' and may go over several lines. Tab completes words, names and option keys.";
+
+/// What a statement leaves the shell with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// The next statement.
+    Statement,
+    /// The end, as the user wants it.
+    Quit,
+    /// The end, since a statement failed.
+    Failed,
+    /// The end, since a service manager wants it.
+    Terminated,
+}
+
+/// A shell, without its lines.
+pub(super) struct Shell {
+    pub(super) session: Session,
+    pub(super) interrupts: Interrupts,
+    clock: Arc<dyn Clock>,
+    /// Jobs whose end was not told yet.
+    jobs: Vec<Job>,
+    /// All jobs, for who ends the shell from outside.
+    started: Arc<Mutex<Vec<JobClient>>>,
+    /// The first failure, told before.
+    failure: Option<Failure>,
+    interrupted: bool,
+}
+
+impl Shell {
+    pub(super) fn new(session: Session) -> Result<Shell, Failure> {
+        let (interrupts, clock) = (Interrupts::listen()?, SystemClock::shared());
+        let started = Arc::default();
+        Ok(Shell { session, interrupts, clock, jobs: vec![], started, failure: None, interrupted: false })
+    }
+
+    /// The jobs that the shell starts, from now on too.
+    pub(super) fn started(&self) -> Arc<Mutex<Vec<JobClient>>> {
+        Arc::clone(&self.started)
+    }
+
+    /// Runs all statements of a text, one after another. `stop_at_error` leaves the others out after one that fails.
+    pub(super) async fn run(&mut self, text: &str, stop_at_error: bool) -> Next {
+        let split = split(text);
+        for piece in split.ended.iter().chain(&split.rest) {
+            match self.execute(piece).await {
+                Ok(Next::Statement) => {}
+                Ok(end) => return end,
+                Err(failure) => {
+                    self.fail(failure);
+                    if stop_at_error {
+                        return Next::Failed;
+                    }
+                }
+            }
+        }
+        Next::Statement
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        output::client_error(&failure.error);
+        self.failure.get_or_insert(failure);
+    }
+
+    /// Runs one statement or command.
+    async fn execute(&mut self, piece: &Piece) -> Result<Next, Failure> {
+        match piece.word.as_deref() {
+            Some("QUIT" | "EXIT") => {
+                output::client_info("Exiting Flott SQL Client...")?;
+                return Ok(Next::Quit);
+            }
+            Some("HELP") => {
+                output::out(&format!("{HELP}\n"))?;
+                return Ok(Next::Statement);
+            }
+            Some("CLEAR") => {
+                // The cursor home, then everything away, what was scrolled out included.
+                output::out("\x1b[H\x1b[2J\x1b[3J")?;
+                return Ok(Next::Statement);
+            }
+            _ => {}
+        }
+        // A Ctrl-C that came for what was before.
+        while self.interrupts.next().now_or_never().is_some() {}
+        let begun = self.clock.monotonic();
+        for statement in self.session.parse(&piece.in_place())? {
+            let executed = tokio::select! {
+                executed = self.session.execute(&statement) => executed?,
+                interrupt = self.interrupts.next() => {
+                    output::client_info("The statement is cancelled.")?;
+                    return Ok(next_after(interrupt));
+                }
+            };
+            let next = self.show(executed, begun).await?;
+            if next != Next::Statement {
+                return Ok(next);
+            }
+        }
+        Ok(Next::Statement)
+    }
+
+    async fn show(&mut self, outcome: Outcome, begun: Duration) -> Result<Next, Failure> {
+        match outcome {
+            Outcome::Done => output::client_info("Execute statement succeeded.")?,
+            Outcome::Rows { columns, rows } => output::out(&table::of_texts(&columns, &rows))?,
+            Outcome::Text(text) => output::out(&format!("{text}\n"))?,
+            Outcome::AlreadyFinished { job } => {
+                output::client_info(&format!("Job '{job}' had finished before; nothing to do."))?
+            }
+            Outcome::Job(job) => return self.submitted(job).await,
+            Outcome::Query(query) => return self.show_query(query, begun).await,
+        }
+        Ok(Next::Statement)
+    }
+
+    async fn show_query(&mut self, mut query: Query, begun: Duration) -> Result<Next, Failure> {
+        let width = self.session.column_width()?;
+        let told = self.session.prints_time_cost()?;
+        let clock = Arc::clone(&self.clock);
+        let elapsed = || told.then(|| clock.monotonic().saturating_sub(begun));
+        let shown = query::show(&mut query, width, &mut self.interrupts, elapsed).await?;
+        shown.outcome.map_err(Failure::of_job)?;
+        Ok(shown.interrupt.map_or(Next::Statement, next_after))
+    }
+
+    /// Tells of a job that was started; waits for it where `table.dml-sync` says so.
+    async fn submitted(&mut self, mut job: Job) -> Result<Next, Failure> {
+        self.started.lock().unwrap_or_else(PoisonError::into_inner).push(job.handle.client());
+        if let Some(before) = &job.took_over {
+            output::note(&crate::run::took_over(&job.name, before));
+        }
+        if let Some(checkpoint) = job.restored {
+            output::client_info(&format!("Job '{}' goes on from checkpoint {checkpoint}.", job.name))?;
+        }
+        if !self.session.dml_sync()? {
+            output::client_info("Submitting SQL update statement to the cluster...")?;
+            output::client_info("SQL update statement has been successfully submitted to the cluster:")?;
+            output::out(&format!("Job ID: {}\n\n", job.handle.id()))?;
+            self.jobs.push(job);
+            return Ok(Next::Statement);
+        }
+        let mut next = Next::Statement;
+        let mut at_once = false;
+        loop {
+            let interrupt = tokio::select! {
+                () = job.handle.ended() => break,
+                interrupt = self.interrupts.next() => interrupt,
+            };
+            next = next_after(interrupt);
+            stop(&job, at_once).await;
+            at_once = true;
+        }
+        match job.wait().await.map_err(Failure::of_job)? {
+            JobOutcome::Finished(_) => output::client_info("Complete execution of the SQL update statement.")?,
+            outcome => output::client_info(&ended(&job, &outcome))?,
+        }
+        Ok(next)
+    }
+
+    /// Tells of the jobs that have ended since.
+    pub(super) async fn report(&mut self) -> Result<(), Failure> {
+        let mut i = 0;
+        while i < self.jobs.len() {
+            if self.jobs[i].handle.ended().now_or_never().is_none() {
+                i += 1;
+                continue;
+            }
+            let job = self.jobs.remove(i);
+            self.tell_end(job).await?;
+        }
+        Ok(())
+    }
+
+    async fn tell_end(&mut self, mut job: Job) -> Result<(), Failure> {
+        match job.wait().await {
+            Ok(outcome) => output::client_info(&ended(&job, &outcome))?,
+            Err(e) => self.fail(Failure::of_job(e)),
+        }
+        Ok(())
+    }
+
+    /// Brings all jobs to their end: by themselves, or (`stopping`) with a last checkpoint. The first Ctrl-C stops them,
+    /// the second at once.
+    pub(super) async fn finish(&mut self, mut stopping: bool) -> Result<ExitCode, Failure> {
+        self.report().await?;
+        if stopping && !self.jobs.is_empty() {
+            output::client_info("Stopping the jobs that run with a last checkpoint; Ctrl-C stops them at once.")?;
+            for job in &self.jobs {
+                stop(job, false).await;
+            }
+        }
+        while !self.jobs.is_empty() {
+            let ends = self.jobs.iter().map(|job| Box::pin(job.handle.ended()));
+            let index = tokio::select! {
+                ((), index, _) = select_all(ends) => index,
+                _ = self.interrupts.next() => {
+                    self.interrupted = true;
+                    for job in &self.jobs {
+                        stop(job, stopping).await;
+                    }
+                    stopping = true;
+                    continue;
+                }
+            };
+            let job = self.jobs.remove(index);
+            self.tell_end(job).await?;
+        }
+        Ok(match &self.failure {
+            Some(failure) => failure.code(),
+            None if self.interrupted => exit::interrupted(),
+            None => ExitCode::SUCCESS,
+        })
+    }
+}
+
+/// Ctrl-C ends what runs, and not the shell.
+fn next_after(interrupt: Interrupt) -> Next {
+    match interrupt {
+        Interrupt::Interrupt => Next::Statement,
+        Interrupt::Terminate => Next::Terminated,
+    }
+}
+
+async fn stop(job: &Job, at_once: bool) {
+    if at_once {
+        job.handle.cancel().await;
+    } else if let Err(error) = job.handle.request_stop(StopMode::suspend()).await {
+        tracing::debug!(%error, job = job.name, "it has ended before");
+    }
+}
+
+/// How a job ended, and how it goes on.
+fn ended(job: &Job, outcome: &JobOutcome) -> String {
+    let (name, id) = (&job.name, job.handle.id());
+    match (outcome, &job.checkpoints) {
+        (JobOutcome::Finished(_), _) => format!("Job '{name}' ({id}) is FINISHED."),
+        (JobOutcome::Cancelled(_), _) => format!("Job '{name}' ({id}) is CANCELED."),
+        (JobOutcome::Suspended(state), Some(checkpoints)) if state.last_checkpoint.is_some() => format!(
+            "Job '{name}' ({id}) is SUSPENDED. It goes on where the same statement follows: SET 'pipeline.name' = \
+             '{name}'; SET 'execution.state-recovery.path' = '{checkpoints}';"
+        ),
+        (JobOutcome::Suspended(_), _) => format!("Job '{name}' ({id}) is SUSPENDED."),
+    }
+}

@@ -1,0 +1,270 @@
+//! The shell: statements of a pipe, of a file, and of a terminal.
+
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+
+use crate::support::{Place, Ran, ran, signal, until};
+
+const COUNTING: &str = "\
+    CREATE TABLE s (id BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '2000',
+      'fields.id.kind' = 'sequence', 'fields.id.start' = '1', 'fields.id.end' = '6000');
+    CREATE TABLE o (id BIGINT) WITH ('connector' = 'filesystem', 'path' = 'o', 'format' = 'csv');
+    SET 'execution.checkpointing.interval' = '200 ms';\n";
+
+/// Gives the shell statements by a pipe.
+fn piped(place: &Place, args: &[&str], text: &str) -> Ran {
+    let mut command = place.command(&[&["sql"], args].concat());
+    let mut child = command.stdin(Stdio::piped()).spawn().expect("flott starts");
+    child.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("written");
+    ran(child.wait_with_output().expect("an end"))
+}
+
+#[test]
+fn statements_of_a_pipe_give_flink_s_messages_and_tables() {
+    let place = Place::new();
+    let ran = piped(
+        &place,
+        &[],
+        "SET 'sql-client.display.print-time-cost' = 'false';\n\
+         CREATE TABLE t (v INT) WITH ('connector' = 'blackhole'); -- a comment; with a semicolon\n\
+         SHOW TABLES;\nSELECT ';' AS\n  semicolon, 1 AS one;\nSELECT 1 WHERE 1 = 2;\nHELP;\nSELECT 'last' AS word",
+    );
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let expected = "[INFO] Execute statement succeeded.\n[INFO] Execute statement succeeded.\n\
+        +------------+\n| table name |\n+------------+\n|          t |\n+------------+\n1 row in set\n\
+        +-----------+-----+\n| semicolon | one |\n+-----------+-----+\n|         ; |   1 |\n+-----------+-----+\n\
+        1 row in set\nEmpty set\nThe following commands are available:\n";
+    assert!(ran.out.starts_with(expected), "{}", ran.out);
+    assert!(
+        ran.out.contains("STOP JOB 'id'") && ran.out.ends_with("| last |\n+------+\n1 row in set\n"),
+        "{}",
+        ran.out
+    );
+    assert!(!ran.out.contains("Flott SQL>"), "a pipe is not prompted: {}", ran.out);
+    let timed = piped(&place, &[], "SELECT 1;");
+    assert!(timed.out.contains("1 row in set (0.") && timed.out.ends_with(" seconds)\n"), "{}", timed.out);
+}
+
+#[test]
+fn an_error_does_not_end_a_pipe_and_shows_in_the_exit_code() {
+    let place = Place::new();
+    let ran = piped(&place, &[], "SELECT 1 AS a;\n\nSELECT nope;\nSELECT 'open;\n");
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(
+        ran.err.contains("[ERROR] Could not execute SQL statement. Reason:\n") && ran.err.contains("nope"),
+        "{ran:?}"
+    );
+    assert!(ran.err.contains("line 3, column 8"), "the place is that of the whole: {ran:?}");
+    let ran = piped(&place, &[], "SELECT nope; SELECT 'on' AS w;");
+    assert!(ran.out.contains("| on |"), "{ran:?}");
+    let quit = piped(&place, &[], "SELECT 1 AS a; QUIT; SELECT 2 AS b;");
+    assert_eq!(quit.code, Some(0), "{quit:?}");
+    assert!(quit.out.contains("[INFO] Exiting Flott SQL Client...") && !quit.out.contains("| b |"), "{quit:?}");
+}
+
+#[test]
+fn the_first_error_ends_a_file() {
+    let place = Place::new();
+    place.write("init.sql", "SET 'sql-client.display.print-time-cost' = 'false';");
+    place.write("some.sql", "SELECT 1 AS a;\nSELECT nope;\nSELECT 2 AS b;");
+    let ran = place.flott(&["sql", "-i", "init.sql", "-f", "some.sql"]);
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.out.contains("| a |") && ran.out.contains("1 row in set\n") && !ran.out.contains("| b |"), "{ran:?}");
+    assert!(ran.err.contains("line 2, column 8"), "{ran:?}");
+    let ran = place.flott(&["sql", "-i", "some.sql", "-f", "init.sql"]);
+    assert_eq!(ran.code, Some(2), "an error in the first file ends all: {ran:?}");
+    assert_eq!(place.flott(&["sql", "-f", "gone.sql"]).code, Some(2));
+    assert_eq!(piped(&place, &["-D", "paralelism.default=2"], "SELECT 1;").code, Some(2));
+}
+
+#[test]
+fn jobs_run_in_the_background_and_are_waited_for_at_the_end() {
+    let place = Place::new();
+    let ran =
+        piped(&place, &[], &format!("{COUNTING} INSERT INTO o SELECT id FROM s; SHOW JOBS; SELECT 'on' AS word;"));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let submitted = "[INFO] SQL update statement has been successfully submitted to the cluster:\nJob ID: ";
+    let (before, after) = ran.out.split_once(submitted).expect("it is submitted");
+    assert!(before.ends_with("[INFO] Submitting SQL update statement to the cluster...\n"), "{}", ran.out);
+    let id = &after[..32];
+    assert!(after[32..].contains(&format!("| {id} | sql-")) && after.contains("| RUNNING |"), "{}", ran.out);
+    let (on, end) = (after.find("| on |").or(after.find("|   on |")), after.find(&format!("({id}) is FINISHED.")));
+    assert!(on.is_some() && on < end, "{}", ran.out);
+    assert_eq!(place.rows("o").len(), 6_000);
+}
+
+#[test]
+fn jobs_are_waited_for_where_the_session_says_so() {
+    let place = Place::new();
+    let text = COUNTING.replace("6000", "100").replace("TABLE s ", "TABLE s0 ");
+    let text = format!("{text} SET 'table.dml-sync' = 'true'; INSERT INTO o SELECT id FROM s0; SELECT 'next' AS word;");
+    let ran = piped(&place, &[], &text);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let done = ran.out.find("[INFO] Complete execution of the SQL update statement.").expect("told");
+    assert!(done < ran.out.find("| next |").expect("the next"), "{}", ran.out);
+}
+
+#[test]
+fn a_job_that_fails_does_not_end_the_shell() {
+    let place = Place::new();
+    place.write("in/a.csv", "x\n");
+    let text = "CREATE TABLE i (v INT) WITH ('connector' = 'filesystem', 'path' = 'in', 'format' = 'csv');
+        CREATE TABLE p (v INT) WITH ('connector' = 'print');
+        SET 'table.dml-sync' = 'true'; INSERT INTO p SELECT v FROM i; SELECT 'on' AS w;";
+    let ran = piped(&place, &[], text);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.err.contains("'x' is not a valid INT") && ran.out.contains("| on |"), "{ran:?}");
+}
+
+#[test]
+fn a_job_is_stopped_with_a_savepoint_and_goes_on() {
+    let place = Place::new();
+    let mut child = place.command(&["sql"]).stdin(Stdio::piped()).spawn().expect("flott starts");
+    let mut pipe = child.stdin.take().expect("a pipe");
+    // The text of a pipe is read to its end: the job's id is found in the second shell.
+    let text = format!(
+        "{COUNTING} SET 'pipeline.name' = 'count'; SET 'execution.checkpointing.savepoint-dir' = 'sp';
+         INSERT INTO o SELECT id FROM s;"
+    );
+    pipe.write_all(text.as_bytes()).expect("written");
+    drop(pipe);
+    until("the first file", || !place.rows("o").is_empty());
+    signal(&child, "INT");
+    let stopped = ran(child.wait_with_output().expect("an end"));
+    assert_eq!(stopped.code, Some(130), "{stopped:?}");
+    assert!(stopped.out.contains("is SUSPENDED. It goes on where the same statement follows"), "{stopped:?}");
+    let advice = stopped.out.split_once("follows: ").expect("advice").1.trim();
+    let resumed = piped(&place, &[], &format!("{COUNTING} {advice} INSERT INTO o SELECT id FROM s;"));
+    assert_eq!(resumed.code, Some(0), "{resumed:?}");
+    assert!(resumed.out.contains("[INFO] Job 'count' goes on from checkpoint"), "{resumed:?}");
+    let mut ids: Vec<u64> = place.rows("o").iter().map(|r| r.parse().expect("a number")).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, (1..=6_000).collect::<Vec<_>>());
+}
+
+/// Types into a terminal: a line of `typed` is a text to send (with `\\x03` and the like), or `?text` to wait for.
+fn at_a_terminal(place: &Place, args: &[&str], typed: &[&str]) -> (String, i32) {
+    const DRIVER: &str = r#"
+import os, pty, select, sys, time
+typed, command = sys.argv[1].split("\x1e"), sys.argv[2:]
+pid, fd = pty.fork()
+if pid == 0:
+    os.environ["TERM"] = "xterm"
+    os.execv(command[0], command)
+seen, mark = b"", 0
+def read(seconds):
+    global seen
+    if not select.select([fd], [], [], seconds)[0]:
+        return True
+    try:
+        data = os.read(fd, 65536)
+    except OSError:
+        return False
+    seen += data
+    return bool(data)
+for step in typed:
+    if step.startswith("?"):
+        end = time.time() + 20
+        while seen.find(step[1:].encode(), mark) < 0:
+            if time.time() > end or not read(0.2):
+                sys.exit("waited in vain for %r in %r" % (step[1:], seen[mark:]))
+        mark = seen.find(step[1:].encode(), mark) + len(step[1:])
+    else:
+        os.write(fd, step.encode().decode("unicode_escape").encode())
+while read(5):
+    pass
+_, status = os.waitpid(pid, 0)
+os.write(1, seen)
+sys.exit(os.waitstatus_to_exitcode(status))
+"#;
+    let driven = Command::new("python3")
+        .args(["-c", DRIVER, &typed.join("\x1e"), env!("CARGO_BIN_EXE_flott"), "sql"])
+        .args(args)
+        .current_dir(place.path())
+        .output()
+        .expect("python3");
+    let ran = ran(driven);
+    (format!("{}{}", ran.out, ran.err), ran.code.unwrap_or(-1))
+}
+
+#[test]
+fn a_terminal_edits_completes_cancels_and_remembers() {
+    let place = Place::new();
+    let (screen, code) = at_a_terminal(
+        &place,
+        &["--history", "h"],
+        &[
+            "?Flott SQL> ",
+            // Two lines.
+            "SELECT 'first' AS\\r",
+            "word;\\r",
+            "?| first |",
+            "?Flott SQL> ",
+            // An error, and on.
+            "SELECT nope;\\r",
+            "?[ERROR]",
+            "?Flott SQL> ",
+            // Ctrl-C leaves a line that is begun.
+            "SELECT 'never' \\x03",
+            "?Flott SQL> ",
+            "CREATE TABLE orders (id BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '20');\\r",
+            "?succeeded",
+            "?Flott SQL> ",
+            // Completed: the table.
+            "SELECT * FROM ord\\t;\\r",
+            "?| +I |",
+            "\\x03",
+            "?Query terminated, received a total of",
+            "?Flott SQL> ",
+            "SET 's3.secret-key' = 'canary';\\r",
+            "?succeeded",
+            "?Flott SQL> ",
+            // Up: what was typed before; the secret is not.
+            "\\x1b[A",
+            "?SELECT * FROM orders",
+            "\\x03",
+            "?Flott SQL> ",
+            "QUIT;\\r",
+            "?Exiting",
+        ],
+    );
+    assert_eq!(code, 0, "{screen}");
+    assert!(!screen.contains("never'\r\n|"), "{screen}");
+    let history = place.path().join("h");
+    let text = std::fs::read_to_string(&history).expect("a history");
+    assert!(text.contains("SELECT * FROM orders") && !text.contains("canary"), "{text}");
+    assert_eq!(std::fs::metadata(&history).expect("a file").permissions().mode() & 0o777, 0o600);
+    // Another shell knows them.
+    let (screen, code) = at_a_terminal(
+        &place,
+        &["--history", "h"],
+        &["?Flott SQL> ", "\\x1b[A", "?QUIT;", "\\x03", "?Flott SQL> ", "\\x04"],
+    );
+    assert_eq!(code, 0, "Ctrl-D ends it: {screen}");
+}
+
+#[test]
+fn leaving_a_terminal_stops_its_jobs_with_a_last_checkpoint() {
+    let place = Place::new();
+    let tables = COUNTING.replace('\n', " ").replace("6000", "1000000");
+    let define = format!("{tables}\\r");
+    let (screen, code) = at_a_terminal(
+        &place,
+        &["--history", "h"],
+        &[
+            "?Flott SQL> ",
+            &define,
+            "?succeeded",
+            "?succeeded",
+            "?succeeded",
+            "?Flott SQL> ",
+            "INSERT INTO o SELECT id FROM s;\\r",
+            "?Job ID:",
+            "?Flott SQL> ",
+            "\\x04",
+            "?is SUSPENDED",
+        ],
+    );
+    assert_eq!(code, 0, "{screen}");
+}
