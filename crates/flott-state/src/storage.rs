@@ -187,7 +187,11 @@ impl CheckpointStorage {
         for folder in folders.into_iter().filter(|f| garbage(f)) {
             let path = root.join(folder);
             // One that is not empty stays.
-            blocking(move || Ok(drop(fs::remove_dir(path)))).await?;
+            blocking(move || {
+                drop(fs::remove_dir(path));
+                Ok(())
+            })
+            .await?;
         }
         Ok(())
     }
