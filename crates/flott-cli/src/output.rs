@@ -73,12 +73,12 @@ pub(crate) fn error(e: &Error) {
     }
 }
 
-/// An error in the form of Flink's client.
-pub(crate) fn client_error(e: &Error) {
+/// An error in the form of Flink's client: what could not be done, and why.
+pub(crate) fn client_error(what: &str, e: &Error) {
     if is_json() {
         return error(e);
     }
-    let text = format!("[ERROR] Could not execute SQL statement. Reason:\n{e}");
+    let text = format!("[ERROR] {what} Reason:\n{e}");
     if is_terminal() { note(&format!("\x1b[31;1m{text}\x1b[0m")) } else { note(&text) }
 }
 

@@ -102,8 +102,9 @@ fn statements_page() -> String {
     text.push_str(&format!("\n{}", statements::INTRODUCTION));
     for part in statements::SECTIONS {
         section(part.title, &mut text);
-        let examples: Vec<String> =
-            part.examples.iter().map(|e| format!("{}\n\n```sql\n{}\n```\n", e.text, e.sql)).collect();
+        let language = |e: &statements::Example| if e.runs { "sql" } else { "text" };
+        let fenced = |e: &statements::Example| format!("{}\n\n```{}\n{}\n```\n", e.text, language(e), e.sql);
+        let examples: Vec<String> = part.examples.iter().map(fenced).collect();
         text.push_str(&examples.join("\n"));
     }
     text

@@ -13,10 +13,16 @@ pub(super) struct Example {
     pub(super) text: &'static str,
     /// How it is written.
     pub(super) sql: &'static str,
+    /// It can be run as it stands; otherwise it needs something of a running session.
+    pub(super) runs: bool,
 }
 
 const fn example(text: &'static str, sql: &'static str) -> Example {
-    Example { text, sql }
+    Example { text, sql, runs: true }
+}
+
+const fn form(text: &'static str, sql: &'static str) -> Example {
+    Example { text, sql, runs: false }
 }
 
 pub(super) const INTRODUCTION: &str = "\
@@ -293,7 +299,6 @@ SHOW COLUMNS FROM orders ILIKE 'ORDER%';
 SHOW PARTITIONS sales;
 SHOW FUNCTIONS LIKE 'to%';
 SHOW USER FUNCTIONS;
-SHOW JOBS;
 SHOW FULL MODULES;
 SHOW JARS;
 SHOW PROCEDURES;
@@ -306,6 +311,22 @@ SHOW MATERIALIZED TABLES;",
 SHOW CREATE TABLE orders;
 SHOW CREATE VIEW offers;
 SHOW CREATE CATALOG archive;",
+            ),
+        ],
+    },
+    Section {
+        title: "Jobs",
+        examples: &[
+            example(
+                "SHOW JOBS lists the jobs that the session has started, with their ids and how they stand.",
+                "SHOW JOBS;",
+            ),
+            form(
+                "STOP JOB ends one with a last checkpoint, and with a savepoint below \
+                 `execution.checkpointing.savepoint-dir` where one is wanted; WITH DRAIN fires all windows first. It is for \
+                 `flott sql`, whose jobs run on while statements are typed.",
+                "STOP JOB 'ab369696e40d4af886a68b1020a86a9d' WITH SAVEPOINT;\n\
+                 STOP JOB 'ab369696e40d4af886a68b1020a86a9d' WITH SAVEPOINT WITH DRAIN;",
             ),
         ],
     },

@@ -81,7 +81,7 @@ impl Shell {
                 Ok(Next::Statement) => {}
                 Ok(end) => return end,
                 Err(failure) => {
-                    self.fail(failure);
+                    self.fail("Could not execute SQL statement.", failure);
                     if stop_at_error {
                         return Next::Failed;
                     }
@@ -91,8 +91,8 @@ impl Shell {
         Next::Statement
     }
 
-    fn fail(&mut self, failure: Failure) {
-        output::client_error(&failure.error);
+    fn fail(&mut self, what: &str, failure: Failure) {
+        output::client_error(what, &failure.error);
         self.failure.get_or_insert(failure);
     }
 
@@ -208,7 +208,10 @@ impl Shell {
     async fn tell_end(&mut self, mut job: Job) -> Result<(), Failure> {
         match job.wait().await {
             Ok(outcome) => output::client_info(&ended(&job, &outcome))?,
-            Err(e) => self.fail(Failure::of_job(e)),
+            Err(e) => {
+                let what = format!("Job '{}' ({}) is FAILED.", job.name, job.handle.id());
+                self.fail(&what, Failure::of_job(e));
+            }
         }
         Ok(())
     }

@@ -115,18 +115,17 @@ fn a_job_that_fails_does_not_end_the_shell() {
     let ran = piped(&place, &[], text);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.err.contains("'x' is not a valid INT") && ran.out.contains("| on |"), "{ran:?}");
+    let ran = piped(&place, &[], &text.replace("'true'", "'false'"));
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.err.contains("[ERROR] Job 'sql-") && ran.err.contains("is FAILED. Reason:\n'x'"), "{ran:?}");
 }
 
 #[test]
-fn a_job_is_stopped_with_a_savepoint_and_goes_on() {
+fn a_job_that_was_stopped_goes_on_as_the_shell_says() {
     let place = Place::new();
     let mut child = place.command(&["sql"]).stdin(Stdio::piped()).spawn().expect("flott starts");
     let mut pipe = child.stdin.take().expect("a pipe");
-    // The text of a pipe is read to its end: the job's id is found in the second shell.
-    let text = format!(
-        "{COUNTING} SET 'pipeline.name' = 'count'; SET 'execution.checkpointing.savepoint-dir' = 'sp';
-         INSERT INTO o SELECT id FROM s;"
-    );
+    let text = format!("{COUNTING} SET 'pipeline.name' = 'count'; INSERT INTO o SELECT id FROM s;");
     pipe.write_all(text.as_bytes()).expect("written");
     drop(pipe);
     until("the first file", || !place.rows("o").is_empty());
@@ -143,16 +142,17 @@ fn a_job_is_stopped_with_a_savepoint_and_goes_on() {
     assert_eq!(ids, (1..=6_000).collect::<Vec<_>>());
 }
 
-/// Types into a terminal: a line of `typed` is a text to send (with `\\x03` and the like), or `?text` to wait for.
+/// Types into a terminal: a line of `typed` is a text to send (with `\\x03` and the like), `?text` to wait for, or
+/// `=pattern` to wait for and to put into later ones in place of `{}`.
 fn at_a_terminal(place: &Place, args: &[&str], typed: &[&str]) -> (String, i32) {
     const DRIVER: &str = r#"
-import os, pty, select, sys, time
+import os, pty, re, select, sys, time
 typed, command = sys.argv[1].split("\x1e"), sys.argv[2:]
 pid, fd = pty.fork()
 if pid == 0:
     os.environ["TERM"] = "xterm"
     os.execv(command[0], command)
-seen, mark = b"", 0
+seen, mark, found = b"", 0, ""
 def read(seconds):
     global seen
     if not select.select([fd], [], [], seconds)[0]:
@@ -164,7 +164,14 @@ def read(seconds):
     seen += data
     return bool(data)
 for step in typed:
-    if step.startswith("?"):
+    step = step.replace("{}", found)
+    if step.startswith("="):
+        end = time.time() + 20
+        while not (match := re.search(step[1:].encode(), seen[mark:])):
+            if time.time() > end or not read(0.2):
+                sys.exit("waited in vain for %r in %r" % (step[1:], seen[mark:]))
+        found, mark = match.group(1).decode(), mark + match.end()
+    elif step.startswith("?"):
         end = time.time() + 20
         while seen.find(step[1:].encode(), mark) < 0:
             if time.time() > end or not read(0.2):
@@ -242,6 +249,40 @@ fn a_terminal_edits_completes_cancels_and_remembers() {
         &["?Flott SQL> ", "\\x1b[A", "?QUIT;", "\\x03", "?Flott SQL> ", "\\x04"],
     );
     assert_eq!(code, 0, "Ctrl-D ends it: {screen}");
+}
+
+#[test]
+fn a_job_is_stopped_with_a_savepoint() {
+    let place = Place::new();
+    let tables = COUNTING.replace('\n', " ").replace("6000", "1000000");
+    let define = format!("{tables} SET 'execution.checkpointing.savepoint-dir' = 'sp';\\r");
+    let (screen, code) = at_a_terminal(
+        &place,
+        &["--history", "h"],
+        &[
+            "?Flott SQL> ",
+            &define,
+            "?succeeded",
+            "?succeeded",
+            "?succeeded",
+            "?succeeded",
+            "?Flott SQL> ",
+            "INSERT INTO o SELECT id FROM s;\\r",
+            "=Job ID: ([0-9a-f]{32})",
+            "?Flott SQL> ",
+            "STOP JOB '{}' WITH SAVEPOINT;\\r",
+            "?savepoint path",
+            "?sp/savepoint-",
+            "?is SUSPENDED",
+            "?Flott SQL> ",
+            "SHOW JOBS;\\r",
+            "?SUSPENDED",
+            "?Flott SQL> ",
+            "quit\\r",
+        ],
+    );
+    assert_eq!(code, 0, "{screen}");
+    assert!(place.path().join("sp").exists(), "{screen}");
 }
 
 #[test]
