@@ -12,7 +12,7 @@ use flott_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::options;
-use crate::partition_time::{PartitionTime, Zone};
+use crate::partition_time::{PartitionTime, parse_zone};
 
 /// When a partition is complete.
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ impl PartitionCommit {
     /// `None` where nothing is reported: without a policy, or without partitions.
     pub(crate) fn from_options(given: &Options, keys: &[String]) -> Result<Option<PartitionCommit>> {
         let text = |option| given.text(option).unwrap_or_default();
-        let zone = Zone::parse(text(&options::COMMIT_ZONE))?;
+        let zone = parse_zone(text(&options::COMMIT_ZONE))?;
         let Some(kinds) = given.get(options::COMMIT_POLICY.key) else { return Ok(None) };
         for kind in kinds.split(',').map(str::trim) {
             let refused = match kind.to_ascii_lowercase().as_str() {

@@ -1,59 +1,29 @@
 //! The time in a partition's name (`partition.time-extractor.*`), and whether a watermark has passed it.
 
-use chrono::{LocalResult, NaiveDateTime, Offset, TimeZone};
-use chrono_tz::Tz;
+use chrono::{LocalResult, NaiveDateTime, TimeZone};
 use flott_core::time_text::days_from_civil;
-use flott_core::{Error, Result};
+use flott_core::{Error, Result, SessionZone};
 
 use crate::options;
 use crate::partition;
 
 const DAY_MS: i64 = 86_400_000;
 
-/// The zone of the time in a partition's name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Zone {
-    Named(Tz),
-    /// Seconds east of UTC.
-    Fixed(i64),
+/// `America/Los_Angeles`, `UTC`, `GMT-08:00`.
+pub(crate) fn parse_zone(text: &str) -> Result<SessionZone> {
+    SessionZone::parse(text).map_err(|e| e.renamed("option", options::COMMIT_ZONE.key))
 }
 
-impl Zone {
-    /// `America/Los_Angeles`, `UTC`, `GMT-08:00`.
-    pub(crate) fn parse(text: &str) -> Result<Zone> {
-        let fixed = || {
-            let offset = text.strip_prefix("GMT").or_else(|| text.strip_prefix("UTC"))?;
-            let (sign, clock) = match offset.split_at_checked(1)? {
-                ("+", clock) => (1, clock),
-                ("-", clock) => (-1, clock),
-                _ => return None,
-            };
-            let (hours, minutes) = clock.split_once(':').unwrap_or((clock, "0"));
-            let (hours, minutes): (i64, i64) = (hours.parse().ok()?, minutes.parse().ok()?);
-            ((0..=18).contains(&hours) && (0..60).contains(&minutes)).then_some(sign * (hours * 3_600 + minutes * 60))
-        };
-        text.parse::<Tz>().ok().map(Zone::Named).or_else(|| fixed().map(Zone::Fixed)).ok_or_else(|| {
-            Error::user(format!("Invalid time zone '{text}' for '{}'", options::COMMIT_ZONE.key))
-                .with("option", options::COMMIT_ZONE.key)
-                .hint("Use a name such as 'America/Los_Angeles', a fixed offset such as 'GMT-03:00', or 'UTC'")
-        })
-    }
-
-    /// The instant of a local time: the earlier one of two; in a gap the clock is moved on by the gap, as in Java.
-    fn to_utc_ms(self, local_ms: i64) -> i64 {
-        let zone = match self {
-            Zone::Fixed(seconds) => return local_ms.saturating_sub(seconds * 1_000),
-            Zone::Named(zone) => zone,
-        };
-        let naive = |ms| chrono::DateTime::from_timestamp_millis(ms).map(|t| t.naive_utc());
-        let offset_ms = |t: &NaiveDateTime| i64::from(zone.offset_from_utc_datetime(t).fix().local_minus_utc()) * 1_000;
-        let Some(local) = naive(local_ms) else { return local_ms };
-        match zone.from_local_datetime(&local) {
-            LocalResult::Single(t) | LocalResult::Ambiguous(t, _) => t.timestamp_millis(),
-            // The offset before the gap.
-            LocalResult::None => {
-                naive(local_ms - DAY_MS).map_or(local_ms, |before| local_ms.saturating_sub(offset_ms(&before)))
-            }
+/// The instant of a local time: the earlier one of two; in a gap the clock is moved on by the gap, as in Java.
+fn to_utc_ms(zone: SessionZone, local_ms: i64) -> i64 {
+    let naive = |ms| chrono::DateTime::from_timestamp_millis(ms).map(|t| t.naive_utc());
+    let offset_ms = |t: &NaiveDateTime| i64::from(zone.offset_from_utc_datetime(t).local_minus_utc()) * 1_000;
+    let Some(local) = naive(local_ms) else { return local_ms };
+    match zone.from_local_datetime(&local) {
+        LocalResult::Single(t) | LocalResult::Ambiguous(t, _) => t.timestamp_millis(),
+        // The offset before the gap.
+        LocalResult::None => {
+            naive(local_ms - DAY_MS).map_or(local_ms, |before| local_ms.saturating_sub(offset_ms(&before)))
         }
     }
 }
@@ -72,7 +42,7 @@ pub(crate) struct PartitionTime {
     keys: Vec<String>,
     pattern: Option<String>,
     formatter: Option<Vec<Part>>,
-    zone: Zone,
+    zone: SessionZone,
 }
 
 impl PartitionTime {
@@ -80,7 +50,7 @@ impl PartitionTime {
         keys: &[String],
         pattern: Option<String>,
         formatter: Option<&str>,
-        zone: Zone,
+        zone: SessionZone,
     ) -> Result<PartitionTime> {
         Ok(PartitionTime { keys: keys.to_vec(), pattern, formatter: formatter.map(parse_formatter).transpose()?, zone })
     }
@@ -105,7 +75,7 @@ impl PartitionTime {
             Error::data(format!("there is no time in the partition '{partition}': '{text}' is not a timestamp"))
                 .hint("Check 'partition.time-extractor.timestamp-pattern' and '.timestamp-formatter'")
         })?;
-        Ok(self.zone.to_utc_ms(local))
+        Ok(to_utc_ms(self.zone, local))
     }
 }
 
@@ -277,7 +247,7 @@ mod tests {
         partition: &str,
     ) -> Result<String> {
         let keys: Vec<String> = keys.iter().map(|k| k.to_string()).collect();
-        let time = PartitionTime::new(&keys, pattern.map(String::from), formatter, Zone::parse(zone)?)?;
+        let time = PartitionTime::new(&keys, pattern.map(String::from), formatter, parse_zone(zone)?)?;
         Ok(flott_core::time_text::format_timestamp_ms(time.instant_ms(partition)?))
     }
 
@@ -305,7 +275,9 @@ mod tests {
         assert!(parts("$dt", None, "dt=__DEFAULT_PARTITION__/hour=7").is_err());
         assert!(parts("$dt", Some("yyyyMMdd"), "dt=20241306/hour=7").is_err());
         assert!(parts("$dt", Some("yyyy-MMM-dd"), "dt=x/hour=7").is_err());
-        assert!(Zone::parse("Mars/Base").is_err());
-        assert!(Zone::parse("GMT+25:00").is_err());
+        for zone in ["Mars/Base", "GMT+25:00", "UTC+8"] {
+            let e = parse_zone(zone).expect_err("no zone");
+            assert_eq!(e.context("option"), Some("sink.partition-commit.watermark-time-zone"), "{e}");
+        }
     }
 }

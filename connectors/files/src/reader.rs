@@ -1,7 +1,7 @@
 //! Reads pieces of files, one after another. A piece's position is the byte (after decompression) at which its next record
 //! begins, in a bulk file the number of rows read.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -49,12 +49,14 @@ pub(crate) struct FileReader {
     scan: Arc<FileScan>,
     splits: VecDeque<FileSplit>,
     current: Option<Current>,
+    /// Splits that others have to catch up with.
+    paused: HashSet<String>,
     no_more: bool,
 }
 
 impl FileReader {
     pub(crate) fn new(scan: Arc<FileScan>) -> FileReader {
-        FileReader { scan, splits: VecDeque::new(), current: None, no_more: false }
+        FileReader { scan, splits: VecDeque::new(), current: None, paused: HashSet::new(), no_more: false }
     }
 
     async fn open(scan: Arc<FileScan>, split: FileSplit) -> Result<Current> {
@@ -222,15 +224,23 @@ impl SourceReader for FileReader {
     }
 
     async fn next(&mut self) -> Result<ReaderEvent> {
+        // A paused piece makes room for one that is not: event time may wait for that one.
+        if let Some(current) = self.current.take_if(|c| self.paused.contains(&c.split.id())) {
+            self.splits.push_back(current.split);
+        }
         let current = match &mut self.current {
             Some(current) => current,
             None => {
-                let Some(split) = self.splits.front().cloned() else {
+                if self.splits.is_empty() {
                     return Ok(if self.no_more { ReaderEvent::EndOfInput } else { ReaderEvent::NeedSplits });
+                }
+                let Some(i) = self.splits.iter().position(|s| !self.paused.contains(&s.id())) else {
+                    // The runtime drops this wait to tell of a split that may go on.
+                    return std::future::pending().await;
                 };
                 // Taken off the queue only once it is open: the future may be dropped in between.
-                let current = Self::open(Arc::clone(&self.scan), split).await?;
-                self.splits.pop_front();
+                let current = Self::open(Arc::clone(&self.scan), self.splits[i].clone()).await?;
+                self.splits.remove(i);
                 self.current.insert(current)
             }
         };
@@ -240,6 +250,13 @@ impl SourceReader for FileReader {
         let split = current.split.id();
         self.current = None;
         Ok(ReaderEvent::SplitFinished { split })
+    }
+
+    fn pause_or_resume_splits(&mut self, pause: &[String], resume: &[String]) {
+        self.paused.extend(pause.iter().cloned());
+        for split in resume {
+            self.paused.remove(split);
+        }
     }
 
     async fn close(&mut self) -> Result<()> {

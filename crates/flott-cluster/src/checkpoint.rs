@@ -322,6 +322,27 @@ mod tests {
     }
 
     #[test]
+    fn what_no_checkpoint_holds_at_the_end_is_undecided() {
+        let mut c = coordinator();
+        let first = c.trigger();
+        c.sink_prepared(Some(first), SINK, vec![committable("carried")], vec![]);
+        c.abort();
+        let second = c.trigger();
+        c.sink_prepared(Some(second), SINK, vec![committable("pending")], vec![]);
+        c.sink_prepared(None, SINK, vec![committable("behind")], vec![]);
+        let undecided = c.take_undecided();
+        let ids: Vec<&str> = undecided.values().flatten().map(|c| c.id.as_str()).collect();
+        assert_eq!(ids, ["carried", "pending", "behind"]);
+        assert!(c.take_undecided().is_empty());
+        // What a checkpoint holds may be decided.
+        let third = c.trigger();
+        c.source_snapshot(third, SOURCE, vec![]);
+        c.operator_stored(third, OPERATOR, part());
+        c.sink_prepared(Some(third), SINK, vec![committable("held")], vec![]);
+        assert!(c.take_complete().is_some() && c.take_undecided().is_empty());
+    }
+
+    #[test]
     fn late_reports_of_an_aborted_checkpoint_are_carried_too() {
         let mut c = coordinator();
         let first = c.trigger();

@@ -11,6 +11,7 @@
 
 pub mod factory;
 pub mod format;
+pub mod lookup;
 pub mod row_text;
 pub mod sink;
 pub mod source;

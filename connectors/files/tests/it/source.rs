@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use flott_connector::source::{ReaderEvent, SubtaskInfo};
+use flott_connector::source::{EnumeratorAction, ReaderEvent, SourceReader, SubtaskInfo};
 use flott_core::ErrorKind;
-use flott_testkit::{SourceHarness, assert_rows, rows_of, suite};
+use flott_testkit::{SourceHarness, assert_rows, rows_of, settle, suite};
 use object_store::ObjectStoreExt;
-
-use flott_testkit::settle;
 
 use crate::support::*;
 
@@ -149,7 +147,7 @@ async fn skipped_records_are_counted_at_the_end_too() {
             .expect("given");
     }
     for action in context.actions {
-        if let flott_connector::source::EnumeratorAction::Assign { splits, .. } = action {
+        if let EnumeratorAction::Assign { splits, .. } = action {
             reader.add_splits(splits).expect("taken");
         }
     }
@@ -196,7 +194,7 @@ async fn a_record_without_an_end_is_refused() {
     let long = "x".repeat((17 << 20) + 10);
     files(&path, &[("f", &format!("1\n{long}\n"))]);
     let e = Table::new(&path, "a STRING").try_read(1).await.expect_err("too long");
-    assert!(e.to_string().contains("a record is longer than 16777216 bytes"), "{e}");
+    assert!(e.to_string().contains("a record is longer than 16 MiB (16777216 bytes)"), "{e}");
     assert_eq!((e.kind(), e.context("offset")), (ErrorKind::Data, Some("2")));
 }
 
@@ -351,4 +349,43 @@ async fn pieces_of_readers_that_are_gone_are_given_again() {
     rows.sort();
     let expected = Table::new(&path, "a INT, b STRING").read_sorted().await;
     assert_eq!(rows, expected);
+}
+
+#[tokio::test]
+async fn a_paused_piece_waits_and_holds_no_other() {
+    let (_dir, path) = temp();
+    let many: String = (0..20_000).map(|i| format!("{i}\n")).collect();
+    files(&path, &[("a", &many), ("b", "1\n2\n")]);
+    let source = Table::new(&path, "a INT").source();
+    let mut enumerator = source.create_enumerator(None).expect("made");
+    let mut context =
+        flott_connector::source::EnumeratorContext { parallelism: 1, load: vec![0], ..Default::default() };
+    settle(enumerator.start(&mut context), enumerator.as_mut(), &mut context).await.expect("listed");
+    let mut reader = source.create_reader(SubtaskInfo { index: 0, parallelism: 1 }).expect("made");
+    let mut ids = vec![];
+    for _ in 0..2 {
+        enumerator.handle_split_request(0, &mut context).expect("given");
+        let Some(EnumeratorAction::Assign { splits, .. }) = context.actions.pop() else { panic!("no split") };
+        ids.push(splits[0].id.clone());
+        reader.add_splits(splits).expect("taken");
+    }
+    reader.no_more_splits();
+    let mut rows = 0;
+    let mut next = async |reader: &mut Box<dyn SourceReader>| match reader.next().await.expect("read") {
+        ReaderEvent::Batch(batch) => {
+            rows += batch.rows.num_rows();
+            batch.split
+        }
+        ReaderEvent::SplitFinished { split } => format!("end of {split}"),
+        other => format!("{other:?}"),
+    };
+    assert_eq!(next(&mut reader).await, ids[0]);
+    reader.pause_or_resume_splits(&ids[..1], &[]);
+    assert_eq!(next(&mut reader).await, ids[1]);
+    assert_eq!(next(&mut reader).await, format!("end of {}", ids[1]));
+    let waited = tokio::time::timeout(std::time::Duration::from_millis(50), reader.next()).await;
+    assert!(waited.is_err(), "{waited:?}");
+    reader.pause_or_resume_splits(&[], &ids[..1]);
+    while next(&mut reader).await != "EndOfInput" {}
+    assert_eq!(rows, 20_002, "it goes on where it was");
 }

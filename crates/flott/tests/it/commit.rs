@@ -135,3 +135,36 @@ async fn a_user_need_not_wait_for_the_pause_before_a_restart() {
     assert!(matches!(outcome, JobOutcome::Suspended(_)), "{outcome:?}");
     finish(folder.path(), &target).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_piece_that_can_never_be_committed_fails_the_job_and_is_kept() {
+    let (folder, target) = (tempfile::tempdir().expect("a folder"), Scripted::new(Target::RefusesOne));
+    let mut job = start(folder.path(), &target, Restore::Ask, "").await.expect("starts");
+    let error = end(&mut job).await.expect_err("it is refused");
+    assert_eq!(error.kind(), ErrorKind::Data, "{error}");
+    assert!(error.to_string().contains("it is too heavy"), "{error}");
+    assert_eq!(target.commits.load(Ordering::SeqCst), 1, "a refusal is not tried again");
+    finish(folder.path(), &target).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn committables_are_put_together_before_the_decision() {
+    let (folder, target) = (tempfile::tempdir().expect("a folder"), Scripted::new(Target::FailsHalfWay));
+    target.joins.store(true, Ordering::SeqCst);
+    let mut job = start(folder.path(), &target, Restore::Ask, "").await.expect("starts");
+    let outcome = end(&mut job).await.expect("finishes");
+    assert!(matches!(outcome, JobOutcome::Finished(_)), "{outcome:?}");
+    assert_eq!(target.visible_rows(), ROWS);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_attempt_that_ends_early_tells_its_committers() {
+    let (folder, target) = (tempfile::tempdir().expect("a folder"), Scripted::new(Target::There));
+    let mut job = start(folder.path(), &target, Restore::Ask, "").await.expect("starts");
+    until("a commit", || target.commits.load(Ordering::SeqCst) > 0).await;
+    job.handle.cancel().await;
+    end(&mut job).await.expect("it ends well");
+    assert_eq!(target.aborts.load(Ordering::SeqCst), 1);
+    finish(folder.path(), &target).await;
+    assert_eq!(target.aborts.load(Ordering::SeqCst), 1, "a job that has finished aborts nothing");
+}

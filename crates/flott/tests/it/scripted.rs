@@ -1,6 +1,6 @@
 //! A sink whose committer does what a test tells it, and remembers what became visible.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -23,6 +23,8 @@ pub(crate) enum Target {
     FailsHalfWay,
     /// Refuses for good.
     Refuses,
+    /// Takes all but the first, which it will never take.
+    RefusesOne,
 }
 
 /// The outside system: `connector = 'scripted'`.
@@ -31,11 +33,21 @@ pub(crate) struct Scripted {
     target: Arc<Mutex<Target>>,
     visible: Arc<Mutex<Vec<String>>>,
     pub(crate) commits: Arc<AtomicUsize>,
+    /// Pieces of a checkpoint are put together before it is decided.
+    pub(crate) joins: Arc<AtomicBool>,
+    /// Attempts that told that they end.
+    pub(crate) aborts: Arc<AtomicUsize>,
 }
 
 impl Scripted {
     pub(crate) fn new(target: Target) -> Scripted {
-        Scripted { target: Arc::new(Mutex::new(target)), visible: Arc::default(), commits: Arc::default() }
+        Scripted {
+            target: Arc::new(Mutex::new(target)),
+            visible: Arc::default(),
+            commits: Arc::default(),
+            joins: Arc::default(),
+            aborts: Arc::default(),
+        }
     }
 
     pub(crate) fn set(&self, target: Target) {
@@ -49,8 +61,13 @@ impl Scripted {
         ids.sort();
         ids.dedup();
         assert_eq!(ids.len(), pieces.len(), "a piece was committed twice: {pieces:?}");
-        pieces.iter().map(|id| id.rsplit('=').next().and_then(|n| n.parse::<usize>().ok()).expect("a number")).sum()
+        pieces.iter().map(|id| rows_in(id)).sum()
     }
+}
+
+/// Rows of a piece, which its id ends with.
+fn rows_in(id: &str) -> usize {
+    id.rsplit('=').next().and_then(|n| n.parse().ok()).expect("a number")
 }
 
 impl ConnectorFactory for Scripted {
@@ -116,8 +133,24 @@ impl SinkWriter for Writer {
 
 #[async_trait]
 impl Committer for Scripted {
+    async fn pre_commit(&mut self, checkpoint: CheckpointId, pieces: Vec<Committable>) -> Result<Vec<Committable>> {
+        if !self.joins.load(Ordering::SeqCst) {
+            return Ok(pieces);
+        }
+        let (first, rows) = (&pieces[0].id, pieces.iter().map(|p| rows_in(&p.id)).sum::<usize>());
+        Ok(vec![Committable { id: format!("joined-{checkpoint}-{first}={rows}"), data: Versioned::new(1, vec![]) }])
+    }
+
+    async fn abort(&mut self, _pieces: &[Committable]) -> Result<()> {
+        self.aborts.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
     async fn commit(&mut self, _checkpoint: &DecidedCheckpoint, pieces: &[Committable]) -> Result<Vec<CommitOutcome>> {
         self.commits.fetch_add(1, Ordering::SeqCst);
+        if self.joins.load(Ordering::SeqCst) {
+            assert!(pieces.len() == 1 && pieces[0].id.starts_with("joined-"), "{pieces:?}");
+        }
         let mut target = self.target.lock().expect("not poisoned");
         let mut visible = self.visible.lock().expect("not poisoned");
         let mut take = |piece: &Committable| {
@@ -134,6 +167,11 @@ impl Committer for Scripted {
                 pieces.iter().take(pieces.len().div_ceil(2)).for_each(|p| drop(take(p)));
                 *target = Target::There;
                 Err(Error::unavailable("the target went away half-way"))
+            }
+            Target::RefusesOne => {
+                let mut outcomes = vec![CommitOutcome::Failed { reason: "it is too heavy".into() }];
+                outcomes.extend(pieces.iter().skip(1).map(take));
+                Ok(outcomes)
             }
             Target::Refuses => Err(Error::user("the target refuses the output")),
         }
