@@ -4,11 +4,13 @@
 //! [snapshot](CatalogManager::snapshot).
 
 pub mod object;
+mod partition;
 mod snapshot;
 mod tables;
 #[cfg(test)]
 mod tests;
 
+pub use partition::Spec as CatalogPartitionSpec;
 pub(crate) use tables::offset;
 
 use std::collections::BTreeMap;
@@ -66,6 +68,8 @@ pub struct Database {
     pub options: Options,
     /// Its tables and views by name.
     pub objects: BTreeMap<String, Entry>,
+    /// The partitions that ALTER TABLE has added, by table: values in the order of the table's keys, and options.
+    pub partitions: BTreeMap<String, BTreeMap<Vec<String>, Options>>,
 }
 
 /// A catalog.

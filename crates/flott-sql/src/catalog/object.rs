@@ -89,6 +89,10 @@ impl CatalogManager {
                     .hint("Drop it first, or add IF NOT EXISTS to leave it as it is"));
             }
         }
+        if !temporary {
+            // What is replaced takes its partitions with it.
+            self.database_mut(&id.catalog, &id.database)?.partitions.remove(&id.object);
+        }
         self.put(id, entry, temporary)?;
         Ok(true)
     }
@@ -131,7 +135,9 @@ impl CatalogManager {
         }
         match self.permanent(id) {
             Some(entry) if entry.kind() == kind => {
-                self.database_mut(&id.catalog, &id.database)?.objects.remove(&id.object);
+                let database = self.database_mut(&id.catalog, &id.database)?;
+                database.objects.remove(&id.object);
+                database.partitions.remove(&id.object);
                 Ok(())
             }
             Some(entry) if !if_exists => Err(Error::user(format!("{shown} with identifier '{id}' does not exist."))
@@ -159,9 +165,14 @@ impl CatalogManager {
             return Err(Error::user(format!("{} with identifier '{to}' already exists.", capital(old.kind())))
                 .with("object", &to.object));
         }
-        let entry = self.database_mut(&from.catalog, &from.database)?.objects.remove(&from.object);
+        let database = self.database_mut(&from.catalog, &from.database)?;
+        let (entry, partitions) = (database.objects.remove(&from.object), database.partitions.remove(&from.object));
         let entry = entry.ok_or_else(|| self.no_object(from, "Table"))?;
-        self.put(to.clone(), entry, false)
+        self.put(to.clone(), entry, false)?;
+        if let Some(partitions) = partitions {
+            self.database_mut(&to.catalog, &to.database)?.partitions.insert(to.object.clone(), partitions);
+        }
+        Ok(())
     }
 }
 

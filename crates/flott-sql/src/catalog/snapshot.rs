@@ -35,6 +35,9 @@ struct SavedDatabase {
     comment: Option<String>,
     options: Pairs,
     objects: BTreeMap<String, SavedEntry>,
+    /// Table, values, options.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    partitions: Vec<(String, Vec<String>, Pairs)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -97,7 +100,12 @@ impl CatalogManager {
             let mut databases = BTreeMap::new();
             for (database, d) in c.databases {
                 let objects = d.objects.into_iter().map(|(n, e)| Ok((n, load_entry(e)?))).collect::<Result<_>>()?;
-                let loaded = Database { comment: d.comment, options: d.options.into_iter().collect(), objects };
+                let mut partitions: BTreeMap<String, BTreeMap<Vec<String>, Options>> = BTreeMap::new();
+                for (table, values, options) in d.partitions {
+                    partitions.entry(table).or_default().insert(values, options.into_iter().collect());
+                }
+                let options = d.options.into_iter().collect();
+                let loaded = Database { comment: d.comment, options, objects, partitions };
                 databases.insert(database, loaded);
             }
             catalogs.insert(name, Catalog { comment: c.comment, options: c.options.into_iter().collect(), databases });
@@ -121,6 +129,11 @@ fn save_catalog(c: &Catalog) -> SavedCatalog {
         comment: d.comment.clone(),
         options: pairs(&d.options),
         objects: d.objects.iter().map(|(n, e)| (n.clone(), save_entry(e))).collect(),
+        partitions: d
+            .partitions
+            .iter()
+            .flat_map(|(table, all)| all.iter().map(|(v, o)| (table.clone(), v.clone(), pairs(o))))
+            .collect(),
     };
     SavedCatalog {
         comment: c.comment.clone(),

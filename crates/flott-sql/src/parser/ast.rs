@@ -277,7 +277,24 @@ pub enum AlterTable {
     },
     /// DROP DISTRIBUTION
     DropDistribution,
+    /// ADD [IF NOT EXISTS] PARTITION (k = v, ..) [WITH (..)], one or more.
+    AddPartitions {
+        /// IF NOT EXISTS
+        if_not_exists: bool,
+        /// The partitions, with their options.
+        partitions: Vec<(PartitionSpec, OptionList)>,
+    },
+    /// DROP [IF EXISTS] PARTITION (k = v, ..), ..
+    DropPartitions {
+        /// IF EXISTS
+        if_exists: bool,
+        /// The partitions.
+        partitions: Vec<PartitionSpec>,
+    },
 }
+
+/// `(k = v, ..)`
+pub type PartitionSpec = Vec<(Ident, Expr)>;
 
 /// ALTER CATALOG.
 #[derive(Debug, Clone, PartialEq, Eq)]

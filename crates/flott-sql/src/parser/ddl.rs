@@ -423,11 +423,10 @@ impl StatementParser<'_> {
             AlterTable::Set(self.option_list()?)
         } else if self.words(&["RESET"]) {
             AlterTable::Reset(self.keys()?)
-        } else if self.words(&["ADD", "PARTITION"]) || self.words(&["DROP", "PARTITION"]) {
-            return self.unsupported(
-                "ALTER TABLE ADD and DROP PARTITION",
-                "Partitions of files come and go with their folders",
-            );
+        } else if self.peeks_partition("ADD", &["IF", "NOT", "EXISTS"]) {
+            self.add_partitions()?
+        } else if self.peeks_partition("DROP", &["IF", "EXISTS"]) {
+            self.drop_partitions()?
         } else if self.words(&["ADD", "DISTRIBUTION"]) {
             AlterTable::Distribution { modify: false, distribution: self.distribution_body()? }
         } else if self.words(&["MODIFY", "DISTRIBUTION"]) {
@@ -456,6 +455,48 @@ impl StatementParser<'_> {
             return self.p.expected("RENAME, SET, RESET, ADD, MODIFY or DROP", self.p.peek_token());
         };
         Ok(Statement::AlterTable { name, if_exists, change })
+    }
+
+    /// `ADD [IF NOT EXISTS] PARTITION (`: a column may have the name partition.
+    fn peeks_partition(&self, verb: &str, condition: &[&str]) -> bool {
+        let is = |n: usize, text: &str| {
+            matches!(self.p.peek_nth_token(n).token, Token::Word(w)
+                if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(text))
+        };
+        let conditional = condition.iter().enumerate().all(|(i, word)| is(1 + i, word));
+        let at = if conditional { 1 + condition.len() } else { 1 };
+        is(0, verb) && is(at, "PARTITION") && self.p.peek_nth_token(at + 1).token == Token::LParen
+    }
+
+    /// `ADD [IF NOT EXISTS] PARTITION (..) [WITH (..)] [PARTITION (..) ..]`
+    fn add_partitions(&mut self) -> Parsed<AlterTable> {
+        self.expect_words(&["ADD"])?;
+        let if_not_exists = self.words(&["IF", "NOT", "EXISTS"]);
+        let mut partitions = vec![];
+        loop {
+            let spec = self.partition_spec()?;
+            if spec.is_empty() {
+                break;
+            }
+            partitions.push((spec, self.with_options()?));
+        }
+        Ok(AlterTable::AddPartitions { if_not_exists, partitions })
+    }
+
+    /// `DROP [IF EXISTS] PARTITION (..), PARTITION (..), ..`
+    fn drop_partitions(&mut self) -> Parsed<AlterTable> {
+        self.expect_words(&["DROP"])?;
+        let if_exists = self.words(&["IF", "EXISTS"]);
+        let mut partitions = vec![self.partition_spec()?];
+        while self.p.consume_token(&Token::Comma) {
+            let next = self.p.peek_token();
+            let spec = self.partition_spec()?;
+            if spec.is_empty() {
+                return self.p.expected("PARTITION (..)", next);
+            }
+            partitions.push(spec);
+        }
+        Ok(AlterTable::DropPartitions { if_exists, partitions })
     }
 
     fn alter_schema(&mut self, modify: bool) -> Parsed<AlterTable> {

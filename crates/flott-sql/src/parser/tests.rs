@@ -102,6 +102,22 @@ fn every_statement_of_flink_is_known() {
             |s| matches!(s, Statement::CreateTable(t) if t.or_replace && t.query.is_some()),
         ),
         ("ALTER TABLE IF EXISTS t RENAME TO u", |s| matches!(s, Statement::AlterTable { if_exists: true, .. })),
+        (
+            "ALTER TABLE t ADD IF NOT EXISTS PARTITION (a = 1, b = 'x') WITH ('k' = 'v') PARTITION (a = 2, b = 'y')",
+            |s| {
+                matches!(s, Statement::AlterTable {
+                change: AlterTable::AddPartitions { if_not_exists: true, partitions }, ..
+            } if partitions.len() == 2 && partitions[0].1.len() == 1)
+            },
+        ),
+        ("ALTER TABLE t DROP IF EXISTS PARTITION (a = 1), PARTITION (a = 2)", |s| {
+            matches!(s, Statement::AlterTable {
+                change: AlterTable::DropPartitions { if_exists: true, partitions }, ..
+            } if partitions.len() == 2)
+        }),
+        ("ALTER TABLE t ADD partition INT", |s| {
+            matches!(s, Statement::AlterTable { change: AlterTable::Schema { .. }, .. })
+        }),
         ("ALTER VIEW v RENAME TO w", |s| matches!(s, Statement::AlterViewRename { .. })),
         ("ALTER VIEW v AS SELECT 2", |s| matches!(s, Statement::AlterViewAs { text, .. } if text == "SELECT 2")),
         ("ALTER DATABASE d SET ('a' = 'b')", |s| matches!(s, Statement::AlterDatabase { .. })),
@@ -162,8 +178,6 @@ fn what_is_not_supported_is_named_with_a_way_out() {
         ("ALTER FUNCTION f AS 'x'", "ALTER FUNCTION"),
         ("DROP MODEL m", "MODEL"),
         ("DROP MATERIALIZED TABLE t", "MATERIALIZED TABLE"),
-        ("ALTER TABLE t ADD PARTITION (a = 1)", "PARTITION"),
-        ("ALTER TABLE t DROP PARTITION (a = 1)", "PARTITION"),
         ("CREATE CONNECTION c WITH ('a' = 'b')", "CONNECTION"),
         ("QUIT", "QUIT"),
     ] {

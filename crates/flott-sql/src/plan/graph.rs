@@ -151,13 +151,22 @@ impl<'a> GraphBuilder<'a> {
             StreamOp::Scan(scan) => {
                 let watermark = match &scan.watermark {
                     None => None,
-                    Some(w) => Some(WatermarkSpec {
-                        rowtime: physical_expr(&w.rowtime, &node.schema)?,
-                        expression: physical_expr(w.watermark.as_ref().unwrap_or(&w.rowtime), &node.schema)?,
-                        from_source: w.watermark.is_none(),
-                        interval: options::watermark_interval(self.config)?,
-                        idle_timeout: options::idle_timeout(self.config)?,
-                    }),
+                    Some(w) => {
+                        let own = WatermarkOptions::read(&scan.table.table.options)?;
+                        let interval = options::watermark_interval(self.config)?;
+                        let idle_timeout = match own.idle_timeout {
+                            Some(timeout) => Some(timeout).filter(|t| !t.is_zero()),
+                            None => options::idle_timeout(self.config)?,
+                        };
+                        Some(WatermarkSpec {
+                            rowtime: physical_expr(&w.rowtime, &node.schema)?,
+                            expression: physical_expr(w.watermark.as_ref().unwrap_or(&w.rowtime), &node.schema)?,
+                            from_source: w.watermark.is_none(),
+                            interval: if own.on_event { Duration::ZERO } else { interval },
+                            idle_timeout,
+                            alignment: own.alignment,
+                        })
+                    }
                 };
                 let spec = SourceSpec {
                     table: scan.table.identifier.clone(),

@@ -6,11 +6,11 @@ use std::ops::ControlFlow;
 
 use flott_connector::table::{CatalogTable, Column, ColumnKind, ObjectIdentifier};
 use flott_core::error::{Error, Result};
-use sqlparser::ast::{Expr, Ident, Visit, Visitor};
+use sqlparser::ast::{Expr, Ident, UnaryOperator, Value, Visit, Visitor};
 
 use super::place::in_statement;
 use super::{ExpressionResolver, SessionState, schema};
-use crate::catalog::{Entry, missing};
+use crate::catalog::{CatalogPartitionSpec, Entry, missing};
 use crate::parser::ast::{
     AlterTable, ColumnDef, ColumnPlace, ColumnSpec, Distribution, Name, PrimaryKeyDef, WatermarkDef, position,
 };
@@ -23,6 +23,40 @@ pub(super) fn renamed(from: &ObjectIdentifier, to: &Name, state: &SessionState) 
         [database, object] => Ok(ObjectIdentifier::new(&from.catalog, database, object)),
         ref parts => state.catalog.qualify(parts),
     }
+}
+
+/// `(k = literal, ..)` with the literals as texts, as a catalog keeps them.
+pub(super) fn partition_spec(spec: &[(Ident, Expr)]) -> Result<CatalogPartitionSpec> {
+    let mut out: CatalogPartitionSpec = vec![];
+    for (key, value) in spec {
+        let place = position(key.span.start);
+        let text = match value {
+            Expr::Value(v) => match &v.value {
+                Value::SingleQuotedString(s) => s.clone(),
+                Value::Null => "__DEFAULT_PARTITION__".to_string(),
+                other => other.to_string(),
+            },
+            Expr::TypedString(t) => match &t.value.value {
+                Value::SingleQuotedString(s) => s.clone(),
+                other => other.to_string(),
+            },
+            Expr::UnaryOp { op: UnaryOperator::Minus, expr } if matches!(**expr, Expr::Value(_)) => {
+                value.to_string().replace(' ', "")
+            }
+            _ => {
+                return Err(Error::user(format!("the value of partition key '{}' must be a literal", key.value))
+                    .at(place)
+                    .hint("Write for instance PARTITION (dt = '2024-01-01', hour = 8)"));
+            }
+        };
+        if out.iter().any(|(k, _)| *k == key.value) {
+            return Err(Error::user(format!("partition key '{}' is given twice", key.value))
+                .at(place)
+                .hint("Give it once"));
+        }
+        out.push((key.value.clone(), text));
+    }
+    Ok(out)
 }
 
 fn failed(message: String) -> Error {
@@ -50,13 +84,30 @@ pub(super) fn alter_table(
         let to_id = renamed(&id, to, state)?;
         return state.catalog.rename(&id, &to_id).map_err(|e| e.at(to.position()));
     }
-    let table = altered(table.clone(), change, resolver).map_err(at)?;
+    let table = table.clone();
+    match change {
+        AlterTable::AddPartitions { if_not_exists, partitions } => {
+            let partitions = partitions
+                .iter()
+                .map(|(spec, options)| Ok((partition_spec(spec)?, options.iter().cloned().collect())))
+                .collect::<Result<Vec<_>>>()?;
+            return state.catalog.add_partitions(&id, &table, &partitions, *if_not_exists).map_err(at);
+        }
+        AlterTable::DropPartitions { if_exists, partitions } => {
+            let partitions = partitions.iter().map(|spec| partition_spec(spec)).collect::<Result<Vec<_>>>()?;
+            return state.catalog.drop_partitions(&id, &table, &partitions, *if_exists).map_err(at);
+        }
+        _ => {}
+    }
+    let table = altered(table, change, resolver).map_err(at)?;
     state.catalog.replace(&id, Entry::Table(table))
 }
 
 fn altered(mut table: CatalogTable, change: &AlterTable, resolver: &dyn ExpressionResolver) -> Result<CatalogTable> {
     match change {
-        AlterTable::Rename(_) => return Err(Error::internal("a rename reached the change of a table's parts")),
+        AlterTable::Rename(_) | AlterTable::AddPartitions { .. } | AlterTable::DropPartitions { .. } => {
+            return Err(Error::internal("a change of a name or of partitions reached that of a table's parts"));
+        }
         AlterTable::Set(options) => {
             if options.is_empty() {
                 return Err(Error::user("ALTER TABLE SET does not support empty options"));

@@ -31,7 +31,7 @@ const AUTO_OR_FORCE: &[&str] = &["NONE", "AUTO", "FORCE"];
 
 // One line an option reads as a table.
 #[rustfmt::skip]
-static KNOWN: [ConfigOption; 162] = [
+static KNOWN: [ConfigOption; 166] = [
     // Sources, sinks, state.
     option("table.exec.source.idle-timeout", Duration, Some("0 ms"), "After so long without a row a source counts as idle and holds back nobody's watermark; 0 is never."),
     option("table.exec.source.cdc-events-duplicate", Boolean, Some("false"), "Whether changes from a source may come twice and have to be normalised by the primary key."),
@@ -189,6 +189,11 @@ static KNOWN: [ConfigOption; 162] = [
     option("restart-strategy.failure-rate.delay", Duration, Some("1 s"), "How long is waited before a restart with failure-rate."),
     option("restart-strategy.failure-rate.failure-rate-interval", Duration, Some("1 min"), "The time over which failures are counted."),
     option("restart-strategy.failure-rate.max-failures-per-interval", Int, Some("1"), "How many failures there may be in that time."),
+    // Metrics.
+    option("metrics.reporters", Text, None, "Who reports metrics: with `prom` in the list they can be read at http://127.0.0.1:9249/metrics."),
+    option("metrics.reporter.prom.port", Text, None, "The port, or range of ports such as 9249-9260, where Prometheus reads metrics, on the loopback address only."),
+    option("metrics.reporter.prom.factory.class", Text, None, "The class of Flink's reporter; has no effect here."),
+    option("metrics.reporter.#", Text, None, "Options of Flink's other reporters; has no effect here, where there is one for Prometheus."),
     // The client, object stores.
     option("sql-client.execution.result-mode", Enum(&["table", "changelog", "tableau"]), Some("tableau"), "How results of queries are shown; has no effect here, they are printed as tableau."),
     option("sql-client.display.print-time-cost", Boolean, Some("true"), "Whether the shell shows how long a query took."),

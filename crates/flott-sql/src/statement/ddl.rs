@@ -178,7 +178,7 @@ pub(super) fn create_database(
     state: &mut SessionState,
 ) -> Result<()> {
     let options = options.iter().cloned().collect();
-    let database = Database { comment: comment.clone(), options, objects: Default::default() };
+    let database = Database { comment: comment.clone(), options, ..Database::default() };
     state.catalog.create_database(&name.texts(), database, if_not_exists).map_err(|e| e.at(name.position()))
 }
 

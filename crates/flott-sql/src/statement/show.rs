@@ -156,20 +156,17 @@ pub(super) fn show(
     }
 }
 
-/// The partitions that a catalog in memory knows are those that ALTER TABLE ADD PARTITION made: none here.
+/// The partitions that a catalog in memory knows are those that ALTER TABLE ADD PARTITION made.
 fn partitions(name: &Name, spec: &[(Ident, Expr)], state: &SessionState) -> Result<StatementResult> {
     let (id, table) = state.catalog.table(&name.texts()).map_err(|e| e.at(name.position()))?;
-    let shown = format!("{}.{} in catalog {}", id.database, id.object, id.catalog);
-    if table.partition_keys.is_empty() {
-        return Err(Error::user(format!("Table {shown} is not partitioned.")).at(name.position()));
-    }
-    if let Some((key, _)) = spec.iter().find(|(key, _)| !table.partition_keys.contains(&key.value)) {
-        let message = format!("PartitionSpec key '{}' is no partition key of table {shown}.", key.value);
-        return Err(
-            missing(message, &key.value, table.partition_keys.iter().map(String::as_str)).at(position(key.span.start))
-        );
-    }
-    Ok(StatementResult::rows(["partition name"], std::iter::empty()))
+    let wanted = super::alter::partition_spec(spec)?;
+    let unknown = spec.iter().find(|(key, _)| !table.partition_keys.contains(&key.value));
+    let place = match unknown {
+        Some((key, _)) if !table.partition_keys.is_empty() => position(key.span.start),
+        _ => name.position(),
+    };
+    let names = state.catalog.partition_names(&id, table, &wanted).map_err(|e| e.at(place))?;
+    Ok(StatementResult::rows(["partition name"], names.into_iter().map(|n| [n])))
 }
 
 fn wrong_kind(asked: &str, is: &str, id: &ObjectIdentifier) -> Error {

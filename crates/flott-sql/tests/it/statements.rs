@@ -218,6 +218,8 @@ fn a_snapshot_brings_everything_back() {
     c.run(ORDERS).unwrap();
     c.run(
         "CREATE CATALOG c1 WITH ('type' = 'generic_in_memory', 'default-database' = 'db');
+         CREATE TABLE parts (a INT, k STRING) PARTITIONED BY (k) WITH ('x' = 'y');
+         ALTER TABLE parts ADD PARTITION (k = 'v') WITH ('o' = 'p');
          CREATE TEMPORARY VIEW v AS SELECT ptime FROM orders; USE CATALOG c1; CREATE TABLE t (a INT) WITH ('x' = 'y')",
     )
     .unwrap();
@@ -225,4 +227,5 @@ fn a_snapshot_brings_everything_back() {
     let back = CatalogManager::from_snapshot(serde_json::from_str(&text).unwrap()).unwrap();
     assert_eq!(back, c.state.catalog);
     assert_eq!(back.current_database(), "db");
+    assert!(text.contains(r#"["parts",["v"],[["o","p"]]]"#), "{text}");
 }
