@@ -12,21 +12,27 @@ use crate::exit::Failure;
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
-    /// Lines for people
     Text,
-    /// A JSON object a line; messages and errors are log lines, too
     Json,
 }
 
 /// What every command takes.
 #[derive(Args)]
+#[command(next_help_heading = "Log lines, on stderr")]
 pub(crate) struct LogArgs {
-    /// The least level of log lines: error, warn, info, debug, trace, or directives such as flott_cluster=debug [default:
-    /// warn on a terminal, info elsewhere]
-    #[arg(long, global = true, env = "FLOTT_LOG", value_name = "LEVEL", hide_env_values = true)]
+    /// The least level: error, warn, info, debug, trace, or MODULE=LEVEL, .. (FLOTT_LOG) [default: warn on a terminal,
+    /// else info]
+    #[arg(long, global = true, env = "FLOTT_LOG", hide_env = true, value_name = "LEVEL")]
     log_level: Option<String>,
-    /// How log lines are written to stderr
-    #[arg(long, global = true, env = "FLOTT_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    /// With json also messages and errors are log lines (FLOTT_LOG_FORMAT)
+    #[arg(
+        long,
+        global = true,
+        env = "FLOTT_LOG_FORMAT",
+        hide_env = true,
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
     log_format: LogFormat,
 }
 

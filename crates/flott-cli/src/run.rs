@@ -21,9 +21,15 @@ use crate::{output, query, table};
 pub(crate) struct RunArgs {
     #[command(flatten)]
     script: ScriptArgs,
-    /// Go on from the last checkpoint (latest), or from a checkpoint's folder
+    /// Go on from the last checkpoint (latest) or from a checkpoint's folder, or start from a savepoint's
     #[arg(long, value_name = "latest|PATH", conflicts_with = "fresh")]
     restore: Option<String>,
+    /// Whether the savepoint belongs to the job from then on, which removes it once it is not needed
+    #[arg(long, value_name = "no-claim|claim", value_parser = ["no-claim", "claim"], requires = "restore")]
+    claim_mode: Option<String>,
+    /// Let Prometheus read metrics at this port of the loopback address (metrics.reporter.prom.port)
+    #[arg(long, value_name = "PORT")]
+    metrics_port: Option<String>,
     /// Start over; what an earlier run has committed stays
     #[arg(long)]
     fresh: bool,
@@ -43,7 +49,12 @@ impl RunArgs {
             (Some(word), false) if word == "latest" => Restore::Latest,
             (Some(path), false) => Restore::Path(path.into()),
         };
-        Earlier { restore, allow_non_restored_state: self.allow_non_restored_state }
+        Earlier {
+            restore,
+            allow_non_restored_state: self.allow_non_restored_state,
+            claim_mode: self.claim_mode.clone(),
+            metrics_port: self.metrics_port.clone(),
+        }
     }
 }
 
@@ -155,6 +166,7 @@ impl<'a> Script<'a> {
             }
         }
         self.wait_for_jobs().await;
+        self.session.close().await;
         self.end
     }
 

@@ -226,6 +226,18 @@ FROM TABLE(SESSION(TABLE orders PARTITION BY item, DESCRIPTOR(ordered_at), INTER
 GROUP BY window_start, window_end, item;",
             ),
             example(
+                "Without GROUP BY each row goes on with its windows; windows of windows take `window_time`.",
+                "\
+SELECT id, window_start, window_end FROM TABLE(TUMBLE(TABLE orders, DESCRIPTOR(ordered_at), INTERVAL '10' MINUTES))
+WHERE id < 3;
+CREATE VIEW per_minute AS
+SELECT window_time AS minute_end, COUNT(*) AS orders
+FROM TABLE(TUMBLE(TABLE orders, DESCRIPTOR(ordered_at), INTERVAL '1' MINUTE))
+GROUP BY window_start, window_end, window_time;
+SELECT window_end, SUM(orders) FROM TABLE(TUMBLE(TABLE per_minute, DESCRIPTOR(minute_end), INTERVAL '1' HOUR))
+GROUP BY window_start, window_end;",
+            ),
+            example(
                 "GROUPING SETS, ROLLUP and CUBE aggregate by several keys at once; DISTINCT and FILTER choose what an \
                  aggregate takes.",
                 "\
