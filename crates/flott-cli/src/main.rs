@@ -1,17 +1,23 @@
 //! The `flott` command: a thin user of the library. One file a command.
 
+mod cancel;
 mod completions;
 mod docs;
 mod exit;
 mod explain;
 mod interrupts;
+mod list;
 mod man;
+mod metrics;
 mod output;
 mod progress;
 mod query;
+mod remote;
 mod run;
+mod savepoint;
 mod script;
 mod sql;
+mod stop;
 mod summary;
 mod table;
 
@@ -35,7 +41,7 @@ Examples:
 
 /// Flink SQL in one binary.
 #[derive(Parser)]
-#[command(name = "flott", version, about, after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(name = "flott", version, after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 struct Cli {
     #[command(flatten)]
     log: LogArgs,
@@ -52,6 +58,16 @@ enum Command {
     Sql(sql::SqlArgs),
     /// Show the plans of a script's jobs without running them
     Explain(explain::ExplainArgs),
+    /// List the running jobs of this user
+    List,
+    /// Take a savepoint of a running job, which goes on
+    Savepoint(savepoint::SavepointArgs),
+    /// Stop a running job with a last checkpoint or a savepoint
+    Stop(stop::StopArgs),
+    /// End a running job at once
+    Cancel(cancel::CancelArgs),
+    /// Print what a running job measures
+    Metrics(metrics::MetricsArgs),
     /// Print the completions of a shell
     Completions(completions::CompletionsArgs),
     /// Print the manual page
@@ -76,6 +92,11 @@ fn command(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Run(args) => run::run(args),
         Command::Sql(args) => sql::sql(args),
         Command::Explain(args) => explain::explain(args).map(done),
+        Command::List => list::list().map(done),
+        Command::Savepoint(args) => savepoint::savepoint(args).map(done),
+        Command::Stop(args) => stop::stop(args).map(done),
+        Command::Cancel(args) => cancel::cancel(args).map(done),
+        Command::Metrics(args) => metrics::metrics(args).map(done),
         Command::Completions(args) => completions::print(args).map(done),
         Command::Man(args) => man::print(args).map(done),
         Command::Docs(args) => docs::print(args).map(done),

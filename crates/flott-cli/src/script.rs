@@ -32,6 +32,10 @@ pub(crate) struct SessionArgs {
 pub(crate) struct Earlier {
     pub(crate) restore: Restore,
     pub(crate) allow_non_restored_state: bool,
+    /// Of a savepoint: `no-claim` or `claim`.
+    pub(crate) claim_mode: Option<String>,
+    /// Where Prometheus reads metrics.
+    pub(crate) metrics_port: Option<String>,
 }
 
 /// The text of a file that an argument names.
@@ -54,6 +58,13 @@ pub(crate) fn open(args: &ScriptArgs, earlier: Earlier) -> Result<(String, Sessi
 pub(crate) fn session(args: &SessionArgs, folder: &Path, name: &str, earlier: Earlier) -> Result<Session, Failure> {
     let mut builder = Session::builder().base_dir(folder).name(name).restore(earlier.restore);
     builder = builder.allow_non_restored_state(earlier.allow_non_restored_state).fail_points(fail_points()?);
+    builder = builder.control_sockets(true);
+    if let Some(mode) = &earlier.claim_mode {
+        builder = builder.option("execution.state-recovery.claim-mode", mode.replace('-', "_").to_uppercase());
+    }
+    if let Some(port) = &earlier.metrics_port {
+        builder = builder.option("metrics.reporter.prom.port", port);
+    }
     for define in &args.define {
         let (key, value) = define.split_once('=').ok_or_else(|| {
             let error = Error::user(format!("'-D {define}' is not KEY=VALUE")).hint("Write -D parallelism.default=2");

@@ -38,6 +38,8 @@ pub struct JobState {
     pub last_duration_ms: u64,
     /// Bytes of state in it.
     pub last_state_bytes: u64,
+    /// Bytes of it that were written for it: the rest is in files of earlier checkpoints.
+    pub last_new_bytes: u64,
     /// Checkpoints that came to nothing.
     pub failed_checkpoints: u64,
     /// Attempts after the first.

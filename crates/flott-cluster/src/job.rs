@@ -20,6 +20,7 @@ use flott_state::store::{Opened, Tenure};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::alignment::WatermarkAlignment;
 use crate::checkpoint::{CheckpointCoordinator, Collected, OperatorPart, TaskId, Topology};
 use crate::control::{Control, Desk, Ending, JobHandle, JobOutcome, JobState, OpenSavepoint, Request, SavepointInfo};
 use crate::control::{Taken, Wishes, handle};
@@ -226,6 +227,7 @@ pub struct JobMaster {
     coordinator: CheckpointCoordinator,
     enumerators: Enumerators,
     waiting_readers: WaitingReaders,
+    alignment: WatermarkAlignment,
     /// Away while a checkpoint is being finalised.
     durable: Option<(CheckpointStore, Committers)>,
     has_store: bool,
@@ -320,6 +322,7 @@ impl JobMaster {
             events,
             enumerators,
             waiting_readers,
+            alignment: WatermarkAlignment::new(&spec.graph, spec.parallelism, now),
             durable,
             has_store,
             finalizing: None,
@@ -385,7 +388,7 @@ impl JobMaster {
         let timeout = self.coordinator.pending().map(|_| self.triggered_at + self.options.timeout);
         let due = if self.requests.is_empty() { self.next_checkpoint } else { Some(now) };
         let checkpoint = due.filter(|_| self.can_trigger());
-        [timeout, checkpoint, self.enumerators.next_discovery(), self.waiting_readers.next()]
+        [timeout, checkpoint, self.enumerators.next_discovery(), self.waiting_readers.next(), self.alignment.next()]
             .into_iter()
             .flatten()
             .min()
@@ -416,6 +419,9 @@ impl JobMaster {
         if self.enumerators.next_discovery().is_some_and(|at| now >= at) {
             let found = self.enumerators.discover(now);
             self.send_all(found);
+        }
+        for command in self.alignment.commands(now) {
+            self.attempt.send(command);
         }
         for warning in self.waiting_readers.warnings(now) {
             tracing::warn!("{warning}");
@@ -481,6 +487,7 @@ impl JobMaster {
 
     fn on_event(&mut self, event: TaskEvent) {
         self.waiting_readers.on_event(&event, self.clock.monotonic());
+        self.alignment.on_event(&event);
         match event {
             TaskEvent::ReaderRegistered { node, subtask } => {
                 let commands = self.enumerators.reader_registered(node, subtask);
@@ -528,7 +535,7 @@ impl JobMaster {
                 };
                 self.fail(error);
             }
-            TaskEvent::Ended { .. } => {}
+            TaskEvent::WatermarkReport { .. } | TaskEvent::Ended { .. } => {}
         }
         self.finalize_if_complete();
     }
@@ -596,6 +603,7 @@ impl JobMaster {
                     s.last_checkpoint_ms = Some(now_ms);
                     s.last_duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
                     s.last_state_bytes = manifest.state_bytes();
+                    s.last_new_bytes = manifest.new_bytes();
                 });
                 self.timed_out = 0;
                 if !self.stopping {

@@ -277,6 +277,7 @@ fn sink<'a>(
         writer,
         shared: Arc::clone(&plan.shared),
         metrics: Arc::clone(&plan.options.metrics),
+        clock: Arc::clone(&plan.options.clock),
         fail_points: plan.options.fail_points.clone(),
     };
     let (queue, running) = crate::sink::channel(sink_task, wake);

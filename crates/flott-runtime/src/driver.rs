@@ -71,6 +71,14 @@ impl Task {
         self.metrics.subtask(self.node.0, self.index)
     }
 
+    /// Counts what a call took.
+    pub(crate) fn was_busy_since(&self, begin: Duration) {
+        if let Some(m) = self.metrics() {
+            let took = self.clock.monotonic().saturating_sub(begin);
+            m.busy_us.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
+    }
+
     pub(crate) fn again(&self) {
         self.activator.activate();
     }
@@ -159,6 +167,7 @@ impl Driver {
             context.watermark = (restored_ms != i64::MIN).then_some(Watermark(restored_ms));
             if let Some(m) = task.metrics() {
                 m.watermark_ms.store(restored_ms, Ordering::Relaxed);
+                m.input_watermark_ms.store(restored_ms, Ordering::Relaxed);
             }
         }
         Ok(Driver {
@@ -206,8 +215,10 @@ impl Driver {
     /// Works until nothing can be done. `frontier` is the least time that can still arrive; `None` once all inputs have
     /// closed.
     pub(crate) fn run(&mut self, frontier: Option<u64>, out: &mut dyn Emit) {
+        let begin = self.task.clock.monotonic();
         let result = catch_unwind(AssertUnwindSafe(|| self.try_run(frontier, out)))
             .unwrap_or_else(|panic| Err(panicked("the operator", panic.as_ref())));
+        self.task.was_busy_since(begin);
         if let Err(e) = result {
             self.task.fail(e);
             self.queue.clear();
@@ -368,6 +379,9 @@ impl Driver {
         match output {
             ValveOutput::Watermark(ms) => {
                 self.context.watermark = Some(Watermark(ms));
+                if let Some(m) = self.task.metrics() {
+                    m.input_watermark_ms.store(ms, Ordering::Relaxed);
+                }
                 self.stamp();
                 let progress = self.operator.process_watermark(Watermark(ms), &mut self.context)?;
                 self.after_call(progress, out)?;

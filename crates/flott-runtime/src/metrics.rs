@@ -11,6 +11,13 @@ pub struct SubtaskMetrics {
     pub records_out: AtomicU64,
     /// `numBytesIn`, of sources and sinks: bytes of Arrow columns.
     pub bytes_in: AtomicU64,
+    /// `numBytesOut`, of sinks: bytes that the writer has given to the outside.
+    pub bytes_out: AtomicU64,
+    /// Microseconds in which the subtask worked: of an operator its calls, of a sink its writer too. What a reader does in
+    /// its own task is not in it.
+    pub busy_us: AtomicU64,
+    /// `currentInputWatermark` in ms.
+    pub input_watermark_ms: AtomicI64,
     /// `numLateRecordsDropped`
     pub late_records_dropped: AtomicU64,
     /// `numRecordsInErrors`: records that a format skipped.
@@ -41,6 +48,7 @@ impl JobMetrics {
         let subtask = || {
             let m = SubtaskMetrics::default();
             m.watermark_ms.store(i64::MIN, Ordering::Relaxed);
+            m.input_watermark_ms.store(i64::MIN, Ordering::Relaxed);
             m
         };
         JobMetrics { nodes: (0..nodes).map(|_| (0..parallelism).map(|_| subtask()).collect()).collect() }

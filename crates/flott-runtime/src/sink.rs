@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use flott_connector::sink::SinkWriter;
+use flott_core::clock::Clock;
 use flott_core::{ChangeBatch, CheckpointId, Error, FailPoint, FailPoints, Result, Watermark};
 use flott_graph::NodeId;
 use futures::FutureExt;
@@ -149,6 +150,7 @@ pub(crate) struct SinkTask {
     pub(crate) writer: Box<dyn SinkWriter>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) metrics: Arc<JobMetrics>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) fail_points: FailPoints,
 }
 
@@ -213,7 +215,13 @@ async fn write_all(
             flow::wake(wake);
         }
         let last = matches!(message, SinkMessage::End(_));
+        let begin = task.clock.monotonic();
         task.handle(message).await?;
+        if let Some(m) = task.metrics.subtask(task.node.0, task.subtask) {
+            let took = task.clock.monotonic().saturating_sub(begin);
+            m.busy_us.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+            m.bytes_out.store(task.writer.bytes_written(), Ordering::Relaxed);
+        }
         if last {
             return Ok(());
         }

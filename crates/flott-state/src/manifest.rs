@@ -166,6 +166,13 @@ impl Manifest {
         self.sinks.values().any(|s| !s.committables.is_empty())
     }
 
+    /// Bytes of state that were written for this checkpoint; the rest lies in files of earlier ones.
+    pub fn new_bytes(&self) -> u64 {
+        let own = format!("chk-{}-g{}/", self.checkpoint, self.generation);
+        let runs = self.operators.values().flat_map(|o| &o.runs);
+        runs.filter(|r| r.file.starts_with(&own)).map(|r| r.length).sum()
+    }
+
     /// Bytes of state.
     pub fn state_bytes(&self) -> u64 {
         self.operators.values().flat_map(|o| o.runs.iter().map(|r| r.length)).sum()

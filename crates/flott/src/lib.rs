@@ -22,9 +22,13 @@
 mod bundle;
 mod collect;
 mod config;
+pub mod control;
+mod jobs;
 mod limits;
 mod lineage;
 mod memory;
+pub mod metrics;
+mod metrics_endpoint;
 mod registry;
 mod session;
 mod vocabulary;

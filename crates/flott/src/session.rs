@@ -1,12 +1,13 @@
 //! A session: catalogs, configuration, and the jobs that its statements start.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use chrono::{Offset, TimeZone};
-use flott_cluster::{JobClient, JobHandle, JobOutcome, JobSpec, RestartStrategy, SavepointTarget, StopMode};
+use flott_cluster::{JobHandle, JobOutcome, JobSpec, RestartStrategy, SavepointTarget, StopMode};
 use flott_connector::factory::Registry;
 use flott_connector::sink::DeliveryGuarantee;
 use flott_core::clock::{Clock, SystemClock};
@@ -23,7 +24,11 @@ use flott_state::store::TakenOver;
 use tokio::sync::mpsc;
 
 use crate::collect::CollectSink;
+use crate::control::{self, ControlSocket};
+use crate::jobs::{Jobs, KnownJob};
 use crate::lineage::{self, Decision, Places, Restore};
+use crate::metrics::{JobMeter, MetricsReport};
+use crate::metrics_endpoint::{self, MetricsEndpoint};
 use crate::{bundle, config};
 
 /// Makes a session.
@@ -36,6 +41,7 @@ pub struct SessionBuilder {
     restore: Restore,
     allow_non_restored_state: bool,
     fail_points: FailPoints,
+    control_sockets: bool,
 }
 
 impl SessionBuilder {
@@ -88,6 +94,13 @@ impl SessionBuilder {
         self
     }
 
+    /// Jobs listen on a Unix socket, through which other processes of the same user control them ([`crate::control`]).
+    #[must_use]
+    pub fn control_sockets(mut self, listen: bool) -> Self {
+        self.control_sockets = listen;
+        self
+    }
+
     /// The session. Wrong configuration options are refused here.
     pub fn build(self) -> Result<Session> {
         let mut session = Session {
@@ -104,7 +117,9 @@ impl SessionBuilder {
             fail_points: self.fail_points,
             clock: SystemClock::shared(),
             names: HashMap::new(),
-            submitted: vec![],
+            jobs: Jobs::default(),
+            control_sockets: self.control_sockets.then(Vec::new),
+            endpoint: None,
         };
         for (key, value) in self.config.iter() {
             session.execute_plain(&Statement::Set(Some((key.to_string(), value.to_string()))))?;
@@ -219,15 +234,12 @@ pub struct Session {
     clock: Arc<dyn Clock>,
     /// How many jobs have had each name.
     names: HashMap<String, usize>,
-    /// The jobs that it started, for SHOW JOBS.
-    submitted: Vec<Submitted>,
-}
-
-/// A job that the session started.
-struct Submitted {
-    name: String,
-    started_ms: i64,
-    client: JobClient,
+    /// The jobs that it started.
+    jobs: Jobs,
+    /// Where they listen, where they are to.
+    control_sockets: Option<Vec<ControlSocket>>,
+    /// Where their metrics can be read.
+    endpoint: Option<MetricsEndpoint>,
 }
 
 /// Types expressions for the DDL.
@@ -262,6 +274,7 @@ impl Session {
             restore: Restore::Ask,
             allow_non_restored_state: false,
             fail_points: FailPoints::none(),
+            control_sockets: false,
         }
     }
 
@@ -400,6 +413,7 @@ impl Session {
 
     async fn inserts(&mut self, inserts: &[InsertStatement], text: &str) -> Result<Outcome> {
         let graph = self.planner().plan_statement_set(inserts, None)?;
+        self.open_endpoint().await?;
         let job = self.job_name();
         let restore = self.restore_from()?;
         // A checkpoint that the user names is restored or refused, never passed over.
@@ -470,29 +484,68 @@ impl Session {
     }
 
     fn submit(&mut self, job: Job) -> Outcome {
-        let (name, client) = (job.name.clone(), job.handle.client());
-        self.submitted.push(Submitted { name, started_ms: self.clock.now_ms(), client });
+        let known = KnownJob {
+            name: job.name.as_str().into(),
+            meter: JobMeter::new(&job.name, job.handle.client(), Arc::clone(&self.clock)),
+        };
+        if let Some(sockets) = &mut self.control_sockets {
+            // A job that runs is worth more than its control.
+            match control::serve(known.clone(), job.checkpoints.clone()) {
+                Ok(socket) => sockets.push(socket),
+                Err(error) => tracing::warn!(%error, job = job.name, "the job cannot be controlled by other processes"),
+            }
+        }
+        self.jobs.add(known);
         Outcome::Job(job)
+    }
+
+    /// Opens the endpoint for Prometheus once a job is to start, where it is wanted.
+    async fn open_endpoint(&mut self) -> Result<()> {
+        if self.endpoint.is_none()
+            && let Some(ports) = metrics_endpoint::ports(&self.state.config)?
+        {
+            self.endpoint = Some(MetricsEndpoint::open(ports, self.jobs.clone()).await?);
+        }
+        Ok(())
+    }
+
+    /// Where the metrics of its jobs can be read (`metrics.reporter.prom.port`), once a job has been started.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.endpoint.as_ref().map(MetricsEndpoint::address)
+    }
+
+    /// The metrics of its running jobs.
+    pub fn metrics(&self) -> Vec<MetricsReport> {
+        self.jobs.reports()
+    }
+
+    /// Ends the session: whoever has asked an ended job over its control socket gets the answer first. Jobs that run go
+    /// on, and are no longer listed or controlled by other processes.
+    pub async fn close(mut self) {
+        for socket in self.control_sockets.iter_mut().flatten() {
+            socket.answered().await;
+        }
     }
 
     fn show_jobs(&self) -> Outcome {
         let time =
             |ms| chrono::DateTime::from_timestamp_millis(ms).map(|t| t.format("%Y-%m-%dT%H:%M:%S%.3f").to_string());
-        let row = |job: &Submitted| {
-            let status = job.client.state().status.name().to_string();
-            vec![Some(job.client.id().to_string()), Some(job.name.clone()), Some(status), time(job.started_ms)]
+        let row = |job: &KnownJob| {
+            let state = job.state();
+            let (id, name) = (job.client().id().to_string(), job.name.to_string());
+            vec![Some(id), Some(name), Some(state.status.name().to_string()), time(state.started_ms)]
         };
         let columns = ["job id", "job name", "status", "start time"].map(str::to_string).to_vec();
-        Outcome::Rows { columns, rows: self.submitted.iter().map(row).collect() }
+        Outcome::Rows { columns, rows: self.jobs.all().iter().map(row).collect() }
     }
 
     /// STOP JOB: with a last checkpoint, and a savepoint below `execution.checkpointing.savepoint-dir` where one is asked
     /// for. It returns when the job has ended.
     async fn stop_job(&mut self, id: &str, savepoint: bool, drain: bool) -> Result<Outcome> {
-        let job = self.submitted.iter().find(|job| job.client.id() == id);
+        let job = self.jobs.all().into_iter().find(|job| job.client().id() == id);
         let job = job.ok_or_else(|| Error::user(format!("there is no job '{id}'")).hint("SHOW JOBS lists the jobs"))?;
         let mode = StopMode { drain, savepoint: savepoint.then(SavepointTarget::default) };
-        let taken = job.client.stop(mode).await.map_err(|e| e.with("job", &job.name))?;
+        let taken = job.client().stop(mode).await.map_err(|e| e.with("job", &job.name))?;
         Ok(match taken {
             None => Outcome::Done,
             Some(taken) => {

@@ -1,0 +1,145 @@
+//! The folder of the user's sockets, one `<job id>.sock` for each running job.
+//!
+//! It is `$XDG_RUNTIME_DIR/flott`, or `flott-<uid>` in the folder for temporary files. Nobody else may enter it: a folder
+//! that belongs to somebody else, that others may enter, or that is a link is refused, so that nobody can put a socket
+//! there in a job's name.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use flott_core::{Error, Result};
+
+/// `sun_path` has 108 bytes on Linux and 104 elsewhere, its end mark included.
+const SOCKET_PATH_BYTES_MAX: usize = 103;
+/// The end of a socket's name.
+const SUFFIX: &str = ".sock";
+
+/// The place of a job's socket. Makes the folder where it is not there.
+pub(super) fn socket_of(job_id: &str) -> Result<PathBuf> {
+    let folder = choose(std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from), job_id.len());
+    prepare(&folder)?;
+    Ok(folder.join(format!("{job_id}{SUFFIX}")))
+}
+
+/// The sockets that are there, of running jobs or left by dead ones.
+pub(super) fn sockets() -> Result<Vec<PathBuf>> {
+    let folder = choose(std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from), 32);
+    if !check(&folder)? {
+        return Ok(vec![]);
+    }
+    let mut found = vec![];
+    for entry in fs::read_dir(&folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().ends_with(SUFFIX) && entry.file_type()?.is_socket() {
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The user's runtime folder, unless a socket's path would be too long there or it is not his.
+fn choose(runtime: Option<PathBuf>, id_bytes: usize) -> PathBuf {
+    let fits = |folder: &Path| folder.as_os_str().len() + 1 + id_bytes + SUFFIX.len() <= SOCKET_PATH_BYTES_MAX;
+    let own = |folder: &Path| fs::metadata(folder).is_ok_and(|m| m.is_dir() && m.uid() == uid());
+    let runtime = runtime.filter(|r| r.is_absolute() && own(r)).map(|r| r.join("flott"));
+    runtime.filter(|folder| fits(folder)).unwrap_or_else(|| {
+        let name = format!("flott-{}", uid());
+        let folder = std::env::temp_dir().join(&name);
+        if fits(&folder) { folder } else { Path::new("/tmp").join(name) }
+    })
+}
+
+pub(super) fn uid() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+fn prepare(folder: &Path) -> Result<()> {
+    match fs::DirBuilder::new().mode(0o700).create(folder) {
+        Ok(()) => {}
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+        Err(e) => return Err(Error::from(e).with("folder", folder.display())),
+    }
+    check(folder).map(drop)
+}
+
+/// Whether the folder is there; an error where it cannot be trusted.
+fn check(folder: &Path) -> Result<bool> {
+    let meta = match fs::symlink_metadata(folder) {
+        Ok(meta) => meta,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(e) => return Err(Error::from(e).with("folder", folder.display())),
+    };
+    let wrong = |why: &str| {
+        Err(Error::user(format!("the folder of job sockets {why}"))
+            .with("folder", folder.display())
+            .hint("Remove it, or set XDG_RUNTIME_DIR to a folder that only you can enter"))
+    };
+    if meta.file_type().is_symlink() || !meta.is_dir() {
+        return wrong("is no folder, or a link");
+    }
+    if meta.uid() != uid() {
+        return wrong("belongs to another user");
+    }
+    if meta.permissions().mode() & 0o077 != 0 {
+        return wrong("can be entered by others");
+    }
+    Ok(true)
+}
+
+/// Removes a socket that nobody listens on. What is not ours, or no socket, stays.
+pub(super) fn remove_stale(socket: &Path) {
+    let is_ours = fs::symlink_metadata(socket).is_ok_and(|m| m.file_type().is_socket() && m.uid() == uid());
+    if is_ours && let Err(error) = fs::remove_file(socket) {
+        tracing::debug!(%error, socket = %socket.display(), "a socket that nobody listens on stays");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_others_can_reach_is_refused() {
+        let place = tempfile::tempdir().expect("a folder");
+        let folder = place.path().join("sockets");
+        assert!(!check(&folder).expect("nothing there"));
+        prepare(&folder).expect("made");
+        assert_eq!(fs::metadata(&folder).expect("there").permissions().mode() & 0o777, 0o700);
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("changed");
+        prepare(&folder).expect_err("others can enter");
+        let link = place.path().join("link");
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).expect("changed");
+        std::os::unix::fs::symlink(&folder, &link).expect("a link");
+        prepare(&link).expect_err("a link");
+        let file = place.path().join("file");
+        fs::write(&file, "").expect("written");
+        prepare(&file).expect_err("a file");
+    }
+
+    #[test]
+    fn a_path_that_is_too_long_for_a_socket_is_not_chosen() {
+        let place = tempfile::tempdir().expect("a folder");
+        assert_eq!(choose(Some(place.path().to_path_buf()), 32), place.path().join("flott"));
+        let long = place.path().join("x".repeat(90));
+        fs::create_dir(&long).expect("made");
+        let chosen = choose(Some(long.clone()), 32);
+        assert!(!chosen.starts_with(&long) && chosen.to_string_lossy().contains("flott-"), "{chosen:?}");
+        assert!(!choose(Some("relative".into()), 32).starts_with("relative"));
+    }
+
+    #[test]
+    fn only_a_socket_is_removed() {
+        let place = tempfile::tempdir().expect("a folder");
+        let file = place.path().join("a.sock");
+        fs::write(&file, "mine").expect("written");
+        remove_stale(&file);
+        assert!(file.exists());
+        let socket = place.path().join("b.sock");
+        drop(std::os::unix::net::UnixListener::bind(&socket).expect("bound"));
+        remove_stale(&socket);
+        assert!(!socket.exists());
+    }
+}

@@ -1,0 +1,14 @@
+//! Local control of running jobs: a job whose session was told so listens on a Unix socket, through which other processes
+//! of the same user ask it for savepoints, stop it and read its metrics.
+//!
+//! The sockets lie in one folder of the user, that nobody else may enter ([`directory`]); what is said over them is
+//! [`protocol`].
+
+mod client;
+mod directory;
+mod protocol;
+mod server;
+
+pub use client::{RunningJob, find, list};
+pub use protocol::JobDescription;
+pub(crate) use server::{ControlSocket, serve};
