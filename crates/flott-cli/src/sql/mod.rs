@@ -2,16 +2,16 @@
 
 mod complete;
 mod history;
+mod pipe;
 mod shell;
 mod split;
 mod terminal;
 
-use std::io::{IsTerminal, Read};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use flott::Error;
 use flott_core::id;
 
 use crate::exit::Failure;
@@ -60,29 +60,18 @@ pub(crate) fn sql(args: &SqlArgs) -> Result<ExitCode, Failure> {
             }
         }
         match file {
-            Some(file) => batch(&runtime, &mut shell, &file, true),
+            Some(file) => runtime.block_on(async {
+                let next = shell.run(&file, true).await;
+                shell.finish(next.stops_jobs()).await
+            }),
             None if std::io::stdin().is_terminal() => terminal::interactive(&runtime, &mut shell, args.history.clone()),
-            None => {
-                let mut text = String::new();
-                std::io::stdin().read_to_string(&mut text).map_err(|e| Failure::of_arguments(Error::from(e)))?;
-                batch(&runtime, &mut shell, &text, false)
-            }
+            None => runtime.block_on(async {
+                let next = pipe::run(&mut shell).await?;
+                shell.finish(next.stops_jobs()).await
+            }),
         }
     })();
     // Reads of files that nobody waits for any more must not hold the exit.
     runtime.shutdown_background();
     done
-}
-
-/// Runs a text, and waits for the jobs that it starts.
-fn batch(
-    runtime: &tokio::runtime::Runtime,
-    shell: &mut Shell,
-    text: &str,
-    stop_at_error: bool,
-) -> Result<ExitCode, Failure> {
-    runtime.block_on(async {
-        let next = shell.run(text, stop_at_error).await;
-        shell.finish(next == Next::Terminated).await
-    })
 }

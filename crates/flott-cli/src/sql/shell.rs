@@ -47,6 +47,13 @@ pub(super) enum Next {
     Terminated,
 }
 
+impl Next {
+    /// Whether jobs that run are to end; at the end of the input they are waited for.
+    pub(super) fn stops_jobs(self) -> bool {
+        matches!(self, Next::Quit | Next::Terminated)
+    }
+}
+
 /// A shell, without its lines.
 pub(super) struct Shell {
     pub(super) session: Session,
@@ -77,18 +84,24 @@ impl Shell {
     pub(super) async fn run(&mut self, text: &str, stop_at_error: bool) -> Next {
         let split = split(text);
         for piece in split.ended.iter().chain(&split.rest) {
-            match self.execute(piece).await {
-                Ok(Next::Statement) => {}
-                Ok(end) => return end,
-                Err(failure) => {
-                    self.fail("Could not execute SQL statement.", failure);
-                    if stop_at_error {
-                        return Next::Failed;
-                    }
-                }
+            match self.run_piece(piece).await {
+                Next::Failed if !stop_at_error => {}
+                Next::Statement => {}
+                end => return end,
             }
         }
         Next::Statement
+    }
+
+    /// Runs one statement or command, and tells where it fails.
+    pub(super) async fn run_piece(&mut self, piece: &Piece) -> Next {
+        match self.execute(piece).await {
+            Ok(next) => next,
+            Err(failure) => {
+                self.fail("Could not execute SQL statement.", failure);
+                Next::Failed
+            }
+        }
     }
 
     fn fail(&mut self, what: &str, failure: Failure) {
@@ -96,7 +109,6 @@ impl Shell {
         self.failure.get_or_insert(failure);
     }
 
-    /// Runs one statement or command.
     async fn execute(&mut self, piece: &Piece) -> Result<Next, Failure> {
         match piece.word.as_deref() {
             Some("QUIT" | "EXIT") => {

@@ -30,6 +30,8 @@ pub(super) struct Split {
     pub(super) rest: Option<Piece>,
     /// The text ends inside of a quote or comment.
     pub(super) open: bool,
+    /// Where the text behind the last semicolon begins: byte, line, column.
+    pub(super) tail: (usize, usize, usize),
 }
 
 /// Inside of what the text is.
@@ -98,6 +100,7 @@ pub(super) fn split(text: &str) -> Split {
     let mut words = Words::default();
     let mut inside = Inside::Nothing;
     let (mut line, mut column) = (1, 1);
+    let mut tail = (0, 1, 1);
     // Where the statement begins: its first token.
     let mut start: Option<(usize, usize, usize)> = None;
     let mut chars = text.char_indices().peekable();
@@ -159,6 +162,7 @@ pub(super) fn split(text: &str) -> Split {
                     words.at_start = true;
                 } else {
                     ended.extend(start.take().map(|from| piece(from, at, &words)));
+                    tail = (at + 1, line, column);
                     words = Words::default();
                 }
             }
@@ -176,7 +180,7 @@ pub(super) fn split(text: &str) -> Split {
     }
     words.end_word();
     let open = matches!(inside, Inside::Quote(_) | Inside::BlockComment);
-    Split { ended, rest: start.map(|from| piece(from, text.len(), &words)), open }
+    Split { ended, rest: start.map(|from| piece(from, text.len(), &words)), open, tail }
 }
 
 #[cfg(test)]

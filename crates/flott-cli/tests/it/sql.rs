@@ -4,7 +4,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
-use crate::support::{Place, Ran, ran, signal, until};
+use crate::support::{Place, Ran, ran, rest, signal, until};
 
 const COUNTING: &str = "\
     CREATE TABLE s (id BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '2000',
@@ -44,6 +44,27 @@ fn statements_of_a_pipe_give_flink_s_messages_and_tables() {
     assert!(!ran.out.contains("Flott SQL>"), "a pipe is not prompted: {}", ran.out);
     let timed = piped(&place, &[], "SELECT 1;");
     assert!(timed.out.contains("1 row in set (0.") && timed.out.ends_with(" seconds)\n"), "{}", timed.out);
+}
+
+#[test]
+fn statements_of_a_pipe_run_as_they_come() {
+    let place = Place::new();
+    let mut child = place.command(&["sql"]).stdin(Stdio::piped()).spawn().expect("flott starts");
+    let mut pipe = child.stdin.take().expect("a pipe");
+    let text = "CREATE TABLE o (v INT) WITH ('connector' = 'filesystem', 'path' = 'o', 'format' = 'csv');
+        INSERT INTO o VALUES (1);\nSELECT ";
+    pipe.write_all(text.as_bytes()).expect("written");
+    pipe.flush().expect("flushed");
+    until("the row", || !place.rows("o").is_empty());
+    pipe.write_all(b"nope;").expect("written");
+    drop(pipe);
+    let ran = ran(child.wait_with_output().expect("an end"));
+    assert!(ran.code == Some(2) && ran.err.contains("line 3, column 8"), "{ran:?}");
+
+    let waiting = place.command(&["sql"]).stdin(Stdio::piped()).spawn().expect("flott starts");
+    rest(300);
+    signal(&waiting, "TERM");
+    until("its end", || !std::path::Path::new(&format!("/proc/{}/fd/0", waiting.id())).exists());
 }
 
 #[test]

@@ -1,0 +1,128 @@
+//! Statements of a pipe: each runs when its semicolon has come.
+
+use std::io::BufRead;
+
+use flott::{Error, Result};
+use tokio::sync::mpsc;
+
+use super::shell::{Next, Shell};
+use super::split::{Piece, split};
+use crate::exit::Failure;
+
+/// Lines that are read ahead.
+const LINES_AHEAD: usize = 64;
+/// What may come without a semicolon; a statement that long is refused in any case.
+const PENDING_BYTES_MAX: usize = 10 << 20;
+
+/// Runs the statements of standard input. An error ends a statement and not the pipe.
+pub(super) async fn run(shell: &mut Shell) -> Result<Next, Failure> {
+    let mut lines = lines();
+    let mut pending = Pending::default();
+    loop {
+        let line = tokio::select! {
+            line = lines.recv() => line,
+            _ = shell.interrupts.next() => return Ok(Next::Terminated),
+        };
+        let ended = line.is_none();
+        if let Some(line) = line {
+            let line = line.map_err(Failure::of_arguments)?;
+            if pending.text.len() + line.len() > PENDING_BYTES_MAX {
+                let error = Error::user(format!("no semicolon within {} MiB", PENDING_BYTES_MAX >> 20));
+                return Err(Failure::of_arguments(error.hint("Statements end with ;")));
+            }
+            pending.text.push_str(&line);
+            if !line.contains(';') {
+                continue;
+            }
+        }
+        for piece in pending.take(ended) {
+            let next = shell.run_piece(&piece).await;
+            if matches!(next, Next::Quit | Next::Terminated) {
+                return Ok(next);
+            }
+        }
+        if ended {
+            return Ok(Next::Statement);
+        }
+    }
+}
+
+/// Lines with their ends, read by a thread of their own: a read that waits for ever must hold neither jobs nor signals.
+fn lines() -> mpsc::Receiver<Result<String>> {
+    let (sender, lines) = mpsc::channel(LINES_AHEAD);
+    std::thread::spawn(move || {
+        let mut input = std::io::stdin().lock();
+        loop {
+            let mut line = vec![];
+            let read = input.read_until(b'\n', &mut line).map_err(Error::from);
+            let line = match read {
+                Ok(0) => return,
+                Ok(_) => String::from_utf8(line).map_err(|e| Error::user("the statements are not UTF-8").caused_by(e)),
+                Err(e) => Err(e),
+            };
+            let failed = line.is_err();
+            if sender.blocking_send(line).is_err() || failed {
+                return;
+            }
+        }
+    });
+    lines
+}
+
+/// What has come and was not run.
+#[derive(Debug, Default)]
+struct Pending {
+    text: String,
+    /// Lines before it.
+    lines: usize,
+}
+
+impl Pending {
+    /// The statements that have ended; at the end of the input also what is left. Their places are those of the input.
+    fn take(&mut self, ended: bool) -> Vec<Piece> {
+        let split = split(&self.text);
+        let lines = self.lines;
+        let placed = |piece: Piece| Piece { line: piece.line + lines, ..piece };
+        let mut pieces: Vec<Piece> = split.ended.into_iter().map(placed).collect();
+        if split.rest.is_none() && !split.open {
+            // Blanks and comments.
+            self.lines += self.text.matches('\n').count();
+            self.text.clear();
+            return pieces;
+        }
+        if ended {
+            pieces.extend(split.rest.map(placed));
+        }
+        let (byte, line, column) = split.tail;
+        self.text = " ".repeat(column - 1) + &self.text[byte..];
+        self.lines += line - 1;
+        pieces
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Texts and places of what comes line by line.
+    fn taken(lines: &[&str]) -> Vec<(String, usize, usize)> {
+        let mut pending = Pending::default();
+        let mut pieces = vec![];
+        for line in lines {
+            pending.text.push_str(line);
+            pieces.extend(pending.take(false));
+        }
+        pieces.extend(pending.take(true));
+        pieces.into_iter().map(|p| (p.text, p.line, p.column)).collect()
+    }
+
+    #[test]
+    fn statements_run_as_they_end_and_keep_their_places() {
+        let pieces = taken(&["SELECT 1; SELECT\n", "  2 ;\n", "-- a comment; it is\n", "\n", " SELECT 3"]);
+        let expected = [("SELECT 1", 1, 1), ("SELECT\n  2", 1, 11), ("SELECT 3", 5, 2)];
+        assert_eq!(pieces, expected.map(|(text, line, column)| (text.to_string(), line, column)));
+        assert_eq!(taken(&["SELECT 1; /* open;\n", "; */\n"]), [("SELECT 1".to_string(), 1, 1)]);
+        assert_eq!(taken(&["/* open;\n", "; */ SELECT ';\n", "';\n"]), [("SELECT ';\n'".to_string(), 2, 6)]);
+        assert_eq!(taken(&["BEGIN STATEMENT SET;\n", "INSERT INTO a SELECT 1;\n", "END;\n"]).len(), 1);
+    }
+}
