@@ -6,6 +6,7 @@
 //! that does what it says), [`control::JobHandle`], [`restart::RestartStrategy`].
 #![forbid(unsafe_code)]
 
+pub mod alignment;
 pub mod checkpoint;
 pub mod control;
 pub mod enumerators;

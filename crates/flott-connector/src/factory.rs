@@ -12,6 +12,7 @@ use crate::format::FormatFactory;
 use crate::sink::Sink;
 use crate::source::Source;
 use crate::table::{CatalogTable, ObjectIdentifier};
+use crate::watermark_options::{self, WatermarkOptions};
 
 /// Which kinds of change a table produces or takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -121,8 +122,18 @@ impl TableContext {
             .options
             .iter()
             .filter(|(k, _)| *k != "connector" && !prefixes.iter().any(|p| k.starts_with(p.as_str())))
+            .filter(|(k, _)| !k.starts_with(watermark_options::PREFIX))
             .collect();
+        self.validate_watermark_options()?;
         own_only.validate(&self.describe(), own)
+    }
+
+    /// Checks `scan.watermark.*`: what every table can say of its watermarks is not for each connector to know.
+    pub fn validate_watermark_options(&self) -> Result<()> {
+        let own: Options =
+            self.table.options.iter().filter(|(k, _)| k.starts_with(watermark_options::PREFIX)).collect();
+        own.validate(&self.describe(), &watermark_options::ALL)?;
+        WatermarkOptions::read(&own).map(drop)
     }
 
     /// `table.local-time-zone`, UTC where it is not set.

@@ -17,6 +17,7 @@ pub mod sink;
 pub mod source;
 pub mod storage;
 pub mod table;
+pub mod watermark_options;
 
 pub use factory::{ConnectorFactory, Registry, TableContext, TableSink, TableSource};
 pub use source::Boundedness;

@@ -244,7 +244,8 @@ pub trait SourceReader: Send {
     /// No split will follow.
     fn no_more_splits(&mut self);
     /// The next event. The runtime may drop the future while it waits and call again: nothing may be lost then.
-    /// After [`ReaderEvent::NeedSplits`] it is called again only when there are new splits or there will be none.
+    /// After [`ReaderEvent::NeedSplits`] it is called again only when there are new splits, or there will be none, or one
+    /// that was paused is to be read again.
     async fn next(&mut self) -> Result<ReaderEvent>;
     /// Stops or restarts the reading of splits (watermark alignment).
     fn pause_or_resume_splits(&mut self, _pause: &[String], _resume: &[String]) {}

@@ -8,6 +8,7 @@ use datafusion_physical_expr::PhysicalExpr;
 use flott_connector::sink::Sink;
 use flott_connector::source::Source;
 use flott_connector::table::ObjectIdentifier;
+use flott_connector::watermark_options::WatermarkAlignment;
 
 use crate::window::{WindowAggregateSpec, WindowTableFunctionSpec};
 
@@ -71,6 +72,8 @@ pub struct WatermarkSpec {
     pub interval: Duration,
     /// After so long without a row the input is idle (`table.exec.source.idle-timeout`); `None` is never.
     pub idle_timeout: Option<Duration>,
+    /// Whom the source waits for (`scan.watermark.alignment.*`).
+    pub alignment: Option<WatermarkAlignment>,
 }
 
 /// Projection and filter. The filter sees the input's columns.

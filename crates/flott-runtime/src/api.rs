@@ -96,6 +96,15 @@ pub enum TaskCommand {
         /// The reader.
         subtask: usize,
     },
+    /// How far the event time of a reader may go (watermark alignment).
+    AlignWatermark {
+        /// The source.
+        node: NodeId,
+        /// The reader.
+        subtask: usize,
+        /// In ms.
+        max_watermark_ms: i64,
+    },
     /// A connector's own event for a reader.
     SourceEvent {
         /// The source.
@@ -136,6 +145,17 @@ pub enum TaskEvent {
         subtask: usize,
         /// The event.
         event: Versioned,
+    },
+    /// How far the event time of a reader has come, where its source waits for others (watermark alignment).
+    WatermarkReport {
+        /// The source.
+        node: NodeId,
+        /// The reader.
+        subtask: usize,
+        /// Its watermark in ms; `None` where it holds nobody: it is idle, or has no watermark yet.
+        watermark_ms: Option<i64>,
+        /// It reads nothing until it may go further.
+        held: bool,
     },
     /// Positions of a reader at a barrier. After `SourceEnded` none follows: the reader holds no split.
     SourceSnapshot {

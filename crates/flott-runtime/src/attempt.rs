@@ -36,6 +36,7 @@ impl Attempt {
         match &command {
             TaskCommand::AssignSplits { node, subtask, .. }
             | TaskCommand::NoMoreSplits { node, subtask }
+            | TaskCommand::AlignWatermark { node, subtask, .. }
             | TaskCommand::SourceEvent { node, subtask, .. } => {
                 if let Some(queue) = self.commands.get(&(*node, *subtask)) {
                     queue.push(command);

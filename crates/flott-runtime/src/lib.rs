@@ -11,6 +11,7 @@
 //!
 //! Read first: [`api`], [`start`].
 
+mod alignment;
 pub mod api;
 mod attempt;
 mod container;

@@ -19,6 +19,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
+use crate::alignment::Alignment;
 use crate::api::{SplitState, TaskCommand, TaskEvent};
 use crate::container::{Control, Envelope};
 use crate::driver::{Emit, Task, panicked};
@@ -41,6 +42,16 @@ enum Item {
     Batch(SourceBatch, usize, Option<OwnedSemaphorePermit>),
     SplitFinished(String),
     End,
+}
+
+/// What a reader's task is told.
+enum ToReader {
+    Command(TaskCommand),
+    /// Splits that have got too far ahead, and those that others have caught up with.
+    Align {
+        pause: Vec<String>,
+        resume: Vec<String>,
+    },
 }
 
 /// Commands for one source subtask, in the order in which they were sent.
@@ -89,6 +100,8 @@ struct Split {
     last_row: Duration,
     /// No row for the idle timeout: it does not hold the watermark.
     idle: bool,
+    /// Too far ahead of others.
+    paused: bool,
 }
 
 /// The timely side of one source subtask.
@@ -98,7 +111,7 @@ pub(crate) struct SourceDriver {
     items: mpsc::Receiver<Item>,
     armed: Arc<AtomicBool>,
     holding: Arc<AtomicBool>,
-    to_reader: mpsc::Sender<TaskCommand>,
+    to_reader: mpsc::Sender<ToReader>,
     commands: Arc<CommandQueue>,
     capability: Option<Capability<u64>>,
     fail_points: FailPoints,
@@ -117,6 +130,9 @@ pub(crate) struct SourceDriver {
     /// The open tick has rows since then.
     dirty_since: Option<Duration>,
     blocked_since: Option<Duration>,
+    alignment: Option<Alignment>,
+    /// The last turn read nothing, since event time was too far ahead.
+    held: bool,
 }
 
 /// What is needed to start a source subtask.
@@ -147,6 +163,7 @@ impl SourceDriver {
         let reading = Reading { node: task.node, subtask: task.index, shared: Arc::clone(&task.shared) };
         let running = tokio.spawn(reading.run(reader, from_driver, output));
         let now = task.clock.monotonic();
+        let alignment = spec.watermark.as_ref().and_then(|w| w.alignment.as_ref()).map(|a| Alignment::new(a, now));
         let driver = SourceDriver {
             task,
             spec,
@@ -167,14 +184,18 @@ impl SourceDriver {
             buffer_timeout: start.buffer_timeout,
             dirty_since: None,
             blocked_since: None,
+            alignment,
+            held: false,
         };
         (driver, running)
     }
 
     /// Works until there is nothing to read or no room.
     pub(crate) fn run(&mut self, out: &mut dyn Emit) {
+        let begin = self.task.clock.monotonic();
         let result = catch_unwind(AssertUnwindSafe(|| self.try_run(out)))
             .unwrap_or_else(|panic| Err(panicked("the source", panic.as_ref())));
+        self.task.was_busy_since(begin);
         if let Err(e) = result {
             self.task.fail(e);
             self.capability = None;
@@ -205,9 +226,10 @@ impl SourceDriver {
             if let Some(m) = self.task.metrics() {
                 m.back_pressured_ms.fetch_add((now - since).as_millis() as u64, Ordering::Relaxed);
             }
-            // While nothing was read nobody can tell who was idle.
-            self.last_row = now;
-            self.splits.values_mut().for_each(|s| s.last_row = now);
+            self.was_reading_nothing(now);
+        }
+        if std::mem::take(&mut self.held) {
+            self.was_reading_nothing(now);
         }
         if self.holding.load(Ordering::SeqCst) {
             self.pause_idleness(now);
@@ -218,10 +240,55 @@ impl SourceDriver {
         let before = std::mem::replace(&mut self.held_bytes, in_flight);
         self.task.shared.holds(before, in_flight, &self.task.metrics);
         self.last_turn = self.task.clock.monotonic();
+        if self.capability.is_some() {
+            self.report_alignment();
+        }
         if more {
             self.task.again();
         }
         Ok(())
+    }
+
+    /// While nothing was read nobody can tell who was idle.
+    fn was_reading_nothing(&mut self, now: Duration) {
+        self.last_row = now;
+        self.splits.values_mut().for_each(|s| s.last_row = now);
+    }
+
+    /// Tells how far event time has come, where others wait for it or it for others.
+    fn report_alignment(&mut self) {
+        let now = self.task.clock.monotonic();
+        let watermark_ms = (!self.idle && self.watermark_ms != i64::MIN).then_some(self.watermark_ms);
+        let Some(alignment) = &mut self.alignment else { return };
+        if let Some((watermark_ms, held)) = alignment.report(watermark_ms, self.held, now) {
+            let (node, subtask) = (self.task.node, self.task.index);
+            self.task.shared.events.push(TaskEvent::WatermarkReport { node, subtask, watermark_ms, held });
+        }
+        self.task.alarm.wake_at(alignment.next_report(), now, &self.task.activator);
+    }
+
+    fn is_ahead(&self) -> bool {
+        self.alignment.as_ref().is_some_and(|a| a.is_ahead(self.watermark_ms))
+    }
+
+    /// Of several splits those that are ahead stop, so that the others can catch up.
+    fn align_splits(&mut self) -> Result<()> {
+        let Some(alignment) = &self.alignment else { return Ok(()) };
+        let (several, now) = (self.splits.len() > 1, self.task.clock.monotonic());
+        let (mut pause, mut resume) = (vec![], vec![]);
+        for (id, split) in &mut self.splits {
+            match (alignment.is_ahead(split.state.watermark_ms), split.paused) {
+                (true, false) if several => pause.push(id.clone()),
+                (false, true) => resume.push(id.clone()),
+                _ => continue,
+            }
+            split.paused = !split.paused;
+            split.last_row = now;
+        }
+        if pause.is_empty() && resume.is_empty() {
+            return Ok(());
+        }
+        self.send_to_reader(ToReader::Align { pause, resume })
     }
 
     /// While the reader could not hand over what it had it read nothing, and nobody can tell who was idle.
@@ -239,12 +306,17 @@ impl SourceDriver {
             let epoch = epoch_of(self.time());
             let room = self.in_flight.has_room()
                 && self.task.shared.has_room_behind(self.task.node, epoch, self.in_flight.most());
-            if self.dirty_since.is_some() && (old || !room || self.in_flight.tick_is_full()) {
+            let ahead = self.is_ahead();
+            if self.dirty_since.is_some() && (old || !room || ahead || self.in_flight.tick_is_full()) {
                 self.close_tick(tick_after(self.time())?);
             }
             if !room {
                 self.blocked_since = Some(self.task.clock.monotonic());
                 self.task.probe.wake_when_moved(Rc::clone(&self.task.activator));
+                return Ok(false);
+            }
+            if ahead {
+                self.held = true;
                 return Ok(false);
             }
             match self.next_item()? {
@@ -255,6 +327,7 @@ impl SourceDriver {
                 Some(Item::SplitFinished(id)) => {
                     self.splits.remove(&id);
                     self.advance_watermark(out);
+                    self.align_splits()?;
                 }
                 Some(Item::End) => {
                     self.end(out)?;
@@ -298,7 +371,7 @@ impl SourceDriver {
         let now = self.task.clock.monotonic();
         let tick = self.dirty_since.map(|since| since + self.buffer_timeout);
         let idle = self.idle_timeout().and_then(|timeout| {
-            let splits = self.splits.values().filter(|s| !s.idle).map(|s| s.last_row);
+            let splits = self.splits.values().filter(|s| !s.idle && !s.paused).map(|s| s.last_row);
             let source = (!self.idle && self.splits.is_empty()).then_some(self.last_row);
             splits.chain(source).min().map(|last| last + timeout)
         });
@@ -311,7 +384,7 @@ impl SourceDriver {
     fn look_for_idle(&mut self, now: Duration, out: &mut dyn Emit) {
         let Some(timeout) = self.idle_timeout() else { return };
         let mut found = false;
-        for split in self.splits.values_mut().filter(|s| !s.idle && now >= s.last_row + timeout) {
+        for split in self.splits.values_mut().filter(|s| !s.idle && !s.paused && now >= s.last_row + timeout) {
             (split.idle, found) = (true, true);
         }
         if found {
@@ -364,19 +437,25 @@ impl SourceDriver {
                     for state in &splits {
                         let generator =
                             self.spec.watermark.as_ref().map(|w| WatermarkGenerator::new(w, state.watermark_ms));
-                        let split = Split { state: state.clone(), generator, last_row, idle: false };
+                        let split = Split { state: state.clone(), generator, last_row, idle: false, paused: false };
                         self.splits.insert(state.split.id.clone(), split);
                     }
                     let (node, subtask) = (self.task.node, self.task.index);
-                    self.send_to_reader(TaskCommand::AssignSplits { node, subtask, splits })?;
+                    self.send_to_reader(ToReader::Command(TaskCommand::AssignSplits { node, subtask, splits }))?;
                 }
-                other => self.send_to_reader(other)?,
+                TaskCommand::AlignWatermark { max_watermark_ms, .. } => {
+                    if let Some(alignment) = &mut self.alignment {
+                        alignment.set_max_watermark(max_watermark_ms);
+                    }
+                    self.align_splits()?;
+                }
+                other => self.send_to_reader(ToReader::Command(other))?,
             }
         }
         Ok(())
     }
 
-    fn send_to_reader(&mut self, command: TaskCommand) -> Result<()> {
+    fn send_to_reader(&mut self, command: ToReader) -> Result<()> {
         match self.to_reader.try_send(command) {
             Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
             Err(mpsc::error::TrySendError::Full(_)) => {
@@ -444,7 +523,7 @@ impl SourceDriver {
                 }
             }
         }
-        Ok(())
+        self.align_splits()
     }
 
     /// The least over the splits that are being read; a finished or idle one holds nobody.
@@ -532,7 +611,7 @@ impl Reading {
     async fn run(
         self,
         reader: Option<Box<dyn SourceReader>>,
-        mut commands: mpsc::Receiver<TaskCommand>,
+        mut commands: mpsc::Receiver<ToReader>,
         output: ItemSender,
     ) {
         let Some(mut reader) = reader else {
@@ -574,7 +653,7 @@ impl Reading {
     async fn read(
         &self,
         reader: &mut dyn SourceReader,
-        commands: &mut mpsc::Receiver<TaskCommand>,
+        commands: &mut mpsc::Receiver<ToReader>,
         output: &ItemSender,
     ) -> Result<()> {
         let (node, subtask) = (self.node, self.subtask);
@@ -593,23 +672,13 @@ impl Reading {
                 biased;
                 command = commands.recv() => match command {
                     None => return Ok(()),
-                    Some(TaskCommand::AssignSplits { splits, .. }) => {
-                        reader.add_splits(splits.into_iter().map(|s| s.split).collect())?;
-                        has_work = true;
+                    Some(ToReader::Align { pause, resume }) => {
+                        reader.pause_or_resume_splits(&pause, &resume);
+                        // What can be read again may have been all that there is.
+                        has_work |= !resume.is_empty();
                     }
-                    Some(TaskCommand::NoMoreSplits { .. }) => {
-                        reader.no_more_splits();
-                        has_work = true;
-                    }
-                    Some(TaskCommand::SourceEvent { event, .. }) => {
-                        reader.handle_source_event(event)?;
-                        has_work = true;
-                    }
-                    Some(TaskCommand::CheckpointComplete(decided)) => {
-                        reader.notify_checkpoint_complete(&decided).await?;
-                    }
-                    Some(TaskCommand::Drain) => draining = true,
-                    Some(TaskCommand::TriggerCheckpoint(_) | TaskCommand::StopWithCheckpoint(_)) => {}
+                    Some(ToReader::Command(TaskCommand::Drain)) => draining = true,
+                    Some(ToReader::Command(command)) => has_work |= obey(reader, command).await?,
                 },
                 room = output.room(bytes), if outgoing.is_some() => {
                     let (Some((permit, room)), Some(item)) = (room, outgoing.take()) else { return Ok(()) };
@@ -643,5 +712,31 @@ impl Reading {
                 },
             }
         }
+    }
+}
+
+/// Hands a command to the reader; true where it may have something to read now.
+async fn obey(reader: &mut dyn SourceReader, command: TaskCommand) -> Result<bool> {
+    match command {
+        TaskCommand::AssignSplits { splits, .. } => {
+            reader.add_splits(splits.into_iter().map(|s| s.split).collect())?;
+            Ok(true)
+        }
+        TaskCommand::NoMoreSplits { .. } => {
+            reader.no_more_splits();
+            Ok(true)
+        }
+        TaskCommand::SourceEvent { event, .. } => {
+            reader.handle_source_event(event)?;
+            Ok(true)
+        }
+        TaskCommand::CheckpointComplete(decided) => {
+            reader.notify_checkpoint_complete(&decided).await?;
+            Ok(false)
+        }
+        TaskCommand::TriggerCheckpoint(_)
+        | TaskCommand::StopWithCheckpoint(_)
+        | TaskCommand::AlignWatermark { .. }
+        | TaskCommand::Drain => Ok(false),
     }
 }

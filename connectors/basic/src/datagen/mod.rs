@@ -68,6 +68,7 @@ impl ConnectorFactory for Datagen {
             columns.push(plan);
         }
         field_options.finish(&context.describe())?;
+        context.validate_watermark_options()?;
         let rows_per_second = options.long(&ROWS_PER_SECOND)?.unwrap_or(1);
         let rows_per_second = u64::try_from(rows_per_second).ok().filter(|n| *n > 0);
         let rows_per_second =

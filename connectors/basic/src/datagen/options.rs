@@ -1,5 +1,6 @@
 //! The options of `datagen`.
 
+use flott_connector::watermark_options;
 use flott_core::options::{ConfigOption, OptionType, Options};
 use flott_core::{Error, Result, suggest};
 
@@ -107,7 +108,8 @@ impl<'a> FieldOptions<'a> {
 
     /// Refuses keys that nothing asked for: misspelt ones, columns that are not there, options of another kind.
     pub(super) fn finish(self, what: &str) -> Result<()> {
-        let Some((key, _)) = self.options.iter().find(|(k, _)| !self.known.iter().any(|known| known == k)) else {
+        let is_known = |k: &str| k.starts_with(watermark_options::PREFIX) || self.known.iter().any(|known| known == k);
+        let Some((key, _)) = self.options.iter().find(|(k, _)| !is_known(k)) else {
             return Ok(());
         };
         let hint = match suggest::nearest(key, self.known.iter().map(String::as_str)) {

@@ -18,6 +18,7 @@ fn spec(schema: &SchemaRef, interval_ms: u64) -> WatermarkSpec {
         from_source: false,
         interval: Duration::from_millis(interval_ms),
         idle_timeout: None,
+        alignment: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The runtime as a whole: real threads, small sources, sinks and operators in memory.
 
+mod alignment;
 mod barriers;
 mod failures;
 mod flow;

@@ -102,6 +102,7 @@ impl Source for ScriptSource {
             produced: Arc::clone(&self.produced),
             splits: VecDeque::new(),
             wake: HashMap::new(),
+            paused: BTreeSet::new(),
             no_more: false,
         }))
     }
@@ -142,6 +143,7 @@ struct ScriptReader {
     produced: Arc<AtomicU64>,
     splits: VecDeque<OpenSplit>,
     wake: HashMap<usize, tokio::time::Instant>,
+    paused: BTreeSet<String>,
     no_more: bool,
 }
 
@@ -157,6 +159,10 @@ impl SourceReader for ScriptReader {
     fn no_more_splits(&mut self) {
         self.no_more = true;
     }
+    fn pause_or_resume_splits(&mut self, pause: &[String], resume: &[String]) {
+        self.paused.extend(pause.iter().cloned());
+        self.paused.retain(|id| !resume.contains(id));
+    }
     async fn next(&mut self) -> Result<ReaderEvent> {
         let mut waiting = 0;
         loop {
@@ -165,7 +171,7 @@ impl SourceReader for ScriptReader {
             let Some(s) = self.splits.front_mut() else {
                 return Ok(if self.no_more { ReaderEvent::EndOfInput } else { ReaderEvent::NeedSplits });
             };
-            let step = (self.script)(s.index, s.at.step);
+            let step = if self.paused.contains(&s.id) { Step::Park } else { (self.script)(s.index, s.at.step) };
             let (rows, watermark) = match step {
                 Step::Rows(rows) => (rows, None),
                 Step::Known(rows, ms) => (rows, Some(Watermark(ms))),
@@ -589,6 +595,7 @@ pub(crate) fn watermark(delay_ms: u64, idle: Option<Duration>) -> WatermarkSpec 
         from_source: false,
         interval: Duration::from_millis(delay_ms),
         idle_timeout: idle,
+        alignment: None,
     }
 }
 
@@ -608,6 +615,8 @@ pub(crate) struct Log {
     /// Where readers stood that were made to end.
     pub(crate) drained: BTreeMap<TaskId, Vec<SplitState>>,
     pub(crate) requests: usize,
+    /// What readers say of their event time: watermark, and whether they wait.
+    pub(crate) reports: Vec<(TaskId, Option<i64>, bool)>,
     pub(crate) failed: Vec<(Option<NodeId>, String)>,
     pub(crate) finished: Option<bool>,
 }
@@ -741,6 +750,9 @@ impl Job {
             }
             TaskEvent::SplitRequest { .. } => self.log.requests += 1,
             TaskEvent::SourceEvent { .. } => {}
+            TaskEvent::WatermarkReport { node, subtask, watermark_ms, held } => {
+                self.log.reports.push(((node, subtask), watermark_ms, held));
+            }
             TaskEvent::SourceSnapshot { checkpoint, node, subtask, splits } => {
                 assert!(!self.log.ended.contains(&(node, subtask)), "a snapshot after the end");
                 let before = self.log.sources.entry(checkpoint.0).or_default().insert((node, subtask), splits);

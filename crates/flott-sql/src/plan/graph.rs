@@ -5,8 +5,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use flott_connector::table::ObjectIdentifier;
+use flott_connector::watermark_options::WatermarkOptions;
 use flott_core::options::Options;
 use flott_core::{Error, Result};
 use flott_graph::spec::SinkSpec;

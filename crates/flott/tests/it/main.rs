@@ -1,5 +1,6 @@
 //! Jobs under faults: what the job master does when sources, commits and users come at the wrong moment.
 
+mod alignment;
 mod commit;
 mod listing;
 mod memory;
