@@ -38,6 +38,8 @@ fn connectors() -> Result<String> {
     for name in registry.connector_names() {
         connector_page(registry.connector(name)?.as_ref(), &mut text);
     }
+    section("Watermarks\n\nOptions of every table with a WATERMARK, whatever its connector.", &mut text);
+    options(&flott::watermark_options::ALL, &mut text);
     Ok(text)
 }
 

@@ -94,15 +94,18 @@ CREATE TABLE orders (
 );",
             ),
             example(
-                "A table in files: METADATA columns come from the connector, PARTITIONED BY makes folders. TEMPORARY \
-                 tables hide others of their name.",
+                "A table in files: METADATA columns come from the connector, PARTITIONED BY makes folders.",
                 "\
-CREATE TEMPORARY TABLE IF NOT EXISTS sales (
+CREATE TABLE IF NOT EXISTS sales (
   file STRING METADATA FROM 'file.name' VIRTUAL,
   item STRING,
   cents BIGINT,
   dt STRING
 ) PARTITIONED BY (dt) WITH ('connector' = 'filesystem', 'path' = 'sales', 'format' = 'csv');",
+            ),
+            example(
+                "TEMPORARY tables hide others of their name.",
+                "CREATE TEMPORARY TABLE scratch (v INT) WITH ('connector' = 'blackhole');",
             ),
             example(
                 "LIKE takes over another table's definition: INCLUDING, EXCLUDING or OVERWRITING each of ALL, \
@@ -144,6 +147,13 @@ ALTER TABLE bucketed DROP DISTRIBUTION;
 ALTER TABLE bucketed SET ('note' = 'x');
 ALTER TABLE bucketed RESET ('note');
 ALTER TABLE IF EXISTS bucketed RENAME TO thrown_away;",
+            ),
+            example(
+                "Partitions are known by what is written; others can be added to the catalog and dropped from it.",
+                "\
+ALTER TABLE sales ADD IF NOT EXISTS PARTITION (dt = '2026-01-01') PARTITION (dt = '2026-01-02') WITH ('note' = 'x');
+SHOW PARTITIONS sales;
+ALTER TABLE sales DROP IF EXISTS PARTITION (dt = '2026-01-02'), PARTITION (dt = '2026-01-01');",
             ),
         ],
     },
@@ -283,11 +293,12 @@ END;",
         examples: &[
             example(
                 "EXPLAIN shows the plan of a query, an INSERT, a statement set or a CREATE TABLE AS, with details before \
-                 it where they are asked for (CHANGELOG_MODE, ESTIMATED_COST, PLAN_ADVICE, JSON_EXECUTION_PLAN).",
+                 it where they are asked for (CHANGELOG_MODE, ESTIMATED_COST, PLAN_ADVICE, JSON_EXECUTION_PLAN), or (WATERMARK) where event time comes from.",
                 "\
 EXPLAIN SELECT id FROM orders;
 EXPLAIN PLAN FOR SELECT id FROM orders;
 EXPLAIN CHANGELOG_MODE INSERT INTO thrown_away SELECT id, item FROM orders;
+EXPLAIN WATERMARK SELECT id FROM orders;
 EXPLAIN STATEMENT SET BEGIN INSERT INTO thrown_away SELECT id, item FROM orders; END;",
             ),
             example(
@@ -349,7 +360,8 @@ SHOW CREATE CATALOG archive;",
              that is not empty needs CASCADE.",
             "\
 DROP VIEW offers;
-DROP TEMPORARY TABLE IF EXISTS sales;
+DROP TEMPORARY TABLE IF EXISTS scratch;
+DROP TABLE sales;
 DROP TABLE thrown_away;
 USE default_database;
 DROP DATABASE shop CASCADE;
