@@ -139,3 +139,36 @@ async fn borders_at_the_edges_of_blocks() {
         assert!(pieces >= 2, "{pieces} pieces");
     }
 }
+
+#[tokio::test]
+async fn readers_get_their_pieces_in_the_order_in_which_they_asked() {
+    let (_dir, path) = temp();
+    files(&path, &[("a", &"1\n".repeat(1_000))]);
+    let source = Table::new(&path, "a INT").option("source.split-size", "100 b").source();
+    let mut enumerator = source.create_enumerator(None).expect("made");
+    let mut context = EnumeratorContext { parallelism: 3, load: vec![0; 3], ..Default::default() };
+    settle(enumerator.start(&mut context), enumerator.as_mut(), &mut context).await.expect("listed");
+    for reader in [2, 0, 1] {
+        enumerator.handle_split_request(reader, &mut context).expect("noted");
+    }
+    // One border is looked for at a time, and a checkpoint meanwhile holds the file as it was.
+    assert_eq!(context.calls.len(), 1);
+    let state = enumerator.snapshot_state(CheckpointId(1)).expect("a state");
+    settle(Ok(()), enumerator.as_mut(), &mut context).await.expect("cut");
+    let given: Vec<(usize, String)> = std::mem::take(&mut context.actions)
+        .into_iter()
+        .map(|action| match action {
+            EnumeratorAction::Assign { reader, splits } => (reader, splits[0].id.clone()),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let file = path.join("a").display().to_string();
+    assert_eq!(given, [(2, format!("{file}:0")), (0, format!("{file}:100")), (1, format!("{file}:200"))]);
+    let mut restored = source.create_enumerator(Some(state)).expect("restored");
+    settle(restored.start(&mut context), restored.as_mut(), &mut context).await.expect("started");
+    let done = restored.handle_split_request(0, &mut context);
+    settle(done, restored.as_mut(), &mut context).await.expect("cut");
+    assert!(
+        matches!(&context.actions[..], [EnumeratorAction::Assign { reader: 0, splits }] if splits[0].id == format!("{file}:0"))
+    );
+}

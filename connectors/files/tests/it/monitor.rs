@@ -142,3 +142,30 @@ async fn damaged_states_are_refused() {
     let e = source.create_enumerator(Some(newer)).err().expect("refused").to_string();
     assert!(e.contains("has version 2"), "{e}");
 }
+
+#[tokio::test]
+async fn readers_wait_for_a_slow_listing_and_checkpoints_do_not() {
+    for monitor in [false, true] {
+        let (_dir, path) = temp();
+        files(&path, &[("a", "1\n"), ("b", "2\n")]);
+        let table = Table::new(&path, "a INT");
+        let table = if monitor { table.option("source.monitor-interval", "1 s") } else { table };
+        let source = table.source();
+        let mut context = EnumeratorContext { parallelism: 1, load: vec![0], ..Default::default() };
+        let mut enumerator = source.create_enumerator(None).expect("made");
+        enumerator.start(&mut context).expect("begun");
+        assert_eq!(context.calls.len(), 1);
+        enumerator.discover(&mut context).expect("nothing to do");
+        assert_eq!(context.calls.len(), 1, "one listing at a time");
+        enumerator.add_reader(0, &mut context).expect("added");
+        enumerator.handle_split_request(0, &mut context).expect("noted");
+        assert_eq!(context.actions, [], "nobody knows yet whether there is something");
+        let state = enumerator.snapshot_state(CheckpointId(1)).expect("a state");
+        settle(Ok(()), enumerator.as_mut(), &mut context).await.expect("listed");
+        assert_eq!(given(&mut context), ["a:0"], "once, though it asked twice");
+        // The checkpoint of before holds nothing of it.
+        let mut restored = source.create_enumerator(Some(state)).expect("restored");
+        settle(restored.start(&mut context), restored.as_mut(), &mut context).await.expect("listed");
+        assert_eq!(ask(&mut restored, &mut context).await, ["a:0"]);
+    }
+}

@@ -237,3 +237,26 @@ async fn late_times_do_not_matter_to_the_clock() {
     }
     assert_eq!(tree(&path).len(), 1);
 }
+
+/// Whatever a writer was doing when its attempt ended: what no committable names is gone, and nothing else.
+#[tokio::test]
+async fn a_writer_that_is_closed_leaves_what_was_prepared() {
+    let (_dir, path) = temp();
+    let sink = Table::new(&path, "a INT, b STRING").option("sink.rolling-policy.file-size", "10 b").sink();
+    let mut writer = writer_of(&sink, 1, 0);
+    let prepared = staged(writer.as_mut(), &[rows(&["+I[1, a]"])], 1).await;
+    // One full file, one that is open.
+    writer.write(rows(&["+I[2, longer than ten bytes]"])).await.expect("written");
+    writer.write(rows(&["+I[3, b]"])).await.expect("written");
+    // A flush that is cut short, as that of an attempt that ends.
+    tokio::select! {
+        biased;
+        done = writer.flush(false) => panic!("too quick: {done:?}"),
+        () = std::future::ready(()) => {}
+    }
+    writer.close().await.expect("closed");
+    let left: Vec<String> = tree(&path).into_keys().collect();
+    assert!(left.len() == 1 && left[0].ends_with(&prepared[0].id), "{left:?}");
+    committer_of(&sink, 1).abort(&prepared).await.expect("aborted");
+    assert!(!path.join(".flott-staging").exists(), "{:?}", tree(&path));
+}

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use flott::{JobOutcome, Outcome, Session, StopMode, default_registry};
+use flott::{Job, JobOutcome, Outcome, Session, StopMode, default_registry};
 use flott_connector::factory::{ConnectorFactory, TableContext, TableSource};
 use flott_connector::source::{
-    CallOutput, EnumeratorContext, Source, SourceReader, SourceSplit, SplitEnumerator, SubtaskInfo,
+    CallOutput, ENUMERATOR_CALLS_MAX, EnumeratorContext, Source, SourceReader, SourceSplit, SplitEnumerator,
+    SubtaskInfo,
 };
 use flott_connector::{Boundedness, Versioned};
 use flott_core::options::ConfigOption;
@@ -19,6 +20,8 @@ use flott_testkit::values::{Values, ValuesStore};
 struct Silent {
     values: Arc<dyn ConnectorFactory>,
     looks: Arc<AtomicUsize>,
+    /// Questions that are asked at each look.
+    questions: usize,
 }
 
 impl ConnectorFactory for Silent {
@@ -36,14 +39,14 @@ impl ConnectorFactory for Silent {
 
     fn source(&self, context: &TableContext) -> Result<TableSource> {
         let inner = self.values.source(context)?;
-        let source = SilentSource { inner: Arc::clone(&inner.source), looks: Arc::clone(&self.looks) };
+        let source = SilentSource { inner: Arc::clone(&inner.source), silent: self.clone() };
         Ok(TableSource { source: Arc::new(source), ..inner })
     }
 }
 
 struct SilentSource {
     inner: Arc<dyn Source>,
-    looks: Arc<AtomicUsize>,
+    silent: Silent,
 }
 
 impl Source for SilentSource {
@@ -53,7 +56,7 @@ impl Source for SilentSource {
 
     fn create_enumerator(&self, restored: Option<Versioned>) -> Result<Box<dyn SplitEnumerator>> {
         let inner = self.inner.create_enumerator(restored)?;
-        Ok(Box::new(SilentEnumerator { inner, looks: Arc::clone(&self.looks), looking: false }))
+        Ok(Box::new(SilentEnumerator { inner, silent: self.silent.clone(), looking: false }))
     }
 
     fn create_reader(&self, subtask: SubtaskInfo) -> Result<Box<dyn SourceReader>> {
@@ -63,7 +66,7 @@ impl Source for SilentSource {
 
 struct SilentEnumerator {
     inner: Box<dyn SplitEnumerator>,
-    looks: Arc<AtomicUsize>,
+    silent: Silent,
     looking: bool,
 }
 
@@ -77,9 +80,9 @@ impl SplitEnumerator for SilentEnumerator {
     }
 
     fn discover(&mut self, context: &mut EnumeratorContext) -> Result<()> {
-        self.looks.fetch_add(1, Ordering::SeqCst);
+        self.silent.looks.fetch_add(1, Ordering::SeqCst);
         if !std::mem::replace(&mut self.looking, true) {
-            context.call_async(std::future::pending::<()>());
+            (0..self.silent.questions).for_each(|_| context.call_async(std::future::pending::<()>()));
         }
         Ok(())
     }
@@ -105,27 +108,42 @@ impl SplitEnumerator for SilentEnumerator {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_listing_that_hangs_holds_no_checkpoint() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let store = ValuesStore::new();
-    let values: Arc<dyn ConnectorFactory> = Arc::new(Values::new(store.clone()));
-    let silent = Silent { values: Arc::clone(&values), looks: Arc::default() };
+async fn start(folder: &std::path::Path, store: &ValuesStore, silent: &Silent) -> Job {
     let mut registry = default_registry();
-    registry.add_connector(values);
+    registry.add_connector(Arc::clone(&silent.values));
     registry.add_connector(Arc::new(silent.clone()));
-    let mut session = Session::builder().registry(registry).base_dir(folder.path()).build().expect("a session");
+    let mut session = Session::builder().registry(registry).base_dir(folder).build().expect("a session");
     let script = "SET 'execution.checkpointing.interval' = '30 ms';
          CREATE TABLE s (id INT) WITH ('connector' = 'silent', 'splits' = '1', 'bounded' = 'false');
          CREATE TABLE o (id INT) WITH ('connector' = 'values', 'sink.delivery-guarantee' = 'exactly-once');
          INSERT INTO o SELECT id FROM s;";
-    let mut started = None;
+    store.append("s", 0, &flott_testkit::batch("id INT", &["+I[0]"])).expect("appended");
     for statement in session.parse(script).expect("parsed") {
         if let Outcome::Job(job) = session.execute(&statement).await.expect("executed") {
-            started = Some(job);
+            return job;
         }
     }
-    let mut job = started.expect("a job");
+    panic!("no job was started")
+}
+
+fn silent(store: &ValuesStore, questions: usize) -> Silent {
+    Silent { values: Arc::new(Values::new(store.clone())), looks: Arc::default(), questions }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_enumerator_that_asks_without_an_end_fails_the_job() {
+    let (folder, store) = (tempfile::tempdir().expect("a folder"), ValuesStore::new());
+    let mut job = start(folder.path(), &store, &silent(&store, ENUMERATOR_CALLS_MAX + 1)).await;
+    let end = tokio::time::timeout(Duration::from_secs(20), job.wait()).await.expect("it ends");
+    let error = end.expect_err("too many");
+    assert!(error.to_string().contains("more than 64 calls under way"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listing_that_hangs_holds_no_checkpoint() {
+    let (folder, store) = (tempfile::tempdir().expect("a folder"), ValuesStore::new());
+    let silent = silent(&store, ENUMERATOR_CALLS_MAX);
+    let mut job = start(folder.path(), &store, &silent).await;
     let until = async {
         while silent.looks.load(Ordering::SeqCst) < 3 {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -133,7 +151,7 @@ async fn a_listing_that_hangs_holds_no_checkpoint() {
         let before = job.handle.state().checkpoints;
         store.append("s", 0, &flott_testkit::batch("id INT", &["+I[1]"])).expect("appended");
         // Two decided from here on hold what was read meanwhile.
-        while job.handle.state().checkpoints < before + 2 || store.received("o") < 1 {
+        while job.handle.state().checkpoints < before + 2 || store.received("o") < 2 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
