@@ -37,7 +37,7 @@ pub use flott_cluster::{
     JobClient, JobHandle, JobOutcome, JobState, JobStatus, SavepointInfo, SavepointTarget, StopMode,
 };
 pub use flott_connector::factory::{ConnectorFactory, Registry};
-pub use flott_connector::{format, row_text};
+pub use flott_connector::{format, row_text, watermark_options};
 pub use flott_core::{Error, ErrorKind, FailPoints, Result};
 pub use flott_graph::{JobGraph, OperatorSpec};
 pub use flott_runtime::metrics::SubtaskMetrics;
