@@ -236,6 +236,11 @@ impl CheckpointCoordinator {
         self.finalizing
     }
 
+    /// Some reader, operator or writer has ended.
+    pub fn any_ended(&self) -> bool {
+        !self.ended.is_empty()
+    }
+
     /// Every reader has ended.
     pub fn sources_ended(&self) -> bool {
         self.topology.sources.iter().all(|t| self.ended.contains(t))

@@ -277,6 +277,13 @@ impl JobClient {
         }
     }
 
+    /// The same from where nothing can wait. A job that is being asked much already may not hear it.
+    pub fn try_cancel(&self) {
+        if self.control.try_send(Control::Cancel).is_err() {
+            tracing::debug!("the job has ended before, or is busy with other wishes");
+        }
+    }
+
     async fn wish(&self, control: Control) -> Result<()> {
         self.control.send(control).await.map_err(|_| self.ended_before("it could be asked"))
     }

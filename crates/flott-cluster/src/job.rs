@@ -399,6 +399,7 @@ impl JobMaster {
         self.coordinator.can_trigger()
             && self.durable.is_some()
             && self.enumerators.is_settled()
+            && (self.options.after_tasks_finish || self.stopping || !self.coordinator.any_ended())
             && self.drain.as_ref().is_none_or(|drain| drain.begun.is_none())
             && self.failure.is_none()
     }
@@ -624,6 +625,11 @@ impl JobMaster {
     fn on_request(&mut self, request: Request) {
         if self.stopping || self.drain.is_some() || self.coordinator.sources_ended() {
             return request.answer(Err(Error::user("the job is ending already: no checkpoint follows")));
+        }
+        if !self.options.after_tasks_finish && self.coordinator.any_ended() {
+            let why = Error::user("a source has ended, and the job was told to take no checkpoint after that");
+            let option = "execution.checkpointing.checkpoints-after-tasks-finish.enabled";
+            return request.answer(Err(why.hint(format!("SET '{option}' = 'true' before the job starts"))));
         }
         self.requests.push(request);
     }

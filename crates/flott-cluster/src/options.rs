@@ -15,6 +15,9 @@ pub struct CheckpointOptions {
     pub tolerable_failures: u32,
     /// `execution.checkpointing.num-retained`
     pub retained: usize,
+    /// `execution.checkpointing.checkpoints-after-tasks-finish.enabled`: whether there are any, but for the last one, once
+    /// a task has ended.
+    pub after_tasks_finish: bool,
 }
 
 impl Default for CheckpointOptions {
@@ -26,6 +29,7 @@ impl Default for CheckpointOptions {
             min_pause: Duration::ZERO,
             tolerable_failures: 0,
             retained: 2,
+            after_tasks_finish: true,
         }
     }
 }

@@ -32,6 +32,8 @@ pub(crate) fn checkpoints(config: &Options) -> Result<CheckpointOptions> {
         tolerable_failures: u32::try_from(tolerable.unwrap_or(0))
             .map_err(|_| Error::user("'execution.checkpointing.tolerable-failed-checkpoints' must not be negative"))?,
         retained: retained(config)?,
+        after_tasks_finish: config
+            .bool(option_of("execution.checkpointing.checkpoints-after-tasks-finish.enabled")?)?,
     })
 }
 
@@ -91,6 +93,13 @@ pub(crate) fn dml_sync(config: &Options) -> Result<bool> {
 /// Whether a shell shows how long a query took (`sql-client.display.print-time-cost`).
 pub(crate) fn prints_time_cost(config: &Options) -> Result<bool> {
     config.bool(option_of("sql-client.display.print-time-cost")?)
+}
+
+/// The most that a collected query may give: rows, and bytes of Arrow columns.
+pub(crate) fn collect_limits(config: &Options) -> Result<(u64, u64)> {
+    let rows = config.long(option_of("flott.collect.max-rows")?)?.and_then(|n| u64::try_from(n).ok());
+    let bytes = config.bytes(option_of("flott.collect.max-bytes")?)?;
+    Ok((rows.filter(|n| *n > 0).unwrap_or(u64::MAX), bytes.filter(|n| *n > 0).unwrap_or(u64::MAX)))
 }
 
 /// How wide a printed column may be (`table.display.max-column-width`).

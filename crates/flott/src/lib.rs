@@ -3,20 +3,46 @@
 //! This is the composition root: the only place that lists connectors, formats and functions. The command line is a thin
 //! user of it. A failed job is an `Err`; nothing here installs signal handlers, opens ports or ends the process.
 //!
-//! ```no_run
-//! # async fn example() -> flott::Result<()> {
-//! let mut session = flott::Session::builder().base_dir("jobs").build()?;
-//! for statement in session.parse("SELECT 1 + 1")? {
-//!     if let flott::Outcome::Query(mut query) = session.execute(&statement).await? {
-//!         while let Some(batch) = query.next().await {
-//!             assert_eq!(batch.num_rows(), 1);
-//!         }
-//!         query.job.wait().await?;
-//!     }
-//! }
-//! # Ok(())
-//! # }
 //! ```
+//! use flott::{JobOutcome, Outcome, Session, StopMode};
+//!
+//! #[tokio::main]
+//! async fn main() -> flott::Result<()> {
+//! # let folder = tempfile::tempdir()?;
+//! # let folder = folder.path();
+//!     let mut session = Session::builder().base_dir(folder).option("parallelism.default", "2").build()?;
+//!
+//!     // A bounded query, as Arrow batches.
+//!     let batches = session.sql_query("SELECT a * 2 FROM (VALUES (1), (2)) AS t (a)").await?.collect().await?;
+//!     assert_eq!(batches.iter().map(|b| b.num_rows()).sum::<usize>(), 2);
+//!
+//!     // A job that runs until it is stopped. Its checkpoints are kept, so that it can go on later.
+//!     session.execute_sql("CREATE TABLE s (id INT) WITH ('connector' = 'datagen', 'rows-per-second' = '100')").await?;
+//!     session
+//!         .execute_sql("CREATE TABLE o (id INT) WITH ('connector' = 'filesystem', 'path' = 'o', 'format' = 'csv')")
+//!         .await?;
+//!     let Outcome::Job(mut job) = session.execute_sql("INSERT INTO o SELECT id FROM s WHERE id > 0").await? else {
+//!         unreachable!("an INSERT starts a job")
+//!     };
+//!     job.handle.stop(StopMode::suspend()).await?;
+//!     assert!(matches!(job.wait().await?, JobOutcome::Suspended(_)));
+//!     Ok(())
+//! }
+//! ```
+//!
+//! | to do this | use |
+//! |---|---|
+//! | run a script, statement by statement | [`Session::parse`], [`Session::execute`] |
+//! | read a query of any size, or one that never ends | [`Query::next`], [`Query::into_stream`] |
+//! | follow a job, take savepoints, stop and cancel it | [`JobClient`], by `job.handle` |
+//! | start from a savepoint or go on from a checkpoint | [`SessionBuilder::restore`] |
+//! | read what a job measures | [`Session::metrics`], [`metrics`] |
+//! | let other processes control a job | [`SessionBuilder::control_sockets`], [`control`] |
+//! | add a connector or a format | [`SessionBuilder::registry`] |
+//!
+//! Jobs run on the tokio runtime on which they were started (multi-threaded, with time and IO enabled) and on worker
+//! threads of their own. Dropping a [`Session`] or a [`Job`] ends nothing; dropping a [`Query`] cancels it; a runtime that
+//! is shut down ends its jobs as a crash does.
 #![forbid(unsafe_code)]
 
 mod bundle;
@@ -29,6 +55,7 @@ mod lineage;
 mod memory;
 pub mod metrics;
 mod metrics_endpoint;
+mod query;
 mod registry;
 mod session;
 mod vocabulary;
@@ -46,8 +73,9 @@ pub use flott_state::owner::Owner;
 pub use flott_state::store::TakenOver;
 pub use limits::{Limit, limits};
 pub use lineage::Restore;
+pub use query::Query;
 pub use registry::{aggregates, default_registry, function_names, functions, window_functions};
-pub use session::{Job, Outcome, Query, Session, SessionBuilder};
+pub use session::{Job, Outcome, Session, SessionBuilder};
 pub use vocabulary::Vocabulary;
 
 /// Tables of configuration options, for the reference page.

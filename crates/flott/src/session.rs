@@ -5,14 +5,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
-use chrono::{Offset, TimeZone};
 use flott_cluster::{JobHandle, JobOutcome, JobSpec, RestartStrategy, SavepointTarget, StopMode};
 use flott_connector::factory::Registry;
 use flott_connector::sink::DeliveryGuarantee;
 use flott_core::clock::{Clock, SystemClock};
 use flott_core::options::Options;
-use flott_core::{ChangeBatch, Error, FailPoints, LogicalType, Result};
+use flott_core::{Error, FailPoints, LogicalType, Result};
 use flott_graph::{JobGraph, OperatorSpec};
 use flott_sql::catalog::CatalogManager;
 use flott_sql::parser::ast::{CreateTable, ExplainDetail, InsertStatement, ShowKind, SpannedStatement, Statement};
@@ -21,7 +19,6 @@ use flott_sql::plan::Planner;
 use flott_sql::statement::{self, ExpressionResolver, SessionState, StatementResult};
 use flott_state::manifest::Manifest;
 use flott_state::store::TakenOver;
-use tokio::sync::mpsc;
 
 use crate::collect::CollectSink;
 use crate::control::{self, ControlSocket};
@@ -29,6 +26,7 @@ use crate::jobs::{Jobs, KnownJob};
 use crate::lineage::{self, Decision, Places, Restore};
 use crate::metrics::{JobMeter, MetricsReport};
 use crate::metrics_endpoint::{self, MetricsEndpoint};
+use crate::query::Query;
 use crate::{bundle, config};
 
 /// Makes a session.
@@ -152,7 +150,9 @@ pub enum Outcome {
     },
 }
 
-/// A running job.
+/// A running job. It goes on when this is dropped, as long as the runtime lives on which it was started; to end it,
+/// [stop](flott_cluster::JobClient::stop) or [cancel](flott_cluster::JobClient::cancel) it. A runtime that is shut down
+/// ends its jobs at once, as a crash does: what is decided stays, and `Restore::Latest` goes on from there.
 pub struct Job {
     /// Its name.
     pub name: String,
@@ -176,53 +176,8 @@ impl Job {
     }
 }
 
-/// A running query and its rows.
-pub struct Query {
-    /// Names and types of the columns.
-    pub columns: Vec<(String, LogicalType)>,
-    /// Whether it ends by itself.
-    pub bounded: bool,
-    /// Whether rows are only added.
-    pub insert_only: bool,
-    /// The job behind it.
-    pub job: Job,
-    rows: mpsc::Receiver<ChangeBatch>,
-    zone: flott_core::SessionZone,
-}
-
-impl Query {
-    /// The next rows; `None` at the end. [`Job::wait`] then tells whether it was a good one.
-    pub async fn next(&mut self) -> Option<ChangeBatch> {
-        tokio::select! {
-            biased;
-            batch = self.rows.recv() => batch,
-            // The graph keeps its end of the channel open.
-            () = self.job.handle.ended() => self.rows.try_recv().ok(),
-        }
-    }
-
-    /// All rows of a bounded query that only adds rows, as Arrow batches.
-    pub async fn collect(mut self) -> Result<Vec<RecordBatch>> {
-        let mut batches = vec![];
-        while let Some(batch) = self.next().await {
-            batches.push(batch.rows);
-        }
-        self.job.wait().await?;
-        Ok(batches)
-    }
-
-    /// Rows as the SQL client prints them.
-    pub fn texts(&self, batch: &ChangeBatch) -> Result<Vec<Vec<String>>> {
-        let zone = self.zone;
-        let offset = move |seconds: i64| {
-            let time = chrono::DateTime::from_timestamp(seconds, 0).map(|t| t.naive_utc()).unwrap_or_default();
-            zone.offset_from_utc_datetime(&time).fix().local_minus_utc()
-        };
-        flott_connector::row_text::result_strings(batch, &offset)
-    }
-}
-
-/// Runs statements.
+/// Runs statements. Jobs go on when it is dropped; they are then no longer listed, and can no longer be controlled or
+/// measured by other processes.
 pub struct Session {
     registry: Arc<Registry>,
     state: SessionState,
@@ -321,6 +276,34 @@ impl Session {
             &self.base_dir,
             self.fail_points.clone(),
         )
+    }
+
+    /// Runs one statement, given as text (Flink's `executeSql`). Jobs are started and not waited for.
+    pub async fn execute_sql(&mut self, statement: &str) -> Result<Outcome> {
+        let statement = self.single(statement)?;
+        self.execute(&statement).await
+    }
+
+    /// Starts one query, given as text (Flink's `sqlQuery`).
+    pub async fn sql_query(&mut self, query: &str) -> Result<Query> {
+        let statement = self.single(query)?;
+        if !matches!(statement.statement, Statement::Query(_)) {
+            return Err(Error::user("the statement is no query").hint("Use execute_sql for it"));
+        }
+        match self.execute(&statement).await? {
+            Outcome::Query(query) => Ok(query),
+            _ => Err(Error::internal("a query gave something else than rows")),
+        }
+    }
+
+    fn single(&self, text: &str) -> Result<SpannedStatement> {
+        let mut statements = self.parse(text)?;
+        match (statements.pop(), statements.len()) {
+            (Some(statement), 0) => Ok(statement),
+            (None, _) => Err(Error::user("the text holds no statement")),
+            (Some(_), more) => Err(Error::user(format!("the text holds {} statements", more + 1))
+                .hint("Parse it, and execute its statements one by one")),
+        }
     }
 
     /// Runs one statement. Jobs are started and not waited for.
@@ -598,7 +581,8 @@ impl Session {
             took_over: None,
             handle,
         };
-        Ok(Outcome::Query(Query { columns, bounded, insert_only, job, rows, zone }))
+        let limits = config::collect_limits(&self.state.config)?;
+        Ok(Outcome::Query(Query { columns, bounded, insert_only, job, rows, zone, limits }))
     }
 
     async fn start(

@@ -31,7 +31,7 @@ const AUTO_OR_FORCE: &[&str] = &["NONE", "AUTO", "FORCE"];
 
 // One line an option reads as a table.
 #[rustfmt::skip]
-static KNOWN: [ConfigOption; 166] = [
+static KNOWN: [ConfigOption; 175] = [
     // Sources, sinks, state.
     option("table.exec.source.idle-timeout", Duration, Some("0 ms"), "After so long without a row a source counts as idle and holds back nobody's watermark; 0 is never."),
     option("table.exec.source.cdc-events-duplicate", Boolean, Some("false"), "Whether changes from a source may come twice and have to be normalised by the primary key."),
@@ -145,6 +145,8 @@ static KNOWN: [ConfigOption; 166] = [
     option("pipeline.watermark-alignment.allow-unaligned-source-splits", Boolean, Some("false"), "Whether splits that cannot pause may be aligned; has no effect here."),
     option("execution.target", Text, None, "Where jobs run; has no effect here, they run in this process."),
     option("flott.memory.max", MemorySize, None, "How many bytes of state and of rows on their way a job may hold; one that needs more fails and names its largest state. 0 is any number. Where it is not set: three quarters of the machine's memory, or of the limit of the process's control group."),
+    option("flott.collect.max-rows", Long, Some("1000000"), "How many rows a program may collect of a query at once; 0 is any number. Reading batch by batch has no limit."),
+    option("flott.collect.max-bytes", MemorySize, Some("256 mb"), "How many bytes a program may collect of a query at once; 0 is any number."),
     option("flott.in-flight-bytes", MemorySize, Some("16 mb"), "How many bytes may be under way between two operators before the first one waits."),
     // Checkpoints, state, restarts.
     option("execution.checkpointing.interval", Duration, Some("10 s"), "How often checkpoints are made; 0 is only at the end of the input."),
@@ -152,6 +154,7 @@ static KNOWN: [ConfigOption; 166] = [
     option("execution.checkpointing.dir", Text, Some(".flott"), "Where checkpoints are stored: a folder, from the script's on, or a URI; below it a folder for each job."),
     option("execution.checkpointing.savepoint-dir", Text, None, "Where savepoints are stored that name no directory: a folder, from the script's on, or a URI."),
     option("execution.checkpointing.mode", Enum(&["EXACTLY_ONCE", "AT_LEAST_ONCE"]), Some("EXACTLY_ONCE"), "Whether barriers are aligned; has no effect here, where they always are, which gives AT_LEAST_ONCE and more."),
+    option("execution.checkpointing.interval-during-backlog", Duration, None, "How often checkpoints are made while a source reads a backlog; has no effect here, where no source reports one."),
     option("execution.checkpointing.min-pause", Duration, Some("0 ms"), "How long at least lies between the end of a checkpoint and the begin of the next."),
     option("execution.checkpointing.num-retained", Int, Some("2"), "How many checkpoints are kept."),
     option("execution.checkpointing.max-concurrent-checkpoints", Int, Some("1"), "How many checkpoints may be under way; has no effect here, where it is one."),
@@ -161,8 +164,12 @@ static KNOWN: [ConfigOption; 166] = [
     option("execution.checkpointing.incremental", Boolean, Some("false"), "Whether checkpoints store only what changed; has no effect here."),
     option("execution.checkpointing.unaligned.#", Text, None, "How barriers overtake rows; has no effect here."),
     option("execution.checkpointing.aligned-checkpoint-timeout", Duration, Some("0 ms"), "When barriers begin to overtake rows; has no effect here."),
-    option("execution.checkpointing.checkpoints-after-tasks-finish.enabled", Boolean, Some("true"), "Whether checkpoints go on when a source has ended; has no effect here, where they do."),
+    option("execution.checkpointing.checkpoints-after-tasks-finish.enabled", Boolean, Some("true"), "Whether checkpoints and savepoints go on when a source has ended; the last checkpoint, at the end of the input, is always made."),
     option("execution.checkpointing.local-backup.enabled", Boolean, Some("false"), "Whether a copy of the state stays on the worker; has no effect here."),
+    option("execution.checkpointing.local-backup.#", Text, None, "Where copies of the state stay on the worker; has no effect here."),
+    option("execution.checkpointing.create-subdir", Boolean, Some("true"), "Whether each job has a folder below the directory of checkpoints; has no effect here, where it always has."),
+    option("execution.checkpointing.file-merging.#", Text, None, "Whether and how small files of a checkpoint are merged; has no effect here, where each operator writes one."),
+    option("execution.checkpointing.cleaner.#", Text, None, "How files of old checkpoints are removed; has no effect here."),
     option("execution.checkpointing.snapshot-compression", Boolean, Some("false"), "Whether snapshots are compressed; has no effect here."),
     option("execution.checkpointing.storage", Text, None, "How checkpoints are stored; has no effect here, execution.checkpointing.dir says where."),
     option("execution.checkpointing.write-buffer-size", Int, Some("4096"), "The buffer of a snapshot's file; has no effect here."),
@@ -171,6 +178,8 @@ static KNOWN: [ConfigOption; 166] = [
     option("execution.savepoint.ignore-unclaimed-state", Boolean, Some("false"), "The older name of execution.state-recovery.ignore-unclaimed-state; has no effect here, use the newer one."),
     option("execution.state-recovery.path", Text, None, "The savepoint or checkpoint that the next job starts from, as --restore PATH."),
     option("execution.state-recovery.claim-mode", Enum(&["NO_CLAIM", "CLAIM"]), Some("NO_CLAIM"), "Whether a savepoint that a job starts from belongs to it from then on: with CLAIM the job removes it once enough checkpoints are kept, with NO_CLAIM it is never touched."),
+    option("execution.state-recovery.from-local", Boolean, Some("false"), "Whether a worker restores from its own copy of the state; has no effect here."),
+    option("execution.state-recovery.#", Text, None, "Other ways of recovery; has no effect here."),
     option("state.checkpoints.dir", Text, None, "The older name of execution.checkpointing.dir."),
     option("state.savepoints.dir", Text, None, "The older name of execution.checkpointing.savepoint-dir."),
     option("state.backend.type", Text, None, "Where state lives, such as hashmap or rocksdb; has no effect here, where there is one backend."),

@@ -1,10 +1,12 @@
 //! Jobs under faults: what the job master does when sources, commits and users come at the wrong moment.
 
 mod alignment;
+mod checkpoints;
 mod commit;
 mod listing;
 mod memory;
 mod processing_time;
+mod query;
 mod restart;
 mod savepoint;
 mod scripted;

@@ -23,6 +23,8 @@ pub(crate) enum Target {
     FailsHalfWay,
     /// Refuses for good.
     Refuses,
+    /// Its writers do not come to the end of a checkpoint.
+    Stuck,
     /// Takes all but the first, which it will never take.
     RefusesOne,
 }
@@ -95,7 +97,7 @@ impl Sink for Scripted {
 
     fn create_writer(&self, context: WriterContext, _restored: Vec<Versioned>) -> Result<Box<dyn SinkWriter>> {
         let name = format!("g{}-{}", context.generation, context.subtask.index);
-        Ok(Box::new(Writer { name, rows: 0, pieces: 0 }))
+        Ok(Box::new(Writer { name, rows: 0, pieces: 0, target: self.clone() }))
     }
 
     fn create_committer(&self, _context: CommitterContext) -> Result<Option<Box<dyn Committer>>> {
@@ -107,6 +109,7 @@ struct Writer {
     name: String,
     rows: usize,
     pieces: usize,
+    target: Scripted,
 }
 
 #[async_trait]
@@ -117,6 +120,9 @@ impl SinkWriter for Writer {
     }
 
     async fn flush(&mut self, _end_of_input: bool) -> Result<()> {
+        while *self.target.target.lock().expect("not poisoned") == Target::Stuck {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
         Ok(())
     }
 
@@ -161,7 +167,7 @@ impl Committer for Scripted {
             CommitOutcome::Committed
         };
         match *target {
-            Target::There => Ok(pieces.iter().map(take).collect()),
+            Target::There | Target::Stuck => Ok(pieces.iter().map(take).collect()),
             Target::Busy => Ok(pieces.iter().map(|_| CommitOutcome::RetryLater { reason: "busy".into() }).collect()),
             Target::FailsHalfWay => {
                 pieces.iter().take(pieces.len().div_ceil(2)).for_each(|p| drop(take(p)));
