@@ -247,6 +247,10 @@ pub trait SourceReader: Send {
     /// After [`ReaderEvent::NeedSplits`] it is called again only when there are new splits, or there will be none, or one
     /// that was paused is to be read again.
     async fn next(&mut self) -> Result<ReaderEvent>;
+    /// Records of its splits that are there and not read yet, where the outside tells (`pendingRecords`). Must not wait.
+    fn pending_records(&self) -> Option<u64> {
+        None
+    }
     /// Stops or restarts the reading of splits (watermark alignment).
     fn pause_or_resume_splits(&mut self, _pause: &[String], _resume: &[String]) {}
     /// A connector's own event from its enumerator.

@@ -24,6 +24,7 @@ use crate::api::{SplitState, TaskCommand, TaskEvent};
 use crate::container::{Control, Envelope};
 use crate::driver::{Emit, Task, panicked};
 use crate::flow::{self, InFlight, Shared, epoch_of, epoch_start, tick_after};
+use crate::metrics::JobMetrics;
 
 /// Items between a reader and its worker.
 const QUEUE: usize = 4;
@@ -160,7 +161,12 @@ impl SourceDriver {
         let room = Arc::new(Semaphore::new(QUEUE_BYTES_MAX));
         let output =
             ItemSender { sender: Some(sender), room, armed: Arc::clone(&armed), holding: Arc::clone(&holding), wake };
-        let reading = Reading { node: task.node, subtask: task.index, shared: Arc::clone(&task.shared) };
+        let reading = Reading {
+            node: task.node,
+            subtask: task.index,
+            shared: Arc::clone(&task.shared),
+            metrics: Arc::clone(&task.metrics),
+        };
         let running = tokio.spawn(reading.run(reader, from_driver, output));
         let now = task.clock.monotonic();
         let alignment = spec.watermark.as_ref().and_then(|w| w.alignment.as_ref()).map(|a| Alignment::new(a, now));
@@ -605,6 +611,7 @@ struct Reading {
     node: NodeId,
     subtask: usize,
     shared: Arc<Shared>,
+    metrics: Arc<JobMetrics>,
 }
 
 impl Reading {
@@ -664,6 +671,9 @@ impl Reading {
         let mut draining = false;
         let mut outgoing: Option<Item> = None;
         loop {
+            if let (Some(n), Some(m)) = (reader.pending_records(), self.metrics.subtask(node.0, subtask)) {
+                m.pending_records.store(i64::try_from(n).unwrap_or(i64::MAX), Ordering::Relaxed);
+            }
             if draining && outgoing.is_none() {
                 outgoing = Some(Item::End);
             }

@@ -201,6 +201,9 @@ impl JobMeter {
         if is_sink {
             add("numBytesOut", true, counts.bytes_out as f64);
             add("numBytesOutPerSecond", false, rates.of(|c| c.bytes_out));
+            // A sink sends what it gives out.
+            add("numRecordsSend", true, counts.records_out as f64);
+            add("numBytesSend", true, counts.bytes_out as f64);
         }
         let output = m.watermark_ms.load(Ordering::Relaxed);
         if !is_source {
@@ -214,6 +217,10 @@ impl JobMeter {
                 add("watermarkLag", false, (self.clock.now_ms() - output) as f64);
             }
             add("numRecordsInErrors", true, read(&m.records_skipped) as f64);
+            let pending = m.pending_records.load(Ordering::Relaxed);
+            if pending >= 0 {
+                add("pendingRecords", false, pending as f64);
+            }
             add("isIdle", false, read(&m.idle) as f64);
         } else {
             add("numLateRecordsDropped", true, read(&m.late_records_dropped) as f64);

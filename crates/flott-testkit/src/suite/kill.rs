@@ -219,6 +219,10 @@ impl SourceReader for KillableReader {
         }
     }
 
+    fn pending_records(&self) -> Option<u64> {
+        self.inner.pending_records()
+    }
+
     fn pause_or_resume_splits(&mut self, pause: &[String], resume: &[String]) {
         self.inner.pause_or_resume_splits(pause, resume);
     }

@@ -144,15 +144,20 @@ pub async fn scale_down(suite: &Suite<'_>, context: &dyn SourceContext) -> CaseR
     Case::new(suite, context, Boundedness::ContinuousUnbounded, 4).await?.stopped(4, 2).await
 }
 
-/// `numRecordsIn` of the source is the number of records written.
+/// `numRecordsIn` of the source is the number of records written; `pendingRecords`, where the source knows it, is 0 when all
+/// are read.
 pub async fn metrics(suite: &Suite<'_>, context: &dyn SourceContext) -> CaseResult {
     let mut case = Case::new(suite, context, Boundedness::ContinuousUnbounded, 4).await?;
     let written = case.write(0..RECORDS).await?;
     let mut job = case.start(4, None).await?;
     let arrived = case.arrived(job.as_mut(), &written, &[]).await;
     let counted = job.metric(Operator::Source, "numRecordsIn");
+    let pending = job.metric(Operator::Source, "pendingRecords");
     suite.within("the end of a cancelled job", job.cancel()).await?;
     arrived?;
+    if pending.is_some_and(|n| n != 0) {
+        return Err(Failed(format!("pendingRecords is {pending:?} when all records are read")));
+    }
     match counted {
         Some(n) if n == written.len() as u64 => Ok(()),
         other => Err(Failed(format!("numRecordsIn is {other:?} after {} records", written.len()))),

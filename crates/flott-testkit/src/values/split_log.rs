@@ -222,6 +222,10 @@ impl SourceReader for SplitLogReader {
         }
     }
 
+    fn pending_records(&self) -> Option<u64> {
+        Some(self.places.iter().map(|p| self.store.log_len(&self.name, p.split).saturating_sub(p.next)).sum())
+    }
+
     fn pause_or_resume_splits(&mut self, pause: &[String], resume: &[String]) {
         self.paused.extend(pause.iter().cloned());
         for split in resume {

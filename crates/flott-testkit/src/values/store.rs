@@ -109,6 +109,12 @@ impl ValuesStore {
         Ok(Some(rows.slice(from, rows.num_rows() - from)))
     }
 
+    /// How many rows a split has.
+    pub(super) fn log_len(&self, name: &str, split: u32) -> u64 {
+        let inner = self.inner.lock();
+        inner.logs.get(name).and_then(|log| log.get(&split)).map_or(0, |rows| rows.num_rows() as u64)
+    }
+
     /// The next change of any data set or sink.
     pub(super) fn changed(&self) -> tokio::sync::futures::Notified<'_> {
         self.changed.notified()

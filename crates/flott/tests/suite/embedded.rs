@@ -1,5 +1,6 @@
 //! Jobs in this process, through the façade.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -120,6 +121,11 @@ impl TestJob for EmbeddedJob {
         };
         match name {
             "numRecordsIn" => Some(metrics.sum(node.0, |m| &m.records_in)),
+            "pendingRecords" => {
+                let known = |m: &flott::SubtaskMetrics| u64::try_from(m.pending_records.load(Ordering::Relaxed)).ok();
+                let all: Vec<u64> = metrics.node(node.0).iter().filter_map(known).collect();
+                (!all.is_empty()).then(|| all.iter().sum())
+            }
             // What a sink sends is what it gives out.
             "numRecordsSend" | "numRecordsOut" => Some(metrics.sum(node.0, |m| &m.records_out)),
             _ => None,

@@ -36,6 +36,8 @@ enum Broken {
     DropsSplitsThatComeBack,
     /// A reader without splits is never told that none will come.
     ForgetsTheIdleReader,
+    /// It says that there is always one more.
+    CountsOneMorePending,
     /// Records are visible before their checkpoint is decided.
     ShowsAtOnce,
     /// A commit does nothing.
@@ -181,6 +183,11 @@ impl SourceReader for BrokenReader {
 
     fn no_more_splits(&mut self) {
         self.inner.no_more_splits();
+    }
+
+    fn pending_records(&self) -> Option<u64> {
+        let more = u64::from(self.broken == Broken::CountsOneMorePending);
+        self.inner.pending_records().map(|n| n + more)
     }
 
     async fn next(&mut self) -> Result<ReaderEvent> {
@@ -360,7 +367,7 @@ impl TestJob for Miscounted {
     }
 
     fn metric(&self, operator: Operator, name: &str) -> Option<u64> {
-        self.0.metric(operator, name).map(|n| n + 1)
+        self.0.metric(operator, name).map(|n| if name == "pendingRecords" { n } else { n + 1 })
     }
 }
 
@@ -402,6 +409,7 @@ catches!(savepoint_position: source savepoint StoresNoPosition ExactlyOnce "shou
 catches!(savepoint_skip: source savepoint SkipsAfterARestore AtLeastOnce "");
 catches!(scale_up_splits: source scale_up DropsSplitsThatComeBack AtLeastOnce "is missing");
 catches!(scale_down_splits: source scale_down DropsSplitsThatComeBack ExactlyOnce "is missing");
+catches!(metrics_pending: source metrics CountsOneMorePending ExactlyOnce "pendingRecords is Some(4)");
 catches!(idle_reader_waits: source idle_reader ForgetsTheIdleReader ExactlyOnce "in vain for the job's end");
 catches!(failure_position: source worker_failure StoresNoPosition ExactlyOnce "is there 2 times");
 catches!(failure_splits: source worker_failure DropsSplitsThatComeBack AtLeastOnce "is missing");
