@@ -14,7 +14,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("flott-connector", &["flott-core"]),
     ("flott-format", &["flott-core", "flott-connector"]),
     ("flott-testkit", &["flott-core", "flott-connector"]),
-    ("flott-state", &["flott-core"]),
+    ("flott-state", &["flott-core", "flott-connector"]),
     ("flott-function", &["flott-core"]),
     ("flott-graph", &["flott-core", "flott-connector", "flott-function"]),
     ("flott-operator", &["flott-core", "flott-state", "flott-graph", "flott-function", "flott-connector"]),

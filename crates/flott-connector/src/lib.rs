@@ -13,6 +13,7 @@ pub mod factory;
 pub mod format;
 pub mod lookup;
 pub mod row_text;
+mod s3;
 pub mod sink;
 pub mod source;
 pub mod storage;

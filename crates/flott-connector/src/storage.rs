@@ -5,7 +5,10 @@ use std::sync::Arc;
 use flott_core::options::Options;
 use flott_core::{Error, Result};
 use object_store::ObjectStore;
+use object_store::multipart::MultipartStore;
 use object_store::path::Path;
+
+use crate::s3;
 
 /// A folder or object in a store.
 #[derive(Debug, Clone)]
@@ -18,12 +21,25 @@ pub struct StorageLocation {
     pub display: String,
     /// The local file-system path, where it is one (rename and fsync are possible).
     pub local: Option<std::path::PathBuf>,
+    /// Uploads that can be completed by another process than the one that began them, where the store has them.
+    pub multipart: Option<Multipart>,
 }
 
-/// Opens a location: `/absolute`, `relative` (to `base`), `file:///..` or, with `s3.*` options, `s3://bucket/key`.
+/// A store's uploads in parts: nothing is to be seen of one before it is completed.
+#[derive(Clone)]
+pub struct Multipart(pub Arc<dyn MultipartStore>);
+
+impl std::fmt::Debug for Multipart {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Multipart")
+    }
+}
+
+/// Opens a location: `/absolute`, `relative` (to `base`), `file:///..` or, `s3://bucket/key`, as the
+/// `s3.*` options and the environment say.
 pub fn open(url: &str, base: &std::path::Path, options: &Options) -> Result<StorageLocation> {
-    if let Some(rest) = url.strip_prefix("s3://").or_else(|| url.strip_prefix("s3a://")) {
-        return open_s3(url, rest, options);
+    if let Some(rest) = s3::of_url(url) {
+        return s3::open(url, rest, options);
     }
     if let Some((scheme, _)) = url.split_once("://")
         && scheme != "file"
@@ -37,7 +53,8 @@ pub fn open(url: &str, base: &std::path::Path, options: &Options) -> Result<Stor
     let path = Path::from_absolute_path(&clean)
         .map_err(|e| Error::user(format!("'{url}' is not a usable path")).caused_by(e))?;
     let store = object_store::local::LocalFileSystem::new();
-    Ok(StorageLocation { store: Arc::new(store), path, display: clean.display().to_string(), local: Some(clean) })
+    let display = clean.display().to_string();
+    Ok(StorageLocation { store: Arc::new(store), path, display, local: Some(clean), multipart: None })
 }
 
 /// `.` and `..` taken out without asking the file system (the file may not exist yet).
@@ -56,55 +73,88 @@ fn normalize(path: &std::path::Path) -> std::path::PathBuf {
     out
 }
 
-fn open_s3(url: &str, rest: &str, options: &Options) -> Result<StorageLocation> {
-    let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
-    let mut builder = object_store::aws::AmazonS3Builder::from_env().with_bucket_name(bucket);
-    // Flink's keys; the short forms are those of its own S3 file systems.
-    for (key, value) in options.iter() {
-        builder = match key {
-            "s3.endpoint" => builder.with_endpoint(value).with_allow_http(value.starts_with("http://")),
-            "s3.access-key" | "s3.access.key" => builder.with_access_key_id(value),
-            "s3.secret-key" | "s3.secret.key" => builder.with_secret_access_key(value),
-            "s3.region" | "s3.endpoint.region" => builder.with_region(value),
-            "s3.path.style.access" | "s3.path-style-access" => {
-                builder.with_virtual_hosted_style_request(!value.eq_ignore_ascii_case("true"))
-            }
-            _ => builder,
-        };
-    }
-    let store = builder.build().map_err(|e| Error::user(format!("Cannot open '{url}'")).caused_by(e))?;
-    let path = Path::parse(key.trim_end_matches('/'))
-        .map_err(|e| Error::user(format!("'{url}' is not a usable object name")).caused_by(e))?;
-    Ok(StorageLocation { store: Arc::new(store), path, display: url.to_string(), local: None })
-}
-
 /// An error of a store, as an instruction: what is missing or forbidden is the user's, the rest may pass.
 pub fn storage_error(what: impl Into<String>, error: object_store::Error) -> Error {
     use object_store::Error as E;
     let what = what.into();
+    let status = status_of(&error);
     match &error {
-        E::NotFound { .. } => Error::user(what).hint("Check the path").caused_by(error).from_outside(),
+        E::NotFound { .. } => {
+            let of_bucket = error.to_string().contains("NoSuchBucket");
+            let hint = if of_bucket { "Check that the bucket exists" } else { "Check the path" };
+            Error::user(what).hint(hint).caused_by(Answer::of(error)).from_outside()
+        }
         E::PermissionDenied { .. } | E::Unauthenticated { .. } => {
-            Error::user(what).hint("Check permissions and credentials").caused_by(error).from_outside()
+            Error::user(what).hint("Check permissions and credentials").caused_by(Answer::of(error)).from_outside()
         }
         E::InvalidPath { .. } | E::NotSupported { .. } | E::UnknownConfigurationKey { .. } => {
-            Error::user(what).caused_by(error)
+            Error::user(what).caused_by(Answer::of(error))
         }
         _ => {
             let io = std::error::Error::source(&error).and_then(|s| find_io(s)).map(std::io::Error::kind);
-            match io {
-                Some(std::io::ErrorKind::PermissionDenied) => {
-                    let hint = "Check who owns the folder and its permissions";
-                    Error::user(what).hint(hint).caused_by(error).from_outside()
+            let user = |hint: &str| Error::user(what.clone()).hint(hint).from_outside();
+            let told = match (io, status) {
+                (Some(std::io::ErrorKind::PermissionDenied), _) => {
+                    user("Check who owns the folder and its permissions")
                 }
-                Some(std::io::ErrorKind::StorageFull) => {
-                    Error::unavailable(what).hint("Free some space").caused_by(error)
+                (Some(std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded), _) => {
+                    Error::unavailable(what).hint("Free some space")
                 }
-                _ => Error::unavailable(what).caused_by(error),
-            }
+                (_, Some(404)) => user("Check that the bucket exists"),
+                (_, Some(401 | 403)) => user("Check permissions and credentials"),
+                (_, Some(301 | 307 | 400)) => user("Check 's3.endpoint.region', 's3.endpoint' and the credentials"),
+                (None, Some(_)) => Error::unavailable(what).hint("Try again when the store answers"),
+                (Some(_), _) if is_local(&error) => Error::unavailable(what),
+                _ => Error::unavailable(what).hint("Check that the store runs and can be reached from here"),
+            };
+            told.caused_by(Answer::of(error))
         }
     }
 }
+
+fn is_local(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::Generic { store: "LocalFileSystem", .. })
+}
+
+/// The HTTP status of an answer that was an error. The store's own type of such errors is private, and not all of them
+/// become a kind of their own: those of listings and of redirects do not.
+fn status_of(error: &object_store::Error) -> Option<u16> {
+    let text = error.to_string();
+    if text.contains("Received redirect without LOCATION") {
+        return Some(301);
+    }
+    let (_, rest) = text.split_once("non-2xx status code: ")?;
+    rest.get(..3)?.parse().ok()
+}
+
+/// What a store has answered, without the parts of an XML answer that are not for people. Some stores repeat there who has
+/// asked and what was signed.
+#[derive(Debug)]
+struct Answer(String);
+
+impl Answer {
+    fn of(error: object_store::Error) -> Answer {
+        let mut text = error.to_string();
+        if let Some(begin) = text.find("<?xml").or_else(|| text.find("<Error")) {
+            let xml = text.split_off(begin);
+            let element = |name: &str| {
+                let (_, rest) = xml.split_once(&format!("<{name}>"))?;
+                rest.split_once("</").map(|(content, _)| content)
+            };
+            let parts: Vec<&str> = [element("Code"), element("Message")].into_iter().flatten().collect();
+            text = format!("{}{}", text.trim_end(), if parts.is_empty() { "" } else { " " }) + &parts.join(": ");
+        }
+        Answer(text)
+    }
+}
+
+impl std::fmt::Display for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Answer {}
 
 fn find_io<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a std::io::Error> {
     let mut at = Some(error);
@@ -115,4 +165,39 @@ fn find_io<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a std::
         at = e.source();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use flott_core::ErrorKind;
+
+    use super::*;
+
+    fn generic(text: &str) -> object_store::Error {
+        object_store::Error::Generic { store: "S3", source: text.into() }
+    }
+
+    #[test]
+    fn answers_are_told_by_their_status() {
+        let list = "Error performing list request: Error performing GET http://h/b in 2ms - Server returned non-2xx status code: ";
+        for (status, kind) in [
+            ("404 Not Found", ErrorKind::User),
+            ("403 Forbidden", ErrorKind::User),
+            ("400 Bad Request", ErrorKind::User),
+            ("429 Too Many Requests", ErrorKind::Unavailable),
+            ("503 Service Unavailable", ErrorKind::Unavailable),
+        ] {
+            assert_eq!(storage_error("x", generic(&format!("{list}{status}: "))).kind(), kind, "{status}");
+        }
+        assert_eq!(storage_error("x", generic("connection refused")).kind(), ErrorKind::Unavailable);
+    }
+
+    #[test]
+    fn what_a_store_repeats_of_the_credentials_is_not_told() {
+        let xml = "non-2xx status code: 403 Forbidden: <?xml version=\"1.0\"?><Error><Code>SignatureDoesNotMatch</Code>\
+                   <Message>No match</Message><AWSAccessKeyId>CANARY</AWSAccessKeyId></Error>";
+        let e = storage_error("Cannot list 's3://b'", generic(xml));
+        let all = format!("{e} {e:?} {}", std::error::Error::source(&e).expect("a cause"));
+        assert!(!all.contains("CANARY") && all.contains("SignatureDoesNotMatch: No match"), "{all}");
+    }
 }

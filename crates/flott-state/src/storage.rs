@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use flott_connector::storage::storage_error;
 use flott_core::{Error, FailPoint, FailPoints, Result};
 use futures::TryStreamExt;
 use object_store::path::Path;
@@ -22,6 +23,8 @@ const MAX_HEAD_BYTES: usize = 1 << 20;
 /// The longest that a swap waits for another process's swap, which takes milliseconds unless that process is stopped.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
+/// Swaps that a store refuses without a winner are tried again so often.
+const CONFLICTS_MAX: u32 = 5;
 
 /// A place for the checkpoints of one job.
 #[derive(Debug, Clone)]
@@ -88,7 +91,7 @@ impl CheckpointStorage {
             }
             CheckpointStorage::Object { store, prefix, .. } => {
                 let path = join(prefix, name);
-                store.put(&path, PutPayload::from_bytes(content)).await.map_err(|e| unavailable("write", name, e))?;
+                store.put(&path, PutPayload::from_bytes(content)).await.map_err(|e| failed("write", name, e))?;
                 Ok(())
             }
         }
@@ -109,9 +112,9 @@ impl CheckpointStorage {
                 .map_err(|e| e.with("file", shown))
             }
             CheckpointStorage::Object { store, prefix, .. } => match store.get(&join(prefix, name)).await {
-                Ok(found) => Ok(Some(found.bytes().await.map_err(|e| unavailable("read", name, e))?)),
+                Ok(found) => Ok(Some(found.bytes().await.map_err(|e| failed("read", name, e))?)),
                 Err(object_store::Error::NotFound { .. }) => Ok(None),
-                Err(e) => Err(unavailable("read", name, e)),
+                Err(e) => Err(failed("read", name, e)),
             },
         }
     }
@@ -134,7 +137,7 @@ impl CheckpointStorage {
                     .list(Some(&join(prefix, folder)))
                     .try_collect()
                     .await
-                    .map_err(|e| unavailable("list", folder, e))?;
+                    .map_err(|e| failed("list", folder, e))?;
                 found.iter().filter_map(|m| m.location.as_ref().get(skip..).map(str::to_string)).collect()
             }
         };
@@ -163,7 +166,7 @@ impl CheckpointStorage {
             }
             CheckpointStorage::Object { store, prefix, .. } => match store.delete(&join(prefix, name)).await {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-                Err(e) => Err(unavailable("delete", name, e)),
+                Err(e) => Err(failed("delete", name, e)),
             },
         }
     }
@@ -209,10 +212,10 @@ impl CheckpointStorage {
                 }
                 Ok(found) => {
                     let version = HeadVersion::Tag(found.meta.e_tag.clone(), found.meta.version.clone());
-                    Ok(Some((found.bytes().await.map_err(|e| unavailable("read", HEAD, e))?, version)))
+                    Ok(Some((found.bytes().await.map_err(|e| failed("read", HEAD, e))?, version)))
                 }
                 Err(object_store::Error::NotFound { .. }) => Ok(None),
-                Err(e) => Err(unavailable("read", HEAD, e)),
+                Err(e) => Err(failed("read", HEAD, e)),
             },
         }
     }
@@ -241,34 +244,46 @@ impl CheckpointStorage {
                 }
             }
             CheckpointStorage::Object { store, prefix, .. } => {
-                let path = join(prefix, HEAD);
-                let mode = match expected {
-                    HeadVersion::Absent => PutMode::Create,
-                    HeadVersion::Tag(e_tag, version) => {
-                        PutMode::Update(UpdateVersion { e_tag: e_tag.clone(), version: version.clone() })
-                    }
-                    HeadVersion::Bytes(_) => return Err(Error::internal("a local HEAD version on an object store")),
-                };
-                let options = PutOptions { mode, ..PutOptions::default() };
-                match store.put_opts(&path, PutPayload::from_bytes(new.clone()), options).await {
-                    Ok(put) => Ok(Swap::Done(HeadVersion::Tag(put.e_tag, put.version))),
-                    Err(object_store::Error::Precondition { .. } | object_store::Error::AlreadyExists { .. }) => {
-                        self.after_lost_answer(&new).await
-                    }
-                    Err(e) => match self.after_lost_answer(&new).await {
-                        Ok(Swap::Done(version)) => Ok(Swap::Done(version)),
-                        _ => Err(unavailable("write", HEAD, e)),
-                    },
-                }
+                self.swap_object(store, &join(prefix, HEAD), expected, new).await
             }
         }
     }
 
-    /// A put that failed may have been done (its answer was lost, a retry then saw its own work): look.
-    async fn after_lost_answer(&self, new: &Bytes) -> Result<Swap> {
-        match self.read_head().await? {
-            Some((bytes, version)) if bytes == *new => Ok(Swap::Done(version)),
-            _ => Ok(Swap::Lost),
+    async fn swap_object(
+        &self,
+        store: &Arc<dyn ObjectStore>,
+        path: &Path,
+        expected: &HeadVersion,
+        new: Bytes,
+    ) -> Result<Swap> {
+        let mode = match expected {
+            HeadVersion::Absent => PutMode::Create,
+            HeadVersion::Tag(e_tag, version) => {
+                PutMode::Update(UpdateVersion { e_tag: e_tag.clone(), version: version.clone() })
+            }
+            HeadVersion::Bytes(_) => return Err(Error::internal("a local HEAD version on an object store")),
+        };
+        let mut conflicts = 0;
+        loop {
+            let options = PutOptions { mode: mode.clone(), ..PutOptions::default() };
+            let error = match store.put_opts(path, PutPayload::from_bytes(new.clone()), options).await {
+                Ok(put) => return Ok(Swap::Done(HeadVersion::Tag(put.e_tag, put.version))),
+                Err(error) => error,
+            };
+            let was_refused =
+                matches!(error, object_store::Error::Precondition { .. } | object_store::Error::AlreadyExists { .. });
+            // A put that failed may have been done (its answer was lost, a retry then saw its own work): look.
+            match self.read_head().await {
+                Ok(Some((bytes, version))) if bytes == new => return Ok(Swap::Done(version)),
+                Ok(now) if now.as_ref().map_or(&HeadVersion::Absent, |(_, v)| v) != expected => return Ok(Swap::Lost),
+                // Two that write at the same moment can both be refused: nobody has won.
+                Ok(_) if was_refused && conflicts < CONFLICTS_MAX => {
+                    conflicts += 1;
+                    tokio::time::sleep(LOCK_PAUSE * conflicts).await;
+                }
+                // It may still be on its way: whoever comes next reads what is there and compares.
+                _ => return Err(failed("write", HEAD, error)),
+            }
         }
     }
 }
@@ -277,10 +292,8 @@ fn join(prefix: &Path, name: &str) -> Path {
     Path::from(format!("{prefix}/{name}"))
 }
 
-fn unavailable(what: &str, name: &str, e: object_store::Error) -> Error {
-    Error::unavailable(format!("cannot {what} '{name}' in the checkpoint store"))
-        .caused_by(e)
-        .hint("Check the store and its credentials")
+fn failed(what: &str, name: &str, e: object_store::Error) -> Error {
+    storage_error(format!("cannot {what} '{name}' in the checkpoint store"), e)
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
