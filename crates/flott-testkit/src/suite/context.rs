@@ -26,6 +26,10 @@ pub trait SourceContext: Send + Sync {
     fn connectors(&self) -> Vec<Arc<dyn ConnectorFactory>> {
         vec![]
     }
+    /// What the session has to be told (`s3.endpoint`).
+    fn session_options(&self) -> Vec<(String, String)> {
+        vec![]
+    }
     /// A new, empty table of [`COLUMNS`](super::COLUMNS).
     async fn create(&self, settings: SourceSettings) -> Result<Box<dyn SourceTable>>;
 }
@@ -44,6 +48,10 @@ pub trait SourceTable: Send + Sync {
 pub trait SinkContext: Send + Sync {
     /// Connectors that the environment does not have by itself.
     fn connectors(&self) -> Vec<Arc<dyn ConnectorFactory>> {
+        vec![]
+    }
+    /// What the session has to be told (`s3.endpoint`).
+    fn session_options(&self) -> Vec<(String, String)> {
         vec![]
     }
     /// A new, empty table of [`COLUMNS`](super::COLUMNS).

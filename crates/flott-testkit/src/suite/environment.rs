@@ -18,6 +18,8 @@ pub struct JobRequest {
     pub insert: String,
     /// Connectors besides those that the environment has by itself.
     pub connectors: Vec<Arc<dyn ConnectorFactory>>,
+    /// What the session is told, besides what the environment tells it.
+    pub options: Vec<(String, String)>,
     /// Subtasks.
     pub parallelism: usize,
     /// Between two checkpoints.

@@ -115,8 +115,8 @@ impl Suite<'_> {
     }
 }
 
-/// One test of each source case, in both semantics: `source_suite!(files_csv, environment(), context())`. Both are
-/// expressions that are evaluated in each test.
+/// One test of each source case, in both semantics: `source_suite!(files_csv, environment(), Some(context()))`. Both are
+/// expressions that are evaluated in each test; `None` for a context skips it, where its system does not run.
 #[macro_export]
 macro_rules! source_suite {
     ($name:ident, $environment:expr, $context:expr) => {
@@ -167,7 +167,8 @@ macro_rules! suite_case {
     ($kind:ident, $case:ident, $semantics:ident, $environment:expr, $context:expr) => {
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $case() {
-            let (environment, context) = ($environment, $context);
+            let Some(context) = $context else { return };
+            let environment = $environment;
             let suite = $crate::suite::Suite {
                 environment: &environment,
                 semantics: $crate::suite::Semantics::$semantics,

@@ -24,6 +24,7 @@ const INPUT: &str = "input_t";
 struct Case<'a> {
     suite: &'a Suite<'a>,
     connectors: Vec<Arc<dyn ConnectorFactory>>,
+    options: Vec<(String, String)>,
     table: Box<dyn SinkTable>,
     store: ValuesStore,
 }
@@ -48,7 +49,7 @@ impl<'a> Case<'a> {
         let mut connectors = context.connectors();
         connectors.push(Arc::new(Values::named("feed", store.clone())));
         let table = context.create(suite.semantics).await?;
-        Ok(Case { suite, connectors, table, store })
+        Ok(Case { suite, connectors, options: context.session_options(), table, store })
     }
 
     /// Adds the next records to every split of the input, and gives them.
@@ -76,6 +77,7 @@ impl<'a> Case<'a> {
             ],
             insert: format!("INSERT INTO sink_t SELECT part, num, payload FROM {INPUT}"),
             connectors: self.connectors.clone(),
+            options: self.options.clone(),
             parallelism: how.parallelism,
             checkpoint_interval: how.interval,
             restore: how.restore,

@@ -23,6 +23,7 @@ const COLLECTED: &str = "collected";
 struct Case<'a> {
     suite: &'a Suite<'a>,
     connectors: Vec<Arc<dyn ConnectorFactory>>,
+    options: Vec<(String, String)>,
     table: Box<dyn SourceTable>,
     splits: u32,
     store: ValuesStore,
@@ -39,7 +40,7 @@ impl<'a> Case<'a> {
         let mut connectors = context.connectors();
         connectors.push(Arc::new(Values::named("collect", store.clone())));
         let table = context.create(SourceSettings { boundedness, splits }).await?;
-        Ok(Case { suite, connectors, table, splits, store })
+        Ok(Case { suite, connectors, options: context.session_options(), table, splits, store })
     }
 
     /// Writes the next records of every split, and gives them.
@@ -67,6 +68,7 @@ impl<'a> Case<'a> {
             ],
             insert: format!("INSERT INTO {COLLECTED} SELECT part, num, payload FROM source_t"),
             connectors: self.connectors.clone(),
+            options: self.options.clone(),
             parallelism,
             checkpoint_interval: INTERVAL,
             restore,

@@ -35,7 +35,11 @@ impl TestEnvironment for Embedded {
     async fn start(&self, request: JobRequest) -> Result<Box<dyn TestJob>> {
         let switch = KillSwitch::default();
         let restore = request.restore.as_ref().map_or(Restore::Ask, |s| Restore::Path(s.0.clone().into()));
-        let mut session = Session::builder()
+        let mut builder = Session::builder();
+        for (key, value) in &request.options {
+            builder = builder.option(key, value);
+        }
+        let mut session = builder
             .registry(registry(&request, &switch))
             .base_dir(self.folder.path())
             .name(&request.name)

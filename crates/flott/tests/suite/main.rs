@@ -2,5 +2,6 @@
 
 mod embedded;
 mod files;
+mod objects;
 mod sabotage;
 mod values;

@@ -5,5 +5,5 @@ use flott_testkit::{sink_suite, source_suite};
 
 use crate::embedded::Embedded;
 
-source_suite!(source, Embedded::new(), ValuesContext::default());
-sink_suite!(sink, Embedded::new(), ValuesContext::default());
+source_suite!(source, Embedded::new(), Some(ValuesContext::default()));
+sink_suite!(sink, Embedded::new(), Some(ValuesContext::default()));
