@@ -65,7 +65,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         // A job must not run, commit and then be told that it failed.
         Summary::check(file).map_err(Failure::of_arguments)?;
     }
-    let done = runtime.block_on(async { Ok(Script::open(args, &mut summary)?.run().await) });
+    let done = runtime.block_on(async { Ok(Box::pin(Script::open(args, &mut summary)?.run()).await) });
     // Reads of files that nobody waits for any more must not hold the exit.
     runtime.shutdown_background();
     if let Some(file) = &args.summary {

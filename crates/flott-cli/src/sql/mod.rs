@@ -51,23 +51,24 @@ pub(crate) fn sql(args: &SqlArgs) -> Result<ExitCode, Failure> {
     // Jobs of other shells have other names, and so other checkpoints.
     let name = format!("sql-{}", id::random_hex().chars().take(NAME_CHARS).collect::<String>());
     let session = script::session(&args.session, Path::new("."), &name, Earlier::default())?;
-    let mut shell = runtime.block_on(async { Shell::new(session) })?;
+    let interactive = file.is_none() && std::io::stdin().is_terminal();
+    let mut shell = runtime.block_on(async { Shell::new(session, interactive) })?;
     let done = (|| {
         if let Some(init) = init {
             let next = runtime.block_on(shell.run(&init, true));
             if next != Next::Statement {
-                return runtime.block_on(shell.finish(true));
+                return runtime.block_on(shell.finish(next));
             }
         }
         match file {
             Some(file) => runtime.block_on(async {
                 let next = shell.run(&file, true).await;
-                shell.finish(next.stops_jobs()).await
+                shell.finish(next).await
             }),
-            None if std::io::stdin().is_terminal() => terminal::interactive(&runtime, &mut shell, args.history.clone()),
+            None if interactive => terminal::interactive(&runtime, &mut shell, args.history.clone()),
             None => runtime.block_on(async {
                 let next = pipe::run(&mut shell).await?;
-                shell.finish(next.stops_jobs()).await
+                shell.finish(next).await
             }),
         }
     })();

@@ -47,13 +47,6 @@ pub(super) enum Next {
     Terminated,
 }
 
-impl Next {
-    /// Whether jobs that run are to end; at the end of the input they are waited for.
-    pub(super) fn stops_jobs(self) -> bool {
-        matches!(self, Next::Quit | Next::Terminated)
-    }
-}
-
 /// A shell, without its lines.
 pub(super) struct Shell {
     pub(super) session: Session,
@@ -66,13 +59,15 @@ pub(super) struct Shell {
     /// The first failure, told before.
     failure: Option<Failure>,
     interrupted: bool,
+    /// Somebody types: Ctrl-C ends what runs, and not the shell.
+    interactive: bool,
 }
 
 impl Shell {
-    pub(super) fn new(session: Session) -> Result<Shell, Failure> {
+    pub(super) fn new(session: Session, interactive: bool) -> Result<Shell, Failure> {
         let (interrupts, clock) = (Interrupts::listen()?, SystemClock::shared());
         let started = Arc::default();
-        Ok(Shell { session, interrupts, clock, jobs: vec![], started, failure: None, interrupted: false })
+        Ok(Shell { session, interrupts, clock, jobs: vec![], started, failure: None, interrupted: false, interactive })
     }
 
     /// The jobs that the shell starts, from now on too.
@@ -127,14 +122,14 @@ impl Shell {
             _ => {}
         }
         // A Ctrl-C that came for what was before.
-        while self.interrupts.next().now_or_never().is_some() {}
+        while self.interactive && self.interrupts.next().now_or_never().is_some() {}
         let begun = self.clock.monotonic();
         for statement in self.session.parse(&piece.in_place())? {
             let executed = tokio::select! {
                 executed = self.session.execute(&statement) => executed?,
                 interrupt = self.interrupts.next() => {
                     output::client_info("The statement is cancelled.")?;
-                    return Ok(next_after(interrupt));
+                    return Ok(self.next_after(interrupt));
                 }
             };
             let next = self.show(executed, begun).await?;
@@ -166,7 +161,7 @@ impl Shell {
         let elapsed = || told.then(|| clock.monotonic().saturating_sub(begun));
         let shown = query::show(&mut query, width, &mut self.interrupts, elapsed).await?;
         shown.outcome.map_err(Failure::of_job)?;
-        Ok(shown.interrupt.map_or(Next::Statement, next_after))
+        Ok(shown.interrupt.map_or(Next::Statement, |i| self.next_after(i)))
     }
 
     /// Tells of a job that was started; waits for it where `table.dml-sync` says so.
@@ -192,7 +187,7 @@ impl Shell {
                 () = job.handle.ended() => break,
                 interrupt = self.interrupts.next() => interrupt,
             };
-            next = next_after(interrupt);
+            next = self.next_after(interrupt);
             stop(&job, at_once).await;
             at_once = true;
         }
@@ -201,6 +196,13 @@ impl Shell {
             outcome => output::client_info(&ended(&job, &outcome))?,
         }
         Ok(next)
+    }
+
+    fn next_after(&self, interrupt: Interrupt) -> Next {
+        match interrupt {
+            Interrupt::Interrupt if self.interactive => Next::Statement,
+            _ => Next::Terminated,
+        }
     }
 
     /// Tells of the jobs that have ended since.
@@ -228,9 +230,11 @@ impl Shell {
         Ok(())
     }
 
-    /// Brings all jobs to their end: by themselves, or (`stopping`) with a last checkpoint. The first Ctrl-C stops them,
-    /// the second at once.
-    pub(super) async fn finish(&mut self, mut stopping: bool) -> Result<ExitCode, Failure> {
+    /// Brings all jobs to their end: by themselves at the end of the input, with a last checkpoint where the user has
+    /// had enough. The first Ctrl-C stops them, the second at once.
+    pub(super) async fn finish(&mut self, next: Next) -> Result<ExitCode, Failure> {
+        let mut stopping = matches!(next, Next::Quit | Next::Terminated);
+        self.interrupted |= next == Next::Terminated;
         self.report().await?;
         if stopping && !self.jobs.is_empty() {
             output::client_info("Stopping the jobs that run with a last checkpoint; Ctrl-C stops them at once.")?;
@@ -259,14 +263,6 @@ impl Shell {
             None if self.interrupted => exit::interrupted(),
             None => ExitCode::SUCCESS,
         })
-    }
-}
-
-/// Ctrl-C ends what runs, and not the shell.
-fn next_after(interrupt: Interrupt) -> Next {
-    match interrupt {
-        Interrupt::Interrupt => Next::Statement,
-        Interrupt::Terminate => Next::Terminated,
     }
 }
 

@@ -37,19 +37,19 @@ pub(super) fn interactive(
     output::out(&format!("Flott {}\n{WELCOME}", env!("CARGO_PKG_VERSION")))?;
     runtime.spawn(end_when_terminated(shell.started(), tcgetattr(std::io::stdin()).ok()));
     runtime.block_on(shell.report())?;
-    loop {
+    let end = loop {
         match lines.next(shell)? {
             Line::Statements(text) => match runtime.block_on(shell.run(&text, false)) {
                 Next::Statement | Next::Failed => {}
-                Next::Quit | Next::Terminated => break,
+                end @ (Next::Quit | Next::Terminated) => break end,
             },
             Line::Nothing => {}
-            Line::End => break,
+            Line::End => break Next::Quit,
         }
         runtime.block_on(shell.report())?;
-    }
-    runtime.block_on(shell.finish(true))?;
-    Ok(ExitCode::SUCCESS)
+    };
+    runtime.block_on(shell.finish(end))?;
+    Ok(if end == Next::Terminated { exit::interrupted() } else { ExitCode::SUCCESS })
 }
 
 /// SIGTERM ends the shell also while it waits for a line: jobs take a last checkpoint, and the terminal is left as it was.

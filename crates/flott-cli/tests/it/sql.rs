@@ -1,6 +1,6 @@
 //! The shell: statements of a pipe, of a file, and of a terminal.
 
-use std::io::Write;
+use std::io::{BufRead, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
@@ -64,7 +64,9 @@ fn statements_of_a_pipe_run_as_they_come() {
     let waiting = place.command(&["sql"]).stdin(Stdio::piped()).spawn().expect("flott starts");
     rest(300);
     signal(&waiting, "TERM");
-    until("its end", || !std::path::Path::new(&format!("/proc/{}/fd/0", waiting.id())).exists());
+    let gone = std::path::PathBuf::from(format!("/proc/{}/fd/0", waiting.id()));
+    until("its end, with the pipe still open", || !gone.exists());
+    assert_eq!(waiting.wait_with_output().expect("an end").status.code(), Some(130));
 }
 
 #[test]
@@ -113,6 +115,37 @@ fn jobs_run_in_the_background_and_are_waited_for_at_the_end() {
     let (on, end) = (after.find("| on |").or(after.find("|   on |")), after.find(&format!("({id}) is FINISHED.")));
     assert!(on.is_some() && on < end, "{}", ran.out);
     assert_eq!(place.rows("o").len(), 6_000);
+}
+
+#[test]
+fn quit_stops_the_jobs_of_a_pipe() {
+    let place = Place::new();
+    let endless = COUNTING.replace("6000", "100000000");
+    let ran = piped(&place, &[], &format!("{endless} INSERT INTO o SELECT id FROM s; QUIT; SELECT 'never' AS w;"));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.out.contains("Stopping the jobs") && ran.out.contains("is SUSPENDED"), "{ran:?}");
+    assert!(!ran.out.contains("| never |"), "{ran:?}");
+}
+
+#[test]
+fn ctrl_c_ends_a_file() {
+    let place = Place::new();
+    place.write(
+        "endless.sql",
+        "CREATE TABLE u (v INT) WITH ('connector' = 'datagen', 'rows-per-second' = '5');
+        SELECT v FROM u; SELECT 'never' AS w;",
+    );
+    let mut child = place.start(&["sql", "-f", "endless.sql"]);
+    // The head of the table shows that the query runs.
+    let mut out = std::io::BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut seen = String::new();
+    while !seen.contains("| op |") {
+        assert!(out.read_line(&mut seen).expect("a line") > 0, "it ends too early: {seen}");
+    }
+    signal(&child, "INT");
+    out.read_to_string(&mut seen).expect("the rest");
+    assert_eq!(child.wait().expect("an end").code(), Some(130), "{seen}");
+    assert!(seen.contains("Query terminated") && !seen.contains("never"), "{seen}");
 }
 
 #[test]
