@@ -2,16 +2,22 @@
 
 use std::process::Command;
 
-use crate::{Failure, chaos, run, say, tidy};
+use crate::services::ForTests;
+use crate::{Failure, chaos, run, run_with, say, tidy};
 
 /// Kill cycles in the test command.
 const TEST_KILL_CYCLES: u64 = 100;
+/// Servers that tests talk to.
+const TEST_SERVICES: [&str; 1] = ["versitygw"];
 
-/// All tests, then kill cycles on the real binary.
+/// All tests, with the servers that they talk to, then kill cycles on the real binary.
 pub(crate) fn test(args: &[String]) -> Result<(), Failure> {
     let mut all = vec!["test", "--workspace", "--locked"];
     all.extend(args.iter().map(String::as_str));
-    run("cargo", &all)?;
+    // Without it the tests that need it are skipped, and say why.
+    let services = ForTests::start(&TEST_SERVICES)?;
+    run_with("cargo", &all, &services.variables)?;
+    drop(services);
     if args.is_empty() {
         chaos::cycles(&chaos::Plan { cycles: TEST_KILL_CYCLES, ..chaos::Plan::default() })?;
     }

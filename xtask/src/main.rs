@@ -1,9 +1,10 @@
-//! Development tasks: `cargo xtask test`, `ci`, `tidy`, `docs`, `chaos`, `bench`.
+//! Development tasks: `cargo xtask test`, `ci`, `tidy`, `docs`, `chaos`, `services`, `bench`.
 
 mod bench;
 mod chaos;
 mod ci;
 mod docs;
+mod services;
 mod tidy;
 
 use std::path::PathBuf;
@@ -21,6 +22,8 @@ cargo xtask TASK
   docs              writes the generated docs
   chaos [OPTIONS]   kills a job again and again and checks its output against a ledger
                       --pipeline files  --cycles N  --seed S  --release
+  services up|down|env|status NAME
+                    real servers for tests and benchmarks: versitygw (S3), minio (S3)
   bench NAME        runs a benchmark: window, csv, start   (--rows N)
 ";
 
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         "tidy" => tidy::run(),
         "docs" => docs::write(),
         "chaos" => chaos::run(rest),
+        "services" => services::run(rest),
         "bench" => bench::run(rest),
         "help" | "--help" | "-h" => {
             say(USAGE);
@@ -66,9 +70,15 @@ pub(crate) fn say(text: &str) {
 
 /// Runs a command in the workspace's folder and shows what it prints.
 pub(crate) fn run(program: &str, args: &[&str]) -> Result<(), Failure> {
+    run_with(program, args, &[])
+}
+
+/// The same, with more environment variables.
+pub(crate) fn run_with(program: &str, args: &[&str], variables: &[(String, String)]) -> Result<(), Failure> {
     say(&format!("+ {program} {}", args.join(" ")));
     let status = Command::new(program)
         .args(args)
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .current_dir(root())
         .status()
         .map_err(|e| format!("{program} cannot be started: {e}"))?;
