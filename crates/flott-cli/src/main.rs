@@ -37,6 +37,8 @@ Examples:
   flott run job.sql --restore latest         go on after a stop or a crash
   flott run job.sql -p 4 -D table.local-time-zone=Europe/Berlin
   flott sql                                  type statements and see their results
+  flott list                                 show the jobs that run
+  flott stop job --savepoint backup          stop one with a savepoint
   flott explain job.sql                      show the plans of a script's jobs";
 
 /// Flink SQL in one binary.

@@ -31,7 +31,8 @@ pub(crate) fn print(args: &ManArgs) -> Result<(), Failure> {
         }
     };
     let mut text = vec![];
-    Man::new(command).render(&mut text).map_err(Error::from)?;
+    // A command of flott has no version of its own.
+    Man::new(command).source(concat!("flott ", env!("CARGO_PKG_VERSION"))).render(&mut text).map_err(Error::from)?;
     let text = String::from_utf8(text).map_err(|e| Error::internal("the page is not text").caused_by(e))?;
     Ok(output::out(&text)?)
 }

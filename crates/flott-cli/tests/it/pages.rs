@@ -56,7 +56,10 @@ fn completions_and_manual_name_the_commands() {
     let whole = place.flott(&["man"]).out;
     assert!(whole.contains(".TH flott 1") && whole.contains("flott\\-run(1)"), "{whole}");
     let run = place.flott(&["man", "run"]).out;
-    assert!(run.contains(".TH flott-run 1") && run.contains("\\-\\-restore"), "{run}");
+    assert!(
+        run.contains(concat!(".TH flott-run 1  \"flott ", env!("CARGO_PKG_VERSION"))) && run.contains("\\-\\-restore"),
+        "{run}"
+    );
     let wrong = place.flott(&["man", "docs"]);
     assert!(wrong.code == Some(2) && wrong.err.contains("There are run"), "{wrong:?}");
 }
