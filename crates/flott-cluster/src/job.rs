@@ -94,7 +94,7 @@ pub async fn start(mut spec: JobSpec) -> Result<JobHandle> {
     let supervisor = Supervisor { spec, tenure, metrics, report, wishes };
     let last_word = supervisor.report.clone();
     tokio::spawn(async move {
-        let outcome = supervisor.run(master).await;
+        let mut outcome = supervisor.run(master).await;
         let status = match &outcome {
             Ok(JobOutcome::Finished(_)) => JobStatus::Finished,
             Ok(JobOutcome::Suspended(_)) => JobStatus::Suspended,
@@ -102,6 +102,9 @@ pub async fn start(mut spec: JobSpec) -> Result<JobHandle> {
             Err(_) => JobStatus::Failed,
         };
         last_word.send_modify(|s| (s.status, s.ended_ms) = (status, Some(clock.now_ms())));
+        if let Ok(JobOutcome::Finished(s) | JobOutcome::Suspended(s) | JobOutcome::Cancelled(s)) = &mut outcome {
+            *s = *last_word.borrow();
+        }
         drop(last_word);
         // Nobody may be waiting any more.
         drop(done.send(outcome));

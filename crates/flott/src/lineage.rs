@@ -30,7 +30,7 @@ pub enum Restore {
 #[derive(Debug)]
 pub(crate) enum Decision {
     /// Somewhere.
-    Begin(Beginning),
+    Begin(Box<Beginning>),
     /// The last run has finished and its output is committed: nothing is left to do.
     AlreadyFinished,
 }
@@ -172,7 +172,7 @@ async fn begin_at(storage: CheckpointStorage, begin: Begin, head: Option<Head>, 
             Err(error) => return Err(error),
         },
     };
-    Ok(Decision::Begin(Beginning { storage, begin, savepoint }))
+    Ok(Decision::Begin(Box::new(Beginning { storage, begin, savepoint })))
 }
 
 /// Nothing to run; what a kill at the very end left behind goes.
@@ -206,11 +206,8 @@ async fn from_path(
     let text = path.to_str().ok_or_else(|| wrong("the path is not UTF-8"))?;
     if let Some(savepoint) = Savepoint::open(places.at(text)?).await? {
         warn_of_duplicates(&savepoint, head.as_ref());
-        return Ok(Decision::Begin(Beginning {
-            storage,
-            begin: Begin::Savepoint { claim },
-            savepoint: Some(savepoint),
-        }));
+        let beginning = Beginning { storage, begin: Begin::Savepoint { claim }, savepoint: Some(savepoint) };
+        return Ok(Decision::Begin(Box::new(beginning)));
     }
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let checkpoint = name.strip_prefix("chk-").and_then(|n| n.split("-g").next()).and_then(|n| n.parse::<u64>().ok());

@@ -568,3 +568,29 @@ async fn whoever_takes_a_running_attempt_over_is_told_of_it() {
     assert_eq!(opened.took_over, None, "it had come to its end");
     first.set_status(JobStatus::Finished).await.expect_err("fenced");
 }
+
+#[test]
+fn a_savepoint_in_an_object_store_is_like_one_on_a_disk() {
+    block_on(async {
+        let (job, new) = (Place::new(), Place::new());
+        let (mut store, _) = job.open(Begin::Latest).await.expect("opens");
+        let m = manifest(&store, 1, vec![run(10)], false).await;
+        let decided = store.decide(&m).await.expect("decides");
+        store.record_committed(&decided, false).await.expect("records");
+        let to = CheckpointStorage::Object {
+            store: Arc::new(object_store::memory::InMemory::new()),
+            prefix: "a/savepoint-1".into(),
+            display: "s3://bucket/a/savepoint-1".to_string(),
+        };
+        crate::savepoint::check_writable(&to).await.expect("it can be written");
+        store.write_savepoint(&m, &to).await.expect("a savepoint");
+        crate::savepoint::check_writable(&to).await.expect_err("there is one");
+        let savepoint = Savepoint::open(to.clone()).await.expect("opens").expect("it is one");
+        let (store, opened) =
+            new.begin_with(Begin::Savepoint { claim: false }, Some(savepoint.clone())).await.expect("begins");
+        assert_eq!(opened.savepoint.as_deref(), Some("s3://bucket/a/savepoint-1"));
+        assert_eq!(rows(&store, &opened.manifest.expect("state")).await, 10);
+        savepoint.discard().await.expect("goes");
+        assert!(to.list("").await.expect("listed").is_empty());
+    });
+}
