@@ -1,6 +1,6 @@
 //! Writes staged files: invisible, complete and durable before a checkpoint can name them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::Write;
 use std::sync::Arc;
@@ -55,6 +55,8 @@ pub(crate) struct FileWriter {
     /// Open files by partition folder.
     open: BTreeMap<String, OpenFile>,
     closed: Vec<StagedFile>,
+    /// What was staged and no committable names yet: the open files, the closed ones, and those that are being closed.
+    unprepared: BTreeSet<String>,
     /// The staging folder has entries that are not synced.
     unsynced: bool,
     /// In every file's name: no two writers, attempts or lineages share it.
@@ -80,6 +82,7 @@ impl FileWriter {
             folder,
             open: BTreeMap::new(),
             closed: vec![],
+            unprepared: BTreeSet::new(),
             unsynced: false,
             unique: id::random_hex(),
             next: 0,
@@ -112,6 +115,7 @@ impl FileWriter {
             partition: partition.to_string(),
         };
         let encoder = self.target.encoders.create()?;
+        self.unprepared.insert(file.staged.clone());
         let handle = match self.target.local(&file.staged) {
             Some(path) => {
                 let shown = path.display().to_string();
@@ -349,8 +353,9 @@ impl SinkWriter for FileWriter {
     async fn prepare_commit(&mut self, checkpoint: CheckpointId) -> Result<Vec<Committable>> {
         let mut committables = vec![];
         for file in std::mem::take(&mut self.closed) {
-            let id = file.target.clone();
+            let (id, staged) = (file.target.clone(), file.staged.clone());
             committables.push(ToCommit::File(file).encode(id)?);
+            self.unprepared.remove(&staged);
         }
         if self.target.partition_commit.is_some() {
             let subtask = self.context.subtask.index;
@@ -365,14 +370,14 @@ impl SinkWriter for FileWriter {
     }
 
     async fn close(&mut self) -> Result<()> {
-        // Without a flush no checkpoint names them.
         for file in std::mem::take(&mut self.open).into_values() {
             file.discard(&self.target).await;
         }
-        // Full ones of an epoch that was not closed.
-        for file in std::mem::take(&mut self.closed) {
-            // What stays is removed by the next attempt.
-            self.target.remove(&file.staged).await.ok();
+        // No checkpoint names them either: full ones, and those whose flush was cut short. What stays is removed by the next
+        // attempt.
+        self.closed.clear();
+        for staged in std::mem::take(&mut self.unprepared) {
+            self.target.remove(&staged).await.ok();
         }
         Ok(())
     }
