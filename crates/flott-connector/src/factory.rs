@@ -217,6 +217,11 @@ pub trait ConnectorFactory: Send + Sync {
         Err(Error::user(format!("Connector '{}' can only be used as a source", self.identifier()))
             .with("table", &context.identifier.object))
     }
+    /// A sink whose rows take the place of what the table holds, or of each partition that they are in, when a bounded
+    /// job ends (INSERT OVERWRITE; Flink's `SupportsOverwrite`). `None` where the connector cannot do it.
+    fn overwriting_sink(&self, _context: &TableContext) -> Option<Result<TableSink>> {
+        None
+    }
 }
 
 /// Connectors and formats by name: the façade fills it, an embedding program may add its own.

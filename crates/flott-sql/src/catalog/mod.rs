@@ -3,6 +3,7 @@
 //! Every catalog is of Flink's type `generic_in_memory`; what has to outlive the session is in its
 //! [snapshot](CatalogManager::snapshot).
 
+mod expand;
 pub mod object;
 mod partition;
 mod snapshot;

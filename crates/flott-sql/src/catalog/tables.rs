@@ -110,10 +110,16 @@ impl CatalogManager {
     /// A name of one part that a WITH clause anywhere in the query makes is left alone.
     pub fn expand(&self, text: &str) -> Result<String> {
         let query = parser::parse_query(text)?;
+        let edits = self.table_names(text, &query)?;
+        Ok(apply(text, edits))
+    }
+
+    /// Edits that give tables and views their full names.
+    pub(super) fn table_names(&self, text: &str, query: &Query) -> Result<Edits> {
         let mut relations = Relations::default();
         let ControlFlow::Continue(()) = query.visit(&mut relations);
-        let mut out = text.to_string();
-        for (start, (parts, end)) in relations.found.into_iter().rev() {
+        let mut edits = Edits::new();
+        for (start, (parts, end)) in relations.found {
             let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
             if matches!(parts[..], [one] if relations.ctes.contains(one)) {
                 continue;
@@ -126,11 +132,23 @@ impl CatalogManager {
                 return Err(Error::internal("a table's position lies outside of the view's text"));
             };
             if from < to {
-                out.replace_range(from..to, &id.to_string());
+                edits.insert((from, to), id.to_string());
             }
         }
-        Ok(out)
+        Ok(edits)
     }
+}
+
+/// Pieces of a text, from byte to byte, and what takes their place.
+pub(super) type Edits = BTreeMap<(usize, usize), String>;
+
+/// The text with its edits, which do not overlap.
+pub(super) fn apply(text: &str, edits: Edits) -> String {
+    let mut out = text.to_string();
+    for ((from, to), new) in edits.into_iter().rev() {
+        out.replace_range(from..to, &new);
+    }
+    out
 }
 
 /// The byte of a line and column, both from 1, columns in characters.

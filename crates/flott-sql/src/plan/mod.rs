@@ -281,11 +281,6 @@ impl<'a> Planner<'a> {
         let mut bound = vec![];
         for statement in inserts {
             let insert = binding.insert(self.tables, statement).map_err(|e| e.at(statement.position))?;
-            if insert.overwrite {
-                return Err(Error::user("not supported yet: INSERT OVERWRITE")
-                    .at(statement.position)
-                    .hint("Use INSERT INTO"));
-            }
             crate::bind::validate(&insert.plan)?;
             bound.push(insert);
         }
@@ -295,7 +290,7 @@ impl<'a> Planner<'a> {
                 .zip(inserts)
                 .map(|(insert, statement)| {
                     let input = c.convert(&insert.plan).map_err(|e| e.at(statement.position))?;
-                    c.sink(&insert.identifier, &insert.table, StreamInput::from(&input))
+                    c.sink(&insert.identifier, &insert.table, insert.overwrite, StreamInput::from(&input))
                         .map_err(|e| e.at(statement.position))
                 })
                 .collect::<Result<Vec<_>>>()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use datafusion_common::ScalarValue;
 use datafusion_expr::{Expr, LogicalPlan};
-use flott_connector::factory::{ChangelogMode, TableContext};
+use flott_connector::factory::{ChangelogMode, ConnectorFactory, TableContext, TableSink};
 use flott_connector::table::{CatalogTable, Column, ObjectIdentifier};
 use flott_core::types::{TimeAttribute, TypeKind, arrow_schema};
 use flott_core::{Error, LogicalType, Result, suggest};
@@ -16,7 +16,8 @@ use super::stream::{Sink, StreamInput, StreamNode, StreamOp};
 use super::window::{LATE_PREFIX, changes};
 use crate::bind::hints::{self, GivenHint};
 use crate::bind::{
-    CatalogObject, Tables, Typed, at, check_dynamic_options, column, columns_of, plan_schema, project, rename_columns,
+    CatalogObject, Tables, Typed, at, check_dynamic_options, column, columns_of, is_batch, plan_schema, project,
+    rename_columns,
 };
 use crate::parser::ast::InsertStatement;
 
@@ -217,6 +218,7 @@ impl Converter<'_> {
         &self,
         identifier: &ObjectIdentifier,
         table: &CatalogTable,
+        overwrite: bool,
         input: StreamInput,
     ) -> Result<Arc<StreamNode>> {
         let columns: Vec<Column> = table.schema.columns.iter().filter(|c| c.is_persisted()).cloned().collect();
@@ -238,7 +240,8 @@ impl Converter<'_> {
             registry: self.registry.clone(),
             fail_points: self.fail_points.clone(),
         };
-        let sink = factory.sink(&context).map_err(|e| e.with("table", &identifier.object))?;
+        let sink = if overwrite { self.overwriting(factory.as_ref(), &context) } else { factory.sink(&context) };
+        let sink = sink.map_err(|e| e.with("table", &identifier.object))?;
         let mode = input.node.changelog;
         check_changelog(identifier, sink.changelog_mode, mode, &input.node)?;
         let types = columns_of(&input.node.schema)?;
@@ -254,6 +257,23 @@ impl Converter<'_> {
             columns,
         });
         Ok(StreamNode::new(op, vec![input], schema, mode))
+    }
+
+    /// The sink of an INSERT OVERWRITE: only where the connector has one, and only in a batch, as in Flink.
+    fn overwriting(&self, factory: &dyn ConnectorFactory, context: &TableContext) -> Result<TableSink> {
+        let Some(sink) = factory.overwriting_sink(context) else {
+            return Err(Error::user(format!(
+                "INSERT OVERWRITE requires that the underlying DynamicTableSink of table '{}' implements the \
+                 SupportsOverwrite interface.",
+                context.identifier
+            ))
+            .hint(format!("The connector '{}' cannot overwrite: use INSERT INTO", factory.identifier())));
+        };
+        if !is_batch(self.config) {
+            return Err(Error::user("Streaming mode not support overwrite.")
+                .hint("SET 'execution.runtime-mode' = 'BATCH', or use INSERT INTO"));
+        }
+        sink
     }
 
     /// A sink for the late rows of an aggregation: the first `width` columns of its input are what the window function read.
@@ -300,7 +320,7 @@ impl Converter<'_> {
         let op = StreamOp::Calc(super::stream::Calc { projection, filter });
         let late = StreamInput { node: aggregate.clone(), port: 1 };
         let calc = StreamNode::new(op, vec![late], schema, ChangelogMode::INSERT_ONLY);
-        let sink = self.sink(&identifier, &table, StreamInput::from(&calc))?;
+        let sink = self.sink(&identifier, &table, false, StreamInput::from(&calc))?;
         self.late.borrow_mut().push(sink);
         Ok(())
     }

@@ -27,14 +27,16 @@ impl ExpressionResolver for Shapes {
     fn query_schema(&self, state: &SessionState, text: &str) -> Result<Vec<(String, LogicalType)>> {
         use crate::bind::{CatalogObject, Tables};
         parse_query(text)?;
-        let name = text.rsplit(' ').next().unwrap_or_default().replace('`', "");
+        // What stands last, or before its alias.
+        let table = text.split(" AS ").next().unwrap_or_default();
+        let name = table.rsplit([' ', '\n']).next().unwrap_or_default().replace('`', "");
         let parts: Vec<String> = name.split('.').map(str::to_string).collect();
         match state.catalog.lookup(&parts)? {
             Some(CatalogObject::Table(_, t)) => {
                 Ok(t.schema.columns.into_iter().map(|c| (c.name, c.data_type)).collect())
             }
             Some(CatalogObject::View { identifier, query, columns }) => {
-                if query.ends_with(&identifier.to_string()) {
+                if query.contains(&identifier.to_string()) {
                     return Err(Error::user("nested too deep"));
                 }
                 let inner = self.query_schema(state, &query)?;
@@ -331,8 +333,8 @@ fn show_lists_and_patterns() {
         ("SHOW CREATE CATALOG cat", "result\nCREATE CATALOG `cat`\nWITH (\n  'type' = 'generic_in_memory'\n)\n"),
         (
             "SHOW CREATE VIEW v",
-            "result\nCREATE VIEW `default_catalog`.`default_database`.`v` (\n  `x`\n)\nAS SELECT x FROM \
-             `default_catalog`.`default_database`.`a_b`\n",
+            "result\nCREATE VIEW `default_catalog`.`default_database`.`v` (\n  `x`\n)\nAS SELECT \
+             `a_b`.`x`\nFROM `default_catalog`.`default_database`.`a_b` AS `a_b`\n",
         ),
     ] {
         assert_eq!(shown(&mut state, text), expected, "{text}");
@@ -362,7 +364,7 @@ fn views() {
     assert_eq!(
         shown(&mut state, "SHOW CREATE VIEW v"),
         "result\nCREATE VIEW `default_catalog`.`default_database`.`v` (\n  `x`,\n  `y` COMMENT 'why'\n)\nCOMMENT 'c'\n\
-         AS SELECT * FROM `default_catalog`.`default_database`.`t`\n"
+         AS SELECT `t`.`a`, `t`.`b`\nFROM `default_catalog`.`default_database`.`t` AS `t`\n"
     );
     refused(&mut state, "CREATE VIEW w (x) AS SELECT * FROM t", "VIEW definition and input fields not match");
     refused(&mut state, "CREATE VIEW w (x, x) AS SELECT * FROM t", "has been defined in the view");

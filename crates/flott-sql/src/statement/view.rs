@@ -23,6 +23,11 @@ fn view(definition: &Definition, state: &SessionState, resolver: &dyn Expression
     let place = |e| moved(e, definition.position);
     let expanded = state.catalog.expand(definition.text).map_err(place)?;
     let schema = resolver.query_schema(state, definition.text).map_err(place)?;
+    // The long form is only taken where it means the same.
+    let expanded = match state.catalog.expand_columns(definition.text) {
+        Some(long) if resolver.query_schema(state, &long).is_ok_and(|s| s == schema) => long,
+        _ => expanded,
+    };
     let given = definition.columns;
     if !given.is_empty() && given.len() != schema.len() {
         return Err(Error::user(format!(

@@ -163,7 +163,9 @@ fn views_keep_their_meaning_and_are_shown() {
   `t`
 )
 COMMENT 'c'
-AS SELECT `user`, ts FROM `default_catalog`.`default_database`.`orders` WHERE amount > 1
+AS SELECT `orders`.`user`, `orders`.`ts`
+FROM `default_catalog`.`default_database`.`orders` AS `orders`
+WHERE `orders`.`amount` > 1
 "
     );
     assert!(c.shows("SHOW CREATE VIEW default_database.w").contains("TABLE `default_catalog`.`default_database`.`v`,"));
@@ -228,4 +230,50 @@ fn a_snapshot_brings_everything_back() {
     assert_eq!(back, c.state.catalog);
     assert_eq!(back.current_database(), "db");
     assert!(text.contains(r#"["parts",["v"],[["o","p"]]]"#), "{text}");
+}
+
+#[test]
+fn views_are_kept_in_their_long_form() {
+    let mut c = Client::new();
+    c.run(
+        "CREATE TABLE o (a INT, b STRING, r ROW<x INT>, ts TIMESTAMP(3), WATERMARK FOR ts AS ts) WITH ('connector' = 'fake')",
+    )
+    .unwrap();
+    let full = "`default_catalog`.`default_database`.`o`";
+    for (written, kept) in [
+        ("select * from o", format!("SELECT `o`.`a`, `o`.`b`, `o`.`r`, `o`.`ts`\nFROM {full} AS `o`")),
+        (
+            "SELECT x.*, a + 1 AS n FROM o x",
+            format!("SELECT `x`.`a`, `x`.`b`, `x`.`r`, `x`.`ts`, `x`.`a` + 1 AS `n`\nFROM {full} AS `x`"),
+        ),
+        (
+            "SELECT b, o.r.x,  UPPER(b) u -- a comment\n FROM o\n where a in (1, 2) AND b = 'it''s  from  a'",
+            format!(
+                "SELECT `o`.`b`, `o`.`r`.`x`, UPPER(`o`.`b`) `u`\nFROM {full} AS `o`\nWHERE `o`.`a` IN (1, 2) AND `o`.`b` = 'it''s  from  a'"
+            ),
+        ),
+        (
+            "SELECT a FROM o UNION ALL SELECT a FROM (SELECT * FROM o WHERE a > 1) AS i",
+            format!(
+                "SELECT `o`.`a`\nFROM {full} AS `o`\nUNION ALL\nSELECT a\nFROM (SELECT `o`.`a`, `o`.`b`, `o`.`r`, `o`.`ts` FROM {full} AS `o` WHERE `o`.`a` > 1) AS i"
+            ),
+        ),
+        (
+            "SELECT window_end, COUNT(*) AS n FROM TABLE(TUMBLE(TABLE o, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) GROUP BY window_start, window_end",
+            format!(
+                "SELECT window_end, COUNT(*) AS n\nFROM TABLE(TUMBLE(TABLE {full}, DESCRIPTOR(ts), INTERVAL '1' MINUTE))\nGROUP BY window_start, window_end"
+            ),
+        ),
+        ("WITH q AS (SELECT a FROM o) SELECT * FROM q", format!("WITH q AS (SELECT a FROM {full})\nSELECT *\nFROM q")),
+    ] {
+        c.run(&format!("CREATE VIEW v AS {written}")).unwrap_or_else(|e| panic!("{written}: {e}"));
+        let shown = c.shows("SHOW CREATE VIEW v");
+        let query = shown.split_once("\n)\nAS ").map(|(_, q)| q.trim_end());
+        assert_eq!(query, Some(kept.as_str()), "{written}");
+        c.run("DROP VIEW v").unwrap();
+    }
+    // A view stays what it was when its table gets another column.
+    c.run("CREATE VIEW v AS SELECT * FROM o; ALTER TABLE o ADD (c INT)").unwrap();
+    c.run("CREATE VIEW w AS SELECT * FROM v").unwrap();
+    assert_eq!(c.shows("DESCRIBE w").lines().count(), 5);
 }
