@@ -42,8 +42,8 @@ impl Group {
             for (task, watermark, _) in std::mem::take(&mut job.log.reports) {
                 self.heard.insert(task, watermark);
             }
-            let ended = job.log.ended.iter().filter(|t| self.sources.contains(&t.0));
-            let ended = ended.inspect(|t| drop(self.heard.remove(t))).count();
+            let ended = job.log.ended.iter().filter(|t| self.sources.contains(&t.0)).count();
+            self.heard.retain(|task, _| !job.log.ended.contains(task));
             // Nobody is told anything before all have said something.
             let all = self.heard.len() + ended == self.sources.len() * job.parallelism;
             let most = self.heard.values().flatten().min().map_or(i64::MAX, |w| w + DRIFT);
