@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use flott_connector::sink::{CommitOutcome, Committable, Committer, CommitterContext};
@@ -15,12 +16,15 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
 use crate::open_partitions::OpenPartitions;
+use crate::overwrite::Overwrite;
 use crate::staging::{
     STAGING_FOLDER, StagedFile, ToCommit, blocking, checksum, create_folders, lineage_folder, operator_folder,
     sync_folder,
 };
 use crate::target::FileTarget;
 
+/// Between two tries to show a file of an overwrite.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Objects copied at a time.
 const COPIES: usize = 16;
 
@@ -28,6 +32,7 @@ pub(crate) struct FileCommitter {
     target: Arc<FileTarget>,
     context: CommitterContext,
     open_partitions: OpenPartitions,
+    overwrite: Option<Overwrite>,
     /// Partitions of files shown in calls of this checkpoint so far: one that is tried again brings only the rest.
     touched: BTreeSet<String>,
     watermarks: BTreeMap<usize, i64>,
@@ -36,7 +41,28 @@ pub(crate) struct FileCommitter {
 impl FileCommitter {
     pub(crate) fn new(target: Arc<FileTarget>, context: CommitterContext) -> FileCommitter {
         let open_partitions = OpenPartitions::new(Arc::clone(&target), &context);
-        FileCommitter { target, context, open_partitions, touched: BTreeSet::new(), watermarks: BTreeMap::new() }
+        let overwrite = target.overwrite.then(|| Overwrite::new(Arc::clone(&target), &context));
+        let (touched, watermarks) = (BTreeSet::new(), BTreeMap::new());
+        FileCommitter { target, context, open_partitions, overwrite, touched, watermarks }
+    }
+
+    /// Puts the files that are held in the place of the old ones.
+    async fn replace_old(&mut self) -> Result<()> {
+        let Some(overwrite) = &self.overwrite else { return Ok(()) };
+        let held = overwrite.held().await?;
+        self.target.fail_points.hit(FailPoint::MidCommit);
+        overwrite.remove_old(&held).await?;
+        for file in &held {
+            while let CommitOutcome::RetryLater { reason } = self.show(file).await? {
+                tracing::warn!(reason, path = self.target.location.display, "a file has to be shown again");
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
+        }
+        let partitions: BTreeSet<String> = held.into_iter().map(|f| f.partition).collect();
+        self.sync_folders(&partitions).await?;
+        overwrite.remove_lists().await?;
+        self.touched.extend(partitions);
+        Ok(())
     }
 
     async fn show(&self, file: &StagedFile) -> Result<CommitOutcome> {
@@ -299,10 +325,18 @@ fn different(file: &StagedFile) -> Error {
 impl Committer for FileCommitter {
     async fn commit(
         &mut self,
-        _checkpoint: &DecidedCheckpoint,
+        checkpoint: &DecidedCheckpoint,
         committables: &[Committable],
     ) -> Result<Vec<CommitOutcome>> {
         let items = committables.iter().map(ToCommit::decode).collect::<Result<Vec<_>>>()?;
+        if let Some(overwrite) = &self.overwrite {
+            let files = items.into_iter().filter_map(|item| match item {
+                ToCommit::File(file) => Some(file),
+                ToCommit::Progress(_) => None,
+            });
+            overwrite.hold(checkpoint.id(), &files.collect::<Vec<_>>()).await?;
+            return Ok(vec![CommitOutcome::Committed; committables.len()]);
+        }
         let mut outcomes: Vec<Option<CommitOutcome>> = vec![None; items.len()];
         let mut files: Vec<(usize, StagedFile)> = vec![];
         for (i, item) in items.iter().enumerate() {
@@ -364,7 +398,12 @@ impl Committer for FileCommitter {
     /// Files and lists of dead attempts of this lineage and operator, and folders that are empty now.
     async fn clean_up(&mut self, keep: &[String]) -> Result<()> {
         // A committable's id is its final place; the staged file has the same name.
-        let keep = keep.iter().map(|id| id.rsplit('/').next().unwrap_or_default().to_string()).collect();
+        let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_string();
+        let mut keep: HashSet<String> = keep.iter().map(|id| name(id)).collect();
+        if let Some(overwrite) = &self.overwrite {
+            keep.extend(overwrite.held().await?.iter().map(|f| name(&f.target)));
+            overwrite.remove_replaced().await?;
+        }
         self.remove_dead_files(keep).await?;
         if self.target.partition_commit.is_some() {
             self.open_partitions.take_over().await?;
@@ -373,6 +412,7 @@ impl Committer for FileCommitter {
     }
 
     async fn finish(&mut self, _checkpoint: &DecidedCheckpoint) -> Result<()> {
+        self.replace_old().await?;
         self.report_partitions(true).await?;
         // An attempt that was replaced goes on staging until it notices, so that there may be more than at the start.
         if let Err(error) = self.remove_dead_files(HashSet::new()).await {

@@ -203,6 +203,16 @@ impl ConnectorFactory for FilesFactory {
     }
 
     fn sink(&self, context: &TableContext) -> Result<TableSink> {
+        self.table_sink(context, false)
+    }
+
+    fn overwriting_sink(&self, context: &TableContext) -> Option<Result<TableSink>> {
+        Some(self.table_sink(context, true))
+    }
+}
+
+impl FilesFactory {
+    fn table_sink(&self, context: &TableContext, overwrite: bool) -> Result<TableSink> {
         context.validate_options(options::ALL, &[options::FORMAT.key])?;
         let given = &context.table.options;
         if given.bool(&options::COMPACTION)? {
@@ -254,6 +264,7 @@ impl ConnectorFactory for FilesFactory {
             partition_commit: PartitionCommit::from_options(given, keys)?,
             clock: Arc::clone(&self.clock),
             fail_points: context.fail_points.clone(),
+            overwrite,
             location,
         };
         let parallelism = match given.int(&options::PARALLELISM)? {

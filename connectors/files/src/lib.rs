@@ -7,7 +7,7 @@
 //! What it is not: formats. They come through `flott_connector::format`.
 //!
 //! Read first: [`options`]; `enumerator` and `cut` (which pieces), `reader` (positions); `writer`, `committer` and
-//! `staging` (exactly once), `partition_commit` and `open_partitions` (`_SUCCESS`).
+//! `staging` (exactly once), `overwrite` (INSERT OVERWRITE), `partition_commit` and `open_partitions` (`_SUCCESS`).
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
 
@@ -20,6 +20,7 @@ mod input;
 mod listing;
 mod open_partitions;
 pub mod options;
+mod overwrite;
 mod partition;
 mod partition_commit;
 mod partition_time;

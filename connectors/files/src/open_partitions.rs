@@ -4,7 +4,6 @@
 //! own succession may still write its list, and must not write it over its successor's. An attempt reads the newest list
 //! that is not newer than itself and writes its own, also where that is empty: from then on older ones mean nothing.
 
-use std::io::ErrorKind;
 use std::sync::Arc;
 
 use flott_connector::sink::CommitterContext;
@@ -12,7 +11,7 @@ use flott_core::Result;
 
 use crate::partition_commit::PendingPartitions;
 use crate::split::{from_json, to_json};
-use crate::staging::{blocking, lineage_folder, partitions_name};
+use crate::staging::{lineage_folder, partitions_name};
 use crate::target::{FileTarget, whole_name};
 
 pub(crate) struct OpenPartitions {
@@ -103,27 +102,9 @@ impl OpenPartitions {
 
     /// Generations that have a list or a part of one, oldest first.
     async fn stored(&self) -> Result<Vec<u64>> {
-        let names = match self.target.local(&self.folder) {
-            Some(folder) => blocking(move || names_in(&folder)).await?.map_err(|e| self.target.io_error(e))?,
-            None => self.object_names().await?,
-        };
+        let names = self.target.names(&self.folder).await?;
         let mut generations: Vec<u64> = names.iter().filter_map(|n| self.generation_of(n)).collect();
         generations.sort_unstable();
         Ok(generations)
-    }
-
-    async fn object_names(&self) -> Result<Vec<String>> {
-        let prefix = self.target.object(&self.folder)?;
-        let listed = self.target.location.store.list_with_delimiter(Some(&prefix)).await;
-        let listed = listed.map_err(|e| self.target.object_error("look for open partitions in", e))?;
-        Ok(listed.objects.iter().filter_map(|o| o.location.filename().map(str::to_string)).collect())
-    }
-}
-
-fn names_in(folder: &std::path::Path) -> std::io::Result<Vec<String>> {
-    match std::fs::read_dir(folder) {
-        Ok(entries) => entries.map(|e| Ok(e?.file_name().to_string_lossy().into_owned())).collect(),
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(vec![]),
-        Err(e) => Err(e),
     }
 }

@@ -105,6 +105,11 @@ pub(crate) fn partitions_name(operator: &str) -> String {
     format!("partitions-{}", folder_name(operator))
 }
 
+/// Where an operator that overwrites keeps its lists.
+pub(crate) fn overwrite_folder(lineage: &str, operator: &str) -> String {
+    format!("{}/overwrite-{}", lineage_folder(lineage), folder_name(operator))
+}
+
 /// Runs what blocks in a thread that may.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,

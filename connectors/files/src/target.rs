@@ -25,6 +25,8 @@ pub(crate) struct FileTarget {
     pub(crate) partition_commit: Option<PartitionCommit>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) fail_points: FailPoints,
+    /// INSERT OVERWRITE.
+    pub(crate) overwrite: bool,
 }
 
 impl FileTarget {
@@ -82,6 +84,16 @@ impl FileTarget {
         }
     }
 
+    /// The names of the files in a folder; none where there is no folder.
+    pub(crate) async fn names(&self, folder: &str) -> Result<Vec<String>> {
+        if let Some(folder) = self.local(folder) {
+            return blocking(move || names_in(&folder)).await?.map_err(|e| self.io_error(e));
+        }
+        let listed = self.location.store.list_with_delimiter(Some(&self.object(folder)?)).await;
+        let listed = listed.map_err(|e| self.object_error("look for staged lists in", e))?;
+        Ok(listed.objects.iter().filter_map(|o| o.location.filename().map(str::to_string)).collect())
+    }
+
     /// Removes a file; one that is not there is removed already.
     pub(crate) async fn remove(&self, relative: &str) -> Result<()> {
         match self.local(relative) {
@@ -107,6 +119,14 @@ impl FileTarget {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(e) => Err(self.object_error("remove staged files from", e)),
         }
+    }
+}
+
+fn names_in(folder: &std::path::Path) -> std::io::Result<Vec<String>> {
+    match std::fs::read_dir(folder) {
+        Ok(entries) => entries.map(|e| Ok(e?.file_name().to_string_lossy().into_owned())).collect(),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(vec![]),
+        Err(e) => Err(e),
     }
 }
 

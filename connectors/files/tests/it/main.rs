@@ -8,6 +8,7 @@ mod monitor;
 mod object_store_faults;
 mod objects;
 mod options;
+mod overwrite;
 mod partition_commit;
 mod sink;
 mod source;

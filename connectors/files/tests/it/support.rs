@@ -378,6 +378,13 @@ impl Table {
         self.try_sink().unwrap_or_else(|e| panic!("{e}"))
     }
 
+    /// Of an INSERT OVERWRITE.
+    pub(crate) fn overwriting_sink(&self) -> Arc<dyn Sink> {
+        let context = self.context(self.builder.sink());
+        let made = self.factory().overwriting_sink(&context).expect("files can be overwritten");
+        made.unwrap_or_else(|e| panic!("{e}")).sink
+    }
+
     /// Reads all with so many readers.
     pub(crate) async fn try_read(&self, parallelism: usize) -> Result<Vec<ChangeBatch>> {
         SourceHarness::start(&self.try_source()?, parallelism, None).await?.run_to_end().await
