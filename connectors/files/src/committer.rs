@@ -1,4 +1,5 @@
-//! Shows staged files: by rename on a local disk, by copy in an object store. All of it can be done again.
+//! Shows staged files: by rename on a local disk; in an object store by completing the file's upload or, of a small file,
+//! by putting it; by copy in one whose uploads cannot be completed by others. All of it can be done again.
 //!
 //! A file's final name holds 128 random bits of its writer, so nobody else makes it; what stands there already is either
 //! ours (same size and checksum: a commit that died before it was recorded) or has been put there by somebody, which is
@@ -13,7 +14,8 @@ use async_trait::async_trait;
 use flott_connector::sink::{CommitOutcome, Committable, Committer, CommitterContext};
 use flott_core::{DecidedCheckpoint, Error, FailPoint, Result};
 use futures::{StreamExt, TryStreamExt};
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::multipart::PartId;
+use object_store::{Error as E, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
 use crate::open_partitions::OpenPartitions;
 use crate::overwrite::Overwrite;
@@ -22,6 +24,7 @@ use crate::staging::{
     sync_folder,
 };
 use crate::target::FileTarget;
+use crate::upload::{Held, NOTE_SUFFIX};
 
 /// Between two tries to show a file of an overwrite.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -42,8 +45,14 @@ impl FileCommitter {
     pub(crate) fn new(target: Arc<FileTarget>, context: CommitterContext) -> FileCommitter {
         let open_partitions = OpenPartitions::new(Arc::clone(&target), &context);
         let overwrite = target.overwrite.then(|| Overwrite::new(Arc::clone(&target), &context));
-        let (touched, watermarks) = (BTreeSet::new(), BTreeMap::new());
-        FileCommitter { target, context, open_partitions, overwrite, touched, watermarks }
+        FileCommitter {
+            target,
+            context,
+            open_partitions,
+            overwrite,
+            touched: BTreeSet::new(),
+            watermarks: BTreeMap::new(),
+        }
     }
 
     /// Puts the files that are held in the place of the old ones.
@@ -72,15 +81,15 @@ impl FileCommitter {
                 let file = file.clone();
                 tokio::task::spawn_blocking(move || rename(&from, &to, &file)).await.map_err(crate::listing::ended)?
             }
-            _ => self.copy(file).await,
+            _ => self.make_visible(file).await,
         };
         shown.map_err(|e| e.with("path", &target.location.display))
     }
 
-    /// The staged object is removed last, so that whoever dies in between can do it again. An answer that was lost is
-    /// found out by looking at the object the next time.
-    async fn copy(&self, file: &StagedFile) -> Result<CommitOutcome> {
-        let (from, to) = (self.target.object(&file.staged)?, self.target.object(&file.target)?);
+    /// What is staged is removed last, so that whoever dies in between can do it again. An answer that was lost is found
+    /// out by looking at the object, at once or the next time.
+    async fn make_visible(&self, file: &StagedFile) -> Result<CommitOutcome> {
+        let to = self.target.object(&file.target)?;
         let store = &self.target.location.store;
         let later = |e: object_store::Error| Ok(CommitOutcome::RetryLater { reason: e.to_string() });
         let outcome = match store.head(&to).await {
@@ -94,22 +103,52 @@ impl FileCommitter {
                 }
                 CommitOutcome::AlreadyCommitted
             }
-            Err(object_store::Error::NotFound { .. }) => match store.copy(&from, &to).await {
+            Err(E::NotFound { .. }) => match self.create(file, &to).await? {
                 Ok(()) => CommitOutcome::Committed,
-                Err(object_store::Error::NotFound { .. }) => return Err(gone(file)),
+                Err(e @ E::NotFound { .. }) if matches!(file.held, Held::Inline(_)) => {
+                    return Err(self.target.object_error("commit files to", e));
+                }
+                // The store's client has tried again, and what its first try has done is there.
+                Err(E::NotFound { .. } | E::AlreadyExists { .. }) => match store.head(&to).await {
+                    Ok(_) => return Ok(CommitOutcome::RetryLater { reason: "its answer was lost".into() }),
+                    Err(E::NotFound { .. }) => return Err(gone(file)),
+                    Err(e) => return self.retry_or_fail(e),
+                },
                 Err(e) => return self.retry_or_fail(e),
             },
             Err(e) => return self.retry_or_fail(e),
         };
-        match store.delete(&from).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(outcome),
+        if matches!(file.held, Held::Inline(_)) {
+            return Ok(outcome);
+        }
+        match store.delete(&self.target.object(&file.staged)?).await {
+            Ok(()) | Err(E::NotFound { .. }) => Ok(outcome),
             Err(e) => later(e),
         }
     }
 
+    /// Makes the object of a file that is not there.
+    async fn create(&self, file: &StagedFile, to: &object_store::path::Path) -> Result<object_store::Result<()>> {
+        let location = &self.target.location;
+        Ok(match &file.held {
+            Held::Staged => location.store.copy(&self.target.object(&file.staged)?, to).await,
+            Held::Inline(content) => {
+                let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+                location.store.put_opts(to, Held::decode(content)?.into(), options).await.map(drop)
+            }
+            Held::Upload { id, parts } => {
+                let Some(multipart) = &location.multipart else {
+                    return Err(Error::user("this store cannot complete uploads that were begun in it")
+                        .hint("Restore with the store that the job has written to"));
+                };
+                let parts = parts.iter().map(|p| PartId { content_id: p.clone() }).collect();
+                multipart.0.complete_multipart(to, id, parts).await.map(drop)
+            }
+        })
+    }
+
     /// What is forbidden stays so; the rest may pass.
     fn retry_or_fail(&self, e: object_store::Error) -> Result<CommitOutcome> {
-        use object_store::Error as E;
         match &e {
             E::PermissionDenied { .. } | E::Unauthenticated { .. } | E::NotSupported { .. } => {
                 Err(self.target.object_error("commit files to", e))
@@ -207,8 +246,15 @@ impl FileCommitter {
             let [generation, operator, .., name] = parts.as_slice() else { continue };
             let dead = generation.parse().is_ok_and(|g: u64| g < self.context.generation.0);
             let ours = operator_folder(0, &self.context.operator_uid) == format!("0/{operator}");
-            if dead && ours && !keep.contains(name) {
+            let file_name = name.strip_suffix(NOTE_SUFFIX).unwrap_or(name);
+            if !dead || !ours || keep.contains(file_name) || keep.contains(name) {
+                continue;
+            }
+            if file_name == name {
                 self.target.remove_object(&file.location).await?;
+            } else {
+                let note = format!("{folder}/{}", parts.join("/"));
+                self.target.abort_noted(&note).await?;
             }
         }
         Ok(())
@@ -310,8 +356,10 @@ fn rename(from: &Path, to: &Path, file: &StagedFile) -> Result<CommitOutcome> {
 }
 
 fn gone(file: &StagedFile) -> Error {
-    Error::data(format!("the staged file of '{}' is gone, and the file itself is not there", file.target))
-        .hint("Something outside has removed it, and its rows with it. Put it back, or start over with --fresh")
+    Error::data(format!("the staged file of '{}' is gone, and the file itself is not there", file.target)).hint(
+        "Something outside has removed it (a bucket's rule that aborts old uploads, for one), and its rows with it. \
+             Put it back, or start over with --fresh",
+    )
 }
 
 fn different(file: &StagedFile) -> Error {
@@ -389,7 +437,7 @@ impl Committer for FileCommitter {
     async fn abort(&mut self, committables: &[Committable]) -> Result<()> {
         for committable in committables {
             if let ToCommit::File(file) = ToCommit::decode(committable)? {
-                self.target.remove(&file.staged).await?;
+                self.target.discard(&file).await?;
             }
         }
         self.remove_empty_folders(self.context.generation.0).await

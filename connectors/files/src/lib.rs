@@ -7,7 +7,7 @@
 //! What it is not: formats. They come through `flott_connector::format`.
 //!
 //! Read first: [`options`]; `enumerator` and `cut` (which pieces), `reader` (positions); `writer`, `committer` and
-//! `staging` (exactly once), `overwrite` (INSERT OVERWRITE), `partition_commit` and `open_partitions` (`_SUCCESS`).
+//! `staging` and `upload` (exactly once), `overwrite` (INSERT OVERWRITE), `partition_commit` and `open_partitions` (`_SUCCESS`).
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
 
@@ -31,6 +31,7 @@ mod seen;
 mod split;
 mod staging;
 mod target;
+mod upload;
 mod writer;
 
 use std::sync::Arc;
@@ -40,7 +41,7 @@ use flott_connector::ConnectorFactory;
 /// The limits of the connector.
 pub mod limits {
     pub use crate::listing::FOLDER_DEPTH_MAX;
-    pub use crate::rolling::OBJECT_BYTES_MAX;
+    pub use crate::rolling::UPLOAD_BYTES_MAX;
     pub use crate::writer::{BUFFERED_BYTES_MAX, OPEN_FILES_MAX};
 }
 

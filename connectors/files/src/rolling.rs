@@ -8,7 +8,9 @@ use flott_core::{Error, Result};
 use crate::options;
 
 /// An object larger than 5 GiB cannot be copied in one request; a file may exceed its limit by the last batch.
-pub const OBJECT_BYTES_MAX: u64 = 4 << 30;
+pub(crate) const OBJECT_BYTES_MAX: u64 = 4 << 30;
+/// An upload has 10,000 parts at most, which is 78 GiB.
+pub const UPLOAD_BYTES_MAX: u64 = 64 << 30;
 
 /// Flink's `sink.rolling-policy.*`.
 #[derive(Debug, Clone)]
@@ -22,10 +24,12 @@ pub(crate) struct RollingPolicy {
 
 impl RollingPolicy {
     pub(crate) fn check_for(&self, location: &StorageLocation) -> Result<()> {
-        if location.local.is_none() && self.bytes > OBJECT_BYTES_MAX {
-            return Err(Error::user("files in an object store can have 4 gb at most")
+        let max = if location.multipart.is_some() { UPLOAD_BYTES_MAX } else { OBJECT_BYTES_MAX };
+        if location.local.is_none() && self.bytes > max {
+            let max_gb = max >> 30;
+            return Err(Error::user(format!("files in an object store can have {max_gb} gb at most"))
                 .with("option", options::ROLL_SIZE.key)
-                .hint("Use '4 gb' or less"));
+                .hint(format!("Use '{max_gb} gb' or less")));
         }
         Ok(())
     }

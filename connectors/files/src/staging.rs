@@ -15,12 +15,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::listing::ended;
 use crate::split::{check_version, from_json, to_json};
+use crate::upload::Held;
 
 /// The hidden folder of staged files in a sink's folder.
 pub const STAGING_FOLDER: &str = ".flott-staging";
 
 /// Version of a committable's layout.
 const COMMITTABLE_VERSION: u32 = 1;
+/// The same, of a file that is held in an upload or inline: builds that know only the first refuse it.
+const HELD_VERSION: u32 = 2;
 /// Bytes read at a time for a checksum.
 const CHECKSUM_BLOCK_BYTES: usize = 1 << 20;
 
@@ -34,7 +37,8 @@ pub(crate) enum ToCommit {
     Progress(Progress),
 }
 
-/// A complete and durable file. Both places are relative to the table's path.
+/// A complete and durable file. Both places are relative to the table's path; of an upload the first is its note's, of an
+/// inline file there is nothing at it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StagedFile {
     pub(crate) staged: String,
@@ -43,6 +47,8 @@ pub(crate) struct StagedFile {
     pub(crate) crc32: u32,
     /// Its partition's folder, empty without partitions.
     pub(crate) partition: String,
+    #[serde(default, skip_serializing_if = "Held::is_staged")]
+    pub(crate) held: Held,
 }
 
 /// A writer at a checkpoint.
@@ -54,11 +60,15 @@ pub(crate) struct Progress {
 
 impl ToCommit {
     pub(crate) fn encode(&self, id: String) -> Result<Committable> {
-        Ok(Committable { id, data: Versioned::new(COMMITTABLE_VERSION, to_json(self)?) })
+        let is_plain = !matches!(self, ToCommit::File(f) if !f.held.is_staged());
+        let version = if is_plain { COMMITTABLE_VERSION } else { HELD_VERSION };
+        Ok(Committable { id, data: Versioned::new(version, to_json(self)?) })
     }
 
     pub(crate) fn decode(committable: &Committable) -> Result<ToCommit> {
-        check_version(&committable.data, COMMITTABLE_VERSION, "committable")?;
+        if committable.data.version != COMMITTABLE_VERSION {
+            check_version(&committable.data, HELD_VERSION, "committable")?;
+        }
         let content: ToCommit = from_json(&committable.data.bytes, "committable")?;
         if let ToCommit::File(file) = &content {
             let inside =
@@ -169,8 +179,14 @@ mod tests {
     #[test]
     fn committables_outside_the_folder_are_refused() {
         for target in ["../x", "/etc/passwd", "a/../../b", ""] {
-            let file =
-                StagedFile { staged: "s".into(), target: target.into(), size: 1, crc32: 0, partition: String::new() };
+            let file = StagedFile {
+                staged: "s".into(),
+                target: target.into(),
+                size: 1,
+                crc32: 0,
+                partition: String::new(),
+                held: Held::Staged,
+            };
             let committable = ToCommit::File(file).encode("id".into()).expect("encoded");
             assert!(ToCommit::decode(&committable).is_err(), "{target}");
         }

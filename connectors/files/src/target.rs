@@ -12,7 +12,8 @@ use object_store::{ObjectStoreExt, PutPayload};
 
 use crate::partition_commit::PartitionCommit;
 use crate::rolling::RollingPolicy;
-use crate::staging::{blocking, create_folders, sync_folder};
+use crate::staging::{StagedFile, blocking, create_folders, sync_folder};
+use crate::upload::Held;
 
 pub(crate) struct FileTarget {
     pub(crate) location: StorageLocation,
@@ -111,6 +112,15 @@ impl FileTarget {
         match blocking(move || std::fs::remove_file(unfinished(&path))).await? {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(self.io_error(e)),
             _ => Ok(()),
+        }
+    }
+
+    /// Removes a complete file that nobody will commit.
+    pub(crate) async fn discard(&self, file: &StagedFile) -> Result<()> {
+        match &file.held {
+            Held::Staged => self.remove(&file.staged).await,
+            Held::Upload { id, .. } => self.abort_upload(&file.target, id, &file.staged).await,
+            Held::Inline(_) => Ok(()),
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use arrow_array::{RecordBatch, UInt32Array};
@@ -21,6 +22,7 @@ use tokio::io::AsyncWriteExt;
 use crate::partition;
 use crate::staging::{Progress, StagedFile, ToCommit, blocking, create_folders, sync_folder, writer_folder};
 use crate::target::FileTarget;
+use crate::upload::{Held, NOTE_SUFFIX, Upload};
 
 /// Encoded bytes of a file that are collected before they are written.
 const BUFFER_BYTES: usize = 512 << 10;
@@ -34,7 +36,9 @@ const SYNCS: usize = 8;
 enum Handle {
     /// `None` only while a thread writes to it.
     Local(Option<File>),
+    /// A store whose uploads only their beginner can complete: a staged object.
     Object(Box<BufWriter>),
+    Upload(Upload),
 }
 
 struct OpenFile {
@@ -57,6 +61,8 @@ pub(crate) struct FileWriter {
     closed: Vec<StagedFile>,
     /// What was staged and no committable names yet: the open files, the closed ones, and those that are being closed.
     unprepared: BTreeSet<String>,
+    /// Bytes of those that are held inline.
+    inlined: AtomicUsize,
     /// The staging folder has entries that are not synced.
     unsynced: bool,
     /// In every file's name: no two writers, attempts or lineages share it.
@@ -83,6 +89,7 @@ impl FileWriter {
             open: BTreeMap::new(),
             closed: vec![],
             unprepared: BTreeSet::new(),
+            inlined: AtomicUsize::new(0),
             unsynced: false,
             unique: id::random_hex(),
             next: 0,
@@ -107,12 +114,15 @@ impl FileWriter {
         let name = format!("part-{}-{}-{}{dot}{extension}", self.unique, self.context.subtask.index, self.next);
         self.next += 1;
         let slash = if partition.is_empty() { "" } else { "/" };
+        let multipart = self.target.location.multipart.clone();
+        let suffix = if multipart.is_some() { NOTE_SUFFIX } else { "" };
         let file = StagedFile {
-            staged: format!("{}/{name}", self.folder),
+            staged: format!("{}/{name}{suffix}", self.folder),
             target: format!("{partition}{slash}{name}"),
             size: 0,
             crc32: 0,
             partition: partition.to_string(),
+            held: Held::Staged,
         };
         let encoder = self.target.encoders.create()?;
         self.unprepared.insert(file.staged.clone());
@@ -122,6 +132,9 @@ impl FileWriter {
                 let create = move || File::options().write(true).create_new(true).open(path);
                 let created = blocking(create).await?;
                 Handle::Local(Some(created.map_err(|e| self.target.io_error(e).with("file", shown))?))
+            }
+            None if let Some(multipart) = multipart => {
+                Handle::Upload(Upload::new(multipart, &self.target, &file.target, &file.staged)?)
             }
             None => {
                 let path = self.target.object(&file.staged)?;
@@ -136,7 +149,7 @@ impl FileWriter {
 
     async fn close_file(&mut self, partition: &str) -> Result<()> {
         if let Some(file) = self.open.remove(partition) {
-            let staged = file.finish(&self.target).await?;
+            let staged = file.finish(&self.target, &self.inlined).await?;
             self.bytes += staged.size;
             self.closed.push(staged);
         }
@@ -164,7 +177,7 @@ impl FileWriter {
 
     /// Rows that wait in memory are written where there are too many of them.
     async fn relieve(&mut self) -> Result<()> {
-        let held = |f: &OpenFile| f.buffer.len() + f.encoder.buffered_bytes();
+        let held = |f: &OpenFile| f.buffer.len() + f.encoder.buffered_bytes() + f.handle.buffered_bytes();
         if self.open.values().map(held).sum::<usize>() <= BUFFERED_BYTES_MAX {
             return Ok(());
         }
@@ -246,6 +259,15 @@ impl FileWriter {
     }
 }
 
+impl Handle {
+    fn buffered_bytes(&self) -> usize {
+        match self {
+            Handle::Upload(upload) => upload.buffered_bytes(),
+            Handle::Local(_) | Handle::Object(_) => 0,
+        }
+    }
+}
+
 impl OpenFile {
     /// Writes what is buffered.
     async fn drain(&mut self, target: &FileTarget) -> Result<()> {
@@ -268,12 +290,16 @@ impl OpenFile {
                 let bytes = Bytes::from(std::mem::take(&mut self.buffer));
                 writer.put(bytes).await.map_err(|e| target.object_error("write to", e))?;
             }
+            Handle::Upload(upload) => {
+                upload.write(&self.buffer, target).await?;
+                self.buffer.clear();
+            }
         }
         Ok(())
     }
 
     /// Complete and durable, except for its entry in the folder.
-    async fn finish(mut self, target: &FileTarget) -> Result<StagedFile> {
+    async fn finish(mut self, target: &FileTarget, inlined: &AtomicUsize) -> Result<StagedFile> {
         self.encoder.finish(&mut self.buffer)?;
         self.drain(target).await?;
         match self.handle {
@@ -282,6 +308,7 @@ impl OpenFile {
                 blocking(move || file.sync_all()).await?.map_err(|e| target.io_error(e))?;
             }
             Handle::Object(mut writer) => writer.shutdown().await.map_err(|e| target.io_error(e))?,
+            Handle::Upload(mut upload) => self.file.held = upload.finish(target, inlined).await?,
         }
         self.file.crc32 = self.hasher.finalize();
         Ok(self.file)
@@ -301,6 +328,7 @@ impl OpenFile {
                 // Parts that stay are the bucket's to expire.
                 writer.abort().await.ok();
             }
+            Handle::Upload(upload) => upload.discard(target).await,
         }
     }
 }
@@ -337,8 +365,10 @@ impl SinkWriter for FileWriter {
         }
         let target = Arc::clone(&self.target);
         let files = std::mem::take(&mut self.open).into_values();
-        let staged: Vec<StagedFile> =
-            futures::stream::iter(files.map(|f| f.finish(&target))).buffered(SYNCS).try_collect().await?;
+        let staged: Vec<StagedFile> = futures::stream::iter(files.map(|f| f.finish(&target, &self.inlined)))
+            .buffered(SYNCS)
+            .try_collect()
+            .await?;
         self.bytes += staged.iter().map(|f| f.size).sum::<u64>();
         self.closed.extend(staged);
         if self.unsynced
@@ -352,6 +382,7 @@ impl SinkWriter for FileWriter {
 
     async fn prepare_commit(&mut self, checkpoint: CheckpointId) -> Result<Vec<Committable>> {
         let mut committables = vec![];
+        *self.inlined.get_mut() = 0;
         for file in std::mem::take(&mut self.closed) {
             let (id, staged) = (file.target.clone(), file.staged.clone());
             committables.push(ToCommit::File(file).encode(id)?);
@@ -375,9 +406,16 @@ impl SinkWriter for FileWriter {
         }
         // No checkpoint names them either: full ones, and those whose flush was cut short. What stays is removed by the next
         // attempt.
-        self.closed.clear();
+        for file in std::mem::take(&mut self.closed) {
+            self.unprepared.remove(&file.staged);
+            self.target.discard(&file).await.ok();
+        }
         for staged in std::mem::take(&mut self.unprepared) {
-            self.target.remove(&staged).await.ok();
+            let removed = match staged.ends_with(NOTE_SUFFIX) {
+                true => self.target.abort_noted(&staged).await,
+                false => self.target.remove(&staged).await,
+            };
+            removed.ok();
         }
         Ok(())
     }

@@ -75,7 +75,7 @@ pub fn limits() -> Vec<Limit> {
             "rows of a writer that wait in memory, encoded",
             size(flott_connector_files::limits::BUFFERED_BYTES_MAX),
         ),
-        limit("filesystem", "a file in an object store", bytes(flott_connector_files::limits::OBJECT_BYTES_MAX)),
+        limit("filesystem", "a file in an object store", bytes(flott_connector_files::limits::UPLOAD_BYTES_MAX)),
         limit("datagen", "a row", bytes(flott_connector_basic::datagen::ROW_BYTES_MAX)),
         limit("Jobs", "parallelism", MAX_PARALLELISM),
         limit("Jobs", "maximum parallelism (key groups)", flott_core::key_group::MAX_MAX_PARALLELISM),

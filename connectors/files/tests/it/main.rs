@@ -10,6 +10,8 @@ mod objects;
 mod options;
 mod overwrite;
 mod partition_commit;
+mod s3;
 mod sink;
 mod source;
 mod support;
+mod uploads;

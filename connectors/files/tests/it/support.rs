@@ -11,12 +11,13 @@ use flott_connector::factory::{ConnectorFactory, Registry, TableContext};
 use flott_connector::format::*;
 use flott_connector::sink::*;
 use flott_connector::source::*;
-use flott_connector::storage::{StorageLocation, open};
+use flott_connector::storage::{Multipart, StorageLocation, open};
 use flott_connector_files::FilesFactory;
 use flott_core::clock::{Clock, SystemClock};
-use flott_core::options::{ConfigOption, OptionType};
+use flott_core::options::{ConfigOption, OptionType, Options};
 use flott_core::{ChangeBatch, CheckpointId, DecidedCheckpoint, Error, Generation, Result};
 use flott_testkit::{SourceHarness, TableBuilder, rows_of};
+use object_store::multipart::MultipartStore;
 use object_store::{ObjectStore, ObjectStoreExt};
 
 /// Records of fields divided by commas, each INT or STRING. Options: `quotes` (fields may be quoted), `strict` (says its
@@ -299,6 +300,9 @@ pub(crate) struct Table {
     builder: TableBuilder,
     partition_keys: Vec<String>,
     store: Option<Arc<dyn ObjectStore>>,
+    multipart: Option<Multipart>,
+    /// Of the session; only for stores that are opened by their URL.
+    config: Options,
     clock: Arc<dyn Clock>,
 }
 
@@ -312,7 +316,14 @@ impl Table {
             .option("connector", "filesystem")
             .option("format", "line")
             .option("path", path.as_ref().to_str().expect("UTF-8"));
-        Table { builder, partition_keys: vec![], store: None, clock: SystemClock::shared() }
+        Table {
+            builder,
+            partition_keys: vec![],
+            store: None,
+            multipart: None,
+            config: Options::new(),
+            clock: SystemClock::shared(),
+        }
     }
 
     pub(crate) fn with(self, change: impl FnOnce(TableBuilder) -> TableBuilder) -> Table {
@@ -333,19 +344,33 @@ impl Table {
         Table { store: Some(store), ..self }
     }
 
+    /// The store's uploads can be completed by others.
+    pub(crate) fn multipart(self, multipart: Arc<dyn MultipartStore>) -> Table {
+        Table { multipart: Some(Multipart(multipart)), ..self }
+    }
+
+    /// The session's configuration has this.
+    pub(crate) fn config(mut self, options: &[(&str, String)]) -> Table {
+        for (key, value) in options {
+            self.config.set(*key, value.as_str());
+        }
+        self
+    }
+
     pub(crate) fn clock(self, clock: Arc<dyn Clock>) -> Table {
         Table { clock, ..self }
     }
 
     fn factory(&self) -> FilesFactory {
-        let store = self.store.clone();
-        let open_storage = move |url: &str, base: &Path, options: &flott_core::options::Options| match &store {
-            None => open(url, base, options),
+        let (store, multipart, config) = (self.store.clone(), self.multipart.clone(), self.config.clone());
+        let open_storage = move |url: &str, base: &Path, _: &Options| match &store {
+            None => open(url, base, &config),
             Some(store) => Ok(StorageLocation {
                 store: Arc::clone(store),
                 path: object_store::path::Path::parse(url).expect("a path"),
                 display: format!("mem://{url}"),
                 local: None,
+                multipart: multipart.clone(),
             }),
         };
         FilesFactory::with(Arc::new(open_storage), Arc::clone(&self.clock))
@@ -380,8 +405,8 @@ impl Table {
 
     /// Of an INSERT OVERWRITE.
     pub(crate) fn overwriting_sink(&self) -> Arc<dyn Sink> {
-        let context = self.context(self.builder.sink());
-        let made = self.factory().overwriting_sink(&context).expect("files can be overwritten");
+        let made =
+            self.factory().overwriting_sink(&self.context(self.builder.sink())).expect("files can be overwritten");
         made.unwrap_or_else(|e| panic!("{e}")).sink
     }
 

@@ -211,10 +211,10 @@ static KNOWN: [ConfigOption; 175] = [
     option("s3.access.key", OptionType::Secret, None, "Another spelling of s3.access-key."),
     option("s3.secret-key", OptionType::Secret, None, "The secret key for S3."),
     option("s3.secret.key", OptionType::Secret, None, "Another spelling of s3.secret-key."),
-    option("s3.endpoint", Text, None, "The endpoint of an S3-compatible store."),
-    option("s3.endpoint.region", Text, None, "The region of S3."),
+    option("s3.endpoint", Text, None, "The endpoint of an S3-compatible store; without a scheme over TLS, and over plain HTTP only where it begins with http://."),
+    option("s3.endpoint.region", Text, None, "The region of S3; else `AWS_REGION`, else us-east-1."),
     option("s3.region", Text, None, "Another spelling of s3.endpoint.region."),
-    option("s3.path-style-access", Boolean, Some("false"), "Whether buckets are part of the path instead of the host."),
+    option("s3.path-style-access", Boolean, Some("false"), "Whether buckets are part of the path instead of the host; always so where the endpoint is an IP address or localhost."),
     option("s3.path.style.access", Boolean, Some("false"), "Another spelling of s3.path-style-access."),
 ];
 
