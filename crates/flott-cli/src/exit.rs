@@ -4,12 +4,16 @@ use std::process::ExitCode;
 
 use flott::{Error, ErrorKind};
 
+use crate::output;
+
 /// A job failed, or what it needs from outside is not there: the same command may do it later.
 const FAILED: u8 = 1;
 /// The command line or the script is wrong, or lacks a word: the same command fails again.
 const WRONG: u8 = 2;
 /// Another attempt has taken the job over.
 const TAKEN_OVER: u8 = 3;
+/// Nobody reads what is printed: what SIGPIPE would leave to the shell.
+const CLOSED_PIPE: u8 = 141;
 /// What Ctrl-C leaves to the shell.
 pub(crate) const INTERRUPTED: u8 = 130;
 
@@ -40,6 +44,7 @@ impl Failure {
         let code = match error.kind() {
             ErrorKind::User if !error.is_from_outside() => WRONG,
             ErrorKind::Fenced => TAKEN_OVER,
+            _ if output::is_closed_pipe(&error) => CLOSED_PIPE,
             _ => FAILED,
         };
         Failure { error, code }
@@ -49,6 +54,10 @@ impl Failure {
     pub(crate) fn of_job(error: Error) -> Failure {
         let code = if error.kind() == ErrorKind::Fenced { TAKEN_OVER } else { FAILED };
         Failure { error, code }
+    }
+
+    pub(crate) fn is_closed_pipe(&self) -> bool {
+        self.code == CLOSED_PIPE
     }
 
     pub(crate) fn code(&self) -> ExitCode {

@@ -43,10 +43,20 @@ fn is_json() -> bool {
     FORMAT.get() == Some(&LogFormat::Json)
 }
 
+/// What an error about stdout carries.
+const STREAM: (&str, &str) = ("stream", "stdout");
+
 /// Prints to stdout. A closed pipe (`| head`) ends the run quietly.
 pub(crate) fn out(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(Error::from)
+    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    written.map_err(|e| Error::from(e).with(STREAM.0, STREAM.1))
+}
+
+/// Whether the error is that nobody reads stdout any more.
+pub(crate) fn is_closed_pipe(error: &Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|e| e.downcast_ref::<std::io::Error>());
+    error.context(STREAM.0) == Some(STREAM.1) && cause.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// Tells something on stderr; where that is closed there is nobody to tell.
@@ -65,6 +75,9 @@ pub(crate) fn is_terminal() -> bool {
 
 /// An error as people read it: what, where, and what to do.
 pub(crate) fn error(e: &Error) {
+    if is_closed_pipe(e) {
+        return;
+    }
     if is_json() {
         let backtrace = e.backtrace().map(ToString::to_string).unwrap_or_default();
         tracing::error!(kind = e.kind().code(), backtrace, "{e}");
@@ -81,7 +94,7 @@ pub(crate) fn error(e: &Error) {
 
 /// An error in the form of Flink's client: what could not be done, and why.
 pub(crate) fn client_error(what: &str, e: &Error) {
-    if is_json() {
+    if is_json() || is_closed_pipe(e) {
         return error(e);
     }
     let text = format!("[ERROR] {what} Reason:\n{e}");

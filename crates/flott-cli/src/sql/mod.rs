@@ -57,18 +57,18 @@ pub(crate) fn sql(args: &SqlArgs) -> Result<ExitCode, Failure> {
         if let Some(init) = init {
             let next = runtime.block_on(shell.run(&init, true));
             if next != Next::Statement {
-                return runtime.block_on(shell.finish(next));
+                return Ok(runtime.block_on(shell.finish(next)));
             }
         }
         match file {
             Some(file) => runtime.block_on(async {
                 let next = shell.run(&file, true).await;
-                shell.finish(next).await
+                Ok(shell.finish(next).await)
             }),
             None if interactive => terminal::interactive(&runtime, &mut shell, args.history.clone()),
             None => runtime.block_on(async {
                 let next = pipe::run(&mut shell).await?;
-                shell.finish(next).await
+                Ok(shell.finish(next).await)
             }),
         }
     })();

@@ -93,8 +93,10 @@ impl Shell {
         match self.execute(piece).await {
             Ok(next) => next,
             Err(failure) => {
+                // Nobody reads what would follow.
+                let end = if failure.is_closed_pipe() { Next::Terminated } else { Next::Failed };
                 self.fail("Could not execute SQL statement.", failure);
-                Next::Failed
+                end
             }
         }
     }
@@ -206,7 +208,7 @@ impl Shell {
     }
 
     /// Tells of the jobs that have ended since.
-    pub(super) async fn report(&mut self) -> Result<(), Failure> {
+    pub(super) async fn report(&mut self) {
         let mut i = 0;
         while i < self.jobs.len() {
             if self.jobs[i].handle.ended().now_or_never().is_none() {
@@ -214,30 +216,35 @@ impl Shell {
                 continue;
             }
             let job = self.jobs.remove(i);
-            self.tell_end(job).await?;
+            self.tell_end(job).await;
         }
-        Ok(())
     }
 
-    async fn tell_end(&mut self, mut job: Job) -> Result<(), Failure> {
+    /// Tells something, where somebody reads it.
+    fn tell(&mut self, text: &str) {
+        if let Err(e) = output::client_info(text) {
+            self.fail("Nothing can be printed.", Failure::of_statement(e));
+        }
+    }
+
+    async fn tell_end(&mut self, mut job: Job) {
         match job.wait().await {
-            Ok(outcome) => output::client_info(&ended(&job, &outcome))?,
+            Ok(outcome) => self.tell(&ended(&job, &outcome)),
             Err(e) => {
                 let what = format!("Job '{}' ({}) is FAILED.", job.name, job.handle.id());
                 self.fail(&what, Failure::of_job(e));
             }
         }
-        Ok(())
     }
 
     /// Brings all jobs to their end: by themselves at the end of the input, with a last checkpoint where the user has
     /// had enough. The first Ctrl-C stops them, the second at once.
-    pub(super) async fn finish(&mut self, next: Next) -> Result<ExitCode, Failure> {
+    pub(super) async fn finish(&mut self, next: Next) -> ExitCode {
         let mut stopping = matches!(next, Next::Quit | Next::Terminated);
         self.interrupted |= next == Next::Terminated;
-        self.report().await?;
+        self.report().await;
         if stopping && !self.jobs.is_empty() {
-            output::client_info("Stopping the jobs that run with a last checkpoint; Ctrl-C stops them at once.")?;
+            self.tell("Stopping the jobs that run with a last checkpoint; Ctrl-C stops them at once.");
             for job in &self.jobs {
                 stop(job, false).await;
             }
@@ -256,13 +263,13 @@ impl Shell {
                 }
             };
             let job = self.jobs.remove(index);
-            self.tell_end(job).await?;
+            self.tell_end(job).await;
         }
-        Ok(match &self.failure {
+        match &self.failure {
             Some(failure) => failure.code(),
             None if self.interrupted => exit::interrupted(),
             None => ExitCode::SUCCESS,
-        })
+        }
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) fn interactive(
     let mut lines = Lines::open(shell, history_file.or_else(history::default_file), named)?;
     output::out(&format!("Flott {}\n{WELCOME}", env!("CARGO_PKG_VERSION")))?;
     runtime.spawn(end_when_terminated(shell.started(), tcgetattr(std::io::stdin()).ok()));
-    runtime.block_on(shell.report())?;
+    runtime.block_on(shell.report());
     let end = loop {
         match lines.next(shell)? {
             Line::Statements(text) => match runtime.block_on(shell.run(&text, false)) {
@@ -46,9 +46,9 @@ pub(super) fn interactive(
             Line::Nothing => {}
             Line::End => break Next::Quit,
         }
-        runtime.block_on(shell.report())?;
+        runtime.block_on(shell.report());
     };
-    runtime.block_on(shell.finish(end))?;
+    runtime.block_on(shell.finish(end));
     Ok(if end == Next::Terminated { exit::interrupted() } else { ExitCode::SUCCESS })
 }
 

@@ -72,6 +72,18 @@ fn rows_that_are_wrong_are_1() {
 }
 
 #[test]
+fn a_reader_that_is_gone_ends_a_run_quietly() {
+    let place = Place::new();
+    place.write("many.sql", &"SHOW FUNCTIONS;\n".repeat(200));
+    for args in [&["run", "many.sql"][..], &["sql", "-f", "many.sql"]] {
+        let mut child = place.start(args);
+        drop(child.stdout.take());
+        let ran = crate::support::ran(child.wait_with_output().expect("an end"));
+        assert_eq!((ran.code, ran.err.as_str()), (Some(141), ""), "{args:?}");
+    }
+}
+
+#[test]
 fn sinks_and_checkpoints_that_cannot_be_written_are_1() {
     let place = Place::new();
     // A file where a folder must be: nobody can write there, not even root.
