@@ -335,7 +335,7 @@ impl Session {
             }
             Statement::Explain { details, inner } => self.planner().explain(inner, details).map(Some),
             // There is no job yet.
-            Statement::StopJob { .. } => Ok(None),
+            Statement::StopJob { .. } | Statement::Show { kind: ShowKind::Jobs, .. } => Ok(None),
             plain => self.execute_plain(plain).map(|_| None),
         };
         explained.map_err(|e| e.at(statement.position))
