@@ -230,7 +230,9 @@ impl CheckpointStorage {
                 loop {
                     let (root, fail_points) = (root.clone(), fail_points.clone());
                     let (expected, new) = (expected.clone(), new.clone());
-                    if let Some(swap) = blocking(move || swap_local(&root, &fail_points, &expected, &new)).await? {
+                    let head = root.join(HEAD).display().to_string();
+                    let swap = blocking(move || swap_local(&root, &fail_points, &expected, &new)).await;
+                    if let Some(swap) = swap.map_err(|e| e.with("file", head))? {
                         return Ok(swap);
                     }
                     if waited >= LOCK_PATIENCE {
@@ -308,11 +310,18 @@ fn write_durably(path: &FsPath, content: &[u8]) -> Result<()> {
     let folder = path.parent().ok_or_else(|| Error::internal("a file without a folder"))?;
     create_folder_durably(folder)?;
     let temporary = path.with_extension("tmp");
-    let mut file = fs::File::create(&temporary)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    drop(file);
-    fs::rename(&temporary, path)?;
+    let write = || {
+        let mut file = fs::File::create(&temporary)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        drop(file);
+        fs::rename(&temporary, path)
+    };
+    if let Err(e) = write() {
+        // On a full disk a half would keep what space there is.
+        drop(fs::remove_file(&temporary));
+        return Err(e.into());
+    }
     sync_folder(folder)
 }
 
