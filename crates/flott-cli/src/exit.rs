@@ -24,7 +24,8 @@ Exit codes:
   1    a job failed, or a file or service that it needs is missing, changed or refuses: a later run may do it
   2    the command line or the script is wrong, or a word such as --restore is needed: the same run fails again
   3    another attempt has taken the job over
-  130  stopped by Ctrl-C or SIGTERM";
+  130  stopped by Ctrl-C or SIGTERM
+  141  nobody reads the output any more";
 
 /// An error, and what it means for the command as a whole.
 #[derive(Debug)]
