@@ -3,10 +3,12 @@
 mod alignment;
 mod checkpoints;
 mod commit;
+mod full_disk;
 mod listing;
 mod memory;
 mod processing_time;
 mod query;
 mod restart;
+mod s3;
 mod savepoint;
 mod scripted;
