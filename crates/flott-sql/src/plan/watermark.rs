@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use datafusion_common::{DFSchema, ScalarValue};
 use datafusion_expr::Expr;
+use flott_connector::watermark_options::WatermarkOptions;
 use flott_core::options::Options;
 use flott_core::time_text::format_duration;
 use flott_core::types::{TimeAttribute, from_arrow_field};
@@ -140,7 +141,9 @@ impl Printer {
             _ => String::new(),
         };
         let mut lines = vec![format!("rowtime: {}", origin.rowtime), format!("watermark: {shown}{lag}")];
-        lines.push(match self.idle_timeout {
+        // The table's own option (scan.watermark.idle-timeout) comes first; planning has refused a wrong one.
+        let own = WatermarkOptions::read(&scan.table.table.options).ok().and_then(|o| o.idle_timeout);
+        lines.push(match own.or(self.idle_timeout).filter(|d| !d.is_zero()) {
             Some(d) => format!(
                 "idle-timeout: {}: a split without a row for so long holds nobody back until it has one again",
                 format_duration(d)
