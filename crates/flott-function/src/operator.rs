@@ -36,6 +36,9 @@ pub fn binary(op: Operator, left: TypedExpr, right: TypedExpr, env: &FunctionEnv
         | Operator::GtEq
         | Operator::IsDistinctFrom
         | Operator::IsNotDistinctFrom => compare(op, left, right, env),
+        Operator::Modulo if left.data_type.kind.is_approximate() || right.data_type.kind.is_approximate() => {
+            Err(wrong_types("%", &[&left.data_type, &right.data_type]))
+        }
         Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide | Operator::Modulo => {
             arithmetic(op, left, right, env)
         }
@@ -437,7 +440,8 @@ fn add_millis(
         DataType::Timestamp(TimeUnit::Nanosecond, _) => {
             apply!(TimestampNanosecondType, |v: i64, ms: i64| v.wrapping_add(ms.wrapping_mul(1_000_000)))
         }
-        DataType::Date32 => apply!(Date32Type, |v: i32, ms: i64| v.wrapping_add(ms.div_euclid(DAY_MS) as i32)),
+        // The hours that make no whole day are dropped, whichever way the interval goes.
+        DataType::Date32 => apply!(Date32Type, |v: i32, ms: i64| v.wrapping_add((ms / DAY_MS) as i32)),
         DataType::Time32(TimeUnit::Millisecond) => {
             apply!(Time32MillisecondType, |v: i32, ms: i64| (i64::from(v).wrapping_add(ms)).rem_euclid(DAY_MS) as i32)
         }

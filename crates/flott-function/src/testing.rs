@@ -135,6 +135,11 @@ pub(crate) fn call(name: &str, args: Vec<TypedExpr>) -> Result<String> {
     shown
 }
 
+/// A call with these arguments, not evaluated.
+pub(crate) fn call_of(name: &str, args: Vec<TypedExpr>) -> TypedExpr {
+    scalar::call(name, args, &FunctionEnv::default()).unwrap_or_else(|| panic!("no function {name}")).expect("a call")
+}
+
 /// A table of calls: name, arguments (value and type), result or the start of the error.
 pub(crate) fn check(cases: &[(&str, &[(&str, &str)], &str)]) {
     for (name, args, expected) in cases {

@@ -84,8 +84,8 @@ fn floating_point_numbers() {
         ("0", "DOUBLE", "/", "0", "DOUBLE", "NaN", "DOUBLE"),
         ("1", "INT", "+", "0.5", "FLOAT", "1.5", "FLOAT"),
         ("1.5", "DECIMAL(2, 1)", "*", "2", "DOUBLE", "3.0", "DOUBLE"),
-        ("5.5", "DOUBLE", "%", "2", "DOUBLE", "1.5", "DOUBLE"),
-        ("5.5", "DOUBLE", "%", "2", "INT", "1", "INT"),
+        ("5.5", "DOUBLE", "%", "2", "DOUBLE", "REFUSED", "DOUBLE"),
+        ("5.5", "DOUBLE", "%", "2", "INT", "REFUSED", "DOUBLE"),
     ]);
 }
 

@@ -686,7 +686,7 @@ fn split(a: &mut Arguments) -> Result<Option<Resolved>> {
     if !super::shape::fit(a, &[K::STRING, K::STRING])? {
         return Ok(None);
     }
-    let element = K::STRING.not_null();
+    let element = K::STRING.nullable();
     let t = K::Array(Box::new(element.clone())).nullable().with_nullable(a.nullable());
     let resolved = Resolved::arrays(t, move |args, rows| {
         let (texts, delimiters) = (args[0].as_string::<i32>(), args[1].as_string::<i32>());

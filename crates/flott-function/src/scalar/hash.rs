@@ -227,9 +227,9 @@ fn bytes_of(a: &mut Arguments, f: fn(&str, &str) -> Result<Option<Vec<u8>>>) -> 
 fn unhex(a: &mut Arguments) -> Result<Option<Resolved>> {
     bytes_of(a, |t, _| {
         let digit = |b: u8| char::from(b).to_digit(16).map(|d| d as u8);
-        // An odd first digit stands alone.
+        // An odd first digit counts for nothing: Flink writes a zero in its place.
         let (first, rest) = t.as_bytes().split_at(t.len() % 2);
-        let mut out: Option<Vec<u8>> = first.iter().map(|b| digit(*b)).collect();
+        let mut out: Option<Vec<u8>> = first.iter().map(|b| digit(*b).map(|_| 0)).collect();
         for two in rest.chunks_exact(2) {
             let byte = digit(two[0]).zip(digit(two[1])).map(|(h, l)| h << 4 | l);
             out = out.zip(byte).map(|(mut out, byte)| {
@@ -423,7 +423,8 @@ mod tests {
             ("HEX", &[("-1", "BIGINT")], "FFFFFFFFFFFFFFFF"),
             ("HEX", &[("hello,world", "STRING")], "68656C6C6F2C776F726C64"),
             ("UNHEX", &[("466C696E6B", "STRING")], "x'466c696e6b'"),
-            ("UNHEX", &[("F", "STRING")], "x'0f'"),
+            ("UNHEX", &[("F", "STRING")], "x'00'"),
+            ("UNHEX", &[("F46", "STRING")], "x'0046'"),
             ("UNHEX", &[("xy", "STRING")], "NULL"),
             ("BIN", &[("12", "INT")], "1100"),
             ("BIN", &[("-7", "BIGINT")], "1111111111111111111111111111111111111111111111111111111111111001"),

@@ -111,7 +111,8 @@ fn binary(a: &mut Arguments, f: fn(f64, f64) -> f64) -> Result<Option<Resolved>>
 }
 
 fn modulo(a: &mut Arguments) -> Result<Option<Resolved>> {
-    if !a.values.iter().all(|v| v.data_type.kind.is_numeric()) {
+    // Only exact numbers have a remainder.
+    if !a.values.iter().all(|v| v.data_type.kind.is_numeric() && !v.data_type.kind.is_approximate()) {
         return Ok(None);
     }
     let (l, r) = (a.values[0].clone(), a.values[1].clone());
@@ -205,8 +206,8 @@ fn digits(a: &mut Arguments, cut: Cut) -> Result<Option<Resolved>> {
     };
     let nullable = a.nullable();
     let result = match (&t.kind, known) {
-        (K::Decimal { precision, scale }, Some(digits)) if cut == Cut::HalfUp && digits < i32::from(*scale) => {
-            // Rounding may need one more digit before the point.
+        (K::Decimal { precision, scale }, Some(digits)) if digits < i32::from(*scale) => {
+            // Rounding may need one more digit before the point; Flink keeps it for TRUNCATE as well.
             let to = u8::try_from(digits.max(0)).unwrap_or(0);
             K::Decimal { precision: (precision - scale + to + 1).min(38), scale: to }
         }
@@ -312,7 +313,8 @@ mod tests {
             ("ROUND", &[("1e300", "DOUBLE"), ("2", "INT")], "1.0E300"),
             ("ROUND", &[("NaN", "DOUBLE"), ("2", "INT")], "NaN"),
             ("ROUND", &[("5", "INT"), ("NULL", "INT")], "NULL"),
-            ("TRUNCATE", &[("42.345", "DECIMAL(5, 3)"), ("2", "INT")], "42.340"),
+            ("TRUNCATE", &[("42.345", "DECIMAL(5, 3)"), ("2", "INT")], "42.34"),
+            ("TRUNCATE", &[("-42.345", "DECIMAL(5, 3)"), ("-1", "INT")], "-40"),
             ("TRUNCATE", &[("-42.345", "DOUBLE"), ("2", "INT")], "-42.34"),
             ("TRUNCATE", &[("42.345", "DOUBLE")], "42.0"),
             ("TRUNCATE", &[("42", "INT"), ("-1", "INT")], "40"),

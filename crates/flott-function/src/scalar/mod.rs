@@ -8,6 +8,7 @@ mod hash;
 mod math;
 mod random;
 mod regex;
+mod result_type;
 mod shape;
 mod string;
 mod temporal;
@@ -136,9 +137,14 @@ fn resolve(function: &ScalarFunction, values: Vec<TypedExpr>, env: &FunctionEnv)
         return Err(wrong());
     }
     let constants = values.iter().filter_map(|v| v.constant().cloned()).collect();
+    let written: Vec<LogicalType> = values.iter().map(|v| v.data_type.clone()).collect();
     let mut arguments = Arguments { values, env };
     match (function.resolve)(&mut arguments)? {
-        Some(resolved) => Ok(call_with_constants(function.name, arguments.values, constants, resolved)),
+        Some(Resolved { data_type, kernel, deterministic, can_fail }) => {
+            let data_type = result_type::declared(function.name, &written, data_type);
+            let resolved = Resolved { data_type, kernel, deterministic, can_fail };
+            Ok(call_with_constants(function.name, arguments.values, constants, resolved))
+        }
         None => Err(wrong()),
     }
 }

@@ -32,8 +32,8 @@ pub(super) const FUNCTIONS: &[ScalarFunction] = &[
     function("CHAR_LENGTH", "CHAR_LENGTH(text)", "Number of characters.", (1, 1), |a| {
         texts_to_int(a, |[t]| t.chars().count() as i32)
     }),
-    function("ASCII", "ASCII(text)", "Code of the first character, 0 for an empty text.", (1, 1), |a| {
-        texts_to_int(a, |[t]| t.bytes().next().map_or(0, i32::from))
+    function("ASCII", "ASCII(text)", "The first byte, with its sign; 0 for an empty text.", (1, 1), |a| {
+        texts_to_int(a, |[t]| t.bytes().next().map_or(0, |b| i32::from(b.cast_signed())))
     }),
     function("CHR", "CHR(number)", "The character of a code (its lowest byte); empty for a negative one.", (1, 1), chr),
     function("POSITION", "POSITION(part IN text)", "Where the part starts, 0 for nowhere.", (2, 2), |a| {
@@ -537,6 +537,7 @@ mod tests {
             ("CHAR_LENGTH", &[("NULL", "STRING")], "NULL"),
             ("ASCII", &[("abc", "STRING")], "97"),
             ("ASCII", &[("", "STRING")], "0"),
+            ("ASCII", &[("é", "STRING")], "-61"),
             ("CHR", &[("97", "INT")], "a"),
             ("CHR", &[("353", "BIGINT")], "a"),
             ("CHR", &[("-9", "INT")], ""),

@@ -191,7 +191,7 @@ impl<'a> ExpressionBinder<'a> {
             Ast::Trim { trim_where, trim_what, expr, trim_characters } => {
                 refuse_if(trim_characters.is_some(), "TRIM with a list of characters", e.span())?;
                 let name = match trim_where {
-                    None | Some(TrimWhereField::Both) => "BTRIM",
+                    None | Some(TrimWhereField::Both) => "TRIM",
                     Some(TrimWhereField::Leading) => "LTRIM",
                     Some(TrimWhereField::Trailing) => "RTRIM",
                 };
