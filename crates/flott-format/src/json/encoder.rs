@@ -17,7 +17,7 @@ use flott_core::{ChangeBatch, Error, Result};
 use super::options::JsonOptions;
 use super::scanner::write_string;
 use crate::text::bound::{Bound, Values};
-use crate::text::number::{write_decimal, write_java_float};
+use crate::text::number::{write_decimal, write_decimal_in_full, write_java_float};
 use crate::text::time::{TimestampPrinter, per_second, write_date, write_time};
 
 #[derive(Debug)]
@@ -234,7 +234,11 @@ impl Printer {
             }
             Printer::Decimal(scale) => {
                 let value = column.as_primitive::<Decimal128Type>().value(row);
-                write_decimal(value, *scale, options.plain_decimals, out);
+                // Flink strips the zeros at the end only of what may be written in scientific notation.
+                match options.plain_decimals {
+                    true => write_decimal_in_full(value, *scale, out),
+                    false => write_decimal(value, *scale, false, out),
+                }
             }
             Printer::Text => write_string(column.as_string::<i32>().value(row).as_bytes(), out),
             Printer::Bytes => {

@@ -194,6 +194,23 @@ pub(crate) fn parse_decimal(text: &[u8], precision: u8, scale: u8) -> Result<Opt
     Ok(Some(if negative { -value } else { value }))
 }
 
+/// A decimal with all digits of its scale, as `BigDecimal.toPlainString` prints it: `1.50`, `0.00`.
+pub(crate) fn write_decimal_in_full(value: i128, scale: u8, out: &mut Vec<u8>) {
+    if value < 0 {
+        out.push(b'-');
+    }
+    let mut buffer = itoa::Buffer::new();
+    let digits = buffer.format(value.unsigned_abs()).as_bytes();
+    let scale = usize::from(scale);
+    let whole = digits.len().saturating_sub(scale);
+    out.extend_from_slice(if whole == 0 { b"0" } else { &digits[..whole] });
+    if scale > 0 {
+        out.push(b'.');
+        out.extend(std::iter::repeat_n(b'0', scale.saturating_sub(digits.len())));
+        out.extend_from_slice(&digits[whole..]);
+    }
+}
+
 /// A decimal as `BigDecimal.stripTrailingZeros` and `toString` (or `toPlainString`) print it: `1.5`, `1E+5`.
 pub(crate) fn write_decimal(value: i128, scale: u8, plain: bool, out: &mut Vec<u8>) {
     if value == 0 {
@@ -389,6 +406,11 @@ mod tests {
             out.clear();
             write_decimal(value, scale, true, &mut out);
             assert_eq!(String::from_utf8_lossy(&out), plain);
+        }
+        for (value, scale, text) in [(0, 2, "0.00"), (150, 2, "1.50"), (-5, 3, "-0.005"), (-12_300, 0, "-12300")] {
+            let mut out = vec![];
+            write_decimal_in_full(value, scale, &mut out);
+            assert_eq!(String::from_utf8_lossy(&out), text);
         }
     }
 
