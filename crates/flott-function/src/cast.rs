@@ -64,7 +64,6 @@ fn refused(from: &LogicalType, to: &LogicalType) -> Error {
             "Use TO_TIMESTAMP_LTZ(number, precision), or TO_TIMESTAMP(FROM_UNIXTIME(number)) for seconds"
         }
         (f, t) if f.is_timestamp() && t.is_numeric() => "Use UNIX_TIMESTAMP(CAST(timestamp AS STRING))",
-        (f, K::Boolean) if f.is_numeric() => "Compare it: value <> 0",
         _ => "Go through a type that both can be cast to, such as STRING",
     })
 }
@@ -101,7 +100,7 @@ pub fn supported(from: &TypeKind, to: &TypeKind) -> bool {
         (K::Null, _) => true,
         (a, b) if a == b => true,
         (_, t) if t.is_character() => true,
-        (f, K::Boolean) => f.is_character() || f.is_integer(),
+        (f, K::Boolean) => f.is_character() || f.is_numeric(),
         (K::Boolean, t) if t.is_numeric() => true,
         (f, t) if t.is_numeric() => {
             let exact = !t.is_approximate();
