@@ -5,6 +5,7 @@ mod chaos;
 mod ci;
 mod docs;
 mod services;
+mod sim;
 mod tidy;
 
 use std::path::PathBuf;
@@ -24,6 +25,8 @@ cargo xtask TASK
                       --pipeline files  --cycles N  --seed S  --release
   services up|down|env|status NAME
                     real servers for tests and benchmarks: versitygw (S3), minio (S3)
+  sim [OPTIONS]     explores the checkpoint protocol: in every order, and under seeds
+                      --seeds N  --first SEED  --size WORKERS,SINKS,EPOCHS,CRASHES
   bench NAME        runs a benchmark: window, csv, start   (--rows N)
 ";
 
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         "docs" => docs::write(),
         "chaos" => chaos::run(rest),
         "services" => services::run(rest),
+        "sim" => sim::run(rest),
         "bench" => bench::run(rest),
         "help" | "--help" | "-h" => {
             say(USAGE);

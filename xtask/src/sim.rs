@@ -1,0 +1,22 @@
+//! Explores the checkpoint protocol: every order of events of a small job, and larger ones under seeds.
+
+use crate::{Failure, option, root, say};
+use std::process::Command;
+
+/// Runs the simulation of `flott-cluster`; the same seed gives the same trace.
+pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
+    let seeds: u64 = option(args, "--seeds", 1_000)?;
+    let first: u64 = option(args, "--first", 0)?;
+    let size: String = option(args, "--size", String::new())?;
+    let mut command = Command::new("cargo");
+    command
+        .args(["test", "--locked", "-p", "flott-cluster", "--lib", "sim::", "--", "--nocapture"])
+        .current_dir(root());
+    command.env("FLOTT_SIM_SEEDS", seeds.to_string()).env("FLOTT_SIM_FIRST", first.to_string());
+    if !size.is_empty() {
+        command.env("FLOTT_SIM_SIZE", size);
+    }
+    say("+ cargo test -p flott-cluster --lib sim::");
+    let status = command.status().map_err(|e| format!("cargo cannot be started: {e}"))?;
+    if status.success() { Ok(()) } else { Err(format!("the simulation found something: {status}")) }
+}
