@@ -20,6 +20,7 @@ mod sql;
 mod stop;
 mod summary;
 mod table;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -77,6 +78,9 @@ enum Command {
     /// Print a page of the reference
     #[command(hide = true)]
     Docs(docs::DocsArgs),
+    /// One process of a job of `run --processes`
+    #[command(hide = true)]
+    Worker,
 }
 
 fn main() -> ExitCode {
@@ -102,5 +106,6 @@ fn command(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Completions(args) => completions::print(args).map(done),
         Command::Man(args) => man::print(args).map(done),
         Command::Docs(args) => docs::print(args).map(done),
+        Command::Worker => worker::run(),
     }
 }

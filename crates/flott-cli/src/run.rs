@@ -15,7 +15,7 @@ use crate::interrupts::Interrupts;
 use crate::progress::Progress;
 use crate::script::{self, Earlier, ScriptArgs};
 use crate::summary::Summary;
-use crate::{output, query, table};
+use crate::{output, query, table, worker};
 
 #[derive(Args)]
 pub(crate) struct RunArgs {
@@ -36,25 +36,30 @@ pub(crate) struct RunArgs {
     /// Let a restore drop state and outputs that the script no longer has
     #[arg(long)]
     allow_non_restored_state: bool,
+    /// Run the script's jobs in N processes of this machine, with as many worker threads each
+    #[arg(long, value_name = "N")]
+    processes: Option<usize>,
     /// Write a summary of the run as JSON
     #[arg(long, value_name = "FILE")]
     summary: Option<PathBuf>,
 }
 
 impl RunArgs {
-    fn earlier(&self) -> Earlier {
+    fn earlier(&self) -> Result<Earlier, Failure> {
         let restore = match (&self.restore, self.fresh) {
             (_, true) => Restore::Fresh,
             (None, false) => Restore::Ask,
             (Some(word), false) if word == "latest" => Restore::Latest,
             (Some(path), false) => Restore::Path(path.into()),
         };
-        Earlier {
+        let processes = self.processes.map(worker::processes).transpose()?;
+        Ok(Earlier {
             restore,
             allow_non_restored_state: self.allow_non_restored_state,
             claim_mode: self.claim_mode.clone(),
             metrics_port: self.metrics_port.clone(),
-        }
+            processes,
+        })
     }
 }
 
@@ -122,7 +127,7 @@ struct Script<'a> {
 
 impl<'a> Script<'a> {
     fn open(args: &'a RunArgs, summary: &'a mut Summary) -> Result<Script<'a>, Failure> {
-        let earlier = args.earlier();
+        let earlier = args.earlier()?;
         let named = matches!(earlier.restore, Restore::Path(_));
         let (text, session) = script::open(&args.script, earlier)?;
         let statements = session.parse(&text).map_err(|e| e.with("script", args.script.file.display()))?;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use flott::{Error, FailPoints, Restore, Session};
+use flott::{Error, FailPoints, Processes, Restore, Session};
 
 use crate::exit::Failure;
 
@@ -27,7 +27,7 @@ pub(crate) struct SessionArgs {
     parallelism: Option<u32>,
 }
 
-/// What the session does with checkpoints of earlier runs.
+/// What the session does with checkpoints of earlier runs, and where jobs run.
 #[derive(Default)]
 pub(crate) struct Earlier {
     pub(crate) restore: Restore,
@@ -36,6 +36,7 @@ pub(crate) struct Earlier {
     pub(crate) claim_mode: Option<String>,
     /// Where Prometheus reads metrics.
     pub(crate) metrics_port: Option<String>,
+    pub(crate) processes: Option<Processes>,
 }
 
 /// The text of a file that an argument names.
@@ -64,6 +65,9 @@ pub(crate) fn session(args: &SessionArgs, folder: &Path, name: &str, earlier: Ea
     }
     if let Some(port) = &earlier.metrics_port {
         builder = builder.option("metrics.reporter.prom.port", port);
+    }
+    if let Some(processes) = earlier.processes {
+        builder = builder.processes(processes);
     }
     for define in &args.define {
         let (key, value) = define.split_once('=').ok_or_else(|| {

@@ -1,6 +1,7 @@
 //! One attempt of one job: the loop that drives the coordinator, the enumerators and the worker.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +12,13 @@ use flott_core::clock::Clock;
 use flott_core::rng::Rng;
 use flott_core::{CheckpointId, Error, ErrorKind, FailPoint, FailPoints, Result, key_group};
 use flott_graph::{JobGraph, NodeId, OperatorSpec};
+use flott_runtime::BuildOperator;
 use flott_runtime::api::{AttemptOptions, Restored, RestoredOperator, SplitState, TaskCommand, TaskEvent};
 use flott_runtime::metrics::JobMetrics;
-use flott_runtime::{Attempt, BuildOperator};
-use flott_state::CheckpointStore;
 use flott_state::manifest::{JobStatus as StoredStatus, Manifest};
-use flott_state::store::{Opened, Tenure};
-use tokio::sync::{mpsc, watch};
+use flott_state::store::{Opened, Tenure, restore_operator};
+use flott_state::{CheckpointStorage, CheckpointStore};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::alignment::WatermarkAlignment;
@@ -27,6 +28,10 @@ use crate::control::{Taken, Wishes, handle};
 use crate::enumerators::Enumerators;
 use crate::finalize::{self, Committers};
 use crate::options::CheckpointOptions;
+use crate::process::ProcessOptions;
+use crate::process::message::WorkerEvent;
+use crate::process::pool::{Pool, SharedPool};
+use crate::process::workers::{Starting, Workers, subtasks};
 use crate::restart::{RestartStrategy, Restarts};
 use crate::status::JobStatus;
 use crate::waiting_readers::WaitingReaders;
@@ -55,8 +60,10 @@ pub struct JobSpec {
     /// Where checkpoints go, taken over already, and what was found there. `None` for a job that needs none: bounded,
     /// and no sink commits.
     pub store: Option<OpenedStore>,
-    /// Worker threads.
+    /// Worker threads, of all processes together.
     pub parallelism: usize,
+    /// Where it does not run in this process alone.
+    pub processes: Option<ProcessOptions>,
     /// When checkpoints are taken.
     pub checkpoints: CheckpointOptions,
     /// Whether it is started again after a failure.
@@ -89,12 +96,19 @@ pub async fn start(mut spec: JobSpec) -> Result<JobHandle> {
     let (job, desk) = handle(graph, Arc::clone(&metrics), open_savepoint, store.is_some(), now_ms);
     let Desk { wishes, report, done } = desk;
     let tenure = store.as_ref().map(|(store, _)| store.tenure());
-    let master = JobMaster::open(&spec, store, Arc::clone(&metrics), report.clone()).await?;
+    let pool = match spec.processes.take() {
+        Some(options) => Some(Arc::new(Mutex::new(Pool::new(options).await?))),
+        None => None,
+    };
+    let master = JobMaster::open(&spec, store, pool.as_ref(), Arc::clone(&metrics), report.clone()).await?;
     let clock = Arc::clone(&spec.clock);
-    let supervisor = Supervisor { spec, tenure, metrics, report, wishes };
+    let supervisor = Supervisor { spec, pool: pool.clone(), tenure, metrics, report, wishes };
     let last_word = supervisor.report.clone();
     tokio::spawn(async move {
-        let mut outcome = supervisor.run(master).await;
+        let mut outcome = Box::pin(supervisor.run(master)).await;
+        if let Some(pool) = pool {
+            pool.lock().await.quit().await;
+        }
         let status = match &outcome {
             Ok(JobOutcome::Finished(_)) => JobStatus::Finished,
             Ok(JobOutcome::Suspended(_)) => JobStatus::Suspended,
@@ -115,6 +129,8 @@ pub async fn start(mut spec: JobSpec) -> Result<JobHandle> {
 /// Runs attempt after attempt, until one ends well or the restart strategy gives up.
 struct Supervisor {
     spec: JobSpec,
+    /// The other processes.
+    pool: Option<SharedPool>,
     /// `None` for a job without checkpoints, which begins anew.
     tenure: Option<Tenure>,
     metrics: Arc<JobMetrics>,
@@ -176,9 +192,9 @@ impl Supervisor {
             s.attempt_started_ms = now_ms;
             s.status = JobStatus::Running;
         });
-        let Supervisor { spec, tenure, metrics, report, wishes } = self;
+        let Supervisor { spec, pool, tenure, metrics, report, wishes } = self;
         tokio::select! {
-            master = reopen(spec, tenure, metrics, report) => Some(master),
+            master = reopen(spec, pool.as_ref(), tenure, metrics, report) => Some(master),
             () = wishes.end_between_attempts() => None,
         }
     }
@@ -186,6 +202,7 @@ impl Supervisor {
 
 async fn reopen(
     spec: &JobSpec,
+    pool: Option<&SharedPool>,
     tenure: &mut Option<Tenure>,
     metrics: &Arc<JobMetrics>,
     report: &watch::Sender<JobState>,
@@ -195,7 +212,7 @@ async fn reopen(
         None => None,
     };
     *tenure = store.as_ref().map(|(store, _)| store.tenure());
-    JobMaster::open(spec, store, Arc::clone(metrics), report.clone()).await
+    JobMaster::open(spec, store, pool, Arc::clone(metrics), report.clone()).await
 }
 
 /// What became of the state of one subtask.
@@ -225,8 +242,8 @@ struct Positions {
 /// The coordinator's side of an attempt.
 pub struct JobMaster {
     graph: Arc<JobGraph>,
-    attempt: Attempt,
-    events: mpsc::Receiver<TaskEvent>,
+    attempt: Workers,
+    events: mpsc::Receiver<WorkerEvent>,
     coordinator: CheckpointCoordinator,
     enumerators: Enumerators,
     waiting_readers: WaitingReaders,
@@ -260,11 +277,17 @@ impl JobMaster {
     async fn open(
         spec: &JobSpec,
         store: Option<OpenedStore>,
+        pool: Option<&SharedPool>,
         metrics: Arc<JobMetrics>,
         report: watch::Sender<JobState>,
     ) -> Result<JobMaster> {
         spec.graph.validate()?;
         let manifest = store.as_ref().and_then(|(_, o)| o.manifest.clone());
+        let savepoint = store.as_ref().and_then(|(_, o)| o.savepoint.clone());
+        let processes = match pool {
+            Some(pool) => pool.lock().await.options.processes,
+            None => 1,
+        };
         if let Some((_, opened)) = &store
             && opened.manifest.is_some()
         {
@@ -281,7 +304,8 @@ impl JobMaster {
             roll_forward(&spec.graph, &mut store, &mut committers, &spec.fail_points, &opened).await?;
             if let Some(m) = &opened.manifest {
                 check_restorable(&spec.graph, m, spec.allow_non_restored_state)?;
-                restored = restore(&spec.graph, &store, m, spec.parallelism).await?;
+                let here = subtasks(spec.parallelism, processes, 0);
+                restored = restore(&spec.graph, store.restored_from(), m, spec.parallelism, here).await?;
             }
             (lineage, generation, next) = (store.lineage().to_string(), store.generation(), store.head().next);
             durable = Some((store, committers));
@@ -304,14 +328,9 @@ impl JobMaster {
             base_dir: spec.base_dir.clone(),
         };
         let has_store = durable.is_some();
-        let attempt = flott_runtime::start(
-            Arc::clone(&spec.graph),
-            Arc::clone(&spec.build),
-            options,
-            restored,
-            tokio::runtime::Handle::current(),
-            events_in,
-        )?;
+        let (graph, build) = (Arc::clone(&spec.graph), Arc::clone(&spec.build));
+        let starting = Starting { graph, build, options, restored, has_store, manifest, savepoint };
+        let attempt = Workers::start(pool, starting, events_in).await?;
         let mut waiting_readers = WaitingReaders::new(&spec.graph, spec.parallelism);
         for command in first {
             waiting_readers.on_command(&command);
@@ -352,8 +371,14 @@ impl JobMaster {
             let sleep = self.until_next_deadline();
             tokio::select! {
                 event = self.events.recv() => match event {
-                    Some(TaskEvent::Ended { finished }) => break finished,
-                    Some(event) => self.on_event(event),
+                    Some(WorkerEvent::Task(TaskEvent::Ended { finished })) => break finished,
+                    Some(WorkerEvent::Task(event)) => self.on_event(event),
+                    Some(WorkerEvent::SnapshotTaken { checkpoint, node, subtask }) => {
+                        self.coordinator.operator_snapshot(checkpoint, (node, subtask));
+                    }
+                    Some(WorkerEvent::Written { checkpoint, node, subtask, part }) => {
+                        self.on_written(Ok((checkpoint, (node, subtask), part)));
+                    }
                     None => {
                         self.fail(Error::internal("the worker ended without a word"));
                         break false;
@@ -884,25 +909,27 @@ pub fn check_restorable(graph: &JobGraph, manifest: &Manifest, allow_non_restore
     Ok(())
 }
 
-/// The state of every subtask, cut from the manifest.
-async fn restore(
+/// The state of some of the subtasks, cut from the manifest.
+pub(crate) async fn restore(
     graph: &JobGraph,
-    store: &CheckpointStore,
+    storage: &CheckpointStorage,
     manifest: &Manifest,
     parallelism: usize,
+    subtasks: Range<usize>,
 ) -> Result<Restored> {
     let mut restored = Restored { operators: HashMap::new(), writers: HashMap::new() };
     for (id, node) in graph.iter() {
         if let Some(stored) = manifest.operators.get(&node.uid) {
             let watermark_ms = stored.subtasks.iter().map(|s| s.watermark_ms).min();
-            for subtask in 0..parallelism {
+            for subtask in subtasks.clone() {
                 let range = key_group::range_of(subtask, parallelism, manifest.max_parallelism);
-                let state = store.restore_operator(stored, range).await.map_err(|e| e.with("operator", &node.name))?;
+                let state =
+                    restore_operator(storage, stored, range).await.map_err(|e| e.with("operator", &node.name))?;
                 restored.operators.insert((id, subtask), RestoredOperator { watermark_ms, state });
             }
         }
         if let Some(stored) = manifest.sinks.get(&node.uid) {
-            for (i, state) in stored.writers.iter().enumerate() {
+            for (i, state) in stored.writers.iter().enumerate().filter(|(i, _)| subtasks.contains(&(i % parallelism))) {
                 restored.writers.entry((id, i % parallelism)).or_default().push(finalize::versioned(state));
             }
         }
@@ -911,7 +938,7 @@ async fn restore(
 }
 
 /// The next of several tasks; waits for ever without one.
-async fn join_first<T>(tasks: &mut Vec<JoinHandle<T>>) -> Result<T> {
+pub(crate) async fn join_first<T>(tasks: &mut Vec<JoinHandle<T>>) -> Result<T> {
     if tasks.is_empty() {
         return std::future::pending().await;
     }

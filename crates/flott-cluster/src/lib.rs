@@ -13,6 +13,7 @@ pub mod enumerators;
 pub mod finalize;
 pub mod job;
 pub mod options;
+pub mod process;
 pub mod restart;
 #[cfg(test)]
 mod sim;

@@ -9,7 +9,7 @@ use flott_core::{Error, Result, key_group};
 use crate::spec::OperatorSpec;
 
 /// Index of a node in its graph. Inputs have smaller indices than the nodes that read them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub usize);
 
 /// How rows travel along an edge.

@@ -2,12 +2,12 @@
 
 use flott_core::ChangeBatch;
 use timely::Accountable;
-use timely::bytes::arc::Bytes;
 use timely::communication::Push;
+use timely::dataflow::channels::Message;
 use timely::dataflow::channels::pushers::exchange::Distributor;
-use timely::dataflow::channels::{ContainerBytes, Message};
 
 use crate::flow::Ticket;
+use crate::wire::WireBatch;
 
 /// What a channel says besides rows, behind the rows that it is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub(crate) enum Payload {
         /// Counts them; those that a source has sent count with the source.
         ticket: Option<Ticket>,
     },
+    /// Rows between processes, encoded.
+    Wire(WireBatch),
     /// A control from a worker (the input handle hides the sender).
     Control {
         /// The sending worker.
@@ -83,24 +85,9 @@ impl Accountable for Envelope {
         match &self.payload {
             Payload::Empty => 0,
             Payload::Data { batch, .. } => i64::try_from(batch.num_rows()).unwrap_or(i64::MAX).max(1),
+            Payload::Wire(wire) => i64::try_from(wire.rows()).unwrap_or(i64::MAX).max(1),
             Payload::Control { .. } => 1,
         }
-    }
-}
-
-/// Workers of one process hand over containers as they are; the wire form belongs to several processes, which
-/// [`start`](crate::start) does not form.
-impl ContainerBytes for Envelope {
-    fn from_bytes(_bytes: Bytes) -> Self {
-        unreachable!("batches do not cross processes yet")
-    }
-
-    fn length_in_bytes(&self) -> usize {
-        unreachable!("batches do not cross processes yet")
-    }
-
-    fn into_bytes<W: std::io::Write>(&self, _writer: &mut W) {
-        unreachable!("batches do not cross processes yet")
     }
 }
 

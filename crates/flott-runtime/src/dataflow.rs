@@ -24,6 +24,7 @@ use crate::exchange::{Partitioner, partition};
 use crate::flow::{Alarm, Listener, Probe, Shared, epoch_start};
 use crate::sink::{SinkEmit, SinkTask};
 use crate::source::{CommandQueue, SourceDriver, SourceStart};
+use crate::wire::Decoder;
 
 type Edge<'a> = Stream<'a, u64, Envelope>;
 type Output = OutputBuilder<u64, NoopBuilder<Envelope>>;
@@ -217,7 +218,8 @@ fn operator<'a>(
         .into_iter()
         .map(|(stream, crosses, _)| {
             if crosses {
-                Input::Crossing(builder.new_input(stream, DistributorPact(|_| Route)))
+                let handle = builder.new_input(stream, DistributorPact(|_| Route));
+                Input::Crossing(handle, Decoder::default())
             } else {
                 Input::Forward(builder.new_input(stream, Pipeline))
             }
@@ -286,7 +288,8 @@ fn sink<'a>(
         .into_iter()
         .map(|(stream, crosses, _)| {
             if crosses {
-                Input::Crossing(builder.new_input(stream, DistributorPact(|_| Route)))
+                let handle = builder.new_input(stream, DistributorPact(|_| Route));
+                Input::Crossing(handle, Decoder::default())
             } else {
                 Input::Forward(builder.new_input(stream, Pipeline))
             }
@@ -314,7 +317,7 @@ fn sink<'a>(
 /// An input of either kind: their types differ by the way in which containers arrive.
 enum Input<F, C> {
     Forward(F),
-    Crossing(C),
+    Crossing(C, Decoder),
 }
 
 /// Reads everything that has arrived, in order: never by time, which would let a watermark overtake its rows.
@@ -336,8 +339,11 @@ where
             Input::Forward(handle) => handle.for_each(|capability, envelope| {
                 driver.receive(input, capability.retain(0), std::mem::take(envelope).payload);
             }),
-            Input::Crossing(handle) => handle.for_each(|capability, envelope| {
-                driver.receive(input, capability.retain(0), std::mem::take(envelope).payload);
+            Input::Crossing(handle, decoder) => handle.for_each(|capability, envelope| {
+                match decoder.decode(std::mem::take(envelope).payload, driver.shared()) {
+                    Ok(payload) => driver.receive(input, capability.retain(0), payload),
+                    Err(e) => driver.fail(e),
+                }
             }),
         }
     }

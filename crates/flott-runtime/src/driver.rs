@@ -201,6 +201,15 @@ impl Driver {
         }
     }
 
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.task.shared
+    }
+
+    /// A message that cannot be read ends the attempt.
+    pub(crate) fn fail(&self, error: Error) {
+        self.task.fail(error);
+    }
+
     /// A message has arrived.
     pub(crate) fn receive(&mut self, input: usize, capability: Capability<u64>, payload: Payload) {
         let epoch = epoch_of(*capability.time());
@@ -370,7 +379,7 @@ impl Driver {
                 }
                 self.outputs.extend(combined);
             }
-            Payload::Data { .. } | Payload::Empty => {}
+            Payload::Data { .. } | Payload::Wire(_) | Payload::Empty => {}
         }
         Ok(())
     }

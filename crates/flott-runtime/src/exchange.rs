@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use crate::container::{Envelope, Payload};
 use crate::flow::Shared;
+use crate::wire::Encoder;
 
 /// Splits batches of one edge.
 pub(crate) struct Partitioner {
@@ -86,7 +87,8 @@ pub(crate) fn partition<'a>(
     shared: Arc<Shared>,
 ) -> Stream<'a, u64, Envelope> {
     let scope = stream.scope();
-    let peers = scope.peers();
+    let (peers, index) = (scope.peers(), scope.index());
+    let mut encoders: Vec<Encoder> = (0..peers).map(|_| Encoder::default()).collect();
     let mut builder = OperatorBuilder::new("exchange".into(), scope);
     let mut input = builder.new_input(stream, Pipeline);
     let (output, stream) = builder.new_output::<Envelope>();
@@ -102,8 +104,17 @@ pub(crate) fn partition<'a>(
                     Payload::Data { port: p, batch, ticket } if p == port => match partitioner.split(batch) {
                         Ok(parts) => {
                             for (target, part) in parts {
-                                let ticket = ticket.as_ref().map(|t| t.part(part.size_bytes()));
-                                session.give_container(&mut Envelope::data(0, part).counted(ticket).to(target));
+                                if shared.elsewhere(target).is_none() {
+                                    let ticket = ticket.as_ref().map(|t| t.part(part.size_bytes()));
+                                    session.give_container(&mut Envelope::data(0, part).counted(ticket).to(target));
+                                    continue;
+                                }
+                                match encoders[target].encode(index, &part, ticket.as_ref()) {
+                                    Ok(payloads) => payloads.into_iter().for_each(|payload| {
+                                        session.give_container(&mut Envelope { target, payload });
+                                    }),
+                                    Err(e) => shared.fail(None, e),
+                                }
                             }
                         }
                         Err(e) => shared.fail(None, e),
@@ -113,7 +124,7 @@ pub(crate) fn partition<'a>(
                             session.give_container(&mut Envelope::control(from, control).to(target));
                         }
                     }
-                    Payload::Data { .. } | Payload::Empty => {}
+                    Payload::Data { .. } | Payload::Wire(_) | Payload::Empty => {}
                 }
             });
         }

@@ -19,6 +19,7 @@ use tokio::sync::{Notify, watch};
 use crate::api::TaskEvent;
 use crate::memory::Memory;
 use crate::metrics::JobMetrics;
+use crate::peers::{NewsQueue, Taken};
 
 /// Wakes an operator from another thread. A worker that has ended needs no waking.
 pub(crate) fn wake(activator: &SyncActivator) {
@@ -102,7 +103,11 @@ pub(crate) struct Shared {
     /// The checkpoint with which the job is to end: the last epoch in which anything is emitted.
     last_epoch: AtomicU64,
     nodes: usize,
+    /// Worker threads of this process.
     workers: usize,
+    /// The number of this process, and what it tells the others; `None` where there are none.
+    process: usize,
+    news: Option<NewsQueue>,
     /// Bytes between operators that have tickets, by epoch and the node behind which they wait, and in all.
     queued: Mutex<BTreeMap<u64, Vec<usize>>>,
     queued_total: AtomicUsize,
@@ -116,7 +121,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
+    #[cfg(test)]
     pub(crate) fn new(nodes: usize, workers: usize, memory: Memory) -> Arc<Shared> {
+        Shared::among(nodes, workers, memory, 0, None)
+    }
+
+    /// As process `process` of several, which are told `news`.
+    pub(crate) fn among(
+        nodes: usize,
+        workers: usize,
+        memory: Memory,
+        process: usize,
+        news: Option<NewsQueue>,
+    ) -> Arc<Shared> {
         Arc::new(Shared {
             events: EventQueue::default(),
             cancelled: watch::Sender::new(false),
@@ -129,6 +146,8 @@ impl Shared {
             last_epoch: AtomicU64::new(u64::MAX),
             nodes,
             workers,
+            process,
+            news,
             queued: Mutex::default(),
             queued_total: AtomicUsize::new(0),
             wanted: AtomicBool::new(false),
@@ -184,11 +203,25 @@ impl Shared {
 
     /// Tells all emitters that a time is open, so that those that lag jump to it.
     pub(crate) fn announce(&self, time: u64) {
+        if self.note_announced(time)
+            && let Some(news) = &self.news
+        {
+            news.announce(epoch_of(time), time);
+        }
+    }
+
+    /// The same from another process, which tells the others itself.
+    pub(crate) fn announced_elsewhere(&self, time: u64) {
+        self.note_announced(time);
+    }
+
+    /// Whether it is news.
+    fn note_announced(&self, time: u64) -> bool {
         {
             let mut announced = lock(&self.announced);
             let greatest = announced.entry(epoch_of(time)).or_insert(0);
             if *greatest >= time {
-                return;
+                return false;
             }
             *greatest = time;
             if announced.len() > ANNOUNCED_EPOCHS_MAX {
@@ -196,6 +229,18 @@ impl Shared {
             }
         }
         self.wake_emitters();
+        true
+    }
+
+    /// What the other processes are to hear; never anything where there are none.
+    pub(crate) fn news(&self) -> Option<&NewsQueue> {
+        self.news.as_ref()
+    }
+
+    /// The process of a worker, where it is another one.
+    pub(crate) fn elsewhere(&self, worker: usize) -> Option<usize> {
+        let process = worker / self.workers.max(1);
+        (self.news.is_some() && process != self.process).then_some(process)
     }
 
     /// The greatest time that is open within an epoch (0 for none).
@@ -248,17 +293,26 @@ impl Shared {
         queued.entry(ticket.epoch).or_insert_with(|| vec![0; self.nodes])[ticket.behind.0] += ticket.bytes;
     }
 
-    fn remove_queued(&self, ticket: &Ticket) {
+    /// Another process has taken rows that were sent from here. It cannot take more than was counted.
+    pub(crate) fn taken_elsewhere(&self, behind: NodeId, epoch: u64, bytes: usize) {
+        self.remove_queued(behind, epoch, bytes);
+    }
+
+    fn remove_queued(&self, behind: NodeId, epoch: u64, bytes: usize) {
+        let mut removed = 0;
         {
             let mut queued = lock(&self.queued);
-            if let Some(nodes) = queued.get_mut(&ticket.epoch) {
-                nodes[ticket.behind.0] -= ticket.bytes;
+            if let Some(nodes) = queued.get_mut(&epoch) {
+                if let Some(n) = nodes.get_mut(behind.0) {
+                    removed = bytes.min(*n);
+                    *n -= removed;
+                }
                 if nodes.iter().all(|n| *n == 0) {
-                    queued.remove(&ticket.epoch);
+                    queued.remove(&epoch);
                 }
             }
         }
-        self.queued_total.fetch_sub(ticket.bytes, Ordering::SeqCst);
+        self.queued_total.fetch_sub(removed, Ordering::SeqCst);
         if self.wanted.swap(false, Ordering::SeqCst) {
             self.wake_emitters();
         }
@@ -285,6 +339,30 @@ impl Shared {
     }
 }
 
+/// Who counts the rows of a ticket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Counted {
+    /// This process, as long as the ticket lives.
+    Here,
+    /// Another process, until it hears that they were taken.
+    By(usize),
+    /// This process, until another one has taken them.
+    Lent,
+}
+
+/// Rows that are counted by the process that has sent them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Loan {
+    /// The sending process.
+    pub(crate) process: usize,
+    /// The node that has sent them.
+    pub(crate) behind: NodeId,
+    /// Their epoch.
+    pub(crate) epoch: u64,
+    /// Their bytes.
+    pub(crate) bytes: usize,
+}
+
 /// Rows on their way between operators count as long as their ticket lives: in a channel, in a queue, parked.
 pub(crate) struct Ticket {
     shared: Arc<Shared>,
@@ -292,11 +370,12 @@ pub(crate) struct Ticket {
     behind: NodeId,
     epoch: u64,
     bytes: usize,
+    counted: Counted,
 }
 
 impl Ticket {
     pub(crate) fn new(shared: &Arc<Shared>, behind: NodeId, epoch: u64, bytes: usize) -> Ticket {
-        let ticket = Ticket { shared: Arc::clone(shared), behind, epoch, bytes };
+        let ticket = Ticket { shared: Arc::clone(shared), behind, epoch, bytes, counted: Counted::Here };
         shared.add_queued(&ticket);
         ticket
     }
@@ -304,6 +383,18 @@ impl Ticket {
     /// A ticket for a part of the rows.
     pub(crate) fn part(&self, bytes: usize) -> Ticket {
         Ticket::new(&self.shared, self.behind, self.epoch, bytes)
+    }
+
+    /// The rows go to another process; they are counted here until it has taken them.
+    pub(crate) fn lend(mut self) -> Loan {
+        self.counted = Counted::Lent;
+        Loan { process: self.shared.process, behind: self.behind, epoch: self.epoch, bytes: self.bytes }
+    }
+
+    /// Rows that another process counts, which hears of it when this ticket goes.
+    pub(crate) fn borrowed(shared: &Arc<Shared>, loan: Loan) -> Ticket {
+        let Loan { process, behind, epoch, bytes } = loan;
+        Ticket { shared: Arc::clone(shared), behind, epoch, bytes, counted: Counted::By(process) }
     }
 }
 
@@ -316,7 +407,16 @@ impl Clone for Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.shared.remove_queued(self);
+        let Ticket { behind, epoch, bytes, .. } = *self;
+        match self.counted {
+            Counted::Here => self.shared.remove_queued(behind, epoch, bytes),
+            Counted::By(sender) => {
+                if let Some(news) = &self.shared.news {
+                    news.taken(Taken { sender, behind, epoch, bytes });
+                }
+            }
+            Counted::Lent => {}
+        }
     }
 }
 
@@ -463,5 +563,23 @@ mod tests {
         assert!(!room(1, 6));
         drop((ticket, copy));
         assert!(room(0, 6) && lock(&shared.queued).is_empty());
+    }
+
+    #[tokio::test]
+    async fn rows_in_another_process_count_until_it_has_taken_them() {
+        let sender = Shared::among(3, 1, Memory::new(None), 0, Some(NewsQueue::default()));
+        let receiver = Shared::among(3, 1, Memory::new(None), 1, Some(NewsQueue::default()));
+        let loan = Ticket::new(&sender, NodeId(1), 5, 150).lend();
+        assert!(!sender.has_room_behind(NodeId(0), 5, 100), "they left, and wait elsewhere");
+        let ticket = Ticket::borrowed(&receiver, loan);
+        assert!(receiver.has_room_behind(NodeId(0), 5, 100), "they are counted once");
+        drop(ticket);
+        let news = receiver.news().expect("one of several").next().await;
+        assert_eq!(news.taken, [Taken { sender: 0, behind: NodeId(1), epoch: 5, bytes: 150 }]);
+        for _ in 0..2 {
+            // Said twice, it is not more than what was counted.
+            sender.taken_elsewhere(NodeId(1), 5, 150);
+            assert!(sender.has_room_behind(NodeId(0), 5, 100) && lock(&sender.queued).is_empty());
+        }
     }
 }

@@ -20,10 +20,14 @@ mod driver;
 mod exchange;
 mod flow;
 mod memory;
+mod mesh;
 pub mod metrics;
+mod peers;
 mod sink;
 mod source;
 mod valve;
+mod wire;
 
 pub use api::{AttemptOptions, Restored, TaskCommand, TaskEvent};
-pub use attempt::{Attempt, BuildOperator, start};
+pub use attempt::{Attempt, BuildOperator, NewsSource, Place, start, start_among};
+pub use peers::{PeerNews, Taken};

@@ -372,34 +372,47 @@ impl CheckpointStore {
 
     /// What the subtask that owns `key_groups` starts from.
     pub async fn restore_operator(&self, stored: &StoredOperator, key_groups: Range<u16>) -> Result<RestoredState> {
-        let mut state = RestoredState {
-            version: stored.version,
-            metas: stored.subtasks.iter().map(|s| s.meta.bytes.clone()).collect(),
-            runs: vec![],
-        };
-        let storage = match &self.savepoint {
+        restore_operator(self.restored_from(), stored, key_groups).await
+    }
+
+    /// Where the files of the checkpoint lie that this attempt starts from.
+    pub fn restored_from(&self) -> &CheckpointStorage {
+        match &self.savepoint {
             Some(savepoint) if self.restores_savepoint => savepoint.storage(),
             _ => &self.storage,
-        };
-        let mut content: Option<(String, Bytes)> = None;
-        for run in &stored.runs {
-            if run.last_key_group < key_groups.start || run.first_key_group >= key_groups.end {
-                continue;
-            }
-            let bytes = match &content {
-                Some((file, bytes)) if *file == run.file => bytes.clone(),
-                _ => {
-                    let bytes = storage.get(&run.file).await?.ok_or_else(|| missing(&run.file))?;
-                    content = Some((run.file.clone(), bytes.clone()));
-                    bytes
-                }
-            };
-            if let Some(run) = snapshot_file::decode(&bytes, run, key_groups.clone())? {
-                state.runs.push(RestoredRun { run });
-            }
         }
-        Ok(state)
     }
+}
+
+/// What the subtask that owns `key_groups` starts from, read by a process that has not opened the store.
+pub async fn restore_operator(
+    storage: &CheckpointStorage,
+    stored: &StoredOperator,
+    key_groups: Range<u16>,
+) -> Result<RestoredState> {
+    let mut state = RestoredState {
+        version: stored.version,
+        metas: stored.subtasks.iter().map(|s| s.meta.bytes.clone()).collect(),
+        runs: vec![],
+    };
+    let mut content: Option<(String, Bytes)> = None;
+    for run in &stored.runs {
+        if run.last_key_group < key_groups.start || run.first_key_group >= key_groups.end {
+            continue;
+        }
+        let bytes = match &content {
+            Some((file, bytes)) if *file == run.file => bytes.clone(),
+            _ => {
+                let bytes = storage.get(&run.file).await?.ok_or_else(|| missing(&run.file))?;
+                content = Some((run.file.clone(), bytes.clone()));
+                bytes
+            }
+        };
+        if let Some(run) = snapshot_file::decode(&bytes, run, key_groups.clone())? {
+            state.runs.push(RestoredRun { run });
+        }
+    }
+    Ok(state)
 }
 
 /// The right of a process to start the next attempt of a job that it has run: it ends where another takes the job over.
@@ -609,6 +622,16 @@ pub struct SnapshotWriter {
 }
 
 impl SnapshotWriter {
+    /// For a process that has not opened the store: the attempt that has may be in another one. `known` are the runs that
+    /// the last decided checkpoint stores, by name.
+    pub fn new(
+        storage: CheckpointStorage,
+        generation: Generation,
+        known: BTreeMap<String, StoredRun>,
+    ) -> SnapshotWriter {
+        SnapshotWriter { storage, generation, known: Arc::new(known) }
+    }
+
     /// Stores one subtask's snapshot: runs that the last decided checkpoint holds are referred to, the rest is written
     /// to one file.
     pub async fn write(

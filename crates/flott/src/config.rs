@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use flott_cluster::process::Heartbeat;
 use flott_cluster::{CheckpointOptions, RestartStrategy};
 use flott_core::options::{ConfigOption, Options};
 use flott_core::{Error, Result};
@@ -12,14 +13,29 @@ use crate::memory;
 /// More workers than this help nobody.
 pub(crate) const MAX_PARALLELISM: usize = 1_024;
 
-/// Worker threads: `parallelism.default`, or one per core.
-pub(crate) fn parallelism(config: &Options) -> Result<usize> {
+/// Worker threads of each process: `parallelism.default`, or one per core, shared by the processes.
+pub(crate) fn threads(config: &Options, processes: usize) -> Result<usize> {
     match config.int(option_of("parallelism.default")?)? {
-        None | Some(-1) => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
+        None | Some(-1) => {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            Ok((cores / processes.max(1)).max(1))
+        }
         Some(n) => usize::try_from(n).ok().filter(|n| (1..=MAX_PARALLELISM).contains(n)).ok_or_else(|| {
             Error::user(format!("'parallelism.default' is {n}; it must be between 1 and {MAX_PARALLELISM}"))
         }),
     }
+}
+
+/// How a process that does not answer is found out: `heartbeat.interval` and `heartbeat.timeout`.
+pub(crate) fn heartbeat(config: &Options) -> Result<Heartbeat> {
+    let heartbeat = Heartbeat {
+        interval: duration(config, "heartbeat.interval")?,
+        timeout: duration(config, "heartbeat.timeout")?,
+    };
+    if heartbeat.interval < Duration::from_millis(1) || heartbeat.timeout <= heartbeat.interval {
+        return Err(Error::user("'heartbeat.interval' must be at least 1 ms, and 'heartbeat.timeout' longer than it"));
+    }
+    Ok(heartbeat)
 }
 
 /// When checkpoints are taken. An interval of zero is none, as in Flink.
@@ -165,6 +181,10 @@ mod tests {
         assert_eq!(memory_bytes_max(&options(&[("flott.memory.max", "2 mb")])).unwrap(), Some(2 << 20));
         assert_eq!(column_width(&none).unwrap(), 30);
         assert!(!dml_sync(&none).unwrap());
+        assert_eq!(heartbeat(&none).unwrap(), Heartbeat::default());
+        assert!(heartbeat(&options(&[("heartbeat.timeout", "1 s")])).is_err());
+        assert_eq!(threads(&options(&[("parallelism.default", "3")]), 2).unwrap(), 3);
+        assert_eq!(threads(&none, 10_000).unwrap(), 1);
         assert_eq!(restart_strategy(&none, false).unwrap(), RestartStrategy::None);
         assert_eq!(restart_strategy(&none, true).unwrap(), RestartStrategy::exponential());
     }

@@ -80,6 +80,7 @@ pub fn limits() -> Vec<Limit> {
         limit("Jobs", "parallelism", MAX_PARALLELISM),
         limit("Jobs", "maximum parallelism (key groups)", flott_core::key_group::MAX_MAX_PARALLELISM),
         limit("Jobs", "the stored description of a job", size(crate::bundle::MAX_BYTES)),
+        limit("Jobs", "processes", crate::processes::MAX_PROCESSES),
     ]
 }
 

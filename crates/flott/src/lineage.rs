@@ -85,7 +85,7 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    fn at(&self, folder: &str) -> Result<CheckpointStorage> {
+    pub(crate) fn at(&self, folder: &str) -> Result<CheckpointStorage> {
         at(folder, &self.config, &self.base_dir, &self.fail_points)
     }
 

@@ -26,6 +26,7 @@ use crate::jobs::{Jobs, KnownJob};
 use crate::lineage::{self, Decision, Places, Restore};
 use crate::metrics::{JobMeter, MetricsReport};
 use crate::metrics_endpoint::{self, MetricsEndpoint};
+use crate::processes::{Processes, WorkerBundle};
 use crate::query::Query;
 use crate::{bundle, config};
 
@@ -40,6 +41,7 @@ pub struct SessionBuilder {
     allow_non_restored_state: bool,
     fail_points: FailPoints,
     control_sockets: bool,
+    processes: Option<Processes>,
 }
 
 impl SessionBuilder {
@@ -99,8 +101,16 @@ impl SessionBuilder {
         self
     }
 
+    /// Jobs run in several processes.
+    #[must_use]
+    pub fn processes(mut self, processes: Processes) -> Self {
+        self.processes = Some(processes);
+        self
+    }
+
     /// The session. Wrong configuration options are refused here.
     pub fn build(self) -> Result<Session> {
+        self.processes.as_ref().map_or(Ok(()), Processes::check)?;
         let mut session = Session {
             registry: Arc::new(self.registry.unwrap_or_else(crate::registry::default_registry)),
             state: SessionState {
@@ -113,6 +123,7 @@ impl SessionBuilder {
             restore: self.restore,
             allow_non_restored_state: self.allow_non_restored_state,
             fail_points: self.fail_points,
+            processes: self.processes,
             clock: SystemClock::shared(),
             names: HashMap::new(),
             jobs: Jobs::default(),
@@ -186,6 +197,7 @@ pub struct Session {
     restore: Restore,
     allow_non_restored_state: bool,
     fail_points: FailPoints,
+    processes: Option<Processes>,
     clock: Arc<dyn Clock>,
     /// How many jobs have had each name.
     names: HashMap<String, usize>,
@@ -230,6 +242,7 @@ impl Session {
             allow_non_restored_state: false,
             fail_points: FailPoints::none(),
             control_sockets: false,
+            processes: None,
         }
     }
 
@@ -310,7 +323,7 @@ impl Session {
     pub async fn execute(&mut self, statement: &SpannedStatement) -> Result<Outcome> {
         let text = &statement.text;
         let done = match &statement.statement {
-            Statement::Query(query) => self.query(query).await,
+            Statement::Query(query) => self.query(query, text).await,
             Statement::Insert(insert) => self.inserts(std::slice::from_ref(insert), text).await,
             Statement::StatementSet(inserts) => self.inserts(inserts, text).await,
             Statement::Explain { details, inner } => self.planner().explain(inner, details).map(Outcome::Text),
@@ -402,7 +415,7 @@ impl Session {
         // A checkpoint that the user names is restored or refused, never passed over.
         if !self.needs_store(&graph) && !matches!(restore, Restore::Path(_)) {
             let restarts = config::restart_strategy(&self.state.config, false)?;
-            let handle = self.start(graph, None, restarts).await?;
+            let handle = self.start(graph, None, restarts, self.bundle(text, None)).await?;
             return Ok(self.submit(Job {
                 name: job,
                 checkpoints: None,
@@ -430,7 +443,8 @@ impl Session {
         let savepoint = opened.savepoint.clone();
         let took_over = opened.took_over.clone();
         let restarts = config::restart_strategy(&self.state.config, true)?;
-        let handle = self.start(graph, Some((store, opened)), restarts).await?;
+        let bundle = self.bundle(text, Some(&job));
+        let handle = self.start(graph, Some((store, opened)), restarts, bundle).await?;
         Ok(self.submit(Job { name: job, checkpoints, restored, savepoint, took_over, handle }))
     }
 
@@ -560,7 +574,7 @@ impl Session {
         promises || !graph.is_bounded() || config::wants_checkpoints(&self.state.config)
     }
 
-    async fn query(&mut self, query: &flott_sql::parser::QueryAst) -> Result<Outcome> {
+    async fn query(&mut self, query: &flott_sql::parser::QueryAst, text: &str) -> Result<Outcome> {
         let planned = self.planner().plan_query(query)?;
         let columns = planned.columns()?;
         let insert_only = planned.changelog_mode.is_insert_only();
@@ -572,7 +586,7 @@ impl Session {
         )?
         .time_zone;
         // Rows that a query has given cannot be taken back: it is not started again.
-        let handle = self.start(graph, None, RestartStrategy::None).await?;
+        let handle = self.start(graph, None, RestartStrategy::None, self.bundle(text, None)).await?;
         let job = Job {
             name: "collect".to_string(),
             checkpoints: None,
@@ -585,29 +599,46 @@ impl Session {
         Ok(Outcome::Query(Query { columns, bounded, insert_only, job, rows, zone, limits }))
     }
 
+    /// What other processes plan a job from.
+    fn bundle(&self, statement: &str, job: Option<&str>) -> WorkerBundle {
+        WorkerBundle {
+            statement: statement.to_string(),
+            config: self.state.config.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect(),
+            catalog: self.state.catalog.snapshot(),
+            base_dir: self.base_dir.clone(),
+            job: job.map(str::to_string),
+        }
+    }
+
     async fn start(
         &self,
         graph: JobGraph,
         store: Option<(flott_state::CheckpointStore, flott_state::store::Opened)>,
         restarts: RestartStrategy,
+        bundle: WorkerBundle,
     ) -> Result<JobHandle> {
         let options = &self.state.config;
-        flott_cluster::start(JobSpec {
+        let processes = self.processes.as_ref().map(|p| p.options(&bundle, options)).transpose()?.flatten();
+        let count = processes.as_ref().map_or(1, |p| p.processes);
+        let spec = JobSpec {
             graph: Arc::new(graph),
             build: Arc::new(flott_operator::build::build),
             store,
-            parallelism: config::parallelism(options)?,
+            parallelism: config::threads(options, count)? * count,
+            processes,
             checkpoints: config::checkpoints(options)?,
             restarts,
             savepoints: self.places().savepoints(),
             allow_non_restored_state: self.allow_non_restored_state()?,
             in_flight_bytes: config::in_flight_bytes(options)?,
-            memory_bytes_max: config::memory_bytes_max(options)?,
+            // Each process counts its own.
+            memory_bytes_max: config::memory_bytes_max(options)?.map(|bytes| bytes / count as u64),
             buffer_timeout: config::buffer_timeout(options)?,
             clock: Arc::clone(&self.clock),
             fail_points: self.fail_points.clone(),
             base_dir: self.base_dir.clone(),
-        })
-        .await
+        };
+        // Statements are executed inside other futures, which it would make large.
+        Box::pin(flott_cluster::start(spec)).await
     }
 }

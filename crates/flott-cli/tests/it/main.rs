@@ -5,6 +5,8 @@ mod exits;
 mod jobs;
 mod messages;
 mod pages;
+mod processes;
 mod restores;
 mod sql;
+mod strangers;
 mod support;

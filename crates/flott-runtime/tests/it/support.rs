@@ -26,9 +26,11 @@ use flott_graph::{Input, JobGraph, Node, NodeId, OperatorSpec, Partitioning, Sin
 use flott_operator::{Operator, OperatorContext, Progress};
 use flott_runtime::api::{RestoredOperator, SplitState};
 use flott_runtime::metrics::JobMetrics;
-use flott_runtime::{Attempt, AttemptOptions, BuildOperator, Restored, TaskCommand, TaskEvent};
+use flott_runtime::{AttemptOptions, BuildOperator, Restored, TaskCommand, TaskEvent};
 use flott_state::{OperatorSnapshot, RestoredRun, RestoredState, StateRun};
 use tokio::sync::mpsc;
+
+use crate::together::Attempts;
 
 /// Nothing here takes longer, unless it hangs.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
@@ -622,7 +624,7 @@ pub(crate) struct Log {
 }
 
 pub(crate) struct Job {
-    pub(crate) attempt: Attempt,
+    pub(crate) attempt: Attempts,
     events: mpsc::Receiver<TaskEvent>,
     pub(crate) graph: Arc<JobGraph>,
     pub(crate) parallelism: usize,
@@ -635,6 +637,7 @@ pub(crate) struct Job {
 
 pub(crate) struct Options {
     pub(crate) parallelism: usize,
+    pub(crate) processes: usize,
     pub(crate) in_flight_bytes: usize,
     pub(crate) memory_bytes_max: Option<u64>,
     pub(crate) generation: u64,
@@ -647,6 +650,7 @@ impl Options {
     pub(crate) fn new(parallelism: usize) -> Options {
         Options {
             parallelism,
+            processes: 1,
             in_flight_bytes: 4 << 20,
             memory_bytes_max: None,
             generation: 1,
@@ -684,9 +688,7 @@ impl Job {
             })
         });
         let (sender, events) = mpsc::channel(16);
-        let tokio = tokio::runtime::Handle::current();
-        let attempt = flott_runtime::start(Arc::clone(&graph), build, attempt_options, options.restored, tokio, sender)
-            .expect("starts");
+        let attempt = Attempts::start(options.processes, &graph, &build, &attempt_options, &options.restored, sender);
         Job {
             attempt,
             events,

@@ -31,7 +31,7 @@ const AUTO_OR_FORCE: &[&str] = &["NONE", "AUTO", "FORCE"];
 
 // One line an option reads as a table.
 #[rustfmt::skip]
-static KNOWN: [ConfigOption; 175] = [
+static KNOWN: [ConfigOption; 177] = [
     // Sources, sinks, state.
     option("table.exec.source.idle-timeout", Duration, Some("0 ms"), "After so long without a row a source counts as idle and holds back nobody's watermark; 0 is never."),
     option("table.exec.source.cdc-events-duplicate", Boolean, Some("false"), "Whether changes from a source may come twice and have to be normalised by the primary key."),
@@ -132,6 +132,8 @@ static KNOWN: [ConfigOption; 175] = [
     option("pipeline.jars", Text, None, "Jars of the job; has no effect here, where there is no JVM."),
     option("execution.runtime-mode", Enum(&["STREAMING", "BATCH", "AUTOMATIC"]), Some("STREAMING"), "Whether results are streams of changes or final."),
     option("execution.buffer-timeout", Duration, Some("5 ms"), "The longest that rows wait for company before they are sent on."),
+    option("heartbeat.interval", Duration, Some("1 s"), "How often the processes of a job that runs in several give a sign of life."),
+    option("heartbeat.timeout", Duration, Some("10 s"), "After so long without a sign of life a process is given up and replaced."),
     option("execution.buffer-timeout.#", Text, None, "How long rows wait for a full buffer; has no effect here, where execution.buffer-timeout says it."),
     option("execution.batch-shuffle-mode", Text, None, "How batch operators exchange rows; has no effect here."),
     option("execution.attached", Boolean, Some("true"), "Whether the client waits for the job; has no effect here."),

@@ -1,0 +1,129 @@
+//! Counters of subtasks in another process, merged into the coordinator's.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use flott_runtime::metrics::{JobMetrics, SubtaskMetrics};
+
+/// Counters that only grow during an attempt, of which later attempts add to earlier ones.
+const GROWING: usize = 7;
+/// Those of which the last value counts.
+const GAUGES: usize = 5;
+/// The same of those that can be negative.
+const SIGNED: usize = 3;
+
+type Counters<'a> = ([&'a AtomicU64; GROWING], [&'a AtomicU64; GAUGES], [&'a AtomicI64; SIGNED]);
+
+/// All fields are named, so that the compiler tells whoever adds one.
+fn counters(m: &SubtaskMetrics) -> Counters<'_> {
+    let SubtaskMetrics {
+        records_in,
+        records_out,
+        bytes_in,
+        bytes_out,
+        busy_us,
+        input_watermark_ms,
+        late_records_dropped,
+        records_skipped,
+        records_dropped,
+        watermark_ms,
+        state_bytes,
+        state_rows,
+        back_pressured_ms,
+        idle,
+        pending_records,
+    } = m;
+    (
+        [records_in, records_out, bytes_in, bytes_out, busy_us, records_skipped, back_pressured_ms],
+        [late_records_dropped, records_dropped, state_bytes, state_rows, idle],
+        [input_watermark_ms, watermark_ms, pending_records],
+    )
+}
+
+fn values(m: &SubtaskMetrics) -> Vec<i64> {
+    let (growing, gauges, signed) = counters(m);
+    let all = growing.into_iter().chain(gauges).map(|c| c.load(Ordering::Relaxed).cast_signed());
+    all.chain(signed.into_iter().map(|s| s.load(Ordering::Relaxed))).collect()
+}
+
+/// Counters by node and subtask.
+pub(crate) type Values = Vec<(usize, usize, Vec<i64>)>;
+
+/// A worker's side: what has changed since the last look.
+#[derive(Default)]
+pub(crate) struct Reported(HashMap<(usize, usize), Vec<i64>>);
+
+impl Reported {
+    pub(crate) fn changes(&mut self, metrics: &JobMetrics, nodes: usize, subtasks: std::ops::Range<usize>) -> Values {
+        let mut changes = vec![];
+        for node in 0..nodes {
+            for subtask in subtasks.clone() {
+                let Some(now) = metrics.subtask(node, subtask).map(values) else { continue };
+                let before = self.0.entry((node, subtask)).or_default();
+                if *before != now {
+                    before.clone_from(&now);
+                    changes.push((node, subtask, now));
+                }
+            }
+        }
+        changes
+    }
+}
+
+/// The coordinator's side: one attempt of one worker.
+#[derive(Default)]
+pub(crate) struct Merged(HashMap<(usize, usize), Vec<i64>>);
+
+impl Merged {
+    pub(crate) fn apply(&mut self, metrics: &JobMetrics, changes: Values) {
+        for (node, subtask, now) in changes {
+            let Some(m) = metrics.subtask(node, subtask) else { continue };
+            if now.len() != GROWING + GAUGES + SIGNED {
+                continue;
+            }
+            let (growing, gauges, signed) = counters(m);
+            let before = self.0.entry((node, subtask)).or_insert_with(|| vec![0; now.len()]);
+            for ((counter, now), before) in growing.into_iter().zip(&now).zip(before.iter()) {
+                counter.fetch_add(now.wrapping_sub(*before).cast_unsigned(), Ordering::Relaxed);
+            }
+            for (gauge, now) in gauges.into_iter().zip(&now[GROWING..]) {
+                gauge.store(now.cast_unsigned(), Ordering::Relaxed);
+            }
+            for (signed, now) in signed.into_iter().zip(&now[GROWING + GAUGES..]) {
+                signed.store(*now, Ordering::Relaxed);
+            }
+            *before = now;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_of_later_attempts_add_up_and_gauges_are_the_last() {
+        let (here, mut rows) = (JobMetrics::new(2, 4), 0);
+        for attempt in 0..2 {
+            let there = JobMetrics::new(2, 4);
+            let (mut reported, mut merged) = (Reported::default(), Merged::default());
+            for n in [3, 4] {
+                let m = there.subtask(1, 2).expect("a subtask");
+                m.records_out.fetch_add(n, Ordering::Relaxed);
+                m.state_rows.store(n, Ordering::Relaxed);
+                m.watermark_ms.store(-7, Ordering::Relaxed);
+                rows += n;
+                let changes = reported.changes(&there, 2, 2..4);
+                merged.apply(&here, changes);
+                let m = here.subtask(1, 2).expect("a subtask");
+                assert_eq!(m.records_out.load(Ordering::Relaxed), rows, "attempt {attempt}");
+                assert_eq!(m.state_rows.load(Ordering::Relaxed), n);
+                assert_eq!(m.watermark_ms.load(Ordering::Relaxed), -7);
+            }
+            assert!(reported.changes(&there, 2, 2..4).is_empty());
+        }
+        // What makes no sense changes nothing.
+        Merged::default().apply(&here, vec![(9, 9, vec![1]), (1, 2, vec![1])]);
+        assert_eq!(here.sum(1, |m| &m.records_out), rows);
+    }
+}
