@@ -37,13 +37,14 @@ impl User {
 
     /// Starts a job and waits until it can be controlled.
     fn running(&self, name: &str, more: &[&str]) -> Child {
-        let child = self.start(&format!("{name}.sql"), JOB, more);
+        let mut child = self.start(&format!("{name}.sql"), JOB, more);
         for _ in 0..500 {
             if self.flott(&["list"]).out.contains(name) {
                 return child;
             }
             rest(20);
         }
+        drop(child.kill().and_then(|()| child.wait()));
         panic!("the job is not listed")
     }
 

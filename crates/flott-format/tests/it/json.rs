@@ -193,7 +193,7 @@ fn encoding_is_jacksons() {
             "ROW<a DECIMAL(20, 10)>",
             &[("encode.decimal-as-plain-number", "true")],
             "{\"a\":0.000000027}",
-            "{\"a\":0.000000027}\n",
+            "{\"a\":0.0000000270}\n",
         ),
         (
             "ROW<a TIMESTAMP(3), b TIMESTAMP_LTZ(3)>",

@@ -19,7 +19,7 @@ fn length(of: &LogicalType) -> Option<u32> {
 /// The type of a call: `found` is the kernel's, `arguments` are the types as they were written.
 pub(super) fn declared(name: &str, arguments: &[LogicalType], found: LogicalType) -> LogicalType {
     let nullable = arguments.iter().any(|t| t.nullable);
-    let text = |kind: K, nullable: bool| LogicalType { kind, nullable, ..found.clone() };
+    let text = |kind: K, nullable: bool| LogicalType { kind, nullable };
     let first = arguments.first().and_then(length);
     match name {
         "MD5" => text(K::Char(32), nullable),

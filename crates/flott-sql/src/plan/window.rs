@@ -257,11 +257,18 @@ impl Converter<'_> {
         let program = self.program(&node.input)?;
         let types = columns_of(&program.schema)?;
         let is_window = |c: &str| [&window.start, &window.end, &window.time].iter().any(|w| w.iter().any(|w| w == c));
+        // A call may read the window's columns as any others: then the window stays in the rows.
+        let is_read =
+            |c: &str| aggregate.calls.iter().any(|call| call.arguments.iter().chain(&call.filter).any(|a| a == c));
+        if aggregate.sets.is_some() && types.iter().any(|(name, _)| is_window(name) && is_read(name)) {
+            return Err(Error::user("an aggregate over a window's columns is not supported with GROUPING SETS")
+                .hint("Compute it in a query above this one, from the window columns that it returns"));
+        }
         // Everything that is not the window itself.
         let rest: Vec<(String, Expr, LogicalType)> = types
             .iter()
             .zip(&program.projection)
-            .filter(|((name, _), _)| !is_window(name))
+            .filter(|((name, _), _)| !is_window(name) || is_read(name))
             .map(|((name, t), e)| (name.clone(), unaliased(e).clone(), t.clone()))
             .collect();
         if let Base::Window { function, input } = program.base {

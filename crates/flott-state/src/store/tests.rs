@@ -582,9 +582,9 @@ fn a_savepoint_in_an_object_store_is_like_one_on_a_disk() {
             prefix: "a/savepoint-1".into(),
             display: "s3://bucket/a/savepoint-1".to_string(),
         };
-        crate::savepoint::check_writable(&to).await.expect("it can be written");
+        savepoint::check_writable(&to).await.expect("it can be written");
         store.write_savepoint(&m, &to).await.expect("a savepoint");
-        crate::savepoint::check_writable(&to).await.expect_err("there is one");
+        savepoint::check_writable(&to).await.expect_err("there is one");
         let savepoint = Savepoint::open(to.clone()).await.expect("opens").expect("it is one");
         let (store, opened) =
             new.begin_with(Begin::Savepoint { claim: false }, Some(savepoint.clone())).await.expect("begins");
