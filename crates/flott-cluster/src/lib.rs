@@ -20,7 +20,9 @@ mod sim;
 pub mod status;
 pub mod waiting_readers;
 
-pub use control::{JobClient, JobHandle, JobOutcome, JobState, OpenSavepoint, SavepointInfo, SavepointTarget, StopMode};
+pub use control::{
+    JobClient, JobHandle, JobOutcome, JobState, OpenSavepoint, SavepointInfo, SavepointTarget, StopMode,
+};
 pub use job::{JobSpec, check_restorable, start};
 pub use options::CheckpointOptions;
 pub use restart::RestartStrategy;

@@ -76,9 +76,7 @@ pub fn execute(
         | Statement::Insert(_)
         | Statement::StatementSet(_)
         | Statement::Explain { .. }
-        | Statement::StopJob { .. } => {
-            Err(Error::internal("a job was given to the statements that are none"))
-        }
+        | Statement::StopJob { .. } => Err(Error::internal("a job was given to the statements that are none")),
         Statement::CreateTable(create) => {
             if create.query.is_some() {
                 return Err(Error::internal("CREATE TABLE AS was given to the statements that are no jobs"));
