@@ -461,8 +461,8 @@ fn known_options_are_sound() {
 #[test]
 fn functions_say_themselves_whether_they_are_deterministic() {
     let mut volatile = vec![];
-    let mut state = SessionState::default();
-    state.functions = flott_function::scalar::functions().map(|f| f.name.to_string()).collect();
+    let functions = flott_function::scalar::functions().map(|f| f.name.to_string()).collect();
+    let mut state = SessionState { functions, ..SessionState::default() };
     for name in state.functions.clone() {
         if name.starts_with('$') {
             continue;

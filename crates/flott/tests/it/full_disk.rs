@@ -15,6 +15,7 @@ const ROWS: i64 = 6_000;
 struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
+    #[expect(clippy::print_stderr, reason = "whoever runs the tests has to know what was not tested")]
     fn mount() -> Option<SmallDisk> {
         let folder = tempfile::tempdir().expect("a folder");
         let mut mount = Command::new("mount");
