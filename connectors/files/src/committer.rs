@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flott_connector::sink::{CommitOutcome, Committable, Committer, CommitterContext};
-use flott_core::{DecidedCheckpoint, Error, FailPoint, Result};
+use flott_core::{DecidedCheckpoint, Error, ErrorKind, FailPoint, Result};
 use futures::{StreamExt, TryStreamExt};
 use object_store::multipart::PartId;
 use object_store::{Error as E, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
@@ -91,12 +91,15 @@ impl FileCommitter {
     async fn make_visible(&self, file: &StagedFile) -> Result<CommitOutcome> {
         let to = self.target.object(&file.target)?;
         let store = &self.target.location.store;
-        let later = |e: object_store::Error| Ok(CommitOutcome::RetryLater { reason: e.to_string() });
         let outcome = match store.head(&to).await {
             Ok(meta) => {
                 let crc32 = match self.object_checksum(&to).await {
                     Ok(crc32) => crc32,
-                    Err(e) => return later(e),
+                    // It was there a moment ago: the next try looks again.
+                    Err(E::NotFound { .. }) => {
+                        return Ok(CommitOutcome::RetryLater { reason: "the file has gone meanwhile".into() });
+                    }
+                    Err(e) => return self.retry_or_fail(e),
                 };
                 if meta.size != file.size || crc32 != file.crc32 {
                     return Err(different(file));
@@ -123,7 +126,7 @@ impl FileCommitter {
         }
         match store.delete(&self.target.object(&file.staged)?).await {
             Ok(()) | Err(E::NotFound { .. }) => Ok(outcome),
-            Err(e) => later(e),
+            Err(e) => self.retry_or_fail(e),
         }
     }
 
@@ -147,13 +150,13 @@ impl FileCommitter {
         })
     }
 
-    /// What is forbidden stays so; the rest may pass.
+    /// A store that is away comes back; what it refuses it goes on refusing. The reason goes to the log: without the
+    /// store's own answer, which may hold what nobody is to read.
     fn retry_or_fail(&self, e: object_store::Error) -> Result<CommitOutcome> {
-        match &e {
-            E::PermissionDenied { .. } | E::Unauthenticated { .. } | E::NotSupported { .. } => {
-                Err(self.target.object_error("commit files to", e))
-            }
-            _ => Ok(CommitOutcome::RetryLater { reason: e.to_string() }),
+        let error = self.target.object_error("commit files to", e);
+        match error.kind() {
+            ErrorKind::Unavailable => Ok(CommitOutcome::RetryLater { reason: error.to_string() }),
+            _ => Err(error),
         }
     }
 

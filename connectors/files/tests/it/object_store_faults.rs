@@ -14,12 +14,16 @@ use object_store::*;
 use crate::objects::keys;
 use crate::support::*;
 
+const RESET: &str = "the connection was reset";
+
 /// Copies and deletions fail in turn: before anything is done, or after it.
 #[derive(Debug)]
 struct Faulty {
     inner: Arc<dyn ObjectStore>,
     calls: AtomicUsize,
     applied: bool,
+    /// What it says then.
+    answer: &'static str,
 }
 
 impl fmt::Display for Faulty {
@@ -35,7 +39,7 @@ impl Faulty {
     }
 
     fn lost<T>(&self) -> Result<T> {
-        Err(Error::Generic { store: "faulty", source: "the connection was reset".into() })
+        Err(Error::Generic { store: "faulty", source: self.answer.into() })
     }
 }
 
@@ -87,7 +91,7 @@ impl ObjectStore for Faulty {
 async fn commits_are_tried_again_and_done_once() {
     for applied in [false, true] {
         let memory: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-        let store = Arc::new(Faulty { inner: Arc::clone(&memory), calls: AtomicUsize::new(0), applied });
+        let store = Arc::new(Faulty { inner: Arc::clone(&memory), calls: AtomicUsize::new(0), applied, answer: RESET });
         let table = Table::new("t", "a INT, p INT").partitioned_by(&["p"]).store(store);
         let sink = table.sink();
         let rows: Vec<String> = (0..5).map(|i| format!("+I[{i}, {i}]")).collect();
@@ -106,4 +110,31 @@ async fn commits_are_tried_again_and_done_once() {
         assert_eq!(keys(&memory).await.len(), 5);
         assert_eq!(table.read_sorted().await, rows);
     }
+}
+
+/// One commit of a file whose first copy fails with this answer.
+async fn commit_answered(answer: &'static str) -> flott_core::Result<Vec<CommitOutcome>> {
+    let inner: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let store = Arc::new(Faulty { inner, calls: AtomicUsize::new(0), applied: false, answer });
+    let sink = Table::new("t", "a INT").store(store).sink();
+    let left = staged(writer_of(&sink, 1, 0).as_mut(), &[batch("a INT", &["+I[1]"])], 1).await;
+    committer_of(&sink, 1).commit(&decided(1), &left).await
+}
+
+#[tokio::test]
+async fn what_a_store_refuses_is_not_tried_again() {
+    let error = commit_answered("Server returned non-2xx status code: 400 Bad Request: ").await.expect_err("refused");
+    assert_eq!(error.kind(), flott_core::ErrorKind::User, "{error}");
+}
+
+#[tokio::test]
+async fn reasons_do_not_repeat_what_was_signed() {
+    let outcomes = commit_answered(
+        "Server returned non-2xx status code: 503 Service Unavailable: <?xml version=\"1.0\"?><Error><Code>SlowDown</Code>\
+         <Message>Reduce your rate</Message><Token>s3cr3t</Token></Error>",
+    )
+    .await
+    .expect("outcomes");
+    let [CommitOutcome::RetryLater { reason }] = outcomes.as_slice() else { panic!("{outcomes:?}") };
+    assert!(reason.contains("SlowDown: Reduce your rate") && !reason.contains("s3cr3t"), "{reason}");
 }
