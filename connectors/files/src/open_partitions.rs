@@ -20,6 +20,8 @@ pub(crate) struct OpenPartitions {
     /// What the names of this operator's lists begin with.
     name: String,
     generation: u64,
+    /// Those of the lineages that this one goes on for.
+    replaced: Vec<OpenPartitions>,
 }
 
 /// A list and where it comes from.
@@ -31,12 +33,15 @@ pub(crate) struct Loaded {
 
 impl OpenPartitions {
     pub(crate) fn new(target: Arc<FileTarget>, c: &CommitterContext) -> OpenPartitions {
-        OpenPartitions {
-            target,
-            folder: lineage_folder(&c.lineage),
+        let of_lineage = |lineage: &String, replaced| OpenPartitions {
+            target: Arc::clone(&target),
+            folder: lineage_folder(lineage),
             name: partitions_name(&c.operator_uid),
             generation: c.generation.0,
-        }
+            replaced,
+        };
+        let replaced = c.replaced_lineages.iter().map(|l| of_lineage(l, vec![])).collect();
+        of_lineage(&c.lineage, replaced)
     }
 
     /// Lists of the first versions have no generation in their name: they are older than any.
@@ -72,13 +77,26 @@ impl OpenPartitions {
         self.target.put(&self.path(self.generation), to_json(pending)?).await
     }
 
-    /// Takes over what older attempts have left.
+    /// Takes over what older attempts have left, also those of replaced lineages: a restored savepoint begins a new
+    /// lineage, and partitions whose files were shown before it still have to be reported. The old lists go last, so that
+    /// whoever dies in between takes them over again.
     pub(crate) async fn take_over(&self) -> Result<()> {
         let loaded = self.load().await?;
-        if !loaded.is_own {
-            self.store(&loaded.pending).await?;
+        let mut pending = loaded.pending.clone();
+        for old in &self.replaced {
+            for (partition, seen_ms) in old.load().await?.pending.0 {
+                let first_ms = pending.0.entry(partition).or_insert(seen_ms);
+                *first_ms = seen_ms.min(*first_ms);
+            }
         }
-        self.remove_before(self.generation).await
+        if !loaded.is_own || pending != loaded.pending {
+            self.store(&pending).await?;
+        }
+        self.remove_before(self.generation).await?;
+        for old in &self.replaced {
+            old.remove_all().await?;
+        }
+        Ok(())
     }
 
     /// All is reported. Its own list goes last: as long as it is there older ones mean nothing.

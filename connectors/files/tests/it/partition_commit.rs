@@ -259,3 +259,27 @@ async fn in_an_object_store() {
     epoch(&sink, 2, &[], Some(i64::MAX)).await;
     store.head(&success).await.expect("there");
 }
+
+/// A restored savepoint begins a lineage of its own.
+#[tokio::test]
+async fn a_new_lineage_takes_over_what_is_open() {
+    let (_dir, path) = temp();
+    let clock = ManualClock::at_ms(1_000_000);
+    let sink = table(&path, &[("sink.partition-commit.delay", "1 h")]).clock(clock.clone()).sink();
+    epoch(&sink, 1, &["+I[1, a, 1]"], None).await;
+    assert!(successes(&path).is_empty());
+    let context = flott_connector::sink::CommitterContext {
+        lineage: "restored".into(),
+        generation: flott_core::Generation(2),
+        operator_uid: "sink: t".into(),
+        replaced_lineages: vec!["lineage".into()],
+    };
+    let mut committer = sink.create_committer(context).expect("made").expect("a committer");
+    committer.clean_up(&[]).await.expect("clean");
+    let lists: Vec<String> = tree(&path).into_keys().filter(|n| n.contains("/partitions-")).collect();
+    assert!(matches!(lists.as_slice(), [list] if list.contains("/restored/")), "{lists:?}");
+    // The hour counts from the partition's first file, not from the restore.
+    clock.advance_ms(3_600_001);
+    committer.commit(&decided(2), &[]).await.expect("committed");
+    assert_eq!(successes(&path), ["dt=a/hour=1"]);
+}
