@@ -14,8 +14,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::process::frame;
 
-/// The longest that a greeting may take.
-const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest that a caller waits for a greeting: whoever listens may be busy.
+const CALLER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest that a listener waits for one: a process of the job greets as soon as it has connected.
+const LISTENER_TIMEOUT: Duration = Duration::from_secs(3);
 /// What SHA-256 works on at once.
 const BLOCK: usize = 64;
 const MAGIC: &str = "flott";
@@ -101,12 +103,13 @@ pub(crate) async fn greet(
     role: Role,
     me: &Identity,
 ) -> Result<usize> {
-    let greeted = tokio::time::timeout(GREETING_TIMEOUT, exchange(stream, secret, role, me)).await;
+    let longest = if role == Role::Listener { LISTENER_TIMEOUT } else { CALLER_TIMEOUT };
+    let greeted = tokio::time::timeout(longest, exchange(stream, secret, role, me)).await;
     let peer = match greeted {
         Ok(Ok(peer)) => peer?,
         Ok(Err(e)) => return Err(Error::unavailable("the other process did not greet").caused_by(e)),
         Err(_) => {
-            return Err(Error::unavailable(format!("the other process did not greet within {GREETING_TIMEOUT:?}")));
+            return Err(Error::unavailable(format!("the other process did not greet within {longest:?}")));
         }
     };
     if peer.build != me.build {

@@ -3,14 +3,17 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use flott_core::{Error, Result, Secret};
+use flott_core::{Error, ErrorKind, Result, Secret};
 use flott_runtime::Place;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 use crate::process::greeting::{Identity, Role, greet};
 
 /// The longest that the processes of a generation take to meet.
 const MEETING_TIMEOUT: Duration = Duration::from_secs(30);
+/// Callers that are greeted at a time; the others wait in the listener's backlog.
+const GREETINGS_MAX: usize = 64;
 
 /// Listens for one generation's connections, on this machine only.
 pub(crate) async fn listen() -> Result<(TcpListener, SocketAddr)> {
@@ -18,6 +21,46 @@ pub(crate) async fn listen() -> Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, address))
+}
+
+/// Greets all callers of a listener at once: one that is silent holds up nobody else.
+pub(crate) struct Reception<'a> {
+    listener: &'a TcpListener,
+    secret: &'a Secret,
+    me: &'a Identity,
+    greetings: JoinSet<Result<(usize, TcpStream)>>,
+}
+
+impl<'a> Reception<'a> {
+    pub(crate) fn new(listener: &'a TcpListener, secret: &'a Secret, me: &'a Identity) -> Reception<'a> {
+        Reception { listener, secret, me, greetings: JoinSet::new() }
+    }
+
+    /// The next that has proven itself, with its number. Whoever is no process of the job is no reason to fail. Loses
+    /// nobody where it is dropped before it is ready.
+    pub(crate) async fn next(&mut self) -> Result<(usize, TcpStream)> {
+        loop {
+            tokio::select! {
+                Some(greeted) = self.greetings.join_next() => {
+                    match greeted.map_err(|e| Error::internal("a greeting ended early").caused_by(e))? {
+                        Err(e) if e.kind() == ErrorKind::Unavailable => {
+                            tracing::warn!(error = %e, "a connection is refused");
+                        }
+                        greeted => return greeted,
+                    }
+                }
+                accepted = self.listener.accept(), if self.greetings.len() < GREETINGS_MAX => {
+                    let (mut stream, _) =
+                        accepted.map_err(|e| Error::unavailable("no process can connect").caused_by(e))?;
+                    let (secret, me) = (self.secret.clone(), self.me.clone());
+                    self.greetings.spawn(async move {
+                        let number = greet(&mut stream, &secret, Role::Listener, &me).await?;
+                        Ok((number, stream))
+                    });
+                }
+            }
+        }
+    }
 }
 
 /// Meets all others. `addresses` are those where each process listens.
@@ -32,21 +75,12 @@ pub(crate) async fn meet(
         for (number, address) in addresses.iter().enumerate().take(me.number) {
             sockets[number] = Some(call(number, address, secret, me).await?);
         }
-        while let Some(missing) = (me.number + 1..addresses.len()).find(|n| sockets[*n].is_none()) {
-            let (mut stream, _) = listener
-                .accept()
-                .await
-                .map_err(|e| Error::unavailable(format!("process {missing} cannot connect")).caused_by(e))?;
-            // Whoever is no process of the job holds nobody up for long, and is no reason to fail.
-            match greet(&mut stream, secret, Role::Listener, me).await {
-                Ok(number) if number > me.number && number < sockets.len() && sockets[number].is_none() => {
-                    sockets[number] = Some(stream);
-                }
-                Ok(number) => return Err(Error::internal(format!("process {number} came where it is not expected"))),
-                Err(e) if e.kind() == flott_core::ErrorKind::Unavailable => {
-                    tracing::warn!(error = %e, "a connection is refused");
-                }
-                Err(e) => return Err(e),
+        let mut reception = Reception::new(listener, secret, me);
+        while sockets.iter().skip(me.number + 1).any(Option::is_none) {
+            let (number, stream) = reception.next().await?;
+            match sockets.get_mut(number) {
+                Some(socket) if number > me.number && socket.is_none() => *socket = Some(stream),
+                _ => return Err(Error::internal(format!("process {number} came where it is not expected"))),
             }
         }
         Ok(sockets)
@@ -106,5 +140,23 @@ mod tests {
             assert_eq!(there, (0..3).map(|n| n != number).collect::<Vec<_>>());
         }
         assert!(refused.await.expect("no panic").is_err());
+    }
+
+    #[tokio::test]
+    async fn silent_callers_hold_nobody_up() {
+        let secret = new_secret();
+        let (first, second) = (listen().await.expect("a port"), listen().await.expect("a port"));
+        let addresses = [first.1.to_string(), second.1.to_string()];
+        let mut silent = vec![];
+        for _ in 0..3 {
+            silent.push(TcpStream::connect(first.1).await.expect("a connection"));
+        }
+        let (zero, one) = (Identity::mesh(0, "b", 1, 1), Identity::mesh(1, "b", 1, 1));
+        let meeting = async {
+            tokio::join!(meet(&first.0, &addresses, &secret, &zero), meet(&second.0, &addresses, &secret, &one))
+        };
+        // Less than the time that one silent caller is given.
+        let met = tokio::time::timeout(Duration::from_secs(2), meeting).await.expect("in time");
+        assert!(met.0.is_ok() && met.1.is_ok(), "both have met");
     }
 }

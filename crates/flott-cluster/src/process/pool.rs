@@ -5,12 +5,12 @@ use std::process::{Child, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use flott_core::{Error, ErrorKind, Result, Secret};
+use flott_core::{Error, Result, Secret};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, mpsc};
 
 use crate::process::connection::{self, Connection, Heard, Lost};
-use crate::process::greeting::{Identity, Role, greet, new_secret};
+use crate::process::greeting::{Identity, new_secret};
 use crate::process::message::{FromWorker, ToWorker};
 use crate::process::worker::Invitation;
 use crate::process::{ProcessOptions, mesh};
@@ -122,13 +122,14 @@ impl Pool {
                 launched[place] = Some(self.launch(place + 1).await?);
             }
         }
+        let me = Identity::control(0, &self.options.build);
+        let mut reception = mesh::Reception::new(&self.listener, &self.secret, &me);
         let connected = tokio::time::timeout(LAUNCH_TIMEOUT, async {
             while launched.iter().any(Option::is_some) {
                 tokio::select! {
-                    accepted = self.listener.accept() => {
-                        let (stream, _) = accepted
-                            .map_err(|e| Error::unavailable("worker processes cannot connect").caused_by(e))?;
-                        if let Some(process) = self.welcome(stream, &mut launched).await? {
+                    greeted = reception.next() => {
+                        let (number, stream) = greeted?;
+                        if let Some(process) = self.welcome(number, stream, &mut launched) {
                             let place = process.number - 1;
                             processes[place] = Some(process);
                         }
@@ -172,23 +173,14 @@ impl Pool {
     }
 
     /// A process, or `None` for one that has no place here.
-    async fn welcome(&self, mut stream: TcpStream, launched: &mut [Option<Started>]) -> Result<Option<Process>> {
-        let me = Identity::control(0, &self.options.build);
-        let number = match greet(&mut stream, &self.secret, Role::Listener, &me).await {
-            Ok(number) => number,
-            Err(e) if e.kind() == ErrorKind::Unavailable => {
-                tracing::warn!(error = %e, "a connection is refused");
-                return Ok(None);
-            }
-            Err(e) => return Err(e),
-        };
+    fn welcome(&self, number: usize, stream: TcpStream, launched: &mut [Option<Started>]) -> Option<Process> {
         let place = number.checked_sub(1).and_then(|place| launched.get_mut(place));
         let Some(child) = place.and_then(Option::take) else {
             tracing::warn!(number, "a process connects that nobody has started");
-            return Ok(None);
+            return None;
         };
         let (connection, incoming) = connection::open(stream, self.options.heartbeat);
-        Ok(Some(Process { number, connection, incoming, child }))
+        Some(Process { number, connection, incoming, child })
     }
 
     /// A process that has nothing to do waits here for the next attempt.
