@@ -156,7 +156,7 @@ impl SessionWindowAggregate {
         }
         if late.len() == times.len() {
             self.count_late(&batch, late, context)?;
-            return Ok(());
+            return self.clear_ended();
         }
         self.sealed = None;
         let len = self.sessions.len();
@@ -189,8 +189,8 @@ impl SessionWindowAggregate {
 
     /// Gives the memory of ended sessions, and of keys without one, back.
     fn clear_ended(&mut self) -> Result<()> {
-        if !self.sessions.wants_clearing() {
-            if self.sessions.live_count() == 0 && self.sessions.len() > 0 {
+        if !self.sessions.wants_clearing(self.table.len()) {
+            if self.sessions.live_count() == 0 && self.sessions.len().max(self.table.len()) > 0 {
                 self.sessions = Sessions::default();
                 self.table.clear();
                 self.accumulators.iter_mut().for_each(|a| a.clear());
@@ -204,17 +204,7 @@ impl SessionWindowAggregate {
             new.resize(live.len());
             new.merge(&numbers, &old.state(Some(&live))?)?;
         }
-        let mut keys: Vec<u32> = live.iter().map(|s| self.sessions.keys[*s as usize]).collect();
-        let mut renumbered = vec![0u32; self.table.len()];
-        keys.sort_unstable();
-        keys.dedup();
-        for (new, old) in keys.iter().enumerate() {
-            renumbered[*old as usize] = new as u32;
-        }
-        let columns = self.table.key_columns(Some(&keys))?;
-        let hashes: Vec<u64> = keys.iter().map(|k| self.table.hashes()[*k as usize]).collect();
-        let mut table = GroupTable::new(&self.layout.key_types)?;
-        table.groups_of(&columns, &hashes, &mut vec![])?;
+        let (table, renumbered) = self.sessions.live_keys(&self.table)?;
         self.sessions.clear_ended(|k| renumbered[k as usize]);
         self.table = table;
         self.accumulators = accumulators;
@@ -226,7 +216,7 @@ impl SessionWindowAggregate {
         let due = self.sessions.take_due(|end| time.is_over(end, progress));
         self.progress = self.progress.max(progress);
         if due.is_empty() {
-            return Ok(());
+            return self.clear_ended();
         }
         self.sealed = None;
         let counts = self.accumulators.get(self.layout.row_count).and_then(|a| a.counts()).unwrap_or(&[]);

@@ -6,7 +6,12 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 
+use arrow_array::Array;
+use arrow_schema::DataType;
+use flott_core::Result;
 use smallvec::SmallVec;
+
+use super::group_table::GroupTable;
 
 /// Below so many sessions the ended ones are not worth clearing away.
 const CLEAR_MIN: usize = 1_024;
@@ -226,9 +231,28 @@ impl Sessions {
         None
     }
 
-    /// Whether more numbers belong to ended sessions than to live ones.
-    pub(crate) fn wants_clearing(&self) -> bool {
-        self.len() > CLEAR_MIN && self.live_count * 2 < self.len()
+    /// Whether more numbers, of sessions or of keys (of which there are `keys`), are without a live session than with
+    /// one. Late rows number keys without any session.
+    pub(crate) fn wants_clearing(&self, keys: usize) -> bool {
+        let numbers = self.len().max(keys);
+        numbers > CLEAR_MIN && self.live_count * 2 < numbers
+    }
+
+    /// A table of only those keys that have a live session, and the new numbers of these by their old ones.
+    pub(crate) fn live_keys(&self, table: &GroupTable) -> Result<(GroupTable, Vec<u32>)> {
+        let mut keys: Vec<u32> = self.live().iter().map(|s| self.keys[*s as usize]).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let mut renumbered = vec![0u32; table.len()];
+        for (new, old) in keys.iter().enumerate() {
+            renumbered[*old as usize] = new as u32;
+        }
+        let columns = table.key_columns(Some(&keys))?;
+        let hashes: Vec<u64> = keys.iter().map(|k| table.hashes()[*k as usize]).collect();
+        let types: Vec<DataType> = columns.iter().map(|c| c.data_type().clone()).collect();
+        let mut kept = GroupTable::new(&types)?;
+        kept.groups_of(&columns, &hashes, &mut vec![])?;
+        Ok((kept, renumbered))
     }
 
     /// Numbers the live sessions anew, in their order; `key` gives the new number of a key.
@@ -270,7 +294,7 @@ mod tests {
         let mut ended = 0;
         for time in (0..=n * 20).step_by(20) {
             ended += sessions.take_due(|end| end <= time).len() as i64;
-            if sessions.wants_clearing() {
+            if sessions.wants_clearing(1) {
                 sessions.clear_ended(|k| k);
             }
         }

@@ -215,7 +215,7 @@ impl SessionTableFunction {
         }
         self.late_records_dropped += late.len() as u64;
         if kept == 0 {
-            return Ok(());
+            return self.clear_ended();
         }
         let (batch, hashes, times) = if late.is_empty() {
             (batch, hashes, times)
@@ -235,6 +235,24 @@ impl SessionTableFunction {
         let waiting = vec![true; held_rows.num_rows()];
         self.held_bytes += bytes;
         self.held.insert(held, Held { rows: held_rows, kinds, groups, waiting, left: 0, bytes, run });
+        self.clear_ended()
+    }
+
+    /// Gives the memory of ended sessions, and of keys without one, back.
+    fn clear_ended(&mut self) -> Result<()> {
+        let Some(table) = &self.table else { return Ok(()) };
+        if self.sessions.live_count() == 0 {
+            self.sessions = Sessions::default();
+            self.rows_of.clear();
+            self.table = None;
+        } else if self.sessions.wants_clearing(table.len()) {
+            let (table, renumbered) = self.sessions.live_keys(table)?;
+            let live = self.sessions.live();
+            let mut rows_of = std::mem::take(&mut self.rows_of);
+            self.rows_of = live.iter().map(|s| std::mem::take(&mut rows_of[*s as usize])).collect();
+            self.sessions.clear_ended(|k| renumbered[k as usize]);
+            self.table = Some(table);
+        }
         Ok(())
     }
 
@@ -284,18 +302,7 @@ impl SessionTableFunction {
         }
         let batch = ChangeBatch::new(rows, kinds.into_iter().collect::<RowKinds>())?;
         self.output.push(append(batch, &self.schema, &starts, &ends, &self.time.zone)?);
-        if self.sessions.live_count() == 0 {
-            self.sessions = Sessions::default();
-            self.rows_of.clear();
-            self.table = None;
-        } else if self.sessions.wants_clearing() {
-            // Keys keep their numbers until no session is left.
-            let live = self.sessions.live();
-            let mut rows_of = std::mem::take(&mut self.rows_of);
-            self.rows_of = live.iter().map(|s| std::mem::take(&mut rows_of[*s as usize])).collect();
-            self.sessions.clear_ended(|k| k);
-        }
-        Ok(())
+        self.clear_ended()
     }
 
     fn drain(&mut self, context: &mut OperatorContext) -> Progress {
@@ -313,7 +320,8 @@ impl SessionTableFunction {
         }
         context.metrics.late_records_dropped = self.late_records_dropped;
         context.metrics.state_rows = self.waiting as u64;
-        context.metrics.state_bytes = (self.held_bytes + self.waiting * 16 + self.sessions.size_bytes()) as u64;
+        let keys = self.table.as_ref().map_or(0, GroupTable::size_bytes) + self.sessions.size_bytes();
+        context.metrics.state_bytes = (self.held_bytes + self.waiting * 16 + keys) as u64;
         Progress::Done
     }
 }

@@ -2,6 +2,7 @@
 
 mod common;
 mod processing_time;
+mod session_state;
 mod stateless;
 mod watermark;
 mod window;
