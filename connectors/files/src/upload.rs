@@ -74,6 +74,16 @@ struct Note {
     id: String,
 }
 
+/// A part on its way. It is given up with the file it belongs to: one whose writer was cut short would arrive after the
+/// upload's abort.
+struct Sent(JoinHandle<StoreResult<PartId>>);
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// A file that is being written.
 pub(crate) struct Upload {
     multipart: Multipart,
@@ -84,7 +94,7 @@ pub(crate) struct Upload {
     id: Option<String>,
     /// What is not a part yet.
     rest: BytesMut,
-    sent: VecDeque<JoinHandle<StoreResult<PartId>>>,
+    sent: VecDeque<Sent>,
     parts: Vec<String>,
     next_part: usize,
 }
@@ -139,14 +149,14 @@ impl Upload {
         let (multipart, path, number) = (Arc::clone(&self.multipart.0), self.path.clone(), self.next_part);
         self.next_part += 1;
         let sent = async move { multipart.put_part(&path, &id, number, PutPayload::from_bytes(part)).await };
-        self.sent.push_back(tokio::spawn(sent));
+        self.sent.push_back(Sent(tokio::spawn(sent)));
         Ok(())
     }
 
     /// Waits for the oldest part.
     async fn receive(&mut self, target: &FileTarget) -> Result<()> {
         let Some(sent) = self.sent.front_mut() else { return Ok(()) };
-        let part = sent.await;
+        let part = (&mut sent.0).await;
         self.sent.pop_front();
         let part = part.map_err(crate::listing::ended)?.map_err(|e| target.object_error("write to", e))?;
         self.parts.push(part.content_id);
@@ -176,8 +186,8 @@ impl Upload {
     /// Nobody will ask for it. What stays is aborted by the next attempt.
     pub(crate) async fn discard(mut self, target: &FileTarget) {
         // A part that arrives after the abort would stay.
-        for sent in std::mem::take(&mut self.sent) {
-            sent.await.ok();
+        for sent in &mut self.sent {
+            (&mut sent.0).await.ok();
         }
         if let Some(id) = &self.id {
             target.abort_upload(&self.target, id, &self.note).await.ok();
@@ -188,13 +198,16 @@ impl Upload {
 impl FileTarget {
     /// Gives an upload up; one that is not there any more is given up already.
     pub(crate) async fn abort_upload(&self, place: &str, id: &str, note: &str) -> Result<()> {
-        if let Some(multipart) = &self.location.multipart {
-            match multipart.0.abort_multipart(&self.object(place)?, &id.to_string()).await {
-                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-                Err(e) => return Err(self.object_error("abort an upload to", e)),
-            }
-        }
+        self.abort(place, id).await?;
         self.remove(note).await
+    }
+
+    async fn abort(&self, place: &str, id: &str) -> Result<()> {
+        let Some(multipart) = &self.location.multipart else { return Ok(()) };
+        match multipart.0.abort_multipart(&self.object(place)?, &id.to_string()).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(e) => Err(self.object_error("abort an upload to", e)),
+        }
     }
 
     /// Gives up the upload that a note is about.
@@ -202,5 +215,12 @@ impl FileTarget {
         let Some(content) = self.get(note).await? else { return Ok(()) };
         let Note { target, id } = from_json(&content, "note of an upload")?;
         self.abort_upload(&target, &id, note).await
+    }
+
+    /// The same, of an upload whose parts may still arrive: the note stays, so that the next attempt aborts it again.
+    pub(crate) async fn abort_cut_short(&self, note: &str) -> Result<()> {
+        let Some(content) = self.get(note).await? else { return Ok(()) };
+        let Note { target, id } = from_json(&content, "note of an upload")?;
+        self.abort(&target, &id).await
     }
 }

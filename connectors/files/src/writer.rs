@@ -412,7 +412,7 @@ impl SinkWriter for FileWriter {
         }
         for staged in std::mem::take(&mut self.unprepared) {
             let removed = match staged.ends_with(NOTE_SUFFIX) {
-                true => self.target.abort_noted(&staged).await,
+                true => self.target.abort_cut_short(&staged).await,
                 false => self.target.remove(&staged).await,
             };
             removed.ok();

@@ -1,7 +1,8 @@
 //! Files that are held in uploads and in committables until they are committed, over a store in memory.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use flott_connector::sink::CommitOutcome;
@@ -19,6 +20,8 @@ struct Uploads {
     inner: InMemory,
     open: Mutex<Vec<String>>,
     parts: AtomicUsize,
+    /// Parts do not arrive.
+    held: AtomicBool,
     lost: AtomicUsize,
 }
 
@@ -31,6 +34,9 @@ impl MultipartStore for Uploads {
     }
 
     async fn put_part(&self, path: &Path, id: &MultipartId, part: usize, data: PutPayload) -> Result<PartId> {
+        while self.held.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         self.parts.fetch_add(1, Ordering::SeqCst);
         self.inner.put_part(path, id, part, data).await
     }
@@ -65,6 +71,7 @@ fn table(columns: &str) -> (Table, Arc<dyn ObjectStore>, Arc<Uploads>) {
         inner: memory,
         open: Mutex::default(),
         parts: AtomicUsize::new(0),
+        held: AtomicBool::new(false),
         lost: AtomicUsize::new(0),
     });
     let table = Table::new("t", columns).store(Arc::clone(&store)).multipart(Arc::clone(&uploads) as _);
@@ -167,4 +174,21 @@ async fn many_small_files_do_not_swell_the_checkpoint() {
         // 20 times 50 kB are the limit of what is held inline.
         assert_eq!(open(&uploads), 20 * checkpoint as usize);
     }
+}
+
+#[tokio::test]
+async fn parts_of_a_flush_that_was_cut_short_do_not_arrive_later() {
+    let (table, store, uploads) = table("a STRING");
+    let sink = table.sink();
+    let mut writer = writer_of(&sink, 1, 0);
+    writer.write(batch("a STRING", &rows(10, 100_000))).await.expect("written");
+    uploads.held.store(true, Ordering::SeqCst);
+    assert!(tokio::time::timeout(Duration::from_millis(100), writer.flush(false)).await.is_err());
+    writer.close().await.expect("closed");
+    assert_eq!((open(&uploads), keys(&store).await.len()), (0, 1), "the note stays");
+    uploads.held.store(false, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(uploads.parts.load(Ordering::SeqCst), 0);
+    committer_of(&sink, 2).clean_up(&[]).await.expect("clean");
+    assert!(keys(&store).await.is_empty());
 }
