@@ -1,6 +1,6 @@
 //! Statements of a pipe: each runs when its semicolon has come.
 
-use std::io::BufRead;
+use std::io::{BufRead, Read};
 
 use flott::{Error, Result};
 use tokio::sync::mpsc;
@@ -53,12 +53,12 @@ fn lines() -> mpsc::Receiver<Result<String>> {
     std::thread::spawn(move || {
         let mut input = std::io::stdin().lock();
         loop {
-            let mut line = vec![];
-            let read = input.read_until(b'\n', &mut line).map_err(Error::from);
-            let line = match read {
-                Ok(0) => return,
-                Ok(_) => String::from_utf8(line).map_err(|e| Error::user("the statements are not UTF-8").caused_by(e)),
-                Err(e) => Err(e),
+            let line = match read_line(&mut input) {
+                Ok(line) if line.is_empty() => return,
+                Ok(line) => {
+                    String::from_utf8(line).map_err(|e| Error::user("the statements are not UTF-8").caused_by(e))
+                }
+                Err(e) => Err(Error::from(e)),
             };
             let failed = line.is_err();
             if sender.blocking_send(line).is_err() || failed {
@@ -67,6 +67,18 @@ fn lines() -> mpsc::Receiver<Result<String>> {
         }
     });
     lines
+}
+
+/// A line with its end; empty at the end of the input. Of a line that is too long, just as much as shows that it is:
+/// an endless one must not fill the memory.
+fn read_line(input: &mut impl BufRead) -> std::io::Result<Vec<u8>> {
+    let mut line = vec![];
+    input.take(PENDING_BYTES_MAX as u64 + 1).read_until(b'\n', &mut line)?;
+    if line.len() > PENDING_BYTES_MAX {
+        // The cut may be inside a character; the length is what is wrong with it.
+        line.fill(b' ');
+    }
+    Ok(line)
 }
 
 /// What has come and was not run.
@@ -114,6 +126,15 @@ mod tests {
         }
         pieces.extend(pending.take(true));
         pieces.into_iter().map(|p| (p.text, p.line, p.column)).collect()
+    }
+
+    #[test]
+    fn an_endless_line_is_read_up_to_the_limit() {
+        let mut endless = std::io::BufReader::new(std::io::repeat(b'x').take(3 * PENDING_BYTES_MAX as u64));
+        assert_eq!(read_line(&mut endless).expect("read").len(), PENDING_BYTES_MAX + 1);
+        let mut lines = b"a;\nb".as_slice();
+        let read: Vec<Vec<u8>> = (0..3).map(|_| read_line(&mut lines).expect("read")).collect();
+        assert_eq!(read, [b"a;\n".to_vec(), b"b".to_vec(), vec![]]);
     }
 
     #[test]
