@@ -395,7 +395,20 @@ impl Driver {
                 let progress = self.operator.process_watermark(Watermark(ms), &mut self.context)?;
                 self.after_call(progress, out)?;
             }
-            ValveOutput::Idle => self.send_control(Control::Idle, out),
+            ValveOutput::Idle => {
+                // An idle channel holds nobody back: what waits here for a watermark (a local aggregate) would be late
+                // behind it.
+                if self.operator.holds_output() {
+                    self.stamp();
+                    let progress = self.operator.prepare_snapshot(&mut self.context)?;
+                    self.after_call(progress, out)?;
+                    if self.more {
+                        self.outputs.push_front(ValveOutput::Idle);
+                        return Ok(());
+                    }
+                }
+                self.send_control(Control::Idle, out);
+            }
             ValveOutput::Active => self.send_control(Control::Active, out),
         }
         Ok(())

@@ -85,6 +85,29 @@ async fn an_idle_split_is_left_out_until_it_wakes() {
     job.cancel().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_operator_holds_back_leaves_before_its_channel_is_idle() {
+    let script = |split: usize, step: u64| match (split, step) {
+        (0, 0) => Step::Rows(batch([(0, 0, 100)])),
+        // It moves no watermark, so that it is held.
+        (0, 1) => Step::Rows(batch([(0, 7, 50)])),
+        (1, 0) => Step::Sleep(Duration::from_millis(300)),
+        (1, 1) => Step::Rows(batch([(0, 0, 1_000)])),
+        _ => Step::Park,
+    };
+    let mut g = Graph::new();
+    let source = g.source(ScriptSource::new(script), Some(watermark(0, Some(Duration::from_millis(60)))));
+    let hold = g.operator("hold", &[(source, Partitioning::Forward)], |_, _, _| Box::new(HoldBack::new(100)));
+    let (_, seen) = g.sink(MemorySink::new(), hold, Partitioning::Singleton);
+    let mut job = Job::start(g, &[(source, vec![split(0), split(1)])], Options::new(2));
+    job.until("the other reader's watermark", |_| watermarks(&seen, 0).last() == Some(&1_000)).await;
+    let entries = seen.by_subtask.lock().expect("lock").get(&0).cloned().unwrap_or_default();
+    let row = entries.iter().position(|e| matches!(e, Entry::Row(_, _, 50)));
+    let passed = entries.iter().position(|e| matches!(e, Entry::Watermark(1_000)));
+    assert!(row.is_some() && row < passed, "{entries:?}");
+    job.cancel().await;
+}
+
 /// Keeps its worker's thread at the row with this time.
 struct Busy {
     ts: i64,
