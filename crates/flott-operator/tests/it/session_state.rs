@@ -33,7 +33,7 @@ fn play(table_function: bool, late: bool) -> Vec<String> {
     if late {
         harness.watermark_all(Watermark(3_600_000)).expect("a watermark");
     }
-    let mut first = 0;
+    let (mut first, mut last) = (0, 0);
     for round in 0..ROUNDS {
         let row = |k| format!("+I[{k}, 1970-01-01T00:00:{:02}]", round + 1);
         let rows: Vec<String> = (round * KEYS..(round + 1) * KEYS).map(row).collect();
@@ -42,14 +42,14 @@ fn play(table_function: bool, late: bool) -> Vec<String> {
             // Behind the others, so that its key gets another number when theirs are given up.
             harness.process(0, open()).expect("a row");
         }
+        last = harness.state_bytes();
+        if round == 3 {
+            first = last;
+        }
         if !late {
             harness.watermark_all(Watermark((round + 2) * 1_000)).expect("a watermark");
         }
-        if round == 3 {
-            first = harness.state_bytes();
-        }
     }
-    let last = harness.state_bytes();
     assert!(last < first * 2, "table function {table_function}, late {late}: {first} bytes became {last}");
     assert_eq!(harness.late_records_dropped(), if late { (ROUNDS * KEYS) as u64 } else { 0 });
     harness.process(0, open()).expect("a row");
