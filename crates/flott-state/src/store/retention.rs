@@ -48,12 +48,15 @@ impl CheckpointStore {
         if self.head.savepoint.is_none() || self.head.retained.len() < keep {
             return Ok(());
         }
-        if let Some(savepoint) = self.savepoint.take()
+        if let Some(savepoint) = &self.savepoint
             && self.head.savepoint.as_ref().is_some_and(|s| s.claimed)
         {
             savepoint.discard().await?;
         }
-        self.write_head(Head { savepoint: None, ..self.head.clone() }).await
+        self.write_head(Head { savepoint: None, ..self.head.clone() }).await?;
+        // Not before: what fails on the way is tried again when the next checkpoint retires.
+        self.savepoint = None;
+        Ok(())
     }
 
     /// The files of all kept checkpoints. A manifest that cannot be read is an error: its files must not go.

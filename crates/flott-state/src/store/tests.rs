@@ -455,6 +455,30 @@ fn a_claimed_savepoint_goes_once_enough_checkpoints_are_kept() {
 }
 
 #[test]
+fn a_claimed_savepoint_that_could_not_be_removed_goes_later() {
+    block_on(async {
+        let (old, to, new) = (Place::new(), Place::new(), Place::new());
+        with_savepoint(&old, &to).await;
+        let savepoint = open_savepoint(&to).await;
+        let (mut store, _) = new.begin_with(Begin::Savepoint { claim: true }, Some(savepoint)).await.expect("begins");
+        for id in [3, 4] {
+            let m = manifest(&store, id, vec![run(3)], false).await;
+            let decided = store.decide(&m).await.expect("decides");
+            store.record_committed(&decided, false).await.expect("records");
+        }
+        let metadata = to.0.path().join("_metadata");
+        let whole = std::fs::read(&metadata).expect("a file");
+        std::fs::write(&metadata, &whole[1..]).expect("written");
+        store.retire().await.expect("what cannot go now goes later");
+        assert!(store.head().savepoint.is_some());
+        std::fs::write(&metadata, whole).expect("written");
+        store.retire().await.expect("retires");
+        assert!(to.names().is_empty(), "{:?}", to.names());
+        assert_eq!(store.head().savepoint, None);
+    });
+}
+
+#[test]
 fn a_claimed_savepoint_stands_in_for_a_damaged_checkpoint() {
     block_on(async {
         let (old, to, new) = (Place::new(), Place::new(), Place::new());
