@@ -310,6 +310,10 @@ impl Sink for FileSink {
         DeliveryGuarantee::ExactlyOnce
     }
 
+    fn supports_savepoints(&self) -> bool {
+        !self.target.overwrite
+    }
+
     fn create_writer(&self, context: WriterContext, _restored: Vec<Versioned>) -> Result<Box<dyn SinkWriter>> {
         Ok(Box::new(FileWriter::new(Arc::clone(&self.target), context)?))
     }

@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use flott_core::{CheckpointId, Error, Result, id};
-use flott_graph::JobGraph;
+use flott_graph::{JobGraph, OperatorSpec};
 use flott_runtime::metrics::JobMetrics;
 use flott_state::CheckpointStorage;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -220,6 +220,7 @@ impl JobClient {
     /// checkpoints and holds no output that is not visible yet.
     pub async fn savepoint(&self, target: SavepointTarget) -> Result<SavepointInfo> {
         self.check_has_checkpoints()?;
+        self.check_supports_savepoints()?;
         let to = self.open_target(&target).await?;
         let savepoint = self.take(Some(to)).await?.savepoint;
         savepoint.ok_or_else(|| Error::internal("a savepoint was asked for and a checkpoint taken"))
@@ -258,6 +259,9 @@ impl JobClient {
     }
 
     async fn ask_to_stop(&self, mode: StopMode) -> Result<Answer> {
+        if mode.drain || mode.savepoint.is_some() {
+            self.check_supports_savepoints()?;
+        }
         let to = match &mode.savepoint {
             Some(target) => {
                 self.check_has_checkpoints()?;
@@ -308,6 +312,14 @@ impl JobClient {
         Err(Error::user("the job has no checkpoints: it is bounded, and its sinks show rows at once").hint(
             "SET 'execution.checkpointing.interval' before it is started, so that checkpoints and savepoints can be taken",
         ))
+    }
+
+    fn check_supports_savepoints(&self) -> Result<()> {
+        let refuses = |spec: &OperatorSpec| matches!(spec, OperatorSpec::Sink(s) if !s.sink.supports_savepoints());
+        let Some((_, node)) = self.graph.sinks().find(|(_, node)| refuses(&node.spec)) else { return Ok(()) };
+        Err(Error::user("a job that overwrites a table takes no savepoint and cannot be drained: the table is replaced as a whole, at the end")
+            .with("sink", &node.name)
+            .hint("Stop it without savepoint and drain, and go on with --restore latest; or let it end"))
     }
 
     /// The folder, in which something can be written: a job must not stop to find out that its savepoint has no place.

@@ -795,6 +795,12 @@ impl JobMaster {
         let mut collected = self.coordinator.take_final();
         collected.enumerators = enumerators;
         let drained = self.attach_to_last(&collected);
+        if let Some(positions) = &drained {
+            // Whoever restores it, because the job died before it was marked as finished, goes on where the sources were
+            // made to end.
+            collected.enumerators = positions.enumerators.clone();
+            collected.splits = positions.splits.clone();
+        }
         self.finalize(collected, drained, true);
         self.finish_committing(wishes).await;
         if let Some(error) = self.failure.take() {
@@ -802,12 +808,29 @@ impl JobMaster {
         }
         let proof = self.durable.as_ref().and_then(|(store, _)| store.last_decided());
         if let (Some((store, committers)), Some(proof)) = (&mut self.durable, proof) {
-            for committer in committers.values_mut() {
-                committer.finish(&proof).await?;
+            let all = async {
+                for committer in committers.values_mut() {
+                    committer.finish(&proof).await?;
+                }
+                Ok::<(), Error>(())
+            };
+            let patience = async {
+                wishes.cancelled().await;
+                tokio::time::sleep(CANCEL_GRACE).await;
+            };
+            tokio::select! {
+                done = all => {
+                    done?;
+                    store.set_status(StoredStatus::Finished).await?;
+                    return store.retire().await;
+                }
+                () = patience => {
+                    tracing::warn!("the end of the output is not written yet: it is when the job is run with --restore latest");
+                }
             }
-            store.set_status(StoredStatus::Finished).await?;
-            store.retire().await?;
         }
+        // Cancelled, see `end`.
+        self.durable = None;
         Ok(())
     }
 }

@@ -69,6 +69,11 @@ pub enum CommitOutcome {
 pub trait Sink: Send + Sync {
     /// What it promises.
     fn guarantee(&self) -> DeliveryGuarantee;
+    /// False where what is committed becomes visible only with the whole (an overwrite): a savepoint would part the job
+    /// from it, and a drained job would show a half for the whole.
+    fn supports_savepoints(&self) -> bool {
+        true
+    }
     /// The writer of one subtask, with the writer states that a checkpoint holds for it.
     fn create_writer(&self, context: WriterContext, restored: Vec<Versioned>) -> Result<Box<dyn SinkWriter>>;
     /// The committer, where the sink has one.

@@ -186,8 +186,8 @@ pub async fn write(
             }
             // A folder that cannot be written is for the user to change, whatever else may pass by itself.
             let hint = match e.kind() {
-                ErrorKind::Unavailable => "Nothing of it is left; the job goes on. Try again once there is room",
-                _ => "Nothing of it is left; the job goes on. Name another folder",
+                ErrorKind::Unavailable => "Nothing of it is left. Try again once there is room",
+                _ => "Nothing of it is left. Name another folder",
             };
             Err(e.with("savepoint", to.display()).hint(hint))
         }

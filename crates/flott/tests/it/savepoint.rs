@@ -271,3 +271,22 @@ async fn the_configured_directory_and_the_job_s_id_name_a_savepoint() {
     client.cancel().await;
     client.ended().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_overwrites_takes_no_savepoint_and_is_not_drained() {
+    let place = Place::new();
+    std::fs::create_dir(place.path().join("o")).expect("a folder");
+    std::fs::write(place.path().join("o/old.csv"), "-1\n").expect("written");
+    let script = rows_job(1_000).replace("INSERT INTO", "INSERT OVERWRITE");
+    let job = place.start(&script, Restore::Latest, &[("execution.runtime-mode", "BATCH")]).await.expect("starts");
+    let to = || SavepointTarget::In(place.path().join("sp").display().to_string());
+    let refused = job.handle.savepoint(to()).await.expect_err("a savepoint");
+    assert!(refused.to_string().contains("overwrites a table"), "{refused}");
+    for mode in [StopMode { drain: true, savepoint: None }, StopMode { drain: false, savepoint: Some(to()) }] {
+        let refused = job.handle.stop(mode).await.expect_err("a stop");
+        assert!(refused.to_string().contains("overwrites a table"), "{refused}");
+    }
+    let outcome = job.handle.wait().await.expect("goes on to its end");
+    assert!(matches!(outcome, JobOutcome::Finished(_)), "{outcome:?}");
+    assert_eq!(place.written().len() as i64, ROWS, "the old row is gone, and all new ones are there");
+}
