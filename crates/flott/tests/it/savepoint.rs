@@ -278,7 +278,7 @@ async fn a_job_that_overwrites_takes_no_savepoint_and_is_not_drained() {
     std::fs::create_dir(place.path().join("o")).expect("a folder");
     std::fs::write(place.path().join("o/old.csv"), "-1\n").expect("written");
     let script = rows_job(1_000).replace("INSERT INTO", "INSERT OVERWRITE");
-    let job = place.start(&script, Restore::Latest, &[("execution.runtime-mode", "BATCH")]).await.expect("starts");
+    let mut job = place.start(&script, Restore::Latest, &[("execution.runtime-mode", "BATCH")]).await.expect("starts");
     let to = || SavepointTarget::In(place.path().join("sp").display().to_string());
     let refused = job.handle.savepoint(to()).await.expect_err("a savepoint");
     assert!(refused.to_string().contains("overwrites a table"), "{refused}");
