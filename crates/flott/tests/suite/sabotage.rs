@@ -422,7 +422,6 @@ catches!(sink_scale_up: sink scale_up RepeatsRecords ExactlyOnce "is there 2 tim
 catches!(sink_scale_down: sink scale_down LosesARecord ExactlyOnce "is missing");
 catches!(shown_too_early: sink undecided ShowsAtOnce ExactlyOnce "should not be there");
 catches!(staged_for_ever: sink basic LeavesWhatItStaged ExactlyOnce "left behind");
-catches!(failure_shown_too_early: sink worker_failure ShowsAtOnce ExactlyOnce "is there 2 times");
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn metrics_that_are_one_off() {
