@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::types::Int64Type;
-use arrow_array::{ArrayRef, UInt32Array, cast::AsArray};
-use arrow_schema::{Field, SchemaRef};
+use arrow_array::{ArrayRef, RecordBatch, UInt32Array, cast::AsArray};
+use arrow_schema::{Field, Schema, SchemaRef};
 use flott_core::key_group::{key_group, range_of};
 use flott_core::{ChangeBatch, Error, Result, Watermark};
 use flott_graph::WindowAggregateSpec;
@@ -38,6 +38,21 @@ impl Ownership {
     pub fn of(subtask: usize, parallelism: usize, max_parallelism: u16) -> Ownership {
         Ownership { key_groups: range_of(subtask, parallelism, max_parallelism), max_parallelism }
     }
+}
+
+/// Stored rows have the columns that the query wants now: an edit that changes them (one aggregate more) makes what was
+/// stored of no use.
+pub(crate) fn check_stored(expected: &Schema, rows: &RecordBatch, name: &str) -> Result<()> {
+    let schema = rows.schema_ref();
+    let types = |schema: &Schema| schema.fields().iter().map(|f| f.data_type().clone()).collect::<Vec<_>>();
+    if types(expected) == types(schema) {
+        return Ok(());
+    }
+    Err(Error::user(format!(
+        "the stored state of '{name}' has {} columns of other types or number",
+        schema.fields().len()
+    ))
+    .hint("The query has changed: restore with the script that wrote it, or start over with --fresh"))
 }
 
 /// How far time had come for each key group when the state was stored; a rescaled operator starts at the least of it,
@@ -447,12 +462,8 @@ impl Operator for WindowAggregate {
             .hint("Restore it with the version of Flott that wrote it"));
         }
         (self.progress, self.restored) = RestoredProgress::read(&state.metas, &self.ownership)?;
-        let all: Vec<usize> = (0..self.layout.state.fields().len()).collect();
         for run in state.table(WINDOW_TABLE) {
-            if run.rows.num_columns() != all.len() {
-                return Err(Error::internal(format!("stored windows of '{}' have other columns", self.name)));
-            }
-            Layout::check_types(&self.layout.state, &all, &run.rows)?;
+            check_stored(&self.layout.state, &run.rows, &self.name)?;
             let ends = run.rows.column(1).as_primitive::<Int64Type>().values();
             let starts: Option<&[i64]> =
                 self.layout.has_start.then(|| run.rows.column(2).as_primitive::<Int64Type>().values().as_ref());

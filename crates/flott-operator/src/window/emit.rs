@@ -16,7 +16,7 @@ use flott_core::{ChangeBatch, Error, Result, RowKind, RowKinds, Watermark};
 use flott_graph::{EmitStrategy, WindowAggregateSpec};
 use flott_state::{OperatorSnapshot, RestoredState, StateRun};
 
-use super::aggregate::{Ownership, RestoredProgress};
+use super::aggregate::{Ownership, RestoredProgress, check_stored};
 use super::aggregation::Aggregation;
 use super::assigner::{SliceAssigner, SliceId};
 use super::fire::{Output, constant_window_columns};
@@ -377,12 +377,8 @@ impl Operator for EmitWindowAggregate {
 
     fn restore_state(&mut self, state: RestoredState) -> Result<()> {
         (self.progress, _) = RestoredProgress::read(&state.metas, &self.ownership)?;
-        let all: Vec<usize> = (0..self.state_schema.fields().len()).collect();
         for run in state.table(EMIT_TABLE) {
-            if run.rows.num_columns() != all.len() {
-                return Err(Error::internal(format!("stored windows of '{}' have other columns", self.name)));
-            }
-            Layout::check_types(&self.state_schema, &all, &run.rows)?;
+            check_stored(&self.state_schema, &run.rows, &self.name)?;
             let columns = run.rows.columns();
             let Some(end) = columns[1].as_primitive::<Int64Type>().values().first() else { continue };
             let start = if self.layout.has_start { columns[2].as_primitive::<Int64Type>().value(0) } else { 0 };

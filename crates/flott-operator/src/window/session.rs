@@ -13,7 +13,7 @@ use flott_graph::{WindowAggregateSpec, WindowAssignment, WindowKind};
 use flott_state::{OperatorSnapshot, RestoredState, StateRun};
 
 use super::accumulator::Accumulator;
-use super::aggregate::{Ownership, RestoredProgress};
+use super::aggregate::{Ownership, RestoredProgress, check_stored};
 use super::aggregation::update_accumulators;
 use super::assigner::{check_kind, is_event_time};
 use super::fire::{Output, window_columns};
@@ -328,12 +328,8 @@ impl Operator for SessionWindowAggregate {
 
     fn restore_state(&mut self, state: RestoredState) -> Result<()> {
         (self.progress, _) = RestoredProgress::read(&state.metas, &self.ownership)?;
-        let all: Vec<usize> = (0..self.layout.state.fields().len()).collect();
         for run in state.table(SESSION_TABLE) {
-            if run.rows.num_columns() != all.len() {
-                return Err(Error::internal(format!("stored sessions of '{}' have other columns", self.name)));
-            }
-            Layout::check_types(&self.layout.state, &all, &run.rows)?;
+            check_stored(&self.layout.state, &run.rows, &self.name)?;
             let columns = run.rows.columns();
             let keys = &columns[self.layout.state_keys()];
             let (mut hashes, mut numbers) = (vec![], vec![]);
