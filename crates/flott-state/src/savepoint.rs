@@ -9,7 +9,10 @@
 //! | `bundle.json` | the job bundle: statements, definitions, options |
 //! | `op<n>-<m>.run` | state files: all runs of the operator `n`, in pieces of about 64 MiB |
 //!
-//! A savepoint holds nothing that waits for its commit: it is written once the checkpoint that it stands for is committed.
+//! A savepoint holds nothing that waits for its commit: it becomes one once the checkpoint that it stands for is committed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use flott_core::{CheckpointId, Error, ErrorKind, Result};
@@ -118,14 +121,34 @@ async fn checked(storage: &CheckpointStorage, metadata: &Metadata, name: &str) -
     Ok(bytes)
 }
 
+/// Says that nobody wants a savepoint any more that is being written. Clones say the same.
+#[derive(Debug, Clone, Default)]
+pub struct GiveUp(Arc<AtomicBool>);
+
+impl GiveUp {
+    /// No further file is begun; those that are there are taken back.
+    pub fn give_up(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether it was said.
+    pub fn is_given_up(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
 /// Files written so far, to take them back where one cannot be.
 struct Writer<'a> {
     to: &'a CheckpointStorage,
     files: Vec<SavepointFile>,
+    give_up: &'a GiveUp,
 }
 
 impl Writer<'_> {
     async fn put(&mut self, name: &str, content: Bytes) -> Result<()> {
+        if self.give_up.is_given_up() {
+            return Err(Error::user("the job was cancelled before its savepoint was written"));
+        }
         let (bytes, crc32) = (content.len() as u64, crc32fast::hash(&content));
         self.files.push(SavepointFile { name: name.to_string(), bytes, crc32 });
         self.to.put(name, content).await
@@ -168,6 +191,50 @@ fn state_file(index: usize, piece: usize) -> String {
     format!("op{index}-{piece}.run")
 }
 
+/// A savepoint that is none yet: all of its files are there but the one that makes the folder a savepoint.
+#[derive(Debug)]
+pub struct PreparedSavepoint {
+    to: CheckpointStorage,
+    metadata: Metadata,
+}
+
+impl PreparedSavepoint {
+    /// Makes it a savepoint; gives its bytes. What was written before a failure is removed.
+    pub async fn publish(self) -> Result<u64> {
+        let published = match record::encode("savepoint", SAVEPOINT_VERSION, &self.metadata) {
+            Ok(metadata) => self.to.put(METADATA, metadata).await,
+            Err(e) => Err(e),
+        };
+        match published {
+            Ok(()) => Ok(self.metadata.files.iter().map(|f| f.bytes).sum()),
+            Err(e) => {
+                take_back(&self.to, &self.metadata.files).await;
+                Err(unwritten(e, &self.to))
+            }
+        }
+    }
+
+    /// What it stands for came to nothing.
+    pub async fn discard(self) {
+        take_back(&self.to, &self.metadata.files).await;
+    }
+}
+
+async fn take_back(to: &CheckpointStorage, files: &[SavepointFile]) {
+    for file in [METADATA].into_iter().chain(files.iter().map(|f| f.name.as_str())) {
+        drop(to.delete(file).await);
+    }
+}
+
+fn unwritten(e: Error, to: &CheckpointStorage) -> Error {
+    // A folder that cannot be written is for the user to change, whatever else may pass by itself.
+    let hint = match e.kind() {
+        ErrorKind::Unavailable => "Nothing of it is left. Try again once there is room",
+        _ => "Nothing of it is left. Name another folder",
+    };
+    e.with("savepoint", to.display()).hint(hint)
+}
+
 /// Copies a committed checkpoint into an empty folder. What was written before a failure is removed.
 ///
 /// Gives the bytes of the savepoint.
@@ -177,19 +244,32 @@ pub async fn write(
     manifest: &Manifest,
     bundle: Option<Bytes>,
 ) -> Result<u64> {
-    let mut writer = Writer { to, files: vec![] };
+    prepare(from, to, manifest, bundle, &GiveUp::default()).await?.publish().await
+}
+
+/// Copies a checkpoint into an empty folder, which becomes a savepoint once it is published: when the checkpoint is
+/// committed. What was written before a failure is removed.
+pub async fn prepare(
+    from: &CheckpointStorage,
+    to: &CheckpointStorage,
+    manifest: &Manifest,
+    bundle: Option<Bytes>,
+    give_up: &GiveUp,
+) -> Result<PreparedSavepoint> {
+    let mut writer = Writer { to, files: vec![], give_up };
     match write_files(&mut writer, from, manifest, bundle).await {
-        Ok(()) => Ok(writer.files.iter().map(|f| f.bytes).sum()),
+        Ok(()) => Ok(PreparedSavepoint {
+            to: to.clone(),
+            metadata: Metadata {
+                lineage: manifest.lineage.clone(),
+                checkpoint: manifest.checkpoint,
+                created_ms: manifest.created_ms,
+                files: writer.files,
+            },
+        }),
         Err(e) => {
-            for file in writer.files.iter().map(|f| f.name.as_str()).chain([METADATA]) {
-                drop(to.delete(file).await);
-            }
-            // A folder that cannot be written is for the user to change, whatever else may pass by itself.
-            let hint = match e.kind() {
-                ErrorKind::Unavailable => "Nothing of it is left. Try again once there is room",
-                _ => "Nothing of it is left. Name another folder",
-            };
-            Err(e.with("savepoint", to.display()).hint(hint))
+            take_back(to, &writer.files).await;
+            Err(unwritten(e, to))
         }
     }
 }
@@ -209,14 +289,7 @@ async fn write_files(
     }
     // They are committed; whoever restores has nothing to show again.
     manifest.sinks.values_mut().for_each(|sink| sink.committables.clear());
-    writer.put(MANIFEST, record::encode("manifest", MANIFEST_VERSION, &manifest)?).await?;
-    let metadata = Metadata {
-        lineage: manifest.lineage.clone(),
-        checkpoint: manifest.checkpoint,
-        created_ms: manifest.created_ms,
-        files: writer.files.clone(),
-    };
-    writer.to.put(METADATA, record::encode("savepoint", SAVEPOINT_VERSION, &metadata)?).await
+    writer.put(MANIFEST, record::encode("manifest", MANIFEST_VERSION, &manifest)?).await
 }
 
 /// Whether something can be written there, so that nobody begins what cannot be brought to its end.

@@ -73,6 +73,11 @@ impl CheckpointStorage {
         CheckpointStorage::Local { root: root.into(), fail_points }
     }
 
+    /// Whether it is a folder of this machine.
+    pub fn is_local(&self) -> bool {
+        matches!(self, CheckpointStorage::Local { .. })
+    }
+
     /// For messages.
     pub fn display(&self) -> String {
         match self {

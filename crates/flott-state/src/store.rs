@@ -4,6 +4,7 @@
 //! `Fenced` once a newer attempt has swapped HEAD.
 
 mod head;
+mod identity;
 mod retention;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +12,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use flott_core::{CheckpointId, DecidedCheckpoint, Error, ErrorKind, FailPoint, FailPoints, Generation, Result, id};
+use flott_core::{CheckpointId, DecidedCheckpoint, Error, ErrorKind, FailPoint, FailPoints, Generation, Result};
 
 use crate::manifest::{
     HEAD_VERSION, Head, JobStatus, MANIFEST_VERSION, Manifest, RestoredSavepoint, RetainedCheckpoint, StoredOperator,
@@ -20,15 +21,19 @@ use crate::manifest::{
 use crate::owner::Owner;
 use crate::record;
 use crate::run::{OperatorSnapshot, RestoredRun, RestoredState};
-use crate::savepoint::{self, Savepoint};
+use crate::savepoint::{self, GiveUp, PreparedSavepoint, Savepoint};
 use crate::snapshot_file;
 use crate::storage::{CheckpointStorage, HeadVersion, Swap};
 
 use head::{Found, decode_head, find_head, first_generation, first_head};
+pub use identity::{DrawIdentity, Identity};
 pub use retention::sweep_finished;
 
 /// So many replaced lineages are remembered: what older ones left behind went when a later attempt started.
 const REPLACED_LINEAGES_MAX: usize = 8;
+
+/// So often HEAD is read anew where a running attempt moves it between the look and the swap.
+const TAKE_OVER_TRIES: usize = 100;
 
 /// How an attempt begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,8 +85,9 @@ pub struct TakenOver {
     pub owner: Option<Owner>,
 }
 
-/// The checkpoints of one job, as one attempt sees them.
-#[derive(Debug)]
+/// The checkpoints of one job, as one attempt sees them. Of two copies only one can go on: its first swap of HEAD fences the
+/// other one.
+#[derive(Debug, Clone)]
 pub struct CheckpointStore {
     storage: CheckpointStorage,
     fail_points: FailPoints,
@@ -141,8 +147,39 @@ impl CheckpointStore {
         retain: usize,
         savepoint: Option<Savepoint>,
     ) -> Result<(CheckpointStore, Opened)> {
-        let found = find_head(&storage, begin).await?;
-        CheckpointStore::take_over(storage, fail_points, begin, retain, found, savepoint).await
+        CheckpointStore::open_as(storage, fail_points, begin, retain, savepoint, &Identity::draw).await
+    }
+
+    /// As [`open_with`](Self::open_with), by somebody whose identity is given.
+    pub async fn open_as(
+        storage: CheckpointStorage,
+        fail_points: FailPoints,
+        begin: Begin,
+        retain: usize,
+        savepoint: Option<Savepoint>,
+        draw: &DrawIdentity,
+    ) -> Result<(CheckpointStore, Opened)> {
+        let mut tries = 1;
+        loop {
+            let found = find_head(&storage, begin).await?;
+            let seen = found.seen();
+            let (to, points) = (storage.clone(), fail_points.clone());
+            match CheckpointStore::take_over(to, points, begin, retain, found, savepoint.clone(), draw()).await {
+                Err(e) => {
+                    // The attempt that is to be replaced goes on until then: it may have moved HEAD, and deleted what
+                    // HEAD named, since HEAD was read.
+                    let moved = match &seen {
+                        Some(seen) if tries < TAKE_OVER_TRIES => seen.has_moved(&storage).await?,
+                        _ => false,
+                    };
+                    if !moved {
+                        return Err(e);
+                    }
+                    tries += 1;
+                }
+                taken => return taken,
+            }
+        }
     }
 
     /// What [`Tenure::reopen`] needs once this store is gone with its attempt.
@@ -164,8 +201,9 @@ impl CheckpointStore {
         retain: usize,
         found: Found,
         savepoint: Option<Savepoint>,
+        identity: Identity,
     ) -> Result<(CheckpointStore, Opened)> {
-        let attempt = id::random_hex();
+        let Identity { attempt, lineage, owner } = identity;
         let took_over = match &found {
             Found::Head(old, _)
                 if old.status == JobStatus::Running && !old.owner.as_ref().is_some_and(Owner::is_this_process) =>
@@ -192,7 +230,7 @@ impl CheckpointStore {
                     refuse_uncommitted(&old, &storage)?;
                     head.replaced_lineages.insert(0, old.lineage.clone());
                     head.replaced_lineages.truncate(REPLACED_LINEAGES_MAX);
-                    head.lineage = id::random_hex();
+                    head.lineage = lineage;
                     head.retained.clear();
                     (head.committed, head.last_output, head.bundle) = (None, None, None);
                     head.savepoint = None;
@@ -204,9 +242,9 @@ impl CheckpointStore {
                 let listed = first_generation(&storage, begin).await?;
                 let generation = listed.max(Generation(replaced.generation.map_or(1, |g| g.0.saturating_add(1))));
                 moved_aside = Some(replaced.note);
-                (first_head(generation, attempt), replaced.version)
+                (first_head(lineage, generation, attempt), replaced.version)
             }
-            Found::Nothing => (first_head(first_generation(&storage, begin).await?, attempt), HeadVersion::Absent),
+            Found::Nothing => (first_head(lineage, first_generation(&storage, begin).await?, attempt), HeadVersion::Absent),
         };
         if let Begin::At(id) = begin {
             go_back(&mut head, id)?;
@@ -219,7 +257,7 @@ impl CheckpointStore {
         }
         let savepoint = named_savepoint(&head, savepoint)?;
         head.status = JobStatus::Running;
-        head.owner = Some(Owner::this_process());
+        head.owner = Some(owner);
         let Restorable { manifest, fallback, is_savepoint } =
             find_restorable(&storage, &mut head, savepoint.as_ref()).await?;
         if manifest.is_some() {
@@ -285,7 +323,16 @@ impl CheckpointStore {
 
     async fn write_head(&mut self, head: Head) -> Result<()> {
         let bytes = record::encode("head", HEAD_VERSION, &head)?;
-        match self.storage.swap_head(&self.version, bytes).await? {
+        let swap = self.storage.swap_head(&self.version, bytes);
+        let is_torn = !self.storage.is_local() && self.fail_points.would_stop(FailPoint::TornDecided);
+        let swapped = if is_torn {
+            // An object store has no half of a record: what a kill leaves open is whether the put has arrived.
+            let fail_points = self.fail_points.clone();
+            tokio::join!(swap, tokio::task::spawn_blocking(move || fail_points.stop())).0?
+        } else {
+            swap.await?
+        };
+        match swapped {
             Swap::Done(version) => {
                 self.head = head;
                 self.version = version;
@@ -363,11 +410,24 @@ impl CheckpointStore {
 
     /// Copies a committed checkpoint into an empty folder; gives the bytes of the savepoint.
     pub async fn write_savepoint(&self, manifest: &Manifest, to: &CheckpointStorage) -> Result<u64> {
-        let bundle = match &self.head.bundle {
-            Some(name) => self.storage.get(name).await?,
-            None => None,
-        };
-        savepoint::write(&self.storage, to, manifest, bundle).await
+        savepoint::write(&self.storage, to, manifest, self.bundle().await?).await
+    }
+
+    /// Copies a checkpoint that is not committed yet: it is published as a savepoint once it is.
+    pub async fn prepare_savepoint(
+        &self,
+        manifest: &Manifest,
+        to: &CheckpointStorage,
+        give_up: &GiveUp,
+    ) -> Result<PreparedSavepoint> {
+        savepoint::prepare(&self.storage, to, manifest, self.bundle().await?, give_up).await
+    }
+
+    async fn bundle(&self) -> Result<Option<Bytes>> {
+        match &self.head.bundle {
+            Some(name) => self.storage.get(name).await,
+            None => Ok(None),
+        }
     }
 
     /// What the subtask that owns `key_groups` starts from.
@@ -429,12 +489,17 @@ pub struct Tenure {
 impl Tenure {
     /// Opens the next attempt from the last decided checkpoint. `Fenced` where somebody else has opened one since.
     pub async fn reopen(&self) -> Result<(CheckpointStore, Opened)> {
+        self.reopen_as(&Identity::draw).await
+    }
+
+    /// As [`reopen`](Self::reopen), by somebody whose identity is given.
+    pub async fn reopen_as(&self, draw: &DrawIdentity) -> Result<(CheckpointStore, Opened)> {
         let (head, version) = self.held().await?;
         // A swap between the look and ours fails ours.
         let (storage, fail_points) = (self.storage.clone(), self.fail_points.clone());
         let savepoint = self.savepoint.clone();
         let found = Found::Head(Box::new(head), version);
-        CheckpointStore::take_over(storage, fail_points, Begin::Latest, self.retain, found, savepoint).await
+        CheckpointStore::take_over(storage, fail_points, Begin::Latest, self.retain, found, savepoint, draw()).await
     }
 
     /// `Fenced` where somebody else has taken the job over. An attempt then fails with whatever its successor has taken

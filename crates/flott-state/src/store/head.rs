@@ -16,6 +16,35 @@ pub(super) enum Found {
     Head(Box<Head>, HeadVersion),
 }
 
+impl Found {
+    /// Which attempt's HEAD this is; `None` where there is none.
+    pub(super) fn seen(&self) -> Option<Seen> {
+        match self {
+            Found::Head(head, version) => {
+                Some(Seen { lineage: head.lineage.clone(), generation: head.generation, version: version.clone() })
+            }
+            Found::Nothing | Found::Unreadable(_) => None,
+        }
+    }
+}
+
+/// An attempt, and the HEAD of it that was read.
+pub(super) struct Seen {
+    lineage: String,
+    generation: Generation,
+    version: HeadVersion,
+}
+
+impl Seen {
+    /// Whether that attempt, and no other, has written HEAD since, and has not brought the job to its end.
+    pub(super) async fn has_moved(&self, storage: &CheckpointStorage) -> Result<bool> {
+        let Some((bytes, version)) = storage.read_head().await? else { return Ok(false) };
+        let head = decode_head(storage, &bytes)?;
+        let is_same = head.lineage == self.lineage && head.generation == self.generation;
+        Ok(is_same && version != self.version && head.status != JobStatus::Finished)
+    }
+}
+
 /// Reads HEAD. One that cannot be read is refused, or moved aside where a new lineage begins.
 pub(super) async fn find_head(storage: &CheckpointStorage, begin: Begin) -> Result<Found> {
     let Some((bytes, version)) = storage.read_head().await? else { return Ok(Found::Nothing) };
@@ -69,9 +98,9 @@ async fn move_aside(
 }
 
 /// HEAD of a lineage that nothing precedes.
-pub(super) fn first_head(generation: Generation, attempt: String) -> Head {
+pub(super) fn first_head(lineage: String, generation: Generation, attempt: String) -> Head {
     Head {
-        lineage: id::random_hex(),
+        lineage,
         replaced_lineages: vec![],
         generation,
         attempt,

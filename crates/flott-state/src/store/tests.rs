@@ -295,6 +295,31 @@ fn of_two_attempts_that_open_at_once_on_an_object_store_one_wins() {
 }
 
 #[test]
+fn who_takes_over_looks_again_where_the_old_attempt_has_decided_meanwhile() {
+    block_on(async {
+        for _ in 0..5 {
+            let place = Place::new();
+            let (mut first, _) = place.open(Begin::Latest).await.expect("opens");
+            let decide = async {
+                for id in 1.. {
+                    let m = manifest(&first, id, vec![], false).await;
+                    match first.decide(&m).await {
+                        Ok(_) => {}
+                        Err(e) => return (id - 1, e),
+                    }
+                    first.retire().await.expect("deletes");
+                }
+                unreachable!("nobody took it over")
+            };
+            let ((decided, e), second) = tokio::join!(decide, place.open(Begin::Latest));
+            assert_eq!(e.kind(), ErrorKind::Fenced);
+            let (_, opened) = second.unwrap_or_else(|e| panic!("{e}"));
+            assert_eq!(opened.manifest.map_or(0, |m| m.checkpoint.0), decided);
+        }
+    });
+}
+
+#[test]
 fn a_tenure_ends_where_another_attempt_takes_over() {
     block_on(async {
         let place = Place::new();
