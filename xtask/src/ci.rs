@@ -2,11 +2,18 @@
 
 use std::process::Command;
 
+use crate::chaos::Pipeline;
 use crate::services::ForTests;
 use crate::{Failure, chaos, run, run_with, say, tidy};
 
 /// Kill cycles in the test command.
-const TEST_KILL_CYCLES: u64 = 100;
+const TEST_KILL_CYCLES: [(Pipeline, u64); 5] = [
+    (Pipeline::Files, 100),
+    (Pipeline::FilesTwoSinks, 20),
+    (Pipeline::Processes, 10),
+    (Pipeline::ProcessesTwoSinks, 10),
+    (Pipeline::S3, 15),
+];
 /// Servers that tests talk to.
 const TEST_SERVICES: [&str; 1] = ["versitygw"];
 
@@ -19,7 +26,9 @@ pub(crate) fn test(args: &[String]) -> Result<(), Failure> {
     run_with("cargo", &all, &services.variables)?;
     drop(services);
     if args.is_empty() {
-        chaos::cycles(&chaos::Plan { cycles: TEST_KILL_CYCLES, ..chaos::Plan::default() })?;
+        for (pipeline, cycles) in TEST_KILL_CYCLES {
+            chaos::cycles(&chaos::Plan { pipeline, cycles, ..chaos::Plan::default() })?;
+        }
     }
     Ok(())
 }

@@ -17,12 +17,13 @@ pub(crate) type Failure = String;
 const USAGE: &str = "\
 cargo xtask TASK
 
-  test [ARGS]       builds what the tests need and runs them all, then 100 kill cycles; ARGS go to cargo test
+  test [ARGS]       builds what the tests need and runs them all, then kill cycles; ARGS go to cargo test
   ci                every check: fmt, clippy, doc, tidy, machete, deny, typos
   tidy              the dependency table, file headers, links, generated docs
   docs              writes the generated docs
   chaos [OPTIONS]   kills a job again and again and checks its output against a ledger
-                      --pipeline files  --cycles N  --seed S  --release
+                      --pipeline files|files-two-sinks|processes|processes-two-sinks|s3
+                      --cycles N  --seed S  --rows N  --release  --binary FILE
   services up|down|env|status NAME
                     real servers for tests and benchmarks: versitygw (S3), minio (S3)
   sim [OPTIONS]     explores the checkpoint protocol: in every order, and under seeds

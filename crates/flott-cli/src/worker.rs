@@ -55,7 +55,7 @@ pub(crate) fn run() -> Result<ExitCode, Failure> {
             }
         });
         let invitation = invitation().await?;
-        flott::run_worker(&invitation, &build_id()?, None, FailPoints::none()).await
+        flott::run_worker(&invitation, &build_id()?, None, fail_points()).await
     });
     let code = match done {
         Ok(()) => 0,
@@ -70,6 +70,19 @@ pub(crate) fn run() -> Result<ExitCode, Failure> {
     };
     // At once: what is open belongs to an attempt that is over, and closing it could add to what its successor writes.
     std::process::exit(code)
+}
+
+/// For the kill harness: where the first worker is to stop. One that takes its place runs on.
+fn fail_points() -> FailPoints {
+    let (Ok(point), Ok(report)) =
+        (std::env::var("FLOTT_WORKER_FAILPOINT"), std::env::var("FLOTT_WORKER_FAILPOINT_REPORT"))
+    else {
+        return FailPoints::none();
+    };
+    if PathBuf::from(&report).exists() {
+        return FailPoints::none();
+    }
+    FailPoints::armed(&point, report).unwrap_or_default()
 }
 
 /// The first line of the standard input. Its end is the end of the coordinator, however that came: this process ends too.

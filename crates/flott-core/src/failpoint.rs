@@ -7,6 +7,10 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// How often a stopped process looks whether it may go on.
+const LOOK: Duration = Duration::from_millis(2);
 
 /// Where a process can be stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -122,7 +126,8 @@ impl FailPoints {
         cfg!(any(debug_assertions, feature = "failpoints"))
     }
 
-    /// Stops for ever where this point is armed and its hit has come: the harness then kills the process.
+    /// Stops where this point is armed and its hit has come: the harness then kills the process, or another one and
+    /// lets this one go on.
     #[inline]
     pub fn hit(&self, point: FailPoint) {
         if self.would_stop(point) {
@@ -141,18 +146,18 @@ impl FailPoints {
         }
     }
 
-    /// Reports and stops for ever.
-    pub fn stop(&self) -> ! {
-        if let Some(armed) = &self.0 {
-            let written = std::fs::OpenOptions::new()
-                .create(true)
-                .append(true)
-                .open(&armed.report)
-                .and_then(|mut f| f.write_all(format!("{}\n", armed.point.name()).as_bytes()));
-            drop(written);
-        }
-        loop {
-            std::thread::park();
+    /// Reports and stops, until there is a file beside the report whose name ends with `.go`.
+    pub fn stop(&self) {
+        let Some(armed) = &self.0 else { return };
+        let written = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&armed.report)
+            .and_then(|mut f| f.write_all(format!("{}\n", armed.point.name()).as_bytes()));
+        drop(written);
+        let go = armed.report.with_added_extension("go");
+        while !go.exists() {
+            std::thread::park_timeout(LOOK);
         }
     }
 }

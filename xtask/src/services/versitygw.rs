@@ -50,6 +50,8 @@ impl Service for Versitygw {
         let program = place.cache.join(VERSION).join("versitygw").display().to_string();
         let mut variables = of_s3(place, ACCESS_KEY, SECRET_KEY, BUCKET);
         variables.push(("FLOTT_TEST_S3_PROGRAM".to_string(), program));
+        let folder = place.folder.join("data").display().to_string();
+        variables.push(("FLOTT_TEST_S3_FOLDER".to_string(), folder));
         variables
     }
 }
