@@ -1,0 +1,113 @@
+//! What happens to the processes of a job.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::Pipeline;
+
+/// The kill points of the checkpoint protocol that a run passes, K0 to K11.
+const POINTS: [&str; 12] = [
+    "before_barrier",
+    "mid_snapshot",
+    "after_snapshot_before_prepare",
+    "after_precommit_before_decided",
+    "torn_decided",
+    "after_decided_before_commit",
+    "mid_commit",
+    "after_commit_before_record",
+    "after_commit_before_source_ack",
+    "during_restore",
+    "during_second_restore",
+    "during_retention_gc",
+];
+/// Those that the second process passes itself.
+const POINTS_OF_SECOND: [&str; 3] = ["before_barrier", "mid_snapshot", "after_snapshot_before_prepare"];
+
+/// One cycle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Event {
+    /// kill -9 of the only process, or of the first.
+    Kill { at: Option<&'static str> },
+    /// kill -9 of the second process, while the first stands at a point, or when it may.
+    KillSecond { at: Option<&'static str> },
+    /// kill -9 of the second process at a point of its own.
+    KillSecondAtOwn(&'static str),
+    /// SIGSTOP of the second process, for less time than anybody is missed after.
+    Nap,
+    /// SIGSTOP of the second process, until another is in its place.
+    StopSecond,
+    /// SIGSTOP of the second process, then kill -9 of the first; it wakes when a successor works.
+    StopSecondKillFirst,
+    /// SIGSTOP of the only process, or of the first, until a successor has taken over.
+    Sleeper,
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = |at: &Option<&'static str>| at.unwrap_or("at random");
+        match self {
+            Event::Kill { at: point } => write!(f, "{}", at(point)),
+            Event::KillSecond { at: point } => write!(f, "second process killed, first {}", at(point)),
+            Event::KillSecondAtOwn(point) => write!(f, "second process killed at its {point}"),
+            Event::Nap => write!(f, "second process stopped for a moment"),
+            Event::StopSecond => write!(f, "second process stopped until it is replaced"),
+            Event::StopSecondKillFirst => write!(f, "second process stopped, first killed"),
+            Event::Sleeper => write!(f, "a sleeper woken after its successor"),
+        }
+    }
+}
+
+/// All that can happen in a pipeline, one after another.
+pub(super) struct Events {
+    all: Vec<Event>,
+    next: usize,
+}
+
+impl Events {
+    pub(super) fn of(pipeline: Pipeline) -> Events {
+        let mut all: Vec<Event> = POINTS.iter().map(|p| Event::Kill { at: Some(p) }).collect();
+        if pipeline.has_two_processes() {
+            // While a restore begins there is no second process yet.
+            let second = POINTS.iter().filter(|p| !p.starts_with("during_") || **p == "during_retention_gc");
+            all.extend(second.map(|p| Event::KillSecond { at: Some(p) }));
+            all.extend(POINTS_OF_SECOND.iter().map(|p| Event::KillSecondAtOwn(p)));
+            all.extend([Event::Nap, Event::StopSecond, Event::StopSecondKillFirst]);
+            // Few cycles are to meet all kinds.
+            let kinds = all.len(); // 11 and it have no common divisor: the test sees to it.
+            all = (0..kinds).map(|i| all[i * 11 % kinds]).collect();
+        }
+        Events { all, next: 0 }
+    }
+
+    pub(super) fn next(&self) -> Event {
+        self.all[self.next % self.all.len()]
+    }
+
+    pub(super) fn step(&mut self) {
+        self.next += 1;
+    }
+
+    /// What has not come about.
+    pub(super) fn missed(&self, tally: &BTreeMap<String, u64>) -> Vec<String> {
+        self.all.iter().map(Event::to_string).filter(|e| !tally.contains_key(e)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_event_has_its_turn() {
+        for (_, pipeline) in Pipeline::ALL {
+            let mut events = Events::of(pipeline);
+            let mut tally = BTreeMap::new();
+            assert!(!events.missed(&tally).is_empty());
+            for _ in 0..events.all.len() {
+                tally.insert(events.next().to_string(), 1);
+                events.step();
+            }
+            assert_eq!(events.missed(&tally), [""; 0]);
+        }
+    }
+}

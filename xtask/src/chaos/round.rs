@@ -1,0 +1,428 @@
+//! One job from its first start to its end.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use super::events::{Event, Events};
+use super::ledger::Ledger;
+use super::place::{Bucket, Place};
+use super::process::{children, is_alive, pause, signal, until};
+use super::{Pipeline, Rng, Tally, wrong};
+use crate::Failure;
+
+/// A run that takes longer hangs.
+const PATIENCE: Duration = Duration::from_secs(120);
+const STEP: Duration = Duration::from_millis(2);
+/// Processes that look for each other so often ...
+const HEARTBEAT_MS: u64 = 100;
+/// ... miss each other after so long.
+const HEARTBEAT_TIMEOUT_MS: u64 = 1_500;
+
+/// What a job writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outputs {
+    /// Windows, all rows, and those that came too late for their window.
+    All,
+    /// Windows over one file in one piece, in whose order no row is late.
+    Windows,
+    /// Windows over any number of files; all are open until the end.
+    OpenWindows,
+    /// All rows.
+    Copies,
+}
+
+impl Outputs {
+    fn names(self) -> &'static [&'static str] {
+        match self {
+            Outputs::All => &["windows", "copies", "late"],
+            Outputs::Windows | Outputs::OpenWindows => &["windows"],
+            Outputs::Copies => &["copies"],
+        }
+    }
+}
+
+pub(super) struct Round {
+    pipeline: Pipeline,
+    folder: PathBuf,
+    place: Place,
+    binary: PathBuf,
+    outputs: Outputs,
+    ledger: Ledger,
+}
+
+/// A job that runs.
+struct Run {
+    child: Child,
+    /// Second processes that this harness has stopped or seen.
+    peers: Vec<u32>,
+}
+
+impl Round {
+    /// Input files, the script, and what must come out.
+    ///
+    /// Which rows are late depends on who reads which piece when. So a script either sends late rows to a table of their
+    /// own, or none can be late.
+    pub(super) fn prepare(
+        pipeline: Pipeline,
+        folder: &Path,
+        bucket: Option<&Bucket>,
+        binary: &Path,
+        rows: u64,
+        rng: &mut Rng,
+    ) -> Result<Round, Failure> {
+        let outputs = match pipeline.has_two_sinks() {
+            true => Outputs::All,
+            false => rng.one_of(&[Outputs::Windows, Outputs::Windows, Outputs::OpenWindows, Outputs::Copies]),
+        };
+        let files = if outputs == Outputs::Windows { 1 } else { 1 + rng.below(4) };
+        let ledger = Ledger::generate(&folder.join("in"), rows, files, rng)?;
+        let place = match bucket {
+            Some(bucket) => Place::on_s3(bucket, folder),
+            None => Place::local(folder),
+        };
+        let round =
+            Round { pipeline, folder: folder.to_path_buf(), place, binary: binary.to_path_buf(), outputs, ledger };
+        let file = folder.join("job.sql");
+        fs::write(&file, round.script(rng)).map_err(wrong(&file))?;
+        Ok(round)
+    }
+
+    fn script(&self, rng: &mut Rng) -> String {
+        let cut = match self.outputs {
+            Outputs::Windows => ", 'source.split-size' = '1 gb'",
+            _ => rng.one_of(&["", ", 'source.split-size' = '32 kb'", ", 'source.split-size' = '256 kb'"]),
+        };
+        let delay = if self.outputs == Outputs::OpenWindows { "'30' DAY" } else { "'5' SECOND" };
+        let columns =
+            format!("id BIGINT, k INT, amount BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL {delay}");
+        let table = |name: &str, columns: &str, path: &str, options: &str| {
+            format!(
+                "CREATE TABLE {name} ({columns}) WITH ('connector' = 'filesystem', 'path' = '{path}', 'format' = 'csv'{options});\n"
+            )
+        };
+        let output = |name: &str, columns: &str| table(name, columns, &self.place.url(name), "");
+        let windows = "INSERT INTO windows SELECT window_start, k, COUNT(*), SUM(amount)\n  \
+                         FROM TABLE(TUMBLE(TABLE events, DESCRIPTOR(ts), INTERVAL '10' SECOND))\n  \
+                         GROUP BY window_start, window_end, k;\n";
+        let copies = "INSERT INTO copies SELECT id, k, amount FROM events;\n";
+        let (late, job) = match self.outputs {
+            Outputs::All => (
+                "SET 'table.exec.late-records.table' = 'late';\n",
+                format!("EXECUTE STATEMENT SET BEGIN\n{windows}{copies}END;\n"),
+            ),
+            Outputs::Windows | Outputs::OpenWindows => ("", windows.to_string()),
+            Outputs::Copies => ("", copies.to_string()),
+        };
+        [
+            "SET 'execution.checkpointing.interval' = '30 ms';\n".to_string(),
+            format!("SET 'execution.checkpointing.num-retained' = '{}';\n", 1 + rng.below(3)),
+            "SET 'restart-strategy.type' = 'fixed-delay';\n\
+             SET 'restart-strategy.fixed-delay.attempts' = '100';\n\
+             SET 'restart-strategy.fixed-delay.delay' = '20 ms';\n"
+                .to_string(),
+            format!("SET 'heartbeat.interval' = '{HEARTBEAT_MS} ms';\n"),
+            format!("SET 'heartbeat.timeout' = '{HEARTBEAT_TIMEOUT_MS} ms';\n"),
+            late.to_string(),
+            self.place.settings.clone(),
+            table("events", &columns, &self.folder.join("in").display().to_string(), cut),
+            output("windows", "window_start TIMESTAMP(3), k INT, n BIGINT, total BIGINT"),
+            output("late", "id BIGINT, k INT, amount BIGINT, ts TIMESTAMP(3)"),
+            output("copies", "id BIGINT, k INT, amount BIGINT"),
+            job,
+        ]
+        .concat()
+    }
+
+    pub(super) fn remove(&self) -> Result<(), Failure> {
+        fs::remove_dir_all(&self.folder).map_err(wrong(&self.folder))?;
+        self.place.remove();
+        Ok(())
+    }
+
+    /// Every row once, and nothing left over. Adds what the round showed to the tally.
+    pub(super) fn check(&self, tally: &mut Tally) -> Result<(), Failure> {
+        let has = |output: &str| self.outputs.names().contains(&output);
+        if has("copies") {
+            self.ledger.check_copies(&self.place.rows("copies")?)?;
+        }
+        if has("windows") {
+            let late = if has("late") { self.place.rows("late")? } else { vec![] };
+            tally.late += late.len() as u64;
+            self.ledger.check_windows(&self.place.rows("windows")?, &late)?;
+        }
+        self.place.check_leftovers(self.outputs.names())
+    }
+
+    /// Cycles until the job finishes or enough are done (then one undisturbed run). Returns their number.
+    pub(super) fn play(
+        &self,
+        most: u64,
+        events: &mut Events,
+        rng: &mut Rng,
+        tally: &mut Tally,
+    ) -> Result<u64, Failure> {
+        let mut cycles = 0;
+        loop {
+            if cycles >= most {
+                let run = self.start(Event::Kill { at: None }, rng, tally)?;
+                self.expect_success(self.wait(run)?)?;
+                return Ok(cycles);
+            }
+            let event = match rng.below(10) {
+                0 => Event::Sleeper,
+                1 if self.pipeline.has_two_processes() => Event::KillSecond { at: None },
+                1..3 => Event::Kill { at: None },
+                _ => events.next(),
+            };
+            let (happened, finished) = match event {
+                Event::Sleeper => self.sleeper(rng, tally)?,
+                Event::Kill { at } => self.kill(at, rng, tally)?,
+                _ => self.second(event, rng, tally)?,
+            };
+            if happened {
+                tally.count(&event);
+                cycles += 1;
+                self.look_at(tally);
+            }
+            // An event that came too late for this job has another chance with the next, but not for ever.
+            if event == events.next() && (happened || rng.below(2) == 0) {
+                events.step();
+            }
+            if finished {
+                return Ok(cycles);
+            }
+        }
+    }
+
+    fn look_at(&self, tally: &mut Tally) {
+        let visible = self.place.rows("windows").map_or(0, |rows| rows.len());
+        tally.amid_windows += u64::from((1..self.ledger.windows()).contains(&visible));
+    }
+
+    fn start(&self, event: Event, rng: &mut Rng, tally: &mut Tally) -> Result<Run, Failure> {
+        tally.starts += 1;
+        let mut command = Command::new(&self.binary);
+        // Every start has a parallelism of its own: state and splits have to move.
+        let parallelism = (1 + rng.below(4)).to_string();
+        command.args(["run", "job.sql", "--restore", "latest", "-p", &parallelism]);
+        if self.pipeline.has_two_processes() {
+            command.args(["--processes", "2"]);
+        }
+        let log = |name: &str| fs::File::create(self.folder.join(name)).map_err(wrong(&self.folder));
+        command.current_dir(&self.folder).stdin(Stdio::null()).stdout(log("stdout")?).stderr(log("stderr")?);
+        for name in ["reached", "reached.go", "second-reached", "second-reached.go"] {
+            drop(fs::remove_file(self.folder.join(name)));
+        }
+        let hit = 1 + rng.below(3);
+        match event {
+            Event::Kill { at: Some(point) } | Event::KillSecond { at: Some(point) } => {
+                let hit = if point.starts_with("during_") { 1 } else { hit };
+                command.env("FLOTT_FAILPOINT", format!("{point}:{hit}"));
+                command.env("FLOTT_FAILPOINT_REPORT", self.folder.join("reached"));
+            }
+            Event::KillSecondAtOwn(point) => {
+                command.env("FLOTT_WORKER_FAILPOINT", format!("{point}:{hit}"));
+                command.env("FLOTT_WORKER_FAILPOINT_REPORT", self.folder.join("second-reached"));
+            }
+            _ => {}
+        }
+        let child = command.spawn().map_err(wrong(&self.binary))?;
+        Ok(Run { child, peers: vec![] })
+    }
+
+    /// kill -9 of the first process. Says whether it came about, and whether the job has finished.
+    fn kill(&self, at: Option<&'static str>, rng: &mut Rng, tally: &mut Tally) -> Result<(bool, bool), Failure> {
+        let mut run = self.start(Event::Kill { at }, rng, tally)?;
+        let reached = self.folder.join("reached");
+        let deadline = if at.is_some() { PATIENCE } else { Duration::from_millis(rng.below(400)) };
+        if let Some(status) = self.until(&mut run, deadline, || at.is_some() && reached.exists())? {
+            // It finished before the point was reached: the round is over.
+            self.expect_success(status)?;
+            return Ok((false, true));
+        }
+        if at.is_some() && !reached.exists() {
+            return Err(format!("the job hangs: {}", self.output()));
+        }
+        self.kill_first(run, rng)?;
+        Ok((true, false))
+    }
+
+    /// Nobody survives the first process.
+    fn kill_first(&self, mut run: Run, rng: &mut Rng) -> Result<(), Failure> {
+        run.peers.extend(children(run.child.id()));
+        run.child.kill().and_then(|()| run.child.wait()).map_err(|e| e.to_string())?;
+        self.check_panics()?;
+        // A successor may start while it still ends.
+        if rng.below(2) == 0 { self.await_end(&run.peers) } else { Ok(()) }
+    }
+
+    fn await_end(&self, pids: &[u32]) -> Result<(), Failure> {
+        match until(PATIENCE, || !pids.iter().any(|pid| is_alive(*pid))) {
+            true => Ok(()),
+            false => Err(format!("processes {pids:?} survive the first one: {}", self.output())),
+        }
+    }
+
+    /// Something happens to the second process; the job goes on by itself, or is killed then.
+    fn second(&self, event: Event, rng: &mut Rng, tally: &mut Tally) -> Result<(bool, bool), Failure> {
+        let mut run = self.start(event, rng, tally)?;
+        let first = run.child.id();
+        let (reached, own) = (self.folder.join("reached"), self.folder.join("second-reached"));
+        let some_time = Duration::from_millis(rng.below(400));
+        let ended = match event {
+            Event::KillSecond { at: Some(_) } => self.until(&mut run, PATIENCE, || reached.exists())?,
+            Event::KillSecondAtOwn(_) => self.until(&mut run, PATIENCE, || own.exists())?,
+            _ => match self.until(&mut run, PATIENCE, || !children(first).is_empty())? {
+                Some(status) => Some(status),
+                None => self.until(&mut run, some_time, || false)?,
+            },
+        };
+        if let Some(status) = ended {
+            self.expect_success(status)?;
+            return Ok((false, true));
+        }
+        let is_there = match event {
+            Event::KillSecond { at: Some(_) } => reached.exists(),
+            Event::KillSecondAtOwn(_) => own.exists(),
+            _ => true,
+        };
+        let Some(second) = children(first).first().copied().filter(|_| is_there) else {
+            return Err(format!("the job hangs: {}", self.output()));
+        };
+        match event {
+            Event::KillSecond { .. } | Event::KillSecondAtOwn(_) => {
+                // It may end at this very moment.
+                drop(signal(second, "KILL"));
+                fs::write(self.folder.join("reached.go"), "").map_err(wrong(&self.folder))?;
+            }
+            Event::Nap => {
+                drop(signal(second, "STOP"));
+                pause(Duration::from_millis(rng.below(HEARTBEAT_TIMEOUT_MS / 2)));
+                drop(signal(second, "CONT"));
+            }
+            Event::StopSecond => {
+                drop(signal(second, "STOP"));
+                run.peers.push(second);
+                let replaced = || children(first).iter().any(|pid| *pid != second);
+                if let Some(status) = self.until(&mut run, PATIENCE, replaced)? {
+                    drop(signal(second, "CONT"));
+                    self.expect_success(status)?;
+                    return Ok((false, true));
+                }
+                // It wakes while its successor works, or never.
+                pause(Duration::from_millis(rng.below(300)));
+                if rng.below(3) != 0 {
+                    drop(signal(second, "CONT"));
+                }
+            }
+            Event::StopSecondKillFirst => {
+                drop(signal(second, "STOP"));
+                run.child.kill().and_then(|()| run.child.wait()).map_err(|e| e.to_string())?;
+                let successor = self.start(Event::Kill { at: None }, rng, tally)?;
+                return self.with_sleeping_second(successor, second, rng);
+            }
+            Event::Kill { .. } | Event::Sleeper => return Err("an event of the first process".to_string()),
+        }
+        if rng.below(2) == 0 {
+            let deadline = Duration::from_millis(rng.below(600));
+            if let Some(status) = self.until(&mut run, deadline, || false)? {
+                self.expect_success(status)?;
+                return Ok((true, true));
+            }
+            let stopped = run.peers.clone();
+            run.child.kill().and_then(|()| run.child.wait()).map_err(|e| e.to_string())?;
+            stopped.iter().for_each(|pid| drop(signal(*pid, "CONT")));
+            self.await_end(&stopped)?;
+            return Ok((true, false));
+        }
+        let peers = run.peers.clone();
+        let status = self.wait(run)?;
+        self.expect_success(status)?;
+        self.await_end(&peers)?;
+        Ok((true, true))
+    }
+
+    /// A second process sleeps whose first is dead, while a successor works. When it wakes it ends and adds nothing.
+    fn with_sleeping_second(&self, mut run: Run, sleeping: u32, rng: &mut Rng) -> Result<(bool, bool), Failure> {
+        let ended = self.until(&mut run, Duration::from_millis(rng.below(1_500)), || false)?;
+        drop(signal(sleeping, "CONT"));
+        self.await_end(&[sleeping])?;
+        match ended {
+            Some(status) => self.expect_success(status).map(|()| (true, true)),
+            None => self.kill_first(run, rng).map(|()| (true, false)),
+        }
+    }
+
+    /// Stops a run, lets a successor go on until it has retired checkpoints, wakes the sleeper: it must be fenced.
+    fn sleeper(&self, rng: &mut Rng, tally: &mut Tally) -> Result<(bool, bool), Failure> {
+        let mut sleeper = self.start(Event::Sleeper, rng, tally)?;
+        if let Some(status) = self.until(&mut sleeper, Duration::from_millis(50 + rng.below(300)), || false)? {
+            self.expect_success(status)?;
+            return Ok((false, true));
+        }
+        signal(sleeper.child.id(), "STOP")?;
+        let before = self.place.generation();
+        let mut successor = self.start(Event::Sleeper, rng, tally)?;
+        let ended = self.until(&mut successor, Duration::from_millis(300 + rng.below(500)), || false)?;
+        // Stopped in the middle of a swap, a sleeper holds the lock, and the successor has taken nothing over; stopped
+        // before it had opened the job, it takes the job back when it wakes. Both may finish.
+        let taken_over = self.place.generation();
+        signal(sleeper.child.id(), "CONT")?;
+        let woken = self.wait(sleeper)?;
+        let was_newest = taken_over == before || self.place.generation() > taken_over;
+        if woken.success() && ended.is_none() && !was_newest {
+            return Err("a sleeper finished the job although a successor had taken it over".to_string());
+        }
+        if ended.is_none() {
+            self.kill_first(successor, rng)?;
+        }
+        tally.zombies += u64::from(!woken.success());
+        Ok((true, false))
+    }
+
+    /// Waits for the end, something else, or the deadline. Gives the status where the job has ended.
+    fn until(
+        &self,
+        run: &mut Run,
+        deadline: Duration,
+        mut holds: impl FnMut() -> bool,
+    ) -> Result<Option<ExitStatus>, Failure> {
+        let mut waited = Duration::ZERO;
+        loop {
+            if let Some(status) = run.child.try_wait().map_err(|e| e.to_string())? {
+                return Ok(Some(status));
+            }
+            if waited >= deadline || holds() {
+                return Ok(None);
+            }
+            pause(STEP);
+            waited += STEP;
+        }
+    }
+
+    fn wait(&self, mut run: Run) -> Result<ExitStatus, Failure> {
+        match self.until(&mut run, PATIENCE, || false)? {
+            Some(status) => self.check_panics().map(|()| status),
+            None => {
+                drop(run.child.kill());
+                Err(format!("the job hangs: {}", self.output()))
+            }
+        }
+    }
+
+    fn output(&self) -> String {
+        fs::read_to_string(self.folder.join("stderr")).unwrap_or_default()
+    }
+
+    fn check_panics(&self) -> Result<(), Failure> {
+        let output = self.output();
+        if output.contains("panicked") { Err(format!("a process panicked: {output}")) } else { Ok(()) }
+    }
+
+    fn expect_success(&self, status: ExitStatus) -> Result<(), Failure> {
+        self.check_panics()?;
+        if status.success() { Ok(()) } else { Err(format!("the job failed ({status}): {}", self.output())) }
+    }
+}
