@@ -186,14 +186,8 @@ pub fn start_among(
         let shared = Arc::clone(&worker_plan.shared);
         shared.add_thread(std::thread::current());
         // An operator that panics is a failed job in a living process.
-        let ended = catch_unwind(AssertUnwindSafe(|| work(&worker_plan, allocator)));
-        let failure = match ended {
-            Ok(Ok(())) => None,
-            Ok(Err(e)) => Some(e),
-            Err(panic) => Some(panicked("a worker", panic.as_ref())),
-        };
-        if let Some(e) = failure {
-            shared.fail(None, e);
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(&worker_plan, allocator))) {
+            shared.fail(None, panicked("a worker", panic.as_ref()));
         }
         if let Some(mesh) = &worker_mesh {
             mesh.worker_gone();
@@ -246,15 +240,10 @@ fn connect(place: Place, threads: usize, shared: &Arc<Shared>) -> Result<Connect
 }
 
 #[expect(clippy::disallowed_methods, reason = "timely needs an Instant to measure its own delays")]
-fn work(plan: &Plan, allocator: timely::communication::Allocator) -> Result<()> {
+fn work(plan: &Plan, allocator: timely::communication::Allocator) {
     let mut worker = Worker::new(WorkerConfig::default(), allocator, Some(std::time::Instant::now()));
-    if let Err(e) = worker.dataflow::<u64, _, _>(|scope| dataflow::build(plan, scope)) {
-        // Said before the worker goes: the tasks of what was built would complain that their channels have closed.
-        plan.shared.fail(None, e);
-        return Ok(());
-    }
+    worker.dataflow::<u64, _, _>(|scope| dataflow::build(plan, scope));
     while worker.has_dataflows() && !plan.shared.is_cancelled() {
         worker.step_or_park(None);
     }
-    Ok(())
 }

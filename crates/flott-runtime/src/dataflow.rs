@@ -9,6 +9,7 @@ use flott_connector::sink::WriterContext;
 use flott_connector::source::SubtaskInfo;
 use flott_core::Result;
 use flott_graph::{JobGraph, Node, NodeId, OperatorSpec, Partitioning, SinkSpec, SourceSpec};
+use timely::communication::Pull;
 use timely::container::NoopBuilder;
 use timely::dataflow::channels::pact::{DistributorPact, Pipeline};
 use timely::dataflow::operators::Capability;
@@ -48,29 +49,33 @@ impl Plan {
     }
 }
 
-/// Builds the dataflow of one worker.
-pub(crate) fn build(plan: &Plan, scope: Scope<'_, u64>) -> Result<()> {
+/// Builds the dataflow of one worker. Timely's channels fit only where all workers build the same, so what cannot be made
+/// on one of them fails the attempt and leaves its place to an operator that does nothing.
+pub(crate) fn build(plan: &Plan, scope: Scope<'_, u64>) {
     let probe = Probe::new();
     let mut streams: Vec<Option<Edge<'_>>> = vec![];
     let mut ends = vec![];
     for (id, node) in plan.graph.iter() {
-        let with_node = |e: flott_core::Error| e.with("operator", &node.name);
         let stream = match &node.spec {
-            OperatorSpec::Source(spec) => Some(source(plan, scope, id, node, spec, &probe).map_err(with_node)?),
+            OperatorSpec::Source(spec) => Some(source(plan, scope, id, node, spec, &probe)),
             OperatorSpec::Sink(spec) => {
                 let edges = edges(plan, node, &streams);
-                ends.push(sink(plan, scope, id, node, spec, edges, &probe).map_err(with_node)?);
+                ends.push(sink(plan, scope, id, node, spec, edges, &probe));
                 None
             }
             _ => {
                 let edges = edges(plan, node, &streams);
-                Some(operator(plan, scope, id, node, edges, &probe).map_err(with_node)?)
+                Some(operator(plan, scope, id, node, edges, &probe))
             }
         };
         streams.push(stream);
     }
     watch(scope, ends, probe);
-    Ok(())
+}
+
+/// What was made, or nothing: then the attempt has failed.
+fn made<T>(plan: &Plan, id: NodeId, node: &Node, result: Result<T>) -> Option<T> {
+    result.map_err(|e| plan.shared.fail(Some(id), e.with("operator", &node.name))).ok()
 }
 
 /// The streams into a node, with how many channels each has and which port it reads.
@@ -114,12 +119,6 @@ fn task<'a>(
     }
 }
 
-/// Timely wants every operator that was begun to be built, even where the dataflow comes to nothing.
-fn abandon<T>(builder: OperatorBuilder<'_, u64>, error: flott_core::Error) -> Result<T> {
-    builder.build(|_capabilities| |_frontiers: &[timely::progress::frontier::MutableAntichain<u64>]| {});
-    Err(error)
-}
-
 fn source<'a>(
     plan: &Plan,
     scope: Scope<'a, u64>,
@@ -127,7 +126,7 @@ fn source<'a>(
     node: &Node,
     spec: &SourceSpec,
     probe: &Rc<Probe>,
-) -> Result<Edge<'a>> {
+) -> Edge<'a> {
     let mut builder = OperatorBuilder::new(node.name.clone(), scope);
     let (output, stream) = builder.new_output::<Envelope>();
     let mut output = Output::from(output);
@@ -138,13 +137,11 @@ fn source<'a>(
     let limit = spec.parallelism.or(node.parallelism).unwrap_or(usize::MAX).max(1);
     let reader = if index < limit {
         let parallelism = plan.options.parallelism.min(limit);
-        match spec.source.create_reader(SubtaskInfo { index, parallelism }) {
-            Ok(reader) => Some(reader),
-            Err(e) => return abandon(builder, e),
-        }
+        spec.source.create_reader(SubtaskInfo { index, parallelism }).map(Some)
     } else {
-        None
+        Ok(None)
     };
+    let Some(reader) = made(plan, id, node, reader) else { return idle(builder, output, stream, vec![]) };
     let commands = plan.commands.get(&(id, index)).cloned().unwrap_or_else(CommandQueue::new);
     let task = task(plan, &scope, &builder, id, probe);
     let (spec, tokio, options) = (spec.clone(), plan.tokio.clone(), plan.options.clone());
@@ -171,7 +168,7 @@ fn source<'a>(
             });
         }
     });
-    Ok(stream)
+    stream
 }
 
 /// Subtasks of a sink that get rows. The others are there, too: they report, but have nothing.
@@ -207,26 +204,14 @@ fn operator<'a>(
     node: &Node,
     edges: Vec<(Edge<'a>, bool, usize)>,
     probe: &Rc<Probe>,
-) -> Result<Edge<'a>> {
+) -> Edge<'a> {
     let mut builder = OperatorBuilder::new(node.name.clone(), scope);
     let task = task(plan, &scope, &builder, id, probe);
-    let mut driver = match driver(plan, node, task, Role::Operator, &edges, scope.peers()) {
-        Ok(driver) => driver,
-        Err(e) => return abandon(builder, e),
-    };
-    let mut inputs: Vec<_> = edges
-        .into_iter()
-        .map(|(stream, crosses, _)| {
-            if crosses {
-                let handle = builder.new_input(stream, DistributorPact(|_| Route));
-                Input::Crossing(handle, Decoder::default())
-            } else {
-                Input::Forward(builder.new_input(stream, Pipeline))
-            }
-        })
-        .collect();
+    let driver = driver(plan, node, task, Role::Operator, &edges, scope.peers());
+    let mut inputs = inputs(&mut builder, edges);
     let (output, stream) = builder.new_output::<Envelope>();
     let mut output = Output::from(output);
+    let Some(mut driver) = made(plan, id, node, driver) else { return idle(builder, output, stream, inputs) };
     builder.build(move |mut capabilities| {
         driver.begin(capabilities.remove(0));
         move |frontiers| {
@@ -239,7 +224,7 @@ fn operator<'a>(
             });
         }
     });
-    Ok(stream)
+    stream
 }
 
 fn sink<'a>(
@@ -250,7 +235,7 @@ fn sink<'a>(
     spec: &SinkSpec,
     edges: Vec<(Edge<'a>, bool, usize)>,
     probe: &Rc<Probe>,
-) -> Result<Edge<'a>> {
+) -> Edge<'a> {
     let mut builder = OperatorBuilder::new(node.name.clone(), scope);
     let task = task(plan, &scope, &builder, id, probe);
     let index = scope.index();
@@ -264,14 +249,12 @@ fn sink<'a>(
         generation: plan.options.generation,
         operator_uid: node.uid.clone(),
     };
-    let writer = match spec.sink.create_writer(context, states) {
-        Ok(writer) => writer,
-        Err(e) => return abandon(builder, e.with("table", &spec.table.object)),
-    };
-    let mut driver = match driver(plan, node, task, Role::Sink, &edges, scope.peers()) {
-        Ok(driver) => driver,
-        Err(e) => return abandon(builder, e),
-    };
+    let writer = spec.sink.create_writer(context, states).map_err(|e| e.with("table", &spec.table.object));
+    let parts = writer.and_then(|w| Ok((w, driver(plan, node, task, Role::Sink, &edges, scope.peers())?)));
+    let mut inputs = inputs(&mut builder, edges);
+    let (output, stream) = builder.new_output::<Envelope>();
+    let output = Output::from(output);
+    let Some((writer, mut driver)) = made(plan, id, node, parts) else { return idle(builder, output, stream, inputs) };
     let wake = scope.worker().sync_activator_for(builder.operator_info().address.to_vec());
     let sink_task = SinkTask {
         node: id,
@@ -284,19 +267,6 @@ fn sink<'a>(
     };
     let (queue, running) = crate::sink::channel(sink_task, wake);
     plan.add_task(plan.tokio.spawn(running));
-    let mut inputs: Vec<_> = edges
-        .into_iter()
-        .map(|(stream, crosses, _)| {
-            if crosses {
-                let handle = builder.new_input(stream, DistributorPact(|_| Route));
-                Input::Crossing(handle, Decoder::default())
-            } else {
-                Input::Forward(builder.new_input(stream, Pipeline))
-            }
-        })
-        .collect();
-    let (output, stream) = builder.new_output::<Envelope>();
-    let output = Output::from(output);
     builder.build(move |mut capabilities| {
         driver.begin(capabilities.remove(0));
         let mut emit = SinkEmit(queue);
@@ -311,41 +281,79 @@ fn sink<'a>(
             driver.run(least(frontiers), &mut emit);
         }
     });
-    Ok(stream)
+    stream
 }
 
-/// An input of either kind: their types differ by the way in which containers arrive.
-enum Input<F, C> {
-    Forward(F),
-    Crossing(C, Decoder),
+/// The place of what could not be made. It keeps its capability, so that nobody behind it takes its silence for the end
+/// of the input before the attempt is cancelled.
+fn idle<'a>(
+    builder: OperatorBuilder<'a, u64>,
+    output: Output,
+    stream: Edge<'a>,
+    mut inputs: Vec<Box<dyn Read>>,
+) -> Edge<'a> {
+    builder.build(move |capabilities| {
+        move |_frontiers| {
+            let _keep = (&capabilities, &output);
+            inputs.iter_mut().for_each(|input| input.discard());
+        }
+    });
+    stream
+}
+
+/// The ends of the edges into an operator.
+fn inputs<'a>(builder: &mut OperatorBuilder<'a, u64>, edges: Vec<(Edge<'a>, bool, usize)>) -> Vec<Box<dyn Read>> {
+    let input = |(stream, crosses, _): (Edge<'a>, bool, usize)| -> Box<dyn Read> {
+        if crosses {
+            Box::new(Crossing(builder.new_input(stream, DistributorPact(|_| Route)), Decoder::default()))
+        } else {
+            Box::new(Forward(builder.new_input(stream, Pipeline)))
+        }
+    };
+    edges.into_iter().map(input).collect()
 }
 
 /// Reads everything that has arrived, in order: never by time, which would let a watermark overtake its rows.
 trait Read {
     fn read(&mut self, input: usize, driver: &mut Driver);
+    /// Drops everything that has arrived.
+    fn discard(&mut self);
 }
 
-impl<P, Q> Read
-    for Input<
-        timely::dataflow::operators::generic::InputHandleCore<u64, Envelope, P>,
-        timely::dataflow::operators::generic::InputHandleCore<u64, Envelope, Q>,
-    >
-where
-    P: timely::communication::Pull<timely::dataflow::channels::Message<u64, Envelope>>,
-    Q: timely::communication::Pull<timely::dataflow::channels::Message<u64, Envelope>>,
-{
+type Handle<P> = timely::dataflow::operators::generic::InputHandleCore<u64, Envelope, P>;
+type Message = timely::dataflow::channels::Message<u64, Envelope>;
+
+/// The end of an edge inside a worker.
+struct Forward<P: Pull<Message>>(Handle<P>);
+
+impl<P: Pull<Message>> Read for Forward<P> {
     fn read(&mut self, input: usize, driver: &mut Driver) {
-        match self {
-            Input::Forward(handle) => handle.for_each(|capability, envelope| {
-                driver.receive(input, capability.retain(0), std::mem::take(envelope).payload);
-            }),
-            Input::Crossing(handle, decoder) => handle.for_each(|capability, envelope| {
-                match decoder.decode(std::mem::take(envelope).payload, driver.shared()) {
-                    Ok(payload) => driver.receive(input, capability.retain(0), payload),
-                    Err(e) => driver.fail(e),
-                }
-            }),
-        }
+        self.0.for_each(|capability, envelope| {
+            driver.receive(input, capability.retain(0), std::mem::take(envelope).payload);
+        });
+    }
+
+    fn discard(&mut self) {
+        self.0.for_each(|_, _| {});
+    }
+}
+
+/// The end of an edge from all workers.
+struct Crossing<P: Pull<Message>>(Handle<P>, Decoder);
+
+impl<P: Pull<Message>> Read for Crossing<P> {
+    fn read(&mut self, input: usize, driver: &mut Driver) {
+        let Crossing(handle, decoder) = self;
+        handle.for_each(|capability, envelope| {
+            match decoder.decode(std::mem::take(envelope).payload, driver.shared()) {
+                Ok(payload) => driver.receive(input, capability.retain(0), payload),
+                Err(e) => driver.fail(e),
+            }
+        });
+    }
+
+    fn discard(&mut self) {
+        self.0.for_each(|_, _| {});
     }
 }
 

@@ -11,7 +11,7 @@ use flott_core::{ChangeBatch, Error, Result, RowKinds, Watermark};
 use flott_graph::{WindowAssignment, WindowProperty, WindowTableFunctionSpec};
 use flott_state::{OperatorSnapshot, RestoredState, StateRun};
 
-use super::aggregate::{Ownership, RestoredProgress};
+use super::aggregate::{Ownership, RestoredProgress, check_stored};
 use super::assigner::{Shape, SliceAssigner, SliceId};
 use super::fire::{Output, window_columns};
 use super::group_table::GroupTable;
@@ -408,11 +408,13 @@ impl Operator for SessionTableFunction {
         (self.progress, _) = RestoredProgress::read(&state.metas, &self.ownership)?;
         for run in state.table(ROW_TABLE) {
             if run.rows.num_columns() < 2 || run.rows.schema().field(1).name() != KIND_COLUMN {
-                return Err(Error::internal(format!("stored rows of '{}' have other columns", self.name)));
+                return Err(Error::internal(format!("stored rows of '{}' have no kinds", self.name)));
             }
             let first = if self.time.event_time { 2 } else { 3 };
             let columns: Vec<usize> = (first..run.rows.num_columns()).collect();
             let rows = run.rows.project(&columns)?;
+            let own = self.schema.fields().len().saturating_sub(APPENDED.len());
+            check_stored(&self.schema.project(&(0..own).collect::<Vec<_>>())?, &rows, &self.name)?;
             let kinds = RowKinds::from_array(run.rows.column(1).as_primitive::<Int8Type>())
                 .ok_or_else(|| Error::internal("stored rows have unknown kinds"))?;
             self.add(ChangeBatch::new(rows, kinds)?, 0, Some(Arc::clone(run)))?;

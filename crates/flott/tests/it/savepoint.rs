@@ -290,3 +290,26 @@ async fn a_job_that_overwrites_takes_no_savepoint_and_is_not_drained() {
     assert!(matches!(outcome, JobOutcome::Finished(_)), "{outcome:?}");
     assert_eq!(place.written().len() as i64, ROWS, "the old row is gone, and all new ones are there");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn state_that_an_edited_aggregate_cannot_read_is_the_users_error() {
+    let place = Place::new();
+    let script = window_job(500);
+    let mut job = place.start(&script, Restore::Ask, &[]).await.expect("starts");
+    underway(&job, 200).await;
+    job.handle.request_stop(StopMode::suspend()).await.expect("it runs");
+    end(&mut job).await;
+    let edited = script.replace("COUNT(*)", "COUNT(*) + MAX(id) - MAX(id)");
+    assert_ne!(edited, script);
+    // Which of the workers has state of the aggregate is chance: the others, which could go on, fail with it.
+    for _ in 0..5 {
+        let mut job = place.start(&edited, Restore::Latest, &[]).await.expect("starts");
+        let ended = tokio::time::timeout(Duration::from_secs(30), job.wait()).await;
+        let e = ended.expect("the job ends in time").expect_err("the state has other columns");
+        assert_eq!(e.kind(), flott::ErrorKind::User, "{e}");
+        assert!(e.to_string().contains("the stored state of"), "{e}");
+    }
+    let mut job = place.start(&script, Restore::Latest, &[]).await.expect("starts");
+    end(&mut job).await;
+    assert_eq!(place.counts().values().sum::<i64>(), ROWS, "the state is still there");
+}
