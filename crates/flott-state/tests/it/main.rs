@@ -1,0 +1,3 @@
+//! The checkpoint store and damaged disks.
+
+mod damage;
