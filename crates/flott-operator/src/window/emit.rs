@@ -3,7 +3,7 @@
 //! Each window keeps all its groups at hand with what was last emitted for them, so that a new result retracts the old.
 //! Rows are added to each of their windows; nothing is shared between them here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow_array::types::Int64Type;
@@ -43,18 +43,42 @@ struct Window {
     /// The regular result at the end has been shown.
     fired: bool,
     run: Option<Arc<StateRun>>,
+    /// What the operator's sums hold of it.
+    counted: Size,
+}
+
+/// Rows and bytes of state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Size {
+    rows: usize,
+    bytes: usize,
 }
 
 /// Memory of a row that was emitted, beside its text: what can be told without looking at each.
 const EMITTED_ROW_BYTES: usize = 64;
 
 impl Window {
+    /// One without rows.
+    fn new(layout: &Layout, fired: bool) -> Result<Window> {
+        Ok(Window {
+            aggregation: Aggregation::new(layout)?,
+            emitted: vec![],
+            changed: vec![],
+            is_changed: vec![],
+            show_at: None,
+            fired,
+            run: None,
+            counted: Size::default(),
+        })
+    }
+
     /// Estimated memory.
-    fn size_bytes(&self) -> usize {
-        self.aggregation.size_bytes()
+    fn size(&self) -> Size {
+        let bytes = self.aggregation.size_bytes()
             + self.emitted.capacity() * (size_of::<Option<OwnedRow>>() + EMITTED_ROW_BYTES)
             + self.changed.capacity() * 4
-            + self.is_changed.capacity()
+            + self.is_changed.capacity();
+        Size { rows: self.aggregation.len(), bytes }
     }
 }
 
@@ -69,6 +93,16 @@ pub struct EmitWindowAggregate {
     converter: RowConverter,
     state_schema: SchemaRef,
     windows: BTreeMap<SliceId, Window>,
+    /// Windows by the time at which they end: each batch and each watermark looks only at those that it concerns.
+    ends: BTreeSet<(i64, SliceId)>,
+    /// Those of them that have not fired.
+    unfired: BTreeSet<(i64, SliceId)>,
+    /// Windows by the processing time at which their changes are shown.
+    showing: BTreeSet<(i64, SliceId)>,
+    /// Windows whose size has changed.
+    touched: BTreeSet<SliceId>,
+    /// Of all windows, but for the touched ones.
+    size: Size,
     progress: i64,
     output: Output,
     then: Option<Watermark>,
@@ -109,6 +143,11 @@ impl EmitWindowAggregate {
             converter,
             state_schema: Arc::new(Schema::new(state)),
             windows: BTreeMap::new(),
+            ends: BTreeSet::new(),
+            unfired: BTreeSet::new(),
+            showing: BTreeSet::new(),
+            touched: BTreeSet::new(),
+            size: Size::default(),
             progress: i64::MIN,
             output: Output::default(),
             then: None,
@@ -120,10 +159,76 @@ impl EmitWindowAggregate {
         i64::try_from(self.emit.allow_lateness.as_millis()).unwrap_or(i64::MAX)
     }
 
-    /// Whether a window and its lateness are over at this progress.
-    fn is_gone(&self, end: i64, progress: i64) -> bool {
+    /// The time at which a window is over.
+    fn timer(&self, id: SliceId) -> i64 {
+        self.assigner.zone.to_timer(id.end.saturating_sub(1))
+    }
+
+    /// Whether a window that is over at this time has also had its lateness at this progress.
+    fn is_gone(&self, timer: i64, progress: i64) -> bool {
         let lateness = if self.assigner.event_time { self.lateness_ms() } else { 0 };
-        progress != i64::MIN && self.assigner.zone.to_timer(end.saturating_sub(1)).saturating_add(lateness) <= progress
+        progress != i64::MIN && timer.saturating_add(lateness) <= progress
+    }
+
+    /// Windows in a set that are over at this progress, in the order of their ends.
+    fn over(set: &BTreeSet<(i64, SliceId)>, is_over: impl Fn(i64) -> bool) -> Vec<SliceId> {
+        let mut over: Vec<SliceId> = set.iter().take_while(|(timer, _)| is_over(*timer)).map(|(_, id)| *id).collect();
+        // Where clocks are changed, windows with several ends are over at the same time.
+        over.sort_unstable();
+        over
+    }
+
+    /// A window from here on.
+    fn insert(&mut self, id: SliceId, window: Window) {
+        let timer = self.timer(id);
+        self.ends.insert((timer, id));
+        if !window.fired {
+            self.unfired.insert((timer, id));
+        }
+        if let Some(at) = window.show_at {
+            self.showing.insert((at, id));
+        }
+        self.touched.insert(id);
+        self.windows.insert(id, window);
+    }
+
+    fn remove(&mut self, id: SliceId) -> Option<Window> {
+        let window = self.windows.remove(&id)?;
+        let timer = self.timer(id);
+        self.ends.remove(&(timer, id));
+        self.unfired.remove(&(timer, id));
+        if let Some(at) = window.show_at {
+            self.showing.remove(&(at, id));
+        }
+        self.touched.remove(&id);
+        self.size.rows -= window.counted.rows;
+        self.size.bytes -= window.counted.bytes;
+        Some(window)
+    }
+
+    /// Whether what is kept about the windows is true of them.
+    fn is_indexed(&self) -> bool {
+        let ends = |set: &BTreeSet<(i64, SliceId)>, chosen: &dyn Fn(&Window) -> bool| {
+            set.len() == self.windows.values().filter(|w| chosen(w)).count()
+                && set.iter().all(|(t, id)| *t == self.timer(*id) && self.windows.get(id).is_some_and(chosen))
+        };
+        let shown = self.windows.iter().filter_map(|(id, w)| Some((w.show_at?, *id)));
+        let sizes = self.windows.values().map(Window::size);
+        ends(&self.ends, &|_| true)
+            && ends(&self.unfired, &|w| !w.fired)
+            && shown.collect::<BTreeSet<_>>() == self.showing
+            && sizes.fold(Size::default(), |a, b| Size { rows: a.rows + b.rows, bytes: a.bytes + b.bytes }) == self.size
+    }
+
+    /// Counts the windows that have changed anew.
+    fn count(&mut self) {
+        for id in std::mem::take(&mut self.touched) {
+            let Some(window) = self.windows.get_mut(&id) else { continue };
+            let before = window.counted;
+            window.counted = window.size();
+            self.size.rows = self.size.rows - before.rows + window.counted.rows;
+            self.size.bytes = self.size.bytes - before.bytes + window.counted.bytes;
+        }
     }
 
     fn add(&mut self, batch: ChangeBatch, context: &mut OperatorContext) -> Result<()> {
@@ -153,7 +258,7 @@ impl EmitWindowAggregate {
                 .into_iter()
                 .rev()
                 .map(|end| SliceId { end, start: slice.start })
-                .filter(|w| !self.assigner.event_time || !self.is_gone(w.end, self.progress))
+                .filter(|w| !self.assigner.event_time || !self.is_gone(self.timer(*w), self.progress))
                 .collect();
             if open.is_empty() {
                 self.late_records_dropped += range.len() as u64;
@@ -168,18 +273,11 @@ impl EmitWindowAggregate {
             }
             for id in open {
                 let is_over = self.assigner.is_over(id.end, self.progress);
-                let window = match self.windows.entry(id) {
-                    std::collections::btree_map::Entry::Occupied(e) => e.into_mut(),
-                    std::collections::btree_map::Entry::Vacant(e) => e.insert(Window {
-                        aggregation: Aggregation::new(&self.layout)?,
-                        emitted: vec![],
-                        changed: vec![],
-                        is_changed: vec![],
-                        show_at: None,
-                        fired: is_over,
-                        run: None,
-                    }),
-                };
+                if !self.windows.contains_key(&id) {
+                    self.insert(id, Window::new(&self.layout, is_over)?);
+                }
+                self.touched.insert(id);
+                let Some(window) = self.windows.get_mut(&id) else { continue };
                 window.run = None;
                 window.aggregation.update(&prepared, range.clone())?;
                 window.emitted.resize(window.aggregation.len(), None);
@@ -195,7 +293,10 @@ impl EmitWindowAggregate {
                     Some(d) if d.is_zero() => self.show(id)?,
                     Some(d) => {
                         let at = now.saturating_add(i64::try_from(d.as_millis()).unwrap_or(i64::MAX));
-                        window.show_at.get_or_insert(at);
+                        if window.show_at.is_none() {
+                            window.show_at = Some(at);
+                            self.showing.insert((at, id));
+                        }
                     }
                     None => {}
                 }
@@ -207,12 +308,15 @@ impl EmitWindowAggregate {
     /// Emits what has changed in a window.
     fn show(&mut self, id: SliceId) -> Result<()> {
         let Some(window) = self.windows.get_mut(&id) else { return Ok(()) };
-        window.show_at = None;
+        if let Some(at) = window.show_at.take() {
+            self.showing.remove(&(at, id));
+        }
         let changed = std::mem::take(&mut window.changed);
         if changed.is_empty() {
             return Ok(());
         }
         window.run = None;
+        self.touched.insert(id);
         let results: Vec<ArrayRef> = window.aggregation.accumulators[..self.layout.spec.aggregates.len()]
             .iter()
             .map(|a| a.finish(Some(&changed)))
@@ -262,24 +366,19 @@ impl EmitWindowAggregate {
 
     /// Time has come this far: windows that end now show their result, those whose lateness is over go.
     fn fire(&mut self, progress: i64) -> Result<()> {
-        let due: Vec<SliceId> = self
-            .windows
-            .iter()
-            .filter(|(w, s)| !s.fired && self.assigner.is_over(w.end, progress))
-            .map(|(w, _)| *w)
-            .collect();
-        for id in due {
+        let due = Self::over(&self.unfired, |timer| progress != i64::MIN && timer <= progress);
+        for id in due.into_iter().filter(|id| id.end != i64::MAX) {
             self.show(id)?;
+            self.unfired.remove(&(self.timer(id), id));
             if let Some(window) = self.windows.get_mut(&id) {
                 window.fired = true;
                 window.run = None;
             }
         }
         self.progress = self.progress.max(progress);
-        let gone: Vec<SliceId> = self.windows.keys().filter(|w| self.is_gone(w.end, progress)).copied().collect();
-        for id in gone {
+        for id in Self::over(&self.ends, |timer| self.is_gone(timer, progress)) {
             self.show(id)?;
-            self.windows.remove(&id);
+            self.remove(id);
         }
         Ok(())
     }
@@ -292,17 +391,16 @@ impl EmitWindowAggregate {
         if let Some(watermark) = self.then.take() {
             context.emit_watermark(watermark);
         }
-        for (id, window) in &self.windows {
-            if let Some(at) = window.show_at {
-                context.register_timer(at);
-            }
-            if !self.assigner.event_time {
-                context.register_timer(self.assigner.zone.to_timer(id.end.saturating_sub(1)).saturating_add(1));
-            }
+        if let Some((at, _)) = self.showing.first() {
+            context.register_timer(*at);
         }
+        if let Some((timer, _)) = self.ends.first().filter(|_| !self.assigner.event_time) {
+            context.register_timer(timer.saturating_add(1));
+        }
+        self.count();
         context.metrics.late_records_dropped = self.late_records_dropped;
-        context.metrics.state_rows = self.windows.values().map(|w| w.aggregation.len()).sum::<usize>() as u64;
-        context.metrics.state_bytes = self.windows.values().map(Window::size_bytes).sum::<usize>() as u64;
+        context.metrics.state_rows = self.size.rows as u64;
+        context.metrics.state_bytes = self.size.bytes as u64;
         Progress::Done
     }
 
@@ -344,9 +442,7 @@ impl Operator for EmitWindowAggregate {
 
     fn on_processing_time(&mut self, context: &mut OperatorContext) -> Result<Progress> {
         let now = context.processing_time_ms;
-        let due: Vec<SliceId> =
-            self.windows.iter().filter(|(_, w)| w.show_at.is_some_and(|t| t <= now)).map(|(id, _)| *id).collect();
-        for id in due {
+        for id in Self::over(&self.showing, |at| at <= now) {
             self.show(id).map_err(|e| e.with("operator", &self.name))?;
         }
         if !self.assigner.event_time {
@@ -361,6 +457,8 @@ impl Operator for EmitWindowAggregate {
 
     /// Windows that changed since the last snapshot are written whole.
     fn snapshot_state(&mut self) -> Result<OperatorSnapshot> {
+        self.count();
+        debug_assert!(self.is_indexed(), "an index of the windows has lost or kept one");
         let mut runs = vec![];
         for (id, window) in &self.windows {
             runs.push(match &window.run {
@@ -383,17 +481,9 @@ impl Operator for EmitWindowAggregate {
             let Some(end) = columns[1].as_primitive::<Int64Type>().values().first() else { continue };
             let start = if self.layout.has_start { columns[2].as_primitive::<Int64Type>().value(0) } else { 0 };
             let id = SliceId { end: *end, start };
-            let mut window = match self.windows.remove(&id) {
-                Some(window) => window,
-                None => Window {
-                    aggregation: Aggregation::new(&self.layout)?,
-                    emitted: vec![],
-                    changed: vec![],
-                    is_changed: vec![],
-                    show_at: None,
-                    fired: true,
-                    run: None,
-                },
+            let mut window = match self.remove(id) {
+                Some(window) => Window { counted: Size::default(), ..window },
+                None => Window::new(&self.layout, true)?,
             };
             let first = self.layout.state.fields().len();
             window.aggregation.merge_state(&self.layout, &run.rows)?;
@@ -417,7 +507,7 @@ impl Operator for EmitWindowAggregate {
             }
             // The next timer shows what waited for one that is lost; before its end a window may show nothing.
             window.show_at = (window.fired || self.emit.early_fire.is_some()).then_some(i64::MIN);
-            self.windows.insert(id, window);
+            self.insert(id, window);
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_schema::SchemaRef;
+use flott_core::clock::{Clock, SystemClock};
 use flott_core::types::TimeAttribute;
 use flott_core::{ChangeBatch, Watermark};
 use flott_graph::{
@@ -266,6 +267,33 @@ fn emitting(early: Option<u64>, late: Option<u64>, lateness_ms: u64) -> (SchemaR
     spec.emit.late_fire = late.map(Duration::from_millis);
     spec.emit.allow_lateness = Duration::from_millis(lateness_ms);
     (schema, spec)
+}
+
+/// What a batch costs does not grow with the windows that are open and that it does not touch.
+#[test]
+fn a_batch_costs_what_its_windows_cost() {
+    let (schema, spec) = emitting(Some(10_000), None, 0);
+    let chain = aggregation(&spec, false);
+    let clock = SystemClock::shared();
+    let row = |window: i64| batch_of(&schema, &[format!("+I[a, 1, {}]", at_second(window))]);
+    let mut took = vec![];
+    for open in [10, 20_000] {
+        let mut harness = Harness::new(&chain, 1, 128).expect("a chain");
+        let rows: Vec<String> = (0..open).map(|w| format!("+I[a, 1, {}]", at_second(w))).collect();
+        harness.process(0, batch_of(&schema, &rows)).expect("rows");
+        let begun = clock.monotonic();
+        for window in 0..200 {
+            harness.process(0, row(window % 10)).expect("rows");
+        }
+        took.push(clock.monotonic() - begun);
+    }
+    assert!(took[1] < took[0] * 8, "{took:?}");
+}
+
+/// So many seconds behind the epoch.
+fn at_second(second: i64) -> String {
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    format!("1970-01-01T{hour:02}:{minute:02}:{second:02}")
 }
 
 #[test]
