@@ -7,11 +7,15 @@
 #![forbid(unsafe_code)]
 
 pub mod graph;
+pub mod join;
 pub mod partial;
 pub mod spec;
 pub mod window;
 
 pub use graph::{Input, JobGraph, Node, NodeId, Partitioning};
+pub use join::{
+    IntervalJoinSpec, JoinCondition, JoinInput, JoinKind, RegularJoinSpec, TemporalJoinSpec, WindowJoinSpec,
+};
 pub use partial::partial_schema;
 pub use spec::{CalcSpec, ExpandSpec, OperatorSpec, SinkSpec, SourceSpec, WatermarkSpec};
 pub use window::{

@@ -7,6 +7,7 @@ use flott_graph::{EmitStrategy, Node, OperatorSpec, WindowAggregateSpec, WindowA
 
 use crate::calc::Calc;
 use crate::expand::Expand;
+use crate::join::RegularJoin;
 use crate::operator::Operator;
 use crate::sink_constraint::SinkConstraint;
 use crate::union::Union;
@@ -32,6 +33,10 @@ pub fn build(node: &Node, subtask: usize, parallelism: usize, max_parallelism: u
         OperatorSpec::Calc(spec) => Box::new(Calc::new(name, spec, schema)?),
         OperatorSpec::WatermarkAssigner(spec) => Box::new(WatermarkAssigner::new(name, spec)),
         OperatorSpec::Union => Box::new(Union),
+        OperatorSpec::Join(spec) => Box::new(RegularJoin::new(name, spec, schema, &ownership)?),
+        OperatorSpec::IntervalJoin(_) | OperatorSpec::WindowJoin(_) | OperatorSpec::TemporalJoin(_) => {
+            return Err(Error::internal("this join is not built yet").with("operator", name));
+        }
         OperatorSpec::Expand(spec) => Box::new(Expand::new(name, spec, schema)?),
         OperatorSpec::WindowTableFunction(spec) => match &spec.assignment {
             WindowAssignment::TimeColumn { kind: WindowKind::Session { .. }, .. } => {

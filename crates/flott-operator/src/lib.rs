@@ -12,6 +12,7 @@ mod evaluation;
 pub mod expand;
 mod expression;
 pub mod harness;
+pub mod join;
 pub mod operator;
 pub mod sink_constraint;
 mod timestamp;
