@@ -58,7 +58,7 @@ pub struct Collected {
     pub writers: BTreeMap<TaskId, Vec<Versioned>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Pending {
     collected: Collected,
     sinks: BTreeSet<TaskId>,
@@ -69,7 +69,7 @@ struct Pending {
 }
 
 /// Knows which reports are in and when a checkpoint is complete.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct CheckpointCoordinator {
     topology: Topology,
     next: u64,
