@@ -147,6 +147,4 @@ pub struct TemporalJoinSpec {
     pub left_time: usize,
     /// The time column of the right input: since when a version is valid.
     pub right_time: usize,
-    /// A key that is not touched for so long is forgotten.
-    pub state_ttl: Option<Duration>,
 }

@@ -7,7 +7,7 @@ use flott_graph::{EmitStrategy, Node, OperatorSpec, WindowAggregateSpec, WindowA
 
 use crate::calc::Calc;
 use crate::expand::Expand;
-use crate::join::RegularJoin;
+use crate::join::{IntervalJoin, RegularJoin, TemporalJoin, WindowJoin};
 use crate::operator::Operator;
 use crate::sink_constraint::SinkConstraint;
 use crate::union::Union;
@@ -34,9 +34,9 @@ pub fn build(node: &Node, subtask: usize, parallelism: usize, max_parallelism: u
         OperatorSpec::WatermarkAssigner(spec) => Box::new(WatermarkAssigner::new(name, spec)),
         OperatorSpec::Union => Box::new(Union),
         OperatorSpec::Join(spec) => Box::new(RegularJoin::new(name, spec, schema, &ownership)?),
-        OperatorSpec::IntervalJoin(_) | OperatorSpec::WindowJoin(_) | OperatorSpec::TemporalJoin(_) => {
-            return Err(Error::internal("this join is not built yet").with("operator", name));
-        }
+        OperatorSpec::IntervalJoin(spec) => Box::new(IntervalJoin::new(name, spec, schema, &ownership)?),
+        OperatorSpec::WindowJoin(spec) => Box::new(WindowJoin::new(name, spec, schema, &ownership)?),
+        OperatorSpec::TemporalJoin(spec) => Box::new(TemporalJoin::new(name, spec, schema, &ownership)?),
         OperatorSpec::Expand(spec) => Box::new(Expand::new(name, spec, schema)?),
         OperatorSpec::WindowTableFunction(spec) => match &spec.assignment {
             WindowAssignment::TimeColumn { kind: WindowKind::Session { .. }, .. } => {

@@ -371,9 +371,9 @@ impl RowStore {
             chunk.run = Some(Arc::clone(&run));
             runs.push(run);
         }
-        let dead = self.ids(&std::mem::take(&mut self.dead_pending));
+        let (dead, marked) = (std::mem::take(&mut self.dead_pending), std::mem::take(&mut self.marked_pending));
+        let (dead, marked) = (self.ids(&dead), self.ids(&marked));
         runs.extend_from_slice(self.dead.seal(&dead)?);
-        let marked = self.ids(&std::mem::take(&mut self.marked_pending));
         runs.extend_from_slice(self.marked.seal(&marked)?);
         Ok(runs)
     }

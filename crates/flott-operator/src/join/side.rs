@@ -166,6 +166,14 @@ impl Side {
         self.store.remove(entry);
     }
 
+    /// As [`Side::remove`], for a row that may have no key and so no place among others.
+    pub(crate) fn remove_linked(&mut self, entry: u32) {
+        match self.key_of.get(entry as usize) {
+            Some(key) if *key != NONE => self.remove(entry),
+            _ => self.store.remove(entry),
+        }
+    }
+
     /// Follows the store where it has renumbered entries.
     pub(crate) fn renumber_entries(&mut self, renumbered: &[u32]) {
         let keys = std::mem::take(&mut self.key_of);
@@ -174,7 +182,9 @@ impl Side {
         self.counts.fill(0);
         // Entries ascend along a ring, so linking in order of entry keeps its order.
         for (old, new) in renumbered.iter().enumerate().filter(|(_, new)| **new != NONE) {
-            self.link(*new, keys[old]);
+            if let Some(key) = keys.get(old).filter(|k| **k != NONE) {
+                self.link(*new, *key);
+            }
         }
     }
 
