@@ -7,11 +7,15 @@
 #![forbid(unsafe_code)]
 
 pub mod graph;
+pub mod group;
 pub mod partial;
 pub mod spec;
 pub mod window;
 
 pub use graph::{Input, JobGraph, Node, NodeId, Partitioning};
+pub use group::{
+    ChangelogNormalizeSpec, Changes, ConflictStrategy, GroupAggregateSpec, MiniBatch, SinkMaterializeSpec,
+};
 pub use partial::partial_schema;
 pub use spec::{CalcSpec, ExpandSpec, OperatorSpec, SinkSpec, SourceSpec, WatermarkSpec};
 pub use window::{
