@@ -11,6 +11,7 @@ use flott_state::CheckpointStore;
 use flott_state::manifest::{
     Manifest, StoredBytes, StoredCommittable, StoredOperator, StoredSink, StoredSource, StoredSplit, StoredSubtask,
 };
+use flott_state::store::Tenure;
 
 use crate::checkpoint::Collected;
 
@@ -46,6 +47,16 @@ pub async fn abort(graph: &JobGraph, committers: &mut Committers, undecided: &BT
         if let Err(error) = committer.abort(committables).await {
             let sink = &graph.node(*node).name;
             tracing::warn!(%error, sink, "staged output that nobody will commit is left to the next attempt");
+        }
+    }
+}
+
+/// Lets the committers remove all that is staged: the job has been finished by another attempt.
+pub async fn sweep(graph: &JobGraph, committers: &mut Committers) {
+    for (node, committer) in committers {
+        if let Err(error) = committer.sweep().await {
+            let sink = &graph.node(*node).name;
+            tracing::warn!(%error, sink, "staged output that nobody will commit stays");
         }
     }
 }
@@ -132,6 +143,7 @@ pub async fn commit_decided(
     decided: &DecidedCheckpoint,
 ) -> Result<()> {
     let mut first = true;
+    let tenure = store.tenure();
     for (uid, sink) in &manifest.sinks {
         if sink.committables.is_empty() {
             continue;
@@ -150,7 +162,7 @@ pub async fn commit_decided(
         first = false;
         let committables: Vec<Committable> =
             sink.committables.iter().map(|c| Committable { id: c.id.clone(), data: versioned(&c.data) }).collect();
-        commit_until_done(committer.as_mut(), decided, committables).await.map_err(|e| e.with("sink", uid))?;
+        commit_until_done(committer.as_mut(), &tenure, decided, committables).await.map_err(|e| e.with("sink", uid))?;
     }
     fail_points.hit(FailPoint::AfterCommitBeforeRecord);
     store.record_committed(decided, manifest.has_output()).await?;
@@ -158,14 +170,18 @@ pub async fn commit_decided(
     Ok(())
 }
 
-/// After the decision there is no way back: a committable that asks for another try gets it, for ever.
+/// After the decision there is no way back: a committable that asks for another try gets it, for ever. But not from an
+/// attempt that has been replaced meanwhile: its successor has committed, and whoever reads the output may have taken it
+/// away since, so that a late try would show it once more.
 async fn commit_until_done(
     committer: &mut dyn Committer,
+    tenure: &Tenure,
     decided: &DecidedCheckpoint,
     mut committables: Vec<Committable>,
 ) -> Result<()> {
     let mut pause = Duration::from_millis(50);
     loop {
+        tenure.check().await?;
         let outcomes = committer.commit(decided, &committables).await?;
         if outcomes.len() != committables.len() {
             return Err(Error::internal(format!(
@@ -207,5 +223,64 @@ async fn commit_until_done(
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(MAX_COMMIT_PAUSE);
         committables = rest;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use async_trait::async_trait;
+    use flott_core::{CheckpointId, ErrorKind};
+    use flott_state::CheckpointStorage;
+    use flott_state::store::Begin;
+    use object_store::memory::InMemory;
+    use object_store::path::Path;
+
+    use super::*;
+
+    /// Asks for another try, and lets another attempt take the job over meanwhile.
+    struct Slow {
+        storage: CheckpointStorage,
+        tries: Arc<AtomicUsize>,
+    }
+
+    #[async_trait]
+    impl Committer for Slow {
+        async fn commit(&mut self, _: &DecidedCheckpoint, of: &[Committable]) -> Result<Vec<CommitOutcome>> {
+            if self.tries.fetch_add(1, Ordering::SeqCst) == 1 {
+                CheckpointStore::open(self.storage.clone(), FailPoints::none(), Begin::Latest, 2).await?;
+            }
+            Ok(of.iter().map(|_| CommitOutcome::RetryLater { reason: "away".into() }).collect())
+        }
+    }
+
+    #[tokio::test]
+    async fn an_attempt_that_was_replaced_does_not_try_again() {
+        let store = Arc::new(InMemory::new());
+        let storage = CheckpointStorage::Object { store, prefix: Path::from("job"), display: "memory".to_string() };
+        let opened = CheckpointStore::open(storage.clone(), FailPoints::none(), Begin::Latest, 2).await;
+        let (mut store, _) = opened.expect("opens");
+        let committables = vec![StoredCommittable { id: "c".into(), data: StoredBytes { version: 1, bytes: vec![] } }];
+        let manifest = Manifest {
+            lineage: store.lineage().to_string(),
+            checkpoint: CheckpointId(1),
+            generation: store.generation(),
+            created_ms: 0,
+            max_parallelism: 128,
+            finished: false,
+            sources: BTreeMap::new(),
+            operators: BTreeMap::new(),
+            sinks: [("sink".to_string(), StoredSink { committables, writers: vec![] })].into(),
+        };
+        let decided = store.decide(&manifest).await.expect("decides");
+        let tries = Arc::new(AtomicUsize::new(0));
+        let mut slow = Slow { storage, tries: Arc::clone(&tries) };
+        let committables = vec![Committable { id: "c".into(), data: Versioned::default() }];
+        let done = commit_until_done(&mut slow, &store.tenure(), &decided, committables);
+        let done = tokio::time::timeout(Duration::from_secs(10), done).await.expect("it gives up");
+        assert_eq!(done.expect_err("another attempt has the job").kind(), ErrorKind::Fenced);
+        assert_eq!(tries.load(Ordering::SeqCst), 2, "none after the takeover");
     }
 }

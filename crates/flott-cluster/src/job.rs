@@ -16,6 +16,7 @@ use flott_runtime::BuildOperator;
 use flott_runtime::api::{AttemptOptions, Restored, RestoredOperator, SplitState, TaskCommand, TaskEvent};
 use flott_runtime::metrics::JobMetrics;
 use flott_state::manifest::{JobStatus as StoredStatus, Manifest};
+use flott_state::savepoint::GiveUp;
 use flott_state::store::{Opened, Tenure, restore_operator};
 use flott_state::{CheckpointStorage, CheckpointStore};
 use tokio::sync::{Mutex, mpsc, watch};
@@ -23,8 +24,7 @@ use tokio::task::JoinHandle;
 
 use crate::alignment::WatermarkAlignment;
 use crate::checkpoint::{CheckpointCoordinator, Collected, OperatorPart, TaskId, Topology};
-use crate::control::{Control, Desk, Ending, JobHandle, JobOutcome, JobState, OpenSavepoint, Request, SavepointInfo};
-use crate::control::{Taken, Wishes, handle};
+use crate::control::{Control, Desk, Ending, JobHandle, JobOutcome, JobState, OpenSavepoint, Request, Wishes, handle};
 use crate::enumerators::Enumerators;
 use crate::finalize::{self, Committers};
 use crate::options::CheckpointOptions;
@@ -33,6 +33,7 @@ use crate::process::message::WorkerEvent;
 use crate::process::pool::{Pool, SharedPool};
 use crate::process::workers::{Starting, Workers, subtasks};
 use crate::restart::{RestartStrategy, Restarts};
+use crate::savepoints::{self, OfTheEnd};
 use crate::status::JobStatus;
 use crate::waiting_readers::WaitingReaders;
 
@@ -222,6 +223,8 @@ type Written = (CheckpointId, TaskId, Result<OperatorPart>);
 struct Finalized {
     store: CheckpointStore,
     committers: Committers,
+    /// Nothing is decided: the savepoint of a drain cannot be written.
+    undrained: bool,
     result: Result<(flott_core::DecidedCheckpoint, Manifest)>,
 }
 
@@ -269,6 +272,10 @@ pub struct JobMaster {
     /// Those that the checkpoint under way is for.
     attached: Vec<Request>,
     drain: Option<Drain>,
+    /// The drain has come to nothing, and the job is to go on.
+    undrained: bool,
+    /// Ends the writing of savepoints.
+    give_up: GiveUp,
     cancelled: bool,
     failure: Option<Error>,
 }
@@ -361,6 +368,8 @@ impl JobMaster {
             requests: vec![],
             attached: vec![],
             drain: None,
+            undrained: false,
+            give_up: GiveUp::default(),
             cancelled: false,
             failure: None,
         })
@@ -597,20 +606,45 @@ impl JobMaster {
         let Some((mut store, mut committers)) = self.durable.take() else { return };
         let requests = std::mem::take(&mut self.attached);
         let (graph, fail_points, now_ms) = (Arc::clone(&self.graph), self.fail_points.clone(), self.clock.now_ms());
+        let give_up = self.give_up.clone();
         self.finalizing = Some(tokio::spawn(async move {
+            let (end, requests) = match drained {
+                None => (None, requests),
+                Some(drained) => {
+                    let prepared = async {
+                        let manifest = finalize::manifest(&graph, &store, &drained, now_ms, false)?;
+                        OfTheEnd::prepare(&store, requests, &manifest, &give_up).await
+                    };
+                    match prepared.await {
+                        Ok(end) => (Some(end), vec![]),
+                        Err(e) => {
+                            finalize::abort(&graph, &mut committers, &collected.committables).await;
+                            return Finalized { store, committers, undrained: true, result: Err(e) };
+                        }
+                    }
+                }
+            };
             let result = async {
                 finalize::pre_commit(&mut committers, &mut collected).await?;
                 let manifest = finalize::manifest(&graph, &store, &collected, now_ms, finished)?;
                 let decided = finalize::finalize(&graph, &mut store, &mut committers, &fail_points, &manifest).await?;
-                let drained = match &drained {
-                    Some(drained) => Some(finalize::manifest(&graph, &store, drained, now_ms, false)?),
-                    None => None,
-                };
-                answer(&store, requests, drained.as_ref().unwrap_or(&manifest)).await;
                 Ok((decided, manifest))
             }
             .await;
-            Finalized { store, committers, result }
+            let result = match (result, end) {
+                (Ok((decided, manifest)), None) => {
+                    savepoints::answer(&store, requests, &manifest, &give_up).await;
+                    Ok((decided, manifest))
+                }
+                // The end is decided and committed, but is not marked as one: a restore goes on where the sources stood.
+                (Ok(done), Some(end)) => end.publish().await.map(|()| done),
+                (Err(e), None) => Err(e),
+                (Err(e), Some(end)) => {
+                    end.discard(&e).await;
+                    Err(e)
+                }
+            };
+            Finalized { store, committers, undrained: false, result }
         }));
     }
 
@@ -620,6 +654,7 @@ impl JobMaster {
             Err(e) => return self.fail(e),
         };
         self.durable = Some((done.store, done.committers));
+        self.undrained |= done.undrained;
         self.coordinator.finalized();
         match done.result {
             Ok((decided, manifest)) => {
@@ -709,6 +744,7 @@ impl JobMaster {
             self.abort_undecided().await;
         }
         if let Some(error) = self.failure.take() {
+            self.sweep_finished().await;
             return Err(error);
         }
         let state = || *self.report.borrow();
@@ -721,7 +757,10 @@ impl JobMaster {
             }
             return Ok(JobOutcome::Suspended(state()));
         }
-        self.finish(wishes).await?;
+        if let Err(error) = self.finish(wishes).await {
+            self.sweep_finished().await;
+            return Err(error);
+        }
         if self.durable.is_none() && self.has_store {
             return Ok(JobOutcome::Cancelled(*self.report.borrow()));
         }
@@ -738,12 +777,22 @@ impl JobMaster {
         }
     }
 
+    /// What this attempt has staged, where another one has finished the job: nobody comes later to remove it.
+    async fn sweep_finished(&mut self) {
+        let Some((store, committers)) = &mut self.durable else { return };
+        if matches!(store.is_finished_by_successor().await, Ok(true)) {
+            drop(tokio::time::timeout(ABORT_TIMEOUT, finalize::sweep(&self.graph, committers)).await);
+        }
+    }
+
     /// What is decided is committed, whatever ends the attempt. Only a user who cancels does not wait for a target that
     /// is away: the next attempt commits then.
     async fn finish_committing(&mut self, wishes: &mut Wishes) {
         let Some(mut task) = self.finalizing.take() else { return };
+        let give_up = self.give_up.clone();
         let patience = async {
             wishes.cancelled().await;
+            give_up.give_up();
             tokio::time::sleep(CANCEL_GRACE).await;
         };
         tokio::select! {
@@ -803,7 +852,15 @@ impl JobMaster {
         }
         self.finalize(collected, drained, true);
         self.finish_committing(wishes).await;
+        if self.undrained && wishes.end == Some(Ending::Cancel) {
+            self.durable = None;
+            return Ok(());
+        }
         if let Some(error) = self.failure.take() {
+            if self.undrained {
+                // As in Flink: a job that cannot be stopped as it was asked to goes on.
+                wishes.end = None;
+            }
             return Err(error);
         }
         let proof = self.durable.as_ref().and_then(|(store, _)| store.last_decided());
@@ -832,21 +889,6 @@ impl JobMaster {
         // Cancelled, see `end`.
         self.durable = None;
         Ok(())
-    }
-}
-
-/// Writes the savepoints that were asked for, and tells everybody who asked.
-async fn answer(store: &CheckpointStore, requests: Vec<Request>, manifest: &Manifest) {
-    let checkpoint = manifest.checkpoint;
-    for request in requests {
-        let savepoint = match &request.to {
-            None => Ok(None),
-            Some(to) => {
-                let written = store.write_savepoint(manifest, to).await;
-                written.map(|bytes| Some(SavepointInfo { checkpoint, location: to.display(), bytes }))
-            }
-        };
-        request.answer(savepoint.map(|savepoint| Taken { checkpoint, savepoint }));
     }
 }
 

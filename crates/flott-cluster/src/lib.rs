@@ -15,6 +15,7 @@ pub mod job;
 pub mod options;
 pub mod process;
 pub mod restart;
+mod savepoints;
 #[cfg(test)]
 mod sim;
 pub mod status;

@@ -7,12 +7,16 @@
 #![forbid(unsafe_code)]
 
 pub mod graph;
+pub mod group;
 pub mod join;
 pub mod partial;
 pub mod spec;
 pub mod window;
 
 pub use graph::{Input, JobGraph, Node, NodeId, Partitioning};
+pub use group::{
+    ChangelogNormalizeSpec, Changes, ConflictStrategy, GroupAggregateSpec, MiniBatch, SinkMaterializeSpec,
+};
 pub use join::{
     IntervalJoinSpec, JoinCondition, JoinInput, JoinKind, RegularJoinSpec, TemporalJoinSpec, WindowJoinSpec,
 };

@@ -219,6 +219,11 @@ async fn from_path(
         Some(_) => path.parent().map(Path::to_path_buf).unwrap_or_default(),
         None => path.clone(),
     };
+    if checkpoint.is_none() && !is_uri && !path.exists() {
+        return Err(wrong("nothing is there").hint(
+            "Write --restore latest to go on from the job's last checkpoint, or name the folder of a checkpoint or savepoint",
+        ));
+    }
     let own = PathBuf::from(storage.display());
     let own = if is_uri { own } else { resolved(&own)? };
     if own != folder {

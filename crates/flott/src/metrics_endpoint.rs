@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
+use crate::control::after_failed_accept;
 use crate::jobs::Jobs;
 use crate::metrics::{RATE_INTERVAL, prometheus};
 
@@ -94,7 +95,13 @@ async fn serve(listener: TcpListener, jobs: Jobs) {
         tokio::select! {
             _ = samples.tick() => jobs.sample(),
             accepted = listener.accept() => {
-                let Ok((mut stream, _)) = accepted else { continue };
+                let mut stream = match accepted {
+                    Ok((stream, _)) => stream,
+                    Err(error) => {
+                        after_failed_accept(&error).await;
+                        continue;
+                    }
+                };
                 let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
                 let jobs = jobs.clone();
                 tokio::spawn(async move {

@@ -191,18 +191,19 @@ impl Worker {
                 }
                 Ok(())
             }
-            ToWorker::Cancel => match &self.state {
-                State::Running(running) => {
-                    if let Some(attempt) = &running.attempt {
-                        attempt.cancel();
+            ToWorker::Cancel => {
+                match &self.state {
+                    State::Running(running) => {
+                        if let Some(attempt) = &running.attempt {
+                            attempt.cancel();
+                        }
                     }
-                    Ok(())
+                    State::Planned(_) => self.state = State::Idle,
+                    // It has ended by itself and has said so: a second word would be heard by the next attempt.
+                    State::Idle => {}
                 }
-                _ => {
-                    self.state = State::Idle;
-                    self.connection.send_in_time(FromWorker::Ended { finished: false }).await
-                }
-            },
+                Ok(())
+            }
             ToWorker::Ping | ToWorker::Quit => Ok(()),
         }
     }
@@ -438,5 +439,31 @@ impl Running {
         let writing = futures::future::join_all(self.writing.drain(..));
         drop(tokio::time::timeout(WRITING_TIMEOUT, writing).await);
         self.report(to).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEARTBEAT: Heartbeat = Heartbeat { interval: Duration::from_millis(10), timeout: Duration::from_secs(5) };
+
+    #[tokio::test]
+    async fn a_cancel_that_comes_after_the_end_is_not_answered() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let here = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("a connection");
+        let there = listener.accept().await.expect("a connection").0;
+        let (coordinator, mut heard) = connection::open::<ToWorker, FromWorker>(here, HEARTBEAT);
+        let (connection, incoming) = connection::open(there, HEARTBEAT);
+        let (secret, build) = (Secret::new("s".to_string()), "b".to_string());
+        let plan: PlanJob = Arc::new(|_| Err(Error::user("nothing is planned here")));
+        let worker = Worker { number: 1, secret, build, plan, connection, incoming, state: State::Idle };
+        let worker = tokio::spawn(worker.run());
+        coordinator.send(ToWorker::Cancel);
+        coordinator.send(ToWorker::Quit);
+        worker.await.expect("it runs").expect("it ends when it is told to");
+        while let Some(Heard::Message(message)) = heard.recv().await {
+            assert!(matches!(message, FromWorker::Ping), "{message:?}");
+        }
     }
 }

@@ -23,30 +23,66 @@ pub(super) fn socket_of(job_id: &str) -> Result<PathBuf> {
     Ok(folder.join(format!("{job_id}{SUFFIX}")))
 }
 
-/// The sockets that are there, of running jobs or left by dead ones.
+/// The sockets that are there, of running jobs or left by dead ones: in every folder that a job of this user may have
+/// chosen, whose environment was perhaps another one.
 pub(super) fn sockets() -> Result<Vec<PathBuf>> {
-    let folder = choose(std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from), 32);
-    if !check(&folder)? {
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    sockets_in(&choose(runtime.clone(), 32), &folders(runtime))
+}
+
+/// Those of the folder that a job started here would take, and of the others. What cannot be trusted is an error only
+/// where this user would put his own.
+fn sockets_in(chosen: &Path, others: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut found = listed(chosen)?;
+    for folder in others.iter().filter(|f| *f != chosen) {
+        match listed(folder) {
+            Ok(sockets) => found.extend(sockets),
+            Err(error) => tracing::warn!(%error, "jobs that listen there are not shown"),
+        }
+    }
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+fn listed(folder: &Path) -> Result<Vec<PathBuf>> {
+    if !check(folder)? {
         return Ok(vec![]);
     }
     let mut found = vec![];
-    for entry in fs::read_dir(&folder)? {
+    for entry in fs::read_dir(folder)? {
         let entry = entry?;
         if entry.file_name().to_string_lossy().ends_with(SUFFIX) && entry.file_type()?.is_socket() {
             found.push(entry.path());
         }
     }
-    found.sort();
     Ok(found)
+}
+
+/// Every folder that [`choose`] could name, with this environment or the usual one.
+fn folders(runtime: Option<PathBuf>) -> Vec<PathBuf> {
+    let usual = PathBuf::from(format!("/run/user/{}", uid()));
+    let mut folders: Vec<PathBuf> =
+        runtime.into_iter().chain([usual]).filter(|r| is_runtime_folder(r)).map(|r| r.join("flott")).collect();
+    folders.extend([std::env::temp_dir(), PathBuf::from("/tmp")].map(|t| t.join(fallback_name())));
+    folders.dedup();
+    folders
+}
+
+fn is_runtime_folder(folder: &Path) -> bool {
+    folder.is_absolute() && fs::metadata(folder).is_ok_and(|m| m.is_dir() && m.uid() == uid())
+}
+
+fn fallback_name() -> String {
+    format!("flott-{}", uid())
 }
 
 /// The user's runtime folder, unless a socket's path would be too long there or it is not his.
 fn choose(runtime: Option<PathBuf>, id_bytes: usize) -> PathBuf {
     let fits = |folder: &Path| folder.as_os_str().len() + 1 + id_bytes + SUFFIX.len() <= SOCKET_PATH_BYTES_MAX;
-    let own = |folder: &Path| fs::metadata(folder).is_ok_and(|m| m.is_dir() && m.uid() == uid());
-    let runtime = runtime.filter(|r| r.is_absolute() && own(r)).map(|r| r.join("flott"));
+    let runtime = runtime.filter(|r| is_runtime_folder(r)).map(|r| r.join("flott"));
     runtime.filter(|folder| fits(folder)).unwrap_or_else(|| {
-        let name = format!("flott-{}", uid());
+        let name = fallback_name();
         let folder = std::env::temp_dir().join(&name);
         if fits(&folder) { folder } else { Path::new("/tmp").join(name) }
     })
@@ -128,6 +164,36 @@ mod tests {
         let chosen = choose(Some(long.clone()), 32);
         assert!(!chosen.starts_with(&long) && chosen.to_string_lossy().contains("flott-"), "{chosen:?}");
         assert!(!choose(Some("relative".into()), 32).starts_with("relative"));
+    }
+
+    #[test]
+    fn sockets_of_every_folder_are_found() {
+        let place = tempfile::tempdir().expect("a folder");
+        let folders = ["a", "b", "open"].map(|name| place.path().join(name));
+        let mut sockets = vec![];
+        for folder in &folders {
+            prepare(folder).expect("made");
+            let socket = folder.join("job.sock");
+            drop(std::os::unix::net::UnixListener::bind(&socket).expect("bound"));
+            sockets.push(socket);
+        }
+        fs::set_permissions(&folders[2], fs::Permissions::from_mode(0o755)).expect("changed");
+        let missing = place.path().join("missing");
+        let others = [folders.as_slice(), &[missing]].concat();
+        assert_eq!(sockets_in(&folders[0], &others).expect("trusted"), sockets[..2]);
+        sockets_in(&folders[2], &others).expect_err("its own folder is open to others");
+    }
+
+    #[test]
+    fn the_folder_of_a_job_is_among_those_that_are_listed() {
+        let place = tempfile::tempdir().expect("a folder");
+        let long = place.path().join("x".repeat(90));
+        fs::create_dir(&long).expect("made");
+        for runtime in [None, Some(place.path().to_path_buf()), Some(long)] {
+            let chosen = choose(runtime.clone(), 32);
+            assert!(folders(runtime.clone()).contains(&chosen), "{runtime:?}: {chosen:?}");
+            assert!(folders(runtime).contains(&choose(None, 32)), "of a job without a runtime folder");
+        }
     }
 
     #[test]

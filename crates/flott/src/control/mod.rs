@@ -11,4 +11,4 @@ mod server;
 
 pub use client::{RunningJob, find, list};
 pub use protocol::JobDescription;
-pub(crate) use server::{ControlSocket, serve};
+pub(crate) use server::{ControlSocket, after_failed_accept, serve};

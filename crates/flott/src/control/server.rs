@@ -21,6 +21,8 @@ use crate::metrics::RATE_INTERVAL;
 
 /// Connections at a time; more wait.
 const CONNECTIONS_MAX: usize = 16;
+/// Between a failure to let somebody in and the next try.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The longest that the end of a job waits for answers to be taken.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
@@ -83,7 +85,13 @@ async fn accept(listener: UnixListener, job: KnownJob, checkpoints: Option<Arc<s
             _ = samples.tick() => job.meter.sample(),
             Some(_) = answers.join_next() => {}
             accepted = listener.accept() => {
-                let Ok((stream, _)) = accepted else { continue };
+                let stream = match accepted {
+                    Ok((stream, _)) => stream,
+                    Err(error) => {
+                        after_failed_accept(&error).await;
+                        continue;
+                    }
+                };
                 let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { break };
                 let (job, checkpoints) = (job.clone(), checkpoints.clone());
                 answers.spawn(async move {
@@ -97,6 +105,12 @@ async fn accept(listener: UnixListener, job: KnownJob, checkpoints: Option<Arc<s
     }
     drop(listener);
     while answers.join_next().await.is_some() {}
+}
+
+/// A listener that fails (no file handle is left, most often) fails again at once.
+pub(crate) async fn after_failed_accept(error: &std::io::Error) {
+    tracing::debug!(%error, "nobody can be let in for a moment");
+    tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
 async fn answer(mut stream: UnixStream, job: &KnownJob, checkpoints: Option<&str>) -> Result<()> {
@@ -155,5 +169,20 @@ fn describe(job: &KnownJob, checkpoints: Option<&str>) -> JobDescription {
         checkpoints: checkpoints.map(str::to_string),
         last_checkpoint: state.last_checkpoint.map(|c| c.0),
         restarts: state.restarts,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flott_core::clock::{Clock, SystemClock};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_listener_that_fails_is_not_asked_again_at_once() {
+        let clock = SystemClock::shared();
+        let begun = clock.monotonic();
+        after_failed_accept(&std::io::Error::other("no file handle is left")).await;
+        assert!(clock.monotonic() - begun >= ACCEPT_PAUSE);
     }
 }

@@ -313,3 +313,54 @@ async fn state_that_an_edited_aggregate_cannot_read_is_the_users_error() {
     end(&mut job).await;
     assert_eq!(place.counts().values().sum::<i64>(), ROWS, "the state is still there");
 }
+
+/// A drain whose savepoint cannot be written is taken back: as in Flink the job goes on, from its last checkpoint.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_without_room_for_its_savepoint_is_taken_back() {
+    let place = Place::new();
+    let options = [
+        ("restart-strategy.type", "fixed-delay"),
+        ("restart-strategy.fixed-delay.delay", "10 ms"),
+        ("execution.checkpointing.savepoint-dir", "saved"),
+    ];
+    let mut job = place.start(&window_job(1_500), Restore::Ask, &options).await.expect("starts");
+    underway(&job, 300).await;
+    job.handle.checkpoint().await.expect("a checkpoint");
+    let drain = StopMode::suspend().with_drain().with_savepoint(SavepointTarget::Configured);
+    job.handle.request_stop(drain).await.expect("there was room when it was asked for");
+    // Its folder is a file now, before the sources have ended.
+    std::fs::remove_dir_all(place.path().join("saved")).ok();
+    std::fs::write(place.path().join("saved"), "").expect("written");
+    for _ in 0..2_000 {
+        if job.handle.state().restarts > 0 || job.handle.state().ended_ms.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(job.handle.state().restarts, 1, "{:?}", job.handle.state());
+    assert!(matches!(end(&mut job).await, JobOutcome::Finished(_)));
+    let counts = place.counts();
+    assert!(counts.values().all(|n| *n == 100), "no window has fired with a part of its rows: {counts:?}");
+    assert_eq!(counts.len() as i64, ROWS / 100);
+}
+
+/// The same where the job may not be started again: it fails, and a restore goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_whose_savepoint_cannot_be_written_is_told_why() {
+    let place = Place::new();
+    let options = [("restart-strategy.type", "none"), ("execution.checkpointing.savepoint-dir", "saved")];
+    let mut job = place.start(&window_job(1_500), Restore::Ask, &options).await.expect("starts");
+    underway(&job, 300).await;
+    job.handle.checkpoint().await.expect("a checkpoint");
+    let client = job.handle.client();
+    let drain = StopMode::suspend().with_drain().with_savepoint(SavepointTarget::Configured);
+    job.handle.request_stop(drain).await.expect("there was room when it was asked for");
+    std::fs::remove_dir_all(place.path().join("saved")).ok();
+    std::fs::write(place.path().join("saved"), "").expect("written");
+    let error = job.wait().await.expect_err("it cannot be drained");
+    assert!(error.to_string().contains("savepoint of the job's end cannot be written"), "{error}");
+    assert_eq!(client.state().status, flott::JobStatus::Failed);
+    let mut job = place.start(&window_job(100_000), Restore::Latest, &[]).await.expect("goes on");
+    assert!(matches!(end(&mut job).await, JobOutcome::Finished(_)));
+    assert_eq!(place.counts().values().sum::<i64>(), ROWS);
+}
