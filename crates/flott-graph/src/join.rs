@@ -100,6 +100,9 @@ pub struct RegularJoinSpec {
     pub left: JoinInput,
     /// The right input.
     pub right: JoinInput,
+    /// Rows without a partner are shown when both inputs have ended, so that nothing is ever taken back
+    /// (`execution.runtime-mode = batch`). Both inputs only add rows.
+    pub final_only: bool,
 }
 
 /// A join of rows that are near in time: `right time + left_lower_ms <= left time <= right time + left_upper_ms`.

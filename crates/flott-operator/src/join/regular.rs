@@ -256,6 +256,11 @@ pub struct RegularJoin {
     condition: Option<PairCondition>,
     schema: SchemaRef,
     work: Option<Work>,
+    /// Rows without a partner wait for the end of the inputs.
+    final_only: bool,
+    ended: [bool; 2],
+    /// The input and the entry that are looked at when both inputs have ended.
+    finale: Option<(usize, u32)>,
     next_sweep_ms: Option<i64>,
 }
 
@@ -285,6 +290,9 @@ impl RegularJoin {
             condition: PairCondition::new(condition)?,
             schema,
             work: None,
+            final_only: spec.final_only,
+            ended: [false; 2],
+            finale: None,
             next_sweep_ms: None,
         })
     }
@@ -391,7 +399,8 @@ impl RegularJoin {
                     if added != NONE {
                         counts[added as usize] = work.partners;
                     }
-                    if work.partners == 0 {
+                    // What waits in state may still find one.
+                    if work.partners == 0 && !(self.final_only && added != NONE) {
                         picks.push(*row, NONE, if adds { RowKind::Insert } else { RowKind::Delete });
                     }
                 }
@@ -411,7 +420,7 @@ impl RegularJoin {
             let count = &mut counts[*entry as usize];
             if adds {
                 let before = *count;
-                if before == 0 {
+                if before == 0 && !self.final_only {
                     picks.push(NONE, *entry, RowKind::Delete);
                 }
                 // What replaced another row with the same key is no additional partner.
@@ -446,10 +455,11 @@ impl RegularJoin {
                 work.partners += u32::from(partners.is_none_or(|p| p.value(i)));
                 continue;
             }
-            if (work.partners > 0) == (self.kind == JoinKind::Semi) {
+            let added = work.applied.entries[*row as usize];
+            let waits = self.final_only && self.kind == JoinKind::Anti && added != NONE;
+            if !waits && (work.partners > 0) == (self.kind == JoinKind::Semi) {
                 picks.push(*row, NONE, work.batch.kind(*row as usize));
             }
-            let added = work.applied.entries[*row as usize];
             if added != NONE
                 && let Some(counts) = &mut self.inputs[0].partners
             {
@@ -469,7 +479,8 @@ impl RegularJoin {
         now_ms: i64,
         picks: &mut Picks,
     ) {
-        let (semi, left) = (self.kind == JoinKind::Semi, &mut self.inputs[0]);
+        let (semi, waits) = (self.kind == JoinKind::Semi, self.final_only && self.kind == JoinKind::Anti);
+        let left = &mut self.inputs[0];
         let Some(counts) = &mut left.partners else { return };
         for (i, (row, entry)) in rows.iter().zip(entries).enumerate() {
             if *entry == NONE || partners.is_some_and(|p| !p.value(i)) {
@@ -478,7 +489,7 @@ impl RegularJoin {
             let kind = work.batch.kind(*row as usize);
             let count = &mut counts[*entry as usize];
             if kind.is_addition() {
-                if *count == 0 {
+                if *count == 0 && !waits {
                     picks.push(NONE, *entry, if semi { kind } else { RowKind::Delete });
                 }
                 if *count == 0 || !work.applied.replaced.get(*row as usize).is_some_and(|r| *r) {
@@ -532,8 +543,50 @@ impl RegularJoin {
                 context.emit(batch);
             }
         }
+        while let Some((input, entry)) = self.finale {
+            if emitted >= CALL_ROWS {
+                return Ok(Progress::More);
+            }
+            let (batch, next) = self.unmatched(input, entry)?;
+            self.finale = next;
+            if let Some(batch) = batch {
+                emitted += batch.num_rows();
+                context.emit(batch);
+            }
+        }
         self.tidy(context)?;
         Ok(Progress::Done)
+    }
+
+    /// Rows without a partner at the end of the inputs, from an entry on, and where to go on.
+    fn unmatched(&self, input: usize, from: u32) -> Result<(Option<ChangeBatch>, Option<(usize, u32)>)> {
+        let of = &self.inputs[input];
+        let shown = if input == 0 {
+            self.kind.pads_left_rows() || self.kind == JoinKind::Anti
+        } else {
+            self.kind.pads_right_rows()
+        };
+        let next_input = (input == 0).then_some((1, 0));
+        let Some(counts) = of.partners.as_ref().filter(|_| shown) else { return Ok((None, next_input)) };
+        let end = (from as usize + PIECE_ROWS).min(of.side.store.len()) as u32;
+        let alone = |e: &u32| of.side.store.is_live(*e) && counts[*e as usize] == 0;
+        let entries: Vec<u32> = (from..end).filter(alone).collect();
+        let next = if (end as usize) < of.side.store.len() { Some((input, end)) } else { next_input };
+        if entries.is_empty() {
+            return Ok((None, next));
+        }
+        let all = |of: &Input| (0..of.width).collect::<Vec<usize>>();
+        let mut columns = of.side.store.gather(&all(of), &entries)?;
+        if !self.kind.is_semi_or_anti() {
+            let other = &self.inputs[1 - input];
+            let nulls = other.side.store.gather(&all(other), &vec![NONE; entries.len()])?;
+            if input == 0 {
+                columns.extend(nulls);
+            } else {
+                columns = nulls.into_iter().chain(columns).collect();
+            }
+        }
+        Ok((Some(ChangeBatch::append(assemble(&self.schema, columns, entries.len())?)), next))
     }
 
     fn tidy(&mut self, context: &mut OperatorContext) -> Result<()> {
@@ -673,6 +726,16 @@ impl Operator for RegularJoin {
         self.inputs.iter_mut().for_each(|i| i.sweep(context.processing_time_ms));
         self.tidy(context).map_err(|e| e.with("operator", &self.name))?;
         Ok(Progress::Done)
+    }
+
+    fn end_input(&mut self, input: usize, context: &mut OperatorContext) -> Result<Progress> {
+        if let Some(ended) = self.ended.get_mut(input) {
+            *ended = true;
+        }
+        if self.final_only && self.ended == [true; 2] {
+            self.finale = Some((0, 0));
+        }
+        self.proceed(context).map_err(|e| e.with("operator", &self.name))
     }
 
     fn snapshot_state(&mut self) -> Result<OperatorSnapshot> {

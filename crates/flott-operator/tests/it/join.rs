@@ -48,6 +48,7 @@ fn spec(kind: JoinKind, rest: Option<ExprRef>) -> RegularJoinSpec {
         },
         left: JoinInput::default(),
         right: JoinInput::default(),
+        final_only: false,
     }
 }
 
@@ -234,6 +235,27 @@ fn rows_that_are_not_touched_are_forgotten() {
     assert_eq!(h.state_rows(), 3);
     h.set_processing_time(2_000).expect("time");
     assert_eq!((h.state_rows(), h.state_bytes()), (0, 0));
+}
+
+#[test]
+fn a_batch_takes_nothing_back() {
+    let rows =
+        [("l", "+I[1, a, 10]"), ("r", "+I[1, 5]"), ("l", "+I[2, b, 11]"), ("r", "+I[3, 6]"), ("l", "+I[null, c, 12]")];
+    let expected: [(JoinKind, &[&str]); 4] = [
+        (JoinKind::Left, &["+I[1, a, 10, 1, 5]", "+I[null, c, 12, null, null]", "+I[2, b, 11, null, null]"]),
+        (JoinKind::Right, &["+I[1, a, 10, 1, 5]", "+I[null, null, null, 3, 6]"]),
+        (JoinKind::Semi, &["+I[1, a, 10]"]),
+        (JoinKind::Anti, &["+I[null, c, 12]", "+I[2, b, 11]"]),
+    ];
+    for (kind, expected) in expected {
+        let mut batch = spec(kind, None);
+        batch.final_only = true;
+        let mut h = harness(&batch);
+        let mut out = run(&mut h, &rows);
+        h.end_input().expect("the end");
+        out.extend(rows_of(&h.take_output()));
+        assert_eq!(out, expected, "{kind:?}");
+    }
 }
 
 /// More partners than a piece of output holds.
