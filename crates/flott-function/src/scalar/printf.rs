@@ -19,7 +19,7 @@ pub(super) const FUNCTIONS: &[ScalarFunction] = &[entry(
     Category::String,
     "PRINTF",
     "PRINTF(format, value, ..)",
-    "A text by a format of Java such as `%5d|%-10s|%.2f`; NULL where the format or a value does not fit.",
+    "A text by a format of Java such as `%5d`, `%-10s` or `%.2f`; NULL where the format or a value does not fit.",
     (1, 255),
     printf,
 )];
