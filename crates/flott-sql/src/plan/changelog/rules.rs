@@ -159,10 +159,6 @@ impl ChangelogRule for ExpandSpec {
 }
 
 impl ChangelogRule for WindowTableFunctionSpec {
-    fn accepts(&self) -> Option<ModifyKinds> {
-        Some(ModifyKinds::INSERT_ONLY)
-    }
-
     fn upsert_keys(&self, _node: &StreamNode, _inputs: &[Vec<Key>]) -> Vec<Key> {
         vec![]
     }
@@ -186,7 +182,7 @@ impl ChangelogRule for LocalWindowAggregate {
 
 impl ChangelogRule for WindowAggregateSpec {
     fn accepts(&self) -> Option<ModifyKinds> {
-        Some(ModifyKinds::INSERT_ONLY)
+        Some(ModifyKinds::ALL)
     }
 
     fn produces(&self, _inputs: &[ModifyKinds]) -> ModifyKinds {
