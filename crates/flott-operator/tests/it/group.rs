@@ -107,7 +107,7 @@ fn a_mini_batch_is_shown_when_it_is_full_when_its_time_has_come_and_at_a_barrier
     let batch_of = MiniBatch { latency: Duration::from_millis(100), size_rows: 3 };
     let gathered = GroupAggregateSpec { changes: Changes::Gathered(batch_of), ..spec(&["k"], count_and_sum()) };
     let mut h = Harness::new(&chain(&gathered), 1, 128).expect("a chain");
-    let mut shown = |h: &mut Harness, rows: &[&str]| -> Vec<String> {
+    let shown = |h: &mut Harness, rows: &[&str]| -> Vec<String> {
         h.process(0, batch(INPUT, rows)).expect("processed");
         h.take_output().iter().flat_map(shown_rows).collect()
     };

@@ -108,7 +108,8 @@ impl ChangelogRule for Calc {
     /// A `+U` that a filter takes away would leave the row before it in the table (FLINK-9528): who filters by more than
     /// the key needs the `-U`.
     fn updates(&self, required: UpdateKind, input: &RuleInput<'_>) -> Way<UpdateKind> {
-        if required == UpdateKind::OnlyAfter && !self.filters_by_key(input) { Way::Impossible } else { Way::Pass }
+        let changes = required == UpdateKind::OnlyAfter && input.kinds.update;
+        if changes && !self.filters_by_key(input) { Way::Impossible } else { Way::Pass }
     }
 
     fn deletes(&self, required: DeleteKind, input: &RuleInput<'_>) -> Way<DeleteKind> {
