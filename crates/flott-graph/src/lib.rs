@@ -8,11 +8,15 @@
 
 pub mod graph;
 pub mod partial;
+pub mod rank;
+pub mod sort;
 pub mod spec;
 pub mod window;
 
 pub use graph::{Input, JobGraph, Node, NodeId, Partitioning};
 pub use partial::partial_schema;
+pub use rank::{DeduplicateSpec, Keep, RankRange, RankSpec, RankStrategy, WindowRankSpec};
+pub use sort::{LimitSpec, SortKey, SortSpec, TemporalSortSpec};
 pub use spec::{CalcSpec, ExpandSpec, OperatorSpec, SinkSpec, SourceSpec, WatermarkSpec};
 pub use window::{
     AggregateCall, EmitStrategy, WindowAggregateSpec, WindowAssignment, WindowKind, WindowProperty,

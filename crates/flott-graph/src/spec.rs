@@ -10,6 +10,8 @@ use flott_connector::source::Source;
 use flott_connector::table::ObjectIdentifier;
 use flott_connector::watermark_options::WatermarkAlignment;
 
+use crate::rank::{DeduplicateSpec, RankSpec, WindowRankSpec};
+use crate::sort::{LimitSpec, SortSpec, TemporalSortSpec};
 use crate::window::{WindowAggregateSpec, WindowTableFunctionSpec};
 
 /// A physical expression over the columns of an operator's input.
@@ -36,6 +38,18 @@ pub enum OperatorSpec {
     GlobalWindowAggregate(WindowAggregateSpec),
     /// Both in one.
     WindowAggregate(WindowAggregateSpec),
+    /// Top-N of each partition.
+    Rank(RankSpec),
+    /// One row for each key, by a time attribute.
+    Deduplicate(DeduplicateSpec),
+    /// Top-N of each window, or one row of each.
+    WindowRank(WindowRankSpec),
+    /// The first rows of all.
+    Limit(LimitSpec),
+    /// All rows in order, when there are no more.
+    Sort(SortSpec),
+    /// Rows in the order of a time attribute.
+    TemporalSort(TemporalSortSpec),
     /// Writes rows to the outside.
     Sink(SinkSpec),
 }

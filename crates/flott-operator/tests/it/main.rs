@@ -2,6 +2,8 @@
 
 mod common;
 mod processing_time;
+mod rank;
+mod rank_property;
 mod session_state;
 mod stateless;
 mod watermark;
