@@ -78,12 +78,20 @@ impl FileCommitter {
         let target = &self.target;
         let shown = match (target.local(&file.staged), target.local(&file.target)) {
             (Some(from), Some(to)) => {
-                let file = file.clone();
-                tokio::task::spawn_blocking(move || rename(&from, &to, &file)).await.map_err(crate::listing::ended)?
+                let (file, check) = (file.clone(), self.is_of_earlier_attempt(file));
+                tokio::task::spawn_blocking(move || rename(&from, &to, &file, check))
+                    .await
+                    .map_err(crate::listing::ended)?
             }
             _ => self.make_visible(file).await,
         };
         shown.map_err(|e| e.with("path", &target.location.display))
+    }
+
+    /// Staged by an attempt that is over: the file has lain there, maybe through a crash of the machine.
+    fn is_of_earlier_attempt(&self, file: &StagedFile) -> bool {
+        let generation = file.staged.split('/').nth(2).and_then(|n| n.parse().ok());
+        generation != Some(self.context.generation.0)
     }
 
     /// What is staged is removed last, so that whoever dies in between can do it again. An answer that was lost is found
@@ -215,27 +223,26 @@ impl FileCommitter {
         [&self.context.lineage].into_iter().chain(&self.context.replaced_lineages)
     }
 
-    /// What older attempts of this job and operator have staged, but for these names. Generations go on over a fresh
+    /// What attempts before `end` of this job and operator have staged, but for these names. Generations go on over a fresh
     /// start, so that an older number is an older attempt in every lineage.
-    async fn remove_dead_files(&self, keep: HashSet<String>) -> Result<()> {
+    async fn remove_files_before(&self, end: u64, keep: HashSet<String>) -> Result<()> {
         let keep = Arc::new(keep);
         for lineage in self.lineages() {
             let folder = lineage_folder(lineage);
             match self.target.local(&folder) {
                 Some(folder) => {
-                    let (generation, keep) = (self.context.generation.0, Arc::clone(&keep));
-                    let operator = self.context.operator_uid.clone();
-                    let clean = move || clean_up_local(&folder, generation, &operator, &keep);
+                    let (operator, keep) = (self.context.operator_uid.clone(), Arc::clone(&keep));
+                    let clean = move || clean_up_local(&folder, end, &operator, &keep);
                     blocking(clean).await?.map_err(|e| self.target.io_error(e))?;
                 }
-                None => self.clean_up_objects(&folder, &keep).await?,
+                None => self.clean_up_objects(&folder, end, &keep).await?,
             }
         }
         Ok(())
     }
 
-    /// Objects of dead attempts.
-    async fn clean_up_objects(&self, folder: &str, keep: &HashSet<String>) -> Result<()> {
+    /// Objects of attempts before `end`.
+    async fn clean_up_objects(&self, folder: &str, end: u64, keep: &HashSet<String>) -> Result<()> {
         let prefix = self.target.object(folder)?;
         let depth = prefix.parts().count();
         let store = &self.target.location.store;
@@ -247,7 +254,7 @@ impl FileCommitter {
         for file in staged {
             let parts: Vec<String> = file.location.parts().skip(depth).map(|p| p.as_ref().to_string()).collect();
             let [generation, operator, .., name] = parts.as_slice() else { continue };
-            let dead = generation.parse().is_ok_and(|g: u64| g < self.context.generation.0);
+            let dead = generation.parse().is_ok_and(|g: u64| g < end);
             let ours = operator_folder(0, &self.context.operator_uid) == format!("0/{operator}");
             let file_name = name.strip_suffix(NOTE_SUFFIX).unwrap_or(name);
             if !dead || !ours || keep.contains(file_name) || keep.contains(name) {
@@ -292,14 +299,14 @@ fn generations(lineage: &Path, up_to: u64) -> Vec<u64> {
     entries.filter_map(|e| e.file_name().to_str()?.parse().ok()).filter(|g| *g <= up_to).collect()
 }
 
-/// Local files of dead attempts.
-fn clean_up_local(lineage: &Path, generation: u64, operator: &str, keep: &HashSet<String>) -> std::io::Result<()> {
+/// Local files of attempts before `end`.
+fn clean_up_local(lineage: &Path, end: u64, operator: &str, keep: &HashSet<String>) -> std::io::Result<()> {
     let entries = |folder: &Path| match std::fs::read_dir(folder) {
         Ok(entries) => entries.collect::<std::io::Result<Vec<_>>>(),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(vec![]),
         Err(e) => Err(e),
     };
-    for dead in generations(lineage, generation.saturating_sub(1)) {
+    for dead in generations(lineage, end.saturating_sub(1)) {
         for subtask in entries(&lineage.join(operator_folder(dead, operator)))? {
             for file in entries(&subtask.path())? {
                 if !keep.contains(file.file_name().to_string_lossy().as_ref()) {
@@ -314,8 +321,8 @@ fn clean_up_local(lineage: &Path, generation: u64, operator: &str, keep: &HashSe
     Ok(())
 }
 
-/// Blocks.
-fn rename(from: &Path, to: &Path, file: &StagedFile) -> Result<CommitOutcome> {
+/// Blocks. With `check` the content is read and compared before it is shown.
+fn rename(from: &Path, to: &Path, file: &StagedFile, check: bool) -> Result<CommitOutcome> {
     let fail = |e: std::io::Error| Error::from(e).with("file", to.display());
     match std::fs::symlink_metadata(to) {
         Ok(meta) => {
@@ -332,13 +339,10 @@ fn rename(from: &Path, to: &Path, file: &StagedFile) -> Result<CommitOutcome> {
     }
     match std::fs::metadata(from) {
         Ok(meta) if meta.len() != file.size => {
-            return Err(Error::data(format!(
-                "the staged file of '{}' has {} bytes and was written with {}",
-                file.target,
-                meta.len(),
-                file.size
-            ))
-            .hint("Something outside has changed it, or the disk has lost data: its rows cannot be committed"));
+            return Err(damaged(from, file, &format!("has {} bytes and was written with {}", meta.len(), file.size)));
+        }
+        Ok(_) if check && checksum(from).map_err(fail)? != (file.size, file.crc32) => {
+            return Err(damaged(from, file, "has another checksum than it was written with"));
         }
         Ok(_) => {}
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(gone(file)),
@@ -363,6 +367,12 @@ fn gone(file: &StagedFile) -> Error {
         "Something outside has removed it (a bucket's rule that aborts old uploads, for one), and its rows with it. \
              Put it back, or start over with --fresh",
     )
+}
+
+fn damaged(staged: &Path, file: &StagedFile, why: &str) -> Error {
+    Error::data(format!("the staged file of '{}' {why}", file.target))
+        .with("file", staged.display())
+        .hint("Something outside has changed it, or the disk has lost data: its rows cannot be committed")
 }
 
 fn different(file: &StagedFile) -> Error {
@@ -455,18 +465,24 @@ impl Committer for FileCommitter {
             keep.extend(overwrite.held().await?.iter().map(|f| name(&f.target)));
             overwrite.remove_replaced().await?;
         }
-        self.remove_dead_files(keep).await?;
+        self.remove_files_before(self.context.generation.0, keep).await?;
         if self.target.partition_commit.is_some() {
             self.open_partitions.take_over().await?;
         }
         self.remove_empty_folders(self.context.generation.0.saturating_sub(1)).await
     }
 
+    async fn sweep(&mut self) -> Result<()> {
+        let own = self.context.generation.0;
+        self.remove_files_before(own.saturating_add(1), HashSet::new()).await?;
+        self.remove_empty_folders(own).await
+    }
+
     async fn finish(&mut self, _checkpoint: &DecidedCheckpoint) -> Result<()> {
         self.replace_old().await?;
         self.report_partitions(true).await?;
         // An attempt that was replaced goes on staging until it notices, so that there may be more than at the start.
-        if let Err(error) = self.remove_dead_files(HashSet::new()).await {
+        if let Err(error) = self.remove_files_before(self.context.generation.0, HashSet::new()).await {
             // All rows are shown: hidden files that stay are no reason to fail.
             tracing::warn!(%error, path = self.target.location.display, "files of older attempts cannot be removed");
         }

@@ -199,6 +199,15 @@ pub trait ConnectorFactory: Send + Sync {
     fn sink_deletes_by_key(&self, _options: &Options) -> bool {
         false
     }
+    /// Whether a sink takes of its changelog mode only what the query gives (a table that keeps nothing), so that a query that
+    /// appends needs no key.
+    fn sink_follows_query(&self) -> bool {
+        false
+    }
+    /// Whether nobody sees single changes behind the sink, so that those of a batch may be merged.
+    fn sink_hides_changes(&self) -> bool {
+        false
+    }
     /// FlinkX / DataX plugin names that it answers to.
     fn plugin_names(&self) -> &'static [&'static str] {
         &[]

@@ -157,6 +157,11 @@ pub trait Committer: Send {
     async fn clean_up(&mut self, _keep: &[String]) -> Result<()> {
         Ok(())
     }
+    /// The attempt was replaced, and its successor has finished the job meanwhile: no attempt follows that would clean up.
+    /// Nothing that this or an older attempt has staged is needed. An error is noted and changes nothing.
+    async fn sweep(&mut self) -> Result<()> {
+        Ok(())
+    }
     /// The input has ended and everything is committed (a bounded job's last call).
     async fn finish(&mut self, _checkpoint: &DecidedCheckpoint) -> Result<()> {
         Ok(())

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod graph;
+pub mod group;
 pub mod partial;
 pub mod rank;
 pub mod sort;
@@ -14,6 +15,9 @@ pub mod spec;
 pub mod window;
 
 pub use graph::{Input, JobGraph, Node, NodeId, Partitioning};
+pub use group::{
+    ChangelogNormalizeSpec, Changes, ConflictStrategy, GroupAggregateSpec, MiniBatch, SinkMaterializeSpec,
+};
 pub use partial::partial_schema;
 pub use rank::{DeduplicateSpec, Keep, RankRange, RankSpec, RankStrategy, WindowRankSpec};
 pub use sort::{LimitSpec, SortKey, SortSpec, TemporalSortSpec};

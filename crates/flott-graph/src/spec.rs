@@ -10,6 +10,7 @@ use flott_connector::source::Source;
 use flott_connector::table::ObjectIdentifier;
 use flott_connector::watermark_options::WatermarkAlignment;
 
+use crate::group::{ChangelogNormalizeSpec, GroupAggregateSpec, SinkMaterializeSpec};
 use crate::rank::{DeduplicateSpec, RankSpec, WindowRankSpec};
 use crate::sort::{LimitSpec, SortSpec, TemporalSortSpec};
 use crate::window::{WindowAggregateSpec, WindowTableFunctionSpec};
@@ -38,6 +39,14 @@ pub enum OperatorSpec {
     GlobalWindowAggregate(WindowAggregateSpec),
     /// Both in one.
     WindowAggregate(WindowAggregateSpec),
+    /// Aggregates per key without windows; emits changes.
+    GroupAggregate(GroupAggregateSpec),
+    /// Makes a changelog by key complete.
+    ChangelogNormalize(ChangelogNormalizeSpec),
+    /// Drops `-U` rows: who reads it works by key.
+    DropUpdateBefore,
+    /// Orders changes by a sink's primary key.
+    SinkMaterialize(SinkMaterializeSpec),
     /// Top-N of each partition.
     Rank(RankSpec),
     /// One row for each key, by a time attribute.

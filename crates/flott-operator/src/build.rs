@@ -6,7 +6,9 @@ use flott_core::{Error, Result};
 use flott_graph::{EmitStrategy, Keep, Node, RankStrategy, OperatorSpec, WindowAggregateSpec, WindowAssignment, WindowKind};
 
 use crate::calc::Calc;
+use crate::changelog::{ChangelogNormalize, DropUpdateBefore, SinkMaterialize};
 use crate::expand::Expand;
+use crate::group::GroupAggregate;
 use crate::operator::Operator;
 use crate::rank::{FirstByRowtime, FirstN, Latest, Sort, TemporalSort, TopN, WindowRank};
 use crate::sink_constraint::SinkConstraint;
@@ -81,6 +83,10 @@ pub fn build(node: &Node, subtask: usize, parallelism: usize, max_parallelism: u
             Some(constraint) => Box::new(constraint),
             None => Box::new(Union),
         },
+        OperatorSpec::GroupAggregate(spec) => Box::new(GroupAggregate::new(name, spec, schema, subtask, ownership)?),
+        OperatorSpec::ChangelogNormalize(spec) => Box::new(ChangelogNormalize::new(name, spec, schema, ownership)?),
+        OperatorSpec::DropUpdateBefore => Box::new(DropUpdateBefore),
+        OperatorSpec::SinkMaterialize(spec) => Box::new(SinkMaterialize::new(name, spec, schema, ownership)?),
     })
 }
 

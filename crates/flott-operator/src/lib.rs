@@ -8,9 +8,11 @@
 
 pub mod build;
 pub mod calc;
+pub mod changelog;
 mod evaluation;
 pub mod expand;
 mod expression;
+pub mod group;
 pub mod harness;
 pub(crate) mod keyed;
 pub mod operator;

@@ -121,10 +121,25 @@ pub async fn peek_newest(storage: &CheckpointStorage, head: &Head) -> Result<Opt
         Err(e) => return Err(e),
     };
     let bundle = match &head.bundle {
-        Some(name) => storage.get(name).await?,
+        Some(name) => read_bundle(storage, name).await?,
         None => None,
     };
     Ok(Some((manifest, bundle)))
+}
+
+/// A bundle whose content fits its name. `None` where another attempt has put its own in its place meanwhile.
+async fn read_bundle(storage: &CheckpointStorage, name: &str) -> Result<Option<Bytes>> {
+    let refuse = |why: &str| {
+        let hint =
+            "Restore it from a backup, or start over with --fresh and expect output that was committed before again";
+        Err(Error::data(format!("the job bundle {why}")).with("file", name).hint(hint))
+    };
+    match storage.get(name).await? {
+        Some(bytes) if name.contains(&format!("-{:08x}-", crc32fast::hash(&bytes))) => Ok(Some(bytes)),
+        Some(_) => refuse("is corrupt: its checksum does not fit its name"),
+        None if peek(storage).await?.is_some_and(|now| now.bundle.as_deref() == Some(name)) => refuse("is missing"),
+        None => Ok(None),
+    }
 }
 
 impl CheckpointStore {
@@ -244,7 +259,9 @@ impl CheckpointStore {
                 moved_aside = Some(replaced.note);
                 (first_head(lineage, generation, attempt), replaced.version)
             }
-            Found::Nothing => (first_head(lineage, first_generation(&storage, begin).await?, attempt), HeadVersion::Absent),
+            Found::Nothing => {
+                (first_head(lineage, first_generation(&storage, begin).await?, attempt), HeadVersion::Absent)
+            }
         };
         if let Begin::At(id) = begin {
             go_back(&mut head, id)?;
@@ -305,6 +322,16 @@ impl CheckpointStore {
     /// HEAD as this attempt knows it.
     pub fn head(&self) -> &Head {
         &self.head
+    }
+
+    /// Whether another attempt has taken the job over and finished it.
+    pub async fn is_finished_by_successor(&self) -> Result<bool> {
+        let now = peek(&self.storage).await?;
+        Ok(now.is_some_and(|now| {
+            now.lineage == self.head.lineage
+                && now.generation > self.head.generation
+                && now.status == JobStatus::Finished
+        }))
     }
 
     /// Where it lies, for people.
@@ -555,11 +582,14 @@ fn refuse_uncommitted(head: &Head, storage: &CheckpointStorage) -> Result<()> {
 /// Reads and checks one manifest.
 pub async fn read_manifest(storage: &CheckpointStorage, entry: &RetainedCheckpoint) -> Result<Manifest> {
     let what = format!("the manifest of checkpoint {}", entry.id);
-    let bytes = storage.get(&entry.manifest).await?.ok_or_else(|| Error::data(format!("{what} is missing")))?;
-    if crc32fast::hash(&bytes) != entry.crc32 {
-        return Err(Error::data(format!("{what} is corrupt: its checksum does not fit HEAD's")));
-    }
-    record::decode("manifest", MANIFEST_VERSION, &what, &bytes)
+    let read = async {
+        let bytes = storage.get(&entry.manifest).await?.ok_or_else(|| Error::data(format!("{what} is missing")))?;
+        if crc32fast::hash(&bytes) != entry.crc32 {
+            return Err(Error::data(format!("{what} is corrupt: its checksum does not fit HEAD's")));
+        }
+        record::decode("manifest", MANIFEST_VERSION, &what, &bytes)
+    };
+    read.await.map_err(|e| e.with("file", &entry.manifest))
 }
 
 /// All files of a checkpoint, read once and checked against the manifest.

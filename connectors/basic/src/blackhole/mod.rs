@@ -27,6 +27,14 @@ impl ConnectorFactory for Blackhole {
         &[]
     }
 
+    fn sink_follows_query(&self) -> bool {
+        true
+    }
+
+    fn sink_hides_changes(&self) -> bool {
+        true
+    }
+
     fn sink(&self, context: &TableContext) -> Result<TableSink> {
         context.validate_options(self.options(), &[])?;
         // As in Flink: everything but -U, so that nobody upstream makes rows that nobody wants.

@@ -141,6 +141,25 @@ async fn damaged_committables_are_refused() {
 }
 
 #[tokio::test]
+async fn a_replaced_attempt_removes_what_it_staged_where_its_successor_has_finished() {
+    let (_dir, path) = temp();
+    let table = table(&path);
+    let sink = table.sink();
+    let committables = three(&sink).await;
+    let mut successor = committer_of(&sink, 2);
+    successor.commit(&decided(1), &committables).await.expect("committed");
+    successor.clean_up(&[]).await.expect("clean");
+    successor.finish(&decided(1)).await.expect("finished");
+    // It wakes, writes, and is told that it was replaced.
+    three(&sink).await;
+    assert!(tree(&path).len() > visible(&path).len());
+    committer_of(&sink, 1).sweep().await.expect("swept");
+    assert_eq!(tree(&path).len(), visible(&path).len());
+    assert!(!path.join(".flott-staging").exists());
+    assert_eq!(table.read_sorted().await, ALL);
+}
+
+#[tokio::test]
 async fn only_dead_attempts_of_this_job_are_cleaned_up() {
     let (_dir, path) = temp();
     let table = table(&path);

@@ -4,6 +4,7 @@ mod commit;
 mod compressed;
 mod crashes;
 mod cut;
+mod damage;
 mod monitor;
 mod object_store_faults;
 mod objects;

@@ -2,6 +2,7 @@
 
 mod control;
 mod exits;
+mod fixtures;
 mod jobs;
 mod messages;
 mod pages;

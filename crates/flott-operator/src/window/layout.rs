@@ -11,7 +11,7 @@ use flott_core::key_group::hash_rows;
 use flott_core::{ChangeBatch, Error, Result};
 use flott_function::AggregateKind;
 use flott_graph::partial::{SLICE_END_COLUMN, SLICE_START_COLUMN};
-use flott_graph::{WindowAggregateSpec, WindowAssignment, partial_schema};
+use flott_graph::{AggregateCall, WindowAggregateSpec, WindowAssignment, partial_schema};
 use flott_state::StateRun;
 
 use super::accumulator::{Accumulator, AccumulatorPlan};
@@ -169,6 +169,33 @@ impl Layout {
     /// Raw rows made ready, in the given order.
     pub(crate) fn prepare(&self, batch: &ChangeBatch, order: Option<&UInt32Array>) -> Result<Prepared> {
         Layout::check_types(&self.spec.input_schema, &self.needed, &batch.rows)?;
+        let columns = Reads {
+            group_keys: &self.spec.group_keys,
+            aggregates: &self.spec.aggregates,
+            needed: &self.needed,
+            accumulators: self.plans.len(),
+        };
+        let prepared = columns.prepare(batch, order)?;
+        if prepared.signs.is_some() {
+            self.check_retraction()?;
+        }
+        Ok(prepared)
+    }
+}
+
+/// Which columns of its input an aggregation reads.
+pub(crate) struct Reads<'a> {
+    pub(crate) group_keys: &'a [usize],
+    pub(crate) aggregates: &'a [AggregateCall],
+    /// All of them, sorted.
+    pub(crate) needed: &'a [usize],
+    /// Accumulators, with hidden ones behind those of the aggregates.
+    pub(crate) accumulators: usize,
+}
+
+impl Reads<'_> {
+    /// Raw rows made ready, in the given order.
+    pub(crate) fn prepare(&self, batch: &ChangeBatch, order: Option<&UInt32Array>) -> Result<Prepared> {
         let column = |i: usize| -> Result<ArrayRef> {
             let column = batch.rows.column(i);
             match order {
@@ -179,14 +206,13 @@ impl Layout {
         // A column that several aggregates read is put in order once.
         let read: Vec<ArrayRef> = self.needed.iter().map(|i| column(*i)).collect::<Result<_>>()?;
         let of = |i: usize| self.needed.binary_search(&i).ok().map(|p| Arc::clone(&read[p]));
-        let missing = || Error::internal("a column of a window aggregation was not read");
+        let missing = || Error::internal("a column of an aggregation was not read");
         let rows = order.map_or(batch.num_rows(), UInt32Array::len);
-        let keys: Vec<ArrayRef> =
-            self.spec.group_keys.iter().map(|k| of(*k).ok_or_else(missing)).collect::<Result<_>>()?;
+        let keys: Vec<ArrayRef> = self.group_keys.iter().map(|k| of(*k).ok_or_else(missing)).collect::<Result<_>>()?;
         let mut hashes = vec![];
         hash_rows(&keys, rows, &mut hashes)?;
         let mut inputs: Vec<(Option<ArrayRef>, Option<NullBuffer>)> = vec![];
-        for call in &self.spec.aggregates {
+        for call in self.aggregates {
             let argument = call.arguments.first().map(|a| of(*a).ok_or_else(missing)).transpose()?;
             let valid = argument.as_ref().and_then(|a| a.logical_nulls()).filter(|n| n.null_count() > 0);
             let passes = match call.filter {
@@ -195,7 +221,7 @@ impl Layout {
             };
             inputs.push((argument, NullBuffer::union(valid.as_ref(), passes.as_ref())));
         }
-        inputs.resize(self.plans.len(), (None, None));
+        inputs.resize(self.accumulators, (None, None));
         let signs = batch.kinds.as_ref().map(|kinds| {
             let sign = |row: usize| if kinds.get(row).is_addition() { 1 } else { -1 };
             match order {
@@ -203,11 +229,7 @@ impl Layout {
                 Some(order) => order.values().iter().map(|r| sign(*r as usize)).collect(),
             }
         });
-        let signs = signs.filter(|s| s.contains(&-1));
-        if signs.is_some() {
-            self.check_retraction()?;
-        }
-        Ok(Prepared { keys, hashes, inputs, signs })
+        Ok(Prepared { keys, hashes, inputs, signs: signs.filter(|s| s.contains(&-1)) })
     }
 }
 

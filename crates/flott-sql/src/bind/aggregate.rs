@@ -2,7 +2,7 @@
 
 use datafusion_common::ScalarValue;
 use datafusion_expr::{Expr, Operator};
-use flott_core::types::TypeKind;
+use flott_core::types::{TimeAttribute, TypeKind};
 use flott_core::{Error, LogicalType, Result};
 use flott_function::AggregateKind;
 
@@ -48,6 +48,13 @@ impl Aggregates {
             .collect();
         names.take(EXPAND_ID);
         Aggregates { keys, sets, calls: vec![], inputs: vec![], names }
+    }
+
+    /// The keys lose their time attributes: rows of a group that changes have no place in time.
+    pub(crate) fn materialize_keys(&mut self) {
+        for key in &mut self.keys {
+            key.output = key.output.with_time_attribute(TimeAttribute::None);
+        }
     }
 
     /// Whether a key is more than a column.

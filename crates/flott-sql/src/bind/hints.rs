@@ -3,6 +3,8 @@
 //! Flink registers its hints by name and refuses every other one. A hint that fits no operator of the query is dropped
 //! in silence there; here a warning says so.
 
+use std::time::Duration;
+
 use flott_connector::table::ObjectIdentifier;
 use flott_core::time_text::parse_duration;
 use flott_core::{Error, Result, suggest};
@@ -182,8 +184,10 @@ fn check_ttl(hint: &GivenHint) -> Result<()> {
     Ok(())
 }
 
-/// The hints behind SELECT: checked, and told to have no effect, since no operator that there is here takes one.
-pub(crate) fn of_select(select: &Select, aggregates: bool) -> Result<()> {
+/// The hints behind SELECT: checked, and those that no operator takes told to have no effect. Returns how long the state of
+/// its aggregation is kept.
+pub(crate) fn of_select(select: &Select, aggregates: bool) -> Result<Option<Duration>> {
+    let mut state_ttl = None;
     let span = select.select_token.0.span;
     for OptimizerHint { text, .. } in &select.optimizer_hints {
         for hint in parse(text).map_err(|e| at(e, span))? {
@@ -201,11 +205,14 @@ pub(crate) fn of_select(select: &Select, aggregates: bool) -> Result<()> {
                     ));
                     return Err(at(error.hint(format!("The inputs here: {}", inputs.join(", "))), span));
                 }
+                let first = hint.pairs.first().map(|(_, v)| parse_duration(v)).transpose().map_err(Error::user)?;
+                state_ttl = state_ttl.or(first);
+                continue;
             }
             ignored(&hint.name, &hint.shown());
         }
     }
-    Ok(())
+    Ok(state_ttl)
 }
 
 /// Tells that a hint does nothing.

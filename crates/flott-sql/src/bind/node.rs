@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_schema::SchemaRef;
 use datafusion_common::{DFSchemaRef, Result};
@@ -94,6 +95,8 @@ pub struct Aggregate {
     pub sets: Option<Vec<Vec<usize>>>,
     /// The aggregates.
     pub calls: Vec<AggregateCall>,
+    /// How long a group's state is kept (the hint STATE_TTL); `None`: as the session says.
+    pub state_ttl: Option<Duration>,
 }
 
 impl Aggregate {

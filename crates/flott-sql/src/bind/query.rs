@@ -1,6 +1,7 @@
 //! Queries: WITH, UNION ALL, VALUES, SELECT with its clauses.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion_common::DFSchema;
 use datafusion_expr::logical_plan::{EmptyRelation, Union, Values as ValuesNode};
@@ -91,29 +92,38 @@ impl Binder<'_> {
         }
     }
 
-    /// UNION ALL; a chain of them becomes one node.
+    /// UNION ALL, a chain of which becomes one node; UNION, which is that and every row once.
     fn union(&self, body: &SetExpr, ctes: &Ctes) -> Result<LogicalPlan> {
         let mut rest = body;
         let mut branches = vec![];
+        let mut all = None;
         while let SetExpr::SetOperation { left, op, set_quantifier, right } = rest {
-            match (op, set_quantifier) {
-                (SetOperator::Union, SetQuantifier::All) => {}
-                (SetOperator::Union, SetQuantifier::None | SetQuantifier::Distinct) => {
-                    return Err(unsupported_with(
-                        "UNION (DISTINCT)",
-                        right.span(),
-                        "UNION ALL keeps duplicates and works",
-                    ));
-                }
+            let keeps = match (op, set_quantifier) {
+                (SetOperator::Union, SetQuantifier::All) => true,
+                (SetOperator::Union, SetQuantifier::None | SetQuantifier::Distinct) => false,
                 (op, SetQuantifier::None) => return Err(unsupported(op, right.span())),
                 (op, quantifier) => return Err(unsupported(format!("{op} {quantifier}"), right.span())),
+            };
+            if *all.get_or_insert(keeps) != keeps {
+                break;
             }
             branches.push((self.set_expr(right, ctes)?, right.span()));
             rest = left;
         }
         branches.push((self.set_expr(rest, ctes)?, rest.span()));
         branches.reverse();
-        self.union_of(branches)
+        let union = self.union_of(branches)?;
+        if all == Some(true) { Ok(union) } else { self.distinct(union, None) }
+    }
+
+    /// Every row once: a grouping by all columns.
+    fn distinct(&self, input: LogicalPlan, state_ttl: Option<Duration>) -> Result<LogicalPlan> {
+        let columns = columns_of(input.schema())?;
+        let group: Vec<String> = columns.iter().map(|c| c.0.clone()).collect();
+        let columns = if window::is_windowed(&input, &group, None) { columns } else { materialized(columns) };
+        let schema = plan_schema(columns.iter().map(|(n, t)| (n.as_str(), t)))?;
+        let node = Aggregate { group, sets: None, calls: vec![], state_ttl };
+        Ok(FlinkNode::plan(FlinkNodeKind::Aggregate(node), input, schema))
     }
 
     fn union_of(&self, branches: Vec<(LogicalPlan, sqlparser::tokenizer::Span)>) -> Result<LogicalPlan> {
@@ -251,11 +261,11 @@ impl Binder<'_> {
             flavor,
         } = s;
         let span = s.span();
-        match distinct {
-            None | Some(Distinct::All) => {}
-            Some(Distinct::Distinct) => return Err(unsupported("SELECT DISTINCT", span)),
+        let distinct = match distinct {
+            None | Some(Distinct::All) => false,
+            Some(Distinct::Distinct) => true,
             Some(Distinct::On(_)) => return Err(unsupported("DISTINCT ON", span)),
-        }
+        };
         refuse_if(select_modifiers.is_some(), "modifiers after SELECT", span)?;
         refuse_if(top.is_some(), "TOP", span)?;
         refuse_if(exclude.is_some(), "EXCLUDE", span)?;
@@ -293,13 +303,15 @@ impl Binder<'_> {
             }
         };
         let aggregates = has_group_by || having.is_some() || items.iter().any(|i| i.has_aggregate());
-        super::hints::of_select(s, aggregates)?;
-        if aggregates {
-            return self.grouped(plan, &scope, items, group_exprs, having.as_ref(), span);
-        }
-        let mut binder = ExpressionBinder::new(&self.functions, &scope, "SELECT");
-        let columns = bind_items(&mut binder, items)?;
-        project(plan, columns)
+        let state_ttl = super::hints::of_select(s, aggregates || distinct)?;
+        let plan = if aggregates {
+            self.grouped(plan, &scope, items, group_exprs, having.as_ref(), state_ttl)?
+        } else {
+            let mut binder = ExpressionBinder::new(&self.functions, &scope, "SELECT");
+            let columns = bind_items(&mut binder, items)?;
+            project(plan, columns)?
+        };
+        if distinct { self.distinct(plan, state_ttl) } else { Ok(plan) }
     }
 
     fn grouped(
@@ -309,10 +321,14 @@ impl Binder<'_> {
         items: Vec<Item<'_>>,
         group_by: &[Ast],
         having: Option<&Ast>,
-        span: sqlparser::tokenizer::Span,
+        state_ttl: Option<Duration>,
     ) -> Result<LogicalPlan> {
         let (keys, sets) = self.group_keys(group_by, scope)?;
         let mut aggregates = Aggregates::new(keys, sets);
+        // Only a window keeps what is a time attribute.
+        if !self.keeps_window(&input, &aggregates) {
+            aggregates.materialize_keys();
+        }
         let mut binder = ExpressionBinder::grouped(&self.functions, scope, &mut aggregates, "SELECT");
         let columns = bind_items(&mut binder, items)?;
         binder.clause = "HAVING";
@@ -323,12 +339,6 @@ impl Binder<'_> {
         let mut feed: Vec<(String, Typed)> = keys.iter().map(|k| (k.field.clone(), k.input.clone())).collect();
         feed.extend(inputs);
         let plan = project(input, feed)?;
-        if let Err(why) =
-            window::grouped_by_window(&plan, &keys.iter().map(|k| k.field.clone()).collect::<Vec<_>>(), sets.as_deref())
-        {
-            let place = group_by.first().map_or(span, |g| g.span());
-            return Err(at(why, place));
-        }
         let id_type = TypeKind::BigInt.not_null();
         let mut output: Vec<(&str, &LogicalType)> = keys.iter().map(|k| (k.field.as_str(), &k.output)).collect();
         if sets.is_some() {
@@ -336,12 +346,27 @@ impl Binder<'_> {
         }
         output.extend(calls.iter().map(|c| (c.name.as_str(), &c.result)));
         let schema = plan_schema(output)?;
-        let node = Aggregate { group: keys.iter().map(|k| k.field.clone()).collect(), sets, calls: calls.clone() };
+        let node =
+            Aggregate { group: keys.iter().map(|k| k.field.clone()).collect(), sets, calls: calls.clone(), state_ttl };
         let mut plan = FlinkNode::plan(FlinkNodeKind::Aggregate(node), plan, schema);
         if let Some(condition) = having {
             plan = filter(plan, condition)?;
         }
         project(plan, columns)
+    }
+
+    /// Whether the keys hold the window of the rows.
+    fn keeps_window(&self, input: &LogicalPlan, aggregates: &Aggregates) -> bool {
+        // By the names that the columns have below.
+        let names: Vec<String> = aggregates
+            .keys
+            .iter()
+            .map(|k| match &k.input.expr {
+                Expr::Column(c) => c.name.clone(),
+                _ => String::new(),
+            })
+            .collect();
+        window::is_windowed(input, &names, aggregates.sets.as_deref())
     }
 
     /// The keys of GROUP BY, and the grouping sets where there are any.
@@ -548,6 +573,11 @@ pub(crate) fn rename_columns(plan: LogicalPlan, names: &[String]) -> Result<Logi
         .map(|((field, data_type), name)| (name.clone(), Typed { expr: column(&field), data_type }))
         .collect();
     project(plan, columns)
+}
+
+/// Columns without time attributes.
+fn materialized(columns: Vec<(String, LogicalType)>) -> Vec<(String, LogicalType)> {
+    columns.into_iter().map(|(n, t)| (n, t.with_time_attribute(TimeAttribute::None))).collect()
 }
 
 /// `(a, b)` and `((a))` in GROUP BY are their parts.

@@ -277,6 +277,10 @@ pub fn properties(plan: &LogicalPlan) -> Option<WindowProperties> {
                 }),
                 FlinkNodeKind::Aggregate(aggregate) => {
                     let below = properties(&node.input)?;
+                    // Groups without a window are no windows' rows any more: they change.
+                    if !is_windowed(&node.input, &aggregate.group, aggregate.sets.as_deref()) {
+                        return None;
+                    }
                     // A column that some grouping set nulls is no window's any more.
                     let is_kept = |c: &&String| aggregate.group.contains(c) && aggregate.in_every_set(c);
                     let kept = |columns: &[String]| columns.iter().filter(is_kept).cloned().collect::<Vec<_>>();
@@ -293,36 +297,16 @@ pub fn properties(plan: &LogicalPlan) -> Option<WindowProperties> {
     }
 }
 
-/// Checks that a grouping over `input` by these columns is one over windows; the error says what is missing.
-pub(crate) fn grouped_by_window(input: &LogicalPlan, group: &[String], sets: Option<&[Vec<usize>]>) -> Result<()> {
-    let Some(window) = properties(input) else {
-        let what = if group.is_empty() { "an aggregate over the whole input" } else { "GROUP BY without a window" };
-        return Err(unsupported_with(
-            what,
-            Span::empty(),
-            "Group by window_start and window_end of a window table function: FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '10' MINUTE))",
-        ));
-    };
-    let has = |columns: &[String], set: &dyn Fn(&String) -> bool| columns.iter().any(set);
-    let in_group = |c: &String| group.contains(c);
-    if !has(&window.start, &in_group) || !has(&window.end, &in_group) {
-        return Err(unsupported_with(
-            "GROUP BY on a window's rows without both window_start and window_end",
-            Span::empty(),
-            "Add window_start and window_end to GROUP BY",
-        ));
-    }
-    for set in sets.into_iter().flatten() {
-        let in_set = |c: &String| set.iter().any(|i| group[*i] == *c);
-        if !has(&window.start, &in_set) || !has(&window.end, &in_set) {
-            return Err(unsupported_with(
-                "a grouping set without window_start and window_end",
-                Span::empty(),
-                "Put both into every set, or write GROUP BY window_start, window_end, GROUPING SETS (..)",
-            ));
-        }
-    }
-    Ok(())
+/// Whether a grouping over `input` by these columns is one over windows: it keeps window_start and window_end. Any other
+/// is one without windows, as in Flink, also over rows that carry one.
+pub(crate) fn is_windowed(input: &LogicalPlan, group: &[String], sets: Option<&[Vec<usize>]>) -> bool {
+    let Some(window) = properties(input) else { return false };
+    let all: Vec<usize> = (0..group.len()).collect();
+    let whole = [all];
+    sets.unwrap_or(&whole).iter().all(|set| {
+        let kept = |columns: &[String]| columns.iter().any(|c| set.iter().any(|i| group[*i] == *c));
+        kept(&window.start) && kept(&window.end)
+    })
 }
 
 /// An expression without the names that it was given.

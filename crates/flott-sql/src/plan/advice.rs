@@ -71,6 +71,9 @@ impl Advice {
             | StreamOp::Expand(_)
             | StreamOp::WindowTableFunction(_)
             | StreamOp::LocalWindowAggregate(_)
+            | StreamOp::GroupAggregate(_)
+            | StreamOp::ChangelogNormalize(_)
+            | StreamOp::DropUpdateBefore
             | StreamOp::Exchange(_)
             | StreamOp::Sink(_) => {}
         }

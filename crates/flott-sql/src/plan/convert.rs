@@ -9,18 +9,19 @@ use datafusion_common::DFSchema;
 use datafusion_expr::logical_plan::{TableScan, Values};
 use datafusion_expr::{Expr, LogicalPlan};
 use flott_connector::Boundedness;
-use flott_connector::factory::{ChangelogMode, Registry, TableContext};
+use flott_connector::factory::{ChangelogMode, Registry, TableContext, TableSource};
 use flott_connector::table::ColumnKind;
 use flott_core::options::Options;
-use flott_core::types::{TimeAttribute, TypeKind, arrow_schema};
+use flott_core::types::{TypeKind, arrow_schema};
 use flott_core::{Error, FailPoints, LogicalType, Result};
 
+use super::changelog::{ModifyKinds, UpdateKind};
 use super::program::{Base, Program, column_uses};
 use super::sink::summary;
 use super::stream::{Calc, Scan, ScanColumns, ScanWatermark, StreamInput, StreamNode, StreamOp};
 use super::{text, values};
 use crate::bind::window::unaliased;
-use crate::bind::{Binder, ScanTable, columns_of, is_batch, plan_schema};
+use crate::bind::{Binder, ScanTable, as_rowtime, columns_of, is_batch, plan_schema};
 
 /// Plans the nodes of one job.
 pub(crate) struct Converter<'a> {
@@ -61,10 +62,8 @@ impl<'a> Converter<'a> {
         match plan {
             LogicalPlan::Union(u) => {
                 let inputs: Vec<Arc<StreamNode>> = u.inputs.iter().map(|i| self.convert(i)).collect::<Result<_>>()?;
-                let mut mode = ChangelogMode::INSERT_ONLY;
-                for i in &inputs {
-                    mode = merged(mode, i.changelog);
-                }
+                let mode = inputs.iter().map(|i| ModifyKinds::of(i.changelog)).reduce(ModifyKinds::union);
+                let mode = mode.unwrap_or(ModifyKinds::INSERT_ONLY).mode(UpdateKind::BeforeAndAfter);
                 let inputs = inputs.iter().map(StreamInput::from).collect();
                 Ok(StreamNode::new(StreamOp::Union, inputs, u.schema.clone(), mode))
             }
@@ -105,7 +104,8 @@ impl<'a> Converter<'a> {
             }
             Base::Scan { table, watermark } => {
                 let scan = self.scan(table, watermark, &base_schema, &projection, filter.as_ref())?;
-                self.calc(scan, projection, filter, schema)
+                let (node, filter) = self.normalized(scan, filter)?;
+                self.calc(node, projection, filter, schema)
             }
         }
     }
@@ -166,47 +166,50 @@ impl<'a> Converter<'a> {
                 (0..columns.len()).find(|i| is_physical(&columns[*i].0)).or((!columns.is_empty()).then_some(0)),
             );
         }
+        let make = |read: &mut Vec<usize>| -> Result<TableSource> {
+            // Physical columns first, then metadata: the order in which a connector gives them.
+            read.sort_by_key(|i| (!is_physical(&columns[*i].0), *i));
+            let key_of =
+                |name: &str| table.table.schema.column(name).and_then(|c| c.metadata_key()).map(str::to_string);
+            let produced: Vec<(String, LogicalType)> = read
+                .iter()
+                .map(|i| {
+                    let (name, t) = &columns[*i];
+                    (key_of(name).unwrap_or_else(|| name.clone()), t.clone())
+                })
+                .collect();
+            let context = TableContext {
+                identifier: table.identifier.clone(),
+                table: table.table.clone(),
+                schema: arrow_schema(produced.iter().map(|(n, t)| (n.as_str(), t))),
+                metadata_keys: read.iter().filter_map(|i| key_of(&columns[*i].0)).collect(),
+                config: self.config.clone(),
+                base_dir: self.base_dir.clone(),
+                registry: self.registry.clone(),
+                fail_points: self.fail_points.clone(),
+            };
+            factory.source(&context).map_err(|e| e.with("table", &table.identifier.object))
+        };
+        let mut source = make(&mut read)?;
+        let first = read.clone();
+        check_source_mode(&table, source.changelog_mode)?;
+        if self.must_be_normalized(source.changelog_mode, &table)? {
+            // Whoever makes a changelog complete needs its key.
+            let key = table.table.schema.primary_key.iter().flat_map(|k| &k.columns);
+            let places: Vec<usize> = key.filter_map(|name| columns.iter().position(|c| c.0 == *name)).collect();
+            read.extend(places.into_iter().filter(|i| !first.contains(i)));
+        }
         let key = scan_key(&table, watermark.as_ref());
         self.seen.borrow_mut().push((key.clone(), read.clone()));
         if let Some(fixed) = self.fixed.as_ref().and_then(|f| f.get(&key)) {
             read = fixed.clone();
         }
-        // Physical columns first, then metadata: the order in which a connector gives them.
-        read.sort_by_key(|i| (!is_physical(&columns[*i].0), *i));
-
-        let metadata_keys: Vec<String> = read
-            .iter()
-            .filter_map(|i| table.table.schema.column(&columns[*i].0)?.metadata_key().map(str::to_string))
-            .collect();
-        let produced: Vec<(String, LogicalType)> = read
-            .iter()
-            .map(|i| {
-                let (name, t) = &columns[*i];
-                let key = table.table.schema.column(name).and_then(|c| c.metadata_key());
-                (key.unwrap_or(name).to_string(), t.clone())
-            })
-            .collect();
-        let context = TableContext {
-            identifier: table.identifier.clone(),
-            table: table.table.clone(),
-            schema: arrow_schema(produced.iter().map(|(n, t)| (n.as_str(), t))),
-            metadata_keys,
-            config: self.config.clone(),
-            base_dir: self.base_dir.clone(),
-            registry: self.registry.clone(),
-            fail_points: self.fail_points.clone(),
-        };
-        let source = factory.source(&context).map_err(|e| e.with("table", &table.identifier.object))?;
+        if read != first {
+            source = make(&mut read)?;
+        }
         let mode = source.changelog_mode;
         if is_batch(self.config) {
             check_batch_source(&table, source.source.boundedness(), mode)?;
-        }
-        if mode.update_after && !mode.update_before {
-            return Err(Error::user(format!(
-                "not supported yet: the upsert changelog [{mode}] of table '{}'",
-                table.identifier.object
-            ))
-            .hint("Read a changelog with -U rows, or an append-only format"));
         }
         let pruned = read.len() < columns.len();
         // Where the rowtime is a column of the source, it is event time from here on.
@@ -218,12 +221,12 @@ impl<'a> Converter<'a> {
             .iter()
             .map(|i| {
                 let (name, t) = &columns[*i];
-                let attribute = if rowtime == Some(name) { TimeAttribute::Rowtime } else { t.kind.time_attribute() };
-                (name.clone(), t.with_time_attribute(attribute))
+                (name.clone(), if rowtime == Some(name) { as_rowtime(t) } else { t.clone() })
             })
             .collect();
         let schema = plan_schema(typed.iter().map(|(n, t)| (n.as_str(), t)))?;
-        let scan = Scan { table, columns: read, pruned, watermark, source, key };
+        let deletes_by_key = mode.delete && factory.source_deletes_by_key(&table.table.options);
+        let scan = Scan { table, columns: read, pruned, watermark, source, deletes_by_key, key };
         Ok(StreamNode::new(StreamOp::Scan(scan), vec![], schema, mode))
     }
 
@@ -278,12 +281,22 @@ pub(crate) fn same_columns(a: &DFSchema, b: &DFSchema) -> Result<bool> {
     Ok(a == b)
 }
 
-/// Kinds of change of both.
-pub(crate) fn merged(a: ChangelogMode, b: ChangelogMode) -> ChangelogMode {
-    ChangelogMode {
-        insert: a.insert || b.insert,
-        update_before: a.update_before || b.update_before,
-        update_after: a.update_after || b.update_after,
-        delete: a.delete || b.delete,
+/// What no reader could make a table of.
+fn check_source_mode(table: &ScanTable, mode: ChangelogMode) -> Result<()> {
+    let name = summary(&table.identifier);
+    if mode.update_before && !mode.update_after {
+        return Err(Error::user(format!(
+            "Invalid source for table '{name}'. A ScanTableSource doesn't support a changelog which contains UPDATE_BEFORE \
+             but no UPDATE_AFTER."
+        ))
+        .hint("Let the source give UA beside UB"));
     }
+    if mode.update_after && !mode.update_before && table.table.schema.primary_key.is_none() {
+        return Err(Error::user(format!(
+            "Table '{name}' produces a changelog stream that contains UPDATE_AFTER but no UPDATE_BEFORE. This requires \
+             defining a primary key constraint on the table."
+        ))
+        .hint("Declare PRIMARY KEY (..) NOT ENFORCED"));
+    }
+    Ok(())
 }

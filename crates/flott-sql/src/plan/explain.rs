@@ -7,7 +7,9 @@ use std::sync::Arc;
 use datafusion_common::DFSchema;
 use datafusion_expr::{Expr, LogicalPlan};
 use flott_core::time_text::format_duration;
-use flott_graph::{AggregateCall, WindowAggregateSpec, WindowAssignment, WindowKind, WindowProperty};
+use flott_graph::{
+    AggregateCall, GroupAggregateSpec, WindowAggregateSpec, WindowAssignment, WindowKind, WindowProperty,
+};
 
 use super::advice::Advice;
 use super::stream::{Distribution, StreamInput, StreamNode, StreamOp};
@@ -278,6 +280,7 @@ fn stream(node: &Arc<StreamNode>, depth: usize, how: &mut Printing<'_>, lines: &
     if how.changelog {
         let mode = match &node.op {
             StreamOp::Sink(_) => "NONE".to_string(),
+            _ if node.deletes_by_key => node.changelog.to_string().replace('D', "PD"),
             _ => node.changelog.to_string(),
         };
         attributes.push(format!("changelogMode=[{mode}]"));
@@ -407,6 +410,14 @@ fn text(node: &StreamNode, style: Style) -> String {
         StreamOp::LocalWindowAggregate(spec) => aggregate(kind, spec, Phase::Local, node),
         StreamOp::GlobalWindowAggregate(spec) => aggregate(kind, spec, Phase::Global, node),
         StreamOp::WindowAggregate(spec) => aggregate(kind, spec, Phase::Single, node),
+        StreamOp::GroupAggregate(spec) => group_aggregate(kind, spec, node),
+        StreamOp::ChangelogNormalize(normalize) => {
+            let Some(input) = input else { return kind.to_string() };
+            let key: Vec<&str> = normalize.key.iter().map(|k| input.field(*k).name().as_str()).collect();
+            let condition = normalize.filter.as_ref().map(|f| format!(", condition=[{}]", expression(f, input, style)));
+            format!("{kind}(key=[{}]{})", key.join(", "), condition.unwrap_or_default())
+        }
+        StreamOp::DropUpdateBefore => format!("{kind}()"),
         StreamOp::Exchange(Distribution::Single) => format!("{kind}(distribution=[single])"),
         StreamOp::Exchange(Distribution::Hash(keys)) => {
             let keys: Vec<&str> = keys.iter().map(|k| node.schema.field(*k).name().as_str()).collect();
@@ -418,7 +429,9 @@ fn text(node: &StreamNode, style: Style) -> String {
             } else {
                 sink.columns.iter().map(|c| c.name.as_str()).collect()
             };
-            format!("{kind}(table=[{}], fields=[{}])", sink.shown, fields.join(", "))
+            let materialize = if sink.materialize.is_some() { ", upsertMaterialize=[true]" } else { "" };
+            let conflict = sink.conflict.map(|c| format!(", conflictStrategy=[{}]", c.name())).unwrap_or_default();
+            format!("{kind}(table=[{}], fields=[{}]{materialize}{conflict})", sink.shown, fields.join(", "))
         }
     }
 }
@@ -479,15 +492,32 @@ fn aggregate(kind: &str, spec: &WindowAggregateSpec, phase: Phase, node: &Stream
     format!("{kind}({group}window=[{window}], select=[{}]{emit})", select.join(", "))
 }
 
+/// `GroupAggregate(groupBy=[a], select=[a, COUNT(*) AS EXPR$1])`
+fn group_aggregate(kind: &str, spec: &GroupAggregateSpec, node: &StreamNode) -> String {
+    let keys: Vec<String> = spec.group_keys.iter().map(|k| spec.input_schema.field(*k).name().clone()).collect();
+    let mut select = keys.clone();
+    for (i, call) in spec.aggregates.iter().enumerate() {
+        let output = node.schema.fields().get(keys.len() + i).map_or(&call.name, |f| f.name());
+        let suffix = if spec.retracts { "_RETRACT" } else { "" };
+        select.push(format!("{} AS {output}", call_with(call, suffix, &spec.input_schema)));
+    }
+    let group = if keys.is_empty() { String::new() } else { format!("groupBy=[{}], ", keys.join(", ")) };
+    format!("{kind}({group}select=[{}])", select.join(", "))
+}
+
 fn call_text(call: &AggregateCall, spec: &WindowAggregateSpec) -> String {
-    let column = |i: &usize| spec.input_schema.field(*i).name().clone();
-    let arguments = match call.arguments.first() {
-        Some(a) => column(a),
-        None => "*".to_string(),
+    call_with(call, "", &spec.input_schema)
+}
+
+fn call_with(call: &AggregateCall, suffix: &str, input: &arrow_schema::Schema) -> String {
+    let column = |i: &usize| input.field(*i).name().clone();
+    let arguments = match call.arguments.is_empty() {
+        false => call.arguments.iter().map(column).collect::<Vec<_>>().join(", "),
+        true => "*".to_string(),
     };
     let distinct = if call.distinct { "DISTINCT " } else { "" };
     let filter = call.filter.as_ref().map(|f| format!(" FILTER {}", column(f))).unwrap_or_default();
-    format!("{}({distinct}{arguments}){filter}", call.kind)
+    format!("{}{suffix}({distinct}{arguments}){filter}", call.kind)
 }
 
 fn partial_name(call: &AggregateCall, i: usize) -> String {

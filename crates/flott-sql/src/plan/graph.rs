@@ -13,14 +13,15 @@ use flott_core::options::Options;
 use flott_core::{Error, Result};
 use flott_graph::spec::SinkSpec;
 use flott_graph::{
-    CalcSpec, Input, JobGraph, Node, NodeId, OperatorSpec, Partitioning, SourceSpec, WatermarkSpec, WindowAssignment,
+    CalcSpec, ChangelogNormalizeSpec, Input, JobGraph, Node, NodeId, OperatorSpec, Partitioning, SinkMaterializeSpec,
+    SourceSpec, WatermarkSpec, WindowAssignment,
 };
 
 use super::explain;
 use super::options;
 use super::physical::physical_expr;
 use super::sink::summary;
-use super::stream::{Distribution, StreamInput, StreamNode, StreamOp};
+use super::stream::{Distribution, Sink, StreamInput, StreamNode, StreamOp};
 use super::values::ValuesSource;
 
 /// Builds one graph from stream plans that may share nodes.
@@ -80,7 +81,10 @@ impl<'a> GraphBuilder<'a> {
         let mut inputs = vec![];
         let mut origins = BTreeSet::new();
         for input in &node.inputs {
-            let edge = self.edge(input, node)?;
+            let mut edge = self.edge(input, node)?;
+            if let StreamOp::Sink(sink) = &node.op {
+                edge = self.before_sink(sink, input, edge)?;
+            }
             origins.extend(self.origins.get(&edge.node).into_iter().flatten().cloned());
             inputs.push(edge);
         }
@@ -141,6 +145,43 @@ impl<'a> GraphBuilder<'a> {
             _ => Partitioning::Forward,
         };
         Ok(Input { node, port: input.port, partitioning })
+    }
+
+    /// How rows come to a sink: where they change, those of one key to one subtask; through an operator that puts them in
+    /// the order of the primary key, where the plan says so.
+    fn before_sink(&mut self, sink: &Sink, input: &StreamInput, edge: Input) -> Result<Input> {
+        let below = &input.node;
+        let key: Vec<usize> = sink.primary_key.iter().copied().collect();
+        let Some(materialize) = &sink.materialize else {
+            if below.changelog.is_insert_only() || edge.partitioning != Partitioning::Rebalance {
+                return Ok(edge);
+            }
+            let key = if key.is_empty() { (0..below.schema.fields().len()).collect() } else { key };
+            return Ok(Input { partitioning: Partitioning::Hash(key), ..edge });
+        };
+        let uid = self.ordinal(format!("sink-materialize:{}", sink.shown));
+        let name = format!("SinkMaterializer(primary key=[{}])", column_names(&key, below.schema.as_arrow()));
+        let spec = SinkMaterializeSpec {
+            primary_key: key.clone(),
+            upsert_key: materialize.upsert_key.clone(),
+            conflict: sink.conflict.unwrap_or_default(),
+            state_ttl: sink.state_ttl,
+        };
+        let node = self.graph.add(Node {
+            uid,
+            name,
+            spec: OperatorSpec::SinkMaterialize(spec),
+            inputs: vec![Input { partitioning: Partitioning::Hash(key.clone()), ..edge.clone() }],
+            schema: Arc::new(below.schema.as_arrow().clone()),
+            changelog_mode: flott_connector::factory::ChangelogMode::UPSERT,
+            parallelism: None,
+        });
+        self.origins.insert(node, self.origins.get(&edge.node).cloned().unwrap_or_default());
+        let partitioning = match edge.partitioning {
+            Partitioning::Rebalance => Partitioning::Hash(key),
+            other => other,
+        };
+        Ok(Input { node, port: 0, partitioning })
     }
 
     /// What the node does, its identity without sources and ordinal, and its parallelism.
@@ -214,6 +255,25 @@ impl<'a> GraphBuilder<'a> {
                 let identity = aggregate_identity("window-aggregate", spec);
                 (OperatorSpec::WindowAggregate(spec.clone()), identity, one)
             }
+            StreamOp::GroupAggregate(spec) => {
+                let keys = column_names(&spec.group_keys, &spec.input_schema);
+                let identity = format!("group-aggregate:[{keys}]");
+                (OperatorSpec::GroupAggregate(spec.clone()), identity, one)
+            }
+            StreamOp::ChangelogNormalize(normalize) => {
+                let keys = column_names(&normalize.key, input_schema.as_arrow());
+                let spec = ChangelogNormalizeSpec {
+                    key: normalize.key.clone(),
+                    filter: normalize.filter.as_ref().map(|e| physical_expr(e, input_schema)).transpose()?,
+                    update_before: normalize.update_before,
+                    changes: normalize.changes,
+                    state_ttl: normalize.state_ttl,
+                };
+                (OperatorSpec::ChangelogNormalize(spec), format!("changelog-normalize:[{keys}]"), one)
+            }
+            StreamOp::DropUpdateBefore => {
+                (OperatorSpec::DropUpdateBefore, "drop-update-before".to_string(), self.inherited(node))
+            }
             StreamOp::Sink(sink) => {
                 let spec = SinkSpec {
                     table: sink.identifier.clone(),
@@ -248,6 +308,11 @@ fn read_schema(input: &StreamInput) -> datafusion_common::DFSchemaRef {
         Some(below) => below.node.schema.clone(),
         None => input.node.schema.clone(),
     }
+}
+
+fn column_names(columns: &[usize], schema: &arrow_schema::Schema) -> String {
+    let names: Vec<&str> = columns.iter().filter_map(|k| schema.fields().get(*k)).map(|f| f.name().as_str()).collect();
+    names.join(",")
 }
 
 fn aggregate_identity(kind: &str, spec: &flott_graph::WindowAggregateSpec) -> String {

@@ -1,12 +1,15 @@
 //! Logical plan to stream plan to job graph, and EXPLAIN.
 //!
 //! Read first: [`Planner`], then `convert.rs` (which logical node becomes which operator), `program.rs` (fusing
-//! projections and filters), `window.rs` (where TUMBLE is planned), `graph.rs` (ids).
+//! projections and filters), `window.rs` (where TUMBLE is planned), `group.rs` (where GROUP BY without a window is),
+//! `changelog` (which kinds of change each operator emits), `graph.rs` (ids).
 
 mod advice;
+pub(crate) mod changelog;
 mod convert;
 mod explain;
 mod graph;
+mod group;
 mod json;
 pub mod options;
 mod physical;
@@ -39,6 +42,7 @@ use crate::parser::script::on_large_stack;
 use crate::statement::{SessionState, create_table};
 
 use advice::Advice;
+use changelog::Reader;
 use convert::Converter;
 use graph::GraphBuilder;
 use stream::{ScanColumns, Sink as SinkNode, StreamInput, StreamNode, StreamOp};
@@ -78,25 +82,34 @@ impl PlannedQuery {
 
     /// The job that writes the result into this sink, in one subtask where `parallelism` is 1.
     pub fn into_graph(self, sink: Arc<dyn Sink>, parallelism: Option<usize>, name: Option<String>) -> Result<JobGraph> {
-        let name = name.or_else(|| self.config.text(&options::PIPELINE_NAME).map(str::to_string));
-        let mut builder = GraphBuilder::new(&self.config, name.unwrap_or_else(|| "collect".to_string()))?;
-        let node = SinkNode {
-            identifier: ObjectIdentifier::new("default_catalog", "default_database", COLLECT),
-            shown: format!("default_catalog.default_database.{COLLECT}"),
-            sink: TableSink { sink, changelog_mode: ChangelogMode::ALL, parallelism },
-            not_null: vec![],
-            not_null_enforcer: Default::default(),
-            type_length_enforcer: Default::default(),
-            columns: vec![],
-        };
-        let schema = self.root.schema.clone();
-        let root =
-            StreamNode::new(StreamOp::Sink(node), vec![StreamInput::from(&self.root)], schema, self.root.changelog);
-        builder.add(&root)?;
-        for late in &self.late {
-            builder.add(late)?;
-        }
-        builder.finish()
+        on_large_stack(move || {
+            let name = name.or_else(|| self.config.text(&options::PIPELINE_NAME).map(str::to_string));
+            let mut builder = GraphBuilder::new(&self.config, name.unwrap_or_else(|| "collect".to_string()))?;
+            let node = SinkNode {
+                identifier: ObjectIdentifier::new("default_catalog", "default_database", COLLECT),
+                shown: format!("default_catalog.default_database.{COLLECT}"),
+                sink: TableSink { sink, changelog_mode: ChangelogMode::ALL, parallelism },
+                not_null: vec![],
+                not_null_enforcer: Default::default(),
+                type_length_enforcer: Default::default(),
+                columns: vec![],
+                primary_key: Default::default(),
+                follows_query: false,
+                hides_changes: false,
+                deletes_by_key: false,
+                conflict: None,
+                materialize: None,
+                state_ttl: None,
+            };
+            let schema = self.root.schema.clone();
+            let root =
+                StreamNode::new(StreamOp::Sink(node), vec![StreamInput::from(&self.root)], schema, self.root.changelog);
+            builder.add(&root)?;
+            for late in &self.late {
+                builder.add(late)?;
+            }
+            builder.finish()
+        })
     }
 }
 
@@ -143,8 +156,7 @@ impl<'a> Planner<'a> {
     /// A query whose caller supplies the sink.
     pub fn plan_query(&self, query: &Query) -> Result<PlannedQuery> {
         on_large_stack(|| {
-            let planned = self.plan_select(query)?;
-            let Planned { roots, late, .. } = planned;
+            let Planned { roots, late, .. } = self.plan_select(query, Reader::Changelog)?;
             let root = roots.into_iter().next().ok_or_else(|| Error::internal("a query without a plan"))?;
             Ok(PlannedQuery {
                 schema: Arc::new(root.schema.as_arrow().clone()),
@@ -163,7 +175,7 @@ impl<'a> Planner<'a> {
                 Statement::CreateTable(create) if create.query.is_some() => {
                     return self.explain_create(create, details);
                 }
-                Statement::Query(q) => self.plan_select(q)?,
+                Statement::Query(q) => self.plan_select(q, Reader::Any)?,
                 Statement::Insert(insert) => self.plan_inserts(std::slice::from_ref(insert))?,
                 Statement::StatementSet(inserts) => self.plan_inserts(inserts)?,
                 _ => {
@@ -263,13 +275,14 @@ impl<'a> Planner<'a> {
         Ok((planned, second.late.into_inner()))
     }
 
-    fn plan_select(&self, query: &Query) -> Result<Planned> {
+    fn plan_select(&self, query: &Query, reader: Reader) -> Result<Planned> {
         let binder = self.binder()?;
         let logical = binder.query(query)?;
         let result = sink::materialized(logical.clone())?;
         crate::bind::validate(&result)?;
         let (root, late) = self.twice(&binder, |c| c.convert(&result)).at_span(query.span())?;
-        Ok(Planned { logical: vec![explain::Ast { sink: None, plan: logical }], roots: vec![root], late })
+        let (roots, late) = changelog::infer(&[root], &late, reader, self.config).at_span(query.span())?;
+        Ok(Planned { logical: vec![explain::Ast { sink: None, plan: logical }], roots, late })
     }
 
     fn plan_inserts(&self, inserts: &[InsertStatement]) -> Result<Planned> {
@@ -290,11 +303,20 @@ impl<'a> Planner<'a> {
                 .zip(inserts)
                 .map(|(insert, statement)| {
                     let input = c.convert(&insert.plan).map_err(|e| e.at(statement.position))?;
-                    c.sink(&insert.identifier, &insert.table, insert.overwrite, StreamInput::from(&input))
-                        .map_err(|e| e.at(statement.position))
+                    c.sink(
+                        &insert.identifier,
+                        &insert.table,
+                        insert.overwrite,
+                        insert.conflict,
+                        StreamInput::from(&input),
+                    )
+                    .map_err(|e| e.at(statement.position))
                 })
                 .collect::<Result<Vec<_>>>()
         })?;
+        let position = inserts[0].position;
+        let (roots, late) =
+            changelog::infer(&roots, &late, Reader::Changelog, self.config).map_err(|e| e.at(position))?;
         let logical = bound
             .into_iter()
             .map(|i| explain::Ast { sink: Some(sink::summary(&i.identifier)), plan: i.plan })

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use flott_core::options::{ConfigOption, OptionType, Options};
 use flott_core::{Error, Result};
-use flott_graph::EmitStrategy;
 use flott_graph::spec::{NotNullEnforcer, TypeLengthEnforcer};
+use flott_graph::{Changes, EmitStrategy, MiniBatch};
 
 use crate::bind::is_batch;
 
@@ -93,6 +93,48 @@ pub const MINI_BATCH_ENABLED: ConfigOption = ConfigOption::optional(
     Some("false"),
     "Whether changes of one key inside a batch are merged before they are emitted.",
 );
+/// How long rows may wait.
+pub const MINI_BATCH_LATENCY: ConfigOption = ConfigOption::optional(
+    "table.exec.mini-batch.allow-latency",
+    OptionType::Duration,
+    Some("0 ms"),
+    "How long changes may wait for those that follow them, where changes are merged.",
+);
+/// How many rows may wait.
+pub const MINI_BATCH_SIZE: ConfigOption = ConfigOption::optional(
+    "table.exec.mini-batch.size",
+    OptionType::Long,
+    Some("-1"),
+    "After how many rows their changes are emitted, where changes are merged.",
+);
+/// How long state is kept.
+pub const STATE_TTL: ConfigOption = ConfigOption::optional(
+    "table.exec.state.ttl",
+    OptionType::Duration,
+    Some("0 ms"),
+    "How long state that is not touched is kept; 0 is forever. Windows drop their state when they end.",
+);
+/// Changes that come twice.
+pub const CDC_EVENTS_DUPLICATE: ConfigOption = ConfigOption::optional(
+    "table.exec.source.cdc-events-duplicate",
+    OptionType::Boolean,
+    Some("false"),
+    "Whether changes from a source may come twice and have to be normalised by the primary key.",
+);
+/// Changes in the order of the primary key.
+pub const UPSERT_MATERIALIZE: ConfigOption = ConfigOption::optional(
+    "table.exec.sink.upsert-materialize",
+    OptionType::Enum(&["NONE", "AUTO", "FORCE"]),
+    Some("AUTO"),
+    "Whether changes are put in order by the sink's primary key before they are written.",
+);
+/// Whether a clause is asked for.
+pub const REQUIRE_ON_CONFLICT: ConfigOption = ConfigOption::optional(
+    "table.exec.sink.require-on-conflict",
+    OptionType::Boolean,
+    Some("true"),
+    "Whether an INSERT must say ON CONFLICT where the query's upsert key is not the sink's primary key.",
+);
 /// The job's name.
 pub const PIPELINE_NAME: ConfigOption =
     ConfigOption::optional("pipeline.name", OptionType::String, None, "The job's name.");
@@ -105,7 +147,7 @@ pub const MAX_PARALLELISM: ConfigOption = ConfigOption::optional(
 );
 
 /// Every option that the planner reads.
-pub const ALL: [&ConfigOption; 14] = [
+pub const ALL: [&ConfigOption; 20] = [
     &SOURCE_IDLE_TIMEOUT,
     &AUTO_WATERMARK_INTERVAL,
     &AGG_PHASE_STRATEGY,
@@ -118,6 +160,12 @@ pub const ALL: [&ConfigOption; 14] = [
     &NOT_NULL_ENFORCER,
     &TYPE_LENGTH_ENFORCER,
     &MINI_BATCH_ENABLED,
+    &MINI_BATCH_LATENCY,
+    &MINI_BATCH_SIZE,
+    &STATE_TTL,
+    &CDC_EVENTS_DUPLICATE,
+    &UPSERT_MATERIALIZE,
+    &REQUIRE_ON_CONFLICT,
     &PIPELINE_NAME,
     &MAX_PARALLELISM,
 ];
@@ -147,6 +195,57 @@ pub(super) fn late_records_table(config: &Options) -> Option<String> {
 
 pub(super) fn merges_changes(config: &Options) -> Result<bool> {
     config.bool(&MINI_BATCH_ENABLED)
+}
+
+/// When operators without windows show changes.
+pub(super) fn changes(config: &Options) -> Result<Changes> {
+    if is_batch(config) {
+        return Ok(Changes::Final);
+    }
+    if !merges_changes(config)? {
+        return Ok(Changes::Each);
+    }
+    let latency = config.duration(&MINI_BATCH_LATENCY)?.unwrap_or_default();
+    let wrong = |option: &ConfigOption| {
+        Error::user(format!("'{}' must be > 0 where '{}' is true.", option.key, MINI_BATCH_ENABLED.key))
+            .hint(format!("SET '{}', or RESET '{}'", option.key, MINI_BATCH_ENABLED.key))
+    };
+    if latency.is_zero() {
+        return Err(wrong(&MINI_BATCH_LATENCY));
+    }
+    let size = config.long(&MINI_BATCH_SIZE)?.unwrap_or(-1);
+    match usize::try_from(size) {
+        Ok(size_rows) if size_rows > 0 => Ok(Changes::Gathered(MiniBatch { latency, size_rows })),
+        _ => Err(wrong(&MINI_BATCH_SIZE)),
+    }
+}
+
+pub(super) fn state_ttl(config: &Options) -> Result<Option<Duration>> {
+    Ok(config.duration(&STATE_TTL)?.filter(|d| !d.is_zero()))
+}
+
+pub(super) fn cdc_events_duplicate(config: &Options) -> Result<bool> {
+    config.bool(&CDC_EVENTS_DUPLICATE)
+}
+
+/// `table.exec.sink.upsert-materialize`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum UpsertMaterialize {
+    None,
+    Auto,
+    Force,
+}
+
+pub(super) fn upsert_materialize(config: &Options) -> Result<UpsertMaterialize> {
+    Ok(match word(config, &UPSERT_MATERIALIZE)?.as_str() {
+        "NONE" => UpsertMaterialize::None,
+        "FORCE" => UpsertMaterialize::Force,
+        _ => UpsertMaterialize::Auto,
+    })
+}
+
+pub(super) fn require_on_conflict(config: &Options) -> Result<bool> {
+    config.bool(&REQUIRE_ON_CONFLICT)
 }
 
 pub(super) fn emit_strategy(config: &Options) -> Result<EmitStrategy> {

@@ -12,5 +12,5 @@ use crate::bind::from_datafusion;
 /// One expression. AND and OR evaluate from left to right: the left side guards the right one.
 pub(super) fn physical_expr(e: &Expr, input: &DFSchema) -> Result<ExprRef> {
     let eager = create_physical_expr(e, input, &ExecutionProps::new(), &Default::default()).map_err(from_datafusion)?;
-    flott_function::lazy::short_circuit(eager)
+    flott_function::deep::on_any_stack(flott_function::lazy::short_circuit(eager)?)
 }

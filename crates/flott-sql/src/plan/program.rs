@@ -12,7 +12,7 @@ use flott_core::{Error, Result};
 use super::convert::Converter;
 use super::stream::{ScanWatermark, StreamNode};
 use crate::bind::node::{Aggregate, WindowTableFunction};
-use crate::bind::window::unaliased;
+use crate::bind::window::{is_windowed, unaliased};
 use crate::bind::{FlinkNode, FlinkNodeKind, ScanTable, column, from_datafusion};
 
 /// What a program reads.
@@ -143,7 +143,9 @@ impl Converter<'_> {
     }
 
     fn aggregate<'p>(&self, node: &'p FlinkNode, aggregate: &'p Aggregate) -> Result<Program<'p>> {
-        let (planned, outputs) = self.window_aggregate(node, aggregate)?;
+        let windowed = is_windowed(&node.input, &aggregate.group, aggregate.sets.as_deref());
+        let (planned, outputs) =
+            if windowed { self.window_aggregate(node, aggregate)? } else { self.group_aggregate(node, aggregate)? };
         Ok(Program {
             base_schema: planned.schema.clone(),
             base: Base::Node(planned),

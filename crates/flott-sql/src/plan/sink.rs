@@ -8,12 +8,13 @@ use flott_connector::factory::{ChangelogMode, ConnectorFactory, TableContext, Ta
 use flott_connector::table::{CatalogTable, Column, ObjectIdentifier};
 use flott_core::types::{TimeAttribute, TypeKind, arrow_schema};
 use flott_core::{Error, LogicalType, Result, suggest};
+use flott_graph::ConflictStrategy;
 use sqlparser::ast::{Expr as Ast, Spanned};
 
 use super::convert::Converter;
 use super::options;
 use super::stream::{Sink, StreamInput, StreamNode, StreamOp};
-use super::window::{LATE_PREFIX, changes};
+use super::window::LATE_PREFIX;
 use crate::bind::hints::{self, GivenHint};
 use crate::bind::{
     CatalogObject, Tables, Typed, at, check_dynamic_options, column, columns_of, is_batch, plan_schema, project,
@@ -26,6 +27,7 @@ pub(crate) struct Insert {
     pub(crate) identifier: ObjectIdentifier,
     pub(crate) table: CatalogTable,
     pub(crate) overwrite: bool,
+    pub(crate) conflict: Option<ConflictStrategy>,
     /// Below the sink: exactly the table's persisted columns.
     pub(crate) plan: LogicalPlan,
 }
@@ -50,13 +52,17 @@ impl Converter<'_> {
         } = statement;
         let parts: Vec<String> = name.parts.iter().map(|p| p.value.clone()).collect();
         let place = name.position();
-        if let Some(conflict) = on_conflict
-            && conflict != "ERROR"
-        {
-            return Err(Error::user(format!("not supported yet: ON CONFLICT DO {conflict}"))
-                .at(*position)
-                .hint("Leave the clause out"));
-        }
+        let conflict = match on_conflict.as_deref() {
+            None => None,
+            Some("DEDUPLICATE") => Some(ConflictStrategy::Deduplicate),
+            Some("ERROR") => Some(ConflictStrategy::Error),
+            Some("NOTHING") => Some(ConflictStrategy::Nothing),
+            Some(other) => {
+                return Err(Error::user(format!("ON CONFLICT DO {other}"))
+                    .at(*position)
+                    .hint("Write ON CONFLICT DO ERROR, DO NOTHING or DO DEDUPLICATE"));
+            }
+        };
         let (identifier, mut table) = match tables.lookup(&parts).map_err(|e| e.at(place))? {
             Some(CatalogObject::Table(identifier, table)) => (identifier, table),
             Some(CatalogObject::View { identifier, .. }) => {
@@ -100,7 +106,7 @@ impl Converter<'_> {
             })
             .collect::<Result<_>>()?;
         let plan = self.sink_columns(bound, &identifier, &table, &named, &statics).map_err(|e| e.at(*position))?;
-        Ok(Insert { identifier, table, overwrite: *overwrite, plan })
+        Ok(Insert { identifier, table, overwrite: *overwrite, conflict, plan })
     }
 
     /// `PARTITION (k = literal)`
@@ -209,8 +215,9 @@ impl Converter<'_> {
         if !self.binder.functions().implicit_cast(&plain, &wanted.with_nullable(true)) {
             return Ok(None);
         }
+        // A real cast, which trims and pads texts and bytes as CAST does, those inside rows and collections too.
         let value = Typed { expr: value.expr, data_type: plain };
-        Ok(Some(self.binder.functions().cast_if_needed(value, &wanted)?))
+        Ok(Some(self.binder.functions().cast(value, &wanted, false)?))
     }
 
     /// The sink's node over a planned input.
@@ -219,6 +226,7 @@ impl Converter<'_> {
         identifier: &ObjectIdentifier,
         table: &CatalogTable,
         overwrite: bool,
+        conflict: Option<ConflictStrategy>,
         input: StreamInput,
     ) -> Result<Arc<StreamNode>> {
         let columns: Vec<Column> = table.schema.columns.iter().filter(|c| c.is_persisted()).cloned().collect();
@@ -243,7 +251,6 @@ impl Converter<'_> {
         let sink = if overwrite { self.overwriting(factory.as_ref(), &context) } else { factory.sink(&context) };
         let sink = sink.map_err(|e| e.with("table", &identifier.object))?;
         let mode = input.node.changelog;
-        check_changelog(identifier, sink.changelog_mode, mode, &input.node)?;
         let types = columns_of(&input.node.schema)?;
         let not_null = (0..columns.len()).filter(|i| !columns[*i].data_type.nullable && types[*i].1.nullable).collect();
         let schema = input.node.schema.clone();
@@ -254,6 +261,19 @@ impl Converter<'_> {
             not_null,
             not_null_enforcer: options::not_null_enforcer(self.config)?,
             type_length_enforcer: options::type_length_enforcer(self.config)?,
+            primary_key: table
+                .schema
+                .primary_key
+                .iter()
+                .flat_map(|k| &k.columns)
+                .filter_map(|name| columns.iter().position(|c| c.name == *name))
+                .collect(),
+            follows_query: factory.sink_follows_query(),
+            hides_changes: factory.sink_hides_changes(),
+            deletes_by_key: factory.sink_deletes_by_key(&table.options),
+            conflict,
+            materialize: None,
+            state_ttl: options::state_ttl(self.config)?,
             columns,
         });
         Ok(StreamNode::new(op, vec![input], schema, mode))
@@ -320,7 +340,7 @@ impl Converter<'_> {
         let op = StreamOp::Calc(super::stream::Calc { projection, filter });
         let late = StreamInput { node: aggregate.clone(), port: 1 };
         let calc = StreamNode::new(op, vec![late], schema, ChangelogMode::INSERT_ONLY);
-        let sink = self.sink(&identifier, &table, false, StreamInput::from(&calc))?;
+        let sink = self.sink(&identifier, &table, false, None, StreamInput::from(&calc))?;
         self.late.borrow_mut().push(sink);
         Ok(())
     }
@@ -350,32 +370,6 @@ pub(crate) fn materialized(plan: LogicalPlan) -> Result<LogicalPlan> {
         })
         .collect();
     rename_columns(project(plan, columns)?, &names)
-}
-
-fn check_changelog(
-    identifier: &ObjectIdentifier,
-    takes: ChangelogMode,
-    produced: ChangelogMode,
-    by: &StreamNode,
-) -> Result<()> {
-    // A sink that works by key may leave -U out: it ignores such rows.
-    let missing = ChangelogMode {
-        insert: false,
-        update_before: produced.update_before && !takes.update_before && !takes.update_after,
-        update_after: produced.update_after && !takes.update_after,
-        delete: produced.delete && !takes.delete,
-    };
-    if missing.update_before || missing.update_after || missing.delete {
-        return Err(Error::user(format!(
-            "Table sink '{}' doesn't support consuming {} which is produced by node {}",
-            summary(identifier),
-            changes(missing),
-            super::explain::describe(by)
-        ))
-        .with("table", &identifier.object)
-        .hint("Use a sink that takes changes (an upsert sink with a PRIMARY KEY, print, blackhole), or a query that only appends"));
-    }
-    Ok(())
 }
 
 /// Flink's message.

@@ -1,8 +1,9 @@
 //! The stream plan: physical operators as a tree, before ids and physical expressions. What EXPLAIN prints.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use datafusion_common::DFSchemaRef;
@@ -11,7 +12,9 @@ use flott_connector::factory::{ChangelogMode, TableSink, TableSource};
 use flott_connector::table::{Column, ObjectIdentifier};
 use flott_core::LogicalType;
 use flott_graph::spec::{NotNullEnforcer, TypeLengthEnforcer};
-use flott_graph::{ExpandSpec, WindowAggregateSpec, WindowTableFunctionSpec};
+use flott_graph::{
+    Changes, ConflictStrategy, ExpandSpec, GroupAggregateSpec, WindowAggregateSpec, WindowTableFunctionSpec,
+};
 
 use crate::bind::ScanTable;
 
@@ -22,7 +25,10 @@ pub(crate) struct StreamNode {
     pub(crate) inputs: Vec<StreamInput>,
     /// Its output (of a sink: its input).
     pub(crate) schema: DFSchemaRef,
+    /// What it may emit; what it does emit once `changelog::infer` has seen the whole plan.
     pub(crate) changelog: ChangelogMode,
+    /// Its `-D` rows hold the upsert key alone.
+    pub(crate) deletes_by_key: bool,
 }
 
 /// An output port of a node.
@@ -38,7 +44,7 @@ impl From<&Arc<StreamNode>> for StreamInput {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum StreamOp {
     Scan(Scan),
     Values {
@@ -52,6 +58,9 @@ pub(crate) enum StreamOp {
     LocalWindowAggregate(WindowAggregateSpec),
     GlobalWindowAggregate(WindowAggregateSpec),
     WindowAggregate(WindowAggregateSpec),
+    GroupAggregate(GroupAggregateSpec),
+    ChangelogNormalize(ChangelogNormalize),
+    DropUpdateBefore,
     /// A change of place; an edge of the graph, a node only in EXPLAIN.
     Exchange(Distribution),
     Sink(Sink),
@@ -64,7 +73,29 @@ pub(crate) enum Distribution {
     Single,
 }
 
+/// A changelog by key made complete.
+#[derive(Debug, Clone)]
+pub(crate) struct ChangelogNormalize {
+    /// The columns of the key.
+    pub(crate) key: Vec<usize>,
+    /// Rows for which it is not true are kept out, over the input's columns.
+    pub(crate) filter: Option<Expr>,
+    /// The plan reads metadata columns, which may differ where the row does not.
+    pub(crate) reads_metadata: bool,
+    pub(crate) update_before: bool,
+    pub(crate) changes: Changes,
+    pub(crate) state_ttl: Option<Duration>,
+}
+
+impl ChangelogNormalize {
+    /// Whether a reader that works by key can read the source itself.
+    pub(crate) fn can_be_spared(&self, node: &StreamNode) -> bool {
+        self.filter.is_none() && !self.reads_metadata && !node.changelog.update_before
+    }
+}
+
 /// A source.
+#[derive(Clone)]
 pub(crate) struct Scan {
     pub(crate) table: Arc<ScanTable>,
     /// Which of the table's physical and metadata columns are read, in the order of the node's schema.
@@ -72,8 +103,19 @@ pub(crate) struct Scan {
     pub(crate) pruned: bool,
     pub(crate) watermark: Option<ScanWatermark>,
     pub(crate) source: TableSource,
+    /// Its `-D` rows hold the primary key alone.
+    pub(crate) deletes_by_key: bool,
     /// What makes two scans the same source.
     pub(crate) key: String,
+}
+
+impl Scan {
+    /// Where the node has the columns of the table's primary key; `None` where it has not all of them.
+    pub(crate) fn primary_key(&self) -> Option<Vec<usize>> {
+        let key = self.table.table.schema.primary_key.as_ref()?;
+        let place = |name: &String| self.columns.iter().position(|i| self.table.schema.field(*i).name() == name);
+        key.columns.iter().map(place).collect()
+    }
 }
 
 impl fmt::Debug for Scan {
@@ -122,6 +164,26 @@ pub(crate) struct Sink {
     pub(crate) type_length_enforcer: TypeLengthEnforcer,
     /// The persisted columns.
     pub(crate) columns: Vec<Column>,
+    /// Those of the primary key, by their places.
+    pub(crate) primary_key: BTreeSet<usize>,
+    /// It takes of its changelog mode what the query gives.
+    pub(crate) follows_query: bool,
+    /// Nobody sees single changes behind it.
+    pub(crate) hides_changes: bool,
+    /// It needs only the key of `-D` rows.
+    pub(crate) deletes_by_key: bool,
+    /// `ON CONFLICT DO ..`
+    pub(crate) conflict: Option<ConflictStrategy>,
+    /// How changes are put in the order of the primary key, where they are.
+    pub(crate) materialize: Option<Materialize>,
+    pub(crate) state_ttl: Option<Duration>,
+}
+
+/// What tells which row a change is of, where a sink's primary key does not.
+#[derive(Debug, Clone)]
+pub(crate) struct Materialize {
+    /// `None`: all columns.
+    pub(crate) upsert_key: Option<Vec<usize>>,
 }
 
 impl fmt::Debug for Sink {
@@ -137,7 +199,18 @@ impl StreamNode {
         schema: DFSchemaRef,
         changelog: ChangelogMode,
     ) -> Arc<StreamNode> {
-        Arc::new(StreamNode { op, inputs, schema, changelog })
+        Arc::new(StreamNode { op, inputs, schema, changelog, deletes_by_key: false })
+    }
+
+    /// A node with the same columns.
+    pub(crate) fn remade(
+        &self,
+        op: StreamOp,
+        inputs: Vec<StreamInput>,
+        changelog: ChangelogMode,
+        deletes_by_key: bool,
+    ) -> Arc<StreamNode> {
+        Arc::new(StreamNode { op, inputs, schema: self.schema.clone(), changelog, deletes_by_key })
     }
 
     /// The first input.
@@ -157,6 +230,9 @@ impl StreamNode {
             StreamOp::LocalWindowAggregate(_) => "LocalWindowAggregate",
             StreamOp::GlobalWindowAggregate(_) => "GlobalWindowAggregate",
             StreamOp::WindowAggregate(_) => "WindowAggregate",
+            StreamOp::GroupAggregate(_) => "GroupAggregate",
+            StreamOp::ChangelogNormalize(_) => "ChangelogNormalize",
+            StreamOp::DropUpdateBefore => "DropUpdateBefore",
             StreamOp::Exchange(_) => "Exchange",
             StreamOp::Sink(_) => "Sink",
         }

@@ -102,7 +102,10 @@ impl Printer {
             StreamOp::Values { .. } => vec!["watermark: none before the end of its rows, then the end of time".into()],
             StreamOp::Calc(calc) => of_calc(calc, node),
             StreamOp::Union => of_union(node),
-            StreamOp::Expand(_) => vec![],
+            StreamOp::Expand(_) | StreamOp::ChangelogNormalize(_) | StreamOp::DropUpdateBefore => vec![],
+            StreamOp::GroupAggregate(_) => {
+                vec!["event time ends here: its groups are no windows; watermarks pass through".into()]
+            }
             StreamOp::WindowTableFunction(spec) => of_table_function(&spec.assignment, node),
             StreamOp::LocalWindowAggregate(spec) => match attribute(&spec.assignment) {
                 TimeAttribute::Rowtime => {
@@ -441,11 +444,16 @@ fn title(node: &StreamNode) -> String {
             let group = if keys.is_empty() { String::new() } else { format!("groupBy=[{}], ", keys.join(", ")) };
             format!("{kind}({group}window=[{}])", window_kind_of(&spec.assignment))
         }
-        StreamOp::Calc(_) | StreamOp::Values { .. } | StreamOp::Union | StreamOp::Expand(_) | StreamOp::Exchange(_) => {
-            match &node.op {
-                StreamOp::Exchange(_) => describe(node),
-                _ => kind.to_string(),
-            }
+        StreamOp::Exchange(_) => describe(node),
+        StreamOp::GroupAggregate(spec) => {
+            let name = |k: &usize| spec.input_schema.field(*k).name().as_str();
+            format!("{kind}(groupBy=[{}])", spec.group_keys.iter().map(name).collect::<Vec<_>>().join(", "))
         }
+        StreamOp::Calc(_)
+        | StreamOp::Values { .. }
+        | StreamOp::Union
+        | StreamOp::Expand(_)
+        | StreamOp::ChangelogNormalize(_)
+        | StreamOp::DropUpdateBefore => kind.to_string(),
     }
 }

@@ -56,7 +56,6 @@ impl Converter<'_> {
         schema: &DFSchemaRef,
     ) -> Result<Arc<StreamNode>> {
         let node = self.convert(input)?;
-        require_insert_only(&node, "WindowTableFunction")?;
         let columns = columns_of(&node.schema)?;
         let assignment = WindowAssignment::TimeColumn {
             column: index_of(&columns, &function.time_column)?,
@@ -97,7 +96,6 @@ impl Converter<'_> {
             schema: feed_schema,
             ..program
         })?;
-        require_insert_only(&input, "WindowAggregate")?;
         let mut group: Vec<String> = keys.clone();
         if let Some(sets) = &aggregate.sets {
             input = expand(&input, aggregate, sets)?;
@@ -395,7 +393,7 @@ fn session_keys(
 }
 
 /// GROUPING SETS: a copy of each row for each set, and the set's id.
-fn expand(input: &Arc<StreamNode>, aggregate: &Aggregate, sets: &[Vec<usize>]) -> Result<Arc<StreamNode>> {
+pub(super) fn expand(input: &Arc<StreamNode>, aggregate: &Aggregate, sets: &[Vec<usize>]) -> Result<Arc<StreamNode>> {
     let columns = columns_of(&input.schema)?;
     let mut projections = vec![];
     let mut expand_ids = vec![];
@@ -453,7 +451,7 @@ pub(crate) fn exchange(node: &Arc<StreamNode>, keys: Vec<usize>) -> Arc<StreamNo
     )
 }
 
-fn index_of(columns: &Columns, name: &str) -> Result<usize> {
+pub(super) fn index_of(columns: &Columns, name: &str) -> Result<usize> {
     columns
         .iter()
         .position(|c| c.0 == name)
@@ -469,25 +467,4 @@ fn indexed_kind(function: &WindowTableFunction, keys: &[String], columns: &Colum
         },
         other => other.clone(),
     })
-}
-
-fn require_insert_only(node: &Arc<StreamNode>, by: &str) -> Result<()> {
-    if node.changelog.is_insert_only() {
-        return Ok(());
-    }
-    Err(Error::user(format!(
-        "{by} doesn't support consuming {} which is produced by node {}",
-        changes(node.changelog),
-        super::explain::describe(node)
-    ))
-    .hint("Read an append-only table, or put the window over one"))
-}
-
-/// `update changes`, `update and delete changes`.
-pub(crate) fn changes(mode: ChangelogMode) -> &'static str {
-    match (mode.update_before || mode.update_after, mode.delete) {
-        (true, true) => "update and delete changes",
-        (true, false) => "update changes",
-        _ => "delete changes",
-    }
 }

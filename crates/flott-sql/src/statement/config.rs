@@ -31,23 +31,24 @@ const AUTO_OR_FORCE: &[&str] = &["NONE", "AUTO", "FORCE"];
 
 // One line an option reads as a table.
 #[rustfmt::skip]
-static KNOWN: [ConfigOption; 177] = [
+static KNOWN: [ConfigOption; 178] = [
     // Sources, sinks, state.
     option("table.exec.source.idle-timeout", Duration, Some("0 ms"), "After so long without a row a source counts as idle and holds back nobody's watermark; 0 is never."),
     option("table.exec.source.cdc-events-duplicate", Boolean, Some("false"), "Whether changes from a source may come twice and have to be normalised by the primary key."),
-    option("table.exec.state.ttl", Duration, Some("0 ms"), "How long state that is not touched is kept; 0 is forever. Has no effect here so far: windows, the only state that there is, are dropped when they end."),
+    option("table.exec.state.ttl", Duration, Some("0 ms"), "How long state that is not touched is kept; 0 is forever. Windows drop their state when they end."),
     option("table.exec.sink.not-null-enforcer", Enum(&["ERROR", "DROP"]), Some("ERROR"), "What happens to a NULL in a NOT NULL column of a sink."),
     option("table.exec.sink.type-length-enforcer", Enum(&["IGNORE", "TRIM_PAD", "ERROR"]), Some("IGNORE"), "What happens to a text that does not fit its column's length."),
     option("table.exec.sink.nested-constraint-enforcer", Enum(&["IGNORE", "ROWS", "ROWS_AND_COLLECTIONS"]), Some("IGNORE"), "Whether NOT NULL and lengths are enforced inside rows and collections."),
-    option("table.exec.sink.upsert-materialize", Enum(AUTO_OR_FORCE), Some("AUTO"), "Whether changes are put in order by the sink's primary key before they are written; has no effect here so far, where no sink takes updates in another key's order."),
+    option("table.exec.sink.upsert-materialize", Enum(AUTO_OR_FORCE), Some("AUTO"), "Whether changes are put in order by the sink's primary key before they are written."),
+    option("table.exec.sink.require-on-conflict", Boolean, Some("true"), "Whether an INSERT must say ON CONFLICT where the query's upsert key is not the sink's primary key."),
     option("table.exec.sink.keyed-shuffle", Enum(AUTO_OR_FORCE), Some("AUTO"), "Whether rows are distributed by the sink's primary key before they are written; has no effect here so far."),
     option("table.exec.sink.rowtime-inserter", Enum(&["ENABLED", "DISABLED"]), Some("ENABLED"), "Whether records carry their rowtime to the sink; has no effect here."),
     option("table.exec.late-records.table", Text, None, "A table that takes the rows which come too late for their window, instead of dropping them."),
     option("table.exec.legacy-cast-behaviour", Enum(&["ENABLED", "DISABLED"]), Some("DISABLED"), "ENABLED makes a CAST that fails NULL instead of an error."),
     // Mini-batches and early results.
     option("table.exec.mini-batch.enabled", Boolean, Some("false"), "Whether changes of one key inside a batch are merged before they are emitted."),
-    option("table.exec.mini-batch.allow-latency", Duration, Some("0 ms"), "How long rows may wait for a mini-batch; has no effect here, where batches are those of the engine."),
-    option("table.exec.mini-batch.size", Long, Some("-1"), "How many rows a mini-batch may have; has no effect here, where batches are those of the engine."),
+    option("table.exec.mini-batch.allow-latency", Duration, Some("0 ms"), "How long changes may wait for those that follow them, where changes are merged."),
+    option("table.exec.mini-batch.size", Long, Some("-1"), "After how many rows their changes are emitted, where changes are merged."),
     option("table.exec.emit.early-fire.enabled", Boolean, Some("false"), "Whether windows show results before their end."),
     option("table.exec.emit.early-fire.delay", Duration, None, "How often windows show results before their end; 0 is at every change."),
     option("table.exec.emit.late-fire.enabled", Boolean, Some("false"), "Whether windows show results again when late rows come."),
@@ -234,10 +235,9 @@ fn find(key: &str) -> Result<&'static ConfigOption> {
 const LOCAL_TIME_ZONE: &str = "table.local-time-zone";
 
 /// Options of which only the default is there: another value would change what a query means, so it is refused.
-const FIXED: [&str; 6] = [
+const FIXED: [&str; 5] = [
     "table.exec.legacy-cast-behaviour",
     "table.exec.sink.nested-constraint-enforcer",
-    "table.exec.source.cdc-events-duplicate",
     "table.exec.sort.default-limit",
     "table.column-expansion-strategy",
     "table.sql-dialect",

@@ -54,6 +54,10 @@ impl<A: Adder, R: ArrowPrimitiveType> Accumulator for Avg<A, R> {
         Ok(Arc::new(array.with_data_type(self.result.clone())))
     }
 
+    fn reset(&mut self, groups: &[u32]) {
+        self.sums.reset(groups);
+    }
+
     fn clear(&mut self) {
         self.sums.clear();
     }

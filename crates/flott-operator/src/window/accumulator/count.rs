@@ -43,6 +43,10 @@ impl Accumulator for Count {
         Ok(Arc::new(Int64Array::from(gather(&self.counts, of))))
     }
 
+    fn reset(&mut self, groups: &[u32]) {
+        groups.iter().for_each(|g| self.counts[*g as usize] = 0);
+    }
+
     fn clear(&mut self) {
         self.counts.clear();
     }

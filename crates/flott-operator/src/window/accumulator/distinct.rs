@@ -159,6 +159,18 @@ impl Accumulator for Distinct {
         self.inner.finish(of)
     }
 
+    /// Looks at all entries: groups that end because their rows were taken away have none that count.
+    fn reset(&mut self, groups: &[u32]) {
+        let mut is_reset = vec![false; self.groups];
+        groups.iter().for_each(|g| is_reset[*g as usize] = true);
+        for (count, owner) in self.counts.iter_mut().zip(&self.owners) {
+            if is_reset[*owner as usize] {
+                *count = 0;
+            }
+        }
+        self.inner.reset(groups);
+    }
+
     fn clear(&mut self) {
         self.inner.clear();
         self.table.clear();

@@ -68,6 +68,13 @@ impl<T: ArrowPrimitiveType, const MAX: bool> Accumulator for Extreme<T, MAX> {
         Ok(Arc::new(array.with_data_type(self.data_type.clone())))
     }
 
+    fn reset(&mut self, groups: &[u32]) {
+        for g in groups {
+            self.values[*g as usize] = Self::START;
+            self.seen[*g as usize] = false;
+        }
+    }
+
     fn clear(&mut self) {
         self.values.clear();
         self.seen.clear();
@@ -159,6 +166,12 @@ impl<const MAX: bool> Accumulator for ExtremeBytes<MAX> {
             DataType::Binary => Arc::new((0..n).map(value).collect::<BinaryArray>()),
             _ => Arc::new((0..n).map(|i| value(i).map(|v| v == [1])).collect::<BooleanArray>()),
         })
+    }
+
+    fn reset(&mut self, groups: &[u32]) {
+        for g in groups {
+            self.bytes -= self.values[*g as usize].take().map_or(0, |b| b.len());
+        }
     }
 
     fn clear(&mut self) {

@@ -7,6 +7,7 @@ mod avg;
 mod count;
 mod distinct;
 mod min_max;
+mod retract;
 mod sum;
 
 use arrow_array::ArrayRef;
@@ -48,6 +49,9 @@ pub(crate) trait Accumulator {
 
     /// The results of all groups, or of these.
     fn finish(&self, of: Option<&[u32]>) -> Result<ArrayRef>;
+
+    /// These groups start anew.
+    fn reset(&mut self, groups: &[u32]);
 
     /// Forgets all groups.
     fn clear(&mut self);
@@ -93,6 +97,8 @@ pub(crate) struct AccumulatorPlan {
     /// Every group is sure to have a value: no count of values is needed.
     always_filled: bool,
     distinct: bool,
+    /// Rows may be taken away.
+    retracts: bool,
     result: DataType,
     name: String,
 }
@@ -100,12 +106,18 @@ pub(crate) struct AccumulatorPlan {
 impl AccumulatorPlan {
     /// Decides, or says why not. `argument` is the field that the call reads.
     pub(crate) fn new(call: &AggregateCall, argument: Option<&Field>) -> Result<AccumulatorPlan> {
+        AccumulatorPlan::over(call, argument, false)
+    }
+
+    /// The same, where rows may be taken away.
+    pub(crate) fn over(call: &AggregateCall, argument: Option<&Field>, retracts: bool) -> Result<AccumulatorPlan> {
         let plan = AccumulatorPlan {
             kind: call.kind,
             argument: argument.map(|f| f.data_type().clone()),
             always_filled: argument.is_some_and(|f| !f.is_nullable()) && call.filter.is_none(),
             // The least of a set is the least of its values, however often they come.
             distinct: call.distinct && !matches!(call.kind, AggregateKind::Min | AggregateKind::Max),
+            retracts,
             result: arrow_type(&call.result),
             name: call.name.clone(),
         };
@@ -120,6 +132,7 @@ impl AccumulatorPlan {
             argument: None,
             always_filled: true,
             distinct: false,
+            retracts: true,
             result: DataType::Int64,
             name: "rows".to_string(),
         }
@@ -168,7 +181,10 @@ impl AccumulatorPlan {
                 if argument != &self.result {
                     return Err(self.unsupported(argument));
                 }
-                min_max::build(argument, max).ok_or_else(|| self.unsupported(argument))?
+                match self.retracts {
+                    true => Box::new(retract::Extreme::new(argument, max)?),
+                    false => min_max::build(argument, max).ok_or_else(|| self.unsupported(argument))?,
+                }
             }
             #[expect(unreachable_patterns, reason = "functions may be added to the list before they are built here")]
             other => {
@@ -187,7 +203,7 @@ impl AccumulatorPlan {
 
     /// Whether rows can be taken away again.
     pub(crate) fn retractable(&self) -> bool {
-        !matches!(self.kind, AggregateKind::Min | AggregateKind::Max)
+        self.retracts || !matches!(self.kind, AggregateKind::Min | AggregateKind::Max)
     }
 
     /// The SQL name of the function.

@@ -185,6 +185,15 @@ impl<A: Adder> Sums<A> {
         (valid.count_set_bits() < n).then(|| NullBuffer::new(valid))
     }
 
+    pub(super) fn reset(&mut self, groups: &[u32]) {
+        for g in groups {
+            self.sums[*g as usize] = SumOf::<A>::default();
+            if let Some(counts) = &mut self.counts {
+                counts[*g as usize] = 0;
+            }
+        }
+    }
+
     pub(super) fn clear(&mut self) {
         self.sums.clear();
         if let Some(counts) = &mut self.counts {
@@ -231,6 +240,10 @@ impl<A: Adder, R: ArrowPrimitiveType> Accumulator for Sum<A, R> {
         let validity = self.sums.validity(of);
         debug_assert!(!self.zero_if_empty || self.sums.counts.is_none());
         Ok(Arc::new(PrimitiveArray::<R>::new(values.into(), validity).with_data_type(self.result.clone())))
+    }
+
+    fn reset(&mut self, groups: &[u32]) {
+        self.sums.reset(groups);
     }
 
     fn clear(&mut self) {

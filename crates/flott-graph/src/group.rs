@@ -1,0 +1,101 @@
+//! Operators over changelogs, as data: unbounded GROUP BY, normalisation by key, putting changes in order for a sink.
+
+use std::time::Duration;
+
+use arrow_schema::SchemaRef;
+
+use crate::spec::ExprRef;
+use crate::window::AggregateCall;
+
+/// When an operator shows changes that it has gathered (`table.exec.mini-batch.*`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MiniBatch {
+    /// So long after the first row at the latest.
+    pub latency: Duration,
+    /// After so many rows at the latest.
+    pub size_rows: usize,
+}
+
+/// How an operator shows the changes of one key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Changes {
+    /// One by one, as Flink does: what every row changed.
+    #[default]
+    Each,
+    /// Those of a batch in one: where nobody can see the difference.
+    Merged,
+    /// Those of a mini-batch in one.
+    Gathered(MiniBatch),
+    /// One row for each key when the input ends (`execution.runtime-mode = batch`).
+    Final,
+}
+
+/// A grouped aggregation without windows. Output: the group keys, the aggregates.
+#[derive(Debug, Clone)]
+pub struct GroupAggregateSpec {
+    /// Columns of the input that rows of a group agree in. None: one group for all rows.
+    pub group_keys: Vec<usize>,
+    /// The aggregates.
+    pub aggregates: Vec<AggregateCall>,
+    /// The input may take rows away: rows are counted, and a group without rows is deleted.
+    pub retracts: bool,
+    /// Emit `-U` before each `+U`.
+    pub update_before: bool,
+    /// When changes are shown.
+    pub changes: Changes,
+    /// A group that is not touched for so long is forgotten (`table.exec.state.ttl`).
+    pub state_ttl: Option<Duration>,
+    /// The schema of the input.
+    pub input_schema: SchemaRef,
+}
+
+/// A changelog by key made complete: every row becomes `+I`, `-U`/`+U` or `-D` with the row that was there before.
+#[derive(Debug, Clone)]
+pub struct ChangelogNormalizeSpec {
+    /// The columns of the key.
+    pub key: Vec<usize>,
+    /// Rows of the table for which it is not true do not exist for those behind it.
+    pub filter: Option<ExprRef>,
+    /// Emit `-U` before each `+U`.
+    pub update_before: bool,
+    /// When changes are shown.
+    pub changes: Changes,
+    /// A key that is not touched for so long is forgotten.
+    pub state_ttl: Option<Duration>,
+}
+
+/// What a sink does where rows of several upsert keys have one primary key (`ON CONFLICT DO ..`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ConflictStrategy {
+    /// The last one is written, and where it goes, the one before it.
+    #[default]
+    Deduplicate,
+    /// The job fails.
+    Error,
+    /// The first one stays.
+    Nothing,
+}
+
+impl ConflictStrategy {
+    /// The word of the clause.
+    pub fn name(self) -> &'static str {
+        match self {
+            ConflictStrategy::Deduplicate => "DEDUPLICATE",
+            ConflictStrategy::Error => "ERROR",
+            ConflictStrategy::Nothing => "NOTHING",
+        }
+    }
+}
+
+/// Puts the changes of one primary key in the order in which their rows came, for a sink that keeps one row a key.
+#[derive(Debug, Clone)]
+pub struct SinkMaterializeSpec {
+    /// The sink's primary key.
+    pub primary_key: Vec<usize>,
+    /// The upsert key of the input: which row an update is of. `None`: all columns.
+    pub upsert_key: Option<Vec<usize>>,
+    /// What to do where rows of several upsert keys meet.
+    pub conflict: ConflictStrategy,
+    /// A key that is not touched for so long is forgotten.
+    pub state_ttl: Option<Duration>,
+}
