@@ -43,9 +43,9 @@ impl Failure {
     /// A statement could not be executed. A file that is in the way is no mistake of the script.
     pub(crate) fn of_statement(error: Error) -> Failure {
         let code = match error.kind() {
+            _ if output::is_closed_pipe(&error) => CLOSED_PIPE,
             ErrorKind::User if !error.is_from_outside() => WRONG,
             ErrorKind::Fenced => TAKEN_OVER,
-            _ if output::is_closed_pipe(&error) => CLOSED_PIPE,
             _ => FAILED,
         };
         Failure { error, code }
@@ -53,7 +53,11 @@ impl Failure {
 
     /// A job ended with this.
     pub(crate) fn of_job(error: Error) -> Failure {
-        let code = if error.kind() == ErrorKind::Fenced { TAKEN_OVER } else { FAILED };
+        let code = match error.kind() {
+            ErrorKind::Fenced => TAKEN_OVER,
+            _ if output::is_closed_pipe(&error) => CLOSED_PIPE,
+            _ => FAILED,
+        };
         Failure { error, code }
     }
 
@@ -96,5 +100,8 @@ mod tests {
         assert_eq!(Failure::of_statement(Error::unavailable("no answer")).code, FAILED);
         assert_eq!(Failure::of_job(Error::user("an object is gone")).code, FAILED);
         assert_eq!(Failure::of_job(Error::fenced("taken over")).code, TAKEN_OVER);
+        let closed = || Error::user("closed").caused_by(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
+        assert_eq!(Failure::of_job(closed().with("stream", "stdout")).code, CLOSED_PIPE);
+        assert_eq!(Failure::of_job(closed().with("stream", "stderr")).code, FAILED);
     }
 }

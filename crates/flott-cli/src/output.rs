@@ -73,6 +73,15 @@ pub(crate) fn is_terminal() -> bool {
     std::io::stderr().is_terminal() && !is_json()
 }
 
+/// How wide the terminal behind stdout is; `None` where there is none.
+pub(crate) fn columns() -> Option<usize> {
+    let stdout = std::io::stdout();
+    if !stdout.is_terminal() {
+        return None;
+    }
+    rustix::termios::tcgetwinsize(stdout).map(|size| usize::from(size.ws_col)).ok().filter(|columns| *columns > 0)
+}
+
 /// An error as people read it: what, where, and what to do.
 pub(crate) fn error(e: &Error) {
     if is_closed_pipe(e) {

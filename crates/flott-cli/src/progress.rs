@@ -15,8 +15,13 @@ const LIVE: Duration = Duration::from_millis(500);
 /// In a log.
 const LOG: Duration = Duration::from_secs(10);
 
+/// A job that has run so long has begun well.
+const BEGINNING: Duration = Duration::from_millis(200);
+
 /// What was shown last.
 pub(crate) struct Progress {
+    /// What is to be told of a job that does not fail at once: that it goes on.
+    beginning: Option<String>,
     clock: Arc<dyn Clock>,
     last: Duration,
     rows_in: u64,
@@ -26,14 +31,35 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn new() -> Progress {
+    /// `beginning` is told once the job has begun well.
+    pub(crate) fn new(beginning: Option<String>) -> Progress {
         let clock = SystemClock::shared();
-        Progress { clock, last: Duration::ZERO, rows_in: 0, rows_out: 0, shown: false, terminal: output::is_terminal() }
+        Progress {
+            beginning,
+            clock,
+            last: Duration::ZERO,
+            rows_in: 0,
+            rows_out: 0,
+            shown: false,
+            terminal: output::is_terminal(),
+        }
     }
 
     /// Until the next look.
     pub(crate) fn interval(&self) -> Duration {
-        if self.terminal { LIVE } else { LOG }
+        match self.beginning {
+            Some(_) => BEGINNING,
+            None if self.terminal => LIVE,
+            None => LOG,
+        }
+    }
+
+    /// The job has begun well; whether there was something to tell of it.
+    pub(crate) fn tell_beginning(&mut self) -> bool {
+        let Some(beginning) = self.beginning.take() else { return false };
+        self.clear();
+        output::note(&beginning);
+        true
     }
 
     /// Shows how a job goes; `others` run beside it.

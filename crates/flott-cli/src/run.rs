@@ -189,11 +189,8 @@ impl<'a> Script<'a> {
                 if let Some(before) = &job.took_over {
                     output::note(&took_over(&job.name, before));
                 }
-                if let Some(checkpoint) = job.restored {
-                    output::note(&format!("Job '{}' goes on from checkpoint {checkpoint}.", job.name));
-                }
-                let progress = Progress::new();
-                self.jobs.push((job, progress));
+                let restored = job.restored.map(|c| format!("Job '{}' goes on from checkpoint {c}.", job.name));
+                self.jobs.push((job, Progress::new(restored)));
                 if self.session.dml_sync()? {
                     self.wait_for_jobs().await;
                 }
@@ -216,7 +213,12 @@ impl<'a> Script<'a> {
             match news {
                 News::Ended(index) => self.ended(index).await,
                 News::Interrupt => self.stop().await,
-                News::Nothing => self.progress(),
+                News::Nothing => {
+                    let told = self.jobs.iter_mut().fold(false, |told, (_, p)| p.tell_beginning() | told);
+                    if !told {
+                        self.progress();
+                    }
+                }
             }
         }
     }
@@ -225,6 +227,9 @@ impl<'a> Script<'a> {
     async fn stop(&mut self) {
         let at_once = std::mem::replace(&mut self.stopping, true);
         self.jobs.iter_mut().for_each(|(_, progress)| progress.clear());
+        for (_, progress) in &mut self.jobs {
+            progress.tell_beginning();
+        }
         if self.jobs.is_empty() {
             output::note("Stopped.");
         } else if at_once {
@@ -253,6 +258,9 @@ impl<'a> Script<'a> {
         progress.clear();
         let outcome = job.wait().await;
         self.summary.add(&job, &outcome);
+        if outcome.is_ok() {
+            progress.tell_beginning();
+        }
         let name = &job.name;
         match outcome {
             Ok(JobOutcome::Finished(_)) => progress.last(&job),

@@ -127,6 +127,10 @@ impl JobGraph {
             let fits = match &node.spec {
                 OperatorSpec::Source(_) => arity == 0,
                 OperatorSpec::Union => arity >= 1,
+                OperatorSpec::Join(_)
+                | OperatorSpec::IntervalJoin(_)
+                | OperatorSpec::WindowJoin(_)
+                | OperatorSpec::TemporalJoin(_) => arity == 2,
                 _ => arity == 1,
             };
             if !fits {

@@ -8,6 +8,7 @@
 
 pub mod graph;
 pub mod group;
+pub mod join;
 pub mod partial;
 pub mod rank;
 pub mod sort;
@@ -17,6 +18,9 @@ pub mod window;
 pub use graph::{Input, JobGraph, Node, NodeId, Partitioning};
 pub use group::{
     ChangelogNormalizeSpec, Changes, ConflictStrategy, GroupAggregateSpec, MiniBatch, SinkMaterializeSpec,
+};
+pub use join::{
+    IntervalJoinSpec, JoinCondition, JoinInput, JoinKind, RegularJoinSpec, TemporalJoinSpec, WindowJoinSpec,
 };
 pub use partial::partial_schema;
 pub use rank::{DeduplicateSpec, Keep, RankRange, RankSpec, RankStrategy, WindowRankSpec};

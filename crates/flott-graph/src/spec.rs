@@ -13,6 +13,7 @@ use flott_connector::watermark_options::WatermarkAlignment;
 use crate::group::{ChangelogNormalizeSpec, GroupAggregateSpec, SinkMaterializeSpec};
 use crate::rank::{DeduplicateSpec, RankSpec, WindowRankSpec};
 use crate::sort::{LimitSpec, SortSpec, TemporalSortSpec};
+use crate::join::{IntervalJoinSpec, RegularJoinSpec, TemporalJoinSpec, WindowJoinSpec};
 use crate::window::{WindowAggregateSpec, WindowTableFunctionSpec};
 
 /// A physical expression over the columns of an operator's input.
@@ -29,6 +30,14 @@ pub enum OperatorSpec {
     WatermarkAssigner(WatermarkSpec),
     /// All rows of all inputs.
     Union,
+    /// Joins two changelogs.
+    Join(RegularJoinSpec),
+    /// Joins rows that are near in time.
+    IntervalJoin(IntervalJoinSpec),
+    /// Joins rows of the same window.
+    WindowJoin(WindowJoinSpec),
+    /// Joins rows with the version of another table at their time.
+    TemporalJoin(TemporalJoinSpec),
     /// Several copies of each row with some columns nulled: GROUPING SETS.
     Expand(ExpandSpec),
     /// Adds window_start, window_end and window_time to each row (a window TVF that is not aggregated).

@@ -9,6 +9,7 @@ use crate::calc::Calc;
 use crate::changelog::{ChangelogNormalize, DropUpdateBefore, SinkMaterialize};
 use crate::expand::Expand;
 use crate::group::GroupAggregate;
+use crate::join::{IntervalJoin, RegularJoin, TemporalJoin, WindowJoin};
 use crate::operator::Operator;
 use crate::rank::{FirstByRowtime, FirstN, Latest, Sort, TemporalSort, TopN, WindowRank};
 use crate::sink_constraint::SinkConstraint;
@@ -35,6 +36,10 @@ pub fn build(node: &Node, subtask: usize, parallelism: usize, max_parallelism: u
         OperatorSpec::Calc(spec) => Box::new(Calc::new(name, spec, schema)?),
         OperatorSpec::WatermarkAssigner(spec) => Box::new(WatermarkAssigner::new(name, spec)),
         OperatorSpec::Union => Box::new(Union),
+        OperatorSpec::Join(spec) => Box::new(RegularJoin::new(name, spec, schema, &ownership)?),
+        OperatorSpec::IntervalJoin(spec) => Box::new(IntervalJoin::new(name, spec, schema, &ownership)?),
+        OperatorSpec::WindowJoin(spec) => Box::new(WindowJoin::new(name, spec, schema, &ownership)?),
+        OperatorSpec::TemporalJoin(spec) => Box::new(TemporalJoin::new(name, spec, schema, &ownership)?),
         OperatorSpec::Expand(spec) => Box::new(Expand::new(name, spec, schema)?),
         OperatorSpec::WindowTableFunction(spec) => match &spec.assignment {
             WindowAssignment::TimeColumn { kind: WindowKind::Session { .. }, .. } => {

@@ -169,7 +169,7 @@ impl Calc {
 }
 
 /// The expression with its columns numbered by their place in `columns`.
-fn renumber(expression: &ExprRef, columns: &[usize], schema: &SchemaRef) -> Result<ExprRef> {
+pub(crate) fn renumber(expression: &ExprRef, columns: &[usize], schema: &SchemaRef) -> Result<ExprRef> {
     use datafusion_common::tree_node::{Transformed, TreeNode};
     let unique = {
         let mut names: Vec<&String> = schema.fields().iter().map(|f| f.name()).collect();

@@ -19,15 +19,19 @@ const RESUMES_MAX: usize = 1_000_000;
 struct Instance {
     operator: Box<dyn Operator>,
     context: OperatorContext,
-    /// The last watermark of each subtask before it.
-    channels: Vec<i64>,
+    /// By input the last watermark of each subtask before it.
+    channels: Vec<Vec<i64>>,
     watermark: i64,
 }
+
+/// An operator, and how rows come to each of its inputs.
+pub type StageNode = (Node, Vec<Partitioning>);
 
 /// The subtasks of an operator.
 struct Stage {
     node: Node,
-    partitioning: Partitioning,
+    /// By input.
+    partitionings: Vec<Partitioning>,
     instances: Vec<Instance>,
 }
 
@@ -64,19 +68,25 @@ pub struct Harness {
 impl Harness {
     /// A chain, given how rows come to each operator.
     pub fn new(nodes: &[(Node, Partitioning)], parallelism: usize, max_parallelism: u16) -> Result<Harness> {
+        let stages = nodes.iter().map(|(n, p)| (n.clone(), vec![p.clone()]));
+        Harness::of_stages(&stages.collect::<Vec<_>>(), parallelism, max_parallelism)
+    }
+
+    /// A chain whose first operator may have several inputs, given how rows come to each input of each operator.
+    pub fn of_stages(nodes: &[StageNode], parallelism: usize, max_parallelism: u16) -> Result<Harness> {
         let mut stages = vec![];
-        for (node, partitioning) in nodes {
+        for (node, partitionings) in nodes {
             let instances = (0..parallelism)
                 .map(|subtask| {
                     Ok(Instance {
                         operator: build(node, subtask, parallelism, max_parallelism)?,
                         context: OperatorContext::default(),
-                        channels: vec![i64::MIN; parallelism],
+                        channels: vec![vec![i64::MIN; parallelism]; partitionings.len()],
                         watermark: i64::MIN,
                     })
                 })
                 .collect::<Result<_>>()?;
-            stages.push(Stage { node: node.clone(), partitioning: partitioning.clone(), instances });
+            stages.push(Stage { node: node.clone(), partitionings: partitionings.clone(), instances });
         }
         Ok(Harness {
             stages,
@@ -97,7 +107,18 @@ impl Harness {
         parallelism: usize,
         max_parallelism: u16,
     ) -> Result<Harness> {
-        let mut harness = Harness::new(nodes, parallelism, max_parallelism)?;
+        let stages = nodes.iter().map(|(n, p)| (n.clone(), vec![p.clone()]));
+        Harness::restore_stages(&stages.collect::<Vec<_>>(), snapshot, parallelism, max_parallelism)
+    }
+
+    /// As [`Harness::restore`], for an operator with several inputs.
+    pub fn restore_stages(
+        nodes: &[StageNode],
+        snapshot: &HarnessSnapshot,
+        parallelism: usize,
+        max_parallelism: u16,
+    ) -> Result<Harness> {
+        let mut harness = Harness::of_stages(nodes, parallelism, max_parallelism)?;
         harness.processing_time_ms = snapshot.processing_time_ms;
         for (stage, (watermark, states)) in harness.stages.iter_mut().zip(&snapshot.stages) {
             for (subtask, instance) in stage.instances.iter_mut().enumerate() {
@@ -115,7 +136,7 @@ impl Harness {
                 let version = states.iter().map(|s| s.version).max().unwrap_or(0);
                 let metas = states.iter().map(|s| s.meta.clone()).collect();
                 instance.operator.restore_state(RestoredState { version, metas, runs })?;
-                instance.channels = vec![*watermark; parallelism];
+                instance.channels.iter_mut().for_each(|c| c.fill(*watermark));
                 instance.watermark = *watermark;
                 instance.context.watermark = (*watermark != i64::MIN).then_some(Watermark(*watermark));
             }
@@ -127,12 +148,23 @@ impl Harness {
 
     /// Rows from a subtask before the chain.
     pub fn process(&mut self, from: usize, batch: ChangeBatch) -> Result<()> {
-        self.route(0, from % self.parallelism, vec![Item::Batch(batch)])
+        self.process_input(0, from, batch)
+    }
+
+    /// Rows for one input of the first operator.
+    pub fn process_input(&mut self, input: usize, from: usize, batch: ChangeBatch) -> Result<()> {
+        self.route(0, input, from % self.parallelism, vec![Item::Batch(batch)])
     }
 
     /// A watermark from a subtask before the chain.
     pub fn watermark(&mut self, from: usize, watermark: Watermark) -> Result<()> {
-        self.route(0, from % self.parallelism, vec![Item::Watermark(watermark)])
+        let inputs = self.stages.first().map_or(0, |s| s.partitionings.len());
+        (0..inputs).try_for_each(|input| self.watermark_input(input, from, watermark))
+    }
+
+    /// A watermark for one input of the first operator.
+    pub fn watermark_input(&mut self, input: usize, from: usize, watermark: Watermark) -> Result<()> {
+        self.route(0, input, from % self.parallelism, vec![Item::Watermark(watermark)])
     }
 
     /// A watermark from all subtasks before the chain.
@@ -179,7 +211,9 @@ impl Harness {
         self.watermark_all(Watermark::MAX)?;
         for stage in 0..self.stages.len() {
             for subtask in 0..self.parallelism {
-                self.call(stage, subtask, |o, c| o.end_input(0, c))?;
+                for input in 0..self.stages[stage].partitionings.len() {
+                    self.call(stage, subtask, |o, c| o.end_input(input, c))?;
+                }
             }
         }
         Ok(())
@@ -243,7 +277,7 @@ impl Harness {
                     }
                 }
             } else {
-                self.route(stage + 1, subtask, items)?;
+                self.route(stage + 1, 0, subtask, items)?;
             }
             if progress == Progress::Done {
                 return Ok(());
@@ -258,28 +292,29 @@ impl Harness {
     }
 
     /// Items from a subtask to the subtasks of a stage.
-    fn route(&mut self, stage: usize, from: usize, items: Vec<Item>) -> Result<()> {
+    fn route(&mut self, stage: usize, input: usize, from: usize, items: Vec<Item>) -> Result<()> {
         for item in items {
             match item {
                 Item::Batch(batch) => {
-                    for (to, part) in self.split(stage, from, batch)? {
-                        self.call(stage, to, |o, c| o.process_batch(0, part, c))?;
+                    for (to, part) in self.split(stage, input, from, batch)? {
+                        self.call(stage, to, |o, c| o.process_batch(input, part, c))?;
                     }
                 }
                 Item::Watermark(watermark) => {
-                    let targets = match self.stages[stage].partitioning {
+                    let targets = match self.stages[stage].partitionings[input] {
                         Partitioning::Forward => from..from + 1,
                         _ => 0..self.parallelism,
                     };
                     for to in targets {
-                        let forward = self.stages[stage].partitioning == Partitioning::Forward;
-                        let instance = &mut self.stages[stage].instances[to];
-                        instance.channels[from] = instance.channels[from].max(watermark.0);
-                        let least = if forward {
-                            instance.channels[from]
-                        } else {
-                            instance.channels.iter().copied().min().unwrap_or(i64::MIN)
+                        let Stage { partitionings, instances, .. } = &mut self.stages[stage];
+                        let instance = &mut instances[to];
+                        let channel = &mut instance.channels[input][from];
+                        *channel = (*channel).max(watermark.0);
+                        let least_of = |(input, channels): (usize, &Vec<i64>)| match partitionings[input] {
+                            Partitioning::Forward => channels[to],
+                            _ => channels.iter().copied().min().unwrap_or(i64::MIN),
                         };
+                        let least = instance.channels.iter().enumerate().map(least_of).min().unwrap_or(i64::MIN);
                         if least > instance.watermark {
                             instance.watermark = least;
                             instance.context.watermark = Some(Watermark(least));
@@ -292,8 +327,8 @@ impl Harness {
         Ok(())
     }
 
-    fn split(&self, stage: usize, from: usize, batch: ChangeBatch) -> Result<Vec<(usize, ChangeBatch)>> {
-        Ok(match &self.stages[stage].partitioning {
+    fn split(&self, stage: usize, input: usize, from: usize, batch: ChangeBatch) -> Result<Vec<(usize, ChangeBatch)>> {
+        Ok(match &self.stages[stage].partitionings[input] {
             Partitioning::Forward => vec![(from, batch)],
             Partitioning::Rebalance => vec![((from + 1) % self.parallelism, batch)],
             Partitioning::Broadcast => (0..self.parallelism).map(|to| (to, batch.clone())).collect(),

@@ -15,6 +15,7 @@ mod expression;
 pub mod group;
 pub mod harness;
 pub(crate) mod keyed;
+pub mod join;
 pub mod operator;
 pub mod rank;
 pub mod sink_constraint;

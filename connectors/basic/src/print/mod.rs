@@ -26,6 +26,16 @@ pub enum Stream {
     Err,
 }
 
+impl Stream {
+    /// `stdout` or `stderr`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stream::Out => "stdout",
+            Stream::Err => "stderr",
+        }
+    }
+}
+
 /// Where rows are printed: the process's streams, or a test's buffer.
 pub trait Output: Send + Sync {
     /// Writes whole lines, not mixed with those of another call.

@@ -52,15 +52,19 @@ impl PrintWriter {
     ) -> Result<T> {
         let output = Arc::clone(&self.output);
         let done = tokio::task::spawn_blocking(move || call(output.as_ref())).await;
-        done.map_err(|e| Error::internal(format!("printing ended early: {e}")))?.map_err(failed)
+        let stream = self.stream;
+        done.map_err(|e| Error::internal(format!("printing ended early: {e}")))?.map_err(|e| failed(e, stream))
     }
 }
 
-/// A closed pipe (`flott run job.sql | head`) ends the job, but is nobody's fault.
-fn failed(e: io::Error) -> Error {
+/// A closed pipe (`flott run job.sql | head`) ends the job, but is nobody's fault: the cause and the stream tell whoever
+/// runs it.
+fn failed(e: io::Error, stream: Stream) -> Error {
     if e.kind() == io::ErrorKind::BrokenPipe {
         return Error::user("nobody reads the printed rows any more: the pipe is closed")
             .with("connector", "print")
+            .with("stream", stream.name())
+            .caused_by(e)
             .hint("Write the output to a file, or read it to its end");
     }
     Error::from(e).with("connector", "print")

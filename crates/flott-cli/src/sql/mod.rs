@@ -16,7 +16,7 @@ use flott_core::id;
 
 use crate::exit::Failure;
 use crate::script::{self, Earlier, SessionArgs};
-use shell::{Next, Shell};
+use shell::{Next, Script, Shell};
 
 /// Characters of the name that tells the jobs of one shell from those of another.
 const NAME_CHARS: usize = 8;
@@ -46,8 +46,9 @@ pub(crate) struct SqlArgs {
 
 pub(crate) fn sql(args: &SqlArgs) -> Result<ExitCode, Failure> {
     let runtime = script::runtime()?;
-    let init = args.init.as_deref().map(script::read).transpose()?;
-    let file = args.file.as_deref().map(script::read).transpose()?;
+    let read = |file: &Path| script::read(file).map(|text| Script { file: file.to_path_buf(), text });
+    let init = args.init.as_deref().map(read).transpose()?;
+    let file = args.file.as_deref().map(read).transpose()?;
     // Jobs of other shells have other names, and so other checkpoints.
     let name = format!("sql-{}", id::random_hex().chars().take(NAME_CHARS).collect::<String>());
     let session = script::session(&args.session, Path::new("."), &name, Earlier::default())?;
@@ -55,14 +56,14 @@ pub(crate) fn sql(args: &SqlArgs) -> Result<ExitCode, Failure> {
     let mut shell = runtime.block_on(async { Shell::new(session, interactive) })?;
     let done = (|| {
         if let Some(init) = init {
-            let next = runtime.block_on(shell.run(&init, true));
+            let next = runtime.block_on(shell.run_script(&init));
             if next != Next::Statement {
                 return Ok(runtime.block_on(shell.finish(next)));
             }
         }
         match file {
             Some(file) => runtime.block_on(async {
-                let next = shell.run(&file, true).await;
+                let next = shell.run_script(&file).await;
                 Ok(shell.finish(next).await)
             }),
             None if interactive => terminal::interactive(&runtime, &mut shell, args.history.clone()),

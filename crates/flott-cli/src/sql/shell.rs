@@ -1,5 +1,6 @@
 //! The session behind the shell: statements in, Flink's messages and results out.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -47,6 +48,12 @@ pub(super) enum Next {
     Terminated,
 }
 
+/// A file with statements.
+pub(super) struct Script {
+    pub(super) file: PathBuf,
+    pub(super) text: String,
+}
+
 /// A shell, without its lines.
 pub(super) struct Shell {
     pub(super) session: Session,
@@ -75,14 +82,25 @@ impl Shell {
         Arc::clone(&self.started)
     }
 
-    /// Runs all statements of a text, one after another. `stop_at_error` leaves the others out after one that fails.
-    pub(super) async fn run(&mut self, text: &str, stop_at_error: bool) -> Next {
+    /// Runs all statements that were typed, one after another, also after one that fails.
+    pub(super) async fn run(&mut self, text: &str) -> Next {
         let split = split(text);
         for piece in split.ended.iter().chain(&split.rest) {
             match self.run_piece(piece).await {
-                Next::Failed if !stop_at_error => {}
-                Next::Statement => {}
+                Next::Failed | Next::Statement => {}
                 end => return end,
+            }
+        }
+        Next::Statement
+    }
+
+    /// Runs all statements of a file, one after another, up to one that fails.
+    pub(super) async fn run_script(&mut self, script: &Script) -> Next {
+        let split = split(&script.text);
+        for piece in split.ended.iter().chain(&split.rest) {
+            let next = self.run_piece_of(piece, Some(&script.file)).await;
+            if next != Next::Statement {
+                return next;
             }
         }
         Next::Statement
@@ -90,9 +108,17 @@ impl Shell {
 
     /// Runs one statement or command, and tells where it fails.
     pub(super) async fn run_piece(&mut self, piece: &Piece) -> Next {
+        self.run_piece_of(piece, None).await
+    }
+
+    async fn run_piece_of(&mut self, piece: &Piece, file: Option<&Path>) -> Next {
         match self.execute(piece).await {
             Ok(next) => next,
             Err(failure) => {
+                let failure = match file {
+                    Some(file) => failure.with("script", file.display()),
+                    None => failure,
+                };
                 // Nobody reads what would follow.
                 let end = if failure.is_closed_pipe() { Next::Terminated } else { Next::Failed };
                 self.fail("Could not execute SQL statement.", failure);

@@ -39,7 +39,7 @@ pub(super) fn interactive(
     runtime.block_on(shell.report());
     let end = loop {
         match lines.next(shell)? {
-            Line::Statements(text) => match runtime.block_on(shell.run(&text, false)) {
+            Line::Statements(text) => match runtime.block_on(shell.run(&text)) {
                 Next::Statement | Next::Failed => {}
                 end @ (Next::Quit | Next::Terminated) => break end,
             },

@@ -98,3 +98,28 @@ fn sinks_and_checkpoints_that_cannot_be_written_are_1() {
         exits(&place.run(&format!("{script}INSERT INTO o VALUES (1);")), 1, "permissions");
     }
 }
+
+#[test]
+fn a_reader_of_printed_rows_that_is_gone_is_141() {
+    let place = Place::new();
+    place.write(
+        "job.sql",
+        "CREATE TABLE s (v INT) WITH ('connector' = 'datagen', 'rows-per-second' = '10000');
+         CREATE TABLE p (v INT) WITH ('connector' = 'print');
+         INSERT INTO p SELECT v FROM s;",
+    );
+    let mut child = place.start(&["run", "job.sql", "--fresh"]);
+    drop(child.stdout.take());
+    let ran = crate::support::ran(child.wait_with_output().expect("an end"));
+    assert_eq!(ran.code, Some(141), "{ran:?}");
+    assert!(!ran.err.contains("Error"), "{ran:?}");
+}
+
+#[test]
+fn a_restore_of_nonsense_says_what_may_be_written() {
+    let place = Place::new();
+    place.write("job.sql", &format!("{OUT}INSERT INTO o VALUES (1);"));
+    let ran = place.flott(&["run", "job.sql", "--restore", "nonsense"]);
+    exits(&ran, 2, "'nonsense'");
+    assert!(ran.err.contains("--restore latest") && ran.err.contains("savepoint"), "{ran:?}");
+}

@@ -82,3 +82,17 @@ fn a_head_that_cannot_be_read_says_what_to_do_and_fresh_does_it() {
         assert_eq!(std::fs::read_to_string(kept).expect("text"), text);
     }
 }
+
+#[test]
+fn a_job_that_fails_at_once_is_not_said_to_go_on() {
+    let place = Place::new();
+    place.write("job.sql", ENDLESS);
+    let first = place.start(&["run", "job.sql"]);
+    until("the first file", || !place.rows("o").is_empty());
+    signal(&first, "INT");
+    assert_eq!(ran(first.wait_with_output().expect("an end")).code, Some(130));
+    place.write("job.sql", &ENDLESS.replace("SELECT id", "SELECT id / (id - id)"));
+    let failed = place.flott(&["run", "job.sql", "--restore", "latest"]);
+    assert_eq!(failed.code, Some(1), "{failed:?}");
+    assert!(!failed.err.contains("goes on from checkpoint"), "{failed:?}");
+}

@@ -47,6 +47,17 @@ fn statements_of_a_pipe_give_flink_s_messages_and_tables() {
 }
 
 #[test]
+fn errors_of_a_file_name_it() {
+    let place = Place::new();
+    place.write("wrong.sql", "SELECT 1;\nSELECT nope;");
+    for args in [["sql", "-f", "wrong.sql"], ["sql", "-i", "wrong.sql"]] {
+        let ran = place.flott(&args);
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert!(ran.err.contains("script wrong.sql, line 2, column 8"), "{ran:?}");
+    }
+}
+
+#[test]
 fn statements_of_a_pipe_run_as_they_come() {
     let place = Place::new();
     let mut child = place.command(&["sql"]).stdin(Stdio::piped()).spawn().expect("flott starts");

@@ -1,6 +1,8 @@
 //! Operators through the harness.
 
 mod common;
+mod join;
+mod join_time;
 mod processing_time;
 mod rank;
 mod rank_property;
