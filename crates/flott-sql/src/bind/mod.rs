@@ -42,7 +42,7 @@ pub use functions::{Functions, Shown};
 pub use node::{FlinkNode, FlinkNodeKind, ScanTable};
 pub(crate) use query::rename_columns;
 pub(crate) use refuse::{At, at, check_dynamic_options, from_datafusion};
-pub(crate) use scope::{Scope, ScopeColumn, UniqueNames};
+pub(crate) use scope::{Scope, ScopeColumn, UniqueNames, as_rowtime};
 pub use scope::{Typed, column, columns_of, plan_schema};
 pub use validate::validate;
 
@@ -106,7 +106,8 @@ impl<'a> Binder<'a> {
     /// Over a catalog, with the connectors (for metadata columns) and the session's configuration.
     pub fn new(tables: &'a dyn Tables, registry: &'a Registry, config: &'a Options) -> Result<Binder<'a>> {
         check_runtime_mode(RUNTIME_MODE, config.get(RUNTIME_MODE).unwrap_or_default())?;
-        Ok(Binder { tables, registry, functions: Functions::new(config)?, config, depth: Cell::new(0) })
+        let functions = Functions::new(config)?.in_database(tables.catalog().map(CatalogManager::current_database));
+        Ok(Binder { tables, registry, functions, config, depth: Cell::new(0) })
     }
 
     /// The functions, for who builds expressions on top of plans.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use datafusion_common::{Column, DFSchema, DFSchemaRef};
 use datafusion_expr::{Expr, LogicalPlan};
-use flott_core::types::{arrow_field, from_arrow_field};
+use flott_core::types::{TimeAttribute, TypeKind, arrow_field, from_arrow_field};
 use flott_core::{Error, LogicalType, Result};
 use sqlparser::ast::Ident;
 use sqlparser::tokenizer::Span;
@@ -141,6 +141,16 @@ fn unique<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     names.filter(|n| seen.insert(*n)).collect()
 }
 
+/// An event-time column: of milliseconds, whatever the table declares.
+pub(crate) fn as_rowtime(t: &LogicalType) -> LogicalType {
+    let kind = match t.kind {
+        TypeKind::Timestamp(..) => TypeKind::Timestamp(3, TimeAttribute::Rowtime),
+        TypeKind::TimestampLtz(..) => TypeKind::TimestampLtz(3, TimeAttribute::Rowtime),
+        ref other => other.clone(),
+    };
+    LogicalType { kind, nullable: t.nullable }
+}
+
 /// A column of a plan.
 pub fn column(field: &str) -> Expr {
     Expr::Column(Column::new_unqualified(field))
@@ -191,7 +201,6 @@ pub fn columns_of(schema: &DFSchema) -> Result<Vec<(String, LogicalType)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flott_core::types::TypeKind;
 
     fn scope() -> Scope {
         let column = |q: &[&str], n: &str| ScopeColumn {
