@@ -24,7 +24,7 @@ pub use join::{
 };
 pub use partial::partial_schema;
 pub use rank::{DeduplicateSpec, Keep, RankRange, RankSpec, RankStrategy, WindowRankSpec};
-pub use sort::{LimitSpec, SortKey, SortSpec, TemporalSortSpec};
+pub use sort::{SortKey, SortSpec, TemporalSortSpec};
 pub use spec::{CalcSpec, ExpandSpec, OperatorSpec, SinkSpec, SourceSpec, WatermarkSpec};
 pub use window::{
     AggregateCall, EmitStrategy, WindowAggregateSpec, WindowAssignment, WindowKind, WindowProperty,

@@ -116,8 +116,8 @@ pub struct WindowRankSpec {
     pub end: u64,
     /// The rank is shown.
     pub output_rank_number: bool,
-    /// The column with the window's end.
-    pub window_end: usize,
+    /// The column with the window's end; `None`: one window of all rows, which ends with the input.
+    pub window_end: Option<usize>,
     /// The column with the window's start, where rows of one partition agree in it too.
     pub window_start: Option<usize>,
     /// For a window over TIMESTAMP_LTZ: the session's zone, in which its end is local; else `None` (UTC).

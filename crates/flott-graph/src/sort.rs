@@ -1,7 +1,5 @@
 //! Orders, and operators that put rows in one, as data.
 
-use std::time::Duration;
-
 use arrow_schema::SchemaRef;
 use flott_core::types::TimeAttribute;
 
@@ -40,15 +38,4 @@ pub struct TemporalSortSpec {
     pub then: Vec<SortKey>,
     /// The schema of the input.
     pub input_schema: SchemaRef,
-}
-
-/// `LIMIT` without an order.
-#[derive(Debug, Clone)]
-pub struct LimitSpec {
-    /// So many rows are left out first.
-    pub offset: u64,
-    /// At most so many leave.
-    pub fetch: u64,
-    /// Forgotten when nothing came for so long.
-    pub state_ttl: Option<Duration>,
 }

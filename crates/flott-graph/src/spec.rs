@@ -11,9 +11,9 @@ use flott_connector::table::ObjectIdentifier;
 use flott_connector::watermark_options::WatermarkAlignment;
 
 use crate::group::{ChangelogNormalizeSpec, GroupAggregateSpec, SinkMaterializeSpec};
-use crate::rank::{DeduplicateSpec, RankSpec, WindowRankSpec};
-use crate::sort::{LimitSpec, SortSpec, TemporalSortSpec};
 use crate::join::{IntervalJoinSpec, RegularJoinSpec, TemporalJoinSpec, WindowJoinSpec};
+use crate::rank::{DeduplicateSpec, RankSpec, WindowRankSpec};
+use crate::sort::{SortSpec, TemporalSortSpec};
 use crate::window::{WindowAggregateSpec, WindowTableFunctionSpec};
 
 /// A physical expression over the columns of an operator's input.
@@ -62,8 +62,6 @@ pub enum OperatorSpec {
     Deduplicate(DeduplicateSpec),
     /// Top-N of each window, or one row of each.
     WindowRank(WindowRankSpec),
-    /// The first rows of all.
-    Limit(LimitSpec),
     /// All rows in order, when there are no more.
     Sort(SortSpec),
     /// Rows in the order of a time attribute.

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use flott_core::{Error, Result};
-use flott_graph::{EmitStrategy, Keep, Node, RankStrategy, OperatorSpec, WindowAggregateSpec, WindowAssignment, WindowKind};
+use flott_graph::{
+    EmitStrategy, Keep, Node, OperatorSpec, RankStrategy, WindowAggregateSpec, WindowAssignment, WindowKind,
+};
 
 use crate::calc::Calc;
 use crate::changelog::{ChangelogNormalize, DropUpdateBefore, SinkMaterialize};
@@ -81,7 +83,6 @@ pub fn build(node: &Node, subtask: usize, parallelism: usize, max_parallelism: u
             (Keep::Last, _) => Box::new(Latest::deduplicate(name, spec, schema, ownership)?),
         },
         OperatorSpec::WindowRank(spec) => Box::new(WindowRank::new(name, spec, schema, ownership)?),
-        OperatorSpec::Limit(spec) => Box::new(FirstN::limit(name, spec, schema, ownership)?),
         OperatorSpec::Sort(spec) => Box::new(Sort::new(name, spec, schema, ownership)?),
         OperatorSpec::TemporalSort(spec) => Box::new(TemporalSort::new(name, spec, schema, ownership)?),
         OperatorSpec::Sink(spec) => match SinkConstraint::new(spec, schema)? {

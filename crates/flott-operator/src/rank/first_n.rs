@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Int64Array, UInt32Array};
 use arrow_schema::SchemaRef;
 use flott_core::{ChangeBatch, Error, Result};
-use flott_graph::{DeduplicateSpec, LimitSpec, RankRange, RankSpec};
+use flott_graph::{DeduplicateSpec, RankRange, RankSpec};
 use flott_state::{OperatorSnapshot, RestoredState};
 
 use super::top_n::{last_ranks, types_of};
@@ -51,14 +51,6 @@ impl FirstN {
         let ttl = TimeToLive::new(spec.state_ttl);
         let range = RankRange::Constant { start: 1, end: 1 };
         FirstN::new(name, (&spec.keys, &spec.input_schema), range, false, ttl, schema, owner)
-    }
-
-    /// LIMIT over rows that are only added.
-    pub fn limit(name: &str, spec: &LimitSpec, schema: SchemaRef, ownership: Ownership) -> Result<FirstN> {
-        let end = spec.offset.saturating_add(spec.fetch);
-        let range = RankRange::Constant { start: spec.offset.saturating_add(1), end };
-        let input = Arc::clone(&schema);
-        FirstN::new(name, (&[], &input), range, false, TimeToLive::new(spec.state_ttl), schema, ownership)
     }
 
     fn new(

@@ -56,7 +56,7 @@ impl WindowRank {
         let build = || -> Result<WindowRank> {
             let input = &spec.input_schema;
             let mut of_window = spec.partition_keys.clone();
-            of_window.extend(spec.window_start.into_iter().chain([spec.window_end]));
+            of_window.extend(spec.window_start.into_iter().chain(spec.window_end));
             let codec = |columns: &[usize]| -> Result<KeyCodec> {
                 KeyCodec::new(columns, &types_of(input, columns)?, ownership.max_parallelism)
             };
@@ -81,7 +81,10 @@ impl WindowRank {
     }
 
     fn is_over(&self, end: i64) -> bool {
-        self.progress != i64::MIN && self.zone.is_over(end, self.progress)
+        match end {
+            i64::MAX => self.progress == i64::MAX,
+            end => self.progress != i64::MIN && self.zone.is_over(end, self.progress),
+        }
     }
 
     /// The partition of a row.
@@ -98,7 +101,10 @@ impl WindowRank {
     }
 
     fn ends(&self, rows: &RecordBatch) -> Result<arrow_buffer::ScalarBuffer<i64>> {
-        to_milliseconds(rows.column(self.spec.window_end).as_ref())
+        match self.spec.window_end {
+            Some(column) => to_milliseconds(rows.column(column).as_ref()),
+            None => Ok(vec![i64::MAX; rows.num_rows()].into()),
+        }
     }
 
     fn add(&mut self, batch: &ChangeBatch, context: &mut OperatorContext) -> Result<()> {
@@ -193,6 +199,11 @@ impl Operator for WindowRank {
     fn process_watermark(&mut self, watermark: Watermark, context: &mut OperatorContext) -> Result<Progress> {
         self.progress = self.progress.max(watermark.0);
         self.then = Some(watermark);
+        self.fire(context).map_err(|e| e.with("operator", &self.name))
+    }
+
+    fn end_input(&mut self, _input: usize, context: &mut OperatorContext) -> Result<Progress> {
+        self.progress = i64::MAX;
         self.fire(context).map_err(|e| e.with("operator", &self.name))
     }
 

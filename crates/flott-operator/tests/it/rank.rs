@@ -7,8 +7,8 @@ use arrow_schema::{Schema, SchemaRef};
 use flott_core::Watermark;
 use flott_core::types::{TimeAttribute, arrow_field};
 use flott_graph::{
-    DeduplicateSpec, Keep, LimitSpec, Node, OperatorSpec, Partitioning, RankRange, RankSpec, RankStrategy, SortKey,
-    SortSpec, TemporalSortSpec, WindowRankSpec,
+    DeduplicateSpec, Keep, Node, OperatorSpec, Partitioning, RankRange, RankSpec, RankStrategy, SortKey, SortSpec,
+    TemporalSortSpec, WindowRankSpec,
 };
 use flott_operator::harness::Harness;
 use flott_testkit::{batch, rows_of, schema};
@@ -257,8 +257,11 @@ fn by_arrival_a_number_is_kept() {
 #[test]
 fn limit_with_offset() {
     let input = schema(SALES);
-    let spec = OperatorSpec::Limit(LimitSpec { offset: 1, fetch: 2, state_ttl: None });
-    let nodes = vec![(node("limit", spec, input), Partitioning::Hash(vec![]))];
+    let mut spec = rank_spec(&input, &[], &[], RankRange::Constant { start: 2, end: 3 });
+    spec.strategy = RankStrategy::AppendFast;
+    spec.by_arrival = true;
+    spec.output_rank_number = false;
+    let nodes = rank(&spec);
     let mut harness = Harness::new(&nodes, 3, 128).expect("operators");
     harness.process(0, batch(SALES, &["+I[a, 1, 1]", "+I[b, 2, 2]"])).expect("rows");
     assert_eq!(rows_of(&harness.take_output()), ["+I[b, 2, 2]"]);
@@ -390,7 +393,7 @@ fn the_best_rows_of_a_window_leave_when_it_ends() {
         start: 1,
         end: 2,
         output_rank_number: true,
-        window_end: 3,
+        window_end: Some(3),
         window_start: Some(2),
         time_zone: None,
         input_schema: Arc::clone(&input),
