@@ -9,6 +9,7 @@
 pub mod graph;
 pub mod group;
 pub mod join;
+pub mod over;
 pub mod partial;
 pub mod rank;
 pub mod sort;
@@ -22,6 +23,7 @@ pub use group::{
 pub use join::{
     IntervalJoinSpec, JoinCondition, JoinInput, JoinKind, RegularJoinSpec, TemporalJoinSpec, WindowJoinSpec,
 };
+pub use over::OverAggregateSpec;
 pub use partial::partial_schema;
 pub use rank::{DeduplicateSpec, Keep, RankRange, RankSpec, RankStrategy, WindowRankSpec};
 pub use sort::{SortKey, SortSpec, TemporalSortSpec};

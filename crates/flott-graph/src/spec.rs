@@ -12,6 +12,7 @@ use flott_connector::watermark_options::WatermarkAlignment;
 
 use crate::group::{ChangelogNormalizeSpec, GroupAggregateSpec, SinkMaterializeSpec};
 use crate::join::{IntervalJoinSpec, RegularJoinSpec, TemporalJoinSpec, WindowJoinSpec};
+use crate::over::OverAggregateSpec;
 use crate::rank::{DeduplicateSpec, RankSpec, WindowRankSpec};
 use crate::sort::{SortSpec, TemporalSortSpec};
 use crate::window::{WindowAggregateSpec, WindowTableFunctionSpec};
@@ -62,6 +63,8 @@ pub enum OperatorSpec {
     Deduplicate(DeduplicateSpec),
     /// Top-N of each window, or one row of each.
     WindowRank(WindowRankSpec),
+    /// Aggregates over the rows up to each row.
+    OverAggregate(OverAggregateSpec),
     /// All rows in order, when there are no more.
     Sort(SortSpec),
     /// Rows in the order of a time attribute.

@@ -13,6 +13,7 @@ use crate::expand::Expand;
 use crate::group::GroupAggregate;
 use crate::join::{IntervalJoin, RegularJoin, TemporalJoin, WindowJoin};
 use crate::operator::Operator;
+use crate::over::NonTimeOver;
 use crate::rank::{FirstByRowtime, FirstN, Latest, Sort, TemporalSort, TopN, WindowRank};
 use crate::sink_constraint::SinkConstraint;
 use crate::union::Union;
@@ -83,6 +84,7 @@ pub fn build(node: &Node, subtask: usize, parallelism: usize, max_parallelism: u
             (Keep::Last, _) => Box::new(Latest::deduplicate(name, spec, schema, ownership)?),
         },
         OperatorSpec::WindowRank(spec) => Box::new(WindowRank::new(name, spec, schema, ownership)?),
+        OperatorSpec::OverAggregate(spec) => Box::new(NonTimeOver::new(name, spec, schema, ownership)?),
         OperatorSpec::Sort(spec) => Box::new(Sort::new(name, spec, schema, ownership)?),
         OperatorSpec::TemporalSort(spec) => Box::new(TemporalSort::new(name, spec, schema, ownership)?),
         OperatorSpec::Sink(spec) => match SinkConstraint::new(spec, schema)? {

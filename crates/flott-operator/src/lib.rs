@@ -17,6 +17,7 @@ pub mod harness;
 pub mod join;
 pub(crate) mod keyed;
 pub mod operator;
+pub mod over;
 pub mod rank;
 pub mod sink_constraint;
 mod timestamp;

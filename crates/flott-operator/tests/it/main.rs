@@ -4,6 +4,7 @@ mod common;
 mod group;
 mod join;
 mod join_time;
+mod over;
 mod processing_time;
 mod rank;
 mod rank_property;

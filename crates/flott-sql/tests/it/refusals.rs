@@ -12,7 +12,6 @@ fn unsupported_constructs_are_named() {
     for (query, named) in [
         ("SELECT a FROM t FETCH FIRST 5 ROWS WITH TIES", "WITH TIES"),
         ("SELECT a FROM t LIMIT b", "'b' as a number of rows"),
-        ("SELECT a FROM t FETCH FIRST 3 ROWS ONLY", "FETCH"),
         ("SELECT a FROM t FOR UPDATE", "FOR UPDATE / FOR SHARE"),
         ("SELECT t.a FROM t JOIN two ON t.b = two.x", "joins"),
         ("SELECT 1 FROM t, two", "joins (a comma in FROM)"),
