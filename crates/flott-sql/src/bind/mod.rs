@@ -16,6 +16,7 @@ pub(crate) use expression::case_expr;
 mod fold;
 mod functions;
 pub(crate) mod hints;
+pub(crate) mod join;
 mod literal;
 pub mod node;
 mod query;
@@ -26,8 +27,10 @@ mod types;
 mod validate;
 pub mod window;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion_expr::LogicalPlan;
 use flott_connector::factory::Registry;
@@ -42,7 +45,7 @@ pub use functions::{Functions, Shown};
 pub use node::{FlinkNode, FlinkNodeKind, ScanTable};
 pub(crate) use query::rename_columns;
 pub(crate) use refuse::{At, at, check_dynamic_options, from_datafusion};
-pub(crate) use scope::{Scope, ScopeColumn, UniqueNames};
+pub(crate) use scope::{Scope, ScopeColumn, UniqueNames, as_rowtime};
 pub use scope::{Typed, column, columns_of, plan_schema};
 pub use validate::validate;
 
@@ -97,6 +100,8 @@ pub struct Binder<'a> {
     functions: Functions,
     config: &'a Options,
     depth: Cell<usize>,
+    /// How long rows of the tables of a SELECT are kept, innermost last (the hint STATE_TTL).
+    ttls: RefCell<Vec<HashMap<String, Duration>>>,
 }
 
 /// The queries that a WITH makes visible, innermost last.
@@ -106,7 +111,7 @@ impl<'a> Binder<'a> {
     /// Over a catalog, with the connectors (for metadata columns) and the session's configuration.
     pub fn new(tables: &'a dyn Tables, registry: &'a Registry, config: &'a Options) -> Result<Binder<'a>> {
         check_runtime_mode(RUNTIME_MODE, config.get(RUNTIME_MODE).unwrap_or_default())?;
-        Ok(Binder { tables, registry, functions: Functions::new(config)?, config, depth: Cell::new(0) })
+        Ok(Binder { tables, registry, functions: Functions::new(config)?, config, depth: Cell::new(0), ttls: RefCell::default() })
     }
 
     /// The functions, for who builds expressions on top of plans.
@@ -132,7 +137,7 @@ impl<'a> Binder<'a> {
                 data_type: t.clone(),
             })
             .collect();
-        expression::ExpressionBinder::new(&self.functions, &Scope { columns }, "an expression").bind(e)
+        expression::ExpressionBinder::new(&self.functions, &Scope::of(columns), "an expression").bind(e)
     }
 
     /// An expression given as text.

@@ -281,19 +281,11 @@ impl Binder<'_> {
         refuse_if(value_table_mode.is_some(), "AS VALUE / AS STRUCT", span)?;
         refuse_if(!matches!(flavor, SelectFlavor::Standard), "FROM before SELECT", span)?;
 
-        let (mut plan, scope) = match from.as_slice() {
-            [] => {
-                let schema = Arc::new(DFSchema::empty());
-                let empty = LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: true, schema });
-                (empty, Scope::default())
-            }
-            [one] => self.table_with_joins(one, ctes)?,
-            [_, second, ..] => return Err(unsupported("joins (a comma in FROM)", second.span())),
-        };
-        if let Some(condition) = selection {
-            let bound = ExpressionBinder::new(&self.functions, &scope, "WHERE").condition(condition)?;
-            plan = filter(plan, bound)?;
-        }
+        self.ttls.borrow_mut().push(super::hints::of_joins(s)?);
+        let bound = self.from(from, ctes);
+        self.ttls.borrow_mut().pop();
+        let (plan, scope) = bound?;
+        let super::join::Source { plan, scope, .. } = self.source(plan, scope, selection.as_ref(), None, ctes)?;
         let items = self.expand(projection, &scope)?;
         let (group_exprs, has_group_by) = match group_by {
             GroupByExpr::All(_) => return Err(unsupported("GROUP BY ALL", span)),
@@ -312,6 +304,24 @@ impl Binder<'_> {
             project(plan, columns)?
         };
         if distinct { self.distinct(plan, state_ttl) } else { Ok(plan) }
+    }
+
+    /// What stands in FROM, side by side.
+    pub(crate) fn from(&self, from: &[ast::TableWithJoins], ctes: &Ctes) -> Result<(LogicalPlan, Scope)> {
+        let Some((first, more)) = from.split_first() else {
+            let schema = Arc::new(DFSchema::empty());
+            let empty = LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: true, schema });
+            return Ok((empty, Scope::default()));
+        };
+        let first = self.table_with_joins(first, ctes)?;
+        more.iter().try_fold(first, |left, t| self.product(left, self.table_with_joins(t, ctes)?))
+    }
+
+    /// A SELECT list without aggregates.
+    pub(crate) fn items(&self, projection: &[SelectItem], scope: &Scope) -> Result<Vec<Typed>> {
+        let items = self.expand(projection, scope)?;
+        let bound = bind_items(&mut ExpressionBinder::new(&self.functions, scope, "SELECT"), items)?;
+        Ok(bound.into_iter().map(|c| c.1).collect())
     }
 
     fn grouped(
@@ -481,7 +491,7 @@ impl Binder<'_> {
                             options.wildcard_token.0.span,
                         ));
                     }
-                    out.extend(scope.columns.iter().map(Item::of_column));
+                    out.extend(scope.columns.iter().filter(|c| !scope.is_merged(c)).map(Item::of_column));
                 }
                 SelectItem::QualifiedWildcard(kind, options) => {
                     plain_wildcard(options)?;
@@ -624,7 +634,7 @@ impl Item<'_> {
 }
 
 /// Whether an aggregate function is called anywhere in an expression.
-fn contains_aggregate(e: &Ast) -> bool {
+pub(crate) fn contains_aggregate(e: &Ast) -> bool {
     use std::ops::ControlFlow;
     let found = ast::visit_expressions(e, |e| match e {
         Ast::Function(f)

@@ -68,6 +68,7 @@ impl Advice {
             | StreamOp::Values { .. }
             | StreamOp::Calc(_)
             | StreamOp::Union
+            | StreamOp::Join(_)
             | StreamOp::Expand(_)
             | StreamOp::WindowTableFunction(_)
             | StreamOp::LocalWindowAggregate(_)

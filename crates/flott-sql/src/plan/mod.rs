@@ -10,6 +10,7 @@ mod convert;
 mod explain;
 mod graph;
 mod group;
+mod join;
 mod json;
 pub mod options;
 mod physical;

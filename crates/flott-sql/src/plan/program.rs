@@ -11,7 +11,7 @@ use flott_core::{Error, Result};
 
 use super::convert::Converter;
 use super::stream::{ScanWatermark, StreamNode};
-use crate::bind::node::{Aggregate, WindowTableFunction};
+use crate::bind::node::{Aggregate, Join, WindowTableFunction};
 use crate::bind::window::{is_windowed, unaliased};
 use crate::bind::{FlinkNode, FlinkNodeKind, ScanTable, column, from_datafusion};
 
@@ -22,6 +22,8 @@ pub(crate) enum Base<'p> {
     Scan { table: Arc<ScanTable>, watermark: Option<ScanWatermark> },
     /// One row without columns.
     OneRow,
+    /// A join, of which it is not yet known which columns are read.
+    Join { node: &'p FlinkNode, join: &'p Join },
     /// A window TVF, not yet decided whether it becomes a node.
     Window { function: &'p WindowTableFunction, input: &'p LogicalPlan },
     /// An operator that is planned.
@@ -125,6 +127,9 @@ impl Converter<'_> {
                         Ok(Program::identity(Base::Window { function, input: &node.input }, node.schema.clone()))
                     }
                     FlinkNodeKind::Aggregate(aggregate) => self.aggregate(node, aggregate),
+                    FlinkNodeKind::Join(join) => {
+                        Ok(Program::identity(Base::Join { node, join }, node.schema.clone()))
+                    }
                 }
             }
             other => {

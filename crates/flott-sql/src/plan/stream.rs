@@ -16,6 +16,7 @@ use flott_graph::{
     Changes, ConflictStrategy, ExpandSpec, GroupAggregateSpec, WindowAggregateSpec, WindowTableFunctionSpec,
 };
 
+use super::join::JoinOp;
 use crate::bind::ScanTable;
 
 /// An operator over its inputs.
@@ -53,6 +54,7 @@ pub(crate) enum StreamOp {
     },
     Calc(Calc),
     Union,
+    Join(JoinOp),
     Expand(ExpandSpec),
     WindowTableFunction(WindowTableFunctionSpec),
     LocalWindowAggregate(WindowAggregateSpec),
@@ -225,6 +227,7 @@ impl StreamNode {
             StreamOp::Values { .. } => "Values",
             StreamOp::Calc(_) => "Calc",
             StreamOp::Union => "Union",
+            StreamOp::Join(join) => join.name(),
             StreamOp::Expand(_) => "Expand",
             StreamOp::WindowTableFunction(_) => "WindowTableFunction",
             StreamOp::LocalWindowAggregate(_) => "LocalWindowAggregate",
