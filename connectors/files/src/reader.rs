@@ -48,6 +48,8 @@ struct Current {
 pub(crate) struct FileReader {
     scan: Arc<FileScan>,
     splits: VecDeque<FileSplit>,
+    /// Of those.
+    waiting_bytes: u64,
     current: Option<Current>,
     /// Splits that others have to catch up with.
     paused: HashSet<String>,
@@ -56,7 +58,18 @@ pub(crate) struct FileReader {
 
 impl FileReader {
     pub(crate) fn new(scan: Arc<FileScan>) -> FileReader {
-        FileReader { scan, splits: VecDeque::new(), current: None, paused: HashSet::new(), no_more: false }
+        let (splits, paused) = (VecDeque::new(), HashSet::new());
+        FileReader { scan, splits, waiting_bytes: 0, current: None, paused, no_more: false }
+    }
+
+    fn pending_bytes_of(&self, split: &FileSplit) -> u64 {
+        let is_text = matches!(self.scan.decoding, Decoding::Stream(_));
+        split.pending_bytes(is_text && Compression::of(&split.path).is_none())
+    }
+
+    fn wait(&mut self, split: FileSplit) {
+        self.waiting_bytes += self.pending_bytes_of(&split);
+        self.splits.push_back(split);
     }
 
     async fn open(scan: Arc<FileScan>, split: FileSplit) -> Result<Current> {
@@ -214,7 +227,7 @@ impl TextFile {
 impl SourceReader for FileReader {
     fn add_splits(&mut self, splits: Vec<SourceSplit>) -> Result<()> {
         for split in splits {
-            self.splits.push_back(FileSplit::decode(&split.data)?);
+            self.wait(FileSplit::decode(&split.data)?);
         }
         Ok(())
     }
@@ -226,7 +239,7 @@ impl SourceReader for FileReader {
     async fn next(&mut self) -> Result<ReaderEvent> {
         // A paused piece makes room for one that is not: event time may wait for that one.
         if let Some(current) = self.current.take_if(|c| self.paused.contains(&c.split.id())) {
-            self.splits.push_back(current.split);
+            self.wait(current.split);
         }
         let current = match &mut self.current {
             Some(current) => current,
@@ -240,7 +253,9 @@ impl SourceReader for FileReader {
                 };
                 // Taken off the queue only once it is open: the future may be dropped in between.
                 let current = Self::open(Arc::clone(&self.scan), self.splits[i].clone()).await?;
-                self.splits.remove(i);
+                if let Some(split) = self.splits.remove(i) {
+                    self.waiting_bytes -= self.pending_bytes_of(&split);
+                }
                 self.current.insert(current)
             }
         };
@@ -250,6 +265,10 @@ impl SourceReader for FileReader {
         let split = current.split.id();
         self.current = None;
         Ok(ReaderEvent::SplitFinished { split })
+    }
+
+    fn pending_bytes(&self) -> Option<u64> {
+        Some(self.waiting_bytes + self.current.as_ref().map_or(0, |c| self.pending_bytes_of(&c.split)))
     }
 
     fn pause_or_resume_splits(&mut self, pause: &[String], resume: &[String]) {
@@ -263,6 +282,7 @@ impl SourceReader for FileReader {
         // Its task ends when it finds nobody to read for.
         self.current = None;
         self.splits.clear();
+        self.waiting_bytes = 0;
         Ok(())
     }
 }

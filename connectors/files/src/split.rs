@@ -50,6 +50,13 @@ impl FileSplit {
         format!("{}:{}", self.path, self.start)
     }
 
+    /// Bytes of the file that are not read yet. Where the position is no byte of the file (in a bulk file, and behind a
+    /// decompression) all of the piece, until it is read.
+    pub(crate) fn pending_bytes(&self, position_is_byte: bool) -> u64 {
+        let from = if position_is_byte { self.offset.max(self.start) } else { self.start };
+        self.end.saturating_sub(from)
+    }
+
     pub(crate) fn is_whole(&self) -> bool {
         self.start == 0 && self.end == self.file_size
     }

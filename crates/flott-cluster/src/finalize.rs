@@ -278,7 +278,8 @@ mod tests {
         let tries = Arc::new(AtomicUsize::new(0));
         let mut slow = Slow { storage, tries: Arc::clone(&tries) };
         let committables = vec![Committable { id: "c".into(), data: Versioned::default() }];
-        let done = commit_until_done(&mut slow, &store.tenure(), &decided, committables);
+        let tenure = store.tenure();
+        let done = commit_until_done(&mut slow, &tenure, &decided, committables);
         let done = tokio::time::timeout(Duration::from_secs(10), done).await.expect("it gives up");
         assert_eq!(done.expect_err("another attempt has the job").kind(), ErrorKind::Fenced);
         assert_eq!(tries.load(Ordering::SeqCst), 2, "none after the takeover");

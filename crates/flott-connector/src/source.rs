@@ -251,6 +251,11 @@ pub trait SourceReader: Send {
     fn pending_records(&self) -> Option<u64> {
         None
     }
+    /// Bytes of its splits that are there and not read yet, where the outside counts those (`pendingBytes`): what is left
+    /// of files, as they are stored. Must not wait.
+    fn pending_bytes(&self) -> Option<u64> {
+        None
+    }
     /// Stops or restarts the reading of splits (watermark alignment).
     fn pause_or_resume_splits(&mut self, _pause: &[String], _resume: &[String]) {}
     /// A connector's own event from its enumerator.

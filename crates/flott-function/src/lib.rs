@@ -15,6 +15,7 @@ mod argument;
 pub mod cast;
 pub mod context;
 pub mod decimal;
+pub mod deep;
 pub mod lazy;
 pub mod operator;
 pub mod print;
@@ -32,5 +33,5 @@ pub mod limits {
 
 pub use aggregate::AggregateKind;
 pub use context::FunctionEnv;
-pub use types::{implicit_cast, least_common_type};
+pub use types::{implicit_cast, interval_in_query, least_common_type};
 pub use udf::TypedExpr;

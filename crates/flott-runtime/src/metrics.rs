@@ -34,6 +34,8 @@ pub struct SubtaskMetrics {
     pub back_pressured_ms: AtomicU64,
     /// `pendingRecords`, of sources whose readers know it: records that are there and not read yet; -1 where nobody knows.
     pub pending_records: AtomicI64,
+    /// `pendingBytes`, the same in bytes.
+    pub pending_bytes: AtomicI64,
     /// 1 while the source is idle (`table.exec.source.idle-timeout`).
     pub idle: AtomicU64,
 }
@@ -52,6 +54,7 @@ impl JobMetrics {
             m.watermark_ms.store(i64::MIN, Ordering::Relaxed);
             m.input_watermark_ms.store(i64::MIN, Ordering::Relaxed);
             m.pending_records.store(-1, Ordering::Relaxed);
+            m.pending_bytes.store(-1, Ordering::Relaxed);
             m
         };
         JobMetrics { nodes: (0..nodes).map(|_| (0..parallelism).map(|_| subtask()).collect()).collect() }

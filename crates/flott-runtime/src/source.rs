@@ -671,8 +671,14 @@ impl Reading {
         let mut draining = false;
         let mut outgoing: Option<Item> = None;
         loop {
-            if let (Some(n), Some(m)) = (reader.pending_records(), self.metrics.subtask(node.0, subtask)) {
-                m.pending_records.store(i64::try_from(n).unwrap_or(i64::MAX), Ordering::Relaxed);
+            if let Some(m) = self.metrics.subtask(node.0, subtask) {
+                for (pending, to) in
+                    [(reader.pending_records(), &m.pending_records), (reader.pending_bytes(), &m.pending_bytes)]
+                {
+                    if let Some(n) = pending {
+                        to.store(i64::try_from(n).unwrap_or(i64::MAX), Ordering::Relaxed);
+                    }
+                }
             }
             if draining && outgoing.is_none() {
                 outgoing = Some(Item::End);

@@ -1,9 +1,16 @@
 //! How much memory this process can have.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
-/// Bytes of the machine, or of the control group where that has fewer; `None` where nobody can tell.
+/// Bytes of the machine, or of the control group where that has fewer; `None` where nobody can tell. Looked up once: it is
+/// asked for each statement of a session.
 pub(crate) fn available_bytes() -> Option<u64> {
+    static KNOWN: OnceLock<Option<u64>> = OnceLock::new();
+    *KNOWN.get_or_init(look_up)
+}
+
+fn look_up() -> Option<u64> {
     let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| total_of(&text));
     let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let limits = limit_files(&groups).into_iter().filter_map(|file| limit_of(&std::fs::read_to_string(file).ok()?));

@@ -217,9 +217,11 @@ impl JobMeter {
                 add("watermarkLag", false, (self.clock.now_ms() - output) as f64);
             }
             add("numRecordsInErrors", true, read(&m.records_skipped) as f64);
-            let pending = m.pending_records.load(Ordering::Relaxed);
-            if pending >= 0 {
-                add("pendingRecords", false, pending as f64);
+            for (name, pending) in [("pendingRecords", &m.pending_records), ("pendingBytes", &m.pending_bytes)] {
+                let pending = pending.load(Ordering::Relaxed);
+                if pending >= 0 {
+                    add(name, false, pending as f64);
+                }
             }
             add("isIdle", false, read(&m.idle) as f64);
         } else {

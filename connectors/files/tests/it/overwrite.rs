@@ -106,6 +106,18 @@ async fn without_partitions_everything_is_replaced_also_by_nothing() {
     assert_eq!(left, [".hidden", "_SUCCESS"], "what is no data stays");
 }
 
+/// Flink 2.3 does the same, also with a static partition: only Hive's catalog empties it.
+#[tokio::test]
+async fn partitions_stay_where_there_are_no_rows() {
+    let (_dir, path) = temp();
+    let table = table(&path);
+    fill(&table).await;
+    let sink = table.overwriting_sink();
+    writer_of(&sink, 1, 0).flush(true).await.expect("no rows");
+    committer_of(&sink, 1).finish(&decided(1)).await.expect("finished");
+    assert_eq!(table.read_sorted().await, OLD);
+}
+
 #[tokio::test]
 async fn a_fresh_start_overwrites_again() {
     let (_dir, path) = temp();

@@ -389,3 +389,33 @@ async fn a_paused_piece_waits_and_holds_no_other() {
     while next(&mut reader).await != "EndOfInput" {}
     assert_eq!(rows, 20_002, "it goes on where it was");
 }
+
+#[tokio::test]
+async fn bytes_that_wait_are_counted_down_to_none() {
+    let (_dir, path) = temp();
+    files(&path, &[("a.line", "1,a\n2,b\n"), ("b.line", "3,c\n")]);
+    let source = Table::new(&path, "a INT, b STRING").source();
+    let mut enumerator = source.create_enumerator(None).expect("made");
+    let mut context =
+        flott_connector::source::EnumeratorContext { parallelism: 1, load: vec![0], ..Default::default() };
+    settle(enumerator.start(&mut context), enumerator.as_mut(), &mut context).await.expect("listed");
+    let mut reader = source.create_reader(SubtaskInfo { index: 0, parallelism: 1 }).expect("made");
+    assert_eq!(reader.pending_bytes(), Some(0));
+    for _ in 0..2 {
+        settle(enumerator.handle_split_request(0, &mut context), enumerator.as_mut(), &mut context)
+            .await
+            .expect("given");
+    }
+    for action in context.actions {
+        if let EnumeratorAction::Assign { splits, .. } = action {
+            reader.add_splits(splits).expect("taken");
+        }
+    }
+    reader.no_more_splits();
+    assert_eq!(reader.pending_bytes(), Some(12));
+    let mut left = vec![];
+    while !matches!(reader.next().await.expect("read"), ReaderEvent::EndOfInput) {
+        left.push(reader.pending_bytes().expect("known"));
+    }
+    assert!(left.is_sorted_by(|a, b| a >= b) && left.contains(&4) && left.last() == Some(&0), "{left:?}");
+}

@@ -1,5 +1,6 @@
 //! The command as a user meets it: scripts, files, signals, exit codes.
 
+mod bad_input;
 mod control;
 mod exits;
 mod fixtures;

@@ -10,7 +10,7 @@ const GROWING: usize = 7;
 /// Those of which the last value counts.
 const GAUGES: usize = 5;
 /// The same of those that can be negative.
-const SIGNED: usize = 3;
+const SIGNED: usize = 4;
 
 type Counters<'a> = ([&'a AtomicU64; GROWING], [&'a AtomicU64; GAUGES], [&'a AtomicI64; SIGNED]);
 
@@ -32,11 +32,12 @@ fn counters(m: &SubtaskMetrics) -> Counters<'_> {
         back_pressured_ms,
         idle,
         pending_records,
+        pending_bytes,
     } = m;
     (
         [records_in, records_out, bytes_in, bytes_out, busy_us, records_skipped, back_pressured_ms],
         [late_records_dropped, records_dropped, state_bytes, state_rows, idle],
-        [input_watermark_ms, watermark_ms, pending_records],
+        [input_watermark_ms, watermark_ms, pending_records, pending_bytes],
     )
 }
 

@@ -453,15 +453,14 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let here = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("a connection");
         let there = listener.accept().await.expect("a connection").0;
-        let (coordinator, mut heard) = connection::open::<ToWorker, FromWorker>(here, HEARTBEAT);
+        let (coordinator, mut heard) = connection::open::<FromWorker, ToWorker>(here, HEARTBEAT);
         let (connection, incoming) = connection::open(there, HEARTBEAT);
         let (secret, build) = (Secret::new("s".to_string()), "b".to_string());
         let plan: PlanJob = Arc::new(|_| Err(Error::user("nothing is planned here")));
         let worker = Worker { number: 1, secret, build, plan, connection, incoming, state: State::Idle };
-        let worker = tokio::spawn(worker.run());
         coordinator.send(ToWorker::Cancel);
         coordinator.send(ToWorker::Quit);
-        worker.await.expect("it runs").expect("it ends when it is told to");
+        worker.run().await.expect("it ends when it is told to");
         while let Some(Heard::Message(message)) = heard.recv().await {
             assert!(matches!(message, FromWorker::Ping), "{message:?}");
         }

@@ -28,6 +28,8 @@ const END_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// So often processes may be lost before an attempt has begun.
 const FORM_TRIES: u32 = 3;
+/// After the first of these losses; after later ones longer.
+const FORM_PAUSE: Duration = Duration::from_millis(100);
 
 /// What is started.
 pub(crate) struct Starting {
@@ -228,6 +230,8 @@ async fn form_at_last(pool: &SharedPool, starting: &Starting) -> Result<(Place, 
         match formed {
             Err(error) if tries < FORM_TRIES && pool.lock().await.losses > before => {
                 tracing::warn!(%error, "the processes of the job are started again");
+                // What has ended them may need a moment to pass.
+                tokio::time::sleep(FORM_PAUSE * tries).await;
             }
             formed => return formed,
         }

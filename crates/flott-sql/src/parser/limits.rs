@@ -5,9 +5,9 @@
 
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{BinaryOperator, Expr, Query, VisitMut, VisitorMut};
+use sqlparser::ast::{BinaryOperator, Expr, Query, Spanned, VisitMut, VisitorMut};
 use sqlparser::keywords::Keyword;
-use sqlparser::tokenizer::{Token, TokenWithSpan};
+use sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 
 use flott_core::{Error, Result};
 
@@ -56,6 +56,9 @@ pub const MAX_NODES: usize = 50_000;
 pub const MAX_PREFIX_CHAIN: usize = 64;
 /// The most UNION, EXCEPT and INTERSECT of one statement: they nest to the left without brackets.
 pub const MAX_SET_OPERATIONS: usize = 500;
+/// The most operators of one chain without brackets (`a + b + ..`), which is not nesting: whoever walks it does so in a
+/// loop, or on a stack that is large enough.
+pub const MAX_CHAIN: usize = 2_000;
 /// The most operators that are open at one place (`a AND b AND ..`): the parser stacks them up to the left.
 pub const MAX_OPEN_OPERATORS: usize = 10_000;
 
@@ -194,20 +197,34 @@ fn is_separator(token: &Token) -> bool {
     }
 }
 
-/// Makes a parsed query shallow, and refuses it where it still is too deep or too large. `Err` has the reason.
-pub(crate) fn settle_query(query: &mut Query, nodes: usize) -> Result<(), String> {
+/// Why a parsed statement is refused, and where that is.
+#[derive(Debug)]
+pub(crate) struct Beyond {
+    pub(crate) reason: String,
+    pub(crate) at: Location,
+}
+
+impl From<Beyond> for Error {
+    fn from(beyond: Beyond) -> Error {
+        let error = Error::user(beyond.reason);
+        if beyond.at.line == 0 { error } else { error.at(position(beyond.at)) }
+    }
+}
+
+/// Makes a parsed query shallow, and refuses it where it still is too deep or too large.
+pub(crate) fn settle_query(query: &mut Query, nodes: usize) -> Result<(), Beyond> {
     settle(query, nodes)
 }
 
 /// The same for an expression.
-pub(crate) fn settle_expr(expr: &mut Expr, nodes: usize) -> Result<(), String> {
+pub(crate) fn settle_expr(expr: &mut Expr, nodes: usize) -> Result<(), Beyond> {
     settle(expr, nodes)
 }
 
-fn settle<T: VisitMut>(ast: &mut T, nodes: usize) -> Result<(), String> {
-    match ast.visit(&mut Settle { depth: 0, left: nodes, nodes }) {
+fn settle<T: VisitMut>(ast: &mut T, nodes: usize) -> Result<(), Beyond> {
+    match ast.visit(&mut Settle { depth: 0, left: nodes, nodes, chained: None, counted: vec![] }) {
         ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(reason) => Err(reason),
+        ControlFlow::Break(beyond) => Err(beyond),
     }
 }
 
@@ -215,54 +232,92 @@ struct Settle {
     depth: usize,
     left: usize,
     nodes: usize,
+    /// The left operand that is visited next, which goes on with the chain of the operator before it.
+    chained: Option<*const Expr>,
+    /// Whether the expressions that are being visited count as levels.
+    counted: Vec<bool>,
 }
 
 impl Settle {
-    fn deeper(&mut self, by: usize) -> ControlFlow<String> {
+    fn deeper(&mut self, by: usize, at: impl FnOnce() -> Location) -> ControlFlow<Beyond> {
         self.depth += 1;
         if self.depth + by > MAX_DEPTH {
-            return ControlFlow::Break(format!("the statement nests deeper than {MAX_DEPTH}"));
+            return ControlFlow::Break(Beyond {
+                reason: format!("the statement nests deeper than {MAX_DEPTH}"),
+                at: at(),
+            });
         }
         ControlFlow::Continue(())
     }
 }
 
 impl VisitorMut for Settle {
-    type Break = String;
+    type Break = Beyond;
 
-    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<String> {
-        self.deeper(0)
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Beyond> {
+        self.deeper(0, || query.span().start)
     }
 
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<String> {
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<Beyond> {
         self.depth -= 1;
         ControlFlow::Continue(())
     }
 
-    fn pre_visit_expr(&mut self, e: &mut Expr) -> ControlFlow<String> {
+    fn pre_visit_expr(&mut self, e: &mut Expr) -> ControlFlow<Beyond> {
         if self.left == 0 {
-            return ControlFlow::Break(format!("the statement has more than {} expressions", self.nodes));
+            let reason = format!("the statement has more than {} expressions", self.nodes);
+            return ControlFlow::Break(Beyond { reason, at: e.span().start });
         }
         self.left -= 1;
         if let Expr::BinaryOp { op: op @ (BinaryOperator::And | BinaryOperator::Or), .. } = e {
             let op = op.clone();
             balance(e, &op);
         }
-        self.deeper(spine(e))
+        let goes_on = self.chained.take() == Some(std::ptr::from_ref(e));
+        if let Expr::BinaryOp { left, .. } = e {
+            self.chained = Some(std::ptr::from_ref(left.as_ref()));
+        }
+        let counts = !(goes_on && matches!(e, Expr::BinaryOp { .. }));
+        self.counted.push(counts);
+        if !counts {
+            return ControlFlow::Continue(());
+        }
+        if chain(e) > MAX_CHAIN {
+            let reason = format!("a chain has more than {MAX_CHAIN} operators");
+            return ControlFlow::Break(Beyond { reason, at: e.span().start });
+        }
+        self.deeper(spine(e), || e.span().start)
     }
 
-    fn post_visit_expr(&mut self, _: &mut Expr) -> ControlFlow<String> {
-        self.depth -= 1;
+    fn post_visit_expr(&mut self, _: &mut Expr) -> ControlFlow<Beyond> {
+        self.depth -= usize::from(self.counted.pop().unwrap_or(true));
         ControlFlow::Continue(())
     }
 }
 
-/// How far an expression goes down to the left without brackets, counted without recursion.
+/// The operators of a chain that begins with this one, counted without recursion.
+fn chain(mut e: &Expr) -> usize {
+    let mut n = 0;
+    while let Expr::BinaryOp { left, .. } = e {
+        n += 1;
+        e = left;
+    }
+    n
+}
+
+/// How far an expression goes down to the left without brackets, counted without recursion; a chain of operators counts
+/// once.
 fn spine(mut e: &Expr) -> usize {
     let mut n = 0;
     loop {
         e = match e {
-            Expr::BinaryOp { left, .. } => left,
+            Expr::BinaryOp { left, .. } => {
+                if matches!(**left, Expr::BinaryOp { .. }) {
+                    e = left;
+                    continue;
+                }
+                left
+            }
             Expr::IsNull(e) | Expr::IsNotNull(e) | Expr::IsTrue(e) | Expr::IsNotTrue(e) => e,
             Expr::IsFalse(e) | Expr::IsNotFalse(e) | Expr::IsUnknown(e) | Expr::IsNotUnknown(e) => e,
             Expr::IsDistinctFrom(e, _) | Expr::IsNotDistinctFrom(e, _) => e,

@@ -3,6 +3,7 @@
 use flott_core::error::Position;
 use flott_core::{Error, Result, suggest};
 use sqlparser::ast::{Expr, Query};
+use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Tokenizer};
 
@@ -40,7 +41,7 @@ pub fn parse_query(text: &str) -> Result<Box<Query>> {
         let mut parser = query_parser(tokens);
         let parsed = parser.parse_query().map_err(from_parser).and_then(|q| expect_end(&parser).map(|()| q));
         let mut query = parsed.map_err(|e| hint_error(diagnose(e, &parser), &hints))?;
-        settle_query(&mut query, MAX_NODES).map_err(Error::user)?;
+        settle_query(&mut query, MAX_NODES)?;
         Ok(query)
     })
 }
@@ -52,29 +53,51 @@ pub fn parse_expression(text: &str) -> Result<Expr> {
         let mut parser = query_parser(tokens);
         let parsed = parser.parse_expr().map_err(from_parser).and_then(|e| expect_end(&parser).map(|()| e));
         let mut expr = parsed.map_err(|e| hint_error(diagnose(e, &parser), &hints))?;
-        settle_expr(&mut expr, MAX_NODES).map_err(Error::user)?;
+        settle_expr(&mut expr, MAX_NODES)?;
         Ok(expr)
     })
 }
 
-/// Runs on a stack that fits the deepest allowed nesting, whatever thread asks.
-pub fn on_large_stack<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-    /// Enough for [`MAX_DEPTH`] levels of parser and planner in an unoptimised build.
+/// Runs on a stack that fits the deepest allowed nesting, whatever thread asks. No thread is made for it: a session of
+/// many small statements would do little else.
+pub fn on_large_stack<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    /// Enough for [`MAX_DEPTH`] levels, or a chain of [`MAX_CHAIN`](super::limits::MAX_CHAIN) operators, of parser and
+    /// planner in an unoptimised build.
     const STACK_BYTES: usize = 64 << 20;
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("flott-planner".into()).stack_size(STACK_BYTES);
-        match thread.spawn_scoped(scope, work) {
-            Ok(handle) => handle.join().unwrap_or_else(|panic| {
-                let text = panic.downcast_ref::<String>().map(String::as_str);
-                let text = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-                Err(Error::internal(format!("the planner panicked: {text}")))
-            }),
-            Err(e) => Err(Error::unavailable("no thread for the planner").caused_by(e)),
-        }
+    /// Whoever is on such a stack already, and has not gone down far, stays there.
+    const ENOUGH_BYTES: usize = 48 << 20;
+    let caught =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| stacker::maybe_grow(ENOUGH_BYTES, STACK_BYTES, work)));
+    caught.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+        Err(Error::internal(format!("the planner panicked: {text}")))
     })
 }
 
-pub(crate) fn query_parser(tokens: Vec<TokenWithSpan>) -> Parser<'static> {
+pub(crate) fn query_parser(mut tokens: Vec<TokenWithSpan>) -> Parser<'static> {
+    // Words of other dialects, which are names in Flink's.
+    const NAMES: [Keyword; 12] = [
+        Keyword::ANALYZE,
+        Keyword::CLUSTER,
+        Keyword::DISTRIBUTE,
+        Keyword::DIV,
+        Keyword::EXCLUDE,
+        Keyword::OPERATOR,
+        Keyword::REGEXP,
+        Keyword::RETURNING,
+        Keyword::SORT,
+        Keyword::TOP,
+        Keyword::VIEW,
+        Keyword::XOR,
+    ];
+    for t in &mut tokens {
+        if let Token::Word(w) = &mut t.token
+            && NAMES.contains(&w.keyword)
+        {
+            w.keyword = Keyword::NoKeyword;
+        }
+    }
     Parser::new(&FlinkDialect).with_recursion_limit(PARSER_RECURSION).with_tokens_with_locations(tokens)
 }
 

@@ -4,11 +4,11 @@ use flott_core::{Error, Result};
 use sqlparser::ast::{Expr, Ident, Query};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::{Token, TokenWithSpan};
+use sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 
 use super::ast::*;
 use super::hints::HINT_PREFIX;
-use super::limits::{settle_expr, settle_query};
+use super::limits::{Beyond, settle_expr, settle_query};
 use super::script::{expect_end, from_parser, nearest_start};
 use super::source::SourceText;
 
@@ -41,7 +41,7 @@ impl<'a> StatementParser<'a> {
     pub(crate) fn query(&mut self) -> Parsed<Box<Query>> {
         let first = self.p.peek_token();
         let mut query = self.p.parse_query()?;
-        settle_query(&mut query, self.nodes).map_err(|reason| error_at(&reason, &first))?;
+        settle_query(&mut query, self.nodes).map_err(|beyond| beyond_at(beyond, &first))?;
         Ok(query)
     }
 
@@ -49,7 +49,7 @@ impl<'a> StatementParser<'a> {
     pub(crate) fn expr(&mut self) -> Parsed<Expr> {
         let first = self.p.peek_token();
         let mut expr = self.p.parse_expr()?;
-        settle_expr(&mut expr, self.nodes).map_err(|reason| error_at(&reason, &first))?;
+        settle_expr(&mut expr, self.nodes).map_err(|beyond| beyond_at(beyond, &first))?;
         Ok(expr)
     }
 
@@ -497,8 +497,16 @@ fn stray(keyword: &str) -> Option<&'static str> {
 
 /// An error at a token, in the form in which sqlparser carries positions.
 pub(crate) fn error_at(message: &str, token: &TokenWithSpan) -> ParserError {
-    let at = token.span.start;
+    error_at_place(message, token.span.start)
+}
+
+fn error_at_place(message: &str, at: Location) -> ParserError {
     ParserError::ParserError(format!("{message} at Line: {}, Column: {}", at.line, at.column))
+}
+
+/// What is beyond a limit; `first` where its place is not known.
+fn beyond_at(beyond: Beyond, first: &TokenWithSpan) -> ParserError {
+    error_at_place(&beyond.reason, if beyond.at.line == 0 { first.span.start } else { beyond.at })
 }
 
 /// Statements of Flink's that are known by their first word and not supported, with what to do instead.

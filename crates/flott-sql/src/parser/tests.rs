@@ -434,7 +434,8 @@ fn long_chains_become_shallow_and_deep_ones_are_refused() {
     }
     assert!(depth < 20, "{depth}");
     for (what, text) in [
-        ("nests deeper", format!("SELECT {}", vec!["1"; 1_000].join(" + "))),
+        ("more than 2000 operators", format!("SELECT {}", vec!["1"; 3_000].join(" + "))),
+        ("more than 2000 operators", format!("SELECT 1 = {}", vec!["1"; 3_000].join(" || "))),
         ("nests deeper", format!("SELECT 1{}", " IS NULL".repeat(1_000))),
         ("nests deeper", format!("SELECT {}1{}", "f(".repeat(400), ")".repeat(400))),
         ("nests deeper", format!("SELECT {}", "INTERVAL ".repeat(5_000))),
@@ -459,9 +460,23 @@ fn long_chains_become_shallow_and_deep_ones_are_refused() {
         vec!["SELECT 1"; 500].join(" UNION ALL "),
         format!("SELECT {}1{}", "CASE WHEN a THEN ".repeat(100), " END".repeat(100)),
         format!("SELECT a FROM t WHERE a IN ({})", vec!["1"; 40_000].join(",")),
+        format!("SELECT {}", vec!["a"; 2_000].join(" + ")),
+        format!("SELECT {}", vec!["a * 2"; 2_000].join(" - ")),
+        format!("SELECT f({} > 1)", vec!["a"; 2_000].join(" || ")),
     ] {
         parse_script(&text).unwrap_or_else(|e| panic!("{e}"));
     }
+}
+
+#[test]
+fn what_is_beyond_a_limit_is_told_where_it_is() {
+    let at = |text: &str| parse_script(text).expect_err("refused").position().expect("a place");
+    let chain = at(&format!("SELECT 1,\n  {} FROM t", vec!["a"; 2_100].join(" + ")));
+    assert_eq!((chain.line, chain.column), (2, 3), "the chain begins there");
+    let calls = at(&format!("SELECT 1,\n  {}1{}", "f(".repeat(255), ")".repeat(255)));
+    assert_eq!((calls.line, calls.column), (2, 3 + 2 * 255), "what is inside the innermost one is too much");
+    let brackets = at(&format!("SELECT\n{}1{}", "ARRAY[".repeat(10_000), "]".repeat(10_000)));
+    assert_eq!((brackets.line, brackets.column), (2, 257 * 6));
 }
 
 #[test]
@@ -609,5 +624,53 @@ fn stop_job_takes_its_options_in_any_order() {
     assert_eq!(one("STOP JOB 'x' WITH SAVEPOINT WITH DRAIN"), stop(true, true));
     for wrong in ["STOP JOB", "STOP JOB x", "STOP JOB 'x' WITH", "STOP JOB 'x' WITH DRAIN WITH DRAIN", "STOP 'x'"] {
         assert!(parse_script(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn words_of_other_dialects_are_names() {
+    for name in
+        ["analyze", "cluster", "div", "exclude", "operator", "regexp", "returning", "sort", "top", "view", "xor"]
+    {
+        for query in ["SELECT NAME FROM (VALUES (1)) AS x(NAME)", "SELECT v NAME FROM (VALUES (1)) AS NAME(v)"] {
+            let query = query.replace("NAME", name);
+            assert!(parse_script(&query).is_ok(), "{query}");
+        }
+    }
+}
+
+#[test]
+fn between_symmetric_and_overlaps() {
+    for e in [
+        "a BETWEEN SYMMETRIC 1 AND 2 AND b",
+        "a NOT BETWEEN ASYMMETRIC 1 AND 2",
+        "(a, b) OVERLAPS (c, d)",
+        "INTERVAL -'2' QUARTERS",
+    ] {
+        assert!(parse_expression(e).is_ok(), "{e}");
+    }
+    assert!(parse_expression("a BETWEEN SYMMETRIC 1").is_err());
+}
+
+#[test]
+fn json_functions_have_clauses() {
+    for e in [
+        "JSON_VALUE(a, '$.b' RETURNING DECIMAL(10, 2) DEFAULT 1 + 2 ON EMPTY ERROR ON ERROR)",
+        "JSON_QUERY(a, '$.b' RETURNING ARRAY<STRING> WITH CONDITIONAL ARRAY WRAPPER EMPTY ARRAY ON EMPTY)",
+        "JSON_EXISTS(a, '$.b' UNKNOWN ON ERROR)",
+        "JSON_OBJECT(KEY 'a' VALUE 1, key VALUE 2, 'c' : 3 ABSENT ON NULL)",
+        "JSON_ARRAY(1, NULL NULL ON NULL)",
+        "JSON_ARRAY()",
+        "JSON_OBJECT(ABSENT ON NULL)",
+    ] {
+        assert!(parse_expression(e).is_ok(), "{e}: {:?}", parse_expression(e));
+    }
+    for e in [
+        "JSON_VALUE(a)",
+        "JSON_VALUE(a, '$' NULL ON EMPTY NULL ON EMPTY)",
+        "JSON_OBJECT('a', 1)",
+        "JSON_QUERY(a, '$' DEFAULT 1 ON EMPTY)",
+    ] {
+        assert!(parse_expression(e).is_err(), "{e}");
     }
 }

@@ -223,6 +223,10 @@ impl SourceReader for KillableReader {
         self.inner.pending_records()
     }
 
+    fn pending_bytes(&self) -> Option<u64> {
+        self.inner.pending_bytes()
+    }
+
     fn pause_or_resume_splits(&mut self, pause: &[String], resume: &[String]) {
         self.inner.pause_or_resume_splits(pause, resume);
     }

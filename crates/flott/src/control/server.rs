@@ -174,7 +174,7 @@ fn describe(job: &KnownJob, checkpoints: Option<&str>) -> JobDescription {
 
 #[cfg(test)]
 mod tests {
-    use flott_core::clock::{Clock, SystemClock};
+    use flott_core::clock::SystemClock;
 
     use super::*;
 

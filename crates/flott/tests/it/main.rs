@@ -3,6 +3,7 @@
 mod alignment;
 mod checkpoints;
 mod commit;
+mod conformance;
 mod full_disk;
 mod listing;
 mod memory;

@@ -75,3 +75,27 @@ async fn one_statement_at_a_time() {
     }
     assert!(session.sql_query("SHOW TABLES").await.is_err());
 }
+
+/// Chains and lists as programs write them; rustc's small stacks of test threads included.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn long_chains_and_lists_are_computed() {
+    let mut session = session(&[]);
+    let chain = |of: &str, by: &str| vec![of; 2_000].join(by);
+    let list = (0..10_000).map(|n| n.to_string()).collect::<Vec<_>>().join(", ");
+    let ors = (0..2_000).map(|n| format!("a = {n}")).collect::<Vec<_>>().join(" OR ");
+    for (expression, expected) in [
+        (chain("a", " + "), "4000"),
+        (format!("CHAR_LENGTH({})", chain("b", " || ")), "2000"),
+        (format!("a IN ({list})"), "TRUE"),
+        (ors, "TRUE"),
+        (chain("a > 1", " AND "), "TRUE"),
+    ] {
+        let mut query = session
+            .sql_query(&format!("SELECT {expression} FROM (VALUES (2, 'x')) AS t (a, b)"))
+            .await
+            .expect("starts");
+        let batch = query.next().await.expect("a row");
+        assert_eq!(query.texts(&batch).expect("texts"), [[expected]], "{}", &expression[..20]);
+        query.job.wait().await.expect("ends well");
+    }
+}
