@@ -19,6 +19,7 @@ pub mod operator;
 pub mod sink_constraint;
 mod timestamp;
 pub mod union;
+pub mod unnest;
 pub mod watermark;
 pub mod window;
 

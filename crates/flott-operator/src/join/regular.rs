@@ -119,6 +119,9 @@ impl Input {
     /// Adds and removes the rows of a batch; where they have come to.
     fn apply(&mut self, batch: &ChangeBatch, numbers: &Numbers, now_ms: i64) -> Result<Applied> {
         let rows = batch.num_rows();
+        if self.lookup.is_none() && batch.kinds.as_ref().is_some_and(|k| k.iter().any(|k| !k.is_addition())) {
+            return Err(Error::internal("an input that only adds rows takes one away"));
+        }
         let mut applied = Applied { entries: vec![NONE; rows], replaced: vec![] };
         let stays = |row: usize| numbers.keys[row] != NONE && batch.kind(row).is_addition();
         let added: Vec<u32> = (0..rows as u32).filter(|r| stays(*r as usize)).collect();

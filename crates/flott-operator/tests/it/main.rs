@@ -6,6 +6,7 @@ mod join_time;
 mod processing_time;
 mod session_state;
 mod stateless;
+mod unnest;
 mod watermark;
 mod window;
 mod window_property;

@@ -66,6 +66,21 @@ pub enum FlinkNodeKind {
     Aggregate(Aggregate),
     /// Rows of two inputs side by side.
     Join(Join),
+    /// A row for each element of a collection.
+    Unnest(Unnest),
+}
+
+/// A row for each element of a collection in a column of the input. Its columns: the input's, the element's, its number.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unnest {
+    /// The column with the collection.
+    pub column: String,
+    /// Its type.
+    pub collection: LogicalType,
+    /// A row without elements comes out once.
+    pub outer: bool,
+    /// The number of the element is the last column.
+    pub with_ordinality: bool,
 }
 
 /// A join. Its columns are those of the left input, then those of the right, all with different names; of semi and anti
@@ -256,6 +271,7 @@ impl UserDefinedLogicalNodeCore for FlinkNode {
             FlinkNodeKind::WindowTableFunction(_) => "LogicalTableFunctionScan",
             FlinkNodeKind::Aggregate(_) => "LogicalAggregate",
             FlinkNodeKind::Join(_) => "LogicalJoin",
+            FlinkNodeKind::Unnest(_) => "LogicalCorrelate",
         }
     }
 

@@ -285,7 +285,14 @@ impl Binder<'_> {
         let bound = self.from(from, ctes);
         self.ttls.borrow_mut().pop();
         let (plan, scope) = bound?;
-        let super::join::Source { plan, scope, .. } = self.source(plan, scope, selection.as_ref(), None, ctes)?;
+        let values: Vec<&Query> = projection
+            .iter()
+            .flat_map(|item| match item {
+                SelectItem::UnnamedExpr(e) | SelectItem::ExprWithAlias { expr: e, .. } => super::join::values_in(e),
+                _ => vec![],
+            })
+            .collect();
+        let super::join::Source { plan, scope, .. } = self.source(plan, scope, selection.as_ref(), &values, None, ctes)?;
         let items = self.expand(projection, &scope)?;
         let (group_exprs, has_group_by) = match group_by {
             GroupByExpr::All(_) => return Err(unsupported("GROUP BY ALL", span)),
@@ -314,7 +321,14 @@ impl Binder<'_> {
             return Ok((empty, Scope::default()));
         };
         let first = self.table_with_joins(first, ctes)?;
-        more.iter().try_fold(first, |left, t| self.product(left, self.table_with_joins(t, ctes)?))
+        more.iter().try_fold(first, |left, t| {
+            if let ast::TableFactor::UNNEST { .. } = t.relation {
+                // It reads the tables before it.
+                let left = self.unnested(left, &t.relation)?;
+                return t.joins.iter().try_fold(left, |left, join| self.joined(left, join, ctes));
+            }
+            self.product(left, self.table_with_joins(t, ctes)?)
+        })
     }
 
     /// A SELECT list without aggregates.
@@ -633,19 +647,37 @@ impl Item<'_> {
     }
 }
 
-/// Whether an aggregate function is called anywhere in an expression.
+/// Whether an aggregate function is called anywhere in an expression, outside of sub-queries.
 pub(crate) fn contains_aggregate(e: &Ast) -> bool {
     use std::ops::ControlFlow;
-    let found = ast::visit_expressions(e, |e| match e {
-        Ast::Function(f)
-            if f.over.is_none()
-                && flott_function::AggregateKind::from_name(&super::refuse::name_text(&f.name)).is_some() =>
-        {
-            ControlFlow::Break(())
+    struct Search {
+        /// Sub-queries around the place.
+        depth: usize,
+    }
+    impl ast::Visitor for Search {
+        type Break = ();
+        fn pre_visit_query(&mut self, _query: &Query) -> ControlFlow<()> {
+            self.depth += 1;
+            ControlFlow::Continue(())
         }
-        _ => ControlFlow::Continue(()),
-    });
-    found.is_break()
+        fn post_visit_query(&mut self, _query: &Query) -> ControlFlow<()> {
+            self.depth -= 1;
+            ControlFlow::Continue(())
+        }
+        fn pre_visit_expr(&mut self, e: &Ast) -> ControlFlow<()> {
+            match e {
+                Ast::Function(f)
+                    if self.depth == 0
+                        && f.over.is_none()
+                        && flott_function::AggregateKind::from_name(&super::refuse::name_text(&f.name)).is_some() =>
+                {
+                    ControlFlow::Break(())
+                }
+                _ => ControlFlow::Continue(()),
+            }
+        }
+    }
+    ast::Visit::visit(e, &mut Search { depth: 0 }).is_break()
 }
 
 fn bind_items(binder: &mut ExpressionBinder<'_>, items: Vec<Item<'_>>) -> Result<Vec<(String, Typed)>> {

@@ -10,7 +10,7 @@ use datafusion_common::{Column, DFSchema, DFSchemaRef};
 use datafusion_expr::{Expr, LogicalPlan};
 use flott_core::types::{TimeAttribute, TypeKind, arrow_field, from_arrow_field};
 use flott_core::{Error, LogicalType, Result};
-use sqlparser::ast::Ident;
+use sqlparser::ast::{self, Ident};
 use sqlparser::tokenizer::Span;
 
 use super::refuse::{at, from_datafusion, not_found};
@@ -45,6 +45,8 @@ pub(crate) struct Scope {
     merged: HashSet<String>,
     /// What the query around a sub-query sees.
     outer: Vec<ScopeColumn>,
+    /// Sub-queries that give one value, and the columns that they have become.
+    values: Vec<(ast::Query, ScopeColumn)>,
 }
 
 /// Stands before the name of a column that belongs to the query around a sub-query.
@@ -92,6 +94,16 @@ impl Scope {
     /// Whether a column goes by its table's name only.
     pub(crate) fn is_merged(&self, c: &ScopeColumn) -> bool {
         !c.qualifier.is_empty() && self.merged.contains(&c.field)
+    }
+
+    /// The sub-query stands for this column.
+    pub(crate) fn add_value(&mut self, query: &ast::Query, column: ScopeColumn) {
+        self.values.push((query.clone(), column));
+    }
+
+    /// The column that a sub-query stands for.
+    pub(crate) fn value_of(&self, query: &ast::Query) -> Option<Typed> {
+        self.values.iter().find(|(q, _)| q == query).map(|(_, c)| c.typed())
     }
 
     /// Names that are not found here are looked for there.

@@ -71,6 +71,7 @@ pub fn validate(plan: &LogicalPlan) -> Result<()> {
                     there(&f.time_column)?;
                     f.partition_keys.iter().try_for_each(there)
                 }
+                FlinkNodeKind::Unnest(unnest) => there(&unnest.column),
                 FlinkNodeKind::Join(join) => {
                     let right = node.second.as_ref().ok_or_else(|| Error::internal("a join of one input"))?;
                     validate(right)?;

@@ -269,6 +269,7 @@ pub fn properties(plan: &LogicalPlan) -> Option<WindowProperties> {
             let node = FlinkNode::of(e)?;
             match &node.kind {
                 FlinkNodeKind::WatermarkAssigner { .. } => None,
+                FlinkNodeKind::Unnest(_) => properties(&node.input),
                 FlinkNodeKind::Join(join) => {
                     let JoinFlavour::Window { .. } = join.flavour else { return None };
                     let mut both = properties(&node.input)?;

@@ -69,6 +69,7 @@ impl Advice {
             | StreamOp::Calc(_)
             | StreamOp::Union
             | StreamOp::Join(_)
+            | StreamOp::Unnest(_)
             | StreamOp::Expand(_)
             | StreamOp::WindowTableFunction(_)
             | StreamOp::LocalWindowAggregate(_)

@@ -200,6 +200,10 @@ fn logical(plan: &LogicalPlan, depth: usize, lines: &mut Vec<(usize, String)>) {
                 ),
                 FlinkNodeKind::Aggregate(a) => logical_aggregate(a, &node.input),
                 FlinkNodeKind::Join(join) => super::join::explain::logical(join, node),
+                FlinkNodeKind::Unnest(unnest) => {
+                    let kind = if unnest.outer { "left" } else { "inner" };
+                    format!("LogicalCorrelate(unnest=[{}], joinType=[{kind}])", unnest.column)
+                }
             };
             lines.push((depth, text));
             logical(&node.input, depth + 1, lines);
@@ -209,7 +213,7 @@ fn logical(plan: &LogicalPlan, depth: usize, lines: &mut Vec<(usize, String)>) {
     }
 }
 
-fn row_type(schema: &DFSchema) -> String {
+pub(super) fn row_type(schema: &DFSchema) -> String {
     let fields: Vec<String> = schema
         .fields()
         .iter()
@@ -385,6 +389,7 @@ fn text(node: &StreamNode, style: Style) -> String {
         }
         StreamOp::Union => format!("{kind}(all=[true], union=[{}])", names(&node.schema)),
         StreamOp::Join(join) => join.text(node, style),
+        StreamOp::Unnest(spec) => super::join::explain::unnest(spec, node),
         StreamOp::Expand(spec) => {
             let Some(input) = input else { return kind.to_string() };
             let rows: Vec<String> = spec

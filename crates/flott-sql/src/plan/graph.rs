@@ -237,6 +237,7 @@ impl<'a> GraphBuilder<'a> {
                 (OperatorSpec::Calc(CalcSpec { projection, filter }), "calc".to_string(), parallelism)
             }
             StreamOp::Union => (OperatorSpec::Union, "union".to_string(), None),
+            StreamOp::Unnest(spec) => (OperatorSpec::Unnest(spec.clone()), "unnest".to_string(), None),
             StreamOp::Join(join) => {
                 let (spec, identity) = join.spec(node)?;
                 (spec, identity, one)

@@ -127,6 +127,10 @@ impl Converter<'_> {
                         Ok(Program::identity(Base::Window { function, input: &node.input }, node.schema.clone()))
                     }
                     FlinkNodeKind::Aggregate(aggregate) => self.aggregate(node, aggregate),
+                    FlinkNodeKind::Unnest(unnest) => {
+                        let planned = self.unnest(node, unnest)?;
+                        Ok(Program::identity(Base::Node(planned), node.schema.clone()))
+                    }
                     FlinkNodeKind::Join(join) => {
                         Ok(Program::identity(Base::Join { node, join }, node.schema.clone()))
                     }

@@ -13,7 +13,7 @@ use flott_connector::table::{Column, ObjectIdentifier};
 use flott_core::LogicalType;
 use flott_graph::spec::{NotNullEnforcer, TypeLengthEnforcer};
 use flott_graph::{
-    Changes, ConflictStrategy, ExpandSpec, GroupAggregateSpec, WindowAggregateSpec, WindowTableFunctionSpec,
+    Changes, ConflictStrategy, ExpandSpec, GroupAggregateSpec, UnnestSpec, WindowAggregateSpec, WindowTableFunctionSpec,
 };
 
 use super::join::JoinOp;
@@ -55,6 +55,7 @@ pub(crate) enum StreamOp {
     Calc(Calc),
     Union,
     Join(JoinOp),
+    Unnest(UnnestSpec),
     Expand(ExpandSpec),
     WindowTableFunction(WindowTableFunctionSpec),
     LocalWindowAggregate(WindowAggregateSpec),
@@ -228,6 +229,7 @@ impl StreamNode {
             StreamOp::Calc(_) => "Calc",
             StreamOp::Union => "Union",
             StreamOp::Join(join) => join.name(),
+            StreamOp::Unnest(_) => "Correlate",
             StreamOp::Expand(_) => "Expand",
             StreamOp::WindowTableFunction(_) => "WindowTableFunction",
             StreamOp::LocalWindowAggregate(_) => "LocalWindowAggregate",

@@ -103,7 +103,7 @@ impl Printer {
             StreamOp::Calc(calc) => of_calc(calc, node),
             StreamOp::Union => of_union(node),
             StreamOp::Join(join) => vec![join.about_time()],
-            StreamOp::Expand(_) | StreamOp::ChangelogNormalize(_) | StreamOp::DropUpdateBefore => vec![],
+            StreamOp::Unnest(_) | StreamOp::Expand(_) | StreamOp::ChangelogNormalize(_) | StreamOp::DropUpdateBefore => vec![],
             StreamOp::GroupAggregate(_) => {
                 vec!["event time ends here: its groups are no windows; watermarks pass through".into()]
             }
@@ -454,6 +454,7 @@ fn title(node: &StreamNode) -> String {
         | StreamOp::Values { .. }
         | StreamOp::Union
         | StreamOp::Join(_)
+        | StreamOp::Unnest(_)
         | StreamOp::Expand(_)
         | StreamOp::ChangelogNormalize(_)
         | StreamOp::DropUpdateBefore => kind.to_string(),

@@ -8,6 +8,7 @@ mod interval;
 mod predicate;
 mod settle;
 mod subquery;
+mod unnest;
 
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use sqlparser::tokenizer::Span;
 
 pub(crate) use predicate::{conjuncts, is_true, reads, together};
 pub(crate) use settle::settle;
-pub(crate) use subquery::Source;
+pub(crate) use subquery::{Source, values_in};
 
 use super::expression::ExpressionBinder;
 use super::node::{FlinkNode, FlinkNodeKind, Join, JoinFlavour};
@@ -54,6 +55,9 @@ impl Binder<'_> {
                 return Err(unsupported("ARRAY JOIN", span));
             }
         };
+        if let TableFactor::UNNEST { .. } = relation {
+            return self.unnest(left, relation, kind, constraint);
+        }
         if let TableFactor::Table { version: Some(version), .. } = relation {
             return self.as_of(left, relation, version, kind, constraint, ctes);
         }
@@ -71,6 +75,11 @@ impl Binder<'_> {
     /// Tables with a comma between them: every pair, until WHERE says more.
     pub(crate) fn product(&self, left: Bound, right: Bound) -> Result<Bound> {
         self.combined(left, right, JoinKind::Inner, &JoinConstraint::None, Span::empty())
+    }
+
+    /// UNNEST behind a comma.
+    pub(crate) fn unnested(&self, left: Bound, relation: &TableFactor) -> Result<Bound> {
+        self.unnest(left, relation, JoinKind::Inner, &JoinConstraint::None)
     }
 
     fn combined(

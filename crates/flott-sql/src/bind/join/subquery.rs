@@ -17,7 +17,7 @@ use crate::bind::expression::ExpressionBinder;
 use crate::bind::node::JoinFlavour;
 use crate::bind::refuse::{at, from_datafusion, unsupported, unsupported_with};
 use crate::bind::scope::OUTER;
-use crate::bind::{Binder, Ctes, Scope, Typed, column, project};
+use crate::bind::{Binder, Ctes, Scope, ScopeColumn, Typed, column, project};
 
 /// A part of WHERE.
 enum Part<'q> {
@@ -72,12 +72,13 @@ pub(crate) struct Source {
 }
 
 impl Binder<'_> {
-    /// FROM and WHERE together. `outer`: the names that the query outside knows.
+    /// FROM and WHERE together. `values`: sub-queries of the SELECT list. `outer`: the names that the query outside knows.
     pub(crate) fn source(
         &self,
         plan: LogicalPlan,
         mut scope: Scope,
         selection: Option<&Ast>,
+        values: &[&Query],
         outer: Option<&Scope>,
         ctes: &Ctes,
     ) -> Result<Source> {
@@ -89,6 +90,16 @@ impl Binder<'_> {
         let mut all = vec![];
         if let Some(selection) = selection {
             parts(selection, false, &mut all);
+        }
+        for query in values {
+            plan = self.value(plan, &mut scope, query, ctes)?;
+        }
+        for part in &all {
+            if let Part::Plain(e) = part {
+                for query in values_in(*e) {
+                    plan = self.value(plan, &mut scope, query, ctes)?;
+                }
+            }
         }
         // A WHERE without sub-queries is bound as it is written.
         let plain_only = all.iter().all(|p| matches!(p, Part::Plain(_)));
@@ -124,7 +135,7 @@ impl Binder<'_> {
     fn rows_of(&self, query: &Query, outer: &Scope, values: bool, ctes: &Ctes) -> Result<(Source, Vec<Typed>)> {
         if let Some(select) = simple(query) {
             let (plan, scope) = self.from(&select.from, ctes)?;
-            let source = self.source(plan, scope, select.selection.as_ref(), Some(outer), ctes)?;
+            let source = self.source(plan, scope, select.selection.as_ref(), &[], Some(outer), ctes)?;
             if !values {
                 return Ok((source, vec![]));
             }
@@ -141,6 +152,24 @@ impl Binder<'_> {
         let values = identity(&plan)?.into_iter().map(|c| c.1).collect();
         let scope = Scope::of_plan(&plan, &[])?;
         Ok((Source { plan, scope, correlated: vec![] }, values))
+    }
+
+    /// A sub-query of one row and one column becomes a column of every row.
+    fn value(&self, left: LogicalPlan, scope: &mut Scope, query: &Query, ctes: &Ctes) -> Result<LogicalPlan> {
+        if scope.value_of(query).is_some() || !gives_one_row(query) {
+            return Ok(left);
+        }
+        let right = self.bind_query(query, ctes).map_err(|e| correlated_deeper(e, query))?;
+        let (right, right_scope) = beside(&left, right.clone(), Scope::of_plan(&right, &[])?)?;
+        let [one] = right_scope.columns.as_slice() else {
+            return Err(at(
+                Error::user("a sub-query as a value has one column").hint("Select one expression in it"),
+                query.span(),
+            ));
+        };
+        let column = ScopeColumn { data_type: one.data_type.with_nullable(true), ..one.clone() };
+        scope.add_value(query, column);
+        join(left, right, JoinKind::Left, None, JoinFlavour::Unsettled)
     }
 
     fn exists(
@@ -229,6 +258,57 @@ impl Binder<'_> {
         let (right, conditions) = connected(&left, inner, equalities)?;
         join(left, right, kind, together(conditions), JoinFlavour::Unsettled)
     }
+}
+
+/// The sub-queries that stand in an expression as values.
+pub(crate) fn values_in<'q>(e: &'q Ast) -> Vec<&'q Query> {
+    struct Values<'q>(Vec<&'q Query>);
+    fn walk<'q>(e: &'q Ast, found: &mut Values<'q>) {
+        match e {
+            Ast::Subquery(query) => found.0.push(query),
+            Ast::Nested(x) | Ast::IsNull(x) | Ast::IsNotNull(x) | Ast::UnaryOp { expr: x, .. } => walk(x, found),
+            Ast::Cast { expr, .. } => walk(expr, found),
+            Ast::BinaryOp { left, right, .. } => {
+                walk(left, found);
+                walk(right, found);
+            }
+            Ast::Between { expr, low, high, .. } => [expr, low, high].into_iter().for_each(|x| walk(x, found)),
+            Ast::Case { operand, conditions, else_result, .. } => {
+                operand.iter().chain(else_result).for_each(|x| walk(x, found));
+                conditions.iter().for_each(|c| {
+                    walk(&c.condition, found);
+                    walk(&c.result, found);
+                });
+            }
+            Ast::Function(f) => {
+                if let ast::FunctionArguments::List(list) = &f.args {
+                    for arg in &list.args {
+                        if let ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(x)) = arg {
+                            walk(x, found);
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut found = Values(vec![]);
+    walk(e, &mut found);
+    found.0
+}
+
+/// Whether a query has exactly one row: an aggregation of all rows, or a SELECT without FROM.
+fn gives_one_row(query: &Query) -> bool {
+    let SetExpr::Select(select) = query.body.as_ref() else { return false };
+    let whole = matches!(&select.group_by, ast::GroupByExpr::Expressions(e, m) if e.is_empty() && m.is_empty());
+    let aggregates = select.projection.iter().any(|item| match item {
+        ast::SelectItem::UnnamedExpr(e) | ast::SelectItem::ExprWithAlias { expr: e, .. } => {
+            crate::bind::query::contains_aggregate(e)
+        }
+        _ => false,
+    });
+    let plain = query.limit_clause.is_none() && query.fetch.is_none() && select.having.is_none();
+    plain && whole && (aggregates || select.from.is_empty() && select.selection.is_none())
 }
 
 /// A SELECT whose rows are those of FROM and WHERE.

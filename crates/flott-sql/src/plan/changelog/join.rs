@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use flott_graph::JoinKind;
+use flott_graph::{JoinKind, UnnestSpec};
 
-use super::keys::{Key, containing};
+use super::keys::{Key, containing, upsert_keys};
 use super::kinds::{DeleteKind, ModifyKinds, UpdateKind};
 use super::rules::{ChangelogRule, RuleInput, Way};
 use crate::plan::join::{JoinOp, JoinWay};
-use crate::plan::stream::StreamNode;
+use crate::plan::stream::{StreamNode, StreamOp};
 
 /// The changes that a join emits.
 pub(crate) fn joined_kinds(join: &JoinOp, inputs: &[ModifyKinds]) -> ModifyKinds {
@@ -20,6 +20,13 @@ pub(crate) fn joined_kinds(join: &JoinOp, inputs: &[ModifyKinds]) -> ModifyKinds
         (JoinWay::Regular, JoinKind::Inner | JoinKind::Semi) => all,
         (JoinWay::Regular, _) if join.final_only => all,
         (JoinWay::Regular, _) => ModifyKinds::ALL,
+    }
+}
+
+/// Rows of one row are told apart by nothing.
+impl ChangelogRule for UnnestSpec {
+    fn upsert_keys(&self, _node: &StreamNode, _inputs: &[Vec<Key>]) -> Vec<Key> {
+        vec![]
     }
 }
 
@@ -76,13 +83,18 @@ impl ChangelogRule for JoinOp {
         for l in &of_left {
             keys.extend(shifted.iter().map(|r| l.union(r).copied().collect::<BTreeSet<usize>>()));
         }
-        let unique = |keys: &[Key], input: usize| {
-            keys.iter().any(|k| k.iter().all(|c| self.keys(input).contains(c))) && !self.keys(input).is_empty()
+        // A row has one partner at most where the join's keys hold a key of the other input, before its exchange.
+        let unique = |input: usize| {
+            let below = node.inputs.get(input).and_then(|i| match &i.node.op {
+                StreamOp::Exchange(_) => i.node.input(),
+                _ => Some(&i.node),
+            });
+            below.is_some_and(|n| upsert_keys(n).iter().any(|k| k.iter().all(|c| self.keys(input).contains(c))))
         };
-        if unique(right, 1) && !self.kind.pads_right_rows() {
+        if unique(1) && !self.kind.pads_right_rows() {
             keys.extend(of_left.iter().cloned());
         }
-        if unique(left, 0) && !self.kind.pads_left_rows() {
+        if unique(0) && !self.kind.pads_left_rows() {
             keys.extend(shifted);
         }
         keys

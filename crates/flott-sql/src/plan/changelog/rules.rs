@@ -63,6 +63,7 @@ pub(crate) fn rule(op: &StreamOp) -> &dyn ChangelogRule {
         StreamOp::Calc(calc) => calc,
         StreamOp::Union => &Union,
         StreamOp::Join(join) => join,
+        StreamOp::Unnest(spec) => spec,
         StreamOp::Expand(spec) => spec,
         StreamOp::WindowTableFunction(spec) => spec,
         StreamOp::LocalWindowAggregate(_) => &LocalWindowAggregate,

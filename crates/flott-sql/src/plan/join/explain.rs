@@ -4,11 +4,12 @@ use std::fmt::Write;
 
 use datafusion_common::{DFSchema, DFSchemaRef};
 use flott_core::types::TimeAttribute;
+use flott_graph::UnnestSpec;
 
 use super::{InputSpec, JoinOp, JoinWay};
 use crate::bind::FlinkNode;
 use crate::bind::node::{Join, JoinFlavour};
-use crate::plan::explain::{lengths, names};
+use crate::plan::explain::{lengths, names, row_type};
 use crate::plan::stream::StreamNode;
 use crate::plan::text::{Style, expression};
 
@@ -34,6 +35,19 @@ pub(crate) fn logical(join: &Join, node: &FlinkNode) -> String {
         _ => String::new(),
     };
     format!("LogicalJoin(condition=[{condition}], joinType=[{kind}]{time})")
+}
+
+/// `Correlate(invocation=[$UNNEST_ROWS$1($cor0.arr)], .., joinType=[INNER])`
+pub(crate) fn unnest(spec: &UnnestSpec, node: &StreamNode) -> String {
+    let column = node.schema.fields().get(spec.column).map_or("", |f| f.name());
+    let function = if spec.with_ordinality { "$UNNEST_ROWS_WITH_ORDINALITY$1" } else { "$UNNEST_ROWS$1" };
+    let call = format!("{function}($cor0.{column})");
+    let kind = if spec.outer { "LEFT" } else { "INNER" };
+    format!(
+        "Correlate(invocation=[{call}], correlate=[table({call})], select=[{}], rowType=[RecordType({})], joinType=[{kind}])",
+        names(&node.schema).replace(", ", ","),
+        row_type(&node.schema)
+    )
 }
 
 impl JoinOp {

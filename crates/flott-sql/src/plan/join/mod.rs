@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use datafusion_common::DFSchemaRef;
 use datafusion_expr::{Expr, LogicalPlan};
-use flott_core::types::TimeAttribute;
+use flott_core::types::{TimeAttribute, TypeKind};
 use flott_core::{Error, Result};
 use flott_graph::{
     Changes, IntervalJoinSpec, JoinCondition, JoinInput, JoinKind, OperatorSpec, RegularJoinSpec, TemporalJoinSpec,
-    WindowJoinSpec, WindowKind,
+    UnnestSpec, WindowJoinSpec, WindowKind,
 };
 
 use super::changelog::{Key, ModifyKinds, UpdateKind, upsert_keys};
@@ -23,7 +23,7 @@ use super::program::column_uses;
 use super::stream::{Columns, Distribution, StreamInput, StreamNode, StreamOp};
 use super::window::index_of;
 use crate::bind::join::{conjuncts, reads, together};
-use crate::bind::node::{Join, JoinFlavour};
+use crate::bind::node::{Join, JoinFlavour, Unnest};
 use crate::bind::window::unaliased;
 use crate::bind::{FlinkNode, Functions, Shown, Typed, UniqueNames, column, columns_of, plan_schema, project};
 
@@ -192,6 +192,25 @@ struct Equality {
 }
 
 impl Converter<'_> {
+    /// The node of an UNNEST.
+    pub(crate) fn unnest(&self, node: &FlinkNode, unnest: &Unnest) -> Result<Arc<StreamNode>> {
+        let input = self.convert(&node.input)?;
+        let (is_multiset, element) = match &unnest.collection.kind {
+            TypeKind::Array(element) => (false, Some(element)),
+            TypeKind::Multiset(element) => (true, Some(element)),
+            _ => (false, None),
+        };
+        let spec = UnnestSpec {
+            column: index_of(&columns_of(&input.schema)?, &unnest.column)?,
+            outer: unnest.outer,
+            with_ordinality: unnest.with_ordinality,
+            is_multiset,
+            is_row: element.is_some_and(|e| matches!(e.kind, TypeKind::Row(_))),
+        };
+        let mode = input.changelog;
+        Ok(StreamNode::new(StreamOp::Unnest(spec), vec![StreamInput::from(&input)], node.schema.clone(), mode))
+    }
+
     /// The node of a join that gives at least the needed columns.
     pub(crate) fn join(&self, node: &FlinkNode, join: &Join, needed: &BTreeSet<String>) -> Result<Arc<StreamNode>> {
         let Some(right) = &node.second else { return Err(Error::internal("a join of one input")) };
