@@ -1,9 +1,10 @@
-//! Development tasks: `cargo xtask test`, `ci`, `tidy`, `docs`, `chaos`, `services`, `bench`.
+//! Development tasks: `cargo xtask test`, `ci`, `tidy`, `docs`, `functions`, `chaos`, `services`, `bench`.
 
 mod bench;
 mod chaos;
 mod ci;
 mod docs;
+mod functions;
 mod services;
 mod sim;
 mod tidy;
@@ -21,6 +22,7 @@ cargo xtask TASK
   ci                every check: fmt, clippy, doc, tidy, machete, deny, typos
   tidy              the dependency table, file headers, links, generated docs
   docs              writes the generated docs
+  functions         prints Flink's functions: implemented, cases, differences
   chaos [OPTIONS]   kills a job again and again and checks its output against a ledger
                       --pipeline files|files-two-sinks|processes|processes-two-sinks|s3
                       --cycles N  --seed S  --rows N  --release  --binary FILE
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         "ci" => ci::checks(),
         "tidy" => tidy::run(),
         "docs" => docs::write(),
+        "functions" => functions::run(),
         "chaos" => chaos::run(rest),
         "services" => services::run(rest),
         "sim" => sim::run(rest),

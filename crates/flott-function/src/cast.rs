@@ -12,12 +12,11 @@ use arrow_array::{
 };
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::{DataType, TimeUnit};
+use arrow_select::concat::concat;
 use datafusion_common::ScalarValue;
 use flott_core::SessionZone;
-use flott_core::types::{
-    DayTimeResolution as D, MAX_LENGTH, TypeKind, YearMonthResolution as Y, arrow_field, arrow_type,
-};
-use flott_core::{Error, LogicalType, Result};
+use flott_core::types::{MAX_LENGTH, TypeKind, arrow_field, arrow_type};
+use flott_core::{Error, ErrorKind, LogicalType, Result};
 
 use crate::context::FunctionEnv;
 use crate::print::{Bytes, format_values};
@@ -47,9 +46,13 @@ pub fn cast(value: TypedExpr, to: &LogicalType, try_cast: bool, env: &FunctionEn
         return Err(refused(&from, &to));
     }
     let never_fails = try_cast || infallible(&from.kind, &to.kind);
+    let nested = matches!(to.kind, K::Array(_) | K::Map(..) | K::Multiset(_) | K::Row(_));
     let rule = Rule { from, to: to.clone(), zone: env.time_zone, try_cast };
     let name = if try_cast { "TRY_CAST" } else { "CAST" };
-    let resolved = Resolved::arrays(to, move |args, _| rule.apply(&args[0]));
+    let resolved = Resolved::arrays(to, move |args, _| match try_cast && nested {
+        true => rule.whole_or_null(&args[0]),
+        false => rule.apply(&args[0]),
+    });
     Ok(call_resolved(name, vec![value], if never_fails { resolved.infallible() } else { resolved }))
 }
 
@@ -102,10 +105,7 @@ pub fn supported(from: &TypeKind, to: &TypeKind) -> bool {
         (_, t) if t.is_character() => true,
         (f, K::Boolean) => f.is_character() || f.is_numeric(),
         (K::Boolean, t) if t.is_numeric() => true,
-        (f, t) if t.is_numeric() => {
-            let exact = !t.is_approximate();
-            f.is_character() || f.is_numeric() || (exact && single_field(f))
-        }
+        (f, t) if t.is_numeric() => f.is_character() || f.is_numeric(),
         (f, t) if t.is_binary() => f.is_binary() || f.is_character(),
         (f, K::Date) => f.is_character() || f.is_timestamp(),
         (f, K::Time(_)) => f.is_character() || f.is_timestamp() || matches!(f, K::Time(_)),
@@ -118,14 +118,6 @@ pub fn supported(from: &TypeKind, to: &TypeKind) -> bool {
         }
         _ => false,
     }
-}
-
-/// An interval of one field: only that is a number.
-fn single_field(kind: &TypeKind) -> bool {
-    matches!(
-        kind,
-        K::IntervalYearMonth(Y::Year | Y::Month, _) | K::IntervalDayTime(D::Day | D::Hour | D::Minute | D::Second, ..)
-    )
 }
 
 /// One cast between two types.
@@ -163,7 +155,6 @@ impl Rule {
             (K::Boolean, t) => self.boolean_to_number(array, t),
             (f, t) if f.is_numeric() && t.is_numeric() => self.number(array),
             (f, t) if f.is_binary() && t.is_binary() => self.binary(array, t),
-            (f, _) if f.is_interval() && to.is_numeric() => self.interval_to_number(array),
             (f, t) if f.is_interval() && t.is_interval() => Ok(Arc::clone(array)),
             (f, t) if f.is_datetime() && t.is_datetime() => self.datetime(array),
             (K::Array(a), K::Array(b)) => {
@@ -189,6 +180,27 @@ impl Rule {
             }
             _ => Err(Error::internal(format!("no cast from {} to {}", self.from, self.to))),
         }
+    }
+
+    /// TRY_CAST of rows and collections: NULL where any value inside cannot be cast, as in Flink.
+    fn whole_or_null(&self, array: &ArrayRef) -> Result<ArrayRef> {
+        let strict = Rule { try_cast: false, ..self.clone() };
+        // The usual case: every row can be cast.
+        match strict.apply(array) {
+            Ok(cast) => return Ok(cast),
+            Err(e) if e.kind() == ErrorKind::Data => {}
+            Err(e) => return Err(e),
+        }
+        let mut rows = Vec::with_capacity(array.len());
+        for row in 0..array.len() {
+            rows.push(match strict.apply(&array.slice(row, 1)) {
+                Ok(one) => one,
+                Err(e) if e.kind() == ErrorKind::Data => new_null_array(&arrow_type(&self.to), 1),
+                Err(e) => return Err(e),
+            });
+        }
+        let rows: Vec<&dyn Array> = rows.iter().map(|r| r.as_ref()).collect();
+        Ok(concat(&rows)?)
     }
 
     fn map(&self, array: &ArrayRef, from: [&LogicalType; 2], to: [&LogicalType; 2]) -> Result<ArrayRef> {
@@ -356,14 +368,6 @@ impl Rule {
         let ints: PrimitiveArray<Int32Type> = array.as_boolean().iter().map(|b| b.map(i32::from)).collect();
         let int = K::Int.nullable();
         self.inner(&int, &to.clone().nullable()).apply(&(Arc::new(ints) as ArrayRef))
-    }
-
-    fn interval_to_number(&self, array: &ArrayRef) -> Result<ArrayRef> {
-        let wide: PrimitiveArray<Int64Type> = match array.data_type() {
-            DataType::Duration(_) => array.as_primitive::<DurationMillisecondType>().unary(|v| v),
-            _ => array.as_primitive::<IntervalYearMonthType>().unary(i64::from),
-        };
-        self.inner(&K::BigInt.nullable(), &self.to).apply(&(Arc::new(wide) as ArrayRef))
     }
 
     /// Between numbers. Integers wrap and floating-point numbers saturate as in Java; a decimal that does not fit is NULL.

@@ -12,14 +12,14 @@ use datafusion_common::ScalarValue;
 use datafusion_expr::expr::Case;
 use datafusion_expr::{ColumnarValue, Expr, Operator};
 use flott_core::time_text::{civil_from_days, days_from_civil};
-use flott_core::types::{DayTimeResolution, MAX_DECIMAL_PRECISION, TypeKind};
+use flott_core::types::{MAX_DECIMAL_PRECISION, TypeKind};
 use flott_core::{Error, LogicalType, Result};
 
 use crate::argument::{Primitive, finish, map2, rows_of, try_map2};
 use crate::cast::cast_if_needed;
 use crate::context::FunctionEnv;
 use crate::decimal;
-use crate::types::{as_decimal, decimal_result, least_common_type};
+use crate::types::{as_decimal, decimal_result, interval_in_query, least_common_type};
 use crate::udf::{Resolved, TypedExpr, call_resolved, columns};
 
 use TypeKind as K;
@@ -254,6 +254,9 @@ fn arithmetic(op: Operator, left: TypedExpr, right: TypedExpr, env: &FunctionEnv
         let result = call_resolved(&name, vec![left, right], resolved);
         return remainder.map_or(Ok(result.clone()), |t| cast_if_needed(result, &t, env));
     }
+    if sign == '*' && (l.is_interval() && r.is_integer() || l.is_integer() && r.is_interval()) {
+        return repeated(left, right, nullable, env);
+    }
     if let Some(resolved) = times(sign, &l, &r, nullable) {
         return Ok(call_resolved(&name, vec![left, right], resolved.infallible()));
     }
@@ -357,6 +360,35 @@ fn decimal_arithmetic(
     Ok(call_resolved(&sign.to_string(), vec![left, right], resolved))
 }
 
+fn interval(kind: &TypeKind, nullable: bool) -> LogicalType {
+    interval_in_query(kind.clone()).nullable().with_nullable(nullable)
+}
+
+/// An interval so many times; Flink has it for whole numbers only.
+fn repeated(left: TypedExpr, right: TypedExpr, nullable: bool, env: &FunctionEnv) -> Result<TypedExpr> {
+    let (span, count) = if left.data_type.kind.is_interval() { (left, right) } else { (right, left) };
+    let count = cast_if_needed(count, &K::BigInt.nullable(), env)?;
+    let t = interval(&span.data_type.kind, nullable);
+    let resolved = Resolved::arrays(t, |args, _| {
+        let counts = args[1].as_primitive::<Int64Type>();
+        Ok(match args[0].data_type() {
+            DataType::Duration(_) => {
+                let spans = args[0].as_primitive::<DurationMillisecondType>();
+                let product: PrimitiveArray<DurationMillisecondType> =
+                    arrow_arith::arity::binary(spans, counts, |s: i64, n: i64| s.wrapping_mul(n))?;
+                Arc::new(product) as ArrayRef
+            }
+            _ => {
+                let spans = args[0].as_primitive::<IntervalYearMonthType>();
+                let product: PrimitiveArray<IntervalYearMonthType> =
+                    arrow_arith::arity::binary(spans, counts, |s: i32, n: i64| s.wrapping_mul(n as i32))?;
+                Arc::new(product)
+            }
+        })
+    });
+    Ok(call_resolved("*", vec![span, count], resolved.infallible()))
+}
+
 /// Dates, times and intervals.
 fn times(sign: char, l: &TypeKind, r: &TypeKind, nullable: bool) -> Option<Resolved> {
     let negate = sign == '-';
@@ -378,16 +410,14 @@ fn times(sign: char, l: &TypeKind, r: &TypeKind, nullable: bool) -> Option<Resol
             Some(Resolved::new(t, move |args, rows| add_months(args, 1, 0, false, rows)))
         }
         (K::IntervalDayTime(..), K::IntervalDayTime(..), '+' | '-') => {
-            let t = K::IntervalDayTime(DayTimeResolution::DayToSecond, 2, 6).nullable().with_nullable(nullable);
-            Some(Resolved::new(t, move |args, rows| {
+            Some(Resolved::new(interval(l, nullable), move |args, rows| {
                 type D = DurationMillisecondType;
                 let sum = map2::<D, D>(args, rows, |a, b| if negate { a.wrapping_sub(b) } else { a.wrapping_add(b) });
                 finish(args, Arc::new(sum?))
             }))
         }
         (K::IntervalYearMonth(..), K::IntervalYearMonth(..), '+' | '-') => {
-            let t = l.clone().nullable().with_nullable(nullable);
-            Some(Resolved::new(t, move |args, rows| {
+            Some(Resolved::new(interval(l, nullable), move |args, rows| {
                 type M = IntervalYearMonthType;
                 let sum = map2::<M, M>(args, rows, |a, b| if negate { a.wrapping_sub(b) } else { a.wrapping_add(b) });
                 finish(args, Arc::new(sum?))

@@ -1,9 +1,20 @@
 //! Which types go together: least common type, implicit casts, results of arithmetic (Flink's `LogicalTypeMerging`).
 
 use flott_core::LogicalType;
-use flott_core::types::{MAX_DECIMAL_PRECISION, RowField, TimeAttribute, TypeKind};
+use flott_core::types::{
+    DayTimeResolution, MAX_DECIMAL_PRECISION, RowField, TimeAttribute, TypeKind, YearMonthResolution,
+};
 
 use TypeKind as K;
+
+/// The type that an interval has in a query, whichever fields it was written with: `INTERVAL MONTH` or `INTERVAL SECOND(3)`.
+pub fn interval_in_query(kind: TypeKind) -> TypeKind {
+    match kind {
+        K::IntervalYearMonth(..) => K::IntervalYearMonth(YearMonthResolution::Month, 2),
+        K::IntervalDayTime(..) => K::IntervalDayTime(DayTimeResolution::Second, 2, 3),
+        other => other,
+    }
+}
 
 /// The decimal that holds every value of a numeric type exactly.
 pub fn as_decimal(kind: &TypeKind) -> Option<(u8, u8)> {
@@ -105,11 +116,8 @@ fn common(a: &TypeKind, b: &TypeKind) -> Option<TypeKind> {
         (K::Date, K::Timestamp(p, _)) | (K::Timestamp(p, _), K::Date) => K::timestamp(*p),
         (K::Date, K::TimestampLtz(p, _)) | (K::TimestampLtz(p, _), K::Date) => K::timestamp_ltz(*p),
         (K::Time(p), K::Time(q)) => K::Time(*p.max(q)),
-        (K::IntervalYearMonth(..), K::IntervalYearMonth(..)) => {
-            K::IntervalYearMonth(flott_core::types::YearMonthResolution::YearToMonth, 2)
-        }
-        (K::IntervalDayTime(..), K::IntervalDayTime(..)) => {
-            K::IntervalDayTime(flott_core::types::DayTimeResolution::DayToSecond, 2, 6)
+        (K::IntervalYearMonth(..), K::IntervalYearMonth(..)) | (K::IntervalDayTime(..), K::IntervalDayTime(..)) => {
+            interval_in_query(a.clone())
         }
         (K::Array(x), K::Array(y)) => K::Array(Box::new(least_common_type(&[(**x).clone(), (**y).clone()])?)),
         (K::Multiset(x), K::Multiset(y)) => K::Multiset(Box::new(least_common_type(&[(**x).clone(), (**y).clone()])?)),

@@ -36,7 +36,7 @@ fn check(cases: &[(&str, &str, &str, &str)]) {
                 assert!(e.to_string().starts_with("Cast function cannot convert value of type"), "{e}")
             }
             (Ok(Err(e)), "ERROR") => {
-                assert_eq!(e.kind(), flott_core::ErrorKind::Data, "{e}");
+                assert_eq!(e.kind(), ErrorKind::Data, "{e}");
                 assert_eq!(run(true).expect("TRY_CAST").expect("a value"), "NULL", "TRY_CAST({value} AS {to})");
             }
             (Ok(Ok(shown)), expected) => {
@@ -289,4 +289,19 @@ fn nulls_of_every_type() {
         assert!(null.data_type.nullable, "NULL is a value of CAST(NULL AS {t})");
         assert_eq!(show_in(&null, &env).expect("a value"), "NULL", "{t}");
     }
+}
+
+#[test]
+fn try_cast_of_nested_values_is_all_or_nothing() {
+    let env = FunctionEnv::default();
+    let texts: ArrayRef = Arc::new(StringArray::from(vec![Some("1"), Some("x"), None]));
+    let field = Arc::new(arrow_field("item", &logical("STRING")));
+    let offsets = OffsetBuffer::from_lengths([1, 1, 1]);
+    let lists: ArrayRef = Arc::new(ListArray::new(field, offsets, texts, None));
+    let array = column("a", "ARRAY<STRING>");
+    let tried = cast(array, &logical("ARRAY<INT>"), true, &env).expect("a cast");
+    let rows = table(&[("a", "ARRAY<STRING>", lists)]);
+    let cast_rows = values(&tried, &rows).expect("rows");
+    let shown = format_column(&cast_rows, &tried.data_type, env.time_zone).expect("texts");
+    assert_eq!(shown, [Some("[1]"), None, Some("[NULL]")].map(|t| t.map(str::to_string)));
 }

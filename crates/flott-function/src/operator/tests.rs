@@ -198,8 +198,10 @@ fn times_and_intervals() {
         (constant("2020-03-31 12:00:00", "TIMESTAMP(0)"), "-", months(13), "2019-02-28 12:00:00", "TIMESTAMP(0)"),
         (constant("2020-01-01", "DATE"), "+", interval(86_400_000), "2020-01-02", "DATE"),
         (constant("23:00:00", "TIME(0)"), "+", interval(7_200_000), "01:00:00", "TIME(0)"),
-        (interval(1_000), "+", interval(500), "+0 00:00:01.500", "INTERVAL DAY(2) TO SECOND(6)"),
+        (interval(1_000), "+", interval(500), "+0 00:00:01.500", "INTERVAL SECOND(3)"),
         (months(11), "+", months(3), "+1-02", "INTERVAL MONTH"),
+        (months(5), "*", constant("3", "INT"), "+1-03", "INTERVAL MONTH"),
+        (constant("-2", "INT"), "*", interval(1_500), "-0 00:00:03.000", "INTERVAL SECOND(3)"),
     ] {
         let e = binary(op(sign), l, r, &env()).expect("an expression");
         assert_eq!(
@@ -209,6 +211,7 @@ fn times_and_intervals() {
     }
     assert!(binary(Operator::Plus, constant("12:00:00", "TIME(0)"), months(1), &env()).is_err());
     assert!(binary(Operator::Multiply, constant("2020-01-01", "DATE"), interval(1), &env()).is_err());
+    assert!(binary(Operator::Multiply, interval(1), constant("1.5", "DOUBLE"), &env()).is_err());
 }
 
 #[test]

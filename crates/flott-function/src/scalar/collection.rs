@@ -146,7 +146,7 @@ fn element_type(t: &LogicalType) -> Option<LogicalType> {
     }
 }
 
-fn compare_all(values: &ArrayRef, nulls_first: bool) -> Result<DynComparator> {
+pub(super) fn compare_all(values: &ArrayRef, nulls_first: bool) -> Result<DynComparator> {
     make_comparator(values, values, SortOptions { descending: false, nulls_first }).map_err(|_| {
         Error::user(format!("elements of type {} cannot be compared", values.data_type()))
             .hint("Use arrays of numbers, texts, times or rows of them")
@@ -193,14 +193,14 @@ fn lists(array: &ArrayRef) -> Result<&ListArray> {
     array.as_list_opt::<i32>().ok_or_else(|| Error::internal("an ARRAY that is no list"))
 }
 
-fn maps(array: &ArrayRef) -> Result<&MapArray> {
+pub(super) fn maps(array: &ArrayRef) -> Result<&MapArray> {
     array.as_map_opt().ok_or_else(|| Error::internal("a MAP that is no map"))
 }
 
 // --- constructors ---
 
 /// Brings values to their least common type.
-fn common(a: &mut Arguments, indices: impl Iterator<Item = usize> + Clone) -> Result<Option<LogicalType>> {
+pub(super) fn common(a: &mut Arguments, indices: impl Iterator<Item = usize> + Clone) -> Result<Option<LogicalType>> {
     let types: Vec<LogicalType> = indices.clone().map(|i| a.values[i].data_type.clone()).collect();
     let Some(t) = least_common_type(&types).filter(|t| t.kind != K::Null) else { return Ok(None) };
     let t = t.with_time_attribute(Default::default());
@@ -232,7 +232,7 @@ fn array(a: &mut Arguments) -> Result<Option<Resolved>> {
 }
 
 /// A map column of entries; the last of equal keys wins, at the place of the first.
-fn build_map(
+pub(super) fn build_map(
     t: &LogicalType,
     keys: &ArrayRef,
     values: &ArrayRef,
@@ -479,7 +479,7 @@ impl Sorted {
 }
 
 /// The first of equal elements, in their order.
-fn distinct_of(places: Vec<u32>, compare: &DynComparator) -> Vec<u32> {
+pub(super) fn distinct_of(places: Vec<u32>, compare: &DynComparator) -> Vec<u32> {
     let mut sorted: Vec<usize> = (0..places.len()).collect();
     let order = |x: &usize, y: &usize| compare(places[*x] as usize, places[*y] as usize);
     sorted.sort_by(|x, y| order(x, y).then(x.cmp(y)));
@@ -658,7 +658,7 @@ fn parts_of_map(a: &mut Arguments, part: Part) -> Result<Option<Resolved>> {
         Part::Keys => (**key).clone(),
         Part::Values => (**value).clone(),
         Part::Entries => {
-            K::Row(vec![RowField::new("key", (**key).clone()), RowField::new("value", (**value).clone())]).not_null()
+            K::Row(vec![RowField::new("key", (**key).clone()), RowField::new("value", (**value).clone())]).nullable()
         }
     };
     let t = K::Array(Box::new(element.clone())).nullable().with_nullable(a.nullable());
@@ -720,8 +720,7 @@ fn str_to_map(a: &mut Arguments) -> Result<Option<Resolved>> {
     if a.values.len() == 2 || !super::shape::fit(a, &[K::STRING, K::STRING, K::STRING])? {
         return Ok(None);
     }
-    let t =
-        K::Map(Box::new(K::STRING.not_null()), Box::new(K::STRING.nullable())).nullable().with_nullable(a.nullable());
+    let t = K::Map(Box::new(K::STRING.nullable()), Box::new(K::STRING.nullable())).nullable();
     let made = t.clone();
     Ok(Some(Resolved::arrays(t, move |args, rows| {
         let columns: Vec<_> = args.iter().map(|c| c.as_string::<i32>()).collect();

@@ -143,7 +143,8 @@ fn extreme(a: &mut Arguments, greatest: bool) -> Result<Option<Resolved>> {
 }
 
 fn type_of(a: &mut Arguments) -> Result<Option<Resolved>> {
-    let text = a.values[0].data_type.to_string();
+    // What drives time is not named.
+    let text = a.values[0].data_type.with_time_attribute(Default::default()).to_string();
     let value = TypedExpr::literal(datafusion_common::ScalarValue::Utf8(Some(text)), K::STRING.not_null());
     rewritten(a, value)
 }

@@ -51,9 +51,32 @@ pub(super) enum Reader {
     Simple,
 }
 
+/// Letters that every use of a pattern knows.
+const LETTERS: &str = "yuMLdDHhkKmsSaEQ";
+/// Letters of zones and offsets: read over, as TO_TIMESTAMP does.
+const ZONES: &str = "XxZzV";
+/// Letters that are only written: weeks, numbers of days, the era.
+const WRITTEN: &str = "YwWecqnNAG";
+
 impl Pattern {
-    /// Understands a pattern.
+    /// Understands a pattern that `SimpleDateFormat` reads.
     pub(super) fn new(pattern: &str) -> Result<Pattern> {
+        Pattern::of(pattern, "")
+    }
+
+    /// Understands a pattern that `DateTimeFormatter` reads: what it says about a zone has to be there, and means nothing.
+    pub(super) fn with_zone(pattern: &str) -> Result<Pattern> {
+        Pattern::of(pattern, ZONES)
+    }
+
+    /// Understands a pattern to write with. Parts in square brackets are written as any other.
+    pub(super) fn to_write(pattern: &str) -> Result<Pattern> {
+        let mut found = Pattern::of(pattern, WRITTEN)?;
+        found.0.retain(|p| !matches!(p, Piece::Literal(l) if l == "[" || l == "]"));
+        Ok(found)
+    }
+
+    fn of(pattern: &str, also: &str) -> Result<Pattern> {
         let mut out = vec![];
         let mut chars = pattern.chars().peekable();
         while let Some(c) = chars.next() {
@@ -76,7 +99,7 @@ impl Pattern {
                 while chars.next_if_eq(&c).is_some() {
                     n += 1;
                 }
-                if !"yuMLdDHhkKmsSaEQ".contains(c) || n > 9 {
+                if !(LETTERS.contains(c) || also.contains(c)) || n > 9 {
                     return Err(Error::user(format!("the letter '{c}' in the pattern '{pattern}' is not supported"))
                         .hint("Use y u M d D Q H h k K m s S a E, and quotes around other text"));
                 }
@@ -102,6 +125,24 @@ impl Pattern {
                 Piece::Field(c, n) => (*c, *n),
             };
             match c {
+                'Y' => {
+                    let year = week_of_year(days).0;
+                    if n == 2 { write!(out, "{:02}", year.rem_euclid(100))? } else { write!(out, "{year:0n$}")? }
+                }
+                'w' => write!(out, "{:0n$}", week_of_year(days).1)?,
+                'W' => write!(out, "{:0n$}", (week_start(days) - week_start(days - i64::from(d) + 1)) / 7 + 1)?,
+                'e' | 'c' if n <= 2 => write!(out, "{:0n$}", (days + 4).rem_euclid(7) + 1)?,
+                'n' => write!(out, "{fraction:0n$}")?,
+                'N' => write!(out, "{of_day:0n$}")?,
+                'A' => write!(out, "{:0n$}", of_day / 1_000_000)?,
+                'G' => out.write_str(if n == 4 { "Anno Domini" } else { "AD" })?,
+                'Q' | 'q' if n == 3 => write!(out, "Q{}", (m - 1) / 3 + 1)?,
+                'Q' | 'q' if n == 4 => {
+                    const NAMES: [&str; 4] = ["1st", "2nd", "3rd", "4th"];
+                    write!(out, "{} quarter", NAMES[(m as usize - 1) / 3])?;
+                }
+                'q' => write!(out, "{:0n$}", (m - 1) / 3 + 1)?,
+                'M' | 'L' if n == 5 => out.write_str(&MONTHS[m as usize - 1][..1])?,
                 'y' | 'u' if n == 2 => write!(out, "{:02}", y.rem_euclid(100))?,
                 'y' | 'u' => write!(out, "{y:0n$}")?,
                 'M' | 'L' if n >= 4 => out.write_str(MONTHS[m as usize - 1])?,
@@ -142,6 +183,10 @@ impl Pattern {
             if reader == Reader::Simple {
                 rest = rest.trim_start_matches([' ', '\t']);
             }
+            if ZONES.contains(c) {
+                rest = behind_zone(c, n, rest)?;
+                continue;
+            }
             if c == 'a' {
                 let two = rest.get(..2)?;
                 f.afternoon = Some(if two.eq_ignore_ascii_case("PM") {
@@ -164,7 +209,7 @@ impl Pattern {
                 continue;
             }
             // Digits that touch the next field's digits are divided by width.
-            let adjacent = matches!(self.0.get(i + 1), Some(Piece::Field(next, m)) if !matches!(next, 'a' | 'E') && (*next != 'M' || *m < 3));
+            let adjacent = matches!(self.0.get(i + 1), Some(Piece::Field(next, m)) if !matches!(next, 'a' | 'E') && !ZONES.contains(*next) && (*next != 'M' || *m < 3));
             let (least, most) = match reader {
                 _ if adjacent => (n, n),
                 Reader::Simple => (1, 18),
@@ -205,6 +250,44 @@ impl Pattern {
             Reader::Simple => f.lenient(),
         }
     }
+}
+
+/// What follows a zone (`UTC`, `Europe/Berlin`) or an offset (`Z`, `+02`, `+0200`, `+02:00`) of this letter.
+fn behind_zone(c: char, n: usize, text: &str) -> Option<&str> {
+    if matches!(c, 'z' | 'V') {
+        let name = text.bytes().take_while(|b| b.is_ascii_alphanumeric() || b"/_+-:".contains(b)).count();
+        return (name > 0).then(|| &text[name..]);
+    }
+    if (c == 'X' || (c == 'Z' && n == 5))
+        && let Some(rest) = text.strip_prefix('Z')
+    {
+        return Some(rest);
+    }
+    let two = |text: &'_ str| text.len() >= 2 && text.bytes().take(2).all(|b| b.is_ascii_digit());
+    let hours = text.strip_prefix(['+', '-'])?;
+    let minutes = two(hours).then(|| &hours[2..])?;
+    let (colon, optional) = (n == 3 && c != 'Z' || n == 5, n == 1 && c != 'Z');
+    let digits = if colon { minutes.strip_prefix(':')? } else { minutes };
+    match two(digits) {
+        true => Some(&digits[2..]),
+        false if optional => Some(minutes),
+        false => None,
+    }
+}
+
+/// The Sunday on or before a day.
+fn week_start(days: i64) -> i64 {
+    days - (days + 4).rem_euclid(7)
+}
+
+/// The year that a day's week belongs to, and its number: weeks start on Sunday, the first one has the 1st of January.
+fn week_of_year(days: i64) -> (i64, i64) {
+    let year = civil_from_days(days).0;
+    let start = week_start(days);
+    if start + 6 >= days_from_civil(year + 1, 1, 1) {
+        return (year + 1, 1);
+    }
+    (year, (start - week_start(days_from_civil(year, 1, 1))) / 7 + 1)
 }
 
 /// Two digits of a year are within 80 years before and 20 after now.
@@ -365,6 +448,44 @@ mod tests {
             assert_eq!(write(pattern, n), expected, "{pattern}");
         }
         assert!(Pattern::new("yyyy-ww").is_err());
+        assert!(Pattern::new("yyyyX").is_err());
+        let write = |pattern: &str, text: &str| {
+            let nanos = text::parse_timestamp(text).expect("a time");
+            let mut out = String::new();
+            Pattern::to_write(pattern).expect("a pattern").format(nanos, &mut out).expect("a text");
+            out
+        };
+        for (pattern, time, expected) in [
+            ("ww e ee E EEEE c", "2024-03-03 07:08:09", "10 1 01 Sun Sunday 1"),
+            ("YYYY-w", "2024-12-31 07:08:09", "2025-1"),
+            ("D w u e Q", "2024-03-05 07:08:09", "65 10 2024 3 1"),
+            ("W", "2024-03-05 07:08:09", "2"),
+            ("G q QQQ", "2024-03-05 07:08:09", "AD 1 Q1"),
+            ("n N A", "2024-03-05 07:08:09.123456", "123456000 25689123456000 25689123"),
+            ("yyyy[-MM]", "2024-03-05 07:08:09", "2024-03"),
+            ("yyyyy MMMMM", "2024-03-05 07:08:09", "02024 M"),
+        ] {
+            assert_eq!(write(pattern, time), expected, "{pattern}");
+        }
+        for (pattern, text, fits) in [
+            ("yyyy-MM-dd'T'HH:mm:ssXXX", "2024-01-01T10:00:00+02:00", true),
+            ("yyyy-MM-dd'T'HH:mm:ssXXX", "2024-01-01T10:00:00Z", true),
+            ("yyyy-MM-dd'T'HH:mm:ssX", "2024-01-01T10:00:00+02", true),
+            ("yyyy-MM-dd'T'HH:mm:ssXX", "2024-01-01T10:00:00+0200", true),
+            ("yyyy-MM-dd'T'HH:mm:ssZ", "2024-01-01T10:00:00+0200", true),
+            ("yyyy-MM-dd'T'HH:mm:ssZZZZZ", "2024-01-01T10:00:00+02:00", true),
+            ("yyyy-MM-dd'T'HH:mm:ss z", "2024-01-01T10:00:00 UTC", true),
+            ("yyyy-MM-dd'T'HH:mm:ss VV", "2024-01-01T10:00:00 Europe/Berlin", true),
+            ("yyyy-MM-dd'T'HH:mm:ssXXX", "2024-01-01T10:00:00x", false),
+            ("yyyy-MM-dd'T'HH:mm:ssXXX", "2024-01-01T10:00:00+0200", false),
+        ] {
+            let read = Pattern::with_zone(pattern).expect("a pattern").parse(text, Reader::Formatter);
+            assert_eq!(
+                read.map(|n| text::format_timestamp(n, 0)).as_deref(),
+                fits.then_some("2024-01-01 10:00:00"),
+                "{text}"
+            );
+        }
         assert!(Pattern::new("'open").is_err());
     }
 

@@ -5,9 +5,14 @@ mod collection;
 mod conditional;
 mod date_pattern;
 mod hash;
+mod inet;
+mod json;
+mod map_union;
 mod math;
+mod printf;
 mod random;
 mod regex;
+mod regexp_extract_all;
 mod result_type;
 mod shape;
 mod string;
@@ -84,7 +89,7 @@ pub struct ScalarFunction {
 
 /// All scalar functions.
 pub fn functions() -> impl Iterator<Item = &'static ScalarFunction> {
-    const FAMILIES: [&[ScalarFunction]; 9] = [
+    const FAMILIES: [&[ScalarFunction]; 14] = [
         math::FUNCTIONS,
         random::FUNCTIONS,
         string::FUNCTIONS,
@@ -94,6 +99,11 @@ pub fn functions() -> impl Iterator<Item = &'static ScalarFunction> {
         conditional::FUNCTIONS,
         collection::FUNCTIONS,
         hash::FUNCTIONS,
+        json::FUNCTIONS,
+        inet::FUNCTIONS,
+        printf::FUNCTIONS,
+        regexp_extract_all::FUNCTIONS,
+        map_union::FUNCTIONS,
     ];
     FAMILIES.into_iter().flatten()
 }
@@ -105,7 +115,8 @@ pub fn callable_without_parentheses(name: &str) -> bool {
 }
 
 /// Other names of functions.
-const ALIASES: [(&str, &str); 7] = [
+const ALIASES: [(&str, &str); 8] = [
+    ("TRANSLATE3", "TRANSLATE"),
     ("CHARACTER_LENGTH", "CHAR_LENGTH"),
     ("LENGTH", "CHAR_LENGTH"),
     ("SUBSTR", "SUBSTRING"),

@@ -70,7 +70,7 @@ pub(super) const FUNCTIONS: &[ScalarFunction] = &[
 ];
 
 /// A pattern that is compiled once where it is constant, and kept for a while where a column gives it.
-enum Pattern {
+pub(super) enum Pattern {
     Constant(Option<Regex>),
     Column(Text, fn(&str) -> Result<Regex>),
 }
@@ -81,7 +81,7 @@ thread_local! {
 
 impl Pattern {
     /// Calls with the pattern of a row; `None` where that is NULL.
-    fn with<T>(&self, row: usize, f: impl FnOnce(&Regex) -> T) -> Result<Option<T>> {
+    pub(super) fn with<T>(&self, row: usize, f: impl FnOnce(&Regex) -> T) -> Result<Option<T>> {
         let (text, compile) = match self {
             Pattern::Constant(regex) => return Ok(regex.as_ref().map(f)),
             Pattern::Column(text, compile) => (text, compile),
@@ -104,11 +104,11 @@ impl Pattern {
 }
 
 /// The pattern argument: compiled while planning where it is constant, so that a wrong one is told at once.
-fn constant_pattern(a: &Arguments, compile: fn(&str) -> Result<Regex>) -> Result<Option<Regex>> {
+pub(super) fn constant_pattern(a: &Arguments, compile: fn(&str) -> Result<Regex>) -> Result<Option<Regex>> {
     a.values[1].text().map(compile).transpose()
 }
 
-fn pattern(
+pub(super) fn pattern(
     constant: &Option<Regex>,
     value: &datafusion_expr::ColumnarValue,
     compile: fn(&str) -> Result<Regex>,
@@ -130,7 +130,7 @@ fn build_regex(translated: &str, shown: &str) -> Result<Regex> {
 }
 
 /// A regular expression of Java's dialect.
-fn java(pattern: &str) -> Result<Regex> {
+pub(super) fn java(pattern: &str) -> Result<Regex> {
     let unusable = |why: &str| {
         Err(Error::user(format!("'{pattern}' is not a usable regular expression: {why}"))
             .hint("Write it without; matching takes linear time, so nothing is lost in speed"))

@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 
+use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
-use flott_core::Result;
+use datafusion_common::ScalarValue;
 use flott_core::types::{MAX_LENGTH, TypeKind as K};
+use flott_core::{Error, Result};
 
 use super::shape::{entry, fit, limit, string_of, texts, texts_and_numbers, texts_to_boolean, texts_to_int};
 use super::{Arguments, Category, Resolve, ScalarFunction};
@@ -398,6 +400,18 @@ fn trim<'a>(text: &'a str, set: &str, start: bool, end: bool) -> &'a str {
 
 /// Also over byte strings.
 fn starts_or_ends(a: &mut Arguments, start: bool) -> Result<Option<Resolved>> {
+    if a.values.iter().all(|v| v.data_type.kind.is_binary()) {
+        let t = K::Boolean.nullable().with_nullable(a.nullable());
+        let resolved = Resolved::arrays(t, move |args, _| {
+            let (bytes, parts) = (args[0].as_binary::<i32>(), args[1].as_binary::<i32>());
+            let found = bytes
+                .iter()
+                .zip(parts)
+                .map(|(b, p)| b.zip(p).map(|(b, p)| if start { b.starts_with(p) } else { b.ends_with(p) }));
+            Ok(std::sync::Arc::new(found.collect::<arrow_array::BooleanArray>()))
+        });
+        return Ok(Some(resolved.infallible()));
+    }
     if start { texts_to_boolean(a, |[t, s]| t.starts_with(s)) } else { texts_to_boolean(a, |[t, e]| t.ends_with(e)) }
 }
 
@@ -505,6 +519,15 @@ fn split_index(a: &mut Arguments) -> Result<Option<Resolved>> {
 }
 
 fn elt(a: &mut Arguments) -> Result<Option<Resolved>> {
+    let negative = match a.values[0].constant() {
+        Some(ScalarValue::Int32(Some(i))) if *i < 0 => Some(i64::from(*i)),
+        Some(ScalarValue::Int64(Some(i))) if *i < 0 => Some(*i),
+        _ => None,
+    };
+    if let Some(i) = negative {
+        return Err(Error::user(format!("Index must be an integer starting from '0', but was '{i}'."))
+            .hint("The first text has the index 1"));
+    }
     let mut kinds = vec![K::STRING; a.values.len()];
     kinds[0] = K::BigInt;
     if !fit(a, &kinds)? {
@@ -585,6 +608,7 @@ mod tests {
             ("SPLIT_INDEX", &[("", "STRING"), (",", "STRING"), ("0", "INT")], "NULL"),
             ("ELT", &[("2", "INT"), ("scala", "STRING"), ("java", "STRING")], "java"),
             ("ELT", &[("0", "INT"), ("scala", "STRING")], "NULL"),
+            ("ELT", &[("-1", "INT"), ("scala", "STRING")], "ERROR Index must be"),
         ]);
     }
 
@@ -615,6 +639,8 @@ mod tests {
             ("LPAD", &[("a", "STRING"), ("-1", "INT"), ("x", "STRING")], "NULL"),
             ("RPAD", &[("a", "STRING"), ("3", "INT"), ("", "STRING")], "NULL"),
             ("STARTSWITH", &[("abc", "STRING"), ("ab", "STRING")], "TRUE"),
+            ("STARTSWITH", &[("abc", "BYTES"), ("ab", "BYTES")], "TRUE"),
+            ("ENDSWITH", &[("abc", "BYTES"), ("ab", "BYTES")], "FALSE"),
             ("ENDSWITH", &[("abc", "STRING"), ("ab", "STRING")], "FALSE"),
             ("IS_ALPHA", &[("äb", "STRING")], "TRUE"),
             ("IS_ALPHA", &[("a1", "STRING")], "FALSE"),

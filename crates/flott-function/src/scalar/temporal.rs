@@ -5,7 +5,8 @@ use std::sync::Arc;
 use arrow_array::builder::StringBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::types::*;
-use arrow_array::{ArrayRef, PrimitiveArray};
+use arrow_array::{ArrayRef, PrimitiveArray, new_null_array};
+use arrow_schema::{DataType, TimeUnit};
 use datafusion_common::ScalarValue;
 use datafusion_expr::ColumnarValue;
 use flott_core::types::{TimeAttribute, TypeKind as K};
@@ -15,7 +16,7 @@ use super::date_pattern::{DEFAULT_PATTERN, Pattern, Reader, parse_sql};
 use super::shape::{entry, fit};
 use super::time_unit::{Unit, extract, unit_of};
 use super::{Arguments, Category, Resolve, ScalarFunction};
-use crate::argument::{Primitive, Text, build, build_text};
+use crate::argument::{Primitive, Text, build, build_text, finish, rows_of};
 use crate::context::{self, FunctionEnv};
 use crate::text::{self, DAY_NS};
 use crate::udf::Resolved;
@@ -86,7 +87,7 @@ pub(super) const FUNCTIONS: &[ScalarFunction] = &[
     function(
         "TO_TIMESTAMP_LTZ",
         "TO_TIMESTAMP_LTZ(number[, precision]), TO_TIMESTAMP_LTZ(text[, pattern[, zone]])",
-        "Seconds (0) or milliseconds (3) since 1970, or a text in a zone (UTC), as an instant.",
+        "Seconds (0), milliseconds (3), microseconds (6) or nanoseconds (9) since 1970, or a text in a zone (UTC), as an instant.",
         (1, 3),
         to_timestamp_ltz,
     ),
@@ -163,19 +164,22 @@ fn is_text(a: &Arguments, index: usize) -> bool {
 /// The pattern argument, or the default; a column of patterns is read row by row.
 enum PatternArgument {
     Constant(Option<Pattern>),
-    Column,
+    Column(Understand),
 }
+
+/// How a pattern is understood: what it is used for decides about its letters.
+type Understand = fn(&str) -> Result<Pattern>;
 
 impl PatternArgument {
     /// Takes the argument away where it is constant.
-    fn of(a: &mut Arguments, index: usize, default: &str) -> Result<PatternArgument> {
+    fn of(a: &mut Arguments, index: usize, default: &str, understand: Understand) -> Result<PatternArgument> {
         let Some(value) = a.values.get(index) else {
-            return Pattern::new(default).map(|p| PatternArgument::Constant(Some(p)));
+            return understand(default).map(|p| PatternArgument::Constant(Some(p)));
         };
         let pattern = match (value.text(), value.constant()) {
-            (Some(text), _) => Some(Pattern::new(text)?),
+            (Some(text), _) => Some(understand(text)?),
             (None, Some(_)) => None,
-            _ => return Ok(PatternArgument::Column),
+            _ => return Ok(PatternArgument::Column(understand)),
         };
         Ok(PatternArgument::Constant(pattern))
     }
@@ -184,24 +188,24 @@ impl PatternArgument {
     fn rows(&self, args: &[ColumnarValue], index: usize) -> Result<PatternRows<'_>> {
         Ok(match self {
             PatternArgument::Constant(pattern) => PatternRows::Constant(pattern.as_ref()),
-            PatternArgument::Column => PatternRows::Column(Text::of(&args[index])?, None),
+            PatternArgument::Column(understand) => PatternRows::Column(Text::of(&args[index])?, None, *understand),
         })
     }
 }
 
 enum PatternRows<'a> {
     Constant(Option<&'a Pattern>),
-    Column(Text, Option<(String, Pattern)>),
+    Column(Text, Option<(String, Pattern)>, Understand),
 }
 
 impl PatternRows<'_> {
     fn get(&mut self, row: usize) -> Result<Option<&Pattern>> {
         match self {
             PatternRows::Constant(pattern) => Ok(*pattern),
-            PatternRows::Column(texts, last) => {
+            PatternRows::Column(texts, last, understand) => {
                 let Some(text) = texts.get(row) else { return Ok(None) };
                 if last.as_ref().is_none_or(|(t, _)| t != text) {
-                    *last = Some((text.to_string(), Pattern::new(text)?));
+                    *last = Some((text.to_string(), understand(text)?));
                 }
                 Ok(last.as_ref().map(|(_, p)| p))
             }
@@ -219,7 +223,7 @@ fn to_timestamp(a: &mut Arguments) -> Result<Option<Resolved>> {
         return Ok(None);
     }
     let written = a.values.len() == 2;
-    let pattern = PatternArgument::of(a, 1, DEFAULT_PATTERN)?;
+    let pattern = PatternArgument::of(a, 1, DEFAULT_PATTERN, Pattern::with_zone)?;
     fit(a, &[K::STRING, K::STRING])?;
     let resolved = Resolved::new(K::timestamp(3).nullable(), move |args, rows| {
         let (texts, mut pattern) = (Text::of(&args[0])?, pattern.rows(args, 1)?);
@@ -240,7 +244,7 @@ fn to_date(a: &mut Arguments) -> Result<Option<Resolved>> {
         return Ok(None);
     }
     let written = a.values.len() == 2;
-    let pattern = PatternArgument::of(a, 1, "yyyy-MM-dd")?;
+    let pattern = PatternArgument::of(a, 1, "yyyy-MM-dd", Pattern::new)?;
     fit(a, &[K::STRING, K::STRING])?;
     Ok(Some(Resolved::new(K::Date.nullable(), move |args, rows| {
         let (texts, mut pattern) = (Text::of(&args[0])?, pattern.rows(args, 1)?);
@@ -261,32 +265,73 @@ fn to_timestamp_ltz(a: &mut Arguments) -> Result<Option<Resolved>> {
     if a.values.len() == 3 || !(a.values[0].data_type.kind.is_numeric() || a.values[0].data_type.kind == K::Null) {
         return Ok(None);
     }
-    let seconds = match a.values.get(1).map(|p| p.constant().cloned()) {
-        None | Some(Some(ScalarValue::Int32(Some(3)))) => false,
-        Some(Some(ScalarValue::Int32(Some(0)))) => true,
+    let precision = match a.values.get(1).map(|p| p.constant().cloned()) {
+        None => Some(3),
+        Some(Some(ScalarValue::Int32(Some(p)))) if (0..=9).contains(&p) => Some(p.unsigned_abs()),
+        Some(Some(ScalarValue::Int32(Some(p)))) => {
+            return Err(Error::user(format!("Precision for TO_TIMESTAMP_LTZ must be between 0 and 9 but was {p}."))
+                .hint("0 for seconds, 3 for milliseconds, 6 for microseconds, 9 for nanoseconds"));
+        }
+        Some(Some(value)) if value.is_null() => None,
         Some(_) => {
-            return Err(Error::user(
-                "The precision value for function TO_TIMESTAMP_LTZ(numeric, precision) is unsupported",
-            )
-            .hint("The supported value is '0' for second or '3' for millisecond"));
+            return Err(Error::user("the precision of TO_TIMESTAMP_LTZ must be a constant of type INT")
+                .hint("0 for seconds, 3 for milliseconds, 6 for microseconds, 9 for nanoseconds"));
         }
     };
     let approximate = a.values[0].data_type.kind.is_approximate();
     a.coerce(0, &if approximate { K::Double.nullable() } else { K::BigInt.nullable() })?;
     a.values.truncate(1);
-    let t = K::timestamp_ltz(3).nullable();
+    let t = K::timestamp_ltz(precision.unwrap_or(3).max(3) as u8).nullable();
+    let target = flott_core::types::arrow_type(&t);
     let resolved = Resolved::arrays(t, move |args, _| {
-        let ms: PrimitiveArray<TimestampMillisecondType> = if approximate {
-            let factor = if seconds { 1_000.0 } else { 1.0 };
-            args[0].as_primitive::<Float64Type>().iter().map(|v| v.map(|v| (v * factor) as i64)).collect()
+        let Some(precision) = precision else { return Ok(new_null_array(&target, args[0].len())) };
+        // Below milliseconds a number has a fraction, above them it is cut.
+        let (from, scale) = (precision.max(3), 10i64.pow(3u32.saturating_sub(precision)));
+        let values: Vec<Option<i64>> = if approximate {
+            args[0].as_primitive::<Float64Type>().iter().map(|v| v.map(|v| (v * scale as f64) as i64)).collect()
         } else {
-            let factor = if seconds { 1_000 } else { 1 };
-            args[0].as_primitive::<Int64Type>().iter().map(|v| v.and_then(|v| v.checked_mul(factor))).collect()
+            args[0].as_primitive::<Int64Type>().iter().map(|v| v.and_then(|v| v.checked_mul(scale))).collect()
         };
-        let kept = ms.iter().map(|v| v.filter(|v| INSTANTS_MS.contains(v)));
-        Ok(Arc::new(kept.collect::<PrimitiveArray<TimestampMillisecondType>>().with_timezone("UTC")))
+        let nanos = values.into_iter().map(|v| v.map(|v| i128::from(v) * 10i128.pow(9 - from)));
+        instants(&target, nanos.collect())
     });
-    Ok(Some(resolved.infallible()))
+    Ok(Some(if precision.is_some_and(|p| p > 6) { resolved } else { resolved.infallible() }))
+}
+
+/// Nanoseconds as instants; NULL outside the years 0 to 9999.
+fn instants(target: &DataType, nanos: Vec<Option<i128>>) -> Result<ArrayRef> {
+    let kept = nanos.into_iter().map(|n| n.filter(|n| INSTANTS_MS.contains(&(n.div_euclid(1_000_000) as i64))));
+    let in_unit = |per: i128| kept.map(move |n| n.map(|n| n.div_euclid(per)));
+    let narrow = |n: Option<i128>| -> Result<Option<i64>> {
+        n.map(|n| {
+            i64::try_from(n).map_err(|_| {
+                Error::data("a time is outside what TIMESTAMP_LTZ(9) holds (1677 to 2262 for nanoseconds)")
+                    .hint("Use a precision of 6 or less")
+            })
+        })
+        .transpose()
+    };
+    macro_rules! column {
+        ($t:ty, $per:expr) => {{
+            let values = in_unit($per).map(narrow).collect::<Result<Vec<_>>>()?;
+            Ok(Arc::new(PrimitiveArray::<$t>::from_iter(values).with_timezone("UTC")))
+        }};
+    }
+    match target {
+        DataType::Timestamp(TimeUnit::Millisecond, _) => column!(TimestampMillisecondType, 1_000_000),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => column!(TimestampMicrosecondType, 1_000),
+        _ => column!(TimestampNanosecondType, 1),
+    }
+}
+
+/// How many digits of a second a pattern reads, at least the three of a millisecond.
+fn fraction_digits(pattern: &str) -> u8 {
+    let mut quoted = false;
+    let count = pattern.chars().filter(|c| {
+        quoted ^= *c == '\'';
+        *c == 'S' && !quoted
+    });
+    count.count().clamp(3, 9) as u8
 }
 
 fn text_to_instant(a: &mut Arguments) -> Result<Option<Resolved>> {
@@ -294,7 +339,8 @@ fn text_to_instant(a: &mut Arguments) -> Result<Option<Resolved>> {
         return Ok(None);
     }
     let written = a.values.len() > 1;
-    let pattern = PatternArgument::of(a, 1, DEFAULT_PATTERN)?;
+    let precision = a.values.get(1).and_then(|p| p.text()).map_or(3, fraction_digits);
+    let pattern = PatternArgument::of(a, 1, DEFAULT_PATTERN, Pattern::with_zone)?;
     let zone = match a.values.get(2).map(|z| z.text()) {
         None => flott_core::SessionZone::UTC,
         Some(Some(zone)) => FunctionEnv::new(zone)?.time_zone,
@@ -303,26 +349,25 @@ fn text_to_instant(a: &mut Arguments) -> Result<Option<Resolved>> {
         }
     };
     fit(a, &[K::STRING, K::STRING, K::STRING])?;
-    Ok(Some(Resolved::new(K::timestamp_ltz(3).nullable(), move |args, rows| {
+    let t = K::timestamp_ltz(precision).nullable();
+    let target = flott_core::types::arrow_type(&t);
+    Ok(Some(Resolved::new(t, move |args, rows| {
         let (texts, mut pattern) = (Text::of(&args[0])?, pattern.rows(args, 1)?);
-        let local = build::<TimestampMillisecondType>(args, rows, |i| {
-            let (Some(t), Some(pattern)) = (texts.get(i), pattern.get(i)?) else { return Ok(None) };
-            let nanos = match written {
-                true => pattern.parse(t, Reader::Formatter),
-                false => text::parse_timestamp(t),
-            };
-            let ms = nanos.and_then(to_millis);
-            Ok(ms.map(|ms| text::local_to_utc(zone, ms.div_euclid(1_000)) * 1_000 + ms.rem_euclid(1_000)))
-        })?;
-        Ok(match local {
-            ColumnarValue::Scalar(ScalarValue::TimestampMillisecond(v, _)) => {
-                ColumnarValue::Scalar(ScalarValue::TimestampMillisecond(v, Some("UTC".into())))
-            }
-            ColumnarValue::Array(a) => ColumnarValue::Array(Arc::new(
-                a.as_primitive::<TimestampMillisecondType>().clone().with_timezone("UTC"),
-            )),
-            other => other,
-        })
+        let mut nanos = vec![];
+        for i in 0..rows_of(args, rows) {
+            nanos.push(match (texts.get(i), pattern.get(i)?) {
+                (Some(t), Some(pattern)) => match written {
+                    true => pattern.parse(t, Reader::Formatter),
+                    false => text::parse_timestamp(t),
+                },
+                _ => None,
+            });
+        }
+        let utc = |n: i128| {
+            let (s, f) = (n.div_euclid(1_000_000_000), n.rem_euclid(1_000_000_000));
+            i128::from(text::local_to_utc(zone, s as i64)) * 1_000_000_000 + f
+        };
+        finish(args, instants(&target, nanos.into_iter().map(|n| n.map(utc)).collect())?)
     })))
 }
 
@@ -333,7 +378,7 @@ fn date_format(a: &mut Arguments) -> Result<Option<Resolved>> {
     if !fits || !is_text(a, 1) {
         return Ok(None);
     }
-    let pattern = PatternArgument::of(a, 1, DEFAULT_PATTERN)?;
+    let pattern = PatternArgument::of(a, 1, DEFAULT_PATTERN, Pattern::to_write)?;
     let default = Pattern::new(DEFAULT_PATTERN)?;
     let zone = a.env.time_zone;
     let t = K::STRING.nullable().with_nullable(from_text || a.nullable());
@@ -343,7 +388,7 @@ fn date_format(a: &mut Arguments) -> Result<Option<Resolved>> {
     let never_fails = matches!(pattern, PatternArgument::Constant(_));
     let resolved = Resolved::new(t, move |args, rows| {
         let mut pattern = pattern.rows(args, 1)?;
-        let rows = crate::argument::rows_of(args, rows);
+        let rows = rows_of(args, rows);
         let nanos: Vec<Option<i128>> = if from_text {
             let texts = Text::of(&args[0])?;
             (0..rows).map(|i| default.parse(texts.get(i)?, Reader::Simple)).collect()
@@ -378,7 +423,7 @@ fn unix_timestamp(a: &mut Arguments) -> Result<Option<Resolved>> {
     if !is_text(a, 0) || !is_text(a, 1) {
         return Ok(None);
     }
-    let pattern = PatternArgument::of(a, 1, DEFAULT_PATTERN)?;
+    let pattern = PatternArgument::of(a, 1, DEFAULT_PATTERN, Pattern::new)?;
     let zone = a.env.time_zone;
     fit(a, &[K::STRING, K::STRING])?;
     let t = K::BigInt.nullable().with_nullable(a.nullable());
@@ -399,7 +444,7 @@ fn from_unixtime(a: &mut Arguments) -> Result<Option<Resolved>> {
     if !numeric || !is_text(a, 1) {
         return Ok(None);
     }
-    let pattern = PatternArgument::of(a, 1, DEFAULT_PATTERN)?;
+    let pattern = PatternArgument::of(a, 1, DEFAULT_PATTERN, Pattern::to_write)?;
     let zone = a.env.time_zone;
     a.coerce(0, &K::BigInt.nullable())?;
     if a.values.len() == 2 {
@@ -487,6 +532,16 @@ mod tests {
             ("TO_TIMESTAMP_LTZ", &[("1234", "BIGINT")], "1970-01-01 00:00:01.234"),
             ("TO_TIMESTAMP_LTZ", &[("-100.01", "DOUBLE"), ("0", "INT")], "1969-12-31 23:58:19.990"),
             ("TO_TIMESTAMP_LTZ", &[("253402300800", "BIGINT"), ("0", "INT")], "NULL"),
+            ("TO_TIMESTAMP_LTZ", &[("1234567890123", "BIGINT"), ("1", "INT")], "5882-03-11 00:30:12.300"),
+            ("TO_TIMESTAMP_LTZ", &[("-1", "BIGINT"), ("6", "INT")], "1969-12-31 23:59:59.999999"),
+            ("TO_TIMESTAMP_LTZ", &[("1.5", "DOUBLE"), ("0", "INT")], "1970-01-01 00:00:01.500"),
+            ("TO_TIMESTAMP_LTZ", &[("9223372036854775807", "BIGINT"), ("7", "INT")], "NULL"),
+            ("TO_TIMESTAMP_LTZ", &[("99999999999999999", "BIGINT"), ("7", "INT")], "ERROR outside what TIMESTAMP_LTZ"),
+            (
+                "TO_TIMESTAMP_LTZ",
+                &[("2024-01-01 00:00:00.1234", "STRING"), ("yyyy-MM-dd HH:mm:ss.SSSS", "STRING")],
+                "2024-01-01 00:00:00.1234",
+            ),
             ("TO_TIMESTAMP_LTZ", &[("2023-01-01 00:00:00", "STRING")], "2023-01-01 00:00:00.000"),
             (
                 "TO_TIMESTAMP_LTZ",
@@ -494,8 +549,11 @@ mod tests {
                 "2022-12-31 16:00:00.000",
             ),
         ]);
-        let wrong =
-            scalar::call("TO_TIMESTAMP_LTZ", vec![constant("1", "INT"), constant("6", "INT")], &FunctionEnv::default());
+        let wrong = scalar::call(
+            "TO_TIMESTAMP_LTZ",
+            vec![constant("1", "INT"), constant("10", "INT")],
+            &FunctionEnv::default(),
+        );
         assert!(wrong.is_some_and(|r| r.is_err()));
     }
 

@@ -9,7 +9,7 @@ use arrow_schema::{DataType, TimeUnit};
 use datafusion_expr::Operator;
 use flott_core::time_text::{civil_from_days, days_from_civil};
 use flott_core::types::{DayTimeResolution, TypeKind as K, YearMonthResolution};
-use flott_core::{Error, Result};
+use flott_core::{Error, LogicalType, Result};
 
 use super::shape::{entry, rewritten};
 use super::{Arguments, Category, ScalarFunction};
@@ -112,6 +112,9 @@ pub(super) fn local_nanos(array: &ArrayRef, zone: flott_core::SessionZone) -> Re
 
 pub(super) fn extract(a: &mut Arguments, index: usize, unit: Unit) -> Result<Option<Resolved>> {
     let value = a.values[index].clone();
+    if value.data_type.kind.is_interval() {
+        return Ok(extract_from_interval(&value.data_type, index, unit));
+    }
     if !value.data_type.kind.is_datetime() {
         return Ok(None);
     }
@@ -124,6 +127,36 @@ pub(super) fn extract(a: &mut Arguments, index: usize, unit: Unit) -> Result<Opt
         })
         .infallible(),
     ))
+}
+
+/// A field of an interval, with its sign: -50 hours have -2 days and -2 hours.
+fn extract_from_interval(t: &LogicalType, index: usize, unit: Unit) -> Option<Resolved> {
+    let of_months: Option<fn(i64) -> i64> = match unit {
+        Unit::Millennium => Some(|m| m / 12_000),
+        Unit::Century => Some(|m| m / 1_200),
+        Unit::Year => Some(|m| m / 12),
+        Unit::Quarter => Some(|m| (m % 12 - 1) / 3 + 1),
+        Unit::Month => Some(|m| m % 12),
+        _ => None,
+    };
+    let of_millis: Option<fn(i64) -> i64> = match unit {
+        Unit::Day => Some(|ms| ms / DAY_MS),
+        Unit::Hour => Some(|ms| ms % DAY_MS / 3_600_000),
+        Unit::Minute => Some(|ms| ms % 3_600_000 / 60_000),
+        Unit::Second => Some(|ms| ms % 60_000 / 1_000),
+        Unit::Millisecond => Some(|ms| ms % 1_000),
+        _ => None,
+    };
+    let months = matches!(t.kind, K::IntervalYearMonth(..));
+    let read = if months { of_months } else { of_millis }?;
+    let resolved = Resolved::of_argument(index, K::BigInt.nullable().with_nullable(t.nullable), move |array| {
+        Ok(Arc::new(if months {
+            array.as_primitive::<IntervalYearMonthType>().unary::<_, Int64Type>(|m| read(i64::from(m)))
+        } else {
+            array.as_primitive::<DurationMillisecondType>().unary::<_, Int64Type>(read)
+        }))
+    });
+    Some(resolved.infallible())
 }
 
 fn field(nanos: i128, unit: Unit) -> i64 {
@@ -212,11 +245,7 @@ fn add(a: &mut Arguments) -> Result<Option<Resolved>> {
     }
     // Hours of a date are those of its midnight.
     if time.data_type.kind == K::Date && unit.millis().is_some_and(|ms| ms % DAY_MS != 0) {
-        time = crate::cast::cast_if_needed(
-            time,
-            &K::timestamp(if unit == Unit::Millisecond { 3 } else { 0 }).nullable(),
-            a.env,
-        )?;
+        time = crate::cast::cast_if_needed(time, &K::timestamp(6).nullable(), a.env)?;
     }
     number = crate::cast::cast_if_needed(number, &K::BigInt.nullable(), a.env)?;
     let nullable = number.data_type.nullable;
@@ -413,6 +442,34 @@ mod tests {
     }
 
     #[test]
+    fn fields_of_an_interval() {
+        use datafusion_common::ScalarValue;
+
+        let days = ScalarValue::DurationMillisecond(Some(-(50 * 3_600_000 + 90_500)));
+        let months = ScalarValue::IntervalYearMonth(Some(19));
+        let field = |unit: &str, value: &ScalarValue| {
+            let t = if matches!(value, ScalarValue::DurationMillisecond(_)) {
+                "INTERVAL SECOND(3)"
+            } else {
+                "INTERVAL MONTH"
+            };
+            let value = crate::udf::TypedExpr::literal(value.clone(), crate::testing::logical(t).with_nullable(false));
+            crate::testing::call("EXTRACT", vec![crate::testing::text(unit), value])
+                .unwrap_or_else(|_| "ERROR".to_string())
+        };
+        for (unit, expected) in
+            [("DAY", "-2"), ("HOUR", "-2"), ("MINUTE", "-1"), ("SECOND", "-30"), ("MILLISECOND", "-500")]
+        {
+            assert_eq!(field(unit, &days), expected, "{unit}");
+            assert_eq!(field(unit, &months), "ERROR", "{unit}");
+        }
+        for (unit, expected) in [("YEAR", "1"), ("MONTH", "7"), ("QUARTER", "3"), ("CENTURY", "0")] {
+            assert_eq!(field(unit, &months), expected, "{unit}");
+            assert_eq!(field(unit, &days), "ERROR", "{unit}");
+        }
+    }
+
+    #[test]
     fn rounding_to_units() {
         const T: (&str, &str) = ("2018-03-20 06:44:31.123", "TIMESTAMP(3)");
         check(&[
@@ -444,7 +501,11 @@ mod tests {
         check(&[
             ("TIMESTAMPADD", &[("MONTH", "STRING"), ("1", "INT"), ("2016-01-31", "DATE")], "2016-02-29"),
             ("TIMESTAMPADD", &[("WEEK", "STRING"), ("-1", "INT"), ("2016-01-31", "DATE")], "2016-01-24"),
-            ("TIMESTAMPADD", &[("HOUR", "STRING"), ("25", "BIGINT"), ("2016-01-31", "DATE")], "2016-02-01 01:00:00"),
+            (
+                "TIMESTAMPADD",
+                &[("HOUR", "STRING"), ("25", "BIGINT"), ("2016-01-31", "DATE")],
+                "2016-02-01 01:00:00.000000",
+            ),
             (
                 "TIMESTAMPADD",
                 &[("SECOND", "STRING"), ("-1", "INT"), ("2016-01-01 00:00:00", "TIMESTAMP(3)")],

@@ -20,7 +20,8 @@ use super::literal;
 use super::refuse::{At, at, name_parts, name_text, not_found, refuse_if, unsupported, unsupported_with};
 use super::scope::{Resolved, Scope, Typed};
 use super::types::data_type;
-use crate::parser::dialect::MAP_CALL;
+use crate::parser::dialect::{BETWEEN_SYMMETRIC_CALL, MAP_CALL};
+use crate::parser::json::JSON_CALL_PREFIX;
 
 /// How deep expressions may nest; chains of one operator count once.
 pub const EXPRESSION_DEPTH_MAX: usize = 256;
@@ -36,12 +37,14 @@ pub(crate) struct ExpressionBinder<'a> {
     /// The clause, for messages.
     pub(crate) clause: &'static str,
     depth: usize,
+    /// Whether the call that is bound next may be JSON(..).
+    json_fits: bool,
 }
 
 impl<'a> ExpressionBinder<'a> {
     /// For a clause without aggregates.
     pub(crate) fn new(functions: &'a Functions, scope: &'a Scope, clause: &'static str) -> ExpressionBinder<'a> {
-        ExpressionBinder { functions, scope, aggregates: None, clause, depth: 0 }
+        ExpressionBinder { functions, scope, aggregates: None, clause, depth: 0, json_fits: false }
     }
 
     /// For a clause after GROUP BY.
@@ -51,7 +54,7 @@ impl<'a> ExpressionBinder<'a> {
         aggregates: &'a mut Aggregates,
         clause: &'static str,
     ) -> ExpressionBinder<'a> {
-        ExpressionBinder { functions, scope, aggregates: Some(aggregates), clause, depth: 0 }
+        ExpressionBinder { functions, scope, aggregates: Some(aggregates), clause, depth: 0, json_fits: false }
     }
 
     /// Binds an expression that must be BOOLEAN.
@@ -72,8 +75,11 @@ impl<'a> ExpressionBinder<'a> {
     pub(crate) fn bind(&mut self, e: &Ast) -> Result<Typed> {
         self.depth += 1;
         if self.depth > EXPRESSION_DEPTH_MAX {
-            return Err(Error::user(format!("an expression nests deeper than {EXPRESSION_DEPTH_MAX}"))
-                .hint("Split it over several views"));
+            return Err(at(
+                Error::user(format!("an expression nests deeper than {EXPRESSION_DEPTH_MAX}"))
+                    .hint("Split it over several views"),
+                e.span(),
+            ));
         }
         let bound = match self.group_key(e) {
             Some(key) => Ok(key),
@@ -157,6 +163,7 @@ impl<'a> ExpressionBinder<'a> {
                     }
                 };
                 let target = data_type(target).at_expr(e)?;
+                let target = flott_function::interval_in_query(target.kind).nullable();
                 let value = self.bind(expr)?;
                 self.functions.cast(value, &target, try_cast).at_expr(e)
             }
@@ -369,6 +376,10 @@ impl<'a> ExpressionBinder<'a> {
             }
             UnaryOperator::Plus => self.bind(x),
             UnaryOperator::Minus => {
+                // The sign belongs to the number: -2147483648 is an INT, though 2147483648 is none.
+                if let Some((digits, long)) = plain_number(x) {
+                    return self.literal(literal::number(&format!("-{digits}"), long));
+                }
                 let value = self.bind(x)?;
                 if let Expr::Literal(v, _) = &value.expr
                     && let Some(negated) = literal::negated(v)
@@ -382,13 +393,70 @@ impl<'a> ExpressionBinder<'a> {
         }
     }
 
+    /// `(start, end) OVERLAPS (start, end)`, where an end may be an interval: periods that only touch overlap.
+    fn overlaps(&mut self, left: &Ast, right: &Ast) -> Result<Typed> {
+        let (left, right) = (self.period(left)?, self.period(right)?);
+        let kinds = [&left.0, &left.1, &right.0, &right.1].map(|t| std::mem::discriminant(&t.data_type.kind));
+        if kinds.iter().any(|k| *k != kinds[0]) {
+            let types = [left.0, left.1, right.0, right.1].map(|t| t.data_type);
+            return Err(Error::user(format!("OVERLAPS compares periods of one type, not {}", joined(&types)))
+                .hint("CAST the times to one type"));
+        }
+        // The ends may be given in either order.
+        let ordered = |(start, end): (Typed, Typed)| -> Result<(Typed, Typed)> {
+            let forward = self.functions.binary(Operator::LtEq, start.clone(), end.clone())?;
+            let low = self.functions.case(vec![(forward.clone(), start.clone())], end.clone())?;
+            Ok((low, self.functions.case(vec![(forward, end)], start)?))
+        };
+        let ((left_low, left_high), (right_low, right_high)) = (ordered(left)?, ordered(right)?);
+        let starts = self.functions.binary(Operator::GtEq, left_high, right_low)?;
+        let ends = self.functions.binary(Operator::GtEq, right_high, left_low)?;
+        self.functions.binary(Operator::And, starts, ends)
+    }
+
+    /// `(start, end)`, `(start, interval)` or `PERIOD (start, end)`.
+    fn period(&mut self, e: &Ast) -> Result<(Typed, Typed)> {
+        let wrong = || {
+            at(Error::user("OVERLAPS compares two periods").hint("Write (start, end) OVERLAPS (start, end)"), e.span())
+        };
+        let (start, end) = match e {
+            Ast::Tuple(items) => match items.as_slice() {
+                [start, end] => (start, end),
+                _ => return Err(wrong()),
+            },
+            Ast::Function(ast::Function { name, args: FunctionArguments::List(list), .. })
+                if name_text(name).eq_ignore_ascii_case("PERIOD") =>
+            {
+                match list.args.as_slice() {
+                    [
+                        FunctionArg::Unnamed(FunctionArgExpr::Expr(start)),
+                        FunctionArg::Unnamed(FunctionArgExpr::Expr(end)),
+                    ] => (start, end),
+                    _ => return Err(wrong()),
+                }
+            }
+            _ => return Err(wrong()),
+        };
+        let (start, mut end) = (self.bind(start)?, self.bind(end)?);
+        if end.data_type.kind.is_interval() {
+            end = self.functions.binary(Operator::Plus, start.clone(), end)?;
+        }
+        if !start.data_type.kind.is_datetime() {
+            return Err(wrong());
+        }
+        Ok((start, end))
+    }
+
     /// A chain of one precedence leans to the left: it is walked in a loop, and AND / OR are balanced.
     fn binary(&mut self, e: &Ast, left: &Ast, op: &BinaryOperator, right: &Ast) -> Result<Typed> {
+        if *op == BinaryOperator::Overlaps {
+            return self.overlaps(left, right).at_expr(e);
+        }
         let mut chain = vec![(op, right)];
         let mut first = left;
         let boolean = matches!(op, BinaryOperator::And | BinaryOperator::Or);
         while let Ast::BinaryOp { left, op: next, right } = first {
-            if boolean && next != op {
+            if (boolean && next != op) || *next == BinaryOperator::Overlaps {
                 break;
             }
             chain.push((next, right));
@@ -504,6 +572,7 @@ impl<'a> ExpressionBinder<'a> {
     }
 
     fn function(&mut self, f: &ast::Function) -> Result<Typed> {
+        let json_fits = std::mem::take(&mut self.json_fits);
         let ast::Function { name, uses_odbc_syntax, parameters, args, filter, null_treatment, over, within_group } = f;
         let span = name.span();
         let text = name_text(name);
@@ -515,7 +584,10 @@ impl<'a> ExpressionBinder<'a> {
         let [function] = name_parts(name)?[..] else {
             return Err(not_found(format!("Function '{text}' not found"), &text, [], "Functions", span));
         };
-        let upper = function.value.to_uppercase();
+        let upper = match function.value.strip_prefix(JSON_CALL_PREFIX) {
+            Some(json) => json.to_string(),
+            None => function.value.to_uppercase(),
+        };
         let (arguments, distinct) = match args {
             FunctionArguments::None => (vec![], false),
             FunctionArguments::Subquery(_) => return Err(unsupported("a sub-query as an argument", span)),
@@ -537,6 +609,19 @@ impl<'a> ExpressionBinder<'a> {
         if let Some(hint) = elsewhere(&upper) {
             return Err(unsupported_with(format!("the function {upper}"), span, hint));
         }
+        if upper == "JSON" && !json_fits {
+            return Err(at(
+                Error::user(
+                    "The JSON() function is currently only supported inside JSON_ARRAY() or as the VALUE param of \
+                     JSON_OBJECT()",
+                )
+                .hint("Write for instance JSON_OBJECT('a' VALUE JSON('{\"key\": \"value\"}'))"),
+                span,
+            ));
+        }
+        if function.value == BETWEEN_SYMMETRIC_CALL {
+            return self.between_symmetric(&arguments).at_span(span);
+        }
         let mut values = vec![];
         for (i, argument) in arguments.into_iter().enumerate() {
             values.push(match argument {
@@ -549,15 +634,38 @@ impl<'a> ExpressionBinder<'a> {
                     let unit = unit.value.to_uppercase();
                     self.text(unit.strip_prefix("SQL_TSI_").unwrap_or(&unit))
                 }
-                FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => self.bind(e)?,
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => {
+                    self.json_fits = matches!(upper.as_str(), "JSON_OBJECT" | "JSON_ARRAY") && is_call(e);
+                    self.bind(e)?
+                }
                 FunctionArg::Unnamed(_) => return Err(unsupported(format!("* as an argument of {upper}"), span)),
                 FunctionArg::Named { .. } | FunctionArg::ExprNamed { .. } => {
                     return Err(unsupported(format!("named arguments of {upper}"), span));
                 }
             });
         }
-        let name = if function.value == MAP_CALL { "MAP" } else { function.value.as_str() };
+        let name = match function.value.as_str() {
+            MAP_CALL => "MAP",
+            other => other.strip_prefix(JSON_CALL_PREFIX).unwrap_or(other),
+        };
         self.functions.call_at(name, values, span)
+    }
+
+    /// `x BETWEEN SYMMETRIC a AND b`, whichever bound is the lower.
+    fn between_symmetric(&mut self, arguments: &[&FunctionArg]) -> Result<Typed> {
+        let mut bound = vec![];
+        for argument in arguments {
+            if let FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) = argument {
+                bound.push(self.bind(e)?);
+            }
+        }
+        let [value, one, other] = bound.as_slice() else { return Err(Error::internal("BETWEEN has two bounds")) };
+        let between = |low: &Typed, high: &Typed| {
+            let above = self.functions.binary(Operator::GtEq, value.clone(), low.clone())?;
+            let below = self.functions.binary(Operator::LtEq, value.clone(), high.clone())?;
+            self.functions.binary(Operator::And, above, below)
+        };
+        self.functions.binary(Operator::Or, between(one, other)?, between(other, one)?)
     }
 
     fn aggregate(
@@ -697,6 +805,22 @@ fn operator(op: &BinaryOperator, e: &Ast) -> Result<Operator> {
         BinaryOperator::Or => Operator::Or,
         other => return Err(unsupported(format!("the operator {other}"), e.span())),
     })
+}
+
+fn is_call(e: &Ast) -> bool {
+    matches!(e, Ast::Function(_))
+}
+
+/// A number as it is written, with or without brackets.
+fn plain_number(e: &Ast) -> Option<(&str, bool)> {
+    match e {
+        Ast::Nested(inner) => plain_number(inner),
+        Ast::Value(v) => match &v.value {
+            Value::Number(digits, long) => Some((digits, *long)),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// `CASE` over branches that have one type already.

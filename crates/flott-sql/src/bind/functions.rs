@@ -25,11 +25,18 @@ pub enum Shown {
 /// The functions, for one configuration.
 pub struct Functions {
     env: FunctionEnv,
+    /// What CURRENT_DATABASE() is; NULL where there is no catalog.
+    current_database: Option<String>,
 }
 
 impl Functions {
     pub(crate) fn new(config: &Options) -> Result<Functions> {
-        Ok(Functions { env: FunctionEnv::new(&super::local_time_zone(config))? })
+        Ok(Functions { env: FunctionEnv::new(&super::local_time_zone(config))?, current_database: None })
+    }
+
+    /// The same for a session's current database.
+    pub(crate) fn in_database(self, current_database: Option<&str>) -> Functions {
+        Functions { current_database: current_database.filter(|d| !d.is_empty()).map(str::to_string), ..self }
     }
 
     pub(crate) fn shown(f: &datafusion_expr::expr::ScalarFunction) -> Option<Shown> {
@@ -114,6 +121,10 @@ impl Functions {
     pub(crate) fn call_at(&self, name: &str, args: Vec<Typed>, span: Span) -> Result<Typed> {
         if name.eq_ignore_ascii_case("ROW") {
             return access::row(args).at_span(span);
+        }
+        if name.eq_ignore_ascii_case("CURRENT_DATABASE") && args.is_empty() {
+            let t = TypeKind::STRING.nullable().with_nullable(self.current_database.is_none());
+            return self.literal(ScalarValue::Utf8(self.current_database.clone()), &t);
         }
         match scalar::call(name, args, &self.env) {
             Some(called) => called.at_span(span),

@@ -33,7 +33,7 @@ pub(crate) fn value(v: &Value) -> Result<LiteralValue> {
     })
 }
 
-/// A number: INT, BIGINT or DECIMAL by its size, DECIMAL with a point, DOUBLE with an exponent.
+/// A number, with its sign: INT, BIGINT or DECIMAL by its size, DECIMAL with a point, DOUBLE with an exponent.
 pub(crate) fn number(text: &str, long: bool) -> Result<LiteralValue> {
     let wrong = || Error::user(format!("'{text}' is not a number"));
     if text.contains(['e', 'E']) {
@@ -52,7 +52,8 @@ pub(crate) fn number(text: &str, long: bool) -> Result<LiteralValue> {
             return Ok((ScalarValue::Int64(Some(i)), TypeKind::BigInt.not_null()));
         }
     }
-    let precision = if scale == 0 { digits.trim_start_matches('0').len().max(1) } else { digits.len() };
+    let unsigned = digits.trim_start_matches('-');
+    let precision = if scale == 0 { unsigned.trim_start_matches('0').len().max(1) } else { unsigned.len() };
     if precision > usize::from(MAX_DECIMAL_PRECISION) {
         return Err(Error::user(format!("Numeric literal '{text}' out of range"))
             .hint("A decimal has at most 38 digits; 1e40 is a DOUBLE"));
@@ -173,7 +174,7 @@ fn digits(text: &str) -> Option<u32> {
 
 /// `INTERVAL '10' MINUTES`, `INTERVAL '1 02:03:04.5' DAY TO SECOND`, `INTERVAL '1-6' YEAR TO MONTH`.
 pub(crate) fn interval(i: &Interval) -> Result<LiteralValue> {
-    let Interval { value, leading_field, leading_precision, last_field, fractional_seconds_precision } = i;
+    let Interval { value, leading_field, leading_precision, last_field, fractional_seconds_precision: _ } = i;
     let illegal = || {
         Error::user(format!("Illegal interval literal {i}"))
             .hint("Write INTERVAL '10' MINUTE or INTERVAL '1 02:03:04' DAY TO SECOND")
@@ -206,8 +207,7 @@ pub(crate) fn interval(i: &Interval) -> Result<LiteralValue> {
     let sign = if negative { -1 } else { 1 };
     let precision = leading_precision.and_then(|p| u8::try_from(p).ok()).unwrap_or(2);
     check_leading_field(&text, negative, first, precision)?;
-    let fraction = fractional_seconds_precision.and_then(|p| u8::try_from(p).ok()).unwrap_or(3);
-    if let (Unit::Year | Unit::Month, Unit::Year | Unit::Month) = (first, last) {
+    if first <= Unit::Month && last <= Unit::Month {
         let months = match (first, last) {
             (Unit::Year, Unit::Month) => {
                 let (y, m) = text.split_once('-').ok_or_else(illegal)?;
@@ -217,21 +217,22 @@ pub(crate) fn interval(i: &Interval) -> Result<LiteralValue> {
                 }
                 i64::from(y) * 12 + i64::from(m)
             }
-            (Unit::Year, _) => i64::from(digits(&text).ok_or_else(illegal)?) * 12,
+            (Unit::Year, Unit::Year) => i64::from(digits(&text).ok_or_else(illegal)?) * 12,
+            (Unit::Quarter, Unit::Quarter) => i64::from(digits(&text).ok_or_else(illegal)?) * 3,
             (Unit::Month, Unit::Month) => i64::from(digits(&text).ok_or_else(illegal)?),
             _ => return Err(illegal()),
         };
         let months = i32::try_from(sign * months).map_err(|_| illegal())?;
-        let resolution = match (first, last) {
-            (Unit::Year, Unit::Year) => YearMonthResolution::Year,
-            (Unit::Year, _) => YearMonthResolution::YearToMonth,
-            _ => YearMonthResolution::Month,
-        };
-        let t = TypeKind::IntervalYearMonth(resolution, precision).not_null();
+        // Whatever its fields, in a query it is one of months.
+        let t = TypeKind::IntervalYearMonth(YearMonthResolution::Month, 2).not_null();
         return Ok((ScalarValue::IntervalYearMonth(Some(months)), t));
     }
-    let ms = day_time_ms(&text, first, last).ok_or_else(illegal)?;
-    let t = TypeKind::IntervalDayTime(resolution(first, last).ok_or_else(illegal)?, precision, fraction).not_null();
+    let ms = match (first, last) {
+        (Unit::Week, Unit::Week) => digits(&text).map(|n| i64::from(n) * 7 * 86_400_000),
+        _ => day_time_ms(&text, first, last),
+    };
+    let ms = ms.ok_or_else(illegal)?;
+    let t = TypeKind::IntervalDayTime(DayTimeResolution::Second, 2, 3).not_null();
     Ok((ScalarValue::DurationMillisecond(Some(sign * ms)), t))
 }
 
@@ -250,7 +251,9 @@ fn check_leading_field(text: &str, negative: bool, unit: Unit, precision: u8) ->
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Unit {
     Year,
+    Quarter,
     Month,
+    Week,
     Day,
     Hour,
     Minute,
@@ -260,29 +263,13 @@ enum Unit {
 fn unit(field: &DateTimeField) -> Option<Unit> {
     Some(match field {
         DateTimeField::Year | DateTimeField::Years => Unit::Year,
+        DateTimeField::Quarter => Unit::Quarter,
         DateTimeField::Month | DateTimeField::Months => Unit::Month,
+        DateTimeField::Week(None) | DateTimeField::Weeks => Unit::Week,
         DateTimeField::Day | DateTimeField::Days => Unit::Day,
         DateTimeField::Hour | DateTimeField::Hours => Unit::Hour,
         DateTimeField::Minute | DateTimeField::Minutes => Unit::Minute,
         DateTimeField::Second | DateTimeField::Seconds => Unit::Second,
-        _ => return None,
-    })
-}
-
-fn resolution(first: Unit, last: Unit) -> Option<DayTimeResolution> {
-    use DayTimeResolution as D;
-    use Unit as U;
-    Some(match (first, last) {
-        (U::Day, U::Day) => D::Day,
-        (U::Day, U::Hour) => D::DayToHour,
-        (U::Day, U::Minute) => D::DayToMinute,
-        (U::Day, U::Second) => D::DayToSecond,
-        (U::Hour, U::Hour) => D::Hour,
-        (U::Hour, U::Minute) => D::HourToMinute,
-        (U::Hour, U::Second) => D::HourToSecond,
-        (U::Minute, U::Minute) => D::Minute,
-        (U::Minute, U::Second) => D::MinuteToSecond,
-        (U::Second, U::Second) => D::Second,
         _ => return None,
     })
 }
@@ -344,6 +331,10 @@ mod tests {
             ("0.05", "DECIMAL(3, 2) NOT NULL"),
             (".5", "DECIMAL(1, 1) NOT NULL"),
             ("1e3", "DOUBLE NOT NULL"),
+            ("-2147483648", "INT NOT NULL"),
+            ("-2147483649", "BIGINT NOT NULL"),
+            ("-9223372036854775808", "BIGINT NOT NULL"),
+            ("-0.05", "DECIMAL(3, 2) NOT NULL"),
         ] {
             assert_eq!(number(text, false).expect(text).1.to_string(), t, "{text}");
         }

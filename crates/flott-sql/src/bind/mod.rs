@@ -111,7 +111,8 @@ impl<'a> Binder<'a> {
     /// Over a catalog, with the connectors (for metadata columns) and the session's configuration.
     pub fn new(tables: &'a dyn Tables, registry: &'a Registry, config: &'a Options) -> Result<Binder<'a>> {
         check_runtime_mode(RUNTIME_MODE, config.get(RUNTIME_MODE).unwrap_or_default())?;
-        Ok(Binder { tables, registry, functions: Functions::new(config)?, config, depth: Cell::new(0), ttls: RefCell::default() })
+        let functions = Functions::new(config)?.in_database(tables.catalog().map(CatalogManager::current_database));
+        Ok(Binder { tables, registry, functions, config, depth: Cell::new(0), ttls: RefCell::default() })
     }
 
     /// The functions, for who builds expressions on top of plans.

@@ -18,7 +18,7 @@ use sqlparser::tokenizer::Span;
 use super::node::{FlinkNode, FlinkNodeKind, ScanTable};
 use super::query::{df, rename_columns};
 use super::refuse::{At, at, check_dynamic_options, name_parts, name_text, not_found, refuse_if, unsupported};
-use super::{Binder, CatalogObject, Ctes, Scope, Typed, column, columns_of, plan_schema, project};
+use super::{Binder, CatalogObject, Ctes, Scope, Typed, as_rowtime, column, columns_of, plan_schema, project};
 use crate::parser::dialect::TABLE_CALL;
 
 impl Binder<'_> {
@@ -264,7 +264,7 @@ impl Binder<'_> {
         let key = c.metadata_key().unwrap_or(&c.name);
         let connector = table.options.get("connector").unwrap_or_default();
         let factory = self.registry.connector(connector)?;
-        let known = factory.metadata();
+        let known = factory.table_metadata(&table.options)?;
         known.iter().find(|k| k.key == key).map(|k| k.data_type.clone()).ok_or_else(|| {
             not_found(
                 format!("Invalid metadata key '{key}' in column '{}' of connector '{connector}'", c.name),
@@ -301,7 +301,7 @@ impl Binder<'_> {
         let columns: Vec<(String, LogicalType)> = before
             .iter()
             .map(|(n, t)| {
-                let t = if n == rowtime { t.with_time_attribute(TimeAttribute::Rowtime) } else { t.clone() };
+                let t = if n == rowtime { as_rowtime(t) } else { t.clone() };
                 (n.clone(), t)
             })
             .collect();

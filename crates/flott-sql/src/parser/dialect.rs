@@ -3,18 +3,22 @@
 use std::any::TypeId;
 
 use sqlparser::ast::{
-    CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
-    ObjectName, TrimWhereField,
+    CastKind, DataType, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, Interval, ObjectName, TrimWhereField,
 };
-use sqlparser::dialect::{Dialect, GenericDialect};
+use sqlparser::dialect::{Dialect, GenericDialect, Precedence};
 use sqlparser::keywords::{Keyword, RESERVED_FOR_COLUMN_ALIAS};
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, Word};
+
+use super::json::parse_json_function;
 
 /// The function that `TABLE t [PARTITION BY ..]` becomes: the name's parts, then a tuple of keys.
 pub const TABLE_CALL: &str = "$table";
 /// The function that `MAP[k, v, ..]` becomes.
 pub const MAP_CALL: &str = "$map";
+/// The function that `x BETWEEN SYMMETRIC a AND b` becomes.
+pub const BETWEEN_SYMMETRIC_CALL: &str = "$between_symmetric";
 /// The type name whose one modifier is the text of a Flink type.
 pub const TYPE_TEXT: &str = "$type";
 /// The function that `x IS [NOT] JSON ..` becomes.
@@ -139,6 +143,10 @@ impl Dialect for FlinkDialect {
                 Some(parse_cast(parser, word.keyword == Keyword::TRY_CAST))
             }
             Token::LParen if word.keyword == Keyword::TRIM => parse_trim_blanks(parser),
+            Token::LParen if word.value.len() > 5 && word.value[..5].eq_ignore_ascii_case("JSON_") => {
+                parse_json_function(parser, &word)
+            }
+            _ if word.keyword == Keyword::INTERVAL && word.quote_style.is_none() => parse_quarters(parser),
             // The parser would take CASE for a column where something is wrong inside, and lose what is wrong.
             _ if word.keyword == Keyword::CASE && word.quote_style.is_none() => {
                 parser.next_token();
@@ -149,6 +157,9 @@ impl Dialect for FlinkDialect {
     }
 
     fn parse_infix(&self, parser: &mut Parser, left: &Expr, _precedence: u8) -> Option<Result<Expr, ParserError>> {
+        if let Some(between) = parse_between(self, parser, left) {
+            return Some(between);
+        }
         let is = matches!(parser.peek_token().token, Token::Word(w) if w.keyword == Keyword::IS);
         let negated = matches!(parser.peek_nth_token(1).token, Token::Word(w) if w.keyword == Keyword::NOT);
         let json = parser.peek_nth_token(1 + usize::from(negated)).token;
@@ -172,6 +183,66 @@ impl Dialect for FlinkDialect {
             call
         }))
     }
+}
+
+/// `[NOT] BETWEEN SYMMETRIC|ASYMMETRIC a AND b`; `None` without one of the two words.
+fn parse_between(dialect: &FlinkDialect, parser: &mut Parser, left: &Expr) -> Option<Result<Expr, ParserError>> {
+    let keyword = |t: &Token, k: Keyword| matches!(t, Token::Word(w) if w.keyword == k);
+    let negated = keyword(&parser.peek_token_ref().token, Keyword::NOT);
+    let at = usize::from(negated);
+    if !keyword(&parser.peek_nth_token(at).token, Keyword::BETWEEN) {
+        return None;
+    }
+    let Token::Word(word) = parser.peek_nth_token(at + 1).token else { return None };
+    let symmetric = is_word(&word, "SYMMETRIC");
+    if !symmetric && !is_word(&word, "ASYMMETRIC") {
+        return None;
+    }
+    for _ in 0..at + 2 {
+        parser.next_token();
+    }
+    if !symmetric {
+        return Some(parser.parse_between(left.clone(), negated));
+    }
+    let precedence = dialect.prec_value(Precedence::Between);
+    let mut bounds = || {
+        let low = parser.parse_subexpr(precedence)?;
+        parser.expect_keyword_is(Keyword::AND)?;
+        Ok([low, parser.parse_subexpr(precedence)?])
+    };
+    Some(bounds().map(|[low, high]| {
+        let between = call(BETWEEN_SYMMETRIC_CALL, vec![left.clone(), low, high]);
+        if negated {
+            Expr::UnaryOp { op: sqlparser::ast::UnaryOperator::Not, expr: Box::new(between) }
+        } else {
+            between
+        }
+    }))
+}
+
+/// `INTERVAL '2' QUARTERS`: the parser knows the unit only in the singular.
+fn parse_quarters(parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
+    let sign = usize::from(matches!(parser.peek_nth_token(1).token, Token::Minus | Token::Plus));
+    let Token::SingleQuotedString(text) = parser.peek_nth_token(1 + sign).token else { return None };
+    if !matches!(parser.peek_nth_token(2 + sign).token, Token::Word(w) if is_word(&w, "QUARTERS")) {
+        return None;
+    }
+    let negative = parser.peek_nth_token(1).token == Token::Minus;
+    for _ in 0..3 + sign {
+        parser.next_token();
+    }
+    let value = Expr::value(sqlparser::ast::Value::SingleQuotedString(text));
+    Some(Ok(Expr::Interval(Interval {
+        value: Box::new(if negative {
+            Expr::UnaryOp { op: sqlparser::ast::UnaryOperator::Minus, expr: Box::new(value) }
+        } else {
+            value
+        }),
+        leading_field: Some(DateTimeField::Quarter),
+        leading_precision: None,
+        last_field: None,
+        fractional_seconds_precision: None,
+    })))
 }
 
 fn is_word(word: &Word, text: &str) -> bool {

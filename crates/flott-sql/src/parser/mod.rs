@@ -7,6 +7,7 @@ pub mod ddl;
 mod diagnose;
 pub mod dialect;
 mod hints;
+pub mod json;
 pub mod limits;
 mod mask;
 pub mod script;

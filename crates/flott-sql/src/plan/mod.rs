@@ -325,11 +325,10 @@ impl<'a> Planner<'a> {
         Ok(Planned { logical, roots, late })
     }
 
-    /// The columns of a query's result: what `CREATE TABLE .. AS` derives.
+    /// The columns of a query's result, time attributes included: a view passes them on, `CREATE TABLE .. AS` does not.
     pub fn query_columns(&self, query: &Query) -> Result<Vec<(String, LogicalType)>> {
         on_large_stack(|| {
-            let binder = self.binder()?;
-            let plan: LogicalPlan = sink::materialized(binder.query(query)?)?;
+            let plan: LogicalPlan = self.binder()?.query(query)?;
             columns_of(plan.schema())
         })
     }

@@ -186,7 +186,7 @@ impl Converter<'_> {
                 match self.implicit(value, &c.data_type)? {
                     Some(value) => value,
                     None => {
-                        let cause = format!("Incompatible types for sink column '{}' at position {i}.", c.name);
+                        let cause = format!("Incompatible types for sink column '{}' at position {}.", c.name, i + 1);
                         return Err(mismatch(identifier, &cause, &have, &wanted));
                     }
                 }
@@ -330,7 +330,7 @@ impl Converter<'_> {
         for (i, ((name, t), c)) in have.iter().zip(&persisted).enumerate() {
             let value = Typed { expr: column(name), data_type: t.clone() };
             let Some(value) = self.implicit(value, &c.data_type)? else {
-                let cause = format!("Incompatible types for sink column '{}' at position {i}.", c.name);
+                let cause = format!("Incompatible types for sink column '{}' at position {}.", c.name, i + 1);
                 return Err(mismatch(&identifier, &cause, &shown, &wanted));
             };
             output.push((c.name.clone(), value.data_type.clone()));

@@ -193,7 +193,7 @@ fn sinks_are_checked_with_flinks_words() {
         ),
         (
             "INSERT INTO s SELECT c, c FROM t",
-            "Cause: Incompatible types for sink column 'a' at position 0.\n\n\
+            "Cause: Incompatible types for sink column 'a' at position 1.\n\n\
              Query schema: [c: STRING, c0: STRING]\n\
              Sink schema:  [a: INT, b: STRING NOT NULL]",
         ),

@@ -1,0 +1,279 @@
+//! JSON out of values: JSON_OBJECT, JSON_ARRAY, JSON_STRING, JSON.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::*;
+use arrow_array::{Array, ArrayRef};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use datafusion_expr::Expr;
+use flott_core::types::TypeKind as K;
+use flott_core::{Error, LogicalType, Result};
+
+use super::super::Arguments;
+use super::super::shape::{fit, string_of};
+use super::value::{Json, big_decimal, compare_keys, write_text};
+use super::word;
+use crate::argument::{Text, build_text, rows_of};
+use crate::cast::to_nanos;
+use crate::udf::{Resolved, TypedExpr, columns};
+use crate::{decimal, text};
+
+/// Whether values of a type can be written.
+fn check(t: &LogicalType) -> Result<()> {
+    match &t.kind {
+        K::Date | K::Time(_) | K::IntervalYearMonth(..) | K::IntervalDayTime(..) | K::Multiset(_) => {
+            Err(Error::user(format!("Type '{t}' is not scalar or cannot be converted into JSON."))
+                .hint("CAST it to STRING"))
+        }
+        K::Array(element) => check(element),
+        K::Map(key, value) => {
+            if !key.kind.is_character() {
+                return Err(Error::user(format!(
+                    "Type '{key}' is not supported for JSON conversion. The key type must be a character string."
+                ))
+                .hint("CAST the map to MAP<STRING, ..>"));
+            }
+            check(value)
+        }
+        K::Row(fields) => fields.iter().try_for_each(|f| check(&f.data_type)),
+        _ => Ok(()),
+    }
+}
+
+/// Adds a value to a text; NULL is `null`.
+fn write(array: &ArrayRef, t: &LogicalType, row: usize, out: &mut String) -> Result<()> {
+    if array.is_null(row) {
+        out.push_str("null");
+        return Ok(());
+    }
+    macro_rules! plain {
+        ($t:ty) => {
+            out.push_str(&array.as_primitive::<$t>().value(row).to_string())
+        };
+    }
+    match &t.kind {
+        K::Null => out.push_str("null"),
+        K::Boolean => out.push_str(if array.as_boolean().value(row) { "true" } else { "false" }),
+        K::TinyInt => plain!(Int8Type),
+        K::SmallInt => plain!(Int16Type),
+        K::Int => plain!(Int32Type),
+        K::BigInt => plain!(Int64Type),
+        K::Float => write_double(f64::from(array.as_primitive::<Float32Type>().value(row)), out),
+        K::Double => write_double(array.as_primitive::<Float64Type>().value(row), out),
+        K::Decimal { scale, .. } => {
+            let plain = decimal::format(array.as_primitive::<Decimal128Type>().value(row), *scale);
+            out.push_str(&big_decimal(&plain));
+        }
+        K::Char(_) | K::VarChar(_) => write_text(array.as_string::<i32>().value(row), out),
+        K::Binary(_) | K::VarBinary(_) => write_text(&STANDARD.encode(array.as_binary::<i32>().value(row)), out),
+        K::Timestamp(..) | K::TimestampLtz(..) => {
+            let nanos = to_nanos(&array.slice(row, 1))?.into_iter().next().flatten().unwrap_or(0);
+            let shown = text::format_timestamp(nanos, 9).replace(' ', "T");
+            // As java.time prints it: without zeroes at the end of the fraction.
+            out.push('"');
+            out.push_str(shown.trim_end_matches('0').trim_end_matches('.'));
+            // `:00.000` has lost the zeroes of its seconds too.
+            if shown.ends_with(".000000000") {
+                let seconds = shown.len() - ".000000000".len();
+                out.truncate(out.rfind('"').map_or(0, |q| q + 1));
+                out.push_str(&shown[..seconds]);
+            }
+            out.push_str(if matches!(t.kind, K::TimestampLtz(..)) { "Z\"" } else { "\"" });
+        }
+        K::Array(element) => {
+            let list = array.as_list::<i32>();
+            let offsets = list.value_offsets();
+            out.push('[');
+            for i in offsets[row]..offsets[row + 1] {
+                if i > offsets[row] {
+                    out.push(',');
+                }
+                write(list.values(), element, i as usize, out)?;
+            }
+            out.push(']');
+        }
+        K::Map(_, value) => {
+            let map = array.as_map();
+            let offsets = map.value_offsets();
+            let keys = map.keys().as_string::<i32>();
+            let mut places: Vec<usize> = (offsets[row] as usize..offsets[row + 1] as usize).collect();
+            places.sort_by(|a, b| compare_keys(keys.value(*a), keys.value(*b)));
+            out.push('{');
+            for (n, i) in places.into_iter().enumerate() {
+                key(keys.value(i), n, out);
+                write(map.values(), value, i, out)?;
+            }
+            out.push('}');
+        }
+        K::Row(fields) => {
+            let columns = array.as_struct();
+            let mut places: Vec<usize> = (0..fields.len()).collect();
+            places.sort_by(|a, b| compare_keys(&fields[*a].name, &fields[*b].name));
+            out.push('{');
+            for (n, i) in places.into_iter().enumerate() {
+                key(&fields[i].name, n, out);
+                write(columns.column(i), &fields[i].data_type, row, out)?;
+            }
+            out.push('}');
+        }
+        other => return Err(Error::internal(format!("{other:?} as JSON"))),
+    }
+    Ok(())
+}
+
+fn key(name: &str, place: usize, out: &mut String) {
+    if place > 0 {
+        out.push(',');
+    }
+    write_text(name, out);
+    out.push(':');
+}
+
+fn write_double(value: f64, out: &mut String) {
+    if value.is_finite() {
+        out.push_str(&big_decimal(&text::format_double(value)));
+    } else {
+        write_text(&text::format_double(value), out);
+    }
+}
+
+/// Whether a value is JSON already: a call of a function that makes it.
+fn is_raw(value: &TypedExpr) -> bool {
+    matches!(&value.expr, Expr::ScalarFunction(f) if matches!(f.func.name(), "JSON_OBJECT" | "JSON_ARRAY" | "JSON"))
+}
+
+pub(super) fn string(a: &mut Arguments) -> Result<Option<Resolved>> {
+    let t = a.values[0].data_type.clone();
+    check(&t)?;
+    let result = string_of(a);
+    let resolved = Resolved::new(result, move |args, rows| {
+        let rows = rows_of(args, rows);
+        let columns = columns(args, rows)?;
+        let mut json = String::new();
+        build_text(args, rows, |i, out| {
+            if t.kind == K::Null || columns[0].is_null(i) {
+                out.append_null();
+                return Ok(());
+            }
+            json.clear();
+            write(&columns[0], &t, i, &mut json)?;
+            out.append_value(&json);
+            Ok(())
+        })
+    });
+    Ok(Some(resolved.infallible()))
+}
+
+/// The text is read and written again, so that it is JSON for sure; an empty one is NULL.
+pub(super) fn json(a: &mut Arguments) -> Result<Option<Resolved>> {
+    if !fit(a, &[K::STRING])? {
+        return Ok(None);
+    }
+    Ok(Some(Resolved::new(K::STRING.nullable(), |args, rows| {
+        let texts = Text::of(&args[0])?;
+        build_text(args, rows, |i, out| {
+            match texts.get(i).filter(|t| !t.trim().is_empty()) {
+                None => out.append_null(),
+                Some(t) => out.append_value(
+                    Json::parse(t)
+                        .map_err(|why| {
+                            let shown: String = t.chars().take(100).collect();
+                            Error::data(format!("'{shown}' is not JSON: {why}")).hint("Check it with IS JSON")
+                        })?
+                        .to_string(),
+                ),
+            }
+            Ok(())
+        })
+    })))
+}
+
+/// What ON NULL says, which comes as the first argument.
+fn takes_null(a: &mut Arguments, default: &str) -> Result<bool> {
+    let takes = word(a, 0, default)? == "NULL";
+    if !a.values.is_empty() {
+        a.values.remove(0);
+    }
+    Ok(takes)
+}
+
+pub(super) fn array(a: &mut Arguments) -> Result<Option<Resolved>> {
+    let with_null = takes_null(a, "ABSENT")?;
+    let types = a.types();
+    types.iter().try_for_each(check)?;
+    let raw: Vec<bool> = a.values.iter().map(is_raw).collect();
+    Ok(Some(Resolved::new(K::STRING.not_null(), move |args, rows| {
+        let columns = columns(args, rows_of(args, rows))?;
+        let mut json = String::new();
+        build_text(args, rows, |row, out| {
+            json.clear();
+            json.push('[');
+            for (i, column) in columns.iter().enumerate() {
+                if column.is_null(row) && !with_null {
+                    continue;
+                }
+                if json.len() > 1 {
+                    json.push(',');
+                }
+                element(column, &types[i], raw[i], row, &mut json)?;
+            }
+            json.push(']');
+            out.append_value(&json);
+            Ok(())
+        })
+    })))
+}
+
+fn element(column: &ArrayRef, t: &LogicalType, raw: bool, row: usize, out: &mut String) -> Result<()> {
+    if raw && column.is_valid(row) {
+        out.push_str(column.as_string::<i32>().value(row));
+        return Ok(());
+    }
+    write(column, t, row, out)
+}
+
+pub(super) fn object(a: &mut Arguments) -> Result<Option<Resolved>> {
+    let with_null = takes_null(a, "NULL")?;
+    let count = a.values.len();
+    if !count.is_multiple_of(2) {
+        return Ok(None);
+    }
+    for i in (0..count).step_by(2) {
+        if !a.values[i].data_type.kind.is_character() {
+            return Ok(None);
+        }
+        check(&a.values[i + 1].data_type)?;
+    }
+    let types = a.types();
+    let raw: Vec<bool> = a.values.iter().map(is_raw).collect();
+    Ok(Some(Resolved::new(K::STRING.not_null(), move |args, rows| {
+        let keys = args.iter().step_by(2).map(Text::of).collect::<Result<Vec<_>>>()?;
+        let values: Vec<_> = args.iter().skip(1).step_by(2).cloned().collect();
+        let values = columns(&values, rows_of(args, rows))?;
+        let mut json = String::new();
+        let mut entries: Vec<(&str, usize)> = Vec::with_capacity(keys.len());
+        build_text(args, rows, |row, out| {
+            entries.clear();
+            for (i, key) in keys.iter().enumerate() {
+                let key = key.get(row).ok_or_else(|| {
+                    Error::data("a key of JSON_OBJECT must not be NULL").hint("Use COALESCE(key, ..)")
+                })?;
+                if values[i].is_valid(row) || with_null {
+                    entries.push((key, i));
+                }
+            }
+            // In order; of equal keys the last one.
+            entries.sort_by(|a, b| compare_keys(a.0, b.0).then(b.1.cmp(&a.1)));
+            entries.dedup_by(|next, kept| next.0 == kept.0);
+            json.clear();
+            json.push('{');
+            for (n, (name, i)) in entries.iter().enumerate() {
+                key(name, n, &mut json);
+                element(&values[*i], &types[2 * i + 1], raw[2 * i + 1], row, &mut json)?;
+            }
+            json.push('}');
+            out.append_value(&json);
+            Ok(())
+        })
+    })))
+}
