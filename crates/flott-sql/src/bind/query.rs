@@ -292,7 +292,8 @@ impl Binder<'_> {
                 _ => vec![],
             })
             .collect();
-        let super::join::Source { plan, scope, .. } = self.source(plan, scope, selection.as_ref(), &values, None, ctes)?;
+        let super::join::Source { plan, scope, .. } =
+            self.source(plan, scope, selection.as_ref(), &values, None, ctes)?;
         let items = self.expand(projection, &scope)?;
         let (group_exprs, has_group_by) = match group_by {
             GroupByExpr::All(_) => return Err(unsupported("GROUP BY ALL", span)),

@@ -131,9 +131,7 @@ impl Converter<'_> {
                         let planned = self.unnest(node, unnest)?;
                         Ok(Program::identity(Base::Node(planned), node.schema.clone()))
                     }
-                    FlinkNodeKind::Join(join) => {
-                        Ok(Program::identity(Base::Join { node, join }, node.schema.clone()))
-                    }
+                    FlinkNodeKind::Join(join) => Ok(Program::identity(Base::Join { node, join }, node.schema.clone())),
                 }
             }
             other => {

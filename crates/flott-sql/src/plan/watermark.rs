@@ -103,7 +103,10 @@ impl Printer {
             StreamOp::Calc(calc) => of_calc(calc, node),
             StreamOp::Union => of_union(node),
             StreamOp::Join(join) => vec![join.about_time()],
-            StreamOp::Unnest(_) | StreamOp::Expand(_) | StreamOp::ChangelogNormalize(_) | StreamOp::DropUpdateBefore => vec![],
+            StreamOp::Unnest(_)
+            | StreamOp::Expand(_)
+            | StreamOp::ChangelogNormalize(_)
+            | StreamOp::DropUpdateBefore => vec![],
             StreamOp::GroupAggregate(_) => {
                 vec!["event time ends here: its groups are no windows; watermarks pass through".into()]
             }
