@@ -3,18 +3,20 @@
 use crate::{Failure, option, root, say};
 use std::process::Command;
 
-/// Runs the simulation of `flott-cluster`; the same seed gives the same trace.
+/// Runs the simulation of `flott-cluster`; the same seed gives the same trace. With `--size` it explores a job of that size
+/// in every order, as optimised code: only the crate that searches is compiled anew for it.
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
     let seeds: u64 = option(args, "--seeds", 1_000)?;
     let first: u64 = option(args, "--first", 0)?;
     let size: String = option(args, "--size", String::new())?;
     let mut command = Command::new("cargo");
-    command
-        .args(["test", "--locked", "-p", "flott-cluster", "--lib", "sim::", "--", "--nocapture"])
-        .current_dir(root());
-    command.env("FLOTT_SIM_SEEDS", seeds.to_string()).env("FLOTT_SIM_FIRST", first.to_string());
-    if !size.is_empty() {
-        command.env("FLOTT_SIM_SIZE", size);
+    command.args(["test", "--locked", "-p", "flott-cluster", "--lib"]).current_dir(root());
+    if size.is_empty() {
+        command.args(["sim::", "--", "--nocapture"]);
+        command.env("FLOTT_SIM_SEEDS", seeds.to_string()).env("FLOTT_SIM_FIRST", first.to_string());
+    } else {
+        command.args(["--config", "profile.dev.package.flott-cluster.opt-level=3"]);
+        command.args(["sim::tests::every_order", "--", "--nocapture"]).env("FLOTT_SIM_SIZE", size);
     }
     say("+ cargo test -p flott-cluster --lib sim::");
     let status = command.status().map_err(|e| format!("cargo cannot be started: {e}"))?;

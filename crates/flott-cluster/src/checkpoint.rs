@@ -4,6 +4,7 @@
 //! next one, since their writers have closed those files already.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use flott_connector::Versioned;
 use flott_connector::sink::Committable;
@@ -71,7 +72,7 @@ struct Pending {
 /// Knows which reports are in and when a checkpoint is complete.
 #[derive(Debug, Clone, Default)]
 pub struct CheckpointCoordinator {
-    topology: Topology,
+    topology: Arc<Topology>,
     next: u64,
     pending: Option<Pending>,
     /// A checkpoint is being decided or committed.
@@ -84,7 +85,7 @@ pub struct CheckpointCoordinator {
 impl CheckpointCoordinator {
     /// For a job whose next checkpoint has at least this number.
     pub fn new(topology: Topology, next: CheckpointId) -> CheckpointCoordinator {
-        CheckpointCoordinator { topology, next: next.0, ..CheckpointCoordinator::default() }
+        CheckpointCoordinator { topology: Arc::new(topology), next: next.0, ..CheckpointCoordinator::default() }
     }
 
     /// Whether a checkpoint could start now. Not while one is under way, and not once all sources have ended: the final
@@ -259,6 +260,68 @@ impl CheckpointCoordinator {
         let mut collected = Collected { checkpoint: Some(id), ..Collected::default() };
         self.complete(&mut collected);
         collected
+    }
+}
+
+/// For the simulation, which has to know states again.
+#[cfg(test)]
+impl CheckpointCoordinator {
+    pub(crate) fn hash_all(&self, state: &mut impl std::hash::Hasher) {
+        use std::hash::Hash;
+
+        fn versioned(v: &Versioned, state: &mut impl std::hash::Hasher) {
+            (v.version, &v.bytes).hash(state);
+        }
+        fn committables(all: &BTreeMap<NodeId, Vec<Committable>>, state: &mut impl std::hash::Hasher) {
+            all.len().hash(state);
+            for (node, committables) in all {
+                (node, committables.len()).hash(state);
+                for c in committables {
+                    c.id.hash(state);
+                    versioned(&c.data, state);
+                }
+            }
+        }
+        fn writers(all: &BTreeMap<TaskId, Vec<Versioned>>, state: &mut impl std::hash::Hasher) {
+            all.len().hash(state);
+            for (task, states) in all {
+                (task, states.len()).hash(state);
+                states.iter().for_each(|v| versioned(v, state));
+            }
+        }
+        let CheckpointCoordinator { topology: _, next, pending, finalizing, ended, carried, last_writer_states } = self;
+        (next, finalizing, ended, pending.is_some()).hash(state);
+        committables(carried, state);
+        writers(last_writer_states, state);
+        let Some(Pending { collected, sinks, writing, behind }) = pending else { return };
+        (sinks, writing).hash(state);
+        committables(behind, state);
+        let c = collected;
+        (c.checkpoint, &c.ended_sources, c.enumerators.len(), c.splits.len(), c.operators.len()).hash(state);
+        for (node, v) in &c.enumerators {
+            node.hash(state);
+            versioned(v, state);
+        }
+        for (task, splits) in &c.splits {
+            (task, splits.len()).hash(state);
+            for s in splits {
+                (&s.split.id, s.watermark_ms).hash(state);
+                versioned(&s.split.data, state);
+            }
+        }
+        for (task, part) in &c.operators {
+            assert!(part.runs.is_empty(), "the simulation has none");
+            (task, part.watermark_ms, part.version, &part.meta).hash(state);
+        }
+        committables(&c.committables, state);
+        writers(&c.writers, state);
+    }
+
+    pub(crate) fn sort_committables(&mut self) {
+        let pending = self.pending.iter_mut().flat_map(|p| [&mut p.collected.committables, &mut p.behind]);
+        for all in pending.chain([&mut self.carried]) {
+            all.values_mut().for_each(|c| c.sort_by(|a, b| a.id.cmp(&b.id)));
+        }
     }
 }
 

@@ -584,6 +584,8 @@ impl JobMaster {
             Ok((checkpoint, _, Err(e))) if self.coordinator.pending() != Some(checkpoint) => {
                 tracing::debug!(checkpoint = checkpoint.0, error = %e, "state of a checkpoint that was given up");
             }
+            // What can be done about it is known where it happened.
+            Ok((_, _, Err(e))) | Err(e) if e.hint_text().is_some() => self.fail(e),
             Ok((_, _, Err(e))) | Err(e) => self.fail(e.hint("The checkpoint could not be written")),
         }
         self.finalize_if_complete();

@@ -133,8 +133,19 @@ fn pause(time: Duration) {
     std::thread::sleep(time);
 }
 
+/// What becomes of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// The server answers.
+    Answered,
+    /// The server does it, and the answer is lost.
+    Lost,
+    /// The server does not hear of it: the answer is this status, and an S3 error of this code.
+    Refused(u16, &'static str),
+}
+
 /// A proxy that hands requests on to a server, and loses the answers that it is told to lose: what was asked for has been
-/// done by then.
+/// done by then. Or it refuses requests.
 #[derive(Debug)]
 pub struct LossyProxy {
     port: u16,
@@ -143,15 +154,20 @@ pub struct LossyProxy {
 impl LossyProxy {
     /// Stands before `endpoint`. `loses` gets the first line of each request, as in `PUT /bucket/key HTTP/1.1`.
     pub fn start(endpoint: &str, loses: impl Fn(&str) -> bool + Send + Sync + 'static) -> LossyProxy {
+        LossyProxy::deciding(endpoint, move |line| if loses(line) { Fate::Lost } else { Fate::Answered })
+    }
+
+    /// The same, with any fate.
+    pub fn deciding(endpoint: &str, fate: impl Fn(&str) -> Fate + Send + Sync + 'static) -> LossyProxy {
         let server = endpoint.trim_start_matches("http://").to_string();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("bound").port();
-        let loses = Arc::new(loses);
+        let fate = Arc::new(fate);
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let (server, loses) = (server.clone(), Arc::clone(&loses));
+                let (server, fate) = (server.clone(), Arc::clone(&fate));
                 // What breaks off here breaks off for the client, too.
-                std::thread::spawn(move || exchange(client, &server, &*loses).ok());
+                std::thread::spawn(move || exchange(client, &server, &*fate).ok());
             }
         });
         LossyProxy { port }
@@ -164,7 +180,7 @@ impl LossyProxy {
 }
 
 /// One request and its answer; the connection is for no more.
-fn exchange(client: TcpStream, server: &str, loses: &dyn Fn(&str) -> bool) -> std::io::Result<()> {
+fn exchange(mut client: TcpStream, server: &str, fate: &dyn Fn(&str) -> Fate) -> std::io::Result<()> {
     let mut from_client = BufReader::new(client.try_clone()?);
     let (mut head, mut length) = (String::new(), 0);
     loop {
@@ -183,15 +199,21 @@ fn exchange(client: TcpStream, server: &str, loses: &dyn Fn(&str) -> bool) -> st
     }
     let mut body = vec![0; length];
     from_client.read_exact(&mut body)?;
+    let fate = fate(head.lines().next().unwrap_or(""));
+    if let Fate::Refused(status, code) = fate {
+        let text = format!("<Error><Code>{code}</Code><Message>refused</Message></Error>");
+        let head =
+            format!("HTTP/1.1 {status} {code}\r\nContent-Type: application/xml\r\nContent-Length: {}", text.len());
+        client.write_all(format!("{head}\r\nConnection: close\r\n\r\n{text}").as_bytes())?;
+        return client.shutdown(Shutdown::Both);
+    }
     let mut to_server = TcpStream::connect(server)?;
     to_server.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes())?;
     to_server.write_all(&body)?;
     let mut answer = vec![];
     to_server.read_to_end(&mut answer)?;
-    if !loses(head.lines().next().unwrap_or("")) {
-        let mut client = client;
+    if fate == Fate::Answered {
         client.write_all(&answer)?;
-        return client.shutdown(Shutdown::Both);
     }
     client.shutdown(Shutdown::Both)
 }

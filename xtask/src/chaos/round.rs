@@ -218,7 +218,13 @@ impl Round {
         let hit = 1 + rng.below(3);
         match event {
             Event::Kill { at: Some(point) } | Event::KillSecond { at: Some(point) } => {
-                let hit = if point.starts_with("during_") { 1 } else { hit };
+                // HEAD is swapped twice before a second process starts.
+                let is_too_early = point == "torn_decided" && matches!(event, Event::KillSecond { .. });
+                let hit = match point {
+                    _ if point.starts_with("during_") => 1,
+                    _ if is_too_early => hit + 2,
+                    _ => hit,
+                };
                 command.env("FLOTT_FAILPOINT", format!("{point}:{hit}"));
                 command.env("FLOTT_FAILPOINT_REPORT", self.folder.join("reached"));
             }

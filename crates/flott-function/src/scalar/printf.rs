@@ -312,7 +312,7 @@ fn signed(spec: &Spec, negative: bool, magnitude: &str) -> String {
     let (whole, rest) = magnitude.split_at(magnitude.find(['.', 'e']).unwrap_or(magnitude.len()));
     let mut grouped = String::new();
     for (i, digit) in whole.chars().enumerate() {
-        if spec.comma && i > 0 && (whole.len() - i) % 3 == 0 {
+        if spec.comma && i > 0 && (whole.len() - i).is_multiple_of(3) {
             grouped.push(',');
         }
         grouped.push(digit);

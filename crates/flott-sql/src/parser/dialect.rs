@@ -143,7 +143,7 @@ impl Dialect for FlinkDialect {
                 Some(parse_cast(parser, word.keyword == Keyword::TRY_CAST))
             }
             Token::LParen if word.keyword == Keyword::TRIM => parse_trim_blanks(parser),
-            Token::LParen if word.value.len() > 5 && word.value[..5].eq_ignore_ascii_case("JSON_") => {
+            Token::LParen if word.value.get(..5).is_some_and(|p| p.eq_ignore_ascii_case("JSON_")) => {
                 parse_json_function(parser, &word)
             }
             _ if word.keyword == Keyword::INTERVAL && word.quote_style.is_none() => parse_quarters(parser),

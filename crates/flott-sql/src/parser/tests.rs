@@ -665,6 +665,8 @@ fn json_functions_have_clauses() {
     ] {
         assert!(parse_expression(e).is_ok(), "{e}: {:?}", parse_expression(e));
     }
+    // A name whose bytes cannot be cut anywhere.
+    assert!(parse_expression("日本語(1)").is_ok());
     for e in [
         "JSON_VALUE(a)",
         "JSON_VALUE(a, '$' NULL ON EMPTY NULL ON EMPTY)",

@@ -13,7 +13,7 @@ use flott_core::id;
 use flott_core::options::Options;
 use flott_state::CheckpointStorage;
 use flott_state::storage::{HeadVersion, Swap};
-use flott_testkit::services::{LossyProxy, OwnS3, S3};
+use flott_testkit::services::{Fate, LossyProxy, OwnS3, S3};
 
 const FILES: i64 = 40;
 const ROWS_PER_FILE: i64 = 50;
@@ -220,6 +220,57 @@ async fn lost_answers_and_a_stop_amid_the_job_cost_nothing() {
     let outcome = end(&mut job).await.unwrap_or_else(|e| panic!("{e}"));
     assert!(matches!(outcome, JobOutcome::Finished(_)), "{outcome:?}");
     assert!(heads.load(Ordering::SeqCst) > 0, "no answer about HEAD was lost");
+    place.check().await;
+}
+
+/// A proxy that refuses writes in this way once `refuses` is true.
+fn refusing(s3: &S3, status: u16, code: &'static str) -> (LossyProxy, Arc<AtomicBool>) {
+    let refuses = Arc::new(AtomicBool::new(false));
+    let now = Arc::clone(&refuses);
+    let proxy = LossyProxy::deciding(&s3.endpoint, move |line| {
+        slow_input(line);
+        let is_write = !line.starts_with("GET") && !line.starts_with("HEAD");
+        if is_write && now.load(Ordering::SeqCst) { Fate::Refused(status, code) } else { Fate::Answered }
+    });
+    (proxy, refuses)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_refuses_amid_the_job_fails_it_and_nothing_is_lost() {
+    let Some(s3) = S3::running() else { return };
+    let (proxy, refuses) = refusing(&s3, 403, "AccessDenied");
+    let place = Place::behind(s3, &proxy);
+    place.put_input().await;
+    let mut job = place.start(Restore::Ask).await.expect("starts");
+    underway(&job, 300).await;
+    refuses.store(true, Ordering::SeqCst);
+    let error = end(&mut job).await.expect_err("it may not write");
+    assert_eq!(error.kind(), ErrorKind::User, "{error}");
+    let text = error.to_string();
+    assert!(text.contains("Check permissions and credentials") && text.contains(&place.name), "{text}");
+    assert!(!text.contains(&place.s3.secret_key), "{text}");
+    let seen = place.lines("rows").await;
+    assert!((seen.len() as i64) < FILES * ROWS_PER_FILE && seen.windows(2).all(|w| w[0] < w[1]), "{}", seen.len());
+    refuses.store(false, Ordering::SeqCst);
+    let mut job = place.start(Restore::Latest).await.expect("goes on");
+    let outcome = end(&mut job).await.unwrap_or_else(|e| panic!("{e}"));
+    assert!(matches!(outcome, JobOutcome::Finished(_)), "{outcome:?}");
+    place.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_is_overloaded_for_a_while_is_waited_for() {
+    let Some(s3) = S3::running() else { return };
+    let (proxy, refuses) = refusing(&s3, 503, "SlowDown");
+    let place = Place::behind(s3, &proxy);
+    place.put_input().await;
+    let mut job = place.start(Restore::Ask).await.expect("starts");
+    underway(&job, 300).await;
+    refuses.store(true, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    refuses.store(false, Ordering::SeqCst);
+    let outcome = end(&mut job).await.unwrap_or_else(|e| panic!("{e}"));
+    assert!(matches!(outcome, JobOutcome::Finished(_)), "{outcome:?}");
     place.check().await;
 }
 

@@ -206,8 +206,8 @@ fn take<'a>(
                 Ok(())
             }
             names => {
-                let found = names.iter().filter_map(|n| fields.iter().find(|(k, _)| k == n));
-                found.into_iter().try_for_each(|(_, v)| follow(rest, root, v, false, out))
+                let mut found = names.iter().filter_map(|n| fields.iter().find(|(k, _)| k == n));
+                found.try_for_each(|(_, v)| follow(rest, root, v, false, out))
             }
         },
         (StepKind::Fields(names), _) => nothing(format!("Expected to find an object with property {names:?}")),
