@@ -17,17 +17,26 @@ pub enum AggregateKind {
     Min,
     /// The greatest.
     Max,
+    /// The first that came.
+    FirstValue,
+    /// The last that came.
+    LastValue,
+    /// All texts, one behind another.
+    ListAgg,
 }
 
 impl AggregateKind {
     /// All of them.
-    pub const ALL: [AggregateKind; 6] = [
+    pub const ALL: [AggregateKind; 9] = [
         AggregateKind::Count,
         AggregateKind::Sum,
         AggregateKind::Sum0,
         AggregateKind::Avg,
         AggregateKind::Min,
         AggregateKind::Max,
+        AggregateKind::FirstValue,
+        AggregateKind::LastValue,
+        AggregateKind::ListAgg,
     ];
 
     /// The SQL name.
@@ -39,6 +48,9 @@ impl AggregateKind {
             AggregateKind::Avg => "AVG",
             AggregateKind::Min => "MIN",
             AggregateKind::Max => "MAX",
+            AggregateKind::FirstValue => "FIRST_VALUE",
+            AggregateKind::LastValue => "LAST_VALUE",
+            AggregateKind::ListAgg => "LISTAGG",
         }
     }
 
@@ -51,6 +63,9 @@ impl AggregateKind {
             AggregateKind::Avg => "AVG([DISTINCT] number)",
             AggregateKind::Min => "MIN(value)",
             AggregateKind::Max => "MAX(value)",
+            AggregateKind::FirstValue => "FIRST_VALUE(value)",
+            AggregateKind::LastValue => "LAST_VALUE(value)",
+            AggregateKind::ListAgg => "LISTAGG([DISTINCT] text)",
         }
     }
 
@@ -63,6 +78,11 @@ impl AggregateKind {
             AggregateKind::Avg => "The mean of the values that are not NULL, in their type: that of integers is cut.",
             AggregateKind::Min => "The least value that is not NULL.",
             AggregateKind::Max => "The greatest value that is not NULL.",
+            AggregateKind::FirstValue => "The value that is not NULL and came first.",
+            AggregateKind::LastValue => "The value that is not NULL and came last.",
+            AggregateKind::ListAgg => {
+                "The texts that are not NULL, in the order in which they came, with commas between."
+            }
         }
     }
 

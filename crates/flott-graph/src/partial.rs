@@ -59,6 +59,7 @@ fn state_fields(number: usize, call: &AggregateCall, argument: Option<&Field>) -
             AggregateKind::Sum0 => vec![sum_type(&argument_type, false)],
             AggregateKind::Avg => vec![sum_type(&argument_type, true), DataType::Int64],
             AggregateKind::Min | AggregateKind::Max => vec![arrow_type(&call.result)],
+            AggregateKind::FirstValue | AggregateKind::LastValue | AggregateKind::ListAgg => vec![list(argument_type)],
         }
     };
     let name = |i: usize| format!("${number}_{}_{i}", call.name);

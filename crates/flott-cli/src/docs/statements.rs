@@ -199,6 +199,13 @@ SELECT * FROM orders /*+ OPTIONS('number-of-rows' = '2') */;",
                 "SELECT id, item FROM orders WHERE id = 1 UNION ALL SELECT id, item FROM offers WHERE id = 2;",
             ),
             example(
+                "GROUP BY without a window keeps one row a group, which changes: in a stream the result is a changelog. DISTINCT and \
+                 UNION give every row once.",
+                "SELECT item, COUNT(*) AS orders, SUM(cents) AS cents FROM orders GROUP BY item HAVING COUNT(*) > 1;\n\
+                 SELECT DISTINCT item FROM orders;\n\
+                 SELECT id FROM orders UNION SELECT id FROM offers;",
+            ),
+            example(
                 "ROW, ARRAY and MAP values, their fields and elements.",
                 "\
 SELECT r.a, l[1], m['k']

@@ -62,6 +62,8 @@ pub struct SinkMaterialize {
     table: GroupTable,
     entries: Vec<Entry>,
     live_count: usize,
+    /// Rows of all keys.
+    kept: usize,
     /// Keys that the sink has to hear of.
     due: Vec<u32>,
     heap: Heap,
@@ -104,6 +106,7 @@ impl SinkMaterialize {
             ownership,
             entries: vec![],
             live_count: 0,
+            kept: 0,
             due: vec![],
             heap: Heap::default(),
             lifetime: Lifetime::new(spec.state_ttl),
@@ -176,7 +179,10 @@ impl SinkMaterialize {
                     self.heap.free(old.row);
                     self.heap.free(old.key);
                 }
-                None => entry.rows.push(kept),
+                None => {
+                    entry.rows.push(kept);
+                    self.kept += 1;
+                }
             }
             if at_once {
                 let kind = if is_first { RowKind::Insert } else { RowKind::UpdateAfter };
@@ -187,6 +193,7 @@ impl SinkMaterialize {
         // A row whose state was dropped, or that never came.
         let Some(at) = found else { return };
         let old = entry.rows.remove(at);
+        self.kept -= 1;
         self.heap.free(old.row);
         self.heap.free(old.key);
         if !at_once {
@@ -260,6 +267,7 @@ impl SinkMaterialize {
 
     fn forget(&mut self, number: u32) {
         let entry = std::mem::take(&mut self.entries[number as usize]);
+        self.kept -= entry.rows.len();
         for kept in &entry.rows {
             self.heap.free(kept.row);
             self.heap.free(kept.key);
@@ -323,8 +331,7 @@ impl SinkMaterialize {
         if let Some(at) = self.tidy(context.processing_time_ms)? {
             context.register_timer(at);
         }
-        let entries: usize = self.entries.iter().map(|e| e.rows.capacity() * size_of::<Kept>()).sum();
-        let entries = entries + self.entries.capacity() * size_of::<Entry>();
+        let entries = self.kept * size_of::<Kept>() + self.entries.capacity() * size_of::<Entry>();
         let shared = self.lifetime.size_bytes() + self.runs.size_bytes();
         context.metrics.state_rows = self.live_count as u64;
         context.metrics.state_bytes = (self.table.size_bytes() + entries + self.heap.size_bytes() + shared) as u64;
@@ -407,6 +414,7 @@ impl Operator for SinkMaterialize {
         let (packing, key_packing, upsert_key) = (&self.packing, &self.key_packing, &self.spec.upsert_key);
         let (table, entries, heap) = (&mut self.table, &mut self.entries, &mut self.heap);
         let (lifetime, live_count, due) = (&mut self.lifetime, &mut self.live_count, &mut self.due);
+        let kept = &mut self.kept;
         self.runs.restore(&state, &self.name, |live, touched, columns| {
             let (mut hashes, mut numbers) = (vec![], vec![]);
             hash_rows(&columns[..keys], live.len(), &mut hashes)?;
@@ -429,6 +437,7 @@ impl Operator for SinkMaterialize {
             for (row, number) in numbers.iter().enumerate() {
                 let old = std::mem::take(&mut entries[*number as usize]);
                 *live_count -= usize::from(old.is_live());
+                *kept -= old.rows.len();
                 old.rows.iter().for_each(|k| {
                     heap.free(k.row);
                     heap.free(k.key);
@@ -456,6 +465,7 @@ impl Operator for SinkMaterialize {
                     due.push(*number);
                 }
                 *live_count += usize::from(entry.is_live());
+                *kept += entry.rows.len();
                 entries[*number as usize] = entry;
                 lifetime.touch(*number, touched.value(row));
             }

@@ -4,9 +4,7 @@
 use std::sync::Arc;
 
 use arrow_array::types::Int64Type;
-use arrow_array::{
-    ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, UInt16Array, cast::AsArray,
-};
+use arrow_array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, UInt16Array, cast::AsArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use flott_core::key_group::key_group;
 use flott_core::{Error, Result};
@@ -69,7 +67,7 @@ impl Runs {
     /// The numbers of the keys have changed: everything is written anew.
     pub(crate) fn renumbered(&mut self, keys: usize) {
         self.changed = vec![false; keys];
-        self.list.clear();
+        self.list = vec![];
         self.rewrite = true;
     }
 

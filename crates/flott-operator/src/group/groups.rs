@@ -1,9 +1,10 @@
 //! The groups of an unbounded aggregation: keys, accumulators, which of them live and how they are stored.
 
-use arrow_array::{ArrayRef, UInt32Array};
+use arrow_array::{ArrayRef, UInt32Array, new_null_array};
 use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType, Field};
 use arrow_select::take::take;
+use flott_core::types::arrow_type;
 use flott_core::{ChangeBatch, Error, Result};
 use flott_function::AggregateKind;
 use flott_graph::GroupAggregateSpec;
@@ -170,15 +171,15 @@ impl Groups {
 
     /// The results of a group without rows, where there is no group at all.
     pub(crate) fn results_of_nothing(&self) -> Result<Vec<ArrayRef>> {
-        let plans = &self.plan.plans[..self.spec.aggregates.len()];
-        plans
-            .iter()
-            .map(|plan| {
-                let mut accumulator = plan.build()?;
-                accumulator.resize(1);
-                accumulator.finish(None)
-            })
-            .collect()
+        let results = self.plan.plans.iter().zip(&self.spec.aggregates).map(|(plan, call)| {
+            if !matches!(call.kind, AggregateKind::Count | AggregateKind::Sum0) {
+                return Ok(new_null_array(&arrow_type(&call.result), 1));
+            }
+            let mut accumulator = plan.build()?;
+            accumulator.resize(1);
+            accumulator.finish(None)
+        });
+        results.collect()
     }
 
     /// Whether a group has rows, by its own count.

@@ -1,6 +1,7 @@
 //! Operators through the harness.
 
 mod common;
+mod group;
 mod join;
 mod join_time;
 mod processing_time;

@@ -199,6 +199,11 @@ impl Functions {
                 needs(comparable, "COMPARABLE_TYPE")?;
                 argument.kind.clone()
             }
+            AggregateKind::FirstValue | AggregateKind::LastValue => argument.kind.clone(),
+            AggregateKind::ListAgg => {
+                needs(argument.kind.is_character(), "CHARACTER")?;
+                TypeKind::STRING
+            }
         };
         let result = data_type.nullable().with_time_attribute(TimeAttribute::None);
         Ok(result.with_nullable(nullable && kind != AggregateKind::Sum0))

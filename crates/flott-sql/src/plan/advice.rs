@@ -6,7 +6,7 @@ use std::sync::Arc;
 use flott_core::Result;
 use flott_core::options::Options;
 use flott_core::types::TimeAttribute;
-use flott_graph::{WindowAggregateSpec, WindowAssignment};
+use flott_graph::{Changes, WindowAggregateSpec, WindowAssignment};
 
 use super::options;
 use super::stream::{StreamNode, StreamOp};
@@ -64,6 +64,10 @@ impl Advice {
             StreamOp::GlobalWindowAggregate(spec) | StreamOp::WindowAggregate(spec) => {
                 self.window(node, spec, idle, two_phase);
             }
+            StreamOp::GroupAggregate(spec) if spec.state_ttl.is_none() && spec.changes != Changes::Final => {
+                self.grows(node, "group");
+            }
+            StreamOp::ChangelogNormalize(normalize) if normalize.state_ttl.is_none() => self.grows(node, "key"),
             StreamOp::Scan(_)
             | StreamOp::Values { .. }
             | StreamOp::Calc(_)
@@ -107,6 +111,16 @@ impl Advice {
                     .to_string(),
             );
         }
+    }
+
+    fn grows(&mut self, node: &Arc<StreamNode>, of: &str) {
+        self.add(
+            node,
+            format!(
+                "[ADVICE] The state of each {of} is kept for ever. You might want to set 'table.exec.state.ttl', after which one \
+                 that nobody touches is forgotten."
+            ),
+        );
     }
 
     fn sources_may_idle(&mut self, node: &Arc<StreamNode>) {

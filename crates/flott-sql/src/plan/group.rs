@@ -130,7 +130,7 @@ impl Converter<'_> {
         let op = StreamOp::ChangelogNormalize(ChangelogNormalize {
             key,
             filter: inside,
-            reads_metadata,
+            must_stay: reads_metadata || options::cdc_events_duplicate(self.config)?,
             update_before: true,
             changes: options::changes(self.config)?,
             state_ttl: options::state_ttl(self.config)?,

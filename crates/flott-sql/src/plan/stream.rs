@@ -83,8 +83,8 @@ pub(crate) struct ChangelogNormalize {
     pub(crate) key: Vec<usize>,
     /// Rows for which it is not true are kept out, over the input's columns.
     pub(crate) filter: Option<Expr>,
-    /// The plan reads metadata columns, which may differ where the row does not.
-    pub(crate) reads_metadata: bool,
+    /// Changes may come twice, or the plan reads metadata columns, which may differ where the row does not.
+    pub(crate) must_stay: bool,
     pub(crate) update_before: bool,
     pub(crate) changes: Changes,
     pub(crate) state_ttl: Option<Duration>,
@@ -93,7 +93,7 @@ pub(crate) struct ChangelogNormalize {
 impl ChangelogNormalize {
     /// Whether a reader that works by key can read the source itself.
     pub(crate) fn can_be_spared(&self, node: &StreamNode) -> bool {
-        self.filter.is_none() && !self.reads_metadata && !node.changelog.update_before
+        self.filter.is_none() && !self.must_stay && !node.changelog.update_before
     }
 }
 

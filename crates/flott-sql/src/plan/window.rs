@@ -7,6 +7,7 @@ use datafusion_expr::{Expr, LogicalPlan, Operator};
 use flott_connector::factory::ChangelogMode;
 use flott_core::types::{TimeAttribute, TypeKind};
 use flott_core::{Error, LogicalType, Result};
+use flott_function::AggregateKind;
 use flott_graph::{
     AggregateCall, EmitStrategy, ExpandSpec, WindowAggregateSpec, WindowAssignment, WindowKind, WindowProperty,
     WindowTableFunctionSpec, partial_schema,
@@ -71,7 +72,8 @@ impl Converter<'_> {
             node
         };
         let op = StreamOp::WindowTableFunction(WindowTableFunctionSpec { assignment });
-        Ok(StreamNode::new(op, vec![StreamInput::from(&input)], schema.clone(), ChangelogMode::INSERT_ONLY))
+        let mode = input.changelog;
+        Ok(StreamNode::new(op, vec![StreamInput::from(&input)], schema.clone(), mode))
     }
 
     /// The nodes of a window aggregation, and each column of the logical node as an expression over the planned ones.
@@ -187,7 +189,16 @@ impl Converter<'_> {
         } else {
             ChangelogMode { insert: true, update_before: true, update_after: true, delete: false }
         };
-        let planned = if options::two_phase(self.config)? && can_split(&spec) {
+        // What a local aggregate hands on is only added.
+        let changes = !input.changelog.is_insert_only();
+        if changes && let Some(call) = spec.aggregates.iter().find(|c| forgets(c.kind)) {
+            return Err(Error::user(format!(
+                "{} over a table whose rows change is not supported in a window aggregation",
+                call.kind
+            ))
+            .hint("Aggregate an append-only table, or use COUNT, SUM or AVG"));
+        }
+        let planned = if options::two_phase(self.config)? && can_split(&spec) && !changes {
             let keys = (0..spec.group_keys.len()).collect();
             let partial = partial_schema(&spec);
             let partial =
@@ -428,6 +439,12 @@ fn check_emit(emit: &EmitStrategy, assignment: &WindowAssignment, attribute: Tim
             .hint("Unset the 'table.exec.emit.*' options, or use TUMBLE, HOP or CUMULATE"));
     }
     Ok(())
+}
+
+/// Whether it is an aggregate that cannot find the value before the last.
+fn forgets(kind: AggregateKind) -> bool {
+    use AggregateKind::{Avg, Count, Sum, Sum0};
+    !matches!(kind, Count | Sum | Sum0 | Avg)
 }
 
 /// Whether a local aggregate can run before the exchange.

@@ -7,6 +7,7 @@ mod avg;
 mod count;
 mod distinct;
 mod min_max;
+mod ordered;
 mod retract;
 mod sum;
 
@@ -186,6 +187,16 @@ impl AccumulatorPlan {
                     false => min_max::build(argument, max).ok_or_else(|| self.unsupported(argument))?,
                 }
             }
+            AggregateKind::FirstValue | AggregateKind::LastValue => {
+                let argument = self.argument()?;
+                let first = self.kind == AggregateKind::FirstValue;
+                let which = if first { ordered::Which::First } else { ordered::Which::Last };
+                Box::new(ordered::Ordered::new(argument, which, self.retracts)?)
+            }
+            AggregateKind::ListAgg => match self.argument()? {
+                DataType::Utf8 => Box::new(ordered::Ordered::new(&DataType::Utf8, ordered::Which::All, self.retracts)?),
+                other => return Err(self.unsupported(other)),
+            },
             #[expect(unreachable_patterns, reason = "functions may be added to the list before they are built here")]
             other => {
                 return Err(Error::user(format!("{} is not supported in a window aggregation", other.name()))
@@ -203,7 +214,8 @@ impl AccumulatorPlan {
 
     /// Whether rows can be taken away again.
     pub(crate) fn retractable(&self) -> bool {
-        self.retracts || !matches!(self.kind, AggregateKind::Min | AggregateKind::Max)
+        use AggregateKind::{Avg, Count, Sum, Sum0};
+        self.retracts || matches!(self.kind, Count | Sum | Sum0 | Avg)
     }
 
     /// The SQL name of the function.

@@ -112,7 +112,8 @@ impl ChangelogRule for Calc {
     /// A `+U` that a filter takes away would leave the row before it in the table (FLINK-9528): who filters by more than
     /// the key needs the `-U`.
     fn updates(&self, required: UpdateKind, input: &RuleInput<'_>) -> Way<UpdateKind> {
-        if required == UpdateKind::OnlyAfter && !self.filters_by_key(input) { Way::Impossible } else { Way::Pass }
+        let changes = required == UpdateKind::OnlyAfter && input.kinds.update;
+        if changes && !self.filters_by_key(input) { Way::Impossible } else { Way::Pass }
     }
 
     fn deletes(&self, required: DeleteKind, input: &RuleInput<'_>) -> Way<DeleteKind> {
@@ -163,10 +164,6 @@ impl ChangelogRule for ExpandSpec {
 }
 
 impl ChangelogRule for WindowTableFunctionSpec {
-    fn accepts(&self) -> Option<ModifyKinds> {
-        Some(ModifyKinds::INSERT_ONLY)
-    }
-
     fn upsert_keys(&self, _node: &StreamNode, _inputs: &[Vec<Key>]) -> Vec<Key> {
         vec![]
     }
@@ -190,7 +187,7 @@ impl ChangelogRule for LocalWindowAggregate {
 
 impl ChangelogRule for WindowAggregateSpec {
     fn accepts(&self) -> Option<ModifyKinds> {
-        Some(ModifyKinds::INSERT_ONLY)
+        Some(ModifyKinds::ALL)
     }
 
     fn produces(&self, _inputs: &[ModifyKinds]) -> ModifyKinds {

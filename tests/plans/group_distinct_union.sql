@@ -1,0 +1,38 @@
+-- DISTINCT and UNION group by all columns.
+CREATE TABLE src (a INT, b BIGINT, c STRING) WITH ('connector' = 'fake');
+EXPLAIN CHANGELOG_MODE SELECT a FROM (SELECT DISTINCT a, c FROM src) UNION SELECT CAST(b AS INT) FROM src;
+-- EXPECT
+-- == Abstract Syntax Tree ==
+-- LogicalAggregate(group=[{0}])
+-- +- LogicalUnion(all=[true])
+--    :- LogicalProject(a=[$0])
+--    :  +- LogicalAggregate(group=[{0, 1}])
+--    :     +- LogicalProject(a=[$0], c=[$2])
+--    :        +- LogicalTableScan(table=[[default_catalog, default_database, src]])
+--    +- LogicalProject(a=[$0])
+--       +- LogicalProject(EXPR$0=[CAST($1):INT])
+--          +- LogicalTableScan(table=[[default_catalog, default_database, src]])
+--
+-- == Optimized Physical Plan ==
+-- GroupAggregate(groupBy=[a], select=[a], changelogMode=[I,UA,D])
+-- +- Exchange(distribution=[hash[a]], changelogMode=[I,UB,UA])
+--    +- Union(all=[true], union=[a], changelogMode=[I,UB,UA])
+--       :- Calc(select=[a], changelogMode=[I,UB,UA])
+--       :  +- GroupAggregate(groupBy=[a, c], select=[a, c], changelogMode=[I,UB,UA])
+--       :     +- Exchange(distribution=[hash[a, c]], changelogMode=[I])
+--       :        +- Calc(select=[a, c], changelogMode=[I])
+--       :           +- TableSourceScan(table=[[default_catalog, default_database, src]], fields=[a, b, c], changelogMode=[I])
+--       +- Calc(select=[CAST(b):INT AS a], changelogMode=[I])
+--          +- TableSourceScan(table=[[default_catalog, default_database, src]], fields=[a, b, c], changelogMode=[I])
+--
+-- == Optimized Execution Plan ==
+-- GroupAggregate(groupBy=[a], select=[a])
+-- +- Exchange(distribution=[hash[a]])
+--    +- Union(all=[true], union=[a])
+--       :- Calc(select=[a])
+--       :  +- GroupAggregate(groupBy=[a, c], select=[a, c])
+--       :     +- Exchange(distribution=[hash[a, c]])
+--       :        +- Calc(select=[a, c])
+--       :           +- TableSourceScan(table=[[default_catalog, default_database, src]], fields=[a, b, c])(reuse_id=[1])
+--       +- Calc(select=[CAST(b AS INT) AS a])
+--          +- Reused(reference_id=[1])

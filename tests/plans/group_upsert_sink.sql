@@ -1,0 +1,26 @@
+-- A sink whose primary key is the query's upsert key (also through a cast that keeps values apart) is spared the -U rows.
+CREATE TABLE src (a INT, b BIGINT, c STRING) WITH ('connector' = 'fake');
+CREATE TABLE snk (a BIGINT, n BIGINT, PRIMARY KEY (a) NOT ENFORCED) WITH ('connector' = 'fake', 'changelog' = 'UPSERT');
+EXPLAIN CHANGELOG_MODE INSERT INTO snk SELECT a, COUNT(*) FROM src GROUP BY a;
+-- EXPECT
+-- == Abstract Syntax Tree ==
+-- LogicalSink(table=[default_catalog.default_database.snk], fields=[a, n])
+-- +- LogicalProject(a=[CAST($0):BIGINT], n=[$1])
+--    +- LogicalProject(a=[$0], EXPR$1=[$1])
+--       +- LogicalAggregate(group=[{0}], EXPR$0=[COUNT()])
+--          +- LogicalProject(a=[$0])
+--             +- LogicalTableScan(table=[[default_catalog, default_database, src]])
+--
+-- == Optimized Physical Plan ==
+-- Sink(table=[default_catalog.default_database.snk], fields=[a, n], changelogMode=[NONE])
+-- +- Calc(select=[CAST(a):BIGINT AS a, EXPR$0 AS n], changelogMode=[I,UA])
+--    +- GroupAggregate(groupBy=[a], select=[a, COUNT(*) AS EXPR$0], changelogMode=[I,UA])
+--       +- Exchange(distribution=[hash[a]], changelogMode=[I])
+--          +- TableSourceScan(table=[[default_catalog, default_database, src, project=[a], metadata=[]]], fields=[a], changelogMode=[I])
+--
+-- == Optimized Execution Plan ==
+-- Sink(table=[default_catalog.default_database.snk], fields=[a, n])
+-- +- Calc(select=[CAST(a AS BIGINT) AS a, EXPR$0 AS n])
+--    +- GroupAggregate(groupBy=[a], select=[a, COUNT(*) AS EXPR$0])
+--       +- Exchange(distribution=[hash[a]])
+--          +- TableSourceScan(table=[[default_catalog, default_database, src, project=[a], metadata=[]]], fields=[a])
