@@ -237,7 +237,7 @@ impl Converter<'_> {
         let (of_left, of_right) = (columns_of(&left.schema)?, columns_of(&right.schema)?);
         let way = self.way(join, &of_left, &of_right)?;
         if let JoinWay::Temporal { .. } = way {
-            check_versions(&right, &right_keys)?;
+            self.check_versions(&right, &right_keys, &node.second)?;
         }
         let mut columns = of_left;
         if join.kind.pads_right_rows() {
@@ -399,30 +399,36 @@ fn exchanged(node: &Arc<StreamNode>, keys: Vec<usize>) -> StreamInput {
     StreamInput::from(&exchange)
 }
 
-/// The table with the versions has a primary key, and the join asks for it.
-fn check_versions(right: &Arc<StreamNode>, keys: &[usize]) -> Result<()> {
-    let unique = upsert_keys(right);
-    if unique.is_empty() {
-        return Err(Error::user(format!(
-            "Event-Time Temporal Table Join requires both primary key and row time attribute in versioned table, but no \
-             primary key can be found. The physical plan is:\n{}",
-            super::explain::describe(right)
+impl Converter<'_> {
+    /// The table with the versions has a primary key, and the join asks for it.
+    fn check_versions(&self, right: &Arc<StreamNode>, keys: &[usize], plan: &Option<LogicalPlan>) -> Result<()> {
+        let unique = upsert_keys(right);
+        if unique.iter().any(|key| key.iter().all(|c| keys.contains(c))) {
+            return Ok(());
+        }
+        // A key that the query does not read is one all the same.
+        let whole = match plan {
+            Some(plan) if unique.is_empty() => self.convert(plan)?,
+            _ => right.clone(),
+        };
+        let names = |node: &StreamNode, columns: &mut dyn Iterator<Item = usize>| {
+            let names: Vec<&str> = columns.map(|c| node.schema.field(c).name().as_str()).collect();
+            names.join(", ")
+        };
+        let Some(key) = upsert_keys(&whole).into_iter().next() else {
+            return Err(Error::user(format!(
+                "Event-Time Temporal Table Join requires both primary key and row time attribute in versioned table, but \
+                 no primary key can be found. The physical plan is:\n{}",
+                super::explain::describe(right)
+            ))
+            .hint("Declare PRIMARY KEY (..) NOT ENFORCED, or use a view that keeps the last row of each key"));
+        };
+        Err(Error::user(format!(
+            "Temporal table's primary key [{}] must be included in the equivalence condition of temporal join, but current \
+             temporal join condition is [{}].",
+            names(&whole, &mut key.iter().copied()),
+            names(right, &mut keys.iter().copied())
         ))
-        .hint("Declare PRIMARY KEY (..) NOT ENFORCED, or use a view that keeps the last row of each key"));
+        .hint("Compare all columns of the primary key with ="))
     }
-    if unique.iter().any(|key| key.iter().all(|c| keys.contains(c))) {
-        return Ok(());
-    }
-    let names = |columns: &[usize]| {
-        let names: Vec<&str> = columns.iter().map(|c| right.schema.field(*c).name().as_str()).collect();
-        names.join(", ")
-    };
-    let key: Vec<usize> = unique[0].iter().copied().collect();
-    Err(Error::user(format!(
-        "Temporal table's primary key [{}] must be included in the equivalence condition of temporal join, but current \
-         temporal join condition is [{}].",
-        names(&key),
-        names(keys)
-    ))
-    .hint("Compare all columns of the primary key with ="))
 }
