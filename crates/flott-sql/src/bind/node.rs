@@ -68,6 +68,10 @@ pub enum FlinkNodeKind {
     Join(Join),
     /// A row for each element of a collection.
     Unnest(Unnest),
+    /// OVER: one more column for each call.
+    Over(Over),
+    /// ORDER BY, OFFSET and FETCH.
+    Sort(Sort),
 }
 
 /// A row for each element of a collection in a column of the input. Its columns: the input's, the element's, its number.
@@ -145,6 +149,75 @@ pub struct IntervalBounds {
     pub left_lower_ms: i64,
     /// The greatest distance.
     pub left_upper_ms: i64,
+}
+
+/// A column of the input that rows are ordered by.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OrderKey {
+    /// The column.
+    pub column: String,
+    /// Least first.
+    pub ascending: bool,
+    /// NULL behind all values.
+    pub nulls_last: bool,
+}
+
+/// Functions over the rows of a partition in an order. Its output: the input's columns, then one for each call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Over {
+    /// Columns that rows of a partition agree in.
+    pub partition: Vec<String>,
+    /// The order within a partition.
+    pub order: Vec<OrderKey>,
+    /// The functions.
+    pub calls: Vec<OverCall>,
+}
+
+/// A function that numbers rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RankFunction {
+    /// 1, 2, 3, whatever rows are equal.
+    RowNumber,
+    /// Equal rows have one number, that of the first.
+    Rank,
+    /// Equal rows have one number, and none is left out.
+    DenseRank,
+}
+
+impl RankFunction {
+    /// The function of this name in upper case.
+    pub fn from_name(name: &str) -> Option<RankFunction> {
+        [RankFunction::RowNumber, RankFunction::Rank, RankFunction::DenseRank].into_iter().find(|f| f.name() == name)
+    }
+
+    /// Its SQL name.
+    pub fn name(self) -> &'static str {
+        match self {
+            RankFunction::RowNumber => "ROW_NUMBER",
+            RankFunction::Rank => "RANK",
+            RankFunction::DenseRank => "DENSE_RANK",
+        }
+    }
+}
+
+/// One function over a window.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OverCall {
+    /// Which.
+    pub function: RankFunction,
+    /// The output column.
+    pub name: String,
+}
+
+/// Rows in an order, and which of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sort {
+    /// The order; none is any.
+    pub order: Vec<OrderKey>,
+    /// So many rows are left out first.
+    pub offset: u64,
+    /// At most so many stay.
+    pub fetch: Option<u64>,
 }
 
 /// A window table function over its input's columns.
@@ -272,6 +345,8 @@ impl UserDefinedLogicalNodeCore for FlinkNode {
             FlinkNodeKind::Aggregate(_) => "LogicalAggregate",
             FlinkNodeKind::Join(_) => "LogicalJoin",
             FlinkNodeKind::Unnest(_) => "LogicalCorrelate",
+            FlinkNodeKind::Over(_) => "LogicalOver",
+            FlinkNodeKind::Sort(_) => "LogicalSort",
         }
     }
 
