@@ -12,7 +12,6 @@ fn unsupported_constructs_are_named() {
     for (query, named) in [
         ("SELECT a FROM t FETCH FIRST 5 ROWS WITH TIES", "WITH TIES"),
         ("SELECT a FROM t LIMIT b", "'b' as a number of rows"),
-        ("SELECT a FROM t FETCH FIRST 3 ROWS ONLY", "FETCH"),
         ("SELECT a FROM t FOR UPDATE", "FOR UPDATE / FOR SHARE"),
         ("SELECT 1 FROM t FOR SYSTEM_TIME AS OF TIMESTAMP '2020-01-01 00:00:00'", "FOR SYSTEM_TIME AS OF"),
         ("SELECT 1 FROM t TABLESAMPLE BERNOULLI (10)", "TABLESAMPLE"),
