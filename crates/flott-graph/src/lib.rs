@@ -21,7 +21,7 @@ pub use group::{
     ChangelogNormalizeSpec, Changes, ConflictStrategy, GroupAggregateSpec, MiniBatch, SinkMaterializeSpec,
 };
 pub use join::{
-    IntervalJoinSpec, JoinCondition, JoinInput, JoinKind, RegularJoinSpec, TemporalJoinSpec, WindowJoinSpec,
+    IntervalJoinSpec, JoinCondition, JoinInput, JoinKind, RegularJoinSpec, TemporalJoinSpec, UnnestSpec, WindowJoinSpec,
 };
 pub use over::OverAggregateSpec;
 pub use partial::partial_schema;

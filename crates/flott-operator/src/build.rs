@@ -17,6 +17,7 @@ use crate::over::NonTimeOver;
 use crate::rank::{FirstByRowtime, FirstN, Latest, Sort, TemporalSort, TopN, WindowRank};
 use crate::sink_constraint::SinkConstraint;
 use crate::union::Union;
+use crate::unnest::Unnest;
 use crate::watermark::WatermarkAssigner;
 use crate::window::aggregate::Ownership;
 use crate::window::assigner::is_event_time;
@@ -39,6 +40,7 @@ pub fn build(node: &Node, subtask: usize, parallelism: usize, max_parallelism: u
         OperatorSpec::Calc(spec) => Box::new(Calc::new(name, spec, schema)?),
         OperatorSpec::WatermarkAssigner(spec) => Box::new(WatermarkAssigner::new(name, spec)),
         OperatorSpec::Union => Box::new(Union),
+        OperatorSpec::Unnest(spec) => Box::new(Unnest::new(name, spec, schema)),
         OperatorSpec::Join(spec) => Box::new(RegularJoin::new(name, spec, schema, &ownership)?),
         OperatorSpec::IntervalJoin(spec) => Box::new(IntervalJoin::new(name, spec, schema, &ownership)?),
         OperatorSpec::WindowJoin(spec) => Box::new(WindowJoin::new(name, spec, schema, &ownership)?),

@@ -22,6 +22,7 @@ pub mod rank;
 pub mod sink_constraint;
 mod timestamp;
 pub mod union;
+pub mod unnest;
 pub mod watermark;
 pub mod window;
 

@@ -10,6 +10,7 @@ mod rank;
 mod rank_property;
 mod session_state;
 mod stateless;
+mod unnest;
 mod watermark;
 mod window;
 mod window_property;
