@@ -11,7 +11,10 @@ use flott_connector::table::ObjectIdentifier;
 use flott_connector::watermark_options::WatermarkAlignment;
 
 use crate::group::{ChangelogNormalizeSpec, GroupAggregateSpec, SinkMaterializeSpec};
-use crate::join::{IntervalJoinSpec, RegularJoinSpec, TemporalJoinSpec, WindowJoinSpec};
+use crate::join::{IntervalJoinSpec, RegularJoinSpec, TemporalJoinSpec, UnnestSpec, WindowJoinSpec};
+use crate::over::OverAggregateSpec;
+use crate::rank::{DeduplicateSpec, RankSpec, WindowRankSpec};
+use crate::sort::{SortSpec, TemporalSortSpec};
 use crate::window::{WindowAggregateSpec, WindowTableFunctionSpec};
 
 /// A physical expression over the columns of an operator's input.
@@ -28,6 +31,8 @@ pub enum OperatorSpec {
     WatermarkAssigner(WatermarkSpec),
     /// All rows of all inputs.
     Union,
+    /// A row for each element of a collection.
+    Unnest(UnnestSpec),
     /// Joins two changelogs.
     Join(RegularJoinSpec),
     /// Joins rows that are near in time.
@@ -54,6 +59,18 @@ pub enum OperatorSpec {
     DropUpdateBefore,
     /// Orders changes by a sink's primary key.
     SinkMaterialize(SinkMaterializeSpec),
+    /// Top-N of each partition.
+    Rank(RankSpec),
+    /// One row for each key, by a time attribute.
+    Deduplicate(DeduplicateSpec),
+    /// Top-N of each window, or one row of each.
+    WindowRank(WindowRankSpec),
+    /// Aggregates over the rows up to each row.
+    OverAggregate(OverAggregateSpec),
+    /// All rows in order, when there are no more.
+    Sort(SortSpec),
+    /// Rows in the order of a time attribute.
+    TemporalSort(TemporalSortSpec),
     /// Writes rows to the outside.
     Sink(SinkSpec),
 }

@@ -72,12 +72,19 @@ impl Advice {
             | StreamOp::Values { .. }
             | StreamOp::Calc(_)
             | StreamOp::Union
+            | StreamOp::Join(_)
+            | StreamOp::Unnest(_)
             | StreamOp::Expand(_)
             | StreamOp::WindowTableFunction(_)
             | StreamOp::LocalWindowAggregate(_)
             | StreamOp::GroupAggregate(_)
             | StreamOp::ChangelogNormalize(_)
             | StreamOp::DropUpdateBefore
+            | StreamOp::Rank(_)
+            | StreamOp::Deduplicate(_)
+            | StreamOp::WindowRank(_)
+            | StreamOp::Sort(_)
+            | StreamOp::TemporalSort(_)
             | StreamOp::Exchange(_)
             | StreamOp::Sink(_) => {}
         }

@@ -12,6 +12,7 @@ use flott_graph::{
 };
 
 use super::advice::Advice;
+use super::explain_rank;
 use super::stream::{Distribution, StreamInput, StreamNode, StreamOp};
 use super::text::{Style, expression};
 use crate::bind::node::{Aggregate, WindowTableFunction};
@@ -141,7 +142,7 @@ fn tree(lines: &[(usize, String)], out: &mut String) {
     }
 }
 
-fn names(schema: &DFSchema) -> String {
+pub(super) fn names(schema: &DFSchema) -> String {
     schema.fields().iter().map(|f| f.name().as_str()).collect::<Vec<_>>().join(", ")
 }
 
@@ -199,15 +200,23 @@ fn logical(plan: &LogicalPlan, depth: usize, lines: &mut Vec<(usize, String)>) {
                     row_type(&node.schema)
                 ),
                 FlinkNodeKind::Aggregate(a) => logical_aggregate(a, &node.input),
+                FlinkNodeKind::Join(join) => super::join::explain::logical(join, node),
+                FlinkNodeKind::Unnest(unnest) => {
+                    let kind = if unnest.outer { "left" } else { "inner" };
+                    format!("LogicalCorrelate(unnest=[{}], joinType=[{kind}])", unnest.column)
+                }
+                FlinkNodeKind::Over(o) => explain_rank::logical_over(o, node.input.schema()),
+                FlinkNodeKind::Sort(s) => explain_rank::logical_sort(s, node.input.schema()),
             };
             lines.push((depth, text));
             logical(&node.input, depth + 1, lines);
+            node.second.iter().for_each(|right| logical(right, depth + 1, lines));
         }
         other => lines.push((depth, other.display().to_string())),
     }
 }
 
-fn row_type(schema: &DFSchema) -> String {
+pub(super) fn row_type(schema: &DFSchema) -> String {
     let fields: Vec<String> = schema
         .fields()
         .iter()
@@ -382,6 +391,8 @@ fn text(node: &StreamNode, style: Style) -> String {
             text + ")"
         }
         StreamOp::Union => format!("{kind}(all=[true], union=[{}])", names(&node.schema)),
+        StreamOp::Join(join) => join.text(node, style),
+        StreamOp::Unnest(spec) => super::join::explain::unnest(spec, node),
         StreamOp::Expand(spec) => {
             let Some(input) = input else { return kind.to_string() };
             let rows: Vec<String> = spec
@@ -418,6 +429,14 @@ fn text(node: &StreamNode, style: Style) -> String {
             format!("{kind}(key=[{}]{})", key.join(", "), condition.unwrap_or_default())
         }
         StreamOp::DropUpdateBefore => format!("{kind}()"),
+        StreamOp::Rank(rank) => explain_rank::rank(kind, rank, node),
+        StreamOp::Deduplicate(spec) => explain_rank::deduplicate(kind, spec),
+        StreamOp::WindowRank(rank) => {
+            let of = rank.window.as_ref().map(|w| window(w, &rank.spec.input_schema));
+            explain_rank::window_rank(kind, rank, of, node)
+        }
+        StreamOp::Sort(spec) => explain_rank::sort(kind, spec),
+        StreamOp::TemporalSort(spec) => explain_rank::temporal_sort(kind, spec),
         StreamOp::Exchange(Distribution::Single) => format!("{kind}(distribution=[single])"),
         StreamOp::Exchange(Distribution::Hash(keys)) => {
             let keys: Vec<&str> = keys.iter().map(|k| node.schema.field(*k).name().as_str()).collect();
@@ -539,7 +558,7 @@ pub(super) fn window_kind_of(assignment: &WindowAssignment) -> String {
     format!("{name}({lengths})")
 }
 
-fn lengths(kind: &WindowKind) -> (&'static str, String) {
+pub(super) fn lengths(kind: &WindowKind) -> (&'static str, String) {
     let d = |ms: i64| format_duration(std::time::Duration::from_millis(ms.unsigned_abs()));
     let offset = |ms: i64| match ms {
         0 => String::new(),

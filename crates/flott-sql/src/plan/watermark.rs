@@ -102,10 +102,17 @@ impl Printer {
             StreamOp::Values { .. } => vec!["watermark: none before the end of its rows, then the end of time".into()],
             StreamOp::Calc(calc) => of_calc(calc, node),
             StreamOp::Union => of_union(node),
-            StreamOp::Expand(_) | StreamOp::ChangelogNormalize(_) | StreamOp::DropUpdateBefore => vec![],
+            StreamOp::Join(join) => vec![join.about_time()],
+            StreamOp::Unnest(_)
+            | StreamOp::Expand(_)
+            | StreamOp::ChangelogNormalize(_)
+            | StreamOp::DropUpdateBefore => vec![],
             StreamOp::GroupAggregate(_) => {
                 vec!["event time ends here: its groups are no windows; watermarks pass through".into()]
             }
+            StreamOp::Rank(_) | StreamOp::Deduplicate(_) | StreamOp::Sort(_) => vec![],
+            StreamOp::WindowRank(_) => vec!["rows leave when the watermark passes the end of their window".into()],
+            StreamOp::TemporalSort(_) => vec!["rows leave when the watermark passes their time".into()],
             StreamOp::WindowTableFunction(spec) => of_table_function(&spec.assignment, node),
             StreamOp::LocalWindowAggregate(spec) => match attribute(&spec.assignment) {
                 TimeAttribute::Rowtime => {
@@ -452,8 +459,15 @@ fn title(node: &StreamNode) -> String {
         StreamOp::Calc(_)
         | StreamOp::Values { .. }
         | StreamOp::Union
+        | StreamOp::Join(_)
+        | StreamOp::Unnest(_)
         | StreamOp::Expand(_)
         | StreamOp::ChangelogNormalize(_)
-        | StreamOp::DropUpdateBefore => kind.to_string(),
+        | StreamOp::DropUpdateBefore
+        | StreamOp::Rank(_)
+        | StreamOp::Deduplicate(_)
+        | StreamOp::WindowRank(_)
+        | StreamOp::Sort(_)
+        | StreamOp::TemporalSort(_) => kind.to_string(),
     }
 }

@@ -10,32 +10,23 @@ const WINDOW: &str = "TABLE(TUMBLE(TABLE bid, DESCRIPTOR(ts), INTERVAL '10' MINU
 fn unsupported_constructs_are_named() {
     let session = Session::standard();
     for (query, named) in [
-        ("SELECT a FROM t ORDER BY a", "ORDER BY"),
-        ("SELECT a FROM t LIMIT 5", "LIMIT / OFFSET"),
-        ("SELECT a FROM t OFFSET 5", "LIMIT / OFFSET"),
-        ("SELECT a FROM t FETCH FIRST 3 ROWS ONLY", "FETCH"),
+        ("SELECT a FROM t FETCH FIRST 5 ROWS WITH TIES", "WITH TIES"),
+        ("SELECT a FROM t LIMIT b", "'b' as a number of rows"),
         ("SELECT a FROM t FOR UPDATE", "FOR UPDATE / FOR SHARE"),
-        ("SELECT t.a FROM t JOIN two ON t.b = two.x", "joins"),
-        ("SELECT 1 FROM t, two", "joins (a comma in FROM)"),
-        ("SELECT 1 FROM t CROSS JOIN UNNEST(k)", "UNNEST"),
-        ("SELECT 1 FROM t JOIN two FOR SYSTEM_TIME AS OF t.h AS o ON t.b = o.x", "joins with FOR SYSTEM_TIME AS OF"),
         ("SELECT 1 FROM t FOR SYSTEM_TIME AS OF TIMESTAMP '2020-01-01 00:00:00'", "FOR SYSTEM_TIME AS OF"),
         ("SELECT 1 FROM t TABLESAMPLE BERNOULLI (10)", "TABLESAMPLE"),
         ("SELECT a FROM t INTERSECT SELECT a FROM t", "INTERSECT"),
         ("SELECT a FROM t INTERSECT ALL SELECT a FROM t", "INTERSECT ALL"),
         ("SELECT a FROM t EXCEPT ALL SELECT a FROM t", "EXCEPT ALL"),
-        ("SELECT a FROM t WHERE a IN (SELECT a FROM t)", "IN (SELECT ..)"),
-        ("SELECT a FROM t WHERE EXISTS (SELECT 1 FROM two)", "EXISTS"),
-        ("SELECT (SELECT 1) FROM t", "a sub-query as an expression"),
+        ("SELECT (SELECT a FROM t) FROM t", "a sub-query as an expression"),
         ("SELECT a FROM t WHERE a > ANY (SELECT a FROM t)", "ANY / SOME"),
-        ("SELECT ROW_NUMBER() OVER (PARTITION BY a ORDER BY h) FROM t", "ROW_NUMBER(..) OVER (..)"),
-        ("SELECT SUM(a) OVER w FROM t WINDOW w AS (PARTITION BY b)", "WINDOW w AS (..)"),
+        ("SELECT SUM(a) OVER (PARTITION BY a ORDER BY h) FROM t", "SUM(..) OVER (..)"),
+        ("SELECT SUM(a) OVER w FROM t WINDOW w AS (PARTITION BY b)", "SUM(..) OVER (..)"),
         ("WITH RECURSIVE r AS (SELECT 1) SELECT * FROM r", "WITH RECURSIVE"),
         ("SELECT a FROM t WHERE c ILIKE 'x'", "ILIKE"),
         ("SELECT a::STRING FROM t", "the operator ::"),
         ("SELECT STDDEV_POP(b) FROM t", "the function STDDEV_POP"),
         ("SELECT TUMBLE_START(ts, INTERVAL '1' MINUTE) FROM bid", "the function TUMBLE_START"),
-        ("SELECT a FROM t QUALIFY a > 1", "QUALIFY"),
         ("SELECT 1 FROM LATERAL TABLE(f(1)) AS x (y)", "LATERAL TABLE(..)"),
         ("SELECT a FROM t GROUP BY 1", "ordinals in GROUP BY"),
     ] {
@@ -50,7 +41,7 @@ fn unsupported_constructs_are_named() {
 
 #[test]
 fn hints_name_files_that_there_are() {
-    let e = Session::standard().columns("SELECT a FROM t LIMIT 5").expect_err("no LIMIT");
+    let e = Session::standard().columns("WITH RECURSIVE r AS (SELECT 1) SELECT * FROM r").expect_err("no recursion");
     let hint = e.hint_text().expect("a hint");
     let named: Vec<&str> = hint.split(' ').filter(|w| w.starts_with("docs/")).collect();
     assert!(!named.is_empty(), "{hint}");
