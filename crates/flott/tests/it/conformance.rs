@@ -129,7 +129,7 @@ fn materialised(changelog: &[String], key: &[usize]) -> Vec<String> {
     };
     for change in changelog {
         let same = |row: &&str| if key.is_empty() { row[2..] == change[2..] } else { of_key(row) == of_key(change) };
-        let at = rows.iter().position(|r| same(&r));
+        let at = rows.iter().position(same);
         match (&change[..2], at) {
             ("+I" | "+U", Some(at)) if !key.is_empty() => rows[at] = change,
             ("+I" | "+U", _) => rows.push(change),
@@ -274,7 +274,7 @@ impl Program {
             for sink in &sinks {
                 let (name, wanted) = (text(sink, "name"), texts(&sink["before"]).len());
                 // Those that only show rows when state is shown show them at the savepoint.
-                let _ = tokio::time::timeout(ARRIVAL, self.store.until_received(name, wanted)).await;
+                drop(tokio::time::timeout(ARRIVAL, self.store.until_received(name, wanted)).await);
             }
             let into = self.folder.path().join("savepoints").display().to_string();
             let stopped = job.handle.stop(StopMode::suspend().with_savepoint(SavepointTarget::In(into))).await?;
