@@ -142,7 +142,7 @@ fn runs_are_written_once_and_files_live_as_long_as_a_kept_manifest_needs_them() 
         let (store, opened) = place.open(Begin::Latest).await.expect("opens");
         let m = opened.manifest.expect("a checkpoint");
         let state = store.restore_operator(&m.operators["op"], 0..64).await.expect("restores");
-        let rows: usize = state.runs.iter().map(|r| r.run.rows.num_rows()).sum();
+        let rows: usize = state.runs.iter().map(|r| r.run.rows().expect("rows").num_rows()).sum();
         assert_eq!(rows, (0..1_000).filter(|i| i % 128 < 64).count() + 3);
     });
 }
@@ -286,7 +286,15 @@ fn of_two_attempts_that_open_at_once_on_an_object_store_one_wins() {
         let head = decode_head(&storage, &found.0).expect("decoded");
         let take = |found: HeadVersion| {
             let found = Found::Head(Box::new(head.clone()), found);
-            CheckpointStore::take_over(storage.clone(), FailPoints::none(), Begin::Latest, 2, found, None)
+            CheckpointStore::take_over(
+                storage.clone(),
+                FailPoints::none(),
+                Begin::Latest,
+                2,
+                found,
+                None,
+                Identity::draw(),
+            )
         };
         take(found.1.clone()).await.expect("the first of the two");
         let second = take(found.1).await.expect_err("the second saw what the first saw");
@@ -417,7 +425,7 @@ impl Place {
 
 async fn rows(store: &CheckpointStore, manifest: &Manifest) -> usize {
     let state = store.restore_operator(&manifest.operators["op"], 0..128).await.expect("state");
-    state.runs.iter().map(|r| r.run.rows.num_rows()).sum()
+    state.runs.iter().map(|r| r.run.rows().expect("rows").num_rows()).sum()
 }
 
 #[test]
