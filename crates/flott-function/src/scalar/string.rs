@@ -249,7 +249,7 @@ fn nth_position(text: &str, part: &str, start: i64, occurrence: i64) -> i32 {
 fn instr(a: &mut Arguments) -> Result<Option<Resolved>> {
     positions(a, |t, part, start, occurrence| {
         if occurrence <= 0 {
-            return Err(flott_core::Error::data("the occurrence that INSTR looks for must be positive"));
+            return Err(Error::data("the occurrence that INSTR looks for must be positive"));
         }
         Ok(nth_position(t, part, start, occurrence))
     })

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_schema::SchemaRef;
-use flott_core::clock::{Clock, SystemClock};
+use flott_core::clock::SystemClock;
 use flott_core::types::TimeAttribute;
 use flott_core::{ChangeBatch, Watermark};
 use flott_graph::{
