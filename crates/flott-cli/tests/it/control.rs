@@ -26,13 +26,13 @@ impl User {
 
     fn flott(&self, args: &[&str]) -> Ran {
         let mut command = self.place.command(args);
-        ran(command.env("XDG_RUNTIME_DIR", self.runtime.path()).output().expect("flott runs"))
+        ran(command.env("FLOTT_RUNTIME_DIR", self.runtime.path().join("flott")).output().expect("flott runs"))
     }
 
     fn start(&self, name: &str, script: &str, more: &[&str]) -> Child {
         self.place.write(name, script);
         let args = [&["run", name, "-p", "2"], more].concat();
-        self.place.command(&args).env("XDG_RUNTIME_DIR", self.runtime.path()).spawn().expect("flott starts")
+        self.place.command(&args).env("FLOTT_RUNTIME_DIR", self.runtime.path().join("flott")).spawn().expect("flott starts")
     }
 
     /// Starts a job and waits until it can be controlled.

@@ -219,23 +219,24 @@ impl TypeParser<'_> {
                 self.word("PRECISION");
                 TypeKind::Double
             }
+            // Without a length: those of Flink's SQL, where VARCHAR is STRING (in its Java strings it is VARCHAR(1)).
             "CHAR" | "CHARACTER" => {
                 if self.word("VARYING") {
-                    TypeKind::VarChar(self.length(1, 1)?)
+                    TypeKind::VarChar(self.length(MAX_LENGTH, 1)?)
                 } else {
                     TypeKind::Char(self.length(1, 1)?)
                 }
             }
-            "VARCHAR" => TypeKind::VarChar(self.length(1, 1)?),
+            "VARCHAR" => TypeKind::VarChar(self.length(MAX_LENGTH, 1)?),
             "STRING" => TypeKind::STRING,
             "BINARY" => {
                 if self.word("VARYING") {
-                    TypeKind::VarBinary(self.length(1, 1)?)
+                    TypeKind::VarBinary(self.length(MAX_LENGTH, 1)?)
                 } else {
                     TypeKind::Binary(self.length(1, 1)?)
                 }
             }
-            "VARBINARY" => TypeKind::VarBinary(self.length(1, 1)?),
+            "VARBINARY" => TypeKind::VarBinary(self.length(MAX_LENGTH, 1)?),
             "BYTES" => TypeKind::BYTES,
             "DECIMAL" | "DEC" | "NUMERIC" => self.decimal()?,
             "DATE" => TypeKind::Date,
@@ -455,6 +456,9 @@ mod tests {
             ("INTEGER NOT NULL", "INT NOT NULL"),
             ("CHAR", "CHAR(1)"),
             ("VARCHAR(2147483647)", "STRING"),
+            ("VARCHAR", "STRING"),
+            ("CHAR VARYING", "STRING"),
+            ("VARBINARY", "BYTES"),
             ("CHARACTER VARYING (7)", "VARCHAR(7)"),
             ("BYTES", "BYTES"),
             ("NUMERIC(5,2)", "DECIMAL(5, 2)"),

@@ -13,7 +13,7 @@ use flott_core::types::TypeKind as K;
 use super::shape::rewritten;
 use super::{Arguments, Category, ScalarFunction};
 use crate::operator::{binary, case, comparable_type};
-use crate::types::least_common_type;
+use crate::types::{interval_in_query, least_common_type};
 use crate::udf::{Resolved, TypedExpr};
 
 /// All of them.
@@ -143,8 +143,10 @@ fn extreme(a: &mut Arguments, greatest: bool) -> Result<Option<Resolved>> {
 }
 
 fn type_of(a: &mut Arguments) -> Result<Option<Resolved>> {
-    // What drives time is not named.
-    let text = a.values[0].data_type.with_time_attribute(Default::default()).to_string();
+    // What drives time is not named, nor the fields that an interval was written with.
+    let mut t = a.values[0].data_type.with_time_attribute(Default::default());
+    t.kind = interval_in_query(t.kind);
+    let text = t.to_string();
     let value = TypedExpr::literal(datafusion_common::ScalarValue::Utf8(Some(text)), K::STRING.not_null());
     rewritten(a, value)
 }

@@ -174,7 +174,7 @@ fn digits(text: &str) -> Option<u32> {
 
 /// `INTERVAL '10' MINUTES`, `INTERVAL '1 02:03:04.5' DAY TO SECOND`, `INTERVAL '1-6' YEAR TO MONTH`.
 pub(crate) fn interval(i: &Interval) -> Result<LiteralValue> {
-    let Interval { value, leading_field, leading_precision, last_field, fractional_seconds_precision: _ } = i;
+    let Interval { value, leading_field, leading_precision, last_field, fractional_seconds_precision } = i;
     let illegal = || {
         Error::user(format!("Illegal interval literal {i}"))
             .hint("Write INTERVAL '10' MINUTE or INTERVAL '1 02:03:04' DAY TO SECOND")
@@ -207,6 +207,7 @@ pub(crate) fn interval(i: &Interval) -> Result<LiteralValue> {
     let sign = if negative { -1 } else { 1 };
     let precision = leading_precision.and_then(|p| u8::try_from(p).ok()).unwrap_or(2);
     check_leading_field(&text, negative, first, precision)?;
+    let fraction = fractional_seconds_precision.and_then(|p| u8::try_from(p).ok()).unwrap_or(3);
     if first <= Unit::Month && last <= Unit::Month {
         let months = match (first, last) {
             (Unit::Year, Unit::Month) => {
@@ -223,8 +224,12 @@ pub(crate) fn interval(i: &Interval) -> Result<LiteralValue> {
             _ => return Err(illegal()),
         };
         let months = i32::try_from(sign * months).map_err(|_| illegal())?;
-        // Whatever its fields, in a query it is one of months.
-        let t = TypeKind::IntervalYearMonth(YearMonthResolution::Month, 2).not_null();
+        let resolution = match (first, last) {
+            (Unit::Year, Unit::Year) => YearMonthResolution::Year,
+            (Unit::Year, _) => YearMonthResolution::YearToMonth,
+            _ => YearMonthResolution::Month,
+        };
+        let t = TypeKind::IntervalYearMonth(resolution, precision).not_null();
         return Ok((ScalarValue::IntervalYearMonth(Some(months)), t));
     }
     let ms = match (first, last) {
@@ -232,7 +237,7 @@ pub(crate) fn interval(i: &Interval) -> Result<LiteralValue> {
         _ => day_time_ms(&text, first, last),
     };
     let ms = ms.ok_or_else(illegal)?;
-    let t = TypeKind::IntervalDayTime(DayTimeResolution::Second, 2, 3).not_null();
+    let t = TypeKind::IntervalDayTime(resolution(first, last).ok_or_else(illegal)?, precision, fraction).not_null();
     Ok((ScalarValue::DurationMillisecond(Some(sign * ms)), t))
 }
 
@@ -270,6 +275,25 @@ fn unit(field: &DateTimeField) -> Option<Unit> {
         DateTimeField::Hour | DateTimeField::Hours => Unit::Hour,
         DateTimeField::Minute | DateTimeField::Minutes => Unit::Minute,
         DateTimeField::Second | DateTimeField::Seconds => Unit::Second,
+        _ => return None,
+    })
+}
+
+/// The fields that the literal names, which plans show: in a query each is an interval of seconds.
+fn resolution(first: Unit, last: Unit) -> Option<DayTimeResolution> {
+    use DayTimeResolution as D;
+    use Unit as U;
+    Some(match (first, last) {
+        (U::Day, U::Day) | (U::Week, U::Week) => D::Day,
+        (U::Day, U::Hour) => D::DayToHour,
+        (U::Day, U::Minute) => D::DayToMinute,
+        (U::Day, U::Second) => D::DayToSecond,
+        (U::Hour, U::Hour) => D::Hour,
+        (U::Hour, U::Minute) => D::HourToMinute,
+        (U::Hour, U::Second) => D::HourToSecond,
+        (U::Minute, U::Minute) => D::Minute,
+        (U::Minute, U::Second) => D::MinuteToSecond,
+        (U::Second, U::Second) => D::Second,
         _ => return None,
     })
 }

@@ -286,7 +286,8 @@ fn of_two_attempts_that_open_at_once_on_an_object_store_one_wins() {
         let head = decode_head(&storage, &found.0).expect("decoded");
         let take = |found: HeadVersion| {
             let found = Found::Head(Box::new(head.clone()), found);
-            CheckpointStore::take_over(storage.clone(), FailPoints::none(), Begin::Latest, 2, found, None)
+            let identity = Identity::draw();
+            CheckpointStore::take_over(storage.clone(), FailPoints::none(), Begin::Latest, 2, found, None, identity)
         };
         take(found.1.clone()).await.expect("the first of the two");
         let second = take(found.1).await.expect_err("the second saw what the first saw");

@@ -1,6 +1,7 @@
 //! The folder of the user's sockets, one `<job id>.sock` for each running job.
 //!
-//! It is `$XDG_RUNTIME_DIR/flott`, or `flott-<uid>` in the folder for temporary files. Nobody else may enter it: a folder
+//! It is `$FLOTT_RUNTIME_DIR` and that alone; where that is not set `$XDG_RUNTIME_DIR/flott`, or `flott-<uid>` in the
+//! folder for temporary files. Nobody else may enter it: a folder
 //! that belongs to somebody else, that others may enter, or that is a link is refused, so that nobody can put a socket
 //! there in a job's name.
 
@@ -18,7 +19,15 @@ const SUFFIX: &str = ".sock";
 
 /// The place of a job's socket. Makes the folder where it is not there.
 pub(super) fn socket_of(job_id: &str) -> Result<PathBuf> {
-    let folder = choose(std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from), job_id.len());
+    let folder = match named() {
+        Some(folder) if !fits(&folder, job_id.len()) => {
+            return Err(Error::user("the path of FLOTT_RUNTIME_DIR is too long for a socket")
+                .with("folder", folder.display())
+                .hint("Name a folder of at most 60 characters"));
+        }
+        Some(folder) => folder,
+        None => choose(std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from), job_id.len()),
+    };
     prepare(&folder)?;
     Ok(folder.join(format!("{job_id}{SUFFIX}")))
 }
@@ -26,8 +35,20 @@ pub(super) fn socket_of(job_id: &str) -> Result<PathBuf> {
 /// The sockets that are there, of running jobs or left by dead ones: in every folder that a job of this user may have
 /// chosen, whose environment was perhaps another one.
 pub(super) fn sockets() -> Result<Vec<PathBuf>> {
+    if let Some(folder) = named() {
+        return sockets_in(&folder, &[]);
+    }
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     sockets_in(&choose(runtime.clone(), 32), &folders(runtime))
+}
+
+/// The folder that the user has named, which then is the only one.
+fn named() -> Option<PathBuf> {
+    std::env::var_os("FLOTT_RUNTIME_DIR").filter(|d| !d.is_empty()).map(PathBuf::from)
+}
+
+fn fits(folder: &Path, id_bytes: usize) -> bool {
+    folder.as_os_str().len() + 1 + id_bytes + SUFFIX.len() <= SOCKET_PATH_BYTES_MAX
 }
 
 /// Those of the folder that a job started here would take, and of the others. What cannot be trusted is an error only
@@ -79,7 +100,7 @@ fn fallback_name() -> String {
 
 /// The user's runtime folder, unless a socket's path would be too long there or it is not his.
 fn choose(runtime: Option<PathBuf>, id_bytes: usize) -> PathBuf {
-    let fits = |folder: &Path| folder.as_os_str().len() + 1 + id_bytes + SUFFIX.len() <= SOCKET_PATH_BYTES_MAX;
+    let fits = |folder: &Path| fits(folder, id_bytes);
     let runtime = runtime.filter(|r| is_runtime_folder(r)).map(|r| r.join("flott"));
     runtime.filter(|folder| fits(folder)).unwrap_or_else(|| {
         let name = fallback_name();
