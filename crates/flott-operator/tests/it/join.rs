@@ -389,8 +389,8 @@ proptest! {
                 }
             }
         }
-        for input in 0..2 {
-            let lines: Vec<String> = tables[input].drain(..).map(|row| format!("-D[{}]", row.join(", "))).collect();
+        for (input, table) in tables.iter_mut().enumerate() {
+            let lines: Vec<String> = table.drain(..).map(|row| format!("-D[{}]", row.join(", "))).collect();
             let columns = schema(if input == 0 { LEFT } else { RIGHT });
             h.process_input(input, 0, batch_of(&columns, &lines)).expect("processed");
         }

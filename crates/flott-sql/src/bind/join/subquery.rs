@@ -96,7 +96,7 @@ impl Binder<'_> {
         }
         for part in &all {
             if let Part::Plain(e) = part {
-                for query in values_in(*e) {
+                for query in values_in(e) {
                     plan = self.value(plan, &mut scope, query, ctes)?;
                 }
             }
@@ -261,7 +261,7 @@ impl Binder<'_> {
 }
 
 /// The sub-queries that stand in an expression as values.
-pub(crate) fn values_in<'q>(e: &'q Ast) -> Vec<&'q Query> {
+pub(crate) fn values_in(e: &Ast) -> Vec<&Query> {
     struct Values<'q>(Vec<&'q Query>);
     fn walk<'q>(e: &'q Ast, found: &mut Values<'q>) {
         match e {
