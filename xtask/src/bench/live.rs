@@ -77,7 +77,7 @@ impl Metrics {
     fn subtasks(&self, name: &str, fits: impl Fn(&str) -> bool) -> Vec<f64> {
         let name = format!("flink_taskmanager_job_task_operator_{name}{{");
         let lines = self.0.lines().filter(|l| l.starts_with(&name));
-        let lines = lines.filter(|l| l.split("operator_name=\"").nth(1).is_some_and(|n| fits(n)));
+        let lines = lines.filter(|l| l.split("operator_name=\"").nth(1).is_some_and(&fits));
         lines.filter_map(value).collect()
     }
 }

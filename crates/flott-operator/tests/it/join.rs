@@ -421,7 +421,7 @@ fn state_is_given_back() {
         if round % 7 == 3 {
             let snapshot = h.snapshot().expect("a snapshot");
             let (_, states) = &snapshot.stages[0];
-            let stored: usize = states[0].runs.iter().map(|r| r.rows.num_rows()).sum();
+            let stored: usize = states[0].runs.iter().map(|r| r.rows().expect("rows").num_rows()).sum();
             assert!(stored < 45_000, "{stored} rows are stored in round {round}");
             if round % 2 == 1 {
                 h = Harness::restore_stages(&nodes, &snapshot, 1, 128).expect("restored");

@@ -52,7 +52,7 @@ pub struct FlinkNode {
 
 /// What a node of ours does.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "a plan has few nodes")]
+#[expect(clippy::large_enum_variant, reason = "a handful live while a query is planned")]
 pub enum FlinkNodeKind {
     /// Marks a column as event time.
     WatermarkAssigner {

@@ -151,9 +151,12 @@ impl JoinOp {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::enum_variant_names, reason = "Flink's words, which plans print")]
 pub(crate) enum InputSpec {
-    NoUniqueKey,
-    JoinKeyContainsUniqueKey(Vec<usize>),
-    HasUniqueKey(Vec<usize>),
+    /// None is known.
+    None,
+    /// The join's key holds one: a key has one row.
+    InJoinKey(Vec<usize>),
+    /// One of its own.
+    Own(Vec<usize>),
 }
 
 impl InputSpec {
@@ -161,26 +164,26 @@ impl InputSpec {
         // Behind the exchange: keys that do not hold the columns that rows were sent by are none any more.
         let unique = upsert_keys(node);
         if let Some(inside) = unique.iter().find(|u| u.iter().all(|c| keys.contains(c))) {
-            return InputSpec::JoinKeyContainsUniqueKey(inside.iter().copied().collect());
+            return InputSpec::InJoinKey(inside.iter().copied().collect());
         }
         match super::changelog::smallest(&unique) {
-            Some(key) => InputSpec::HasUniqueKey(key.iter().copied().collect()),
-            None => InputSpec::NoUniqueKey,
+            Some(key) => InputSpec::Own(key.iter().copied().collect()),
+            None => InputSpec::None,
         }
     }
 
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            InputSpec::NoUniqueKey => "NoUniqueKey",
-            InputSpec::JoinKeyContainsUniqueKey(_) => "JoinKeyContainsUniqueKey",
-            InputSpec::HasUniqueKey(_) => "HasUniqueKey",
+            InputSpec::None => "NoUniqueKey",
+            InputSpec::InJoinKey(_) => "JoinKeyContainsUniqueKey",
+            InputSpec::Own(_) => "HasUniqueKey",
         }
     }
 
     pub(crate) fn key(self) -> Option<Vec<usize>> {
         match self {
-            InputSpec::NoUniqueKey => None,
-            InputSpec::JoinKeyContainsUniqueKey(key) | InputSpec::HasUniqueKey(key) => Some(key),
+            InputSpec::None => None,
+            InputSpec::InJoinKey(key) | InputSpec::Own(key) => Some(key),
         }
     }
 }
