@@ -149,7 +149,6 @@ impl JoinOp {
 
 /// The unique key of an input of a join, as its state is organised by.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::enum_variant_names, reason = "Flink's words, which plans print")]
 pub(crate) enum InputSpec {
     /// None is known.
     None,
