@@ -10,6 +10,8 @@ pub mod graph;
 pub mod group;
 pub mod join;
 pub mod partial;
+pub mod rank;
+pub mod sort;
 pub mod spec;
 pub mod window;
 
@@ -21,6 +23,8 @@ pub use join::{
     IntervalJoinSpec, JoinCondition, JoinInput, JoinKind, RegularJoinSpec, TemporalJoinSpec, WindowJoinSpec,
 };
 pub use partial::partial_schema;
+pub use rank::{DeduplicateSpec, Keep, RankRange, RankSpec, RankStrategy, WindowRankSpec};
+pub use sort::{SortKey, SortSpec, TemporalSortSpec};
 pub use spec::{CalcSpec, ExpandSpec, OperatorSpec, SinkSpec, SourceSpec, WatermarkSpec};
 pub use window::{
     AggregateCall, EmitStrategy, WindowAggregateSpec, WindowAssignment, WindowKind, WindowProperty,

@@ -12,6 +12,8 @@ use flott_connector::watermark_options::WatermarkAlignment;
 
 use crate::group::{ChangelogNormalizeSpec, GroupAggregateSpec, SinkMaterializeSpec};
 use crate::join::{IntervalJoinSpec, RegularJoinSpec, TemporalJoinSpec, WindowJoinSpec};
+use crate::rank::{DeduplicateSpec, RankSpec, WindowRankSpec};
+use crate::sort::{SortSpec, TemporalSortSpec};
 use crate::window::{WindowAggregateSpec, WindowTableFunctionSpec};
 
 /// A physical expression over the columns of an operator's input.
@@ -54,6 +56,16 @@ pub enum OperatorSpec {
     DropUpdateBefore,
     /// Orders changes by a sink's primary key.
     SinkMaterialize(SinkMaterializeSpec),
+    /// Top-N of each partition.
+    Rank(RankSpec),
+    /// One row for each key, by a time attribute.
+    Deduplicate(DeduplicateSpec),
+    /// Top-N of each window, or one row of each.
+    WindowRank(WindowRankSpec),
+    /// All rows in order, when there are no more.
+    Sort(SortSpec),
+    /// Rows in the order of a time attribute.
+    TemporalSort(TemporalSortSpec),
     /// Writes rows to the outside.
     Sink(SinkSpec),
 }

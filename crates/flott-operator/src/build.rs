@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use flott_core::{Error, Result};
-use flott_graph::{EmitStrategy, Node, OperatorSpec, WindowAggregateSpec, WindowAssignment, WindowKind};
+use flott_graph::{
+    EmitStrategy, Keep, Node, OperatorSpec, RankStrategy, WindowAggregateSpec, WindowAssignment, WindowKind,
+};
 
 use crate::calc::Calc;
 use crate::changelog::{ChangelogNormalize, DropUpdateBefore, SinkMaterialize};
@@ -11,6 +13,7 @@ use crate::expand::Expand;
 use crate::group::GroupAggregate;
 use crate::join::{IntervalJoin, RegularJoin, TemporalJoin, WindowJoin};
 use crate::operator::Operator;
+use crate::rank::{FirstByRowtime, FirstN, Latest, Sort, TemporalSort, TopN, WindowRank};
 use crate::sink_constraint::SinkConstraint;
 use crate::union::Union;
 use crate::watermark::WatermarkAssigner;
@@ -67,6 +70,21 @@ pub fn build(node: &Node, subtask: usize, parallelism: usize, max_parallelism: u
                 (false, false) => Box::new(WindowAggregate::new(name, spec, schema, false, ownership)?),
             }
         }
+        OperatorSpec::Rank(spec) => match &spec.strategy {
+            RankStrategy::AppendFast if spec.by_arrival => Box::new(FirstN::rank(name, spec, schema, ownership)?),
+            RankStrategy::AppendFast | RankStrategy::UpdateFast { .. } if spec.range.is_top_1() => {
+                Box::new(Latest::top_1(name, spec, schema, ownership)?)
+            }
+            _ => Box::new(TopN::new(name, spec, schema, ownership)?),
+        },
+        OperatorSpec::Deduplicate(spec) => match (spec.keep, spec.rowtime) {
+            (Keep::First, None) => Box::new(FirstN::deduplicate(name, spec, schema, ownership)?),
+            (Keep::First, Some(_)) => Box::new(FirstByRowtime::new(name, spec, schema, ownership)?),
+            (Keep::Last, _) => Box::new(Latest::deduplicate(name, spec, schema, ownership)?),
+        },
+        OperatorSpec::WindowRank(spec) => Box::new(WindowRank::new(name, spec, schema, ownership)?),
+        OperatorSpec::Sort(spec) => Box::new(Sort::new(name, spec, schema, ownership)?),
+        OperatorSpec::TemporalSort(spec) => Box::new(TemporalSort::new(name, spec, schema, ownership)?),
         OperatorSpec::Sink(spec) => match SinkConstraint::new(spec, schema)? {
             Some(constraint) => Box::new(constraint),
             None => Box::new(Union),

@@ -5,6 +5,8 @@ mod group;
 mod join;
 mod join_time;
 mod processing_time;
+mod rank;
+mod rank_property;
 mod session_state;
 mod stateless;
 mod watermark;

@@ -17,6 +17,7 @@ use sqlparser::ast::{
 use super::aggregate::Aggregates;
 use super::functions::Functions;
 use super::literal;
+use super::over::OverCalls;
 use super::refuse::{At, at, name_parts, name_text, not_found, refuse_if, unsupported, unsupported_with};
 use super::scope::{Resolved, Scope, Typed};
 use super::types::data_type;
@@ -34,6 +35,8 @@ pub(crate) struct ExpressionBinder<'a> {
     pub(crate) scope: &'a Scope,
     /// Where aggregates are allowed: what the query groups by, and the aggregates found so far.
     pub(crate) aggregates: Option<&'a mut Aggregates>,
+    /// Where functions over windows are allowed: those found so far.
+    pub(crate) over: Option<&'a mut OverCalls>,
     /// The clause, for messages.
     pub(crate) clause: &'static str,
     depth: usize,
@@ -44,7 +47,7 @@ pub(crate) struct ExpressionBinder<'a> {
 impl<'a> ExpressionBinder<'a> {
     /// For a clause without aggregates.
     pub(crate) fn new(functions: &'a Functions, scope: &'a Scope, clause: &'static str) -> ExpressionBinder<'a> {
-        ExpressionBinder { functions, scope, aggregates: None, clause, depth: 0, json_fits: false }
+        ExpressionBinder { functions, scope, aggregates: None, over: None, clause, depth: 0, json_fits: false }
     }
 
     /// For a clause after GROUP BY.
@@ -54,7 +57,15 @@ impl<'a> ExpressionBinder<'a> {
         aggregates: &'a mut Aggregates,
         clause: &'static str,
     ) -> ExpressionBinder<'a> {
-        ExpressionBinder { functions, scope, aggregates: Some(aggregates), clause, depth: 0, json_fits: false }
+        ExpressionBinder {
+            functions,
+            scope,
+            aggregates: Some(aggregates),
+            over: None,
+            clause,
+            depth: 0,
+            json_fits: false,
+        }
     }
 
     /// Binds an expression that must be BOOLEAN.
@@ -573,9 +584,15 @@ impl<'a> ExpressionBinder<'a> {
         let ast::Function { name, uses_odbc_syntax, parameters, args, filter, null_treatment, over, within_group } = f;
         let span = name.span();
         let text = name_text(name);
+        // USER and its like are columns where there are columns of that name.
+        if let (FunctionArguments::None, None, [id]) = (args, over, &name_parts(name)?[..])
+            && self.scope.columns.iter().any(|c| c.name == id.value)
+        {
+            let column = Ast::Identifier((*id).clone());
+            return self.name(&[id], &column);
+        }
         refuse_if(*uses_odbc_syntax, "{fn ..}", span)?;
         refuse_if(!matches!(parameters, FunctionArguments::None), "function parameters", span)?;
-        refuse_if(over.is_some(), &format!("{text}(..) OVER (..)"), span)?;
         refuse_if(null_treatment.is_some(), "IGNORE NULLS / RESPECT NULLS", span)?;
         refuse_if(!within_group.is_empty(), "WITHIN GROUP", span)?;
         let [function] = name_parts(name)?[..] else {
@@ -593,6 +610,11 @@ impl<'a> ExpressionBinder<'a> {
                 (args.iter().collect(), matches!(duplicate_treatment, Some(DuplicateTreatment::Distinct)))
             }
         };
+        if let Some(over) = over {
+            refuse_if(distinct, &format!("{upper}(DISTINCT ..) OVER (..)"), span)?;
+            refuse_if(filter.is_some(), &format!("FILTER before the OVER of {upper}"), span)?;
+            return self.over_call(&upper, arguments.len(), over, span);
+        }
         if let Some(kind) = AggregateKind::from_name(&upper).filter(|k| !k.name().starts_with('$')) {
             return self.aggregate(kind, &arguments, distinct, filter.as_deref(), span);
         }
@@ -767,7 +789,7 @@ fn elsewhere(name: &str) -> Option<&'static str> {
         | "APPROX_COUNT_DISTINCT"
         | "ANY_VALUE" => "Supported aggregates: COUNT, SUM, AVG, MIN, MAX",
         "ROW_NUMBER" | "RANK" | "DENSE_RANK" | "LEAD" | "LAG" | "NTILE" | "CUME_DIST" | "PERCENT_RANK" => {
-            "OVER windows come with a later version"
+            "Write ROW_NUMBER() OVER (PARTITION BY .. ORDER BY ..); of the others RANK and DENSE_RANK are known"
         }
         "SOURCE_WATERMARK" => "It may only stand as WATERMARK FOR ts AS SOURCE_WATERMARK()",
         "DESCRIPTOR" => "It may only stand as an argument of a window table function",

@@ -62,6 +62,79 @@ pub enum FlinkNodeKind {
     WindowTableFunction(WindowTableFunction),
     /// Groups and aggregates over columns of the input.
     Aggregate(Aggregate),
+    /// OVER: one more column for each call.
+    Over(Over),
+    /// ORDER BY, OFFSET and FETCH.
+    Sort(Sort),
+}
+
+/// A column of the input that rows are ordered by.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OrderKey {
+    /// The column.
+    pub column: String,
+    /// Least first.
+    pub ascending: bool,
+    /// NULL behind all values.
+    pub nulls_last: bool,
+}
+
+/// Functions over the rows of a partition in an order. Its output: the input's columns, then one for each call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Over {
+    /// Columns that rows of a partition agree in.
+    pub partition: Vec<String>,
+    /// The order within a partition.
+    pub order: Vec<OrderKey>,
+    /// The functions.
+    pub calls: Vec<OverCall>,
+}
+
+/// A function that numbers rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RankFunction {
+    /// 1, 2, 3, whatever rows are equal.
+    RowNumber,
+    /// Equal rows have one number, that of the first.
+    Rank,
+    /// Equal rows have one number, and none is left out.
+    DenseRank,
+}
+
+impl RankFunction {
+    /// The function of this name in upper case.
+    pub fn from_name(name: &str) -> Option<RankFunction> {
+        [RankFunction::RowNumber, RankFunction::Rank, RankFunction::DenseRank].into_iter().find(|f| f.name() == name)
+    }
+
+    /// Its SQL name.
+    pub fn name(self) -> &'static str {
+        match self {
+            RankFunction::RowNumber => "ROW_NUMBER",
+            RankFunction::Rank => "RANK",
+            RankFunction::DenseRank => "DENSE_RANK",
+        }
+    }
+}
+
+/// One function over a window.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OverCall {
+    /// Which.
+    pub function: RankFunction,
+    /// The output column.
+    pub name: String,
+}
+
+/// Rows in an order, and which of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sort {
+    /// The order; none is any.
+    pub order: Vec<OrderKey>,
+    /// So many rows are left out first.
+    pub offset: u64,
+    /// At most so many stay.
+    pub fetch: Option<u64>,
 }
 
 /// A window table function over its input's columns.
@@ -177,6 +250,8 @@ impl UserDefinedLogicalNodeCore for FlinkNode {
             FlinkNodeKind::WatermarkAssigner { .. } => "LogicalWatermarkAssigner",
             FlinkNodeKind::WindowTableFunction(_) => "LogicalTableFunctionScan",
             FlinkNodeKind::Aggregate(_) => "LogicalAggregate",
+            FlinkNodeKind::Over(_) => "LogicalOver",
+            FlinkNodeKind::Sort(_) => "LogicalSort",
         }
     }
 

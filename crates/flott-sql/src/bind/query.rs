@@ -15,8 +15,10 @@ use sqlparser::ast::{
 
 use super::aggregate::{Aggregates, KEYS_IN_GROUPING_ID_MAX};
 use super::expression::{ExpressionBinder, is_ordinal};
-use super::node::{Aggregate, EXPAND_ID, FlinkNode, FlinkNodeKind};
+use super::node::{Aggregate, EXPAND_ID, FlinkNode, FlinkNodeKind, OrderKey};
+use super::over::{OverCalls, direction};
 use super::refuse::{At, at, name_parts, not_found, refuse_if, unsupported, unsupported_with};
+use super::sort;
 use super::window;
 use super::{
     Binder, Ctes, QUERY_DEPTH_MAX, Scope, Typed, UniqueNames, column, columns_of, filter, from_datafusion, plan_schema,
@@ -52,13 +54,8 @@ impl Binder<'_> {
             format_clause,
             pipe_operators,
         } = q;
-        if let Some(order) = order_by {
-            return Err(unsupported("ORDER BY", order.span()));
-        }
-        if let Some(limit) = limit_clause {
-            return Err(unsupported("LIMIT / OFFSET", limit.span()));
-        }
-        refuse_if(fetch.is_some(), "FETCH", q.span())?;
+        let (offset, limit) = sort::limits(limit_clause.as_ref(), fetch.as_ref())?;
+        let order = sort::order_of(order_by.as_ref())?;
         refuse_if(!locks.is_empty(), "FOR UPDATE / FOR SHARE", q.span())?;
         refuse_if(for_clause.is_some(), "FOR XML / FOR JSON", q.span())?;
         refuse_if(settings.is_some(), "SETTINGS", q.span())?;
@@ -76,12 +73,19 @@ impl Binder<'_> {
                 visible.push((alias.name.value.clone(), plan));
             }
         }
-        self.set_expr(body, &visible)
+        if order.is_empty() && limit.is_none() && offset == 0 {
+            return self.set_expr(body, &visible);
+        }
+        let sorted = match body.as_ref() {
+            SetExpr::Select(select) => self.select(select, &visible, order)?,
+            other => sort::Sortable::of_plan(self.set_expr(other, &visible)?, order, &self.functions)?,
+        };
+        sorted.sorted(offset, limit)
     }
 
     fn set_expr(&self, body: &SetExpr, ctes: &Ctes) -> Result<LogicalPlan> {
         match body {
-            SetExpr::Select(select) => self.select(select, ctes),
+            SetExpr::Select(select) => Ok(self.select(select, ctes, &[])?.plan),
             SetExpr::Query(q) => self.bind_query(q, ctes),
             SetExpr::SetOperation { .. } => self.union(body, ctes),
             SetExpr::Values(values) => self.values(values),
@@ -233,7 +237,7 @@ impl Binder<'_> {
         Ok(LogicalPlan::Values(ValuesNode { schema, values }))
     }
 
-    fn select(&self, s: &Select, ctes: &Ctes) -> Result<LogicalPlan> {
+    fn select(&self, s: &Select, ctes: &Ctes, order: &[ast::OrderByExpr]) -> Result<sort::Sortable> {
         let Select {
             select_token: _,
             optimizer_hints: _,
@@ -276,8 +280,6 @@ impl Binder<'_> {
         refuse_if(!cluster_by.is_empty(), "CLUSTER BY", span)?;
         refuse_if(!distribute_by.is_empty(), "DISTRIBUTE BY", span)?;
         refuse_if(!sort_by.is_empty(), "SORT BY", span)?;
-        refuse_if(!named_window.is_empty(), "WINDOW w AS (..)", span)?;
-        refuse_if(qualify.is_some(), "QUALIFY", span)?;
         refuse_if(value_table_mode.is_some(), "AS VALUE / AS STRUCT", span)?;
         refuse_if(!matches!(flavor, SelectFlavor::Standard), "FROM before SELECT", span)?;
 
@@ -304,25 +306,49 @@ impl Binder<'_> {
         };
         let aggregates = has_group_by || having.is_some() || items.iter().any(|i| i.has_aggregate());
         let state_ttl = super::hints::of_select(s, aggregates || distinct)?;
-        let plan = if aggregates {
-            self.grouped(plan, &scope, items, group_exprs, having.as_ref(), state_ttl)?
+        let tail = Tail { order, qualify: qualify.as_ref() };
+        let mut over = OverCalls::new(named_window);
+        let (plan, bound) = if aggregates {
+            self.grouped(plan, (&scope, &mut over), items, group_exprs, having.as_ref(), tail, state_ttl)?
         } else {
             let mut binder = ExpressionBinder::new(&self.functions, &scope, "SELECT");
-            let columns = bind_items(&mut binder, items)?;
-            project(plan, columns)?
+            binder.over = Some(&mut over);
+            let bound = bind_tail(&mut binder, items, tail)?;
+            (plan, bound)
         };
-        if distinct { self.distinct(plan, state_ttl) } else { Ok(plan) }
+        let BoundTail { columns, order, visible, qualify } = bound;
+        if let Some(condition) = s.qualify.as_ref().filter(|_| over.is_empty()) {
+            return Err(at(
+                Error::user(format!("QUALIFY expression '{condition}' must contain a window function"))
+                    .hint("Conditions on rows stand in WHERE, those on groups in HAVING"),
+                condition.span(),
+            ));
+        }
+        let plan = project(over.over(plan, qualify)?, columns)?;
+        if !distinct {
+            return Ok(sort::Sortable { plan, order, visible });
+        }
+        if plan.schema().fields().len() > visible {
+            return Err(unsupported_with(
+                "ORDER BY a column that SELECT DISTINCT does not show",
+                span,
+                "Select the column, or order in a query around this one",
+            ));
+        }
+        Ok(sort::Sortable { plan: self.distinct(plan, state_ttl)?, order, visible })
     }
 
+    #[expect(clippy::too_many_arguments, reason = "the clauses of a SELECT")]
     fn grouped(
         &self,
         input: LogicalPlan,
-        scope: &Scope,
+        (scope, over): (&Scope, &mut OverCalls),
         items: Vec<Item<'_>>,
         group_by: &[Ast],
         having: Option<&Ast>,
+        tail: Tail<'_>,
         state_ttl: Option<Duration>,
-    ) -> Result<LogicalPlan> {
+    ) -> Result<(LogicalPlan, BoundTail)> {
         let (keys, sets) = self.group_keys(group_by, scope)?;
         let mut aggregates = Aggregates::new(keys, sets);
         // Only a window keeps what is a time attribute.
@@ -330,7 +356,9 @@ impl Binder<'_> {
             aggregates.materialize_keys();
         }
         let mut binder = ExpressionBinder::grouped(&self.functions, scope, &mut aggregates, "SELECT");
-        let columns = bind_items(&mut binder, items)?;
+        binder.over = Some(over);
+        let bound = bind_tail(&mut binder, items, tail)?;
+        binder.over = None;
         binder.clause = "HAVING";
         let having = having.map(|h| binder.condition(h)).transpose()?;
         let Aggregates { keys, sets, calls, inputs, .. } = aggregates;
@@ -352,7 +380,7 @@ impl Binder<'_> {
         if let Some(condition) = having {
             plan = filter(plan, condition)?;
         }
-        project(plan, columns)
+        Ok((plan, bound))
     }
 
     /// Whether the keys hold the window of the rows.
@@ -636,6 +664,50 @@ fn contains_aggregate(e: &Ast) -> bool {
         _ => ControlFlow::Continue(()),
     });
     found.is_break()
+}
+
+/// What is bound where the columns are.
+#[derive(Clone, Copy)]
+struct Tail<'q> {
+    order: &'q [ast::OrderByExpr],
+    qualify: Option<&'q Ast>,
+}
+
+struct BoundTail {
+    /// Those that are shown, and behind them those that rows are only ordered by.
+    columns: Vec<(String, Typed)>,
+    order: Vec<OrderKey>,
+    visible: usize,
+    qualify: Option<Typed>,
+}
+
+fn bind_tail(binder: &mut ExpressionBinder<'_>, items: Vec<Item<'_>>, tail: Tail<'_>) -> Result<BoundTail> {
+    let mut columns = bind_items(binder, items)?;
+    let visible = columns.len();
+    binder.clause = "QUALIFY";
+    let qualify = tail.qualify.map(|q| binder.condition(q)).transpose()?;
+    binder.clause = "ORDER BY";
+    let mut order = vec![];
+    for by in tail.order {
+        let (ascending, nulls_last) = direction(by)?;
+        let shown = sort::shown(&by.expr, &columns[..visible])?;
+        let column = match shown {
+            Some(place) => columns[place].0.clone(),
+            None => {
+                let value = binder.bind(&by.expr)?;
+                match columns.iter().find(|c| c.1.expr == value.expr) {
+                    Some(same) => same.0.clone(),
+                    None => {
+                        let name = format!("$s{}", columns.len());
+                        columns.push((name.clone(), value));
+                        name
+                    }
+                }
+            }
+        };
+        order.push(OrderKey { column, ascending, nulls_last });
+    }
+    Ok(BoundTail { columns, order, visible, qualify })
 }
 
 fn bind_items(binder: &mut ExpressionBinder<'_>, items: Vec<Item<'_>>) -> Result<Vec<(String, Typed)>> {

@@ -75,6 +75,10 @@ pub fn validate(plan: &LogicalPlan) -> Result<()> {
                     a.group.iter().try_for_each(there)?;
                     a.calls.iter().flat_map(|c| c.arguments.iter().chain(&c.filter)).try_for_each(there)
                 }
+                FlinkNodeKind::Over(o) => {
+                    o.partition.iter().chain(o.order.iter().map(|k| &k.column)).try_for_each(there)
+                }
+                FlinkNodeKind::Sort(s) => s.order.iter().map(|k| &k.column).try_for_each(there),
             }
         }
         other => Err(Error::internal(format!("a node of the logical plan that nobody plans: {}", other.display()))),

@@ -268,7 +268,13 @@ pub fn properties(plan: &LogicalPlan) -> Option<WindowProperties> {
         LogicalPlan::Extension(e) => {
             let node = FlinkNode::of(e)?;
             match &node.kind {
-                FlinkNodeKind::WatermarkAssigner { .. } => None,
+                FlinkNodeKind::WatermarkAssigner { .. } | FlinkNodeKind::Sort(_) => None,
+                // Where it numbers the rows of a window they stay in it; where not, they change and are no window's.
+                FlinkNodeKind::Over(over) => {
+                    let below = properties(&node.input)?;
+                    let has = |columns: &[String]| columns.iter().any(|c| over.partition.contains(c));
+                    (has(&below.start) && has(&below.end)).then_some(below)
+                }
                 FlinkNodeKind::WindowTableFunction(function) => Some(WindowProperties {
                     start: vec!["window_start".into()],
                     end: vec!["window_end".into()],

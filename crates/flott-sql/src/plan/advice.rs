@@ -78,6 +78,11 @@ impl Advice {
             | StreamOp::GroupAggregate(_)
             | StreamOp::ChangelogNormalize(_)
             | StreamOp::DropUpdateBefore
+            | StreamOp::Rank(_)
+            | StreamOp::Deduplicate(_)
+            | StreamOp::WindowRank(_)
+            | StreamOp::Sort(_)
+            | StreamOp::TemporalSort(_)
             | StreamOp::Exchange(_)
             | StreamOp::Sink(_) => {}
         }

@@ -98,6 +98,7 @@ impl<'a> Converter<'a> {
                 let node = StreamNode::new(op, vec![], one, ChangelogMode::INSERT_ONLY);
                 self.calc(node, projection, filter, schema)
             }
+            Base::Over { over, node } => self.over(over, node, projection, filter, schema),
             Base::Window { function, input } => {
                 let node = self.window_table_function(function, input, &base_schema)?;
                 self.calc(node, projection, filter, schema)

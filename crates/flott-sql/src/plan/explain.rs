@@ -12,6 +12,7 @@ use flott_graph::{
 };
 
 use super::advice::Advice;
+use super::explain_rank;
 use super::stream::{Distribution, StreamInput, StreamNode, StreamOp};
 use super::text::{Style, expression};
 use crate::bind::node::{Aggregate, WindowTableFunction};
@@ -199,6 +200,8 @@ fn logical(plan: &LogicalPlan, depth: usize, lines: &mut Vec<(usize, String)>) {
                     row_type(&node.schema)
                 ),
                 FlinkNodeKind::Aggregate(a) => logical_aggregate(a, &node.input),
+                FlinkNodeKind::Over(o) => explain_rank::logical_over(o, node.input.schema()),
+                FlinkNodeKind::Sort(s) => explain_rank::logical_sort(s, node.input.schema()),
             };
             lines.push((depth, text));
             logical(&node.input, depth + 1, lines);
@@ -418,6 +421,14 @@ fn text(node: &StreamNode, style: Style) -> String {
             format!("{kind}(key=[{}]{})", key.join(", "), condition.unwrap_or_default())
         }
         StreamOp::DropUpdateBefore => format!("{kind}()"),
+        StreamOp::Rank(rank) => explain_rank::rank(kind, rank, node),
+        StreamOp::Deduplicate(spec) => explain_rank::deduplicate(kind, spec),
+        StreamOp::WindowRank(rank) => {
+            let of = rank.window.as_ref().map(|w| window(w, &rank.spec.input_schema));
+            explain_rank::window_rank(kind, rank, of, node)
+        }
+        StreamOp::Sort(spec) => explain_rank::sort(kind, spec),
+        StreamOp::TemporalSort(spec) => explain_rank::temporal_sort(kind, spec),
         StreamOp::Exchange(Distribution::Single) => format!("{kind}(distribution=[single])"),
         StreamOp::Exchange(Distribution::Hash(keys)) => {
             let keys: Vec<&str> = keys.iter().map(|k| node.schema.field(*k).name().as_str()).collect();

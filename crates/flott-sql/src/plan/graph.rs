@@ -21,7 +21,7 @@ use super::explain;
 use super::options;
 use super::physical::physical_expr;
 use super::sink::summary;
-use super::stream::{Distribution, Sink, StreamInput, StreamNode, StreamOp};
+use super::stream::{Distribution, Rank, Sink, StreamInput, StreamNode, StreamOp, WindowRank};
 use super::values::ValuesSource;
 
 /// Builds one graph from stream plans that may share nodes.
@@ -274,6 +274,29 @@ impl<'a> GraphBuilder<'a> {
             StreamOp::DropUpdateBefore => {
                 (OperatorSpec::DropUpdateBefore, "drop-update-before".to_string(), self.inherited(node))
             }
+            StreamOp::Rank(Rank { spec, .. }) => {
+                let keys = column_names(&spec.partition_keys, &spec.input_schema);
+                let identity = format!("rank:[{keys}]:[{}]", order_names(&spec.order, &spec.input_schema));
+                (OperatorSpec::Rank(spec.clone()), identity, one)
+            }
+            StreamOp::Deduplicate(spec) => {
+                let identity = format!("deduplicate:[{}]", column_names(&spec.keys, &spec.input_schema));
+                (OperatorSpec::Deduplicate(spec.clone()), identity, one)
+            }
+            StreamOp::WindowRank(WindowRank { spec, .. }) => {
+                let keys = column_names(&spec.partition_keys, &spec.input_schema);
+                let identity = format!("window-rank:[{keys}]:[{}]", order_names(&spec.order, &spec.input_schema));
+                (OperatorSpec::WindowRank(spec.clone()), identity, one)
+            }
+            StreamOp::Sort(spec) => {
+                let identity = format!("sort:[{}]", order_names(&spec.order, &spec.input_schema));
+                (OperatorSpec::Sort(spec.clone()), identity, one)
+            }
+            StreamOp::TemporalSort(spec) => {
+                let then = order_names(&spec.then, &spec.input_schema);
+                let time = column_names(&[spec.time_column], &spec.input_schema);
+                (OperatorSpec::TemporalSort(spec.clone()), format!("temporal-sort:[{time},{then}]"), one)
+            }
             StreamOp::Sink(sink) => {
                 let spec = SinkSpec {
                     table: sink.identifier.clone(),
@@ -313,6 +336,11 @@ fn read_schema(input: &StreamInput) -> datafusion_common::DFSchemaRef {
 fn column_names(columns: &[usize], schema: &arrow_schema::Schema) -> String {
     let names: Vec<&str> = columns.iter().filter_map(|k| schema.fields().get(*k)).map(|f| f.name().as_str()).collect();
     names.join(",")
+}
+
+fn order_names(order: &[flott_graph::SortKey], schema: &arrow_schema::Schema) -> String {
+    let columns: Vec<usize> = order.iter().map(|k| k.column).collect();
+    column_names(&columns, schema)
 }
 
 fn aggregate_identity(kind: &str, spec: &flott_graph::WindowAggregateSpec) -> String {

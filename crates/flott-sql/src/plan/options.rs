@@ -86,6 +86,13 @@ pub const TYPE_LENGTH_ENFORCER: ConfigOption = ConfigOption::optional(
     Some("IGNORE"),
     "What happens to a text that does not fit its column's length.",
 );
+/// Flink's own switch for its tests: ORDER BY anything in streaming, when the input has ended.
+pub const SORT_WITHOUT_TIME: ConfigOption = ConfigOption::optional(
+    "__table.exec.sort.non-temporal.enabled__",
+    OptionType::Boolean,
+    Some("false"),
+    "Whether a streaming query may be ordered by what is no time attribute: its rows leave when the input has ended.",
+);
 /// Whether changes may be merged.
 pub const MINI_BATCH_ENABLED: ConfigOption = ConfigOption::optional(
     "table.exec.mini-batch.enabled",
@@ -147,7 +154,7 @@ pub const MAX_PARALLELISM: ConfigOption = ConfigOption::optional(
 );
 
 /// Every option that the planner reads.
-pub const ALL: [&ConfigOption; 20] = [
+pub const ALL: [&ConfigOption; 21] = [
     &SOURCE_IDLE_TIMEOUT,
     &AUTO_WATERMARK_INTERVAL,
     &AGG_PHASE_STRATEGY,
@@ -159,6 +166,7 @@ pub const ALL: [&ConfigOption; 20] = [
     &LATE_RECORDS_TABLE,
     &NOT_NULL_ENFORCER,
     &TYPE_LENGTH_ENFORCER,
+    &SORT_WITHOUT_TIME,
     &MINI_BATCH_ENABLED,
     &MINI_BATCH_LATENCY,
     &MINI_BATCH_SIZE,
@@ -191,6 +199,11 @@ pub(super) fn late_records_table(config: &Options) -> Option<String> {
         return None;
     }
     config.text(&LATE_RECORDS_TABLE).filter(|t| !t.is_empty()).map(str::to_string)
+}
+
+/// Whether rows may be put in any order when the input ends.
+pub(super) fn sorts_without_time(config: &Options) -> Result<bool> {
+    config.bool(&SORT_WITHOUT_TIME)
 }
 
 pub(super) fn merges_changes(config: &Options) -> Result<bool> {

@@ -11,7 +11,7 @@ use flott_core::{Error, Result};
 
 use super::convert::Converter;
 use super::stream::{ScanWatermark, StreamNode};
-use crate::bind::node::{Aggregate, WindowTableFunction};
+use crate::bind::node::{Aggregate, Over, WindowTableFunction};
 use crate::bind::window::{is_windowed, unaliased};
 use crate::bind::{FlinkNode, FlinkNodeKind, ScanTable, column, from_datafusion};
 
@@ -24,6 +24,8 @@ pub(crate) enum Base<'p> {
     OneRow,
     /// A window TVF, not yet decided whether it becomes a node.
     Window { function: &'p WindowTableFunction, input: &'p LogicalPlan },
+    /// Numbered rows, not yet decided which of them stay.
+    Over { over: &'p Over, node: &'p FlinkNode },
     /// An operator that is planned.
     Node(Arc<StreamNode>),
 }
@@ -125,6 +127,10 @@ impl Converter<'_> {
                         Ok(Program::identity(Base::Window { function, input: &node.input }, node.schema.clone()))
                     }
                     FlinkNodeKind::Aggregate(aggregate) => self.aggregate(node, aggregate),
+                    FlinkNodeKind::Over(over) => Ok(Program::identity(Base::Over { over, node }, node.schema.clone())),
+                    FlinkNodeKind::Sort(sort) => {
+                        Ok(Program::identity(Base::Node(self.sort(node, sort)?), node.schema.clone()))
+                    }
                 }
             }
             other => {

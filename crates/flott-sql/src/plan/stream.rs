@@ -13,7 +13,8 @@ use flott_connector::table::{Column, ObjectIdentifier};
 use flott_core::LogicalType;
 use flott_graph::spec::{NotNullEnforcer, TypeLengthEnforcer};
 use flott_graph::{
-    Changes, ConflictStrategy, ExpandSpec, GroupAggregateSpec, WindowAggregateSpec, WindowTableFunctionSpec,
+    Changes, ConflictStrategy, DeduplicateSpec, ExpandSpec, GroupAggregateSpec, Keep, RankSpec, RankStrategy, SortSpec,
+    TemporalSortSpec, WindowAggregateSpec, WindowAssignment, WindowRankSpec, WindowTableFunctionSpec,
 };
 
 use crate::bind::ScanTable;
@@ -61,6 +62,11 @@ pub(crate) enum StreamOp {
     GroupAggregate(GroupAggregateSpec),
     ChangelogNormalize(ChangelogNormalize),
     DropUpdateBefore,
+    Rank(Rank),
+    Deduplicate(DeduplicateSpec),
+    WindowRank(WindowRank),
+    Sort(SortSpec),
+    TemporalSort(TemporalSortSpec),
     /// A change of place; an edge of the graph, a node only in EXPLAIN.
     Exchange(Distribution),
     Sink(Sink),
@@ -71,6 +77,41 @@ pub(crate) enum StreamOp {
 pub(crate) enum Distribution {
     Hash(Vec<usize>),
     Single,
+}
+
+/// Top-N of each partition, or of all rows.
+#[derive(Debug, Clone)]
+pub(crate) struct Rank {
+    pub(crate) spec: RankSpec,
+    pub(crate) node: RankNode,
+}
+
+impl Rank {
+    /// A limit of rows that are only added.
+    pub(crate) fn appends(&self) -> bool {
+        self.node == RankNode::Limit && self.spec.strategy == RankStrategy::AppendFast
+    }
+}
+
+/// What a rank was in the query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RankNode {
+    /// A number and a condition on it.
+    Rank,
+    /// ORDER BY and LIMIT.
+    SortLimit,
+    /// LIMIT.
+    Limit,
+}
+
+/// Top-N of each window.
+#[derive(Debug, Clone)]
+pub(crate) struct WindowRank {
+    pub(crate) spec: WindowRankSpec,
+    /// `None`: one window of all rows.
+    pub(crate) window: Option<WindowAssignment>,
+    /// Which row stays, where it is one by a time attribute.
+    pub(crate) keep: Option<Keep>,
 }
 
 /// A changelog by key made complete.
@@ -233,6 +274,19 @@ impl StreamNode {
             StreamOp::GroupAggregate(_) => "GroupAggregate",
             StreamOp::ChangelogNormalize(_) => "ChangelogNormalize",
             StreamOp::DropUpdateBefore => "DropUpdateBefore",
+            StreamOp::Rank(rank) => match rank.node {
+                RankNode::Rank => "Rank",
+                RankNode::SortLimit => "SortLimit",
+                RankNode::Limit => "Limit",
+            },
+            StreamOp::Deduplicate(_) => "Deduplicate",
+            StreamOp::WindowRank(rank) => match (rank.keep, &rank.window) {
+                (Some(_), _) => "WindowDeduplicate",
+                (None, Some(_)) => "WindowRank",
+                (None, None) => "Rank",
+            },
+            StreamOp::Sort(_) => "Sort",
+            StreamOp::TemporalSort(_) => "TemporalSort",
             StreamOp::Exchange(_) => "Exchange",
             StreamOp::Sink(_) => "Sink",
         }

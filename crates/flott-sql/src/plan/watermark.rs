@@ -106,6 +106,9 @@ impl Printer {
             StreamOp::GroupAggregate(_) => {
                 vec!["event time ends here: its groups are no windows; watermarks pass through".into()]
             }
+            StreamOp::Rank(_) | StreamOp::Deduplicate(_) | StreamOp::Sort(_) => vec![],
+            StreamOp::WindowRank(_) => vec!["rows leave when the watermark passes the end of their window".into()],
+            StreamOp::TemporalSort(_) => vec!["rows leave when the watermark passes their time".into()],
             StreamOp::WindowTableFunction(spec) => of_table_function(&spec.assignment, node),
             StreamOp::LocalWindowAggregate(spec) => match attribute(&spec.assignment) {
                 TimeAttribute::Rowtime => {
@@ -454,6 +457,11 @@ fn title(node: &StreamNode) -> String {
         | StreamOp::Union
         | StreamOp::Expand(_)
         | StreamOp::ChangelogNormalize(_)
-        | StreamOp::DropUpdateBefore => kind.to_string(),
+        | StreamOp::DropUpdateBefore
+        | StreamOp::Rank(_)
+        | StreamOp::Deduplicate(_)
+        | StreamOp::WindowRank(_)
+        | StreamOp::Sort(_)
+        | StreamOp::TemporalSort(_) => kind.to_string(),
     }
 }

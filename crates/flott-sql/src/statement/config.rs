@@ -31,7 +31,7 @@ const AUTO_OR_FORCE: &[&str] = &["NONE", "AUTO", "FORCE"];
 
 // One line an option reads as a table.
 #[rustfmt::skip]
-static KNOWN: [ConfigOption; 178] = [
+static KNOWN: [ConfigOption; 179] = [
     // Sources, sinks, state.
     option("table.exec.source.idle-timeout", Duration, Some("0 ms"), "After so long without a row a source counts as idle and holds back nobody's watermark; 0 is never."),
     option("table.exec.source.cdc-events-duplicate", Boolean, Some("false"), "Whether changes from a source may come twice and have to be normalised by the primary key."),
@@ -71,6 +71,7 @@ static KNOWN: [ConfigOption; 178] = [
     option("table.exec.rank.topn-cache-size", Long, Some("10000"), "How many rows a Top-N keeps outside of its state; has no effect here."),
     option("table.exec.resource.default-parallelism", Int, Some("-1"), "The parallelism of SQL operators; has no effect here, use parallelism.default."),
     option("table.exec.simplify-operator-name-enabled", Boolean, Some("true"), "Whether operators have short names; has no effect here."),
+    option("__table.exec.sort.non-temporal.enabled__", Boolean, Some("false"), "Whether a streaming query may be ordered by what is no time attribute: its rows leave when the input has ended. Flink's own switch for its tests."),
     option("table.exec.sort.default-limit", Int, Some("-1"), "How many rows an ORDER BY without LIMIT gives in batch mode."),
     option("table.exec.sort.#", Text, None, "How a batch sort spills; has no effect here."),
     option("table.exec.local-hash-agg.adaptive.#", Text, None, "When a batch aggregate gives up its local phase; has no effect here."),

@@ -10,9 +10,8 @@ const WINDOW: &str = "TABLE(TUMBLE(TABLE bid, DESCRIPTOR(ts), INTERVAL '10' MINU
 fn unsupported_constructs_are_named() {
     let session = Session::standard();
     for (query, named) in [
-        ("SELECT a FROM t ORDER BY a", "ORDER BY"),
-        ("SELECT a FROM t LIMIT 5", "LIMIT / OFFSET"),
-        ("SELECT a FROM t OFFSET 5", "LIMIT / OFFSET"),
+        ("SELECT a FROM t FETCH FIRST 5 ROWS WITH TIES", "WITH TIES"),
+        ("SELECT a FROM t LIMIT b", "'b' as a number of rows"),
         ("SELECT a FROM t FETCH FIRST 3 ROWS ONLY", "FETCH"),
         ("SELECT a FROM t FOR UPDATE", "FOR UPDATE / FOR SHARE"),
         ("SELECT t.a FROM t JOIN two ON t.b = two.x", "joins"),
@@ -28,14 +27,13 @@ fn unsupported_constructs_are_named() {
         ("SELECT a FROM t WHERE EXISTS (SELECT 1 FROM two)", "EXISTS"),
         ("SELECT (SELECT 1) FROM t", "a sub-query as an expression"),
         ("SELECT a FROM t WHERE a > ANY (SELECT a FROM t)", "ANY / SOME"),
-        ("SELECT ROW_NUMBER() OVER (PARTITION BY a ORDER BY h) FROM t", "ROW_NUMBER(..) OVER (..)"),
-        ("SELECT SUM(a) OVER w FROM t WINDOW w AS (PARTITION BY b)", "WINDOW w AS (..)"),
+        ("SELECT SUM(a) OVER (PARTITION BY a ORDER BY h) FROM t", "SUM(..) OVER (..)"),
+        ("SELECT SUM(a) OVER w FROM t WINDOW w AS (PARTITION BY b)", "SUM(..) OVER (..)"),
         ("WITH RECURSIVE r AS (SELECT 1) SELECT * FROM r", "WITH RECURSIVE"),
         ("SELECT a FROM t WHERE c ILIKE 'x'", "ILIKE"),
         ("SELECT a::STRING FROM t", "the operator ::"),
         ("SELECT STDDEV_POP(b) FROM t", "the function STDDEV_POP"),
         ("SELECT TUMBLE_START(ts, INTERVAL '1' MINUTE) FROM bid", "the function TUMBLE_START"),
-        ("SELECT a FROM t QUALIFY a > 1", "QUALIFY"),
         ("SELECT 1 FROM LATERAL TABLE(f(1)) AS x (y)", "LATERAL TABLE(..)"),
         ("SELECT a FROM t GROUP BY 1", "ordinals in GROUP BY"),
     ] {
@@ -50,7 +48,7 @@ fn unsupported_constructs_are_named() {
 
 #[test]
 fn hints_name_files_that_there_are() {
-    let e = Session::standard().columns("SELECT a FROM t LIMIT 5").expect_err("no LIMIT");
+    let e = Session::standard().columns("WITH RECURSIVE r AS (SELECT 1) SELECT * FROM r").expect_err("no recursion");
     let hint = e.hint_text().expect("a hint");
     let named: Vec<&str> = hint.split(' ').filter(|w| w.starts_with("docs/")).collect();
     assert!(!named.is_empty(), "{hint}");

@@ -9,6 +9,7 @@
 
 pub(crate) mod keys;
 mod kinds;
+mod rank_rules;
 mod rules;
 mod sink;
 
@@ -309,6 +310,8 @@ fn adapted(op: &StreamOp, inputs: &[StreamInput], updates: UpdateKind, hidden: b
             spec.update_before = updates == UpdateKind::BeforeAndAfter;
             spec.changes = merged(spec.changes);
         }
+        StreamOp::Rank(rank) => rank.spec.update_before = updates == UpdateKind::BeforeAndAfter,
+        StreamOp::Deduplicate(spec) => spec.update_before = updates == UpdateKind::BeforeAndAfter,
         StreamOp::ChangelogNormalize(normalize) => {
             normalize.update_before = updates == UpdateKind::BeforeAndAfter;
             normalize.changes = merged(normalize.changes);

@@ -67,12 +67,17 @@ pub(crate) fn rule(op: &StreamOp) -> &dyn ChangelogRule {
         StreamOp::GroupAggregate(spec) => spec,
         StreamOp::ChangelogNormalize(normalize) => normalize,
         StreamOp::DropUpdateBefore => &DropUpdateBefore,
+        StreamOp::Rank(rank) => rank,
+        StreamOp::Deduplicate(spec) => spec,
+        StreamOp::WindowRank(rank) => rank,
+        StreamOp::Sort(spec) => spec,
+        StreamOp::TemporalSort(spec) => spec,
         StreamOp::Exchange(distribution) => distribution,
         StreamOp::Sink(sink) => sink,
     }
 }
 
-fn first(inputs: &[Vec<Key>]) -> Vec<Key> {
+pub(super) fn first(inputs: &[Vec<Key>]) -> Vec<Key> {
     inputs.first().cloned().unwrap_or_default()
 }
 

@@ -1,0 +1,107 @@
+//! What ranks, deduplications and sorts do with changes.
+
+use flott_graph::{DeduplicateSpec, Keep, RankStrategy, SortSpec, TemporalSortSpec};
+
+use super::keys::{Key, containing};
+use super::kinds::{ModifyKinds, UpdateKind};
+use super::rules::{ChangelogRule, RuleInput, Way, first};
+use crate::plan::stream::{Rank, StreamNode, WindowRank};
+
+impl ChangelogRule for Rank {
+    fn accepts(&self) -> Option<ModifyKinds> {
+        Some(match self.spec.strategy {
+            RankStrategy::AppendFast => ModifyKinds::INSERT_ONLY,
+            RankStrategy::UpdateFast { .. } => ModifyKinds { delete: false, ..ModifyKinds::ALL },
+            RankStrategy::Retract => ModifyKinds::ALL,
+        })
+    }
+
+    fn produces(&self, _inputs: &[ModifyKinds]) -> ModifyKinds {
+        if self.appends() { ModifyKinds::INSERT_ONLY } else { ModifyKinds::ALL }
+    }
+
+    fn updates(&self, _required: UpdateKind, _input: &RuleInput<'_>) -> Way<UpdateKind> {
+        Way::Make(match self.spec.strategy {
+            RankStrategy::UpdateFast { .. } => UpdateKind::OnlyAfter,
+            RankStrategy::AppendFast | RankStrategy::Retract => UpdateKind::BeforeAndAfter,
+        })
+    }
+
+    /// Those of the input, the partition and the number, and of the first row alone the partition.
+    fn upsert_keys(&self, node: &StreamNode, inputs: &[Vec<Key>]) -> Vec<Key> {
+        let partition: Key = self.spec.partition_keys.iter().copied().collect();
+        if self.spec.range.is_top_1() && !self.spec.output_rank_number && !self.appends() {
+            return vec![partition];
+        }
+        let mut keys = containing(&first(inputs), &self.spec.partition_keys);
+        if self.spec.output_rank_number {
+            let number = node.schema.fields().len().saturating_sub(1);
+            keys.push(partition.into_iter().chain([number]).collect());
+        }
+        keys
+    }
+}
+
+impl ChangelogRule for DeduplicateSpec {
+    fn accepts(&self) -> Option<ModifyKinds> {
+        Some(ModifyKinds::INSERT_ONLY)
+    }
+
+    fn produces(&self, _inputs: &[ModifyKinds]) -> ModifyKinds {
+        if self.keep == Keep::First { ModifyKinds::INSERT_ONLY } else { ModifyKinds::ALL }
+    }
+
+    fn updates(&self, _required: UpdateKind, _input: &RuleInput<'_>) -> Way<UpdateKind> {
+        Way::Make(UpdateKind::BeforeAndAfter)
+    }
+
+    fn upsert_keys(&self, _node: &StreamNode, _inputs: &[Vec<Key>]) -> Vec<Key> {
+        vec![self.keys.iter().copied().collect()]
+    }
+}
+
+impl ChangelogRule for WindowRank {
+    fn accepts(&self) -> Option<ModifyKinds> {
+        Some(ModifyKinds::INSERT_ONLY)
+    }
+
+    /// The window, the partition and the number; of one row the window and the partition.
+    fn upsert_keys(&self, node: &StreamNode, _inputs: &[Vec<Key>]) -> Vec<Key> {
+        let window = self.spec.window_start.into_iter().chain(self.spec.window_end);
+        let mut key: Key = self.spec.partition_keys.iter().copied().chain(window).collect();
+        if self.spec.output_rank_number {
+            key.insert(node.schema.fields().len().saturating_sub(1));
+        } else if self.spec.start != self.spec.end {
+            return vec![];
+        }
+        vec![key]
+    }
+}
+
+impl ChangelogRule for SortSpec {
+    fn accepts(&self) -> Option<ModifyKinds> {
+        Some(ModifyKinds::ALL)
+    }
+
+    fn produces(&self, _inputs: &[ModifyKinds]) -> ModifyKinds {
+        ModifyKinds::INSERT_ONLY
+    }
+
+    fn updates(&self, _required: UpdateKind, _input: &RuleInput<'_>) -> Way<UpdateKind> {
+        Way::Make(UpdateKind::BeforeAndAfter)
+    }
+
+    fn upsert_keys(&self, _node: &StreamNode, inputs: &[Vec<Key>]) -> Vec<Key> {
+        first(inputs)
+    }
+}
+
+impl ChangelogRule for TemporalSortSpec {
+    fn accepts(&self) -> Option<ModifyKinds> {
+        Some(ModifyKinds::INSERT_ONLY)
+    }
+
+    fn upsert_keys(&self, _node: &StreamNode, inputs: &[Vec<Key>]) -> Vec<Key> {
+        first(inputs)
+    }
+}

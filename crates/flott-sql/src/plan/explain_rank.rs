@@ -1,0 +1,159 @@
+//! How EXPLAIN shows ranks, deduplications and sorts.
+
+use arrow_schema::Schema;
+use datafusion_common::DFSchema;
+use flott_graph::{DeduplicateSpec, Keep, RankRange, RankStrategy, SortKey, SortSpec, TemporalSortSpec};
+
+use super::stream::{Rank, RankNode, StreamNode, WindowRank};
+use crate::bind::node::{OrderKey, Over, Sort};
+
+fn name(schema: &Schema, column: usize) -> &str {
+    schema.fields().get(column).map_or("?", |f| f.name())
+}
+
+fn names(schema: &Schema, columns: &[usize]) -> String {
+    columns.iter().map(|c| name(schema, *c)).collect::<Vec<_>>().join(", ")
+}
+
+/// NULL is the least value: what says otherwise is shown.
+fn order(schema: &Schema, keys: &[SortKey]) -> String {
+    let key = |k: &SortKey| {
+        let direction = if k.ascending { "ASC" } else { "DESC" };
+        let nulls = match (k.ascending, k.nulls_last) {
+            (true, true) => " NULLS LAST",
+            (false, false) => " NULLS FIRST",
+            _ => "",
+        };
+        format!("{} {direction}{nulls}", name(schema, k.column))
+    };
+    keys.iter().map(key).collect::<Vec<_>>().join(", ")
+}
+
+fn output(node: &StreamNode) -> String {
+    node.schema.fields().iter().map(|f| f.name().as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn keep_text(keep: Keep) -> &'static str {
+    match keep {
+        Keep::First => "FirstRow",
+        Keep::Last => "LastRow",
+    }
+}
+
+pub(super) fn rank(kind: &str, rank: &Rank, node: &StreamNode) -> String {
+    let spec = &rank.spec;
+    let schema = spec.input_schema.as_ref();
+    let strategy = match &spec.strategy {
+        RankStrategy::AppendFast => "AppendFastStrategy".to_string(),
+        RankStrategy::UpdateFast { primary_keys } => {
+            let keys: Vec<String> = primary_keys.iter().map(usize::to_string).collect();
+            format!("UpdateFastStrategy[{}]", keys.join(","))
+        }
+        RankStrategy::Retract => "RetractStrategy".to_string(),
+    };
+    let range = match spec.range {
+        RankRange::Constant { start, end } => format!("rankStart={start}, rankEnd={end}"),
+        RankRange::Variable { column } => format!("rankEnd={}", name(schema, column)),
+    };
+    let order = order(schema, &spec.order);
+    let limit = |range: RankRange| match range {
+        RankRange::Constant { start, end } => format!("offset=[{}], fetch=[{}]", start - 1, end + 1 - start),
+        RankRange::Variable { .. } => String::new(),
+    };
+    match rank.node {
+        RankNode::Limit => format!("{kind}({})", limit(spec.range)),
+        RankNode::SortLimit => format!("{kind}(orderBy=[{order}], {}, strategy=[{strategy}])", limit(spec.range)),
+        RankNode::Rank => format!(
+            "{kind}(strategy=[{strategy}], rankType=[ROW_NUMBER], rankRange=[{range}], partitionBy=[{}], \
+             orderBy=[{order}], select=[{}])",
+            names(schema, &spec.partition_keys),
+            output(node)
+        ),
+    }
+}
+
+pub(super) fn deduplicate(kind: &str, spec: &DeduplicateSpec) -> String {
+    let time = if spec.rowtime.is_some() { "ROWTIME" } else { "PROCTIME" };
+    format!(
+        "{kind}(keep=[{}], key=[{}], order=[{time}], outputInsertOnly=[{}])",
+        keep_text(spec.keep),
+        names(&spec.input_schema, &spec.keys),
+        spec.keep == Keep::First
+    )
+}
+
+pub(super) fn window_rank(kind: &str, rank: &WindowRank, window: Option<String>, node: &StreamNode) -> String {
+    let spec = &rank.spec;
+    let schema = spec.input_schema.as_ref();
+    let window = window.map(|w| format!("window=[{w}], ")).unwrap_or_default();
+    let keys = names(schema, &spec.partition_keys);
+    if let Some(keep) = rank.keep {
+        let columns: Vec<usize> = spec.order.iter().map(|k| k.column).collect();
+        return format!(
+            "{kind}({window}keep=[{}], partitionKeys=[{keys}], orderKey=[{}], order=[ROWTIME])",
+            keep_text(keep),
+            names(schema, &columns)
+        );
+    }
+    format!(
+        "{kind}({window}rankType=[ROW_NUMBER], rankRange=[rankStart={}, rankEnd={}], partitionBy=[{keys}], \
+         orderBy=[{}], select=[{}])",
+        spec.start,
+        spec.end,
+        order(schema, &spec.order),
+        output(node)
+    )
+}
+
+pub(super) fn sort(kind: &str, spec: &SortSpec) -> String {
+    let limit = match (spec.offset, spec.fetch) {
+        (0, None) => String::new(),
+        (offset, None) => format!(", offset=[{offset}]"),
+        (offset, Some(fetch)) => format!(", offset=[{offset}], fetch=[{fetch}]"),
+    };
+    format!("{kind}(orderBy=[{}]{limit})", order(&spec.input_schema, &spec.order))
+}
+
+pub(super) fn temporal_sort(kind: &str, spec: &TemporalSortSpec) -> String {
+    let time = SortKey { column: spec.time_column, ascending: true, nulls_last: false };
+    let keys: Vec<SortKey> = [&[time][..], &spec.then].concat();
+    format!("{kind}(orderBy=[{}])", order(&spec.input_schema, &keys))
+}
+
+fn place(schema: &DFSchema, column: &str) -> usize {
+    schema.index_of_column_by_name(None, column).unwrap_or_default()
+}
+
+pub(super) fn logical_over(over: &Over, input: &DFSchema) -> String {
+    let partition: Vec<String> = over.partition.iter().map(|p| format!("${}", place(input, p))).collect();
+    let key = |k: &OrderKey| {
+        let direction = if k.ascending { "" } else { " DESC" };
+        let nulls = if k.nulls_last { "LAST" } else { "FIRST" };
+        format!("${}{direction} NULLS {nulls}", place(input, &k.column))
+    };
+    let order: Vec<String> = over.order.iter().map(key).collect();
+    let mut window = vec![];
+    if !partition.is_empty() {
+        window.push(format!("PARTITION BY {}", partition.join(", ")));
+    }
+    if !order.is_empty() {
+        window.push(format!("ORDER BY {}", order.join(", ")));
+    }
+    let window = window.join(" ");
+    let calls: Vec<String> =
+        over.calls.iter().map(|c| format!("{}=[{}() OVER ({window})]", c.name, c.function.name())).collect();
+    format!("LogicalOver({})", calls.join(", "))
+}
+
+pub(super) fn logical_sort(sort: &Sort, input: &DFSchema) -> String {
+    let mut parts: Vec<String> =
+        sort.order.iter().enumerate().map(|(i, k)| format!("sort{i}=[${}]", place(input, &k.column))).collect();
+    parts.extend(sort.order.iter().enumerate().map(|(i, k)| {
+        let direction = if k.ascending { "ASC" } else { "DESC" };
+        let nulls = if k.nulls_last { "last" } else { "first" };
+        format!("dir{i}=[{direction}-nulls-{nulls}]")
+    }));
+    parts.extend((sort.offset > 0).then(|| format!("offset=[{}]", sort.offset)));
+    parts.extend(sort.fetch.map(|f| format!("fetch=[{f}]")));
+    format!("LogicalSort({})", parts.join(", "))
+}
