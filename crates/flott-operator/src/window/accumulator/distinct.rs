@@ -283,7 +283,7 @@ mod tests {
         distinct.finish(None).expect("counts").as_primitive::<Int64Type>().values().to_vec()
     }
 
-    /// Were all entries looked at, this would take minutes.
+    /// Were all entries looked at, this would take most of a minute.
     #[test]
     fn a_reset_looks_at_the_group_alone() {
         let mut distinct = Distinct::new(Box::new(Count::default()), DataType::Int32).expect("built");

@@ -30,7 +30,7 @@ impl Inference<'_> {
                 .map_err(|e| e.with("table", &sink.identifier.object))?;
         }
         let keys = upsert_keys(&input.node);
-        let same_key = sink.primary_key.is_empty() || keys.iter().any(|k| *k == sink.primary_key);
+        let same_key = sink.primary_key.is_empty() || keys.contains(&sink.primary_key);
         let materialize = self.materialized(sink, kinds, takes, &keys, &input.node)?;
         let before_and_after = [UpdateKind::BeforeAndAfter];
         let updates: &[UpdateKind] = match UpdateKind::of(takes) {
