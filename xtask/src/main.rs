@@ -30,7 +30,6 @@ cargo xtask TASK
                     real servers for tests and benchmarks: versitygw (S3), minio (S3)
   sim [OPTIONS]     explores the checkpoint protocol: in every order, and under seeds
                       --seeds N  --first SEED  --size WORKERS,SINKS,EPOCHS,CRASHES
-  bench NAME        runs a benchmark: window, csv, start   (--rows N)
 ";
 
 fn main() -> ExitCode {
@@ -50,10 +49,10 @@ fn main() -> ExitCode {
         "sim" => sim::run(rest),
         "bench" => bench::run(rest),
         "help" | "--help" | "-h" => {
-            say(USAGE);
+            say(&format!("{USAGE}{}", bench::USAGE));
             Ok(())
         }
-        other => Err(format!("there is no task '{other}'\n\n{USAGE}")),
+        other => Err(format!("there is no task '{other}'\n\n{USAGE}{}", bench::USAGE)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -90,12 +90,16 @@ pub fn hash_bytes(bytes: &[u8]) -> u64 {
     fold(h ^ u64::from_le_bytes(w), 0x8ebc_6af0_9c88_c6e3)
 }
 
+/// The hash of the one key of rows that have no key: its group is 0 for any number of groups, and subtask 0, to which
+/// such rows go, owns that group at any parallelism.
+const NO_KEY: u64 = 0xc247_9b7a;
+
 /// Hashes of the rows over key columns, written over `hashes`. `rows` is needed where there is no column (one global key).
 ///
 /// -0.0 and 0.0 are one key, as are all NaNs. Fails for types that cannot be a key.
 pub fn hash_rows(columns: &[ArrayRef], rows: usize, hashes: &mut Vec<u64>) -> Result<()> {
     hashes.clear();
-    hashes.resize(rows, 0);
+    hashes.resize(rows, if columns.is_empty() { NO_KEY } else { 0 });
     for column in columns {
         hash_column(column.as_ref(), hashes)?;
     }
@@ -240,6 +244,16 @@ mod tests {
     }
 
     const PINNED: [u16; 3] = [5, 109, 24];
+
+    #[test]
+    fn rows_without_a_key_are_the_first_subtasks() {
+        let mut hashes = vec![];
+        hash_rows(&[], 2, &mut hashes).expect("no column");
+        for max in [1, 2, 3, 127, 128, 1_000, MAX_MAX_PARALLELISM] {
+            assert_eq!(hashes.iter().map(|h| key_group(*h, max)).collect::<Vec<_>>(), [0, 0], "of {max}");
+            assert_eq!(owner(0, usize::from(max), max), 0);
+        }
+    }
 
     #[test]
     fn zeroes_are_one_key() {

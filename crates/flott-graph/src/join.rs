@@ -89,6 +89,21 @@ pub struct JoinInput {
     pub state_ttl: Option<Duration>,
 }
 
+/// A row for each element of a collection. Output: the input's columns, the element's, its number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnnestSpec {
+    /// The column with the collection: an ARRAY, MAP or MULTISET.
+    pub column: usize,
+    /// A row without elements comes out once, with NULLs.
+    pub outer: bool,
+    /// A last column (INT) numbers the elements of a row from 1.
+    pub with_ordinality: bool,
+    /// The collection is a MULTISET: the elements are the keys of a map with their counts.
+    pub is_multiset: bool,
+    /// The elements are rows, whose fields become columns.
+    pub is_row: bool,
+}
+
 /// A join of two changelogs that keeps both.
 #[derive(Debug, Clone)]
 pub struct RegularJoinSpec {

@@ -9,6 +9,7 @@
 pub mod graph;
 pub mod group;
 pub mod join;
+pub mod over;
 pub mod partial;
 pub mod rank;
 pub mod sort;
@@ -20,8 +21,9 @@ pub use group::{
     ChangelogNormalizeSpec, Changes, ConflictStrategy, GroupAggregateSpec, MiniBatch, SinkMaterializeSpec,
 };
 pub use join::{
-    IntervalJoinSpec, JoinCondition, JoinInput, JoinKind, RegularJoinSpec, TemporalJoinSpec, WindowJoinSpec,
+    IntervalJoinSpec, JoinCondition, JoinInput, JoinKind, RegularJoinSpec, TemporalJoinSpec, UnnestSpec, WindowJoinSpec,
 };
+pub use over::OverAggregateSpec;
 pub use partial::partial_schema;
 pub use rank::{DeduplicateSpec, Keep, RankRange, RankSpec, RankStrategy, WindowRankSpec};
 pub use sort::{SortKey, SortSpec, TemporalSortSpec};

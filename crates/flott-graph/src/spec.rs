@@ -11,7 +11,8 @@ use flott_connector::table::ObjectIdentifier;
 use flott_connector::watermark_options::WatermarkAlignment;
 
 use crate::group::{ChangelogNormalizeSpec, GroupAggregateSpec, SinkMaterializeSpec};
-use crate::join::{IntervalJoinSpec, RegularJoinSpec, TemporalJoinSpec, WindowJoinSpec};
+use crate::join::{IntervalJoinSpec, RegularJoinSpec, TemporalJoinSpec, UnnestSpec, WindowJoinSpec};
+use crate::over::OverAggregateSpec;
 use crate::rank::{DeduplicateSpec, RankSpec, WindowRankSpec};
 use crate::sort::{SortSpec, TemporalSortSpec};
 use crate::window::{WindowAggregateSpec, WindowTableFunctionSpec};
@@ -30,6 +31,8 @@ pub enum OperatorSpec {
     WatermarkAssigner(WatermarkSpec),
     /// All rows of all inputs.
     Union,
+    /// A row for each element of a collection.
+    Unnest(UnnestSpec),
     /// Joins two changelogs.
     Join(RegularJoinSpec),
     /// Joins rows that are near in time.
@@ -62,6 +65,8 @@ pub enum OperatorSpec {
     Deduplicate(DeduplicateSpec),
     /// Top-N of each window, or one row of each.
     WindowRank(WindowRankSpec),
+    /// Aggregates over the rows up to each row.
+    OverAggregate(OverAggregateSpec),
     /// All rows in order, when there are no more.
     Sort(SortSpec),
     /// Rows in the order of a time attribute.

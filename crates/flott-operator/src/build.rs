@@ -13,9 +13,11 @@ use crate::expand::Expand;
 use crate::group::GroupAggregate;
 use crate::join::{IntervalJoin, RegularJoin, TemporalJoin, WindowJoin};
 use crate::operator::Operator;
+use crate::over::NonTimeOver;
 use crate::rank::{FirstByRowtime, FirstN, Latest, Sort, TemporalSort, TopN, WindowRank};
 use crate::sink_constraint::SinkConstraint;
 use crate::union::Union;
+use crate::unnest::Unnest;
 use crate::watermark::WatermarkAssigner;
 use crate::window::aggregate::Ownership;
 use crate::window::assigner::is_event_time;
@@ -38,6 +40,7 @@ pub fn build(node: &Node, subtask: usize, parallelism: usize, max_parallelism: u
         OperatorSpec::Calc(spec) => Box::new(Calc::new(name, spec, schema)?),
         OperatorSpec::WatermarkAssigner(spec) => Box::new(WatermarkAssigner::new(name, spec)),
         OperatorSpec::Union => Box::new(Union),
+        OperatorSpec::Unnest(spec) => Box::new(Unnest::new(name, spec, schema)),
         OperatorSpec::Join(spec) => Box::new(RegularJoin::new(name, spec, schema, &ownership)?),
         OperatorSpec::IntervalJoin(spec) => Box::new(IntervalJoin::new(name, spec, schema, &ownership)?),
         OperatorSpec::WindowJoin(spec) => Box::new(WindowJoin::new(name, spec, schema, &ownership)?),
@@ -83,6 +86,7 @@ pub fn build(node: &Node, subtask: usize, parallelism: usize, max_parallelism: u
             (Keep::Last, _) => Box::new(Latest::deduplicate(name, spec, schema, ownership)?),
         },
         OperatorSpec::WindowRank(spec) => Box::new(WindowRank::new(name, spec, schema, ownership)?),
+        OperatorSpec::OverAggregate(spec) => Box::new(NonTimeOver::new(name, spec, schema, ownership)?),
         OperatorSpec::Sort(spec) => Box::new(Sort::new(name, spec, schema, ownership)?),
         OperatorSpec::TemporalSort(spec) => Box::new(TemporalSort::new(name, spec, schema, ownership)?),
         OperatorSpec::Sink(spec) => match SinkConstraint::new(spec, schema)? {

@@ -125,11 +125,11 @@ impl Harness {
                 let own = range_of(subtask, parallelism, max_parallelism);
                 let mut runs = vec![];
                 for run in states.iter().flat_map(|s| &s.runs) {
-                    let mine: Vec<bool> = run.key_groups().values().iter().map(|g| own.contains(g)).collect();
+                    let mine: Vec<bool> = run.key_groups()?.values().iter().map(|g| own.contains(g)).collect();
                     if mine.iter().all(|m| *m) {
                         runs.push(RestoredRun { run: Arc::clone(run) });
                     } else if mine.contains(&true) {
-                        let rows = arrow_select::filter::filter_record_batch(&run.rows, &BooleanArray::from(mine))?;
+                        let rows = arrow_select::filter::filter_record_batch(run.rows()?, &BooleanArray::from(mine))?;
                         runs.push(RestoredRun { run: StateRun::seal(run.table.clone(), rows)? });
                     }
                 }

@@ -17,10 +17,12 @@ pub mod harness;
 pub mod join;
 pub(crate) mod keyed;
 pub mod operator;
+pub mod over;
 pub mod rank;
 pub mod sink_constraint;
 mod timestamp;
 pub mod union;
+pub mod unnest;
 pub mod watermark;
 pub mod window;
 

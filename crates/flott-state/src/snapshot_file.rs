@@ -29,18 +29,22 @@ pub(crate) fn empty() -> Vec<u8> {
     out
 }
 
-/// The content of a file with these runs, and their entries for the manifest.
+/// The content of a file with these runs, and their entries for the manifest. Runs without rows are left out.
 pub fn encode(file: &str, runs: &[Arc<StateRun>]) -> Result<(Bytes, Vec<StoredRun>)> {
     let mut out = empty();
     let mut stored = Vec::with_capacity(runs.len());
     for run in runs {
+        let rows = run.rows()?;
+        if rows.num_rows() == 0 {
+            continue;
+        }
         let offset = out.len();
         let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::LZ4_FRAME))?;
-        let mut writer = StreamWriter::try_new_with_options(&mut out, &run.rows.schema(), options)?;
-        writer.write(&run.rows)?;
+        let mut writer = StreamWriter::try_new_with_options(&mut out, &rows.schema(), options)?;
+        writer.write(rows)?;
         writer.finish()?;
         drop(writer);
-        let groups = run.key_groups().values();
+        let groups = run.key_groups()?.values();
         stored.push(StoredRun {
             uid: run.uid.clone(),
             table: run.table.clone(),
@@ -48,7 +52,7 @@ pub fn encode(file: &str, runs: &[Arc<StateRun>]) -> Result<(Bytes, Vec<StoredRu
             offset: offset as u64,
             length: (out.len() - offset) as u64,
             crc32: crc32fast::hash(&out[offset..]),
-            rows: run.rows.num_rows() as u64,
+            rows: rows.num_rows() as u64,
             first_key_group: groups.iter().copied().min().unwrap_or(0),
             last_key_group: groups.iter().copied().max().unwrap_or(0),
         });
@@ -106,8 +110,8 @@ pub fn decode(content: &[u8], stored: &StoredRun, key_groups: std::ops::Range<u1
         return (rows.num_rows() > 0).then(|| StateRun::named(&stored.uid, &stored.table, rows)).transpose();
     }
     let run = StateRun::named(&stored.uid, &stored.table, rows)?;
-    let keep: BooleanArray = run.key_groups().values().iter().map(|g| Some(key_groups.contains(g))).collect();
-    let cut = arrow_select::filter::filter_record_batch(&run.rows, &keep)?;
+    let keep: BooleanArray = run.key_groups()?.values().iter().map(|g| Some(key_groups.contains(g))).collect();
+    let cut = arrow_select::filter::filter_record_batch(run.rows()?, &keep)?;
     if cut.num_rows() == 0 {
         return Ok(None);
     }
@@ -139,9 +143,10 @@ mod tests {
         let runs = [run(10), run(100)];
         let (content, stored) = encode("f", &runs).expect("encodes");
         let whole = decode(&content, &stored[1], 0..128).expect("decodes").expect("rows");
-        assert_eq!((&whole.uid, &whole.rows), (&runs[1].uid, &runs[1].rows));
+        let rows = runs[1].rows().expect("rows");
+        assert_eq!((&whole.uid, whole.rows().expect("rows")), (&runs[1].uid, rows));
         let cut = decode(&content, &stored[1], 50..128).expect("decodes").expect("rows");
-        assert_eq!(cut.rows, runs[1].rows.slice(50, 50));
+        assert_eq!(cut.rows().expect("rows"), &rows.slice(50, 50));
         assert_ne!(cut.uid, runs[1].uid);
         assert!(decode(&content, &stored[0], 50..128).expect("decodes").is_none());
     }

@@ -736,12 +736,8 @@ impl SnapshotWriter {
         subtask: usize,
         snapshot: &OperatorSnapshot,
     ) -> Result<Vec<StoredRun>> {
-        let (old, new): (Vec<_>, Vec<_>) = snapshot
-            .runs
-            .iter()
-            .filter(|r| r.rows.num_rows() > 0)
-            .cloned()
-            .partition(|r| self.known.contains_key(&r.uid));
+        let (old, new): (Vec<_>, Vec<_>) =
+            snapshot.runs.iter().cloned().partition(|r| self.known.contains_key(&r.uid));
         let mut stored: Vec<StoredRun> = old.iter().filter_map(|r| self.known.get(&r.uid).cloned()).collect();
         if !new.is_empty() {
             let file = format!("chk-{checkpoint}-g{}/op{operator}-{subtask}.run", self.generation);
@@ -749,7 +745,9 @@ impl SnapshotWriter {
             let (content, entries) = tokio::task::spawn_blocking(move || snapshot_file::encode(&name, &new))
                 .await
                 .map_err(|e| Error::internal("a snapshot task ended early").caused_by(e))??;
-            self.storage.put(&file, content).await?;
+            if !entries.is_empty() {
+                self.storage.put(&file, content).await?;
+            }
             stored.extend(entries);
         }
         Ok(stored)

@@ -212,7 +212,7 @@ fn down(service: &dyn Service) -> Result<(), Failure> {
 }
 
 /// Held together until all are found, so that they differ.
-fn free_ports(count: usize) -> Result<Vec<u16>, Failure> {
+pub(crate) fn free_ports(count: usize) -> Result<Vec<u16>, Failure> {
     let listeners: Result<Vec<TcpListener>, _> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect();
     let listeners = listeners.map_err(|e| format!("no free port: {e}"))?;
     listeners.iter().map(|l| l.local_addr().map(|a| a.port()).map_err(|e| e.to_string())).collect()

@@ -214,6 +214,34 @@ FROM (SELECT CAST(ROW(1, 'x') AS ROW<a INT, b STRING>) AS r, ARRAY[7, 8] AS l, M
         ],
     },
     Section {
+        title: "Joins",
+        examples: &[
+            example(
+                "Every row meets those of the other table that fit; both may change. LEFT, RIGHT and FULL also give rows \
+                 that meet none. The rows of both are kept, for ever or for `table.exec.state.ttl`.",
+                "SELECT a.id, b.item FROM orders AS a JOIN offers AS b ON a.id = b.id AND a.cents > 100;\n\
+                 SELECT id, a.cents FROM orders AS a LEFT JOIN offers AS b USING (id) WHERE b.item IS NULL;",
+            ),
+            example(
+                "IN, EXISTS and their opposites; a sub-query of one value.",
+                "SELECT id FROM orders WHERE id IN (SELECT id FROM offers);\n\
+                 SELECT id FROM orders AS a WHERE NOT EXISTS (SELECT 1 FROM offers AS b WHERE b.id = a.id);\n\
+                 SELECT id FROM orders WHERE cents > (SELECT AVG(cents) FROM orders);",
+            ),
+            example(
+                "Where time bounds the distance of two rows, or both are of one window, rows are kept only so long.",
+                "\
+SELECT a.id, b.id FROM orders AS a JOIN orders AS b
+ON a.item = b.item AND b.ordered_at BETWEEN a.ordered_at AND a.ordered_at + INTERVAL '1' MINUTE;",
+            ),
+            example(
+                "UNNEST gives a row for each element.",
+                "SELECT id, e, n FROM (SELECT id, ARRAY[cents, 0] AS l FROM orders) AS t \
+                 CROSS JOIN UNNEST(l) WITH ORDINALITY AS u (e, n);",
+            ),
+        ],
+    },
+    Section {
         title: "Windows",
         examples: &[
             example(

@@ -133,17 +133,19 @@ impl Runs {
         }
         let mut runs: Vec<Arc<StateRun>> = state.table(self.table).cloned().collect();
         let sequence = |r: &Arc<StateRun>| {
-            r.rows.column(1).as_primitive_opt::<Int64Type>().map_or(0, |s| if s.is_empty() { 0 } else { s.value(0) })
+            let number = r.made().and_then(|rows| rows.column(1).as_primitive_opt::<Int64Type>());
+            number.map_or(0, |s| if s.is_empty() { 0 } else { s.value(0) })
         };
         for stored in &runs {
-            check_stored(&self.schema, &stored.rows, name)?;
+            check_stored(&self.schema, stored.rows()?, name)?;
         }
         // A key's rows are all of one subtask, whose numbers grew.
         runs.sort_by_key(sequence);
         for stored in &runs {
-            let columns = stored.rows.columns();
+            let rows = stored.rows()?;
+            let columns = rows.columns();
             run(columns[2].as_boolean(), columns[3].as_primitive::<Int64Type>(), &columns[OWN..])?;
-            self.rows += stored.rows.num_rows();
+            self.rows += rows.num_rows();
         }
         self.runs = runs;
         Ok(())

@@ -125,8 +125,9 @@ mod tests {
         let mut index = Identity::new();
         let mut live = BTreeSet::new();
         let mut seed = 7u64;
-        let hash =
-            |entry: u32| if entry % 3 == 0 { u64::MAX } else { u64::from(entry).wrapping_mul(0x9e37_79b9_7f4a_7c15) };
+        let hash = |entry: u32| {
+            if entry.is_multiple_of(3) { u64::MAX } else { u64::from(entry).wrapping_mul(0x9e37_79b9_7f4a_7c15) }
+        };
         for entry in 0..4_000u32 {
             index.insert(entry, hash(entry));
             live.insert(entry);

@@ -34,7 +34,7 @@ impl IdRuns {
 
     /// Ids that are stored.
     pub(crate) fn len(&self) -> usize {
-        self.runs.iter().map(|r| r.rows.num_rows()).sum()
+        self.runs.iter().filter_map(|r| r.made()).map(RecordBatch::num_rows).sum()
     }
 
     pub(crate) fn size_bytes(&self) -> usize {
@@ -54,7 +54,8 @@ impl IdRuns {
             self.runs.push(StateRun::seal(self.table.clone(), rows)?);
         }
         if self.runs.len() > RUNS_MAX {
-            let rows = arrow_select::concat::concat_batches(&schema(), self.runs.iter().map(|r| &r.rows))?;
+            let all = self.runs.iter().map(|r| r.rows()).collect::<Result<Vec<_>>>()?;
+            let rows = arrow_select::concat::concat_batches(&schema(), all)?;
             self.runs = vec![StateRun::seal(self.table.clone(), rows)?];
         }
         Ok(&self.runs)
@@ -64,7 +65,7 @@ impl IdRuns {
     pub(crate) fn restore(&mut self, state: &RestoredState) -> Result<HashSet<RowId>> {
         let mut ids = HashSet::new();
         for run in state.table(&self.table) {
-            let columns = run.rows.columns();
+            let columns = run.rows()?.columns();
             if columns.len() != 2 || columns[1].data_type() != &DataType::UInt64 {
                 return Err(Error::internal(format!("the stored table '{}' is not one of row ids", self.table)));
             }

@@ -6,6 +6,7 @@
 pub(crate) mod equality;
 pub(crate) mod identity;
 pub(crate) mod ids;
+pub(crate) mod input;
 pub(crate) mod interval;
 pub(crate) mod pairs;
 pub(crate) mod regular;

@@ -9,18 +9,17 @@
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array, UInt32Array};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::SchemaRef;
 use arrow_select::take::take;
 use flott_core::key_group::hash_rows;
 use flott_core::{ChangeBatch, Error, Result, RowKind, RowKinds};
-use flott_graph::{JoinInput, JoinKind, RegularJoinSpec};
+use flott_graph::{JoinKind, RegularJoinSpec};
 use flott_state::{OperatorSnapshot, RestoredState};
 
-use super::equality::rows_equal;
-use super::identity::Identity;
+use super::input::{Applied, Input};
 use super::pairs::{PIECE_ROWS, PairCondition, take_rows};
-use super::rows::{NONE, RowStore};
-use super::side::{JoinKeys, Numbers, Side, shrink_keys};
+use super::rows::NONE;
+use super::side::{JoinKeys, shrink_keys};
 use crate::calc::assemble;
 use crate::operator::{Operator, OperatorContext, Progress};
 use crate::window::aggregate::Ownership;
@@ -33,191 +32,6 @@ const TABLES: [&str; 2] = ["left", "right"];
 const CALL_ROWS: usize = 2 * PIECE_ROWS;
 /// Rows that are too old are looked for so many times in their lifetime.
 const SWEEPS_PER_TTL: i64 = 4;
-
-/// How rows are found again.
-struct Lookup {
-    /// Columns that tell a row apart: those of its unique key and of the join, or all.
-    columns: Vec<usize>,
-    index: Identity,
-}
-
-/// When rows were touched.
-struct Stamps {
-    ttl_ms: i64,
-    /// By entry.
-    at_ms: Vec<i64>,
-}
-
-impl Stamps {
-    fn is_over(&self, entry: u32, now_ms: i64) -> bool {
-        self.at_ms[entry as usize].saturating_add(self.ttl_ms) <= now_ms
-    }
-}
-
-/// One input.
-struct Input {
-    side: Side,
-    keys: Vec<usize>,
-    width: usize,
-    /// Where rows can go or be replaced.
-    lookup: Option<Lookup>,
-    /// A row replaces the one with its unique key.
-    replaces: bool,
-    /// By entry: partners of a row. Only where its fate depends on them.
-    partners: Option<Vec<u32>>,
-    stamps: Option<Stamps>,
-}
-
-impl Input {
-    fn new(table: &str, schema: &SchemaRef, keys: &[usize], spec: &JoinInput, counts: bool) -> Input {
-        let width = schema.fields().len();
-        let mut fields: Vec<Field> = schema.fields().iter().map(|f| f.as_ref().clone()).collect();
-        if spec.state_ttl.is_some() {
-            fields.push(Field::new("$touched", DataType::Int64, false));
-        }
-        let columns = match &spec.unique_key {
-            Some(key) => {
-                let mut columns: Vec<usize> = key.iter().chain(keys).copied().collect();
-                columns.sort_unstable();
-                columns.dedup();
-                columns
-            }
-            None => (0..width).collect(),
-        };
-        Input {
-            side: Side::new(RowStore::new(table, &Schema::new(fields))),
-            keys: keys.to_vec(),
-            width,
-            lookup: (!spec.append_only).then(|| Lookup { columns, index: Identity::new() }),
-            replaces: spec.unique_key.is_some(),
-            partners: counts.then(Vec::new),
-            stamps: spec
-                .state_ttl
-                .map(|ttl| Stamps { ttl_ms: i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX).max(1), at_ms: vec![] }),
-        }
-    }
-
-    fn size_bytes(&self) -> usize {
-        let lookup = self.lookup.as_ref().map_or(0, |l| l.index.size_bytes());
-        let partners = self.partners.as_ref().map_or(0, |p| p.capacity() * size_of::<u32>());
-        let stamps = self.stamps.as_ref().map_or(0, |s| s.at_ms.capacity() * size_of::<i64>());
-        self.side.size_bytes() + lookup + partners + stamps
-    }
-
-    /// Entries of a row that lives up to now.
-    fn is_over(&self, entry: u32, now_ms: i64) -> bool {
-        self.stamps.as_ref().is_some_and(|s| s.is_over(entry, now_ms))
-    }
-
-    fn remove(&mut self, entry: u32) {
-        if let Some(lookup) = &mut self.lookup {
-            lookup.index.remove(entry);
-        }
-        self.side.remove(entry);
-    }
-
-    /// Adds and removes the rows of a batch; where they have come to.
-    fn apply(&mut self, batch: &ChangeBatch, numbers: &Numbers, now_ms: i64) -> Result<Applied> {
-        let rows = batch.num_rows();
-        let mut applied = Applied { entries: vec![NONE; rows], replaced: vec![] };
-        let stays = |row: usize| numbers.keys[row] != NONE && batch.kind(row).is_addition();
-        let added: Vec<u32> = (0..rows as u32).filter(|r| stays(*r as usize)).collect();
-        let mut columns = take_rows(batch.rows.columns(), &added)?;
-        if self.stamps.is_some() {
-            columns.push(Arc::new(Int64Array::from_value(now_ms, added.len())));
-        }
-        let groups = added.iter().map(|r| numbers.groups[*r as usize]).collect();
-        let first = self.side.store.append(columns, groups)?;
-        if let Some(stamps) = &mut self.stamps {
-            stamps.at_ms.resize(self.side.store.len(), now_ms);
-        }
-        if let Some(partners) = &mut self.partners {
-            partners.resize(self.side.store.len(), 0);
-        }
-        let Some(lookup) = &mut self.lookup else {
-            for (entry, row) in (first..).zip(&added) {
-                self.side.link(entry, numbers.keys[*row as usize]);
-                applied.entries[*row as usize] = entry;
-            }
-            return Ok(applied);
-        };
-        let identity: Vec<ArrayRef> = lookup.columns.iter().map(|c| Arc::clone(batch.rows.column(*c))).collect();
-        let mut hashes = vec![];
-        hash_rows(&identity, rows, &mut hashes)?;
-        let columns = lookup.columns.clone();
-        let mut next = first;
-        for row in (0..rows).filter(|r| numbers.keys[*r] != NONE) {
-            let adds = batch.kind(row).is_addition();
-            if !adds || self.replaces {
-                let old = self.find(&columns, &identity, row, hashes[row])?;
-                if let Some(old) = old {
-                    if adds && !self.is_over(old, now_ms) {
-                        applied.replaced.resize(rows, false);
-                        applied.replaced[row] = true;
-                    }
-                    self.remove(old);
-                }
-            }
-            if adds {
-                self.side.link(next, numbers.keys[row]);
-                if let Some(lookup) = &mut self.lookup {
-                    lookup.index.insert(next, hashes[row]);
-                }
-                applied.entries[row] = next;
-                next += 1;
-            }
-        }
-        Ok(applied)
-    }
-
-    fn find(&self, columns: &[usize], identity: &[ArrayRef], row: usize, hash: u64) -> Result<Option<u32>> {
-        let Some(lookup) = &self.lookup else { return Ok(None) };
-        let mut failure = None;
-        let found = lookup.index.find(hash, |entry| match self.side.store.row(entry) {
-            Ok((stored, at)) => columns.iter().zip(identity).all(|(c, wanted)| {
-                rows_equal(std::slice::from_ref(&stored[*c]), at, std::slice::from_ref(wanted), row)
-            }),
-            Err(error) => {
-                failure = Some(error);
-                true
-            }
-        });
-        failure.map_or(Ok(found), Err)
-    }
-
-    /// Forgets rows that were not touched for too long.
-    fn sweep(&mut self, now_ms: i64) {
-        let Some(stamps) = &self.stamps else { return };
-        let over = |e: &u32| self.side.store.is_live(*e) && stamps.is_over(*e, now_ms);
-        let over: Vec<u32> = (0..self.side.store.len() as u32).filter(over).collect();
-        over.into_iter().for_each(|entry| self.remove(entry));
-    }
-
-    /// Rows that are gone give their memory back, where they are many.
-    fn compact(&mut self) -> Result<()> {
-        let Some(renumbered) = self.side.store.compact()? else { return Ok(()) };
-        self.side.renumber_entries(&renumbered);
-        if let Some(lookup) = &mut self.lookup {
-            lookup.index.renumber(&renumbered);
-        }
-        let kept = || renumbered.iter().enumerate().filter(|(_, new)| **new != NONE).map(|(old, _)| old);
-        if let Some(partners) = &mut self.partners {
-            *partners = kept().map(|old| partners[old]).collect();
-        }
-        if let Some(stamps) = &mut self.stamps {
-            stamps.at_ms = kept().map(|old| stamps.at_ms[old]).collect();
-        }
-        Ok(())
-    }
-}
-
-/// What became of the rows of a batch on their own side.
-struct Applied {
-    /// The entry of each row that was added.
-    entries: Vec<u32>,
-    /// Of each row whether it replaced another with the same unique key; empty where none did.
-    replaced: Vec<bool>,
-}
 
 /// A batch that is being joined.
 struct Work {

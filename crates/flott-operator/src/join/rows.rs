@@ -385,9 +385,9 @@ impl RowStore {
         let mut gone = vec![];
         let table = self.table.clone();
         for run in state.table(&table) {
-            check_stored(&self.schema, &run.rows, operator)?;
+            check_stored(&self.schema, run.rows()?, operator)?;
             let first = self.flags.len() as u32;
-            let rows = run.rows.clone().with_schema(Arc::clone(&self.schema))?;
+            let rows = run.rows()?.clone().with_schema(Arc::clone(&self.schema))?;
             let groups = rows.column(0).as_primitive::<UInt16Type>().values().clone();
             let ids = rows.column(1).as_primitive::<UInt64Type>().values().clone();
             self.push(rows, Some(Arc::clone(run)))?;

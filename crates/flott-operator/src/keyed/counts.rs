@@ -115,7 +115,7 @@ impl KeyedCounts {
     pub(crate) fn snapshot(&mut self) -> Result<Vec<Arc<StateRun>>> {
         let mut changed = std::mem::take(&mut self.changed);
         changed.iter().for_each(|n| self.entries[*n as usize].changed = false);
-        let stored: usize = self.runs.iter().map(|r| r.rows.num_rows()).sum();
+        let stored: usize = self.runs.iter().map(|r| r.made().map_or(0, RecordBatch::num_rows)).sum();
         let all = stored + changed.len() > ROWS_MIN.max(self.table.len() * 2);
         let gone: Vec<u32> = changed.iter().copied().filter(|n| self.entries[*n as usize].value == 0).collect();
         if all {
@@ -135,8 +135,8 @@ impl KeyedCounts {
             columns.extend(self.keys.decode(changed.iter().map(|n| self.table.key(*n)))?);
             let schema = self.schema();
             let mut rows = RecordBatch::try_new(Arc::clone(&schema), columns)?;
-            while let Some(last) = self.runs.pop_if(|r| r.rows.num_rows() <= rows.num_rows() * 2) {
-                rows = arrow_select::concat::concat_batches(&schema, [&last.rows, &rows])?;
+            while let Some(last) = self.runs.pop_if(|r| r.made().map_or(0, RecordBatch::num_rows) <= rows.num_rows() * 2) {
+                rows = arrow_select::concat::concat_batches(&schema, [last.rows()?, &rows])?;
             }
             self.runs.push(StateRun::seal(self.name.clone(), rows)?);
         }
@@ -153,13 +153,14 @@ impl KeyedCounts {
         let name = self.name.clone();
         let mut versions: Vec<u64> = vec![];
         for run in state.table(&name) {
-            check_stored(&self.schema(), &run.rows, operator)?;
-            let column = |i: usize| run.rows.column(i).as_primitive::<UInt64Type>().values().clone();
+            let stored = run.rows()?;
+            check_stored(&self.schema(), stored, operator)?;
+            let column = |i: usize| stored.column(i).as_primitive::<UInt64Type>().values().clone();
             let (of_version, of_value) = (column(1), column(2));
-            let of_time = run.rows.column(3).as_primitive::<Int64Type>().values();
-            let columns: Vec<ArrayRef> = run.rows.columns()[OWN_COLUMNS..].to_vec();
-            let keys = self.keys.encode_keys(&columns, run.rows.num_rows())?;
-            for row in 0..run.rows.num_rows() {
+            let of_time = stored.column(3).as_primitive::<Int64Type>().values();
+            let columns: Vec<ArrayRef> = stored.columns()[OWN_COLUMNS..].to_vec();
+            let keys = self.keys.encode_keys(&columns, stored.num_rows())?;
+            for row in 0..stored.num_rows() {
                 let (number, _) = self.table.find_or_insert(keys.hashes[row], keys.key(row));
                 if versions.len() <= number as usize {
                     versions.resize(number as usize + 1, 0);

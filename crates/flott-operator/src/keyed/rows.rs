@@ -205,7 +205,7 @@ impl RowStore {
         self.next_run += 1;
         let mut slots = vec![];
         fresh.into_iter().for_each(|s| assign(&mut self.run_of, &mut slots, s, (NEW, number)));
-        let gone: usize = self.removed_runs.iter().map(|r| r.rows.num_rows()).sum::<usize>() + self.removed.len();
+        let gone: usize = self.removed_runs.iter().map(|r| r.made().map_or(0, RecordBatch::num_rows)).sum::<usize>() + self.removed.len();
         let all = gone > REMOVED_MIN.max(self.arena.len());
         let mut rewritten: Vec<u32> =
             self.runs.iter().filter(|(_, r)| all || r.live * 2 < r.slots.len()).map(|(n, _)| *n).collect();
@@ -261,9 +261,9 @@ impl RowStore {
             return Ok(());
         }
         let mut removed = std::mem::take(&mut self.removed);
-        while let Some(last) = self.removed_runs.pop_if(|r| r.rows.num_rows() <= removed.len() * 2) {
-            let groups = last.key_groups().values().iter().copied();
-            removed.extend(groups.zip(last.rows.column(1).as_primitive::<UInt64Type>().values().iter().copied()));
+        while let Some(last) = self.removed_runs.pop_if(|r| r.made().map_or(0, RecordBatch::num_rows) <= removed.len() * 2) {
+            let groups = last.key_groups()?.values().iter().copied();
+            removed.extend(groups.zip(last.rows()?.column(1).as_primitive::<UInt64Type>().values().iter().copied()));
         }
         let schema = Schema::new(vec![StateRun::key_group_field(), Field::new("$id", DataType::UInt64, false)]);
         let groups: UInt16Array = removed.iter().map(|r| r.0).collect();
@@ -278,23 +278,23 @@ impl RowStore {
         let (table, removed_table) = (self.table.clone(), self.removed_table());
         let mut removed = HashSet::new();
         for run in state.table(&removed_table) {
-            let ids = run.rows.column(1).as_primitive::<UInt64Type>().values();
+            let ids = run.rows()?.column(1).as_primitive::<UInt64Type>().values();
             self.next_id = self.next_id.max(ids.iter().max().map_or(0, |id| id + 1));
-            removed.extend(run.key_groups().values().iter().copied().zip(ids.iter().copied()));
+            removed.extend(run.key_groups()?.values().iter().copied().zip(ids.iter().copied()));
             self.removed_runs.push(Arc::clone(run));
         }
         let mut restored = vec![];
         for run in state.table(&table) {
-            check_stored(&self.stored_schema(), &run.rows, name)?;
-            let columns: Vec<ArrayRef> = run.rows.columns()[OWN_COLUMNS..].to_vec();
+            check_stored(&self.stored_schema(), run.rows()?, name)?;
+            let columns: Vec<ArrayRef> = run.rows()?.columns()[OWN_COLUMNS..].to_vec();
             let encoded = self.codec.encode(&columns)?;
-            let ids = run.rows.column(1).as_primitive::<UInt64Type>().values();
-            let marks = run.rows.column(2).as_primitive::<UInt64Type>().values();
-            let times = run.rows.column(3).as_primitive::<Int64Type>().values();
+            let ids = run.rows()?.column(1).as_primitive::<UInt64Type>().values();
+            let marks = run.rows()?.column(2).as_primitive::<UInt64Type>().values();
+            let times = run.rows()?.column(3).as_primitive::<Int64Type>().values();
             let number = self.next_run;
             self.next_run += 1;
             let mut slots = vec![];
-            for (row, group) in run.key_groups().values().iter().enumerate() {
+            for (row, group) in run.key_groups()?.values().iter().enumerate() {
                 self.next_id = self.next_id.max(ids[row] + 1);
                 if removed.contains(&(*group, ids[row])) {
                     continue;
@@ -310,7 +310,7 @@ impl RowStore {
             self.fresh.clear();
             let live = slots.len();
             // Rows that have gone are counted as such, so that the run is written anew where they are most.
-            slots.resize(run.rows.num_rows(), u32::MAX);
+            slots.resize(run.rows()?.num_rows(), u32::MAX);
             self.runs.insert(number, Run { run: Arc::clone(run), slots, live });
         }
         Ok(restored)

@@ -18,4 +18,5 @@ pub use latest::Latest;
 pub use sort::Sort;
 pub use temporal_sort::TemporalSort;
 pub use top_n::TopN;
+pub(crate) use top_n::types_of;
 pub use window::WindowRank;

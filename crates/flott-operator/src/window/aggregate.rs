@@ -17,7 +17,7 @@ use super::assigner::{Partition, Shape, SliceAssigner, SliceId};
 use super::fire::{Output, constant_window_columns};
 use super::layout::Layout;
 use super::shared::{Accumulated, Blocks, Merging};
-use super::slices::{Account, Piece, Pool, Slice, WINDOW_TABLE};
+use super::slices::{Account, Form, Piece, Pool, Slice, WINDOW_TABLE};
 use crate::calc::assemble;
 use crate::operator::{Operator, OperatorContext, Progress};
 
@@ -108,7 +108,7 @@ struct Firing {
 /// Aggregates rows (or the partial rows of local aggregates) by slice, and fires windows.
 pub struct WindowAggregate {
     name: String,
-    layout: Layout,
+    layout: Arc<Layout>,
     assigner: SliceAssigner,
     /// Input is partial.
     global: bool,
@@ -136,7 +136,7 @@ impl WindowAggregate {
         global: bool,
         ownership: Ownership,
     ) -> Result<WindowAggregate> {
-        let layout = Layout::new(spec).map_err(|e| e.with("operator", name))?;
+        let layout = Arc::new(Layout::new(spec).map_err(|e| e.with("operator", name))?);
         let assigner = SliceAssigner::new(&spec.assignment).map_err(|e| e.with("operator", name))?;
         let width = spec.group_keys.len() + spec.aggregates.len() + spec.properties.len();
         if schema.fields().len() != width {
@@ -447,7 +447,8 @@ impl Operator for WindowAggregate {
     fn snapshot_state(&mut self) -> Result<OperatorSnapshot> {
         let mut runs = vec![];
         for (id, slice) in &mut self.slices {
-            slice.seal(&self.layout, *id, self.ownership.max_parallelism, &mut self.pool, &mut runs)?;
+            let form = Form::new(&self.layout, *id, self.ownership.max_parallelism);
+            slice.seal(&form, &mut self.pool, &mut runs)?;
         }
         let meta = RestoredProgress::write(self.progress, &self.ownership);
         Ok(OperatorSnapshot { version: STATE_VERSION, meta, runs })
@@ -463,21 +464,22 @@ impl Operator for WindowAggregate {
         }
         (self.progress, self.restored) = RestoredProgress::read(&state.metas, &self.ownership)?;
         for run in state.table(WINDOW_TABLE) {
-            check_stored(&self.layout.state, &run.rows, &self.name)?;
-            let ends = run.rows.column(1).as_primitive::<Int64Type>().values();
+            let stored = run.rows()?;
+            check_stored(&self.layout.state, stored, &self.name)?;
+            let ends = stored.column(1).as_primitive::<Int64Type>().values();
             let starts: Option<&[i64]> =
-                self.layout.has_start.then(|| run.rows.column(2).as_primitive::<Int64Type>().values().as_ref());
+                self.layout.has_start.then(|| stored.column(2).as_primitive::<Int64Type>().values().as_ref());
             let partition = SliceAssigner::assign_partial(ends, starts);
             let whole = partition.order.is_none();
             let rows = match &partition.order {
-                Some(order) => arrow_select::take::take_record_batch(&run.rows, order)?,
-                None => run.rows.clone(),
+                Some(order) => arrow_select::take::take_record_batch(stored, order)?,
+                None => stored.clone(),
             };
             for (slice, range) in partition.slices {
                 let piece = if whole {
-                    Piece::stored(Arc::clone(run))
+                    Piece::stored(Arc::clone(run))?
                 } else {
-                    Piece::new(rows.slice(range.start, range.len()))
+                    Piece::new(rows.slice(range.start, range.len()))?
                 };
                 let slice = self.slices.entry(slice).or_insert_with(|| Slice::new(&self.account));
                 slice.pieces.push(piece);

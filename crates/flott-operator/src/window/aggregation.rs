@@ -20,14 +20,21 @@ pub(crate) struct Aggregation {
     widths: Vec<usize>,
     groups: Vec<u32>,
     hashes: Vec<u64>,
+    /// More groups than this get room for many more.
+    room: usize,
 }
+
+/// From so many groups on, columns get room for [`ROOM_FACTOR`] times as many at once: else all of them would be copied
+/// in one batch whenever their size doubles. Memory that is not used yet costs nothing.
+const ROOM_MIN: usize = 1 << 20;
+const ROOM_FACTOR: usize = 32;
 
 impl Aggregation {
     pub(crate) fn new(layout: &Layout) -> Result<Aggregation> {
         let table = GroupTable::new(&layout.key_types)?;
         let accumulators = layout.accumulators()?;
         let widths = accumulators.iter().map(|a| Ok(a.state(None)?.len())).collect::<Result<_>>()?;
-        Ok(Aggregation { table, accumulators, widths, groups: vec![], hashes: vec![] })
+        Ok(Aggregation { table, accumulators, widths, groups: vec![], hashes: vec![], room: ROOM_MIN })
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -36,6 +43,13 @@ impl Aggregation {
 
     pub(crate) fn size_bytes(&self) -> usize {
         self.table.size_bytes() + self.accumulators.iter().map(|a| a.size_bytes()).sum::<usize>()
+    }
+
+    #[cold]
+    fn make_room(&mut self) {
+        self.room = self.table.len().saturating_mul(ROOM_FACTOR);
+        self.table.reserve(self.room);
+        self.accumulators.iter_mut().for_each(|a| a.reserve(self.room));
     }
 
     /// Forgets everything, keeps the memory.
@@ -50,6 +64,9 @@ impl Aggregation {
         let slice = |a: &ArrayRef| if whole { Arc::clone(a) } else { a.slice(range.start, range.len()) };
         let keys: Vec<ArrayRef> = rows.keys.iter().map(slice).collect();
         self.table.groups_of(&keys, &rows.hashes[range.clone()], &mut self.groups)?;
+        if self.table.len() > self.room {
+            self.make_room();
+        }
         update_accumulators(&mut self.accumulators, self.table.len(), &self.groups, rows, range)
     }
 
@@ -57,6 +74,9 @@ impl Aggregation {
     pub(crate) fn merge(&mut self, keys: &[ArrayRef], states: &[ArrayRef], rows: usize) -> Result<&[u32]> {
         hash_rows(keys, rows, &mut self.hashes)?;
         self.table.groups_of(keys, &self.hashes, &mut self.groups)?;
+        if self.table.len() > self.room {
+            self.make_room();
+        }
         let mut states = states;
         for (accumulator, width) in self.accumulators.iter_mut().zip(&self.widths) {
             accumulator.resize(self.table.len());

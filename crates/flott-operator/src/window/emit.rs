@@ -476,8 +476,9 @@ impl Operator for EmitWindowAggregate {
     fn restore_state(&mut self, state: RestoredState) -> Result<()> {
         (self.progress, _) = RestoredProgress::read(&state.metas, &self.ownership)?;
         for run in state.table(EMIT_TABLE) {
-            check_stored(&self.state_schema, &run.rows, &self.name)?;
-            let columns = run.rows.columns();
+            let stored = run.rows()?;
+            check_stored(&self.state_schema, stored, &self.name)?;
+            let columns = stored.columns();
             let Some(end) = columns[1].as_primitive::<Int64Type>().values().first() else { continue };
             let start = if self.layout.has_start { columns[2].as_primitive::<Int64Type>().value(0) } else { 0 };
             let id = SliceId { end: *end, start };
@@ -486,7 +487,7 @@ impl Operator for EmitWindowAggregate {
                 None => Window::new(&self.layout, true)?,
             };
             let first = self.layout.state.fields().len();
-            window.aggregation.merge_state(&self.layout, &run.rows)?;
+            window.aggregation.merge_state(&self.layout, stored)?;
             let groups = window.aggregation.last_groups().to_vec();
             window.emitted.resize(window.aggregation.len(), None);
             window.is_changed.resize(window.aggregation.len(), false);

@@ -1,4 +1,4 @@
-//! Keys to dense group numbers: open addressing over 8-byte slots (32-bit tag, group), a batch at a time.
+//! Keys to dense group numbers, a batch at a time.
 //!
 //! Hashes are those that key groups come from, so they are computed once for both. Keys lie in typed columns, so that
 //! output is built by columns; one and two keys of up to 64 bits and one text key have their own forms, all others are
@@ -14,84 +14,11 @@ use arrow_row::{RowConverter, Rows, SortField};
 use arrow_schema::{DataType, IntervalUnit, TimeUnit};
 use flott_core::{Error, Result};
 
-/// No group in this slot, and no NULL group in this table.
-const EMPTY: u32 = u32::MAX;
-const SLOTS_MIN: usize = 64;
+use super::accumulator::make_room;
+use super::group_index::{Index, Probe};
 
-#[derive(Clone, Copy)]
-struct Slot {
-    tag: u32,
-    group: u32,
-}
-
-/// Slots and the hash of each group.
-struct Index {
-    slots: Vec<Slot>,
-    hashes: Vec<u64>,
-}
-
-/// Stored keys beside the keys of a batch.
-trait Probe {
-    fn equals(&self, group: usize, row: usize) -> bool;
-    fn push(&mut self, row: usize);
-}
-
-impl Index {
-    fn new() -> Index {
-        Index { slots: vec![Slot { tag: 0, group: EMPTY }; SLOTS_MIN], hashes: vec![] }
-    }
-
-    fn find_or_insert_all<P: Probe>(&mut self, mut keys: P, hashes: &[u64], groups: &mut Vec<u32>) {
-        groups.clear();
-        groups.reserve(hashes.len());
-        for (row, hash) in hashes.iter().enumerate() {
-            let tag = (hash >> 32) as u32;
-            let mask = self.slots.len() - 1;
-            let mut place = *hash as usize & mask;
-            let group = loop {
-                let slot = self.slots[place];
-                if slot.group == EMPTY {
-                    break self.insert(place, *hash, &mut keys, row);
-                }
-                if slot.tag == tag && keys.equals(slot.group as usize, row) {
-                    break slot.group;
-                }
-                place = (place + 1) & mask;
-            };
-            groups.push(group);
-        }
-    }
-
-    #[cold]
-    fn insert<P: Probe>(&mut self, place: usize, hash: u64, keys: &mut P, row: usize) -> u32 {
-        let group = self.hashes.len() as u32;
-        self.slots[place] = Slot { tag: (hash >> 32) as u32, group };
-        self.hashes.push(hash);
-        keys.push(row);
-        if self.hashes.len() * 2 > self.slots.len() {
-            self.grow();
-        }
-        group
-    }
-
-    fn grow(&mut self) {
-        let slots = self.slots.len() * 2;
-        self.slots.clear();
-        self.slots.resize(slots, Slot { tag: 0, group: EMPTY });
-        for (group, hash) in self.hashes.iter().enumerate() {
-            let mut place = *hash as usize & (slots - 1);
-            while self.slots[place].group != EMPTY {
-                place = (place + 1) & (slots - 1);
-            }
-            self.slots[place] = Slot { tag: (hash >> 32) as u32, group: group as u32 };
-        }
-    }
-
-    fn clear(&mut self) {
-        self.slots.fill(Slot { tag: 0, group: EMPTY });
-        self.hashes.clear();
-    }
-}
+/// No NULL group in this table.
+const NO_GROUP: u32 = u32::MAX;
 
 enum Keys {
     /// One group for everything.
@@ -165,9 +92,9 @@ impl GroupTable {
     pub fn new(types: &[DataType]) -> Result<GroupTable> {
         let keys = match types {
             [] => Keys::None,
-            [t] if fits_64_bits(t) => Keys::One { values: vec![], null: EMPTY },
+            [t] if fits_64_bits(t) => Keys::One { values: vec![], null: NO_GROUP },
             [a, b] if fits_64_bits(a) && fits_64_bits(b) => Keys::Two { values: vec![], nulls: vec![] },
-            [DataType::Utf8 | DataType::Binary] => Keys::Bytes { arena: Arena::new(), null: EMPTY },
+            [DataType::Utf8 | DataType::Binary] => Keys::Bytes { arena: Arena::new(), null: NO_GROUP },
             _ => {
                 let fields = types.iter().map(|t| SortField::new(t.clone())).collect();
                 let converter = RowConverter::new(fields)
@@ -180,7 +107,7 @@ impl GroupTable {
 
     /// Number of groups.
     pub fn len(&self) -> usize {
-        self.index.hashes.len()
+        self.index.hashes().len()
     }
 
     /// True without groups.
@@ -190,21 +117,33 @@ impl GroupTable {
 
     /// The hash of each group's key.
     pub fn hashes(&self) -> &[u64] {
-        &self.index.hashes
+        self.index.hashes()
     }
 
     /// Estimated memory.
     pub fn size_bytes(&self) -> usize {
         let keys = match &self.keys {
             Keys::None => 0,
-            Keys::One { values, .. } => values.capacity() * 8,
-            Keys::Two { values, nulls } => values.capacity() * 16 + nulls.capacity(),
-            Keys::Bytes { arena, .. } | Keys::Rows { arena, .. } => {
-                arena.bytes.capacity() + arena.offsets.capacity() * 8
-            }
+            Keys::One { values, .. } => values.len() * 8,
+            Keys::Two { values, nulls } => values.len() * 16 + nulls.len(),
+            Keys::Bytes { arena, .. } | Keys::Rows { arena, .. } => arena.bytes.capacity() + arena.offsets.len() * 8,
         };
         let scratch: usize = self.columns.iter().map(|c| c.capacity() * 8).sum();
-        self.index.slots.capacity() * 8 + self.index.hashes.capacity() * 8 + keys + scratch
+        self.index.size_bytes() + keys + scratch
+    }
+
+    /// Room for so many groups, where there is as much.
+    pub fn reserve(&mut self, groups: usize) {
+        self.index.reserve(groups);
+        match &mut self.keys {
+            Keys::None => {}
+            Keys::One { values, .. } => make_room(values, groups),
+            Keys::Two { values, nulls } => {
+                make_room(values, groups);
+                make_room(nulls, groups);
+            }
+            Keys::Bytes { arena, .. } | Keys::Rows { arena, .. } => make_room(&mut arena.offsets, groups),
+        }
     }
 
     /// Forgets all groups, keeps the memory.
@@ -214,7 +153,7 @@ impl GroupTable {
             Keys::None => {}
             Keys::One { values, null } => {
                 values.clear();
-                *null = EMPTY;
+                *null = NO_GROUP;
             }
             Keys::Two { values, nulls } => {
                 values.clear();
@@ -222,7 +161,7 @@ impl GroupTable {
             }
             Keys::Bytes { arena, null } => {
                 arena.clear();
-                *null = EMPTY;
+                *null = NO_GROUP;
             }
             Keys::Rows { arena, .. } => arena.clear(),
         }
@@ -235,8 +174,8 @@ impl GroupTable {
         }
         match &mut self.keys {
             Keys::None => {
-                if self.index.hashes.is_empty() && !hashes.is_empty() {
-                    self.index.hashes.push(hashes[0]);
+                if self.index.hashes().is_empty() && !hashes.is_empty() {
+                    self.index.push_only(hashes[0]);
                 }
                 groups.clear();
                 groups.resize(hashes.len(), 0);
@@ -296,7 +235,7 @@ impl GroupTable {
                 self.index.find_or_insert_all(Packed { arena, rows: &rows }, hashes, groups);
             }
         }
-        if self.len() >= EMPTY as usize {
+        if self.len() >= NO_GROUP as usize {
             return Err(Error::data("more than four billion groups in one window of one subtask")
                 .hint("Raise the parallelism or group by fewer values"));
         }
@@ -310,7 +249,7 @@ impl GroupTable {
         Ok(match &self.keys {
             Keys::None => vec![],
             Keys::One { values, null } => {
-                let nulls = (*null != EMPTY)
+                let nulls = (*null != NO_GROUP)
                     .then(|| NullBuffer::new(BooleanBuffer::collect_bool(n, |i| group(i) != *null as usize)));
                 vec![store(n, |i| values[group(i)], nulls, &self.types[0])?]
             }
@@ -322,7 +261,7 @@ impl GroupTable {
                 })
                 .collect::<Result<_>>()?,
             Keys::Bytes { arena, null } => {
-                let is_null = |i: usize| *null != EMPTY && group(i) == *null as usize;
+                let is_null = |i: usize| *null != NO_GROUP && group(i) == *null as usize;
                 if self.types[0] == DataType::Utf8 {
                     let mut b = StringBuilder::with_capacity(n, arena.bytes.len());
                     for i in 0..n {

@@ -9,6 +9,7 @@ pub(crate) mod aggregation;
 pub(crate) mod assigner;
 pub mod emit;
 pub(crate) mod fire;
+mod group_index;
 pub mod group_table;
 pub(crate) mod layout;
 pub mod local;

@@ -329,11 +329,12 @@ impl Operator for SessionWindowAggregate {
     fn restore_state(&mut self, state: RestoredState) -> Result<()> {
         (self.progress, _) = RestoredProgress::read(&state.metas, &self.ownership)?;
         for run in state.table(SESSION_TABLE) {
-            check_stored(&self.layout.state, &run.rows, &self.name)?;
-            let columns = run.rows.columns();
+            let stored = run.rows()?;
+            check_stored(&self.layout.state, stored, &self.name)?;
+            let columns = stored.columns();
             let keys = &columns[self.layout.state_keys()];
             let (mut hashes, mut numbers) = (vec![], vec![]);
-            flott_core::key_group::hash_rows(keys, run.rows.num_rows(), &mut hashes)?;
+            flott_core::key_group::hash_rows(keys, stored.num_rows(), &mut hashes)?;
             self.table.groups_of(keys, &hashes, &mut numbers)?;
             let (ends, starts) = (columns[1].as_primitive::<Int64Type>(), columns[2].as_primitive::<Int64Type>());
             let sessions: Vec<u32> = numbers

@@ -1,6 +1,7 @@
 //! Windows that share slices: what has been merged for one window and serves the next.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use flott_core::Result;
@@ -8,7 +9,7 @@ use flott_core::Result;
 use super::aggregation::Aggregation;
 use super::assigner::SliceId;
 use super::layout::Layout;
-use super::slices::{Piece, Pool, Slice, bytes_of};
+use super::slices::{Form, Piece, Pool, Slice, bytes_of};
 
 /// Merges of 2, 4, 8.. neighbouring slices of a HOP. A window of n slices is put together from at most 2 log n of
 /// them, and keeping them costs about two merges for each slice, however many windows the slice is in. A late row
@@ -33,7 +34,7 @@ const LEVELS: u32 = 63;
 
 /// What merging needs.
 pub(crate) struct Merging<'a> {
-    pub(crate) layout: &'a Layout,
+    pub(crate) layout: &'a Arc<Layout>,
     pub(crate) slices: &'a mut BTreeMap<SliceId, Slice>,
     pub(crate) pool: &'a mut Pool,
     pub(crate) max_parallelism: u16,
@@ -102,17 +103,17 @@ impl Blocks {
         if level == 0 {
             let id = self.slice(index);
             let Some(slice) = on.slices.get_mut(&id) else { return Ok(None) };
-            slice.freeze(on.layout, id, on.max_parallelism, on.pool)?;
+            slice.freeze(&Form::new(on.layout, id, on.max_parallelism), on.pool)?;
             if slice.pieces.len() > 1 {
                 let mut merged = on.pool.get(on.layout)?;
                 for piece in &slice.pieces {
-                    merged.merge_state(on.layout, &piece.rows)?;
+                    merged.merge_state(on.layout, piece.rows()?)?;
                 }
-                slice.pieces = vec![Piece::new(merged.to_state(on.layout, id, on.max_parallelism)?)];
+                slice.pieces = vec![Piece::new(merged.to_state(on.layout, id, on.max_parallelism)?)?];
                 on.pool.put(merged);
                 slice.count();
             }
-            return Ok(slice.pieces.first().map(|p| p.rows.clone()));
+            return slice.pieces.first().map(|p| p.rows().cloned()).transpose();
         }
         if let Some(block) = self.merged.get(&(level, index)) {
             return Ok(block.rows.clone());
@@ -160,9 +161,9 @@ impl Accumulated {
             start: i64::MAX,
         };
         for (id, slice) in on.slices.range_mut(new) {
-            slice.freeze(on.layout, *id, on.max_parallelism, on.pool)?;
+            slice.freeze(&Form::new(on.layout, *id, on.max_parallelism), on.pool)?;
             for piece in &slice.pieces {
-                accumulated.aggregation.merge_state(on.layout, &piece.rows)?;
+                accumulated.aggregation.merge_state(on.layout, piece.rows()?)?;
             }
         }
         accumulated.through = end;

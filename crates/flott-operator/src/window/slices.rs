@@ -20,12 +20,17 @@ const PIECES_MAX: usize = 4;
 const SIMILAR: usize = 2;
 /// Cleared aggregations that are kept for the next slices.
 const POOL_MAX: usize = 4;
+/// So many groups are written as rows, or merged, while a barrier waits: about a millisecond. More are left to the thread
+/// that stores them.
+const GROUPS_AT_ONCE: usize = 16_384;
 
-/// Immutable rows of state, stored or not yet.
+/// Immutable rows of state, stored or not yet. Many of them are made by whoever writes them.
 pub(crate) struct Piece {
-    pub(crate) rows: RecordBatch,
+    run: Arc<StateRun>,
+    /// Until the rows are made: as many as they can be at most.
+    len: usize,
     bytes: usize,
-    run: Option<Arc<StateRun>>,
+    is_counted: bool,
 }
 
 /// Memory of the rows that a batch shows.
@@ -70,12 +75,65 @@ impl Drop for Share {
 }
 
 impl Piece {
-    pub(crate) fn new(rows: RecordBatch) -> Piece {
-        Piece { bytes: bytes_of(&rows), rows, run: None }
+    pub(crate) fn new(rows: RecordBatch) -> Result<Piece> {
+        Piece::stored(StateRun::seal(WINDOW_TABLE, rows)?)
     }
 
-    pub(crate) fn stored(run: Arc<StateRun>) -> Piece {
-        Piece { bytes: bytes_of(&run.rows), rows: run.rows.clone(), run: Some(run) }
+    pub(crate) fn stored(run: Arc<StateRun>) -> Result<Piece> {
+        let rows = run.rows()?;
+        Ok(Piece { len: rows.num_rows(), bytes: bytes_of(rows), is_counted: true, run })
+    }
+
+    /// Rows of a large delta, which is given away: making them takes as long as it has groups.
+    fn of_delta(delta: Aggregation, form: Form) -> Piece {
+        let (len, bytes) = (delta.len(), delta.size_bytes());
+        let run = StateRun::later(WINDOW_TABLE, Box::new(move || form.rows_of(&delta)));
+        Piece { run, len, bytes, is_counted: false }
+    }
+
+    /// The merge of pieces, oldest first.
+    fn merge_of(pieces: &[Piece], form: Form) -> Piece {
+        let (len, bytes) = pieces.iter().fold((0, 0), |(len, bytes), p| (len + p.len, bytes + p.bytes));
+        let parts: Vec<Arc<StateRun>> = pieces.iter().map(|p| Arc::clone(&p.run)).collect();
+        let make = move || {
+            let mut merged = Aggregation::new(&form.layout)?;
+            for part in parts {
+                merged.merge_state(&form.layout, part.rows()?)?;
+            }
+            form.rows_of(&merged)
+        };
+        Piece { run: StateRun::later(WINDOW_TABLE, Box::new(make)), len, bytes, is_counted: false }
+    }
+
+    /// Makes them, or waits for who does, where they are not there yet.
+    pub(crate) fn rows(&self) -> Result<&RecordBatch> {
+        self.run.rows()
+    }
+
+    fn count(&mut self) {
+        if !self.is_counted
+            && let Some(rows) = self.run.made()
+        {
+            (self.len, self.bytes, self.is_counted) = (rows.num_rows(), bytes_of(rows), true);
+        }
+    }
+}
+
+/// How groups are written as rows of state.
+#[derive(Clone)]
+pub(crate) struct Form {
+    layout: Arc<Layout>,
+    id: SliceId,
+    max_parallelism: u16,
+}
+
+impl Form {
+    pub(crate) fn new(layout: &Arc<Layout>, id: SliceId, max_parallelism: u16) -> Form {
+        Form { layout: Arc::clone(layout), id, max_parallelism }
+    }
+
+    fn rows_of(&self, groups: &Aggregation) -> Result<RecordBatch> {
+        groups.to_state(&self.layout, self.id, self.max_parallelism)
     }
 }
 
@@ -112,7 +170,8 @@ impl Slice {
     /// Counts the slice anew, after a change. Entries of one key in several pieces count as often.
     pub(crate) fn count(&mut self) {
         let (delta_rows, delta_bytes) = self.delta.as_ref().map_or((0, 0), |d| (d.len(), d.size_bytes()));
-        let rows: usize = self.pieces.iter().map(|p| p.rows.num_rows()).sum();
+        self.pieces.iter_mut().for_each(Piece::count);
+        let rows: usize = self.pieces.iter().map(|p| p.len).sum();
         let bytes: usize = self.pieces.iter().map(|p| p.bytes).sum();
         self.share.set(rows + delta_rows, bytes + delta_bytes + size_of::<Slice>());
     }
@@ -133,11 +192,11 @@ impl Slice {
         Ok(())
     }
 
-    /// Turns the delta into a piece.
-    pub(crate) fn freeze(&mut self, layout: &Layout, id: SliceId, max_parallelism: u16, pool: &mut Pool) -> Result<()> {
+    /// Turns the delta into a piece, at once: its rows are needed.
+    pub(crate) fn freeze(&mut self, form: &Form, pool: &mut Pool) -> Result<()> {
         if let Some(delta) = self.delta.take() {
             if delta.len() > 0 {
-                self.pieces.push(Piece::new(delta.to_state(layout, id, max_parallelism)?));
+                self.pieces.push(Piece::new(form.rows_of(&delta)?)?);
             }
             pool.put(delta);
             self.count();
@@ -145,52 +204,51 @@ impl Slice {
         Ok(())
     }
 
-    /// Merges pieces of similar size, so that their number stays logarithmic.
-    pub(crate) fn compact(
-        &mut self,
-        layout: &Layout,
-        id: SliceId,
-        max_parallelism: u16,
-        pool: &mut Pool,
-    ) -> Result<()> {
+    /// Turns the delta into a piece. A large one is given away as it is, so that this takes no time.
+    fn give_away(&mut self, form: &Form, pool: &mut Pool) -> Result<()> {
+        match self.delta.take() {
+            Some(delta) if delta.len() > GROUPS_AT_ONCE => {
+                self.pieces.push(Piece::of_delta(delta, form.clone()));
+                self.count();
+            }
+            delta => {
+                self.delta = delta;
+                self.freeze(form, pool)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Merges pieces of similar size, so that their number stays logarithmic. Large ones by whoever writes them.
+    fn compact(&mut self, form: &Form, pool: &mut Pool) -> Result<()> {
         while self.pieces.len() > PIECES_MAX {
             let n = self.pieces.len();
             // The last neighbours of similar size, or the last two.
-            let similar = |i: &usize| {
-                let (old, new) = (self.pieces[i - 1].rows.num_rows(), self.pieces[*i].rows.num_rows());
-                old <= new * SIMILAR
-            };
+            let similar = |i: &usize| self.pieces[i - 1].len <= self.pieces[*i].len * SIMILAR;
             let at = (1..n).rev().find(similar).unwrap_or(n - 1);
-            let mut merged = pool.get(layout)?;
-            for piece in &self.pieces[at - 1..=at] {
-                merged.merge_state(layout, &piece.rows)?;
-            }
-            let rows = merged.to_state(layout, id, max_parallelism)?;
-            pool.put(merged);
-            self.pieces.splice(at - 1..=at, [Piece::new(rows)]);
+            let neighbours = &self.pieces[at - 1..=at];
+            let piece = if neighbours.iter().map(|p| p.len).sum::<usize>() > GROUPS_AT_ONCE {
+                Piece::merge_of(neighbours, form.clone())
+            } else {
+                let mut merged = pool.get(&form.layout)?;
+                for piece in neighbours {
+                    merged.merge_state(&form.layout, piece.rows()?)?;
+                }
+                let rows = form.rows_of(&merged)?;
+                pool.put(merged);
+                Piece::new(rows)?
+            };
+            self.pieces.splice(at - 1..=at, [piece]);
             self.count();
         }
         Ok(())
     }
 
-    /// Everything as stored runs; only what is new gets a new name.
-    pub(crate) fn seal(
-        &mut self,
-        layout: &Layout,
-        id: SliceId,
-        max_parallelism: u16,
-        pool: &mut Pool,
-        runs: &mut Vec<Arc<StateRun>>,
-    ) -> Result<()> {
-        self.freeze(layout, id, max_parallelism, pool)?;
-        self.compact(layout, id, max_parallelism, pool)?;
-        for piece in &mut self.pieces {
-            let run = match &piece.run {
-                Some(run) => Arc::clone(run),
-                None => Arc::clone(piece.run.insert(StateRun::seal(WINDOW_TABLE, piece.rows.clone())?)),
-            };
-            runs.push(run);
-        }
+    /// Everything as runs to be stored; only what is new gets a new name. Takes no longer with more groups.
+    pub(crate) fn seal(&mut self, form: &Form, pool: &mut Pool, runs: &mut Vec<Arc<StateRun>>) -> Result<()> {
+        self.give_away(form, pool)?;
+        self.compact(form, pool)?;
+        runs.extend(self.pieces.iter().map(|p| Arc::clone(&p.run)));
         Ok(())
     }
 
@@ -203,7 +261,7 @@ impl Slice {
         }
         let mut merged = pool.get(layout)?;
         for piece in &self.pieces {
-            merged.merge_state(layout, &piece.rows)?;
+            merged.merge_state(layout, piece.rows()?)?;
         }
         if let Some(delta) = self.delta.take() {
             // The key groups are not looked at here, so any number of them will do.

@@ -182,7 +182,7 @@ impl SessionTableFunction {
         let restored = run.is_some();
         let times = match (&run, self.time.event_time) {
             // Rows of processing time carry the time that they came at behind their kind.
-            (Some(run), false) => crate::timestamp::to_milliseconds(run.rows.column(2).as_ref())?.to_vec(),
+            (Some(run), false) => crate::timestamp::to_milliseconds(run.rows()?.column(2).as_ref())?.to_vec(),
             _ => self.time.times(&batch.rows, processing_time_ms)?,
         };
         let keys: Vec<ArrayRef> = self.time.partition_keys.iter().map(|k| Arc::clone(batch.rows.column(*k))).collect();
@@ -407,15 +407,16 @@ impl Operator for SessionTableFunction {
     fn restore_state(&mut self, state: RestoredState) -> Result<()> {
         (self.progress, _) = RestoredProgress::read(&state.metas, &self.ownership)?;
         for run in state.table(ROW_TABLE) {
-            if run.rows.num_columns() < 2 || run.rows.schema().field(1).name() != KIND_COLUMN {
+            let stored = run.rows()?;
+            if stored.num_columns() < 2 || stored.schema().field(1).name() != KIND_COLUMN {
                 return Err(Error::internal(format!("stored rows of '{}' have no kinds", self.name)));
             }
             let first = if self.time.event_time { 2 } else { 3 };
-            let columns: Vec<usize> = (first..run.rows.num_columns()).collect();
-            let rows = run.rows.project(&columns)?;
+            let columns: Vec<usize> = (first..stored.num_columns()).collect();
+            let rows = stored.project(&columns)?;
             let own = self.schema.fields().len().saturating_sub(APPENDED.len());
             check_stored(&self.schema.project(&(0..own).collect::<Vec<_>>())?, &rows, &self.name)?;
-            let kinds = RowKinds::from_array(run.rows.column(1).as_primitive::<Int8Type>())
+            let kinds = RowKinds::from_array(stored.column(1).as_primitive::<Int8Type>())
                 .ok_or_else(|| Error::internal("stored rows have unknown kinds"))?;
             self.add(ChangeBatch::new(rows, kinds)?, 0, Some(Arc::clone(run)))?;
         }

@@ -389,8 +389,8 @@ proptest! {
                 }
             }
         }
-        for input in 0..2 {
-            let lines: Vec<String> = tables[input].drain(..).map(|row| format!("-D[{}]", row.join(", "))).collect();
+        for (input, table) in tables.iter_mut().enumerate() {
+            let lines: Vec<String> = table.drain(..).map(|row| format!("-D[{}]", row.join(", "))).collect();
             let columns = schema(if input == 0 { LEFT } else { RIGHT });
             h.process_input(input, 0, batch_of(&columns, &lines)).expect("processed");
         }
@@ -421,7 +421,7 @@ fn state_is_given_back() {
         if round % 7 == 3 {
             let snapshot = h.snapshot().expect("a snapshot");
             let (_, states) = &snapshot.stages[0];
-            let stored: usize = states[0].runs.iter().map(|r| r.rows.num_rows()).sum();
+            let stored: usize = states[0].runs.iter().map(|r| r.rows().expect("rows").num_rows()).sum();
             assert!(stored < 45_000, "{stored} rows are stored in round {round}");
             if round % 2 == 1 {
                 h = Harness::restore_stages(&nodes, &snapshot, 1, 128).expect("restored");

@@ -438,7 +438,7 @@ impl Operator for SumByKey {
 }
 
 pub(crate) fn sums_of(run: &StateRun) -> Vec<(i64, i64, i64)> {
-    let column = |i: usize| run.rows.column(i).as_primitive::<Int64Type>().clone();
+    let column = |i: usize| run.rows().expect("rows").column(i).as_primitive::<Int64Type>().clone();
     let (k, s, n) = (column(1), column(2), column(3));
     (0..k.len()).map(|i| (k.value(i), s.value(i), n.value(i))).collect()
 }
@@ -911,14 +911,16 @@ impl Job {
                     .flat_map(|(_, (_, s))| &s.runs)
                     .map(|run| {
                         let keep: BooleanArray = run
-                            .rows
+                            .rows()
+                            .expect("rows")
                             .column(0)
                             .as_primitive::<UInt16Type>()
                             .values()
                             .iter()
                             .map(|g| Some(range.contains(g)))
                             .collect();
-                        let rows = arrow_select::filter::filter_record_batch(&run.rows, &keep).expect("filters");
+                        let rows = arrow_select::filter::filter_record_batch(run.rows().expect("rows"), &keep)
+                            .expect("filters");
                         RestoredRun { run: StateRun::seal(run.table.clone(), rows).expect("a run") }
                     })
                     .collect();

@@ -244,7 +244,10 @@ impl<'a> ExpressionBinder<'a> {
             }
             Ast::InSubquery { .. } => no("IN (SELECT ..)"),
             Ast::Exists { .. } => no("EXISTS"),
-            Ast::Subquery(_) => no("a sub-query as an expression"),
+            Ast::Subquery(query) => match self.scope.value_of(query) {
+                Some(value) => Ok(value),
+                None => no("a sub-query as an expression"),
+            },
             Ast::AnyOp { .. } => no("ANY / SOME"),
             Ast::AllOp { .. } => no("ALL"),
             Ast::InUnnest { .. } => no("IN UNNEST"),

@@ -3,6 +3,7 @@
 //! Flink registers its hints by name and refuses every other one. A hint that fits no operator of the query is dropped
 //! in silence there; here a warning says so.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use flott_connector::table::ObjectIdentifier;
@@ -193,6 +194,9 @@ pub(crate) fn of_select(select: &Select, aggregates: bool) -> Result<Option<Dura
         for hint in parse(text).map_err(|e| at(e, span))? {
             check(&hint).map_err(|e| at(e, span))?;
             // An aggregation's state belongs to its input, which the hint must name.
+            if hint.name == "STATE_TTL" && has_joins(select) {
+                continue;
+            }
             if hint.name == "STATE_TTL" && aggregates {
                 let inputs = input_names(select);
                 let unknown: Vec<&str> =
@@ -213,6 +217,29 @@ pub(crate) fn of_select(select: &Select, aggregates: bool) -> Result<Option<Dura
         }
     }
     Ok(state_ttl)
+}
+
+/// How long the rows of the tables of a join are kept, by their names (the hint STATE_TTL); the first hint wins.
+pub(crate) fn of_joins(select: &Select) -> Result<HashMap<String, Duration>> {
+    let mut ttls = HashMap::new();
+    if !has_joins(select) {
+        return Ok(ttls);
+    }
+    let span = select.select_token.0.span;
+    for OptimizerHint { text, .. } in &select.optimizer_hints {
+        for hint in parse(text).map_err(|e| at(e, span))?.iter().filter(|h| h.name == "STATE_TTL") {
+            for (table, ttl) in &hint.pairs {
+                let ttl = parse_duration(ttl).map_err(|e| at(Error::user(e), span))?;
+                ttls.entry(table.clone()).or_insert(ttl);
+            }
+        }
+    }
+    Ok(ttls)
+}
+
+/// Whether a SELECT reads several tables side by side.
+fn has_joins(select: &Select) -> bool {
+    select.from.len() > 1 || select.from.iter().any(|t| !t.joins.is_empty())
 }
 
 /// Tells that a hint does nothing.

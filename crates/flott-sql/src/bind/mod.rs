@@ -16,6 +16,7 @@ pub(crate) use expression::case_expr;
 mod fold;
 mod functions;
 pub(crate) mod hints;
+pub(crate) mod join;
 mod literal;
 pub mod node;
 pub(crate) mod over;
@@ -28,8 +29,10 @@ mod types;
 mod validate;
 pub mod window;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion_expr::LogicalPlan;
 use flott_connector::factory::Registry;
@@ -99,6 +102,8 @@ pub struct Binder<'a> {
     functions: Functions,
     config: &'a Options,
     depth: Cell<usize>,
+    /// How long rows of the tables of a SELECT are kept, innermost last (the hint STATE_TTL).
+    ttls: RefCell<Vec<HashMap<String, Duration>>>,
 }
 
 /// The queries that a WITH makes visible, innermost last.
@@ -109,7 +114,7 @@ impl<'a> Binder<'a> {
     pub fn new(tables: &'a dyn Tables, registry: &'a Registry, config: &'a Options) -> Result<Binder<'a>> {
         check_runtime_mode(RUNTIME_MODE, config.get(RUNTIME_MODE).unwrap_or_default())?;
         let functions = Functions::new(config)?.in_database(tables.catalog().map(CatalogManager::current_database));
-        Ok(Binder { tables, registry, functions, config, depth: Cell::new(0) })
+        Ok(Binder { tables, registry, functions, config, depth: Cell::new(0), ttls: RefCell::default() })
     }
 
     /// The functions, for who builds expressions on top of plans.
@@ -135,7 +140,7 @@ impl<'a> Binder<'a> {
                 data_type: t.clone(),
             })
             .collect();
-        expression::ExpressionBinder::new(&self.functions, &Scope { columns }, "an expression").bind(e)
+        expression::ExpressionBinder::new(&self.functions, &Scope::of(columns), "an expression").bind(e)
     }
 
     /// An expression given as text.

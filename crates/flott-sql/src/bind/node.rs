@@ -13,7 +13,7 @@ use flott_connector::table::{CatalogTable, ObjectIdentifier};
 use flott_core::LogicalType;
 use flott_core::types::TimeAttribute;
 use flott_function::AggregateKind;
-use flott_graph::WindowKind;
+use flott_graph::{JoinKind, WindowKind};
 
 /// A table of the catalog as a scan sees it: physical and metadata columns in DDL order.
 pub struct ScanTable {
@@ -44,12 +44,15 @@ pub struct FlinkNode {
     pub kind: FlinkNodeKind,
     /// What it reads.
     pub input: LogicalPlan,
+    /// What a join reads besides.
+    pub second: Option<LogicalPlan>,
     /// Its columns.
     pub schema: DFSchemaRef,
 }
 
 /// What a node of ours does.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a handful live while a query is planned")]
 pub enum FlinkNodeKind {
     /// Marks a column as event time.
     WatermarkAssigner {
@@ -62,10 +65,91 @@ pub enum FlinkNodeKind {
     WindowTableFunction(WindowTableFunction),
     /// Groups and aggregates over columns of the input.
     Aggregate(Aggregate),
+    /// Rows of two inputs side by side.
+    Join(Join),
+    /// A row for each element of a collection.
+    Unnest(Unnest),
     /// OVER: one more column for each call.
     Over(Over),
     /// ORDER BY, OFFSET and FETCH.
     Sort(Sort),
+}
+
+/// A row for each element of a collection in a column of the input. Its columns: the input's, the element's, its number.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unnest {
+    /// The column with the collection.
+    pub column: String,
+    /// Its type.
+    pub collection: LogicalType,
+    /// A row without elements comes out once.
+    pub outer: bool,
+    /// The number of the element is the last column.
+    pub with_ordinality: bool,
+}
+
+/// A join. Its columns are those of the left input, then those of the right, all with different names; of semi and anti
+/// joins those of the left alone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Join {
+    /// Which rows come out.
+    pub kind: JoinKind,
+    /// What must be true of a pair, besides what the flavour says.
+    pub condition: Option<Expr>,
+    /// All of it, as EXPLAIN shows it.
+    pub shown: Option<Expr>,
+    /// Which rows can meet.
+    pub flavour: JoinFlavour,
+    /// How long the rows of each input are kept (the hint STATE_TTL); `None`: as the session says.
+    pub state_ttl: [Option<Duration>; 2],
+}
+
+/// Which rows of two inputs can meet.
+#[derive(Debug, Clone, PartialEq)]
+pub enum JoinFlavour {
+    /// Not decided yet: WHERE may say more.
+    Unsettled,
+    /// All.
+    Regular,
+    /// Those that are near in time.
+    Interval(IntervalBounds),
+    /// Those of the same window; the names are columns.
+    Window {
+        /// The window of both.
+        function: WindowTableFunction,
+        /// Its start in left rows.
+        left_start: String,
+        /// Its end in left rows.
+        left_end: String,
+        /// Its start in right rows.
+        right_start: String,
+        /// Its end in right rows.
+        right_end: String,
+    },
+    /// A left row and the version of the right row at its time.
+    Temporal {
+        /// The column of the left row's time.
+        left_time: String,
+        /// The column that says since when a version is valid.
+        right_time: String,
+        /// WHERE has said what it says.
+        settled: bool,
+    },
+}
+
+/// `right time + lower <= left time <= right time + upper`
+#[derive(Debug, Clone, PartialEq)]
+pub struct IntervalBounds {
+    /// Event time or processing time.
+    pub attribute: TimeAttribute,
+    /// The column of the left time.
+    pub left_time: String,
+    /// The column of the right time.
+    pub right_time: String,
+    /// The least distance.
+    pub left_lower_ms: i64,
+    /// The greatest distance.
+    pub left_upper_ms: i64,
 }
 
 /// A column of the input that rows are ordered by.
@@ -209,7 +293,13 @@ pub struct AggregateCall {
 impl FlinkNode {
     /// The plan with this node on top.
     pub fn plan(kind: FlinkNodeKind, input: LogicalPlan, schema: DFSchemaRef) -> LogicalPlan {
-        LogicalPlan::Extension(Extension { node: Arc::new(FlinkNode { kind, input, schema }) })
+        LogicalPlan::Extension(Extension { node: Arc::new(FlinkNode { kind, input, second: None, schema }) })
+    }
+
+    /// The plan with a node of two inputs on top.
+    pub fn plan_of_two(kind: FlinkNodeKind, left: LogicalPlan, right: LogicalPlan, schema: DFSchemaRef) -> LogicalPlan {
+        let node = FlinkNode { kind, input: left, second: Some(right), schema };
+        LogicalPlan::Extension(Extension { node: Arc::new(node) })
     }
 
     /// The node of an extension, where it is ours.
@@ -225,7 +315,10 @@ impl FlinkNode {
 
 impl PartialEq for FlinkNode {
     fn eq(&self, other: &FlinkNode) -> bool {
-        self.kind == other.kind && self.input == other.input && self.schema == other.schema
+        self.kind == other.kind
+            && self.input == other.input
+            && self.second == other.second
+            && self.schema == other.schema
     }
 }
 
@@ -235,6 +328,7 @@ impl Hash for FlinkNode {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.digest().hash(state);
         self.input.hash(state);
+        self.second.hash(state);
     }
 }
 
@@ -250,13 +344,15 @@ impl UserDefinedLogicalNodeCore for FlinkNode {
             FlinkNodeKind::WatermarkAssigner { .. } => "LogicalWatermarkAssigner",
             FlinkNodeKind::WindowTableFunction(_) => "LogicalTableFunctionScan",
             FlinkNodeKind::Aggregate(_) => "LogicalAggregate",
+            FlinkNodeKind::Join(_) => "LogicalJoin",
+            FlinkNodeKind::Unnest(_) => "LogicalCorrelate",
             FlinkNodeKind::Over(_) => "LogicalOver",
             FlinkNodeKind::Sort(_) => "LogicalSort",
         }
     }
 
     fn inputs(&self) -> Vec<&LogicalPlan> {
-        vec![&self.input]
+        std::iter::once(&self.input).chain(&self.second).collect()
     }
 
     fn schema(&self) -> &DFSchemaRef {
@@ -266,6 +362,7 @@ impl UserDefinedLogicalNodeCore for FlinkNode {
     fn expressions(&self) -> Vec<Expr> {
         match &self.kind {
             FlinkNodeKind::WatermarkAssigner { watermark, .. } => watermark.iter().cloned().collect(),
+            FlinkNodeKind::Join(join) => join.condition.iter().cloned().collect(),
             _ => vec![],
         }
     }
@@ -276,11 +373,17 @@ impl UserDefinedLogicalNodeCore for FlinkNode {
 
     fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
         let mut node = self.clone();
-        if let FlinkNodeKind::WatermarkAssigner { watermark, .. } = &mut node.kind {
-            *watermark = exprs.into_iter().next();
+        match &mut node.kind {
+            FlinkNodeKind::WatermarkAssigner { watermark, .. } => *watermark = exprs.into_iter().next(),
+            FlinkNodeKind::Join(join) => join.condition = exprs.into_iter().next(),
+            _ => {}
         }
-        if let Some(input) = inputs.into_iter().next() {
+        let mut inputs = inputs.into_iter();
+        if let Some(input) = inputs.next() {
             node.input = input;
+        }
+        if let (Some(second), Some(input)) = (&mut node.second, inputs.next()) {
+            *second = input;
         }
         Ok(node)
     }

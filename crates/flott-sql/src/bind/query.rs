@@ -283,19 +283,19 @@ impl Binder<'_> {
         refuse_if(value_table_mode.is_some(), "AS VALUE / AS STRUCT", span)?;
         refuse_if(!matches!(flavor, SelectFlavor::Standard), "FROM before SELECT", span)?;
 
-        let (mut plan, scope) = match from.as_slice() {
-            [] => {
-                let schema = Arc::new(DFSchema::empty());
-                let empty = LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: true, schema });
-                (empty, Scope::default())
-            }
-            [one] => self.table_with_joins(one, ctes)?,
-            [_, second, ..] => return Err(unsupported("joins (a comma in FROM)", second.span())),
-        };
-        if let Some(condition) = selection {
-            let bound = ExpressionBinder::new(&self.functions, &scope, "WHERE").condition(condition)?;
-            plan = filter(plan, bound)?;
-        }
+        self.ttls.borrow_mut().push(super::hints::of_joins(s)?);
+        let bound = self.from(from, ctes);
+        self.ttls.borrow_mut().pop();
+        let (plan, scope) = bound?;
+        let values: Vec<&Query> = projection
+            .iter()
+            .flat_map(|item| match item {
+                SelectItem::UnnamedExpr(e) | SelectItem::ExprWithAlias { expr: e, .. } => super::join::values_in(e),
+                _ => vec![],
+            })
+            .collect();
+        let super::join::Source { plan, scope, .. } =
+            self.source(plan, scope, selection.as_ref(), &values, None, ctes)?;
         let items = self.expand(projection, &scope)?;
         let (group_exprs, has_group_by) = match group_by {
             GroupByExpr::All(_) => return Err(unsupported("GROUP BY ALL", span)),
@@ -336,6 +336,31 @@ impl Binder<'_> {
             ));
         }
         Ok(sort::Sortable { plan: self.distinct(plan, state_ttl)?, order, visible })
+    }
+
+    /// What stands in FROM, side by side.
+    pub(crate) fn from(&self, from: &[ast::TableWithJoins], ctes: &Ctes) -> Result<(LogicalPlan, Scope)> {
+        let Some((first, more)) = from.split_first() else {
+            let schema = Arc::new(DFSchema::empty());
+            let empty = LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: true, schema });
+            return Ok((empty, Scope::default()));
+        };
+        let first = self.table_with_joins(first, ctes)?;
+        more.iter().try_fold(first, |left, t| {
+            if let ast::TableFactor::UNNEST { .. } = t.relation {
+                // It reads the tables before it.
+                let left = self.unnested(left, &t.relation)?;
+                return t.joins.iter().try_fold(left, |left, join| self.joined(left, join, ctes));
+            }
+            self.product(left, self.table_with_joins(t, ctes)?)
+        })
+    }
+
+    /// A SELECT list without aggregates.
+    pub(crate) fn items(&self, projection: &[SelectItem], scope: &Scope) -> Result<Vec<Typed>> {
+        let items = self.expand(projection, scope)?;
+        let bound = bind_items(&mut ExpressionBinder::new(&self.functions, scope, "SELECT"), items)?;
+        Ok(bound.into_iter().map(|c| c.1).collect())
     }
 
     #[expect(clippy::too_many_arguments, reason = "the clauses of a SELECT")]
@@ -509,7 +534,7 @@ impl Binder<'_> {
                             options.wildcard_token.0.span,
                         ));
                     }
-                    out.extend(scope.columns.iter().map(Item::of_column));
+                    out.extend(scope.columns.iter().filter(|c| !scope.is_merged(c)).map(Item::of_column));
                 }
                 SelectItem::QualifiedWildcard(kind, options) => {
                     plain_wildcard(options)?;
@@ -651,19 +676,37 @@ impl Item<'_> {
     }
 }
 
-/// Whether an aggregate function is called anywhere in an expression.
-fn contains_aggregate(e: &Ast) -> bool {
+/// Whether an aggregate function is called anywhere in an expression, outside of sub-queries.
+pub(crate) fn contains_aggregate(e: &Ast) -> bool {
     use std::ops::ControlFlow;
-    let found = ast::visit_expressions(e, |e| match e {
-        Ast::Function(f)
-            if f.over.is_none()
-                && flott_function::AggregateKind::from_name(&super::refuse::name_text(&f.name)).is_some() =>
-        {
-            ControlFlow::Break(())
+    struct Search {
+        /// Sub-queries around the place.
+        depth: usize,
+    }
+    impl ast::Visitor for Search {
+        type Break = ();
+        fn pre_visit_query(&mut self, _query: &Query) -> ControlFlow<()> {
+            self.depth += 1;
+            ControlFlow::Continue(())
         }
-        _ => ControlFlow::Continue(()),
-    });
-    found.is_break()
+        fn post_visit_query(&mut self, _query: &Query) -> ControlFlow<()> {
+            self.depth -= 1;
+            ControlFlow::Continue(())
+        }
+        fn pre_visit_expr(&mut self, e: &Ast) -> ControlFlow<()> {
+            match e {
+                Ast::Function(f)
+                    if self.depth == 0
+                        && f.over.is_none()
+                        && flott_function::AggregateKind::from_name(&super::refuse::name_text(&f.name)).is_some() =>
+                {
+                    ControlFlow::Break(())
+                }
+                _ => ControlFlow::Continue(()),
+            }
+        }
+    }
+    ast::Visit::visit(e, &mut Search { depth: 0 }).is_break()
 }
 
 /// What is bound where the columns are.

@@ -24,19 +24,11 @@ use crate::parser::dialect::TABLE_CALL;
 impl Binder<'_> {
     pub(crate) fn table_with_joins(&self, t: &TableWithJoins, ctes: &Ctes) -> Result<(LogicalPlan, Scope)> {
         let TableWithJoins { relation, joins } = t;
-        if let Some(join) = joins.first() {
-            let what = match &join.relation {
-                TableFactor::Table { version: Some(_), .. } => "joins with FOR SYSTEM_TIME AS OF",
-                TableFactor::UNNEST { .. } => "UNNEST",
-                TableFactor::Function { .. } | TableFactor::TableFunction { .. } => "LATERAL TABLE(..)",
-                _ => "joins",
-            };
-            return Err(unsupported(what, join.relation.span()));
-        }
-        self.table_factor(relation, ctes)
+        let first = self.table_factor(relation, ctes)?;
+        joins.iter().try_fold(first, |left, join| self.joined(left, join, ctes))
     }
 
-    fn table_factor(&self, t: &TableFactor, ctes: &Ctes) -> Result<(LogicalPlan, Scope)> {
+    pub(crate) fn table_factor(&self, t: &TableFactor, ctes: &Ctes) -> Result<(LogicalPlan, Scope)> {
         match t {
             TableFactor::Table {
                 name,

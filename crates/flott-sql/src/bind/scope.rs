@@ -10,7 +10,7 @@ use datafusion_common::{Column, DFSchema, DFSchemaRef};
 use datafusion_expr::{Expr, LogicalPlan};
 use flott_core::types::{TimeAttribute, TypeKind, arrow_field, from_arrow_field};
 use flott_core::{Error, LogicalType, Result};
-use sqlparser::ast::Ident;
+use sqlparser::ast::{self, Ident};
 use sqlparser::tokenizer::Span;
 
 use super::refuse::{at, from_datafusion, not_found};
@@ -41,7 +41,16 @@ impl ScopeColumn {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Scope {
     pub(crate) columns: Vec<ScopeColumn>,
+    /// Columns of the plan that one without qualifier stands for (USING): they go by their tables' names only.
+    merged: HashSet<String>,
+    /// What the query around a sub-query sees.
+    outer: Vec<ScopeColumn>,
+    /// Sub-queries that give one value, and the columns that they have become.
+    values: Vec<(ast::Query, ScopeColumn)>,
 }
+
+/// Stands before the name of a column that belongs to the query around a sub-query.
+pub(crate) const OUTER: &str = "$outer.";
 
 /// What a dotted name means.
 pub(crate) enum Resolved {
@@ -63,7 +72,55 @@ impl Scope {
                 data_type,
             })
             .collect();
-        Ok(Scope { columns })
+        Ok(Scope::of(columns))
+    }
+
+    /// These columns.
+    pub(crate) fn of(columns: Vec<ScopeColumn>) -> Scope {
+        Scope { columns, ..Scope::default() }
+    }
+
+    /// Columns of another scope behind these.
+    pub(crate) fn take_in(&mut self, other: &Scope) {
+        self.columns.extend(other.columns.iter().cloned());
+        self.merged.extend(other.merged.iter().cloned());
+    }
+
+    /// The column goes by its table's name only from now on.
+    pub(crate) fn merge(&mut self, c: &ScopeColumn) {
+        self.merged.insert(c.field.clone());
+    }
+
+    /// Whether a column goes by its table's name only.
+    pub(crate) fn is_merged(&self, c: &ScopeColumn) -> bool {
+        !c.qualifier.is_empty() && self.merged.contains(&c.field)
+    }
+
+    /// The sub-query stands for this column.
+    pub(crate) fn add_value(&mut self, query: &ast::Query, column: ScopeColumn) {
+        self.values.push((query.clone(), column));
+    }
+
+    /// The column that a sub-query stands for.
+    pub(crate) fn value_of(&self, query: &ast::Query) -> Option<Typed> {
+        self.values.iter().find(|(q, _)| q == query).map(|(_, c)| c.typed())
+    }
+
+    /// Names that are not found here are looked for there.
+    pub(crate) fn set_outer(&mut self, outer: &Scope) {
+        self.outer = outer.columns.iter().filter(|c| !outer.is_merged(c)).cloned().collect();
+        self.outer.extend(outer.columns.iter().filter(|c| outer.is_merged(c)).cloned());
+    }
+
+    /// The columns have the types that a plan gives them.
+    pub(crate) fn follow(&mut self, plan: &LogicalPlan) -> Result<()> {
+        let types: std::collections::HashMap<String, LogicalType> = columns_of(plan.schema())?.into_iter().collect();
+        for c in &mut self.columns {
+            if let Some(t) = types.get(&c.field) {
+                c.data_type = t.clone();
+            }
+        }
+        Ok(())
     }
 
     /// The same columns under an alias.
@@ -75,7 +132,10 @@ impl Scope {
     }
 
     fn matching(&self, qualifier: &[&str], name: &str) -> Vec<&ScopeColumn> {
-        self.columns.iter().filter(|c| c.name == name && ends_with(&c.qualifier, qualifier)).collect()
+        let fits = |c: &&ScopeColumn| {
+            c.name == name && ends_with(&c.qualifier, qualifier) && !(qualifier.is_empty() && self.is_merged(c))
+        };
+        self.columns.iter().filter(fits).collect()
     }
 
     /// Resolves `a`, `t.a`, `t.a.field`, `c.d.t.a`: the longest qualifier wins, as in Calcite.
@@ -97,7 +157,15 @@ impl Scope {
                 }
             }
         }
-        Ok(Resolved::Missing)
+        if self.outer.is_empty() {
+            return Ok(Resolved::Missing);
+        }
+        Ok(match Scope::of(self.outer.clone()).resolve(parts, span)? {
+            Resolved::Column(Typed { expr: Expr::Column(c), data_type }, rest) => {
+                Resolved::Column(Typed { expr: column(&format!("{OUTER}{}", c.name)), data_type }, rest)
+            }
+            other => other,
+        })
     }
 
     /// The error for a name that [`resolve`](Self::resolve) does not know.
@@ -209,7 +277,7 @@ mod tests {
             field: format!("{}_{n}", q.join("_")),
             data_type: TypeKind::Int.nullable(),
         };
-        Scope { columns: vec![column(&["c", "d", "t"], "a"), column(&["c", "d", "t"], "Price"), column(&["u"], "a")] }
+        Scope::of(vec![column(&["c", "d", "t"], "a"), column(&["c", "d", "t"], "Price"), column(&["u"], "a")])
     }
 
     fn resolve(parts: &[&str]) -> String {

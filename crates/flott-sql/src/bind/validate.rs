@@ -71,6 +71,13 @@ pub fn validate(plan: &LogicalPlan) -> Result<()> {
                     there(&f.time_column)?;
                     f.partition_keys.iter().try_for_each(there)
                 }
+                FlinkNodeKind::Unnest(unnest) => there(&unnest.column),
+                FlinkNodeKind::Join(join) => {
+                    let right = node.second.as_ref().ok_or_else(|| Error::internal("a join of one input"))?;
+                    validate(right)?;
+                    let pair = node.input.schema().join(right.schema()).map_err(from_datafusion)?;
+                    join.condition.iter().try_for_each(|c| expression(c, &pair))
+                }
                 FlinkNodeKind::Aggregate(a) => {
                     a.group.iter().try_for_each(there)?;
                     a.calls.iter().flat_map(|c| c.arguments.iter().chain(&c.filter)).try_for_each(there)

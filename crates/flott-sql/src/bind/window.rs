@@ -10,7 +10,7 @@ use flott_graph::WindowKind;
 use sqlparser::ast::{Expr as Ast, FunctionArg, FunctionArgExpr, FunctionArguments, Spanned};
 use sqlparser::tokenizer::Span;
 
-use super::node::{FlinkNode, FlinkNodeKind, WindowTableFunction};
+use super::node::{FlinkNode, FlinkNodeKind, JoinFlavour, WindowTableFunction};
 use super::refuse::{at, name_text, unsupported, unsupported_with};
 use super::{Binder, UniqueNames, columns_of, plan_schema};
 
@@ -268,6 +268,19 @@ pub fn properties(plan: &LogicalPlan) -> Option<WindowProperties> {
         LogicalPlan::Extension(e) => {
             let node = FlinkNode::of(e)?;
             match &node.kind {
+                FlinkNodeKind::Unnest(_) => properties(&node.input),
+                FlinkNodeKind::Join(join) => {
+                    let JoinFlavour::Window { .. } = join.flavour else { return None };
+                    let mut both = properties(&node.input)?;
+                    if !join.kind.is_semi_or_anti()
+                        && let Some(right) = node.second.as_ref().and_then(properties)
+                    {
+                        both.start.extend(right.start);
+                        both.end.extend(right.end);
+                        both.time.extend(right.time);
+                    }
+                    Some(both)
+                }
                 FlinkNodeKind::WatermarkAssigner { .. } | FlinkNodeKind::Sort(_) => None,
                 // Where it numbers the rows of a window they stay in it; where not, they change and are no window's.
                 FlinkNodeKind::Over(over) => {

@@ -72,6 +72,8 @@ impl Advice {
             | StreamOp::Values { .. }
             | StreamOp::Calc(_)
             | StreamOp::Union
+            | StreamOp::Join(_)
+            | StreamOp::Unnest(_)
             | StreamOp::Expand(_)
             | StreamOp::WindowTableFunction(_)
             | StreamOp::LocalWindowAggregate(_)

@@ -98,6 +98,11 @@ impl<'a> Converter<'a> {
                 let node = StreamNode::new(op, vec![], one, ChangelogMode::INSERT_ONLY);
                 self.calc(node, projection, filter, schema)
             }
+            Base::Join { node, join } => {
+                let read = projection.iter().chain(&filter).flat_map(|e| column_uses(e).into_keys()).collect();
+                let node = self.join(node, join, &read)?;
+                self.calc(node, projection, filter, schema)
+            }
             Base::Over { over, node } => self.over(over, node, projection, filter, schema),
             Base::Window { function, input } => {
                 let node = self.window_table_function(function, input, &base_schema)?;

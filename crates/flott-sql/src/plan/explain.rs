@@ -142,7 +142,7 @@ fn tree(lines: &[(usize, String)], out: &mut String) {
     }
 }
 
-fn names(schema: &DFSchema) -> String {
+pub(super) fn names(schema: &DFSchema) -> String {
     schema.fields().iter().map(|f| f.name().as_str()).collect::<Vec<_>>().join(", ")
 }
 
@@ -200,17 +200,23 @@ fn logical(plan: &LogicalPlan, depth: usize, lines: &mut Vec<(usize, String)>) {
                     row_type(&node.schema)
                 ),
                 FlinkNodeKind::Aggregate(a) => logical_aggregate(a, &node.input),
+                FlinkNodeKind::Join(join) => super::join::explain::logical(join, node),
+                FlinkNodeKind::Unnest(unnest) => {
+                    let kind = if unnest.outer { "left" } else { "inner" };
+                    format!("LogicalCorrelate(unnest=[{}], joinType=[{kind}])", unnest.column)
+                }
                 FlinkNodeKind::Over(o) => explain_rank::logical_over(o, node.input.schema()),
                 FlinkNodeKind::Sort(s) => explain_rank::logical_sort(s, node.input.schema()),
             };
             lines.push((depth, text));
             logical(&node.input, depth + 1, lines);
+            node.second.iter().for_each(|right| logical(right, depth + 1, lines));
         }
         other => lines.push((depth, other.display().to_string())),
     }
 }
 
-fn row_type(schema: &DFSchema) -> String {
+pub(super) fn row_type(schema: &DFSchema) -> String {
     let fields: Vec<String> = schema
         .fields()
         .iter()
@@ -385,6 +391,8 @@ fn text(node: &StreamNode, style: Style) -> String {
             text + ")"
         }
         StreamOp::Union => format!("{kind}(all=[true], union=[{}])", names(&node.schema)),
+        StreamOp::Join(join) => join.text(node, style),
+        StreamOp::Unnest(spec) => super::join::explain::unnest(spec, node),
         StreamOp::Expand(spec) => {
             let Some(input) = input else { return kind.to_string() };
             let rows: Vec<String> = spec
@@ -550,7 +558,7 @@ pub(super) fn window_kind_of(assignment: &WindowAssignment) -> String {
     format!("{name}({lengths})")
 }
 
-fn lengths(kind: &WindowKind) -> (&'static str, String) {
+pub(super) fn lengths(kind: &WindowKind) -> (&'static str, String) {
     let d = |ms: i64| format_duration(std::time::Duration::from_millis(ms.unsigned_abs()));
     let offset = |ms: i64| match ms {
         0 => String::new(),

@@ -237,6 +237,11 @@ impl<'a> GraphBuilder<'a> {
                 (OperatorSpec::Calc(CalcSpec { projection, filter }), "calc".to_string(), parallelism)
             }
             StreamOp::Union => (OperatorSpec::Union, "union".to_string(), None),
+            StreamOp::Unnest(spec) => (OperatorSpec::Unnest(spec.clone()), "unnest".to_string(), None),
+            StreamOp::Join(join) => {
+                let (spec, identity) = join.spec(node)?;
+                (spec, identity, one)
+            }
             StreamOp::Expand(spec) => (OperatorSpec::Expand(spec.clone()), "expand".to_string(), None),
             StreamOp::WindowTableFunction(spec) => {
                 let identity = format!("window-table-function:{}", explain::window_kind_of(&spec.assignment));

@@ -11,6 +11,7 @@ mod explain;
 mod explain_rank;
 mod graph;
 mod group;
+mod join;
 mod json;
 pub mod options;
 mod physical;

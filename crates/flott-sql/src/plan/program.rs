@@ -11,7 +11,7 @@ use flott_core::{Error, Result};
 
 use super::convert::Converter;
 use super::stream::{ScanWatermark, StreamNode};
-use crate::bind::node::{Aggregate, Over, WindowTableFunction};
+use crate::bind::node::{Aggregate, Join, Over, WindowTableFunction};
 use crate::bind::window::{is_windowed, unaliased};
 use crate::bind::{FlinkNode, FlinkNodeKind, ScanTable, column, from_datafusion};
 
@@ -22,6 +22,8 @@ pub(crate) enum Base<'p> {
     Scan { table: Arc<ScanTable>, watermark: Option<ScanWatermark> },
     /// One row without columns.
     OneRow,
+    /// A join, of which it is not yet known which columns are read.
+    Join { node: &'p FlinkNode, join: &'p Join },
     /// A window TVF, not yet decided whether it becomes a node.
     Window { function: &'p WindowTableFunction, input: &'p LogicalPlan },
     /// Numbered rows, not yet decided which of them stay.
@@ -127,6 +129,11 @@ impl Converter<'_> {
                         Ok(Program::identity(Base::Window { function, input: &node.input }, node.schema.clone()))
                     }
                     FlinkNodeKind::Aggregate(aggregate) => self.aggregate(node, aggregate),
+                    FlinkNodeKind::Unnest(unnest) => {
+                        let planned = self.unnest(node, unnest)?;
+                        Ok(Program::identity(Base::Node(planned), node.schema.clone()))
+                    }
+                    FlinkNodeKind::Join(join) => Ok(Program::identity(Base::Join { node, join }, node.schema.clone())),
                     FlinkNodeKind::Over(over) => Ok(Program::identity(Base::Over { over, node }, node.schema.clone())),
                     FlinkNodeKind::Sort(sort) => {
                         Ok(Program::identity(Base::Node(self.sort(node, sort)?), node.schema.clone()))

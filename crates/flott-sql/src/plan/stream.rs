@@ -14,9 +14,10 @@ use flott_core::LogicalType;
 use flott_graph::spec::{NotNullEnforcer, TypeLengthEnforcer};
 use flott_graph::{
     Changes, ConflictStrategy, DeduplicateSpec, ExpandSpec, GroupAggregateSpec, Keep, RankSpec, RankStrategy, SortSpec,
-    TemporalSortSpec, WindowAggregateSpec, WindowAssignment, WindowRankSpec, WindowTableFunctionSpec,
+    TemporalSortSpec, UnnestSpec, WindowAggregateSpec, WindowAssignment, WindowRankSpec, WindowTableFunctionSpec,
 };
 
+use super::join::JoinOp;
 use crate::bind::ScanTable;
 
 /// An operator over its inputs.
@@ -54,6 +55,8 @@ pub(crate) enum StreamOp {
     },
     Calc(Calc),
     Union,
+    Join(JoinOp),
+    Unnest(UnnestSpec),
     Expand(ExpandSpec),
     WindowTableFunction(WindowTableFunctionSpec),
     LocalWindowAggregate(WindowAggregateSpec),
@@ -266,6 +269,8 @@ impl StreamNode {
             StreamOp::Values { .. } => "Values",
             StreamOp::Calc(_) => "Calc",
             StreamOp::Union => "Union",
+            StreamOp::Join(join) => join.name(),
+            StreamOp::Unnest(_) => "Correlate",
             StreamOp::Expand(_) => "Expand",
             StreamOp::WindowTableFunction(_) => "WindowTableFunction",
             StreamOp::LocalWindowAggregate(_) => "LocalWindowAggregate",

@@ -102,7 +102,11 @@ impl Printer {
             StreamOp::Values { .. } => vec!["watermark: none before the end of its rows, then the end of time".into()],
             StreamOp::Calc(calc) => of_calc(calc, node),
             StreamOp::Union => of_union(node),
-            StreamOp::Expand(_) | StreamOp::ChangelogNormalize(_) | StreamOp::DropUpdateBefore => vec![],
+            StreamOp::Join(join) => vec![join.about_time()],
+            StreamOp::Unnest(_)
+            | StreamOp::Expand(_)
+            | StreamOp::ChangelogNormalize(_)
+            | StreamOp::DropUpdateBefore => vec![],
             StreamOp::GroupAggregate(_) => {
                 vec!["event time ends here: its groups are no windows; watermarks pass through".into()]
             }
@@ -455,6 +459,8 @@ fn title(node: &StreamNode) -> String {
         StreamOp::Calc(_)
         | StreamOp::Values { .. }
         | StreamOp::Union
+        | StreamOp::Join(_)
+        | StreamOp::Unnest(_)
         | StreamOp::Expand(_)
         | StreamOp::ChangelogNormalize(_)
         | StreamOp::DropUpdateBefore

@@ -142,7 +142,7 @@ fn runs_are_written_once_and_files_live_as_long_as_a_kept_manifest_needs_them() 
         let (store, opened) = place.open(Begin::Latest).await.expect("opens");
         let m = opened.manifest.expect("a checkpoint");
         let state = store.restore_operator(&m.operators["op"], 0..64).await.expect("restores");
-        let rows: usize = state.runs.iter().map(|r| r.run.rows.num_rows()).sum();
+        let rows: usize = state.runs.iter().map(|r| r.run.rows().expect("rows").num_rows()).sum();
         assert_eq!(rows, (0..1_000).filter(|i| i % 128 < 64).count() + 3);
     });
 }
@@ -418,7 +418,7 @@ impl Place {
 
 async fn rows(store: &CheckpointStore, manifest: &Manifest) -> usize {
     let state = store.restore_operator(&manifest.operators["op"], 0..128).await.expect("state");
-    state.runs.iter().map(|r| r.run.rows.num_rows()).sum()
+    state.runs.iter().map(|r| r.run.rows().expect("rows").num_rows()).sum()
 }
 
 #[test]

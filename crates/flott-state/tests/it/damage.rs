@@ -97,7 +97,7 @@ async fn rows(store: &CheckpointStore, manifest: Option<&Manifest>) -> Result<us
     let mut rows = 0;
     for groups in [0..50, 50..128] {
         let state = store.restore_operator(&manifest.operators["op"], groups).await?;
-        rows += state.runs.iter().map(|r| r.run.rows.num_rows()).sum::<usize>();
+        rows += state.runs.iter().map(|r| r.run.rows().expect("rows").num_rows()).sum::<usize>();
     }
     Ok(rows)
 }

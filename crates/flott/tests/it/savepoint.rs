@@ -76,11 +76,11 @@ impl Place {
         self.written().into_iter().map(|row| row[0]).collect()
     }
 
-    /// Counted rows by window.
+    /// Counted rows by window, of which each has fired once.
     fn counts(&self) -> BTreeMap<i64, i64> {
         let mut counts = BTreeMap::new();
         for row in self.written() {
-            *counts.entry(row[0]).or_default() += row[1];
+            assert_eq!(counts.insert(row[0], row[1]), None, "window {} has fired twice", row[0]);
         }
         counts
     }

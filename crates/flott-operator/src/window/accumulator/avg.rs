@@ -25,6 +25,10 @@ impl<A: Adder, R: ArrowPrimitiveType> Accumulator for Avg<A, R> {
         self.sums.resize(groups);
     }
 
+    fn reserve(&mut self, groups: usize) {
+        self.sums.reserve(groups);
+    }
+
     fn update(&mut self, groups: &[u32], input: &Input<'_>) -> Result<()> {
         self.sums.update(groups, input);
         Ok(())

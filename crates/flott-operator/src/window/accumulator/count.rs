@@ -6,7 +6,7 @@ use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, Int64Array, cast::AsArray};
 use flott_core::Result;
 
-use super::{Accumulator, Input, each_row, gather};
+use super::{Accumulator, Input, each_row, gather, make_room};
 
 /// Rows of each group.
 #[derive(Default)]
@@ -17,6 +17,10 @@ pub(crate) struct Count {
 impl Accumulator for Count {
     fn resize(&mut self, groups: usize) {
         self.counts.resize(groups, 0);
+    }
+
+    fn reserve(&mut self, groups: usize) {
+        make_room(&mut self.counts, groups);
     }
 
     fn update(&mut self, groups: &[u32], input: &Input<'_>) -> Result<()> {
@@ -52,7 +56,7 @@ impl Accumulator for Count {
     }
 
     fn size_bytes(&self) -> usize {
-        self.counts.capacity() * 8
+        self.counts.len() * 8
     }
 
     fn counts(&self) -> Option<&[i64]> {

@@ -11,7 +11,7 @@ use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_schema::{DataType, IntervalUnit, TimeUnit};
 use flott_core::{Error, Result};
 
-use super::{Accumulator, Input, each_row, gather};
+use super::{Accumulator, Input, each_row, gather, make_room};
 
 /// The least (or greatest) of numbers and times.
 struct Extreme<T: ArrowPrimitiveType, const MAX: bool> {
@@ -40,6 +40,11 @@ impl<T: ArrowPrimitiveType, const MAX: bool> Accumulator for Extreme<T, MAX> {
     fn resize(&mut self, groups: usize) {
         self.values.resize(groups, Self::START);
         self.seen.resize(groups, false);
+    }
+
+    fn reserve(&mut self, groups: usize) {
+        make_room(&mut self.values, groups);
+        make_room(&mut self.seen, groups);
     }
 
     fn update(&mut self, groups: &[u32], input: &Input<'_>) -> Result<()> {
@@ -81,7 +86,7 @@ impl<T: ArrowPrimitiveType, const MAX: bool> Accumulator for Extreme<T, MAX> {
     }
 
     fn size_bytes(&self) -> usize {
-        self.values.capacity() * size_of::<T::Native>() + self.seen.capacity()
+        self.values.len() * size_of::<T::Native>() + self.seen.len()
     }
 }
 

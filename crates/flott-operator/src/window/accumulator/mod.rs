@@ -35,9 +35,12 @@ pub(crate) struct Input<'a> {
 }
 
 /// One aggregate over all groups of a table.
-pub(crate) trait Accumulator {
+pub(crate) trait Accumulator: Send {
     /// Makes room for so many groups.
     fn resize(&mut self, groups: usize);
+
+    /// Takes room for so many groups, where there is as much: that spares copies when they come.
+    fn reserve(&mut self, _groups: usize) {}
 
     /// Adds rows, given the group of each.
     fn update(&mut self, groups: &[u32], input: &Input<'_>) -> Result<()>;
@@ -91,6 +94,12 @@ pub(crate) fn each_row(groups: &[u32], include: Option<&NullBuffer>, mut f: impl
             }
         }
     }
+}
+
+/// Room for so many values, if there is as much: it is not needed yet.
+pub(crate) fn make_room<T>(values: &mut Vec<T>, len: usize) {
+    // Without it they are copied as they grow.
+    drop(values.try_reserve_exact(len.saturating_sub(values.len())));
 }
 
 /// Values of all groups, or of these, in output order.

@@ -11,7 +11,7 @@ use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_schema::DataType;
 use flott_core::Result;
 
-use super::{Accumulator, DECIMAL_LIMIT, Input, each_row, gather};
+use super::{Accumulator, DECIMAL_LIMIT, Input, each_row, gather, make_room};
 
 /// How values of a type add up.
 pub(super) trait Adder: 'static {
@@ -135,6 +135,13 @@ impl<A: Adder> Sums<A> {
         }
     }
 
+    pub(super) fn reserve(&mut self, groups: usize) {
+        make_room(&mut self.sums, groups);
+        if let Some(counts) = &mut self.counts {
+            make_room(counts, groups);
+        }
+    }
+
     pub(super) fn update(&mut self, groups: &[u32], input: &Input<'_>) {
         let Some(argument) = input.argument else { return };
         let values = argument.as_primitive::<A::In>().values();
@@ -202,7 +209,7 @@ impl<A: Adder> Sums<A> {
     }
 
     pub(super) fn size_bytes(&self) -> usize {
-        self.sums.capacity() * size_of::<SumOf<A>>() + self.counts.as_ref().map_or(0, |c| c.capacity() * 8)
+        self.sums.len() * size_of::<SumOf<A>>() + self.counts.as_ref().map_or(0, |c| c.len() * 8)
     }
 }
 
@@ -217,6 +224,10 @@ struct Sum<A: Adder, R: ArrowPrimitiveType> {
 impl<A: Adder, R: ArrowPrimitiveType> Accumulator for Sum<A, R> {
     fn resize(&mut self, groups: usize) {
         self.sums.resize(groups);
+    }
+
+    fn reserve(&mut self, groups: usize) {
+        self.sums.reserve(groups);
     }
 
     fn update(&mut self, groups: &[u32], input: &Input<'_>) -> Result<()> {

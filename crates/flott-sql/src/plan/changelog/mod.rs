@@ -7,6 +7,7 @@
 //!
 //! What an operator does is in `rules.rs`, what a sink asks for in `sink.rs`, upsert keys in `keys.rs`.
 
+mod join;
 pub(crate) mod keys;
 mod kinds;
 mod rank_rules;
@@ -22,9 +23,10 @@ use flott_graph::Changes;
 
 use super::explain;
 use super::stream::{StreamInput, StreamNode, StreamOp};
-use keys::upsert_keys;
 use rules::{RuleInput, Way, rule};
 
+pub(crate) use join::joined_kinds;
+pub(crate) use keys::{Key, smallest, upsert_keys};
 pub(crate) use kinds::{DeleteKind, ModifyKinds, UpdateKind};
 
 type Address = *const StreamNode;
@@ -192,7 +194,7 @@ impl Inference<'_> {
         let mut inputs = vec![];
         let mut passed = UpdateKind::None;
         let mut made = None;
-        for input in &node.inputs {
+        for (index, input) in node.inputs.iter().enumerate() {
             if input.port == 1 {
                 let below = self.last.get(&Arc::as_ptr(&input.node)).cloned();
                 let below = below.ok_or_else(|| Error::internal("late rows of an aggregate that nobody plans"))?;
@@ -201,8 +203,9 @@ impl Inference<'_> {
             }
             let below_kinds = self.kinds_of(&input.node);
             let keys = || upsert_keys(&input.node);
-            let seen = RuleInput { kinds: below_kinds, keys: &keys, node: &input.node };
-            let wanted = match rule.updates(asked, &seen) {
+            let seen = RuleInput { index, kinds: below_kinds, keys: &keys, node: &input.node };
+            let way = rule.updates(asked, &seen);
+            let wanted = match way {
                 Way::Impossible => return Ok(None),
                 Way::Pass => asked,
                 Way::Make(wanted) => {
@@ -219,6 +222,11 @@ impl Inference<'_> {
             let provided = below_kinds.updates(UpdateKind::of(below.changelog));
             if provided != below_kinds.updates(wanted) {
                 return Ok(None);
+            }
+            // Who makes its own may read each input in another form.
+            if way != Way::Pass {
+                inputs.push(StreamInput { node: below, port: 0 });
+                continue;
             }
             match (passed, provided) {
                 (UpdateKind::None, provided) => passed = provided,
@@ -276,14 +284,14 @@ impl Inference<'_> {
         let mut inputs = vec![];
         let mut passed_by_key = false;
         let mut made = false;
-        for input in &node.inputs {
+        for (index, input) in node.inputs.iter().enumerate() {
             if input.port == 1 {
                 inputs.push(input.clone());
                 continue;
             }
             let kinds = ModifyKinds::of(input.node.changelog);
             let keys = || upsert_keys(&input.node);
-            let seen = RuleInput { kinds, keys: &keys, node: &input.node };
+            let seen = RuleInput { index, kinds, keys: &keys, node: &input.node };
             let wanted = match rule.deletes(asked, &seen) {
                 Way::Impossible => return Ok(None),
                 Way::Pass => asked,

@@ -22,6 +22,8 @@ pub(crate) enum Way<K> {
 
 /// An input of an operator, for its rule.
 pub(crate) struct RuleInput<'a> {
+    /// Which input it is.
+    pub(crate) index: usize,
     pub(crate) kinds: ModifyKinds,
     pub(crate) keys: &'a dyn Fn() -> Vec<Key>,
     pub(crate) node: &'a StreamNode,
@@ -60,6 +62,8 @@ pub(crate) fn rule(op: &StreamOp) -> &dyn ChangelogRule {
         StreamOp::Values { .. } => &Values,
         StreamOp::Calc(calc) => calc,
         StreamOp::Union => &Union,
+        StreamOp::Join(join) => join,
+        StreamOp::Unnest(spec) => spec,
         StreamOp::Expand(spec) => spec,
         StreamOp::WindowTableFunction(spec) => spec,
         StreamOp::LocalWindowAggregate(_) => &LocalWindowAggregate,

@@ -1,0 +1,370 @@
+//! Sub-queries in WHERE: IN, NOT IN, EXISTS and NOT EXISTS become semi and anti joins, values of one row a join.
+//!
+//! What a sub-query says about the row outside becomes a condition of the join: names that only the outer query knows
+//! resolve to columns with [`OUTER`] before their names, and the parts of its WHERE that read such columns are kept apart.
+
+use std::collections::HashMap;
+
+use datafusion_common::tree_node::{Transformed, TreeNode};
+use datafusion_expr::{Expr, LogicalPlan, Operator};
+use flott_core::{Error, Result};
+use flott_graph::JoinKind;
+use sqlparser::ast::{self, Expr as Ast, Query, SetExpr, Spanned, UnaryOperator};
+
+use super::predicate::{conjuncts, reads, together};
+use super::{beside, identity, join};
+use crate::bind::expression::ExpressionBinder;
+use crate::bind::node::JoinFlavour;
+use crate::bind::refuse::{at, from_datafusion, unsupported, unsupported_with};
+use crate::bind::scope::OUTER;
+use crate::bind::{Binder, Ctes, Scope, ScopeColumn, Typed, column, project};
+
+/// A part of WHERE.
+enum Part<'q> {
+    /// `[NOT] EXISTS (..)`
+    Exists { query: &'q Query, negated: bool },
+    /// `x [NOT] IN (..)`
+    In { value: &'q Ast, query: &'q Query, negated: bool },
+    /// Anything else.
+    Plain(&'q Ast),
+}
+
+fn parts<'q>(e: &'q Ast, negated: bool, out: &mut Vec<Part<'q>>) {
+    match e {
+        Ast::Nested(inner) => match inner.as_ref() {
+            Ast::BinaryOp { op: ast::BinaryOperator::And, .. } if !negated => parts(inner, false, out),
+            Ast::Exists { .. } | Ast::InSubquery { .. } | Ast::Nested(_) | Ast::UnaryOp { .. }
+                if negated || !is_plain(inner) =>
+            {
+                parts(inner, negated, out);
+            }
+            _ => out.push(Part::Plain(e)),
+        },
+        Ast::BinaryOp { left, op: ast::BinaryOperator::And, right } if !negated => {
+            parts(left, false, out);
+            parts(right, false, out);
+        }
+        Ast::UnaryOp { op: UnaryOperator::Not, expr } if !is_plain(expr) => parts(expr, !negated, out),
+        Ast::Exists { subquery, negated: not } => out.push(Part::Exists { query: subquery, negated: *not != negated }),
+        Ast::InSubquery { expr, subquery, negated: not } => {
+            out.push(Part::In { value: expr, query: subquery, negated: *not != negated });
+        }
+        other => out.push(Part::Plain(other)),
+    }
+}
+
+/// Whether it is no EXISTS or IN, with NOTs and brackets around it.
+fn is_plain(e: &Ast) -> bool {
+    match e {
+        Ast::Nested(inner) => is_plain(inner),
+        Ast::UnaryOp { op: UnaryOperator::Not, expr } => is_plain(expr),
+        Ast::Exists { .. } | Ast::InSubquery { .. } => false,
+        _ => true,
+    }
+}
+
+/// What stands in FROM and WHERE.
+pub(crate) struct Source {
+    pub(crate) plan: LogicalPlan,
+    pub(crate) scope: Scope,
+    /// Parts of WHERE that read columns of the query outside.
+    pub(crate) correlated: Vec<Expr>,
+}
+
+impl Binder<'_> {
+    /// FROM and WHERE together. `values`: sub-queries of the SELECT list. `outer`: the names that the query outside knows.
+    pub(crate) fn source(
+        &self,
+        plan: LogicalPlan,
+        mut scope: Scope,
+        selection: Option<&Ast>,
+        values: &[&Query],
+        outer: Option<&Scope>,
+        ctes: &Ctes,
+    ) -> Result<Source> {
+        if let Some(outer) = outer {
+            scope.set_outer(outer);
+        }
+        let mut plan = plan;
+        let (mut inner, mut correlated) = (vec![], vec![]);
+        let mut all = vec![];
+        if let Some(selection) = selection {
+            parts(selection, false, &mut all);
+        }
+        for query in values {
+            plan = self.value(plan, &mut scope, query, ctes)?;
+        }
+        for part in &all {
+            if let Part::Plain(e) = part {
+                for query in values_in(e) {
+                    plan = self.value(plan, &mut scope, query, ctes)?;
+                }
+            }
+        }
+        // A WHERE without sub-queries is bound as it is written.
+        let plain_only = all.iter().all(|p| matches!(p, Part::Plain(_)));
+        let mut bound = vec![];
+        if let (true, Some(selection)) = (plain_only, selection) {
+            bound.push(ExpressionBinder::new(self.functions(), &scope, "WHERE").condition(selection)?);
+        } else {
+            for part in &all {
+                match part {
+                    Part::Plain(e) => {
+                        bound.push(ExpressionBinder::new(self.functions(), &scope, "WHERE").condition(e)?)
+                    }
+                    Part::Exists { query, negated } => plan = self.exists(plan, &scope, query, *negated, ctes)?,
+                    Part::In { value, query, negated } => {
+                        plan = self.within(plan, &scope, value, query, *negated, ctes)?;
+                    }
+                }
+            }
+        }
+        for condition in bound {
+            for part in conjuncts(&condition.expr) {
+                let is_correlated = reads(&part).iter().any(|c| c.starts_with(OUTER));
+                if is_correlated { correlated.push(part) } else { inner.push(part) }
+            }
+        }
+        let plan = super::settle(self, plan, inner)?;
+        scope.follow(&plan)?;
+        Ok(Source { plan, scope, correlated })
+    }
+
+    /// The rows of a sub-query, with the columns that its conditions on the outer row read. `values`: its SELECT list is
+    /// wanted; then it stands at the front.
+    fn rows_of(&self, query: &Query, outer: &Scope, values: bool, ctes: &Ctes) -> Result<(Source, Vec<Typed>)> {
+        if let Some(select) = simple(query) {
+            let (plan, scope) = self.from(&select.from, ctes)?;
+            let source = self.source(plan, scope, select.selection.as_ref(), &[], Some(outer), ctes)?;
+            if !values {
+                return Ok((source, vec![]));
+            }
+            let values = self.items(&select.projection, &source.scope)?;
+            if let Some(of_outer) = values.iter().find(|v| reads(&v.expr).iter().any(|c| c.starts_with(OUTER))) {
+                return Err(unsupported(
+                    format!("a column of the outer query in the SELECT list of IN ({})", of_outer.expr),
+                    query.span(),
+                ));
+            }
+            return Ok((source, values));
+        }
+        let plan = self.bind_query(query, ctes).map_err(|e| correlated_deeper(e, query))?;
+        let values = identity(&plan)?.into_iter().map(|c| c.1).collect();
+        let scope = Scope::of_plan(&plan, &[])?;
+        Ok((Source { plan, scope, correlated: vec![] }, values))
+    }
+
+    /// A sub-query of one row and one column becomes a column of every row.
+    fn value(&self, left: LogicalPlan, scope: &mut Scope, query: &Query, ctes: &Ctes) -> Result<LogicalPlan> {
+        if scope.value_of(query).is_some() || !gives_one_row(query) {
+            return Ok(left);
+        }
+        let right = self.bind_query(query, ctes).map_err(|e| correlated_deeper(e, query))?;
+        let (right, right_scope) = beside(&left, right.clone(), Scope::of_plan(&right, &[])?)?;
+        let [one] = right_scope.columns.as_slice() else {
+            return Err(at(
+                Error::user("a sub-query as a value has one column").hint("Select one expression in it"),
+                query.span(),
+            ));
+        };
+        let column = ScopeColumn { data_type: one.data_type.with_nullable(true), ..one.clone() };
+        scope.add_value(query, column);
+        join(left, right, JoinKind::Left, None, JoinFlavour::Unsettled)
+    }
+
+    fn exists(
+        &self,
+        left: LogicalPlan,
+        scope: &Scope,
+        query: &Query,
+        negated: bool,
+        ctes: &Ctes,
+    ) -> Result<LogicalPlan> {
+        let (source, _) = self.rows_of(query, scope, false, ctes)?;
+        let kind = if negated { JoinKind::Anti } else { JoinKind::Semi };
+        let (right, correlated) = connected(&left, source.plan, source.correlated)?;
+        join(left, right, kind, together(correlated), JoinFlavour::Unsettled)
+    }
+
+    fn within(
+        &self,
+        left: LogicalPlan,
+        scope: &Scope,
+        value: &Ast,
+        query: &Query,
+        negated: bool,
+        ctes: &Ctes,
+    ) -> Result<LogicalPlan> {
+        let (source, items) = self.rows_of(query, scope, true, ctes)?;
+        let wanted: Vec<&Ast> = match value {
+            Ast::Tuple(values) => values.iter().collect(),
+            Ast::Nested(inner) => vec![inner.as_ref()],
+            other => vec![other],
+        };
+        if wanted.len() != items.len() {
+            return Err(at(
+                Error::user(format!(
+                    "Values passed to IN operator must have compatible types: {} and {} columns",
+                    wanted.len(),
+                    items.len()
+                ))
+                .hint("Select as many columns in the sub-query as stand before IN"),
+                query.span(),
+            ));
+        }
+        // The SELECT list becomes columns, beside those that the conditions read.
+        let mut columns = identity(&source.plan)?;
+        let mut names = crate::bind::UniqueNames::of(source.plan.schema());
+        let mut fields = vec![];
+        for item in items {
+            match &item.expr {
+                Expr::Column(c) => fields.push((c.name.clone(), item.data_type.clone())),
+                _ => {
+                    let name = names.take("EXPR$0");
+                    fields.push((name.clone(), item.data_type.clone()));
+                    columns.push((name, item));
+                }
+            }
+        }
+        let inner = if columns.len() > source.plan.schema().fields().len() {
+            project(source.plan, columns)?
+        } else {
+            source.plan
+        };
+        let mut equalities = vec![];
+        for (value, (field, data_type)) in wanted.into_iter().zip(fields) {
+            let outer = ExpressionBinder::new(self.functions(), scope, "WHERE").bind(value)?;
+            let (value_nullable, item_nullable) = (outer.data_type.nullable, data_type.nullable);
+            let outer = Typed { expr: as_outer(&outer.expr)?, data_type: outer.data_type };
+            let item = Typed { expr: column(&field), data_type };
+            let equal = self.functions().binary(Operator::Eq, outer.clone(), item.clone());
+            let equal = equal.map_err(|e| at(e, query.span()))?;
+            let mut condition = equal.expr;
+            if negated {
+                // `x NOT IN (..)` is not true where x or one of the values is NULL.
+                let is_null = |e: Expr| Expr::IsNull(Box::new(e));
+                let mut unknown = vec![];
+                unknown.extend(value_nullable.then(|| is_null(outer.expr)));
+                unknown.extend(item_nullable.then(|| is_null(item.expr)));
+                condition = unknown
+                    .into_iter()
+                    .rev()
+                    .fold(condition, |all, e| datafusion_expr::binary_expr(e, Operator::Or, all));
+            }
+            equalities.push(condition);
+        }
+        equalities.extend(source.correlated);
+        let kind = if negated { JoinKind::Anti } else { JoinKind::Semi };
+        let (right, conditions) = connected(&left, inner, equalities)?;
+        join(left, right, kind, together(conditions), JoinFlavour::Unsettled)
+    }
+}
+
+/// The sub-queries that stand in an expression as values.
+pub(crate) fn values_in(e: &Ast) -> Vec<&Query> {
+    struct Values<'q>(Vec<&'q Query>);
+    fn walk<'q>(e: &'q Ast, found: &mut Values<'q>) {
+        match e {
+            Ast::Subquery(query) => found.0.push(query),
+            Ast::Nested(x) | Ast::IsNull(x) | Ast::IsNotNull(x) | Ast::UnaryOp { expr: x, .. } => walk(x, found),
+            Ast::Cast { expr, .. } => walk(expr, found),
+            Ast::BinaryOp { left, right, .. } => {
+                walk(left, found);
+                walk(right, found);
+            }
+            Ast::Between { expr, low, high, .. } => [expr, low, high].into_iter().for_each(|x| walk(x, found)),
+            Ast::Case { operand, conditions, else_result, .. } => {
+                operand.iter().chain(else_result).for_each(|x| walk(x, found));
+                conditions.iter().for_each(|c| {
+                    walk(&c.condition, found);
+                    walk(&c.result, found);
+                });
+            }
+            Ast::Function(f) => {
+                if let ast::FunctionArguments::List(list) = &f.args {
+                    for arg in &list.args {
+                        if let ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(x)) = arg {
+                            walk(x, found);
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut found = Values(vec![]);
+    walk(e, &mut found);
+    found.0
+}
+
+/// Whether a query has exactly one row: an aggregation of all rows, or a SELECT without FROM.
+fn gives_one_row(query: &Query) -> bool {
+    let SetExpr::Select(select) = query.body.as_ref() else { return false };
+    let whole = matches!(&select.group_by, ast::GroupByExpr::Expressions(e, m) if e.is_empty() && m.is_empty());
+    let aggregates = select.projection.iter().any(|item| match item {
+        ast::SelectItem::UnnamedExpr(e) | ast::SelectItem::ExprWithAlias { expr: e, .. } => {
+            crate::bind::query::contains_aggregate(e)
+        }
+        _ => false,
+    });
+    let plain = query.limit_clause.is_none() && query.fetch.is_none() && select.having.is_none();
+    plain && whole && (aggregates || select.from.is_empty() && select.selection.is_none())
+}
+
+/// A SELECT whose rows are those of FROM and WHERE.
+fn simple(query: &Query) -> Option<&ast::Select> {
+    let plain = query.with.is_none() && query.limit_clause.is_none() && query.fetch.is_none();
+    let SetExpr::Select(select) = query.body.as_ref() else { return None };
+    let ungrouped = matches!(&select.group_by, ast::GroupByExpr::Expressions(e, m) if e.is_empty() && m.is_empty());
+    let aggregates = select.projection.iter().any(|item| match item {
+        ast::SelectItem::UnnamedExpr(e) | ast::SelectItem::ExprWithAlias { expr: e, .. } => {
+            crate::bind::query::contains_aggregate(e)
+        }
+        _ => false,
+    });
+    // Every row once or many times is the same to EXISTS and IN.
+    (plain && ungrouped && select.having.is_none() && !aggregates).then_some(select)
+}
+
+fn correlated_deeper(error: Error, query: &Query) -> Error {
+    if error.message().contains("not found") {
+        return unsupported_with(
+            format!("this sub-query, where it names a column of the query outside ({})", error.message()),
+            query.span(),
+            "Name outer columns only in the WHERE of the sub-query itself, without GROUP BY",
+        );
+    }
+    error
+}
+
+/// An expression over the outer query's columns, as a sub-query writes it.
+fn as_outer(e: &Expr) -> Result<Expr> {
+    renamed(e, &|name| Some(format!("{OUTER}{name}")))
+}
+
+fn renamed(e: &Expr, to: &dyn Fn(&str) -> Option<String>) -> Result<Expr> {
+    let done = e.clone().transform_up(|e| {
+        Ok(match &e {
+            Expr::Column(c) => match to(&c.name) {
+                Some(name) => Transformed::yes(column(&name)),
+                None => Transformed::no(e),
+            },
+            _ => Transformed::no(e),
+        })
+    });
+    Ok(done.map_err(from_datafusion)?.data)
+}
+
+/// A sub-query beside the rows outside: with other names where both have one, and its conditions over both.
+fn connected(left: &LogicalPlan, right: LogicalPlan, conditions: Vec<Expr>) -> Result<(LogicalPlan, Vec<Expr>)> {
+    let before = identity(&right)?;
+    let (right, _) = beside(left, right, Scope::default())?;
+    let after = identity(&right)?;
+    let names: HashMap<String, String> = before.into_iter().zip(after).map(|(b, a)| (b.0, a.0)).collect();
+    let to = |name: &str| match name.strip_prefix(OUTER) {
+        Some(outer) => Some(outer.to_string()),
+        None => names.get(name).cloned(),
+    };
+    let conditions = conditions.iter().map(|c| renamed(c, &to)).collect::<Result<_>>()?;
+    Ok((right, conditions))
+}

@@ -1,0 +1,116 @@
+//! CROSS JOIN UNNEST(collection) and LEFT JOIN UNNEST(collection) ON TRUE.
+
+use flott_core::types::TypeKind;
+use flott_core::{Error, LogicalType, Result};
+use flott_graph::JoinKind;
+use sqlparser::ast::{JoinConstraint, Spanned, TableFactor};
+
+use super::{Bound, identity, is_true};
+use crate::bind::expression::ExpressionBinder;
+use crate::bind::node::{FlinkNode, FlinkNodeKind, Unnest};
+use crate::bind::refuse::{at, refuse_if, unsupported, unsupported_with};
+use crate::bind::{Binder, Scope, ScopeColumn, UniqueNames, plan_schema, project};
+
+impl Binder<'_> {
+    /// The rows read so far, each with the elements of one of its collections.
+    pub(super) fn unnest(
+        &self,
+        (left, left_scope): Bound,
+        relation: &TableFactor,
+        kind: JoinKind,
+        constraint: &JoinConstraint,
+    ) -> Result<Bound> {
+        let TableFactor::UNNEST { alias, array_exprs, with_offset, with_offset_alias, with_ordinality } = relation
+        else {
+            return Err(Error::internal("an UNNEST that is none"));
+        };
+        let span = relation.span();
+        refuse_if(*with_offset || with_offset_alias.is_some(), "WITH OFFSET", span)?;
+        let [collection] = array_exprs.as_slice() else {
+            return Err(unsupported("UNNEST of several collections", span));
+        };
+        let outer = match kind {
+            JoinKind::Inner => false,
+            JoinKind::Left => true,
+            _ => return Err(unsupported("UNNEST on the right of a RIGHT or FULL JOIN", span)),
+        };
+        let left = super::settle(self, left, vec![])?;
+        let value = ExpressionBinder::new(self.functions(), &left_scope, "UNNEST").bind(collection)?;
+        let elements = elements(&value.data_type).ok_or_else(|| {
+            at(
+                Error::user(format!("Cannot apply 'UNNEST' to arguments of type 'UNNEST(<{}>)'", value.data_type))
+                    .hint("UNNEST takes an ARRAY, a MAP or a MULTISET"),
+                span,
+            )
+        })?;
+        let mut columns = identity(&left)?;
+        let mut names = UniqueNames::of(left.schema());
+        let (left, field) = match &value.expr {
+            datafusion_expr::Expr::Column(c) => (left, c.name.clone()),
+            _ => {
+                let field = names.take(&format!("$f{}", columns.len()));
+                columns.push((field.clone(), value.clone()));
+                (project(left, columns.clone())?, field)
+            }
+        };
+        let mut added: Vec<(String, LogicalType)> = elements;
+        if *with_ordinality {
+            added.push(("ORDINALITY".to_string(), TypeKind::Int.not_null()));
+        }
+        let given = alias.as_ref().map(|a| a.columns.as_slice()).unwrap_or_default();
+        if !given.is_empty() && given.len() != added.len() {
+            return Err(at(
+                Error::user(format!("{} names for {} columns", given.len(), added.len()))
+                    .hint("Name every column, or none"),
+                span,
+            ));
+        }
+        let qualifier: Vec<String> = alias.iter().map(|a| a.name.value.clone()).collect();
+        let mut of_elements = vec![];
+        let mut all: Vec<(String, LogicalType)> =
+            columns.iter().map(|(n, v)| (n.clone(), v.data_type.clone())).collect();
+        for (i, (name, data_type)) in added.into_iter().enumerate() {
+            let name = given.get(i).map_or(name, |g| g.name.value.clone());
+            let data_type = if outer { data_type.with_nullable(true) } else { data_type };
+            let field = names.take(&name);
+            all.push((field.clone(), data_type.clone()));
+            of_elements.push(ScopeColumn { qualifier: qualifier.clone(), name, field, data_type });
+        }
+        let schema = plan_schema(all.iter().map(|(n, t)| (n.as_str(), t)))?;
+        let node = Unnest { column: field, collection: value.data_type, outer, with_ordinality: *with_ordinality };
+        let plan = FlinkNode::plan(FlinkNodeKind::Unnest(node), left, schema);
+        let mut scope = left_scope;
+        scope.take_in(&Scope::of(of_elements));
+        scope.follow(&plan)?;
+        let condition = match constraint {
+            JoinConstraint::On(e) => ExpressionBinder::new(self.functions(), &scope, "ON").condition(e)?,
+            JoinConstraint::None => return Ok((plan, scope)),
+            _ => return Err(unsupported("USING with UNNEST", span)),
+        };
+        if is_true(&condition.expr) {
+            return Ok((plan, scope));
+        }
+        if outer {
+            return Err(unsupported_with("a condition of LEFT JOIN UNNEST", span, "Only ON TRUE is possible"));
+        }
+        Ok((crate::bind::filter(plan, condition)?, scope))
+    }
+}
+
+/// The columns of a collection's elements.
+fn elements(t: &LogicalType) -> Option<Vec<(String, LogicalType)>> {
+    let of_one = |element: &LogicalType| match &element.kind {
+        TypeKind::Row(fields) => fields
+            .iter()
+            .map(|f| (f.name.clone(), f.data_type.with_nullable(f.data_type.nullable || element.nullable)))
+            .collect(),
+        _ => vec![("f0".to_string(), element.clone())],
+    };
+    match &t.kind {
+        TypeKind::Array(element) | TypeKind::Multiset(element) => Some(of_one(element)),
+        TypeKind::Map(key, value) => {
+            Some(vec![("f0".to_string(), key.as_ref().clone()), ("f1".to_string(), value.as_ref().clone())])
+        }
+        _ => None,
+    }
+}

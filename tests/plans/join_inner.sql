@@ -1,0 +1,32 @@
+-- A regular join reads what is needed; conditions of WHERE go down; a key that is no column is computed below.
+CREATE TABLE a (id INT, k BIGINT, x STRING, y DOUBLE, PRIMARY KEY (id) NOT ENFORCED) WITH ('connector' = 'fake');
+CREATE TABLE b (k BIGINT, n INT, z STRING) WITH ('connector' = 'fake');
+EXPLAIN SELECT a.id, b.z FROM a, b WHERE a.k = b.k AND a.x = 'x' AND b.n + 1 = a.id AND a.y > b.n;
+-- EXPECT
+-- == Abstract Syntax Tree ==
+-- LogicalProject(id=[$0], z=[$6])
+-- +- LogicalJoin(condition=[AND(=($1, $4), =(+($5, 1), $0), >($3, CAST($5):DOUBLE))], joinType=[inner])
+--    :- LogicalFilter(condition=[=($2, _UTF-16LE'x')])
+--    :  +- LogicalTableScan(table=[[default_catalog, default_database, a]])
+--    +- LogicalProject(k0=[$0], n=[$1], z=[$2])
+--       +- LogicalTableScan(table=[[default_catalog, default_database, b]])
+--
+-- == Optimized Physical Plan ==
+-- Calc(select=[id, z])
+-- +- Join(joinType=[InnerJoin], where=[AND(=(k, k0), =(+(n, 1), id), >(y, CAST(n):DOUBLE))], select=[id, k, y, k0, n, z, $f3], leftInputSpec=[NoUniqueKey], rightInputSpec=[NoUniqueKey])
+--    :- Exchange(distribution=[hash[k, id]])
+--    :  +- Calc(select=[id, k, y], where=[=(x, 'x')])
+--    :     +- TableSourceScan(table=[[default_catalog, default_database, a]], fields=[id, k, x, y])
+--    +- Exchange(distribution=[hash[k0, $f3]])
+--       +- Calc(select=[k AS k0, n, z, +(n, 1) AS $f3])
+--          +- TableSourceScan(table=[[default_catalog, default_database, b]], fields=[k, n, z])
+--
+-- == Optimized Execution Plan ==
+-- Calc(select=[id, z])
+-- +- Join(joinType=[InnerJoin], where=[((k = k0) AND ((n + 1) = id) AND (y > CAST(n AS DOUBLE)))], select=[id, k, y, k0, n, z, $f3], leftInputSpec=[NoUniqueKey], rightInputSpec=[NoUniqueKey])
+--    :- Exchange(distribution=[hash[k, id]])
+--    :  +- Calc(select=[id, k, y], where=[(x = 'x')])
+--    :     +- TableSourceScan(table=[[default_catalog, default_database, a]], fields=[id, k, x, y])
+--    +- Exchange(distribution=[hash[k0, $f3]])
+--       +- Calc(select=[k AS k0, n, z, (n + 1) AS $f3])
+--          +- TableSourceScan(table=[[default_catalog, default_database, b]], fields=[k, n, z])

@@ -1,0 +1,54 @@
+-- An outer join; what WHERE says of the missing side makes it an inner one.
+CREATE TABLE a (id INT NOT NULL, k BIGINT, PRIMARY KEY (id) NOT ENFORCED) WITH ('connector' = 'fake');
+CREATE TABLE b (k BIGINT, n INT) WITH ('connector' = 'fake');
+EXPLAIN CHANGELOG_MODE SELECT * FROM (SELECT a.id, b.n FROM a LEFT JOIN b ON a.k = b.k)
+UNION ALL SELECT a.id, b.n FROM a LEFT JOIN b ON a.id = b.k WHERE b.n > 0;
+-- EXPECT
+-- == Abstract Syntax Tree ==
+-- LogicalUnion(all=[true])
+-- :- LogicalProject(id=[$0], n=[$1])
+-- :  +- LogicalProject(id=[$0], n=[$3])
+-- :     +- LogicalJoin(condition=[=($1, $2)], joinType=[left])
+-- :        :- LogicalTableScan(table=[[default_catalog, default_database, a]])
+-- :        +- LogicalProject(k0=[$0], n=[$1])
+-- :           +- LogicalTableScan(table=[[default_catalog, default_database, b]])
+-- +- LogicalProject(id=[$0], n=[$3])
+--    +- LogicalJoin(condition=[=(CAST($0):BIGINT, $2)], joinType=[inner])
+--       :- LogicalTableScan(table=[[default_catalog, default_database, a]])
+--       +- LogicalFilter(condition=[>($1, 0)])
+--          +- LogicalProject(k0=[$0], n=[$1])
+--             +- LogicalTableScan(table=[[default_catalog, default_database, b]])
+--
+-- == Optimized Physical Plan ==
+-- Union(all=[true], union=[id, n], changelogMode=[I,UA,D])
+-- :- Calc(select=[id, n], changelogMode=[I,UA,D])
+-- :  +- Join(joinType=[LeftOuterJoin], where=[=(k, k0)], select=[id, k, k0, n], leftInputSpec=[NoUniqueKey], rightInputSpec=[NoUniqueKey], changelogMode=[I,UA,D])
+-- :     :- Exchange(distribution=[hash[k]], changelogMode=[I])
+-- :     :  +- TableSourceScan(table=[[default_catalog, default_database, a]], fields=[id, k], changelogMode=[I])
+-- :     +- Exchange(distribution=[hash[k0]], changelogMode=[I])
+-- :        +- TableSourceScan(table=[[default_catalog, default_database, b]], fields=[k, n], changelogMode=[I])
+-- +- Calc(select=[id, n], changelogMode=[I])
+--    +- Join(joinType=[InnerJoin], where=[=(CAST(id):BIGINT, k0)], select=[id, $f1, k0, n], leftInputSpec=[JoinKeyContainsUniqueKey], rightInputSpec=[NoUniqueKey], changelogMode=[I])
+--       :- Exchange(distribution=[hash[$f1]], changelogMode=[I])
+--       :  +- Calc(select=[id, CAST(id):BIGINT AS $f1], changelogMode=[I])
+--       :     +- TableSourceScan(table=[[default_catalog, default_database, a]], fields=[id, k], changelogMode=[I])
+--       +- Exchange(distribution=[hash[k0]], changelogMode=[I])
+--          +- Calc(select=[k AS k0, n], where=[>(n, 0)], changelogMode=[I])
+--             +- TableSourceScan(table=[[default_catalog, default_database, b]], fields=[k, n], changelogMode=[I])
+--
+-- == Optimized Execution Plan ==
+-- Union(all=[true], union=[id, n])
+-- :- Calc(select=[id, n])
+-- :  +- Join(joinType=[LeftOuterJoin], where=[(k = k0)], select=[id, k, k0, n], leftInputSpec=[NoUniqueKey], rightInputSpec=[NoUniqueKey])
+-- :     :- Exchange(distribution=[hash[k]])
+-- :     :  +- TableSourceScan(table=[[default_catalog, default_database, a]], fields=[id, k])(reuse_id=[1])
+-- :     +- Exchange(distribution=[hash[k0]])
+-- :        +- TableSourceScan(table=[[default_catalog, default_database, b]], fields=[k, n])(reuse_id=[2])
+-- +- Calc(select=[id, n])
+--    +- Join(joinType=[InnerJoin], where=[(CAST(id AS BIGINT) = k0)], select=[id, $f1, k0, n], leftInputSpec=[JoinKeyContainsUniqueKey], rightInputSpec=[NoUniqueKey])
+--       :- Exchange(distribution=[hash[$f1]])
+--       :  +- Calc(select=[id, CAST(id AS BIGINT) AS $f1])
+--       :     +- Reused(reference_id=[1])
+--       +- Exchange(distribution=[hash[k0]])
+--          +- Calc(select=[k AS k0, n], where=[(n > 0)])
+--             +- Reused(reference_id=[2])

@@ -1,0 +1,36 @@
+-- Time attributes end in a regular join.
+CREATE TABLE o (id INT, ts TIMESTAMP(3), p AS PROCTIME(), WATERMARK FOR ts AS ts) WITH ('connector' = 'fake');
+CREATE TABLE s (id INT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts) WITH ('connector' = 'fake');
+EXPLAIN SELECT o.id, o.ts, o.p, s.ts AS st FROM o JOIN s ON o.id = s.id AND o.ts > s.ts;
+-- EXPECT
+-- == Abstract Syntax Tree ==
+-- LogicalProject(id=[$0], ts=[$1], p=[$2], st=[$4])
+-- +- LogicalJoin(condition=[AND(=($0, $3), >($1, $4))], joinType=[inner])
+--    :- LogicalProject(id=[$0], ts=[CAST($1):TIMESTAMP(3)], p=[CAST($2):TIMESTAMP_LTZ(3)])
+--    :  +- LogicalWatermarkAssigner(rowtime=[ts], watermark=[$1])
+--    :     +- LogicalProject(id=[$0], ts=[$1], p=[PROCTIME()])
+--    :        +- LogicalTableScan(table=[[default_catalog, default_database, o]])
+--    +- LogicalProject(id0=[$0], ts0=[CAST($1):TIMESTAMP(3)])
+--       +- LogicalProject(id0=[$0], ts0=[$1])
+--          +- LogicalWatermarkAssigner(rowtime=[ts], watermark=[$1])
+--             +- LogicalTableScan(table=[[default_catalog, default_database, s]])
+--
+-- == Optimized Physical Plan ==
+-- Calc(select=[id, ts, p, ts0 AS st])
+-- +- Join(joinType=[InnerJoin], where=[AND(=(id, id0), >(ts, ts0))], select=[id, ts, p, id0, ts0], leftInputSpec=[NoUniqueKey], rightInputSpec=[NoUniqueKey])
+--    :- Exchange(distribution=[hash[id]])
+--    :  +- Calc(select=[id, CAST(ts):TIMESTAMP(3) AS ts, CAST(PROCTIME()):TIMESTAMP_LTZ(3) AS p])
+--    :     +- TableSourceScan(table=[[default_catalog, default_database, o, watermark=[ts]]], fields=[id, ts])
+--    +- Exchange(distribution=[hash[id0]])
+--       +- Calc(select=[id AS id0, CAST(ts):TIMESTAMP(3) AS ts0])
+--          +- TableSourceScan(table=[[default_catalog, default_database, s, watermark=[ts]]], fields=[id, ts])
+--
+-- == Optimized Execution Plan ==
+-- Calc(select=[id, ts, p, ts0 AS st])
+-- +- Join(joinType=[InnerJoin], where=[((id = id0) AND (ts > ts0))], select=[id, ts, p, id0, ts0], leftInputSpec=[NoUniqueKey], rightInputSpec=[NoUniqueKey])
+--    :- Exchange(distribution=[hash[id]])
+--    :  +- Calc(select=[id, CAST(ts AS TIMESTAMP(3)) AS ts, CAST(PROCTIME() AS TIMESTAMP_LTZ(3)) AS p])
+--    :     +- TableSourceScan(table=[[default_catalog, default_database, o, watermark=[ts]]], fields=[id, ts])
+--    +- Exchange(distribution=[hash[id0]])
+--       +- Calc(select=[id AS id0, CAST(ts AS TIMESTAMP(3)) AS ts0])
+--          +- TableSourceScan(table=[[default_catalog, default_database, s, watermark=[ts]]], fields=[id, ts])
