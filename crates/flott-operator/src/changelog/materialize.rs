@@ -86,6 +86,9 @@ impl SinkMaterialize {
         if spec.primary_key.iter().chain(spec.upsert_key.iter().flatten()).any(|c| *c >= width) {
             return Err(Error::internal("a key column of a sink is missing").with("operator", name));
         }
+        // A key of no columns tells no rows apart: whole rows do, as where there is none.
+        let mut spec = spec.clone();
+        spec.upsert_key = spec.upsert_key.filter(|key| !key.is_empty());
         let key_types: Vec<DataType> = spec.primary_key.iter().map(|k| schema.field(*k).data_type().clone()).collect();
         let key_schema = match &spec.upsert_key {
             Some(key) => Arc::new(schema.project(key)?),
@@ -114,7 +117,7 @@ impl SinkMaterialize {
             changes: vec![],
             output: Output::default(),
             then: None,
-            spec: spec.clone(),
+            spec,
             schema,
         })
     }
@@ -128,11 +131,11 @@ impl SinkMaterialize {
         self.resize();
         let packed = self.packing.pack(columns)?;
         let upsert_keys = match &self.spec.upsert_key {
-            Some(key) if !key.is_empty() => {
+            Some(key) => {
                 let columns: Vec<ArrayRef> = key.iter().map(|k| Arc::clone(&columns[*k])).collect();
                 Some(self.key_packing.pack(&columns)?)
             }
-            _ => None,
+            None => None,
         };
         for (row, number) in numbers.iter().enumerate() {
             if self.entries[*number as usize].is_live() && self.lifetime.is_over(*number, now) {
@@ -140,12 +143,8 @@ impl SinkMaterialize {
             }
             let bytes = packed.row(row);
             let of_key = upsert_keys.as_ref().map(|k| k.row(row));
-            // By whole rows where there is no upsert key; a key of no columns is one row for all.
-            let of_key = match (&of_key, &self.spec.upsert_key) {
-                (Some(key), _) => key.as_ref(),
-                (None, Some(_)) => &[],
-                (None, None) => bytes.as_ref(),
-            };
+            // By whole rows where there is no upsert key.
+            let of_key = of_key.as_ref().map_or(bytes.as_ref(), |key| key.as_ref());
             let was_live = self.entries[*number as usize].is_live();
             self.change(*number, bytes.as_ref(), of_key, batch.kind(row).is_addition());
             let is_live = self.entries[*number as usize].is_live();
@@ -173,7 +172,8 @@ impl SinkMaterialize {
         if adds {
             let is_first = entry.rows.is_empty();
             let kept = Kept { row: self.heap.put(row), key: self.heap.put(key) };
-            match found {
+            // Without an upsert key equal rows are several rows, of which each goes by its own.
+            match found.filter(|_| self.spec.upsert_key.is_some()) {
                 Some(at) => {
                     let old = std::mem::replace(&mut entry.rows[at], kept);
                     self.heap.free(old.row);
@@ -255,7 +255,7 @@ impl SinkMaterialize {
             })
             .collect();
         Error::data(format!(
-            "Primary key constraint violation: multiple distinct records with the same primary key found. Conflicting key: \
+            "Primary key constraint violation: multiple distinct records with the same primary key detected. Conflicting key: \
              [{}].",
             names.join(", ")
         ))
@@ -425,11 +425,11 @@ impl Operator for SinkMaterialize {
             let rows = lists.values().as_struct();
             let packed = packing.pack(rows.columns())?;
             let of_keys = match upsert_key {
-                Some(key) if !key.is_empty() => {
+                Some(key) => {
                     let columns: Vec<ArrayRef> = key.iter().map(|k| Arc::clone(rows.column(*k))).collect();
                     Some(key_packing.pack(&columns)?)
                 }
-                _ => None,
+                None => None,
             };
             let shown = columns[keys + 1].as_struct();
             let packed_shown = packing.pack(shown.columns())?;
@@ -452,11 +452,7 @@ impl Operator for SinkMaterialize {
                 for i in lists.value_offsets()[row]..lists.value_offsets()[row + 1] {
                     let bytes = packed.row(i as usize);
                     let of_key = of_keys.as_ref().map(|k| k.row(i as usize));
-                    let key = match (&of_key, upsert_key) {
-                        (Some(key), _) => key.as_ref(),
-                        (None, Some(_)) => &[],
-                        (None, None) => bytes.as_ref(),
-                    };
+                    let key = of_key.as_ref().map_or(bytes.as_ref(), |key| key.as_ref());
                     entry.rows.push(Kept { row: heap.put(bytes.as_ref()), key: heap.put(key) });
                 }
                 entry.shown = shown.is_valid(row).then(|| heap.put(packed_shown.row(row).as_ref()));

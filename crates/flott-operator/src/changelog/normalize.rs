@@ -35,6 +35,9 @@ struct Keys {
     runs: Runs,
 }
 
+/// A key, its row (`None`: it is gone), and whether that passes the condition.
+type Waiting = (u32, Option<Box<[u8]>>, bool);
+
 /// Makes a changelog by key complete.
 pub struct ChangelogNormalize {
     name: String,
@@ -45,7 +48,9 @@ pub struct ChangelogNormalize {
     ownership: Ownership,
     gather: Gather,
     /// The last change of each key in a mini-batch: the row, or that it is gone.
-    waiting: Vec<(u32, Option<Box<[u8]>>, bool)>,
+    waiting: Vec<Waiting>,
+    /// Bytes of the rows in `waiting`.
+    waiting_bytes: usize,
     waits_at: Vec<Option<u32>>,
     /// What the current call emits, packed.
     changes: Vec<(RowKind, Box<[u8]>)>,
@@ -141,6 +146,7 @@ impl ChangelogNormalize {
             ownership,
             gather: Gather::new(spec.changes),
             waiting: vec![],
+            waiting_bytes: 0,
             waits_at: vec![],
             changes: vec![],
             output: Output::default(),
@@ -196,9 +202,14 @@ impl ChangelogNormalize {
     /// Remembers the last change of a key.
     fn wait(&mut self, key: u32, row: Option<&[u8]>, passes: bool) {
         self.waits_at.resize(self.keys.rows.len(), None);
-        let row = row.map(Box::from);
+        let row: Option<Box<[u8]>> = row.map(Box::from);
+        let length = |row: &Option<Box<[u8]>>| row.as_ref().map_or(0, |r| r.len());
+        self.waiting_bytes += length(&row);
         match self.waits_at[key as usize] {
-            Some(at) => self.waiting[at as usize] = (key, row, passes),
+            Some(at) => {
+                let old = std::mem::replace(&mut self.waiting[at as usize], (key, row, passes));
+                self.waiting_bytes -= length(&old.1);
+            }
             None => {
                 self.waits_at[key as usize] = Some(self.waiting.len() as u32);
                 self.waiting.push((key, row, passes));
@@ -208,6 +219,7 @@ impl ChangelogNormalize {
 
     fn show(&mut self, now: i64) {
         self.gather.shown();
+        self.waiting_bytes = 0;
         for (key, row, passes) in std::mem::take(&mut self.waiting) {
             self.waits_at[key as usize] = None;
             self.change(key, row.as_deref(), passes, now);
@@ -278,7 +290,9 @@ impl ChangelogNormalize {
             context.register_timer(at);
         }
         context.metrics.state_rows = self.keys.live_count as u64;
-        context.metrics.state_bytes = self.keys.size_bytes() as u64;
+        let waiting = self.waiting.capacity() * size_of::<Waiting>() + self.waiting_bytes;
+        let waits_at = self.waits_at.capacity() * size_of::<Option<u32>>();
+        context.metrics.state_bytes = (self.keys.size_bytes() + waiting + waits_at) as u64;
         Ok(Progress::Done)
     }
 

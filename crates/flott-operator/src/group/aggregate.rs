@@ -4,7 +4,7 @@
 //! and `+U`; no change is nothing; a group whose last row is taken away is `-D`; rows that are taken away from a group that
 //! is not there are ignored.
 
-use arrow_array::{ArrayRef, UInt32Array};
+use arrow_array::{Array, ArrayRef, UInt32Array};
 use arrow_schema::SchemaRef;
 use arrow_select::interleave::interleave;
 use arrow_select::take::take;
@@ -51,6 +51,20 @@ struct Piece {
     groups: Vec<u32>,
     was_live: Vec<bool>,
     before: Vec<ArrayRef>,
+}
+
+impl Held {
+    fn holds(&self, group: u32) -> bool {
+        self.is_held.get(group as usize).copied().unwrap_or(false)
+    }
+
+    fn size_bytes(&self) -> usize {
+        let of = |p: &Piece| {
+            let before: usize = p.before.iter().map(|c| c.get_array_memory_size()).sum();
+            p.groups.capacity() * size_of::<u32>() + p.was_live.capacity() + before
+        };
+        self.is_held.capacity() + self.pieces.iter().map(of).sum::<usize>()
+    }
 }
 
 /// Aggregates per key and emits changes.
@@ -114,7 +128,7 @@ impl GroupAggregate {
             }
             Changes::Final => {
                 let mut numbers = std::mem::take(&mut self.numbers);
-                let rows = self.groups.rows(batch, now, &mut numbers)?;
+                let rows = self.groups.rows(batch, now, |_| false, &mut numbers)?;
                 self.groups.add(&numbers, &rows)?;
                 numbers.iter().for_each(|g| self.groups.wrote(*g, now));
                 self.numbers = numbers;
@@ -126,7 +140,7 @@ impl GroupAggregate {
     /// What each row changes.
     fn each(&mut self, batch: &ChangeBatch, now: i64) -> Result<()> {
         let mut numbers = std::mem::take(&mut self.numbers);
-        let all = self.groups.rows(batch, now, &mut numbers)?;
+        let all = self.groups.rows(batch, now, |_| false, &mut numbers)?;
         let rounds = self.rounds.of((0..).zip(numbers.iter().copied()), self.groups.len());
         let in_order = rounds.len() == 1;
         let mut changed = Changed::default();
@@ -218,7 +232,7 @@ impl GroupAggregate {
     /// Adds rows and remembers the results before them.
     fn merge(&mut self, batch: &ChangeBatch, now: i64) -> Result<()> {
         let mut numbers = std::mem::take(&mut self.numbers);
-        let mut rows = self.groups.rows(batch, now, &mut numbers)?;
+        let mut rows = self.groups.rows(batch, now, |g| self.held.holds(g), &mut numbers)?;
         self.held.is_held.resize(self.groups.len(), false);
         if let Some(signs) = &rows.signs {
             // What is taken away from a group before its first row is ignored.
@@ -282,7 +296,7 @@ impl GroupAggregate {
             keys.iter().map(|k| take(k.as_ref(), &rows, None)).collect::<std::result::Result<_, _>>()?;
         let places: Vec<(usize, usize)> = entries.iter().map(|e| (e.chunk as usize, e.place as usize)).collect();
         for column in 0..self.spec.aggregates.len() {
-            let chunks: Vec<&dyn arrow_array::Array> = chunks.iter().map(|c| c[column].as_ref()).collect();
+            let chunks: Vec<&dyn Array> = chunks.iter().map(|c| c[column].as_ref()).collect();
             columns.push(interleave(&chunks, &places)?);
         }
         let rows = assemble(&self.schema, columns, entries.len())?;
@@ -321,7 +335,7 @@ impl GroupAggregate {
         if let Some(watermark) = self.then.take() {
             context.emit_watermark(watermark);
         }
-        if let Some(at) = self.groups.sweep(context.processing_time_ms) {
+        if let Some(at) = self.groups.sweep(context.processing_time_ms, |g| self.held.holds(g)) {
             context.register_timer(at);
         }
         if self.held.pieces.is_empty() && self.groups.forget_ended()? {
@@ -329,7 +343,7 @@ impl GroupAggregate {
             self.held.is_held.clear();
         }
         context.metrics.state_rows = self.groups.live_count() as u64;
-        context.metrics.state_bytes = self.groups.size_bytes() as u64;
+        context.metrics.state_bytes = (self.groups.size_bytes() + self.held.size_bytes()) as u64;
         Ok(Progress::Done)
     }
 

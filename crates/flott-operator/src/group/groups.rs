@@ -84,7 +84,7 @@ impl Plan {
         let mut fields = keys;
         let mut widths = vec![];
         for (number, plan) in plans.iter().enumerate() {
-            let own = plan.state_fields(number)?;
+            let own = plan.stored_fields(number)?;
             widths.push(own.len());
             fields.extend(own);
         }
@@ -131,8 +131,15 @@ impl Groups {
         self.lifetime.is_limited()
     }
 
-    /// Rows with the group of each. Groups whose time is over start anew.
-    pub(crate) fn rows(&mut self, batch: &ChangeBatch, now_ms: i64, groups: &mut Vec<u32>) -> Result<Prepared> {
+    /// Rows with the group of each. Groups whose time is over start anew, but not those that are `held`: they have been
+    /// written already, and only their results are not shown yet.
+    pub(crate) fn rows(
+        &mut self,
+        batch: &ChangeBatch,
+        now_ms: i64,
+        held: impl Fn(u32) -> bool,
+        groups: &mut Vec<u32>,
+    ) -> Result<Prepared> {
         Layout::check_types(&self.spec.input_schema, &self.plan.needed, &batch.rows)?;
         let reads = Reads {
             group_keys: &self.spec.group_keys,
@@ -144,8 +151,8 @@ impl Groups {
         self.table.groups_of(&prepared.keys, &prepared.hashes, groups)?;
         self.resize();
         if self.lifetime.is_limited() {
-            let over: Vec<u32> =
-                groups.iter().copied().filter(|g| self.is_live(*g) && self.lifetime.is_over(*g, now_ms)).collect();
+            let is_over = |g: &u32| self.is_live(*g) && self.lifetime.is_over(*g, now_ms) && !held(*g);
+            let over: Vec<u32> = groups.iter().copied().filter(is_over).collect();
             self.end(over);
         }
         Ok(prepared)
@@ -211,12 +218,12 @@ impl Groups {
         }
     }
 
-    /// Ends groups whose time is over, where it is time to look; tells when the next time is.
-    pub(crate) fn sweep(&mut self, now_ms: i64) -> Option<i64> {
+    /// Ends groups whose time is over and that are not `held`, where it is time to look; tells when the next time is.
+    pub(crate) fn sweep(&mut self, now_ms: i64, held: impl Fn(u32) -> bool) -> Option<i64> {
         let (due, next) = self.lifetime.sweep(now_ms);
         if due {
-            let over = (0..self.len() as u32).filter(|g| self.is_live(*g) && self.lifetime.is_over(*g, now_ms));
-            let over = over.collect();
+            let is_over = |g: &u32| self.is_live(*g) && self.lifetime.is_over(*g, now_ms) && !held(*g);
+            let over = (0..self.len() as u32).filter(is_over).collect();
             self.end(over);
         }
         next.filter(|_| self.live_count > 0)
@@ -242,7 +249,7 @@ impl Groups {
         let mut accumulators = self.plan.accumulators()?;
         for (new, old) in accumulators.iter_mut().zip(&self.accumulators) {
             new.resize(live.len());
-            new.merge(&groups, &old.state(Some(&live))?)?;
+            new.restore(&groups, &old.stored(Some(&live))?)?;
         }
         (self.table, self.accumulators) = (table, accumulators);
         self.live = vec![true; live.len()];
@@ -272,7 +279,7 @@ impl Groups {
         let columns = |groups: &[u32]| {
             let mut columns = self.table.key_columns(Some(groups))?;
             for accumulator in &self.accumulators {
-                columns.extend(accumulator.state(Some(groups))?);
+                columns.extend(accumulator.stored(Some(groups))?);
             }
             Ok(columns)
         };
@@ -304,7 +311,7 @@ impl Groups {
             let mut states = columns[keys..].iter().map(|c| take(c.as_ref(), &taken, None));
             for (accumulator, width) in accumulators.iter_mut().zip(widths) {
                 let own = states.by_ref().take(*width).collect::<std::result::Result<Vec<_>, _>>()?;
-                accumulator.merge(&of, &own)?;
+                accumulator.restore(&of, &own)?;
             }
             for (row, g) in rows.iter().zip(&of) {
                 live[*g as usize] = true;

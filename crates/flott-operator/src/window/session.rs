@@ -202,7 +202,7 @@ impl SessionWindowAggregate {
         let numbers: Vec<u32> = (0..live.len() as u32).collect();
         for (old, new) in self.accumulators.iter().zip(&mut accumulators) {
             new.resize(live.len());
-            new.merge(&numbers, &old.state(Some(&live))?)?;
+            new.restore(&numbers, &old.stored(Some(&live))?)?;
         }
         let (table, renumbered) = self.sessions.live_keys(&self.table)?;
         self.sessions.clear_ended(|k| renumbered[k as usize]);

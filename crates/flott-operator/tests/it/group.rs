@@ -17,13 +17,13 @@ use proptest::prelude::*;
 
 use crate::common::{call, node};
 
-const INPUT: &str = "k INT, v INT, s STRING";
+pub(crate) const INPUT: &str = "k INT, v INT, s STRING";
 
-fn input() -> SchemaRef {
+pub(crate) fn input() -> SchemaRef {
     schema(INPUT)
 }
 
-fn spec(keys: &[&str], aggregates: Vec<AggregateCall>) -> GroupAggregateSpec {
+pub(crate) fn spec(keys: &[&str], aggregates: Vec<AggregateCall>) -> GroupAggregateSpec {
     let input = input();
     GroupAggregateSpec {
         group_keys: keys.iter().map(|k| input.index_of(k).expect("a column")).collect(),
@@ -36,7 +36,7 @@ fn spec(keys: &[&str], aggregates: Vec<AggregateCall>) -> GroupAggregateSpec {
     }
 }
 
-fn chain(spec: &GroupAggregateSpec) -> [(Node, Partitioning); 1] {
+pub(crate) fn chain(spec: &GroupAggregateSpec) -> [(Node, Partitioning); 1] {
     let mut fields: Vec<Field> = spec.group_keys.iter().map(|k| spec.input_schema.field(*k).clone()).collect();
     fields.extend(spec.aggregates.iter().map(|a| arrow_field(&a.name, &a.result)));
     let out = Arc::new(Schema::new(fields));
@@ -47,12 +47,12 @@ fn chain(spec: &GroupAggregateSpec) -> [(Node, Partitioning); 1] {
     [(node("group", OperatorSpec::GroupAggregate(spec.clone()), out), partitioning)]
 }
 
-fn count_and_sum() -> Vec<AggregateCall> {
+pub(crate) fn count_and_sum() -> Vec<AggregateCall> {
     let input = input();
     vec![call(&input, "COUNT", None, "BIGINT NOT NULL"), call(&input, "SUM", Some("v"), "INT")]
 }
 
-fn shown_rows(batch: &ChangeBatch) -> Vec<String> {
+pub(crate) fn shown_rows(batch: &ChangeBatch) -> Vec<String> {
     rows_of([batch])
 }
 
@@ -272,7 +272,7 @@ proptest! {
     }
 }
 
-fn normalize(filter: bool, update_before: bool) -> [(Node, Partitioning); 1] {
+pub(crate) fn normalize(filter: bool, update_before: bool) -> [(Node, Partitioning); 1] {
     let schema = input();
     let filter = filter.then(|| {
         let v = datafusion_physical_expr::expressions::col("v", &schema).expect("a column");
@@ -313,7 +313,7 @@ fn a_row_that_does_not_pass_any_more_is_taken_away() {
     assert_eq!(h.state_rows(), 1);
 }
 
-fn materialize(conflict: ConflictStrategy, upsert_key: Option<Vec<usize>>) -> [(Node, Partitioning); 1] {
+pub(crate) fn materialize(conflict: ConflictStrategy, upsert_key: Option<Vec<usize>>) -> [(Node, Partitioning); 1] {
     let spec = SinkMaterializeSpec { primary_key: vec![0], upsert_key, conflict, state_ttl: None };
     [(node("materialize", OperatorSpec::SinkMaterialize(spec), input()), Partitioning::Hash(vec![0]))]
 }

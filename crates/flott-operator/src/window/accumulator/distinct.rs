@@ -1,7 +1,9 @@
 //! DISTINCT: each value of a group reaches the aggregate once.
 //!
 //! The values of all groups lie in one table keyed by (group, value), with how often each has come, so that rows can
-//! be taken away again. State is a list of values and a list of counts for each group.
+//! be taken away again. State is a list of values and a list of counts for each group; where groups are stored to be
+//! restored as they were, the aggregate's own state goes with it, since that may depend on the order in which values came
+//! and went.
 
 use std::sync::Arc;
 
@@ -16,6 +18,13 @@ use flott_core::{Error, Result};
 use super::{Accumulator, Input};
 use crate::window::group_table::GroupTable;
 
+/// Entries of no count are forgotten where there are more of them than of others, and than this.
+const IDLE_MIN: usize = 1_024;
+/// The end of a list of entries.
+const END: u32 = u32::MAX;
+/// In no list.
+const OUT: u32 = u32::MAX - 1;
+
 /// An aggregate behind a filter that lets each value of a group pass once.
 pub(super) struct Distinct {
     inner: Box<dyn Accumulator>,
@@ -25,6 +34,12 @@ pub(super) struct Distinct {
     owners: Vec<u32>,
     /// How often each entry's value has come.
     counts: Vec<i64>,
+    /// The first entry of each group's list, which has all that count and perhaps others.
+    firsts: Vec<u32>,
+    /// The entry behind each in the list of its group.
+    nexts: Vec<u32>,
+    /// Entries whose count is zero.
+    idle: usize,
     groups: usize,
     value_type: DataType,
 }
@@ -32,31 +47,13 @@ pub(super) struct Distinct {
 impl Distinct {
     pub(super) fn new(inner: Box<dyn Accumulator>, value_type: DataType) -> Result<Distinct> {
         let table = GroupTable::new(&[DataType::Int32, value_type.clone()])?;
-        Ok(Distinct { inner, table, owners: vec![], counts: vec![], groups: 0, value_type })
+        let (owners, counts, firsts, nexts) = (vec![], vec![], vec![], vec![]);
+        Ok(Distinct { inner, table, owners, counts, firsts, nexts, idle: 0, groups: 0, value_type })
     }
 
-    /// Adds `count(row)` times the value of each row.
+    /// Adds `count(row)` times the value of each row, and tells the aggregate.
     fn add(&mut self, groups: &[u32], values: &ArrayRef, count: impl Fn(usize) -> i64) -> Result<()> {
-        let owners: Int32Array = groups.iter().map(|g| *g as i32).collect::<Vec<_>>().into();
-        let keys: [ArrayRef; 2] = [Arc::new(owners), Arc::clone(values)];
-        let (mut hashes, mut entries) = (vec![], vec![]);
-        hash_rows(&keys, groups.len(), &mut hashes)?;
-        self.table.groups_of(&keys, &hashes, &mut entries)?;
-        // Rows whose value appears, and rows whose value disappears.
-        let mut changes: [Vec<u32>; 2] = [vec![], vec![]];
-        for (row, entry) in entries.iter().enumerate() {
-            let entry = *entry as usize;
-            if entry == self.counts.len() {
-                self.counts.push(0);
-                self.owners.push(groups[row]);
-            }
-            let before = self.counts[entry] > 0;
-            self.counts[entry] += count(row);
-            let after = self.counts[entry] > 0;
-            if before != after {
-                changes[usize::from(before)].push(row as u32);
-            }
-        }
+        let changes = self.count(groups, values, count)?;
         for (rows, sign) in changes.into_iter().zip([None, Some(-1i64)]) {
             if rows.is_empty() {
                 continue;
@@ -69,11 +66,87 @@ impl Distinct {
         }
         Ok(())
     }
+
+    /// Adds `count(row)` times the value of each row. Returns the rows whose value appears, and those whose value
+    /// disappears.
+    fn count(&mut self, groups: &[u32], values: &ArrayRef, count: impl Fn(usize) -> i64) -> Result<[Vec<u32>; 2]> {
+        let owners: Int32Array = groups.iter().map(|g| *g as i32).collect::<Vec<_>>().into();
+        let keys: [ArrayRef; 2] = [Arc::new(owners), Arc::clone(values)];
+        let (mut hashes, mut entries) = (vec![], vec![]);
+        hash_rows(&keys, groups.len(), &mut hashes)?;
+        self.table.groups_of(&keys, &hashes, &mut entries)?;
+        let mut changes: [Vec<u32>; 2] = [vec![], vec![]];
+        for (row, entry) in entries.iter().enumerate() {
+            let entry = *entry as usize;
+            if entry == self.counts.len() {
+                self.counts.push(0);
+                self.owners.push(groups[row]);
+                self.nexts.push(OUT);
+                self.idle += 1;
+            }
+            let before = self.counts[entry];
+            let after = before + count(row);
+            self.counts[entry] = after;
+            if (before > 0) != (after > 0) {
+                changes[usize::from(before > 0)].push(row as u32);
+            }
+            self.idle = self.idle + usize::from(after == 0) - usize::from(before == 0);
+            if after != 0 {
+                self.link(entry);
+            }
+        }
+        self.forget_idle()?;
+        Ok(changes)
+    }
+
+    fn link(&mut self, entry: usize) {
+        if self.nexts[entry] == OUT {
+            let first = &mut self.firsts[self.owners[entry] as usize];
+            self.nexts[entry] = std::mem::replace(first, entry as u32);
+        }
+    }
+
+    /// Forgets values that have all been taken away, where they are many. The others stay in their order.
+    fn forget_idle(&mut self) -> Result<()> {
+        let kept = self.counts.len() - self.idle;
+        if self.idle <= kept.max(IDLE_MIN) {
+            return Ok(());
+        }
+        let live: Vec<u32> = (0..self.counts.len() as u32).filter(|e| self.counts[*e as usize] != 0).collect();
+        let keys = self.table.key_columns(Some(&live))?;
+        let hashes: Vec<u64> = live.iter().map(|e| self.table.hashes()[*e as usize]).collect();
+        let mut table = GroupTable::new(&[DataType::Int32, self.value_type.clone()])?;
+        table.groups_of(&keys, &hashes, &mut vec![])?;
+        self.table = table;
+        self.owners = live.iter().map(|e| self.owners[*e as usize]).collect();
+        self.counts = live.iter().map(|e| self.counts[*e as usize]).collect();
+        self.nexts = vec![OUT; live.len()];
+        self.firsts.fill(END);
+        self.idle = 0;
+        (0..live.len()).for_each(|entry| self.link(entry));
+        Ok(())
+    }
+
+    /// Groups, values and counts of the entries of a state.
+    fn read(groups: &[u32], state: &[ArrayRef]) -> (Vec<u32>, ArrayRef, ArrayRef) {
+        let (values, counts) = (state[0].as_list::<i32>(), state[1].as_list::<i32>());
+        let mut of = Vec::with_capacity(values.values().len());
+        for (g, pair) in groups.iter().zip(values.value_offsets().windows(2)) {
+            of.extend(std::iter::repeat_n(*g, (pair[1] - pair[0]) as usize));
+        }
+        let child = |list: &ListArray| {
+            let offsets = list.value_offsets();
+            let first = offsets.first().map_or(0, |o| *o as usize);
+            list.values().slice(first, offsets.last().map_or(0, |o| *o as usize) - first)
+        };
+        (of, child(values), child(counts))
+    }
 }
 
 impl Accumulator for Distinct {
     fn resize(&mut self, groups: usize) {
         self.groups = groups;
+        self.firsts.resize(groups, END);
         self.inner.resize(groups);
     }
 
@@ -94,19 +167,25 @@ impl Accumulator for Distinct {
     }
 
     fn merge(&mut self, groups: &[u32], state: &[ArrayRef]) -> Result<()> {
-        let (values, counts) = (state[0].as_list::<i32>(), state[1].as_list::<i32>());
-        let mut of = Vec::with_capacity(values.values().len());
-        for (g, pair) in groups.iter().zip(values.value_offsets().windows(2)) {
-            of.extend(std::iter::repeat_n(*g, (pair[1] - pair[0]) as usize));
-        }
-        let child = |list: &ListArray| {
-            let offsets = list.value_offsets();
-            let first = offsets.first().map_or(0, |o| *o as usize);
-            list.values().slice(first, offsets.last().map_or(0, |o| *o as usize) - first)
-        };
-        let counts = child(counts);
+        let (of, values, counts) = Distinct::read(groups, state);
         let counts = counts.as_primitive::<Int64Type>();
-        self.add(&of, &child(values), |i| counts.value(i))
+        self.add(&of, &values, |i| counts.value(i))
+    }
+
+    fn stored(&self, of: Option<&[u32]>) -> Result<Vec<ArrayRef>> {
+        let mut columns = self.state(of)?;
+        columns.extend(self.inner.stored(of)?);
+        Ok(columns)
+    }
+
+    fn restore(&mut self, groups: &[u32], stored: &[ArrayRef]) -> Result<()> {
+        let Some((own, inner)) = stored.split_at_checked(2) else {
+            return Err(Error::internal("stored DISTINCT values without their counts"));
+        };
+        let (of, values, counts) = Distinct::read(groups, own);
+        let counts = counts.as_primitive::<Int64Type>();
+        self.count(&of, &values, |i| counts.value(i))?;
+        self.inner.restore(groups, inner)
     }
 
     fn state(&self, of: Option<&[u32]>) -> Result<Vec<ArrayRef>> {
@@ -159,13 +238,14 @@ impl Accumulator for Distinct {
         self.inner.finish(of)
     }
 
-    /// Looks at all entries: groups that end because their rows were taken away have none that count.
+    /// Looks at the entries of these groups alone.
     fn reset(&mut self, groups: &[u32]) {
-        let mut is_reset = vec![false; self.groups];
-        groups.iter().for_each(|g| is_reset[*g as usize] = true);
-        for (count, owner) in self.counts.iter_mut().zip(&self.owners) {
-            if is_reset[*owner as usize] {
-                *count = 0;
+        for g in groups {
+            let mut entry = std::mem::replace(&mut self.firsts[*g as usize], END);
+            while entry != END {
+                let at = entry as usize;
+                self.idle += usize::from(std::mem::take(&mut self.counts[at]) != 0);
+                entry = std::mem::replace(&mut self.nexts[at], OUT);
             }
         }
         self.inner.reset(groups);
@@ -176,10 +256,71 @@ impl Accumulator for Distinct {
         self.table.clear();
         self.owners.clear();
         self.counts.clear();
+        self.firsts.clear();
+        self.nexts.clear();
+        self.idle = 0;
         self.groups = 0;
     }
 
     fn size_bytes(&self) -> usize {
-        self.inner.size_bytes() + self.table.size_bytes() + self.owners.capacity() * 12
+        self.inner.size_bytes() + self.table.size_bytes() + self.owners.capacity() * 16 + self.firsts.capacity() * 4
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Count;
+    use super::*;
+
+    fn add(distinct: &mut Distinct, group: u32, values: std::ops::Range<i32>, sign: i64) {
+        let values: ArrayRef = Arc::new(Int32Array::from(values.collect::<Vec<_>>()));
+        let signs = vec![sign; values.len()];
+        let input = Input { argument: Some(&values), include: None, signs: Some(&signs) };
+        distinct.update(&vec![group; values.len()], &input).expect("added");
+    }
+
+    fn counts(distinct: &Distinct) -> Vec<i64> {
+        distinct.finish(None).expect("counts").as_primitive::<Int64Type>().values().to_vec()
+    }
+
+    /// Were all entries looked at, this would take most of a minute.
+    #[test]
+    fn a_reset_looks_at_the_group_alone() {
+        let mut distinct = Distinct::new(Box::new(Count::default()), DataType::Int32).expect("built");
+        distinct.resize(2);
+        add(&mut distinct, 0, 0..100_000, 1);
+        for _ in 0..50_000 {
+            add(&mut distinct, 1, 7..8, 1);
+            distinct.reset(&[1]);
+        }
+        assert_eq!(counts(&distinct), [100_000, 0]);
+        add(&mut distinct, 1, 7..9, 1);
+        assert_eq!(counts(&distinct), [100_000, 2]);
+        distinct.reset(&[0]);
+        assert_eq!(counts(&distinct), [0, 2]);
+        add(&mut distinct, 0, 5..8, 1);
+        assert_eq!(counts(&distinct), [3, 2]);
+    }
+
+    #[test]
+    fn what_is_left_keeps_its_order_and_its_group_when_values_are_forgotten() {
+        let mut distinct = Distinct::new(Box::new(Count::default()), DataType::Int32).expect("built");
+        distinct.resize(2);
+        add(&mut distinct, 1, 3..5, 1);
+        add(&mut distinct, 0, 0..5_000, 1);
+        // Taken away before it comes: owed, not gone.
+        add(&mut distinct, 1, 9..10, -1);
+        let full = distinct.size_bytes();
+        add(&mut distinct, 0, 1..5_000, -1);
+        assert!(distinct.size_bytes() * 8 < full, "{} of {full}", distinct.size_bytes());
+        assert_eq!(counts(&distinct), [1, 2]);
+        let state = distinct.state(Some(&[1])).expect("a state");
+        assert_eq!(state[0].as_list::<i32>().value(0).as_ref(), &Int32Array::from(vec![3, 4, 9]) as &dyn Array);
+        assert_eq!(state[1].as_list::<i32>().value(0).as_ref(), &Int64Array::from(vec![1, 1, -1]) as &dyn Array);
+        add(&mut distinct, 1, 9..10, 1);
+        distinct.reset(&[1]);
+        assert_eq!(counts(&distinct), [1, 0]);
+        add(&mut distinct, 1, 3..4, 1);
+        assert_eq!(counts(&distinct), [1, 1]);
     }
 }

@@ -51,6 +51,17 @@ pub(crate) trait Accumulator: Send {
     /// The states of all groups, or of these.
     fn state(&self, of: Option<&[u32]>) -> Result<Vec<ArrayRef>>;
 
+    /// What [`Accumulator::restore`] makes all groups, or these, of as they were. Unlike [`Accumulator::state`] it need not
+    /// add up with that of others.
+    fn stored(&self, of: Option<&[u32]>) -> Result<Vec<ArrayRef>> {
+        self.state(of)
+    }
+
+    /// Makes groups that are new of what was stored of them, given the group of each, which comes once.
+    fn restore(&mut self, groups: &[u32], stored: &[ArrayRef]) -> Result<()> {
+        self.merge(groups, stored)
+    }
+
     /// The results of all groups, or of these.
     fn finish(&self, of: Option<&[u32]>) -> Result<ArrayRef>;
 
@@ -216,9 +227,17 @@ impl AccumulatorPlan {
 
     /// The columns of its state.
     pub(crate) fn state_fields(&self, number: usize) -> Result<Vec<Field>> {
-        let columns = self.build()?.state(None)?;
+        Ok(self.fields(number, &self.build()?.state(None)?))
+    }
+
+    /// The columns that are stored of it, where groups are restored as they were.
+    pub(crate) fn stored_fields(&self, number: usize) -> Result<Vec<Field>> {
+        Ok(self.fields(number, &self.build()?.stored(None)?))
+    }
+
+    fn fields(&self, number: usize, columns: &[ArrayRef]) -> Vec<Field> {
         let name = |i: usize| format!("${number}_{}_{i}", self.name);
-        Ok(columns.iter().enumerate().map(|(i, c)| Field::new(name(i), c.data_type().clone(), true)).collect())
+        columns.iter().enumerate().map(|(i, c)| Field::new(name(i), c.data_type().clone(), true)).collect()
     }
 
     /// Whether rows can be taken away again.

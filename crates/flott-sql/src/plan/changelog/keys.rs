@@ -2,7 +2,7 @@
 //!
 //! A stream may have several, or none that is known. The rules are those of Flink's `FlinkRelMdUpsertKeys`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use datafusion_common::DFSchema;
 use datafusion_expr::Expr;
@@ -21,11 +21,20 @@ const KEYS_MAX: usize = 128;
 
 /// The upsert keys of a node's output; none where none is known.
 pub(crate) fn upsert_keys(node: &StreamNode) -> Vec<Key> {
-    let inputs: Vec<Vec<Key>> = node.inputs.iter().map(|i| upsert_keys(&i.node)).collect();
+    keys_of(node, &mut HashMap::new())
+}
+
+/// Nodes that are read in several places are looked at once: there may be very many ways to them.
+fn keys_of(node: &StreamNode, known: &mut HashMap<*const StreamNode, Vec<Key>>) -> Vec<Key> {
+    if let Some(keys) = known.get(&std::ptr::from_ref(node)) {
+        return keys.clone();
+    }
+    let inputs: Vec<Vec<Key>> = node.inputs.iter().map(|i| keys_of(&i.node, known)).collect();
     let mut keys = rule(&node.op).upsert_keys(node, &inputs);
     keys.sort();
     keys.dedup();
     keys.truncate(KEYS_MAX);
+    known.insert(std::ptr::from_ref(node), keys.clone());
     keys
 }
 

@@ -3,7 +3,7 @@
 use flott_connector::factory::ChangelogMode;
 
 /// Which changes a stream has: rows added, updated, taken away. Flink's `ModifyKindSet`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct ModifyKinds {
     pub(crate) insert: bool,
     pub(crate) update: bool,

@@ -14,7 +14,7 @@ mod rank_rules;
 mod rules;
 mod sink;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use flott_core::options::Options;
@@ -47,7 +47,14 @@ pub(crate) fn infer(
     reader: Reader,
     config: &Options,
 ) -> Result<(Vec<Arc<StreamNode>>, Vec<Arc<StreamNode>>)> {
-    let mut inference = Inference { config, kinds: HashMap::new(), built: HashMap::new(), last: HashMap::new() };
+    let mut inference = Inference {
+        config,
+        kinds: HashMap::new(),
+        taken: HashSet::new(),
+        built: HashMap::new(),
+        deleted: HashMap::new(),
+        last: HashMap::new(),
+    };
     let main = roots.iter().map(|r| inference.root(r, reader)).collect::<Result<_>>()?;
     // They read what the others have decided.
     let late = late.iter().map(|r| inference.root(r, reader)).collect::<Result<_>>()?;
@@ -57,8 +64,12 @@ pub(crate) fn infer(
 struct Inference<'a> {
     config: &'a Options,
     kinds: HashMap<Address, ModifyKinds>,
+    /// Nodes by what their readers take, where they emit no more.
+    taken: HashSet<(Address, ModifyKinds)>,
     /// Nodes by what was asked of them.
     built: HashMap<(Address, UpdateKind, bool), Option<Arc<StreamNode>>>,
+    /// Nodes whose updates are decided by what was asked of their deletes. Their addresses stay theirs: `built` has them.
+    deleted: HashMap<(Address, DeleteKind), Option<Arc<StreamNode>>>,
     /// What became of a node.
     last: HashMap<Address, Arc<StreamNode>>,
 }
@@ -103,6 +114,9 @@ impl Inference<'_> {
 
     /// The changes that a node emits, checked against what its reader takes.
     fn modify_kinds(&mut self, node: &Arc<StreamNode>, takes: ModifyKinds, reader: &str) -> Result<ModifyKinds> {
+        if self.taken.contains(&(Arc::as_ptr(node), takes)) {
+            return Ok(self.kinds_of(node));
+        }
         let rule = rule(&node.op);
         let mut inputs = vec![];
         for input in &node.inputs {
@@ -127,6 +141,7 @@ impl Inference<'_> {
             ));
         }
         self.kinds.insert(Arc::as_ptr(node), kinds);
+        self.taken.insert((Arc::as_ptr(node), takes));
         Ok(kinds)
     }
 
@@ -232,6 +247,16 @@ impl Inference<'_> {
 
     /// The node with its deletes in this form, over nodes whose updates are decided.
     fn delete(&mut self, node: &Arc<StreamNode>, asked: DeleteKind) -> Result<Option<Arc<StreamNode>>> {
+        let key = (Arc::as_ptr(node), asked);
+        if let Some(known) = self.deleted.get(&key) {
+            return Ok(known.clone());
+        }
+        let decided = self.decide_deletes(node, asked)?;
+        self.deleted.insert(key, decided.clone());
+        Ok(decided)
+    }
+
+    fn decide_deletes(&mut self, node: &Arc<StreamNode>, asked: DeleteKind) -> Result<Option<Arc<StreamNode>>> {
         let provided = |n: &StreamNode| match (n.changelog.delete, n.deletes_by_key) {
             (false, _) => DeleteKind::None,
             (true, true) => DeleteKind::ByKey,
@@ -327,4 +352,40 @@ fn adapted(op: &StreamOp, inputs: &[StreamInput], updates: UpdateKind, hidden: b
         _ => {}
     }
     op
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::RecordBatch;
+    use arrow_schema::{DataType, Field, Schema};
+    use datafusion_common::DFSchema;
+    use flott_connector::factory::ChangelogMode;
+    use flott_core::options::Options;
+
+    use super::keys::upsert_keys;
+    use super::{Reader, StreamInput, StreamNode, StreamOp, infer};
+
+    /// Were every way down taken, this would not end.
+    #[test]
+    fn what_is_read_in_several_places_is_looked_at_once() {
+        let schema = Arc::new(Schema::new(vec![Field::new("a", DataType::Int32, true)]));
+        let columns = Arc::new(DFSchema::try_from(schema.as_ref().clone()).unwrap());
+        let values = StreamOp::Values { batch: RecordBatch::new_empty(schema), shown: String::new() };
+        let mut node = StreamNode::new(values, vec![], columns.clone(), ChangelogMode::INSERT_ONLY);
+        for _ in 0..60 {
+            let twice = vec![StreamInput::from(&node), StreamInput::from(&node)];
+            node = StreamNode::new(StreamOp::Union, twice, columns.clone(), ChangelogMode::INSERT_ONLY);
+        }
+        assert!(upsert_keys(&node).is_empty());
+        for reader in [Reader::Any, Reader::Changelog] {
+            let (roots, _) = infer(&[node.clone()], &[], reader, &Options::new()).unwrap();
+            let mut below = &roots[0];
+            for _ in 0..60 {
+                assert!(Arc::ptr_eq(&below.inputs[0].node, &below.inputs[1].node));
+                below = &below.inputs[0].node;
+            }
+        }
+    }
 }

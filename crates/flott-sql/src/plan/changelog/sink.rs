@@ -1,6 +1,6 @@
 //! What a sink asks of its input, and whether changes must be put in the order of its primary key.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use flott_connector::factory::ChangelogMode;
@@ -83,7 +83,7 @@ impl Inference<'_> {
         }
         if let Some(conflict @ (ConflictStrategy::Error | ConflictStrategy::Nothing)) = sink.conflict {
             let mut without = BTreeSet::new();
-            sources_without_watermarks(input, &mut without);
+            sources_without_watermarks(input, &mut HashSet::new(), &mut without);
             if !without.is_empty() {
                 return Err(Error::user(format!(
                     "ON CONFLICT DO {} requires all source tables to define watermarks, but the following source(s) do \
@@ -158,11 +158,14 @@ impl Sink {
     }
 }
 
-fn sources_without_watermarks(node: &StreamNode, found: &mut BTreeSet<String>) {
+fn sources_without_watermarks(node: &StreamNode, seen: &mut HashSet<*const StreamNode>, found: &mut BTreeSet<String>) {
+    if !seen.insert(std::ptr::from_ref(node)) {
+        return;
+    }
     if let StreamOp::Scan(scan) = &node.op
         && scan.table.table.schema.watermark.is_none()
     {
         found.insert(crate::plan::sink::summary(&scan.table.identifier));
     }
-    node.inputs.iter().for_each(|i| sources_without_watermarks(&i.node, found));
+    node.inputs.iter().for_each(|i| sources_without_watermarks(&i.node, seen, found));
 }
