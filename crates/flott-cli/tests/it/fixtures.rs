@@ -479,11 +479,11 @@ fn write_savepoint(to: &Path) {
     let (place, runtime) = (Place::new(), tempfile::tempdir().expect("a folder"));
     place.write("job.sql", SAVEPOINT_JOB);
     let mut command = place.command(&["run", "job.sql", "-p", "2"]);
-    let child = command.env("FLOTT_RUNTIME_DIR", runtime.path()).spawn().expect("flott starts");
+    let child = command.env("FLOTT_RUNTIME_DIR", runtime.path().join("flott")).spawn().expect("flott starts");
     until("a file", || !place.rows("o").is_empty() && !place.rows("c").is_empty());
     rest(100);
     let mut stop = place.command(&["stop", "job", "--savepoint", "saved"]);
-    let stopped = ran(stop.env("FLOTT_RUNTIME_DIR", runtime.path()).output().expect("flott runs"));
+    let stopped = ran(stop.env("FLOTT_RUNTIME_DIR", runtime.path().join("flott")).output().expect("flott runs"));
     assert_eq!(stopped.code, Some(0), "{stopped:?}");
     child.wait_with_output().expect("an end");
     // It stands alone.

@@ -132,7 +132,7 @@ fn check(folder: &Path) -> Result<bool> {
     let wrong = |why: &str| {
         Err(Error::user(format!("the folder of job sockets {why}"))
             .with("folder", folder.display())
-            .hint("Remove it, or set XDG_RUNTIME_DIR to a folder that only you can enter"))
+            .hint("Remove it, or set FLOTT_RUNTIME_DIR to a folder that only you can enter"))
     };
     if meta.file_type().is_symlink() || !meta.is_dir() {
         return wrong("is no folder, or a link");
