@@ -11,7 +11,7 @@ use crate::control::{Request, SavepointInfo, Taken};
 pub(crate) async fn answer(store: &CheckpointStore, requests: Vec<Request>, manifest: &Manifest, give_up: &GiveUp) {
     for request in requests {
         match prepare_one(store, &request, manifest, give_up).await {
-            // Whoever asked hears of the error; the job goes on.
+            // Whoever asked hears of the error; the job goes on, or stops behind this checkpoint where it was told to.
             Ok(savepoint) => drop(publish_one(request, savepoint, manifest.checkpoint).await),
             Err(e) => request.answer(Err(e)),
         }

@@ -42,7 +42,8 @@ impl ChangelogRule for JoinOp {
         joined_kinds(self, inputs)
     }
 
-    /// An update alone is enough where it cannot change the join's key.
+    /// An update alone is enough where it cannot change which rows it meets: the join's key, or what else must be true
+    /// (there Flink asks for no more either, and keeps joined rows that are none any more).
     fn updates(&self, required: UpdateKind, input: &RuleInput<'_>) -> Way<UpdateKind> {
         if let JoinWay::Temporal { .. } = self.way {
             // A version takes the place of the one before it.
@@ -52,7 +53,8 @@ impl ChangelogRule for JoinOp {
         if required != UpdateKind::OnlyAfter {
             return Way::Make(UpdateKind::BeforeAndAfter);
         }
-        if input.kinds.update && !self.key_holds_join_keys(input.index, &(input.keys)()) {
+        let can_leave = self.rest.is_some() || !self.key_holds_join_keys(input.index, &(input.keys)());
+        if input.kinds.update && can_leave {
             return Way::Impossible;
         }
         Way::Make(UpdateKind::OnlyAfter)
