@@ -75,6 +75,12 @@ pub(crate) fn say(text: &str) {
     println!("{text}");
 }
 
+/// The binary as tests have built it: with the features of the whole workspace, so that nothing is compiled twice.
+pub(crate) fn debug_binary() -> Result<PathBuf, Failure> {
+    run("cargo", &["build", "--quiet", "--locked", "--workspace", "--bin", "flott"])?;
+    Ok(root().join("target/debug/flott"))
+}
+
 /// Runs a command in the workspace's folder and shows what it prints.
 pub(crate) fn run(program: &str, args: &[&str]) -> Result<(), Failure> {
     run_with(program, args, &[])

@@ -736,8 +736,7 @@ impl SnapshotWriter {
         subtask: usize,
         snapshot: &OperatorSnapshot,
     ) -> Result<Vec<StoredRun>> {
-        let (old, new): (Vec<_>, Vec<_>) =
-            snapshot.runs.iter().cloned().partition(|r| self.known.contains_key(&r.uid));
+        let (old, new): (Vec<_>, Vec<_>) = snapshot.runs.iter().cloned().partition(|r| self.known.contains_key(&r.uid));
         let mut stored: Vec<StoredRun> = old.iter().filter_map(|r| self.known.get(&r.uid).cloned()).collect();
         if !new.is_empty() {
             let file = format!("chk-{checkpoint}-g{}/op{operator}-{subtask}.run", self.generation);

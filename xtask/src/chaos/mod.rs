@@ -17,7 +17,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::services::ForTests;
-use crate::{Failure, option, root, run as run_command, say};
+use crate::{Failure, debug_binary, option, root, run as run_command, say};
 
 use events::{Event, Events};
 use place::Bucket;
@@ -201,12 +201,12 @@ fn report(plan: &Plan, done: u64, tally: &Tally) {
 }
 
 fn build(release: bool) -> Result<PathBuf, Failure> {
-    let mut args = vec!["build", "--quiet", "--locked", "-p", "flott-cli"];
-    if release {
-        args.extend(["--release", "--features", "failpoints"]);
+    if !release {
+        return debug_binary();
     }
+    let args = ["build", "--quiet", "--locked", "-p", "flott-cli", "--release", "--features", "failpoints"];
     run_command("cargo", &args)?;
-    Ok(root().join("target").join(if release { "release" } else { "debug" }).join("flott"))
+    Ok(root().join("target/release/flott"))
 }
 
 fn wrong(path: &Path) -> impl Fn(std::io::Error) -> Failure {

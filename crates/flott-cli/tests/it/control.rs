@@ -32,7 +32,11 @@ impl User {
     fn start(&self, name: &str, script: &str, more: &[&str]) -> Child {
         self.place.write(name, script);
         let args = [&["run", name, "-p", "2"], more].concat();
-        self.place.command(&args).env("FLOTT_RUNTIME_DIR", self.runtime.path().join("flott")).spawn().expect("flott starts")
+        self.place
+            .command(&args)
+            .env("FLOTT_RUNTIME_DIR", self.runtime.path().join("flott"))
+            .spawn()
+            .expect("flott starts")
     }
 
     /// Starts a job and waits until it can be controlled.

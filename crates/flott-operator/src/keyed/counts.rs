@@ -135,7 +135,9 @@ impl KeyedCounts {
             columns.extend(self.keys.decode(changed.iter().map(|n| self.table.key(*n)))?);
             let schema = self.schema();
             let mut rows = RecordBatch::try_new(Arc::clone(&schema), columns)?;
-            while let Some(last) = self.runs.pop_if(|r| r.made().map_or(0, RecordBatch::num_rows) <= rows.num_rows() * 2) {
+            while let Some(last) =
+                self.runs.pop_if(|r| r.made().map_or(0, RecordBatch::num_rows) <= rows.num_rows() * 2)
+            {
                 rows = arrow_select::concat::concat_batches(&schema, [last.rows()?, &rows])?;
             }
             self.runs.push(StateRun::seal(self.name.clone(), rows)?);

@@ -205,7 +205,8 @@ impl RowStore {
         self.next_run += 1;
         let mut slots = vec![];
         fresh.into_iter().for_each(|s| assign(&mut self.run_of, &mut slots, s, (NEW, number)));
-        let gone: usize = self.removed_runs.iter().map(|r| r.made().map_or(0, RecordBatch::num_rows)).sum::<usize>() + self.removed.len();
+        let gone: usize = self.removed_runs.iter().map(|r| r.made().map_or(0, RecordBatch::num_rows)).sum::<usize>()
+            + self.removed.len();
         let all = gone > REMOVED_MIN.max(self.arena.len());
         let mut rewritten: Vec<u32> =
             self.runs.iter().filter(|(_, r)| all || r.live * 2 < r.slots.len()).map(|(n, _)| *n).collect();
@@ -261,7 +262,9 @@ impl RowStore {
             return Ok(());
         }
         let mut removed = std::mem::take(&mut self.removed);
-        while let Some(last) = self.removed_runs.pop_if(|r| r.made().map_or(0, RecordBatch::num_rows) <= removed.len() * 2) {
+        while let Some(last) =
+            self.removed_runs.pop_if(|r| r.made().map_or(0, RecordBatch::num_rows) <= removed.len() * 2)
+        {
             let groups = last.key_groups()?.values().iter().copied();
             removed.extend(groups.zip(last.rows()?.column(1).as_primitive::<UInt64Type>().values().iter().copied()));
         }
