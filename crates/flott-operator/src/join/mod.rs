@@ -1,5 +1,5 @@
-//! Joins. What they share: rows in state as columns ([`rows`]), the rows of a key one behind another ([`side`]), pairs
-//! that become output ([`pairs`]).
+//! Joins. What they share: rows in state as columns (`rows`), the rows of a key one behind another (`side`), pairs
+//! that become output (`pairs`).
 //!
 //! Read first: `rows`, then `side`, then `regular`.
 
