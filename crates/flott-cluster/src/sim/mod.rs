@@ -49,11 +49,9 @@ enum Sabotage {
     DoesNotRollForward,
     ReportsPositionsBehindTheBarrier,
     CleansUpWhatIsItsOwn,
-    BelievesLostAnswers,
-    SharesItsNumber,
 }
 
-const SABOTAGES: [Sabotage; 9] = [
+const SABOTAGES: [Sabotage; 7] = [
     Sabotage::IgnoresConditions,
     Sabotage::AcknowledgesBeforeTheDecision,
     Sabotage::CommitsBeforeTheDecision,
@@ -61,8 +59,6 @@ const SABOTAGES: [Sabotage; 9] = [
     Sabotage::DoesNotRollForward,
     Sabotage::ReportsPositionsBehindTheBarrier,
     Sabotage::CleansUpWhatIsItsOwn,
-    Sabotage::BelievesLostAnswers,
-    Sabotage::SharesItsNumber,
 ];
 
 /// What may still happen in the tasks, over all attempts.
@@ -262,8 +258,7 @@ mod tests {
 
     #[test]
     fn every_planted_mistake_is_found() {
-        // The last two need an exhaustive search of a larger job: `FLOTT_SIM_SABOTAGE`.
-        for sabotage in SABOTAGES.into_iter().take(7) {
+        for sabotage in SABOTAGES {
             let config = Config { sabotage: Some(sabotage), ..large() };
             let found = (0..3_000).find_map(|seed| walk(&config, seed).1.map(|v| (seed, v)));
             let (seed, violation) = found.unwrap_or_else(|| panic!("{sabotage:?} is not found"));

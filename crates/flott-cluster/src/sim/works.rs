@@ -23,7 +23,7 @@ use super::world::{Operation, Output, Said, Table, Tables};
 use super::{Config, Sabotage, sink_node};
 use crate::checkpoint::Collected;
 use crate::finalize::{self, Committers};
-use crate::job::roll_forward;
+use crate::restore::roll_forward;
 
 /// What some work begins with. Numbers are of [`Works`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -124,10 +124,7 @@ impl<T: Debug> Copies<T> {
 impl Works {
     pub(super) fn new(config: &Arc<Config>) -> Works {
         let is = |sabotage| config.sabotage == Some(sabotage);
-        let store = Arc::new(GatedStore {
-            ignores_conditions: is(Sabotage::IgnoresConditions),
-            believes_lost_answers: is(Sabotage::BelievesLostAnswers),
-        });
+        let store = Arc::new(GatedStore { ignores_conditions: is(Sabotage::IgnoresConditions) });
         Works {
             config: Arc::clone(config),
             storage: CheckpointStorage::Object { store, prefix: "job".into(), display: "sim".to_string() },
@@ -302,9 +299,8 @@ fn committers(config: &Config, store: &CheckpointStore) -> Committers {
 
 /// What the supervisor and the job master do when an attempt opens.
 async fn open(config: Arc<Config>, storage: CheckpointStorage, number: u8, tenure: Option<Tenure>) -> Done {
-    let shared = config.sabotage == Some(Sabotage::SharesItsNumber);
     let draw = move || Identity {
-        attempt: if shared { String::new() } else { number.to_string() },
+        attempt: number.to_string(),
         lineage: "lineage".to_string(),
         owner: Owner { process: 1, host: "sim".to_string(), since_ms: 0 },
     };
