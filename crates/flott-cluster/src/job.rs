@@ -1,7 +1,6 @@
 //! One attempt of one job: the loop that drives the coordinator, the enumerators and the worker.
 
-use std::collections::{BTreeMap, HashMap};
-use std::ops::Range;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,15 +9,15 @@ use flott_connector::Versioned;
 use flott_connector::sink::CommitterContext;
 use flott_core::clock::Clock;
 use flott_core::rng::Rng;
-use flott_core::{CheckpointId, Error, ErrorKind, FailPoint, FailPoints, Result, key_group};
+use flott_core::{CheckpointId, Error, ErrorKind, FailPoint, FailPoints, Result};
 use flott_graph::{JobGraph, NodeId, OperatorSpec};
 use flott_runtime::BuildOperator;
-use flott_runtime::api::{AttemptOptions, Restored, RestoredOperator, SplitState, TaskCommand, TaskEvent};
+use flott_runtime::api::{AttemptOptions, Restored, SplitState, TaskCommand, TaskEvent};
 use flott_runtime::metrics::JobMetrics;
+use flott_state::CheckpointStore;
 use flott_state::manifest::{JobStatus as StoredStatus, Manifest};
 use flott_state::savepoint::GiveUp;
-use flott_state::store::{Opened, Tenure, restore_operator};
-use flott_state::{CheckpointStorage, CheckpointStore};
+use flott_state::store::{Opened, Tenure};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -33,6 +32,7 @@ use crate::process::message::WorkerEvent;
 use crate::process::pool::{Pool, SharedPool};
 use crate::process::workers::{Starting, Workers, subtasks};
 use crate::restart::{RestartStrategy, Restarts};
+use crate::restore::{check_restorable, restore, roll_forward};
 use crate::savepoints::{self, OfTheEnd};
 use crate::status::JobStatus;
 use crate::waiting_readers::WaitingReaders;
@@ -922,86 +922,6 @@ fn create_committers(graph: &JobGraph, store: &CheckpointStore) -> Result<Commit
         }
     }
     Ok(committers)
-}
-
-/// After a restore: commit what was decided, then remove what dead attempts left.
-pub(crate) async fn roll_forward(
-    graph: &JobGraph,
-    store: &mut CheckpointStore,
-    committers: &mut Committers,
-    fail_points: &FailPoints,
-    opened: &Opened,
-) -> Result<()> {
-    if opened.commit_pending
-        && let (Some(manifest), Some(decided)) = (&opened.manifest, store.last_decided())
-    {
-        finalize::commit_decided(graph, store, committers, fail_points, manifest, &decided).await?;
-    }
-    for (node, committer) in committers {
-        committer.clean_up(&[]).await.map_err(|e| e.with("operator", &graph.node(*node).name))?;
-    }
-    store.retire().await
-}
-
-/// Whether a job can go on from a checkpoint: state that none of its operators takes is refused, with the list.
-pub fn check_restorable(graph: &JobGraph, manifest: &Manifest, allow_non_restored_state: bool) -> Result<()> {
-    let known = |uid: &String| graph.nodes.iter().any(|n| n.uid == *uid);
-    let dropped: Vec<String> = manifest
-        .operators
-        .iter()
-        .filter(|(_, o)| !o.runs.is_empty())
-        .map(|(uid, _)| uid)
-        .chain(manifest.sources.keys())
-        .filter(|uid| !known(uid))
-        .map(|uid| format!("'{uid}'"))
-        .collect();
-    let list = dropped.join(", ");
-    if !dropped.is_empty() && !allow_non_restored_state {
-        return Err(Error::user(format!(
-            "checkpoint {} holds state of operators that the job no longer has: {list}",
-            manifest.checkpoint
-        ))
-        .hint("Restore with the script that wrote it, drop that state with --allow-non-restored-state, or start over with --fresh"));
-    }
-    if !dropped.is_empty() {
-        tracing::warn!(checkpoint = manifest.checkpoint.0, "state is dropped, as allowed: {list}");
-    }
-    if manifest.max_parallelism != graph.max_parallelism {
-        return Err(Error::user(format!(
-            "the checkpoint has {} key groups, the job has {}",
-            manifest.max_parallelism, graph.max_parallelism
-        ))
-        .hint("Set 'pipeline.max-parallelism' back to what it was"));
-    }
-    Ok(())
-}
-
-/// The state of some of the subtasks, cut from the manifest.
-pub(crate) async fn restore(
-    graph: &JobGraph,
-    storage: &CheckpointStorage,
-    manifest: &Manifest,
-    parallelism: usize,
-    subtasks: Range<usize>,
-) -> Result<Restored> {
-    let mut restored = Restored { operators: HashMap::new(), writers: HashMap::new() };
-    for (id, node) in graph.iter() {
-        if let Some(stored) = manifest.operators.get(&node.uid) {
-            let watermark_ms = stored.subtasks.iter().map(|s| s.watermark_ms).min();
-            for subtask in subtasks.clone() {
-                let range = key_group::range_of(subtask, parallelism, manifest.max_parallelism);
-                let state =
-                    restore_operator(storage, stored, range).await.map_err(|e| e.with("operator", &node.name))?;
-                restored.operators.insert((id, subtask), RestoredOperator { watermark_ms, state });
-            }
-        }
-        if let Some(stored) = manifest.sinks.get(&node.uid) {
-            for (i, state) in stored.writers.iter().enumerate().filter(|(i, _)| subtasks.contains(&(i % parallelism))) {
-                restored.writers.entry((id, i % parallelism)).or_default().push(finalize::versioned(state));
-            }
-        }
-    }
-    Ok(restored)
 }
 
 /// The next of several tasks; waits for ever without one.

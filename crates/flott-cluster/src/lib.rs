@@ -15,6 +15,7 @@ pub mod job;
 pub mod options;
 pub mod process;
 pub mod restart;
+mod restore;
 mod savepoints;
 #[cfg(test)]
 mod sim;
@@ -24,7 +25,8 @@ pub mod waiting_readers;
 pub use control::{
     JobClient, JobHandle, JobOutcome, JobState, OpenSavepoint, SavepointInfo, SavepointTarget, StopMode,
 };
-pub use job::{JobSpec, check_restorable, start};
+pub use job::{JobSpec, start};
 pub use options::CheckpointOptions;
 pub use restart::RestartStrategy;
+pub use restore::check_restorable;
 pub use status::JobStatus;

@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
 use crate::checkpoint::OperatorPart;
-use crate::job::{join_first, restore};
+use crate::job::join_first;
 use crate::process::connection::{self, Connection, Heard};
 use crate::process::counters::Reported;
 use crate::process::error_text::ErrorText;
@@ -31,6 +31,7 @@ use crate::process::greeting::{Identity, Role, greet};
 use crate::process::message::{Command, Deploy, Event, FromWorker, ToWorker, runs_of};
 use crate::process::workers::subtasks;
 use crate::process::{Heartbeat, mesh};
+use crate::restore::restore;
 
 /// Events that worker threads may be ahead of this loop.
 const EVENT_QUEUE: usize = 1_024;

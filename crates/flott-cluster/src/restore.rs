@@ -1,0 +1,93 @@
+//! What a job goes on from: which checkpoints fit it, the state of its subtasks, and the output that was decided before.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use flott_core::{Error, FailPoints, Result, key_group};
+use flott_graph::JobGraph;
+use flott_runtime::api::{Restored, RestoredOperator};
+use flott_state::manifest::Manifest;
+use flott_state::store::{Opened, restore_operator};
+use flott_state::{CheckpointStorage, CheckpointStore};
+
+use crate::finalize::{self, Committers};
+
+/// After a restore: commit what was decided, then remove what dead attempts left.
+pub(crate) async fn roll_forward(
+    graph: &JobGraph,
+    store: &mut CheckpointStore,
+    committers: &mut Committers,
+    fail_points: &FailPoints,
+    opened: &Opened,
+) -> Result<()> {
+    if opened.commit_pending
+        && let (Some(manifest), Some(decided)) = (&opened.manifest, store.last_decided())
+    {
+        finalize::commit_decided(graph, store, committers, fail_points, manifest, &decided).await?;
+    }
+    for (node, committer) in committers {
+        committer.clean_up(&[]).await.map_err(|e| e.with("operator", &graph.node(*node).name))?;
+    }
+    store.retire().await
+}
+
+/// Whether a job can go on from a checkpoint: state that none of its operators takes is refused, with the list.
+pub fn check_restorable(graph: &JobGraph, manifest: &Manifest, allow_non_restored_state: bool) -> Result<()> {
+    let known = |uid: &String| graph.nodes.iter().any(|n| n.uid == *uid);
+    let dropped: Vec<String> = manifest
+        .operators
+        .iter()
+        .filter(|(_, o)| !o.runs.is_empty())
+        .map(|(uid, _)| uid)
+        .chain(manifest.sources.keys())
+        .filter(|uid| !known(uid))
+        .map(|uid| format!("'{uid}'"))
+        .collect();
+    let list = dropped.join(", ");
+    if !dropped.is_empty() && !allow_non_restored_state {
+        return Err(Error::user(format!(
+            "checkpoint {} holds state of operators that the job no longer has: {list}",
+            manifest.checkpoint
+        ))
+        .hint("Restore with the script that wrote it, drop that state with --allow-non-restored-state, or start over with --fresh"));
+    }
+    if !dropped.is_empty() {
+        tracing::warn!(checkpoint = manifest.checkpoint.0, "state is dropped, as allowed: {list}");
+    }
+    if manifest.max_parallelism != graph.max_parallelism {
+        return Err(Error::user(format!(
+            "the checkpoint has {} key groups, the job has {}",
+            manifest.max_parallelism, graph.max_parallelism
+        ))
+        .hint("Set 'pipeline.max-parallelism' back to what it was"));
+    }
+    Ok(())
+}
+
+/// The state of some of the subtasks, cut from the manifest.
+pub(crate) async fn restore(
+    graph: &JobGraph,
+    storage: &CheckpointStorage,
+    manifest: &Manifest,
+    parallelism: usize,
+    subtasks: Range<usize>,
+) -> Result<Restored> {
+    let mut restored = Restored { operators: HashMap::new(), writers: HashMap::new() };
+    for (id, node) in graph.iter() {
+        if let Some(stored) = manifest.operators.get(&node.uid) {
+            let watermark_ms = stored.subtasks.iter().map(|s| s.watermark_ms).min();
+            for subtask in subtasks.clone() {
+                let range = key_group::range_of(subtask, parallelism, manifest.max_parallelism);
+                let state =
+                    restore_operator(storage, stored, range).await.map_err(|e| e.with("operator", &node.name))?;
+                restored.operators.insert((id, subtask), RestoredOperator { watermark_ms, state });
+            }
+        }
+        if let Some(stored) = manifest.sinks.get(&node.uid) {
+            for (i, state) in stored.writers.iter().enumerate().filter(|(i, _)| subtasks.contains(&(i % parallelism))) {
+                restored.writers.entry((id, i % parallelism)).or_default().push(finalize::versioned(state));
+            }
+        }
+    }
+    Ok(restored)
+}
