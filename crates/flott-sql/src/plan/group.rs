@@ -5,14 +5,14 @@ use std::sync::Arc;
 use datafusion_expr::{Expr, Operator};
 use flott_connector::factory::ChangelogMode;
 use flott_core::{Error, Result};
-use flott_graph::{AggregateCall, Changes, GroupAggregateSpec};
+use flott_graph::{Changes, GroupAggregateSpec};
 
 use super::changelog::{ModifyKinds, UpdateKind};
 use super::convert::Converter;
 use super::options;
 use super::program::{and, column_uses};
 use super::stream::{Calc, ChangelogNormalize, Columns, StreamInput, StreamNode, StreamOp};
-use super::window::{exchange, expand, index_of};
+use super::window::{aggregate_calls, exchange, expand, index_of};
 use crate::bind::node::{Aggregate, EXPAND_ID};
 use crate::bind::{FlinkNode, ScanTable, column, columns_of, plan_schema};
 
@@ -30,21 +30,7 @@ impl Converter<'_> {
             group.push(EXPAND_ID.to_string());
         }
         let fed: Columns = columns_of(&input.schema)?;
-        let aggregates = aggregate
-            .calls
-            .iter()
-            .map(|c| {
-                Ok(AggregateCall {
-                    kind: c.kind,
-                    arguments: c.arguments.iter().map(|a| index_of(&fed, a)).collect::<Result<_>>()?,
-                    filter: c.filter.as_ref().map(|f| index_of(&fed, f)).transpose()?,
-                    distinct: c.distinct,
-                    result: c.result.clone(),
-                    argument_type: c.argument_type.clone(),
-                    name: c.name.clone(),
-                })
-            })
-            .collect::<Result<Vec<_>>>()?;
+        let aggregates = aggregate_calls(aggregate, &fed)?;
         let logical = columns_of(&node.schema)?;
         let of_name = |name: &String| {
             logical.iter().find(|c| c.0 == *name).ok_or_else(|| Error::internal(format!("column '{name}' is missing")))

@@ -124,21 +124,7 @@ impl Converter<'_> {
                 },
             },
         };
-        let calls = aggregate
-            .calls
-            .iter()
-            .map(|c| {
-                Ok(AggregateCall {
-                    kind: c.kind,
-                    arguments: c.arguments.iter().map(|a| index_of(&fed, a)).collect::<Result<_>>()?,
-                    filter: c.filter.as_ref().map(|f| index_of(&fed, f)).transpose()?,
-                    distinct: c.distinct,
-                    result: c.result.clone(),
-                    argument_type: c.argument_type.clone(),
-                    name: c.name.clone(),
-                })
-            })
-            .collect::<Result<Vec<_>>>()?;
+        let calls = aggregate_calls(aggregate, &fed)?;
 
         // The output: keys, aggregates, window columns.
         let logical = columns_of(&node.schema)?;
@@ -466,6 +452,22 @@ pub(crate) fn exchange(node: &Arc<StreamNode>, keys: Vec<usize>) -> Arc<StreamNo
         node.schema.clone(),
         node.changelog,
     )
+}
+
+/// The calls of an aggregate over these columns.
+pub(super) fn aggregate_calls(aggregate: &Aggregate, columns: &Columns) -> Result<Vec<AggregateCall>> {
+    let call = |c: &crate::bind::node::AggregateCall| {
+        Ok(AggregateCall {
+            kind: c.kind,
+            arguments: c.arguments.iter().map(|a| index_of(columns, a)).collect::<Result<_>>()?,
+            filter: c.filter.as_ref().map(|f| index_of(columns, f)).transpose()?,
+            distinct: c.distinct,
+            result: c.result.clone(),
+            argument_type: c.argument_type.clone(),
+            name: c.name.clone(),
+        })
+    };
+    aggregate.calls.iter().map(call).collect()
 }
 
 pub(super) fn index_of(columns: &Columns, name: &str) -> Result<usize> {
