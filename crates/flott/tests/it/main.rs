@@ -3,7 +3,6 @@
 mod alignment;
 mod checkpoints;
 mod commit;
-mod conformance;
 mod full_disk;
 mod listing;
 mod memory;
