@@ -24,7 +24,7 @@ use crate::api::{SplitState, TaskCommand, TaskEvent};
 use crate::container::{Control, Envelope};
 use crate::driver::{Emit, Task, panicked};
 use crate::flow::{self, InFlight, Shared, epoch_of, epoch_start, tick_after};
-use crate::metrics::JobMetrics;
+use crate::metrics::{JobMetrics, SplitWatermark};
 
 /// Items between a reader and its worker.
 const QUEUE: usize = 4;
@@ -103,6 +103,18 @@ struct Split {
     idle: bool,
     /// Too far ahead of others.
     paused: bool,
+    /// When its watermark last moved, ms since the epoch.
+    since_ms: i64,
+}
+
+impl Split {
+    /// For those who ask what holds event time back.
+    fn show(&self, id: &str, task: &Task) {
+        if let Some(m) = task.metrics() {
+            let Split { since_ms, idle, paused, .. } = *self;
+            m.set_split(id, Some(SplitWatermark { watermark_ms: self.state.watermark_ms, since_ms, idle, paused }));
+        }
+    }
 }
 
 /// The timely side of one source subtask.
@@ -168,6 +180,8 @@ impl SourceDriver {
             metrics: Arc::clone(&task.metrics),
         };
         let running = tokio.spawn(reading.run(reader, from_driver, output));
+        // What an attempt before this one has read is gone.
+        task.metrics().inspect(|m| m.set_splits(BTreeMap::new()));
         let now = task.clock.monotonic();
         let alignment = spec.watermark.as_ref().and_then(|w| w.alignment.as_ref()).map(|a| Alignment::new(a, now));
         let driver = SourceDriver {
@@ -290,6 +304,7 @@ impl SourceDriver {
             }
             split.paused = !split.paused;
             split.last_row = now;
+            split.show(id, &self.task);
         }
         if pause.is_empty() && resume.is_empty() {
             return Ok(());
@@ -332,6 +347,7 @@ impl SourceDriver {
                 }
                 Some(Item::SplitFinished(id)) => {
                     self.splits.remove(&id);
+                    self.task.metrics().inspect(|m| m.set_split(&id, None));
                     self.advance_watermark(out);
                     self.align_splits()?;
                 }
@@ -390,8 +406,11 @@ impl SourceDriver {
     fn look_for_idle(&mut self, now: Duration, out: &mut dyn Emit) {
         let Some(timeout) = self.idle_timeout() else { return };
         let mut found = false;
-        for split in self.splits.values_mut().filter(|s| !s.idle && !s.paused && now >= s.last_row + timeout) {
-            (split.idle, found) = (true, true);
+        for (id, split) in &mut self.splits {
+            if !split.idle && !split.paused && now >= split.last_row + timeout {
+                (split.idle, found) = (true, true);
+                split.show(id, &self.task);
+            }
         }
         if found {
             self.advance_watermark(out);
@@ -443,7 +462,10 @@ impl SourceDriver {
                     for state in &splits {
                         let generator =
                             self.spec.watermark.as_ref().map(|w| WatermarkGenerator::new(w, state.watermark_ms));
-                        let split = Split { state: state.clone(), generator, last_row, idle: false, paused: false };
+                        let since_ms = self.task.clock.now_ms();
+                        let split =
+                            Split { state: state.clone(), generator, last_row, idle: false, paused: false, since_ms };
+                        split.show(&state.split.id, &self.task);
                         self.splits.insert(state.split.id.clone(), split);
                     }
                     let (node, subtask) = (self.task.node, self.task.index);
@@ -504,6 +526,7 @@ impl SourceDriver {
         if batch.rows.num_rows() > 0 {
             (split.last_row, split.idle) = (self.last_row, false);
         }
+        let watermark_before_ms = split.state.watermark_ms;
         self.in_flight.open += bytes;
         let from_source = self.spec.watermark.as_ref().is_some_and(|w| w.from_source);
         match &mut split.generator {
@@ -529,6 +552,12 @@ impl SourceDriver {
                 }
             }
         }
+        if let Some(split) = self.splits.get_mut(&batch.split) {
+            if split.state.watermark_ms != watermark_before_ms {
+                split.since_ms = now_ms;
+            }
+            split.show(&batch.split, &self.task);
+        }
         self.align_splits()
     }
 
@@ -540,7 +569,7 @@ impl SourceDriver {
         {
             self.watermark_ms = ms;
             if let Some(m) = self.task.metrics() {
-                m.watermark_ms.store(ms, Ordering::Relaxed);
+                m.set_watermark(ms, self.task.clock.now_ms());
             }
             self.send(Envelope::control(self.task.index, Control::Watermark(ms)), out);
         }
@@ -551,7 +580,8 @@ impl SourceDriver {
             self.set_idle(false, out);
         }
         if let Some(m) = self.task.metrics() {
-            m.watermark_ms.store(i64::MAX, Ordering::Relaxed);
+            m.set_watermark(i64::MAX, self.task.clock.now_ms());
+            m.set_splits(BTreeMap::new());
         }
         self.send(Envelope::control(self.task.index, Control::Watermark(i64::MAX)), out);
         self.send(Envelope::control(self.task.index, Control::End), out);

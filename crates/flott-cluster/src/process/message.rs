@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::OperatorPart;
 use crate::finalize::{stored, versioned};
+use crate::process::counters::Change;
 use crate::process::error_text::ErrorText;
 
 /// A message of one direction.
@@ -88,8 +89,8 @@ pub(crate) enum FromWorker {
     News {
         news: News,
     },
-    /// Counters that have changed: node, subtask, values.
-    Metrics(Vec<(usize, usize, Vec<i64>)>),
+    /// Counters that have changed.
+    Metrics(Vec<Change>),
     /// Nothing of the attempt is left here.
     Ended {
         finished: bool,

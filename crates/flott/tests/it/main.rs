@@ -12,3 +12,4 @@ mod restart;
 mod s3;
 mod savepoint;
 mod scripted;
+mod watermarks;
