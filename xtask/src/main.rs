@@ -28,6 +28,8 @@ cargo xtask TASK
                       --cycles N  --seed S  --rows N  --release  --binary FILE
   conformance [FILE..] [--only PART]
                     runs Flink's semantic programs (one JSON object a line) and scores them; the last line is JSON
+  differential [--queries N] [--seed S] [--mode streaming|batch] [--gateway URL]
+                    random queries on Flott and on a real Flink behind its SQL gateway; a difference is made smaller
   services up|down|env|status NAME
                     real servers for tests and benchmarks: versitygw (S3), minio (S3)
   sim [OPTIONS]     explores the checkpoint protocol: in every order, and under seeds
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         "functions" => functions::run(),
         "chaos" => chaos::run(rest),
         "conformance" => conformance(rest),
+        "differential" => differential(rest),
         "services" => services::run(rest),
         "sim" => sim::run(rest),
         "bench" => bench::run(rest),
@@ -108,6 +111,13 @@ fn conformance(args: &[String]) -> Result<(), Failure> {
     let files: Vec<String> = args.iter().map(place).collect();
     let fixed = ["run", "--quiet", "--locked", "-p", "flott-conformance", "--"];
     let command: Vec<&str> = fixed.into_iter().chain(files.iter().map(String::as_str)).collect();
+    run("cargo", &command)
+}
+
+/// Random queries beside a real Flink.
+fn differential(args: &[String]) -> Result<(), Failure> {
+    let fixed = ["run", "--quiet", "--locked", "-p", "flott-differential", "--"];
+    let command: Vec<&str> = fixed.into_iter().chain(args.iter().map(String::as_str)).collect();
     run("cargo", &command)
 }
 

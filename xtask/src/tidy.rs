@@ -27,6 +27,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("flott", &["*"]),
     ("flott-cli", &["flott", "flott-core"]),
     ("flott-conformance", &["flott", "flott-testkit"]),
+    ("flott-differential", &["flott", "flott-core"]),
     ("xtask", &[]),
 ];
 

@@ -96,7 +96,7 @@ const NO_KEY: u64 = 0xc247_9b7a;
 
 /// Hashes of the rows over key columns, written over `hashes`. `rows` is needed where there is no column (one global key).
 ///
-/// -0.0 and 0.0 are one key, as are all NaNs. Fails for types that cannot be a key.
+/// All NaNs are one key; -0.0 and 0.0 are two, as in Flink, whose keys are bits. Fails for types that cannot be a key.
 pub fn hash_rows(columns: &[ArrayRef], rows: usize, hashes: &mut Vec<u64>) -> Result<()> {
     hashes.clear();
     hashes.resize(rows, if columns.is_empty() { NO_KEY } else { 0 });
@@ -199,13 +199,7 @@ fn hash_nested(array: &dyn Array, offsets: &[i32], values: &dyn Array, hashes: &
 }
 
 fn canonical(v: f64) -> f64 {
-    if v.is_nan() {
-        f64::NAN
-    } else if v == 0.0 {
-        0.0
-    } else {
-        v
-    }
+    if v.is_nan() { f64::NAN } else { v }
 }
 
 #[cfg(test)]
@@ -256,11 +250,12 @@ mod tests {
     }
 
     #[test]
-    fn zeroes_are_one_key() {
-        let columns: Vec<ArrayRef> = vec![Arc::new(Float64Array::from(vec![0.0, -0.0]))];
+    fn zeroes_are_two_keys_and_nans_one() {
+        let columns: Vec<ArrayRef> = vec![Arc::new(Float64Array::from(vec![0.0, -0.0, f64::NAN, -f64::NAN]))];
         let mut hashes = vec![];
-        hash_rows(&columns, 2, &mut hashes).expect("hashable");
-        assert_eq!(hashes[0], hashes[1]);
+        hash_rows(&columns, 4, &mut hashes).expect("hashable");
+        assert_ne!(hashes[0], hashes[1]);
+        assert_eq!(hashes[2], hashes[3]);
     }
 
     #[test]

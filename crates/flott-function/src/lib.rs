@@ -19,6 +19,7 @@ pub mod deep;
 pub mod lazy;
 pub mod operator;
 pub mod print;
+mod replicate;
 pub mod scalar;
 #[cfg(test)]
 mod testing;
@@ -33,5 +34,6 @@ pub mod limits {
 
 pub use aggregate::AggregateKind;
 pub use context::FunctionEnv;
+pub use replicate::replicate;
 pub use types::{implicit_cast, interval_in_query, least_common_type};
 pub use udf::TypedExpr;

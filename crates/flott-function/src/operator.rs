@@ -20,7 +20,7 @@ use crate::cast::cast_if_needed;
 use crate::context::FunctionEnv;
 use crate::decimal;
 use crate::types::{as_decimal, decimal_result, interval_in_query, least_common_type};
-use crate::udf::{Resolved, TypedExpr, call_resolved, columns};
+use crate::udf::{FlinkFunction, Resolved, TypedExpr, call_resolved, columns};
 
 use TypeKind as K;
 
@@ -69,7 +69,59 @@ fn logic(op: Operator, left: TypedExpr, right: TypedExpr, env: &FunctionEnv) -> 
     Ok(TypedExpr::new(datafusion_expr::binary_expr(left.expr, op, right.expr), data_type))
 }
 
+/// `NOT value`, pushed down as Calcite does it: a comparison becomes its opposite, AND and OR change places. For NaN that is
+/// no detail: `NOT (x >= 1)` is `x < 1`, which is not true for it.
+pub fn not(value: TypedExpr, env: &FunctionEnv) -> Result<TypedExpr> {
+    let boolean = |expr: &Expr| TypedExpr::new(expr.clone(), value.data_type.clone());
+    match &value.expr {
+        Expr::Not(inner) => Ok(boolean(inner)),
+        Expr::BinaryExpr(b) if matches!(b.op, Operator::And | Operator::Or) => {
+            let op = if b.op == Operator::And { Operator::Or } else { Operator::And };
+            let (left, right) = (not(boolean(&b.left), env)?, not(boolean(&b.right), env)?);
+            Ok(TypedExpr::new(datafusion_expr::binary_expr(left.expr, op, right.expr), value.data_type))
+        }
+        Expr::ScalarFunction(f) => match (opposite(f.func.name()), FlinkFunction::arguments_of(f)) {
+            (Some(op), types) if types.len() == f.args.len() => {
+                let arguments = f.args.iter().zip(types).map(|(a, t)| TypedExpr::new(a.clone(), t.clone())).collect();
+                Ok(comparison(op, arguments, value.data_type))
+            }
+            _ => Ok(TypedExpr::new(Expr::Not(Box::new(value.expr)), value.data_type)),
+        },
+        _ => Ok(TypedExpr::new(Expr::Not(Box::new(value.expr)), value.data_type)),
+    }
+}
+
+/// Whether a value that is there is so to itself.
+fn of_itself(op: Operator) -> Option<bool> {
+    match op {
+        Operator::Eq | Operator::LtEq | Operator::GtEq => Some(true),
+        Operator::NotEq | Operator::Lt | Operator::Gt => Some(false),
+        _ => None,
+    }
+}
+
+fn opposite(comparison: &str) -> Option<Operator> {
+    Some(match comparison {
+        "=" => Operator::NotEq,
+        "<>" => Operator::Eq,
+        "<" => Operator::GtEq,
+        "<=" => Operator::Gt,
+        ">" => Operator::LtEq,
+        ">=" => Operator::Lt,
+        "IS DISTINCT FROM" => Operator::IsNotDistinctFrom,
+        "IS NOT DISTINCT FROM" => Operator::IsDistinctFrom,
+        _ => return None,
+    })
+}
+
 // --- comparison ---
+
+/// Over arguments of one type.
+fn comparison(op: Operator, arguments: Vec<TypedExpr>, data_type: LogicalType) -> TypedExpr {
+    let name = if op == Operator::NotEq { "<>".to_string() } else { op.to_string() };
+    let resolved = Resolved::new(data_type, move |args, rows| compare_values(op, args, rows)).infallible();
+    call_resolved(&name, arguments, resolved)
+}
 
 fn compare(op: Operator, left: TypedExpr, right: TypedExpr, env: &FunctionEnv) -> Result<TypedExpr> {
     let name = match op {
@@ -81,12 +133,25 @@ fn compare(op: Operator, left: TypedExpr, right: TypedExpr, env: &FunctionEnv) -
     if common.kind == K::Null {
         common = K::Boolean.nullable();
     }
+    // What is compared with itself is the same, as Calcite has it: NaN too.
+    if left.expr == right.expr
+        && matches!((&left.expr, &left.data_type.kind), (Expr::Column(_), K::Float | K::Double))
+        && let Some(same) = of_itself(op)
+    {
+        let nullable = left.data_type.nullable;
+        let resolved = Resolved::new(K::Boolean.nullable().with_nullable(nullable), move |args, rows| {
+            let column = columns(args, rows_of(args, rows))?;
+            let answer =
+                if same { BooleanBuffer::new_set(column[0].len()) } else { BooleanBuffer::new_unset(column[0].len()) };
+            finish(args, Arc::new(BooleanArray::new(answer, column[0].nulls().cloned())))
+        });
+        return Ok(call_resolved(&name, vec![left, right], resolved.infallible()));
+    }
     let distinct = matches!(op, Operator::IsDistinctFrom | Operator::IsNotDistinctFrom);
     let nullable = !distinct && (left.data_type.nullable || right.data_type.nullable);
     let (left, right) = (cast_if_needed(left, &common, env)?, cast_if_needed(right, &common, env)?);
     let data_type = K::Boolean.nullable().with_nullable(nullable);
-    let resolved = Resolved::new(data_type, move |args, rows| compare_values(op, args, rows)).infallible();
-    Ok(call_resolved(&name, vec![left, right], resolved))
+    Ok(comparison(op, vec![left, right], data_type))
 }
 
 /// The type in which values are compared: numbers as numbers, texts as texts, a text beside anything else as that.
@@ -151,7 +216,7 @@ fn with_datums<R: Array + 'static>(
     Ok(ColumnarValue::Array(result))
 }
 
-/// As Java compares: NaN equals nothing, zeroes are equal; where distinctness is asked, NaN is one value.
+/// As Java compares, also where distinctness is asked: NaN equals nothing, zeroes are equal.
 fn compare_floats<T: ArrowPrimitiveType<Native: Into<f64>>>(
     op: Operator,
     args: &[ColumnarValue],
@@ -163,7 +228,7 @@ fn compare_floats<T: ArrowPrimitiveType<Native: Into<f64>>>(
         let same = BooleanBuffer::collect_bool(rows, |i| match (l.get(i), r.get(i)) {
             (Some(l), Some(r)) => {
                 let (l, r): (f64, f64) = (l.into(), r.into());
-                l == r || (l.is_nan() && r.is_nan())
+                l == r
             }
             (l, r) => l.is_none() && r.is_none(),
         });

@@ -221,6 +221,11 @@ pub struct FlinkFunction {
 }
 
 impl FlinkFunction {
+    /// The types of the arguments of a call.
+    pub(crate) fn arguments_of(call: &ScalarFunction) -> &[LogicalType] {
+        call.func.inner().downcast_ref::<FlinkFunction>().map_or(&[], |f| &f.arguments)
+    }
+
     /// Whether it may fail for some values of its arguments.
     pub(crate) fn can_fail(&self) -> bool {
         self.resolved.can_fail

@@ -64,6 +64,8 @@ pub struct OperatorReport {
     pub inputs: Vec<usize>,
     /// It reads from outside.
     pub is_source: bool,
+    /// What it reads.
+    pub table: Option<String>,
     /// Its table gives watermarks.
     pub gives_watermarks: bool,
     /// By index.
@@ -148,10 +150,11 @@ impl WatermarkReport {
 }
 
 fn operator(node: &Node, subtasks: &[SubtaskMetrics]) -> OperatorReport {
-    let (is_source, gives_watermarks) = match &node.spec {
-        OperatorSpec::Source(source) => (true, source.watermark.is_some()),
-        _ => (false, false),
+    let (table, gives_watermarks) = match &node.spec {
+        OperatorSpec::Source(source) => (Some(source.table.object.clone()), source.watermark.is_some()),
+        _ => (None, false),
     };
+    let is_source = table.is_some();
     let subtask = |m: &SubtaskMetrics| {
         let read = |c: &std::sync::atomic::AtomicI64| c.load(Ordering::Relaxed);
         let output_watermark_ms = read(&m.watermark_ms);
@@ -183,6 +186,7 @@ fn operator(node: &Node, subtasks: &[SubtaskMetrics]) -> OperatorReport {
         name: node.name.clone(),
         inputs: node.inputs.iter().map(|i| i.node.0).collect(),
         is_source,
+        table,
         gives_watermarks,
         subtasks: subtasks.iter().map(subtask).collect(),
     }
@@ -272,7 +276,7 @@ impl Printer<'_> {
 }
 
 fn named(holder: &Holder<'_>, since: &str) -> String {
-    let name = &holder.operator.name;
+    let name = format!("table '{}'", holder.operator.table.as_deref().unwrap_or(&holder.operator.name));
     if !holder.operator.gives_watermarks {
         return format!("{name}, which gives no watermark (WATERMARK FOR ts AS ts - INTERVAL '5' SECOND)");
     }

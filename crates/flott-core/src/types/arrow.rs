@@ -69,7 +69,7 @@ pub fn arrow_schema<'a>(columns: impl IntoIterator<Item = (&'a str, &'a LogicalT
 /// `None` for Arrow types without a Flink counterpart.
 pub fn from_arrow_field(field: &Field) -> Option<LogicalType> {
     if let Some(text) = field.metadata().get(TYPE_METADATA_KEY)
-        && let Ok(t) = text.parse::<LogicalType>()
+        && let Ok(t) = parse::printed(text)
         && arrow_type(&t).equals_datatype(field.data_type())
     {
         return Some(t.with_nullable(field.is_nullable()));

@@ -12,12 +12,21 @@ impl FromStr for LogicalType {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<LogicalType> {
-        let mut parser = TypeParser { text, tokens: tokenize(text)?, at: 0, depth: 0 };
-        let parsed = parser.parse()?;
-        match parser.peek() {
-            None => Ok(parsed),
-            Some(t) => Err(parser.error(&format!("unexpected '{}' after the type", t.text()))),
-        }
+        parse(text, 1)
+    }
+}
+
+/// A type that was printed: texts and bytes can be of no length, as those of the literal '' are, which nobody may declare.
+pub(super) fn printed(text: &str) -> Result<LogicalType> {
+    parse(text, 0)
+}
+
+fn parse(text: &str, least_length: u32) -> Result<LogicalType> {
+    let mut parser = TypeParser { text, tokens: tokenize(text)?, at: 0, depth: 0, least_length };
+    let parsed = parser.parse()?;
+    match parser.peek() {
+        None => Ok(parsed),
+        Some(t) => Err(parser.error(&format!("unexpected '{}' after the type", t.text()))),
     }
 }
 
@@ -90,6 +99,7 @@ struct TypeParser<'a> {
     tokens: Vec<Token>,
     at: usize,
     depth: usize,
+    least_length: u32,
 }
 
 impl TypeParser<'_> {
@@ -134,12 +144,13 @@ impl TypeParser<'_> {
         }
     }
 
-    fn length(&mut self, default: u32, least: u32) -> Result<u32> {
+    fn length(&mut self, default: u32) -> Result<u32> {
         if !self.sign('(') {
             return Ok(default);
         }
         let n = self.number()?;
         self.expect(')')?;
+        let least = self.least_length;
         if n < least || n > MAX_LENGTH {
             return Err(self.error(&format!("a length must be between {least} and {MAX_LENGTH}")));
         }
@@ -222,21 +233,21 @@ impl TypeParser<'_> {
             // Without a length: those of Flink's SQL, where VARCHAR is STRING (in its Java strings it is VARCHAR(1)).
             "CHAR" | "CHARACTER" => {
                 if self.word("VARYING") {
-                    TypeKind::VarChar(self.length(MAX_LENGTH, 1)?)
+                    TypeKind::VarChar(self.length(MAX_LENGTH)?)
                 } else {
-                    TypeKind::Char(self.length(1, 1)?)
+                    TypeKind::Char(self.length(1)?)
                 }
             }
-            "VARCHAR" => TypeKind::VarChar(self.length(MAX_LENGTH, 1)?),
+            "VARCHAR" => TypeKind::VarChar(self.length(MAX_LENGTH)?),
             "STRING" => TypeKind::STRING,
             "BINARY" => {
                 if self.word("VARYING") {
-                    TypeKind::VarBinary(self.length(MAX_LENGTH, 1)?)
+                    TypeKind::VarBinary(self.length(MAX_LENGTH)?)
                 } else {
-                    TypeKind::Binary(self.length(1, 1)?)
+                    TypeKind::Binary(self.length(1)?)
                 }
             }
-            "VARBINARY" => TypeKind::VarBinary(self.length(MAX_LENGTH, 1)?),
+            "VARBINARY" => TypeKind::VarBinary(self.length(MAX_LENGTH)?),
             "BYTES" => TypeKind::BYTES,
             "DECIMAL" | "DEC" | "NUMERIC" => self.decimal()?,
             "DATE" => TypeKind::Date,

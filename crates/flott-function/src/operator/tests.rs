@@ -130,7 +130,7 @@ fn comparisons() {
         ("NULL", "INT", "IS NOT DISTINCT FROM", "NULL", "INT", "TRUE", "BOOLEAN"),
         ("NaN", "DOUBLE", "=", "NaN", "DOUBLE", "FALSE", "BOOLEAN"),
         ("NaN", "DOUBLE", "<>", "NaN", "DOUBLE", "TRUE", "BOOLEAN"),
-        ("NaN", "DOUBLE", "IS NOT DISTINCT FROM", "NaN", "DOUBLE", "TRUE", "BOOLEAN"),
+        ("NaN", "DOUBLE", "IS NOT DISTINCT FROM", "NaN", "DOUBLE", "FALSE", "BOOLEAN"),
         ("0", "DOUBLE", "=", "-0.0", "DOUBLE", "TRUE", "BOOLEAN"),
         ("NaN", "FLOAT", ">", "1", "FLOAT", "FALSE", "BOOLEAN"),
         ("2020-01-01", "DATE", "=", "2020-01-01", "STRING", "TRUE", "BOOLEAN"),
@@ -164,8 +164,14 @@ fn columns_and_constants_give_the_same() {
     assert_eq!(bools(run("<>", column("d", "DOUBLE"), constant("1", "DOUBLE"))), [Some(false), Some(true), None]);
     assert_eq!(
         bools(run("IS DISTINCT FROM", column("d", "DOUBLE"), constant("NaN", "DOUBLE"))),
-        [Some(true), Some(false), Some(true)]
+        [Some(true), Some(true), Some(true)]
     );
+    // Flink's: what is compared with itself is the same, and NOT turns a comparison round.
+    assert_eq!(bools(run("=", column("d", "DOUBLE"), column("d", "DOUBLE"))), [Some(true), Some(true), None]);
+    let turned = |e: TypedExpr| bools(not(e, &env()).expect("an expression"));
+    assert_eq!(turned(run(">=", column("d", "DOUBLE"), constant("2", "DOUBLE"))), [Some(true), Some(false), None]);
+    let (above, below) = (run(">=", column("d", "DOUBLE"), constant("2", "DOUBLE")), run("<", a(), two()));
+    assert_eq!(turned(run("AND", above, below)), [Some(true), None, Some(true)]);
     assert_eq!(bools(run("<", column("d", "DOUBLE"), constant("NULL", "DOUBLE"))), [None, None, None]);
     // A zero in a row that is NULL on the other side harms nobody.
     let x: ArrayRef = Arc::new(Int32Array::from(vec![None, Some(4)]));

@@ -4,7 +4,7 @@ use arrow_array::types::*;
 use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, cast::AsArray};
 use arrow_schema::{DataType, IntervalUnit, TimeUnit};
 
-/// True where row `i` of these columns is row `j` of those. NULL is NULL; 0.0 is -0.0 and all NaNs are one, as in keys.
+/// True where row `i` of these columns is row `j` of those. NULL is NULL; all NaNs are one and -0.0 is not 0.0, as in keys.
 pub(crate) fn rows_equal(a: &[ArrayRef], i: usize, b: &[ArrayRef], j: usize) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| values_equal(a.as_ref(), i, b.as_ref(), j))
 }
@@ -27,11 +27,11 @@ fn values_equal(a: &dyn Array, i: usize, b: &dyn Array, j: usize) -> bool {
         DataType::Int64 => same::<Int64Type>(a, i, b, j),
         DataType::Float32 => {
             let (a, b) = (a.as_primitive::<Float32Type>().value(i), b.as_primitive::<Float32Type>().value(j));
-            a == b || a.is_nan() && b.is_nan()
+            a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan()
         }
         DataType::Float64 => {
             let (a, b) = (a.as_primitive::<Float64Type>().value(i), b.as_primitive::<Float64Type>().value(j));
-            a == b || a.is_nan() && b.is_nan()
+            a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan()
         }
         DataType::Decimal128(_, _) => same::<Decimal128Type>(a, i, b, j),
         DataType::Date32 => same::<Date32Type>(a, i, b, j),

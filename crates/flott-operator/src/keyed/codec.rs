@@ -12,20 +12,30 @@ use flott_graph::sort::SortKey;
 /// A row's bytes start with the length of its order.
 const LENGTH_BYTES: usize = 4;
 
-/// -0.0 as 0.0 and all NaNs as one, so that equal values have equal bytes.
+/// A column that rows are ordered by: -0.0 as 0.0 and all NaNs as one, so that equal values have equal bytes.
+fn ordered(column: &ArrayRef) -> ArrayRef {
+    canonical_floats(column, 0.0)
+}
+
+/// A column of keys: all NaNs are one. As in Flink, whose keys are bits, -0.0 is another key than 0.0.
 pub(crate) fn canonical(column: &ArrayRef) -> ArrayRef {
+    // Adding -0.0 changes nothing, not even another -0.0.
+    canonical_floats(column, -0.0)
+}
+
+fn canonical_floats(column: &ArrayRef, add: f64) -> ArrayRef {
     use arrow_array::cast::AsArray;
     use arrow_array::types::{Float32Type, Float64Type};
     match column.data_type() {
         DataType::Float32 => Arc::new(
             column
                 .as_primitive::<Float32Type>()
-                .unary::<_, Float32Type>(|v| if v.is_nan() { f32::NAN } else { v + 0.0 }),
+                .unary::<_, Float32Type>(|v| if v.is_nan() { f32::NAN } else { v + add as f32 }),
         ),
         DataType::Float64 => Arc::new(
             column
                 .as_primitive::<Float64Type>()
-                .unary::<_, Float64Type>(|v| if v.is_nan() { f64::NAN } else { v + 0.0 }),
+                .unary::<_, Float64Type>(|v| if v.is_nan() { f64::NAN } else { v + add }),
         ),
         _ => Arc::clone(column),
     }
@@ -126,7 +136,7 @@ impl RowCodec {
     }
 
     pub(crate) fn encode(&self, columns: &[ArrayRef]) -> Result<Encoded> {
-        let order: Vec<ArrayRef> = self.order.iter().map(|k| canonical(&columns[k.column])).collect();
+        let order: Vec<ArrayRef> = self.order.iter().map(|k| ordered(&columns[k.column])).collect();
         let rest: Vec<ArrayRef> = self.rest.iter().map(|c| Arc::clone(&columns[*c])).collect();
         Ok(Encoded {
             order: self.order_converter.as_ref().map(|c| c.convert_columns(&order)).transpose()?,

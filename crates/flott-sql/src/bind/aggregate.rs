@@ -102,7 +102,8 @@ impl Aggregates {
         filter: Option<Typed>,
     ) -> Result<Typed> {
         let argument_types: Vec<LogicalType> = arguments.iter().map(|a| a.data_type.clone()).collect();
-        let grouped = !self.keys.is_empty() && self.sets.as_ref().is_none_or(|s| s.iter().all(|s| !s.is_empty()));
+        // Grouping sets are keys too: as in Flink, the empty one has no row where there is no input.
+        let grouped = !self.keys.is_empty();
         let result = functions.aggregate_type(kind, &argument_types, grouped && filter.is_none())?;
         // MIN and MAX see every value once in any case.
         let distinct = distinct && !matches!(kind, AggregateKind::Min | AggregateKind::Max);

@@ -153,7 +153,7 @@ impl<'a> ExpressionBinder<'a> {
                 let above = self.functions.binary(Operator::GtEq, value.clone(), low).at_expr(e)?;
                 let below = self.functions.binary(Operator::LtEq, value, high).at_expr(e)?;
                 let both = self.functions.binary(Operator::And, above, below).at_expr(e)?;
-                Ok(if *negated { not(both) } else { both })
+                if *negated { self.functions.not(both) } else { Ok(both) }
             }
             Ast::Like { negated, any, expr, pattern, escape_char } => {
                 refuse_if(*any, "LIKE ANY", e.span())?;
@@ -383,7 +383,7 @@ impl<'a> ExpressionBinder<'a> {
                         .hint("Compare it with something first"));
                 }
                 let value = self.functions.cast_if_needed(value, &TypeKind::Boolean.nullable())?;
-                Ok(not(value))
+                self.functions.not(value)
             }
             UnaryOperator::Plus => self.bind(x),
             UnaryOperator::Minus => {
@@ -544,7 +544,7 @@ impl<'a> ExpressionBinder<'a> {
             args.push(self.literal(literal::value(&escape.value)).at_span(escape.span)?);
         }
         let like = self.functions.call(name, args)?;
-        Ok(if negated { not(like) } else { like })
+        if negated { self.functions.not(like) } else { Ok(like) }
     }
 
     fn case(&mut self, operand: Option<&Ast>, conditions: &[CaseWhen], else_result: Option<&Ast>) -> Result<Typed> {
@@ -798,11 +798,6 @@ fn elsewhere(name: &str) -> Option<&'static str> {
         "DESCRIPTOR" => "It may only stand as an argument of a window table function",
         _ => return None,
     })
-}
-
-/// `NOT x`.
-pub(crate) fn not(value: Typed) -> Typed {
-    Typed { expr: Expr::Not(Box::new(value.expr)), data_type: value.data_type }
 }
 
 fn joined(types: &[LogicalType]) -> String {

@@ -85,6 +85,10 @@ impl Functions {
         operator::binary(op, l, r, &self.env)
     }
 
+    pub(crate) fn not(&self, value: Typed) -> Result<Typed> {
+        operator::not(value, &self.env)
+    }
+
     pub(crate) fn negate(&self, v: Typed) -> Result<Typed> {
         operator::negate(v, &self.env)
     }

@@ -24,6 +24,7 @@ mod query;
 mod refuse;
 mod relation;
 mod scope;
+mod set_operation;
 mod sort;
 mod types;
 mod validate;

@@ -1,16 +1,16 @@
-//! Queries: WITH, UNION ALL, VALUES, SELECT with its clauses.
+//! Queries: WITH, VALUES, SELECT with its clauses.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion_common::DFSchema;
-use datafusion_expr::logical_plan::{EmptyRelation, Union, Values as ValuesNode};
+use datafusion_expr::logical_plan::{EmptyRelation, Values as ValuesNode};
 use datafusion_expr::{Expr, LogicalPlan};
 use flott_core::types::{TimeAttribute, TypeKind};
 use flott_core::{Error, LogicalType, Result};
 use sqlparser::ast::{
     self, Cte, Distinct, Expr as Ast, GroupByExpr, Query, Select, SelectFlavor, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier, Spanned, WildcardAdditionalOptions, With,
+    SelectItemQualifiedWildcardKind, SetExpr, Spanned, WildcardAdditionalOptions, With,
 };
 
 use super::aggregate::{Aggregates, KEYS_IN_GROUPING_ID_MAX};
@@ -83,11 +83,11 @@ impl Binder<'_> {
         sorted.sorted(offset, limit)
     }
 
-    fn set_expr(&self, body: &SetExpr, ctes: &Ctes) -> Result<LogicalPlan> {
+    pub(super) fn set_expr(&self, body: &SetExpr, ctes: &Ctes) -> Result<LogicalPlan> {
         match body {
             SetExpr::Select(select) => Ok(self.select(select, ctes, &[])?.plan),
             SetExpr::Query(q) => self.bind_query(q, ctes),
-            SetExpr::SetOperation { .. } => self.union(body, ctes),
+            SetExpr::SetOperation { .. } => self.set_operation(body, ctes),
             SetExpr::Values(values) => self.values(values),
             SetExpr::Table(_) => Err(unsupported_with("TABLE t as a query", body.span(), "Write SELECT * FROM t")),
             SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
@@ -96,98 +96,14 @@ impl Binder<'_> {
         }
     }
 
-    /// UNION ALL, a chain of which becomes one node; UNION, which is that and every row once.
-    fn union(&self, body: &SetExpr, ctes: &Ctes) -> Result<LogicalPlan> {
-        let mut rest = body;
-        let mut branches = vec![];
-        let mut all = None;
-        while let SetExpr::SetOperation { left, op, set_quantifier, right } = rest {
-            let keeps = match (op, set_quantifier) {
-                (SetOperator::Union, SetQuantifier::All) => true,
-                (SetOperator::Union, SetQuantifier::None | SetQuantifier::Distinct) => false,
-                (op, SetQuantifier::None) => return Err(unsupported(op, right.span())),
-                (op, quantifier) => return Err(unsupported(format!("{op} {quantifier}"), right.span())),
-            };
-            if *all.get_or_insert(keeps) != keeps {
-                break;
-            }
-            branches.push((self.set_expr(right, ctes)?, right.span()));
-            rest = left;
-        }
-        branches.push((self.set_expr(rest, ctes)?, rest.span()));
-        branches.reverse();
-        let union = self.union_of(branches)?;
-        if all == Some(true) { Ok(union) } else { self.distinct(union, None) }
-    }
-
     /// Every row once: a grouping by all columns.
-    fn distinct(&self, input: LogicalPlan, state_ttl: Option<Duration>) -> Result<LogicalPlan> {
+    pub(super) fn distinct(&self, input: LogicalPlan, state_ttl: Option<Duration>) -> Result<LogicalPlan> {
         let columns = columns_of(input.schema())?;
         let group: Vec<String> = columns.iter().map(|c| c.0.clone()).collect();
         let columns = if window::is_windowed(&input, &group, None) { columns } else { materialized(columns) };
         let schema = plan_schema(columns.iter().map(|(n, t)| (n.as_str(), t)))?;
         let node = Aggregate { group, sets: None, calls: vec![], state_ttl };
         Ok(FlinkNode::plan(FlinkNodeKind::Aggregate(node), input, schema))
-    }
-
-    fn union_of(&self, branches: Vec<(LogicalPlan, sqlparser::tokenizer::Span)>) -> Result<LogicalPlan> {
-        let columns: Vec<Vec<(String, LogicalType)>> =
-            branches.iter().map(|(b, _)| columns_of(b.schema())).collect::<Result<_>>()?;
-        let names: Vec<String> = columns[0].iter().map(|c| c.0.clone()).collect();
-        for (have, (_, span)) in columns.iter().zip(&branches) {
-            if have.len() != names.len() {
-                return Err(at(
-                    Error::user(format!(
-                        "Column count mismatch in UNION ALL: {} and {} columns",
-                        names.len(),
-                        have.len()
-                    ))
-                    .hint("Every branch must select the same number of columns"),
-                    *span,
-                ));
-            }
-        }
-        let mut types = vec![];
-        for (i, name) in names.iter().enumerate() {
-            let of_branches: Vec<LogicalType> = columns.iter().map(|c| c[i].1.clone()).collect();
-            if let Some(other) = of_branches.iter().position(|t| !same_time_attribute(&of_branches[0], t)) {
-                return Err(at(time_attributes_differ(name, &of_branches[0], &of_branches[other]), branches[other].1));
-            }
-            let common = if of_branches.iter().all(|t| t.kind == of_branches[0].kind) {
-                // Equal time attributes survive a union.
-                of_branches[0].with_nullable(of_branches.iter().any(|t| t.nullable))
-            } else {
-                self.functions.least_common_type(&of_branches).ok_or_else(|| {
-                    let types = of_branches.iter().map(LogicalType::to_string).collect::<Vec<_>>().join(", ");
-                    at(
-                        Error::user(format!("Type mismatch in column {} ('{name}') of UNION ALL: {types}", i + 1))
-                            .hint("CAST the column to one type in every branch"),
-                        branches[1].1,
-                    )
-                })?
-            };
-            types.push(common);
-        }
-        let schema = plan_schema(names.iter().map(String::as_str).zip(&types))?;
-        let mut inputs = vec![];
-        for ((plan, _), have) in branches.into_iter().zip(columns) {
-            let same = have.iter().zip(&names).zip(&types).all(|((h, n), t)| h.0 == *n && h.1.kind == t.kind);
-            let plan = if same {
-                plan
-            } else {
-                let exprs = have
-                    .into_iter()
-                    .zip(names.iter().zip(&types))
-                    .map(|((from, data_type), (name, t))| {
-                        let value = Typed { expr: column(&from), data_type };
-                        Ok((name.clone(), self.functions.cast_if_needed(value, t)?))
-                    })
-                    .collect::<Result<Vec<_>>>()?;
-                project(plan, exprs)?
-            };
-            inputs.push(Arc::new(plan));
-        }
-        Ok(LogicalPlan::Union(Union { inputs, schema }))
     }
 
     /// VALUES: every column has the least common type of its rows.
@@ -597,13 +513,13 @@ impl Binder<'_> {
 }
 
 /// Whether both are event time of one kind, both processing time, or neither is a time attribute.
-fn same_time_attribute(a: &LogicalType, b: &LogicalType) -> bool {
+pub(super) fn same_time_attribute(a: &LogicalType, b: &LogicalType) -> bool {
     let local = |t: &LogicalType| matches!(t.kind, TypeKind::TimestampLtz(..));
     let attribute = a.kind.time_attribute();
     attribute == b.kind.time_attribute() && (attribute != TimeAttribute::Rowtime || local(a) == local(b))
 }
 
-fn time_attributes_differ(name: &str, a: &LogicalType, b: &LogicalType) -> Error {
+pub(super) fn time_attributes_differ(name: &str, a: &LogicalType, b: &LogicalType) -> Error {
     let (a, b) = (a.with_nullable(true), b.with_nullable(true));
     Error::user(format!("Union fields with time attributes requires same types, but the types are {a} and {b}"))
         .with("column", name)
@@ -629,7 +545,7 @@ pub(crate) fn rename_columns(plan: LogicalPlan, names: &[String]) -> Result<Logi
 }
 
 /// Columns without time attributes.
-fn materialized(columns: Vec<(String, LogicalType)>) -> Vec<(String, LogicalType)> {
+pub(super) fn materialized(columns: Vec<(String, LogicalType)>) -> Vec<(String, LogicalType)> {
     columns.into_iter().map(|(n, t)| (n, t.with_time_attribute(TimeAttribute::None))).collect()
 }
 

@@ -15,7 +15,6 @@ fn unsupported_constructs_are_named() {
         ("SELECT a FROM t FOR UPDATE", "FOR UPDATE / FOR SHARE"),
         ("SELECT 1 FROM t FOR SYSTEM_TIME AS OF TIMESTAMP '2020-01-01 00:00:00'", "FOR SYSTEM_TIME AS OF"),
         ("SELECT 1 FROM t TABLESAMPLE BERNOULLI (10)", "TABLESAMPLE"),
-        ("SELECT a FROM t INTERSECT SELECT a FROM t", "INTERSECT"),
         ("SELECT a FROM t INTERSECT ALL SELECT a FROM t", "INTERSECT ALL"),
         ("SELECT a FROM t EXCEPT ALL SELECT a FROM t", "EXCEPT ALL"),
         ("SELECT (SELECT a FROM t) FROM t", "a sub-query as an expression"),

@@ -247,7 +247,7 @@ pub(crate) fn attribute(t: &LogicalType) -> TimeAttribute {
 }
 
 /// A right plan whose columns have names that no column of the left has.
-fn beside(left: &LogicalPlan, right: LogicalPlan, mut scope: Scope) -> Result<Bound> {
+pub(crate) fn beside(left: &LogicalPlan, right: LogicalPlan, mut scope: Scope) -> Result<Bound> {
     let mut names = UniqueNames::of(left.schema());
     let columns = columns_of(right.schema())?;
     let taken: Vec<String> = columns.iter().map(|c| names.take(&c.0)).collect();

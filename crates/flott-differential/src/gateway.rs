@@ -1,0 +1,117 @@
+//! A real Flink behind its SQL gateway (REST API v1).
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::answer::{Answer, normal};
+
+/// The longest that one answer may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks at a statement that is not ready.
+const PAUSE: Duration = Duration::from_millis(30);
+
+/// A session.
+pub(crate) struct Gateway {
+    client: reqwest::Client,
+    url: String,
+    session: String,
+}
+
+impl Gateway {
+    /// Opens a session with these settings.
+    pub(crate) async fn open(url: &str, settings: &[(&str, &str)]) -> Result<Gateway, String> {
+        let mut gateway =
+            Gateway { client: reqwest::Client::new(), url: url.trim_end_matches('/').into(), session: String::new() };
+        let properties: serde_json::Map<String, Value> =
+            settings.iter().map(|(k, v)| ((*k).to_string(), json!(v))).collect();
+        let opened = gateway.post("/v1/sessions", &json!({ "properties": properties })).await?;
+        gateway.session = opened["sessionHandle"].as_str().ok_or("no session")?.to_string();
+        Ok(gateway)
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Result<Value, String> {
+        let request = self.client.post(format!("{}{path}", self.url)).header("Content-Type", "application/json");
+        answered(request.body(body.to_string())).await
+    }
+
+    /// Runs a statement to its end. An error is Flink's root cause.
+    pub(crate) async fn run(&self, sql: &str) -> Result<Answer, String> {
+        let path = format!("/v1/sessions/{}", self.session);
+        let started = self.post(&format!("{path}/statements"), &json!({ "statement": sql })).await?;
+        let operation = started["operationHandle"].as_str().ok_or("no operation")?;
+        let mut next = Some(format!("{path}/operations/{operation}/result/0?rowFormat=JSON"));
+        let mut answer: Option<Answer> = None;
+        let (mut before, mut after) = (0, 0);
+        while let Some(page) = next {
+            let result = answered(self.client.get(format!("{}{page}", self.url))).await?;
+            if result["resultType"] == "NOT_READY" {
+                tokio::time::sleep(PAUSE).await;
+                next = Some(page);
+                continue;
+            }
+            let types: Vec<String> =
+                list(&result["results"]["columns"]).iter().map(|c| kind(&c["logicalType"])).collect();
+            let answer = answer.get_or_insert_with(|| Answer::new(types));
+            for row in list(&result["results"]["data"]) {
+                before += usize::from(row["kind"] == "UPDATE_BEFORE");
+                after += usize::from(row["kind"] == "UPDATE_AFTER");
+                let adds = matches!(row["kind"].as_str(), Some("INSERT" | "UPDATE_AFTER"));
+                let values = list(&row["fields"]).iter().zip(&answer.types).map(|(v, t)| text(v, t)).collect();
+                answer.change(values, adds);
+            }
+            next = match result["resultType"].as_str() {
+                Some("EOS") | None => None,
+                _ => result["nextResultUri"].as_str().map(str::to_string),
+            };
+        }
+        let mut answer = answer.ok_or("no answer")?;
+        answer.upserts = after > before;
+        Ok(answer)
+    }
+}
+
+fn list(v: &Value) -> &[Value] {
+    v.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn text(value: &Value, kind: &str) -> String {
+    match value {
+        Value::Null => "NULL".to_string(),
+        Value::String(s) => normal(kind, s),
+        other => normal(kind, &other.to_string()),
+    }
+}
+
+/// A type as SQL.
+fn kind(t: &Value) -> String {
+    let number = |key: &str| t[key].as_u64().unwrap_or_default();
+    let name = match t["type"].as_str().unwrap_or_default() {
+        "INTEGER" => "INT".to_string(),
+        "VARCHAR" if number("length") == 2_147_483_647 => "STRING".to_string(),
+        "VARBINARY" if number("length") == 2_147_483_647 => "BYTES".to_string(),
+        n @ ("VARCHAR" | "CHAR" | "BINARY" | "VARBINARY") => format!("{n}({})", number("length")),
+        "DECIMAL" => format!("DECIMAL({}, {})", number("precision"), number("scale")),
+        "TIMESTAMP_WITHOUT_TIME_ZONE" => format!("TIMESTAMP({})", number("precision")),
+        "TIMESTAMP_WITH_LOCAL_TIME_ZONE" => format!("TIMESTAMP_LTZ({})", number("precision")),
+        "TIME_WITHOUT_TIME_ZONE" => format!("TIME({})", number("precision")),
+        other => other.to_string(),
+    };
+    if t["nullable"].as_bool().unwrap_or(true) { name } else { format!("{name} NOT NULL") }
+}
+
+async fn answered(request: reqwest::RequestBuilder) -> Result<Value, String> {
+    let response = request.timeout(PATIENCE).send().await.map_err(|e| format!("the gateway does not answer: {e}"))?;
+    let good = response.status().is_success();
+    let body = response.text().await.map_err(|e| e.to_string())?;
+    let value: Value = serde_json::from_str(&body).map_err(|e| format!("{e}: {body}"))?;
+    if good { Ok(value) } else { Err(cause(&value)) }
+}
+
+/// The last "Caused by" of a stack trace.
+fn cause(answer: &Value) -> String {
+    let trace = list(&answer["errors"]).iter().filter_map(Value::as_str).collect::<Vec<_>>().join("\n");
+    let last = trace.rsplit("Caused by: ").next().unwrap_or(&trace);
+    let lines: Vec<&str> = last.lines().take_while(|l| !l.trim_start().starts_with("at ")).take(4).collect();
+    lines.join(" ")
+}

@@ -1,0 +1,33 @@
+//! The same queries on Flott.
+
+use std::time::Duration;
+
+use flott::Session;
+
+use crate::answer::{Answer, normal};
+
+/// The longest that a query may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Runs a query to its end.
+pub(crate) async fn run(session: &mut Session, sql: &str) -> Result<Answer, String> {
+    let run = async {
+        let mut query = session.sql_query(sql).await.map_err(|e| e.to_string())?;
+        let mut answer = Answer::new(query.columns.iter().map(|(_, t)| t.to_string()).collect());
+        while let Some(batch) = query.next().await {
+            let rows = query.texts(&batch).map_err(|e| e.to_string())?;
+            for (row, values) in rows.into_iter().enumerate() {
+                let values = values.iter().zip(&answer.types).map(|(v, t)| text(v, t)).collect();
+                answer.change(values, batch.kind(row).is_addition());
+            }
+        }
+        query.job.wait().await.map_err(|e| e.to_string())?;
+        Ok(answer)
+    };
+    tokio::time::timeout(PATIENCE, run).await.unwrap_or_else(|_| Err("it hangs".into()))
+}
+
+fn text(value: &str, kind: &str) -> String {
+    // So does `query` print NULL.
+    if value == "<NULL>" { "NULL".to_string() } else { normal(kind, value) }
+}
