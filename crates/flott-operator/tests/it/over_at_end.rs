@@ -1,0 +1,159 @@
+//! OVER in batch mode: every frame beside a naive one, rows that come in any order and parts, restores.
+
+use std::collections::BTreeMap;
+
+use flott_graph::{Node, OverArrival, OverBound, OverFrame, OverFunction, OverGroup, OverOffset, Partitioning};
+use flott_operator::harness::Harness;
+use flott_testkit::{batch, rows_of, schema};
+use proptest::prelude::*;
+
+use crate::over::{aggregate, over_call, over_node};
+
+const COLUMNS: &str = "k STRING, id BIGINT, o BIGINT, v BIGINT";
+
+fn nodes(frame: OverFrame) -> Vec<(Node, Partitioning)> {
+    let input = schema(COLUMNS);
+    let calls = vec![
+        aggregate(&input, "SUM", "v", "BIGINT"),
+        aggregate(&input, "MIN", "v", "BIGINT"),
+        aggregate(&input, "LAST_VALUE", "id", "BIGINT"),
+        over_call(&input, OverFunction::Aggregate(flott_function::AggregateKind::Count), &[], "BIGINT NOT NULL"),
+    ];
+    let call = |f: OverFunction, arguments: &[&str], result: &str| over_call(&input, f, arguments, result);
+    let places = vec![
+        call(OverFunction::RowNumber, &[], "BIGINT NOT NULL"),
+        call(OverFunction::Rank, &[], "BIGINT NOT NULL"),
+        call(OverFunction::DenseRank, &[], "BIGINT NOT NULL"),
+        call(OverFunction::Ntile(3), &[], "BIGINT NOT NULL"),
+        call(OverFunction::Lag(1), &["id"], "BIGINT"),
+        call(OverFunction::Lag(-2), &["id", "v"], "BIGINT"),
+    ];
+    let groups = vec![OverGroup { frame, calls }, OverGroup { frame: OverFrame::so_far(false), calls: places }];
+    over_node(input.clone(), Some(2), OverArrival::AtEnd, groups, None)
+}
+
+fn bounds() -> impl Strategy<Value = OverBound> {
+    prop_oneof![
+        Just(OverBound::UnboundedPreceding),
+        (0i64..4).prop_map(|n| OverBound::Preceding(OverOffset::whole(n))),
+        Just(OverBound::CurrentRow),
+        (0i64..4).prop_map(|n| OverBound::Following(OverOffset::whole(n))),
+        Just(OverBound::UnboundedFollowing),
+    ]
+}
+
+type Row = (i64, Option<i64>, Option<i64>);
+
+/// Whether row `j` of a sorted partition is in the frame of row `i`.
+fn sees(frame: &OverFrame, rows: &[Row], i: usize, j: usize) -> bool {
+    let distance = |bound: &OverBound| match bound {
+        OverBound::Preceding(n) => Some(-n.as_whole()),
+        OverBound::Following(n) => Some(n.as_whole()),
+        OverBound::CurrentRow => Some(0),
+        _ => None,
+    };
+    let within = |bound: &OverBound, lower: bool| {
+        let Some(distance) = distance(bound) else {
+            return (*bound == OverBound::UnboundedPreceding) == lower;
+        };
+        if frame.rows {
+            let place = i as i64 + distance;
+            return if lower { j as i64 >= place } else { j as i64 <= place };
+        }
+        match (rows[i].1, rows[j].1) {
+            (Some(a), Some(b)) => {
+                if lower {
+                    b >= a + distance
+                } else {
+                    b <= a + distance
+                }
+            }
+            // NULL comes first, and only NULL is near it.
+            (None, None) => true,
+            (Some(_), None) => !lower,
+            (None, Some(_)) => lower,
+        }
+    };
+    within(&frame.lower, true) && within(&frame.upper, false)
+}
+
+fn text(value: Option<i64>) -> String {
+    value.map_or("null".to_string(), |v| v.to_string())
+}
+
+fn expected(frame: &OverFrame, key: u8, rows: &[Row]) -> Vec<String> {
+    let rank = |i: usize| rows.iter().position(|r| r.1 == rows[i].1).unwrap_or(0) + 1;
+    (0..rows.len())
+        .map(|i| {
+            let seen: Vec<Row> = (0..rows.len()).filter(|j| sees(frame, rows, i, *j)).map(|j| rows[j]).collect();
+            let values: Vec<i64> = seen.iter().filter_map(|r| r.2).collect();
+            let (size, larger) = (rows.len() / 3, rows.len() % 3);
+            let bucket = (0..3).scan(0, |end, b| {
+                *end += size + usize::from(b < larger);
+                Some(*end)
+            });
+            let mut dense: Vec<Option<i64>> = rows[..=i].iter().map(|r| r.1).collect();
+            dense.dedup();
+            let (id, o, v) = rows[i];
+            let cells = [
+                format!("k{key}"),
+                id.to_string(),
+                text(o),
+                text(v),
+                text((!values.is_empty()).then(|| values.iter().sum())),
+                text(values.iter().min().copied()),
+                text(seen.last().map(|r| r.0)),
+                seen.len().to_string(),
+                (i + 1).to_string(),
+                rank(i).to_string(),
+                dense.len().to_string(),
+                (bucket.take_while(|end| *end <= i).count() + 1).to_string(),
+                text(i.checked_sub(1).map(|p| rows[p].0)),
+                text(if i + 2 < rows.len() { Some(rows[i + 2].0) } else { v }),
+            ];
+            format!("+I[{}]", cells.join(", "))
+        })
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn frames_are_those_of_a_naive_one(
+        of_rows in any::<bool>(),
+        (lower, upper) in (bounds(), bounds()),
+        rows in proptest::collection::vec(
+            (0u8..3, proptest::option::weighted(0.8, -3i64..4), proptest::option::weighted(0.8, -9i64..10)), 0..40),
+        parts in 1usize..5,
+        parallelism in 1usize..4,
+        restore in proptest::option::of((0usize..5, 1usize..4)),
+    ) {
+        // Those that Flink refuses.
+        prop_assume!(lower != OverBound::UnboundedFollowing && upper != OverBound::UnboundedPreceding);
+        let frame = OverFrame { rows: of_rows, lower, upper };
+        let nodes = nodes(frame);
+        let mut harness = Harness::new(&nodes, parallelism, 128).expect("operators");
+        let mut model: BTreeMap<u8, Vec<Row>> = BTreeMap::new();
+        let mut lines = vec![];
+        for (id, (key, o, v)) in (1i64..).zip(rows) {
+            model.entry(key).or_default().push((id, o, v));
+            lines.push(format!("+I[k{key}, {id}, {}, {}]", text(o), text(v)));
+        }
+        for (i, part) in lines.chunks(lines.len().div_ceil(parts).max(1)).enumerate() {
+            if let Some((_, parallelism)) = restore.filter(|r| r.0 == i) {
+                let snapshot = harness.snapshot().expect("a snapshot");
+                harness = Harness::restore(&nodes, &snapshot, parallelism, 128).expect("restores");
+            }
+            harness.process(0, batch(COLUMNS, part)).expect("rows");
+        }
+        harness.end_input().expect("an end");
+        let output = rows_of(&harness.take_output());
+        for key in 0u8..3 {
+            let mut rows = model.remove(&key).unwrap_or_default();
+            rows.sort_by_key(|r| r.1);
+            let of_key: Vec<String> = output.iter().filter(|r| r.starts_with(&format!("+I[k{key},"))).cloned().collect();
+            prop_assert_eq!(of_key, expected(&frame, key, &rows));
+        }
+    }
+}
