@@ -134,6 +134,11 @@ impl Partitions {
         &self.partitions[number as usize]
     }
 
+    /// Whether a partition of this number asked for this time.
+    pub(super) fn has_timer(&self, number: u32, time: i64) -> bool {
+        self.partitions.get(number as usize).is_some_and(|p| p.timers.contains(&time))
+    }
+
     /// To be changed.
     pub(super) fn change(&mut self, number: u32) -> &mut Partition {
         self.mark(number);

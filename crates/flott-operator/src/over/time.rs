@@ -321,7 +321,7 @@ impl TimeOver {
             }
         }
         for number in self.cleanups.remove(&time).unwrap_or_default() {
-            if !self.partitions.get(number).timers.contains(&time) {
+            if !self.partitions.has_timer(number, time) {
                 continue;
             }
             let partition = self.partitions.change(number);

@@ -113,7 +113,7 @@ fn line(key: u8, row: Row, seen: &[Row], lag: bool) -> String {
         "+I[k{key}, {}, {}, {}, {}, {}, {}, {}",
         row.0,
         text(row.1),
-        format_timestamp_ms(row.2),
+        format_timestamp_ms(row.2).replace(' ', "T"),
         text(sum),
         text(values.iter().max().copied()),
         seen[0].0,
@@ -230,7 +230,7 @@ fn rows_of_processing_time_leave_at_once() {
 fn a_range_of_processing_time() {
     let nodes = nodes(preceding(false, 10), TimeAttribute::Proctime, None);
     let mut harness = Harness::new(&nodes, 1, 128).expect("operators");
-    let mut at = |harness: &mut Harness, ms: i64, rows: &[String]| {
+    let at = |harness: &mut Harness, ms: i64, rows: &[String]| {
         harness.set_processing_time(ms).expect("time");
         harness.process(0, batch(COLUMNS, rows)).expect("rows");
     };

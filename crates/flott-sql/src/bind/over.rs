@@ -86,7 +86,7 @@ impl OverCalls {
             .iter()
             .find(|c| c.function == function && c.arguments == arguments && c.distinct == distinct && c.frame == frame);
         let name = known.map(|c| c.name.clone()).unwrap_or_else(|| {
-            let name = format!("$w{window}o{}", calls.len());
+            let name = format!("w{window}$o{}", calls.len());
             let result = result.clone();
             calls.push(OverCall { function, arguments, distinct, frame, result, name: name.clone() });
             name
@@ -330,7 +330,9 @@ fn aggregate(
             return Ok((call(AggregateKind::Sum, result.clone()), None));
         }
         let count = call(AggregateKind::Count, TypeKind::BigInt.not_null());
-        let total = call(AggregateKind::Sum0, result.with_nullable(false));
+        // A decimal sum may be beyond what its type holds.
+        let of_total = result.with_nullable(matches!(result.kind, TypeKind::Decimal { .. }));
+        let total = call(AggregateKind::Sum0, of_total);
         let zero = functions.literal(ScalarValue::Int64(Some(0)), &TypeKind::BigInt.not_null())?;
         let some = functions.binary(Operator::Gt, count.clone(), zero)?;
         let null = functions.cast(functions.literal(ScalarValue::Null, &TypeKind::Null.nullable())?, result, false)?;
