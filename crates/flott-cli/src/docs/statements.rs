@@ -308,7 +308,7 @@ SELECT id, SUM(cents) OVER (ORDER BY ordered_at ROWS BETWEEN 9 PRECEDING AND CUR
             example(
                 "LAG looks at a row before, ROW_NUMBER counts. QUALIFY chooses rows by such results.",
                 "\
-SELECT id, cents - LAG(cents, 1, 0) OVER (PARTITION BY item ORDER BY ordered_at) AS more FROM orders;
+SELECT id, cents - LAG(cents) OVER (PARTITION BY item ORDER BY ordered_at) AS more FROM orders;
 SELECT id FROM orders QUALIFY COUNT(*) OVER (PARTITION BY item ORDER BY ordered_at) = 1;",
             ),
             example(

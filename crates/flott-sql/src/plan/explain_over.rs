@@ -2,7 +2,9 @@
 
 use arrow_schema::Schema;
 use datafusion_common::DFSchema;
-use flott_graph::{OverAggregateSpec, OverArrival, OverBound, OverCall, OverFrame, OverFunction, OverOffset};
+use flott_graph::{
+    OverAggregateSpec, OverArrival, OverBound, OverCall, OverFrame, OverFunction, OverGroup, OverOffset,
+};
 
 use super::explain_rank::{name, names, order, output, place};
 use super::stream::StreamNode;
@@ -22,8 +24,13 @@ pub(super) fn over_aggregate(kind: &str, spec: &OverAggregateSpec, node: &Stream
         calls.iter().map(|c| format!("{} AS {}", call(c, schema), c.name)).collect()
     };
     if spec.arrival == OverArrival::AtEnd {
-        for (i, group) in spec.groups.iter().enumerate() {
-            parts.push(format!("window#{i}=[{} {}]", calls(&group.calls).join(", "), frame(&group.frame)));
+        // Flink has a window for each kind of function that has no frame of its own.
+        let kinds = |g: &'_ OverGroup| -> Vec<Vec<String>> {
+            g.calls.chunk_by(|a, b| kind_of(a.function) == kind_of(b.function)).map(calls).collect()
+        };
+        let windows = spec.groups.iter().flat_map(|g| kinds(g).into_iter().map(|c| (c, frame(&g.frame))));
+        for (i, (calls, frame)) in windows.enumerate() {
+            parts.push(format!("window#{i}=[{} {frame}]", calls.join(", ")));
         }
         parts.push(format!("select=[{}]", output(node)));
     } else {
@@ -49,6 +56,15 @@ fn call(call: &OverCall, schema: &Schema) -> String {
     }
     let distinct = if call.distinct { "DISTINCT " } else { "" };
     format!("{}({distinct}{})", call.function.name(), arguments.join(", "))
+}
+
+fn kind_of(function: OverFunction) -> u8 {
+    match function {
+        OverFunction::Aggregate(_) => 0,
+        OverFunction::Lag(_) => 1,
+        OverFunction::Ntile(_) => 2,
+        _ => 3,
+    }
 }
 
 fn number(offset: &OverOffset) -> String {
