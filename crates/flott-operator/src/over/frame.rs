@@ -1,5 +1,6 @@
 //! Which rows of a sorted partition each row sees.
 
+use std::cmp::Ordering;
 use std::ops::Range;
 
 use arrow_array::types::*;
@@ -52,7 +53,6 @@ pub(super) struct Frames<'a> {
     upper: i128,
     lower_real: f64,
     upper_real: f64,
-    nulls_last: bool,
 }
 
 /// Walks through the rows of a partition, one after another.
@@ -79,16 +79,8 @@ impl<'a> Frames<'a> {
         order: &[SortKey],
         peers: &'a Peers,
     ) -> Result<Frames<'a>> {
-        let mut frames = Frames {
-            frame: *frame,
-            peers,
-            keys: None,
-            lower: 0,
-            upper: 0,
-            lower_real: 0.0,
-            upper_real: 0.0,
-            nulls_last: false,
-        };
+        let mut frames =
+            Frames { frame: *frame, peers, keys: None, lower: 0, upper: 0, lower_real: 0.0, upper_real: 0.0 };
         let bounds = [signed(&frame.lower), signed(&frame.upper)];
         if frame.rows || bounds.iter().all(Option::is_none) {
             return Ok(frames);
@@ -96,7 +88,6 @@ impl<'a> Frames<'a> {
         let [key] = order else {
             return Err(Error::user("RANGE clause cannot be used with compound ORDER BY clause"));
         };
-        frames.nulls_last = key.nulls_last;
         let column = rows.column(key.column);
         let negative = |back: bool| if back { -1 } else { 1 };
         if column.data_type().is_floating() {
@@ -137,32 +128,28 @@ impl<'a> Frames<'a> {
         Cursor { frames: self, start: partition.start, end: partition.start, partition }
     }
 
-    fn is_null(&self, row: usize) -> bool {
+    /// Whether `other` lies before (or, `or_at`, not behind) the place that is so far from `row`. As in Flink NULL is at no
+    /// distance from NULL, and neither before nor behind a value: it is not within any bound of it.
+    fn is_before(&self, other: usize, row: usize, bound: Bound) -> bool {
+        let lower = bound == Bound::Lower;
         match &self.keys {
-            Some(Keys::Whole(keys)) => keys[row].is_none(),
-            Some(Keys::Real(keys)) => keys[row].is_none(),
-            None => false,
-        }
-    }
-
-    /// Whether `other` lies before (or, `or_at`, not behind) the place that is so far from `row`, which is not NULL.
-    fn is_before(&self, other: usize, row: usize, bound: Bound, or_at: bool) -> bool {
-        match &self.keys {
-            Some(Keys::Whole(keys)) => match (keys[other], keys[row]) {
-                (Some(a), Some(b)) => {
-                    let place = b.saturating_add(if bound == Bound::Lower { self.lower } else { self.upper });
-                    a < place || (or_at && a == place)
+            Some(Keys::Whole(keys)) => {
+                let distance = if lower { self.lower } else { self.upper };
+                match (keys[other], keys[row]) {
+                    (Some(a), Some(b)) => bound.is_before(a.cmp(&b.saturating_add(distance))),
+                    (None, None) => bound.is_before(0.cmp(&distance)),
+                    _ => lower,
                 }
-                _ => !self.nulls_last,
-            },
-            Some(Keys::Real(keys)) => match (keys[other], keys[row]) {
-                (Some(a), Some(b)) => {
-                    let place = b + if bound == Bound::Lower { self.lower_real } else { self.upper_real };
-                    let order = a.total_cmp(&place);
-                    order.is_lt() || (or_at && order.is_eq()) || (or_at && a == place)
+            }
+            Some(Keys::Real(keys)) => {
+                let distance = if lower { self.lower_real } else { self.upper_real };
+                match (keys[other], keys[row]) {
+                    // 0.0 is -0.0.
+                    (Some(a), Some(b)) => bound.is_before((a + 0.0).total_cmp(&(b + distance + 0.0))),
+                    (None, None) => bound.is_before(0.0f64.total_cmp(&(distance + 0.0))),
+                    _ => lower,
                 }
-                _ => !self.nulls_last,
-            },
+            }
             None => false,
         }
     }
@@ -172,6 +159,13 @@ impl<'a> Frames<'a> {
 enum Bound {
     Lower,
     Upper,
+}
+
+impl Bound {
+    /// Whether what compares so with the place of the bound is passed on the way to it.
+    fn is_before(self, order: Ordering) -> bool {
+        if self == Bound::Lower { order.is_lt() } else { order.is_le() }
+    }
 }
 
 /// Keys as whole numbers, what each of them is to be multiplied by, and what distances are.
@@ -233,9 +227,8 @@ impl Cursor<'_, '_> {
             (OverBound::CurrentRow, false) => peers.starts[row],
             (OverBound::Preceding(n), true) => row.saturating_sub(count(n)).max(all.start),
             (OverBound::Following(n), true) => row.saturating_add(count(n)),
-            _ if self.frames.is_null(row) => peers.starts[row],
             _ => {
-                while self.start < all.end && self.frames.is_before(self.start, row, Bound::Lower, false) {
+                while self.start < all.end && self.frames.is_before(self.start, row, Bound::Lower) {
                     self.start += 1;
                 }
                 self.start
@@ -248,9 +241,8 @@ impl Cursor<'_, '_> {
             (OverBound::CurrentRow, false) => peers.ends[row],
             (OverBound::Preceding(n), true) => (row + 1).saturating_sub(count(n)).max(all.start),
             (OverBound::Following(n), true) => row.saturating_add(count(n)).saturating_add(1),
-            _ if self.frames.is_null(row) => peers.ends[row],
             _ => {
-                while self.end < all.end && self.frames.is_before(self.end, row, Bound::Upper, true) {
+                while self.end < all.end && self.frames.is_before(self.end, row, Bound::Upper) {
                     self.end += 1;
                 }
                 self.end

@@ -44,37 +44,49 @@ fn bounds() -> impl Strategy<Value = OverBound> {
 
 type Row = (i64, Option<i64>, Option<i64>);
 
-/// Whether row `j` of a sorted partition is in the frame of row `i`.
-fn sees(frame: &OverFrame, rows: &[Row], i: usize, j: usize) -> bool {
-    let distance = |bound: &OverBound| match bound {
+/// How far the row of a bound is from a row; `None` without a bound.
+fn distance(bound: &OverBound) -> Option<i64> {
+    match bound {
         OverBound::Preceding(n) => Some(-n.as_whole()),
         OverBound::Following(n) => Some(n.as_whole()),
         OverBound::CurrentRow => Some(0),
         _ => None,
-    };
-    let within = |bound: &OverBound, lower: bool| {
-        let Some(distance) = distance(bound) else {
-            return (*bound == OverBound::UnboundedPreceding) == lower;
-        };
-        if frame.rows {
-            let place = i as i64 + distance;
-            return if lower { j as i64 >= place } else { j as i64 <= place };
-        }
-        match (rows[i].1, rows[j].1) {
-            (Some(a), Some(b)) => {
-                if lower {
-                    b >= a + distance
-                } else {
-                    b <= a + distance
+    }
+}
+
+/// For each row of a sorted partition those that it sees. Ends of a RANGE go from row to row and never back, as Flink's: NULL
+/// is at no distance from NULL, and in no range of a value.
+fn frames(frame: &OverFrame, rows: &[Row]) -> Vec<Vec<usize>> {
+    let end = |bound: &OverBound, lower: bool| -> Vec<i64> {
+        let mut at = 0i64;
+        (0..rows.len())
+            .map(|i| {
+                let Some(distance) = distance(bound) else {
+                    return if lower { 0 } else { i64::MAX };
+                };
+                if frame.rows {
+                    return i as i64 + distance + i64::from(!lower);
                 }
-            }
-            // NULL comes first, and only NULL is near it.
-            (None, None) => true,
-            (Some(_), None) => !lower,
-            (None, Some(_)) => lower,
-        }
+                let passed = |j: usize| match (rows[j].1, rows[i].1) {
+                    (Some(a), Some(b)) if lower => a < b + distance,
+                    (Some(a), Some(b)) => a <= b + distance,
+                    (None, None) if lower => 0 < distance,
+                    (None, None) => 0 <= distance,
+                    // The bounds of the row itself are those of its equals.
+                    _ if *bound == OverBound::CurrentRow && lower => j < i,
+                    _ if *bound == OverBound::CurrentRow => j <= i,
+                    _ => lower,
+                };
+                while (at as usize) < rows.len() && passed(at as usize) {
+                    at += 1;
+                }
+                at
+            })
+            .collect()
     };
-    within(&frame.lower, true) && within(&frame.upper, false)
+    let (from, to) = (end(&frame.lower, true), end(&frame.upper, false));
+    let n = rows.len() as i64;
+    (0..rows.len()).map(|i| (from[i].max(0)..to[i].min(n)).map(|j| j as usize).collect()).collect()
 }
 
 fn text(value: Option<i64>) -> String {
@@ -83,9 +95,10 @@ fn text(value: Option<i64>) -> String {
 
 fn expected(frame: &OverFrame, key: u8, rows: &[Row]) -> Vec<String> {
     let rank = |i: usize| rows.iter().position(|r| r.1 == rows[i].1).unwrap_or(0) + 1;
+    let frames = frames(frame, rows);
     (0..rows.len())
         .map(|i| {
-            let seen: Vec<Row> = (0..rows.len()).filter(|j| sees(frame, rows, i, *j)).map(|j| rows[j]).collect();
+            let seen: Vec<Row> = frames[i].iter().map(|j| rows[*j]).collect();
             let values: Vec<i64> = seen.iter().filter_map(|r| r.2).collect();
             let (size, larger) = (rows.len() / 3, rows.len() % 3);
             let bucket = (0..3).scan(0, |end, b| {
