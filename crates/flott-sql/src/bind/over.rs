@@ -436,7 +436,7 @@ fn lag(functions: &Functions, name: &str, arguments: Vec<Typed>, batch: bool, sp
 }
 
 /// A whole number that is written.
-pub(super) fn integer(e: &Expr) -> Option<i64> {
+pub(crate) fn integer(e: &Expr) -> Option<i64> {
     let Expr::Literal(value, _) = e else { return None };
     match value {
         ScalarValue::Int8(v) => v.map(i64::from),

@@ -21,6 +21,7 @@ use super::program::{Program, and, column_uses, substitute};
 use super::stream::{Columns, Rank, RankNode, StreamInput, StreamNode, StreamOp, WindowRank};
 use super::window::{exchange, index_of};
 use crate::bind::node::{OrderKey, Over, Sort};
+use crate::bind::over::integer;
 use crate::bind::window::{WindowProperties, properties, unaliased};
 use crate::bind::{FlinkNode, Functions, Shown, Typed, columns_of, is_batch, plan_schema};
 
@@ -481,17 +482,6 @@ fn uncast(e: &Expr) -> &Expr {
             _ => e,
         },
         other => other,
-    }
-}
-
-fn integer(e: &Expr) -> Option<i64> {
-    let Expr::Literal(value, _) = e else { return None };
-    match value {
-        ScalarValue::Int8(v) => v.map(i64::from),
-        ScalarValue::Int16(v) => v.map(i64::from),
-        ScalarValue::Int32(v) => v.map(i64::from),
-        ScalarValue::Int64(v) => *v,
-        _ => None,
     }
 }
 
