@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::program::{text, texts};
+use crate::program::texts;
 
 /// Cells of a row, cut outside of brackets.
 fn cells(row: &str) -> Vec<&str> {
