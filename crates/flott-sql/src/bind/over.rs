@@ -182,7 +182,7 @@ impl ExpressionBinder<'_> {
         if kind.is_none() && !is_over_only(name) {
             return Err(no_aggregate(span));
         }
-        let Some(mut calls) = self.over.take() else {
+        let Some(calls) = self.over.take() else {
             let text = match self.clause {
                 "an argument of OVER" => "Aggregate expressions cannot be nested".to_string(),
                 "PARTITION BY" => "PARTITION BY expression should not contain OVER clause".to_string(),
@@ -193,7 +193,7 @@ impl ExpressionBinder<'_> {
             return Err(at(Error::user(text).hint(hint), span));
         };
         let clause = self.clause;
-        let bound = self.bound_over_call(kind, name, arguments, distinct, over, &mut calls, span);
+        let bound = self.bound_over_call(kind, name, arguments, distinct, over, calls, span);
         self.clause = clause;
         self.over = Some(calls);
         bound
