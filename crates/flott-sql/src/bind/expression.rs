@@ -620,7 +620,7 @@ impl<'a> ExpressionBinder<'a> {
                 (args.iter().collect(), matches!(duplicate_treatment, Some(DuplicateTreatment::Distinct)))
             }
         };
-        if nulls.is_some() && upper != "ARRAY_AGG" {
+        if nulls.is_some() && (upper != "ARRAY_AGG" || over.is_some()) {
             return Err(super::over::null_treatment(&text, over.is_some(), span));
         }
         if let Some(over) = over {

@@ -331,6 +331,11 @@ fn aggregate(
         };
         return functions.aggregate(kind, arguments.clone(), &mut part);
     }
+    if kind == AggregateKind::ApproxCountDistinct {
+        return Err(
+            Error::user("APPROX_COUNT_DISTINCT cannot stand before OVER").hint("Use COUNT(DISTINCT x) OVER (..)")
+        );
+    }
     let result = functions.aggregate_type(kind, &types, frame.is_never_empty())?;
     let distinct = distinct && !matches!(kind, AggregateKind::Min | AggregateKind::Max);
     let mut call = |kind: AggregateKind, result: LogicalType| {
