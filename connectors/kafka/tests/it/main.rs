@@ -1,0 +1,7 @@
+//! The connectors against a real broker (`cargo xtask services up kafka`); skipped where none runs.
+
+mod commit;
+mod options;
+mod read;
+mod support;
+mod write;
