@@ -26,6 +26,8 @@ cargo xtask TASK
   chaos [OPTIONS]   kills a job again and again and checks its output against a ledger
                       --pipeline files|files-two-sinks|processes|processes-two-sinks|s3|kafka-kafka
                       --cycles N  --seed S  --rows N  --release  --binary FILE
+  conformance [FILE..] [--only PART]
+                    runs Flink's semantic programs (one JSON object a line) and scores them; the last line is JSON
   services up|down|env|status NAME
                     real servers for tests and benchmarks: versitygw (S3), minio (S3), kafka
   sim [OPTIONS]     explores the checkpoint protocol: in every order, and under seeds
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         "docs" => docs::write(),
         "functions" => functions::run(),
         "chaos" => chaos::run(rest),
+        "conformance" => conformance(rest),
         "services" => services::run(rest),
         "sim" => sim::run(rest),
         "bench" => bench::run(rest),
@@ -96,6 +99,16 @@ pub(crate) fn run_with(program: &str, args: &[&str], variables: &[(String, Strin
         .status()
         .map_err(|e| format!("{program} cannot be started: {e}"))?;
     if status.success() { Ok(()) } else { Err(format!("{program} {}: {status}", args.join(" "))) }
+}
+
+/// Runs the programs of files that are named from where the user stands; by default those beside the checkout.
+fn conformance(args: &[String]) -> Result<(), Failure> {
+    let here = std::env::current_dir().map_err(|e| e.to_string())?;
+    let place = |a: &String| if here.join(a).is_file() { here.join(a).display().to_string() } else { a.clone() };
+    let files: Vec<String> = args.iter().map(place).collect();
+    let fixed = ["run", "--quiet", "--locked", "-p", "flott-conformance", "--"];
+    let command: Vec<&str> = fixed.into_iter().chain(files.iter().map(String::as_str)).collect();
+    run("cargo", &command)
 }
 
 /// The value after `name`, parsed.

@@ -20,6 +20,7 @@ mod sql;
 mod stop;
 mod summary;
 mod table;
+mod watermarks;
 mod worker;
 
 use std::process::ExitCode;
@@ -71,6 +72,8 @@ enum Command {
     Cancel(cancel::CancelArgs),
     /// Print what a running job measures
     Metrics(metrics::MetricsArgs),
+    /// Show how far event time has come in a running job, and what holds it back
+    Watermarks(watermarks::WatermarksArgs),
     /// Print the completions of a shell
     Completions(completions::CompletionsArgs),
     /// Print the manual page
@@ -103,6 +106,7 @@ fn command(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Stop(args) => stop::stop(args).map(done),
         Command::Cancel(args) => cancel::cancel(args).map(done),
         Command::Metrics(args) => metrics::metrics(args).map(done),
+        Command::Watermarks(args) => watermarks::watermarks(args).map(done),
         Command::Completions(args) => completions::print(args).map(done),
         Command::Man(args) => man::print(args).map(done),
         Command::Docs(args) => docs::print(args).map(done),

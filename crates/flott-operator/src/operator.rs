@@ -130,4 +130,10 @@ pub trait Operator {
     fn holds_output(&self) -> bool {
         false
     }
+
+    /// The event time that the watermark must reach before the operator emits what it holds next; `None` where it waits for
+    /// none, or cannot say it cheaply. Asked after every call.
+    fn next_event_time_timer(&mut self) -> Option<i64> {
+        None
+    }
 }

@@ -157,6 +157,7 @@ impl Driver {
         if let Some(m) = task.metrics() {
             // What an attempt before this one had is gone.
             m.state_bytes.store(0, Ordering::Relaxed);
+            m.next_timer_ms.store(i64::MAX, Ordering::Relaxed);
         }
         let mut context = OperatorContext { processing_time_ms: task.clock.now_ms(), ..OperatorContext::default() };
         let mut restored_ms = i64::MIN;
@@ -448,8 +449,9 @@ impl Driver {
                 m.records_out.fetch_add(rows, Ordering::Relaxed);
             }
             if let Some(w) = watermark {
-                m.watermark_ms.store(w.0, Ordering::Relaxed);
+                m.set_watermark(w.0, self.context.processing_time_ms);
             }
+            m.next_timer_ms.store(self.operator.next_event_time_timer().unwrap_or(i64::MAX), Ordering::Relaxed);
             let o = &self.context.metrics;
             m.late_records_dropped.store(o.late_records_dropped, Ordering::Relaxed);
             m.records_dropped.store(o.records_dropped, Ordering::Relaxed);

@@ -24,7 +24,7 @@ use crate::api::{SplitState, TaskCommand, TaskEvent};
 use crate::container::{Control, Envelope};
 use crate::driver::{Emit, Task, panicked};
 use crate::flow::{self, InFlight, Shared, epoch_of, epoch_start, tick_after};
-use crate::metrics::JobMetrics;
+use crate::metrics::{JobMetrics, SplitWatermark};
 
 /// Items between a reader and its worker.
 const QUEUE: usize = 4;
@@ -105,6 +105,18 @@ struct Split {
     idle: bool,
     /// Too far ahead of others.
     paused: bool,
+    /// When its watermark last moved, ms since the epoch.
+    since_ms: i64,
+}
+
+impl Split {
+    /// For those who ask what holds event time back.
+    fn show(&self, id: &str, task: &Task) {
+        if let Some(m) = task.metrics() {
+            let Split { since_ms, idle, paused, .. } = *self;
+            m.set_split(id, Some(SplitWatermark { watermark_ms: self.state.watermark_ms, since_ms, idle, paused }));
+        }
+    }
 }
 
 /// The timely side of one source subtask.
@@ -170,6 +182,8 @@ impl SourceDriver {
             metrics: Arc::clone(&task.metrics),
         };
         let running = tokio.spawn(reading.run(reader, from_driver, output));
+        // What an attempt before this one has read is gone.
+        task.metrics().inspect(|m| m.set_splits(BTreeMap::new()));
         let now = task.clock.monotonic();
         let alignment = spec.watermark.as_ref().and_then(|w| w.alignment.as_ref()).map(|a| Alignment::new(a, now));
         let driver = SourceDriver {
@@ -292,6 +306,7 @@ impl SourceDriver {
             }
             split.paused = !split.paused;
             split.last_row = now;
+            split.show(id, &self.task);
         }
         if pause.is_empty() && resume.is_empty() {
             return Ok(());
@@ -334,6 +349,7 @@ impl SourceDriver {
                 }
                 Some(Item::SplitFinished(id)) => {
                     self.splits.remove(&id);
+                    self.task.metrics().inspect(|m| m.set_split(&id, None));
                     self.advance_watermark(out);
                     self.align_splits()?;
                 }
@@ -392,8 +408,11 @@ impl SourceDriver {
     fn look_for_idle(&mut self, now: Duration, out: &mut dyn Emit) {
         let Some(timeout) = self.idle_timeout() else { return };
         let mut found = false;
-        for split in self.splits.values_mut().filter(|s| !s.idle && !s.paused && now >= s.last_row + timeout) {
-            (split.idle, found) = (true, true);
+        for (id, split) in &mut self.splits {
+            if !split.idle && !split.paused && now >= split.last_row + timeout {
+                (split.idle, found) = (true, true);
+                split.show(id, &self.task);
+            }
         }
         if found {
             self.advance_watermark(out);
@@ -439,13 +458,23 @@ impl SourceDriver {
                 TaskCommand::TriggerCheckpoint(checkpoint) | TaskCommand::StopWithCheckpoint(checkpoint) => {
                     self.on_barrier(checkpoint);
                 }
+                TaskCommand::Resume => {
+                    // Nothing was read meanwhile; and timers behind that have come due hear of the new tick.
+                    self.was_reading_nothing(self.task.clock.monotonic());
+                    if self.capability.is_some() {
+                        self.close_tick(tick_after(self.time())?);
+                    }
+                }
                 TaskCommand::AssignSplits { splits, .. } => {
                     let last_row = self.task.clock.monotonic();
                     self.last_row = last_row;
                     for state in &splits {
                         let generator =
                             self.spec.watermark.as_ref().map(|w| WatermarkGenerator::new(w, state.watermark_ms));
-                        let split = Split { state: state.clone(), generator, last_row, idle: false, paused: false };
+                        let since_ms = self.task.clock.now_ms();
+                        let split =
+                            Split { state: state.clone(), generator, last_row, idle: false, paused: false, since_ms };
+                        split.show(&state.split.id, &self.task);
                         self.splits.insert(state.split.id.clone(), split);
                     }
                     let (node, subtask) = (self.task.node, self.task.index);
@@ -508,6 +537,7 @@ impl SourceDriver {
         if batch.rows.num_rows() > 0 {
             (split.last_row, split.idle) = (self.last_row, false);
         }
+        let watermark_before_ms = split.state.watermark_ms;
         self.in_flight.open += bytes;
         let from_source = self.spec.watermark.as_ref().is_some_and(|w| w.from_source);
         match &mut split.generator {
@@ -533,6 +563,12 @@ impl SourceDriver {
                 }
             }
         }
+        if let Some(split) = self.splits.get_mut(&batch.split) {
+            if split.state.watermark_ms != watermark_before_ms {
+                split.since_ms = now_ms;
+            }
+            split.show(&batch.split, &self.task);
+        }
         self.align_splits()
     }
 
@@ -544,7 +580,7 @@ impl SourceDriver {
         {
             self.watermark_ms = ms;
             if let Some(m) = self.task.metrics() {
-                m.watermark_ms.store(ms, Ordering::Relaxed);
+                m.set_watermark(ms, self.task.clock.now_ms());
             }
             self.send(Envelope::control(self.task.index, Control::Watermark(ms)), out);
         }
@@ -555,7 +591,8 @@ impl SourceDriver {
             self.set_idle(false, out);
         }
         if let Some(m) = self.task.metrics() {
-            m.watermark_ms.store(i64::MAX, Ordering::Relaxed);
+            m.set_watermark(i64::MAX, self.task.clock.now_ms());
+            m.set_splits(BTreeMap::new());
         }
         self.send(Envelope::control(self.task.index, Control::Watermark(i64::MAX)), out);
         self.send(Envelope::control(self.task.index, Control::End), out);
@@ -757,6 +794,7 @@ async fn obey(reader: &mut dyn SourceReader, command: TaskCommand) -> Result<boo
         }
         TaskCommand::TriggerCheckpoint(_)
         | TaskCommand::StopWithCheckpoint(_)
+        | TaskCommand::Resume
         | TaskCommand::AlignWatermark { .. }
         | TaskCommand::Drain => Ok(false),
     }

@@ -37,6 +37,7 @@
 //! | follow a job, take savepoints, stop and cancel it | [`JobClient`], by `job.handle` |
 //! | start from a savepoint or go on from a checkpoint | [`SessionBuilder::restore`] |
 //! | read what a job measures | [`Session::metrics`], [`metrics`] |
+//! | see what holds event time back | [`watermarks`], `EXPLAIN WATERMARK FOR JOB` |
 //! | let other processes control a job | [`SessionBuilder::control_sockets`], [`control`] |
 //! | add a connector or a format | [`SessionBuilder::registry`] |
 //!
@@ -60,6 +61,7 @@ mod query;
 mod registry;
 mod session;
 mod vocabulary;
+pub mod watermarks;
 
 pub use flott_cluster::{
     JobClient, JobHandle, JobOutcome, JobState, JobStatus, SavepointInfo, SavepointTarget, StopMode,

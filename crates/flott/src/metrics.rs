@@ -12,6 +12,8 @@ use flott_graph::{Node, OperatorSpec};
 use flott_runtime::metrics::SubtaskMetrics;
 use serde::{Deserialize, Serialize};
 
+use crate::watermarks::WatermarkReport;
+
 /// The time that a rate is an average of (as Flink's meters have it).
 const RATE_WINDOW: Duration = Duration::from_secs(60);
 /// Rates are taken anew so often, where somebody takes them.
@@ -135,6 +137,11 @@ impl JobMeter {
         {
             samples.pop_front();
         }
+    }
+
+    /// How far event time has come now, and what holds it back.
+    pub fn watermarks(&self) -> WatermarkReport {
+        WatermarkReport::of(&self.name, &self.client, self.clock.as_ref())
     }
 
     /// All metrics now.

@@ -327,6 +327,7 @@ impl Session {
             Statement::Insert(insert) => self.inserts(std::slice::from_ref(insert), text).await,
             Statement::StatementSet(inserts) => self.inserts(inserts, text).await,
             Statement::Explain { details, inner } => self.planner().explain(inner, details).map(Outcome::Text),
+            Statement::ExplainJob { job } => self.explain_job(job).await.map(Outcome::Text),
             Statement::CreateTable(create) if create.query.is_some() => self.create_table_as(create, text).await,
             Statement::Show { kind: ShowKind::Jobs, .. } => Ok(self.show_jobs()),
             Statement::StopJob { id, savepoint, drain } => self.stop_job(id, *savepoint, *drain).await,
@@ -348,7 +349,9 @@ impl Session {
             }
             Statement::Explain { details, inner } => self.planner().explain(inner, details).map(Some),
             // There is no job yet.
-            Statement::StopJob { .. } | Statement::Show { kind: ShowKind::Jobs, .. } => Ok(None),
+            Statement::StopJob { .. } | Statement::ExplainJob { .. } | Statement::Show { kind: ShowKind::Jobs, .. } => {
+                Ok(None)
+            }
             plain => self.execute_plain(plain).map(|_| None),
         };
         explained.map_err(|e| e.at(statement.position))
@@ -549,6 +552,15 @@ impl Session {
                 Outcome::Rows { columns: vec!["savepoint path".to_string()], rows: vec![vec![Some(taken.location)]] }
             }
         })
+    }
+
+    /// Of this session, or another process's.
+    async fn explain_job(&self, job: &str) -> Result<String> {
+        let known = self.jobs.all().into_iter().filter(|j| j.client().id() == job || &*j.name == job);
+        match known.last() {
+            Some(known) => Ok(known.meter.watermarks().text()),
+            None => Ok(control::find(job).await?.watermarks().await?.text()),
+        }
     }
 
     /// What the builder was told, or else `execution.state-recovery.path`.

@@ -386,6 +386,12 @@ SHOW CREATE CATALOG archive;",
                 "STOP JOB 'ab369696e40d4af886a68b1020a86a9d' WITH SAVEPOINT;\n\
                  STOP JOB 'ab369696e40d4af886a68b1020a86a9d' WITH SAVEPOINT WITH DRAIN;",
             ),
+            form(
+                "EXPLAIN WATERMARK FOR JOB shows, of a running job of this user, how far event time has come in each split and \
+                 operator, since when, which of them holds the others back, and what is emitted next. `flott watermarks` does \
+                 the same from outside.",
+                "EXPLAIN WATERMARK FOR JOB 'orders';",
+            ),
         ],
     },
     Section {

@@ -1,16 +1,17 @@
 //! Counters of subtasks in another process, merged into the coordinator's.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use flott_runtime::metrics::{JobMetrics, SubtaskMetrics};
+use flott_runtime::metrics::{JobMetrics, SplitWatermark, SubtaskMetrics};
+use serde::{Deserialize, Serialize};
 
 /// Counters that only grow during an attempt, of which later attempts add to earlier ones.
 const GROWING: usize = 7;
 /// Those of which the last value counts.
 const GAUGES: usize = 5;
 /// The same of those that can be negative.
-const SIGNED: usize = 4;
+const SIGNED: usize = 6;
 
 type Counters<'a> = ([&'a AtomicU64; GROWING], [&'a AtomicU64; GAUGES], [&'a AtomicI64; SIGNED]);
 
@@ -33,11 +34,14 @@ fn counters(m: &SubtaskMetrics) -> Counters<'_> {
         idle,
         pending_records,
         pending_bytes,
+        watermark_since_ms,
+        next_timer_ms,
+        ..
     } = m;
     (
         [records_in, records_out, bytes_in, bytes_out, busy_us, records_skipped, back_pressured_ms],
         [late_records_dropped, records_dropped, state_bytes, state_rows, idle],
-        [input_watermark_ms, watermark_ms, pending_records, pending_bytes],
+        [input_watermark_ms, watermark_ms, pending_records, pending_bytes, watermark_since_ms, next_timer_ms],
     )
 }
 
@@ -47,23 +51,42 @@ fn values(m: &SubtaskMetrics) -> Vec<i64> {
     all.chain(signed.into_iter().map(|s| s.load(Ordering::Relaxed))).collect()
 }
 
-/// Counters by node and subtask.
-pub(crate) type Values = Vec<(usize, usize, Vec<i64>)>;
+/// A split that is being read: id, watermark and since when in ms, idle, paused.
+type Split = (String, i64, i64, bool, bool);
+
+fn splits(m: &SubtaskMetrics) -> Vec<Split> {
+    m.splits().into_iter().map(|(id, s)| (id, s.watermark_ms, s.since_ms, s.idle, s.paused)).collect()
+}
+
+/// What of one subtask has changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Change {
+    node: usize,
+    subtask: usize,
+    values: Vec<i64>,
+    splits: Vec<Split>,
+}
 
 /// A worker's side: what has changed since the last look.
 #[derive(Default)]
-pub(crate) struct Reported(HashMap<(usize, usize), Vec<i64>>);
+pub(crate) struct Reported(HashMap<(usize, usize), (Vec<i64>, Vec<Split>)>);
 
 impl Reported {
-    pub(crate) fn changes(&mut self, metrics: &JobMetrics, nodes: usize, subtasks: std::ops::Range<usize>) -> Values {
+    pub(crate) fn changes(
+        &mut self,
+        metrics: &JobMetrics,
+        nodes: usize,
+        subtasks: std::ops::Range<usize>,
+    ) -> Vec<Change> {
         let mut changes = vec![];
         for node in 0..nodes {
             for subtask in subtasks.clone() {
-                let Some(now) = metrics.subtask(node, subtask).map(values) else { continue };
+                let Some(now) = metrics.subtask(node, subtask).map(|m| (values(m), splits(m))) else { continue };
                 let before = self.0.entry((node, subtask)).or_default();
                 if *before != now {
                     before.clone_from(&now);
-                    changes.push((node, subtask, now));
+                    let (values, splits) = now;
+                    changes.push(Change { node, subtask, values, splits });
                 }
             }
         }
@@ -76,8 +99,8 @@ impl Reported {
 pub(crate) struct Merged(HashMap<(usize, usize), Vec<i64>>);
 
 impl Merged {
-    pub(crate) fn apply(&mut self, metrics: &JobMetrics, changes: Values) {
-        for (node, subtask, now) in changes {
+    pub(crate) fn apply(&mut self, metrics: &JobMetrics, changes: Vec<Change>) {
+        for Change { node, subtask, values: now, splits } in changes {
             let Some(m) = metrics.subtask(node, subtask) else { continue };
             if now.len() != GROWING + GAUGES + SIGNED {
                 continue;
@@ -94,6 +117,10 @@ impl Merged {
                 signed.store(*now, Ordering::Relaxed);
             }
             *before = now;
+            let split = |(id, watermark_ms, since_ms, idle, paused)| {
+                (id, SplitWatermark { watermark_ms, since_ms, idle, paused })
+            };
+            m.set_splits(splits.into_iter().map(split).collect::<BTreeMap<_, _>>());
         }
     }
 }
@@ -113,6 +140,7 @@ mod tests {
                 m.records_out.fetch_add(n, Ordering::Relaxed);
                 m.state_rows.store(n, Ordering::Relaxed);
                 m.watermark_ms.store(-7, Ordering::Relaxed);
+                m.set_split("a", Some(SplitWatermark { watermark_ms: -7, since_ms: 1, idle: true, paused: false }));
                 rows += n;
                 let changes = reported.changes(&there, 2, 2..4);
                 merged.apply(&here, changes);
@@ -120,11 +148,13 @@ mod tests {
                 assert_eq!(m.records_out.load(Ordering::Relaxed), rows, "attempt {attempt}");
                 assert_eq!(m.state_rows.load(Ordering::Relaxed), n);
                 assert_eq!(m.watermark_ms.load(Ordering::Relaxed), -7);
+                assert!(m.splits()["a"].idle);
             }
             assert!(reported.changes(&there, 2, 2..4).is_empty());
         }
         // What makes no sense changes nothing.
-        Merged::default().apply(&here, vec![(9, 9, vec![1]), (1, 2, vec![1])]);
+        let strange = |node, subtask| Change { node, subtask, values: vec![1], splits: vec![] };
+        Merged::default().apply(&here, vec![strange(9, 9), strange(1, 2)]);
         assert_eq!(here.sum(1, |m| &m.records_out), rows);
     }
 }

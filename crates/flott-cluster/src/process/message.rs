@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::OperatorPart;
 use crate::finalize::{stored, versioned};
+use crate::process::counters::Change;
 use crate::process::error_text::ErrorText;
 
 /// A message of one direction.
@@ -88,8 +89,8 @@ pub(crate) enum FromWorker {
     News {
         news: News,
     },
-    /// Counters that have changed: node, subtask, values.
-    Metrics(Vec<(usize, usize, Vec<i64>)>),
+    /// Counters that have changed.
+    Metrics(Vec<Change>),
     /// Nothing of the attempt is left here.
     Ended {
         finished: bool,
@@ -140,6 +141,7 @@ impl From<News> for PeerNews {
 pub(crate) enum Command {
     Trigger(CheckpointId),
     Stop(CheckpointId),
+    Resume,
     Assign { node: usize, subtask: usize, splits: Vec<StoredSplit> },
     NoMoreSplits { node: usize, subtask: usize },
     Align { node: usize, subtask: usize, max_watermark_ms: i64 },
@@ -170,6 +172,7 @@ impl From<TaskCommand> for Command {
         match command {
             TaskCommand::TriggerCheckpoint(checkpoint) => Command::Trigger(checkpoint),
             TaskCommand::StopWithCheckpoint(checkpoint) => Command::Stop(checkpoint),
+            TaskCommand::Resume => Command::Resume,
             TaskCommand::AssignSplits { node, subtask, splits } => {
                 Command::Assign { node: node.0, subtask, splits: store_splits(&splits) }
             }
@@ -193,6 +196,7 @@ impl From<Command> for TaskCommand {
         match command {
             Command::Trigger(checkpoint) => TaskCommand::TriggerCheckpoint(checkpoint),
             Command::Stop(checkpoint) => TaskCommand::StopWithCheckpoint(checkpoint),
+            Command::Resume => TaskCommand::Resume,
             Command::Assign { node, subtask, splits } => {
                 TaskCommand::AssignSplits { node: NodeId(node), subtask, splits: load_splits(splits) }
             }

@@ -376,4 +376,9 @@ impl Operator for WindowJoin {
     fn restore_state(&mut self, state: RestoredState) -> Result<()> {
         self.restore(&state).map_err(|e| e.with("operator", &self.name))
     }
+
+    fn next_event_time_timer(&mut self) -> Option<i64> {
+        let end = self.inputs.iter().filter_map(|i| i.windows.keys().next().copied()).min();
+        end.map(|end| self.zone.to_timer(end.saturating_sub(1)))
+    }
 }

@@ -185,4 +185,8 @@ impl Operator for TemporalSort {
         }
         Ok(())
     }
+
+    fn next_event_time_timer(&mut self) -> Option<i64> {
+        self.waiting.first_key_value().filter(|_| self.event_time()).map(|(time, _)| *time)
+    }
 }

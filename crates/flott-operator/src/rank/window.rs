@@ -236,4 +236,8 @@ impl Operator for WindowRank {
         }
         Ok(())
     }
+
+    fn next_event_time_timer(&mut self) -> Option<i64> {
+        self.windows.first_key_value().map(|(end, _)| self.zone.to_timer(end.saturating_sub(1)))
+    }
 }

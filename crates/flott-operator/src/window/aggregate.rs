@@ -488,4 +488,12 @@ impl Operator for WindowAggregate {
         }
         Ok(())
     }
+
+    fn next_event_time_timer(&mut self) -> Option<i64> {
+        if !self.assigner.event_time {
+            return None;
+        }
+        let window = self.next_window(None)?;
+        Some(self.assigner.zone.to_timer(window.end.saturating_sub(1)))
+    }
 }

@@ -512,4 +512,8 @@ impl Operator for EmitWindowAggregate {
         }
         Ok(())
     }
+
+    fn next_event_time_timer(&mut self) -> Option<i64> {
+        self.unfired.first().filter(|_| self.assigner.event_time).map(|(timer, _)| *timer)
+    }
 }

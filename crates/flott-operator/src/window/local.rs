@@ -220,4 +220,9 @@ impl Operator for LocalWindowAggregate {
     fn holds_output(&self) -> bool {
         self.groups > 0 || !self.output.is_empty()
     }
+
+    fn next_event_time_timer(&mut self) -> Option<i64> {
+        let first = if self.assigner.event_time { self.slices.keys().next() } else { None };
+        first.map(|slice| self.assigner.zone.to_timer(slice.end.saturating_sub(1)))
+    }
 }

@@ -353,4 +353,9 @@ impl Operator for SessionWindowAggregate {
         self.sessions.merges.clear();
         Ok(())
     }
+
+    fn next_event_time_timer(&mut self) -> Option<i64> {
+        let end = if self.time.event_time { self.sessions.next_due() } else { None };
+        end.map(|end| self.time.zone.to_timer(end.saturating_sub(1)))
+    }
 }

@@ -422,4 +422,9 @@ impl Operator for SessionTableFunction {
         }
         Ok(())
     }
+
+    fn next_event_time_timer(&mut self) -> Option<i64> {
+        let end = if self.time.event_time { self.sessions.next_due() } else { None };
+        end.map(|end| self.time.zone.to_timer(end.saturating_sub(1)))
+    }
 }

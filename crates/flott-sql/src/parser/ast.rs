@@ -493,6 +493,10 @@ pub enum Statement {
         details: Vec<ExplainDetail>,
         inner: Box<Statement>,
     },
+    /// `EXPLAIN WATERMARK FOR JOB 'name or id'`.
+    ExplainJob {
+        job: String,
+    },
     Set(Option<(String, String)>),
     Reset(Option<String>),
     StopJob {

@@ -346,8 +346,8 @@ impl<'a> StatementParser<'a> {
                     break;
                 }
             }
-            if details.contains(&ExplainDetail::Watermark) {
-                self.words(&["FOR"]);
+            if details.contains(&ExplainDetail::Watermark) && self.words(&["FOR"]) && self.words(&["JOB"]) {
+                return Ok(Statement::ExplainJob { job: self.literal()? });
             }
         }
         let inner = if self.words(&["STATEMENT", "SET", "BEGIN"]) {

@@ -76,6 +76,7 @@ pub fn execute(
         | Statement::Insert(_)
         | Statement::StatementSet(_)
         | Statement::Explain { .. }
+        | Statement::ExplainJob { .. }
         | Statement::StopJob { .. } => Err(Error::internal("a job was given to the statements that are none")),
         Statement::CreateTable(create) => {
             if create.query.is_some() {

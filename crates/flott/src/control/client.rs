@@ -14,6 +14,7 @@ use super::protocol::{
     VERSION,
 };
 use crate::metrics::MetricsReport;
+use crate::watermarks::WatermarkReport;
 
 /// The longest that a job may take for what it knows by heart.
 const QUICK: Duration = Duration::from_secs(5);
@@ -111,6 +112,14 @@ impl RunningJob {
     pub async fn metrics(&self) -> Result<MetricsReport> {
         match self.ask(Ask::Metrics, Some(QUICK)).await? {
             Reply::Metrics(report) => Ok(report),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// How far event time has come, and what holds it back.
+    pub async fn watermarks(&self) -> Result<WatermarkReport> {
+        match self.ask(Ask::Watermarks, Some(QUICK)).await? {
+            Reply::Watermarks(report) => Ok(report),
             other => Err(unexpected(&other)),
         }
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::metrics::MetricsReport;
+use crate::watermarks::WatermarkReport;
 
 /// Version of what is said; another one is refused.
 pub(super) const VERSION: u32 = 1;
@@ -24,6 +25,7 @@ pub(super) const FRAME_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) enum Ask {
     Describe,
     Metrics,
+    Watermarks,
     Savepoint {
         /// An absolute path or a URI; the job's own setting where it is not said.
         directory: Option<String>,
@@ -78,6 +80,7 @@ pub(super) struct StoredSavepoint {
 pub(super) enum Reply {
     Job(JobDescription),
     Metrics(MetricsReport),
+    Watermarks(WatermarkReport),
     Savepoint(StoredSavepoint),
     /// The job has ended.
     Stopped {

@@ -141,6 +141,7 @@ async fn act(ask: Ask, job: &KnownJob, checkpoints: Option<&str>) -> Result<Repl
     match ask {
         Ask::Describe => Ok(Reply::Job(describe(job, checkpoints))),
         Ask::Metrics => Ok(Reply::Metrics(job.meter.report())),
+        Ask::Watermarks => Ok(Reply::Watermarks(job.meter.watermarks())),
         Ask::Savepoint { directory } => Ok(Reply::Savepoint(stored(job.client().savepoint(target(directory)).await?))),
         Ask::Stop { drain, savepoint, directory } => {
             let savepoint = savepoint.then(|| target(directory));

@@ -3,7 +3,6 @@
 mod alignment;
 mod checkpoints;
 mod commit;
-mod conformance;
 mod full_disk;
 mod listing;
 mod memory;
@@ -13,3 +12,4 @@ mod restart;
 mod s3;
 mod savepoint;
 mod scripted;
+mod watermarks;
