@@ -25,6 +25,8 @@ use crate::target::{Partitioner, Target};
 
 /// How long a transaction may take to begin and to end.
 const TRANSACTION_PATIENCE: Duration = Duration::from_secs(60);
+/// How long one that has failed may take to be aborted.
+const ABORT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A producer that holds the id.
 struct Held {
@@ -79,28 +81,6 @@ impl KafkaCommitter {
             Err(e) if e.kind() == ErrorKind::Unavailable => return Ok(Done::Later(e.to_string())),
             Err(e) => return Err(e),
         };
-        let mut contents = vec![];
-        for (_, file) in &group.files {
-            match self.target.staging.get(&file.name).await {
-                Ok(Some(content)) if content.len() as u64 == file.size && crc32fast::hash(&content) == file.crc32 => {
-                    contents.push((file.clone(), content));
-                }
-                Ok(Some(_)) => {
-                    return Ok(Done::Never(format!(
-                        "the staged file '{}' is damaged: its rows cannot be committed",
-                        file.name
-                    )));
-                }
-                Ok(None) => {
-                    return Ok(Done::Never(format!(
-                        "the staged file '{}' is gone, and its rows are not in the topic. Something outside has removed it: put it back, or start over with --fresh",
-                        file.name
-                    )));
-                }
-                Err(e) if e.kind() == ErrorKind::Unavailable => return Ok(Done::Later(e.to_string())),
-                Err(e) => return Err(e),
-            }
-        }
         let marker = Marker {
             version: Marker::VERSION,
             lineage: group.lineage.clone(),
@@ -112,7 +92,8 @@ impl KafkaCommitter {
             epoch: checkpoint.max(group.epoch),
         };
         let (target, id) = (Arc::clone(&self.target), group.transactional_id.clone());
-        match blocking(move || transact(&target, held, &id, marker, &contents)).await? {
+        let files: Vec<StagedFile> = group.files.iter().map(|(_, file)| file.clone()).collect();
+        match blocking(move || transact(&target, held, &id, marker, &files)).await? {
             Ok(held) => {
                 self.held.insert(group.transactional_id.clone(), held);
                 Ok(Done::Committed)
@@ -202,18 +183,35 @@ fn take(target: &Target, id: &str) -> Result<Held> {
 }
 
 /// Writes staged records and the marker in one transaction. Whatever goes wrong, the producer is not used again. Blocks.
-fn transact(
-    target: &Target,
-    mut held: Held,
-    id: &str,
-    marker: Marker,
-    files: &[(StagedFile, bytes::Bytes)],
-) -> Result<Held> {
-    let producer = &mut held.producer;
+fn transact(target: &Target, mut held: Held, id: &str, marker: Marker, files: &[StagedFile]) -> Result<Held> {
+    let producer = &held.producer;
     producer.client.begin_transaction().map_err(|e| producer.error(e, "begin a transaction in"))?;
+    if let Err(error) = fill(target, &mut held, id, &marker, files) {
+        // Readers need not wait for its time-out. Where that does not work either, the next who takes the id ends it.
+        held.producer.client.abort_transaction(ABORT_PATIENCE).ok();
+        return Err(error);
+    }
+    if !files.is_empty() {
+        target.fail_points.hit(FailPoint::MidCommit);
+    }
+    let producer = &held.producer;
+    producer
+        .client
+        .commit_transaction(TRANSACTION_PATIENCE)
+        .map_err(|e| producer.error(e, "commit a transaction in"))?;
+    held.marker = Some(marker);
+    Ok(held)
+}
+
+/// All records of a transaction, acknowledged.
+fn fill(target: &Target, held: &mut Held, id: &str, marker: &Marker, files: &[StagedFile]) -> Result<()> {
+    let producer = &mut held.producer;
+    let runtime = tokio::runtime::Handle::current();
     let mut partitions: HashMap<String, i32> = HashMap::new();
-    for (file, content) in files {
-        let records = stage_format::for_each(content, |record| {
+    for file in files {
+        // One at a time: an epoch may be larger than the memory.
+        let content = runtime.block_on(read(target, file))?;
+        let records = stage_format::for_each(&content, |record| {
             let Some(topic) = record.topic else { return Err(Error::internal("a staged record without a topic")) };
             // A missing topic would be a time-out of minutes.
             let count = match partitions.get(topic) {
@@ -231,10 +229,8 @@ fn transact(
             send(producer, topic, partition, record)
         })?;
         if records != file.records {
-            return Err(Error::data(format!(
-                "the staged file '{}' has {records} of {} records",
-                file.name, file.records
-            )));
+            let message = format!("the staged file '{}' has {records} of {} records", file.name, file.records);
+            return Err(Error::data(message));
         }
     }
     let value = marker.encode()?;
@@ -246,16 +242,18 @@ fn transact(
         producer.check()?;
         pause(LOOK);
     }
-    producer.check()?;
-    if !files.is_empty() {
-        target.fail_points.hit(FailPoint::MidCommit);
+    producer.check()
+}
+
+/// A staged file, checked.
+async fn read(target: &Target, file: &StagedFile) -> Result<bytes::Bytes> {
+    match target.staging.get(&file.name).await? {
+        Some(content) if content.len() as u64 == file.size && crc32fast::hash(&content) == file.crc32 => Ok(content),
+        Some(_) => Err(Error::data(format!("the staged file '{}' is damaged", file.name))
+            .hint("The disk has lost data, or something outside has changed it: its rows cannot be committed")),
+        None => Err(Error::data(format!("the staged file '{}' is gone, and its rows are not in the topic", file.name))
+            .hint("Something outside has removed it: put it back, or start over with --fresh")),
     }
-    producer
-        .client
-        .commit_transaction(TRANSACTION_PATIENCE)
-        .map_err(|e| producer.error(e, "commit a transaction in"))?;
-    held.marker = Some(marker);
-    Ok(held)
 }
 
 fn send(producer: &mut Producer, topic: &str, partition: Option<i32>, record: &Outgoing<'_>) -> Result<()> {

@@ -38,9 +38,40 @@ fn positive(options: &Options, option: &ConfigOption) -> Result<Option<usize>> {
     }
 }
 
+/// Rows that are only appended have no key.
+fn check_primary_key(context: &TableContext, upsert: bool) -> Result<()> {
+    if upsert || context.table.schema.primary_key.is_none() {
+        return Ok(());
+    }
+    let given = &context.table.options;
+    let format = given.get(options::FORMAT.key).or(given.get(options::VALUE_FORMAT.key)).unwrap_or_default();
+    let table = &context.identifier.object;
+    Err(Error::user(format!(
+        "The Kafka table '{table}' with '{format}' format doesn't support defining PRIMARY KEY constraint on the table, because it can't guarantee the semantic of primary key."
+    ))
+    .with("table", table)
+    .hint("Use the connector 'upsert-kafka', or remove the PRIMARY KEY"))
+}
+
+/// Offsets are given by partition, so that there can be one topic only.
+fn check_specific(topics: &Topics, startup: &Startup, bounded: &Bounded) -> Result<()> {
+    for (is_specific, option) in [
+        (matches!(startup, Startup::Specific(_)), options::STARTUP_OFFSETS.key),
+        (matches!(bounded, Bounded::Specific(_)), options::BOUNDED_OFFSETS.key),
+    ] {
+        if is_specific && topics.single().is_none() {
+            return Err(Error::user("Currently Kafka source only supports specific offset for single topic.")
+                .with("option", option)
+                .hint("Name one topic, or use another mode"));
+        }
+    }
+    Ok(())
+}
+
 fn source(context: &TableContext, upsert: bool) -> Result<TableSource> {
     let own = if upsert { options::UPSERT } else { options::KAFKA };
     columns::validate(context, own)?;
+    check_primary_key(context, upsert)?;
     let given = &context.table.options;
     let properties = Properties::of(given)?;
     let places = KeyValue::of(context, upsert)?;
@@ -90,10 +121,12 @@ fn source(context: &TableContext, upsert: bool) -> Result<TableSource> {
     };
     let startup = if upsert { Startup::Earliest } else { Startup::of(given, &properties)? };
     let bounded = Bounded::of(given, &properties)?;
+    let topics = Topics::of(given)?;
+    check_specific(&topics, &startup, &bounded)?;
     let plan = RowPlan { schema: Arc::clone(&context.schema), origins, value, key, upsert };
     let scan = Scan {
         table: context.identifier.object.clone(),
-        topics: Topics::of(given)?,
+        topics,
         properties,
         startup,
         bounded,
@@ -160,6 +193,7 @@ fn buffer(options: &Options) -> Result<Option<(usize, std::time::Duration)>> {
 fn sink(context: &TableContext, upsert: bool) -> Result<TableSink> {
     let own = if upsert { options::UPSERT } else { options::KAFKA };
     columns::validate(context, own)?;
+    check_primary_key(context, upsert)?;
     let given = &context.table.options;
     let properties = Properties::of(given)?;
     let places = KeyValue::of(context, upsert)?;

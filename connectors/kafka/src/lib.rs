@@ -9,6 +9,7 @@
 //! Read first: [`options`] and `properties` (what is understood); `enumerator`, `offsets` and `poll` (reading);
 //! `staged_writer`, `committer` and `marker` (exactly once, docs/rfcs/0009-kafka-exactly-once.md).
 #![warn(missing_docs)]
+#![deny(unsafe_code)]
 
 mod buffer;
 mod client;

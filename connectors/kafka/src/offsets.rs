@@ -152,7 +152,9 @@ pub(crate) fn resolve(
     let by_time = |time| by_time(consumer, properties, partitions, time);
     let start_by_time = if let Startup::Timestamp(time) = startup { by_time(*time)? } else { BTreeMap::new() };
     let end_by_time = if let Bounded::Timestamp(time) = bounded { by_time(*time)? } else { BTreeMap::new() };
-    let group = if matches!(startup, Startup::Group(_)) || *bounded == Bounded::Group {
+    let has_group = properties.get("group.id").is_some();
+    let asks_group = matches!(startup, Startup::Group(_)) || *bounded == Bounded::Group;
+    let group = if asks_group || has_group && matches!(startup, Startup::Specific(_)) {
         committed(consumer, properties, partitions)?
     } else {
         BTreeMap::new()
@@ -166,8 +168,8 @@ pub(crate) fn resolve(
             Startup::Earliest => low,
             Startup::Latest => high,
             Startup::Timestamp(_) => start_by_time.get(place).copied().unwrap_or(high),
-            // As in Flink: a partition that is not named begins where the group is, or else at its end.
-            Startup::Specific(offsets) => offsets.get(partition).copied().unwrap_or(high),
+            // As in Flink: a partition that is not named begins where the group is, or else at its beginning.
+            Startup::Specific(offsets) => offsets.get(partition).or_else(|| group.get(place)).copied().unwrap_or(low),
             Startup::Group(reset) => match (group.get(place), reset) {
                 (Some(offset), _) => *offset,
                 (None, Reset::Earliest) => low,

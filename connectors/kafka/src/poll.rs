@@ -359,6 +359,7 @@ fn pause(time: Duration) {
 }
 
 /// The leader epoch of a record, which the client's safe interface does not show.
+#[expect(unsafe_code, reason = "one reading call of the C library")]
 fn leader_epoch(message: &BorrowedMessage<'_>) -> Option<i32> {
     // SAFETY: the pointer is that of a message that is borrowed for the whole call, and the function only reads it.
     let epoch = unsafe { rdkafka::bindings::rd_kafka_message_leader_epoch(message.ptr()) };

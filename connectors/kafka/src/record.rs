@@ -102,7 +102,9 @@ impl Records {
 
     /// What has to be right before a record of the batch is written.
     fn check(&self) -> Result<()> {
-        let Some(column) = self.plan.topic_column else { return Ok(()) };
+        let Some(column) = self.plan.topic_column.filter(|_| self.plan.topics.single().is_none()) else {
+            return Ok(());
+        };
         let topics = self.rows.column(column).as_string::<i32>();
         let mut last = None;
         for row in 0..topics.len() {
@@ -117,7 +119,6 @@ impl Records {
                         .with("column", self.rows.schema_ref().field(column).name())
                         .hint("Name it in 'topic' or let 'topic-pattern' fit"));
                 }
-                None if self.plan.topics.single().is_some() => {}
                 None => {
                     return Err(Error::data("A row does not say to which topic it goes")
                         .with("column", self.rows.schema_ref().field(column).name())
@@ -130,12 +131,13 @@ impl Records {
 
     pub(crate) fn get(&self, row: usize) -> Result<Outgoing<'_>> {
         let deleted = self.deletes.as_ref().is_some_and(|d| d[row]);
-        let topic = self.plan.topic_column.and_then(|c| {
-            let topics = self.rows.column(c).as_string::<i32>();
+        // As in Flink: of a table with one topic the column says nothing.
+        let topic = self.plan.topics.single().or_else(|| {
+            let topics = self.rows.column(self.plan.topic_column?).as_string::<i32>();
             topics.is_valid(row).then(|| topics.value(row))
         });
         Ok(Outgoing {
-            topic: topic.or(self.plan.topics.single()),
+            topic,
             key: self.keys.as_ref().and_then(|k| k.get(row)),
             value: if deleted { None } else { self.values.get(row) },
             timestamp_ms: self.timestamps.as_ref().and_then(|t| t[row]),

@@ -93,8 +93,23 @@ impl Kafka {
         let made = futures::executor::block_on(self.admin()?.create_topics([&topic], &options)).map_err(failed)?;
         match made.into_iter().next() {
             Some(Err((_, code))) => Err(failed(KafkaError::AdminOp(code))),
-            _ => Ok(()),
+            _ => self.wait_for(name, partitions),
         }
+    }
+
+    /// A topic that was made is to be seen a little later.
+    fn wait_for(&self, name: &str, partitions: i32) -> Result<()> {
+        let consumer: BaseConsumer = self.config().create().map_err(failed)?;
+        for _ in 0..1_000 {
+            let metadata = consumer.fetch_metadata(Some(name), PATIENCE).map_err(failed)?;
+            let found = metadata.topics().iter().find(|t| t.name() == name && t.error().is_none());
+            let led = |t: &rdkafka::metadata::MetadataTopic| t.partitions().iter().filter(|p| p.leader() >= 0).count();
+            if found.map_or(0, led) == partitions as usize {
+                return Ok(());
+            }
+            pause(Duration::from_millis(10));
+        }
+        Err(Error::unavailable("the broker of the tests does not show a topic that it has made"))
     }
 
     /// Removes a topic.
@@ -213,4 +228,9 @@ impl Kafka {
             _ => None,
         })
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "waits for another process")]
+fn pause(time: Duration) {
+    std::thread::sleep(time);
 }
