@@ -114,11 +114,12 @@ fn find(scan: &Scan, known: &BTreeSet<(String, i32)>, startup: &Startup) -> Answ
 
 impl SplitEnumerator for PartitionEnumerator {
     fn start(&mut self, context: &mut EnumeratorContext) -> Result<()> {
-        // What a bounded source reads is found out once.
-        if self.state.looked && self.is_bounded() {
-            self.has_looked = true;
-        } else {
+        // What a bounded source reads is found out once. One that goes on looks again after a restore, but nobody has to wait
+        // for that: see `add_reader`.
+        if !self.state.looked {
             self.look(context);
+        } else if self.is_bounded() {
+            self.has_looked = true;
         }
         Ok(())
     }
@@ -140,7 +141,7 @@ impl SplitEnumerator for PartitionEnumerator {
                 self.state.looked = true;
             }
             // The next look may go well; what is being read goes on meanwhile.
-            Err(error) if self.has_looked && error.kind() == ErrorKind::Unavailable => {
+            Err(error) if self.state.looked && error.kind() == ErrorKind::Unavailable => {
                 tracing::warn!(%error, "new partitions cannot be looked for just now");
             }
             Err(error) => return Err(error),
@@ -159,6 +160,9 @@ impl SplitEnumerator for PartitionEnumerator {
     }
 
     fn add_reader(&mut self, _reader: usize, context: &mut EnumeratorContext) -> Result<()> {
+        if self.state.looked && !self.has_looked {
+            self.look(context);
+        }
         self.serve(context)
     }
 

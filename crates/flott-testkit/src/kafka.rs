@@ -1,6 +1,9 @@
 //! A real broker for tests: `cargo xtask services up kafka`. Its own small client, so that what a connector writes is read
 //! by something else.
 
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use flott_core::{Error, Result, id};
@@ -233,4 +236,110 @@ impl Kafka {
 #[expect(clippy::disallowed_methods, reason = "waits for another process")]
 fn pause(time: Duration) {
     std::thread::sleep(time);
+}
+
+/// A broker that belongs to one test, which kills it.
+#[derive(Debug)]
+pub struct OwnKafka {
+    folder: PathBuf,
+    libraries: PathBuf,
+    ports: [u16; 2],
+    child: Option<Child>,
+}
+
+impl OwnKafka {
+    /// Starts one over a folder, or `None` and a word on why the test is skipped.
+    pub fn start(folder: &Path) -> Option<OwnKafka> {
+        let libraries = PathBuf::from(crate::services::variable("kafka", "FLOTT_TEST_KAFKA_LIBRARIES")?);
+        std::fs::create_dir_all(folder).expect("a folder");
+        let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+        let ports = listeners.map(|l| l.local_addr().expect("bound").port());
+        let mut own = OwnKafka { folder: folder.to_path_buf(), libraries, ports, child: None };
+        std::fs::write(own.properties(), own.settings()).expect("written");
+        let formatted = own
+            .java()
+            .args(["kafka.tools.StorageTool", "format", "-t", "Zmxvdi10ZXN0cy1vd25rYQ", "-c"])
+            .arg(own.properties())
+            .output()
+            .expect("java");
+        assert!(formatted.status.success(), "{}", String::from_utf8_lossy(&formatted.stderr));
+        own.run();
+        Some(own)
+    }
+
+    fn properties(&self) -> PathBuf {
+        self.folder.join("server.properties")
+    }
+
+    fn java(&self) -> Command {
+        let mut command = Command::new("java");
+        command.args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"]).arg(self.libraries.join("*"));
+        command
+    }
+
+    fn settings(&self) -> String {
+        let [clients, controller] = self.ports;
+        [
+            "process.roles=broker,controller".to_string(),
+            "node.id=1".to_string(),
+            format!("controller.quorum.voters=1@127.0.0.1:{controller}"),
+            format!("listeners=PLAINTEXT://127.0.0.1:{clients},CONTROLLER://127.0.0.1:{controller}"),
+            format!("advertised.listeners=PLAINTEXT://127.0.0.1:{clients}"),
+            "controller.listener.names=CONTROLLER".to_string(),
+            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_string(),
+            format!("log.dirs={}", self.folder.join("data").display()),
+            "offsets.topic.replication.factor=1".to_string(),
+            "offsets.topic.num.partitions=2".to_string(),
+            "transaction.state.log.replication.factor=1".to_string(),
+            "transaction.state.log.min.isr=1".to_string(),
+            "transaction.state.log.num.partitions=2".to_string(),
+            "share.coordinator.state.topic.replication.factor=1".to_string(),
+            "share.coordinator.state.topic.min.isr=1".to_string(),
+            "auto.create.topics.enable=false".to_string(),
+            "broker.session.timeout.ms=2000".to_string(),
+            "broker.heartbeat.interval.ms=200".to_string(),
+        ]
+        .join("\n")
+    }
+
+    /// How to reach it.
+    pub fn address(&self) -> Kafka {
+        Kafka { servers: format!("127.0.0.1:{}", self.ports[0]) }
+    }
+
+    /// Runs it, again after a kill, and waits until it answers.
+    pub fn run(&mut self) {
+        let child = self
+            .java()
+            .arg("kafka.Kafka")
+            .arg(self.properties())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        self.child = Some(child.expect("java"));
+        let consumer: BaseConsumer = self.address().config().create().expect("a client");
+        for _ in 0..120 {
+            let metadata = consumer.fetch_metadata(None, Duration::from_millis(500));
+            if metadata.is_ok_and(|m| !m.brokers().is_empty()) {
+                return;
+            }
+            pause(Duration::from_millis(50));
+        }
+        panic!("the broker does not answer");
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("killed");
+            child.wait().expect("ended");
+        }
+    }
+}
+
+impl Drop for OwnKafka {
+    fn drop(&mut self) {
+        self.kill();
+    }
 }

@@ -11,10 +11,10 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use crate::support::{committer_context, registry, table, unique, writer_context};
 
-struct Job {
-    kafka: Kafka,
-    topic: String,
-    lineage: String,
+pub(crate) struct Job {
+    pub(crate) kafka: Kafka,
+    pub(crate) topic: String,
+    pub(crate) lineage: String,
     sink: Arc<dyn Sink>,
     folder: std::path::PathBuf,
 }
@@ -26,23 +26,26 @@ impl Drop for Job {
 }
 
 #[expect(clippy::disallowed_methods, reason = "stands for the store")]
-fn decided(lineage: &str, checkpoint: u64) -> DecidedCheckpoint {
+pub(crate) fn decided(lineage: &str, checkpoint: u64) -> DecidedCheckpoint {
     DecidedCheckpoint::proven_by_head(lineage, CheckpointId(checkpoint))
 }
 
 impl Job {
     fn new() -> Option<Job> {
-        let kafka = Kafka::running()?;
+        Some(Job::on(Kafka::running()?))
+    }
+
+    pub(crate) fn on(kafka: Kafka) -> Job {
         let topic = kafka.topic(3).expect("a topic");
         let folder = std::env::temp_dir().join(unique("flott-kafka"));
         let options = [("format", "json"), ("sink.delivery-guarantee", "exactly-once")];
         let table = table("kafka", "i INT", &kafka, &topic, &options).base_dir(&folder);
         let sink = registry().connector("kafka").expect("it").sink(&table.sink()).expect("a sink").sink;
-        Some(Job { kafka, topic, lineage: unique("lineage"), sink, folder })
+        Job { kafka, topic, lineage: unique("lineage"), sink, folder }
     }
 
     /// Rows of an epoch, staged and prepared.
-    async fn stage(&self, generation: u64, checkpoint: u64, rows: &[&str]) -> Vec<Committable> {
+    pub(crate) async fn stage(&self, generation: u64, checkpoint: u64, rows: &[&str]) -> Vec<Committable> {
         let mut writer = self.sink.create_writer(writer_context(&self.lineage, generation), vec![]).expect("a writer");
         writer.write(batch("i INT", rows)).await.expect("taken");
         writer.flush(false).await.expect("durable");
@@ -51,11 +54,11 @@ impl Job {
         prepared
     }
 
-    fn committer(&self, generation: u64) -> Box<dyn flott_connector::sink::Committer> {
+    pub(crate) fn committer(&self, generation: u64) -> Box<dyn flott_connector::sink::Committer> {
         self.sink.create_committer(committer_context(&self.lineage, generation)).expect("made").expect("one")
     }
 
-    fn visible(&self) -> Vec<String> {
+    pub(crate) fn visible(&self) -> Vec<String> {
         let mut texts: Vec<String> = self.kafka.read(&self.topic).expect("read").iter().map(|r| r.text()).collect();
         texts.sort();
         texts

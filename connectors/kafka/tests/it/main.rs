@@ -2,6 +2,7 @@
 
 mod commit;
 mod options;
+mod outage;
 mod read;
 mod support;
 mod write;

@@ -1,7 +1,7 @@
 //! The source against a real broker.
 
-use flott_connector::source::ReaderEvent;
-use flott_core::{ErrorKind, Result};
+use flott_connector::source::{ReaderEvent, SourceSplit};
+use flott_core::{CheckpointId, DecidedCheckpoint, ErrorKind, Result};
 use flott_testkit::kafka::{Kafka, KafkaRecord};
 use flott_testkit::{SourceHarness, TableBuilder};
 
@@ -186,4 +186,34 @@ async fn upserts_and_tombstones() {
     let options = [("key.format", "json"), ("value.format", "json"), ("scan.bounded.mode", "latest-offset")];
     let table = table("upsert-kafka", "id INT, v STRING", &kafka, &topic, &options).primary_key(&["id"]);
     assert_eq!(rows(&table, "upsert-kafka", 1).await.expect("read"), ["+U[1, a]", "+U[2, b]", "-D[1, null]"]);
+}
+
+/// The group hears of a position when a checkpoint that holds it is decided, and not before.
+#[tokio::test(flavor = "multi_thread")]
+async fn offsets_are_committed_with_their_checkpoint() {
+    let Some(kafka) = Kafka::running() else { return };
+    let (topic, group) = (kafka.topic(1).expect("a topic"), unique("group"));
+    kafka.write(&topic, &values(&["{\"i\":1}", "{\"i\":2}"])).expect("written");
+    let options = [("format", "json"), ("properties.group.id", &group), ("properties.auto.offset.reset", "earliest")];
+    let table = table("kafka", "i INT", &kafka, &topic, &options);
+    let source = registry().connector("kafka").expect("it").source(&table.source()).expect("a source").source;
+    let mut harness = SourceHarness::start(&source, 1, None).await.expect("started");
+    let batch = loop {
+        if let ReaderEvent::Batch(batch) = harness.reader(0).next().await.expect("read") {
+            break batch;
+        }
+    };
+    let split = SourceSplit { id: batch.split, data: batch.position };
+    harness.reader(0).snapshot_taken(CheckpointId(1), &[split]);
+    assert_eq!(kafka.committed(&group, &topic, 0).expect("asked"), None);
+    #[expect(clippy::disallowed_methods, reason = "stands for the store")]
+    let decided = DecidedCheckpoint::proven_by_head("l", CheckpointId(1));
+    harness.reader(0).notify_checkpoint_complete(&decided).await.expect("told");
+    for _ in 0..100 {
+        if kafka.committed(&group, &topic, 0).expect("asked") == Some(2) {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("the group never heard of it");
 }
