@@ -26,6 +26,7 @@ mod testing;
 pub mod text;
 pub mod types;
 pub mod udf;
+pub mod variant;
 
 /// The limits of functions.
 pub mod limits {
@@ -34,6 +35,7 @@ pub mod limits {
 
 pub use aggregate::AggregateKind;
 pub use context::FunctionEnv;
+pub use flott_core::bitmap;
 pub use replicate::replicate;
 pub use types::{implicit_cast, interval_in_query, least_common_type};
 pub use udf::TypedExpr;

@@ -105,6 +105,11 @@ impl Aggregates {
         // Grouping sets are keys too: as in Flink, the empty one has no row where there is no input.
         let grouped = !self.keys.is_empty();
         let result = functions.aggregate_type(kind, &argument_types, grouped && filter.is_none())?;
+        // The exact number is about the number.
+        let (kind, distinct) = match kind {
+            AggregateKind::ApproxCountDistinct => (AggregateKind::Count, true),
+            other => (other, distinct),
+        };
         // MIN and MAX see every value once in any case.
         let distinct = distinct && !matches!(kind, AggregateKind::Min | AggregateKind::Max);
         let next = self.inputs.len();
