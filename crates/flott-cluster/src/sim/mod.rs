@@ -27,7 +27,7 @@ use flott_connector::sink::{DeliveryGuarantee, Sink, SinkWriter, WriterContext};
 use flott_connector::source::{Boundedness, Source, SourceReader, SplitEnumerator, SubtaskInfo};
 use flott_connector::table::ObjectIdentifier;
 use flott_core::{Error, Result};
-use flott_graph::spec::{NotNullEnforcer, OperatorSpec, SinkSpec, SourceSpec, TypeLengthEnforcer};
+use flott_graph::spec::{OperatorSpec, SinkConstraints, SinkSpec, SourceSpec};
 use flott_graph::{Input, JobGraph, Node, NodeId, Partitioning};
 
 use tasks::Step;
@@ -170,9 +170,7 @@ fn graph(sinks: usize) -> JobGraph {
         let spec = SinkSpec {
             table: table("sink"),
             sink: Arc::new(Named),
-            not_null: vec![],
-            not_null_enforcer: NotNullEnforcer::Error,
-            type_length_enforcer: TypeLengthEnforcer::Ignore,
+            constraints: SinkConstraints::default(),
         };
         let inputs = vec![Input::new(OPERATOR, Partitioning::Forward)];
         add(&format!("sink{sink}"), OperatorSpec::Sink(spec), inputs);
