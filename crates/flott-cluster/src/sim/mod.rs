@@ -11,8 +11,8 @@
 //!
 //! A search looks at every order of a job of some workers, sinks, epochs and crashes, one of which may be a stopped process
 //! that goes on with what was under way. In every test run: 1, 1, 1, 1 with a stop by a user (121,419 states), 1, 2, 2, 0 with
-//! one (4,089), and 2, 2, 1, 1 (21,255). By `cargo xtask sim --size`: 2, 2, 3, 2 with kills alone (810,048, a minute), and
-//! 2, 2, 2, 2 with a stopped process (4,542,207, under ten).
+//! one (4,089), and 2, 2, 1, 1 (21,255). By `cargo xtask sim --size`: 2, 2, 3, 2 with kills alone (`FLOTT_SIM_SLEEPERS=0`;
+//! 810,048, a minute), and 2, 2, 2, 2 with a stopped process (4,542,207, under ten).
 //!
 //! Read first: [`world`] (the outside), [`works`] (the asynchronous code as an automaton), [`tasks`] (an attempt without
 //! the outside), [`explore`] (everything together, and the searches).
