@@ -169,6 +169,10 @@ impl Properties {
     /// The settings of a client.
     pub(crate) fn config(&self, role: Role) -> Result<ClientConfig> {
         let mut config = ClientConfig::new();
+        if self.get("reconnect.backoff.ms").is_none() {
+            // Java's; librdkafka's ten seconds would be added to every outage.
+            config.set("reconnect.backoff.max.ms", "1000");
+        }
         for (key, value) in self.0.iter() {
             let Some((of, usage)) = find(key) else { continue };
             if of.is_some_and(|of| of != role) {

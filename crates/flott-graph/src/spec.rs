@@ -9,6 +9,7 @@ use flott_connector::sink::Sink;
 use flott_connector::source::Source;
 use flott_connector::table::ObjectIdentifier;
 use flott_connector::watermark_options::WatermarkAlignment;
+use flott_core::types::LogicalType;
 
 use crate::group::{ChangelogNormalizeSpec, GroupAggregateSpec, SinkMaterializeSpec};
 use crate::join::{IntervalJoinSpec, RegularJoinSpec, TemporalJoinSpec, UnnestSpec, WindowJoinSpec};
@@ -151,6 +152,31 @@ pub enum TypeLengthEnforcer {
     Error,
 }
 
+/// Where a sink looks for NULLs and lengths below the top level (`table.exec.sink.nested-constraint-enforcer`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NestedEnforcer {
+    /// Nowhere.
+    #[default]
+    Ignore,
+    /// In the fields of rows.
+    Rows,
+    /// In the fields of rows, the elements of arrays, and the keys and values of maps.
+    RowsAndCollections,
+}
+
+/// What a sink demands of its rows.
+#[derive(Debug, Clone, Default)]
+pub struct SinkConstraints {
+    /// The columns' types: their nullability and lengths are enforced. Empty demands nothing.
+    pub columns: Vec<LogicalType>,
+    /// What to do with NULL where NOT NULL is declared.
+    pub not_null: NotNullEnforcer,
+    /// What to do with long and short texts.
+    pub type_length: TypeLengthEnforcer,
+    /// Whether to look into rows and collections.
+    pub nested: NestedEnforcer,
+}
+
 /// A sink of a job.
 #[derive(Clone)]
 pub struct SinkSpec {
@@ -158,16 +184,12 @@ pub struct SinkSpec {
     pub table: ObjectIdentifier,
     /// Makes writers and a committer; consumes the node's schema.
     pub sink: Arc<dyn Sink>,
-    /// Columns that must not be NULL.
-    pub not_null: Vec<usize>,
-    /// What to do then.
-    pub not_null_enforcer: NotNullEnforcer,
-    /// What to do with long texts.
-    pub type_length_enforcer: TypeLengthEnforcer,
+    /// What it demands of its rows.
+    pub constraints: SinkConstraints,
 }
 
 impl fmt::Debug for SinkSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SinkSpec").field("table", &self.table).field("not_null", &self.not_null).finish()
+        f.debug_struct("SinkSpec").field("table", &self.table).field("constraints", &self.constraints).finish()
     }
 }

@@ -147,6 +147,8 @@ pub struct EmitStrategy {
 /// A grouped aggregation over windows. Output: the group keys, the aggregates, the window properties.
 #[derive(Debug, Clone)]
 pub struct WindowAggregateSpec {
+    /// The window stands in GROUP BY (a group window function): how plans name the operator.
+    pub in_group_by: bool,
     /// Which windows.
     pub assignment: WindowAssignment,
     /// Columns of the input that rows of a group agree in (without the window).

@@ -64,6 +64,7 @@ fn spec(kind: WindowKind) -> WindowAggregateSpec {
         name: kind.name().to_string(),
     };
     WindowAggregateSpec {
+        in_group_by: false,
         assignment: WindowAssignment::TimeColumn {
             column: 2,
             attribute: TimeAttribute::Rowtime,

@@ -11,8 +11,8 @@
 //!
 //! A search looks at every order of a job of some workers, sinks, epochs and crashes, one of which may be a stopped process
 //! that goes on with what was under way. In every test run: 1, 1, 1, 1 with a stop by a user (121,419 states), 1, 2, 2, 0 with
-//! one (4,089), and 2, 2, 1, 1 (21,255). By `cargo xtask sim --size`: 2, 2, 3, 2 with kills alone (810,048, a minute), and
-//! 2, 2, 2, 2 with a stopped process (4,542,207, under ten).
+//! one (4,089), and 2, 2, 1, 1 (21,255). By `cargo xtask sim --size`: 2, 2, 3, 2 with kills alone (`FLOTT_SIM_SLEEPERS=0`;
+//! 810,048, a minute), and 2, 2, 2, 2 with a stopped process (4,542,207, under ten).
 //!
 //! Read first: [`world`] (the outside), [`works`] (the asynchronous code as an automaton), [`tasks`] (an attempt without
 //! the outside), [`explore`] (everything together, and the searches).
@@ -32,7 +32,7 @@ use flott_connector::sink::{DeliveryGuarantee, Sink, SinkWriter, WriterContext};
 use flott_connector::source::{Boundedness, Source, SourceReader, SplitEnumerator, SubtaskInfo};
 use flott_connector::table::ObjectIdentifier;
 use flott_core::{Error, Result};
-use flott_graph::spec::{NotNullEnforcer, OperatorSpec, SinkSpec, SourceSpec, TypeLengthEnforcer};
+use flott_graph::spec::{OperatorSpec, SinkConstraints, SinkSpec, SourceSpec};
 use flott_graph::{Input, JobGraph, Node, NodeId, Partitioning};
 
 use tasks::Step;
@@ -181,9 +181,7 @@ fn graph(sinks: usize) -> JobGraph {
         let spec = SinkSpec {
             table: table("sink"),
             sink: Arc::new(Named),
-            not_null: vec![],
-            not_null_enforcer: NotNullEnforcer::Error,
-            type_length_enforcer: TypeLengthEnforcer::Ignore,
+            constraints: SinkConstraints::default(),
         };
         let inputs = vec![Input::new(OPERATOR, Partitioning::Forward)];
         add(&format!("sink{sink}"), OperatorSpec::Sink(spec), inputs);

@@ -62,6 +62,15 @@ pub(crate) fn window_start(time: i64, offset: i64, size: i64) -> i64 {
     time.saturating_sub(time.saturating_sub(offset).rem_euclid(size))
 }
 
+/// How long the slices are of which HOP windows consist: the slide, where the size is a multiple of it.
+fn hop_width(size: i64, slide: i64) -> i64 {
+    let (mut a, mut b) = (size, slide);
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
 /// Refuses what Flink refuses of a window's measures.
 pub(crate) fn check_kind(kind: &WindowKind) -> Result<()> {
     let wrong = |text: String| Err(Error::user(text).hint("Correct the intervals of the window function"));
@@ -81,12 +90,6 @@ pub(crate) fn check_kind(kind: &WindowKind) -> Result<()> {
             if *size_ms <= 0 || *slide_ms <= 0 {
                 return wrong(format!(
                     "Hopping Window must satisfy slide > 0 and size > 0, but got slide {slide_ms}ms and size {size_ms}ms"
-                ));
-            }
-            if size_ms % slide_ms != 0 {
-                return wrong(format!(
-                    "Slicing Hopping Window requires size must be an integral multiple of slide, but got size \
-                     {size_ms}ms and slide {slide_ms}ms"
                 ));
             }
         }
@@ -119,8 +122,24 @@ pub(crate) fn is_event_time(attribute: TimeAttribute) -> bool {
 }
 
 impl SliceAssigner {
-    /// For all windows but sessions that are still to be found.
+    /// For an aggregation, whose windows consist of slices: all but sessions that are still to be found, and but HOP of a
+    /// size that is no multiple of the slide.
     pub(crate) fn new(assignment: &WindowAssignment) -> Result<SliceAssigner> {
+        if let WindowAssignment::TimeColumn { kind: WindowKind::Hop { size_ms, slide_ms, .. }, .. } = assignment
+            && *slide_ms > 0
+            && size_ms % slide_ms != 0
+        {
+            return Err(Error::user(format!(
+                "Slicing Hopping Window requires size must be an integral multiple of slide, but got size {size_ms}ms \
+                 and slide {slide_ms}ms"
+            ))
+            .hint("Correct the intervals of the window function"));
+        }
+        SliceAssigner::of_rows(assignment)
+    }
+
+    /// For a window table function, which gives each row its windows: also HOP of any size and slide.
+    pub(crate) fn of_rows(assignment: &WindowAssignment) -> Result<SliceAssigner> {
         match assignment {
             WindowAssignment::TimeColumn { column, attribute, time_zone, kind } => {
                 check_kind(kind)?;
@@ -150,7 +169,10 @@ impl SliceAssigner {
     fn slice_end(&self, local: i64) -> i64 {
         match self.shape {
             Shape::Tumble { size, offset } => window_start(local, offset, size).saturating_add(size),
-            Shape::Hop { slide, offset, .. } => window_start(local, offset, slide).saturating_add(slide),
+            Shape::Hop { size, slide, offset } => {
+                let width = hop_width(size, slide);
+                window_start(local, offset, width).saturating_add(width)
+            }
             Shape::Cumulate { step, offset, .. } => window_start(local, offset, step).saturating_add(step),
             Shape::Attached { .. } => local,
         }
@@ -163,6 +185,22 @@ impl SliceAssigner {
             Shape::Hop { size, slide, .. } => slice_end.saturating_sub(slide).saturating_add(size),
             Shape::Cumulate { max_size, .. } => {
                 self.window_start(SliceId::ending_at(slice_end)).saturating_add(max_size)
+            }
+        }
+    }
+
+    /// Ends of the windows that a slice is in; of HOP the latest first, as Flink assigns them. None, where a HOP window is
+    /// shorter than the slide.
+    pub(crate) fn windows_of(&self, slice_end: i64) -> Vec<i64> {
+        match self.shape {
+            Shape::Tumble { .. } | Shape::Attached { .. } => vec![slice_end],
+            Shape::Hop { size, slide, offset } => {
+                let last = window_start(slice_end.saturating_sub(1), offset, slide).saturating_add(size);
+                std::iter::successors(Some(last), |e| e.checked_sub(slide)).take_while(|e| *e >= slice_end).collect()
+            }
+            Shape::Cumulate { step, .. } => {
+                let last = self.last_window_end(slice_end);
+                std::iter::successors(Some(slice_end), |e| e.checked_add(step)).take_while(|e| *e <= last).collect()
             }
         }
     }
@@ -253,7 +291,7 @@ impl SliceAssigner {
         }
         let width = match self.shape {
             Shape::Tumble { size, .. } => size,
-            Shape::Hop { slide, .. } => slide,
+            Shape::Hop { size, slide, .. } => hop_width(size, slide),
             Shape::Cumulate { step, .. } => step,
             Shape::Attached { .. } => 1,
         };

@@ -21,7 +21,6 @@ use super::aggregation::Aggregation;
 use super::assigner::{SliceAssigner, SliceId};
 use super::fire::{Output, constant_window_columns};
 use super::layout::Layout;
-use super::table_function::windows_of;
 use crate::calc::assemble;
 use crate::operator::{Operator, OperatorContext, Progress};
 
@@ -254,7 +253,9 @@ impl EmitWindowAggregate {
         let prepared = self.layout.prepare(batch, partition.order.as_ref())?;
         let now = context.processing_time_ms;
         for (slice, range) in &partition.slices {
-            let open: Vec<SliceId> = windows_of(&self.assigner, *slice)
+            let open: Vec<SliceId> = self
+                .assigner
+                .windows_of(slice.end)
                 .into_iter()
                 .rev()
                 .map(|end| SliceId { end, start: slice.start })

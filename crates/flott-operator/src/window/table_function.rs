@@ -41,7 +41,7 @@ pub struct WindowTableFunction {
 impl WindowTableFunction {
     /// Appends three columns to the input's.
     pub fn new(name: &str, spec: &WindowTableFunctionSpec, schema: SchemaRef) -> Result<WindowTableFunction> {
-        let assigner = SliceAssigner::new(&spec.assignment).map_err(|e| e.with("operator", name))?;
+        let assigner = SliceAssigner::of_rows(&spec.assignment).map_err(|e| e.with("operator", name))?;
         let time_column = match &spec.assignment {
             WindowAssignment::TimeColumn { column, .. } => assigner.event_time.then_some(*column),
             WindowAssignment::Attached { .. } => {
@@ -67,7 +67,7 @@ impl WindowTableFunction {
         let mut rows: Vec<u32> = vec![];
         let (mut starts, mut ends) = (vec![], vec![]);
         for (row, slice) in slices.iter().enumerate() {
-            for end in windows_of(&self.assigner, *slice) {
+            for end in self.assigner.windows_of(slice.end) {
                 rows.push(row as u32);
                 ends.push(end);
                 starts.push(self.assigner.window_start(SliceId::ending_at(end)));
@@ -78,18 +78,6 @@ impl WindowTableFunction {
         context.emit(append(batch, &self.schema, &starts, &ends, &self.assigner.zone)?);
         Ok(())
     }
-}
-
-/// Ends of the windows that a slice is in. HOP's latest first, as Flink assigns them.
-pub(crate) fn windows_of(assigner: &SliceAssigner, slice: SliceId) -> Vec<i64> {
-    let Some(step) = assigner.shared_step() else { return vec![slice.end] };
-    let last = assigner.last_window_end(slice.end);
-    let mut ends: Vec<i64> =
-        std::iter::successors(Some(slice.end), |e| e.checked_add(step)).take_while(|e| *e <= last).collect();
-    if matches!(assigner.shape, Shape::Hop { .. }) {
-        ends.reverse();
-    }
-    ends
 }
 
 fn append(

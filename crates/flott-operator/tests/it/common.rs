@@ -55,6 +55,7 @@ pub(crate) fn aggregate_spec(
     assignment: WindowAssignment,
 ) -> WindowAggregateSpec {
     WindowAggregateSpec {
+        in_group_by: false,
         assignment,
         group_keys: keys.iter().map(|k| schema.index_of(k).expect("a column")).collect(),
         aggregates,

@@ -7,7 +7,8 @@ use datafusion_physical_expr::expressions::{BinaryExpr, col, lit};
 use flott_connector::Versioned;
 use flott_connector::sink::{DeliveryGuarantee, Sink, SinkWriter, WriterContext};
 use flott_connector::table::ObjectIdentifier;
-use flott_graph::spec::{ExprRef, NotNullEnforcer, TypeLengthEnforcer};
+use flott_core::types::from_arrow_field;
+use flott_graph::spec::{ExprRef, NestedEnforcer, NotNullEnforcer, SinkConstraints, TypeLengthEnforcer};
 use flott_graph::{CalcSpec, ExpandSpec, OperatorSpec, Partitioning, SinkSpec};
 use flott_operator::harness::Harness;
 use flott_testkit::{assert_rows, batch_of, schema};
@@ -78,13 +79,18 @@ impl Sink for Nowhere {
     }
 }
 
-fn sink(not_null: NotNullEnforcer, length: TypeLengthEnforcer) -> OperatorSpec {
+/// A sink with these columns.
+fn sink(
+    columns: &str,
+    not_null: NotNullEnforcer,
+    type_length: TypeLengthEnforcer,
+    nested: NestedEnforcer,
+) -> OperatorSpec {
+    let types = schema(columns).fields().iter().map(|f| from_arrow_field(f).expect("a type")).collect();
     OperatorSpec::Sink(SinkSpec {
         table: ObjectIdentifier::new("c", "d", "t"),
         sink: Arc::new(Nowhere),
-        not_null: vec![0],
-        not_null_enforcer: not_null,
-        type_length_enforcer: length,
+        constraints: SinkConstraints { columns: types, not_null, type_length, nested },
     })
 }
 
@@ -94,7 +100,8 @@ fn sinks_enforce_their_constraints() {
     use TypeLengthEnforcer as L;
     let columns = "a INT, c CHAR(3), v VARCHAR(2), b BINARY(2)";
     let rows = ["+I[1, äbcd, xyz, null]", "+I[null, abc, x, null]", "+I[3, a, null, null]"];
-    let run = |not_null, length| run(sink(not_null, length), columns, columns, &rows);
+    let demands = "a INT NOT NULL, c CHAR(3), v VARCHAR(2), b BINARY(2)";
+    let run = |not_null, length| run(sink(demands, not_null, length, NestedEnforcer::Ignore), columns, columns, &rows);
     let error = run(N::Error, L::Ignore).err().expect("an error").to_string();
     assert!(error.contains("Column 'a' is NOT NULL, however, a null value is being written into it"), "{error}");
     let h = run(N::Drop, L::Ignore).expect("a sink");
@@ -103,4 +110,54 @@ fn sinks_enforce_their_constraints() {
     assert_rows!(h.output, ["+I[1, äbc, xy, null]", "+I[3, a  , null, null]"]);
     let error = run(N::Drop, L::Error).err().expect("an error").to_string();
     assert!(error.contains("Column 'c' is CHAR(3), however, a string of length 4 is being written into it"), "{error}");
+}
+
+#[test]
+fn sinks_enforce_constraints_inside_rows_and_collections() {
+    use NestedEnforcer as D;
+    use NotNullEnforcer as N;
+    use TypeLengthEnforcer as L;
+    let columns = |null: &str| {
+        let row = format!("r ROW<c CHAR(2){null}, b VARBINARY(2){null}>{null}");
+        format!("{row}, l ARRAY<ARRAY<CHAR(2){null}>{null}>{null}, m MAP<INT NOT NULL, INT{null}>{null}")
+    };
+    // The rows come from where NULL may be, as a source may break what it declares.
+    let (have, demands) = (columns(""), columns(" NOT NULL"));
+    let check =
+        |row: &str, not_null, length, nested| match run(sink(&demands, not_null, length, nested), &have, &have, &[row])
+        {
+            Ok(h) => h.output.iter().flat_map(|b| flott_connector::row_text::row_strings(b).expect("rows")).collect(),
+            Err(e) => e.to_string(),
+        };
+    let fine = "+I[+I[ab, [1, 2]], [[ab], [cd]], {1=1}]";
+    let null_path = [
+        ("+I[+I[null, [1, 2]], [[ab], [cd]], {1=1}]", "r.c"),
+        ("+I[+I[ab, [1]], [[ab], null], {1=1}]", "l[1]"),
+        ("+I[+I[ab, [1]], [[ab], [cd, null]], {1=1}]", "l[1][1]"),
+        ("+I[+I[ab, [1]], [], {1=1, 2=null}]", "m[value]"),
+    ];
+    assert_eq!(check(fine, N::Error, L::Error, D::RowsAndCollections), fine);
+    for (row, path) in null_path {
+        let error = check(row, N::Error, L::Ignore, D::RowsAndCollections);
+        let said = format!("Column '{path}' is NOT NULL, however, a null value is being written into it");
+        assert!(error.contains(&said), "{error}");
+        assert_eq!(check(row, N::Drop, L::Error, D::RowsAndCollections), "");
+        assert_eq!(check(row, N::Error, L::Error, D::Ignore), row);
+        let in_rows = check(row, N::Drop, L::Ignore, D::Rows);
+        assert_eq!(in_rows, if path == "r.c" { "" } else { row });
+    }
+    let lengths = [
+        ("+I[+I[a, [1, 2]], [[ab]], {1=1}]", "'r.c' is CHAR(2), however, a string of length 1 "),
+        ("+I[+I[ab, [1, 2, 3]], [[ab]], {1=1}]", "'r.b' is VARBINARY(2), however, a string of length 3 "),
+        ("+I[+I[ab, [1]], [[ab], [ab, abc]], {1=1}]", "'l[1][1]' is CHAR(2), however, a string of length 3 "),
+    ];
+    for (row, said) in lengths {
+        let error = check(row, N::Drop, L::Error, D::RowsAndCollections);
+        assert!(error.contains(said), "{error}");
+    }
+    let long = "+I[+I[abc, [1, 2, 3]], [[abc]], {1=1}]";
+    assert_eq!(check(long, N::Error, L::TrimPad, D::Rows), "+I[+I[ab, [1, 2]], [[abc]], {1=1}]");
+    // What is wrong in the second element of the first list comes before what is wrong in the first of the second.
+    let two = "+I[+I[ab, [1]], [[ab, a], [abc]], {1=1}]";
+    assert!(check(two, N::Error, L::Error, D::RowsAndCollections).contains("'l[0][1]'"));
 }

@@ -21,7 +21,7 @@ use flott_connector::source::{
 use flott_connector::table::ObjectIdentifier;
 use flott_core::clock::{Clock, SystemClock};
 use flott_core::{ChangeBatch, CheckpointId, Error, FailPoints, Generation, Result, Watermark, key_group};
-use flott_graph::spec::{NotNullEnforcer, TypeLengthEnforcer};
+use flott_graph::spec::SinkConstraints;
 use flott_graph::{Input, JobGraph, Node, NodeId, OperatorSpec, Partitioning, SinkSpec, SourceSpec, WatermarkSpec};
 use flott_operator::{Operator, OperatorContext, Progress};
 use flott_runtime::api::{RestoredOperator, SplitState};
@@ -580,9 +580,7 @@ impl Graph {
         let spec = SinkSpec {
             table: ObjectIdentifier::new("c", "d", "sink"),
             sink: Arc::new(sink),
-            not_null: vec![],
-            not_null_enforcer: NotNullEnforcer::Error,
-            type_length_enforcer: TypeLengthEnforcer::Ignore,
+            constraints: SinkConstraints::default(),
         };
         (self.add("sink", OperatorSpec::Sink(spec), vec![Input::new(input, partitioning)]), seen)
     }

@@ -8,6 +8,7 @@ use flott_function::AggregateKind;
 
 use super::expression::case_expr;
 use super::functions::Functions;
+use super::group_window::GroupWindow;
 use super::node::{AggregateCall, EXPAND_ID};
 use super::scope::{Typed, UniqueNames, column};
 
@@ -26,6 +27,8 @@ pub(crate) struct Aggregates {
     pub(crate) keys: Vec<GroupKey>,
     /// For each grouping set the keys that it keeps.
     pub(crate) sets: Option<Vec<Vec<usize>>>,
+    /// TUMBLE, HOP or SESSION among the keys.
+    pub(crate) window: Option<GroupWindow>,
     pub(crate) calls: Vec<AggregateCall>,
     /// Arguments and filters, projected before the aggregation: their names and expressions.
     pub(crate) inputs: Vec<(String, Typed)>,
@@ -34,8 +37,15 @@ pub(crate) struct Aggregates {
 
 impl Aggregates {
     /// A query that groups by these.
-    pub(crate) fn new(keys: Vec<(String, Typed)>, sets: Option<Vec<Vec<usize>>>) -> Aggregates {
+    pub(crate) fn new(
+        keys: Vec<(String, Typed)>,
+        sets: Option<Vec<Vec<usize>>>,
+        window: Option<GroupWindow>,
+    ) -> Aggregates {
         let mut names = UniqueNames::default();
+        if window.is_some() {
+            GroupWindow::reserved().for_each(|name| drop(names.take(name)));
+        }
         let keys: Vec<GroupKey> = keys
             .into_iter()
             .enumerate()
@@ -47,7 +57,7 @@ impl Aggregates {
             })
             .collect();
         names.take(EXPAND_ID);
-        Aggregates { keys, sets, calls: vec![], inputs: vec![], names }
+        Aggregates { keys, sets, window, calls: vec![], inputs: vec![], names }
     }
 
     /// The keys lose their time attributes: rows of a group that changes have no place in time.
@@ -74,7 +84,7 @@ impl Aggregates {
     }
 
     /// The column that projects an expression before the aggregation; equal expressions share one.
-    fn input(&mut self, value: Typed, hint: &str) -> String {
+    pub(crate) fn input(&mut self, value: Typed, hint: &str) -> String {
         // A grouping set nulls its keys, but not what is aggregated.
         if self.sets.is_none()
             && let Some(key) = self.keys.iter().find(|k| k.input.expr == value.expr)

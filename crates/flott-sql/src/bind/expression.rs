@@ -643,6 +643,9 @@ impl<'a> ExpressionBinder<'a> {
         if matches!(upper.as_str(), "GROUPING" | "GROUPING_ID") {
             return self.grouping(&upper, &arguments, span);
         }
+        if let Some(value) = super::group_window::auxiliary(self, &upper, &arguments, span)? {
+            return Ok(value);
+        }
         if super::over::is_over_only(&upper) {
             let hint = format!("Write {upper}(..) OVER (PARTITION BY .. ORDER BY ..)");
             return Err(at(Error::user("OVER clause is necessary for window functions").hint(hint), span));
@@ -791,9 +794,7 @@ pub(crate) fn not_grouped(name: &str) -> Error {
 /// Functions that exist, but not as a plain call.
 fn elsewhere(name: &str) -> Option<&'static str> {
     Some(match name {
-        "TUMBLE" | "HOP" | "SESSION" | "CUMULATE" | "TUMBLE_START" | "TUMBLE_END" | "TUMBLE_ROWTIME"
-        | "TUMBLE_PROCTIME" | "HOP_START" | "HOP_END" | "HOP_ROWTIME" | "HOP_PROCTIME" | "SESSION_START"
-        | "SESSION_END" | "SESSION_ROWTIME" | "SESSION_PROCTIME" => {
+        "CUMULATE" => {
             "Use a window table function: FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '10' MINUTE)) GROUP BY window_start, window_end"
         }
         "SOURCE_WATERMARK" => "It may only stand as WATERMARK FOR ts AS SOURCE_WATERMARK()",

@@ -16,6 +16,7 @@ mod expression;
 pub(crate) use expression::case_expr;
 mod fold;
 mod functions;
+mod group_window;
 pub(crate) mod hints;
 pub(crate) mod join;
 mod literal;

@@ -215,6 +215,8 @@ pub struct WindowTableFunction {
     pub time_type: LogicalType,
     /// The session's zone, for TIMESTAMP_LTZ.
     pub time_zone: Option<String>,
+    /// It stands in GROUP BY: Flink's group windows, which have no phases.
+    pub in_group_by: bool,
 }
 
 impl WindowTableFunction {

@@ -15,6 +15,7 @@ use sqlparser::ast::{
 
 use super::aggregate::{Aggregates, KEYS_IN_GROUPING_ID_MAX};
 use super::expression::{ExpressionBinder, is_ordinal};
+use super::group_window;
 use super::node::{Aggregate, EXPAND_ID, FlinkNode, FlinkNodeKind, OrderKey};
 use super::over::{OverCalls, direction};
 use super::refuse::{At, at, name_parts, not_found, refuse_if, unsupported, unsupported_with};
@@ -290,10 +291,11 @@ impl Binder<'_> {
         tail: Tail<'_>,
         state_ttl: Option<Duration>,
     ) -> Result<(LogicalPlan, BoundTail)> {
-        let (keys, sets) = self.group_keys(group_by, scope)?;
-        let mut aggregates = Aggregates::new(keys, sets);
+        let (group_by, window) = group_window::split(self, group_by, scope)?;
+        let (keys, sets) = self.group_keys(&group_by, scope)?;
+        let mut aggregates = Aggregates::new(keys, sets, window);
         // Only a window keeps what is a time attribute.
-        if !self.keeps_window(&input, &aggregates) {
+        if aggregates.window.is_some() || !self.keeps_window(&input, &aggregates) {
             aggregates.materialize_keys();
         }
         let mut binder = ExpressionBinder::grouped(&self.functions, scope, &mut aggregates, "SELECT");
@@ -302,21 +304,29 @@ impl Binder<'_> {
         binder.over = None;
         binder.clause = "HAVING";
         let having = having.map(|h| binder.condition(h)).transpose()?;
+        let window = aggregates.window.clone().map(|window| (window.time_column(&mut aggregates), window));
         let Aggregates { keys, sets, calls, inputs, .. } = aggregates;
 
         // What feeds the aggregation: the keys, then arguments and filters.
         let mut feed: Vec<(String, Typed)> = keys.iter().map(|k| (k.field.clone(), k.input.clone())).collect();
         feed.extend(inputs);
-        let plan = project(input, feed)?;
+        let mut plan = project(input, feed)?;
+        let mut group: Vec<String> = keys.iter().map(|k| k.field.clone()).collect();
+        let mut of_window = vec![];
+        if let Some((time_column, window)) = window {
+            plan = window.place(self, plan, time_column, group.clone())?;
+            of_window = window.columns();
+            group.extend(of_window.iter().map(|c| c.0.to_string()));
+        }
         let id_type = TypeKind::BigInt.not_null();
         let mut output: Vec<(&str, &LogicalType)> = keys.iter().map(|k| (k.field.as_str(), &k.output)).collect();
+        output.extend(of_window.iter().map(|(name, t)| (*name, t)));
         if sets.is_some() {
             output.push((EXPAND_ID, &id_type));
         }
         output.extend(calls.iter().map(|c| (c.name.as_str(), &c.result)));
         let schema = plan_schema(output)?;
-        let node =
-            Aggregate { group: keys.iter().map(|k| k.field.clone()).collect(), sets, calls: calls.clone(), state_ttl };
+        let node = Aggregate { group, sets, calls: calls.clone(), state_ttl };
         let mut plan = FlinkNode::plan(FlinkNodeKind::Aggregate(node), plan, schema);
         if let Some(condition) = having {
             plan = filter(plan, condition)?;
@@ -339,11 +349,11 @@ impl Binder<'_> {
     }
 
     /// The keys of GROUP BY, and the grouping sets where there are any.
-    fn group_keys(&self, group_by: &[Ast], scope: &Scope) -> Result<(Vec<(String, Typed)>, Option<Vec<Vec<usize>>>)> {
+    fn group_keys(&self, group_by: &[&Ast], scope: &Scope) -> Result<(Vec<(String, Typed)>, Option<Vec<Vec<usize>>>)> {
         let mut keys: Vec<(String, Typed)> = vec![];
         let mut product: Vec<Vec<usize>> = vec![vec![]];
         let mut has_sets = false;
-        for e in group_by {
+        for &e in group_by {
             let alternatives: Vec<Vec<&Ast>> = match e {
                 Ast::GroupingSets(sets) => sets.iter().map(|s| s.iter().collect()).collect(),
                 Ast::Rollup(parts) => (0..=parts.len()).rev().map(|n| parts[..n].iter().flatten().collect()).collect(),

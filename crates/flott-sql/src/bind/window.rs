@@ -17,6 +17,9 @@ use super::{Binder, UniqueNames, columns_of, plan_schema};
 /// The window table functions.
 pub(crate) const FUNCTIONS: [&str; 4] = ["TUMBLE", "HOP", "CUMULATE", "SESSION"];
 
+/// What a window table function appends.
+pub(crate) const COLUMNS: [&str; 3] = ["window_start", "window_end", "window_time"];
+
 /// A function's arguments, in order.
 pub(crate) fn signature(function: &str) -> Option<&'static [&'static str]> {
     Some(match function {
@@ -176,7 +179,7 @@ pub(crate) fn table_function(
     let plain = TypeKind::timestamp(3).not_null();
     let time_of_window = column_type.with_nullable(false);
     let mut output = columns;
-    for (name, t) in [("window_start", plain.clone()), ("window_end", plain), ("window_time", time_of_window)] {
+    for (name, t) in COLUMNS.into_iter().zip([plain.clone(), plain, time_of_window]) {
         let unique = names.take(name);
         if unique != name {
             return Err(at(
@@ -188,7 +191,7 @@ pub(crate) fn table_function(
         output.push((unique, t));
     }
     let schema = plan_schema(output.iter().map(|(n, t)| (n.as_str(), t)))?;
-    let node = WindowTableFunction { kind, partition_keys, time_column, time_type, time_zone };
+    let node = WindowTableFunction { kind, partition_keys, time_column, time_type, time_zone, in_group_by: false };
     Ok(FlinkNode::plan(FlinkNodeKind::WindowTableFunction(node), input, schema))
 }
 

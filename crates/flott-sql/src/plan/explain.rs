@@ -7,6 +7,7 @@ use std::sync::Arc;
 use datafusion_common::DFSchema;
 use datafusion_expr::{Expr, LogicalPlan};
 use flott_core::time_text::format_duration;
+use flott_core::types::TimeAttribute;
 use flott_graph::{
     AggregateCall, GroupAggregateSpec, WindowAggregateSpec, WindowAssignment, WindowKind, WindowProperty,
 };
@@ -509,6 +510,28 @@ fn aggregate(kind: &str, spec: &WindowAggregateSpec, phase: Phase, node: &Stream
         emit.push(format!("lateness {}", format_duration(spec.emit.allow_lateness)));
     }
     let emit = if emit.is_empty() { String::new() } else { format!(", emit=[{}]", emit.join(", ")) };
+    if let (true, WindowAssignment::TimeColumn { column: time, attribute, kind, .. }) =
+        (spec.in_group_by, &spec.assignment)
+    {
+        let time = column(*time);
+        let window = match kind {
+            WindowKind::Hop { size_ms, slide_ms, .. } => {
+                format!("SlidingGroupWindow('w$, {time}, {size_ms}, {slide_ms})")
+            }
+            WindowKind::Session { gap_ms, .. } => format!("SessionGroupWindow('w$, {time}, {gap_ms})"),
+            WindowKind::Tumble { size_ms: size, .. } | WindowKind::Cumulate { max_size_ms: size, .. } => {
+                format!("TumblingGroupWindow('w$, {time}, {size})")
+            }
+        };
+        // Flink names all that a window has, whatever is read of it.
+        let rowtime = if *attribute == TimeAttribute::Proctime { "" } else { "w$rowtime, " };
+        select.push("proctime('w$) AS w$proctime".into());
+        let properties = format!("w$start, w$end, {rowtime}w$proctime");
+        let select = select.join(", ");
+        return format!(
+            "GroupWindowAggregate({group}window=[{window}], properties=[{properties}], select=[{select}]{emit})"
+        );
+    }
     format!("{kind}({group}window=[{window}], select=[{}]{emit})", select.join(", "))
 }
 

@@ -311,9 +311,7 @@ impl<'a> GraphBuilder<'a> {
                 let spec = SinkSpec {
                     table: sink.identifier.clone(),
                     sink: sink.sink.sink.clone(),
-                    not_null: sink.not_null.clone(),
-                    not_null_enforcer: sink.not_null_enforcer,
-                    type_length_enforcer: sink.type_length_enforcer,
+                    constraints: sink.constraints.clone(),
                 };
                 (OperatorSpec::Sink(spec), format!("sink:{}", sink.shown), sink.sink.parallelism)
             }

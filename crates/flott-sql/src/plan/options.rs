@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use flott_core::options::{ConfigOption, OptionType, Options};
+use flott_core::types::LogicalType;
 use flott_core::{Error, Result};
-use flott_graph::spec::{NotNullEnforcer, TypeLengthEnforcer};
+use flott_graph::spec::{NestedEnforcer, NotNullEnforcer, SinkConstraints, TypeLengthEnforcer};
 use flott_graph::{Changes, EmitStrategy, MiniBatch};
 
 use crate::bind::is_batch;
@@ -86,6 +87,13 @@ pub const TYPE_LENGTH_ENFORCER: ConfigOption = ConfigOption::optional(
     Some("IGNORE"),
     "What happens to a text that does not fit its column's length.",
 );
+/// Both below the top level.
+pub const NESTED_CONSTRAINT_ENFORCER: ConfigOption = ConfigOption::optional(
+    "table.exec.sink.nested-constraint-enforcer",
+    OptionType::Enum(&["IGNORE", "ROWS", "ROWS_AND_COLLECTIONS"]),
+    Some("IGNORE"),
+    "Whether NOT NULL and lengths are enforced inside rows and collections.",
+);
 /// Flink's own switch for its tests: ORDER BY anything in streaming, when the input has ended.
 pub const SORT_WITHOUT_TIME: ConfigOption = ConfigOption::optional(
     "__table.exec.sort.non-temporal.enabled__",
@@ -154,7 +162,7 @@ pub const MAX_PARALLELISM: ConfigOption = ConfigOption::optional(
 );
 
 /// Every option that the planner reads.
-pub const ALL: [&ConfigOption; 21] = [
+pub const ALL: [&ConfigOption; 22] = [
     &SOURCE_IDLE_TIMEOUT,
     &AUTO_WATERMARK_INTERVAL,
     &AGG_PHASE_STRATEGY,
@@ -166,6 +174,7 @@ pub const ALL: [&ConfigOption; 21] = [
     &LATE_RECORDS_TABLE,
     &NOT_NULL_ENFORCER,
     &TYPE_LENGTH_ENFORCER,
+    &NESTED_CONSTRAINT_ENFORCER,
     &SORT_WITHOUT_TIME,
     &MINI_BATCH_ENABLED,
     &MINI_BATCH_LATENCY,
@@ -287,14 +296,41 @@ pub(super) fn emit_strategy(config: &Options) -> Result<EmitStrategy> {
     Ok(strategy)
 }
 
-pub(super) fn not_null_enforcer(config: &Options) -> Result<NotNullEnforcer> {
+/// What a sink with these columns demands.
+///
+/// # Errors
+/// TRIM_PAD together with checks inside collections, as in Flink.
+pub(super) fn sink_constraints(config: &Options, columns: Vec<LogicalType>) -> Result<SinkConstraints> {
+    let nested = nested_enforcer(config)?;
+    let type_length = type_length_enforcer(config)?;
+    if nested == NestedEnforcer::RowsAndCollections && type_length == TypeLengthEnforcer::TrimPad {
+        return Err(Error::user(
+            "Trimming and/or padding is not supported if constraint checking is enabled on types nested in collections.",
+        )
+        .hint(format!(
+            "SET '{}' = 'ERROR', or '{}' = 'ROWS'",
+            TYPE_LENGTH_ENFORCER.key, NESTED_CONSTRAINT_ENFORCER.key
+        )));
+    }
+    Ok(SinkConstraints { columns, not_null: not_null_enforcer(config)?, type_length, nested })
+}
+
+pub(super) fn nested_enforcer(config: &Options) -> Result<NestedEnforcer> {
+    Ok(match word(config, &NESTED_CONSTRAINT_ENFORCER)?.as_str() {
+        "ROWS" => NestedEnforcer::Rows,
+        "ROWS_AND_COLLECTIONS" => NestedEnforcer::RowsAndCollections,
+        _ => NestedEnforcer::Ignore,
+    })
+}
+
+fn not_null_enforcer(config: &Options) -> Result<NotNullEnforcer> {
     Ok(match word(config, &NOT_NULL_ENFORCER)?.as_str() {
         "DROP" => NotNullEnforcer::Drop,
         _ => NotNullEnforcer::Error,
     })
 }
 
-pub(super) fn type_length_enforcer(config: &Options) -> Result<TypeLengthEnforcer> {
+fn type_length_enforcer(config: &Options) -> Result<TypeLengthEnforcer> {
     Ok(match word(config, &TYPE_LENGTH_ENFORCER)?.as_str() {
         "TRIM_PAD" => TypeLengthEnforcer::TrimPad,
         "ERROR" => TypeLengthEnforcer::Error,

@@ -9,6 +9,7 @@ use flott_connector::table::{CatalogTable, Column, ObjectIdentifier};
 use flott_core::types::{TimeAttribute, TypeKind, arrow_schema};
 use flott_core::{Error, LogicalType, Result, suggest};
 use flott_graph::ConflictStrategy;
+use flott_graph::spec::NestedEnforcer;
 use sqlparser::ast::{Expr as Ast, Spanned};
 
 use super::convert::Converter;
@@ -209,6 +210,8 @@ impl Converter<'_> {
     fn implicit(&self, value: Typed, target: &LogicalType) -> Result<Option<Typed>> {
         let plain = value.data_type.with_time_attribute(TimeAttribute::None);
         let wanted = target.with_nullable(plain.nullable);
+        // What the sink's enforcer looks at arrives with its NULLs: it knows where they stand.
+        let wanted = unenforced(&wanted, options::nested_enforcer(self.config)?);
         if plain.kind == wanted.kind || is_contained(&plain.kind, &wanted.kind) {
             return Ok(Some(Typed { expr: value.expr, data_type: wanted }));
         }
@@ -251,16 +254,20 @@ impl Converter<'_> {
         let sink = if overwrite { self.overwriting(factory.as_ref(), &context) } else { factory.sink(&context) };
         let sink = sink.map_err(|e| e.with("table", &identifier.object))?;
         let mode = input.node.changelog;
-        let types = columns_of(&input.node.schema)?;
-        let not_null = (0..columns.len()).filter(|i| !columns[*i].data_type.nullable && types[*i].1.nullable).collect();
-        let schema = input.node.schema.clone();
+        // Behind the enforcer nested NOT NULLs hold.
+        let nested = options::nested_enforcer(self.config)?;
+        let mut leaving = columns_of(&input.node.schema)?;
+        for ((_, t), column) in leaving.iter_mut().zip(&columns) {
+            if unenforced(&column.data_type, nested).kind == t.kind {
+                t.kind = column.data_type.kind.clone();
+            }
+        }
+        let schema = plan_schema(leaving.iter().map(|(n, t)| (n.as_str(), t)))?;
         let op = StreamOp::Sink(Sink {
             identifier: identifier.clone(),
             shown: summary(identifier),
             sink,
-            not_null,
-            not_null_enforcer: options::not_null_enforcer(self.config)?,
-            type_length_enforcer: options::type_length_enforcer(self.config)?,
+            constraints: options::sink_constraints(self.config, columns.iter().map(|c| c.data_type.clone()).collect())?,
             primary_key: table
                 .schema
                 .primary_key
@@ -347,6 +354,26 @@ impl Converter<'_> {
 }
 
 /// Texts and bytes that fit need no cast: CHAR(2) is a VARCHAR(3), but not the other way round.
+/// The type without the NOT NULLs inside of it that a sink's enforcer sees to.
+fn unenforced(t: &LogicalType, nested: NestedEnforcer) -> LogicalType {
+    let inner = |t: &LogicalType| unenforced(t, nested).with_nullable(true);
+    let collections = nested == NestedEnforcer::RowsAndCollections;
+    let kind = match &t.kind {
+        TypeKind::Row(fields) if nested != NestedEnforcer::Ignore => {
+            let mut fields = fields.clone();
+            fields.iter_mut().for_each(|f| f.data_type = inner(&f.data_type));
+            TypeKind::Row(fields)
+        }
+        TypeKind::Array(element) if collections => TypeKind::Array(Box::new(inner(element))),
+        // The keys of Arrow's maps are never NULL.
+        TypeKind::Map(key, value) if collections => {
+            TypeKind::Map(Box::new(unenforced(key, nested)), Box::new(inner(value)))
+        }
+        other => other.clone(),
+    };
+    LogicalType { kind, nullable: t.nullable }
+}
+
 fn is_contained(from: &TypeKind, to: &TypeKind) -> bool {
     match (from, to) {
         (TypeKind::Char(n) | TypeKind::VarChar(n), TypeKind::VarChar(m)) => n <= m,

@@ -11,7 +11,7 @@ use datafusion_expr::Expr;
 use flott_connector::factory::{ChangelogMode, TableSink, TableSource};
 use flott_connector::table::{Column, ObjectIdentifier};
 use flott_core::LogicalType;
-use flott_graph::spec::{NotNullEnforcer, TypeLengthEnforcer};
+use flott_graph::spec::SinkConstraints;
 use flott_graph::{
     Changes, ConflictStrategy, DeduplicateSpec, ExpandSpec, GroupAggregateSpec, Keep, OverAggregateSpec, RankSpec, RankStrategy, SortSpec,
     TemporalSortSpec, UnnestSpec, WindowAggregateSpec, WindowAssignment, WindowRankSpec, WindowTableFunctionSpec,
@@ -204,9 +204,7 @@ pub(crate) struct Sink {
     /// How EXPLAIN names it.
     pub(crate) shown: String,
     pub(crate) sink: TableSink,
-    pub(crate) not_null: Vec<usize>,
-    pub(crate) not_null_enforcer: NotNullEnforcer,
-    pub(crate) type_length_enforcer: TypeLengthEnforcer,
+    pub(crate) constraints: SinkConstraints,
     /// The persisted columns.
     pub(crate) columns: Vec<Column>,
     /// Those of the primary key, by their places.

@@ -17,7 +17,7 @@ use super::options;
 use super::program::{Base, Program, and, column_uses};
 use super::stream::{Columns, Distribution, StreamInput, StreamNode, StreamOp};
 use crate::bind::node::{Aggregate, EXPAND_ID, WindowTableFunction};
-use crate::bind::window::{WindowProperties, properties, unaliased};
+use crate::bind::window::{COLUMNS as WINDOW_COLUMNS, WindowProperties, properties, unaliased};
 use crate::bind::{
     FlinkNode, FlinkNodeKind, Typed, UniqueNames, case_expr, column, columns_of, expand_id_of, plan_schema,
 };
@@ -32,9 +32,6 @@ struct Feed<'p> {
     /// The columns begin with all that the window function reads, under [`LATE_PREFIX`]: what late rows show.
     keeps_all: bool,
 }
-
-/// What a window TVF appends.
-const WINDOW_COLUMNS: [&str; 3] = ["window_start", "window_end", "window_time"];
 
 /// Marks columns that only late rows need.
 pub(super) const LATE_PREFIX: &str = "$late$";
@@ -168,6 +165,7 @@ impl Converter<'_> {
             input_schema: Arc::new(input.schema.as_arrow().clone()),
             assignment,
             emit,
+            in_group_by: window.function.in_group_by,
         };
         let mode = if spec.emit == EmitStrategy::default() {
             ChangelogMode::INSERT_ONLY
@@ -183,7 +181,7 @@ impl Converter<'_> {
             ))
             .hint("Aggregate an append-only table, or use COUNT, SUM or AVG"));
         }
-        let planned = if options::two_phase(self.config)? && can_split(&spec) && !changes {
+        let planned = if options::two_phase(self.config)? && !spec.in_group_by && can_split(&spec) && !changes {
             let keys = (0..spec.group_keys.len()).collect();
             let partial = partial_schema(&spec);
             let partial =
@@ -273,7 +271,13 @@ impl Converter<'_> {
                 WindowKind::Session { .. } => session_keys(function, keys, &rest),
                 _ => Some(vec![]),
             };
-            let free = !rest.iter().any(|(_, e, _)| reads_window(e)) && !program.filter.iter().any(reads_window);
+            // Windows that share no slices are assigned before: HOP of a size that is no multiple of the slide.
+            let shares = match function.kind {
+                WindowKind::Hop { size_ms, slide_ms, .. } => size_ms % slide_ms == 0,
+                _ => true,
+            };
+            let free =
+                shares && !rest.iter().any(|(_, e, _)| reads_window(e)) && !program.filter.iter().any(reads_window);
             if let Some(partition_keys) = partition_keys.filter(|_| free) {
                 // Rows that a window emitted are in time for the next one.
                 let keep_all = keep_all && properties(input).is_none();

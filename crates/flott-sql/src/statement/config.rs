@@ -236,9 +236,8 @@ fn find(key: &str) -> Result<&'static ConfigOption> {
 const LOCAL_TIME_ZONE: &str = "table.local-time-zone";
 
 /// Options of which only the default is there: another value would change what a query means, so it is refused.
-const FIXED: [&str; 5] = [
+const FIXED: [&str; 4] = [
     "table.exec.legacy-cast-behaviour",
-    "table.exec.sink.nested-constraint-enforcer",
     "table.exec.sort.default-limit",
     "table.column-expansion-strategy",
     "table.sql-dialect",
