@@ -196,6 +196,9 @@ impl SourceReader for ValuesReader {
                 return Err(Error::unavailable(format!("the source of '{}' fails once, as asked", self.name)));
             }
         }
+        if self.pause == Some(next) {
+            self.leave_turns();
+        }
         while self.pause == Some(next) && next < end {
             let changed = self.store.changed();
             tokio::pin!(changed);
@@ -206,7 +209,6 @@ impl SourceReader for ValuesReader {
                 self.store.begin_turns(self.reader);
                 break;
             }
-            self.leave_turns();
             changed.await;
         }
         if next >= end {

@@ -227,8 +227,10 @@ impl ValuesStore {
 
     /// A reader has nothing to give for now.
     pub(super) fn end_turns(&self, reader: u64) {
-        self.inner.lock().given.remove(&reader);
-        self.changed.notify_waiters();
+        // Who waits for a change, and leaves, must not wake itself for ever.
+        if self.inner.lock().given.remove(&reader).is_some() {
+            self.changed.notify_waiters();
+        }
     }
 
     /// Waits until no other reader has given fewer rows than this one, but not for long: another may be held up.
