@@ -10,6 +10,8 @@ pub fn default_registry() -> Registry {
     let mut registry = Registry::default();
     let connectors = flott_connector_basic::connectors().into_iter().chain(flott_connector_files::connectors());
     connectors.for_each(|c| registry.add_connector(c));
+    #[cfg(feature = "kafka")]
+    flott_connector_kafka::connectors().into_iter().for_each(|c| registry.add_connector(c));
     flott_format::formats().into_iter().for_each(|f| registry.add_format(f));
     registry
 }
@@ -22,6 +24,11 @@ pub fn functions() -> impl Iterator<Item = &'static ScalarFunction> {
 /// The aggregate functions that SQL can name.
 pub fn aggregates() -> impl Iterator<Item = AggregateKind> {
     AggregateKind::ALL.into_iter().filter(|kind| !kind.name().starts_with('$'))
+}
+
+/// The functions that stand before OVER and nowhere else.
+pub fn over_functions() -> Vec<WindowFunction> {
+    flott_sql::bind::over::functions()
 }
 
 /// The window table functions.

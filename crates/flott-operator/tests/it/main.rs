@@ -2,10 +2,13 @@
 
 mod common;
 mod group;
+mod group_functions;
 mod group_kept;
 mod join;
 mod join_time;
 mod over;
+mod over_at_end;
+mod over_time;
 mod processing_time;
 mod rank;
 mod rank_property;

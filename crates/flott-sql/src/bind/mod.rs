@@ -10,6 +10,7 @@
 
 mod access;
 mod aggregate;
+mod aggregate_function;
 pub(crate) use aggregate::expand_id_of;
 pub mod changelog_function;
 mod expression;
@@ -20,7 +21,7 @@ pub(crate) mod hints;
 pub(crate) mod join;
 mod literal;
 pub mod node;
-pub(crate) mod over;
+pub mod over;
 mod query;
 mod refuse;
 mod relation;
@@ -28,6 +29,7 @@ mod scope;
 mod sort;
 mod types;
 mod validate;
+mod window_frame;
 pub mod window;
 
 use std::cell::{Cell, RefCell};
