@@ -9,6 +9,7 @@ use flott_core::options::{ConfigOption, Options};
 use flott_core::{Error, FailPoints, LogicalType, Result, RowKind, suggest};
 
 use crate::format::FormatFactory;
+use crate::lookup::LookupSource;
 use crate::sink::Sink;
 use crate::source::Source;
 use crate::table::{CatalogTable, ObjectIdentifier};
@@ -153,6 +154,15 @@ pub struct TableSource {
     pub parallelism: Option<usize>,
 }
 
+/// Lookups made for a table.
+#[derive(Clone)]
+pub struct TableLookup {
+    /// Makes lookups by the key columns that were asked for; its rows have the context's schema.
+    pub source: Arc<dyn LookupSource>,
+    /// It gains from several lookups at a time (Flink's `AsyncLookupFunctionProvider`).
+    pub is_async: bool,
+}
+
 /// A sink made for a table.
 #[derive(Clone)]
 pub struct TableSink {
@@ -208,6 +218,14 @@ pub trait ConnectorFactory: Send + Sync {
     fn sink_hides_changes(&self) -> bool {
         false
     }
+    /// Whether a source of these options generates watermarks itself, per split (Flink's `SupportsWatermarkPushDown`).
+    fn supports_watermark_push_down(&self, _options: &Options) -> bool {
+        false
+    }
+    /// Whether [`overwriting_sink`](Self::overwriting_sink) can also be used by a job that does not end.
+    fn overwrites_in_streaming(&self) -> bool {
+        false
+    }
     /// FlinkX / DataX plugin names that it answers to.
     fn plugin_names(&self) -> &'static [&'static str] {
         &[]
@@ -220,6 +238,11 @@ pub trait ConnectorFactory: Send + Sync {
     fn source(&self, context: &TableContext) -> Result<TableSource> {
         Err(Error::user(format!("Connector '{}' can only be used as a sink", self.identifier()))
             .with("table", &context.identifier.object))
+    }
+    /// Lookups of the table's rows by these of its columns, where the connector has them (Flink's `LookupTableSource`).
+    /// `context.schema` holds the columns to produce, as for a source; the keys are physical columns, among them or not.
+    fn lookup(&self, _context: &TableContext, _keys: &[String]) -> Option<Result<TableLookup>> {
+        None
     }
     /// A sink, where the connector has one.
     fn sink(&self, context: &TableContext) -> Result<TableSink> {

@@ -211,6 +211,14 @@ impl CachedLookup {
         rows.num_rows().max(1)
     }
 
+    /// As [`lookup`](Lookup::lookup), whatever the cache says: for keys that had no row the last time.
+    pub async fn lookup_again(&mut self, keys: &RecordBatch) -> Result<LookupRows> {
+        for key in self.keys.convert_columns(keys.columns())?.iter() {
+            self.remove(&key.owned());
+        }
+        self.lookup(keys).await
+    }
+
     fn remove(&mut self, key: &OwnedRow) {
         if let Some(old) = self.cache.remove(key) {
             self.held -= Self::weight(&old.rows);

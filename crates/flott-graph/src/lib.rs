@@ -6,9 +6,11 @@
 //! Read first: [`JobGraph`], [`OperatorSpec`].
 #![forbid(unsafe_code)]
 
+pub mod changelog_function;
 pub mod graph;
 pub mod group;
 pub mod join;
+pub mod lookup;
 pub mod over;
 pub mod partial;
 pub mod rank;
@@ -16,6 +18,7 @@ pub mod sort;
 pub mod spec;
 pub mod window;
 
+pub use changelog_function::ChangelogFunctionSpec;
 pub use graph::{Input, JobGraph, Node, NodeId, Partitioning};
 pub use group::{
     ChangelogNormalizeSpec, Changes, ConflictStrategy, GroupAggregateSpec, MiniBatch, SinkMaterializeSpec,
@@ -23,6 +26,7 @@ pub use group::{
 pub use join::{
     IntervalJoinSpec, JoinCondition, JoinInput, JoinKind, RegularJoinSpec, TemporalJoinSpec, UnnestSpec, WindowJoinSpec,
 };
+pub use lookup::{AsyncLookup, LookupJoinSpec, LookupKey, LookupRetry};
 pub use over::{
     OverAggregateSpec, OverArrival, OverBound, OverCall, OverFrame, OverFunction, OverGroup, OverOffset,
 };

@@ -11,8 +11,10 @@ use flott_connector::table::ObjectIdentifier;
 use flott_connector::watermark_options::WatermarkAlignment;
 use flott_core::types::LogicalType;
 
+use crate::changelog_function::ChangelogFunctionSpec;
 use crate::group::{ChangelogNormalizeSpec, GroupAggregateSpec, SinkMaterializeSpec};
 use crate::join::{IntervalJoinSpec, RegularJoinSpec, TemporalJoinSpec, UnnestSpec, WindowJoinSpec};
+use crate::lookup::LookupJoinSpec;
 use crate::over::OverAggregateSpec;
 use crate::rank::{DeduplicateSpec, RankSpec, WindowRankSpec};
 use crate::sort::{SortSpec, TemporalSortSpec};
@@ -34,6 +36,8 @@ pub enum OperatorSpec {
     Union,
     /// A row for each element of a collection.
     Unnest(UnnestSpec),
+    /// Changes as rows, or rows as changes.
+    ChangelogFunction(ChangelogFunctionSpec),
     /// Joins two changelogs.
     Join(RegularJoinSpec),
     /// Joins rows that are near in time.
@@ -42,6 +46,8 @@ pub enum OperatorSpec {
     WindowJoin(WindowJoinSpec),
     /// Joins rows with the version of another table at their time.
     TemporalJoin(TemporalJoinSpec),
+    /// Joins each row with the rows that a table outside has for it.
+    LookupJoin(LookupJoinSpec),
     /// Several copies of each row with some columns nulled: GROUPING SETS.
     Expand(ExpandSpec),
     /// Adds window_start, window_end and window_time to each row (a window TVF that is not aggregated).
@@ -104,6 +110,9 @@ pub struct WatermarkSpec {
     pub expression: ExprRef,
     /// The watermark comes from the source itself (`SOURCE_WATERMARK()`).
     pub from_source: bool,
+    /// The source takes the strategy over (Flink's `SupportsWatermarkPushDown`), so that watermarks may lie before 1970;
+    /// Flink's operator behind a source counts from zero.
+    pub pushed_down: bool,
     /// A watermark is emitted at once when it has moved by more than this (`pipeline.auto-watermark-interval`).
     pub interval: Duration,
     /// After so long without a row the input is idle (`table.exec.source.idle-timeout`); `None` is never.

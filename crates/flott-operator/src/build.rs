@@ -9,9 +9,10 @@ use flott_graph::{
 
 use crate::calc::Calc;
 use crate::changelog::{ChangelogNormalize, DropUpdateBefore, SinkMaterialize};
+use crate::changelog_function::ChangelogFunction;
 use crate::expand::Expand;
 use crate::group::GroupAggregate;
-use crate::join::{IntervalJoin, RegularJoin, TemporalJoin, WindowJoin};
+use crate::join::{IntervalJoin, LookupJoin, RegularJoin, TemporalJoin, WindowJoin};
 use crate::operator::Operator;
 use crate::over::{NonTimeOver, OverAtEnd, TimeOver};
 use crate::rank::{FirstByRowtime, FirstN, Latest, Sort, TemporalSort, TopN, WindowRank};
@@ -41,10 +42,12 @@ pub fn build(node: &Node, subtask: usize, parallelism: usize, max_parallelism: u
         OperatorSpec::WatermarkAssigner(spec) => Box::new(WatermarkAssigner::new(name, spec)),
         OperatorSpec::Union => Box::new(Union),
         OperatorSpec::Unnest(spec) => Box::new(Unnest::new(name, spec, schema)),
+        OperatorSpec::ChangelogFunction(spec) => Box::new(ChangelogFunction::new(name, spec, schema)),
         OperatorSpec::Join(spec) => Box::new(RegularJoin::new(name, spec, schema, &ownership)?),
         OperatorSpec::IntervalJoin(spec) => Box::new(IntervalJoin::new(name, spec, schema, &ownership)?),
         OperatorSpec::WindowJoin(spec) => Box::new(WindowJoin::new(name, spec, schema, &ownership)?),
         OperatorSpec::TemporalJoin(spec) => Box::new(TemporalJoin::new(name, spec, schema, &ownership)?),
+        OperatorSpec::LookupJoin(spec) => Box::new(LookupJoin::new(name, spec, schema, ownership)?),
         OperatorSpec::Expand(spec) => Box::new(Expand::new(name, spec, schema)?),
         OperatorSpec::WindowTableFunction(spec) => match &spec.assignment {
             WindowAssignment::TimeColumn { kind: WindowKind::Session { .. }, .. } => {

@@ -9,6 +9,7 @@
 pub mod build;
 pub mod calc;
 pub mod changelog;
+pub mod changelog_function;
 mod evaluation;
 pub mod expand;
 mod expression;

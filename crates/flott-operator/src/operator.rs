@@ -1,6 +1,7 @@
 //! The interface between operators and whatever drives them.
 
-use flott_core::{ChangeBatch, Result, Watermark};
+use arrow_array::{RecordBatch, UInt32Array};
+use flott_core::{ChangeBatch, Error, Result, Watermark};
 use flott_state::{OperatorSnapshot, RestoredState};
 
 /// What an operator sends on.
@@ -15,6 +16,29 @@ pub enum Emission {
     },
     /// Event time has moved, behind everything emitted before.
     Watermark(Watermark),
+}
+
+/// Lookups of one subtask that may be under way.
+pub const LOOKUPS_MAX: usize = 16;
+
+/// Keys that an operator wants rows of a table outside for.
+#[derive(Debug, Clone)]
+pub struct LookupRequest {
+    /// Its number.
+    pub id: u64,
+    /// Distinct keys without NULLs.
+    pub keys: RecordBatch,
+}
+
+/// Whether an operator waits for lookups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaiting {
+    /// For none.
+    Nothing,
+    /// For some; it takes more rows meanwhile.
+    Some,
+    /// For so many that it takes nothing before one has come.
+    Full,
 }
 
 /// Counters that people see.
@@ -41,6 +65,8 @@ pub struct OperatorContext {
     pub emissions: Vec<Emission>,
     /// The operator wants [`Operator::on_processing_time`] at this time or soon after it.
     pub timer_ms: Option<i64>,
+    /// Lookups that this call asks for; at most [`LOOKUPS_MAX`] are under way at a time.
+    pub requests: Vec<LookupRequest>,
     /// Counters, absolute.
     pub metrics: OperatorMetrics,
 }
@@ -108,6 +134,22 @@ pub trait Operator {
     /// Called right before a barrier closes the epoch, where rows held back (a local aggregate) must leave.
     fn prepare_snapshot(&mut self, _context: &mut OperatorContext) -> Result<Progress> {
         Ok(Progress::Done)
+    }
+
+    /// The rows of a request have come, each with the index of its key, never falling.
+    fn on_lookup(
+        &mut self,
+        _id: u64,
+        _rows: RecordBatch,
+        _keys: &UInt32Array,
+        _context: &mut OperatorContext,
+    ) -> Result<Progress> {
+        Err(Error::internal("an operator got rows that it did not ask for"))
+    }
+
+    /// Whether it waits for lookups. While it does there is neither barrier nor end.
+    fn awaiting(&self) -> Awaiting {
+        Awaiting::Nothing
     }
 
     /// The state at a barrier. Cheap: seal, do not copy.

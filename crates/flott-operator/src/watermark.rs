@@ -17,10 +17,13 @@ const STATE_VERSION: u32 = 1;
 /// Row by row, a watermark would leave behind each row after which it has moved by more than the interval. A batch is
 /// cut only where that can be seen: before a row whose time is at or before such a watermark, for only that row may be
 /// late. Whatever is current at the end of a batch leaves with it. As Flink's operator counts from zero, no watermark
-/// leaves that is not after 1970 began: rows before that are never late.
+/// leaves that is not after 1970 began: rows before that are never late. Where the source has taken the strategy over, any
+/// watermark leaves.
 pub struct WatermarkGenerator {
     spec: WatermarkSpec,
     interval_ms: i64,
+    /// Watermarks up to this one do not leave.
+    floor: i64,
     /// The greatest watermark of a row so far; `i64::MIN` before the first.
     current: i64,
     /// The last that has left.
@@ -31,7 +34,8 @@ impl WatermarkGenerator {
     /// Starts from a restored watermark, or from none (`i64::MIN`).
     pub fn new(spec: &WatermarkSpec, restored_ms: i64) -> WatermarkGenerator {
         let interval_ms = i64::try_from(spec.interval.as_millis()).unwrap_or(i64::MAX);
-        WatermarkGenerator { spec: spec.clone(), interval_ms, current: restored_ms, emitted: restored_ms }
+        let floor = if spec.pushed_down { i64::MIN } else { 0 };
+        WatermarkGenerator { spec: spec.clone(), interval_ms, floor, current: restored_ms, emitted: restored_ms }
     }
 
     /// The watermark so far, `i64::MIN` before the first.
@@ -48,7 +52,7 @@ impl WatermarkGenerator {
         if self.spec.from_source || batch.num_rows() == 0 {
             return Ok(vec![(batch, None)]);
         }
-        flott_function::context::enter(processing_time_ms, (self.current > 0).then_some(self.current));
+        flott_function::context::enter(processing_time_ms, (self.current > self.floor).then_some(self.current));
         let rowtime = evaluate(&self.spec.rowtime, &batch.rows)?;
         if rowtime.null_count() > 0 {
             return Err(null_rowtime());
@@ -63,9 +67,9 @@ impl WatermarkGenerator {
         }
         let marks = to_milliseconds(marks.as_ref())?;
         let mut current = self.current;
-        let mut would_be = self.emitted.max(0);
+        let mut would_be = self.emitted.max(self.floor);
         for (row, (time, mark)) in times.iter().zip(marks.iter()).enumerate() {
-            if *time <= would_be && would_be > self.emitted.max(0) {
+            if *time <= would_be && would_be > self.emitted.max(self.floor) {
                 pieces.push((batch.slice(start, row - start), Some(Watermark(would_be))));
                 start = row;
                 self.emitted = would_be;
@@ -78,7 +82,7 @@ impl WatermarkGenerator {
             }
         }
         self.current = current;
-        let last = (current > self.emitted.max(0)).then(|| {
+        let last = (current > self.emitted.max(self.floor)).then(|| {
             self.emitted = current;
             Watermark(current)
         });

@@ -16,6 +16,7 @@ use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::{Scope, Stream};
+use timely::scheduling::SyncActivator;
 
 use crate::api::{AttemptOptions, Restored};
 use crate::attempt::BuildOperator;
@@ -207,7 +208,9 @@ fn operator<'a>(
 ) -> Edge<'a> {
     let mut builder = OperatorBuilder::new(node.name.clone(), scope);
     let task = task(plan, &scope, &builder, id, probe);
+    let wake = scope.worker().sync_activator_for(builder.operator_info().address.to_vec());
     let driver = driver(plan, node, task, Role::Operator, &edges, scope.peers());
+    let driver = driver.and_then(|d| with_lookups(plan, id, node, d, scope.index(), scope.peers(), &wake));
     let mut inputs = inputs(&mut builder, edges);
     let (output, stream) = builder.new_output::<Envelope>();
     let mut output = Output::from(output);
@@ -215,9 +218,11 @@ fn operator<'a>(
     builder.build(move |mut capabilities| {
         driver.begin(capabilities.remove(0));
         move |frontiers| {
+            let before = driver.waiting();
             for (i, input) in inputs.iter_mut().enumerate() {
                 input.read(i, &mut driver);
             }
+            driver.take_turns(before);
             let mut output = output.activate();
             driver.run(least(frontiers), &mut |capability: &Capability<u64>, mut envelope: Envelope| {
                 output.session_with_builder(capability).give_container(&mut envelope);
@@ -225,6 +230,23 @@ fn operator<'a>(
         }
     });
     stream
+}
+
+/// A lookup join's driver with the tasks that look up.
+fn with_lookups(
+    plan: &Plan,
+    id: NodeId,
+    node: &Node,
+    driver: Driver,
+    index: usize,
+    parallelism: usize,
+    wake: &SyncActivator,
+) -> Result<Driver> {
+    let OperatorSpec::LookupJoin(spec) = &node.spec else { return Ok(driver) };
+    let subtask = SubtaskInfo { index, parallelism };
+    let (queue, tasks) = crate::lookup::start(spec, id, subtask, &plan.shared, &plan.options.clock, wake)?;
+    tasks.into_iter().for_each(|task| plan.add_task(plan.tokio.spawn(task)));
+    Ok(driver.with_lookups(queue))
 }
 
 fn sink<'a>(
@@ -274,9 +296,11 @@ fn sink<'a>(
         let _output = output;
         move |frontiers| {
             let _keep = &_output;
+            let before = driver.waiting();
             for (i, input) in inputs.iter_mut().enumerate() {
                 input.read(i, &mut driver);
             }
+            driver.take_turns(before);
             emit.0.push();
             driver.run(least(frontiers), &mut emit);
         }

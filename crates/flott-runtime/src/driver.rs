@@ -12,9 +12,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use flott_connector::lookup::LookupRows;
 use flott_core::clock::Clock;
 use flott_core::{CheckpointId, Error, Result, Watermark};
 use flott_graph::NodeId;
+use flott_operator::operator::Awaiting;
 use flott_operator::{Emission, Operator, OperatorContext, Progress};
 use timely::dataflow::operators::Capability;
 use timely::scheduling::Activator;
@@ -24,6 +26,7 @@ use crate::container::{Control, Envelope, Payload};
 use crate::flow::{
     Alarm, InFlight, Listener, Probe, Shared, Ticket, checkpoint_before, epoch_of, epoch_start, tick_after,
 };
+use crate::lookup::LookupQueue;
 use crate::metrics::{JobMetrics, SubtaskMetrics};
 use crate::valve::{Valve, ValveOutput};
 
@@ -142,6 +145,7 @@ pub(crate) struct Driver {
     restored: bool,
     end_sent: bool,
     ended: bool,
+    lookups: Option<LookupQueue>,
 }
 
 impl Driver {
@@ -190,7 +194,14 @@ impl Driver {
             restored: is_restored,
             end_sent: false,
             ended: false,
+            lookups: None,
         })
+    }
+
+    /// Where the operator's lookups go.
+    pub(crate) fn with_lookups(mut self, lookups: LookupQueue) -> Driver {
+        self.lookups = Some(lookups);
+        self
     }
 
     /// The capability that the operator is born with: kept where timers may have to be set again.
@@ -219,6 +230,26 @@ impl Driver {
             self.parked.entry(epoch).or_default().push_back(pending);
         } else {
             self.queue.push_back(pending);
+        }
+    }
+
+    /// How many messages wait to be taken.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// The messages behind the first `before` came from several inputs, one input after another: they are taken in turn,
+    /// as Flink's task does it, so that neither input's time runs ahead of the other's.
+    pub(crate) fn take_turns(&mut self, before: usize) {
+        if self.inputs.len() < 2 || self.queue.len() < before + 2 {
+            return;
+        }
+        let mut lanes: Vec<VecDeque<Pending>> = self.inputs.iter().map(|_| VecDeque::new()).collect();
+        for pending in self.queue.drain(before..) {
+            lanes[pending.input].push_back(pending);
+        }
+        while lanes.iter().any(|lane| !lane.is_empty()) {
+            self.queue.extend(lanes.iter_mut().filter_map(VecDeque::pop_front));
         }
     }
 
@@ -289,9 +320,27 @@ impl Driver {
             self.after_call(progress, out)?;
             return Ok(true);
         }
-        if let Some(output) = self.outputs.pop_front() {
+        let awaiting = self.operator.awaiting();
+        // Rows that wait for a lookup must not come behind the word that none will.
+        let must_wait = matches!(self.outputs.front(), Some(ValveOutput::Idle | ValveOutput::Active));
+        if !(must_wait && awaiting != Awaiting::Nothing)
+            && let Some(output) = self.outputs.pop_front()
+        {
             self.on_valve(output, out)?;
             return Ok(true);
+        }
+        if let Some(lookups) = self.lookups.as_mut().filter(|_| awaiting != Awaiting::Nothing)
+            && let Some(answer) = lookups.answer()
+        {
+            self.capability = self.held.clone();
+            self.stamp();
+            let LookupRows { rows, keys } = answer.rows;
+            let progress = self.operator.on_lookup(answer.id, rows, &keys, &mut self.context)?;
+            self.after_call(progress, out)?;
+            return Ok(true);
+        }
+        if awaiting == Awaiting::Full {
+            return Ok(false);
         }
         let has_rows = self.queue.front().is_some_and(|p| matches!(p.payload, Payload::Data { .. }));
         if has_rows && !self.may_take() {
@@ -300,6 +349,9 @@ impl Driver {
         if let Some(pending) = self.queue.pop_front() {
             self.on_message(pending, out)?;
             return Ok(true);
+        }
+        if awaiting != Awaiting::Nothing {
+            return Ok(false);
         }
         if !self.end_sent && self.inputs.iter().all(|i| i.ended == i.channels) {
             self.end_sent = true;
@@ -442,6 +494,10 @@ impl Driver {
                     out.emit(capability, Envelope::control(self.task.index, Control::Watermark(w.0)));
                 }
             }
+        }
+        for request in std::mem::take(&mut self.context.requests) {
+            let lookups = self.lookups.as_ref().ok_or_else(|| Error::internal("an operator without lookups asked"))?;
+            lookups.ask(request)?;
         }
         if let Some(m) = self.task.metrics() {
             // What a sink sends is what its writer has taken, and counted there.

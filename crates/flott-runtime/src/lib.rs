@@ -19,6 +19,7 @@ mod dataflow;
 mod driver;
 mod exchange;
 mod flow;
+mod lookup;
 mod memory;
 mod mesh;
 pub mod metrics;

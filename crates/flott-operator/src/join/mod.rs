@@ -8,6 +8,8 @@ pub(crate) mod identity;
 pub(crate) mod ids;
 pub(crate) mod input;
 pub(crate) mod interval;
+pub(crate) mod lookup;
+mod materialized;
 pub(crate) mod pairs;
 pub(crate) mod regular;
 pub(crate) mod rows;
@@ -16,6 +18,7 @@ pub(crate) mod temporal;
 pub(crate) mod window;
 
 pub use interval::IntervalJoin;
+pub use lookup::LookupJoin;
 pub use regular::RegularJoin;
 pub use temporal::TemporalJoin;
 pub use window::WindowJoin;

@@ -16,6 +16,7 @@ fn spec(schema: &SchemaRef, interval_ms: u64) -> WatermarkSpec {
         rowtime: col("ts", schema).expect("a column"),
         expression: col("w", schema).expect("a column"),
         from_source: false,
+        pushed_down: false,
         interval: Duration::from_millis(interval_ms),
         idle_timeout: None,
         alignment: None,

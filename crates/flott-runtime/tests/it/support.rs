@@ -593,6 +593,7 @@ pub(crate) fn watermark(delay_ms: u64, idle: Option<Duration>) -> WatermarkSpec 
         rowtime: ts(),
         expression: ts(),
         from_source: false,
+        pushed_down: false,
         interval: Duration::from_millis(delay_ms),
         idle_timeout: idle,
         alignment: None,

@@ -15,6 +15,7 @@ use sqlparser::ast::{
 };
 use sqlparser::tokenizer::{Span, Token, Tokenizer};
 
+use super::node::LookupHint;
 use super::refuse::{at, name_text, unsupported};
 use crate::parser::dialect::FlinkDialect;
 use crate::parser::script::HINT_PREFIX;
@@ -127,14 +128,15 @@ pub(crate) fn check(hint: &GivenHint) -> Result<()> {
             "Invalid hint: {shown}, expecting at least one table or view specified in hint {name}."
         ))
         .hint(format!("Write {name}(t), with the table's name or alias"))),
-        "LOOKUP" => check_lookup(hint),
+        "LOOKUP" => check_lookup(hint).map(drop),
         "STATE_TTL" => check_ttl(hint),
         _ => Ok(()),
     }
 }
 
-fn check_lookup(hint: &GivenHint) -> Result<()> {
-    const KEYS: [&str; 9] = [
+/// The table that a LOOKUP hint is of, and what it says.
+fn check_lookup(hint: &GivenHint) -> Result<(String, LookupHint)> {
+    const KEYS: [&str; 10] = [
         "table",
         "async",
         "output-mode",
@@ -144,18 +146,14 @@ fn check_lookup(hint: &GivenHint) -> Result<()> {
         "retry-strategy",
         "fixed-delay",
         "max-attempts",
+        "shuffle",
     ];
     if !hint.list.is_empty() {
         return Err(Error::user("Invalid list options in LOOKUP hint, only support key-value options.")
             .hint("Write LOOKUP('table' = 't')"));
     }
-    if !hint.pairs.iter().any(|(k, _)| k == "table") {
-        return Err(Error::user("Invalid LOOKUP hint: incomplete required option(s): 'table'")
-            .hint("Write LOOKUP('table' = 't', ..)"));
-    }
     for (key, _) in &hint.pairs {
-        // A lookup's shuffle is another of Flink's options, without a meaning here.
-        if !KEYS.contains(&key.as_str()) && key != "shuffle" {
+        if !KEYS.contains(&key.as_str()) {
             let error = Error::user(format!("Invalid LOOKUP hint option '{key}'"));
             return Err(match suggest::nearest(key, KEYS) {
                 Some(near) => error.hint(format!("Did you mean '{near}'?")),
@@ -163,12 +161,68 @@ fn check_lookup(hint: &GivenHint) -> Result<()> {
             });
         }
     }
-    let of_retry = |k: &str| k.starts_with("retry-") || k == "fixed-delay" || k == "max-attempts";
-    match hint.pairs.iter().filter(|(k, _)| of_retry(k)).count() {
-        0 | 4 => Ok(()),
-        _ => Err(Error::user("Invalid LOOKUP hint: retry options can be both null or all not null")
-            .hint("Give retry-predicate, retry-strategy, fixed-delay and max-attempts together")),
+    let get = |key: &str| hint.pairs.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str());
+    let Some(table) = get("table") else {
+        return Err(Error::user("Invalid LOOKUP hint: incomplete required option(s): 'table'")
+            .hint("Write LOOKUP('table' = 't', ..)"));
+    };
+    let wrong = |key: &str, hint: &str| {
+        let value = get(key).unwrap_or_default();
+        Error::user(format!("Invalid LOOKUP hint options: Could not parse value '{value}' for key '{key}'.")).hint(hint)
+    };
+    let flag = |key: &str| match get(key).map(str::to_ascii_lowercase).as_deref() {
+        None => Ok(None),
+        Some("true") => Ok(Some(true)),
+        Some("false") => Ok(Some(false)),
+        Some(_) => Err(wrong(key, "Write 'true' or 'false'")),
+    };
+    let duration = |key: &str| {
+        let parsed = get(key).map(parse_duration).transpose();
+        parsed.map_err(|_| wrong(key, "Write for instance '10 s'"))
+    };
+    let number = |key: &str| {
+        let parsed = get(key).map(str::parse::<u32>).transpose();
+        parsed.map_err(|_| wrong(key, "Write a whole number")).and_then(|n| match n {
+            Some(0) => Err(Error::user(format!(
+                "Invalid LOOKUP hint option: {key} value should be positive integer but was 0"
+            ))
+            .hint("Write a number from 1")),
+            n => Ok(n),
+        })
+    };
+    let retry_options = ["retry-predicate", "retry-strategy", "fixed-delay", "max-attempts"];
+    match retry_options.iter().filter(|k| get(k).is_some()).count() {
+        0 | 4 => {}
+        _ => {
+            return Err(Error::user("Invalid LOOKUP hint: retry options can be both null or all not null")
+                .hint("Give retry-predicate, retry-strategy, fixed-delay and max-attempts together"));
+        }
     }
+    if let Some(predicate) = get("retry-predicate").filter(|p| !p.eq_ignore_ascii_case("lookup_miss")) {
+        return Err(Error::user(format!(
+            "Invalid LOOKUP hint option: unsupported retry-predicate '{predicate}', only 'lookup_miss' is supported \
+             currently"
+        ))
+        .hint("Write 'retry-predicate' = 'lookup_miss'"));
+    }
+    if get("retry-strategy").is_some_and(|s| !s.eq_ignore_ascii_case("fixed_delay")) {
+        return Err(wrong("retry-strategy", "Write 'retry-strategy' = 'fixed_delay'"));
+    }
+    let allow_unordered = match get("output-mode").map(str::to_ascii_lowercase).as_deref() {
+        None => None,
+        Some("ordered") => Some(false),
+        Some("allow_unordered") => Some(true),
+        Some(_) => return Err(wrong("output-mode", "Write 'ordered' or 'allow_unordered'")),
+    };
+    let lookup = LookupHint {
+        is_async: flag("async")?,
+        allow_unordered,
+        capacity: number("capacity")?.map(|n| n as usize),
+        timeout: duration("timeout")?,
+        retry: duration("fixed-delay")?.zip(number("max-attempts")?),
+        shuffle: flag("shuffle")?.unwrap_or(false),
+    };
+    Ok((table.to_string(), lookup))
 }
 
 fn check_ttl(hint: &GivenHint) -> Result<()> {
@@ -195,6 +249,9 @@ pub(crate) fn of_select(select: &Select, aggregates: bool) -> Result<Option<Dura
             check(&hint).map_err(|e| at(e, span))?;
             // An aggregation's state belongs to its input, which the hint must name.
             if hint.name == "STATE_TTL" && has_joins(select) {
+                continue;
+            }
+            if hint.name == "LOOKUP" && looks_up(select) {
                 continue;
             }
             if hint.name == "STATE_TTL" && aggregates {
@@ -237,9 +294,35 @@ pub(crate) fn of_joins(select: &Select) -> Result<HashMap<String, Duration>> {
     Ok(ttls)
 }
 
+/// How the tables of a SELECT are looked up, by their names or aliases (the hint LOOKUP); the first hint of a table wins.
+pub(crate) fn of_lookups(select: &Select) -> Result<HashMap<String, LookupHint>> {
+    let mut lookups = HashMap::new();
+    let span = select.select_token.0.span;
+    for OptimizerHint { text, .. } in &select.optimizer_hints {
+        for hint in parse(text).map_err(|e| at(e, span))?.iter().filter(|h| h.name == "LOOKUP") {
+            let (table, lookup) = check_lookup(hint).map_err(|e| at(e, span))?;
+            let inputs = input_names(select);
+            if !inputs.contains(&table) {
+                let error = Error::user(format!(
+                    "The options of following hints cannot match the name of input tables or views: \n`{table}` in `LOOKUP`"
+                ));
+                return Err(at(error.hint(format!("The inputs here: {}", inputs.join(", "))), span));
+            }
+            lookups.entry(table).or_insert(lookup);
+        }
+    }
+    Ok(lookups)
+}
+
 /// Whether a SELECT reads several tables side by side.
 fn has_joins(select: &Select) -> bool {
     select.from.len() > 1 || select.from.iter().any(|t| !t.joins.is_empty())
+}
+
+/// Whether a SELECT reads a table AS OF a time.
+fn looks_up(select: &Select) -> bool {
+    let of = |t: &TableFactor| matches!(t, TableFactor::Table { version: Some(_), .. });
+    select.from.iter().flat_map(|t| &t.joins).any(|join| of(&join.relation))
 }
 
 /// Tells that a hint does nothing.

@@ -12,6 +12,7 @@ mod access;
 mod aggregate;
 mod aggregate_function;
 pub(crate) use aggregate::expand_id_of;
+pub mod changelog_function;
 mod expression;
 pub(crate) use expression::case_expr;
 mod fold;
@@ -47,6 +48,7 @@ use sqlparser::ast;
 
 use crate::catalog::CatalogManager;
 
+pub use changelog_function::{ChangelogCall, ChangelogFunction};
 pub use functions::{Functions, Shown};
 pub use node::{FlinkNode, FlinkNodeKind, ScanTable};
 pub(crate) use query::rename_columns;
@@ -108,6 +110,8 @@ pub struct Binder<'a> {
     depth: Cell<usize>,
     /// How long rows of the tables of a SELECT are kept, innermost last (the hint STATE_TTL).
     ttls: RefCell<Vec<HashMap<String, Duration>>>,
+    /// How the tables of a SELECT are looked up, innermost last (the hint LOOKUP).
+    lookups: RefCell<Vec<HashMap<String, node::LookupHint>>>,
 }
 
 /// The queries that a WITH makes visible, innermost last.
@@ -118,7 +122,8 @@ impl<'a> Binder<'a> {
     pub fn new(tables: &'a dyn Tables, registry: &'a Registry, config: &'a Options) -> Result<Binder<'a>> {
         check_runtime_mode(RUNTIME_MODE, config.get(RUNTIME_MODE).unwrap_or_default())?;
         let functions = Functions::new(config)?.in_database(tables.catalog().map(CatalogManager::current_database));
-        Ok(Binder { tables, registry, functions, config, depth: Cell::new(0), ttls: RefCell::default() })
+        let (depth, ttls, lookups) = (Cell::new(0), RefCell::default(), RefCell::default());
+        Ok(Binder { tables, registry, functions, config, depth, ttls, lookups })
     }
 
     /// The functions, for who builds expressions on top of plans.

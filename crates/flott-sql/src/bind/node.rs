@@ -15,6 +15,8 @@ use flott_core::types::TimeAttribute;
 use flott_function::AggregateKind;
 use flott_graph::{JoinKind, OverFrame, OverFunction, WindowKind};
 
+use super::ChangelogCall;
+
 /// A table of the catalog as a scan sees it: physical and metadata columns in DDL order.
 pub struct ScanTable {
     /// Its name.
@@ -73,6 +75,8 @@ pub enum FlinkNodeKind {
     Over(Over),
     /// ORDER BY, OFFSET and FETCH.
     Sort(Sort),
+    /// TO_CHANGELOG or FROM_CHANGELOG.
+    Changelog(ChangelogCall),
 }
 
 /// A row for each element of a collection in a column of the input. Its columns: the input's, the element's, its number.
@@ -126,6 +130,14 @@ pub enum JoinFlavour {
         /// Its end in right rows.
         right_end: String,
     },
+    /// A left row and the rows that a table outside has for it when it comes. The right input is that table, under
+    /// projections and filters.
+    Lookup {
+        /// How it is looked up (the hint LOOKUP).
+        hint: LookupHint,
+        /// WHERE has said what it says.
+        settled: bool,
+    },
     /// A left row and the version of the right row at its time.
     Temporal {
         /// The column of the left row's time.
@@ -135,6 +147,23 @@ pub enum JoinFlavour {
         /// WHERE has said what it says.
         settled: bool,
     },
+}
+
+/// The hint LOOKUP of one table; `None` where it does not say.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct LookupHint {
+    /// Several lookups at a time, where the table can.
+    pub is_async: Option<bool>,
+    /// Rows may leave in another order than they came.
+    pub allow_unordered: Option<bool>,
+    /// Rows that wait at most.
+    pub capacity: Option<usize>,
+    /// How long a lookup may take.
+    pub timeout: Option<Duration>,
+    /// The pause and the number of tries after a miss.
+    pub retry: Option<(Duration, u32)>,
+    /// Rows of one key go to one subtask.
+    pub shuffle: bool,
 }
 
 /// `right time + lower <= left time <= right time + upper`
@@ -325,7 +354,7 @@ impl UserDefinedLogicalNodeCore for FlinkNode {
     fn name(&self) -> &str {
         match &self.kind {
             FlinkNodeKind::WatermarkAssigner { .. } => "LogicalWatermarkAssigner",
-            FlinkNodeKind::WindowTableFunction(_) => "LogicalTableFunctionScan",
+            FlinkNodeKind::WindowTableFunction(_) | FlinkNodeKind::Changelog(_) => "LogicalTableFunctionScan",
             FlinkNodeKind::Aggregate(_) => "LogicalAggregate",
             FlinkNodeKind::Join(_) => "LogicalJoin",
             FlinkNodeKind::Unnest(_) => "LogicalCorrelate",

@@ -201,8 +201,10 @@ impl Binder<'_> {
         refuse_if(!matches!(flavor, SelectFlavor::Standard), "FROM before SELECT", span)?;
 
         self.ttls.borrow_mut().push(super::hints::of_joins(s)?);
+        self.lookups.borrow_mut().push(super::hints::of_lookups(s)?);
         let bound = self.from(from, ctes);
         self.ttls.borrow_mut().pop();
+        self.lookups.borrow_mut().pop();
         let (plan, scope) = bound?;
         let values: Vec<&Query> = projection
             .iter()

@@ -335,8 +335,11 @@ impl Binder<'_> {
     fn table_function(&self, name: &ObjectName, args: &[FunctionArg], ctes: &Ctes) -> Result<LogicalPlan> {
         let text = name_text(name).to_uppercase();
         let span = name.span();
+        if super::changelog_function::FUNCTIONS.contains(&text.as_str()) {
+            return super::changelog_function::bind(self, &text, args, ctes, span);
+        }
         let Some(signature) = super::window::signature(&text) else {
-            let known = super::window::FUNCTIONS;
+            let known = super::window::FUNCTIONS.into_iter().chain(super::changelog_function::FUNCTIONS);
             return Err(not_found(format!("Table function '{text}' not found"), &text, known, "Table functions", span));
         };
         let mut given: BTreeMap<&'static str, &Ast> = BTreeMap::new();
@@ -407,7 +410,7 @@ impl Binder<'_> {
     }
 
     /// `TABLE t [PARTITION BY (..)]` or a sub-query, and the keys.
-    fn table_argument<'q>(&self, e: &'q Ast, function: &str, ctes: &Ctes) -> Result<(LogicalPlan, &'q [Ast])> {
+    pub(crate) fn table_argument<'q>(&self, e: &'q Ast, function: &str, ctes: &Ctes) -> Result<(LogicalPlan, &'q [Ast])> {
         match e {
             Ast::Nested(inner) => self.table_argument(inner, function, ctes),
             Ast::Subquery(q) => Ok((self.bind_query(q, ctes)?, &[])),

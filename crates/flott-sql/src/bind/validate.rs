@@ -8,7 +8,7 @@ use datafusion_expr::{Expr, ExprSchemable, LogicalPlan};
 use flott_core::{Error, Result};
 
 use super::node::{FlinkNode, FlinkNodeKind};
-use super::{columns_of, from_datafusion};
+use super::{ChangelogFunction, columns_of, from_datafusion};
 
 /// Checks a whole plan.
 pub fn validate(plan: &LogicalPlan) -> Result<()> {
@@ -85,6 +85,13 @@ pub fn validate(plan: &LogicalPlan) -> Result<()> {
                 FlinkNodeKind::Over(o) => {
                     let keys = o.partition.iter().chain(o.order.iter().map(|k| &k.column));
                     keys.chain(o.calls.iter().flat_map(|c| &c.arguments)).try_for_each(there)
+                }
+                FlinkNodeKind::Changelog(call) => {
+                    call.on_time.iter().try_for_each(there)?;
+                    match &call.function {
+                        ChangelogFunction::From { op, .. } => there(op),
+                        ChangelogFunction::To(_) => Ok(()),
+                    }
                 }
                 FlinkNodeKind::Sort(s) => s.order.iter().map(|k| &k.column).try_for_each(there),
             }

@@ -76,7 +76,9 @@ impl Advice {
             | StreamOp::Calc(_)
             | StreamOp::Union
             | StreamOp::Join(_)
+            | StreamOp::LookupJoin(_)
             | StreamOp::Unnest(_)
+            | StreamOp::ChangelogFunction(_)
             | StreamOp::Expand(_)
             | StreamOp::WindowTableFunction(_)
             | StreamOp::LocalWindowAggregate(_)

@@ -232,7 +232,8 @@ impl<'a> Converter<'a> {
             .collect();
         let schema = plan_schema(typed.iter().map(|(n, t)| (n.as_str(), t)))?;
         let deletes_by_key = mode.delete && factory.source_deletes_by_key(&table.table.options);
-        let scan = Scan { table, columns: read, pruned, watermark, source, deletes_by_key, key };
+        let pushes_watermark = factory.supports_watermark_push_down(&table.table.options);
+        let scan = Scan { table, columns: read, pruned, watermark, source, deletes_by_key, pushes_watermark, key };
         Ok(StreamNode::new(StreamOp::Scan(scan), vec![], schema, mode))
     }
 

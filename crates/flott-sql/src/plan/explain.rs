@@ -208,6 +208,11 @@ fn logical(plan: &LogicalPlan, depth: usize, lines: &mut Vec<(usize, String)>) {
                 }
                 FlinkNodeKind::Over(o) => super::explain_over::logical(o, node.input.schema()),
                 FlinkNodeKind::Sort(s) => explain_rank::logical_sort(s, node.input.schema()),
+                FlinkNodeKind::Changelog(call) => format!(
+                    "LogicalTableFunctionScan(invocation=[{}], rowType=[RecordType({})])",
+                    call.invocation,
+                    record_type(&node.schema)
+                ),
             };
             lines.push((depth, text));
             logical(&node.input, depth + 1, lines);
@@ -215,6 +220,15 @@ fn logical(plan: &LogicalPlan, depth: usize, lines: &mut Vec<(usize, String)>) {
         }
         other => lines.push((depth, other.display().to_string())),
     }
+}
+
+/// Columns with their types as Calcite prints them: `VARCHAR(2147483647) op, INTEGER id`.
+pub(super) fn record_type(schema: &DFSchema) -> String {
+    let fields = schema.fields().iter().map(|f| {
+        let t = flott_core::types::from_arrow_field(f).map(|t| super::text::type_name(&t));
+        format!("{} {}", t.unwrap_or_default(), f.name())
+    });
+    fields.collect::<Vec<String>>().join(", ")
 }
 
 pub(super) fn row_type(schema: &DFSchema) -> String {
@@ -393,7 +407,9 @@ fn text(node: &StreamNode, style: Style) -> String {
         }
         StreamOp::Union => format!("{kind}(all=[true], union=[{}])", names(&node.schema)),
         StreamOp::Join(join) => join.text(node, style),
+        StreamOp::LookupJoin(join) => join.text(kind, node, style),
         StreamOp::Unnest(spec) => super::join::explain::unnest(spec, node),
+        StreamOp::ChangelogFunction(op) => op.text(kind, node),
         StreamOp::Expand(spec) => {
             let Some(input) = input else { return kind.to_string() };
             let rows: Vec<String> = spec

@@ -205,6 +205,7 @@ impl<'a> GraphBuilder<'a> {
                             rowtime: physical_expr(&w.rowtime, &node.schema)?,
                             expression: physical_expr(w.watermark.as_ref().unwrap_or(&w.rowtime), &node.schema)?,
                             from_source: w.watermark.is_none(),
+                            pushed_down: scan.pushes_watermark,
                             interval: if own.on_event { Duration::ZERO } else { interval },
                             idle_timeout,
                             alignment: own.alignment,
@@ -238,9 +239,16 @@ impl<'a> GraphBuilder<'a> {
             }
             StreamOp::Union => (OperatorSpec::Union, "union".to_string(), None),
             StreamOp::Unnest(spec) => (OperatorSpec::Unnest(spec.clone()), "unnest".to_string(), None),
+            StreamOp::ChangelogFunction(op) => {
+                (OperatorSpec::ChangelogFunction(op.spec.clone()), op.identity(), self.inherited(node))
+            }
             StreamOp::Join(join) => {
                 let (spec, identity) = join.spec(node)?;
                 (spec, identity, one)
+            }
+            StreamOp::LookupJoin(join) => {
+                let (spec, identity) = join.spec(node)?;
+                (spec, identity, self.inherited(node))
             }
             StreamOp::Expand(spec) => (OperatorSpec::Expand(spec.clone()), "expand".to_string(), None),
             StreamOp::WindowTableFunction(spec) => {

@@ -6,6 +6,7 @@
 
 mod advice;
 pub(crate) mod changelog;
+mod changelog_function;
 mod convert;
 mod explain;
 mod explain_over;
@@ -14,6 +15,7 @@ mod graph;
 mod group;
 mod join;
 mod json;
+mod lookup;
 pub mod options;
 mod over;
 mod physical;

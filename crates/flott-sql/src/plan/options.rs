@@ -129,6 +129,34 @@ pub const STATE_TTL: ConfigOption = ConfigOption::optional(
     Some("0 ms"),
     "How long state that is not touched is kept; 0 is forever. Windows drop their state when they end.",
 );
+/// Lookups under way.
+pub const LOOKUP_CAPACITY: ConfigOption = ConfigOption::optional(
+    "table.exec.async-lookup.buffer-capacity",
+    OptionType::Int,
+    Some("100"),
+    "How many rows may wait for their lookups, where a table looks up several at a time.",
+);
+/// Their order.
+pub const LOOKUP_OUTPUT_MODE: ConfigOption = ConfigOption::optional(
+    "table.exec.async-lookup.output-mode",
+    OptionType::Enum(&["ORDERED", "ALLOW_UNORDERED"]),
+    Some("ORDERED"),
+    "Whether rows whose lookup is done may overtake others; changes never do.",
+);
+/// How long they may take.
+pub const LOOKUP_TIMEOUT: ConfigOption = ConfigOption::optional(
+    "table.exec.async-lookup.timeout",
+    OptionType::Duration,
+    Some("3 min"),
+    "How long a lookup may take, where a table looks up several at a time, tries after a miss included.",
+);
+/// Updates whose values differ from what they take back.
+pub const NON_DETERMINISTIC_UPDATE: ConfigOption = ConfigOption::optional(
+    "table.optimizer.non-deterministic-update.strategy",
+    OptionType::Enum(&["TRY_RESOLVE", "IGNORE"]),
+    Some("IGNORE"),
+    "Whether a lookup join over changes keeps what it found, so that a row that is taken back is the one that was given.",
+);
 /// Changes that come twice.
 pub const CDC_EVENTS_DUPLICATE: ConfigOption = ConfigOption::optional(
     "table.exec.source.cdc-events-duplicate",
@@ -162,7 +190,7 @@ pub const MAX_PARALLELISM: ConfigOption = ConfigOption::optional(
 );
 
 /// Every option that the planner reads.
-pub const ALL: [&ConfigOption; 22] = [
+pub const ALL: [&ConfigOption; 26] = [
     &SOURCE_IDLE_TIMEOUT,
     &AUTO_WATERMARK_INTERVAL,
     &AGG_PHASE_STRATEGY,
@@ -180,6 +208,10 @@ pub const ALL: [&ConfigOption; 22] = [
     &MINI_BATCH_LATENCY,
     &MINI_BATCH_SIZE,
     &STATE_TTL,
+    &LOOKUP_CAPACITY,
+    &LOOKUP_OUTPUT_MODE,
+    &LOOKUP_TIMEOUT,
+    &NON_DETERMINISTIC_UPDATE,
     &CDC_EVENTS_DUPLICATE,
     &UPSERT_MATERIALIZE,
     &REQUIRE_ON_CONFLICT,
@@ -244,6 +276,27 @@ pub(super) fn changes(config: &Options) -> Result<Changes> {
 
 pub(super) fn state_ttl(config: &Options) -> Result<Option<Duration>> {
     Ok(config.duration(&STATE_TTL)?.filter(|d| !d.is_zero()))
+}
+
+pub(super) fn lookup_capacity(config: &Options) -> Result<usize> {
+    let capacity = config.int(&LOOKUP_CAPACITY)?.unwrap_or(100);
+    usize::try_from(capacity).ok().filter(|n| *n > 0).ok_or_else(|| {
+        Error::user(format!("'{}' must be more than 0, not {capacity}", LOOKUP_CAPACITY.key))
+            .with("option", LOOKUP_CAPACITY.key)
+            .hint("The default is 100")
+    })
+}
+
+pub(super) fn lookups_may_overtake(config: &Options) -> Result<bool> {
+    Ok(config.text(&LOOKUP_OUTPUT_MODE).is_some_and(|mode| mode.eq_ignore_ascii_case("ALLOW_UNORDERED")))
+}
+
+pub(super) fn lookup_timeout(config: &Options) -> Result<Duration> {
+    Ok(config.duration(&LOOKUP_TIMEOUT)?.unwrap_or(Duration::from_secs(180)))
+}
+
+pub(super) fn resolves_non_deterministic_updates(config: &Options) -> Result<bool> {
+    Ok(config.text(&NON_DETERMINISTIC_UPDATE).is_some_and(|s| s.eq_ignore_ascii_case("TRY_RESOLVE")))
 }
 
 pub(super) fn cdc_events_duplicate(config: &Options) -> Result<bool> {

@@ -133,6 +133,10 @@ impl Converter<'_> {
                         let planned = self.unnest(node, unnest)?;
                         Ok(Program::identity(Base::Node(planned), node.schema.clone()))
                     }
+                    FlinkNodeKind::Changelog(call) => {
+                        let planned = self.changelog_function(node, call)?;
+                        Ok(Program::identity(Base::Node(planned), node.schema.clone()))
+                    }
                     FlinkNodeKind::Join(join) => Ok(Program::identity(Base::Join { node, join }, node.schema.clone())),
                     FlinkNodeKind::Over(over) => Ok(Program::identity(Base::Over { over, node }, node.schema.clone())),
                     FlinkNodeKind::Sort(sort) => {

@@ -286,7 +286,7 @@ impl Converter<'_> {
         Ok(StreamNode::new(op, vec![input], schema, mode))
     }
 
-    /// The sink of an INSERT OVERWRITE: only where the connector has one, and only in a batch, as in Flink.
+    /// The sink of an INSERT OVERWRITE: only where the connector has one, and for most only in a batch, as in Flink.
     fn overwriting(&self, factory: &dyn ConnectorFactory, context: &TableContext) -> Result<TableSink> {
         let Some(sink) = factory.overwriting_sink(context) else {
             return Err(Error::user(format!(
@@ -296,7 +296,7 @@ impl Converter<'_> {
             ))
             .hint(format!("The connector '{}' cannot overwrite: use INSERT INTO", factory.identifier())));
         };
-        if !is_batch(self.config) {
+        if !is_batch(self.config) && !factory.overwrites_in_streaming() {
             return Err(Error::user("Streaming mode not support overwrite.")
                 .hint("SET 'execution.runtime-mode' = 'BATCH', or use INSERT INTO"));
         }

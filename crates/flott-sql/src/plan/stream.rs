@@ -17,7 +17,9 @@ use flott_graph::{
     TemporalSortSpec, UnnestSpec, WindowAggregateSpec, WindowAssignment, WindowRankSpec, WindowTableFunctionSpec,
 };
 
+use super::changelog_function::ChangelogFunctionOp;
 use super::join::JoinOp;
+use super::lookup::LookupJoinOp;
 use crate::bind::ScanTable;
 
 /// An operator over its inputs.
@@ -56,7 +58,9 @@ pub(crate) enum StreamOp {
     Calc(Calc),
     Union,
     Join(JoinOp),
+    LookupJoin(LookupJoinOp),
     Unnest(UnnestSpec),
+    ChangelogFunction(ChangelogFunctionOp),
     Expand(ExpandSpec),
     WindowTableFunction(WindowTableFunctionSpec),
     LocalWindowAggregate(WindowAggregateSpec),
@@ -150,6 +154,8 @@ pub(crate) struct Scan {
     pub(crate) source: TableSource,
     /// Its `-D` rows hold the primary key alone.
     pub(crate) deletes_by_key: bool,
+    /// The source generates its watermarks itself.
+    pub(crate) pushes_watermark: bool,
     /// What makes two scans the same source.
     pub(crate) key: String,
 }
@@ -269,7 +275,9 @@ impl StreamNode {
             StreamOp::Calc(_) => "Calc",
             StreamOp::Union => "Union",
             StreamOp::Join(join) => join.name(),
+            StreamOp::LookupJoin(_) => "LookupJoin",
             StreamOp::Unnest(_) => "Correlate",
+            StreamOp::ChangelogFunction(_) => "ProcessTableFunction",
             StreamOp::Expand(_) => "Expand",
             StreamOp::WindowTableFunction(_) => "WindowTableFunction",
             StreamOp::LocalWindowAggregate(_) => "LocalWindowAggregate",

@@ -187,6 +187,16 @@ impl Printer<'_> {
     }
 }
 
+/// A type as Calcite names it; whether it may be NULL is not said.
+pub(super) fn type_name(t: &LogicalType) -> String {
+    match &t.kind {
+        TypeKind::Int => "INTEGER".to_string(),
+        kind if *kind == TypeKind::STRING => "VARCHAR(2147483647)".to_string(),
+        kind if *kind == TypeKind::BYTES => "VARBINARY(2147483647)".to_string(),
+        _ => t.with_nullable(true).to_string(),
+    }
+}
+
 fn interval_words(t: &LogicalType) -> String {
     // Flink leaves the precisions of a literal's type out.
     let text = t.with_nullable(true).to_string();

@@ -103,7 +103,9 @@ impl Printer {
             StreamOp::Calc(calc) => of_calc(calc, node),
             StreamOp::Union => of_union(node),
             StreamOp::Join(join) => vec![join.about_time()],
+            StreamOp::LookupJoin(_) => vec!["watermarks wait for the lookups of the rows before them".into()],
             StreamOp::Unnest(_)
+            | StreamOp::ChangelogFunction(_)
             | StreamOp::Expand(_)
             | StreamOp::ChangelogNormalize(_)
             | StreamOp::DropUpdateBefore => vec![],
@@ -461,7 +463,9 @@ fn title(node: &StreamNode) -> String {
         | StreamOp::Values { .. }
         | StreamOp::Union
         | StreamOp::Join(_)
+        | StreamOp::LookupJoin(_)
         | StreamOp::Unnest(_)
+        | StreamOp::ChangelogFunction(_)
         | StreamOp::Expand(_)
         | StreamOp::ChangelogNormalize(_)
         | StreamOp::DropUpdateBefore

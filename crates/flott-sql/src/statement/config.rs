@@ -31,7 +31,7 @@ const AUTO_OR_FORCE: &[&str] = &["NONE", "AUTO", "FORCE"];
 
 // One line an option reads as a table.
 #[rustfmt::skip]
-static KNOWN: [ConfigOption; 179] = [
+static KNOWN: [ConfigOption; 182] = [
     // Sources, sinks, state.
     option("table.exec.source.idle-timeout", Duration, Some("0 ms"), "After so long without a row a source counts as idle and holds back nobody's watermark; 0 is never."),
     option("table.exec.source.cdc-events-duplicate", Boolean, Some("false"), "Whether changes from a source may come twice and have to be normalised by the primary key."),
@@ -55,9 +55,9 @@ static KNOWN: [ConfigOption; 179] = [
     option("table.exec.emit.late-fire.delay", Duration, None, "How often windows show results after their end; 0 is at every late row."),
     option("table.exec.emit.allow-lateness", Duration, Some("0 ms"), "How long a window takes late rows after its end."),
     // Operators.
-    option("table.exec.async-lookup.buffer-capacity", Int, Some("100"), "How many lookups may be under way; has no effect here."),
-    option("table.exec.async-lookup.output-mode", Enum(&["ORDERED", "ALLOW_UNORDERED"]), Some("ORDERED"), "Whether lookups may overtake each other; has no effect here."),
-    option("table.exec.async-lookup.timeout", Duration, Some("3 min"), "How long a lookup may take; has no effect here."),
+    option("table.exec.async-lookup.buffer-capacity", Int, Some("100"), "How many rows may wait for their lookups, where a table looks up several at a time."),
+    option("table.exec.async-lookup.output-mode", Enum(&["ORDERED", "ALLOW_UNORDERED"]), Some("ORDERED"), "Whether rows whose lookup is done may overtake others; changes never do."),
+    option("table.exec.async-lookup.timeout", Duration, Some("3 min"), "How long a lookup may take, where a table looks up several at a time, tries after a miss included."),
     option("table.exec.async-lookup.key-ordered-enabled", Boolean, Some("false"), "Whether lookups keep the order of the upsert key; has no effect here, where they keep the order of all rows."),
     option("table.exec.async-scalar.#", Text, None, "Options of asynchronous functions; has no effect here, where there are none."),
     option("table.exec.async-table.#", Text, None, "Options of asynchronous table functions; has no effect here, where there are none."),
@@ -90,8 +90,11 @@ static KNOWN: [ConfigOption; 179] = [
     option("table.optimizer.join.broadcast-threshold", Long, Some("1048576"), "Up to which size a batch join broadcasts a table; has no effect here."),
     option("table.optimizer.multi-join.enabled", Boolean, Some("false"), "Whether chains of joins become one operator; has no effect here."),
     option("table.optimizer.delta-join.strategy", Enum(AUTO_OR_FORCE), Some("AUTO"), "Whether joins read the other side from its storage; has no effect here."),
+    option("table.exec.delta-join.cache-enabled", Boolean, Some("true"), "Whether delta joins keep rows of the other side; has no effect here, where joins keep their rows."),
+    option("table.exec.delta-join.left.cache-size", Long, Some("10000"), "How many left rows a delta join keeps; has no effect here."),
+    option("table.exec.delta-join.right.cache-size", Long, Some("10000"), "How many right rows a delta join keeps; has no effect here."),
     option("table.optimizer.multiple-input-enabled", Boolean, Some("true"), "Whether batch operators are merged into one; has no effect here."),
-    option("table.optimizer.non-deterministic-update.strategy", Enum(&["TRY_RESOLVE", "IGNORE"]), Some("IGNORE"), "What is done about updates that are not deterministic; has no effect here."),
+    option("table.optimizer.non-deterministic-update.strategy", Enum(&["TRY_RESOLVE", "IGNORE"]), Some("IGNORE"), "Whether a lookup join over changes keeps what it found, so that a row that is taken back is the one that was given."),
     option("table.optimizer.reuse-source-enabled", Boolean, Some("true"), "Whether equal sources of a statement set are read once; has no effect here."),
     option("table.optimizer.reuse-sub-plan-enabled", Boolean, Some("true"), "Whether equal parts of plans run once; has no effect here."),
     option("table.optimizer.reuse-optimize-block-with-digest-enabled", Boolean, Some("false"), "Whether common views are optimized once; has no effect here."),

@@ -3,6 +3,7 @@
 //! It has the flags of the in-memory table of Flink's planner tests. Data lies in a [`ValuesStore`] that is handed to the
 //! factory: nothing is global. A source reads the data set of its option `data-id`, or of its table's name.
 
+mod lookup;
 mod options;
 mod reader;
 mod split_log;
@@ -12,11 +13,14 @@ mod writer;
 use std::sync::Arc;
 
 use arrow_schema::{Schema, SchemaRef};
-use flott_connector::factory::{ChangelogMode, ConnectorFactory, MetadataKey, TableContext, TableSink, TableSource};
+use flott_connector::factory::{
+    ChangelogMode, ConnectorFactory, MetadataKey, TableContext, TableLookup, TableSink, TableSource,
+};
 use flott_core::options::{ConfigOption, Options};
 use flott_core::types::arrow_field;
 use flott_core::{ChangeBatch, Error, LogicalType, Result};
 
+use lookup::ValuesLookup;
 use options::*;
 use reader::{Loaded, ValuesSource};
 use split_log::SplitLogSource;
@@ -38,6 +42,24 @@ impl Values {
     /// The same under another name, so that a job can have tables of several stores.
     pub fn named(identifier: &'static str, store: ValuesStore) -> Values {
         Values { identifier, store }
+    }
+}
+
+impl Values {
+    /// The name of a table's data set. Rows that its DDL holds become one.
+    fn data_set(&self, context: &TableContext) -> String {
+        let options = &context.table.options;
+        let name = options.get(DATA_ID.key).unwrap_or(&context.identifier.object).to_string();
+        if let Some(rows) = options.get(ROWS.key) {
+            let rows: Vec<&str> = rows.split(';').map(str::trim).filter(|r| !r.is_empty()).collect();
+            let name = format!("{name}({})", rows.join("; "));
+            let none: [&str; 0] = [];
+            if !self.store.has_data(&name) {
+                self.store.insert_rows(&name, &rows, &none);
+            }
+            return name;
+        }
+        name
     }
 }
 
@@ -74,10 +96,24 @@ impl ConnectorFactory for Values {
         options.bool(&SUPPORTS_DELETE_BY_KEY).unwrap_or(false)
     }
 
+    fn supports_watermark_push_down(&self, options: &Options) -> bool {
+        options.bool(&WATERMARK_PUSH_DOWN).unwrap_or(false)
+    }
+
+    fn overwrites_in_streaming(&self) -> bool {
+        true
+    }
+
+    /// As Flink's test table: it takes an INSERT OVERWRITE, and records the rows like any others.
+    fn overwriting_sink(&self, context: &TableContext) -> Option<Result<TableSink>> {
+        Some(self.sink(context))
+    }
+
     fn source(&self, context: &TableContext) -> Result<TableSource> {
         context.validate_options(&OPTIONS, &[])?;
         let options = &context.table.options;
-        let name = options.get(DATA_ID.key).unwrap_or(&context.identifier.object);
+        let name = self.data_set(context);
+        let name = name.as_str();
         let mode = changelog_mode(options.text(&CHANGELOG_MODE).unwrap_or("I"))?;
         if let Some(splits) = options.int(&SPLITS)? {
             let source = SplitLogSource {
@@ -98,8 +134,24 @@ impl ConnectorFactory for Values {
             name: name.to_string(),
             stays_open,
             fails: options.bool(&FAILING_SOURCE)?,
+            reader: self.store.new_reader(),
         };
         Ok(TableSource { source: Arc::new(source), changelog_mode: mode, parallelism: Some(1) })
+    }
+
+    fn lookup(&self, context: &TableContext, keys: &[String]) -> Option<Result<TableLookup>> {
+        let options = &context.table.options;
+        if options.bool(&DISABLE_LOOKUP).unwrap_or(false) {
+            return None;
+        }
+        let make = || {
+            context.validate_options(&OPTIONS, &[])?;
+            let name = self.data_set(context);
+            self.store.will_be_looked_up(&name);
+            let source = ValuesLookup::new(context, &self.store, &name, keys)?;
+            Ok(TableLookup { source: Arc::new(source), is_async: options.bool(&ASYNC)? })
+        };
+        Some(make())
     }
 
     fn sink(&self, context: &TableContext) -> Result<TableSink> {

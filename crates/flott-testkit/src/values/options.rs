@@ -1,5 +1,6 @@
 //! The flags of `values`.
 
+use flott_connector::lookup;
 use flott_core::options::{ConfigOption, OptionType};
 
 const fn flag(key: &'static str, default: &'static str, description: &'static str) -> ConfigOption {
@@ -42,6 +43,12 @@ pub(super) const SPLITS: ConfigOption = ConfigOption::optional(
     None,
     "The source reads a data set of so many splits, which a test may append to.",
 );
+pub(super) const WATERMARK_PUSH_DOWN: ConfigOption =
+    flag("enable-watermark-push-down", "false", "The source generates its watermarks itself, also those before 1970.");
+pub(super) const ASYNC: ConfigOption = flag("async", "false", "Several lookups are made at a time.");
+pub(super) const DISABLE_LOOKUP: ConfigOption = flag("disable-lookup", "false", "The table cannot be looked up.");
+pub(super) const ROWS: ConfigOption =
+    text("rows", "The rows themselves, as +I[1, a]; +I[2, b], instead of a data set that a test registered.");
 pub(super) const READABLE_METADATA: ConfigOption =
     text("readable-metadata", "Metadata columns of the source as key:TYPE,key:TYPE; rows hold them last.");
 pub(super) const WRITABLE_METADATA: ConfigOption =
@@ -50,7 +57,7 @@ pub(super) const WRITABLE_METADATA: ConfigOption =
 /// What the planner asks a table to do by itself; a table that does not do it gives the same result.
 const UNUSED: &str = "Accepted without effect: the planner does this work outside the table.";
 
-pub(super) const OPTIONS: [ConfigOption; 31] = [
+pub(super) const OPTIONS: [ConfigOption; 38] = [
     DATA_ID,
     CHANGELOG_MODE,
     BOUNDED,
@@ -63,6 +70,16 @@ pub(super) const OPTIONS: [ConfigOption; 31] = [
     SINK_PARALLELISM,
     SINK_GUARANTEE,
     SPLITS,
+    WATERMARK_PUSH_DOWN,
+    ASYNC,
+    DISABLE_LOOKUP,
+    ROWS,
+    lookup::CACHE,
+    lookup::CACHE_ROWS_MAX,
+    lookup::CACHE_EXPIRE_AFTER_WRITE,
+    lookup::CACHE_EXPIRE_AFTER_ACCESS,
+    lookup::CACHE_MISSING_KEY,
+    lookup::RETRIES_MAX,
     READABLE_METADATA,
     WRITABLE_METADATA,
     text("filterable-fields", UNUSED),
@@ -70,9 +87,6 @@ pub(super) const OPTIONS: [ConfigOption; 31] = [
     text("dynamic-filtering-fields", UNUSED),
     text("runtime-source", UNUSED),
     text("runtime-sink", UNUSED),
-    flag("async", "false", UNUSED),
-    flag("disable-lookup", "false", UNUSED),
-    flag("enable-watermark-push-down", "false", UNUSED),
     flag("enable-projection-push-down", "true", UNUSED),
     flag("enable-aggregate-push-down", "false", UNUSED),
     flag("nested-projection-supported", "false", UNUSED),

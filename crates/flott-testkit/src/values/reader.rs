@@ -1,4 +1,7 @@
 //! The source of `values`: one split, in order; the position is the number of the next row.
+//!
+//! Where rows are handed over one by one, the sources of a job take turns: Flink's tasks read their inputs in turn, and
+//! which row is late in a join of two tables depends on it.
 
 use async_trait::async_trait;
 use flott_connector::source::{
@@ -25,6 +28,8 @@ pub(super) struct ValuesSource {
     pub(super) name: String,
     pub(super) stays_open: bool,
     pub(super) fails: bool,
+    /// Its number among the sources that take turns.
+    pub(super) reader: u64,
 }
 
 impl Source for ValuesSource {
@@ -38,12 +43,20 @@ impl Source for ValuesSource {
             Some(state) if state.bytes.is_empty() => vec![],
             Some(state) => vec![SourceSplit { id: SPLIT_ID.to_string(), data: state }],
         };
-        Ok(Box::new(ValuesEnumerator { pending, readers: vec![] }))
+        if !pending.is_empty() {
+            // Before any of the job's readers gives a row.
+            self.store.begin_turns(self.reader);
+        }
+        let (store, reader) = (self.store.clone(), self.reader);
+        Ok(Box::new(ValuesEnumerator { pending, readers: vec![], store, reader }))
     }
 
     fn create_reader(&self, _subtask: SubtaskInfo) -> Result<Box<dyn SourceReader>> {
         let before = self.store.phase() == Phase::Before;
+        self.store.begin_turns(self.reader);
+        let pauses = self.store.phase() == Phase::Steps;
         Ok(Box::new(ValuesReader {
+            pause: pauses.then_some(self.rows.before),
             rows: self.rows.rows.clone(),
             end: if before { self.rows.before } else { self.rows.rows.num_rows() },
             stays_open: self.stays_open || before,
@@ -52,6 +65,7 @@ impl Source for ValuesSource {
             fails: self.fails,
             checkpointed: false,
             next: None,
+            reader: self.reader,
             no_more_splits: false,
         }))
     }
@@ -68,6 +82,14 @@ fn position(next: usize) -> Versioned {
 struct ValuesEnumerator {
     pending: Vec<SourceSplit>,
     readers: Vec<usize>,
+    store: ValuesStore,
+    reader: u64,
+}
+
+impl Drop for ValuesEnumerator {
+    fn drop(&mut self) {
+        self.store.end_turns(self.reader);
+    }
 }
 
 impl ValuesEnumerator {
@@ -107,6 +129,8 @@ impl SplitEnumerator for ValuesEnumerator {
 
 struct ValuesReader {
     rows: ChangeBatch,
+    /// Where it waits for the second step.
+    pause: Option<usize>,
     end: usize,
     stays_open: bool,
     store: ValuesStore,
@@ -116,7 +140,22 @@ struct ValuesReader {
     checkpointed: bool,
     /// Number of the next row, while it holds the split.
     next: Option<usize>,
+    /// Its number among those that take turns.
+    reader: u64,
     no_more_splits: bool,
+}
+
+impl ValuesReader {
+    /// Nothing to give for now: nobody waits for it.
+    fn leave_turns(&self) {
+        self.store.end_turns(self.reader);
+    }
+}
+
+impl Drop for ValuesReader {
+    fn drop(&mut self) {
+        self.leave_turns();
+    }
 }
 
 #[async_trait]
@@ -126,6 +165,7 @@ impl SourceReader for ValuesReader {
             let bytes: Option<[u8; 8]> = split.data.bytes.as_ref().try_into().ok();
             let next = bytes.filter(|_| split.data.version == VERSION).map(u64::from_le_bytes);
             let next = next.and_then(|n| usize::try_from(n).ok()).filter(|n| *n <= self.rows.num_rows());
+            self.store.begin_turns(self.reader);
             self.next = Some(next.ok_or_else(|| {
                 Error::user(format!("the position in '{}' lies behind its rows", self.name))
                     .hint("Register the same rows as before the savepoint, and more after them")
@@ -140,6 +180,7 @@ impl SourceReader for ValuesReader {
 
     async fn next(&mut self) -> Result<ReaderEvent> {
         let Some(next) = self.next else {
+            self.leave_turns();
             return Ok(if self.no_more_splits { ReaderEvent::EndOfInput } else { ReaderEvent::NeedSplits });
         };
         let mut end = self.end;
@@ -147,6 +188,7 @@ impl SourceReader for ValuesReader {
             end = self.end / 2;
             if next >= end {
                 if !self.checkpointed {
+                    self.leave_turns();
                     // The runtime drops this wait to tell of a checkpoint.
                     return std::future::pending().await;
                 }
@@ -154,14 +196,36 @@ impl SourceReader for ValuesReader {
                 return Err(Error::unavailable(format!("the source of '{}' fails once, as asked", self.name)));
             }
         }
+        if self.pause == Some(next) {
+            self.leave_turns();
+        }
+        while self.pause == Some(next) && next < end {
+            let changed = self.store.changed();
+            tokio::pin!(changed);
+            // Registered before the look, so that no change in between is missed.
+            changed.as_mut().enable();
+            if self.store.shows_all() {
+                self.pause = None;
+                self.store.begin_turns(self.reader);
+                break;
+            }
+            changed.await;
+        }
         if next >= end {
+            self.leave_turns();
             if self.stays_open {
                 return std::future::pending().await;
             }
             self.next = None;
             return Ok(ReaderEvent::SplitFinished { split: SPLIT_ID.to_string() });
         }
-        let len = self.store.rows_per_batch().min(end - next);
+        let len = self.store.rows_per_batch();
+        if len == 1 {
+            self.store.turn(self.reader).await;
+            self.store.took_turn(self.reader);
+        }
+        let end = self.pause.filter(|pause| *pause > next).unwrap_or(end).min(end);
+        let len = len.min(end - next);
         self.next = Some(next + len);
         Ok(ReaderEvent::Batch(SourceBatch {
             split: SPLIT_ID.to_string(),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_schema::SchemaRef;
 use flott_connector::row_text::RowText;
@@ -22,7 +23,14 @@ pub enum Phase {
     /// All rows, from the position that a source starts or restores at.
     #[default]
     All,
+    /// The first rows, then, after [`ValuesStore::advance`], the rest: a table that is looked up changes in between.
+    Steps,
 }
+
+/// How long a reader waits for the others.
+const TURN: Duration = Duration::from_secs(2);
+/// Between two rows of readers that take turns.
+const PACE: Duration = Duration::from_millis(1);
 
 #[derive(Debug, Clone)]
 enum Rows {
@@ -55,6 +63,17 @@ struct Inner {
     rows_per_batch: usize,
     /// Data sets whose source has failed on purpose.
     failed: Vec<String>,
+    /// Sources that have rows left, and how many rows each has given.
+    given: BTreeMap<u64, u64>,
+    next_reader: u64,
+    /// The second of [`Phase::Steps`] has begun.
+    advanced: bool,
+    /// Grows with every change of what tables hold.
+    version: u64,
+    /// Keys that were looked up, by data set.
+    asked: BTreeMap<String, usize>,
+    /// Data sets that a job looks up in.
+    looked_up: BTreeSet<String>,
 }
 
 /// Rows by name, shared by a test and the tables of a job.
@@ -74,13 +93,17 @@ impl ValuesStore {
     pub fn insert_rows(&self, name: &str, before: &[impl AsRef<str>], after: &[impl AsRef<str>]) {
         let before = Rows::Text(before.iter().map(|r| r.as_ref().to_string()).collect());
         let after = Rows::Text(after.iter().map(|r| r.as_ref().to_string()).collect());
-        self.inner.lock().data.insert(name.to_string(), DataSet { before, after });
+        let mut inner = self.inner.lock();
+        inner.version += 1;
+        inner.data.insert(name.to_string(), DataSet { before, after });
     }
 
     /// Registers typed rows: the physical columns in DDL order, then readable metadata.
     pub fn insert_batches(&self, name: &str, before: Vec<ChangeBatch>, after: Vec<ChangeBatch>) {
         let data = DataSet { before: Rows::Batches(before), after: Rows::Batches(after) };
-        self.inner.lock().data.insert(name.to_string(), data);
+        let mut inner = self.inner.lock();
+        inner.version += 1;
+        inner.data.insert(name.to_string(), data);
     }
 
     /// Appends typed rows (the physical columns in DDL order, then readable metadata) to a split of a data set that a
@@ -122,7 +145,51 @@ impl ValuesStore {
 
     /// Which rows sources give from now on: readers look when they are made.
     pub fn set_phase(&self, phase: Phase) {
-        self.inner.lock().phase = phase;
+        let mut inner = self.inner.lock();
+        inner.version += 1;
+        (inner.phase, inner.advanced) = (phase, false);
+        inner.looked_up.clear();
+    }
+
+    /// The second step of [`Phase::Steps`]: sources go on, and tables that are looked up hold all rows.
+    pub fn advance(&self) {
+        let mut inner = self.inner.lock();
+        inner.version += 1;
+        inner.advanced = true;
+        drop(inner);
+        self.changed.notify_waiters();
+    }
+
+    /// Whether a job that was planned since the phase was set looks rows up.
+    pub fn is_looked_up(&self) -> bool {
+        !self.inner.lock().looked_up.is_empty()
+    }
+
+    /// Keys of a data set that were looked up so far.
+    pub fn keys_asked(&self, name: &str) -> usize {
+        self.inner.lock().asked.get(name).copied().unwrap_or(0)
+    }
+
+    pub(super) fn will_be_looked_up(&self, name: &str) {
+        self.inner.lock().looked_up.insert(name.to_string());
+    }
+
+    pub(super) fn was_asked(&self, name: &str, keys: usize) {
+        *self.inner.lock().asked.entry(name.to_string()).or_default() += keys;
+    }
+
+    pub(super) fn version(&self) -> u64 {
+        self.inner.lock().version
+    }
+
+    /// Whether tables hold their last rows, too.
+    pub(super) fn shows_all(&self) -> bool {
+        let inner = self.inner.lock();
+        match inner.phase {
+            Phase::Before => false,
+            Phase::All => true,
+            Phase::Steps => inner.advanced,
+        }
     }
 
     /// Rows that a source hands over at once; 1 by default, so that a checkpoint may fall between any two.
@@ -138,6 +205,58 @@ impl ValuesStore {
         self.inner.lock().rows_per_batch.max(1)
     }
 
+    /// A number for a source.
+    pub(super) fn new_reader(&self) -> u64 {
+        let mut inner = self.inner.lock();
+        inner.next_reader += 1;
+        inner.next_reader
+    }
+
+    /// A reader has rows to give, or will have.
+    pub(super) fn begin_turns(&self, reader: u64) {
+        self.inner.lock().given.insert(reader, 0);
+    }
+
+    /// A reader has given a row.
+    pub(super) fn took_turn(&self, reader: u64) {
+        if let Some(given) = self.inner.lock().given.get_mut(&reader) {
+            *given += 1;
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// A reader has nothing to give for now.
+    pub(super) fn end_turns(&self, reader: u64) {
+        // Who waits for a change, and leaves, must not wake itself for ever.
+        if self.inner.lock().given.remove(&reader).is_some() {
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// Waits until no other reader has given fewer rows than this one, but not for long: another may be held up.
+    pub(super) async fn turn(&self, reader: u64) {
+        let turn = async {
+            loop {
+                let changed = self.changed.notified();
+                tokio::pin!(changed);
+                // Registered before the look, so that no change in between is missed.
+                changed.as_mut().enable();
+                {
+                    let given = &self.inner.lock().given;
+                    let own = given.get(&reader).copied().unwrap_or(0);
+                    if given.values().all(|other| *other >= own) {
+                        break given.len() > 1;
+                    }
+                }
+                changed.await;
+            }
+        };
+        if tokio::time::timeout(TURN, turn).await == Ok(true) {
+            // What was given is on its way before more of it is.
+            tokio::time::sleep(PACE).await;
+        }
+    }
+
     /// True the first time for this data set.
     pub(super) fn fail_once(&self, name: &str) -> bool {
         let mut inner = self.inner.lock();
@@ -150,6 +269,10 @@ impl ValuesStore {
 
     pub(super) fn has_failed(&self, name: &str) -> bool {
         self.inner.lock().failed.iter().any(|f| f == name)
+    }
+
+    pub(super) fn has_data(&self, name: &str) -> bool {
+        self.inner.lock().data.contains_key(name)
     }
 
     /// A data set as columns.

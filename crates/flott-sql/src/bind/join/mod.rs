@@ -5,6 +5,7 @@
 //! regular join keeps its rows for ever, so time attributes end there.
 
 mod interval;
+mod lookup;
 mod predicate;
 mod settle;
 mod subquery;
@@ -19,7 +20,7 @@ use flott_graph::JoinKind;
 use sqlparser::ast::{self, JoinConstraint, JoinOperator, Spanned, TableFactor, TableVersion};
 use sqlparser::tokenizer::Span;
 
-pub(crate) use predicate::{conjuncts, is_true, reads, together};
+pub(crate) use predicate::{comparison, conjuncts, is_true, reads, together};
 pub(crate) use settle::settle;
 pub(crate) use subquery::{Source, values_in};
 
@@ -195,11 +196,7 @@ impl Binder<'_> {
         match time.data_type.kind.time_attribute() {
             TimeAttribute::Rowtime => {}
             TimeAttribute::Proctime => {
-                return Err(unsupported_with(
-                    "lookup joins (FOR SYSTEM_TIME AS OF a processing time)",
-                    span,
-                    "Join the table as it is, without FOR SYSTEM_TIME AS OF",
-                ));
+                return self.looked_up((left, left_scope), relation, kind, constraint, ctes);
             }
             TimeAttribute::None => {
                 return Err(at(
@@ -213,11 +210,7 @@ impl Binder<'_> {
                 ));
             }
         }
-        let mut plain = relation.clone();
-        if let TableFactor::Table { version, .. } = &mut plain {
-            *version = None;
-        }
-        let (right, right_scope) = self.table_factor(&plain, ctes)?;
+        let (right, right_scope) = self.table_factor(&without_version(relation), ctes)?;
         let (right, right_scope) = beside(&left, right, right_scope)?;
         let rowtimes = right_scope.columns.iter().filter(|c| attribute(&c.data_type) == TimeAttribute::Rowtime);
         let Some(right_time) = rowtimes.map(|c| c.field.clone()).next() else {
@@ -239,6 +232,15 @@ impl Binder<'_> {
         let plan = join(left, right, kind, Some(condition), flavour)?;
         Ok((plan, side_by_side(&left_scope, &right_scope, kind)))
     }
+}
+
+/// The table itself.
+fn without_version(relation: &TableFactor) -> TableFactor {
+    let mut plain = relation.clone();
+    if let TableFactor::Table { version, .. } = &mut plain {
+        *version = None;
+    }
+    plain
 }
 
 /// The time attribute of a type.

@@ -21,6 +21,7 @@ pub(crate) fn settle(binder: &Binder<'_>, plan: LogicalPlan, conditions: Vec<Exp
         return match join.flavour {
             JoinFlavour::Unsettled => decide(binder, join, &node.input, right, conditions),
             JoinFlavour::Temporal { settled: false, .. } => temporal(binder, join, &node.input, right, conditions),
+            JoinFlavour::Lookup { settled: false, .. } => lookup(binder, join, &node.input, right, conditions),
             _ => filtered(plan, conditions),
         };
     }
@@ -51,7 +52,9 @@ fn holds_unsettled(plan: &LogicalPlan) -> bool {
         LogicalPlan::Extension(e) => matches!(
             FlinkNode::of(e).map(|n| &n.kind),
             Some(FlinkNodeKind::Join(Join {
-                flavour: JoinFlavour::Unsettled | JoinFlavour::Temporal { settled: false, .. },
+                flavour: JoinFlavour::Unsettled
+                    | JoinFlavour::Temporal { settled: false, .. }
+                    | JoinFlavour::Lookup { settled: false, .. },
                 ..
             }))
         ),
@@ -134,6 +137,42 @@ fn temporal(
         *settled = true;
     }
     let plan = join(left, right, node.kind, node.condition.clone(), flavour)?;
+    filtered(plan, stay)
+}
+
+/// A lookup join is one already. What WHERE says of left rows goes below it, and of an inner join all that it says of
+/// pairs goes into it; so does what ON says of left rows alone, which a left join asks before it looks up.
+fn lookup(
+    binder: &Binder<'_>,
+    node: &Join,
+    left: &LogicalPlan,
+    right: &LogicalPlan,
+    above: Vec<Expr>,
+) -> Result<LogicalPlan> {
+    let mut kind = node.kind;
+    if kind == JoinKind::Left && above.iter().any(|c| rejects_nulls(c, right)) {
+        kind = JoinKind::Inner;
+    }
+    let (mut to_left, mut own, mut stay) = (vec![], vec![], vec![]);
+    for condition in above {
+        let to = match (of(&condition, left, right), kind) {
+            _ if condition.is_volatile() => &mut stay,
+            (Of::Left, _) => &mut to_left,
+            (Of::Right | Of::Both, JoinKind::Inner) => &mut own,
+            _ => &mut stay,
+        };
+        to.push(condition);
+    }
+    for condition in node.condition.iter().flat_map(conjuncts) {
+        let goes_left = of(&condition, left, right) == Of::Left && kind == JoinKind::Inner && !condition.is_volatile();
+        if goes_left { to_left.push(condition) } else { own.push(condition) }
+    }
+    let left = settle(binder, left.clone(), to_left)?;
+    let mut flavour = node.flavour.clone();
+    if let JoinFlavour::Lookup { settled, .. } = &mut flavour {
+        *settled = true;
+    }
+    let plan = join(left, right.clone(), kind, together(own), flavour)?;
     filtered(plan, stay)
 }
 

@@ -23,11 +23,12 @@ use flott_graph::Changes;
 
 use super::explain;
 use super::stream::{StreamInput, StreamNode, StreamOp};
-use rules::{RuleInput, Way, rule};
+use rules::rule;
 
 pub(crate) use join::joined_kinds;
 pub(crate) use keys::{Key, smallest, upsert_keys};
 pub(crate) use kinds::{DeleteKind, ModifyKinds, UpdateKind};
+pub(crate) use rules::{ChangelogRule, RuleInput, Way};
 
 type Address = *const StreamNode;
 

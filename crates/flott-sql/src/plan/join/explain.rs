@@ -32,6 +32,7 @@ pub(crate) fn logical(join: &Join, node: &FlinkNode) -> String {
     };
     let time = match &join.flavour {
         JoinFlavour::Temporal { left_time, .. } => format!(", asOf=[{left_time}]"),
+        JoinFlavour::Lookup { .. } => ", asOf=[PROCTIME()]".to_string(),
         _ => String::new(),
     };
     format!("LogicalJoin(condition=[{condition}], joinType=[{kind}]{time})")

@@ -188,10 +188,10 @@ impl InputSpec {
 }
 
 /// The equality of two expressions, one of each input.
-struct Equality {
-    left: Expr,
-    right: Expr,
-    filter_nulls: bool,
+pub(crate) struct Equality {
+    pub(crate) left: Expr,
+    pub(crate) right: Expr,
+    pub(crate) filter_nulls: bool,
 }
 
 impl Converter<'_> {
@@ -216,6 +216,9 @@ impl Converter<'_> {
 
     /// The node of a join that gives at least the needed columns.
     pub(crate) fn join(&self, node: &FlinkNode, join: &Join, needed: &BTreeSet<String>) -> Result<Arc<StreamNode>> {
+        if let JoinFlavour::Lookup { hint, .. } = &join.flavour {
+            return self.lookup_join(node, join, hint, needed);
+        }
         let Some(right) = &node.second else { return Err(Error::internal("a join of one input")) };
         let left = &node.input;
         let (mut equalities, mut rest) = (vec![], vec![]);
@@ -272,7 +275,7 @@ impl Converter<'_> {
     /// Columns that the way of a join reads.
     fn way_columns(&self, join: &Join) -> Vec<String> {
         match &join.flavour {
-            JoinFlavour::Unsettled | JoinFlavour::Regular => vec![],
+            JoinFlavour::Unsettled | JoinFlavour::Regular | JoinFlavour::Lookup { .. } => vec![],
             JoinFlavour::Interval(b) => vec![b.left_time.clone(), b.right_time.clone()],
             JoinFlavour::Window { left_start, left_end, right_start, right_end, .. } => {
                 vec![left_start.clone(), left_end.clone(), right_start.clone(), right_end.clone()]
@@ -284,6 +287,7 @@ impl Converter<'_> {
     fn way(&self, join: &Join, left: &Columns, right: &Columns) -> Result<JoinWay> {
         Ok(match &join.flavour {
             JoinFlavour::Unsettled => return Err(Error::internal("a join that was not decided")),
+            JoinFlavour::Lookup { .. } => return Err(Error::internal("a lookup join has one input")),
             JoinFlavour::Regular => JoinWay::Regular,
             JoinFlavour::Interval(b) => JoinWay::Interval {
                 attribute: b.attribute,
@@ -305,7 +309,7 @@ impl Converter<'_> {
     }
 
     /// An input with only the wanted columns, and where its keys are; those that are no columns are computed.
-    fn join_input(
+    pub(crate) fn join_input(
         &self,
         plan: &LogicalPlan,
         wanted: &BTreeSet<String>,
@@ -360,7 +364,7 @@ fn typed(e: &Expr, plan: &LogicalPlan) -> Result<Typed> {
 }
 
 /// A condition as an equality of two values, one of each input.
-fn equality(e: &Expr, left: &LogicalPlan, right: &LogicalPlan) -> Result<Option<Equality>> {
+pub(crate) fn equality(e: &Expr, left: &LogicalPlan, right: &LogicalPlan) -> Result<Option<Equality>> {
     let Expr::ScalarFunction(f) = unaliased(e) else { return Ok(None) };
     let filter_nulls = match Functions::shown(f) {
         Some(Shown::Operator("=")) => true,
@@ -391,7 +395,7 @@ fn can_be_key(t: &arrow_schema::DataType) -> bool {
     !matches!(t, arrow_schema::DataType::Map(..) | arrow_schema::DataType::Null)
 }
 
-fn exchanged(node: &Arc<StreamNode>, keys: Vec<usize>) -> StreamInput {
+pub(crate) fn exchanged(node: &Arc<StreamNode>, keys: Vec<usize>) -> StreamInput {
     let distribution = if keys.is_empty() { Distribution::Single } else { Distribution::Hash(keys) };
     let exchange = StreamNode::new(
         StreamOp::Exchange(distribution),
