@@ -9,6 +9,7 @@
 pub mod graph;
 pub mod group;
 pub mod join;
+pub mod match_recognize;
 pub mod over;
 pub mod partial;
 pub mod rank;
@@ -22,6 +23,9 @@ pub use group::{
 };
 pub use join::{
     IntervalJoinSpec, JoinCondition, JoinInput, JoinKind, RegularJoinSpec, TemporalJoinSpec, UnnestSpec, WindowJoinSpec,
+};
+pub use match_recognize::{
+    AfterMatch, MatchReference, MatchSpec, PatternCondition, PatternQuantifier, PatternVariable,
 };
 pub use over::OverAggregateSpec;
 pub use partial::partial_schema;

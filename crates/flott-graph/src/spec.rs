@@ -12,6 +12,7 @@ use flott_connector::watermark_options::WatermarkAlignment;
 
 use crate::group::{ChangelogNormalizeSpec, GroupAggregateSpec, SinkMaterializeSpec};
 use crate::join::{IntervalJoinSpec, RegularJoinSpec, TemporalJoinSpec, UnnestSpec, WindowJoinSpec};
+use crate::match_recognize::MatchSpec;
 use crate::over::OverAggregateSpec;
 use crate::rank::{DeduplicateSpec, RankSpec, WindowRankSpec};
 use crate::sort::{SortSpec, TemporalSortSpec};
@@ -71,6 +72,8 @@ pub enum OperatorSpec {
     Sort(SortSpec),
     /// Rows in the order of a time attribute.
     TemporalSort(TemporalSortSpec),
+    /// Patterns of rows that follow each other.
+    Match(MatchSpec),
     /// Writes rows to the outside.
     Sink(SinkSpec),
 }

@@ -18,6 +18,7 @@ mod functions;
 pub(crate) mod hints;
 pub(crate) mod join;
 mod literal;
+pub mod match_recognize;
 pub mod node;
 pub(crate) mod over;
 mod query;

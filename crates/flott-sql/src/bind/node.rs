@@ -73,6 +73,8 @@ pub enum FlinkNodeKind {
     Over(Over),
     /// ORDER BY, OFFSET and FETCH.
     Sort(Sort),
+    /// MATCH_RECOGNIZE.
+    Match(super::match_recognize::Match),
 }
 
 /// A row for each element of a collection in a column of the input. Its columns: the input's, the element's, its number.
@@ -348,6 +350,7 @@ impl UserDefinedLogicalNodeCore for FlinkNode {
             FlinkNodeKind::Unnest(_) => "LogicalCorrelate",
             FlinkNodeKind::Over(_) => "LogicalOver",
             FlinkNodeKind::Sort(_) => "LogicalSort",
+            FlinkNodeKind::Match(_) => "LogicalMatch",
         }
     }
 

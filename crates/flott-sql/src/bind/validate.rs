@@ -85,6 +85,7 @@ pub fn validate(plan: &LogicalPlan) -> Result<()> {
                 FlinkNodeKind::Over(o) => {
                     o.partition.iter().chain(o.order.iter().map(|k| &k.column)).try_for_each(there)
                 }
+                FlinkNodeKind::Match(m) => m.partition.iter().chain(m.order.iter().map(|k| &k.column)).try_for_each(there),
                 FlinkNodeKind::Sort(s) => s.order.iter().map(|k| &k.column).try_for_each(there),
             }
         }

@@ -13,6 +13,7 @@ mod graph;
 mod group;
 mod join;
 mod json;
+mod match_recognize;
 pub mod options;
 mod physical;
 mod program;

@@ -103,7 +103,7 @@ impl Converter<'_> {
     }
 
     /// What a node reads, with these columns alone.
-    fn columns_below(&self, node: &FlinkNode, needed: &BTreeSet<String>) -> Result<Arc<StreamNode>> {
+    pub(super) fn columns_below(&self, node: &FlinkNode, needed: &BTreeSet<String>) -> Result<Arc<StreamNode>> {
         let below = self.program(&node.input)?;
         let columns = columns_of(&below.schema)?;
         let mut kept: Vec<usize> = (0..columns.len()).filter(|i| needed.contains(&columns[*i].0)).collect();
@@ -363,7 +363,7 @@ fn reads_union(node: &StreamNode) -> bool {
     node.inputs.iter().any(|i| matches!(i.node.op, StreamOp::Union) || reads_union(&i.node))
 }
 
-fn sort_keys(order: &[OrderKey], columns: &Columns) -> Result<Vec<SortKey>> {
+pub(super) fn sort_keys(order: &[OrderKey], columns: &Columns) -> Result<Vec<SortKey>> {
     let key = |k: &OrderKey| -> Result<SortKey> {
         let column = index_of(columns, &k.column)?;
         Ok(SortKey { column, ascending: k.ascending, nulls_last: k.nulls_last })

@@ -70,6 +70,7 @@ pub(crate) enum StreamOp {
     WindowRank(WindowRank),
     Sort(SortSpec),
     TemporalSort(TemporalSortSpec),
+    Match(super::match_recognize::Matching),
     /// A change of place; an edge of the graph, a node only in EXPLAIN.
     Exchange(Distribution),
     Sink(Sink),
@@ -292,6 +293,7 @@ impl StreamNode {
             },
             StreamOp::Sort(_) => "Sort",
             StreamOp::TemporalSort(_) => "TemporalSort",
+            StreamOp::Match(_) => "Match",
             StreamOp::Exchange(_) => "Exchange",
             StreamOp::Sink(_) => "Sink",
         }

@@ -76,6 +76,7 @@ pub(crate) fn rule(op: &StreamOp) -> &dyn ChangelogRule {
         StreamOp::WindowRank(rank) => rank,
         StreamOp::Sort(spec) => spec,
         StreamOp::TemporalSort(spec) => spec,
+        StreamOp::Match(matching) => matching,
         StreamOp::Exchange(distribution) => distribution,
         StreamOp::Sink(sink) => sink,
     }
