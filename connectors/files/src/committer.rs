@@ -464,6 +464,8 @@ impl Committer for FileCommitter {
         if let Some(overwrite) = &self.overwrite {
             keep.extend(overwrite.held().await?.iter().map(|f| name(&f.target)));
             overwrite.remove_replaced().await?;
+        } else {
+            Overwrite::new(Arc::clone(&self.target), &self.context).end_replaced().await?;
         }
         self.remove_files_before(self.context.generation.0, keep).await?;
         if self.target.partition_commit.is_some() {

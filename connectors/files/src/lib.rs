@@ -28,6 +28,7 @@ mod reader;
 mod rolling;
 mod scan;
 mod seen;
+mod side_file;
 mod split;
 mod staging;
 mod target;

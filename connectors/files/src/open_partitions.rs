@@ -10,7 +10,7 @@ use flott_connector::sink::CommitterContext;
 use flott_core::Result;
 
 use crate::partition_commit::PendingPartitions;
-use crate::split::{from_json, to_json};
+use crate::side_file::SideFile;
 use crate::staging::{lineage_folder, partitions_name};
 use crate::target::{FileTarget, whole_name};
 
@@ -74,7 +74,7 @@ impl OpenPartitions {
     }
 
     pub(crate) async fn store(&self, pending: &PendingPartitions) -> Result<()> {
-        self.target.put(&self.path(self.generation), to_json(pending)?).await
+        SideFile::PARTITIONS.put(&self.target, &self.path(self.generation), pending).await
     }
 
     /// Takes over what older attempts have left, also those of replaced lineages: a restored savepoint begins a new
@@ -114,8 +114,7 @@ impl OpenPartitions {
     }
 
     async fn read(&self, generation: u64) -> Result<Option<PendingPartitions>> {
-        let content = self.target.get(&self.path(generation)).await?;
-        content.map(|c| from_json(&c, "list of open partitions")).transpose()
+        SideFile::PARTITIONS.get(&self.target, &self.path(generation)).await
     }
 
     /// Generations that have a list or a part of one, oldest first.

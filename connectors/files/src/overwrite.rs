@@ -4,8 +4,12 @@
 //! beside them (one for each checkpoint, so that it can be written again). At the end, when the last checkpoint is
 //! decided, everything is done that can be done again: the old files of each partition that gets new ones (of a table
 //! without partitions all files) are removed; a marker says so, for a second try must not take the new files for old
-//! ones; then the new files are shown. The marker stays, as long as nobody starts the job anew: it is a few bytes in a
-//! hidden folder, and a job that is killed between its last file and the word "finished" reads it.
+//! ones; then the new files are shown. The marker stays: it is an empty file in a hidden folder, and a job that is killed
+//! between its last file and the word "finished" reads it.
+//!
+//! Nothing fences a removal. So an attempt that sleeps at its end and wakes when another job has filled the table must find
+//! a marker: a fresh start leaves one for the lineage that it replaces, before it shows anything. And the old files are
+//! listed before the marker is looked for: what is shown behind it is not on the list.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,7 +18,7 @@ use flott_connector::sink::CommitterContext;
 use flott_core::{CheckpointId, Result};
 
 use crate::listing::{self, FileEntry, Selection, object_path};
-use crate::split::{from_json, to_json};
+use crate::side_file::SideFile;
 use crate::staging::{StagedFile, blocking, overwrite_folder};
 use crate::target::FileTarget;
 
@@ -39,7 +43,7 @@ impl Overwrite {
         if files.is_empty() {
             return Ok(());
         }
-        self.target.put(&format!("{}/{}.json", self.folder, checkpoint.0), to_json(&files)?).await
+        SideFile::OVERWRITE.put(&self.target, &format!("{}/{}.json", self.folder, checkpoint.0), &files).await
     }
 
     /// All files that are held.
@@ -47,22 +51,25 @@ impl Overwrite {
         let mut files = vec![];
         for name in self.target.names(&self.folder).await? {
             let is_list = name.strip_suffix(".json").is_some_and(|n| n.parse::<u64>().is_ok());
-            if is_list && let Some(content) = self.target.get(&format!("{}/{name}", self.folder)).await? {
-                files.extend(from_json::<Vec<StagedFile>>(&content, "list of files that overwrite")?);
+            let path = format!("{}/{name}", self.folder);
+            if is_list && let Some(list) = SideFile::OVERWRITE.get::<Vec<StagedFile>>(&self.target, &path).await? {
+                list.iter().try_for_each(StagedFile::check_places)?;
+                files.extend(list);
             }
         }
         Ok(files)
     }
 
-    /// Removes what the files will replace, once in the lineage's life.
+    /// Removes what the files will replace, once in the lineage's life, and not once another one has begun.
     pub(crate) async fn remove_old(&self, files: &[StagedFile]) -> Result<()> {
+        let partitions: BTreeSet<&str> = files.iter().map(|f| f.partition.as_str()).collect();
+        let is_partitioned = !self.target.partition_columns.is_empty();
+        let there = listing::list(&self.target.location, Arc::new(Selection::default()), true).await?;
         let marker = format!("{}/{MARKER}", self.folder);
         if self.target.get(&marker).await?.is_some() {
             return Ok(());
         }
-        let partitions: BTreeSet<&str> = files.iter().map(|f| f.partition.as_str()).collect();
-        let is_partitioned = !self.target.partition_columns.is_empty();
-        for file in listing::list(&self.target.location, Arc::new(Selection::default()), true).await? {
+        for file in there {
             let relative = self.relative(&file);
             let replaced = |p: &&str| relative.strip_prefix(p).is_some_and(|rest| rest.starts_with('/'));
             if !is_partitioned || partitions.iter().any(replaced) {
@@ -100,9 +107,28 @@ impl Overwrite {
         Ok(())
     }
 
-    /// What lineages that a fresh start has replaced have left.
+    /// The same by a job that does not overwrite, of a lineage that did.
+    pub(crate) async fn end_replaced(&self) -> Result<()> {
+        match self.replaced.first() {
+            Some(last) if !self.target.names(last).await?.is_empty() => self.end_for_good(last).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn end_for_good(&self, folder: &str) -> Result<()> {
+        self.target.put(&format!("{folder}/{MARKER}"), vec![]).await?;
+        for name in self.target.names(folder).await?.into_iter().filter(|n| n != MARKER) {
+            self.target.remove(&format!("{folder}/{name}")).await?;
+        }
+        Ok(())
+    }
+
+    /// What lineages that a fresh start has replaced have left. The last one gets a marker, as one of its attempts may only
+    /// sleep.
     pub(crate) async fn remove_replaced(&self) -> Result<()> {
-        for folder in &self.replaced {
+        let Some((last, older)) = self.replaced.split_first() else { return Ok(()) };
+        self.end_for_good(last).await?;
+        for folder in older {
             for name in self.target.names(folder).await? {
                 self.target.remove(&format!("{folder}/{name}")).await?;
             }

@@ -58,6 +58,18 @@ pub(crate) struct Progress {
     pub(crate) watermark_ms: i64,
 }
 
+impl StagedFile {
+    /// Refuses places outside the table's folder.
+    pub(crate) fn check_places(&self) -> Result<()> {
+        let inside = |p: &str| !p.is_empty() && Path::new(p).components().all(|c| matches!(c, Component::Normal(_)));
+        if inside(&self.staged) && inside(&self.target) {
+            return Ok(());
+        }
+        Err(Error::data(format!("'{}' lies outside the table's folder", self.target))
+            .hint("The checkpoint has been tampered with: do not restore it"))
+    }
+}
+
 impl ToCommit {
     pub(crate) fn encode(&self, id: String) -> Result<Committable> {
         let is_plain = !matches!(self, ToCommit::File(f) if !f.held.is_staged());
@@ -71,12 +83,7 @@ impl ToCommit {
         }
         let content: ToCommit = from_json(&committable.data.bytes, "committable")?;
         if let ToCommit::File(file) = &content {
-            let inside =
-                |p: &str| !p.is_empty() && Path::new(p).components().all(|c| matches!(c, Component::Normal(_)));
-            if !inside(&file.staged) || !inside(&file.target) {
-                return Err(Error::data(format!("'{}' lies outside the table's folder", file.target))
-                    .hint("The checkpoint has been tampered with: do not restore it"));
-            }
+            file.check_places()?;
         }
         Ok(content)
     }

@@ -20,7 +20,7 @@ use object_store::{PutPayload, Result as StoreResult};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
-use crate::split::{from_json, to_json};
+use crate::side_file::SideFile;
 use crate::target::FileTarget;
 
 /// Bytes of a part; all but the last have the same size, which some stores ask for.
@@ -137,7 +137,7 @@ impl Upload {
         let id = begun.map_err(|e| target.object_error("write to", e))?;
         self.id = Some(id.clone());
         let note = Note { target: self.target.clone(), id: id.clone() };
-        target.put(&self.note, to_json(&note)?).await?;
+        SideFile::UPLOAD.put(target, &self.note, &note).await?;
         Ok(id)
     }
 
@@ -212,15 +212,13 @@ impl FileTarget {
 
     /// Gives up the upload that a note is about.
     pub(crate) async fn abort_noted(&self, note: &str) -> Result<()> {
-        let Some(content) = self.get(note).await? else { return Ok(()) };
-        let Note { target, id } = from_json(&content, "note of an upload")?;
+        let Some(Note { target, id }) = SideFile::UPLOAD.get(self, note).await? else { return Ok(()) };
         self.abort_upload(&target, &id, note).await
     }
 
     /// The same, of an upload whose parts may still arrive: the note stays, so that the next attempt aborts it again.
     pub(crate) async fn abort_cut_short(&self, note: &str) -> Result<()> {
-        let Some(content) = self.get(note).await? else { return Ok(()) };
-        let Note { target, id } = from_json(&content, "note of an upload")?;
+        let Some(Note { target, id }) = SideFile::UPLOAD.get(self, note).await? else { return Ok(()) };
         self.abort(&target, &id).await
     }
 }

@@ -131,13 +131,15 @@ type Answer = oneshot::Receiver<Result<Taken>>;
 pub(crate) struct Request {
     /// Where its savepoint goes; `None` for a checkpoint alone.
     pub(crate) to: Option<CheckpointStorage>,
+    /// The job is to end with it.
+    pub(crate) ends: bool,
     reply: oneshot::Sender<Result<Taken>>,
 }
 
 impl Request {
-    fn new(to: Option<CheckpointStorage>) -> (Request, Answer) {
+    fn new(to: Option<CheckpointStorage>, ends: bool) -> (Request, Answer) {
         let (reply, answer) = oneshot::channel();
-        (Request { to, reply }, answer)
+        (Request { to, ends, reply }, answer)
     }
 
     /// Whoever asked may have gone.
@@ -228,13 +230,13 @@ impl JobClient {
 
     async fn take(&self, to: Option<CheckpointStorage>) -> Result<Taken> {
         self.check_has_checkpoints()?;
-        let (request, answer) = Request::new(to);
+        let (request, answer) = Request::new(to, false);
         self.wish(Control::Checkpoint(request)).await?;
         answer.await.unwrap_or_else(|_| Err(self.ended_before("the checkpoint was taken")))
     }
 
-    /// Stops the job and waits for its end; gives the savepoint where one was asked for. What is refused before the job
-    /// has begun to stop (a folder that cannot be written, a job that is being started again) leaves it running.
+    /// Stops the job and waits for its end; gives the savepoint where one was asked for. As in Flink, a job whose savepoint
+    /// cannot be taken goes on.
     pub async fn stop(&self, mode: StopMode) -> Result<Option<SavepointInfo>> {
         let wants_savepoint = mode.savepoint.is_some();
         let answer = self.ask_to_stop(mode).await?.await;
@@ -269,7 +271,7 @@ impl JobClient {
             }
             None => None,
         };
-        let (request, answer) = Request::new(to);
+        let (request, answer) = Request::new(to, true);
         self.wish(Control::Stop { drain: mode.drain, request }).await?;
         Ok(answer)
     }
@@ -410,6 +412,11 @@ impl Wishes {
             // The handle is gone; the job goes on.
             None => std::future::pending().await,
         }
+    }
+
+    /// The job goes on although somebody has wanted its end: what they wanted of it cannot be had.
+    pub(crate) fn take_back_stop(&mut self) {
+        self.end = self.end.filter(|end| *end != Ending::Stop);
     }
 
     /// Waits for a wish that ends a job of which no attempt runs. What needs one is refused: nothing is stopped without

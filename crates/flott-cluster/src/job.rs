@@ -225,6 +225,8 @@ struct Finalized {
     committers: Committers,
     /// Nothing is decided: the savepoint of a drain cannot be written.
     undrained: bool,
+    /// Decided and committed, but the job is not to end with it: see [`savepoints::answer`].
+    unstopped: bool,
     result: Result<(flott_core::DecidedCheckpoint, Manifest)>,
 }
 
@@ -274,6 +276,8 @@ pub struct JobMaster {
     drain: Option<Drain>,
     /// The drain has come to nothing, and the job is to go on.
     undrained: bool,
+    /// A stop has come to nothing, and the job goes on.
+    unstopped: bool,
     /// Ends the writing of savepoints.
     give_up: GiveUp,
     cancelled: bool,
@@ -369,6 +373,7 @@ impl JobMaster {
             attached: vec![],
             drain: None,
             undrained: false,
+            unstopped: false,
             give_up: GiveUp::default(),
             cancelled: false,
             failure: None,
@@ -411,6 +416,9 @@ impl JobMaster {
                 () = tokio::time::sleep(sleep) => {}
             }
             self.on_time();
+            if std::mem::take(&mut self.unstopped) {
+                wishes.take_back_stop();
+            }
         };
         self.end(finished, wishes).await
     }
@@ -473,13 +481,18 @@ impl JobMaster {
         self.send_all(commands);
         self.timed_out += 1;
         for request in std::mem::take(&mut self.attached) {
+            if request.ends && request.to.is_none() {
+                // Whoever wants an end and nothing else gets it from the next one.
+                self.requests.push(request);
+                continue;
+            }
             let why = Error::unavailable(format!("checkpoint {id} was not complete in time"));
             request.answer(Err(
                 why.hint("A slow sink holds it up: raise 'execution.checkpointing.timeout', or try again")
             ));
         }
         if self.stopping {
-            self.next_checkpoint = Some(self.clock.monotonic());
+            self.stop_again_or_resume();
         }
         if self.timed_out > self.options.tolerable_failures {
             let timeout = self.options.timeout;
@@ -621,7 +634,7 @@ impl JobMaster {
                         Ok(end) => (Some(end), vec![]),
                         Err(e) => {
                             finalize::abort(&graph, &mut committers, &collected.committables).await;
-                            return Finalized { store, committers, undrained: true, result: Err(e) };
+                            return Finalized { store, committers, undrained: true, unstopped: false, result: Err(e) };
                         }
                     }
                 }
@@ -633,9 +646,10 @@ impl JobMaster {
                 Ok((decided, manifest))
             }
             .await;
+            let mut unstopped = false;
             let result = match (result, end) {
                 (Ok((decided, manifest)), None) => {
-                    savepoints::answer(&store, requests, &manifest, &give_up).await;
+                    unstopped = savepoints::answer(&store, requests, &manifest, &give_up).await;
                     Ok((decided, manifest))
                 }
                 // The end is decided and committed, but is not marked as one: a restore goes on where the sources stood.
@@ -646,7 +660,7 @@ impl JobMaster {
                     Err(e)
                 }
             };
-            Finalized { store, committers, undrained: false, result }
+            Finalized { store, committers, undrained: false, unstopped, result }
         }));
     }
 
@@ -679,7 +693,9 @@ impl JobMaster {
                 let commands = self.enumerators.checkpoint_complete(&decided);
                 self.send_all(commands);
                 self.attempt.send(TaskCommand::CheckpointComplete(decided));
-                if is_last {
+                if is_last && done.unstopped {
+                    self.stop_again_or_resume();
+                } else if is_last {
                     self.attempt.cancel();
                 }
             }
@@ -697,6 +713,20 @@ impl JobMaster {
             return request.answer(Err(why.hint(format!("SET '{option}' = 'true' before the job starts"))));
         }
         self.requests.push(request);
+    }
+
+    /// The checkpoint with which the job was to end has come to nothing, or had not what it was for. As in Flink the job goes
+    /// on, unless somebody still waits for its end.
+    fn stop_again_or_resume(&mut self) {
+        let now = self.clock.monotonic();
+        if self.requests.iter().any(|request| request.ends) {
+            self.next_checkpoint = Some(now);
+            return;
+        }
+        tracing::warn!("the job goes on: it was to stop with a savepoint, and there is none");
+        (self.stopping, self.last, self.unstopped) = (false, None, true);
+        self.next_checkpoint = self.options.interval.map(|interval| now + interval);
+        self.attempt.send(TaskCommand::Resume);
     }
 
     /// A last checkpoint, then the end. One that is under way does not serve: rows behind its barrier may have come to
@@ -867,8 +897,11 @@ impl JobMaster {
         }
         let proof = self.durable.as_ref().and_then(|(store, _)| store.last_decided());
         if let (Some((store, committers)), Some(proof)) = (&mut self.durable, proof) {
+            let tenure = store.tenure();
             let all = async {
                 for committer in committers.values_mut() {
+                    // One that slept must not replace, or report as complete, what is another attempt's by now.
+                    tenure.check().await?;
                     committer.finish(&proof).await?;
                 }
                 Ok::<(), Error>(())

@@ -7,15 +7,30 @@ use flott_state::savepoint::{GiveUp, PreparedSavepoint};
 
 use crate::control::{Request, SavepointInfo, Taken};
 
-/// Writes the savepoints of a committed checkpoint, and tells everybody who asked.
-pub(crate) async fn answer(store: &CheckpointStore, requests: Vec<Request>, manifest: &Manifest, give_up: &GiveUp) {
+/// Writes the savepoints of a committed checkpoint, and tells everybody who asked. True where the job is not to stop behind
+/// it after all: nobody who wanted that has got the savepoint that was to come before.
+pub(crate) async fn answer(
+    store: &CheckpointStore,
+    requests: Vec<Request>,
+    manifest: &Manifest,
+    give_up: &GiveUp,
+) -> bool {
+    let (mut wanted, mut refused) = (0, 0);
     for request in requests {
-        match prepare_one(store, &request, manifest, give_up).await {
-            // Whoever asked hears of the error; the job goes on, or stops behind this checkpoint where it was told to.
-            Ok(savepoint) => drop(publish_one(request, savepoint, manifest.checkpoint).await),
-            Err(e) => request.answer(Err(e)),
+        let ends = request.ends;
+        let answered = match prepare_one(store, &request, manifest, give_up).await {
+            Ok(savepoint) => publish_one(request, savepoint, manifest.checkpoint).await,
+            Err(e) => {
+                let failed = Error::new(e.kind(), e.to_string());
+                request.answer(Err(if ends { e.hint("The job goes on; stop it with another place") } else { e }));
+                Err(failed)
+            }
+        };
+        if ends {
+            (wanted, refused) = (wanted + 1, refused + usize::from(answered.is_err()));
         }
     }
+    wanted > 0 && refused == wanted
 }
 
 /// Savepoints of the end of a drained job. They are written before the end is decided, so that one that cannot be leaves

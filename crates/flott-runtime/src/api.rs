@@ -80,6 +80,8 @@ pub enum TaskCommand {
     /// The same, and nothing is emitted behind the barrier: the job is to end with this checkpoint. Sources read no
     /// further and timers do not fire, also where the checkpoint comes to nothing and another one follows.
     StopWithCheckpoint(CheckpointId),
+    /// The stop is taken back: the job goes on behind its last barrier.
+    Resume,
     /// Splits for a reader.
     AssignSplits {
         /// The source.

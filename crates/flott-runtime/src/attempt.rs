@@ -81,6 +81,7 @@ impl Attempt {
             }
             TaskCommand::TriggerCheckpoint(_)
             | TaskCommand::StopWithCheckpoint(_)
+            | TaskCommand::Resume
             | TaskCommand::CheckpointComplete(_)
             | TaskCommand::Drain => {
                 match &command {
@@ -89,6 +90,7 @@ impl Attempt {
                         self.shared.stop_behind(*checkpoint);
                         self.shared.trigger(*checkpoint);
                     }
+                    TaskCommand::Resume => self.shared.resume(),
                     _ => {}
                 }
                 for queue in self.commands.values() {

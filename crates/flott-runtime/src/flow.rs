@@ -277,6 +277,11 @@ impl Shared {
         self.last_epoch.fetch_min(checkpoint.0, Ordering::SeqCst);
     }
 
+    /// The job does not end after all.
+    pub(crate) fn resume(&self) {
+        self.last_epoch.store(u64::MAX, Ordering::SeqCst);
+    }
+
     /// Whether the epoch is behind the barrier with which the job is to end.
     pub(crate) fn is_behind_stop(&self, epoch: u64) -> bool {
         epoch > self.last_epoch.load(Ordering::SeqCst)

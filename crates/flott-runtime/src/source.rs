@@ -456,6 +456,13 @@ impl SourceDriver {
                 TaskCommand::TriggerCheckpoint(checkpoint) | TaskCommand::StopWithCheckpoint(checkpoint) => {
                     self.on_barrier(checkpoint);
                 }
+                TaskCommand::Resume => {
+                    // Nothing was read meanwhile; and timers behind that have come due hear of the new tick.
+                    self.was_reading_nothing(self.task.clock.monotonic());
+                    if self.capability.is_some() {
+                        self.close_tick(tick_after(self.time())?);
+                    }
+                }
                 TaskCommand::AssignSplits { splits, .. } => {
                     let last_row = self.task.clock.monotonic();
                     self.last_row = last_row;
@@ -782,6 +789,7 @@ async fn obey(reader: &mut dyn SourceReader, command: TaskCommand) -> Result<boo
         }
         TaskCommand::TriggerCheckpoint(_)
         | TaskCommand::StopWithCheckpoint(_)
+        | TaskCommand::Resume
         | TaskCommand::AlignWatermark { .. }
         | TaskCommand::Drain => Ok(false),
     }

@@ -12,13 +12,13 @@
 
 pub mod manifest;
 pub mod owner;
-pub mod record;
 pub mod run;
 pub mod savepoint;
 pub mod snapshot_file;
 pub mod storage;
 pub mod store;
 
+pub use flott_connector::record;
 pub use run::{OperatorSnapshot, RestoredRun, RestoredState, StateRun};
 pub use savepoint::Savepoint;
 pub use storage::CheckpointStorage;

@@ -18,6 +18,8 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
 
 /// The name of the one record that is ever changed.
 pub const HEAD: &str = "HEAD";
+/// Held by whoever changes HEAD in a local folder.
+const HEAD_LOCK: &str = "HEAD.lock";
 /// A record larger than this is not ours.
 const MAX_HEAD_BYTES: usize = 1 << 20;
 /// The longest that a swap waits for another process's swap, which takes milliseconds unless that process is stopped.
@@ -256,6 +258,28 @@ impl CheckpointStorage {
         }
     }
 
+    /// Removes the half of a HEAD record that a kill in the middle of a swap has left, where no swap will replace it. Only
+    /// who holds the lock writes one: where another process does, that one has already begun it anew.
+    pub async fn remove_half_of_head(&self) -> Result<()> {
+        let CheckpointStorage::Local { root, .. } = self else { return Ok(()) };
+        let half = root.join(HEAD).with_extension("tmp");
+        let lock = root.join(HEAD_LOCK);
+        let shown = half.display().to_string();
+        blocking(move || {
+            if !half.exists() {
+                return Ok(());
+            }
+            let Some(lock) = try_lock(&lock)? else { return Ok(()) };
+            match fs::remove_file(&half) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::from(e)),
+                _ => drop(lock),
+            }
+            Ok(())
+        })
+        .await
+        .map_err(|e| e.with("file", shown))
+    }
+
     async fn swap_object(
         &self,
         store: &Arc<dyn ObjectStore>,
@@ -372,16 +396,21 @@ fn list_local(root: &FsPath, folder: &FsPath, names: &mut Vec<String>) -> Result
     Ok(())
 }
 
+/// The lock of HEAD; `None` while another process holds it. It is advisory and dies with its process, so that a killed
+/// attempt leaves none behind.
+fn try_lock(path: &FsPath) -> Result<Option<fs::File>> {
+    let lock = fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(e)) => Err(e.into()),
+    }
+}
+
 /// `None` while another process holds the lock.
 fn swap_local(root: &FsPath, fail_points: &FailPoints, expected: &HeadVersion, new: &Bytes) -> Result<Option<Swap>> {
     create_folder_durably(root)?;
-    // The lock is advisory and dies with its process, so that a killed attempt leaves none behind.
-    let lock = fs::OpenOptions::new().create(true).truncate(false).write(true).open(root.join("HEAD.lock"))?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(fs::TryLockError::WouldBlock) => return Ok(None),
-        Err(fs::TryLockError::Error(e)) => return Err(e.into()),
-    }
+    let Some(lock) = try_lock(&root.join(HEAD_LOCK))? else { return Ok(None) };
     let path = root.join(HEAD);
     let now = match fs::read(&path) {
         Ok(b) => HeadVersion::Bytes(b.into()),
@@ -442,6 +471,24 @@ mod tests {
             fs::write(folder.path().join(HEAD), "a").expect("written");
             drop(lock);
             assert_eq!(swap.await.expect("a task").expect("a swap"), Swap::Lost);
+        });
+    }
+
+    #[test]
+    fn half_a_record_goes_unless_somebody_is_writing_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        runtime().block_on(async {
+            let storage = CheckpointStorage::local(folder.path(), FailPoints::none());
+            storage.remove_half_of_head().await.expect("there is none");
+            let half = folder.path().join("HEAD.tmp");
+            fs::write(&half, "half").expect("written");
+            let lock = fs::File::create(folder.path().join("HEAD.lock")).expect("a file");
+            lock.lock().expect("locked");
+            storage.remove_half_of_head().await.expect("left alone");
+            assert!(half.exists(), "it is taken away from under a swap");
+            drop(lock);
+            storage.remove_half_of_head().await.expect("removed");
+            assert!(!half.exists());
         });
     }
 

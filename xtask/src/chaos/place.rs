@@ -111,8 +111,7 @@ impl Place {
         let mut bundles = 0;
         for name in names(&self.record)? {
             bundles += usize::from(name.starts_with("bundle-"));
-            // Half a record of a swap behind the end (old checkpoints leave HEAD then): the next swap replaces it.
-            let is_head = ["HEAD", "HEAD.lock", "HEAD.tmp"].contains(&name.as_str());
+            let is_head = ["HEAD", "HEAD.lock"].contains(&name.as_str());
             if !name.starts_with("bundle-") && !is_head {
                 return Err(format!("{} is left in {}", name, self.record.display()));
             }

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use flott_connector::sink::{Committable, CommitterContext, Sink};
-use flott_core::Generation;
+use flott_core::{FailPoints, Generation};
 use flott_testkit::batch;
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
@@ -142,5 +143,42 @@ async fn a_fresh_start_overwrites_again() {
         assert_eq!(table.read_sorted().await, [format!("+I[{generation}, x]")]);
     }
     let left: Vec<String> = tree(&path).into_keys().filter(|name| name.starts_with('.')).collect();
-    assert_eq!(left.len(), 1, "only the last marker is left: {left:?}");
+    assert_eq!(left.len(), 2, "only the markers of the last two are left: {left:?}");
+}
+
+/// An attempt sleeps in the middle of its end. Meanwhile the job is started anew and fills the table, which the sleeper
+/// must not empty when it wakes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_sleeps_at_its_end_takes_nothing_from_a_fresh_start() {
+    for overwrites_again in [true, false] {
+        let (dir, path) = temp();
+        let table = Table::new(&path, "a INT");
+        let reached = dir.path().join("reached");
+        let points = FailPoints::armed("mid_commit", &reached).expect("armed");
+        let sink = table.overwriting_sink_with(points);
+        let context = |lineage: &str, generation, replaced: &[&str]| CommitterContext {
+            lineage: lineage.into(),
+            generation: Generation(generation),
+            operator_uid: "sink: t".into(),
+            replaced_lineages: replaced.iter().map(|l| l.to_string()).collect(),
+        };
+        let rows = staged(writer_of(&sink, 1, 0).as_mut(), &[batch("a INT", &["+I[1]"])], 1).await;
+        let mut sleeper = sink.create_committer(context("lineage", 1, &[])).expect("made").expect("a committer");
+        sleeper.commit(&decided(1), &rows).await.expect("held");
+        let sleeper = tokio::spawn(async move { sleeper.finish(&decided(1)).await });
+        while !reached.exists() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+
+        let fresh = if overwrites_again { table.overwriting_sink() } else { table.sink() };
+        let mut committer =
+            fresh.create_committer(context("two", 2, &["lineage"])).expect("made").expect("a committer");
+        committer.clean_up(&[]).await.expect("clean");
+        let rows = staged(writer_of(&fresh, 2, 0).as_mut(), &[batch("a INT", &["+I[2]"])], 1).await;
+        committer.commit(&decided(1), &rows).await.expect("committed");
+        committer.finish(&decided(1)).await.expect("finished");
+        std::fs::write(dir.path().join("reached.go"), "").expect("woken");
+        drop(sleeper.await.expect("a task"));
+        assert_eq!(table.read_sorted().await, ["+I[2]"]);
+    }
 }

@@ -405,8 +405,13 @@ impl Table {
 
     /// Of an INSERT OVERWRITE.
     pub(crate) fn overwriting_sink(&self) -> Arc<dyn Sink> {
-        let made =
-            self.factory().overwriting_sink(&self.context(self.builder.sink())).expect("files can be overwritten");
+        self.overwriting_sink_with(flott_core::FailPoints::none())
+    }
+
+    pub(crate) fn overwriting_sink_with(&self, fail_points: flott_core::FailPoints) -> Arc<dyn Sink> {
+        let mut context = self.context(self.builder.sink());
+        context.fail_points = fail_points;
+        let made = self.factory().overwriting_sink(&context).expect("files can be overwritten");
         made.unwrap_or_else(|e| panic!("{e}")).sink
     }
 

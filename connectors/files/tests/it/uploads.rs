@@ -10,7 +10,7 @@ use flott_testkit::batch;
 use object_store::memory::InMemory;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
-use object_store::{Error, MultipartId, ObjectStore, PutPayload, PutResult, Result};
+use object_store::{Error, MultipartId, ObjectStore, ObjectStoreExt, PutPayload, PutResult, Result};
 
 use crate::objects::keys;
 use crate::support::*;
@@ -158,6 +158,34 @@ async fn uploads_of_dead_attempts_are_aborted_and_no_others() {
     closed.write(batch("a STRING", &large)).await.expect("written");
     closed.close().await.expect("closed");
     assert_eq!((keys(&store).await.len(), open(&uploads)), (1, 1));
+}
+
+/// A note as it was once written, of an upload with this id.
+fn note_1(id: &str) -> String {
+    let json = format!("{{\"target\":\"part-x\",\"id\":\"{id}\"}}");
+    format!("flott upload 1 {:08x}\n{json}", crc32fast::hash(json.as_bytes()))
+}
+
+#[tokio::test]
+async fn no_damage_of_a_note_is_followed() {
+    let (table, store, uploads) = table("a STRING");
+    let sink = table.sink();
+    let id = uploads.create_multipart(&Path::from("t/part-x")).await.expect("begun");
+    let name = format!(".flott-staging/lineage/1/{}/0/part-x.upload", crate::damage::OPERATOR);
+    let key = Path::from(format!("t/{name}"));
+    let note = note_1(&id);
+    for damaged in crate::damage::damages(note.as_bytes()) {
+        store.put(&key, damaged.into()).await.expect("put");
+        let e = committer_of(&sink, 2).clean_up(&[]).await.expect_err("damaged");
+        crate::damage::expect_refused(&e, &name);
+        assert_eq!(open(&uploads), 1);
+    }
+    store.put(&key, note.replacen("upload 1", "upload 99", 1).into()).await.expect("put");
+    let e = committer_of(&sink, 2).clean_up(&[]).await.expect_err("another version");
+    assert!(e.to_string().contains("format version 99"), "{e}");
+    store.put(&key, note.into()).await.expect("put");
+    committer_of(&sink, 2).clean_up(&[]).await.expect("whole again");
+    assert_eq!((open(&uploads), keys(&store).await.len()), (0, 0));
 }
 
 #[tokio::test]

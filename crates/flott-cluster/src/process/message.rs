@@ -141,6 +141,7 @@ impl From<News> for PeerNews {
 pub(crate) enum Command {
     Trigger(CheckpointId),
     Stop(CheckpointId),
+    Resume,
     Assign { node: usize, subtask: usize, splits: Vec<StoredSplit> },
     NoMoreSplits { node: usize, subtask: usize },
     Align { node: usize, subtask: usize, max_watermark_ms: i64 },
@@ -171,6 +172,7 @@ impl From<TaskCommand> for Command {
         match command {
             TaskCommand::TriggerCheckpoint(checkpoint) => Command::Trigger(checkpoint),
             TaskCommand::StopWithCheckpoint(checkpoint) => Command::Stop(checkpoint),
+            TaskCommand::Resume => Command::Resume,
             TaskCommand::AssignSplits { node, subtask, splits } => {
                 Command::Assign { node: node.0, subtask, splits: store_splits(&splits) }
             }
@@ -194,6 +196,7 @@ impl From<Command> for TaskCommand {
         match command {
             Command::Trigger(checkpoint) => TaskCommand::TriggerCheckpoint(checkpoint),
             Command::Stop(checkpoint) => TaskCommand::StopWithCheckpoint(checkpoint),
+            Command::Resume => TaskCommand::Resume,
             Command::Assign { node, subtask, splits } => {
                 TaskCommand::AssignSplits { node: NodeId(node), subtask, splits: load_splits(splits) }
             }

@@ -118,6 +118,7 @@ impl Workers {
             | TaskCommand::SourceEvent { subtask, .. } => Some(*subtask),
             TaskCommand::TriggerCheckpoint(_)
             | TaskCommand::StopWithCheckpoint(_)
+            | TaskCommand::Resume
             | TaskCommand::CheckpointComplete(_)
             | TaskCommand::Drain => None,
         };

@@ -10,7 +10,7 @@ use flott_state::manifest::JobStatus;
 
 use super::tasks::{AllTasks, Fingerprint, Step, Tasks};
 use super::works::{At, Input, Outcome, Works};
-use super::world::{Operation, Said, World};
+use super::world::{Operation, Said, Unless, World};
 use super::{Budget, Config, Sabotage};
 
 /// What becomes of an operation.
@@ -133,6 +133,9 @@ impl State {
 
     /// All that can happen next. The error is that nothing can.
     pub(super) fn actions(&self, lab: &mut Lab) -> Result<Vec<Action>, String> {
+        if let Some(refused) = self.refused_for_ever(lab) {
+            return Ok(vec![refused]);
+        }
         let mut actions = vec![];
         for who in 0..=self.sleepers.len() {
             let Some(attempt) = self.attempt(who) else { continue };
@@ -152,6 +155,10 @@ impl State {
                     }
                     actions.extend(steps.into_iter().map(|s| Action::Step(who, s)));
                 }
+                Work::None(_) if self.is_untouched(lab, attempt) => {
+                    let ways = lab.tasks.unlike_ways(&mut lab.works, attempt.tasks, self.budget)?;
+                    actions.extend(ways.iter().map(|way| Action::Way(who, *way)));
+                }
                 Work::None(_) => {
                     let ways = lab.tasks.ways(&mut lab.works, attempt.tasks, self.budget)?;
                     actions.extend((0..ways.len()).map(|way| Action::Way(who, way)));
@@ -169,6 +176,25 @@ impl State {
         }
         actions.extend((0..self.world.late.len()).map(Action::Arrives));
         Ok(actions)
+    }
+
+    /// Nothing outside tells the workers apart.
+    fn is_untouched(&self, lab: &mut Lab, attempt: &Attempt) -> bool {
+        self.sleepers.is_empty() && attempt.tasks == lab.tasks.first() && self.world.is_untouched(lab.head)
+    }
+
+    /// A sleeper's swap of a HEAD that is not what it has read. HEAD never becomes again what it was, so that it is refused
+    /// whenever it comes and changes nothing: it is looked at once, now, and not beside all that others can do meanwhile.
+    fn refused_for_ever(&self, lab: &Lab) -> Option<Action> {
+        if lab.single_steps || self.faults > 0 || !self.world.late.is_empty() {
+            return None;
+        }
+        let is_refused = |sleeper: &Attempt| {
+            let Work::At(node) = sleeper.work else { return false };
+            let At::Asks(Operation::Put(name, _, Unless::Is(read))) = *lab.works.at(node) else { return false };
+            name == lab.head && self.world.file(name).is_some_and(|now| now != read)
+        };
+        self.sleepers.iter().position(is_refused).map(|who| Action::Operation(who, Verdict::Done))
     }
 
     fn add_operation(&self, actions: &mut Vec<Action>, who: usize, operation: Operation) {

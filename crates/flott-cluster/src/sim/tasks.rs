@@ -3,7 +3,7 @@
 //! Tasks name checkpoints and files as if theirs were the only attempt, so that attempts that stand alike are alike.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -78,6 +78,20 @@ pub(super) struct Tasks {
     workers: Vec<Worker>,
     /// Closed since it was last asked.
     staged: Vec<(Output, Rows)>,
+}
+
+impl Step {
+    /// The same of the other worker.
+    fn of_other(self) -> Step {
+        match self {
+            Step::Barrier(w, rows) => Step::Barrier(1 - w, rows),
+            Step::End(w) => Step::End(1 - w),
+            Step::Operator(w) => Step::Operator(1 - w),
+            Step::Stored(w) => Step::Stored(1 - w),
+            Step::Sink(w, s) => Step::Sink(1 - w, s),
+            Step::Trigger | Step::TimeOut | Step::Finish => self,
+        }
+    }
 }
 
 impl Tasks {
@@ -293,29 +307,68 @@ impl Worker {
     }
 }
 
-/// 128 bits of whatever is hashed.
-#[derive(Default)]
-pub(super) struct Fingerprint(Vec<u8>);
+/// 128 bits of whatever is hashed: two lanes that take the same words and multiply them with different odd numbers, the
+/// product folded. Of a hundred million states two look alike with a chance of less than one in 10^20.
+pub(super) struct Fingerprint {
+    lanes: [u64; 2],
+}
 
-impl Hasher for Fingerprint {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
-    }
-
-    fn finish(&self) -> u64 {
-        Fingerprint::finish(self) as u64
+impl Default for Fingerprint {
+    fn default() -> Self {
+        Fingerprint { lanes: [0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344] }
     }
 }
 
 impl Fingerprint {
-    pub(super) fn finish(&self) -> u128 {
-        let half = |salt: u8| {
-            let mut hasher = DefaultHasher::new();
-            hasher.write_u8(salt);
-            hasher.write(&self.0);
-            u128::from(hasher.finish())
+    #[inline]
+    fn mix(&mut self, word: u64) {
+        let fold = |lane: u64, with: u64| {
+            let product = u128::from(lane ^ word) * u128::from(with);
+            (product as u64) ^ ((product >> 64) as u64) ^ word.rotate_left(29)
         };
-        (half(0) << 64) | half(1)
+        self.lanes =
+            [fold(self.lanes[0], 0x9e37_79b9_7f4a_7c15), fold(self.lanes[1].rotate_left(17), 0xd1b5_4a32_d192_ed03)];
+    }
+
+    pub(super) fn finish(mut self) -> u128 {
+        // The last word is in few bits of a lane so far.
+        self.mix(0xa409_3822_299f_31d0);
+        self.mix(0x082e_fa98_ec4e_6c89);
+        (u128::from(self.lanes[0]) << 64) | u128::from(self.lanes[1])
+    }
+}
+
+impl Hasher for Fingerprint {
+    fn write(&mut self, bytes: &[u8]) {
+        let mut words = bytes.chunks_exact(8);
+        for word in &mut words {
+            self.mix(u64::from_le_bytes(word.try_into().unwrap_or_default()));
+        }
+        // With their number, so that zeroes count.
+        let rest = words.remainder();
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        self.mix(u64::from_le_bytes(last) ^ ((bytes.len() as u64) << 56));
+    }
+
+    fn write_u8(&mut self, i: u8) {
+        self.mix(u64::from(i));
+    }
+
+    fn write_u32(&mut self, i: u32) {
+        self.mix(u64::from(i));
+    }
+
+    fn write_u64(&mut self, i: u64) {
+        self.mix(i);
+    }
+
+    fn write_usize(&mut self, i: usize) {
+        self.mix(i as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        self.lanes[0] ^ self.lanes[1]
     }
 }
 
@@ -336,6 +389,7 @@ pub(super) struct AllTasks {
     all: Vec<Rc<Tasks>>,
     numbers: HashMap<u128, u32>,
     ways: HashMap<(u32, Budget), Rc<[Way]>>,
+    unlike: HashMap<(u32, Budget), Rc<[usize]>>,
     /// States of tasks on all ways.
     pub(super) seen: usize,
 }
@@ -350,11 +404,24 @@ struct Complete {
 
 impl AllTasks {
     pub(super) fn new(config: &Arc<Config>) -> AllTasks {
-        AllTasks { config: Arc::clone(config), all: vec![], numbers: HashMap::new(), ways: HashMap::new(), seen: 0 }
+        AllTasks {
+            config: Arc::clone(config),
+            all: vec![],
+            numbers: HashMap::new(),
+            ways: HashMap::new(),
+            unlike: HashMap::new(),
+            seen: 0,
+        }
     }
 
     pub(super) fn get(&self, number: u32) -> &Rc<Tasks> {
         &self.all[number as usize]
+    }
+
+    /// Where nobody has done anything yet.
+    pub(super) fn first(&mut self) -> u32 {
+        let first = Tasks::new(&self.config, &vec![Restored::default(); self.config.workers]);
+        self.number(first)
     }
 
     pub(super) fn number(&mut self, tasks: Tasks) -> u32 {
@@ -380,6 +447,44 @@ impl AllTasks {
         let ways: Rc<[Way]> = ways.into();
         self.ways.insert((tasks, budget), Rc::clone(&ways));
         Ok(ways)
+    }
+
+    /// The ways without those that are another one with two workers that have changed places, from tasks that do not tell
+    /// their workers apart. (Sinks are no such twins: they are committed one after the other.)
+    pub(super) fn unlike_ways(&mut self, works: &mut Works, tasks: u32, budget: Budget) -> Result<Rc<[usize]>, String> {
+        let ways = self.ways(works, tasks, budget)?;
+        if self.config.workers != 2 {
+            return Ok((0..ways.len()).collect());
+        }
+        if let Some(unlike) = self.unlike.get(&(tasks, budget)) {
+            return Ok(Rc::clone(unlike));
+        }
+        let config = Arc::clone(&self.config);
+        let print = |way: &Way, change: fn(Step) -> Step| {
+            let mut tasks = Tasks::clone(self.get(tasks));
+            let mut complete = None;
+            for step in &way.steps {
+                let home = complete.is_none();
+                complete = tasks.take(&config, change(*step), home).or(complete);
+            }
+            tasks.coordinator.sort_committables();
+            let mut collected = complete.map(|(collected, _)| collected).unwrap_or_default();
+            collected.committables.values_mut().for_each(|c| c.sort_by(|a, b| a.id.cmp(&b.id)));
+            tasks.staged.sort();
+            (format!("{collected:?}"), way.finished, way.budget, tasks.fingerprint())
+        };
+        let mut first = HashMap::new();
+        let mut unlike = vec![];
+        for (i, way) in ways.iter().enumerate() {
+            first.entry(print(way, |step| step)).or_insert(i);
+            // Its twin is there already: what can follow is the same, with the workers' places changed.
+            if first.get(&print(way, Step::of_other)).is_none_or(|twin| *twin >= i) {
+                unlike.push(i);
+            }
+        }
+        let unlike: Rc<[usize]> = unlike.into();
+        self.unlike.insert((tasks, budget), Rc::clone(&unlike));
+        Ok(unlike)
     }
 
     fn search(&mut self, works: &mut Works, from: Tasks, budget: Budget) -> Result<Vec<Complete>, String> {

@@ -202,6 +202,17 @@ impl World {
         self.files.binary_search_by_key(&name, |f| f.0).ok().map(|i| self.files[i].1)
     }
 
+    /// Nothing is there but HEAD.
+    pub(super) fn is_untouched(&self, head: u32) -> bool {
+        let World { files, staged, committed, visible, acknowledged, late } = self;
+        files.iter().all(|f| f.0 == head)
+            && staged.is_empty()
+            && committed.is_empty()
+            && late.is_empty()
+            && visible.iter().all(|v| *v == 0)
+            && acknowledged.iter().all(|a| *a == 0)
+    }
+
     fn put(&mut self, name: u32, content: u32) {
         match self.files.binary_search_by_key(&name, |f| f.0) {
             Ok(i) => self.files[i].1 = content,

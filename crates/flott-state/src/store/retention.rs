@@ -104,7 +104,9 @@ pub async fn sweep_finished(storage: &CheckpointStorage, head: &Head) -> Result<
         }
     }
     let old = |name: &str| parse_folder(&format!("{name}/")).is_some_and(|(_, g)| g <= head.generation);
-    storage.remove_empty_folders(old).await
+    storage.remove_empty_folders(old).await?;
+    // The last swap of a job, behind its end, lets its checkpoints go: a kill in the middle of it leaves half a record.
+    storage.remove_half_of_head().await
 }
 
 /// The generation in `bundle-<checksum>-<generation>.json` (or `.tmp`).

@@ -372,6 +372,7 @@ fn a_finished_job_that_was_killed_before_its_clean_up_is_swept_and_a_later_attem
         for folder in ["chk-2-g1", "chk-2-g2", "chk-of-a-user"] {
             std::fs::create_dir(place.0.path().join(folder)).expect("a folder");
         }
+        std::fs::write(place.0.path().join("HEAD.tmp"), "half").expect("written");
         sweep_finished(&place.storage(), &finished).await.expect("swept");
 
         let mut left: Vec<_> = place.storage().list("").await.expect("listed");

@@ -91,14 +91,16 @@ async fn end(job: &mut Job) -> JobOutcome {
     ended.expect("the job ends in time").expect("it ends well")
 }
 
+/// Rows that its sources have read.
+fn read_rows(job: &Job) -> u64 {
+    let graph = job.handle.graph();
+    graph.sources().map(|(id, _)| job.handle.metrics().sum(id.0, |m| &m.records_out)).sum()
+}
+
 /// Until its sources have read something.
 async fn underway(job: &Job, rows: u64) {
-    let read = || -> u64 {
-        let graph = job.handle.graph();
-        graph.sources().map(|(id, _)| job.handle.metrics().sum(id.0, |m| &m.records_out)).sum()
-    };
     for _ in 0..2_000 {
-        if read() >= rows {
+        if read_rows(job) >= rows {
             return;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -361,6 +363,70 @@ async fn a_drain_whose_savepoint_cannot_be_written_is_told_why() {
     assert!(error.to_string().contains("savepoint of the job's end cannot be written"), "{error}");
     assert_eq!(client.state().status, flott::JobStatus::Failed);
     let mut job = place.start(&window_job(100_000), Restore::Latest, &[]).await.expect("goes on");
+    assert!(matches!(end(&mut job).await, JobOutcome::Finished(_)));
+    assert_eq!(place.counts().values().sum::<i64>(), ROWS);
+}
+
+/// The only file below a folder whose name begins so.
+fn find(folder: &Path, begin: &str) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(folder).ok()?.flatten();
+    entries.map(|e| e.path()).find_map(|path| {
+        let is_it = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(begin));
+        if is_it { Some(path) } else { find(&path, begin) }
+    })
+}
+
+/// As in Flink: whoever cannot have the savepoint with which the job was to stop has a job that goes on, without a restart.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_whose_savepoint_cannot_be_written_is_taken_back() {
+    let place = Place::new();
+    let mut job = place.start(&window_job(1_500), Restore::Ask, &[]).await.expect("starts");
+    underway(&job, 300).await;
+    job.handle.checkpoint().await.expect("a checkpoint");
+    // A part of every savepoint cannot be read any more.
+    let bundle = find(place.path(), "bundle-").expect("a bundle");
+    let aside = place.path().join("aside");
+    std::fs::rename(&bundle, &aside).expect("moved");
+    std::fs::create_dir(&bundle).expect("a folder in its place");
+    let before = job.handle.state();
+    let error = job.handle.stop(StopMode::suspend().with_savepoint(into(&place))).await.expect_err("no savepoint");
+    assert!(error.to_string().contains("goes on"), "{error}");
+    let after = job.handle.state();
+    assert_eq!((after.status, after.restarts), (flott::JobStatus::Running, 0), "{after:?}");
+    assert_eq!(after.checkpoints, before.checkpoints + 1, "its checkpoint counts");
+    let read = read_rows(&job);
+    underway(&job, read + 300).await;
+
+    std::fs::remove_dir(&bundle).expect("removed");
+    std::fs::rename(&aside, &bundle).expect("moved back");
+    let stopped = job.handle.stop(StopMode::suspend().with_savepoint(into(&place))).await.expect("stops");
+    assert!(stopped.is_some());
+    assert!(matches!(end(&mut job).await, JobOutcome::Suspended(_)));
+    let mut job = place.start(&window_job(100_000), Restore::Latest, &[]).await.expect("goes on");
+    assert!(matches!(end(&mut job).await, JobOutcome::Finished(_)));
+    let counts = place.counts();
+    assert!(counts.values().all(|n| *n == 100), "{counts:?}");
+    assert_eq!(counts.len() as i64, ROWS / 100);
+}
+
+/// The checkpoint with which the job was to stop is not complete in time: no savepoint, no stop. Whoever wants nothing but
+/// the end waits for the next checkpoint.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_that_times_out_is_taken_back_where_its_savepoint_was_wanted() {
+    let place = Place::new();
+    let options = [
+        ("execution.checkpointing.timeout", "1 ms"),
+        ("execution.checkpointing.tolerable-failed-checkpoints", "100000"),
+    ];
+    let mut job = place.start(&window_job(1_500), Restore::Ask, &options).await.expect("starts");
+    underway(&job, 100).await;
+    let stop = job.handle.stop(StopMode::suspend().with_savepoint(into(&place))).await;
+    let error = stop.expect_err("two files are synced before it is complete").to_string();
+    assert!(error.contains("not complete in time"), "{error}");
+    let state = job.handle.state();
+    assert_eq!((state.status, state.restarts), (flott::JobStatus::Running, 0), "{state:?}");
+    let read = read_rows(&job);
+    underway(&job, read + 300).await;
     assert!(matches!(end(&mut job).await, JobOutcome::Finished(_)));
     assert_eq!(place.counts().values().sum::<i64>(), ROWS);
 }

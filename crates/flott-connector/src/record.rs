@@ -1,4 +1,4 @@
-//! Small JSON records with a version and a checksum: HEAD, manifests, bundles.
+//! Small JSON records with a version and a checksum: HEAD, manifests, bundles, and what connectors keep beside their output.
 
 use bytes::Bytes;
 use flott_core::{Error, Result};
@@ -32,7 +32,7 @@ pub fn decode<T: DeserializeOwned>(kind: &str, version: u32, what: &str, bytes: 
         return Err(Error::user(format!(
             "{what} has format version {found_version}; this build reads version {version}"
         ))
-        .hint("Use the build of Flott that wrote it, or move the folder away to start over"));
+        .hint("Use the build of Flott that wrote it, or move it away to start over"));
     }
     // As text: another spelling of the same number is damage too.
     if crc != format!("{:08x}", crc32fast::hash(json)) {
