@@ -5,6 +5,7 @@ mod group;
 mod group_kept;
 mod join;
 mod join_time;
+mod match_recognize;
 mod over;
 mod processing_time;
 mod rank;
