@@ -27,7 +27,9 @@ pub use join::{
 pub use match_recognize::{
     AfterMatch, MatchReference, MatchSpec, PatternCondition, PatternQuantifier, PatternVariable,
 };
-pub use over::OverAggregateSpec;
+pub use over::{
+    OverAggregateSpec, OverArrival, OverBound, OverCall, OverFrame, OverFunction, OverGroup, OverOffset,
+};
 pub use partial::partial_schema;
 pub use rank::{DeduplicateSpec, Keep, RankRange, RankSpec, RankStrategy, WindowRankSpec};
 pub use sort::{SortKey, SortSpec, TemporalSortSpec};

@@ -7,6 +7,8 @@ mod join;
 mod join_time;
 mod match_recognize;
 mod over;
+mod over_at_end;
+mod over_time;
 mod processing_time;
 mod rank;
 mod rank_property;
