@@ -87,6 +87,8 @@ impl Values {
                     Value::Column { place: known, column: *column }
                 }
                 MatchReference::Aggregate { variable, call, schema, .. } => {
+                    // There may be no row at all.
+                    let schema = nullable(schema);
                     let field = call.arguments.first().and_then(|a| schema.fields().get(*a)).map(AsRef::as_ref);
                     let plan = AccumulatorPlan::new(call, field)?;
                     Value::Aggregate { variable: number(variable), plan, reference: i }
