@@ -432,7 +432,7 @@ struct RowBinder<'a> {
 
 /// From where a row is counted.
 #[derive(Clone, Copy, Default, PartialEq)]
-struct From {
+struct Origin {
     first: bool,
     offset: usize,
 }
@@ -505,7 +505,7 @@ impl<'a> RowBinder<'a> {
     }
 
     /// The column of a row, as an expression; fields of it stay behind it.
-    fn column(&mut self, parts: &[Ident], from: Option<From>, span: Span) -> Result<Option<Ast>> {
+    fn column(&mut self, parts: &[Ident], from: Option<Origin>, span: Span) -> Result<Option<Ast>> {
         let (variable, rest) = self.split(parts);
         let Some((name, fields)) = rest.split_first() else { return Ok(None) };
         let Some(column) = self.scope.columns.iter().find(|c| c.name == name.value) else {
@@ -531,7 +531,7 @@ impl<'a> RowBinder<'a> {
         };
         let from = from.unwrap_or_default();
         let of_row =
-            self.defined.is_some() && from == From::default() && (variable.is_none() || variable == self.defined);
+            self.defined.is_some() && from == Origin::default() && (variable.is_none() || variable == self.defined);
         let (field, data_type) = (column.field.clone(), column.data_type.clone());
         let id = if of_row {
             Ident::with_quote('`', name.value.clone())
@@ -553,7 +553,7 @@ impl<'a> RowBinder<'a> {
 struct Rewriter<'r, 'a> {
     rows: &'r mut RowBinder<'a>,
     /// Inside FIRST or LAST.
-    from: Option<From>,
+    from: Option<Origin>,
 }
 
 fn arguments(f: &ast::Function) -> Vec<&Ast> {
@@ -673,7 +673,7 @@ impl Rewriter<'_, '_> {
             ));
         }
         self.one_variable(e, name, span)?;
-        let from = From { first: name == "FIRST", offset };
+        let from = Origin { first: name == "FIRST", offset };
         let mut e = e.clone();
         let mut inner = Rewriter { rows: self.rows, from: Some(from) };
         match e.visit(&mut inner) {
@@ -699,13 +699,12 @@ impl Rewriter<'_, '_> {
             ControlFlow::Continue(())
         });
         debug_assert!(walked.is_continue());
+        let shown = if matches!(e, Ast::Function(_)) { e.to_string() } else { format!("{of}({e})") };
         match found.as_slice() {
             [one] => Ok(*one),
-            [] => {
-                Err(at(Error::user(format!("Null parameters in '{of}({e})'")).hint("Name a column of the rows"), span))
-            }
+            [] => Err(at(Error::user(format!("Null parameters in '{shown}'")).hint("Name a column of the rows"), span)),
             _ => Err(at(
-                Error::user(format!("Multiple pattern variables in '{of}({e})'")).hint("Read the rows of one variable"),
+                Error::user(format!("Multiple pattern variables in '{shown}'")).hint("Read the rows of one variable"),
                 span,
             )),
         }
@@ -742,8 +741,9 @@ impl Rewriter<'_, '_> {
         }
         let types: Vec<LogicalType> = bound.iter().map(|b| b.data_type.clone()).collect();
         let result = self.rows.binder.functions.aggregate_type(kind, &types, false).at_span(span)?;
-        let arguments = bound.into_iter().map(|b| Ok((super::fold::fold_casts(b.expr)?, b.data_type)));
-        let value = ReferenceValue::Aggregate { variable, kind, arguments: arguments.collect::<Result<_>>()? };
+        let folded = |b: Typed| -> Result<(Expr, LogicalType)> { Ok((super::fold::fold_casts(b.expr)?, b.data_type)) };
+        let arguments = bound.into_iter().map(folded).collect::<Result<Vec<_>>>()?;
+        let value = ReferenceValue::Aggregate { variable, kind, arguments };
         let id = self.rows.reference(value, result);
         Ok(Ast::Identifier(Ident { span, ..id }))
     }

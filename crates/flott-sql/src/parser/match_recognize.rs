@@ -117,7 +117,8 @@ fn body(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
             _ => {}
         }
         let clause = depth == 1 && out.last().is_some_and(|t: &TokenWithSpan| t.token == Token::RParen);
-        if clause && (is(t, "WITHIN") || is(t, "SUBSET")) {
+        let of_group = next.is_some_and(|n| is(n, "GROUP"));
+        if clause && ((is(t, "WITHIN") && !of_group) || is(t, "SUBSET")) {
             let within = is(t, "WITHIN");
             let end = next_clause(tokens, at + 1);
             let start = |moved: &mut Vec<TokenWithSpan>| {
