@@ -274,7 +274,7 @@ proptest! {
             waiting.push(row);
             if act % 2 == 0 {
                 harness.process(0, rows(&std::mem::take(&mut waiting))).expect("rows");
-                now += (*act as i64) / 3;
+                now += (*act as i64) / 5;
                 harness.watermark_all(Watermark(now * 1000)).expect("time");
             }
             if *act == 3 {
