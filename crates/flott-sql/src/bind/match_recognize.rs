@@ -155,7 +155,7 @@ impl Binder<'_> {
         let mut conditions = vec![];
         for ast::SymbolDefinition { symbol, definition } in clauses.symbols {
             match symbol.value.as_str() {
-                WITHIN_DEFINITION => within_ms = Some(self.within(definition)?),
+                WITHIN_DEFINITION => within_ms = Some(self.pattern_interval(definition)?),
                 // A union of variables can be defined, but not read: of its rows Flink finds none.
                 SUBSET_DEFINITION => {}
                 _ => {
@@ -278,7 +278,7 @@ impl Binder<'_> {
         Ok((order, attribute))
     }
 
-    fn within(&self, e: &Ast) -> Result<i64> {
+    fn pattern_interval(&self, e: &Ast) -> Result<i64> {
         match self.expression(e, &[])?.expr {
             Expr::Literal(ScalarValue::DurationMillisecond(Some(ms)), _) => Ok(ms),
             _ => Err(at(
