@@ -230,13 +230,13 @@ fn variables() -> impl Strategy<Value = Vec<Var>> {
     ];
     let quantifier = prop_oneof![
         3 => Just((1, Some(1))),
-        Just((0, None)),
-        Just((1, None)),
-        Just((2, None)),
-        Just((0, Some(1))),
-        Just((0, Some(2))),
-        Just((1, Some(3))),
-        Just((2, Some(2))),
+        1 => Just((0, None)),
+        1 => Just((1, None)),
+        1 => Just((2, None)),
+        1 => Just((0, Some(1))),
+        1 => Just((0, Some(2))),
+        1 => Just((1, Some(3))),
+        1 => Just((2, Some(2))),
     ];
     let var = (ask, quantifier, any::<bool>()).prop_map(|(ask, (least, most), greedy)| Var {
         ask,
