@@ -11,6 +11,7 @@ pub mod graph;
 pub mod group;
 pub mod join;
 pub mod lookup;
+pub mod match_recognize;
 pub mod over;
 pub mod partial;
 pub mod rank;
@@ -27,6 +28,9 @@ pub use join::{
     IntervalJoinSpec, JoinCondition, JoinInput, JoinKind, RegularJoinSpec, TemporalJoinSpec, UnnestSpec, WindowJoinSpec,
 };
 pub use lookup::{AsyncLookup, LookupJoinSpec, LookupKey, LookupRetry};
+pub use match_recognize::{
+    AfterMatch, MatchReference, MatchSpec, PatternCondition, PatternQuantifier, PatternVariable,
+};
 pub use over::{
     OverAggregateSpec, OverArrival, OverBound, OverCall, OverFrame, OverFunction, OverGroup, OverOffset,
 };

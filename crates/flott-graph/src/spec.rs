@@ -15,6 +15,7 @@ use crate::changelog_function::ChangelogFunctionSpec;
 use crate::group::{ChangelogNormalizeSpec, GroupAggregateSpec, SinkMaterializeSpec};
 use crate::join::{IntervalJoinSpec, RegularJoinSpec, TemporalJoinSpec, UnnestSpec, WindowJoinSpec};
 use crate::lookup::LookupJoinSpec;
+use crate::match_recognize::MatchSpec;
 use crate::over::OverAggregateSpec;
 use crate::rank::{DeduplicateSpec, RankSpec, WindowRankSpec};
 use crate::sort::{SortSpec, TemporalSortSpec};
@@ -78,6 +79,8 @@ pub enum OperatorSpec {
     Sort(SortSpec),
     /// Rows in the order of a time attribute.
     TemporalSort(TemporalSortSpec),
+    /// Patterns of rows that follow each other.
+    Match(MatchSpec),
     /// Writes rows to the outside.
     Sink(SinkSpec),
 }

@@ -13,6 +13,7 @@ use crate::changelog_function::ChangelogFunction;
 use crate::expand::Expand;
 use crate::group::GroupAggregate;
 use crate::join::{IntervalJoin, LookupJoin, RegularJoin, TemporalJoin, WindowJoin};
+use crate::match_recognize::MatchRecognize;
 use crate::operator::Operator;
 use crate::over::{NonTimeOver, OverAtEnd, TimeOver};
 use crate::rank::{FirstByRowtime, FirstN, Latest, Sort, TemporalSort, TopN, WindowRank};
@@ -96,6 +97,7 @@ pub fn build(node: &Node, subtask: usize, parallelism: usize, max_parallelism: u
         },
         OperatorSpec::Sort(spec) => Box::new(Sort::new(name, spec, schema, ownership)?),
         OperatorSpec::TemporalSort(spec) => Box::new(TemporalSort::new(name, spec, schema, ownership)?),
+        OperatorSpec::Match(spec) => Box::new(MatchRecognize::new(name, spec, schema, ownership)?),
         OperatorSpec::Sink(spec) => match SinkConstraint::new(spec, schema)? {
             Some(constraint) => Box::new(constraint),
             None => Box::new(Union),

@@ -17,6 +17,7 @@ pub mod group;
 pub mod harness;
 pub mod join;
 pub(crate) mod keyed;
+pub mod match_recognize;
 pub mod operator;
 pub mod over;
 pub mod rank;

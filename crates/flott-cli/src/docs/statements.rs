@@ -329,6 +329,22 @@ RESET 'execution.runtime-mode';",
         ],
     },
     Section {
+        title: "Patterns",
+        examples: &[example(
+            "MATCH_RECOGNIZE finds rows of a partition that follow each other as a pattern says, in the order of a time \
+             attribute; each match is a row. Quantifiers are `*`, `+`, `?`, `{n}`, `{n,}`, `{n,m}`, with `?` behind them \
+             for as few rows as can be.",
+            "\
+SELECT * FROM orders MATCH_RECOGNIZE (
+PARTITION BY item ORDER BY ordered_at
+MEASURES FIRST(few.cents) AS first_cents, LAST(few.cents, 1) AS before_last, SUM(few.cents) AS total, many.id AS id,
+  MATCH_ROWTIME() AS found_at
+ONE ROW PER MATCH AFTER MATCH SKIP PAST LAST ROW
+PATTERN (few+ many) WITHIN INTERVAL '1' HOUR
+DEFINE few AS cents < 500, many AS cents > AVG(few.cents)) AS m;",
+        )],
+    },
+    Section {
         title: "INSERT",
         examples: &[
             example(

@@ -148,6 +148,11 @@ impl RowStore {
         parts(self.arena.get(slot)).1
     }
 
+    /// The number of a row, which no other row of its key group has.
+    pub(crate) fn id(&self, slot: u32) -> u64 {
+        self.ids[slot as usize]
+    }
+
     pub(crate) fn mark(&self, slot: u32) -> u64 {
         self.marks[slot as usize]
     }

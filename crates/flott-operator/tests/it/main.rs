@@ -6,6 +6,7 @@ mod group_functions;
 mod group_kept;
 mod join;
 mod join_time;
+mod match_recognize;
 mod over;
 mod over_at_end;
 mod over_time;

@@ -21,6 +21,7 @@ mod group_window;
 pub(crate) mod hints;
 pub(crate) mod join;
 mod literal;
+pub mod match_recognize;
 pub mod node;
 pub mod over;
 mod query;

@@ -77,6 +77,8 @@ pub enum FlinkNodeKind {
     Sort(Sort),
     /// TO_CHANGELOG or FROM_CHANGELOG.
     Changelog(ChangelogCall),
+    /// MATCH_RECOGNIZE.
+    Match(super::match_recognize::Match),
 }
 
 /// A row for each element of a collection in a column of the input. Its columns: the input's, the element's, its number.
@@ -360,6 +362,7 @@ impl UserDefinedLogicalNodeCore for FlinkNode {
             FlinkNodeKind::Unnest(_) => "LogicalCorrelate",
             FlinkNodeKind::Over(_) => "LogicalOver",
             FlinkNodeKind::Sort(_) => "LogicalSort",
+            FlinkNodeKind::Match(_) => "LogicalMatch",
         }
     }
 

@@ -20,6 +20,7 @@ use super::query::{df, rename_columns};
 use super::refuse::{At, at, check_dynamic_options, name_parts, name_text, not_found, refuse_if, unsupported};
 use super::{Binder, CatalogObject, Ctes, Scope, Typed, as_rowtime, column, columns_of, plan_schema, project};
 use crate::parser::dialect::TABLE_CALL;
+use crate::parser::match_recognize::QUERY_CALL;
 
 impl Binder<'_> {
     pub(crate) fn table_with_joins(&self, t: &TableWithJoins, ctes: &Ctes) -> Result<(LogicalPlan, Scope)> {
@@ -52,7 +53,18 @@ impl Binder<'_> {
                 if let Some(TableFunctionArgs { args, settings }) = args {
                     refuse_if(settings.is_some(), "SETTINGS", span)?;
                     refuse_if(!with_hints.is_empty(), "hints after a table function", span)?;
-                    let plan = self.table_function(name, args, ctes)?;
+                    let query = match args.as_slice() {
+                        [FunctionArg::Unnamed(FunctionArgExpr::Expr(Ast::Subquery(query)))]
+                            if name_text(name) == QUERY_CALL =>
+                        {
+                            Some(query)
+                        }
+                        _ => None,
+                    };
+                    let plan = match query {
+                        Some(query) => self.bind_query(query, ctes)?,
+                        None => self.table_function(name, args, ctes)?,
+                    };
                     return self.aliased(plan, &[], alias.as_ref());
                 }
                 let (plan, qualifier) = self.named(name, with_hints, ctes)?;
@@ -98,7 +110,29 @@ impl Binder<'_> {
             TableFactor::OpenJsonTable { .. } => Err(unsupported("OPENJSON", t.span())),
             TableFactor::Pivot { .. } => Err(unsupported("PIVOT", t.span())),
             TableFactor::Unpivot { .. } => Err(unsupported("UNPIVOT", t.span())),
-            TableFactor::MatchRecognize { table, .. } => Err(unsupported("MATCH_RECOGNIZE", table.span())),
+            TableFactor::MatchRecognize {
+                table,
+                partition_by,
+                order_by,
+                measures,
+                rows_per_match,
+                after_match_skip,
+                pattern,
+                symbols,
+                alias,
+            } => {
+                let clauses = super::match_recognize::Clauses {
+                    partition_by,
+                    order_by,
+                    measures,
+                    rows_per_match: rows_per_match.as_ref(),
+                    after_match_skip: after_match_skip.as_ref(),
+                    pattern,
+                    symbols,
+                };
+                let plan = self.match_recognize(table, &clauses, ctes)?;
+                self.aliased(plan, &[], alias.as_ref())
+            }
             other => Err(unsupported("this relation in FROM", other.span())),
         }
     }

@@ -10,6 +10,7 @@ mod hints;
 pub mod json;
 pub mod limits;
 mod mask;
+pub mod match_recognize;
 pub mod script;
 pub mod show;
 mod source;

@@ -11,6 +11,7 @@ use super::ast::{SpannedStatement, position};
 use super::diagnose::diagnose;
 use super::dialect::FlinkDialect;
 use super::hints::{attach_hints, misplaced};
+use super::match_recognize;
 use super::limits::{MAX_DEPTH, MAX_NODES, ParseLimits, check_tokens, settle_expr, settle_query};
 use super::source::SourceText;
 use super::statement::StatementParser;
@@ -192,7 +193,7 @@ fn prepare(text: &str) -> Result<(Vec<TokenWithSpan>, Vec<Span>)> {
     check_length(text.len(), limits.statement_bytes, "a statement")?;
     let (tokens, hints) = attach_hints(tokenize(text)?)?;
     check_tokens(&tokens, &limits)?;
-    Ok((tokens, hints))
+    Ok((match_recognize::arrange(tokens), hints))
 }
 
 fn check_length(bytes: usize, most: usize, what: &str) -> Result<()> {
@@ -254,7 +255,7 @@ fn split(text: &str, source: &SourceText<'_>, limits: &ParseLimits) -> Result<Ve
             let bytes = source.offset(p.end).saturating_sub(source.offset(p.start));
             check_length(bytes, limits.statement_bytes, "a statement").map_err(|e| e.at(p.start))?;
             let (tokens, hints) = attach_hints(p.tokens)?;
-            Ok(Piece { tokens, hints, ..p })
+            Ok(Piece { tokens: match_recognize::arrange(tokens), hints, ..p })
         })
         .collect()
 }

@@ -67,6 +67,12 @@ impl Advice {
             StreamOp::GroupAggregate(spec) if spec.state_ttl.is_none() && spec.changes != Changes::Final => {
                 self.grows(node, "group");
             }
+            StreamOp::Match(matching) if matching.within_ms().is_none() => self.add(
+                node,
+                "[ADVICE] A run of the pattern that neither matches nor fails is kept for ever. You might want to add \
+                 WITHIN INTERVAL .. behind PATTERN (..), after which it is given up."
+                    .to_string(),
+            ),
             StreamOp::ChangelogNormalize(normalize) if normalize.state_ttl.is_none() => self.grows(node, "key"),
             StreamOp::OverAggregate(spec) if spec.state_ttl.is_none() && super::over::grows(spec) => {
                 self.grows(node, "partition");
@@ -91,6 +97,7 @@ impl Advice {
             | StreamOp::OverAggregate(_)
             | StreamOp::Sort(_)
             | StreamOp::TemporalSort(_)
+            | StreamOp::Match(_)
             | StreamOp::Exchange(_)
             | StreamOp::Sink(_) => {}
         }

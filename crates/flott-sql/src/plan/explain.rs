@@ -207,6 +207,7 @@ fn logical(plan: &LogicalPlan, depth: usize, lines: &mut Vec<(usize, String)>) {
                     format!("LogicalCorrelate(unnest=[{}], joinType=[{kind}])", unnest.column)
                 }
                 FlinkNodeKind::Over(o) => super::explain_over::logical(o, node.input.schema()),
+                FlinkNodeKind::Match(m) => super::match_recognize::logical(m, node),
                 FlinkNodeKind::Sort(s) => explain_rank::logical_sort(s, node.input.schema()),
                 FlinkNodeKind::Changelog(call) => format!(
                     "LogicalTableFunctionScan(invocation=[{}], rowType=[RecordType({})])",
@@ -455,6 +456,7 @@ fn text(node: &StreamNode, style: Style) -> String {
         StreamOp::OverAggregate(spec) => super::explain_over::over_aggregate(kind, spec, node),
         StreamOp::Sort(spec) => explain_rank::sort(kind, spec),
         StreamOp::TemporalSort(spec) => explain_rank::temporal_sort(kind, spec),
+        StreamOp::Match(matching) => matching.text(kind, node, style),
         StreamOp::Exchange(Distribution::Single) => format!("{kind}(distribution=[single])"),
         StreamOp::Exchange(Distribution::Hash(keys)) => {
             let keys: Vec<&str> = keys.iter().map(|k| node.schema.field(*k).name().as_str()).collect();

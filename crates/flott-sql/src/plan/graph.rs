@@ -315,6 +315,10 @@ impl<'a> GraphBuilder<'a> {
                 let time = column_names(&[spec.time_column], &spec.input_schema);
                 (OperatorSpec::TemporalSort(spec.clone()), format!("temporal-sort:[{time},{then}]"), one)
             }
+            StreamOp::Match(matching) => {
+                let (spec, identity) = matching.spec(input_schema)?;
+                (OperatorSpec::Match(spec), identity, one)
+            }
             StreamOp::Sink(sink) => {
                 let spec = SinkSpec {
                     table: sink.identifier.clone(),

@@ -16,6 +16,7 @@ mod group;
 mod join;
 mod json;
 mod lookup;
+mod match_recognize;
 pub mod options;
 mod over;
 mod physical;

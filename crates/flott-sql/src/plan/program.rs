@@ -139,6 +139,10 @@ impl Converter<'_> {
                     }
                     FlinkNodeKind::Join(join) => Ok(Program::identity(Base::Join { node, join }, node.schema.clone())),
                     FlinkNodeKind::Over(over) => Ok(Program::identity(Base::Over { over, node }, node.schema.clone())),
+                    FlinkNodeKind::Match(spec) => {
+                        let planned = self.match_recognize(node, spec)?;
+                        Ok(Program::identity(Base::Node(planned), node.schema.clone()))
+                    }
                     FlinkNodeKind::Sort(sort) => {
                         Ok(Program::identity(Base::Node(self.sort(node, sort)?), node.schema.clone()))
                     }

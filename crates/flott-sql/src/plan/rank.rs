@@ -109,7 +109,7 @@ impl Converter<'_> {
     }
 
     /// What a node reads, with these columns alone.
-    fn columns_below(&self, node: &FlinkNode, needed: &BTreeSet<String>) -> Result<Arc<StreamNode>> {
+    pub(super) fn columns_below(&self, node: &FlinkNode, needed: &BTreeSet<String>) -> Result<Arc<StreamNode>> {
         let below = self.program(&node.input)?;
         let columns = columns_of(&below.schema)?;
         let mut kept: Vec<usize> = (0..columns.len()).filter(|i| needed.contains(&columns[*i].0)).collect();

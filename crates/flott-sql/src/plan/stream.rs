@@ -75,6 +75,7 @@ pub(crate) enum StreamOp {
     OverAggregate(OverAggregateSpec),
     Sort(SortSpec),
     TemporalSort(TemporalSortSpec),
+    Match(super::match_recognize::Matching),
     /// A change of place; an edge of the graph, a node only in EXPLAIN.
     Exchange(Distribution),
     Sink(Sink),
@@ -300,6 +301,7 @@ impl StreamNode {
             StreamOp::OverAggregate(_) => "OverAggregate",
             StreamOp::Sort(_) => "Sort",
             StreamOp::TemporalSort(_) => "TemporalSort",
+            StreamOp::Match(_) => "Match",
             StreamOp::Exchange(_) => "Exchange",
             StreamOp::Sink(_) => "Sink",
         }

@@ -115,6 +115,7 @@ impl Printer {
             StreamOp::Rank(_) | StreamOp::Deduplicate(_) | StreamOp::Sort(_) => vec![],
             StreamOp::OverAggregate(spec) => super::over::watermark(spec),
             StreamOp::WindowRank(_) => vec!["rows leave when the watermark passes the end of their window".into()],
+            StreamOp::Match(_) => vec!["rows are matched when the watermark passes their time".into()],
             StreamOp::TemporalSort(_) => vec!["rows leave when the watermark passes their time".into()],
             StreamOp::WindowTableFunction(spec) => of_table_function(&spec.assignment, node),
             StreamOp::LocalWindowAggregate(spec) => match attribute(&spec.assignment) {
@@ -474,6 +475,7 @@ fn title(node: &StreamNode) -> String {
         | StreamOp::WindowRank(_)
         | StreamOp::OverAggregate(_)
         | StreamOp::Sort(_)
-        | StreamOp::TemporalSort(_) => kind.to_string(),
+        | StreamOp::TemporalSort(_)
+        | StreamOp::Match(_) => kind.to_string(),
     }
 }

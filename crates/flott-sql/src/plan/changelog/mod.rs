@@ -119,12 +119,13 @@ impl Inference<'_> {
             return Ok(self.kinds_of(node));
         }
         let rule = rule(&node.op);
+        let own_name = if matches!(node.op, StreamOp::Match(_)) { "Match Recognize" } else { node.kind() };
         let mut inputs = vec![];
         for input in &node.inputs {
             inputs.push(match (input.port, rule.accepts()) {
                 // Late rows are rows that were added.
                 (1, _) => ModifyKinds::INSERT_ONLY,
-                (_, Some(accepted)) => self.modify_kinds(&input.node, accepted, node.kind())?,
+                (_, Some(accepted)) => self.modify_kinds(&input.node, accepted, own_name)?,
                 (_, None) => self.modify_kinds(&input.node, takes, reader)?,
             });
         }

@@ -1,10 +1,11 @@
-//! What ranks, deduplications, functions over windows and sorts do with changes.
+//! What ranks, deduplications, functions over windows, sorts and patterns do with changes.
 
 use flott_graph::{DeduplicateSpec, Keep, OverAggregateSpec, OverArrival, RankStrategy, SortSpec, TemporalSortSpec};
 
 use super::keys::{Key, containing};
 use super::kinds::{ModifyKinds, UpdateKind};
 use super::rules::{ChangelogRule, RuleInput, Way, first};
+use crate::plan::match_recognize::Matching;
 use crate::plan::stream::{Rank, StreamNode, WindowRank};
 
 impl ChangelogRule for Rank {
@@ -112,6 +113,16 @@ impl ChangelogRule for SortSpec {
 
     fn upsert_keys(&self, _node: &StreamNode, inputs: &[Vec<Key>]) -> Vec<Key> {
         first(inputs)
+    }
+}
+
+impl ChangelogRule for Matching {
+    fn accepts(&self) -> Option<ModifyKinds> {
+        Some(ModifyKinds::INSERT_ONLY)
+    }
+
+    fn upsert_keys(&self, _node: &StreamNode, _inputs: &[Vec<Key>]) -> Vec<Key> {
+        vec![]
     }
 }
 

@@ -79,6 +79,7 @@ pub(crate) fn rule(op: &StreamOp) -> &dyn ChangelogRule {
         StreamOp::OverAggregate(spec) => spec,
         StreamOp::Sort(spec) => spec,
         StreamOp::TemporalSort(spec) => spec,
+        StreamOp::Match(matching) => matching,
         StreamOp::Exchange(distribution) => distribution,
         StreamOp::Sink(sink) => sink,
     }
