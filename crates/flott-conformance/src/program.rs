@@ -204,13 +204,15 @@ impl Program {
         }
     }
 
-    /// Waits until sinks have what is expected before a restore, as far as it comes.
+    /// Waits until sinks have what is expected before a restore, as far as it comes, and sources have given all of it: as
+    /// many rows as are expected may be there before the last change has come.
     async fn until_arrived(&self) {
         for sink in self.steps().iter().filter(|s| is_sink(s)) {
             let (name, wanted) = (text(sink, "name"), texts(&sink["before"]).len());
             // Those that only show rows when state is shown show them at the savepoint.
             drop(tokio::time::timeout(ARRIVAL, self.store.until_received(name, wanted)).await);
         }
+        drop(tokio::time::timeout(ARRIVAL, self.store.until_given()).await);
     }
 
     /// The first rows, a savepoint, the rest.

@@ -315,8 +315,8 @@ impl Query {
                 Query::Over { table: table_name, items, window: format!("({partition}ORDER BY t.rt {frame})") }
             }
             _ => Query::Interval {
-                kind: *pick::<&str>(rng, &["INNER", "LEFT", "RIGHT", "FULL"]),
-                bounds: *pick::<&str>(
+                kind: pick::<&str>(rng, &["INNER", "LEFT", "RIGHT", "FULL"]),
+                bounds: pick::<&str>(
                     rng,
                     &[
                         "l.rt BETWEEN r.rt - INTERVAL '5' SECOND AND r.rt + INTERVAL '5' SECOND",

@@ -71,23 +71,23 @@ fn logic(op: Operator, left: TypedExpr, right: TypedExpr, env: &FunctionEnv) -> 
 
 /// `NOT value`, pushed down as Calcite does it: a comparison becomes its opposite, AND and OR change places. For NaN that is
 /// no detail: `NOT (x >= 1)` is `x < 1`, which is not true for it.
-pub fn not(value: TypedExpr, env: &FunctionEnv) -> Result<TypedExpr> {
+pub fn not(value: TypedExpr) -> TypedExpr {
     let boolean = |expr: &Expr| TypedExpr::new(expr.clone(), value.data_type.clone());
     match &value.expr {
-        Expr::Not(inner) => Ok(boolean(inner)),
+        Expr::Not(inner) => boolean(inner),
         Expr::BinaryExpr(b) if matches!(b.op, Operator::And | Operator::Or) => {
             let op = if b.op == Operator::And { Operator::Or } else { Operator::And };
-            let (left, right) = (not(boolean(&b.left), env)?, not(boolean(&b.right), env)?);
-            Ok(TypedExpr::new(datafusion_expr::binary_expr(left.expr, op, right.expr), value.data_type))
+            let (left, right) = (not(boolean(&b.left)), not(boolean(&b.right)));
+            TypedExpr::new(datafusion_expr::binary_expr(left.expr, op, right.expr), value.data_type)
         }
         Expr::ScalarFunction(f) => match (opposite(f.func.name()), FlinkFunction::arguments_of(f)) {
             (Some(op), types) if types.len() == f.args.len() => {
                 let arguments = f.args.iter().zip(types).map(|(a, t)| TypedExpr::new(a.clone(), t.clone())).collect();
-                Ok(comparison(op, arguments, value.data_type))
+                comparison(op, arguments, value.data_type)
             }
-            _ => Ok(TypedExpr::new(Expr::Not(Box::new(value.expr)), value.data_type)),
+            _ => TypedExpr::new(Expr::Not(Box::new(value.expr)), value.data_type),
         },
-        _ => Ok(TypedExpr::new(Expr::Not(Box::new(value.expr)), value.data_type)),
+        _ => TypedExpr::new(Expr::Not(Box::new(value.expr)), value.data_type),
     }
 }
 

@@ -31,14 +31,12 @@ pub use lookup::{AsyncLookup, LookupJoinSpec, LookupKey, LookupRetry};
 pub use match_recognize::{
     AfterMatch, MatchReference, MatchSpec, PatternCondition, PatternQuantifier, PatternVariable,
 };
-pub use over::{
-    OverAggregateSpec, OverArrival, OverBound, OverCall, OverFrame, OverFunction, OverGroup, OverOffset,
-};
+pub use over::{OverAggregateSpec, OverArrival, OverBound, OverCall, OverFrame, OverFunction, OverGroup, OverOffset};
 pub use partial::partial_schema;
 pub use rank::{DeduplicateSpec, Keep, RankRange, RankSpec, RankStrategy, WindowRankSpec};
 pub use sort::{SortKey, SortSpec, TemporalSortSpec};
 pub use spec::{CalcSpec, ExpandSpec, OperatorSpec, SinkSpec, SourceSpec, WatermarkSpec};
-pub use window::{fields_of_arguments, 
+pub use window::{
     AggregateCall, EmitStrategy, WindowAggregateSpec, WindowAssignment, WindowKind, WindowProperty,
-    WindowTableFunctionSpec,
+    WindowTableFunctionSpec, fields_of_arguments,
 };

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use flott_core::{Error, Result};
 use flott_graph::{
-    EmitStrategy, Keep, Node, OperatorSpec, OverArrival, RankStrategy, WindowAggregateSpec, WindowAssignment, WindowKind,
+    EmitStrategy, Keep, Node, OperatorSpec, OverArrival, RankStrategy, WindowAggregateSpec, WindowAssignment,
+    WindowKind,
 };
 
 use crate::calc::Calc;

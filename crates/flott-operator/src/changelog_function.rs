@@ -31,12 +31,7 @@ impl ChangelogFunction {
         ChangelogFunction { name: name.to_string(), spec: spec.clone(), kinds, schema }
     }
 
-    fn to_changelog(
-        &self,
-        batch: &ChangeBatch,
-        codes: &[Option<String>; 4],
-        on_time: Option<usize>,
-    ) -> Result<ChangeBatch> {
+    fn rows_of(&self, batch: &ChangeBatch, codes: &[Option<String>; 4], on_time: Option<usize>) -> Result<ChangeBatch> {
         let code = |row: usize| codes[batch.kind(row).code() as usize & 3].as_deref();
         let rows = batch.num_rows();
         let keep: BooleanArray = (0..rows).map(|row| Some(code(row).is_some())).collect();
@@ -47,7 +42,7 @@ impl ChangelogFunction {
         Ok(ChangeBatch::append(assemble(&self.schema, columns, kept.num_rows())?))
     }
 
-    fn from_changelog(&self, batch: &ChangeBatch, op: usize, on_time: Option<usize>) -> Result<ChangeBatch> {
+    fn changes_from(&self, batch: &ChangeBatch, op: usize, on_time: Option<usize>) -> Result<ChangeBatch> {
         let codes = batch
             .rows
             .column(op)
@@ -81,8 +76,8 @@ fn time(rows: &arrow_array::RecordBatch, on_time: Option<usize>) -> Option<Array
 impl Operator for ChangelogFunction {
     fn process_batch(&mut self, _input: usize, batch: ChangeBatch, context: &mut OperatorContext) -> Result<Progress> {
         let out = match &self.spec {
-            ChangelogFunctionSpec::To { codes, on_time } => self.to_changelog(&batch, codes, *on_time),
-            ChangelogFunctionSpec::From { op, on_time, .. } => self.from_changelog(&batch, *op, *on_time),
+            ChangelogFunctionSpec::To { codes, on_time } => self.rows_of(&batch, codes, *on_time),
+            ChangelogFunctionSpec::From { op, on_time, .. } => self.changes_from(&batch, *op, *on_time),
         };
         context.emit(out.map_err(|e| e.with("operator", &self.name))?);
         Ok(Progress::Done)

@@ -18,8 +18,8 @@
 mod assert;
 mod build;
 mod datetime_parser;
-mod row_parser;
 pub mod kafka;
+mod row_parser;
 pub mod services;
 mod source_harness;
 pub mod suite;

@@ -107,7 +107,10 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
         }
         _ => {
             let list: Vec<String> = all().iter().map(|s| format!("  {:<12} {}", s.name(), s.about())).collect();
-            Err(format!("cargo xtask services up|down|env|status|pause|resume|kill|restart NAME, where NAME is one of\n{}", list.join("\n")))
+            Err(format!(
+                "cargo xtask services up|down|env|status|pause|resume|kill|restart NAME, where NAME is one of\n{}",
+                list.join("\n")
+            ))
         }
     }
 }

@@ -178,11 +178,7 @@ fn graph(sinks: usize) -> JobGraph {
     add("source", OperatorSpec::Source(source), vec![]);
     add("operator", OperatorSpec::Union, vec![Input::new(SOURCE, Partitioning::Forward)]);
     for sink in 0..sinks {
-        let spec = SinkSpec {
-            table: table("sink"),
-            sink: Arc::new(Named),
-            constraints: SinkConstraints::default(),
-        };
+        let spec = SinkSpec { table: table("sink"), sink: Arc::new(Named), constraints: SinkConstraints::default() };
         let inputs = vec![Input::new(OPERATOR, Partitioning::Forward)];
         add(&format!("sink{sink}"), OperatorSpec::Sink(spec), inputs);
     }

@@ -39,11 +39,9 @@ impl Functions {
     /// Checks the arguments of an aggregate and makes them what it reads.
     pub(crate) fn aggregate_arguments(&self, kind: AggregateKind, arguments: &mut [Typed]) -> Result<()> {
         match (kind, arguments) {
-            (AggregateKind::ListAgg, [_, separator]) => {
-                if separator.text().is_none() {
-                    return Err(Error::user("Argument to function 'LISTAGG' must be a literal")
-                        .hint("Write a text in quotes as the separator, as in LISTAGG(x, '-')"));
-                }
+            (AggregateKind::ListAgg, [_, separator]) if separator.text().is_none() => {
+                return Err(Error::user("Argument to function 'LISTAGG' must be a literal")
+                    .hint("Write a text in quotes as the separator, as in LISTAGG(x, '-')"));
             }
             (AggregateKind::JsonObjectAgg | AggregateKind::JsonObjectAggAbsentOnNull, [key, value]) => {
                 if !key.data_type.kind.is_character() {

@@ -154,7 +154,7 @@ impl<'a> ExpressionBinder<'a> {
                 let above = self.functions.binary(Operator::GtEq, value.clone(), low).at_expr(e)?;
                 let below = self.functions.binary(Operator::LtEq, value, high).at_expr(e)?;
                 let both = self.functions.binary(Operator::And, above, below).at_expr(e)?;
-                if *negated { self.functions.not(both) } else { Ok(both) }
+                Ok(if *negated { self.functions.not(both) } else { both })
             }
             Ast::Like { negated, any, expr, pattern, escape_char } => {
                 refuse_if(*any, "LIKE ANY", e.span())?;
@@ -384,7 +384,7 @@ impl<'a> ExpressionBinder<'a> {
                         .hint("Compare it with something first"));
                 }
                 let value = self.functions.cast_if_needed(value, &TypeKind::Boolean.nullable())?;
-                self.functions.not(value)
+                Ok(self.functions.not(value))
             }
             UnaryOperator::Plus => self.bind(x),
             UnaryOperator::Minus => {
@@ -545,7 +545,7 @@ impl<'a> ExpressionBinder<'a> {
             args.push(self.literal(literal::value(&escape.value)).at_span(escape.span)?);
         }
         let like = self.functions.call(name, args)?;
-        if negated { self.functions.not(like) } else { Ok(like) }
+        Ok(if negated { self.functions.not(like) } else { like })
     }
 
     fn case(&mut self, operand: Option<&Ast>, conditions: &[CaseWhen], else_result: Option<&Ast>) -> Result<Typed> {

@@ -91,8 +91,8 @@ impl Functions {
         operator::binary(op, l, r, &self.env)
     }
 
-    pub(crate) fn not(&self, value: Typed) -> Result<Typed> {
-        operator::not(value, &self.env)
+    pub(crate) fn not(&self, value: Typed) -> Typed {
+        operator::not(value)
     }
 
     pub(crate) fn negate(&self, v: Typed) -> Result<Typed> {

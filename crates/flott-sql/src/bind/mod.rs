@@ -32,8 +32,8 @@ mod set_operation;
 mod sort;
 mod types;
 mod validate;
-mod window_frame;
 pub mod window;
+mod window_frame;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

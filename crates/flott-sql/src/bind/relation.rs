@@ -444,7 +444,12 @@ impl Binder<'_> {
     }
 
     /// `TABLE t [PARTITION BY (..)]` or a sub-query, and the keys.
-    pub(crate) fn table_argument<'q>(&self, e: &'q Ast, function: &str, ctes: &Ctes) -> Result<(LogicalPlan, &'q [Ast])> {
+    pub(crate) fn table_argument<'q>(
+        &self,
+        e: &'q Ast,
+        function: &str,
+        ctes: &Ctes,
+    ) -> Result<(LogicalPlan, &'q [Ast])> {
         match e {
             Ast::Nested(inner) => self.table_argument(inner, function, ctes),
             Ast::Subquery(q) => Ok((self.bind_query(q, ctes)?, &[])),

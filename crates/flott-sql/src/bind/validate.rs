@@ -93,7 +93,9 @@ pub fn validate(plan: &LogicalPlan) -> Result<()> {
                         ChangelogFunction::To(_) => Ok(()),
                     }
                 }
-                FlinkNodeKind::Match(m) => m.partition.iter().chain(m.order.iter().map(|k| &k.column)).try_for_each(there),
+                FlinkNodeKind::Match(m) => {
+                    m.partition.iter().chain(m.order.iter().map(|k| &k.column)).try_for_each(there)
+                }
                 FlinkNodeKind::Sort(s) => s.order.iter().map(|k| &k.column).try_for_each(there),
             }
         }

@@ -284,7 +284,9 @@ pub fn properties(plan: &LogicalPlan) -> Option<WindowProperties> {
                     }
                     Some(both)
                 }
-                FlinkNodeKind::WatermarkAssigner { .. } | FlinkNodeKind::Sort(_) | FlinkNodeKind::Changelog(_)
+                FlinkNodeKind::WatermarkAssigner { .. }
+                | FlinkNodeKind::Sort(_)
+                | FlinkNodeKind::Changelog(_)
                 | FlinkNodeKind::Match(_) => None,
                 // Where it numbers the rows of a window they stay in it; where not, they change and are no window's.
                 FlinkNodeKind::Over(over) => {

@@ -11,8 +11,8 @@ use super::ast::{SpannedStatement, position};
 use super::diagnose::diagnose;
 use super::dialect::FlinkDialect;
 use super::hints::{attach_hints, misplaced};
-use super::match_recognize;
 use super::limits::{MAX_DEPTH, MAX_NODES, ParseLimits, check_tokens, settle_expr, settle_query};
+use super::match_recognize;
 use super::source::SourceText;
 use super::statement::StatementParser;
 

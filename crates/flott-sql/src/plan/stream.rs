@@ -13,8 +13,9 @@ use flott_connector::table::{Column, ObjectIdentifier};
 use flott_core::LogicalType;
 use flott_graph::spec::SinkConstraints;
 use flott_graph::{
-    Changes, ConflictStrategy, DeduplicateSpec, ExpandSpec, GroupAggregateSpec, Keep, OverAggregateSpec, RankSpec, RankStrategy, SortSpec,
-    TemporalSortSpec, UnnestSpec, WindowAggregateSpec, WindowAssignment, WindowRankSpec, WindowTableFunctionSpec,
+    Changes, ConflictStrategy, DeduplicateSpec, ExpandSpec, GroupAggregateSpec, Keep, OverAggregateSpec, RankSpec,
+    RankStrategy, SortSpec, TemporalSortSpec, UnnestSpec, WindowAggregateSpec, WindowAssignment, WindowRankSpec,
+    WindowTableFunctionSpec,
 };
 
 use super::changelog_function::ChangelogFunctionOp;

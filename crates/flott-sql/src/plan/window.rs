@@ -41,7 +41,7 @@ enum Assign<'p> {
     /// By a time column, whose name in the feed this is, beside those of a session's keys.
     Time { function: &'p WindowTableFunction, column: String, partition_keys: Vec<String> },
     /// By the columns of a window that was assigned before.
-    Attached { start: Option<String>, end: String, properties: WindowProperties },
+    Attached { start: Option<String>, end: String, properties: Box<WindowProperties> },
 }
 
 impl Converter<'_> {
@@ -333,7 +333,7 @@ impl Converter<'_> {
         };
         let start = attach(&window.start);
         let end = attach(&window.end).ok_or_else(|| Error::internal("a window without its end"))?;
-        let assignment = Assign::Attached { start, end, properties: window.clone() };
+        let assignment = Assign::Attached { start, end, properties: Box::new(window.clone()) };
         Ok(Feed { program, columns, filter: None, assignment, keeps_all: keep_all })
     }
 }

@@ -384,6 +384,20 @@ impl ValuesStore {
         }
     }
 
+    /// Waits until no source has rows left that it can give now.
+    pub async fn until_given(&self) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            // Registered before the look, so that no change in between is missed.
+            changed.as_mut().enable();
+            if self.inner.lock().given.is_empty() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// The table that a sink's changelog makes, as sorted `+I` rows: by primary key where it has one, else as a multiset.
     /// Fails where a row is taken away that is not there.
     pub fn materialized(&self, sink: &str) -> Result<Vec<String>> {

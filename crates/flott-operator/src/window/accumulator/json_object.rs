@@ -129,9 +129,9 @@ impl Accumulator for JsonObject {
     fn reset(&mut self, groups: &[u32]) {
         for g in groups {
             let entries = std::mem::take(&mut self.groups[*g as usize]);
-            let weight =
-                |(k, v): (&Box<str>, &Option<Box<str>>)| k.len() + v.as_ref().map_or(0, |v| v.len()) + ENTRY_BYTES;
-            self.bytes -= entries.iter().map(weight).sum::<usize>();
+            for (key, value) in &entries {
+                self.bytes -= key.len() + value.as_ref().map_or(0, |v| v.len()) + ENTRY_BYTES;
+            }
         }
     }
 
