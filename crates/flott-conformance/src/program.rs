@@ -144,8 +144,14 @@ impl Program {
     async fn job(&self, session: &mut Session, sql: &str) -> flott::Result<Option<flott::Job>> {
         let mut started = None;
         for statement in session.parse(sql)? {
-            if let Outcome::Job(job) = session.execute(&statement).await? {
-                started = Some(job);
+            match session.execute(&statement).await? {
+                Outcome::Job(job) => started = Some(job),
+                // Its rows are nobody's; what it fails with counts.
+                Outcome::Query(mut query) => {
+                    while query.next().await.is_some() {}
+                    query.job.wait().await?;
+                }
+                _ => {}
             }
         }
         Ok(started)

@@ -393,7 +393,8 @@ async fn a_stop_whose_savepoint_cannot_be_written_is_taken_back() {
     assert!(error.to_string().contains("goes on"), "{error}");
     let after = job.handle.state();
     assert_eq!((after.status, after.restarts), (flott::JobStatus::Running, 0), "{after:?}");
-    assert_eq!(after.checkpoints, before.checkpoints + 1, "its checkpoint counts");
+    // At least: one of those at an interval may have come to its end in between.
+    assert!(after.checkpoints > before.checkpoints, "its checkpoint counts: {after:?}");
     let read = read_rows(&job);
     underway(&job, read + 300).await;
 
