@@ -300,6 +300,10 @@ fn mapping(binder: &Binder<'_>, e: &Ast) -> Result<Option<Vec<(String, String)>>
             let FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) = arg else { continue };
             texts.push(constant(binder, e, "op_mapping")?);
         }
+        if texts.len() % 2 == 1 {
+            let error = Error::user("The 'op_mapping' argument has a key without a value.");
+            return Err(at(error.hint("Write for instance MAP['INSERT', 'I', 'DELETE', 'D']"), f.span()));
+        }
         let pairs = texts.chunks(2).filter_map(|pair| Some((pair.first()?.clone(), pair.get(1)?.clone())));
         return Ok(Some(pairs.collect()));
     }
@@ -364,7 +368,12 @@ fn kinds_of_codes(mapping: &[(String, String)], span: Span) -> Result<Vec<(Strin
             ));
         }
         seen.push(kind);
-        codes.extend(names.split(',').map(|code| (code.trim().to_string(), kind)));
+        for code in names.split(',').map(str::trim) {
+            if codes.iter().any(|(known, _)| known == code) {
+                return Err(invalid(format!("The code '{code}' stands there twice."), "Map each code once", span));
+            }
+            codes.push((code.to_string(), kind));
+        }
     }
     if seen.contains(&RowKind::UpdateAfter) && !seen.contains(&RowKind::UpdateBefore) {
         return Err(at(
