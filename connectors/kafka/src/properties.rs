@@ -262,7 +262,8 @@ impl Properties {
         let Some(text) = self.get("sasl.jaas.config") else { return Ok(()) };
         let login = jaas::parse(text)?;
         if !["PlainLoginModule", "ScramLoginModule"].contains(&login.module.as_str()) {
-            return Err(Error::user(format!("The login module '{}' is not supported", login.module))
+            // What stands there may be a password in the wrong place.
+            return Err(Error::user("The login module is not supported")
                 .with("option", "properties.sasl.jaas.config")
                 .hint("There are PlainLoginModule and ScramLoginModule"));
         }

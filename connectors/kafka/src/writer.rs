@@ -25,6 +25,8 @@ struct Output {
     counts: BTreeMap<String, i32>,
     buffer: Option<Buffer>,
     bytes: u64,
+    /// Why rows that were held back are lost to this attempt: the writer's next call fails with it.
+    failed: Option<Error>,
 }
 
 impl Output {
@@ -106,6 +108,7 @@ impl KafkaWriter {
             counts: BTreeMap::new(),
             buffer,
             bytes: 0,
+            failed: None,
         };
         Ok(KafkaWriter { encoder, output: Arc::new(Mutex::new(output)), alarm: None, waits, bytes: 0 })
     }
@@ -120,8 +123,8 @@ impl KafkaWriter {
                 tokio::time::sleep(interval).await;
                 let mut output = output.lock().await;
                 if let Err(error) = output.drain().await {
-                    // The next call of the writer meets it again, and tells.
                     tracing::warn!(%error, "rows that were held back cannot be written");
+                    output.failed.get_or_insert(error);
                 }
             }
         }));
@@ -134,6 +137,7 @@ impl SinkWriter for KafkaWriter {
         let records = self.encoder.encode(&batch)?;
         let interval = {
             let mut output = self.output.lock().await;
+            output.failed.take().map_or(Ok(()), Err)?;
             output.open().await?;
             for row in 0..records.len() {
                 let record = records.get(row)?;
@@ -158,12 +162,14 @@ impl SinkWriter for KafkaWriter {
         Ok(())
     }
 
-    async fn flush(&mut self, _end_of_input: bool) -> Result<()> {
+    async fn flush(&mut self, end_of_input: bool) -> Result<()> {
         let mut output = self.output.lock().await;
+        output.failed.take().map_or(Ok(()), Err)?;
         output.drain().await?;
         self.bytes = output.bytes;
         match &output.producer {
-            Some(producer) if self.waits => producer.flush().await,
+            // At the end what is still queued would go with the client, as in Flink also where nothing is promised.
+            Some(producer) if self.waits || end_of_input => producer.flush().await,
             Some(producer) => producer.check(),
             None => Ok(()),
         }
