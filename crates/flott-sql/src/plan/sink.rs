@@ -353,7 +353,6 @@ impl Converter<'_> {
     }
 }
 
-/// Texts and bytes that fit need no cast: CHAR(2) is a VARCHAR(3), but not the other way round.
 /// The type without the NOT NULLs inside of it that a sink's enforcer sees to.
 fn unenforced(t: &LogicalType, nested: NestedEnforcer) -> LogicalType {
     let inner = |t: &LogicalType| unenforced(t, nested).with_nullable(true);
@@ -374,6 +373,7 @@ fn unenforced(t: &LogicalType, nested: NestedEnforcer) -> LogicalType {
     LogicalType { kind, nullable: t.nullable }
 }
 
+/// Texts and bytes that fit need no cast: CHAR(2) is a VARCHAR(3), but not the other way round.
 fn is_contained(from: &TypeKind, to: &TypeKind) -> bool {
     match (from, to) {
         (TypeKind::Char(n) | TypeKind::VarChar(n), TypeKind::VarChar(m)) => n <= m,
