@@ -187,17 +187,21 @@ impl Supervisor {
             () = tokio::time::sleep(pause) => {}
             () = self.wishes.end_between_attempts() => return None,
         }
-        let now_ms = self.spec.clock.now_ms();
-        self.report.send_modify(|s| {
-            s.restarts += 1;
-            s.attempt_started_ms = now_ms;
-            s.status = JobStatus::Running;
-        });
         let Supervisor { spec, pool, tenure, metrics, report, wishes } = self;
-        tokio::select! {
-            master = reopen(spec, pool.as_ref(), tenure, metrics, report) => Some(master),
-            () = wishes.end_between_attempts() => None,
+        report.send_modify(|s| s.restarts += 1);
+        let attempt = tokio::select! {
+            attempt = reopen(spec, pool.as_ref(), tenure, metrics, report) => attempt,
+            () = wishes.end_between_attempts() => return None,
+        };
+        // Not before: until then what needs a running attempt is refused.
+        if attempt.is_ok() {
+            let now_ms = spec.clock.now_ms();
+            report.send_modify(|s| {
+                s.attempt_started_ms = now_ms;
+                s.status = JobStatus::Running;
+            });
         }
+        Some(attempt)
     }
 }
 
