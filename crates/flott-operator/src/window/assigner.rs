@@ -291,7 +291,7 @@ impl SliceAssigner {
         }
         let width = match self.shape {
             Shape::Tumble { size, .. } => size,
-            Shape::Hop { slide, .. } => slide,
+            Shape::Hop { size, slide, .. } => hop_width(size, slide),
             Shape::Cumulate { step, .. } => step,
             Shape::Attached { .. } => 1,
         };
