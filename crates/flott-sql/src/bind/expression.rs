@@ -596,7 +596,9 @@ impl<'a> ExpressionBinder<'a> {
         }
         refuse_if(*uses_odbc_syntax, "{fn ..}", span)?;
         refuse_if(!matches!(parameters, FunctionArguments::None), "function parameters", span)?;
-        refuse_if(null_treatment.is_some(), "IGNORE NULLS / RESPECT NULLS", span)?;
+        if null_treatment.is_some() {
+            return Err(super::over::null_treatment(&name_text(name), over.is_some(), span));
+        }
         refuse_if(!within_group.is_empty(), "WITHIN GROUP", span)?;
         let [function] = name_parts(name)?[..] else {
             return Err(not_found(format!("Function '{text}' not found"), &text, [], "Functions", span));
@@ -614,9 +616,10 @@ impl<'a> ExpressionBinder<'a> {
             }
         };
         if let Some(over) = over {
-            refuse_if(distinct, &format!("{upper}(DISTINCT ..) OVER (..)"), span)?;
-            refuse_if(filter.is_some(), &format!("FILTER before the OVER of {upper}"), span)?;
-            return self.over_call(&upper, arguments.len(), over, span);
+            if filter.is_some() {
+                return Err(super::over::no_aggregate(span));
+            }
+            return self.over_call(&upper, &arguments, distinct, over, span);
         }
         if let Some(kind) = AggregateKind::from_name(&upper).filter(|k| !k.name().starts_with('$')) {
             return self.aggregate(kind, &arguments, distinct, filter.as_deref(), span);
@@ -630,6 +633,10 @@ impl<'a> ExpressionBinder<'a> {
         }
         if let Some(value) = super::group_window::auxiliary(self, &upper, &arguments, span)? {
             return Ok(value);
+        }
+        if super::over::is_over_only(&upper) {
+            let hint = format!("Write {upper}(..) OVER (PARTITION BY .. ORDER BY ..)");
+            return Err(at(Error::user("OVER clause is necessary for window functions").hint(hint), span));
         }
         if let Some(hint) = elsewhere(&upper) {
             return Err(unsupported_with(format!("the function {upper}"), span, hint));
@@ -792,9 +799,6 @@ fn elsewhere(name: &str) -> Option<&'static str> {
         | "PERCENTILE"
         | "APPROX_COUNT_DISTINCT"
         | "ANY_VALUE" => "Supported aggregates: COUNT, SUM, AVG, MIN, MAX",
-        "ROW_NUMBER" | "RANK" | "DENSE_RANK" | "LEAD" | "LAG" | "NTILE" | "CUME_DIST" | "PERCENT_RANK" => {
-            "Write ROW_NUMBER() OVER (PARTITION BY .. ORDER BY ..); of the others RANK and DENSE_RANK are known"
-        }
         "SOURCE_WATERMARK" => "It may only stand as WATERMARK FOR ts AS SOURCE_WATERMARK()",
         "DESCRIPTOR" => "It may only stand as an argument of a window table function",
         _ => return None,

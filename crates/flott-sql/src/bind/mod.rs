@@ -20,7 +20,7 @@ pub(crate) mod hints;
 pub(crate) mod join;
 mod literal;
 pub mod node;
-pub(crate) mod over;
+pub mod over;
 mod query;
 mod refuse;
 mod relation;
@@ -28,6 +28,7 @@ mod scope;
 mod sort;
 mod types;
 mod validate;
+mod window_frame;
 pub mod window;
 
 use std::cell::{Cell, RefCell};

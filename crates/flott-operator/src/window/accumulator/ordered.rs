@@ -3,6 +3,7 @@
 //! Where rows may be taken away all values are kept, and the earliest one that equals a row's goes with it; else only
 //! the one that counts, and of LISTAGG all.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, ListArray, StringArray, cast::AsArray, new_empty_array, new_null_array};
@@ -31,7 +32,7 @@ pub(super) enum Which {
 pub(super) struct Ordered {
     converter: RowConverter,
     null: Box<[u8]>,
-    groups: Vec<Vec<Box<[u8]>>>,
+    groups: Vec<VecDeque<Box<[u8]>>>,
     which: Which,
     retracts: bool,
     bytes: usize,
@@ -58,7 +59,7 @@ impl Ordered {
             }
             _ => {}
         }
-        values.push(value.into());
+        values.push_back(value.into());
         self.bytes += value.len() + ENTRY_BYTES;
     }
 
@@ -79,7 +80,7 @@ impl Ordered {
 
 impl Accumulator for Ordered {
     fn resize(&mut self, groups: usize) {
-        self.groups.resize_with(groups, Vec::new);
+        self.groups.resize_with(groups, VecDeque::new);
     }
 
     fn update(&mut self, groups: &[u32], input: &Input<'_>) -> Result<()> {
@@ -124,7 +125,7 @@ impl Accumulator for Ordered {
         let or_null = |v: Option<&'_ Box<[u8]>>| -> Box<[u8]> { v.unwrap_or(&self.null).clone() };
         if self.which != Which::All {
             let values: Vec<Box<[u8]>> = (0..n)
-                .map(|i| or_null(if self.which == Which::First { group(i).first() } else { group(i).last() }))
+                .map(|i| or_null(if self.which == Which::First { group(i).front() } else { group(i).back() }))
                 .collect();
             return self.decode(values.iter().map(|v| v.as_ref()));
         }
@@ -150,6 +151,6 @@ impl Accumulator for Ordered {
     }
 
     fn size_bytes(&self) -> usize {
-        self.groups.capacity() * size_of::<Vec<Box<[u8]>>>() + self.bytes
+        self.groups.capacity() * size_of::<VecDeque<Box<[u8]>>>() + self.bytes
     }
 }
