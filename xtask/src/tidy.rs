@@ -13,7 +13,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("flott-core", &[]),
     ("flott-connector", &["flott-core"]),
     ("flott-format", &["flott-core", "flott-connector"]),
-    ("flott-testkit", &["flott-core", "flott-connector"]),
+    ("flott-testkit", &["flott-core", "flott-connector", "flott-function"]),
     ("flott-state", &["flott-core", "flott-connector"]),
     ("flott-function", &["flott-core"]),
     ("flott-graph", &["flott-core", "flott-connector", "flott-function"]),

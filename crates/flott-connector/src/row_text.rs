@@ -16,7 +16,8 @@ use arrow_array::{
 use arrow_schema::{DataType, Field, IntervalUnit, TimeUnit};
 use flott_core::time_text::civil_from_days;
 use flott_core::types::{TypeKind, YearMonthResolution, from_arrow_field};
-use flott_core::{ChangeBatch, Error, Result, RowKind};
+use flott_core::variant::{NumberText, Variant};
+use flott_core::{ChangeBatch, Error, Result, RowKind, bitmap};
 
 const SECONDS_PER_DAY: i64 = 86_400;
 
@@ -119,6 +120,8 @@ enum CellKind<'a> {
     Decimal(&'a Decimal128Array, u8),
     Text(&'a StringArray),
     Bytes(&'a BinaryArray),
+    Variant(&'a BinaryArray),
+    Bitmap(&'a BinaryArray),
     Date(&'a [i32]),
     Time32(&'a [i32], u8),
     Time64(&'a [i64], i64, u8),
@@ -160,7 +163,11 @@ impl<'a> Cells<'a> {
             DataType::Float64 => CellKind::Float64(array.as_primitive()),
             DataType::Decimal128(_, scale) => CellKind::Decimal(array.as_primitive(), (*scale).max(0) as u8),
             DataType::Utf8 => CellKind::Text(array.as_string()),
-            DataType::Binary => CellKind::Bytes(array.as_binary()),
+            DataType::Binary => match logical.kind {
+                TypeKind::Variant => CellKind::Variant(array.as_binary()),
+                TypeKind::Bitmap => CellKind::Bitmap(array.as_binary()),
+                _ => CellKind::Bytes(array.as_binary()),
+            },
             DataType::Date32 => CellKind::Date(array.as_primitive::<Date32Type>().values()),
             DataType::Time32(TimeUnit::Millisecond) => {
                 CellKind::Time32(array.as_primitive::<Time32MillisecondType>().values(), precision)
@@ -237,6 +244,11 @@ impl<'a> Cells<'a> {
             CellKind::Decimal(a, scale) => write_decimal(a.value(row), *scale, out),
             CellKind::Text(a) => out.push_str(a.value(row)),
             CellKind::Bytes(a) => write_bytes(a.value(row), style, out),
+            CellKind::Variant(a) => write_variant(a.value(row), style, out),
+            CellKind::Bitmap(a) => match bitmap::read(a.value(row)) {
+                Ok(set) => out.push_str(&bitmap::to_text(&set)),
+                Err(_) => write_bytes(a.value(row), style, out),
+            },
             CellKind::Date(a) => write_date(i64::from(a[row]), style, out),
             CellKind::Time32(a, precision) => {
                 write_time(i64::from(a[row]) * 1_000_000, style, *precision, out);
@@ -370,6 +382,16 @@ pub fn write_decimal(unscaled: i128, scale: u8, out: &mut String) {
     } else {
         let (whole, fraction) = digits.split_at(digits.len() - scale);
         put(out, format_args!("{whole}.{fraction}"));
+    }
+}
+
+/// A VARIANT as JSON; bytes that are none are shown as they are.
+fn write_variant(bytes: &[u8], style: &Style<'_>, out: &mut String) {
+    let before = out.len();
+    let numbers = NumberText { double: write_double, float: write_float };
+    if Variant::read(bytes).and_then(|v| v.write_json(numbers, out)).is_err() {
+        out.truncate(before);
+        write_bytes(bytes, style, out);
     }
 }
 

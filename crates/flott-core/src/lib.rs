@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 pub mod batch;
+pub mod bitmap;
 pub mod checkpoint;
 pub mod clock;
 pub mod error;
@@ -33,6 +34,7 @@ pub mod session_zone;
 pub mod suggest;
 pub mod time_text;
 pub mod types;
+pub mod variant;
 pub mod watermark;
 
 pub use batch::ChangeBatch;

@@ -102,6 +102,8 @@ pub fn supported(from: &TypeKind, to: &TypeKind) -> bool {
     match (from, to) {
         (K::Null, _) => true,
         (a, b) if a == b => true,
+        // Flink casts a VARIANT to nothing.
+        (K::Variant, _) => false,
         (_, t) if t.is_character() => true,
         (f, K::Boolean) => f.is_character() || f.is_numeric(),
         (K::Boolean, t) if t.is_numeric() => true,

@@ -25,6 +25,7 @@ mod testing;
 pub mod text;
 pub mod types;
 pub mod udf;
+pub mod variant;
 
 /// The limits of functions.
 pub mod limits {
@@ -33,5 +34,6 @@ pub mod limits {
 
 pub use aggregate::AggregateKind;
 pub use context::FunctionEnv;
+pub use flott_core::bitmap;
 pub use types::{implicit_cast, interval_in_query, least_common_type};
 pub use udf::TypedExpr;

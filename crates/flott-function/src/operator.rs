@@ -81,6 +81,11 @@ fn compare(op: Operator, left: TypedExpr, right: TypedExpr, env: &FunctionEnv) -
     if common.kind == K::Null {
         common = K::Boolean.nullable();
     }
+    let ordered = matches!(op, Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq);
+    if ordered && matches!(common.kind, K::Variant | K::Bitmap) {
+        return Err(Error::user(format!("Comparable type expected, but was '{common}'."))
+            .hint("Values of this type are equal or not, but none is less than another"));
+    }
     let distinct = matches!(op, Operator::IsDistinctFrom | Operator::IsNotDistinctFrom);
     let nullable = !distinct && (left.data_type.nullable || right.data_type.nullable);
     let (left, right) = (cast_if_needed(left, &common, env)?, cast_if_needed(right, &common, env)?);

@@ -8,6 +8,7 @@ use flott_core::types::TypeKind;
 use flott_core::{Error, LogicalType, Result};
 
 use crate::cast::{to_local, to_nanos};
+use crate::variant::{Variant, to_json};
 use crate::{decimal, text};
 
 use TypeKind as K;
@@ -66,6 +67,14 @@ pub(crate) fn format_values(
                 },
             };
             array.as_binary::<i32>().iter().map(|b| b.map_or(Ok(None), show)).collect::<Result<Vec<_>>>()?
+        }
+        K::Variant => {
+            let show = |v: &[u8]| Variant::read(v).and_then(|v| to_json(&v));
+            array.as_binary::<i32>().iter().map(|v| v.map(show).transpose()).collect::<Result<Vec<_>>>()?
+        }
+        K::Bitmap => {
+            let show = |b: &[u8]| crate::bitmap::read(b).map(|b| crate::bitmap::to_text(&b));
+            array.as_binary::<i32>().iter().map(|v| v.map(show).transpose()).collect::<Result<Vec<_>>>()?
         }
         K::Date => print!(Date32Type, text::format_date),
         K::Time(p) => nanos(array, |n| text::format_time(n as i64, *p))?,

@@ -30,7 +30,7 @@ pub use partial::partial_schema;
 pub use rank::{DeduplicateSpec, Keep, RankRange, RankSpec, RankStrategy, WindowRankSpec};
 pub use sort::{SortKey, SortSpec, TemporalSortSpec};
 pub use spec::{CalcSpec, ExpandSpec, OperatorSpec, SinkSpec, SourceSpec, WatermarkSpec};
-pub use window::{
+pub use window::{fields_of_arguments, 
     AggregateCall, EmitStrategy, WindowAggregateSpec, WindowAssignment, WindowKind, WindowProperty,
     WindowTableFunctionSpec,
 };

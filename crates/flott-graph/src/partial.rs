@@ -29,7 +29,8 @@ pub fn partial_schema(spec: &WindowAggregateSpec) -> SchemaRef {
     }
     let mut counts_rows = false;
     for (number, call) in spec.aggregates.iter().enumerate() {
-        let argument = call.arguments.first().and_then(|a| input.fields().get(*a)).map(|f| f.as_ref());
+        let argument = call.argument(input);
+        let argument = argument.as_ref();
         counts_rows |= call.kind == AggregateKind::Count
             && !call.distinct
             && call.filter.is_none()
@@ -59,7 +60,40 @@ fn state_fields(number: usize, call: &AggregateCall, argument: Option<&Field>) -
             AggregateKind::Sum0 => vec![sum_type(&argument_type, false)],
             AggregateKind::Avg => vec![sum_type(&argument_type, true), DataType::Int64],
             AggregateKind::Min | AggregateKind::Max => vec![arrow_type(&call.result)],
-            AggregateKind::FirstValue | AggregateKind::LastValue | AggregateKind::ListAgg => vec![list(argument_type)],
+            AggregateKind::FirstValue
+            | AggregateKind::LastValue
+            | AggregateKind::SingleValue
+            | AggregateKind::ListAgg
+            | AggregateKind::ArrayAgg
+            | AggregateKind::ArrayAggIgnoreNulls
+            | AggregateKind::JsonArrayAgg
+            | AggregateKind::JsonArrayAggNullOnNull => vec![list(argument_type)],
+            AggregateKind::Collect => vec![list(argument_type), list(DataType::Int64)],
+            AggregateKind::JsonObjectAgg | AggregateKind::JsonObjectAggAbsentOnNull => {
+                vec![list(DataType::Utf8), list(DataType::Utf8)]
+            }
+            AggregateKind::Percentile => {
+                vec![list(DataType::Float64), list(DataType::Float64), list(DataType::Int64)]
+            }
+            AggregateKind::WelfordM2 => vec![DataType::Int64, DataType::Float64, DataType::Float64],
+            AggregateKind::BitmapBuildAgg | AggregateKind::BitmapBuildCardinalityAgg => {
+                vec![list(DataType::Int32), list(DataType::Int64)]
+            }
+            AggregateKind::BitmapAndAgg
+            | AggregateKind::BitmapAndCardinalityAgg
+            | AggregateKind::BitmapOrAgg
+            | AggregateKind::BitmapOrCardinalityAgg => {
+                vec![DataType::Int64, list(DataType::Int32), list(DataType::Int64)]
+            }
+            AggregateKind::BitmapXorAgg | AggregateKind::BitmapXorCardinalityAgg => {
+                vec![DataType::Int64, DataType::Binary]
+            }
+            // Made of others.
+            AggregateKind::StddevPop
+            | AggregateKind::StddevSamp
+            | AggregateKind::VarPop
+            | AggregateKind::VarSamp
+            | AggregateKind::ApproxCountDistinct => vec![],
         }
     };
     let name = |i: usize| format!("${number}_{}_{i}", call.name);

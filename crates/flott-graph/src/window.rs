@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use arrow_schema::{DataType, Field, Fields, Schema};
 use flott_core::LogicalType;
 use flott_core::types::TimeAttribute;
 use flott_function::AggregateKind;
@@ -107,6 +108,29 @@ pub struct AggregateCall {
     pub argument_type: Option<LogicalType>,
     /// The output column's name.
     pub name: String,
+}
+
+impl AggregateCall {
+    /// The field of what it aggregates; several arguments are one ROW. `None` for COUNT(*), and where a column is not there.
+    pub fn argument(&self, input: &Schema) -> Option<Field> {
+        let fields = self.arguments.iter().map(|i| input.fields().get(*i)).collect::<Option<Vec<_>>>()?;
+        match fields.as_slice() {
+            [] => None,
+            [one] => Some(one.as_ref().clone()),
+            [first, ..] => {
+                let types = fields.iter().map(|f| f.data_type().clone());
+                Some(Field::new(ARGUMENTS, DataType::Struct(fields_of_arguments(types)), first.is_nullable()))
+            }
+        }
+    }
+}
+
+/// The name of the ROW of several arguments, and of each in it.
+const ARGUMENTS: &str = "argument";
+
+/// The fields of the ROW that several arguments of an aggregate are.
+pub fn fields_of_arguments(types: impl Iterator<Item = DataType>) -> Fields {
+    types.map(|t| Field::new(ARGUMENTS, t, true)).collect()
 }
 
 /// When a window shows results besides its end (`table.exec.emit.*`).

@@ -35,6 +35,8 @@ pub fn encode(file: &str, runs: &[Arc<StateRun>]) -> Result<(Bytes, Vec<StoredRu
     let mut stored = Vec::with_capacity(runs.len());
     for run in runs {
         let rows = run.rows()?;
+        // As large as it can become: a vector that grows is copied, and the memory of each size cleared.
+        drop(out.try_reserve_exact(rows.get_array_memory_size()));
         if rows.num_rows() == 0 {
             continue;
         }

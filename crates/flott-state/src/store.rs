@@ -420,10 +420,12 @@ impl CheckpointStore {
         self.head.decided().map(|d| self.decided_proof(d.id))
     }
 
-    /// Records that everything of a decided checkpoint is committed.
+    /// Records that everything of a decided checkpoint is committed. Those beyond what is to be kept leave HEAD with it; their
+    /// files go when they are [retired](Self::retire).
     pub async fn record_committed(&mut self, checkpoint: &DecidedCheckpoint, had_output: bool) -> Result<()> {
         let mut head = self.head.clone();
         head.committed = Some(checkpoint.id());
+        head.retained.truncate(self.retain);
         if had_output {
             head.last_output = Some(checkpoint.id());
         }
@@ -708,6 +710,37 @@ fn decided_output(head: &Head, before: usize) -> Option<CheckpointId> {
     head.retained[..before].iter().map(|r| r.id).filter(|id| Some(*id) > head.committed).max()
 }
 
+/// Steps by which a thread that makes large runs stands back behind those of the job.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 10;
+
+/// Lets threads of the job go first, where a thread can: elsewhere it would be the whole process.
+fn stand_back() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        tracing::debug!(%error, "state is stored with the priority of the workers");
+    }
+}
+
+/// Runs what takes long in a thread of its own. A large state takes seconds, in which the workers need the cores more: where
+/// there are too few it waits. A small one is done before it could be in anybody's way.
+async fn beside_workers<T: Send + 'static>(
+    is_large: bool,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    if !is_large {
+        let done = tokio::task::spawn_blocking(work).await;
+        return done.map_err(|e| Error::internal("a snapshot task ended early").caused_by(e))?;
+    }
+    let (report, done) = tokio::sync::oneshot::channel();
+    let thread = std::thread::Builder::new().name("flott-state".to_string());
+    thread.spawn(move || {
+        stand_back();
+        drop(report.send(work()));
+    })?;
+    done.await.map_err(|e| Error::internal("a snapshot thread ended early").caused_by(e))?
+}
+
 /// Writes the new runs of a checkpoint; can be sent to other tasks.
 #[derive(Debug, Clone)]
 pub struct SnapshotWriter {
@@ -741,9 +774,8 @@ impl SnapshotWriter {
         if !new.is_empty() {
             let file = format!("chk-{checkpoint}-g{}/op{operator}-{subtask}.run", self.generation);
             let name = file.clone();
-            let (content, entries) = tokio::task::spawn_blocking(move || snapshot_file::encode(&name, &new))
-                .await
-                .map_err(|e| Error::internal("a snapshot task ended early").caused_by(e))??;
+            let is_large = new.iter().any(|run| run.made().is_none());
+            let (content, entries) = beside_workers(is_large, move || snapshot_file::encode(&name, &new)).await?;
             if !entries.is_empty() {
                 self.storage.put(&file, content).await?;
             }

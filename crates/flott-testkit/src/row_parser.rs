@@ -6,6 +6,8 @@
 
 use flott_core::types::TypeKind;
 use flott_core::{Error, LogicalType, Result, RowKind};
+use flott_function::bitmap;
+use flott_function::variant::parse_json;
 
 use crate::datetime_parser as datetime;
 
@@ -73,6 +75,8 @@ pub fn parse_value(t: &LogicalType, text: &str) -> Result<Value, String> {
         TypeKind::Double => text.parse::<f64>().map(Value::Float).map_err(|_| wrong()),
         TypeKind::Char(_) | TypeKind::VarChar(_) => Ok(Value::Text(text.to_string())),
         TypeKind::Binary(_) | TypeKind::VarBinary(_) => bytes(text).map(Value::Bytes).ok_or_else(wrong),
+        TypeKind::Variant => parse_json(text, false).map(Value::Bytes).map_err(|_| wrong()),
+        TypeKind::Bitmap => bitmap::from_text(text).map(|b| Value::Bytes(bitmap::write(&b))).ok_or_else(wrong),
         TypeKind::Decimal { precision, scale } => {
             decimal(text, *precision, *scale).map(Value::Decimal).ok_or_else(wrong)
         }

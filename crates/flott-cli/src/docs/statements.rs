@@ -321,7 +321,7 @@ SELECT id FROM orders QUALIFY COUNT(*) OVER (PARTITION BY item ORDER BY ordered_
                  need the whole partition (in a stream RANK and DENSE_RANK count rows, as Flink's do).",
                 "\
 SET 'execution.runtime-mode' = 'batch';
-SELECT id, RANK() OVER (ORDER BY cents DESC) AS place, NTILE(4) OVER (ORDER BY cents) AS quarter,
+SELECT id, RANK() OVER (ORDER BY cents DESC) AS place, NTILE(4) OVER (ORDER BY cents) AS fourth,
   SUM(cents) OVER (PARTITION BY item ORDER BY id ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING) AS around
 FROM orders;
 RESET 'execution.runtime-mode';",

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use flott_core::rng::Rng;
 use flott_state::manifest::JobStatus;
 
-use super::tasks::{AllTasks, Fingerprint, Step, Tasks};
+use super::tasks::{AllTasks, End, Fingerprint, Step, Tasks};
 use super::works::{At, Input, Outcome, Works};
 use super::world::{Operation, Said, Unless, World};
 use super::{Budget, Config, Sabotage};
@@ -102,7 +102,7 @@ impl State {
             world: World::new(config.workers, config.sinks),
             sleepers: vec![],
             running: None,
-            budget: Budget { triggers: config.epochs, time_outs: config.time_outs },
+            budget: Budget { triggers: config.epochs, time_outs: config.time_outs, stops: config.stops },
             crashes: config.crashes,
             stops: config.sleepers,
             faults: config.faults,
@@ -346,7 +346,7 @@ impl State {
                     *attempt = Attempt { generation: *generation, base: *next, tasks, work, ..attempt.clone() };
                 }
             }
-            Outcome::Finalized { store, positions, finished } => {
+            Outcome::Finalized { store, positions, end } => {
                 let mut tasks = Tasks::clone(lab.tasks.get(attempt.tasks));
                 tasks.finalized();
                 let tasks = lab.tasks.number(tasks);
@@ -356,9 +356,17 @@ impl State {
                 if let Some(attempt) = self.attempt_mut(who) {
                     (attempt.work, attempt.tasks) = (Work::None(*store), tasks);
                 }
-                if *finished {
-                    self.remove(who);
-                    return self.finish(lab);
+                match end {
+                    End::GoesOn => {}
+                    End::Suspends => {
+                        // Somebody starts it again.
+                        self.remove(who);
+                        return Ok(());
+                    }
+                    End::Finishes => {
+                        self.remove(who);
+                        return self.finish(lab);
+                    }
                 }
             }
             Outcome::Failed { tenure } => {
@@ -385,7 +393,7 @@ impl State {
             attempt.tasks = way.tasks;
         }
         self.stage(who, &way.staged)?;
-        self.finalize(lab, who, way.collected, way.finished)
+        self.finalize(lab, who, way.collected, way.end)
     }
 
     fn step(&mut self, lab: &mut Lab, who: usize, step: Step) -> Result<(), String> {
@@ -402,9 +410,9 @@ impl State {
         self.stage(who, &staged)?;
         match complete {
             None => Ok(()),
-            Some((collected, finished)) => {
+            Some((collected, end)) => {
                 let collected = lab.works.collected(collected);
-                self.finalize(lab, who, collected, finished)
+                self.finalize(lab, who, collected, end)
             }
         }
     }
@@ -417,7 +425,7 @@ impl State {
         Ok(())
     }
 
-    fn finalize(&mut self, lab: &mut Lab, who: usize, collected: u32, finished: bool) -> Result<(), String> {
+    fn finalize(&mut self, lab: &mut Lab, who: usize, collected: u32, end: End) -> Result<(), String> {
         if lab.config.sabotage == Some(Sabotage::AcknowledgesBeforeTheDecision) {
             for (w, position) in lab.works.positions(collected) {
                 self.world.acknowledge(w, position);
@@ -425,7 +433,7 @@ impl State {
         }
         let Some(attempt) = self.attempt_mut(who) else { return Ok(()) };
         let Work::None(store) = attempt.work else { return Ok(()) };
-        attempt.work = Work::At(lab.works.begin(Input::Finalize { store, base: attempt.base, collected, finished }));
+        attempt.work = Work::At(lab.works.begin(Input::Finalize { store, base: attempt.base, collected, end }));
         Ok(())
     }
 

@@ -47,6 +47,8 @@ struct Worker {
     operator_read: usize,
     counted: u8,
     operator_ended: bool,
+    /// It has closed the epoch with which the job is to end.
+    stopped: bool,
     /// Counts at barriers, on their way to the store.
     writing: VecDeque<(CheckpointId, u8)>,
     sinks: Vec<SinkTask>,
@@ -67,8 +69,32 @@ pub(super) enum Step {
     Sink(usize, usize),
     Trigger,
     TimeOut,
+    /// A user wants the job to stop with a savepoint, which can be written or not.
+    Stop {
+        fails: bool,
+    },
+    /// The checkpoint with which it was to stop came to nothing: the next one.
+    StopAgain,
     /// All tasks have ended.
     Finish,
+}
+
+/// What follows a complete checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum End {
+    GoesOn,
+    /// The job stops as a user has asked it to.
+    Suspends,
+    /// All input is read.
+    Finishes,
+}
+
+/// The job is to end with this checkpoint or one that follows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Stop {
+    first: CheckpointId,
+    /// The savepoint that was to come before cannot be written: the job goes on behind the checkpoint.
+    fails: bool,
 }
 
 /// The tasks of an attempt, at one moment.
@@ -76,6 +102,9 @@ pub(super) enum Step {
 pub(super) struct Tasks {
     coordinator: CheckpointCoordinator,
     workers: Vec<Worker>,
+    stop: Option<Stop>,
+    /// The stop is taken back once the checkpoint is committed.
+    resumes: bool,
     /// Closed since it was last asked.
     staged: Vec<(Output, Rows)>,
 }
@@ -89,7 +118,7 @@ impl Step {
             Step::Operator(w) => Step::Operator(1 - w),
             Step::Stored(w) => Step::Stored(1 - w),
             Step::Sink(w, s) => Step::Sink(1 - w, s),
-            Step::Trigger | Step::TimeOut | Step::Finish => self,
+            Step::Trigger | Step::TimeOut | Step::Stop { .. } | Step::StopAgain | Step::Finish => self,
         }
     }
 }
@@ -111,12 +140,22 @@ impl Tasks {
         Tasks {
             coordinator: CheckpointCoordinator::new(topology, CheckpointId(0)),
             workers: restored.iter().map(worker).collect(),
+            stop: None,
+            resumes: false,
             staged: vec![],
         }
     }
 
     pub(super) fn finalized(&mut self) {
         self.coordinator.finalized();
+        if std::mem::take(&mut self.resumes) {
+            self.resume();
+        }
+    }
+
+    fn resume(&mut self) {
+        self.stop = None;
+        self.workers.iter_mut().for_each(|w| w.stopped = false);
     }
 
     pub(super) fn take_staged(&mut self) -> Vec<(Output, Rows)> {
@@ -143,16 +182,23 @@ impl Tasks {
         for (w, worker) in self.workers.iter().enumerate().filter(|(_, worker)| !worker.source_ended) {
             if !worker.commands.is_empty() {
                 steps.push(Step::Barrier(w, 0));
-                if worker.position < config.rows {
+                if worker.position < config.rows && !worker.stopped {
                     steps.push(Step::Barrier(w, 1));
                 }
             }
-            steps.push(Step::End(w));
+            if !worker.stopped {
+                steps.push(Step::End(w));
+            }
         }
         steps.extend(self.stored());
         steps.extend(self.reading());
-        if budget.triggers > 0 && home && self.coordinator.can_trigger() {
-            steps.push(Step::Trigger);
+        if home && self.coordinator.can_trigger() {
+            if self.stop.is_some() {
+                steps.push(Step::StopAgain);
+            } else {
+                steps.extend((budget.triggers > 0).then_some(Step::Trigger));
+                steps.extend([true, false].into_iter().filter(|_| budget.stops > 0).map(|fails| Step::Stop { fails }));
+            }
         }
         if budget.time_outs > 0 && self.coordinator.pending().is_some() {
             steps.push(Step::TimeOut);
@@ -184,7 +230,7 @@ impl Tasks {
     }
 
     /// Takes a step; gives what is complete then, and whether it is the end of the job.
-    pub(super) fn take(&mut self, config: &Config, step: Step, home: bool) -> Option<(Collected, bool)> {
+    pub(super) fn take(&mut self, config: &Config, step: Step, home: bool) -> Option<(Collected, End)> {
         match step {
             Step::Barrier(w, rows) => self.barrier(config, w, rows),
             Step::End(w) => {
@@ -206,26 +252,44 @@ impl Tasks {
                 }
             }
             Step::Sink(w, s) => self.sink(w, s),
-            Step::Trigger => {
-                let checkpoint = self.coordinator.trigger();
-                self.coordinator.set_enumerators(BTreeMap::new());
-                for worker in self.workers.iter_mut().filter(|w| !w.source_ended) {
-                    worker.commands.push_back(checkpoint);
-                }
+            Step::Trigger | Step::StopAgain => drop(self.trigger()),
+            Step::Stop { fails } => {
+                let first = self.trigger();
+                self.stop = Some(Stop { first, fails });
             }
             Step::TimeOut => {
                 self.coordinator.abort();
                 if config.sabotage == Some(Sabotage::ForgetsAbortedOutput) {
                     drop(self.coordinator.take_undecided());
                 }
+                if self.stop.is_some_and(|stop| stop.fails) {
+                    self.resume();
+                }
             }
-            Step::Finish => return Some((self.coordinator.take_final(), true)),
+            Step::Finish => return Some((self.coordinator.take_final(), End::Finishes)),
         }
         self.workers.iter_mut().for_each(Worker::forget);
         if !home {
             return None;
         }
-        self.coordinator.take_complete().map(|collected| (collected, false))
+        let collected = self.coordinator.take_complete()?;
+        let end = match self.stop {
+            Some(stop) if collected.checkpoint >= Some(stop.first) => {
+                self.resumes = stop.fails;
+                if stop.fails { End::GoesOn } else { End::Suspends }
+            }
+            _ => End::GoesOn,
+        };
+        Some((collected, end))
+    }
+
+    fn trigger(&mut self) -> CheckpointId {
+        let checkpoint = self.coordinator.trigger();
+        self.coordinator.set_enumerators(BTreeMap::new());
+        for worker in self.workers.iter_mut().filter(|w| !w.source_ended) {
+            worker.commands.push_back(checkpoint);
+        }
+        checkpoint
     }
 
     fn barrier(&mut self, config: &Config, w: usize, rows: u8) {
@@ -235,6 +299,7 @@ impl Tasks {
         }
         let Some(checkpoint) = worker.commands.pop_front() else { return };
         worker.log.push_back(Item::Barrier(checkpoint));
+        worker.stopped = self.stop.is_some_and(|stop| checkpoint >= stop.first);
         let ahead = u8::from(config.sabotage == Some(Sabotage::ReportsPositionsBehindTheBarrier));
         let position = (worker.position + ahead).to_string().into_bytes();
         let split = SourceSplit { id: w.to_string(), data: Versioned::new(1, position) };
@@ -288,7 +353,7 @@ impl Tasks {
     fn fingerprint(&self) -> u128 {
         let mut print = Fingerprint::default();
         self.coordinator.hash_all(&mut print);
-        (&self.workers, &self.staged).hash(&mut print);
+        (&self.workers, self.stop, self.resumes, &self.staged).hash(&mut print);
         print.finish()
     }
 }
@@ -377,7 +442,7 @@ pub(super) struct Way {
     /// For people.
     pub(super) steps: Vec<Step>,
     pub(super) collected: u32,
-    pub(super) finished: bool,
+    pub(super) end: End,
     pub(super) tasks: u32,
     pub(super) staged: Vec<(Output, Rows)>,
     pub(super) budget: Budget,
@@ -397,7 +462,7 @@ pub(super) struct AllTasks {
 struct Complete {
     steps: Vec<Step>,
     collected: u32,
-    finished: bool,
+    end: End,
     tasks: Tasks,
     budget: Budget,
 }
@@ -440,9 +505,9 @@ impl AllTasks {
         let complete = self.search(works, Tasks::clone(self.get(tasks)), budget)?;
         let complete = self.without_late_ones(complete);
         let mut ways = vec![];
-        for Complete { steps, collected, finished, mut tasks, budget } in complete {
+        for Complete { steps, collected, end, mut tasks, budget } in complete {
             let staged = tasks.take_staged();
-            ways.push(Way { steps, collected, finished, tasks: self.number(tasks), staged, budget });
+            ways.push(Way { steps, collected, end, tasks: self.number(tasks), staged, budget });
         }
         let ways: Rc<[Way]> = ways.into();
         self.ways.insert((tasks, budget), Rc::clone(&ways));
@@ -471,7 +536,7 @@ impl AllTasks {
             let mut collected = complete.map(|(collected, _)| collected).unwrap_or_default();
             collected.committables.values_mut().for_each(|c| c.sort_by(|a, b| a.id.cmp(&b.id)));
             tasks.staged.sort();
-            (format!("{collected:?}"), way.finished, way.budget, tasks.fingerprint())
+            (format!("{collected:?}"), way.end, way.budget, tasks.fingerprint())
         };
         let mut first = HashMap::new();
         let mut unlike = vec![];
@@ -507,15 +572,15 @@ impl AllTasks {
                             open.push((tasks, budget, way));
                         }
                     }
-                    Some((collected, finished)) => {
+                    Some((collected, end)) => {
                         // What is left to read is read meanwhile.
                         while let Some(step) = tasks.undisturbed(&config) {
                             tasks.take(&config, step, false);
                             way.push(step);
                         }
                         let collected = works.collected(collected);
-                        if seen_complete.insert((collected, finished, budget, tasks.fingerprint())) {
-                            complete.push(Complete { steps: way, collected, finished, tasks, budget });
+                        if seen_complete.insert((collected, end, budget, tasks.fingerprint())) {
+                            complete.push(Complete { steps: way, collected, end, tasks, budget });
                         }
                     }
                 }
@@ -527,7 +592,7 @@ impl AllTasks {
 
     /// Leaves out those that another one reaches while its checkpoint is being decided and committed.
     fn without_late_ones(&self, complete: Vec<Complete>) -> Vec<Complete> {
-        let key = |c: &Complete| (c.collected, c.finished, c.budget);
+        let key = |c: &Complete| (c.collected, c.end, c.budget);
         let mut late = HashSet::new();
         let mut alike: HashMap<_, usize> = HashMap::new();
         complete.iter().for_each(|c| *alike.entry(key(c)).or_default() += 1);
@@ -575,10 +640,10 @@ mod tests {
     /// manifest names a sink's files.
     #[test]
     fn steps_that_are_not_branched_on_commute_with_all_others() {
-        for (workers, sinks, epochs) in [(1, 2, 2), (2, 1, 1)] {
+        for (workers, sinks, epochs, stops) in [(1, 2, 2, 0), (2, 1, 1, 0), (1, 1, 1, 1)] {
             let config = Config::new(workers, sinks, epochs, 0);
             let first = Tasks::new(&config, &vec![Restored::default(); workers]);
-            let budget = Budget { triggers: config.epochs, time_outs: config.time_outs };
+            let budget = Budget { triggers: config.epochs, time_outs: config.time_outs, stops };
             let mut seen = HashSet::from([(first.fingerprint(), budget)]);
             let mut open = vec![(first, budget)];
             let mut pairs = 0;
@@ -593,17 +658,20 @@ mod tests {
                 }
                 for step in steps {
                     let (mut tasks, budget) = (tasks.clone(), budget.after(step));
-                    if tasks.take(&config, step, true).is_some() {
+                    if let Some((_, end)) = tasks.take(&config, step, true) {
+                        if end != End::GoesOn {
+                            continue;
+                        }
                         // As if it were committed at once.
                         tasks.finalized();
                     }
                     tasks.staged.clear();
-                    if step != Step::Finish && seen.insert((tasks.fingerprint(), budget)) {
+                    if seen.insert((tasks.fingerprint(), budget)) {
                         open.push((tasks, budget));
                     }
                 }
             }
-            assert!(pairs > 1_000, "{pairs}");
+            assert!(pairs > 500, "{pairs}");
         }
     }
 }

@@ -19,6 +19,7 @@ use flott_state::owner::Owner;
 use flott_state::store::{Begin, Identity, Tenure};
 
 use super::gate::{self, GatedStore, SimCommitter};
+use super::tasks::End;
 use super::world::{Operation, Output, Said, Table, Tables};
 use super::{Config, Sabotage, sink_node};
 use crate::checkpoint::Collected;
@@ -31,7 +32,7 @@ pub(super) enum Input {
     /// Takes the job over: the attempt of this number, with the right of the one before where it is the same process.
     Open { number: u8, tenure: Option<u32> },
     /// Decides and commits. Checkpoints count from `base` on.
-    Finalize { store: u32, base: u8, collected: u32, finished: bool },
+    Finalize { store: u32, base: u8, collected: u32, end: End },
 }
 
 /// Where some work stands.
@@ -53,7 +54,7 @@ pub(super) enum Outcome {
     Finalized {
         store: u32,
         positions: Vec<Option<u8>>,
-        finished: bool,
+        end: End,
     },
     /// With the right to start the next attempt in the same process.
     Failed {
@@ -228,9 +229,9 @@ impl Works {
                         let restored = (0..self.config.workers).map(|w| restored(&self.config, w, manifest.as_ref()));
                         Outcome::Opened { store, generation, next, restored: restored.collect() }
                     }
-                    Input::Finalize { finished, .. } => {
+                    Input::Finalize { end, .. } => {
                         let positions = (0..self.config.workers).map(|w| position(w, manifest.as_ref()));
-                        Outcome::Finalized { store, positions: positions.collect(), finished }
+                        Outcome::Finalized { store, positions: positions.collect(), end }
                     }
                 }
             }
@@ -249,11 +250,11 @@ impl Works {
                 let tenure = tenure.map(|t| self.tenures.all[t as usize].clone());
                 Box::pin(open(config, self.storage.clone(), number, tenure))
             }
-            Input::Finalize { store, base, collected, finished } => {
+            Input::Finalize { store, base, collected, end } => {
                 let store = self.stores.all[store as usize].clone();
                 let collected = &self.collected.all[collected as usize];
                 let collected = as_of(collected, base, store.generation().0 as u8);
-                Box::pin(decide(config, store, collected, finished))
+                Box::pin(decide(config, store, collected, end))
             }
         }
     }
@@ -327,21 +328,25 @@ async fn open(config: Arc<Config>, storage: CheckpointStorage, number: u8, tenur
 }
 
 /// What the job master does with a complete checkpoint, and at the end of a bounded job.
-async fn decide(config: Arc<Config>, mut store: CheckpointStore, collected: Collected, finished: bool) -> Done {
+async fn decide(config: Arc<Config>, mut store: CheckpointStore, collected: Collected, end: End) -> Done {
     let none = FailPoints::none();
     let mut committers = committers(&config, &store);
     let tenure = Some(store.tenure());
     let result = async {
-        let manifest = finalize::manifest(&config.graph, &store, &collected, 0, finished)?;
+        let manifest = finalize::manifest(&config.graph, &store, &collected, 0, end == End::Finishes)?;
         if config.sabotage == Some(Sabotage::CommitsBeforeTheDecision)
             && let Some(proof) = store.last_decided()
         {
             finalize::commit_decided(&config.graph, &mut store, &mut committers, &none, &manifest, &proof).await?;
         }
         finalize::finalize(&config.graph, &mut store, &mut committers, &none, &manifest).await?;
-        if finished {
-            store.set_status(JobStatus::Finished).await?;
-            store.retire().await?;
+        match end {
+            End::GoesOn => {}
+            End::Suspends => store.set_status(JobStatus::Suspended).await?,
+            End::Finishes => {
+                store.set_status(JobStatus::Finished).await?;
+                store.retire().await?;
+            }
         }
         Ok(Some(manifest))
     }

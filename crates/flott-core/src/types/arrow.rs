@@ -28,7 +28,7 @@ pub fn arrow_type(t: &LogicalType) -> DataType {
         TypeKind::Float => DataType::Float32,
         TypeKind::Double => DataType::Float64,
         TypeKind::Char(_) | TypeKind::VarChar(_) => DataType::Utf8,
-        TypeKind::Binary(_) | TypeKind::VarBinary(_) => DataType::Binary,
+        TypeKind::Binary(_) | TypeKind::VarBinary(_) | TypeKind::Variant | TypeKind::Bitmap => DataType::Binary,
         TypeKind::Decimal { precision, scale } => DataType::Decimal128(*precision, *scale as i8),
         TypeKind::Date => DataType::Date32,
         TypeKind::Time(p) => match unit(*p) {
@@ -136,6 +136,8 @@ mod tests {
             "STRING",
             "BYTES",
             "BINARY(4)",
+            "VARIANT NOT NULL",
+            "ARRAY<BITMAP>",
             "DECIMAL(38, 10)",
             "DATE",
             "TIME(3)",

@@ -109,6 +109,10 @@ pub enum TypeKind {
     Map(Box<LogicalType>, Box<LogicalType>),
     Multiset(Box<LogicalType>),
     Row(Vec<RowField>),
+    /// Data that says itself what it is, in Parquet's variant encoding: metadata and value, one behind the other.
+    Variant,
+    /// A set of 32-bit numbers: a serialised Roaring bitmap.
+    Bitmap,
 }
 
 /// A Flink type with its nullability; nullable unless said otherwise, as in Flink.
@@ -251,6 +255,8 @@ fn write_type(t: &LogicalType, style: Style) -> String {
     let text = match &t.kind {
         TypeKind::Null => "NULL".to_string(),
         TypeKind::Boolean => "BOOLEAN".to_string(),
+        TypeKind::Variant => "VARIANT".to_string(),
+        TypeKind::Bitmap => "BITMAP".to_string(),
         TypeKind::TinyInt => "TINYINT".to_string(),
         TypeKind::SmallInt => "SMALLINT".to_string(),
         TypeKind::Int => "INT".to_string(),

@@ -264,11 +264,15 @@ impl TypeParser<'_> {
                 TypeKind::Map(Box::new(key), Box::new(value))
             }
             "ROW" => TypeKind::Row(self.fields()?),
-            "RAW" | "STRUCTURED" | "VARIANT" | "BITMAP" | "DESCRIPTOR" => {
+            "VARIANT" => TypeKind::Variant,
+            "BITMAP" => TypeKind::Bitmap,
+            "RAW" | "STRUCTURED" | "DESCRIPTOR" => {
                 return Err(self.error(&format!("the type {word} is not supported yet")));
             }
             _ => {
-                const NAMES: [&str; 25] = [
+                const NAMES: [&str; 27] = [
+                    "VARIANT",
+                    "BITMAP",
                     "BOOLEAN",
                     "TINYINT",
                     "SMALLINT",

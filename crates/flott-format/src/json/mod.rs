@@ -67,6 +67,11 @@ fn check_field(column: &Field, field: &Field) -> Result<()> {
         return Err(Error::user(format!("Unsupported type '{}' in format 'json'", field.data_type()))
             .with("column", column.name()));
     };
+    if matches!(logical.kind, TypeKind::Variant | TypeKind::Bitmap) {
+        return Err(Error::user(format!("Unsupported type '{logical}' in format 'json'"))
+            .with("column", column.name())
+            .hint("Write JSON_STRING(variant) or BITMAP_TO_STRING(bitmap), and read with PARSE_JSON"));
+    }
     if let TypeKind::Map(key, _) | TypeKind::Multiset(key) = &logical.kind
         && !key.kind.is_character()
     {

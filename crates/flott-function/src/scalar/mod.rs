@@ -1,6 +1,7 @@
 //! Scalar functions by name. One file per family; each entry has its syntax and description, from which the reference
 //! page is made.
 
+mod bitmap;
 mod collection;
 mod conditional;
 mod date_pattern;
@@ -18,9 +19,13 @@ mod shape;
 mod string;
 mod temporal;
 mod time_unit;
+mod variant;
 
+pub use json::object_text as json_object_text;
+pub(crate) use json::{Json, compare_keys};
 pub use regex::MAX_REGEX_BYTES;
 pub use shape::MAX_TEXT_BYTES;
+pub use variant::item as variant_item;
 
 use flott_core::{LogicalType, Result};
 
@@ -39,6 +44,8 @@ pub enum Category {
     Collection,
     Hash,
     Json,
+    Bitmap,
+    Variant,
 }
 
 /// What a function is given when it is resolved.
@@ -89,7 +96,7 @@ pub struct ScalarFunction {
 
 /// All scalar functions.
 pub fn functions() -> impl Iterator<Item = &'static ScalarFunction> {
-    const FAMILIES: [&[ScalarFunction]; 14] = [
+    const FAMILIES: [&[ScalarFunction]; 16] = [
         math::FUNCTIONS,
         random::FUNCTIONS,
         string::FUNCTIONS,
@@ -104,6 +111,8 @@ pub fn functions() -> impl Iterator<Item = &'static ScalarFunction> {
         printf::FUNCTIONS,
         regexp_extract_all::FUNCTIONS,
         map_union::FUNCTIONS,
+        variant::FUNCTIONS,
+        bitmap::FUNCTIONS,
     ];
     FAMILIES.into_iter().flatten()
 }

@@ -16,7 +16,7 @@ use crate::window::accumulator::{Accumulator, AccumulatorPlan};
 use crate::window::aggregate::Ownership;
 use crate::window::aggregation::update_accumulators;
 use crate::window::group_table::GroupTable;
-use crate::window::layout::{Layout, Prepared, Reads};
+use crate::window::layout::{Layout, Prepared, Reads, argument_field};
 
 /// The one state table.
 const TABLE: &str = "group";
@@ -60,7 +60,8 @@ impl Plan {
         let mut row_count = None;
         let mut needed = spec.group_keys.clone();
         for (i, call) in spec.aggregates.iter().enumerate() {
-            let argument = call.arguments.first().map(|a| field(*a)).transpose()?;
+            let argument = argument_field(call, input)?;
+            let argument = argument.as_ref();
             let counts_rows = call.kind == AggregateKind::Count && !call.distinct && call.filter.is_none();
             if counts_rows && argument.is_none_or(|f| !f.is_nullable()) {
                 row_count.get_or_insert(i);
@@ -179,7 +180,7 @@ impl Groups {
     /// The results of a group without rows, where there is no group at all.
     pub(crate) fn results_of_nothing(&self) -> Result<Vec<ArrayRef>> {
         let results = self.plan.plans.iter().zip(&self.spec.aggregates).map(|(plan, call)| {
-            if !matches!(call.kind, AggregateKind::Count | AggregateKind::Sum0) {
+            if !call.kind.is_never_null() {
                 return Ok(new_null_array(&arrow_type(&call.result), 1));
             }
             let mut accumulator = plan.build()?;

@@ -10,11 +10,12 @@ use arrow_select::take::take;
 use flott_core::types::{arrow_type, from_arrow_field};
 use flott_core::{Error, Result};
 use flott_function::AggregateKind;
-use flott_graph::{OverCall, OverFunction};
+use flott_graph::{AggregateCall, OverCall, OverFunction};
 
 use super::lag::Lag;
 use crate::changelog::same::same_rows;
 use crate::window::accumulator::{Accumulator, AccumulatorPlan, Input, Step};
+use crate::window::layout::{argument_field, argument_of};
 
 /// One function over all groups.
 pub(super) trait Running: Send {
@@ -129,19 +130,11 @@ fn function(call: &OverCall, schema: &SchemaRef, removes: bool) -> Result<Box<dy
         }
         _ => return Err(not_in_steps(call)),
     };
-    if call.arguments.len() > 1 {
-        return Err(Error::user(format!("{} with {} arguments over a window", kind.name(), call.arguments.len()))
-            .hint("Aggregate one column"));
-    }
-    let argument = call.arguments.first().map(field).transpose()?;
-    let plan = call.aggregate(kind, argument.and_then(from_arrow_field));
-    let accumulator = AccumulatorPlan::over(&plan, argument, removes)?.build()?;
-    Ok(Box::new(Aggregated {
-        accumulator,
-        argument: call.arguments.first().copied(),
-        result: arrow_type(&call.result),
-        levels: vec![],
-    }))
+    let first = call.arguments.first().map(field).transpose()?;
+    let plan = call.aggregate(kind, first.and_then(from_arrow_field));
+    let argument = argument_field(&plan, schema)?;
+    let accumulator = AccumulatorPlan::over(&plan, argument.as_ref(), removes)?.build()?;
+    Ok(Box::new(Aggregated { accumulator, call: plan, result: arrow_type(&call.result), levels: vec![] }))
 }
 
 fn not_in_steps(call: &OverCall) -> Error {
@@ -153,7 +146,7 @@ fn not_in_steps(call: &OverCall) -> Error {
 /// An aggregate.
 struct Aggregated {
     accumulator: Box<dyn Accumulator>,
-    argument: Option<usize>,
+    call: AggregateCall,
     result: DataType,
     /// By group: which round it is in, and whether it has shown a result there.
     levels: Vec<(u32, bool)>,
@@ -171,25 +164,26 @@ struct Round {
 }
 
 impl Aggregated {
-    /// Rows that count, as the accumulator takes them: all but those without a value.
-    fn input<'a>(argument: Option<&'a ArrayRef>, include: Option<&'a NullBuffer>) -> Input<'a> {
-        Input { argument, include, signs: None }
-    }
-
-    fn update(&mut self, round: &Round, argument: Option<&ArrayRef>) -> Result<()> {
+    /// Adds the rows of a round; those that count of all rows are known.
+    fn update(&mut self, round: &Round, argument: Option<&ArrayRef>, counts: Option<&NullBuffer>) -> Result<()> {
         self.accumulator.reset(&round.clears);
         if round.groups.is_empty() {
             return Ok(());
         }
         let argument = argument.map(|a| take(a, &UInt32Array::from(round.rows.clone()), None)).transpose()?;
-        let include = argument.as_ref().and_then(|a| a.logical_nulls()).filter(|n| n.null_count() > 0);
+        let include: Option<NullBuffer> = counts.map(|n| round.rows.iter().map(|r| n.is_valid(*r as usize)).collect());
         let signs = round.signs.contains(&-1).then_some(round.signs.as_slice());
         let input = Input { argument: argument.as_ref(), include: include.as_ref(), signs };
         self.accumulator.update(&round.groups, &input)
     }
 
     /// Step by step where groups are copied, else in as few rounds as show the same.
-    fn in_rounds(&mut self, steps: &[Step], argument: Option<&ArrayRef>) -> Result<ArrayRef> {
+    fn in_rounds(
+        &mut self,
+        steps: &[Step],
+        argument: Option<&ArrayRef>,
+        counts: Option<&NullBuffer>,
+    ) -> Result<ArrayRef> {
         let mut chunks = vec![];
         let mut places: Vec<(usize, usize)> = vec![];
         let mut rest = steps;
@@ -197,7 +191,7 @@ impl Aggregated {
             let end = rest.iter().position(|s| matches!(s, Step::Copy { .. })).unwrap_or(rest.len());
             let (now, then) = rest.split_at(end);
             for round in self.rounds(now, places.len()) {
-                self.update(&round, argument)?;
+                self.update(&round, argument, counts)?;
                 if !round.emits.is_empty() {
                     let last = round.places.iter().max().map_or(0, |m| m + 1);
                     places.resize(places.len().max(last), (0, 0));
@@ -286,12 +280,12 @@ impl Running for Aggregated {
     }
 
     fn run(&mut self, steps: &[Step], rows: &RecordBatch) -> Result<ArrayRef> {
-        let argument = self.argument.map(|a| Arc::clone(rows.column(a)));
-        let include = argument.as_ref().and_then(|a| a.logical_nulls()).filter(|n| n.null_count() > 0);
-        let input = Aggregated::input(argument.as_ref(), include.as_ref());
+        let arguments = self.call.arguments.iter().map(|a| Arc::clone(rows.column(*a))).collect();
+        let (argument, include) = argument_of(&self.call, arguments)?;
+        let input = Input { argument: argument.as_ref(), include: include.as_ref(), signs: None };
         match self.accumulator.steps(steps, &input)? {
             Some(shown) => Ok(shown),
-            None => self.in_rounds(steps, argument.as_ref()),
+            None => self.in_rounds(steps, argument.as_ref(), include.as_ref()),
         }
     }
 

@@ -25,9 +25,10 @@ pub(crate) struct Aggregation {
 }
 
 /// From so many groups on, columns get room for [`ROOM_FACTOR`] times as many at once: else all of them would be copied
-/// in one batch whenever their size doubles. Memory that is not used yet costs nothing.
-const ROOM_MIN: usize = 1 << 20;
-const ROOM_FACTOR: usize = 32;
+/// in one batch whenever their size doubles, into memory that the kernel has to clear first. They are small when that
+/// happens, and have room then for what a gigabyte of state has on a core. Memory that is not used yet costs nothing.
+const ROOM_MIN: usize = 1 << 16;
+const ROOM_FACTOR: usize = 256;
 
 impl Aggregation {
     pub(crate) fn new(layout: &Layout) -> Result<Aggregation> {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array, cast::AsArray};
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, StructArray, UInt32Array, cast::AsArray};
 use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use arrow_select::take::take;
@@ -11,7 +11,7 @@ use flott_core::key_group::hash_rows;
 use flott_core::{ChangeBatch, Error, Result};
 use flott_function::AggregateKind;
 use flott_graph::partial::{SLICE_END_COLUMN, SLICE_START_COLUMN};
-use flott_graph::{AggregateCall, WindowAggregateSpec, WindowAssignment, partial_schema};
+use flott_graph::{AggregateCall, WindowAggregateSpec, WindowAssignment, fields_of_arguments, partial_schema};
 use flott_state::StateRun;
 
 use super::accumulator::{Accumulator, AccumulatorPlan};
@@ -47,11 +47,8 @@ impl Layout {
         let mut row_count = None;
         let mut needed = spec.group_keys.clone();
         for (i, call) in spec.aggregates.iter().enumerate() {
-            if call.arguments.len() > 1 {
-                return Err(Error::user(format!("{} with {} arguments", call.kind.name(), call.arguments.len()))
-                    .hint("Aggregate one column"));
-            }
-            let argument = call.arguments.first().map(|a| field(*a)).transpose()?;
+            let argument = argument_field(call, input)?;
+            let argument = argument.as_ref();
             if call.kind == AggregateKind::Count
                 && !call.distinct
                 && call.filter.is_none()
@@ -213,8 +210,8 @@ impl Reads<'_> {
         hash_rows(&keys, rows, &mut hashes)?;
         let mut inputs: Vec<(Option<ArrayRef>, Option<NullBuffer>)> = vec![];
         for call in self.aggregates {
-            let argument = call.arguments.first().map(|a| of(*a).ok_or_else(missing)).transpose()?;
-            let valid = argument.as_ref().and_then(|a| a.logical_nulls()).filter(|n| n.null_count() > 0);
+            let arguments = call.arguments.iter().map(|a| of(*a).ok_or_else(missing)).collect::<Result<_>>()?;
+            let (argument, valid) = argument_of(call, arguments)?;
             let passes = match call.filter {
                 None => None,
                 Some(f) => Some(is_true(of(f).ok_or_else(missing)?.as_boolean())),
@@ -231,6 +228,31 @@ impl Reads<'_> {
         });
         Ok(Prepared { keys, hashes, inputs, signs: signs.filter(|s| s.contains(&-1)) })
     }
+}
+
+/// The field that a call aggregates.
+pub(crate) fn argument_field(call: &AggregateCall, input: &Schema) -> Result<Option<Field>> {
+    match call.argument(input) {
+        None if !call.arguments.is_empty() => {
+            Err(Error::internal(format!("{} reads a column that is not there", call.name)))
+        }
+        argument => Ok(argument),
+    }
+}
+
+/// What a call aggregates, given its arguments: several are one ROW. And which rows count by them.
+pub(crate) fn argument_of(
+    call: &AggregateCall,
+    arguments: Vec<ArrayRef>,
+) -> Result<(Option<ArrayRef>, Option<NullBuffer>)> {
+    let Some(first) = arguments.first().cloned() else { return Ok((None, None)) };
+    let valid = first.logical_nulls().filter(|n| n.null_count() > 0 && call.kind.skips_null());
+    if arguments.len() == 1 {
+        return Ok((Some(first), valid));
+    }
+    let fields = fields_of_arguments(arguments.iter().map(|a| a.data_type().clone()));
+    let row = StructArray::try_new_with_length(fields, arguments, None, first.len())?;
+    Ok((Some(Arc::new(row)), valid))
 }
 
 fn is_true(filter: &BooleanArray) -> NullBuffer {

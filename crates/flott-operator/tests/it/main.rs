@@ -2,6 +2,7 @@
 
 mod common;
 mod group;
+mod group_functions;
 mod group_kept;
 mod join;
 mod join_time;

@@ -100,8 +100,9 @@ pub(super) fn element(functions: &Functions, value: Typed, index: Typed) -> Resu
             });
             Ok(call_resolved("ITEM", vec![value, index], resolved))
         }
+        TypeKind::Variant => functions.variant_item(value, index),
         _ => Err(Error::user(format!("'[..]' asks for an element of a {}", value.data_type))
-            .hint("Only an ARRAY and a MAP have elements")),
+            .hint("Only an ARRAY, a MAP and a VARIANT have elements")),
     }
 }
 

@@ -114,6 +114,11 @@ impl Aggregates {
         let argument_types: Vec<LogicalType> = arguments.iter().map(|a| a.data_type.clone()).collect();
         let grouped = !self.keys.is_empty() && self.sets.as_ref().is_none_or(|s| s.iter().all(|s| !s.is_empty()));
         let result = functions.aggregate_type(kind, &argument_types, grouped && filter.is_none())?;
+        // The exact number is about the number.
+        let (kind, distinct) = match kind {
+            AggregateKind::ApproxCountDistinct => (AggregateKind::Count, true),
+            other => (other, distinct),
+        };
         // MIN and MAX see every value once in any case.
         let distinct = distinct && !matches!(kind, AggregateKind::Min | AggregateKind::Max);
         let next = self.inputs.len();

@@ -11,7 +11,8 @@ use flott_core::{Error, LogicalType, Result};
 use flott_function::AggregateKind;
 use sqlparser::ast::{
     self, AccessExpr, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DuplicateTreatment, Expr as Ast, FunctionArg,
-    FunctionArgExpr, FunctionArguments, Spanned, Subscript, TrimWhereField, UnaryOperator, Value,
+    FunctionArgExpr, FunctionArgumentClause, FunctionArguments, NullTreatment, Spanned, Subscript, TrimWhereField,
+    UnaryOperator, Value,
 };
 
 use super::aggregate::Aggregates;
@@ -596,9 +597,6 @@ impl<'a> ExpressionBinder<'a> {
         }
         refuse_if(*uses_odbc_syntax, "{fn ..}", span)?;
         refuse_if(!matches!(parameters, FunctionArguments::None), "function parameters", span)?;
-        if null_treatment.is_some() {
-            return Err(super::over::null_treatment(&name_text(name), over.is_some(), span));
-        }
         refuse_if(!within_group.is_empty(), "WITHIN GROUP", span)?;
         let [function] = name_parts(name)?[..] else {
             return Err(not_found(format!("Function '{text}' not found"), &text, [], "Functions", span));
@@ -607,14 +605,24 @@ impl<'a> ExpressionBinder<'a> {
             Some(json) => json.to_string(),
             None => function.value.to_uppercase(),
         };
+        let mut nulls = *null_treatment;
         let (arguments, distinct) = match args {
             FunctionArguments::None => (vec![], false),
             FunctionArguments::Subquery(_) => return Err(unsupported("a sub-query as an argument", span)),
             FunctionArguments::List(ast::FunctionArgumentList { duplicate_treatment, args, clauses }) => {
-                refuse_if(!clauses.is_empty(), &format!("clauses inside {upper}(..)"), span)?;
+                match (upper.as_str(), clauses.as_slice()) {
+                    (_, []) => {}
+                    ("ARRAY_AGG", [FunctionArgumentClause::IgnoreOrRespectNulls(treatment)]) => {
+                        nulls = Some(*treatment)
+                    }
+                    _ => return Err(unsupported(format!("clauses inside {upper}(..)"), span)),
+                }
                 (args.iter().collect(), matches!(duplicate_treatment, Some(DuplicateTreatment::Distinct)))
             }
         };
+        if nulls.is_some() && (upper != "ARRAY_AGG" || over.is_some()) {
+            return Err(super::over::null_treatment(&text, over.is_some(), span));
+        }
         if let Some(over) = over {
             if filter.is_some() {
                 return Err(super::over::no_aggregate(span));
@@ -622,6 +630,10 @@ impl<'a> ExpressionBinder<'a> {
             return self.over_call(&upper, &arguments, distinct, over, span);
         }
         if let Some(kind) = AggregateKind::from_name(&upper).filter(|k| !k.name().starts_with('$')) {
+            let kind = match nulls {
+                Some(NullTreatment::IgnoreNulls) => AggregateKind::ArrayAggIgnoreNulls,
+                _ => kind,
+            };
             return self.aggregate(kind, &arguments, distinct, filter.as_deref(), span);
         }
         refuse_if(distinct, &format!("{upper}(DISTINCT ..)"), span)?;
@@ -727,21 +739,23 @@ impl<'a> ExpressionBinder<'a> {
         }
         plain.clause = "FILTER (WHERE ..)";
         let filter = filter.map(|f| plain.condition(f)).transpose()?;
-        if bound.len() > 1 {
-            return Err(unsupported(format!("{kind} with {} arguments", bound.len()), span));
-        }
         let counts_rows =
             kind == AggregateKind::Count && matches!(arguments, [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)]);
-        if bound.is_empty() && !counts_rows {
+        let (least, most) = kind.arity();
+        if !(least..=most).contains(&bound.len()) && !counts_rows {
             return Err(at(
                 Error::user(format!("Invalid number of arguments to function '{kind}'"))
-                    .hint(format!("Write {kind}(x)")),
+                    .hint(format!("It is written {}", kind.syntax())),
                 span,
             ));
         }
         let functions = self.functions;
+        functions.aggregate_arguments(kind, &mut bound).at_span(span)?;
         match &mut self.aggregates {
-            Some(aggregates) => aggregates.add(functions, kind, bound, distinct, filter).at_span(span),
+            Some(aggregates) => {
+                let mut add = |kind, arguments| aggregates.add(functions, kind, arguments, distinct, filter.clone());
+                functions.aggregate(kind, bound, &mut add).at_span(span)
+            }
             None => Err(Error::internal("an aggregate outside of an aggregation")),
         }
     }
@@ -783,22 +797,6 @@ fn elsewhere(name: &str) -> Option<&'static str> {
         "CUMULATE" => {
             "Use a window table function: FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '10' MINUTE)) GROUP BY window_start, window_end"
         }
-        "LISTAGG"
-        | "COLLECT"
-        | "ARRAY_AGG"
-        | "FIRST_VALUE"
-        | "LAST_VALUE"
-        | "STDDEV_POP"
-        | "STDDEV_SAMP"
-        | "STDDEV"
-        | "VAR_POP"
-        | "VAR_SAMP"
-        | "VARIANCE"
-        | "JSON_OBJECTAGG"
-        | "JSON_ARRAYAGG"
-        | "PERCENTILE"
-        | "APPROX_COUNT_DISTINCT"
-        | "ANY_VALUE" => "Supported aggregates: COUNT, SUM, AVG, MIN, MAX",
         "SOURCE_WATERMARK" => "It may only stand as WATERMARK FOR ts AS SOURCE_WATERMARK()",
         "DESCRIPTOR" => "It may only stand as an argument of a window table function",
         _ => return None,

@@ -3,8 +3,8 @@
 use datafusion_common::ScalarValue;
 use datafusion_expr::Operator;
 use flott_core::options::Options;
-use flott_core::types::{MAX_DECIMAL_PRECISION, TimeAttribute, TypeKind, from_arrow_field};
-use flott_core::{Error, LogicalType, Result};
+use flott_core::types::{TimeAttribute, TypeKind, from_arrow_field};
+use flott_core::{LogicalType, Result};
 use flott_function::{AggregateKind, FunctionEnv, cast, operator, scalar};
 use sqlparser::tokenizer::Span;
 
@@ -27,11 +27,17 @@ pub struct Functions {
     env: FunctionEnv,
     /// What CURRENT_DATABASE() is; NULL where there is no catalog.
     current_database: Option<String>,
+    /// `execution.runtime-mode` is `batch`.
+    pub(super) is_batch: bool,
 }
 
 impl Functions {
     pub(crate) fn new(config: &Options) -> Result<Functions> {
-        Ok(Functions { env: FunctionEnv::new(&super::local_time_zone(config))?, current_database: None })
+        Ok(Functions {
+            env: FunctionEnv::new(&super::local_time_zone(config))?,
+            current_database: None,
+            is_batch: super::is_batch(config),
+        })
     }
 
     /// The same for a session's current database.
@@ -152,60 +158,7 @@ impl Functions {
         access::element(self, value, index)
     }
 
-    /// The type of an aggregate's result. `never_empty`: every group has a row that counts.
-    pub(crate) fn aggregate_type(
-        &self,
-        kind: AggregateKind,
-        args: &[LogicalType],
-        never_empty: bool,
-    ) -> Result<LogicalType> {
-        let Some(argument) = args.first() else { return Ok(TypeKind::BigInt.not_null()) };
-        let nullable = argument.nullable || !never_empty;
-        let needs = |fits: bool, form: &str| {
-            if fits {
-                return Ok(());
-            }
-            Err(Error::user(format!(
-                "Cannot apply '{kind}' to arguments of type '{kind}(<{}>)'. Supported form(s): '{kind}(<{form}>)'",
-                argument.summary_without_nullability()
-            ))
-            .hint("CAST the argument"))
-        };
-        let data_type = match kind {
-            AggregateKind::Count => return Ok(TypeKind::BigInt.not_null()),
-            AggregateKind::Sum | AggregateKind::Sum0 => {
-                needs(argument.kind.is_numeric(), "NUMERIC")?;
-                match &argument.kind {
-                    TypeKind::Decimal { scale, .. } => {
-                        TypeKind::Decimal { precision: MAX_DECIMAL_PRECISION, scale: *scale }
-                    }
-                    other => other.clone(),
-                }
-            }
-            AggregateKind::Avg => {
-                needs(argument.kind.is_numeric(), "NUMERIC")?;
-                match &argument.kind {
-                    TypeKind::Decimal { scale, .. } => {
-                        TypeKind::Decimal { precision: MAX_DECIMAL_PRECISION, scale: (*scale).max(6) }
-                    }
-                    other => other.clone(),
-                }
-            }
-            AggregateKind::Min | AggregateKind::Max => {
-                let comparable = !matches!(
-                    argument.kind,
-                    TypeKind::Array(_) | TypeKind::Map(..) | TypeKind::Multiset(_) | TypeKind::Row(_) | TypeKind::Null
-                );
-                needs(comparable, "COMPARABLE_TYPE")?;
-                argument.kind.clone()
-            }
-            AggregateKind::FirstValue | AggregateKind::LastValue => argument.kind.clone(),
-            AggregateKind::ListAgg => {
-                needs(argument.kind.is_character(), "CHARACTER")?;
-                TypeKind::STRING
-            }
-        };
-        let result = data_type.nullable().with_time_attribute(TimeAttribute::None);
-        Ok(result.with_nullable(nullable && kind != AggregateKind::Sum0))
+    pub(crate) fn variant_item(&self, value: Typed, index: Typed) -> Result<Typed> {
+        scalar::variant_item(value, index, &self.env)
     }
 }

@@ -10,6 +10,7 @@
 
 mod access;
 mod aggregate;
+mod aggregate_function;
 pub(crate) use aggregate::expand_id_of;
 mod expression;
 pub(crate) use expression::case_expr;

@@ -182,7 +182,7 @@ impl ExpressionBinder<'_> {
         if kind.is_none() && !is_over_only(name) {
             return Err(no_aggregate(span));
         }
-        let Some(mut calls) = self.over.take() else {
+        let Some(calls) = self.over.take() else {
             let text = match self.clause {
                 "an argument of OVER" => "Aggregate expressions cannot be nested".to_string(),
                 "PARTITION BY" => "PARTITION BY expression should not contain OVER clause".to_string(),
@@ -193,7 +193,7 @@ impl ExpressionBinder<'_> {
             return Err(at(Error::user(text).hint(hint), span));
         };
         let clause = self.clause;
-        let bound = self.bound_over_call(kind, name, arguments, distinct, over, &mut calls, span);
+        let bound = self.bound_over_call(kind, name, arguments, distinct, over, calls, span);
         self.clause = clause;
         self.over = Some(calls);
         bound
@@ -234,8 +234,9 @@ impl ExpressionBinder<'_> {
             Some(kind) => {
                 let rows = kind == AggregateKind::Count
                     && matches!(arguments, [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)]);
-                if bound.is_empty() && !rows {
-                    return Err(wrong_count(name, "1", span));
+                let (least, most) = kind.arity();
+                if !(least..=most).contains(&bound.len()) && !rows {
+                    return Err(wrong_count(name, &least.to_string(), span));
                 }
                 aggregate(functions, kind, bound, distinct, &frame, &mut add).at_span(span)
             }
@@ -319,7 +320,22 @@ fn aggregate(
     frame: &OverFrame,
     add: &mut dyn FnMut(Call) -> Typed,
 ) -> Result<Typed> {
+    use AggregateKind::{StddevPop, StddevSamp, VarPop, VarSamp};
+    let mut arguments = arguments;
+    functions.aggregate_arguments(kind, &mut arguments)?;
     let types: Vec<LogicalType> = arguments.iter().map(|a| a.data_type.clone()).collect();
+    if matches!(kind, StddevPop | StddevSamp | VarPop | VarSamp) {
+        let mut part = |kind: AggregateKind, arguments: Vec<Typed>| {
+            let result = functions.aggregate_type(kind, &types, frame.is_never_empty())?;
+            Ok(add(Call { function: OverFunction::Aggregate(kind), arguments, distinct, result }))
+        };
+        return functions.aggregate(kind, arguments.clone(), &mut part);
+    }
+    if kind == AggregateKind::ApproxCountDistinct {
+        return Err(
+            Error::user("APPROX_COUNT_DISTINCT cannot stand before OVER").hint("Use COUNT(DISTINCT x) OVER (..)")
+        );
+    }
     let result = functions.aggregate_type(kind, &types, frame.is_never_empty())?;
     let distinct = distinct && !matches!(kind, AggregateKind::Min | AggregateKind::Max);
     let mut call = |kind: AggregateKind, result: LogicalType| {

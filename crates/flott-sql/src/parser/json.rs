@@ -3,7 +3,7 @@
 //! Each becomes a call of an internal function whose clauses are arguments: words as texts, an empty text where a clause is
 //! not written. See `flott_function::scalar` for their order.
 
-use sqlparser::ast::{Expr, Value};
+use sqlparser::ast::{Expr, Ident, JsonPath, JsonPathElem, Value};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, Word};
@@ -18,6 +18,7 @@ pub(super) fn parse_json_function(parser: &mut Parser, word: &Word) -> Option<Re
     let name = word.value.to_ascii_uppercase();
     let parse: fn(&mut Parser) -> Result<Vec<Expr>, ParserError> = match name.as_str() {
         _ if word.quote_style.is_some() => return None,
+        "JSON_OBJECTAGG" | "JSON_ARRAYAGG" => return Some(aggregate(parser, &name)),
         "JSON_EXISTS" => exists,
         "JSON_VALUE" => value,
         "JSON_QUERY" => query,
@@ -32,6 +33,30 @@ pub(super) fn parse_json_function(parser: &mut Parser, word: &Word) -> Option<Re
         Ok(arguments)
     });
     Some(arguments.map(|arguments| call(&format!("{JSON_CALL_PREFIX}{name}"), arguments)))
+}
+
+/// JSON_OBJECTAGG and JSON_ARRAYAGG: functions of other names, one for what becomes of NULL each, and a FILTER.
+fn aggregate(parser: &mut Parser, name: &str) -> Result<Expr, ParserError> {
+    parser.next_token();
+    parser.next_token();
+    let (arguments, absent_by_default) = match name {
+        "JSON_OBJECTAGG" => (entry(parser)?, false),
+        _ => (vec![parser.parse_expr()?], true),
+    };
+    let absent = accept(parser, &["ABSENT", "ON", "NULL"]);
+    let null = !absent && accept(parser, &["NULL", "ON", "NULL"]);
+    parser.expect_token(&Token::RParen)?;
+    let behaviour = if absent || (absent_by_default && !null) { "ABSENT_ON_NULL" } else { "NULL_ON_NULL" };
+    let mut called = call(&format!("{name}_{behaviour}"), arguments);
+    if let Expr::Function(function) = &mut called
+        && accept(parser, &["FILTER"])
+    {
+        parser.expect_token(&Token::LParen)?;
+        parser.expect_keyword_is(Keyword::WHERE)?;
+        function.filter = Some(Box::new(parser.parse_expr()?));
+        parser.expect_token(&Token::RParen)?;
+    }
+    Ok(called)
 }
 
 fn text(word: impl Into<String>) -> Expr {
@@ -198,25 +223,36 @@ fn ends(parser: &Parser) -> bool {
     parser.peek_token_ref().token == Token::RParen || follows(parser, &["NULL"]) || follows(parser, &["ABSENT"])
 }
 
+/// `[KEY] key VALUE value`, `key : value`
+fn entry(parser: &mut Parser) -> Result<Vec<Expr>, ParserError> {
+    let is = |i: usize, word: &str| {
+        matches!(&parser.peek_nth_token(i).token,
+            Token::Word(w) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(word))
+    };
+    // A column may be named `key`.
+    if is(0, "KEY") && !is(1, "VALUE") && parser.peek_nth_token(1).token != Token::Colon {
+        parser.next_token();
+    }
+    let key = parser.parse_expr()?;
+    // `a : b` has been read as the access to a field.
+    if let Expr::JsonAccess { value, path: JsonPath { path } } = &key
+        && let [JsonPathElem::Dot { key: column, quoted: false }] = path.as_slice()
+    {
+        return Ok(vec![value.as_ref().clone(), Expr::Identifier(Ident::new(column))]);
+    }
+    if !accept(parser, &["VALUE"]) {
+        parser.expect_token(&Token::Colon)?;
+    }
+    Ok(vec![key, parser.parse_expr()?])
+}
+
 fn object(parser: &mut Parser) -> Result<Vec<Expr>, ParserError> {
     let mut entries = vec![];
     while !ends(parser) {
         if !entries.is_empty() {
             parser.expect_token(&Token::Comma)?;
         }
-        let is = |i: usize, word: &str| {
-            matches!(&parser.peek_nth_token(i).token,
-                Token::Word(w) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(word))
-        };
-        // A column may be named `key`.
-        if is(0, "KEY") && !is(1, "VALUE") && parser.peek_nth_token(1).token != Token::Colon {
-            parser.next_token();
-        }
-        entries.push(parser.parse_expr()?);
-        if !accept(parser, &["VALUE"]) {
-            parser.expect_token(&Token::Colon)?;
-        }
-        entries.push(parser.parse_expr()?);
+        entries.extend(entry(parser)?);
     }
     let mut arguments = vec![on_null(parser)];
     arguments.extend(entries);

@@ -377,6 +377,12 @@ pub(super) fn sort_keys(order: &[OrderKey], columns: &Columns) -> Result<Vec<Sor
     let keys: Vec<SortKey> = order.iter().map(key).collect::<Result<_>>()?;
     for key in &keys {
         let (name, t) = &columns[key.column];
+        if matches!(t.kind, TypeKind::Variant | TypeKind::Bitmap) {
+            return Err(Error::user(format!(
+                "Type({t}) is not an orderable data type, it is not supported as a ORDER_BY/GROUP_BY/JOIN_EQUAL field."
+            ))
+            .hint("Order by a part of it that can be compared"));
+        }
         if matches!(t.kind, TypeKind::Map(..) | TypeKind::Multiset(..)) {
             return Err(Error::user(format!("rows cannot be ordered by column '{name}' of type {t}"))
                 .hint("Order by a part of it that can be compared"));

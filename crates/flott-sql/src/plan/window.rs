@@ -7,7 +7,6 @@ use datafusion_expr::{Expr, LogicalPlan, Operator};
 use flott_connector::factory::ChangelogMode;
 use flott_core::types::{TimeAttribute, TypeKind};
 use flott_core::{Error, LogicalType, Result};
-use flott_function::AggregateKind;
 use flott_graph::{
     AggregateCall, EmitStrategy, ExpandSpec, WindowAggregateSpec, WindowAssignment, WindowKind, WindowProperty,
     WindowTableFunctionSpec, partial_schema,
@@ -175,7 +174,7 @@ impl Converter<'_> {
         };
         // What a local aggregate hands on is only added.
         let changes = !input.changelog.is_insert_only();
-        if changes && let Some(call) = spec.aggregates.iter().find(|c| forgets(c.kind)) {
+        if changes && let Some(call) = spec.aggregates.iter().find(|c| !c.kind.takes_back()) {
             return Err(Error::user(format!(
                 "{} over a table whose rows change is not supported in a window aggregation",
                 call.kind
@@ -429,12 +428,6 @@ fn check_emit(emit: &EmitStrategy, assignment: &WindowAssignment, attribute: Tim
             .hint("Unset the 'table.exec.emit.*' options, or use TUMBLE, HOP or CUMULATE"));
     }
     Ok(())
-}
-
-/// Whether it is an aggregate that cannot find the value before the last.
-fn forgets(kind: AggregateKind) -> bool {
-    use AggregateKind::{Avg, Count, Sum, Sum0};
-    !matches!(kind, Count | Sum | Sum0 | Avg)
 }
 
 /// Whether a local aggregate can run before the exchange.

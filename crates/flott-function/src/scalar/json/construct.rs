@@ -16,12 +16,13 @@ use super::word;
 use crate::argument::{Text, build_text, rows_of};
 use crate::cast::to_nanos;
 use crate::udf::{Resolved, TypedExpr, columns};
+use crate::variant::{Variant, to_json};
 use crate::{decimal, text};
 
 /// Whether values of a type can be written.
 fn check(t: &LogicalType) -> Result<()> {
     match &t.kind {
-        K::Date | K::Time(_) | K::IntervalYearMonth(..) | K::IntervalDayTime(..) | K::Multiset(_) => {
+        K::Date | K::Time(_) | K::IntervalYearMonth(..) | K::IntervalDayTime(..) | K::Multiset(_) | K::Bitmap => {
             Err(Error::user(format!("Type '{t}' is not scalar or cannot be converted into JSON."))
                 .hint("CAST it to STRING"))
         }
@@ -80,6 +81,7 @@ fn write(array: &ArrayRef, t: &LogicalType, row: usize, out: &mut String) -> Res
             }
             out.push_str(if matches!(t.kind, K::TimestampLtz(..)) { "Z\"" } else { "\"" });
         }
+        K::Variant => out.push_str(&to_json(&Variant::read(array.as_binary::<i32>().value(row))?)?),
         K::Array(element) => {
             let list = array.as_list::<i32>();
             let offsets = list.value_offsets();
@@ -127,6 +129,19 @@ fn key(name: &str, place: usize, out: &mut String) {
     }
     write_text(name, out);
     out.push(':');
+}
+
+/// A JSON object of these entries in the order of their keys; values are JSON, `None` is null.
+pub fn object_text<'a>(entries: impl Iterator<Item = (&'a str, Option<&'a str>)>) -> String {
+    let mut entries: Vec<_> = entries.collect();
+    entries.sort_by(|a, b| compare_keys(a.0, b.0));
+    let mut out = String::from("{");
+    for (n, (name, value)) in entries.into_iter().enumerate() {
+        key(name, n, &mut out);
+        out.push_str(value.unwrap_or("null"));
+    }
+    out.push('}');
+    out
 }
 
 fn write_double(value: f64, out: &mut String) {

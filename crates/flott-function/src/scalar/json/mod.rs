@@ -9,7 +9,9 @@ mod query;
 mod quote;
 pub(crate) mod value;
 
+pub use construct::object_text;
 use flott_core::Result;
+pub(crate) use value::{Json, compare_keys};
 
 use super::shape::entry;
 use super::{Arguments, Category, Resolve, ScalarFunction};

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+pub(crate) use flott_core::variant::write_text;
+
 /// How deep values may nest.
 const DEPTH_MAX: usize = 500;
 
@@ -27,7 +29,16 @@ pub(crate) enum Json {
 impl Json {
     /// Reads the first value of a text; what stands behind it is not looked at, as in Flink.
     pub(crate) fn parse(text: &str) -> Result<Json, String> {
-        let mut reader = Reader { bytes: text.as_bytes(), text, at: 0 };
+        Json::read(text, false)
+    }
+
+    /// The same with all keys, and numbers as they are written.
+    pub(crate) fn parse_as_written(text: &str) -> Result<Json, String> {
+        Json::read(text, true)
+    }
+
+    fn read(text: &str, as_written: bool) -> Result<Json, String> {
+        let mut reader = Reader { bytes: text.as_bytes(), text, at: 0, as_written };
         reader.blanks();
         if reader.peek().is_none() {
             return Err("no content".to_string());
@@ -117,25 +128,6 @@ pub(crate) fn distinct_keys(fields: Vec<(String, Json)>) -> Vec<(String, Json)> 
     kept
 }
 
-/// A text in double quotes, with the escapes that JSON demands.
-pub(crate) fn write_text(text: &str, out: &mut String) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\u{8}' => out.push_str("\\b"),
-            '\t' => out.push_str("\\t"),
-            '\n' => out.push_str("\\n"),
-            '\u{c}' => out.push_str("\\f"),
-            '\r' => out.push_str("\\r"),
-            c if c < ' ' => out.push_str(&format!("\\u{:04X}", u32::from(c))),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-}
-
 /// A decimal number as Java's `BigDecimal.toString` prints it: `1E+3`, `0.000010`, `1.0E-7`.
 pub(crate) fn big_decimal(text: &str) -> String {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
@@ -177,6 +169,8 @@ struct Reader<'a> {
     bytes: &'a [u8],
     text: &'a str,
     at: usize,
+    /// Numbers keep their digits and objects all their keys.
+    as_written: bool,
 }
 
 impl Reader<'_> {
@@ -260,6 +254,7 @@ impl Reader<'_> {
         Ok(match integer {
             true if text == "-0" => Json::Integer("0".to_string()),
             true => Json::Integer(text.to_string()),
+            false if self.as_written => Json::Decimal(text.to_string()),
             false => Json::Decimal(big_decimal(text)),
         })
     }
@@ -377,7 +372,7 @@ impl Reader<'_> {
                 Some(b',') => self.at += 1,
                 Some(b'}') => {
                     self.at += 1;
-                    return Ok(Json::Object(distinct_keys(fields)));
+                    return Ok(Json::Object(if self.as_written { fields } else { distinct_keys(fields) }));
                 }
                 _ => return Err(self.unexpected()),
             }

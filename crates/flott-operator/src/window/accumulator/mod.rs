@@ -4,12 +4,17 @@
 //! aggregates and stored state have that one form.
 
 mod avg;
+mod bitmap;
 mod count;
 mod distinct;
+mod json_object;
 mod min_max;
+mod multiset;
 mod ordered;
+mod percentile;
 mod retract;
 mod sum;
+mod welford;
 
 use arrow_array::ArrayRef;
 use arrow_buffer::NullBuffer;
@@ -236,22 +241,56 @@ impl AccumulatorPlan {
                     false => min_max::build(argument, max).ok_or_else(|| self.unsupported(argument))?,
                 }
             }
-            AggregateKind::FirstValue | AggregateKind::LastValue => {
-                let argument = self.argument()?;
-                let first = self.kind == AggregateKind::FirstValue;
-                let which = if first { ordered::Which::First } else { ordered::Which::Last };
-                Box::new(ordered::Ordered::new(argument, which, self.retracts)?)
+            AggregateKind::FirstValue => self.ordered(ordered::Which::First)?,
+            AggregateKind::LastValue => self.ordered(ordered::Which::Last)?,
+            AggregateKind::SingleValue => self.ordered(ordered::Which::Single)?,
+            AggregateKind::ArrayAgg | AggregateKind::ArrayAggIgnoreNulls => self.ordered(ordered::Which::Array)?,
+            AggregateKind::JsonArrayAgg | AggregateKind::JsonArrayAggNullOnNull => {
+                self.ordered(ordered::Which::JsonArray)?
             }
             AggregateKind::ListAgg => match self.argument()? {
-                DataType::Utf8 => Box::new(ordered::Ordered::new(&DataType::Utf8, ordered::Which::All, self.retracts)?),
+                DataType::Utf8 => self.ordered(ordered::Which::Text)?,
+                DataType::Struct(f) if f.iter().all(|f| f.data_type() == &DataType::Utf8) => {
+                    self.ordered(ordered::Which::Text)?
+                }
                 other => return Err(self.unsupported(other)),
             },
-            #[expect(unreachable_patterns, reason = "functions may be added to the list before they are built here")]
-            other => {
-                return Err(Error::user(format!("{} is not supported in a window aggregation", other.name()))
-                    .hint("Use COUNT, SUM, AVG, MIN or MAX"));
+            AggregateKind::Collect => Box::new(multiset::Collect::new(self.argument()?, &self.result)?),
+            AggregateKind::Percentile => match self.argument()? {
+                argument if percentile::fits(argument) => Box::new(percentile::Percentile::new(&self.result)?),
+                other => return Err(self.unsupported(other)),
+            },
+            AggregateKind::JsonObjectAgg | AggregateKind::JsonObjectAggAbsentOnNull => match self.argument()? {
+                argument if json_object::JsonObject::fits(argument) => {
+                    let absent = self.kind == AggregateKind::JsonObjectAggAbsentOnNull;
+                    Box::new(json_object::JsonObject::new(absent))
+                }
+                other => return Err(self.unsupported(other)),
+            },
+            AggregateKind::BitmapBuildAgg => bitmap::Counted::build(bitmap::Of::Numbers, &self.result)?,
+            AggregateKind::BitmapBuildCardinalityAgg => bitmap::Counted::build(bitmap::Of::Numbers, &self.result)?,
+            AggregateKind::BitmapAndAgg | AggregateKind::BitmapAndCardinalityAgg => {
+                bitmap::Counted::build(bitmap::Of::All, &self.result)?
+            }
+            AggregateKind::BitmapOrAgg | AggregateKind::BitmapOrCardinalityAgg => {
+                bitmap::Counted::build(bitmap::Of::Any, &self.result)?
+            }
+            AggregateKind::BitmapXorAgg | AggregateKind::BitmapXorCardinalityAgg => {
+                Box::new(bitmap::Odd::new(&self.result))
+            }
+            AggregateKind::WelfordM2 => Box::new(welford::WelfordM2::default()),
+            AggregateKind::StddevPop
+            | AggregateKind::StddevSamp
+            | AggregateKind::VarPop
+            | AggregateKind::VarSamp
+            | AggregateKind::ApproxCountDistinct => {
+                return Err(Error::internal(format!("{} is made of other aggregates", self.kind.name())));
             }
         })
+    }
+
+    fn ordered(&self, which: ordered::Which) -> Result<Box<dyn Accumulator>> {
+        Ok(Box::new(ordered::Ordered::new(self.argument()?, which, self.retracts, &self.result)?))
     }
 
     /// The columns of its state.
@@ -271,8 +310,7 @@ impl AccumulatorPlan {
 
     /// Whether rows can be taken away again.
     pub(crate) fn retractable(&self) -> bool {
-        use AggregateKind::{Avg, Count, Sum, Sum0};
-        self.retracts || matches!(self.kind, Count | Sum | Sum0 | Avg)
+        self.retracts || self.kind.takes_back()
     }
 
     /// The SQL name of the function.

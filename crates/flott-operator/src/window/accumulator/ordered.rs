@@ -1,13 +1,13 @@
-//! FIRST_VALUE, LAST_VALUE and LISTAGG: values in the order in which they came.
+//! FIRST_VALUE, LAST_VALUE, LISTAGG, ARRAY_AGG, JSON_ARRAYAGG and SINGLE_VALUE: values in the order in which they came.
 //!
 //! Where rows may be taken away all values are kept, and the earliest one that equals a row's goes with it; else only
-//! the one that counts, and of LISTAGG all.
+//! the one that counts, and all of those that show all.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, ListArray, StringArray, cast::AsArray, new_empty_array, new_null_array};
-use arrow_buffer::OffsetBuffer;
+use arrow_array::{Array, ArrayRef, ListArray, StringArray, cast::AsArray, new_empty_array, new_null_array};
+use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_row::{RowConverter, SortField};
 use arrow_schema::{DataType, Field};
 use flott_core::{Error, Result};
@@ -16,7 +16,7 @@ use super::{Accumulator, Input, each_row};
 
 /// What an entry of a group weighs besides its value.
 const ENTRY_BYTES: usize = 16;
-/// Between the values of LISTAGG.
+/// Between the values of LISTAGG, where the call gives nothing else.
 const SEPARATOR: &str = ",";
 
 /// Which of the values is the result.
@@ -24,8 +24,14 @@ const SEPARATOR: &str = ",";
 pub(super) enum Which {
     First,
     Last,
-    /// All, as one text.
-    All,
+    /// All, as one text. They are texts, or rows of a text and what stands before it unless it is the first.
+    Text,
+    /// All, as an array.
+    Array,
+    /// All, which are JSON, as a JSON array.
+    JsonArray,
+    /// The only one.
+    Single,
 }
 
 /// Packed values of each group.
@@ -37,17 +43,21 @@ pub(super) struct Ordered {
     retracts: bool,
     bytes: usize,
     data_type: DataType,
+    result: DataType,
 }
 
 impl Ordered {
-    pub(super) fn new(data_type: &DataType, which: Which, retracts: bool) -> Result<Ordered> {
+    pub(super) fn new(data_type: &DataType, which: Which, retracts: bool, result: &DataType) -> Result<Ordered> {
+        // Those that show all keep all.
+        let retracts = retracts || !matches!(which, Which::First | Which::Last);
         let converter = RowConverter::new(vec![SortField::new(data_type.clone())]).map_err(|e| {
-            Error::user(format!("FIRST_VALUE, LAST_VALUE or LISTAGG over a column of type {data_type}: {e}"))
+            Error::user(format!("values of type {data_type} cannot be kept in their order: {e}"))
                 .hint("Cast the argument to a simple type")
         })?;
         let null = converter.convert_columns(&[new_null_array(data_type, 1)])?;
         let null = null.row(0).as_ref().into();
-        Ok(Ordered { converter, null, groups: vec![], which, retracts, bytes: 0, data_type: data_type.clone() })
+        let (data_type, result) = (data_type.clone(), result.clone());
+        Ok(Ordered { converter, null, groups: vec![], which, retracts, bytes: 0, data_type, result })
     }
 
     fn add(&mut self, group: usize, value: &[u8]) {
@@ -96,6 +106,10 @@ impl Accumulator for Ordered {
                 _ => self.take_away(g, value.as_ref()),
             }
         });
+        if self.which == Which::Single && groups.iter().any(|g| self.groups[*g as usize].len() > 1) {
+            return Err(Error::data("SINGLE_VALUE received more than one element.")
+                .hint("Group by what tells the values apart, or use FIRST_VALUE"));
+        }
         Ok(())
     }
 
@@ -123,20 +137,19 @@ impl Accumulator for Ordered {
         let n = of.map_or(self.groups.len(), <[u32]>::len);
         let group = |i: usize| &self.groups[of.map_or(i, |g| g[i] as usize)];
         let or_null = |v: Option<&'_ Box<[u8]>>| -> Box<[u8]> { v.unwrap_or(&self.null).clone() };
-        if self.which != Which::All {
+        if matches!(self.which, Which::First | Which::Last | Which::Single) {
             let values: Vec<Box<[u8]>> = (0..n)
-                .map(|i| or_null(if self.which == Which::First { group(i).front() } else { group(i).back() }))
+                .map(|i| or_null(if self.which == Which::Last { group(i).back() } else { group(i).front() }))
                 .collect();
             return self.decode(values.iter().map(|v| v.as_ref()));
         }
         let lists = self.state(of)?;
         let lists = lists[0].as_list::<i32>();
-        let texts = lists.values().as_string::<i32>();
-        let joined = lists.value_offsets().windows(2).map(|range| {
-            let values: Vec<&str> = (range[0]..range[1]).map(|i| texts.value(i as usize)).collect();
-            (!values.is_empty()).then(|| values.join(SEPARATOR))
-        });
-        Ok(Arc::new(joined.collect::<StringArray>()))
+        match self.which {
+            Which::Array => as_array(lists, &self.result),
+            Which::JsonArray => Ok(as_json(lists)),
+            _ => Ok(as_text(lists)),
+        }
     }
 
     fn reset(&mut self, groups: &[u32]) {
@@ -153,4 +166,42 @@ impl Accumulator for Ordered {
     fn size_bytes(&self) -> usize {
         self.groups.capacity() * size_of::<VecDeque<Box<[u8]>>>() + self.bytes
     }
+}
+
+/// Texts one behind another; NULL where there is none. The last separator counts for all.
+fn as_text(lists: &ListArray) -> ArrayRef {
+    let (texts, separators) = match lists.values().as_struct_opt() {
+        Some(row) => (row.column(0).as_string::<i32>(), Some(row.column(1).as_string::<i32>())),
+        None => (lists.values().as_string::<i32>(), None),
+    };
+    let joined = lists.value_offsets().windows(2).map(|range| {
+        let values: Vec<&str> = (range[0]..range[1]).map(|i| texts.value(i as usize)).collect();
+        let separator = |s: &StringArray| s.value(range[1] as usize - 1).to_string();
+        (!values.is_empty()).then(|| match separators {
+            Some(separators) => values.join(&separator(separators)),
+            None => values.join(SEPARATOR),
+        })
+    });
+    Arc::new(joined.collect::<StringArray>())
+}
+
+/// The lists themselves; NULL where they are empty.
+fn as_array(lists: &ListArray, result: &DataType) -> Result<ArrayRef> {
+    let DataType::List(item) = result else {
+        return Err(Error::internal(format!("ARRAY_AGG with a result of type {result}")));
+    };
+    let filled: NullBuffer = lists.value_offsets().windows(2).map(|range| range[0] < range[1]).collect();
+    let lists = ListArray::try_new(Arc::clone(item), lists.offsets().clone(), lists.values().clone(), Some(filled))?;
+    Ok(Arc::new(lists))
+}
+
+/// A JSON array of values that are JSON or NULL.
+fn as_json(lists: &ListArray) -> ArrayRef {
+    let texts = lists.values().as_string::<i32>();
+    let shown = lists.value_offsets().windows(2).map(|range| {
+        let values =
+            (range[0] as usize..range[1] as usize).map(|i| if texts.is_valid(i) { texts.value(i) } else { "null" });
+        Some(format!("[{}]", values.collect::<Vec<_>>().join(",")))
+    });
+    Arc::new(shown.collect::<StringArray>())
 }
