@@ -253,7 +253,7 @@ FROM TABLE(TUMBLE(TABLE orders, DESCRIPTOR(ordered_at), INTERVAL '10' MINUTES))
 GROUP BY window_start, window_end, item HAVING COUNT(*) > 0;",
             ),
             example(
-                "HOP windows overlap (slide, size), CUMULATE windows grow (step, size); arguments can be named. Group window functions work too: GROUP BY TUMBLE(ts, size), HOP(ts, slide, size) or SESSION(ts, gap), with TUMBLE_START, TUMBLE_END, TUMBLE_ROWTIME and TUMBLE_PROCTIME (and those of the others) of the same arguments.",
+                "HOP windows overlap (slide, size), CUMULATE windows grow (step, size); arguments can be named.",
                 "\
 SELECT window_end, MAX(cents)
 FROM TABLE(HOP(TABLE orders, DESCRIPTOR(ordered_at), INTERVAL '5' MINUTES, INTERVAL '10' MINUTES))
