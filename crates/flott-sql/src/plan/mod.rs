@@ -100,6 +100,7 @@ impl PlannedQuery {
                 constraints: Default::default(),
                 columns: vec![],
                 primary_key: Default::default(),
+                keyed_shuffle: Default::default(),
                 follows_query: false,
                 hides_changes: false,
                 deletes_by_key: false,

@@ -8,6 +8,7 @@ use flott_core::{Error, Result};
 use flott_graph::spec::{NestedEnforcer, NotNullEnforcer, SinkConstraints, TypeLengthEnforcer};
 use flott_graph::{Changes, EmitStrategy, MiniBatch};
 
+use super::stream::KeyedShuffle;
 use crate::bind::is_batch;
 
 /// After so long without a row a source is idle.
@@ -93,6 +94,13 @@ pub const NESTED_CONSTRAINT_ENFORCER: ConfigOption = ConfigOption::optional(
     OptionType::Enum(&["IGNORE", "ROWS", "ROWS_AND_COLLECTIONS"]),
     Some("IGNORE"),
     "Whether NOT NULL and lengths are enforced inside rows and collections.",
+);
+/// Rows by primary key.
+pub const KEYED_SHUFFLE: ConfigOption = ConfigOption::optional(
+    "table.exec.sink.keyed-shuffle",
+    OptionType::Enum(&["NONE", "AUTO", "FORCE"]),
+    Some("AUTO"),
+    "Whether rows are distributed by the sink's primary key before they are written.",
 );
 /// Flink's own switch for its tests: ORDER BY anything in streaming, when the input has ended.
 pub const SORT_WITHOUT_TIME: ConfigOption = ConfigOption::optional(
@@ -190,7 +198,7 @@ pub const MAX_PARALLELISM: ConfigOption = ConfigOption::optional(
 );
 
 /// Every option that the planner reads.
-pub const ALL: [&ConfigOption; 26] = [
+pub const ALL: [&ConfigOption; 27] = [
     &SOURCE_IDLE_TIMEOUT,
     &AUTO_WATERMARK_INTERVAL,
     &AGG_PHASE_STRATEGY,
@@ -203,6 +211,7 @@ pub const ALL: [&ConfigOption; 26] = [
     &NOT_NULL_ENFORCER,
     &TYPE_LENGTH_ENFORCER,
     &NESTED_CONSTRAINT_ENFORCER,
+    &KEYED_SHUFFLE,
     &SORT_WITHOUT_TIME,
     &MINI_BATCH_ENABLED,
     &MINI_BATCH_LATENCY,
@@ -366,6 +375,14 @@ pub(super) fn sink_constraints(config: &Options, columns: Vec<LogicalType>) -> R
         )));
     }
     Ok(SinkConstraints { columns, not_null: not_null_enforcer(config)?, type_length, nested })
+}
+
+pub(super) fn keyed_shuffle(config: &Options) -> Result<KeyedShuffle> {
+    Ok(match word(config, &KEYED_SHUFFLE)?.as_str() {
+        "NONE" => KeyedShuffle::Never,
+        "FORCE" => KeyedShuffle::Force,
+        _ => KeyedShuffle::Auto,
+    })
 }
 
 pub(super) fn nested_enforcer(config: &Options) -> Result<NestedEnforcer> {
