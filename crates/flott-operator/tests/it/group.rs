@@ -9,7 +9,7 @@ use flott_core::types::arrow_field;
 use flott_core::{ChangeBatch, Watermark};
 use flott_graph::{
     AggregateCall, ChangelogNormalizeSpec, Changes, ConflictStrategy, GroupAggregateSpec, MiniBatch, Node,
-    OperatorSpec, Partitioning, SinkMaterializeSpec,
+    OperatorSpec, Partitioning, SinkMaterializeSpec, SplitLevel,
 };
 use flott_operator::harness::Harness;
 use flott_testkit::{batch, rows_of, schema};
@@ -32,6 +32,7 @@ pub(crate) fn spec(keys: &[&str], aggregates: Vec<AggregateCall>) -> GroupAggreg
         update_before: true,
         changes: Changes::Each,
         state_ttl: None,
+        level: SplitLevel::None,
         input_schema: input,
     }
 }

@@ -49,7 +49,7 @@ fn calc_filters_and_projects_and_keeps_kinds() {
 
 #[test]
 fn expand_makes_grouping_sets() {
-    let spec = ExpandSpec { projections: vec![vec![Some(0), Some(1)], vec![Some(0), None]], expand_ids: vec![0, 1] };
+    let spec = ExpandSpec { projections: vec![vec![Some(0), Some(1)], vec![Some(0), None]], expand_ids: vec![0, 1], row_by_row: false };
     let h = run(
         OperatorSpec::Expand(spec),
         "a INT, b STRING",

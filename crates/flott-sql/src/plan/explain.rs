@@ -9,7 +9,7 @@ use datafusion_expr::{Expr, LogicalPlan};
 use flott_core::time_text::format_duration;
 use flott_core::types::TimeAttribute;
 use flott_graph::{
-    AggregateCall, GroupAggregateSpec, WindowAggregateSpec, WindowAssignment, WindowKind, WindowProperty,
+    AggregateCall, GroupAggregateSpec, SplitLevel, WindowAggregateSpec, WindowAssignment, WindowKind, WindowProperty,
 };
 
 use super::advice::Advice;
@@ -563,7 +563,12 @@ fn group_aggregate(kind: &str, spec: &GroupAggregateSpec, node: &StreamNode) -> 
         select.push(format!("{} AS {output}", call_with(call, suffix, &spec.input_schema)));
     }
     let group = if keys.is_empty() { String::new() } else { format!("groupBy=[{}], ", keys.join(", ")) };
-    format!("{kind}({group}select=[{}])", select.join(", "))
+    let level = match spec.level {
+        SplitLevel::None => "",
+        SplitLevel::Partial => "partialFinalType=[PARTIAL], ",
+        SplitLevel::Final => "partialFinalType=[FINAL], ",
+    };
+    format!("{kind}({group}{level}select=[{}])", select.join(", "))
 }
 
 fn call_text(call: &AggregateCall, spec: &WindowAggregateSpec) -> String {

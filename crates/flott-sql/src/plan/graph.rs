@@ -14,7 +14,7 @@ use flott_core::{Error, Result};
 use flott_graph::spec::SinkSpec;
 use flott_graph::{
     CalcSpec, ChangelogNormalizeSpec, Input, JobGraph, Node, NodeId, OperatorSpec, Partitioning, SinkMaterializeSpec,
-    SourceSpec, WatermarkSpec, WindowAssignment,
+    SourceSpec, SplitLevel, WatermarkSpec, WindowAssignment,
 };
 
 use super::explain;
@@ -280,7 +280,12 @@ impl<'a> GraphBuilder<'a> {
             }
             StreamOp::GroupAggregate(spec) => {
                 let keys = column_names(&spec.group_keys, &spec.input_schema);
-                let identity = format!("group-aggregate:[{keys}]");
+                let level = match spec.level {
+                    SplitLevel::None => "",
+                    SplitLevel::Partial => "partial-",
+                    SplitLevel::Final => "final-",
+                };
+                let identity = format!("{level}group-aggregate:[{keys}]");
                 (OperatorSpec::GroupAggregate(spec.clone()), identity, one)
             }
             StreamOp::ChangelogNormalize(normalize) => {

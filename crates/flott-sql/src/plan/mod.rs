@@ -24,6 +24,7 @@ mod program;
 mod rank;
 mod resolver;
 mod sink;
+mod split_distinct;
 mod stream;
 mod text;
 mod values;

@@ -197,11 +197,28 @@ pub const MAX_PARALLELISM: ConfigOption = ConfigOption::optional(
     "The number of key groups, which is the most subtasks that a job can ever have.",
 );
 
+/// Two levels for DISTINCT aggregates.
+pub const SPLIT_DISTINCT: ConfigOption = ConfigOption::optional(
+    "table.optimizer.distinct-agg.split.enabled",
+    OptionType::Boolean,
+    Some("false"),
+    "Whether DISTINCT aggregates are split into two levels.",
+);
+/// Of how many buckets the first is.
+pub const SPLIT_BUCKETS: ConfigOption = ConfigOption::optional(
+    "table.optimizer.distinct-agg.split.bucket-num",
+    OptionType::Int,
+    Some("1024"),
+    "Into how many buckets DISTINCT aggregates are split.",
+);
+
 /// Every option that the planner reads.
-pub const ALL: [&ConfigOption; 27] = [
+pub const ALL: [&ConfigOption; 29] = [
     &SOURCE_IDLE_TIMEOUT,
     &AUTO_WATERMARK_INTERVAL,
     &AGG_PHASE_STRATEGY,
+    &SPLIT_DISTINCT,
+    &SPLIT_BUCKETS,
     &EARLY_FIRE_ENABLED,
     &EARLY_FIRE_DELAY,
     &LATE_FIRE_ENABLED,
@@ -242,6 +259,18 @@ pub(super) fn two_phase(config: &Options) -> Result<bool> {
         return Ok(!text.eq_ignore_ascii_case("ONE_PHASE"));
     }
     Ok(true)
+}
+
+/// Into how many buckets DISTINCT aggregates are split, where they are.
+pub(super) fn distinct_buckets(config: &Options) -> Result<Option<i32>> {
+    if !config.bool(&SPLIT_DISTINCT)? {
+        return Ok(None);
+    }
+    match config.int(&SPLIT_BUCKETS)?.unwrap_or(1024) {
+        n if n > 0 => Ok(Some(n)),
+        _ => Err(Error::user(format!("'{}' must be > 0", SPLIT_BUCKETS.key))
+            .hint(format!("SET '{}' = '1024', or RESET it", SPLIT_BUCKETS.key))),
+    }
 }
 
 pub(super) fn late_records_table(config: &Options) -> Option<String> {

@@ -412,7 +412,7 @@ pub(super) fn expand(input: &Arc<StreamNode>, aggregate: &Aggregate, sets: &[Vec
         .collect();
     output.push((EXPAND_ID.to_string(), TypeKind::BigInt.not_null()));
     let schema = plan_schema(output.iter().map(|(n, t)| (n.as_str(), t)))?;
-    let op = StreamOp::Expand(ExpandSpec { projections, expand_ids });
+    let op = StreamOp::Expand(ExpandSpec { projections, expand_ids, row_by_row: false });
     Ok(StreamNode::new(op, vec![StreamInput::from(input)], schema, input.changelog))
 }
 
