@@ -358,6 +358,12 @@ pub(crate) fn is_windowed(input: &LogicalPlan, group: &[String], sets: Option<&[
     })
 }
 
+/// Whether a grouping keeps the bounds of the rows' windows, be it one over windows or not.
+pub(crate) fn keeps_bounds(input: &LogicalPlan, group: &[String]) -> bool {
+    let kept = |columns: &[String]| columns.iter().any(|c| group.contains(c));
+    properties(input).is_some_and(|window| kept(&window.start) && kept(&window.end))
+}
+
 /// An expression without the names that it was given.
 pub(crate) fn unaliased(e: &Expr) -> &Expr {
     match e {

@@ -14,6 +14,7 @@ use super::program::{and, column_uses};
 use super::stream::{Calc, ChangelogNormalize, Columns, StreamInput, StreamNode, StreamOp};
 use super::window::{aggregate_calls, exchange, expand, index_of};
 use crate::bind::node::{Aggregate, EXPAND_ID};
+use crate::bind::window::keeps_bounds;
 use crate::bind::{FlinkNode, ScanTable, column, columns_of, plan_schema};
 
 impl Converter<'_> {
@@ -57,8 +58,10 @@ impl Converter<'_> {
         };
         let mode = kinds.mode(UpdateKind::BeforeAndAfter);
         let outputs = logical.iter().map(|(name, _)| column(name)).collect();
-        // A mini-batch merges what the two levels would show, so they are one there.
+        // A mini-batch merges what the two levels would show, so they are one there; as in Flink, the rows of a window are
+        // few enough.
         if spec.changes == Changes::Each
+            && !keeps_bounds(&node.input, &aggregate.group)
             && let Some(buckets) = options::distinct_buckets(self.config)?
             && let Some(planned) = self.split_distinct(&input, &spec, &schema, buckets)?
         {
