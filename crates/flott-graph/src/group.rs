@@ -39,7 +39,11 @@ pub enum SplitLevel {
     /// By the keys and buckets of the distinct values.
     Partial,
     /// By the keys, over the results of the buckets.
-    Final,
+    Final {
+        /// Whether rows of the buckets may be taken away. If not, their MIN only falls and their MAX only rises: what is
+        /// taken away of those changes nothing.
+        retracts: bool,
+    },
 }
 
 /// A grouped aggregation without windows. Output: the group keys, the aggregates.

@@ -562,7 +562,7 @@ pub(super) fn materialized(columns: Vec<(String, LogicalType)>) -> Vec<(String, 
 }
 
 /// `(a, b)` and `((a))` in GROUP BY are their parts.
-fn flattened(e: &Ast) -> Vec<&Ast> {
+pub(super) fn flattened(e: &Ast) -> Vec<&Ast> {
     match e {
         Ast::Tuple(items) => items.iter().flat_map(flattened).collect(),
         Ast::Nested(inner) => flattened(inner),

@@ -234,6 +234,11 @@ impl UniqueNames {
         UniqueNames(schema.fields().iter().map(|f| f.name().clone()).collect())
     }
 
+    /// Whether nobody has a name.
+    pub(crate) fn is_free(&self, name: &str) -> bool {
+        !self.0.contains(name)
+    }
+
     /// A name that nobody has.
     pub(crate) fn take(&mut self, wanted: &str) -> String {
         let mut name = wanted.to_string();

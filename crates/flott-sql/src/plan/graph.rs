@@ -283,7 +283,7 @@ impl<'a> GraphBuilder<'a> {
                 let level = match spec.level {
                     SplitLevel::None => "",
                     SplitLevel::Partial => "partial-",
-                    SplitLevel::Final => "final-",
+                    SplitLevel::Final { .. } => "final-",
                 };
                 let identity = format!("{level}group-aggregate:[{keys}]");
                 (OperatorSpec::GroupAggregate(spec.clone()), identity, one)

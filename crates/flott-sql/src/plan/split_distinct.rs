@@ -5,6 +5,7 @@
 //! are put into buckets by their argument. Where they have several arguments each row is there once for each of them
 //! (`Expand`), and a filter tells which copy an aggregate reads. The second level reads a changelog.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion_common::ScalarValue;
@@ -19,12 +20,37 @@ use super::convert::Converter;
 use super::stream::{Calc, Columns, StreamInput, StreamNode, StreamOp};
 use super::window::exchange;
 use crate::bind::node::EXPAND_ID;
+use crate::bind::window::unaliased;
 use crate::bind::{Typed, UniqueNames, column, columns_of, expand_id_of, plan_schema};
 
-/// Whether an aggregate is put into buckets by its argument.
-fn is_bucketed(call: &AggregateCall) -> bool {
+/// The argument by which an aggregate is put into buckets, where it is.
+fn bucket_of(call: &AggregateCall, spec: &GroupAggregateSpec) -> Option<usize> {
     use AggregateKind::{FirstValue, LastValue, Max, Min};
-    call.distinct || matches!(call.kind, Min | Max | FirstValue | LastValue)
+    let looks_at_values = call.distinct || matches!(call.kind, Min | Max | FirstValue | LastValue);
+    call.arguments.first().copied().filter(|a| looks_at_values && !spec.group_keys.contains(a))
+}
+
+/// Where a column stands below a projection that only puts all columns of its input into another order: Flink's
+/// aggregation reads those as they are.
+fn place_of(node: &StreamNode, column: usize) -> usize {
+    let (StreamOp::Calc(calc), [below]) = (&node.op, node.inputs.as_slice()) else { return column };
+    let below = &below.node;
+    let all = match &below.op {
+        StreamOp::Scan(scan) => scan.table.schema.fields().len(),
+        _ => below.schema.fields().len(),
+    };
+    let picks: Option<Vec<usize>> = calc
+        .projection
+        .iter()
+        .map(|e| match unaliased(e) {
+            Expr::Column(c) => below.schema.index_of_column_by_name(None, &c.name),
+            _ => None,
+        })
+        .collect();
+    match picks {
+        Some(picks) if picks.len() == all => picks.get(column).map_or(column, |c| place_of(below, *c)),
+        _ => column,
+    }
 }
 
 /// What makes the result of an aggregate from those of its buckets.
@@ -53,11 +79,16 @@ impl Converter<'_> {
         buckets: i32,
     ) -> Result<Option<Arc<StreamNode>>> {
         let calls = &spec.aggregates;
-        let mut bucketed: Vec<usize> =
-            calls.iter().filter(|c| is_bucketed(c)).flat_map(|c| c.arguments.iter().copied()).collect();
-        bucketed.sort_unstable();
+        // In the order that the columns have below; a key tells its rows apart already.
+        let mut bucketed: Vec<usize> = calls.iter().filter_map(|c| bucket_of(c, spec)).collect();
+        bucketed.sort_by_key(|a| (place_of(input, *a), *a));
         bucketed.dedup();
-        let copies = bucketed.len() > 1;
+        let distinct: BTreeSet<usize> =
+            calls.iter().filter(|c| c.distinct).flat_map(|c| c.arguments.iter().copied()).collect();
+        let filtered = calls.iter().any(|c| c.distinct && c.filter.is_some());
+        let has_rest = calls.iter().any(|c| bucket_of(c, spec).is_none());
+        let copies =
+            (bucketed.len() > 1 || distinct.len() > 1 || filtered) && bucketed.len() + usize::from(has_rest) > 1;
         // A row's copies come one by one: before the last of them a result may be NULL.
         let fits = |c: &AggregateCall| {
             of_buckets(c.kind).is_some_and(|of| of == AggregateKind::Sum0 || !copies || c.result.nullable)
@@ -65,7 +96,9 @@ impl Converter<'_> {
         if !calls.iter().any(|c| c.distinct) || !calls.iter().all(fits) {
             return Ok(None);
         }
-        let Some((node, places, calls)) = self.in_buckets(input, spec, &bucketed, buckets)? else { return Ok(None) };
+        let Some((node, places, calls)) = self.in_buckets(input, spec, (&bucketed, copies), buckets)? else {
+            return Ok(None);
+        };
         let group = spec.group_keys.len();
         let fed = columns_of(&node.schema)?;
 
@@ -116,7 +149,7 @@ impl Converter<'_> {
             group_keys: (0..group).collect(),
             aggregates: final_calls,
             retracts: true,
-            level: SplitLevel::Final,
+            level: SplitLevel::Final { retracts: spec.retracts },
             input_schema: Arc::new(partial.schema.as_arrow().clone()),
             ..spec.clone()
         };
@@ -131,9 +164,13 @@ impl Converter<'_> {
         &self,
         input: &Arc<StreamNode>,
         spec: &GroupAggregateSpec,
-        bucketed: &[usize],
+        (bucketed, copied): (&[usize], bool),
         buckets: i32,
     ) -> Result<Option<(Arc<StreamNode>, Vec<usize>, Vec<AggregateCall>)>> {
+        // A key is its own bucket.
+        if bucketed.is_empty() {
+            return Ok(Some((input.clone(), vec![], spec.aggregates.clone())));
+        }
         let functions = self.binder.functions();
         let mut names = UniqueNames::of(&input.schema);
         let mut columns = columns_of(&input.schema)?;
@@ -161,14 +198,14 @@ impl Converter<'_> {
             projection.push(bucket.expr);
         }
         let node = calc(input, projection, &columns)?;
-        if bucketed.len() == 1 {
+        if !copied {
             return Ok(Some((node, places, spec.aggregates.clone())));
         }
 
         // A copy for each kind of bucket, and one for what has none.
         let group = spec.group_keys.len();
         let mut copies: Vec<Option<usize>> = (0..places.len()).map(Some).collect();
-        if !spec.aggregates.iter().all(is_bucketed) {
+        if spec.aggregates.iter().any(|c| bucket_of(c, spec).is_none()) {
             copies.push(None);
         }
         let id_of = |copy: Option<usize>| -> i64 {
@@ -197,8 +234,7 @@ impl Converter<'_> {
         let mut filters: Vec<((i64, Option<usize>), usize)> = vec![];
         let mut calls = vec![];
         for call in &spec.aggregates {
-            let of = call.arguments.first().filter(|_| is_bucketed(call));
-            let copy = of.and_then(|a| bucketed.iter().position(|b| b == a));
+            let copy = bucket_of(call, spec).and_then(|a| bucketed.iter().position(|b| *b == a));
             let which = (id_of(copy), call.filter);
             let place = match filters.iter().find(|f| f.0 == which) {
                 Some((_, place)) => *place,

@@ -424,7 +424,7 @@ fn check_emit(emit: &EmitStrategy, assignment: &WindowAssignment, attribute: Tim
     }
     let session = matches!(assignment, WindowAssignment::TimeColumn { kind: WindowKind::Session { .. }, .. });
     if session && *emit != EmitStrategy::default() {
-        return Err(Error::user("early or late results of session windows are not supported")
+        return Err(Error::user("Session window doesn't support EMIT strategy currently")
             .hint("Unset the 'table.exec.emit.*' options, or use TUMBLE, HOP or CUMULATE"));
     }
     Ok(())
