@@ -135,6 +135,12 @@ const ALIASES: [(&str, &str); 8] = [
     ("UCASE", "UPPER"),
 ];
 
+/// Whether there is a function of this name, in any case.
+pub fn exists(name: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    ALIASES.iter().any(|(alias, _)| *alias == upper) || functions().any(|f| f.name == upper)
+}
+
 /// A call by name; `None` where there is no such function.
 pub fn call(name: &str, values: Vec<TypedExpr>, env: &FunctionEnv) -> Option<Result<TypedExpr>> {
     let upper = name.to_ascii_uppercase();

@@ -27,6 +27,7 @@ mod relation;
 mod scope;
 mod sort;
 mod types;
+mod user_function;
 mod validate;
 pub mod window;
 
@@ -61,7 +62,10 @@ pub mod limits {
     pub use super::aggregate::KEYS_IN_GROUPING_ID_MAX;
     pub use super::expression::{CHAIN_LENGTH_MAX, EXPRESSION_DEPTH_MAX};
     pub use super::query::GROUPING_SETS_MAX;
+    pub use super::user_function::CALL_DEPTH_MAX;
 }
+
+pub(crate) use user_function::check_function;
 
 /// What a name in FROM means.
 #[derive(Debug, Clone)]
@@ -114,7 +118,7 @@ impl<'a> Binder<'a> {
     /// Over a catalog, with the connectors (for metadata columns) and the session's configuration.
     pub fn new(tables: &'a dyn Tables, registry: &'a Registry, config: &'a Options) -> Result<Binder<'a>> {
         check_runtime_mode(RUNTIME_MODE, config.get(RUNTIME_MODE).unwrap_or_default())?;
-        let functions = Functions::new(config)?.in_database(tables.catalog().map(CatalogManager::current_database));
+        let functions = Functions::new(config)?.of_catalog(tables.catalog());
         Ok(Binder { tables, registry, functions, config, depth: Cell::new(0), ttls: RefCell::default() })
     }
 
