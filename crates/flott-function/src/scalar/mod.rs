@@ -10,6 +10,7 @@ mod inet;
 mod json;
 mod map_union;
 mod math;
+mod object;
 mod printf;
 mod random;
 mod regex;
@@ -96,7 +97,7 @@ pub struct ScalarFunction {
 
 /// All scalar functions.
 pub fn functions() -> impl Iterator<Item = &'static ScalarFunction> {
-    const FAMILIES: [&[ScalarFunction]; 16] = [
+    const FAMILIES: [&[ScalarFunction]; 17] = [
         math::FUNCTIONS,
         random::FUNCTIONS,
         string::FUNCTIONS,
@@ -113,6 +114,7 @@ pub fn functions() -> impl Iterator<Item = &'static ScalarFunction> {
         map_union::FUNCTIONS,
         variant::FUNCTIONS,
         bitmap::FUNCTIONS,
+        object::FUNCTIONS,
     ];
     FAMILIES.into_iter().flatten()
 }

@@ -168,6 +168,7 @@ impl Functions {
                         | TypeKind::Map(..)
                         | TypeKind::Multiset(_)
                         | TypeKind::Row(_)
+                        | TypeKind::Structured(..)
                         | TypeKind::Variant
                         | TypeKind::Bitmap
                         | TypeKind::Null

@@ -335,7 +335,7 @@ impl<'a> ExpressionBinder<'a> {
     }
 
     fn field(&self, value: Typed, field: &str) -> Result<Typed> {
-        let TypeKind::Row(fields) = &value.data_type.kind else {
+        let Some(fields) = value.data_type.kind.fields() else {
             return Err(Error::user(format!("'.{field}' asks for a field of a {}", value.data_type))
                 .hint("Only a ROW has fields"));
         };
