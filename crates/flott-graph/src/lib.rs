@@ -23,7 +23,9 @@ pub use group::{
 pub use join::{
     IntervalJoinSpec, JoinCondition, JoinInput, JoinKind, RegularJoinSpec, TemporalJoinSpec, UnnestSpec, WindowJoinSpec,
 };
-pub use over::OverAggregateSpec;
+pub use over::{
+    OverAggregateSpec, OverArrival, OverBound, OverCall, OverFrame, OverFunction, OverGroup, OverOffset,
+};
 pub use partial::partial_schema;
 pub use rank::{DeduplicateSpec, Keep, RankRange, RankSpec, RankStrategy, WindowRankSpec};
 pub use sort::{SortKey, SortSpec, TemporalSortSpec};

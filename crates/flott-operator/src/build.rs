@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use flott_core::{Error, Result};
 use flott_graph::{
-    EmitStrategy, Keep, Node, OperatorSpec, RankStrategy, WindowAggregateSpec, WindowAssignment, WindowKind,
+    EmitStrategy, Keep, Node, OperatorSpec, OverArrival, RankStrategy, WindowAggregateSpec, WindowAssignment, WindowKind,
 };
 
 use crate::calc::Calc;
@@ -13,7 +13,7 @@ use crate::expand::Expand;
 use crate::group::GroupAggregate;
 use crate::join::{IntervalJoin, RegularJoin, TemporalJoin, WindowJoin};
 use crate::operator::Operator;
-use crate::over::NonTimeOver;
+use crate::over::{NonTimeOver, OverAtEnd, TimeOver};
 use crate::rank::{FirstByRowtime, FirstN, Latest, Sort, TemporalSort, TopN, WindowRank};
 use crate::sink_constraint::SinkConstraint;
 use crate::union::Union;
@@ -86,7 +86,11 @@ pub fn build(node: &Node, subtask: usize, parallelism: usize, max_parallelism: u
             (Keep::Last, _) => Box::new(Latest::deduplicate(name, spec, schema, ownership)?),
         },
         OperatorSpec::WindowRank(spec) => Box::new(WindowRank::new(name, spec, schema, ownership)?),
-        OperatorSpec::OverAggregate(spec) => Box::new(NonTimeOver::new(name, spec, schema, ownership)?),
+        OperatorSpec::OverAggregate(spec) => match spec.arrival {
+            OverArrival::Time(attribute) => Box::new(TimeOver::new(name, spec, attribute, schema, ownership)?),
+            OverArrival::Anywhere => Box::new(NonTimeOver::new(name, spec, schema, ownership)?),
+            OverArrival::AtEnd => Box::new(OverAtEnd::new(name, spec, schema, ownership)?),
+        },
         OperatorSpec::Sort(spec) => Box::new(Sort::new(name, spec, schema, ownership)?),
         OperatorSpec::TemporalSort(spec) => Box::new(TemporalSort::new(name, spec, schema, ownership)?),
         OperatorSpec::Sink(spec) => match SinkConstraint::new(spec, schema)? {

@@ -78,7 +78,7 @@ pub use limits::{Limit, limits};
 pub use lineage::Restore;
 pub use processes::{Processes, run_worker};
 pub use query::Query;
-pub use registry::{aggregates, default_registry, function_names, functions, window_functions};
+pub use registry::{aggregates, default_registry, function_names, functions, over_functions, window_functions};
 pub use session::{Job, Outcome, Session, SessionBuilder};
 pub use vocabulary::Vocabulary;
 

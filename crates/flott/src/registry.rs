@@ -24,6 +24,11 @@ pub fn aggregates() -> impl Iterator<Item = AggregateKind> {
     AggregateKind::ALL.into_iter().filter(|kind| !kind.name().starts_with('$'))
 }
 
+/// The functions that stand before OVER and nowhere else.
+pub fn over_functions() -> Vec<WindowFunction> {
+    flott_sql::bind::over::functions()
+}
+
 /// The window table functions.
 pub fn window_functions() -> Vec<WindowFunction> {
     flott_sql::bind::window::functions()

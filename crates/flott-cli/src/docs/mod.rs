@@ -90,6 +90,13 @@ fn functions() -> String {
         &mut text,
     );
     table(
+        "Functions with OVER",
+        "Aggregate functions may stand there too ([statements.md](statements.md#over)). `PERCENT_RANK`, `CUME_DIST`, `NTILE` \
+         and `LEAD` need all rows: they run in batch mode.",
+        flott::over_functions().into_iter().map(|f| (f.syntax, f.description)).collect(),
+        &mut text,
+    );
+    table(
         "Window table functions",
         "In `FROM TABLE(..)`. Rows get the columns `window_start`, `window_end` and `window_time`. Sizes are intervals; \
          arguments can be named: `DATA =>`, `TIMECOL =>`, `SIZE =>`, `SLIDE =>`, `STEP =>`, `GAP =>`, `OFFSET =>`.",

@@ -313,6 +313,42 @@ GROUP BY window_start, window_end, GROUPING SETS ((item), ());",
         ],
     },
     Section {
+        title: "OVER",
+        examples: &[
+            example(
+                "A function with OVER keeps every row, and sees the rows up to it in an order. In the order of event time a \
+                 row leaves once, when the watermark has passed it; RANGE with an interval sees what is near in time, ROWS \
+                 so many rows.",
+                "\
+SELECT id, item, SUM(cents) OVER (PARTITION BY item ORDER BY ordered_at) AS so_far FROM orders;
+SELECT id, AVG(cents) OVER w AS mean, MAX(cents) OVER w AS most FROM orders
+WINDOW w AS (PARTITION BY item ORDER BY ordered_at RANGE BETWEEN INTERVAL '1' HOUR PRECEDING AND CURRENT ROW);
+SELECT id, SUM(cents) OVER (ORDER BY ordered_at ROWS BETWEEN 9 PRECEDING AND CURRENT ROW) AS of_ten FROM orders;",
+            ),
+            example(
+                "LAG looks at a row before, ROW_NUMBER counts. QUALIFY chooses rows by such results.",
+                "\
+SELECT id, cents - LAG(cents) OVER (PARTITION BY item ORDER BY ordered_at) AS more FROM orders;
+SELECT id FROM orders QUALIFY COUNT(*) OVER (PARTITION BY item ORDER BY ordered_at) = 1;",
+            ),
+            example(
+                "In any other order rows behind one that comes or goes change; the frame begins with the partition.",
+                "SELECT item, n, SUM(n) OVER (ORDER BY n) AS rising FROM \
+                 (SELECT item, COUNT(*) AS n FROM orders GROUP BY item);",
+            ),
+            example(
+                "In batch mode there is every frame, and RANK, DENSE_RANK, PERCENT_RANK, CUME_DIST, NTILE and LEAD, which \
+                 need the whole partition (in a stream RANK and DENSE_RANK count rows, as Flink's do).",
+                "\
+SET 'execution.runtime-mode' = 'batch';
+SELECT id, RANK() OVER (ORDER BY cents DESC) AS place, NTILE(4) OVER (ORDER BY cents) AS quarter,
+  SUM(cents) OVER (PARTITION BY item ORDER BY id ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING) AS around
+FROM orders;
+RESET 'execution.runtime-mode';",
+            ),
+        ],
+    },
+    Section {
         title: "INSERT",
         examples: &[
             example(

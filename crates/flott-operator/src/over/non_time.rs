@@ -1,18 +1,22 @@
 //! OVER with an order that is none of time, from the first row of a partition on: Flink's
 //! NonTimeRowsUnboundedPrecedingFunction and NonTimeRangeUnboundedPrecedingFunction.
+//!
+//! The functions have a group for each place in the order, in the state that they have there: what stands behind a change
+//! is gone through from there on, until nothing changes any more.
 
-use arrow_array::ArrayRef;
+use arrow_array::{Array, ArrayRef};
 use arrow_schema::SchemaRef;
-use arrow_select::concat::concat;
-use flott_core::{ChangeBatch, Result, RowKind, RowKinds};
-use flott_graph::OverAggregateSpec;
+use arrow_select::interleave::interleave;
+use flott_core::{ChangeBatch, Error, Result, RowKind, RowKinds};
+use flott_graph::{OverAggregateSpec, OverBound};
 use flott_state::{OperatorSnapshot, RestoredState};
 
-use super::fold::{Arguments, Fold, FoldPlan};
+use super::running::Runnings;
 use crate::calc::assemble;
 use crate::keyed::{BatchKeys, Encoded, KeyCodec, KeyTable, RowCodec, RowStore, SortedSlots, TimeToLive};
 use crate::operator::{Operator, OperatorContext, Progress};
 use crate::rank::types_of;
+use crate::window::accumulator::Step;
 use crate::window::aggregate::Ownership;
 
 /// Version of the stored form.
@@ -21,6 +25,11 @@ const STATE_VERSION: u32 = 1;
 const ROW_TABLE: &str = "rows";
 /// With so many changes a call gives way.
 const CHANGES_MAX: usize = 8_192;
+/// So many places behind a change are looked at first, and at most.
+const PLACES_MIN: usize = 16;
+const PLACES_MAX: usize = 1_024;
+/// No group.
+const NONE: u32 = u32::MAX;
 
 #[derive(Default)]
 struct Partition {
@@ -35,22 +44,28 @@ struct Work {
     next: usize,
 }
 
-/// Changes on their way out: rows, kinds, results.
+/// Changes on their way out: rows, kinds, and where in which piece their results stand.
 #[derive(Default)]
 struct Emitted {
     slots: Vec<u32>,
     kinds: Vec<RowKind>,
-    results: Vec<Vec<ArrayRef>>,
+    places: Vec<(usize, usize)>,
+    pieces: Vec<Vec<ArrayRef>>,
 }
 
 impl Emitted {
-    fn push(&mut self, kind: RowKind, slot: u32, results: &[ArrayRef]) {
-        self.slots.push(slot);
-        self.kinds.push(kind);
-        self.results.push(results.to_vec());
+    /// Results that the changes from now on name by their places.
+    fn piece(&mut self, results: Vec<ArrayRef>) {
+        self.pieces.push(results);
     }
 
-    fn update(&mut self, update_before: bool, slot: u32, before: &[ArrayRef], after: &[ArrayRef]) {
+    fn push(&mut self, kind: RowKind, slot: u32, place: usize) {
+        self.slots.push(slot);
+        self.kinds.push(kind);
+        self.places.push((self.pieces.len().saturating_sub(1), place));
+    }
+
+    fn update(&mut self, update_before: bool, slot: u32, before: usize, after: usize) {
         if update_before {
             self.push(RowKind::UpdateBefore, slot, before);
         }
@@ -58,12 +73,49 @@ impl Emitted {
     }
 }
 
-/// Aggregates over the rows up to each row.
+/// Groups of the functions by number; those that have gone are given out again.
+#[derive(Default)]
+struct Groups {
+    bound: u32,
+    free: Vec<u32>,
+    /// By slot of a row.
+    of: Vec<u32>,
+}
+
+impl Groups {
+    fn take(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| {
+            self.bound += 1;
+            self.bound - 1
+        })
+    }
+
+    fn set(&mut self, slot: u32, group: u32) {
+        if self.of.len() <= slot as usize {
+            self.of.resize(slot as usize + 1, NONE);
+        }
+        self.of[slot as usize] = group;
+    }
+
+    fn get(&self, slot: u32) -> u32 {
+        self.of.get(slot as usize).copied().unwrap_or(NONE)
+    }
+}
+
+/// A group begins as another is, or with nothing.
+fn begin(from: u32, group: u32) -> Step {
+    if from == NONE { Step::Clear { group } } else { Step::Copy { from, to: group } }
+}
+
+/// Functions over the rows up to each row.
 pub struct NonTimeOver {
     name: String,
     spec: OverAggregateSpec,
     schema: SchemaRef,
-    plan: FoldPlan,
+    /// ROWS: each row is a place of its own. Else all that are equal in the order have one.
+    of_rows: bool,
+    functions: Runnings,
+    groups: Groups,
     keys: KeyCodec,
     table: KeyTable,
     partitions: Vec<Partition>,
@@ -77,14 +129,22 @@ impl NonTimeOver {
     /// `schema`: of the output.
     pub fn new(name: &str, spec: &OverAggregateSpec, schema: SchemaRef, ownership: Ownership) -> Result<NonTimeOver> {
         let build = || -> Result<NonTimeOver> {
+            let [group] = spec.groups.as_slice() else {
+                return Err(Error::user("All aggregates must be computed on the same window."));
+            };
+            if group.frame.lower != OverBound::UnboundedPreceding || group.frame.upper != OverBound::CurrentRow {
+                return Err(Error::user("Non-time attribute sort is not supported for bounded OVER window.")
+                    .hint("Let the frame begin at UNBOUNDED PRECEDING and end at CURRENT ROW"));
+            }
             let types = types_of(&spec.input_schema, &spec.partition_keys)?;
             let ttl = TimeToLive::new(spec.state_ttl);
             let codec = RowCodec::new(&spec.input_schema, &spec.order)?;
             Ok(NonTimeOver {
                 name: name.to_string(),
-                spec: spec.clone(),
                 schema,
-                plan: FoldPlan::new(&spec.aggregates, &spec.input_schema)?,
+                of_rows: group.frame.rows,
+                functions: Runnings::new(&group.calls, &spec.input_schema, false)?,
+                groups: Groups::default(),
                 keys: KeyCodec::new(&spec.partition_keys, &types, ownership.max_parallelism)?,
                 table: KeyTable::default(),
                 partitions: vec![],
@@ -92,6 +152,7 @@ impl NonTimeOver {
                 ttl,
                 emitted: Emitted::default(),
                 work: None,
+                spec: spec.clone(),
             })
         };
         build().map_err(|e| e.with("operator", name))
@@ -107,13 +168,13 @@ impl NonTimeOver {
                 self.work = Some(work);
             }
         }
-        let Emitted { slots, kinds, results } = std::mem::take(&mut self.emitted);
+        let Emitted { slots, kinds, places, pieces } = std::mem::take(&mut self.emitted);
         if !slots.is_empty() {
             let rows = self.rows.gather(&slots)?;
             let mut columns: Vec<ArrayRef> = rows.columns().to_vec();
-            for aggregate in 0..self.spec.aggregates.len() {
-                let values: Vec<&dyn arrow_array::Array> = results.iter().map(|r| r[aggregate].as_ref()).collect();
-                columns.push(concat(&values)?);
+            for column in 0..pieces.first().map_or(0, Vec::len) {
+                let arrays: Vec<&dyn Array> = pieces.iter().map(|p| p[column].as_ref()).collect();
+                columns.push(interleave(&arrays, &places)?);
             }
             let rows = assemble(&self.schema, columns, slots.len())?;
             context.emit(ChangeBatch::new(rows, kinds.into_iter().collect::<RowKinds>())?);
@@ -127,7 +188,8 @@ impl NonTimeOver {
         }
         context.metrics.state_rows = self.rows.len() as u64;
         let lists = self.partitions.capacity() * size_of::<Partition>() + self.rows.len() * 8;
-        context.metrics.state_bytes = (self.rows.size_bytes() + self.table.size_bytes() + lists) as u64;
+        let functions = self.functions.size_bytes() + (self.groups.of.capacity() + self.groups.free.capacity()) * 4;
+        context.metrics.state_bytes = (self.rows.size_bytes() + self.table.size_bytes() + lists + functions) as u64;
         Ok(Progress::Done)
     }
 
@@ -156,103 +218,214 @@ impl NonTimeOver {
         let end = slots.partition_point(|s| rows.order(s) <= order);
         if kind.is_addition() {
             let slot = self.rows.insert(&work.encoded, row, self.rows.next_mark(), now_ms)?;
+            self.groups.set(slot, NONE);
             self.partitions[number as usize].slots.insert(end, slot);
-            self.show(number, (first, end + 1), end, kind)
-        } else {
-            let rest = work.encoded.rest(row);
-            // Of equal rows Flink takes the first away, and where rows of one order have one result, the last.
-            let place = {
-                let of_order = slots.iter_from(first).take(end - first).enumerate();
-                let mut equal = of_order.filter(|(_, s)| rows.rest(*s) == rest).map(|(place, _)| place);
-                if self.spec.rows { equal.next() } else { equal.last() }
+            return if self.of_rows {
+                self.row_comes(number, end, slot, kind)
+            } else {
+                self.equal_row_comes(number, (first, end + 1), slot, kind)
             };
-            let Some(place) = place.map(|p| p + first) else { return Ok(()) };
-            self.show(number, (first, end), place, RowKind::Delete)?;
-            if let Some(slot) = self.partitions[number as usize].slots.remove(place) {
-                self.rows.remove(slot, self.keys.group(hash));
-            }
-            if self.partitions[number as usize].slots.is_empty() {
-                self.forget(number);
-            }
-            Ok(())
         }
-    }
-
-    /// What a row at a place does that has come (or is about to go), among `first .. end` that are equal in the order.
-    fn show(&mut self, number: u32, (first, end): (usize, usize), place: usize, kind: RowKind) -> Result<()> {
-        let slots: Vec<u32> = self.partitions[number as usize].slots.iter_from(0).collect();
-        let arguments = self.plan.arguments(&self.rows.gather(&slots)?);
-        let start = if self.spec.rows { place } else { first };
-        let (mut without, mut with) = (self.plan.start()?, self.plan.start()?);
-        without.add(&arguments, 0, start)?;
-        with.add(&arguments, 0, start)?;
-        let goes = kind == RowKind::Delete;
-        let update_before = self.spec.update_before;
-        if self.spec.rows {
-            with.add(&arguments, place, place + 1)?;
-            self.emitted.push(kind, slots[place], &with.results()?);
+        let rest = work.encoded.rest(row);
+        // Of equal rows Flink takes the first away, and where rows of one order have one result, the last.
+        let place = {
+            let of_order = slots.iter_from(first).take(end - first).enumerate();
+            let mut equal = of_order.filter(|(_, s)| rows.rest(*s) == rest).map(|(place, _)| place);
+            if self.of_rows { equal.next() } else { equal.last() }
+        };
+        let Some(place) = place.map(|p| p + first) else { return Ok(()) };
+        if self.of_rows {
+            self.row_goes(number, place)?;
         } else {
-            with.add(&arguments, first, end)?;
-            without.add(&arguments, first, place)?;
-            without.add(&arguments, place + 1, end)?;
-            let (of_with, of_without) = (with.results()?, without.results()?);
-            let (old, new) = if goes { (&of_with, &of_without) } else { (&of_without, &of_with) };
-            let same = end - first == 1 || with.is_as(&without)?;
-            for (i, slot) in slots[first..end].iter().enumerate() {
-                if first + i == place {
-                    self.emitted.push(kind, *slot, &of_with);
-                } else if !same {
-                    self.emitted.update(update_before, *slot, old, new);
-                }
-            }
+            self.equal_row_goes(number, (first, end), place)?;
         }
-        let (mut old, mut new) = if goes { (with, without) } else { (without, with) };
-        let mut at = if self.spec.rows { place + 1 } else { end };
-        while at < slots.len() {
-            let next = self.peers(&slots, at);
-            if !self.step(&arguments, (&mut old, &mut new), (at, next), &slots)? {
-                break;
-            }
-            at = next;
+        if let Some(slot) = self.partitions[number as usize].slots.remove(place) {
+            self.rows.remove(slot, self.keys.group(hash));
+        }
+        if self.partitions[number as usize].slots.is_empty() {
+            self.forget(number);
         }
         Ok(())
     }
 
-    /// Where the rows end that have one result with the row at this place.
-    fn peers(&self, slots: &[u32], at: usize) -> usize {
-        if self.spec.rows {
-            return at + 1;
-        }
-        let order = self.rows.order(slots[at]);
-        at + slots[at..].partition_point(|s| self.rows.order(*s) <= order)
+    /// The group of the place before this one.
+    fn before(&self, number: u32, place: usize) -> u32 {
+        let slot = place.checked_sub(1).and_then(|p| self.partitions[number as usize].slots.get(p));
+        slot.map_or(NONE, |s| self.groups.get(s))
     }
 
-    /// Rows behind the one that changed; false where nothing changes any more.
-    fn step(
-        &mut self,
-        arguments: &Arguments,
-        (old, new): (&mut Fold, &mut Fold),
-        (from, to): (usize, usize),
-        slots: &[u32],
-    ) -> Result<bool> {
-        old.add(arguments, from, to)?;
-        new.add(arguments, from, to)?;
-        if old.is_as(new)? {
-            return Ok(false);
+    fn take(&mut self, number: u32, from: usize, count: usize) -> Vec<u32> {
+        self.partitions[number as usize].slots.iter_from(from).take(count).collect()
+    }
+
+    fn steps(&mut self, steps: &[Step], slots: &[u32]) -> Result<Vec<ArrayRef>> {
+        self.functions.resize(self.groups.bound as usize);
+        let rows = self.rows.gather(slots)?;
+        self.functions.run(steps, &rows)
+    }
+
+    fn free(&mut self, groups: &[u32]) {
+        self.functions.reset(groups);
+        self.groups.free.extend_from_slice(groups);
+    }
+
+    fn row_comes(&mut self, number: u32, place: usize, slot: u32, kind: RowKind) -> Result<()> {
+        let (before, group) = (self.before(number, place), self.groups.take());
+        let steps = [begin(before, group), Step::Add { group, row: 0 }, Step::Emit { group }];
+        let results = self.steps(&steps, &[slot])?;
+        self.groups.set(slot, group);
+        self.emitted.piece(results);
+        self.emitted.push(kind, slot, 0);
+        self.go_on(number, place + 1, group)
+    }
+
+    fn row_goes(&mut self, number: u32, place: usize) -> Result<()> {
+        let Some(slot) = self.partitions[number as usize].slots.get(place) else { return Ok(()) };
+        let group = self.groups.get(slot);
+        let results = self.steps(&[Step::Emit { group }], &[])?;
+        self.emitted.piece(results);
+        self.emitted.push(RowKind::Delete, slot, 0);
+        let before = self.before(number, place);
+        self.go_on(number, place + 1, before)?;
+        self.free(&[group]);
+        Ok(())
+    }
+
+    /// The rows `first .. end` are equal in the order, the last of them is new.
+    fn equal_row_comes(&mut self, number: u32, (first, end): (usize, usize), slot: u32, kind: RowKind) -> Result<()> {
+        let slots = self.take(number, first, end - first);
+        let old = slots.first().map_or(NONE, |s| self.groups.get(*s));
+        let (before, new) = (self.before(number, first), self.groups.take());
+        let mut steps = vec![begin(before, new)];
+        steps.extend((0..slots.len() as u32).map(|row| Step::Add { group: new, row }));
+        steps.push(Step::Emit { group: new });
+        steps.extend((old != NONE).then_some(Step::Emit { group: old }));
+        let results = self.steps(&steps, &slots)?;
+        self.emitted.piece(results);
+        let changed = old != NONE && !self.functions.same(&[old], &[new])?.contains(&true);
+        for s in &slots {
+            self.groups.set(*s, new);
+            if *s == slot {
+                self.emitted.push(kind, *s, 0);
+            } else if changed {
+                self.emitted.update(self.spec.update_before, *s, 1, 0);
+            }
         }
-        let (before, after) = (old.results()?, new.results()?);
-        for slot in &slots[from..to] {
-            self.emitted.update(self.spec.update_before, *slot, &before, &after);
+        if old != NONE {
+            self.free(&[old]);
         }
-        Ok(true)
+        self.go_on(number, end, new)
+    }
+
+    /// Of the rows `first .. end`, which are equal in the order, the one at `place` goes.
+    fn equal_row_goes(&mut self, number: u32, (first, end): (usize, usize), place: usize) -> Result<()> {
+        let slots = self.take(number, first, end - first);
+        let old = slots.first().map_or(NONE, |s| self.groups.get(*s));
+        let before = self.before(number, first);
+        if slots.len() == 1 {
+            let results = self.steps(&[Step::Emit { group: old }], &[])?;
+            self.emitted.piece(results);
+            self.emitted.push(RowKind::Delete, slots[0], 0);
+            self.go_on(number, end, before)?;
+            self.free(&[old]);
+            return Ok(());
+        }
+        let new = self.groups.take();
+        let mut steps = vec![Step::Emit { group: old }, begin(before, new)];
+        let stay = (0..slots.len()).filter(|i| first + i != place);
+        steps.extend(stay.map(|row| Step::Add { group: new, row: row as u32 }));
+        steps.push(Step::Emit { group: new });
+        let results = self.steps(&steps, &slots)?;
+        self.emitted.piece(results);
+        let changed = !self.functions.same(&[old], &[new])?.contains(&true);
+        for (i, slot) in slots.iter().enumerate() {
+            if first + i == place {
+                self.emitted.push(RowKind::Delete, *slot, 0);
+            } else {
+                self.groups.set(*slot, new);
+                if changed {
+                    self.emitted.update(self.spec.update_before, *slot, 0, 1);
+                }
+            }
+        }
+        self.free(&[old]);
+        self.go_on(number, end, new)
+    }
+
+    /// The places from here on, given the group before them: until one is as it was.
+    fn go_on(&mut self, number: u32, from: usize, before: u32) -> Result<()> {
+        let (mut from, mut before, mut count) = (from, before, PLACES_MIN);
+        loop {
+            let slots = self.take(number, from, count);
+            // Equal rows may go on behind what was taken.
+            let mut places: Vec<(u32, usize)> = vec![];
+            for slot in &slots {
+                let group = self.groups.get(*slot);
+                match places.last_mut() {
+                    Some((last, rows)) if *last == group => *rows += 1,
+                    _ => places.push((group, 1)),
+                }
+            }
+            let all = from + slots.len() >= self.partitions[number as usize].slots.len();
+            if !all && !self.of_rows {
+                if places.len() == 1 {
+                    count *= 2;
+                    continue;
+                }
+                places.pop();
+            }
+            if places.is_empty() {
+                return Ok(());
+            }
+            let news: Vec<u32> = places.iter().map(|_| self.groups.take()).collect();
+            let (mut steps, mut row, mut last) = (vec![], 0u32, before);
+            for ((old, rows), new) in places.iter().zip(&news) {
+                steps.extend([Step::Emit { group: *old }, begin(last, *new)]);
+                for _ in 0..*rows {
+                    steps.push(Step::Add { group: *new, row });
+                    row += 1;
+                }
+                steps.push(Step::Emit { group: *new });
+                last = *new;
+            }
+            let used = row as usize;
+            let results = self.steps(&steps, &slots[..used])?;
+            let olds: Vec<u32> = places.iter().map(|p| p.0).collect();
+            let same = self.functions.same(&olds, &news)?;
+            self.emitted.piece(results);
+            let mut at = 0;
+            for (i, (old, rows)) in places.iter().enumerate() {
+                if same[i] {
+                    self.free(&news[i..]);
+                    return Ok(());
+                }
+                for slot in &slots[at..at + rows] {
+                    self.emitted.update(self.spec.update_before, *slot, 2 * i, 2 * i + 1);
+                    self.groups.set(*slot, news[i]);
+                }
+                at += rows;
+                self.free(&[*old]);
+            }
+            if all && used == slots.len() {
+                return Ok(());
+            }
+            (from, before) = (from + used, last);
+            count = (count * 4).min(PLACES_MAX);
+        }
     }
 
     fn forget(&mut self, number: u32) {
         let group = self.keys.group(self.table.hash(number));
         let partition = std::mem::take(&mut self.partitions[number as usize]);
+        let mut groups: Vec<u32> = vec![];
         for slot in partition.slots.iter_from(0) {
+            let of = self.groups.get(slot);
+            if groups.last() != Some(&of) && of != NONE {
+                groups.push(of);
+            }
             self.rows.remove(slot, group);
         }
+        self.free(&groups);
         self.table.remove(number);
     }
 
@@ -267,6 +440,28 @@ impl NonTimeOver {
             self.partitions = vec![];
         }
         self.rows.release();
+    }
+
+    /// The groups of all places, from the rows.
+    fn regroup(&mut self) -> Result<()> {
+        for number in 0..self.partitions.len() {
+            let slots: Vec<u32> = self.partitions[number].slots.iter_from(0).collect();
+            let (mut steps, mut before, mut from) = (vec![], NONE, 0);
+            while from < slots.len() {
+                let order = self.rows.order(slots[from]);
+                let same = |s: &&u32| !self.of_rows && self.rows.order(**s) == order;
+                let end = from + 1 + slots[from + 1..].iter().take_while(same).count();
+                let group = self.groups.take();
+                steps.push(begin(before, group));
+                for (row, slot) in slots.iter().enumerate().take(end).skip(from) {
+                    steps.push(Step::Add { group, row: row as u32 });
+                    self.groups.set(*slot, group);
+                }
+                (before, from) = (group, end);
+            }
+            self.steps(&steps, &slots)?;
+        }
+        Ok(())
     }
 }
 
@@ -311,6 +506,6 @@ impl Operator for NonTimeOver {
             partition.slots.insert(place, slot);
             partition.written_ms = partition.written_ms.max(restored.time);
         }
-        Ok(())
+        self.regroup().map_err(|e| e.with("operator", &self.name))
     }
 }

@@ -7,6 +7,8 @@ mod group_kept;
 mod join;
 mod join_time;
 mod over;
+mod over_at_end;
+mod over_time;
 mod processing_time;
 mod rank;
 mod rank_property;

@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use arrow_schema::{Schema, SchemaRef};
 use flott_core::types::arrow_field;
-use flott_graph::{AggregateCall, Node, OperatorSpec, OverAggregateSpec, Partitioning};
+use flott_function::AggregateKind;
+use flott_graph::{
+    Node, OperatorSpec, OverAggregateSpec, OverArrival, OverCall, OverFrame, OverFunction, OverGroup, Partitioning,
+};
 use flott_operator::harness::Harness;
 use flott_testkit::{batch, rows_of, schema};
 use proptest::prelude::*;
@@ -16,23 +19,48 @@ use crate::rank::ascending;
 
 const COLUMNS: &str = "k STRING, v BIGINT, ts BIGINT";
 
-fn over(rows: bool, aggregates: &[(&str, &str)]) -> Vec<(Node, Partitioning)> {
-    let input = schema(COLUMNS);
-    let aggregates: Vec<AggregateCall> =
-        aggregates.iter().map(|(function, result)| call(&input, function, Some("v"), result)).collect();
+pub(crate) fn over_call(input: &SchemaRef, function: OverFunction, arguments: &[&str], result: &str) -> OverCall {
+    OverCall {
+        function,
+        arguments: arguments.iter().map(|a| input.index_of(a).expect("a column")).collect(),
+        distinct: false,
+        result: logical(result),
+        name: format!("{}({arguments:?})", function.name()),
+    }
+}
+
+pub(crate) fn aggregate(input: &SchemaRef, function: &str, argument: &str, result: &str) -> OverCall {
+    let kind = AggregateKind::from_name(function).expect("a function");
+    over_call(input, OverFunction::Aggregate(kind), &[argument], result)
+}
+
+/// One operator, whose partitions are those of the first column.
+pub(crate) fn over_node(
+    input: SchemaRef,
+    order: Option<usize>,
+    arrival: OverArrival,
+    groups: Vec<OverGroup>,
+    state_ttl: Option<std::time::Duration>,
+) -> Vec<(Node, Partitioning)> {
     let mut fields: Vec<_> = input.fields().iter().map(|f| f.as_ref().clone()).collect();
-    fields.extend(aggregates.iter().map(|a| arrow_field(&a.name, &a.result)));
-    let out: SchemaRef = Arc::new(Schema::new(fields));
+    fields.extend(groups.iter().flat_map(|g| &g.calls).map(|c| arrow_field(&c.name, &c.result)));
     let spec = OverAggregateSpec {
         partition_keys: vec![0],
-        order: vec![ascending(1)],
-        rows,
-        aggregates,
+        order: order.into_iter().map(ascending).collect(),
+        arrival,
+        groups,
         update_before: true,
-        state_ttl: None,
+        state_ttl,
         input_schema: input,
     };
+    let out: SchemaRef = Arc::new(Schema::new(fields));
     vec![(node("over", OperatorSpec::OverAggregate(spec), out), Partitioning::Hash(vec![0]))]
+}
+
+fn over(rows: bool, aggregates: &[(&str, &str)]) -> Vec<(Node, Partitioning)> {
+    let input = schema(COLUMNS);
+    let calls = aggregates.iter().map(|(function, result)| aggregate(&input, function, "v", result)).collect();
+    over_node(input, Some(1), OverArrival::Anywhere, vec![OverGroup { frame: OverFrame::so_far(rows), calls }], None)
 }
 
 const BEFORE: [&str; 8] = [
@@ -132,7 +160,17 @@ proptest! {
         of_rows in any::<bool>(),
         steps in proptest::collection::vec((any::<bool>(), 0u8..2, 0i64..5, 0i64..4, 0usize..12), 1..60),
     ) {
-        let nodes = over(of_rows, &[("SUM", "BIGINT"), ("MIN", "BIGINT")]);
+        let input = schema(COLUMNS);
+        let calls = vec![
+            aggregate(&input, "SUM", "v", "BIGINT"),
+            aggregate(&input, "MIN", "v", "BIGINT"),
+            aggregate(&input, "LAST_VALUE", "ts", "BIGINT"),
+            aggregate(&input, "FIRST_VALUE", "ts", "BIGINT"),
+            over_call(&input, OverFunction::RowNumber, &[], "BIGINT NOT NULL"),
+            over_call(&input, OverFunction::Lag(1), &["v"], "BIGINT"),
+        ];
+        let groups = vec![OverGroup { frame: OverFrame::so_far(of_rows), calls }];
+        let nodes = over_node(input, Some(1), OverArrival::Anywhere, groups, None);
         let mut harness = Harness::new(&nodes, 2, 128).expect("operators");
         let mut model: Vec<(u8, i64, i64)> = vec![];
         let mut actual = BTreeMap::<String, i64>::new();
@@ -142,8 +180,9 @@ proptest! {
                 format!("+I[k{key}, {v}, {ts}]")
             } else {
                 let gone = model[act % model.len()];
-                // The operator takes the first of equal rows, or the last: their results are the same in the end.
-                let place = if of_rows { model.iter().position(|r| *r == gone) } else { model.iter().rposition(|r| *r == gone) };
+                // Of equal rows the operator takes the first, or the last.
+                let place =
+                    if of_rows { model.iter().position(|r| *r == gone) } else { model.iter().rposition(|r| *r == gone) };
                 model.remove(place.expect("a row"));
                 format!("-D[k{}, {}, {}]", gone.0, gone.1, gone.2)
             };
@@ -166,9 +205,12 @@ proptest! {
             rows.sort_by_key(|r| r.0);
             for (i, (v, ts)) in rows.iter().enumerate() {
                 let seen = rows.iter().enumerate().filter(|(j, r)| if of_rows { *j <= i } else { r.0 <= *v });
-                let values: Vec<i64> = seen.map(|(_, r)| r.0).collect();
-                let (sum, min) = (values.iter().sum::<i64>(), values.iter().min().copied().unwrap_or_default());
-                *expected.entry(format!("[k{key}, {v}, {ts}, {sum}, {min}]")).or_insert(0) += 1;
+                let seen: Vec<(i64, i64)> = seen.map(|(_, r)| *r).collect();
+                let (sum, min) = (seen.iter().map(|r| r.0).sum::<i64>(), seen[0].0);
+                let (first, last, count) = (seen[0].1, seen[seen.len() - 1].1, seen.len());
+                let lag = if count > 1 { seen[count - 2].0.to_string() } else { "null".to_string() };
+                let row = format!("[k{key}, {v}, {ts}, {sum}, {min}, {last}, {first}, {count}, {lag}]");
+                *expected.entry(row).or_insert(0) += 1;
             }
         }
         prop_assert_eq!(actual, expected);

@@ -632,11 +632,14 @@ impl<'a> ExpressionBinder<'a> {
                 (args.iter().collect(), matches!(duplicate_treatment, Some(DuplicateTreatment::Distinct)))
             }
         };
-        refuse_if(nulls.is_some() && upper != "ARRAY_AGG", "IGNORE NULLS / RESPECT NULLS", span)?;
+        if nulls.is_some() && (upper != "ARRAY_AGG" || over.is_some()) {
+            return Err(super::over::null_treatment(&text, over.is_some(), span));
+        }
         if let Some(over) = over {
-            refuse_if(distinct, &format!("{upper}(DISTINCT ..) OVER (..)"), span)?;
-            refuse_if(filter.is_some(), &format!("FILTER before the OVER of {upper}"), span)?;
-            return self.over_call(&upper, arguments.len(), over, span);
+            if filter.is_some() {
+                return Err(super::over::no_aggregate(span));
+            }
+            return self.over_call(&upper, &arguments, distinct, over, span);
         }
         let overridden = self.functions.is_overridden(&upper);
         if let Some(kind) = AggregateKind::from_name(&upper).filter(|k| !overridden && !k.name().starts_with('$')) {
@@ -652,6 +655,10 @@ impl<'a> ExpressionBinder<'a> {
         }
         if matches!(upper.as_str(), "GROUPING" | "GROUPING_ID") {
             return self.grouping(&upper, &arguments, span);
+        }
+        if super::over::is_over_only(&upper) {
+            let hint = format!("Write {upper}(..) OVER (PARTITION BY .. ORDER BY ..)");
+            return Err(at(Error::user("OVER clause is necessary for window functions").hint(hint), span));
         }
         if let Some(hint) = elsewhere(&upper) {
             return Err(unsupported_with(format!("the function {upper}"), span, hint));
@@ -801,9 +808,6 @@ fn elsewhere(name: &str) -> Option<&'static str> {
         | "TUMBLE_PROCTIME" | "HOP_START" | "HOP_END" | "HOP_ROWTIME" | "HOP_PROCTIME" | "SESSION_START"
         | "SESSION_END" | "SESSION_ROWTIME" | "SESSION_PROCTIME" => {
             "Use a window table function: FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '10' MINUTE)) GROUP BY window_start, window_end"
-        }
-        "ROW_NUMBER" | "RANK" | "DENSE_RANK" | "LEAD" | "LAG" | "NTILE" | "CUME_DIST" | "PERCENT_RANK" => {
-            "Write ROW_NUMBER() OVER (PARTITION BY .. ORDER BY ..); of the others RANK and DENSE_RANK are known"
         }
         "SOURCE_WATERMARK" => "It may only stand as WATERMARK FOR ts AS SOURCE_WATERMARK()",
         "DESCRIPTOR" => "It may only stand as an argument of a window table function",

@@ -20,7 +20,7 @@ pub(crate) mod hints;
 pub(crate) mod join;
 mod literal;
 pub mod node;
-pub(crate) mod over;
+pub mod over;
 mod query;
 mod refuse;
 mod relation;
@@ -29,6 +29,7 @@ mod sort;
 mod types;
 mod user_function;
 mod validate;
+mod window_frame;
 pub mod window;
 
 use std::cell::{Cell, RefCell};

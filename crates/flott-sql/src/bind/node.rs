@@ -13,7 +13,7 @@ use flott_connector::table::{CatalogTable, ObjectIdentifier};
 use flott_core::LogicalType;
 use flott_core::types::TimeAttribute;
 use flott_function::AggregateKind;
-use flott_graph::{JoinKind, WindowKind};
+use flott_graph::{JoinKind, OverFrame, OverFunction, WindowKind};
 
 /// A table of the catalog as a scan sees it: physical and metadata columns in DDL order.
 pub struct ScanTable {
@@ -174,38 +174,19 @@ pub struct Over {
     pub calls: Vec<OverCall>,
 }
 
-/// A function that numbers rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RankFunction {
-    /// 1, 2, 3, whatever rows are equal.
-    RowNumber,
-    /// Equal rows have one number, that of the first.
-    Rank,
-    /// Equal rows have one number, and none is left out.
-    DenseRank,
-}
-
-impl RankFunction {
-    /// The function of this name in upper case.
-    pub fn from_name(name: &str) -> Option<RankFunction> {
-        [RankFunction::RowNumber, RankFunction::Rank, RankFunction::DenseRank].into_iter().find(|f| f.name() == name)
-    }
-
-    /// Its SQL name.
-    pub fn name(self) -> &'static str {
-        match self {
-            RankFunction::RowNumber => "ROW_NUMBER",
-            RankFunction::Rank => "RANK",
-            RankFunction::DenseRank => "DENSE_RANK",
-        }
-    }
-}
-
 /// One function over a window.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OverCall {
     /// Which.
-    pub function: RankFunction,
+    pub function: OverFunction,
+    /// Columns of the input that it reads.
+    pub arguments: Vec<String>,
+    /// Each value once.
+    pub distinct: bool,
+    /// The rows that it sees.
+    pub frame: OverFrame,
+    /// The type of the result.
+    pub result: LogicalType,
     /// The output column.
     pub name: String,
 }

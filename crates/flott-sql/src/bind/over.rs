@@ -1,14 +1,20 @@
 //! OVER: the functions over windows of rows that a query collects, and the columns that feed them.
 
-use datafusion_expr::LogicalPlan;
-use flott_core::types::TypeKind;
-use flott_core::{Error, Result};
-use sqlparser::ast::{self, Spanned};
+use datafusion_common::ScalarValue;
+use datafusion_expr::{Expr, LogicalPlan, Operator};
+use flott_core::types::{TimeAttribute, TypeKind};
+use flott_core::{Error, LogicalType, Result};
+use flott_function::AggregateKind;
+use flott_graph::{OverFrame, OverFunction};
+use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, Spanned};
+use sqlparser::tokenizer::Span;
 
-use super::expression::ExpressionBinder;
-use super::node::{FlinkNode, FlinkNodeKind, OrderKey, Over, OverCall, RankFunction};
-use super::refuse::{at, refuse_if, unsupported_with};
+use super::expression::{ExpressionBinder, case_expr};
+use super::functions::Functions;
+use super::node::{FlinkNode, FlinkNodeKind, OrderKey, Over, OverCall};
+use super::refuse::{At, at, refuse_if, unsupported};
 use super::scope::{Typed, column, columns_of, plan_schema};
+use super::window_frame::{Ordered, frame_of};
 use super::{filter, project};
 
 /// What stands in SELECT and QUALIFY over windows.
@@ -16,15 +22,35 @@ use super::{filter, project};
 pub(crate) struct OverCalls {
     /// `WINDOW w AS (..)`
     pub(crate) named: Vec<ast::NamedWindowDefinition>,
-    /// One for each window.
+    /// Whether the query runs in batch mode.
+    batch: bool,
+    /// One for each partition and order.
     windows: Vec<Over>,
     /// Columns that are computed before: by name.
     inputs: Vec<(String, Typed)>,
 }
 
+/// The columns of a window that a computed one is named by; the planner gives it the name that Flink gives it.
+pub(crate) const COMPUTED_PREFIX: &str = "$o";
+
+/// A call before its results have a column.
+struct Call {
+    function: OverFunction,
+    arguments: Vec<Typed>,
+    distinct: bool,
+    result: LogicalType,
+}
+
+/// A window: its rows, their order, and which of them each row sees.
+struct Window {
+    partition: Vec<Typed>,
+    order: Vec<Ordered>,
+    frame: Option<ast::WindowFrame>,
+}
+
 impl OverCalls {
-    pub(crate) fn new(named: &[ast::NamedWindowDefinition]) -> OverCalls {
-        OverCalls { named: named.to_vec(), ..OverCalls::default() }
+    pub(crate) fn new(named: &[ast::NamedWindowDefinition], batch: bool) -> OverCalls {
+        OverCalls { named: named.to_vec(), batch, ..OverCalls::default() }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -33,33 +59,39 @@ impl OverCalls {
 
     /// The column that an expression is before the windows.
     fn input(&mut self, value: Typed) -> String {
-        if let datafusion_expr::Expr::Column(c) = &value.expr {
+        if let Expr::Column(c) = &value.expr {
             return c.name.clone();
         }
         if let Some((name, _)) = self.inputs.iter().find(|(_, t)| t.expr == value.expr) {
             return name.clone();
         }
-        let name = format!("$o{}", self.inputs.len());
+        let name = format!("{COMPUTED_PREFIX}{}", self.inputs.len());
         self.inputs.push((name.clone(), value));
         name
     }
 
-    fn add(&mut self, function: RankFunction, partition: Vec<String>, order: Vec<OrderKey>) -> Typed {
+    /// The column of a call's results; equal calls share one.
+    fn add(&mut self, call: Call, frame: OverFrame, partition: &[String], order: &[OrderKey]) -> Typed {
         let window = match self.windows.iter().position(|w| w.partition == partition && w.order == order) {
             Some(known) => known,
             None => {
-                self.windows.push(Over { partition, order, calls: vec![] });
+                self.windows.push(Over { partition: partition.to_vec(), order: order.to_vec(), calls: vec![] });
                 self.windows.len() - 1
             }
         };
+        let Call { function, arguments, distinct, result } = call;
+        let arguments: Vec<String> = arguments.into_iter().map(|a| self.input(a)).collect();
         let calls = &mut self.windows[window].calls;
-        let known = calls.iter().find(|c| c.function == function).map(|c| c.name.clone());
-        let name = known.unwrap_or_else(|| {
+        let known = calls
+            .iter()
+            .find(|c| c.function == function && c.arguments == arguments && c.distinct == distinct && c.frame == frame);
+        let name = known.map(|c| c.name.clone()).unwrap_or_else(|| {
             let name = format!("w{window}$o{}", calls.len());
-            calls.push(OverCall { function, name: name.clone() });
+            let result = result.clone();
+            calls.push(OverCall { function, arguments, distinct, frame, result, name: name.clone() });
             name
         });
-        Typed { expr: column(&name), data_type: TypeKind::BigInt.not_null() }
+        Typed { expr: column(&name), data_type: result }
     }
 
     /// The plan with a column for each call, and of that what QUALIFY lets pass.
@@ -76,7 +108,7 @@ impl OverCalls {
         }
         for over in windows {
             let mut columns = columns_of(plan.schema())?;
-            columns.extend(over.calls.iter().map(|c| (c.name.clone(), TypeKind::BigInt.not_null())));
+            columns.extend(over.calls.iter().map(|c| (c.name.clone(), c.result.clone())));
             let schema = plan_schema(columns.iter().map(|(n, t)| (n.as_str(), t)))?;
             plan = FlinkNode::plan(FlinkNodeKind::Over(over), plan, schema);
         }
@@ -87,106 +119,347 @@ impl OverCalls {
     }
 }
 
+/// Functions that stand nowhere but before OVER: their names, what is in their brackets, what they are.
+const FUNCTIONS: [(&str, &str, &str); 8] = [
+    ("ROW_NUMBER", "", "1, 2, 3 in the order of the window."),
+    ("RANK", "", "The number of the first row that is equal in the order (in a stream, of the last)."),
+    ("DENSE_RANK", "", "How many different rows there are up to the row (in a stream, how many rows)."),
+    ("PERCENT_RANK", "", "(RANK - 1) / (rows - 1), from 0 to 1."),
+    ("CUME_DIST", "", "The part of the rows that are not behind the row."),
+    ("NTILE", "buckets", "The number of the row's bucket, of so many that are as large as each other."),
+    ("LAG", "value[, offset[, default]]", "The value of the row so far before; the default where there is none."),
+    ("LEAD", "value[, offset[, default]]", "The value of the row so far behind; the default where there is none."),
+];
+
+/// Functions that stand nowhere but before OVER, for the reference page.
+pub fn functions() -> Vec<super::window::WindowFunction> {
+    let function = |(name, arguments, description): &(&str, &str, &'static str)| super::window::WindowFunction {
+        syntax: format!("{name}({arguments}) OVER (..)"),
+        description,
+    };
+    FUNCTIONS.iter().map(function).collect()
+}
+
+/// Whether a function stands nowhere but before OVER.
+pub(crate) fn is_over_only(name: &str) -> bool {
+    FUNCTIONS.iter().any(|f| f.0 == name)
+}
+
+/// What stands before OVER is none of its functions.
+pub(crate) fn no_aggregate(span: Span) -> Error {
+    let error = Error::user("OVER must be applied to aggregate function")
+        .hint("Put a condition into the argument: SUM(CASE WHEN x THEN v END) OVER (..)");
+    at(error, span)
+}
+
+/// `IGNORE NULLS`
+pub(crate) fn null_treatment(name: &str, over: bool, span: Span) -> Error {
+    let upper = name.to_uppercase();
+    if over && matches!(upper.as_str(), "LAG" | "LEAD") {
+        return unsupported("IGNORE NULLS / RESPECT NULLS", span);
+    }
+    let error = Error::user(format!("Cannot specify IGNORE NULLS or RESPECT NULLS following '{upper}'"))
+        .hint("FIRST_VALUE and LAST_VALUE leave NULL out in any case");
+    at(error, span)
+}
+
+fn wrong_count(name: &str, expected: &str, span: Span) -> Error {
+    let text = format!("Invalid number of arguments to function '{name}'. Was expecting {expected} arguments");
+    at(Error::user(text).hint(format!("Write {name}(..) OVER (..) with {expected}")), span)
+}
+
 impl ExpressionBinder<'_> {
-    /// `f() OVER (..)`.
+    /// `f(..) OVER (..)`.
     pub(crate) fn over_call(
         &mut self,
         name: &str,
-        arguments: usize,
+        arguments: &[&FunctionArg],
+        distinct: bool,
         over: &ast::WindowType,
-        span: sqlparser::tokenizer::Span,
+        span: Span,
     ) -> Result<Typed> {
-        let Some(function) = RankFunction::from_name(name) else {
-            return Err(unsupported_with(
-                format!("{name}(..) OVER (..)"),
-                span,
-                "ROW_NUMBER, RANK and DENSE_RANK can stand before OVER",
-            ));
-        };
-        if arguments > 0 {
-            return Err(at(
-                Error::user(format!("Invalid number of arguments to function '{name}'"))
-                    .hint(format!("Write {name}() OVER (..)")),
-                span,
-            ));
+        let kind = AggregateKind::from_name(name).filter(|k| !k.name().starts_with('$'));
+        if kind.is_none() && !is_over_only(name) {
+            return Err(no_aggregate(span));
         }
-        let Some(calls) = self.over.take() else {
-            return Err(at(
-                Error::user(format!("Windowed aggregate expression is illegal in {} clause", self.clause))
-                    .hint("Number the rows in a sub-query, and use the number outside of it"),
-                span,
-            ));
+        let Some(mut calls) = self.over.take() else {
+            let text = match self.clause {
+                "an argument of OVER" => "Aggregate expressions cannot be nested".to_string(),
+                "PARTITION BY" => "PARTITION BY expression should not contain OVER clause".to_string(),
+                "the ORDER BY of a window" => "ORDER BY expression should not contain OVER clause".to_string(),
+                clause => format!("Windowed aggregate expression is illegal in {clause} clause"),
+            };
+            let hint = "Compute it in a sub-query, and use the result outside of it";
+            return Err(at(Error::user(text).hint(hint), span));
         };
-        let bound = self.window_of(over, calls, span);
-        let result = bound.map(|(partition, order)| {
-            let partition = partition.into_iter().map(|p| calls.input(p)).collect();
-            let order = order
-                .into_iter()
-                .map(|(value, ascending, nulls_last)| OrderKey { column: calls.input(value), ascending, nulls_last })
-                .collect();
-            calls.add(function, partition, order)
-        });
+        let clause = self.clause;
+        let bound = self.bound_over_call(kind, name, arguments, distinct, over, &mut calls, span);
+        self.clause = clause;
         self.over = Some(calls);
-        result
+        bound
     }
 
-    /// The parts of a window: PARTITION BY, and ORDER BY with its directions.
-    #[expect(clippy::type_complexity, reason = "it is taken apart where it is made")]
-    fn window_of(
+    #[expect(clippy::too_many_arguments, reason = "the parts of a call")]
+    fn bound_over_call(
         &mut self,
+        kind: Option<AggregateKind>,
+        name: &str,
+        arguments: &[&FunctionArg],
+        distinct: bool,
         over: &ast::WindowType,
-        calls: &OverCalls,
-        span: sqlparser::tokenizer::Span,
-    ) -> Result<(Vec<Typed>, Vec<(Typed, bool, bool)>)> {
-        let mut spec = match over {
-            ast::WindowType::WindowSpec(spec) => spec.clone(),
-            ast::WindowType::NamedWindow(name) => ast::WindowSpec {
-                window_name: Some(name.clone()),
-                partition_by: vec![],
-                order_by: vec![],
-                window_frame: None,
-            },
-        };
-        // A window may stand on another, which has the rest of it.
-        let mut depth = 0;
-        while let Some(name) = spec.window_name.take() {
-            depth += 1;
-            let named = calls.named.iter().find(|n| n.0.value == name.value);
-            let Some(ast::NamedWindowDefinition(_, definition)) = named.filter(|_| depth <= calls.named.len()) else {
-                return Err(at(
-                    Error::user(format!("Window '{}' not found", name.value)).hint("Define it: WINDOW w AS (..)"),
-                    name.span,
-                ));
-            };
-            let base = match definition {
-                ast::NamedWindowExpr::NamedWindow(other) => ast::WindowSpec {
-                    window_name: Some(other.clone()),
-                    partition_by: vec![],
-                    order_by: vec![],
-                    window_frame: None,
-                },
-                ast::NamedWindowExpr::WindowSpec(spec) => spec.clone(),
-            };
-            spec.window_name = base.window_name;
-            if spec.partition_by.is_empty() {
-                spec.partition_by = base.partition_by;
+        calls: &mut OverCalls,
+        span: Span,
+    ) -> Result<Typed> {
+        let window = self.window_of(over, calls)?;
+        let frame = frame_of(self.functions, &window.order, window.frame.as_ref(), kind, name, span)?;
+        self.clause = "an argument of OVER";
+        let mut bound = vec![];
+        for argument in arguments {
+            match argument {
+                FunctionArg::Unnamed(FunctionArgExpr::Wildcard) if kind == Some(AggregateKind::Count) && !distinct => {}
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => bound.push(self.bind(e)?),
+                _ => return Err(unsupported(format!("this argument of {name}"), span)),
             }
-            if spec.order_by.is_empty() {
-                spec.order_by = base.order_by;
-            }
-            spec.window_frame = spec.window_frame.or(base.window_frame);
         }
-        refuse_if(spec.window_frame.is_some(), "ROW/RANGE with a function that numbers rows", span)?;
-        let partition = spec.partition_by.iter().map(|e| self.bind(e)).collect::<Result<_>>()?;
-        let order = spec
-            .order_by
-            .iter()
-            .map(|o| {
-                let (ascending, nulls_last) = direction(o)?;
-                Ok((self.bind(&o.expr)?, ascending, nulls_last))
-            })
-            .collect::<Result<_>>()?;
-        Ok((partition, order))
+        let partition: Vec<String> = window.partition.into_iter().map(|p| calls.input(p)).collect();
+        let mut order = vec![];
+        for key in window.order {
+            let column = calls.input(key.value);
+            order.push(OrderKey { column, ascending: key.ascending, nulls_last: key.nulls_last });
+        }
+        let functions = self.functions;
+        let batch = calls.batch;
+        let mut add = |call: Call| calls.add(call, frame, &partition, &order);
+        match kind {
+            Some(kind) => {
+                let rows = kind == AggregateKind::Count
+                    && matches!(arguments, [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)]);
+                let (least, most) = kind.arity();
+                if !(least..=most).contains(&bound.len()) && !rows {
+                    return Err(wrong_count(name, &least.to_string(), span));
+                }
+                aggregate(functions, kind, bound, distinct, &frame, &mut add).at_span(span)
+            }
+            None => {
+                refuse_if(distinct, &format!("{name}(DISTINCT ..)"), span)?;
+                Ok(add(place(functions, name, bound, batch, span)?))
+            }
+        }
+    }
+
+    /// The parts of a window.
+    fn window_of(&mut self, over: &ast::WindowType, calls: &OverCalls) -> Result<Window> {
+        let spec = match over {
+            ast::WindowType::WindowSpec(spec) => resolved(spec, calls)?,
+            ast::WindowType::NamedWindow(name) => named(name, calls, 0)?,
+        };
+        self.clause = "PARTITION BY";
+        let mut partition = vec![];
+        for e in &spec.partition_by {
+            let value = self.bind(e)?;
+            // What is the same everywhere parts nothing.
+            if !matches!(value.expr, Expr::Literal(..)) {
+                partition.push(value);
+            }
+        }
+        self.clause = "the ORDER BY of a window";
+        let mut order = vec![];
+        for o in &spec.order_by {
+            let (ascending, nulls_last) = direction(o)?;
+            order.push(Ordered { value: self.bind(&o.expr)?, ascending, nulls_last });
+        }
+        Ok(Window { partition, order, frame: spec.window_frame })
+    }
+}
+
+/// A window that may stand on a named one, which has the rest of it.
+fn resolved(spec: &ast::WindowSpec, calls: &OverCalls) -> Result<ast::WindowSpec> {
+    resolved_at(spec, calls, 0)
+}
+
+fn resolved_at(spec: &ast::WindowSpec, calls: &OverCalls, depth: usize) -> Result<ast::WindowSpec> {
+    let mut spec = spec.clone();
+    let Some(name) = spec.window_name.take() else { return Ok(spec) };
+    let base = named(&name, calls, depth + 1)?;
+    let wrong = |text: &str, hint: &str| Err(at(Error::user(text).hint(hint), name.span));
+    if !spec.partition_by.is_empty() {
+        let hint = "Put PARTITION BY into the window that is named";
+        return wrong("PARTITION BY not allowed with existing window reference", hint);
+    }
+    if !spec.order_by.is_empty() && !base.order_by.is_empty() {
+        return wrong("ORDER BY not allowed in both base and referenced windows", "Leave one of them out");
+    }
+    if base.window_frame.is_some() {
+        return wrong("Referenced window cannot have framing declarations", "Write OVER w, without brackets");
+    }
+    spec.partition_by = base.partition_by;
+    if spec.order_by.is_empty() {
+        spec.order_by = base.order_by;
+    }
+    Ok(spec)
+}
+
+fn named(name: &ast::Ident, calls: &OverCalls, depth: usize) -> Result<ast::WindowSpec> {
+    let definition = calls.named.iter().find(|n| n.0.value == name.value);
+    let Some(ast::NamedWindowDefinition(_, definition)) = definition.filter(|_| depth <= calls.named.len()) else {
+        let text = format!("Window '{}' not found", name.value);
+        return Err(at(Error::user(text).hint("Define it: WINDOW w AS (..)"), name.span));
+    };
+    match definition {
+        ast::NamedWindowExpr::NamedWindow(other) => named(other, calls, depth + 1),
+        ast::NamedWindowExpr::WindowSpec(spec) => resolved_at(spec, calls, depth),
+    }
+}
+
+/// An aggregate over a frame. As in Flink, of a sum that may be NULL its parts are computed, and of a mean too.
+fn aggregate(
+    functions: &Functions,
+    kind: AggregateKind,
+    arguments: Vec<Typed>,
+    distinct: bool,
+    frame: &OverFrame,
+    add: &mut dyn FnMut(Call) -> Typed,
+) -> Result<Typed> {
+    use AggregateKind::{StddevPop, StddevSamp, VarPop, VarSamp};
+    let mut arguments = arguments;
+    functions.aggregate_arguments(kind, &mut arguments)?;
+    let types: Vec<LogicalType> = arguments.iter().map(|a| a.data_type.clone()).collect();
+    if matches!(kind, StddevPop | StddevSamp | VarPop | VarSamp) {
+        let mut part = |kind: AggregateKind, arguments: Vec<Typed>| {
+            let result = functions.aggregate_type(kind, &types, frame.is_never_empty())?;
+            Ok(add(Call { function: OverFunction::Aggregate(kind), arguments, distinct, result }))
+        };
+        return functions.aggregate(kind, arguments.clone(), &mut part);
+    }
+    if kind == AggregateKind::ApproxCountDistinct {
+        return Err(
+            Error::user("APPROX_COUNT_DISTINCT cannot stand before OVER").hint("Use COUNT(DISTINCT x) OVER (..)")
+        );
+    }
+    let result = functions.aggregate_type(kind, &types, frame.is_never_empty())?;
+    let distinct = distinct && !matches!(kind, AggregateKind::Min | AggregateKind::Max);
+    let mut call = |kind: AggregateKind, result: LogicalType| {
+        add(Call { function: OverFunction::Aggregate(kind), arguments: arguments.clone(), distinct, result })
+    };
+    let mut sum = |result: &LogicalType| -> Result<(Typed, Option<Typed>)> {
+        if !result.nullable {
+            return Ok((call(AggregateKind::Sum, result.clone()), None));
+        }
+        let count = call(AggregateKind::Count, TypeKind::BigInt.not_null());
+        // A decimal sum may be beyond what its type holds.
+        let of_total = result.with_nullable(matches!(result.kind, TypeKind::Decimal { .. }));
+        let total = call(AggregateKind::Sum0, of_total);
+        let zero = functions.literal(ScalarValue::Int64(Some(0)), &TypeKind::BigInt.not_null())?;
+        let some = functions.binary(Operator::Gt, count.clone(), zero)?;
+        let null = functions.cast(functions.literal(ScalarValue::Null, &TypeKind::Null.nullable())?, result, false)?;
+        let expr = case_expr(vec![(some.expr, total.expr)], Some(null.expr));
+        Ok((Typed { expr, data_type: result.clone() }, Some(count)))
+    };
+    match kind {
+        AggregateKind::Sum => Ok(sum(&result)?.0),
+        AggregateKind::Avg => {
+            let of_sum = functions.aggregate_type(AggregateKind::Sum, &types, frame.is_never_empty())?;
+            let (total, count) = sum(&of_sum)?;
+            let count = count.unwrap_or_else(|| call(AggregateKind::Count, TypeKind::BigInt.not_null()));
+            let total = match result.kind {
+                TypeKind::Decimal { .. } => functions.cast_if_needed(total, &result)?,
+                _ => total,
+            };
+            functions.cast_if_needed(functions.binary(Operator::Divide, total, count)?, &result)
+        }
+        kind => Ok(call(kind, result)),
+    }
+}
+
+/// A function of a row's place.
+fn place(functions: &Functions, name: &str, arguments: Vec<Typed>, batch: bool, span: Span) -> Result<Call> {
+    let number = TypeKind::BigInt.not_null();
+    let call = |function, arguments, result| Call { function, arguments, distinct: false, result };
+    let (function, result) = match name {
+        "ROW_NUMBER" => (OverFunction::RowNumber, number),
+        "RANK" => (OverFunction::Rank, number),
+        "DENSE_RANK" => (OverFunction::DenseRank, number),
+        "PERCENT_RANK" => (OverFunction::PercentRank, TypeKind::Double.not_null()),
+        "CUME_DIST" => (OverFunction::CumeDist, TypeKind::Double.not_null()),
+        "NTILE" => {
+            let [buckets] = arguments.as_slice() else { return Err(wrong_count(name, "1", span)) };
+            let buckets = match &buckets.expr {
+                Expr::Literal(value, _) if value.is_null() => {
+                    let text = "Argument to function 'NTILE' must not be NULL";
+                    return Err(at(Error::user(text).hint("Write a number above zero"), span));
+                }
+                e => integer(e).ok_or_else(|| {
+                    let text = "Argument to function 'NTILE' must be a literal";
+                    at(Error::user(text).hint("Write a number, as in NTILE(4)"), span)
+                })?,
+            };
+            if buckets < 1 {
+                let text = "Argument to function 'NTILE' must be a positive integer literal";
+                return Err(at(Error::user(text).hint("Write a number above zero"), span));
+            }
+            return Ok(call(OverFunction::Ntile(buckets), vec![], number));
+        }
+        _ => return lag(functions, name, arguments, batch, span),
+    };
+    if !arguments.is_empty() {
+        return Err(wrong_count(name, "0", span));
+    }
+    Ok(call(function, vec![], result))
+}
+
+/// LAG and LEAD: value, distance, and what there is where no row is so far away.
+fn lag(functions: &Functions, name: &str, arguments: Vec<Typed>, batch: bool, span: Span) -> Result<Call> {
+    let mut arguments = arguments.into_iter();
+    let (Some(value), offset, default, None) = (arguments.next(), arguments.next(), arguments.next(), arguments.next())
+    else {
+        return Err(wrong_count(name, "1 to 3", span));
+    };
+    let offset = match offset {
+        None => 1,
+        Some(offset) => {
+            if !offset.data_type.kind.is_numeric() {
+                let text = format!(
+                    "Cannot apply '{name}' to arguments of type '{name}(<{}>, <{}>)'. Supported form(s): '{name}(<ANY>)', \
+                     '{name}(<ANY>, <NUMERIC>)', '{name}(<ANY>, <NUMERIC>, <ANY>)'",
+                    value.data_type.summary_without_nullability(),
+                    offset.data_type.summary_without_nullability()
+                );
+                return Err(at(Error::user(text).hint("The second argument is a number of rows"), span));
+            }
+            integer(&offset.expr)
+                .ok_or_else(|| unsupported(format!("{name} with an offset that is no literal"), span))?
+        }
+    };
+    let mut result = value.data_type.with_time_attribute(TimeAttribute::None);
+    let nullable = result.nullable || default.as_ref().is_none_or(|d| d.data_type.nullable);
+    result = result.with_nullable(nullable);
+    let mut inputs = vec![functions.cast_if_needed(value, &result)?];
+    if let Some(default) = default {
+        let family = |t: &LogicalType| (std::mem::discriminant(&t.kind), t.kind.is_character());
+        let (a, b) = (family(&default.data_type), family(&result));
+        if !batch && a.0 != b.0 && !(a.1 && b.1) {
+            let text = format!(
+                "Please explicitly cast default value {} to {}.",
+                default.data_type,
+                result.with_nullable(false)
+            );
+            return Err(at(Error::user(text).hint("Write CAST(default AS type)"), span));
+        }
+        inputs.push(functions.cast_if_needed(default, &result.with_nullable(true)).at_span(span)?);
+    }
+    let function = OverFunction::Lag(if name == "LEAD" { -offset } else { offset });
+    Ok(Call { function, arguments: inputs, distinct: false, result })
+}
+
+/// A whole number that is written.
+pub(crate) fn integer(e: &Expr) -> Option<i64> {
+    let Expr::Literal(value, _) = e else { return None };
+    match value {
+        ScalarValue::Int8(v) => v.map(i64::from),
+        ScalarValue::Int16(v) => v.map(i64::from),
+        ScalarValue::Int32(v) => v.map(i64::from),
+        ScalarValue::Int64(v) => *v,
+        _ => None,
     }
 }
 

@@ -307,7 +307,7 @@ impl Binder<'_> {
         let aggregates = has_group_by || having.is_some() || items.iter().any(|i| i.has_aggregate());
         let state_ttl = super::hints::of_select(s, aggregates || distinct)?;
         let tail = Tail { order, qualify: qualify.as_ref() };
-        let mut over = OverCalls::new(named_window);
+        let mut over = OverCalls::new(named_window, self.is_batch());
         let (plan, bound) = if aggregates {
             self.grouped(plan, (&scope, &mut over), items, group_exprs, having.as_ref(), tail, state_ttl)?
         } else {

@@ -83,7 +83,8 @@ pub fn validate(plan: &LogicalPlan) -> Result<()> {
                     a.calls.iter().flat_map(|c| c.arguments.iter().chain(&c.filter)).try_for_each(there)
                 }
                 FlinkNodeKind::Over(o) => {
-                    o.partition.iter().chain(o.order.iter().map(|k| &k.column)).try_for_each(there)
+                    let keys = o.partition.iter().chain(o.order.iter().map(|k| &k.column));
+                    keys.chain(o.calls.iter().flat_map(|c| &c.arguments)).try_for_each(there)
                 }
                 FlinkNodeKind::Sort(s) => s.order.iter().map(|k| &k.column).try_for_each(there),
             }

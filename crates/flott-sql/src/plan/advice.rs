@@ -68,6 +68,9 @@ impl Advice {
                 self.grows(node, "group");
             }
             StreamOp::ChangelogNormalize(normalize) if normalize.state_ttl.is_none() => self.grows(node, "key"),
+            StreamOp::OverAggregate(spec) if spec.state_ttl.is_none() && super::over::grows(spec) => {
+                self.grows(node, "partition");
+            }
             StreamOp::Scan(_)
             | StreamOp::Values { .. }
             | StreamOp::Calc(_)
@@ -83,6 +86,7 @@ impl Advice {
             | StreamOp::Rank(_)
             | StreamOp::Deduplicate(_)
             | StreamOp::WindowRank(_)
+            | StreamOp::OverAggregate(_)
             | StreamOp::Sort(_)
             | StreamOp::TemporalSort(_)
             | StreamOp::Exchange(_)

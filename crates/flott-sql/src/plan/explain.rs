@@ -205,7 +205,7 @@ fn logical(plan: &LogicalPlan, depth: usize, lines: &mut Vec<(usize, String)>) {
                     let kind = if unnest.outer { "left" } else { "inner" };
                     format!("LogicalCorrelate(unnest=[{}], joinType=[{kind}])", unnest.column)
                 }
-                FlinkNodeKind::Over(o) => explain_rank::logical_over(o, node.input.schema()),
+                FlinkNodeKind::Over(o) => super::explain_over::logical(o, node.input.schema()),
                 FlinkNodeKind::Sort(s) => explain_rank::logical_sort(s, node.input.schema()),
             };
             lines.push((depth, text));
@@ -435,6 +435,7 @@ fn text(node: &StreamNode, style: Style) -> String {
             let of = rank.window.as_ref().map(|w| window(w, &rank.spec.input_schema));
             explain_rank::window_rank(kind, rank, of, node)
         }
+        StreamOp::OverAggregate(spec) => super::explain_over::over_aggregate(kind, spec, node),
         StreamOp::Sort(spec) => explain_rank::sort(kind, spec),
         StreamOp::TemporalSort(spec) => explain_rank::temporal_sort(kind, spec),
         StreamOp::Exchange(Distribution::Single) => format!("{kind}(distribution=[single])"),

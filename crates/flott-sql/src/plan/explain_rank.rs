@@ -5,18 +5,18 @@ use datafusion_common::DFSchema;
 use flott_graph::{DeduplicateSpec, Keep, RankRange, RankStrategy, SortKey, SortSpec, TemporalSortSpec};
 
 use super::stream::{Rank, RankNode, StreamNode, WindowRank};
-use crate::bind::node::{OrderKey, Over, Sort};
+use crate::bind::node::Sort;
 
-fn name(schema: &Schema, column: usize) -> &str {
+pub(super) fn name(schema: &Schema, column: usize) -> &str {
     schema.fields().get(column).map_or("?", |f| f.name())
 }
 
-fn names(schema: &Schema, columns: &[usize]) -> String {
+pub(super) fn names(schema: &Schema, columns: &[usize]) -> String {
     columns.iter().map(|c| name(schema, *c)).collect::<Vec<_>>().join(", ")
 }
 
 /// NULL is the least value: what says otherwise is shown.
-fn order(schema: &Schema, keys: &[SortKey]) -> String {
+pub(super) fn order(schema: &Schema, keys: &[SortKey]) -> String {
     let key = |k: &SortKey| {
         let direction = if k.ascending { "ASC" } else { "DESC" };
         let nulls = match (k.ascending, k.nulls_last) {
@@ -29,7 +29,7 @@ fn order(schema: &Schema, keys: &[SortKey]) -> String {
     keys.iter().map(key).collect::<Vec<_>>().join(", ")
 }
 
-fn output(node: &StreamNode) -> String {
+pub(super) fn output(node: &StreamNode) -> String {
     node.schema.fields().iter().map(|f| f.name().as_str()).collect::<Vec<_>>().join(", ")
 }
 
@@ -120,29 +120,8 @@ pub(super) fn temporal_sort(kind: &str, spec: &TemporalSortSpec) -> String {
     format!("{kind}(orderBy=[{}])", order(&spec.input_schema, &keys))
 }
 
-fn place(schema: &DFSchema, column: &str) -> usize {
+pub(super) fn place(schema: &DFSchema, column: &str) -> usize {
     schema.index_of_column_by_name(None, column).unwrap_or_default()
-}
-
-pub(super) fn logical_over(over: &Over, input: &DFSchema) -> String {
-    let partition: Vec<String> = over.partition.iter().map(|p| format!("${}", place(input, p))).collect();
-    let key = |k: &OrderKey| {
-        let direction = if k.ascending { "" } else { " DESC" };
-        let nulls = if k.nulls_last { "LAST" } else { "FIRST" };
-        format!("${}{direction} NULLS {nulls}", place(input, &k.column))
-    };
-    let order: Vec<String> = over.order.iter().map(key).collect();
-    let mut window = vec![];
-    if !partition.is_empty() {
-        window.push(format!("PARTITION BY {}", partition.join(", ")));
-    }
-    if !order.is_empty() {
-        window.push(format!("ORDER BY {}", order.join(", ")));
-    }
-    let window = window.join(" ");
-    let calls: Vec<String> =
-        over.calls.iter().map(|c| format!("{}=[{}() OVER ({window})]", c.name, c.function.name())).collect();
-    format!("LogicalOver({})", calls.join(", "))
 }
 
 pub(super) fn logical_sort(sort: &Sort, input: &DFSchema) -> String {

@@ -293,6 +293,11 @@ impl<'a> GraphBuilder<'a> {
                 let identity = format!("window-rank:[{keys}]:[{}]", order_names(&spec.order, &spec.input_schema));
                 (OperatorSpec::WindowRank(spec.clone()), identity, one)
             }
+            StreamOp::OverAggregate(spec) => {
+                let keys = column_names(&spec.partition_keys, &spec.input_schema);
+                let identity = format!("over-aggregate:[{keys}]:[{}]", order_names(&spec.order, &spec.input_schema));
+                (OperatorSpec::OverAggregate(spec.clone()), identity, one)
+            }
             StreamOp::Sort(spec) => {
                 let identity = format!("sort:[{}]", order_names(&spec.order, &spec.input_schema));
                 (OperatorSpec::Sort(spec.clone()), identity, one)

@@ -10,8 +10,8 @@ use flott_core::types::{TimeAttribute, TypeKind};
 use flott_core::{Error, Result};
 use flott_function::AggregateKind;
 use flott_graph::{
-    DeduplicateSpec, Keep, RankRange, RankSpec, RankStrategy, SortKey, SortSpec, TemporalSortSpec, WindowAssignment,
-    WindowKind, WindowRankSpec,
+    DeduplicateSpec, Keep, OverFunction, RankRange, RankSpec, RankStrategy, SortKey, SortSpec, TemporalSortSpec,
+    WindowAssignment, WindowKind, WindowRankSpec,
 };
 
 use super::changelog::keys::{containing, smallest, upsert_keys};
@@ -20,7 +20,8 @@ use super::options;
 use super::program::{Program, and, column_uses, substitute};
 use super::stream::{Columns, Rank, RankNode, StreamInput, StreamNode, StreamOp, WindowRank};
 use super::window::{exchange, index_of};
-use crate::bind::node::{OrderKey, Over, RankFunction, Sort};
+use crate::bind::node::{OrderKey, Over, Sort};
+use crate::bind::over::integer;
 use crate::bind::window::{WindowProperties, properties, unaliased};
 use crate::bind::{FlinkNode, Functions, Shown, Typed, columns_of, is_batch, plan_schema};
 
@@ -51,22 +52,27 @@ impl Converter<'_> {
         filter: Option<Expr>,
         schema: datafusion_common::DFSchemaRef,
     ) -> Result<Arc<StreamNode>> {
-        let [call] = over.calls.as_slice() else {
-            return Err(Error::user("All aggregates must be computed on the same window.")
-                .hint("Number the rows once in each sub-query"));
-        };
         let batch = is_batch(self.config);
-        if call.function != RankFunction::RowNumber {
-            let name = call.function.name();
-            let what = if batch { "in batch mode" } else { "on streaming table" };
-            return Err(Error::user(format!("{name}() {what} is not supported currently"))
-                .hint("Use ROW_NUMBER() where equal rows may be numbered in the order in which they come"));
-        }
+        let ranks = [OverFunction::RowNumber, OverFunction::Rank, OverFunction::DenseRank];
+        let [call] = over.calls.as_slice() else {
+            return self.over_aggregate(over, node, projection, filter, schema);
+        };
         let (mut limits, mut rest) = (Limits::default(), None);
         for condition in filter.iter().flat_map(conjuncts) {
             if !limits.take(condition, &call.name) {
                 rest = and(rest, Some(condition.clone()));
             }
+        }
+        if !ranks.contains(&call.function) || !limits.are_some() {
+            return self.over_aggregate(over, node, projection, filter, schema);
+        }
+        if call.function != OverFunction::RowNumber {
+            if batch {
+                return self.over_aggregate(over, node, projection, filter, schema);
+            }
+            let name = call.function.name();
+            return Err(Error::user(format!("{name}() on streaming table is not supported currently"))
+                .hint("Use ROW_NUMBER() where equal rows may be numbered in the order in which they come"));
         }
         let range = |columns: &Columns| limits.range(columns);
         let one = (limits.column.is_none() && limits.start.is_some() && limits.start == limits.end)
@@ -363,7 +369,7 @@ fn reads_union(node: &StreamNode) -> bool {
     node.inputs.iter().any(|i| matches!(i.node.op, StreamOp::Union) || reads_union(&i.node))
 }
 
-fn sort_keys(order: &[OrderKey], columns: &Columns) -> Result<Vec<SortKey>> {
+pub(super) fn sort_keys(order: &[OrderKey], columns: &Columns) -> Result<Vec<SortKey>> {
     let key = |k: &OrderKey| -> Result<SortKey> {
         let column = index_of(columns, &k.column)?;
         Ok(SortKey { column, ascending: k.ascending, nulls_last: k.nulls_last })
@@ -416,6 +422,11 @@ impl Limits {
         true
     }
 
+    /// Whether some condition was on the number.
+    fn are_some(&self) -> bool {
+        self.start.is_some() || self.end.is_some() || self.column.is_some()
+    }
+
     fn range(&self, columns: &Columns) -> Result<RankRange> {
         if let Some(column) = &self.column {
             if self.start.is_some() || self.end.is_some() {
@@ -425,13 +436,10 @@ impl Limits {
             return Ok(RankRange::Variable { column: index_of(columns, column)? });
         }
         let Some(end) = self.end else {
-            return Err(match self.start {
-                Some(_) => Error::user(
-                    "Rank end is not specified. Currently rank only support TopN, which means the rank end must be \
-                     specified.",
-                ),
-                None => Error::user("ROW_NUMBER() OVER (..) without a condition on the number is not supported"),
-            }
+            return Err(Error::user(
+                "Rank end is not specified. Currently rank only support TopN, which means the rank end must be \
+                 specified.",
+            )
             .hint("Keep the first rows: WHERE rn <= 10"));
         };
         let start = self.start.unwrap_or(1).max(1);
@@ -480,17 +488,6 @@ fn uncast(e: &Expr) -> &Expr {
             _ => e,
         },
         other => other,
-    }
-}
-
-fn integer(e: &Expr) -> Option<i64> {
-    let Expr::Literal(value, _) = e else { return None };
-    match value {
-        ScalarValue::Int8(v) => v.map(i64::from),
-        ScalarValue::Int16(v) => v.map(i64::from),
-        ScalarValue::Int32(v) => v.map(i64::from),
-        ScalarValue::Int64(v) => *v,
-        _ => None,
     }
 }
 

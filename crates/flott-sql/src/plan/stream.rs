@@ -13,7 +13,7 @@ use flott_connector::table::{Column, ObjectIdentifier};
 use flott_core::LogicalType;
 use flott_graph::spec::{NotNullEnforcer, TypeLengthEnforcer};
 use flott_graph::{
-    Changes, ConflictStrategy, DeduplicateSpec, ExpandSpec, GroupAggregateSpec, Keep, RankSpec, RankStrategy, SortSpec,
+    Changes, ConflictStrategy, DeduplicateSpec, ExpandSpec, GroupAggregateSpec, Keep, OverAggregateSpec, RankSpec, RankStrategy, SortSpec,
     TemporalSortSpec, UnnestSpec, WindowAggregateSpec, WindowAssignment, WindowRankSpec, WindowTableFunctionSpec,
 };
 
@@ -68,6 +68,7 @@ pub(crate) enum StreamOp {
     Rank(Rank),
     Deduplicate(DeduplicateSpec),
     WindowRank(WindowRank),
+    OverAggregate(OverAggregateSpec),
     Sort(SortSpec),
     TemporalSort(TemporalSortSpec),
     /// A change of place; an edge of the graph, a node only in EXPLAIN.
@@ -290,6 +291,7 @@ impl StreamNode {
                 (None, Some(_)) => "WindowRank",
                 (None, None) => "Rank",
             },
+            StreamOp::OverAggregate(_) => "OverAggregate",
             StreamOp::Sort(_) => "Sort",
             StreamOp::TemporalSort(_) => "TemporalSort",
             StreamOp::Exchange(_) => "Exchange",

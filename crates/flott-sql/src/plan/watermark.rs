@@ -111,6 +111,7 @@ impl Printer {
                 vec!["event time ends here: its groups are no windows; watermarks pass through".into()]
             }
             StreamOp::Rank(_) | StreamOp::Deduplicate(_) | StreamOp::Sort(_) => vec![],
+            StreamOp::OverAggregate(spec) => super::over::watermark(spec),
             StreamOp::WindowRank(_) => vec!["rows leave when the watermark passes the end of their window".into()],
             StreamOp::TemporalSort(_) => vec!["rows leave when the watermark passes their time".into()],
             StreamOp::WindowTableFunction(spec) => of_table_function(&spec.assignment, node),
@@ -467,6 +468,7 @@ fn title(node: &StreamNode) -> String {
         | StreamOp::Rank(_)
         | StreamOp::Deduplicate(_)
         | StreamOp::WindowRank(_)
+        | StreamOp::OverAggregate(_)
         | StreamOp::Sort(_)
         | StreamOp::TemporalSort(_) => kind.to_string(),
     }

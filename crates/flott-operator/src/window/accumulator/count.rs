@@ -6,7 +6,7 @@ use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, Int64Array, cast::AsArray};
 use flott_core::Result;
 
-use super::{Accumulator, Input, each_row, gather, make_room};
+use super::{Accumulator, Input, Step, each_row, gather, make_room};
 
 /// Rows of each group.
 #[derive(Default)]
@@ -45,6 +45,21 @@ impl Accumulator for Count {
 
     fn finish(&self, of: Option<&[u32]>) -> Result<ArrayRef> {
         Ok(Arc::new(Int64Array::from(gather(&self.counts, of))))
+    }
+
+    fn steps(&mut self, steps: &[Step], input: &Input<'_>) -> Result<Option<ArrayRef>> {
+        let counts = self.counts.as_mut_slice();
+        let mut shown = vec![];
+        for step in steps {
+            match *step {
+                Step::Add { group, row } => counts[group as usize] += i64::from(input.counts(row)),
+                Step::Remove { group, row } => counts[group as usize] -= i64::from(input.counts(row)),
+                Step::Emit { group } => shown.push(counts[group as usize]),
+                Step::Clear { group } => counts[group as usize] = 0,
+                Step::Copy { from, to } => counts[to as usize] = counts[from as usize],
+            }
+        }
+        Ok(Some(Arc::new(Int64Array::from(shown))))
     }
 
     fn reset(&mut self, groups: &[u32]) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow_array::builder::PrimitiveBuilder;
 use arrow_array::types::*;
 use arrow_array::{
     Array, ArrayRef, ArrowNativeTypeOp, ArrowPrimitiveType, BinaryArray, BooleanArray, PrimitiveArray, StringArray,
@@ -11,7 +12,7 @@ use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_schema::{DataType, IntervalUnit, TimeUnit};
 use flott_core::{Error, Result};
 
-use super::{Accumulator, Input, each_row, gather, make_room};
+use super::{Accumulator, Input, Step, each_row, gather, make_room};
 
 /// The least (or greatest) of numbers and times.
 struct Extreme<T: ArrowPrimitiveType, const MAX: bool> {
@@ -71,6 +72,37 @@ impl<T: ArrowPrimitiveType, const MAX: bool> Accumulator for Extreme<T, MAX> {
         let nulls = seen.contains(&false).then(|| NullBuffer::new(BooleanBuffer::from(seen)));
         let array = PrimitiveArray::<T>::new(gather(&self.values, of).into(), nulls);
         Ok(Arc::new(array.with_data_type(self.data_type.clone())))
+    }
+
+    fn steps(&mut self, steps: &[Step], input: &Input<'_>) -> Result<Option<ArrayRef>> {
+        let Some(argument) = input.argument else { return Ok(None) };
+        let values = argument.as_primitive::<T>().values();
+        let (best, seen) = (self.values.as_mut_slice(), self.seen.as_mut_slice());
+        let mut shown = PrimitiveBuilder::<T>::new().with_data_type(self.data_type.clone());
+        for step in steps {
+            match *step {
+                Step::Add { group, row } => {
+                    if input.counts(row) {
+                        let v = values[row as usize];
+                        if if MAX { v.is_gt(best[group as usize]) } else { v.is_lt(best[group as usize]) } {
+                            best[group as usize] = v;
+                        }
+                        seen[group as usize] = true;
+                    }
+                }
+                Step::Remove { .. } => return Err(retraction()),
+                Step::Emit { group } => shown.append_option(seen[group as usize].then(|| best[group as usize])),
+                Step::Clear { group } => {
+                    best[group as usize] = Self::START;
+                    seen[group as usize] = false;
+                }
+                Step::Copy { from, to } => {
+                    best[to as usize] = best[from as usize];
+                    seen[to as usize] = seen[from as usize];
+                }
+            }
+        }
+        Ok(Some(Arc::new(shown.finish())))
     }
 
     fn reset(&mut self, groups: &[u32]) {

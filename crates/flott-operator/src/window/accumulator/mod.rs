@@ -39,6 +39,29 @@ pub(crate) struct Input<'a> {
     pub(crate) signs: Option<&'a [i64]>,
 }
 
+impl Input<'_> {
+    /// Whether a row counts.
+    #[inline]
+    pub(crate) fn counts(&self, row: u32) -> bool {
+        self.include.is_none_or(|n| n.is_valid(row as usize))
+    }
+}
+
+/// A step of a calculation that shows results in between: groups by number, rows by their places in an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// A row comes to a group.
+    Add { group: u32, row: u32 },
+    /// A row goes again.
+    Remove { group: u32, row: u32 },
+    /// The result of a group as it is now.
+    Emit { group: u32 },
+    /// A group starts anew.
+    Clear { group: u32 },
+    /// A group becomes what another one is.
+    Copy { from: u32, to: u32 },
+}
+
 /// One aggregate over all groups of a table.
 pub(crate) trait Accumulator: Send {
     /// Makes room for so many groups.
@@ -69,6 +92,12 @@ pub(crate) trait Accumulator: Send {
 
     /// The results of all groups, or of these.
     fn finish(&self, of: Option<&[u32]>) -> Result<ArrayRef>;
+
+    /// Goes through steps, and gives a result for each [`Step::Emit`]. `None` where there is no faster way than
+    /// [`Accumulator::update`] and [`Accumulator::finish`].
+    fn steps(&mut self, _steps: &[Step], _input: &Input<'_>) -> Result<Option<ArrayRef>> {
+        Ok(None)
+    }
 
     /// These groups start anew.
     fn reset(&mut self, groups: &[u32]);

@@ -3,6 +3,7 @@
 //! Where rows may be taken away all values are kept, and the earliest one that equals a row's goes with it; else only
 //! the one that counts, and all of those that show all.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, ListArray, StringArray, cast::AsArray, new_empty_array, new_null_array};
@@ -37,7 +38,7 @@ pub(super) enum Which {
 pub(super) struct Ordered {
     converter: RowConverter,
     null: Box<[u8]>,
-    groups: Vec<Vec<Box<[u8]>>>,
+    groups: Vec<VecDeque<Box<[u8]>>>,
     which: Which,
     retracts: bool,
     bytes: usize,
@@ -68,7 +69,7 @@ impl Ordered {
             }
             _ => {}
         }
-        values.push(value.into());
+        values.push_back(value.into());
         self.bytes += value.len() + ENTRY_BYTES;
     }
 
@@ -89,7 +90,7 @@ impl Ordered {
 
 impl Accumulator for Ordered {
     fn resize(&mut self, groups: usize) {
-        self.groups.resize_with(groups, Vec::new);
+        self.groups.resize_with(groups, VecDeque::new);
     }
 
     fn update(&mut self, groups: &[u32], input: &Input<'_>) -> Result<()> {
@@ -138,7 +139,7 @@ impl Accumulator for Ordered {
         let or_null = |v: Option<&'_ Box<[u8]>>| -> Box<[u8]> { v.unwrap_or(&self.null).clone() };
         if matches!(self.which, Which::First | Which::Last | Which::Single) {
             let values: Vec<Box<[u8]>> = (0..n)
-                .map(|i| or_null(if self.which == Which::Last { group(i).last() } else { group(i).first() }))
+                .map(|i| or_null(if self.which == Which::Last { group(i).back() } else { group(i).front() }))
                 .collect();
             return self.decode(values.iter().map(|v| v.as_ref()));
         }
@@ -163,7 +164,7 @@ impl Accumulator for Ordered {
     }
 
     fn size_bytes(&self) -> usize {
-        self.groups.capacity() * size_of::<Vec<Box<[u8]>>>() + self.bytes
+        self.groups.capacity() * size_of::<VecDeque<Box<[u8]>>>() + self.bytes
     }
 }
 

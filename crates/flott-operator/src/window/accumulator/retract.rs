@@ -10,7 +10,7 @@ use arrow_row::{RowConverter, SortField};
 use arrow_schema::{DataType, Field};
 use flott_core::{Error, Result};
 
-use super::{Accumulator, Input, each_row};
+use super::{Accumulator, Input, Step, each_row};
 
 /// What an entry of a group weighs besides its value.
 const ENTRY_BYTES: usize = 48;
@@ -109,6 +109,36 @@ impl Accumulator for Extreme {
     fn finish(&self, of: Option<&[u32]>) -> Result<ArrayRef> {
         let n = of.map_or(self.groups.len(), <[u32]>::len);
         self.decode((0..n).map(|i| self.best(of.map_or(i, |g| g[i] as usize)).unwrap_or(&self.null)))
+    }
+
+    fn steps(&mut self, steps: &[Step], input: &Input<'_>) -> Result<Option<ArrayRef>> {
+        let Some(argument) = input.argument else { return Ok(None) };
+        let rows = self.converter.convert_columns(std::slice::from_ref(argument))?;
+        let (mut shown, mut ends) = (vec![], vec![]);
+        for step in steps {
+            match *step {
+                Step::Add { group, row } if input.counts(row) => {
+                    self.add(group as usize, rows.row(row as usize).as_ref(), 1);
+                }
+                Step::Remove { group, row } if input.counts(row) => {
+                    self.add(group as usize, rows.row(row as usize).as_ref(), -1);
+                }
+                Step::Add { .. } | Step::Remove { .. } => {}
+                Step::Emit { group } => {
+                    shown.extend_from_slice(self.best(group as usize).unwrap_or(&self.null));
+                    ends.push(shown.len());
+                }
+                Step::Clear { group } => self.reset(&[group]),
+                Step::Copy { from, to } => {
+                    self.reset(&[to]);
+                    let values = self.groups[from as usize].clone();
+                    self.bytes += values.keys().map(|v| v.len() + ENTRY_BYTES).sum::<usize>();
+                    self.groups[to as usize] = values;
+                }
+            }
+        }
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        Ok(Some(self.decode(starts.zip(&ends).map(|(from, to)| &shown[from..*to]))?))
     }
 
     fn reset(&mut self, groups: &[u32]) {

@@ -5,13 +5,14 @@
 
 use std::sync::Arc;
 
+use arrow_array::builder::PrimitiveBuilder;
 use arrow_array::types::*;
 use arrow_array::{ArrayRef, ArrowPrimitiveType, Int64Array, PrimitiveArray, cast::AsArray};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_schema::DataType;
 use flott_core::Result;
 
-use super::{Accumulator, DECIMAL_LIMIT, Input, each_row, gather, make_room};
+use super::{Accumulator, DECIMAL_LIMIT, Input, Step, each_row, gather, make_room};
 
 /// How values of a type add up.
 pub(super) trait Adder: 'static {
@@ -162,6 +163,46 @@ impl<A: Adder> Sums<A> {
         }
     }
 
+    /// Goes through steps; calls `show(sum, number of values)` for each result.
+    pub(super) fn steps(&mut self, steps: &[Step], input: &Input<'_>, mut show: impl FnMut(SumOf<A>, Option<i64>)) {
+        let Some(argument) = input.argument else { return };
+        let values = argument.as_primitive::<A::In>().values();
+        let sums = self.sums.as_mut_slice();
+        let mut counts = self.counts.as_deref_mut();
+        for step in steps {
+            match *step {
+                Step::Add { group, row } if input.counts(row) => {
+                    let sum = &mut sums[group as usize];
+                    *sum = A::add(*sum, A::widen(values[row as usize]));
+                    if let Some(counts) = &mut counts {
+                        counts[group as usize] += 1;
+                    }
+                }
+                Step::Remove { group, row } if input.counts(row) => {
+                    let sum = &mut sums[group as usize];
+                    *sum = A::add(*sum, A::negate(A::widen(values[row as usize])));
+                    if let Some(counts) = &mut counts {
+                        counts[group as usize] -= 1;
+                    }
+                }
+                Step::Add { .. } | Step::Remove { .. } => {}
+                Step::Emit { group } => show(sums[group as usize], counts.as_ref().map(|c| c[group as usize])),
+                Step::Clear { group } => {
+                    sums[group as usize] = SumOf::<A>::default();
+                    if let Some(counts) = &mut counts {
+                        counts[group as usize] = 0;
+                    }
+                }
+                Step::Copy { from, to } => {
+                    sums[to as usize] = sums[from as usize];
+                    if let Some(counts) = &mut counts {
+                        counts[to as usize] = counts[from as usize];
+                    }
+                }
+            }
+        }
+    }
+
     pub(super) fn merge(&mut self, groups: &[u32], state: &[ArrayRef]) {
         for (g, v) in groups.iter().zip(state[0].as_primitive::<A::Sum>().values()) {
             let sum = &mut self.sums[*g as usize];
@@ -251,6 +292,17 @@ impl<A: Adder, R: ArrowPrimitiveType> Accumulator for Sum<A, R> {
         let validity = self.sums.validity(of);
         debug_assert!(!self.zero_if_empty || self.sums.counts.is_none());
         Ok(Arc::new(PrimitiveArray::<R>::new(values.into(), validity).with_data_type(self.result.clone())))
+    }
+
+    fn steps(&mut self, steps: &[Step], input: &Input<'_>) -> Result<Option<ArrayRef>> {
+        let mut shown = PrimitiveBuilder::<R>::new().with_data_type(self.result.clone());
+        let narrow = self.narrow;
+        self.sums.steps(steps, input, |sum, count| match count {
+            Some(0) => shown.append_null(),
+            _ if A::overflows(sum) => shown.append_null(),
+            _ => shown.append_value(narrow(sum)),
+        });
+        Ok(Some(Arc::new(shown.finish())))
     }
 
     fn reset(&mut self, groups: &[u32]) {

@@ -142,7 +142,8 @@ impl Accumulator for WelfordM2 {
 
     fn finish(&self, of: Option<&[u32]>) -> Result<ArrayRef> {
         // Below zero only where values are taken away that never came; NaN stays NaN.
-        let shown = gather(&self.groups, of).into_iter().map(|m| (m.n > 0 && !(m.m2 < 0.0)).then_some(m.m2));
+        let shown =
+            gather(&self.groups, of).into_iter().map(|m| (m.n > 0 && (m.m2 >= 0.0 || m.m2.is_nan())).then_some(m.m2));
         Ok(Arc::new(shown.collect::<Float64Array>()))
     }
 

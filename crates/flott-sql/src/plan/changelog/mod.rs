@@ -345,6 +345,7 @@ fn adapted(op: &StreamOp, inputs: &[StreamInput], updates: UpdateKind, hidden: b
         }
         StreamOp::Rank(rank) => rank.spec.update_before = updates == UpdateKind::BeforeAndAfter,
         StreamOp::Deduplicate(spec) => spec.update_before = updates == UpdateKind::BeforeAndAfter,
+        StreamOp::OverAggregate(spec) => spec.update_before = updates == UpdateKind::BeforeAndAfter,
         StreamOp::ChangelogNormalize(normalize) => {
             normalize.update_before = updates == UpdateKind::BeforeAndAfter;
             normalize.changes = merged(normalize.changes);

@@ -1,6 +1,6 @@
-//! What ranks, deduplications and sorts do with changes.
+//! What ranks, deduplications, functions over windows and sorts do with changes.
 
-use flott_graph::{DeduplicateSpec, Keep, RankStrategy, SortSpec, TemporalSortSpec};
+use flott_graph::{DeduplicateSpec, Keep, OverAggregateSpec, OverArrival, RankStrategy, SortSpec, TemporalSortSpec};
 
 use super::keys::{Key, containing};
 use super::kinds::{ModifyKinds, UpdateKind};
@@ -75,6 +75,25 @@ impl ChangelogRule for WindowRank {
             return vec![];
         }
         vec![key]
+    }
+}
+
+impl ChangelogRule for OverAggregateSpec {
+    /// In the order of time a row that has left does not change.
+    fn accepts(&self) -> Option<ModifyKinds> {
+        Some(if self.arrival == OverArrival::Anywhere { ModifyKinds::ALL } else { ModifyKinds::INSERT_ONLY })
+    }
+
+    fn produces(&self, _inputs: &[ModifyKinds]) -> ModifyKinds {
+        if self.arrival == OverArrival::Anywhere { ModifyKinds::ALL } else { ModifyKinds::INSERT_ONLY }
+    }
+
+    fn updates(&self, _required: UpdateKind, _input: &RuleInput<'_>) -> Way<UpdateKind> {
+        Way::Make(UpdateKind::BeforeAndAfter)
+    }
+
+    fn upsert_keys(&self, _node: &StreamNode, inputs: &[Vec<Key>]) -> Vec<Key> {
+        containing(&first(inputs), &self.partition_keys)
     }
 }
 

@@ -74,6 +74,7 @@ pub(crate) fn rule(op: &StreamOp) -> &dyn ChangelogRule {
         StreamOp::Rank(rank) => rank,
         StreamOp::Deduplicate(spec) => spec,
         StreamOp::WindowRank(rank) => rank,
+        StreamOp::OverAggregate(spec) => spec,
         StreamOp::Sort(spec) => spec,
         StreamOp::TemporalSort(spec) => spec,
         StreamOp::Exchange(distribution) => distribution,

@@ -1,0 +1,295 @@
+//! OVER where all rows have come before the first one leaves (`execution.runtime-mode = batch`): every frame, and the
+//! functions that need the whole partition. Rows leave by partition, in its order.
+
+use std::cmp::Ordering;
+use std::ops::Range;
+
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::SchemaRef;
+use flott_core::{ChangeBatch, Error, Result};
+use flott_function::AggregateKind;
+use flott_graph::{OverAggregateSpec, OverBound, OverCall, OverFunction, OverGroup, SortKey};
+use flott_state::{OperatorSnapshot, RestoredState};
+
+use super::frame::{Frames, Peers};
+use super::place;
+use super::running::Runnings;
+use super::shown::columns_of;
+use crate::calc::assemble;
+use crate::keyed::{KeyCodec, KeyTable, RowCodec, RowStore};
+use crate::operator::{Operator, OperatorContext, Progress};
+use crate::rank::types_of;
+use crate::window::accumulator::Step;
+use crate::window::aggregate::Ownership;
+use crate::window::fire::Output;
+
+/// Version of the stored form.
+const STATE_VERSION: u32 = 1;
+/// The state table.
+const ROW_TABLE: &str = "rows";
+/// Partitions are computed together until they have so many rows.
+const ROWS_MIN: usize = 8_192;
+
+/// The functions of one frame.
+struct Group {
+    spec: OverGroup,
+    /// Aggregates, and where their results stand among the functions.
+    aggregates: Vec<usize>,
+    functions: Runnings,
+    /// Rows that leave a frame are taken away; else each frame is computed anew.
+    removes: bool,
+}
+
+impl Group {
+    fn new(spec: &OverGroup, schema: &SchemaRef) -> Result<Group> {
+        let is_aggregate = |c: &&OverCall| matches!(c.function, OverFunction::Aggregate(_));
+        let calls: Vec<OverCall> = spec.calls.iter().filter(is_aggregate).cloned().collect();
+        let slides = spec.frame.lower != OverBound::UnboundedPreceding;
+        // What is added and taken away again is not the same for numbers that are rounded.
+        let rounds = calls.iter().any(|c| {
+            let exact = matches!(
+                c.function,
+                OverFunction::Aggregate(
+                    AggregateKind::Count
+                        | AggregateKind::Min
+                        | AggregateKind::Max
+                        | AggregateKind::FirstValue
+                        | AggregateKind::LastValue
+                )
+            );
+            !exact && c.arguments.iter().any(|a| schema.field(*a).data_type().is_floating())
+        });
+        let removes = slides && !rounds;
+        let aggregates =
+            (0..spec.calls.len()).filter(|i| matches!(spec.calls[*i].function, OverFunction::Aggregate(_))).collect();
+        Ok(Group { spec: spec.clone(), aggregates, functions: Runnings::new(&calls, schema, removes)?, removes })
+    }
+
+    /// The results of all functions over whole partitions, which are ranges of the rows.
+    fn results(
+        &mut self,
+        rows: &RecordBatch,
+        partitions: &[Range<usize>],
+        order: &[SortKey],
+        peers: &Peers,
+    ) -> Result<Vec<ArrayRef>> {
+        let mut aggregates = match self.aggregates.is_empty() {
+            true => vec![],
+            false => self.aggregate(rows, partitions, order, peers)?,
+        }
+        .into_iter();
+        let mut columns = vec![];
+        for (i, call) in self.spec.calls.iter().enumerate() {
+            columns.push(match self.aggregates.contains(&i) {
+                true => aggregates.next().ok_or_else(|| Error::internal("an aggregate without results"))?,
+                false => place::results(call, rows, partitions, peers)?,
+            });
+        }
+        Ok(columns)
+    }
+
+    fn aggregate(
+        &mut self,
+        rows: &RecordBatch,
+        partitions: &[Range<usize>],
+        order: &[SortKey],
+        peers: &Peers,
+    ) -> Result<Vec<ArrayRef>> {
+        let frames = Frames::new(&self.spec.frame, rows, order, peers)?;
+        let (mut steps, mut of_row, mut emits) = (vec![], Vec::with_capacity(rows.num_rows()), 0u32);
+        for (group, partition) in (0u32..).zip(partitions) {
+            // What the group holds.
+            let mut held = partition.start..partition.start;
+            let mut last: Option<Range<usize>> = None;
+            let mut cursor = frames.cursor(partition.clone());
+            for row in partition.clone() {
+                let frame = cursor.frame(row);
+                if last.as_ref() != Some(&frame) {
+                    if frame.start > held.start && (!self.removes || frame.start >= held.end) {
+                        steps.push(Step::Clear { group });
+                        held = frame.start..frame.start;
+                    }
+                    steps.extend((held.start..frame.start).map(|r| Step::Remove { group, row: r as u32 }));
+                    steps.extend((held.end..frame.end).map(|r| Step::Add { group, row: r as u32 }));
+                    held = frame.start..frame.end.max(held.end);
+                    steps.push(Step::Emit { group });
+                    emits += 1;
+                    last = Some(frame);
+                }
+                of_row.push(emits - 1);
+            }
+        }
+        self.functions.resize(partitions.len());
+        let shown = self.functions.run(&steps, rows)?;
+        self.functions.reset(&(0..partitions.len() as u32).collect::<Vec<_>>());
+        columns_of(shown, &of_row, emits)
+    }
+}
+
+/// Functions over windows of all rows.
+pub struct OverAtEnd {
+    name: String,
+    spec: OverAggregateSpec,
+    schema: SchemaRef,
+    keys: KeyCodec,
+    table: KeyTable,
+    /// By partition, then in the order.
+    rows: RowStore,
+    partition_of: Vec<u32>,
+    live: Vec<u32>,
+    groups: Vec<Group>,
+    /// Rows that leave, the last one first.
+    leaving: Option<Vec<u32>>,
+    output: Output,
+}
+
+impl OverAtEnd {
+    /// `schema`: of the output.
+    pub fn new(name: &str, spec: &OverAggregateSpec, schema: SchemaRef, ownership: Ownership) -> Result<OverAtEnd> {
+        let build = || -> Result<OverAtEnd> {
+            let types = types_of(&spec.input_schema, &spec.partition_keys)?;
+            Ok(OverAtEnd {
+                name: name.to_string(),
+                schema,
+                keys: KeyCodec::new(&spec.partition_keys, &types, ownership.max_parallelism)?,
+                table: KeyTable::default(),
+                rows: RowStore::new(ROW_TABLE, codec(spec)?, false),
+                partition_of: vec![],
+                live: vec![],
+                groups: spec.groups.iter().map(|g| Group::new(g, &spec.input_schema)).collect::<Result<_>>()?,
+                leaving: None,
+                output: Output::default(),
+                spec: spec.clone(),
+            })
+        };
+        build().map_err(|e| e.with("operator", name))
+    }
+
+    fn add(&mut self, batch: &ChangeBatch, context: &mut OperatorContext) -> Result<()> {
+        let columns = batch.rows.columns();
+        let keys = self.keys.encode(columns, batch.num_rows())?;
+        let encoded = self.rows.codec().encode(columns)?;
+        for row in 0..batch.num_rows() {
+            if !batch.kind(row).is_addition() {
+                return Err(Error::internal("a row is taken away from an OVER of a bounded input"));
+            }
+            let (number, _) = self.table.find_or_insert(keys.hashes[row], keys.key(row));
+            let slot = self.rows.insert(&encoded, row, self.rows.next_mark(), 0)?;
+            self.place(slot, number);
+        }
+        context.metrics.state_rows = self.rows.len() as u64;
+        context.metrics.state_bytes = (self.rows.size_bytes() + self.table.size_bytes() + self.live.len() * 8) as u64;
+        Ok(())
+    }
+
+    fn place(&mut self, slot: u32, number: u32) {
+        if self.partition_of.len() <= slot as usize {
+            self.partition_of.resize(slot as usize + 1, 0);
+        }
+        self.partition_of[slot as usize] = number;
+        self.live.push(slot);
+    }
+
+    fn sort(&mut self) -> Vec<u32> {
+        let mut slots = std::mem::take(&mut self.live);
+        let rows = &self.rows;
+        slots.sort_unstable_by(|a, b| {
+            let by_order: Ordering = rows.order(*a).cmp(rows.order(*b));
+            by_order.then(rows.mark(*a).cmp(&rows.mark(*b))).reverse()
+        });
+        slots
+    }
+
+    /// The next whole partitions.
+    fn next(&mut self) -> Result<bool> {
+        let Some(leaving) = &mut self.leaving else { return Ok(false) };
+        let mut slots: Vec<u32> = vec![];
+        let mut partitions: Vec<Range<usize>> = vec![];
+        let mut number = None;
+        while let Some(slot) = leaving.last().copied() {
+            let of = self.partition_of[slot as usize];
+            if number != Some(of) {
+                if slots.len() >= ROWS_MIN {
+                    break;
+                }
+                number = Some(of);
+                partitions.push(slots.len()..slots.len());
+            }
+            leaving.pop();
+            slots.push(slot);
+            if let Some(partition) = partitions.last_mut() {
+                partition.end = slots.len();
+            }
+        }
+        if slots.is_empty() {
+            self.leaving = None;
+            return Ok(false);
+        }
+        let rows = self.rows.gather(&slots)?;
+        let store = &self.rows;
+        let peers = Peers::new(&partitions, |a, b| store.order(slots[a]) == store.order(slots[b]));
+        let mut columns: Vec<ArrayRef> = rows.columns().to_vec();
+        for group in &mut self.groups {
+            columns.extend(group.results(&rows, &partitions, &self.spec.order, &peers)?);
+        }
+        self.output.push(ChangeBatch::append(assemble(&self.schema, columns, slots.len())?));
+        Ok(true)
+    }
+
+    fn drain(&mut self, context: &mut OperatorContext) -> Result<Progress> {
+        self.output.start();
+        loop {
+            if !self.output.drain(context) {
+                return Ok(Progress::More);
+            }
+            if !self.next()? {
+                break;
+            }
+        }
+        self.rows = RowStore::new(ROW_TABLE, codec(&self.spec)?, false);
+        (self.table, self.partition_of) = Default::default();
+        context.metrics.state_rows = 0;
+        context.metrics.state_bytes = 0;
+        Ok(Progress::Done)
+    }
+}
+
+/// Rows by partition, and within it in the order.
+fn codec(spec: &OverAggregateSpec) -> Result<RowCodec> {
+    let key = |k: &usize| SortKey { column: *k, ascending: true, nulls_last: false };
+    let order: Vec<SortKey> = spec.partition_keys.iter().map(key).chain(spec.order.iter().copied()).collect();
+    RowCodec::new(&spec.input_schema, &order)
+}
+
+impl Operator for OverAtEnd {
+    fn process_batch(&mut self, _input: usize, batch: ChangeBatch, context: &mut OperatorContext) -> Result<Progress> {
+        self.add(&batch, context).map_err(|e| e.with("operator", &self.name))?;
+        Ok(Progress::Done)
+    }
+
+    fn end_input(&mut self, _input: usize, context: &mut OperatorContext) -> Result<Progress> {
+        self.leaving = Some(self.sort());
+        self.drain(context).map_err(|e| e.with("operator", &self.name))
+    }
+
+    fn resume(&mut self, context: &mut OperatorContext) -> Result<Progress> {
+        self.drain(context).map_err(|e| e.with("operator", &self.name))
+    }
+
+    fn snapshot_state(&mut self) -> Result<OperatorSnapshot> {
+        let runs = self.rows.snapshot(&self.keys).map_err(|e| e.with("operator", &self.name))?;
+        Ok(OperatorSnapshot { version: STATE_VERSION, meta: vec![], runs })
+    }
+
+    fn restore_state(&mut self, state: RestoredState) -> Result<()> {
+        let restored = self.rows.restore(&state, &self.name)?;
+        let slots: Vec<u32> = restored.iter().map(|r| r.slot).collect();
+        let batch = self.rows.gather(&slots)?;
+        let keys = self.keys.encode(batch.columns(), batch.num_rows())?;
+        for (row, slot) in slots.into_iter().enumerate() {
+            let (number, _) = self.table.find_or_insert(keys.hashes[row], keys.key(row));
+            self.place(slot, number);
+        }
+        Ok(())
+    }
+}
