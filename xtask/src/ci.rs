@@ -15,7 +15,7 @@ const TEST_KILL_CYCLES: [(Pipeline, u64); 5] = [
     (Pipeline::S3, 15),
 ];
 /// Servers that tests talk to.
-const TEST_SERVICES: [&str; 1] = ["versitygw"];
+const TEST_SERVICES: [&str; 2] = ["versitygw", "kafka"];
 
 /// All tests, with the servers that they talk to, then kill cycles on the real binary.
 pub(crate) fn test(args: &[String]) -> Result<(), Failure> {

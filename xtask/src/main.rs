@@ -24,12 +24,12 @@ cargo xtask TASK
   docs              writes the generated docs
   functions         prints Flink's functions: implemented, cases, differences
   chaos [OPTIONS]   kills a job again and again and checks its output against a ledger
-                      --pipeline files|files-two-sinks|processes|processes-two-sinks|s3
+                      --pipeline files|files-two-sinks|processes|processes-two-sinks|s3|kafka-kafka
                       --cycles N  --seed S  --rows N  --release  --binary FILE
   conformance [FILE..] [--only PART]
                     runs Flink's semantic programs (one JSON object a line) and scores them; the last line is JSON
   services up|down|env|status NAME
-                    real servers for tests and benchmarks: versitygw (S3), minio (S3)
+                    real servers for tests and benchmarks: versitygw (S3), minio (S3), kafka
   sim [OPTIONS]     explores the checkpoint protocol: in every order, and under seeds
                       --seeds N  --first SEED  --size WORKERS,SINKS,EPOCHS,CRASHES
 ";

@@ -133,6 +133,17 @@ pub enum Decoding {
 pub trait Encoder: Send {
     /// Appends rows to `out`; a bulk format may keep them until [`finish`](Self::finish).
     fn encode(&mut self, rows: &ChangeBatch, out: &mut Vec<u8>) -> Result<()>;
+    /// Appends a message for each row. A format that ends its records with a line break in files leaves it out here.
+    fn encode_messages(&mut self, rows: &ChangeBatch, out: &mut Messages) -> Result<()> {
+        for row in 0..rows.num_rows() {
+            self.encode(&rows.slice(row, 1), &mut out.bytes)?;
+            if out.bytes.last() == Some(&b'\n') {
+                out.bytes.pop();
+            }
+            out.end();
+        }
+        Ok(())
+    }
     /// Appends what ends a file (a footer).
     fn finish(&mut self, _out: &mut Vec<u8>) -> Result<()> {
         Ok(())
@@ -140,6 +151,50 @@ pub trait Encoder: Send {
     /// Bytes kept inside, for rolling by size.
     fn buffered_bytes(&self) -> usize {
         0
+    }
+}
+
+/// Messages, one a row, in one piece of memory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Messages {
+    /// All of them, one behind the other.
+    pub bytes: Vec<u8>,
+    /// Where each ends in `bytes`, and whether it is one at all: false is NULL (a tombstone in a log).
+    pub ends: Vec<(usize, bool)>,
+}
+
+impl Messages {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// True without any.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Forgets them, keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
+    /// Ends a message with the bytes that were appended since the last one.
+    pub fn end(&mut self) {
+        self.ends.push((self.bytes.len(), true));
+    }
+
+    /// Appends NULL.
+    pub fn null(&mut self) {
+        self.ends.push((self.bytes.len(), false));
+    }
+
+    /// A message, or `None` for NULL. Panics past the end, as a slice does.
+    pub fn get(&self, row: usize) -> Option<&[u8]> {
+        let start = row.checked_sub(1).map_or(0, |before| self.ends[before].0);
+        let (end, there) = self.ends[row];
+        there.then(|| &self.bytes[start..end])
     }
 }
 

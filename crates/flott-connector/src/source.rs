@@ -262,6 +262,9 @@ pub trait SourceReader: Send {
     fn handle_source_event(&mut self, _event: Versioned) -> Result<()> {
         Ok(())
     }
+    /// What a checkpoint that is under way holds of this reader's splits: the positions to acknowledge once it is decided.
+    /// Nothing is to be done yet, and it may come to nothing.
+    fn snapshot_taken(&mut self, _checkpoint: CheckpointId, _splits: &[SourceSplit]) {}
     /// The checkpoint is decided: positions up to it may be acknowledged to the outside.
     async fn notify_checkpoint_complete(&mut self, _checkpoint: &DecidedCheckpoint) -> Result<()> {
         Ok(())

@@ -22,7 +22,7 @@ impl Secret {
 
     /// True for option keys whose values are masked in every output (Flink's `GlobalConfiguration.isSensitive` list, and more).
     pub fn is_sensitive_key(key: &str) -> bool {
-        const PARTS: [&str; 12] = [
+        const PARTS: [&str; 13] = [
             "password",
             "secret",
             "token",
@@ -35,6 +35,7 @@ impl Secret {
             "auth-params",
             "basic-auth",
             "jaas.config",
+            "keystore.key",
         ];
         let key = key.to_ascii_lowercase();
         PARTS.iter().any(|p| key.contains(p))

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use flott_connector::source::{ReaderEvent, SourceBatch, SourceReader};
+use flott_connector::source::{ReaderEvent, SourceBatch, SourceReader, SourceSplit};
 use flott_core::{CheckpointId, Error, FailPoint, FailPoints, Result};
 use flott_graph::{NodeId, SourceSpec};
 use flott_operator::WatermarkGenerator;
@@ -53,6 +53,8 @@ enum ToReader {
         pause: Vec<String>,
         resume: Vec<String>,
     },
+    /// What a checkpoint holds of its splits.
+    Snapshot(CheckpointId, Vec<SourceSplit>),
 }
 
 /// Commands for one source subtask, in the order in which they were sent.
@@ -505,8 +507,10 @@ impl SourceDriver {
         if checkpoint.0 < epoch_of(self.time()) {
             return;
         }
-        let splits = self.splits.values().map(|s| s.state.clone()).collect();
+        let splits: Vec<SplitState> = self.splits.values().map(|s| s.state.clone()).collect();
         let (node, subtask) = (self.task.node, self.task.index);
+        // A reader that is stuck hears of the next one.
+        self.to_reader.try_send(ToReader::Snapshot(checkpoint, splits.iter().map(|s| s.split.clone()).collect())).ok();
         self.task.shared.events.push(TaskEvent::SourceSnapshot { checkpoint, node, subtask, splits });
         self.close_tick(epoch_start(checkpoint.0 + 1));
     }
@@ -730,6 +734,7 @@ impl Reading {
                         // What can be read again may have been all that there is.
                         has_work |= !resume.is_empty();
                     }
+                    Some(ToReader::Snapshot(checkpoint, splits)) => reader.snapshot_taken(checkpoint, &splits),
                     Some(ToReader::Command(TaskCommand::Drain)) => draining = true,
                     Some(ToReader::Command(command)) => has_work |= obey(reader, command).await?,
                 },

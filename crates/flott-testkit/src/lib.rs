@@ -19,6 +19,7 @@ mod assert;
 mod build;
 mod datetime_parser;
 mod row_parser;
+pub mod kafka;
 pub mod services;
 mod source_harness;
 pub mod suite;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// Looks a service's variable up, or says why the test is skipped.
 #[expect(clippy::print_stderr, reason = "whoever runs the tests has to know what was not tested")]
-fn variable(service: &str, name: &str) -> Option<String> {
+pub(crate) fn variable(service: &str, name: &str) -> Option<String> {
     if let Ok(value) = std::env::var(name) {
         return Some(value);
     }

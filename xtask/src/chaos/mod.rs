@@ -4,9 +4,11 @@
 //! Then every row of its outputs is compared with what the ledger says ([`ledger`]), and nothing may be left over. Some
 //! cycles stop a process instead (SIGSTOP), let a successor run and wake it: it must find itself fenced and add nothing.
 //!
-//! The same in two processes, where either may be killed or stopped ([`events`]), and with checkpoints and output on S3.
+//! The same in two processes, where either may be killed or stopped ([`events`]), and with checkpoints and output on S3, and from topic to topic of a
+//! Kafka broker.
 
 mod events;
+mod kafka;
 mod ledger;
 mod place;
 mod process;
@@ -20,6 +22,7 @@ use crate::services::ForTests;
 use crate::{Failure, debug_binary, option, root, run as run_command, say};
 
 use events::{Event, Events};
+use kafka::Broker;
 use place::Bucket;
 use round::Round;
 
@@ -40,15 +43,18 @@ pub(crate) enum Pipeline {
     ProcessesTwoSinks,
     /// One process, several sinks; they and the checkpoints on S3.
     S3,
+    /// One process, one sink, from topic to topic.
+    KafkaKafka,
 }
 
 impl Pipeline {
-    const ALL: [(&'static str, Pipeline); 5] = [
+    const ALL: [(&'static str, Pipeline); 6] = [
         ("files", Pipeline::Files),
         ("files-two-sinks", Pipeline::FilesTwoSinks),
         ("processes", Pipeline::Processes),
         ("processes-two-sinks", Pipeline::ProcessesTwoSinks),
         ("s3", Pipeline::S3),
+        ("kafka-kafka", Pipeline::KafkaKafka),
     ];
 
     fn from_name(name: &str) -> Result<Pipeline, Failure> {
@@ -138,9 +144,16 @@ pub(crate) fn cycles(plan: &Plan) -> Result<(), Failure> {
     let name = plan.pipeline.name();
     let services = match plan.pipeline {
         Pipeline::S3 => Some(ForTests::start(&["versitygw"])?),
+        Pipeline::KafkaKafka => Some(ForTests::start(&["kafka"])?),
         _ => None,
     };
-    let bucket = services.as_ref().map(|s| Bucket::create(&s.variables)).transpose()?;
+    let broker = services.as_ref().and_then(|s| Broker::of(&s.variables));
+    if plan.pipeline == Pipeline::KafkaKafka && broker.is_none() {
+        say(&format!("SKIPPED: chaos {name}: there is no broker"));
+        return Ok(());
+    }
+    let stores = services.as_ref().filter(|_| plan.pipeline == Pipeline::S3);
+    let bucket = stores.map(|s| Bucket::create(&s.variables)).transpose()?;
     let bucket = match bucket {
         Some(None) => {
             say(&format!("SKIPPED: chaos {name}: there is no S3 store"));
@@ -161,7 +174,8 @@ pub(crate) fn cycles(plan: &Plan) -> Result<(), Failure> {
     while done < plan.cycles {
         tally.rounds += 1;
         let place = folder.join(tally.rounds.to_string());
-        let round = Round::prepare(plan.pipeline, &place, bucket.as_ref(), &binary, plan.rows, &mut rng)?;
+        let round =
+            Round::prepare(plan.pipeline, &place, bucket.as_ref(), broker.as_ref(), &binary, plan.rows, &mut rng)?;
         done += round
             .play(plan.cycles - done, &mut events, &mut rng, &mut tally)
             .and_then(|cycles| round.check(&mut tally).map(|()| cycles))
@@ -175,7 +189,7 @@ pub(crate) fn cycles(plan: &Plan) -> Result<(), Failure> {
     }
     report(plan, done, &tally);
     let is_long = done >= if plan.pipeline.has_two_processes() { CYCLES_FOR_ALL_OF_TWO } else { CYCLES_FOR_ALL };
-    if is_long && tally.amid_windows == 0 {
+    if is_long && plan.pipeline != Pipeline::KafkaKafka && tally.amid_windows == 0 {
         return Err("no kill fell between two windows: the state of windows was never at stake".to_string());
     }
     let missed = events.missed(&tally.cycles);

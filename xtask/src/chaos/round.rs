@@ -6,6 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use super::events::{Event, Events};
+use super::kafka::{Broker, Topics};
 use super::ledger::Ledger;
 use super::place::{Bucket, Place};
 use super::process::{children, is_alive, pause, signal, until};
@@ -50,7 +51,13 @@ pub(super) struct Round {
     binary: PathBuf,
     outputs: Outputs,
     ledger: Ledger,
+    topics: Option<Topics>,
 }
+
+/// Of the input, without its watermark.
+const EVENTS: &str = "id BIGINT, k INT, amount BIGINT, ts TIMESTAMP(3)";
+/// Of the copies.
+const COPIES: &str = "id BIGINT, k INT, amount BIGINT";
 
 /// A job that runs.
 struct Run {
@@ -68,12 +75,14 @@ impl Round {
         pipeline: Pipeline,
         folder: &Path,
         bucket: Option<&Bucket>,
+        broker: Option<&Broker>,
         binary: &Path,
         rows: u64,
         rng: &mut Rng,
     ) -> Result<Round, Failure> {
         let outputs = match pipeline.has_two_sinks() {
             true => Outputs::All,
+            false if pipeline == Pipeline::KafkaKafka => Outputs::Copies,
             false => rng.one_of(&[Outputs::Windows, Outputs::Windows, Outputs::OpenWindows, Outputs::Copies]),
         };
         let files = if outputs == Outputs::Windows { 1 } else { 1 + rng.below(4) };
@@ -82,9 +91,10 @@ impl Round {
             Some(bucket) => Place::on_s3(bucket, folder),
             None => Place::local(folder),
         };
-        let round =
-            Round { pipeline, folder: folder.to_path_buf(), place, binary: binary.to_path_buf(), outputs, ledger };
-        let file = folder.join("job.sql");
+        let topics = broker.map(|b| Topics::prepare(b, folder, binary, EVENTS, 1 + rng.below(4))).transpose()?;
+        let (folder, binary) = (folder.to_path_buf(), binary.to_path_buf());
+        let round = Round { pipeline, folder, place, binary, outputs, ledger, topics };
+        let file = round.folder.join("job.sql");
         fs::write(&file, round.script(rng)).map_err(wrong(&file))?;
         Ok(round)
     }
@@ -95,8 +105,7 @@ impl Round {
             _ => rng.one_of(&["", ", 'source.split-size' = '32 kb'", ", 'source.split-size' = '256 kb'"]),
         };
         let delay = if self.outputs == Outputs::OpenWindows { "'30' DAY" } else { "'5' SECOND" };
-        let columns =
-            format!("id BIGINT, k INT, amount BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL {delay}");
+        let columns = format!("{EVENTS}, WATERMARK FOR ts AS ts - INTERVAL {delay}");
         let table = |name: &str, columns: &str, path: &str, options: &str| {
             format!(
                 "CREATE TABLE {name} ({columns}) WITH ('connector' = 'filesystem', 'path' = '{path}', 'format' = 'csv'{options});\n"
@@ -126,10 +135,16 @@ impl Round {
             format!("SET 'heartbeat.timeout' = '{HEARTBEAT_TIMEOUT_MS} ms';\n"),
             late.to_string(),
             self.place.settings.clone(),
-            table("events", &columns, &self.folder.join("in").display().to_string(), cut),
+            match &self.topics {
+                Some(topics) => topics.input(&columns),
+                None => table("events", &columns, &self.folder.join("in").display().to_string(), cut),
+            },
             output("windows", "window_start TIMESTAMP(3), k INT, n BIGINT, total BIGINT"),
             output("late", "id BIGINT, k INT, amount BIGINT, ts TIMESTAMP(3)"),
-            output("copies", "id BIGINT, k INT, amount BIGINT"),
+            match &self.topics {
+                Some(topics) => topics.output(COPIES),
+                None => output("copies", COPIES),
+            },
             job,
         ]
         .concat()
@@ -144,8 +159,14 @@ impl Round {
     /// Every row once, and nothing left over. Adds what the round showed to the tally.
     pub(super) fn check(&self, tally: &mut Tally) -> Result<(), Failure> {
         let has = |output: &str| self.outputs.names().contains(&output);
-        if has("copies") {
-            self.ledger.check_copies(&self.place.rows("copies")?)?;
+        match &self.topics {
+            Some(topics) => {
+                topics.read(COPIES)?;
+                topics.check_leftovers()?;
+                self.ledger.check_copies(&self.place.rows("read")?)?;
+            }
+            None if has("copies") => self.ledger.check_copies(&self.place.rows("copies")?)?,
+            None => {}
         }
         if has("windows") {
             let late = if has("late") { self.place.rows("late")? } else { vec![] };

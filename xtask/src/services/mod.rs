@@ -1,9 +1,11 @@
-//! Real servers for tests and benchmarks, without containers: `cargo xtask services up|down|status|env NAME`.
+//! Real servers for tests and benchmarks, without containers: `cargo xtask services up|down|status|env NAME`, and what a
+//! fault is made of: `pause|resume|kill|restart NAME`.
 //!
 //! A service is one file here: which tools it needs, how it is installed into the cache, what is run and when it is ready,
 //! and which variables tell a test where it is. What all have in common is in this file: a folder per service below
 //! `target/services`, free ports on 127.0.0.1, logs, pids, and an end by pid.
 
+mod kafka;
 mod minio;
 mod process;
 mod versitygw;
@@ -54,6 +56,8 @@ pub(crate) struct Process {
 pub(crate) enum Ready {
     /// A GET of this path on this port is answered, with this text in it.
     Http { port: u16, path: &'static str, holds: &'static str },
+    /// Its log has this text.
+    Log { holds: &'static str },
 }
 
 /// Where a service is.
@@ -66,7 +70,7 @@ pub(crate) struct Place {
 }
 
 fn all() -> Vec<Box<dyn Service>> {
-    vec![Box::new(versitygw::Versitygw), Box::new(minio::Minio)]
+    vec![Box::new(versitygw::Versitygw), Box::new(minio::Minio), Box::new(kafka::Kafka)]
 }
 
 fn find(name: &str) -> Result<Box<dyn Service>, Failure> {
@@ -82,6 +86,10 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["up", name] => print_variables(&up(&*find(name)?)?),
         ["down", name] => down(&*find(name)?),
+        ["pause", name] => signal(&*find(name)?, "-STOP"),
+        ["resume", name] => signal(&*find(name)?, "-CONT"),
+        ["kill", name] => signal(&*find(name)?, "-KILL"),
+        ["restart", name] => restart(&*find(name)?),
         ["env", name] => {
             let service = find(name)?;
             let place = running(&*service).ok_or_else(|| format!("{name} does not run"))?;
@@ -99,7 +107,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
         }
         _ => {
             let list: Vec<String> = all().iter().map(|s| format!("  {:<12} {}", s.name(), s.about())).collect();
-            Err(format!("cargo xtask services up|down|env|status NAME, where NAME is one of\n{}", list.join("\n")))
+            Err(format!("cargo xtask services up|down|env|status|pause|resume|kill|restart NAME, where NAME is one of\n{}", list.join("\n")))
         }
     }
 }
@@ -191,12 +199,33 @@ fn start(service: &dyn Service, cache: &Path) -> Result<Place, Failure> {
     fs::create_dir_all(place.folder.join("data")).map_err(wrong)?;
     let ports: Vec<String> = place.ports.iter().map(u16::to_string).collect();
     fs::write(place.folder.join("ports"), ports.join(" ")).map_err(wrong)?;
-    for process in service.processes(&place)? {
+    run_processes(service, &place)?;
+    Ok(place)
+}
+
+fn run_processes(service: &dyn Service, place: &Place) -> Result<(), Failure> {
+    for process in service.processes(place)? {
         let Process { name, command, ready } = process;
         let running = Running::start(name, command, &place.folder)?;
         running.wait_until(&ready, READY_PATIENCE)?;
     }
-    Ok(place)
+    Ok(())
+}
+
+/// Sends a signal to each process: stopped, going on, killed. Data and ports stay.
+fn signal(service: &dyn Service, signal: &str) -> Result<(), Failure> {
+    Running::all(&folder(service)).iter().try_for_each(|process| process.signal(signal))
+}
+
+/// Starts what was killed, with the same data and ports.
+fn restart(service: &dyn Service) -> Result<(), Failure> {
+    signal(service, "-CONT")?;
+    stop(service)?;
+    let folder = folder(service);
+    let ports = fs::read_to_string(folder.join("ports"));
+    let ports = ports.map_err(|_| format!("{} was not started: cargo xtask services up", service.name()))?;
+    let ports = ports.split_whitespace().filter_map(|p| p.parse().ok()).collect();
+    run_processes(service, &Place { cache: cache(service), folder, ports })
 }
 
 /// Ends the processes that were started, the last one first.

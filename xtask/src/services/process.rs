@@ -64,6 +64,23 @@ impl Running {
         self.folder.join(format!("{}.pid", self.name))
     }
 
+    fn log(&self) -> PathBuf {
+        self.folder.join(format!("{}.log", self.name))
+    }
+
+    /// Sends a signal, where it is alive.
+    pub(super) fn signal(&self, signal: &str) -> Result<(), Failure> {
+        if !self.is_alive() {
+            return Ok(());
+        }
+        let sent = Command::new("kill").args([signal, &self.pid.to_string()]).status();
+        match sent {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(format!("kill {signal} {}: {status}", self.pid)),
+            Err(e) => Err(format!("kill cannot be started: {e}")),
+        }
+    }
+
     pub(super) fn is_alive(&self) -> bool {
         started(self.pid) == Some(self.started)
     }
@@ -71,7 +88,7 @@ impl Running {
     pub(super) fn wait_until(&self, ready: &Ready, patience: Duration) -> Result<(), Failure> {
         let mut waited = Duration::ZERO;
         while waited < patience && self.is_alive() {
-            if ready.holds() {
+            if ready.holds(&self.log()) {
                 return Ok(());
             }
             pause();
@@ -82,7 +99,7 @@ impl Running {
     }
 
     fn log_end(&self) -> String {
-        let log = fs::read_to_string(self.folder.join(format!("{}.log", self.name))).unwrap_or_default();
+        let log = fs::read_to_string(self.log()).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
     }
@@ -111,8 +128,11 @@ impl Running {
 }
 
 impl Ready {
-    fn holds(&self) -> bool {
-        let Ready::Http { port, path, holds } = self;
+    fn holds(&self, log: &Path) -> bool {
+        let (port, path, holds) = match self {
+            Ready::Http { port, path, holds } => (port, path, holds),
+            Ready::Log { holds } => return fs::read_to_string(log).is_ok_and(|text| text.contains(holds)),
+        };
         let ask = || -> std::io::Result<String> {
             let mut stream = TcpStream::connect(("127.0.0.1", *port))?;
             stream.set_read_timeout(Some(Duration::from_secs(2)))?;

@@ -11,7 +11,7 @@ use arrow_array::{Array, ArrayRef};
 use arrow_schema::{DataType, Fields, SchemaRef, TimeUnit};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use flott_connector::format::{Encoder, EncoderFactory};
+use flott_connector::format::{Encoder, EncoderFactory, Messages};
 use flott_core::{ChangeBatch, Error, Result};
 
 use super::options::JsonOptions;
@@ -51,6 +51,18 @@ struct JsonEncoder {
 
 impl Encoder for JsonEncoder {
     fn encode(&mut self, rows: &ChangeBatch, out: &mut Vec<u8>) -> Result<()> {
+        self.write(rows, out, |out| out.push(b'\n'))
+    }
+
+    fn encode_messages(&mut self, rows: &ChangeBatch, out: &mut Messages) -> Result<()> {
+        let Messages { bytes, ends } = out;
+        self.write(rows, bytes, |bytes| ends.push((bytes.len(), true)))
+    }
+}
+
+impl JsonEncoder {
+    /// Writes all rows; `end` ends each.
+    fn write(&mut self, rows: &ChangeBatch, out: &mut Vec<u8>, mut end: impl FnMut(&mut Vec<u8>)) -> Result<()> {
         if rows.kinds.is_some() {
             return Err(Error::user("Format 'json' can only write inserts, but the rows hold updates or deletes")
                 .hint("Write changes in a format for them, such as 'debezium-json'"));
@@ -63,7 +75,7 @@ impl Encoder for JsonEncoder {
         out.reserve(rows.num_rows() * columns.len() * 16);
         for row in 0..rows.num_rows() {
             write_row(&mut self.printers, &bound, row, &self.options, out);
-            out.push(b'\n');
+            end(out);
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type};
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
-use flott_connector::format::{Encoder, EncoderFactory};
+use flott_connector::format::{Encoder, EncoderFactory, Messages};
 use flott_core::{ChangeBatch, Error, Result};
 
 use super::{Charset, RawOptions};
@@ -44,6 +44,22 @@ impl Encoder for RawEncoder {
                 self.value(column, row, out)?;
             }
             out.push(b'\n');
+        }
+        Ok(())
+    }
+
+    /// NULL is no message, as in Flink.
+    fn encode_messages(&mut self, rows: &ChangeBatch, out: &mut Messages) -> Result<()> {
+        let [column] = rows.rows.columns() else {
+            return Err(Error::internal("raw writes one column"));
+        };
+        for row in 0..column.len() {
+            if column.is_valid(row) {
+                self.value(column, row, &mut out.bytes)?;
+                out.end();
+            } else {
+                out.null();
+            }
         }
         Ok(())
     }

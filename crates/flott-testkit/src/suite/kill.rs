@@ -235,6 +235,10 @@ impl SourceReader for KillableReader {
         self.inner.handle_source_event(event)
     }
 
+    fn snapshot_taken(&mut self, checkpoint: CheckpointId, splits: &[SourceSplit]) {
+        self.inner.snapshot_taken(checkpoint, splits);
+    }
+
     async fn notify_checkpoint_complete(&mut self, checkpoint: &DecidedCheckpoint) -> Result<()> {
         self.inner.notify_checkpoint_complete(checkpoint).await
     }

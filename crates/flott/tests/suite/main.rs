@@ -2,6 +2,8 @@
 
 mod embedded;
 mod files;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod objects;
 mod sabotage;
 mod values;

@@ -1,0 +1,120 @@
+//! Clients of a cluster: how they are made, what they log, and what their errors mean for the job.
+
+use std::time::Duration;
+
+use flott_core::{Error, Result};
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use crate::properties::{Properties, Role};
+
+/// How long a question to the cluster may take.
+pub(crate) const REQUEST_PATIENCE: Duration = Duration::from_secs(20);
+/// How often an idle client looks up from waiting.
+pub(crate) const TURN: Duration = Duration::from_millis(20);
+
+/// Logs of a client go where the job's go.
+pub(crate) struct Context;
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+                tracing::warn!(facility, "kafka: {message}");
+            }
+            _ => tracing::debug!(facility, "kafka: {message}"),
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(%error, "kafka: {reason}");
+    }
+}
+
+impl ConsumerContext for Context {}
+
+/// A consumer that commits nothing by itself. Without a group it can only ask.
+pub(crate) fn consumer(properties: &Properties, group: Option<&str>) -> Result<BaseConsumer<Context>> {
+    let mut config = properties.config(Role::Consumer)?;
+    // Java's default; librdkafka's is the other one.
+    if properties.get("isolation.level").is_none() {
+        config.set("isolation.level", "read_uncommitted");
+    }
+    config.set("enable.auto.commit", "false").set("enable.auto.offset.store", "false");
+    // A position that is gone is an error: rows would be missing.
+    config.set("auto.offset.reset", "error").set("enable.partition.eof", "true");
+    if let Some(group) = group {
+        config.set("group.id", group);
+    }
+    config.create_with_context(Context).map_err(|e| error(e, properties, "make a consumer for"))
+}
+
+/// What an error means for the job.
+pub(crate) fn error(error: KafkaError, properties: &Properties, what: &str) -> Error {
+    use RDKafkaErrorCode as Code;
+    let message = format!("Cannot {what} Kafka at '{}'", properties.servers());
+    let code = error.rdkafka_error_code();
+    let told = match code {
+        Some(Code::Authentication | Code::SaslAuthenticationFailed) => Error::user(message)
+            .hint("Check 'properties.sasl.jaas.config', 'properties.sasl.mechanism' and the certificates"),
+        Some(Code::SSL) => Error::user(message).hint("Check 'properties.ssl.*' and the port"),
+        Some(Code::TopicAuthorizationFailed) => {
+            Error::user(message).hint("The login may not use the topic: ask for access")
+        }
+        Some(Code::GroupAuthorizationFailed) => Error::user(message).hint("The login may not use the consumer group"),
+        Some(Code::ClusterAuthorizationFailed) => Error::user(message).hint("The login may not do that on the cluster"),
+        Some(Code::TransactionalIdAuthorizationFailed) => {
+            Error::user(message).hint("The login may not use the transactional id: set 'sink.transactional-id-prefix'")
+        }
+        Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) => {
+            Error::user(message).hint("Check that the topic exists: it may have been deleted")
+        }
+        Some(Code::InvalidTopic) => Error::user(message).hint("That is not a topic's name"),
+        Some(Code::InvalidReplicationFactor | Code::PolicyViolation) => {
+            Error::user(message).hint("Make the topic by hand, or ask whoever runs the cluster")
+        }
+        Some(Code::InvalidTransactionTimeout) => Error::user(message)
+            .hint("'properties.transaction.timeout.ms' is longer than the broker's 'transaction.max.timeout.ms'"),
+        Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) => {
+            Error::data(message).hint("A record is larger than the topic or 'properties.max.request.size' allows")
+        }
+        _ if matches!(error, KafkaError::ClientConfig(..)) => {
+            Error::user(message).hint("A value in 'properties.*' is wrong")
+        }
+        _ => Error::unavailable(message).hint("Check that the brokers run and can be reached from here"),
+    };
+    told.caused_by(Answer::of(&error)).from_outside()
+}
+
+/// An answer without the value of a setting, which may be a secret.
+#[derive(Debug)]
+struct Answer(String);
+
+impl Answer {
+    fn of(error: &KafkaError) -> Answer {
+        Answer(match error {
+            KafkaError::ClientConfig(_, why, key, _) => format!("{key}: {why}"),
+            other => match other.rdkafka_error_code() {
+                Some(code) => code.to_string(),
+                None => other.to_string(),
+            },
+        })
+    }
+}
+
+impl std::fmt::Display for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Answer {}
+
+/// Runs what blocks beside the runtime's threads.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|e| Error::internal("a task of the Kafka connector ended early").caused_by(e))
+}

@@ -1,0 +1,363 @@
+//! Makes staged output visible: one short transaction for all rows of a checkpoint and its marker.
+//!
+//! The transactional id is the same in every attempt, so that whoever begins one fences who came before. What then counts
+//! is the marker: a checkpoint that it does not name is written, from the staged files, as often as it takes. Nothing
+//! depends on a transaction that is left open, so no time-out of the broker can lose decided rows. After any error whose
+//! meaning is not certain the producer is dropped: a message of its that is still under way cannot reach a transaction of
+//! the next one, which has another epoch.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use flott_connector::sink::{CommitOutcome, Committable, Committer, CommitterContext};
+use flott_core::{DecidedCheckpoint, Error, ErrorKind, FailPoint, Result};
+use rdkafka::producer::Producer as _;
+
+use crate::client::blocking;
+use crate::marker::{Marker, MarkerTopic, pause};
+use crate::producer::{LOOK, Producer, Sent};
+use crate::record::Outgoing;
+use crate::stage_format;
+use crate::staging::{StagedFile, Staging};
+use crate::target::{Partitioner, Target};
+
+/// How long a transaction may take to begin and to end.
+const TRANSACTION_PATIENCE: Duration = Duration::from_secs(60);
+/// How long one that has failed may take to be aborted.
+const ABORT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A producer that holds the id.
+struct Held {
+    producer: Producer,
+    topic: MarkerTopic,
+    marker: Option<Marker>,
+}
+
+pub(crate) struct KafkaCommitter {
+    target: Arc<Target>,
+    context: CommitterContext,
+    held: HashMap<String, Held>,
+}
+
+/// Output of one transactional id.
+struct Group {
+    transactional_id: String,
+    lineage: String,
+    /// The last checkpoint for which any of it was prepared.
+    epoch: u64,
+    /// Places in the call, and files.
+    files: Vec<(usize, StagedFile)>,
+}
+
+/// What came of a group.
+enum Done {
+    Committed,
+    Already,
+    Later(String),
+    Never(String),
+}
+
+impl KafkaCommitter {
+    pub(crate) fn new(target: Arc<Target>, context: CommitterContext) -> KafkaCommitter {
+        KafkaCommitter { target, context, held: HashMap::new() }
+    }
+
+    fn own_id(&self) -> String {
+        self.target.transactional_id(&self.context.lineage, &self.context.operator_uid)
+    }
+
+    async fn commit_group(&mut self, group: &Group, checkpoint: u64) -> Result<Done> {
+        let id = group.transactional_id.clone();
+        let held = self.held.remove(&id);
+        let (target, context) = (Arc::clone(&self.target), self.context.clone());
+        let foreign = group.lineage != self.context.lineage;
+        let (lineage, epoch) = (group.lineage.clone(), group.epoch);
+        let opened = blocking(move || open_for(&target, &context, &id, &lineage, epoch, foreign, held)).await?;
+        let held = match opened {
+            Ok(Opened::Already) => return Ok(Done::Already),
+            Ok(Opened::Held(held)) => held,
+            Err(e) if e.kind() == ErrorKind::Unavailable => return Ok(Done::Later(e.to_string())),
+            Err(e) => return Err(e),
+        };
+        let marker = Marker {
+            version: Marker::VERSION,
+            lineage: group.lineage.clone(),
+            generation: if foreign {
+                held.marker.as_ref().map_or(0, |m| m.generation)
+            } else {
+                self.context.generation.0
+            },
+            epoch: checkpoint.max(group.epoch),
+        };
+        let (target, id) = (Arc::clone(&self.target), group.transactional_id.clone());
+        let files: Vec<StagedFile> = group.files.iter().map(|(_, file)| file.clone()).collect();
+        match blocking(move || transact(&target, held, &id, marker, &files)).await? {
+            Ok(held) => {
+                self.held.insert(group.transactional_id.clone(), held);
+                Ok(Done::Committed)
+            }
+            // What cannot be written now may be written later, and what is decided is never given up; but a record that is
+            // too large stays so.
+            Err(e) if e.kind() == ErrorKind::Data => Ok(Done::Never(e.to_string())),
+            Err(e) if e.kind() == ErrorKind::Internal => Err(e),
+            Err(e) => Ok(Done::Later(e.to_string())),
+        }
+    }
+
+    /// This lineage's folder, and those of lineages that a fresh start has replaced.
+    async fn remove_before(&self, end: u64, keep: &[String]) -> Result<()> {
+        for lineage in [&self.context.lineage].into_iter().chain(&self.context.replaced_lineages) {
+            let folder = Staging::folder(lineage, &self.context.operator_uid);
+            self.target.staging.remove_before(&folder, end, keep).await?;
+        }
+        Ok(())
+    }
+}
+
+enum Opened {
+    Held(Held),
+    /// The marker says that it is committed.
+    Already,
+}
+
+/// Takes the id, unless it is held, and looks at the marker. Blocks.
+fn open_for(
+    target: &Target,
+    context: &CommitterContext,
+    id: &str,
+    lineage: &str,
+    epoch: u64,
+    foreign: bool,
+    held: Option<Held>,
+) -> Result<Opened> {
+    let held = match held {
+        Some(held) => held,
+        None => {
+            if foreign {
+                // Of the job that this one was forked from, which may be running: it is fenced only where it has to be.
+                let topic = MarkerTopic::open(&target.marker_topic, &target.properties)?;
+                let marker = topic.read(id, &target.properties)?;
+                if marker.is_some_and(|m| m.lineage == lineage && m.epoch >= epoch) {
+                    return Ok(Opened::Already);
+                }
+            }
+            take(target, id)?
+        }
+    };
+    let Some(marker) = &held.marker else {
+        return Err(Error::user(format!("The marker of '{id}' is gone from the topic '{}'", target.marker_topic))
+            .with("topic", &target.marker_topic)
+            .hint("Without it nobody knows whether the checkpoint's rows are written. If the topic was deleted, look at the table's topics, and start over with --fresh")
+            .from_outside());
+    };
+    check_owner(marker, context, id, lineage, foreign)?;
+    Ok(if marker.epoch >= epoch { Opened::Already } else { Opened::Held(held) })
+}
+
+/// Refuses a marker of another job, and of a newer attempt.
+fn check_owner(marker: &Marker, context: &CommitterContext, id: &str, lineage: &str, foreign: bool) -> Result<()> {
+    if marker.lineage != lineage {
+        return Err(Error::user(format!("Another job writes with the transactional id '{id}'"))
+            .with("option", "sink.transactional-id-prefix")
+            .hint("Give each job a prefix of its own")
+            .from_outside());
+    }
+    if !foreign && marker.generation > context.generation.0 {
+        return Err(Error::fenced(format!(
+            "attempt {} of the job has taken over the output (this one is attempt {})",
+            marker.generation, context.generation
+        )));
+    }
+    Ok(())
+}
+
+/// Fences whoever has had the id, ends its transaction, and reads the marker. Blocks.
+fn take(target: &Target, id: &str) -> Result<Held> {
+    let topic = MarkerTopic::open(&target.marker_topic, &target.properties)?;
+    let producer = Producer::new(&target.properties, Some(id))?;
+    producer.client.init_transactions(TRANSACTION_PATIENCE).map_err(|e| producer.error(e, "begin transactions in"))?;
+    let marker = topic.read(id, &target.properties)?;
+    Ok(Held { producer, topic, marker })
+}
+
+/// Writes staged records and the marker in one transaction. Whatever goes wrong, the producer is not used again. Blocks.
+fn transact(target: &Target, mut held: Held, id: &str, marker: Marker, files: &[StagedFile]) -> Result<Held> {
+    let producer = &held.producer;
+    producer.client.begin_transaction().map_err(|e| producer.error(e, "begin a transaction in"))?;
+    if let Err(error) = fill(target, &mut held, id, &marker, files) {
+        // Readers need not wait for its time-out. Where that does not work either, the next who takes the id ends it.
+        held.producer.client.abort_transaction(ABORT_PATIENCE).ok();
+        return Err(error);
+    }
+    if !files.is_empty() {
+        target.fail_points.hit(FailPoint::MidCommit);
+    }
+    let producer = &held.producer;
+    producer
+        .client
+        .commit_transaction(TRANSACTION_PATIENCE)
+        .map_err(|e| producer.error(e, "commit a transaction in"))?;
+    held.marker = Some(marker);
+    Ok(held)
+}
+
+/// All records of a transaction, acknowledged.
+fn fill(target: &Target, held: &mut Held, id: &str, marker: &Marker, files: &[StagedFile]) -> Result<()> {
+    let producer = &mut held.producer;
+    let runtime = tokio::runtime::Handle::current();
+    let mut partitions: HashMap<String, i32> = HashMap::new();
+    for file in files {
+        // One at a time: an epoch may be larger than the memory.
+        let content = runtime.block_on(read(target, file))?;
+        let records = stage_format::for_each(&content, |record| {
+            let Some(topic) = record.topic else { return Err(Error::internal("a staged record without a topic")) };
+            // A missing topic would be a time-out of minutes.
+            let count = match partitions.get(topic) {
+                Some(count) => *count,
+                None => {
+                    let count = producer.partitions(topic)?;
+                    partitions.insert(topic.to_string(), count);
+                    count
+                }
+            };
+            let partition = match target.partitioner {
+                Partitioner::Default => None,
+                Partitioner::Fixed => Some(i32::try_from(file.subtask).unwrap_or(0) % count),
+            };
+            send(producer, topic, partition, record)
+        })?;
+        if records != file.records {
+            let message = format!("the staged file '{}' has {records} of {} records", file.name, file.records);
+            return Err(Error::data(message));
+        }
+    }
+    let value = marker.encode()?;
+    let record = Outgoing { key: Some(id.as_bytes()), value: Some(&value), ..Outgoing::default() };
+    let partition = held.topic.partition(id);
+    send(producer, &held.topic.name, Some(partition), &record)?;
+    // The client's own waiting is in steps of 100 ms.
+    while !producer.is_through() {
+        producer.check()?;
+        pause(LOOK);
+    }
+    producer.check()
+}
+
+/// A staged file, checked.
+async fn read(target: &Target, file: &StagedFile) -> Result<bytes::Bytes> {
+    match target.staging.get(&file.name).await? {
+        Some(content) if content.len() as u64 == file.size && crc32fast::hash(&content) == file.crc32 => Ok(content),
+        Some(_) => Err(Error::data(format!("the staged file '{}' is damaged", file.name))
+            .hint("The disk has lost data, or something outside has changed it: its rows cannot be committed")),
+        None => Err(Error::data(format!("the staged file '{}' is gone, and its rows are not in the topic", file.name))
+            .hint("Something outside has removed it: put it back, or start over with --fresh")),
+    }
+}
+
+fn send(producer: &mut Producer, topic: &str, partition: Option<i32>, record: &Outgoing<'_>) -> Result<()> {
+    while producer.send(topic, partition, record)? == Sent::Full {
+        producer.check()?;
+        pause(LOOK);
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl Committer for KafkaCommitter {
+    async fn commit(
+        &mut self,
+        checkpoint: &DecidedCheckpoint,
+        committables: &[Committable],
+    ) -> Result<Vec<CommitOutcome>> {
+        let mut groups: Vec<Group> = vec![];
+        for (place, committable) in committables.iter().enumerate() {
+            let file = StagedFile::decode(committable)?;
+            match groups.iter_mut().find(|g| g.transactional_id == file.transactional_id) {
+                Some(group) => {
+                    group.epoch = group.epoch.max(file.epoch);
+                    group.files.push((place, file));
+                }
+                None => groups.push(Group {
+                    transactional_id: file.transactional_id.clone(),
+                    lineage: file.lineage.clone(),
+                    epoch: file.epoch,
+                    files: vec![(place, file)],
+                }),
+            }
+        }
+        let mut outcomes = vec![CommitOutcome::Committed; committables.len()];
+        for group in &groups {
+            let done = self.commit_group(group, checkpoint.id().0).await?;
+            for (place, file) in &group.files {
+                outcomes[*place] = match &done {
+                    Done::Committed => CommitOutcome::Committed,
+                    Done::Already => CommitOutcome::AlreadyCommitted,
+                    Done::Later(reason) => CommitOutcome::RetryLater { reason: reason.clone() },
+                    Done::Never(reason) => CommitOutcome::Failed { reason: reason.clone() },
+                };
+                if matches!(done, Done::Committed | Done::Already)
+                    && let Err(error) = self.target.staging.remove(&file.name).await
+                {
+                    // The next attempt removes it.
+                    tracing::debug!(%error, "a staged file stays for now");
+                }
+            }
+        }
+        Ok(outcomes)
+    }
+
+    async fn abort(&mut self, committables: &[Committable]) -> Result<()> {
+        for committable in committables {
+            self.target.staging.remove(&StagedFile::decode(committable)?.name).await?;
+        }
+        self.remove_before(self.context.generation.0, &[]).await
+    }
+
+    /// Says whose the id is, before anything is decided: a checkpoint that is to be committed and finds no marker knows then
+    /// that it was lost.
+    async fn clean_up(&mut self, keep: &[String]) -> Result<()> {
+        self.remove_before(self.context.generation.0, keep).await?;
+        let id = self.own_id();
+        let held = self.held.remove(&id);
+        let (target, context) = (Arc::clone(&self.target), self.context.clone());
+        let taken = id.clone();
+        let held = blocking(move || {
+            let held = match held {
+                Some(held) => held,
+                None => take(&target, &id)?,
+            };
+            let epoch = match &held.marker {
+                Some(marker) => {
+                    check_owner(marker, &context, &id, &context.lineage, false)?;
+                    if marker.generation == context.generation.0 {
+                        return Ok(held);
+                    }
+                    marker.epoch
+                }
+                None => 0,
+            };
+            let marker = Marker {
+                version: Marker::VERSION,
+                lineage: context.lineage.clone(),
+                generation: context.generation.0,
+                epoch,
+            };
+            transact(&target, held, &id, marker, &[])
+        });
+        self.held.insert(taken, held.await??);
+        Ok(())
+    }
+
+    async fn sweep(&mut self) -> Result<()> {
+        self.remove_before(self.context.generation.0.saturating_add(1), &[]).await
+    }
+
+    async fn finish(&mut self, _checkpoint: &DecidedCheckpoint) -> Result<()> {
+        if let Err(error) = self.remove_before(self.context.generation.0.saturating_add(1), &[]).await {
+            tracing::warn!(%error, "staged files of older attempts cannot be removed");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,183 @@
+//! Finds partitions, asks where reading begins and ends, and gives each partition to its reader.
+//!
+//! What is found at the first look begins where the options say; what appears later is read from its beginning, since it
+//! has been empty then. Asking goes on beside the coordinator.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flott_connector::Versioned;
+use flott_connector::source::{CallOutput, EnumeratorContext, SourceSplit, SplitEnumerator};
+use flott_core::{CheckpointId, Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::client::{self, blocking};
+use crate::offsets::{self, Bounded, Range, Startup};
+use crate::scan::Scan;
+use crate::split::{PartitionSplit, check_version, from_json, to_json};
+
+/// Version of the stored state.
+const VERSION: u32 = 1;
+
+/// The stored form.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct State {
+    /// All partitions that were found, given out or not.
+    found: BTreeSet<(String, i32)>,
+    /// Those that no reader has got yet.
+    pending: Vec<PartitionSplit>,
+    /// The first look is done.
+    looked: bool,
+}
+
+pub(crate) struct PartitionEnumerator {
+    scan: Arc<Scan>,
+    state: State,
+    /// A look is under way.
+    looking: bool,
+    /// This attempt has looked.
+    has_looked: bool,
+    /// Readers that know that nothing follows.
+    told: BTreeSet<usize>,
+}
+
+type Answer = Result<Vec<Range>>;
+
+impl PartitionEnumerator {
+    pub(crate) fn new(scan: Arc<Scan>, restored: Option<Versioned>) -> Result<PartitionEnumerator> {
+        let state = match restored {
+            None => State::default(),
+            Some(stored) => {
+                check_version(&stored, VERSION, "state of a Kafka enumerator")?;
+                from_json(&stored.bytes, "state of a Kafka enumerator")?
+            }
+        };
+        Ok(PartitionEnumerator { scan, state, looking: false, has_looked: false, told: BTreeSet::new() })
+    }
+
+    fn is_bounded(&self) -> bool {
+        self.scan.bounded != Bounded::Unbounded
+    }
+
+    fn look(&mut self, context: &mut EnumeratorContext) {
+        if std::mem::replace(&mut self.looking, true) {
+            return;
+        }
+        let (scan, known) = (Arc::clone(&self.scan), self.state.found.clone());
+        let startup = if self.state.looked { Startup::Earliest } else { scan.startup.clone() };
+        context.call_async(async move {
+            let found: Answer = match blocking(move || find(&scan, &known, &startup)).await {
+                Ok(found) => found,
+                Err(e) => Err(e),
+            };
+            found
+        });
+    }
+
+    /// Gives out what waits for readers that are there.
+    fn serve(&mut self, context: &mut EnumeratorContext) -> Result<()> {
+        let mut kept = vec![];
+        let mut given: Vec<Vec<SourceSplit>> = vec![vec![]; context.parallelism];
+        for split in std::mem::take(&mut self.state.pending) {
+            let owner = split.owner(context.parallelism);
+            match given.get_mut(owner) {
+                Some(splits) if context.readers.contains(&owner) => splits.push(split.to_split()?),
+                _ => kept.push(split),
+            }
+        }
+        self.state.pending = kept;
+        for (reader, splits) in given.into_iter().enumerate().filter(|(_, s)| !s.is_empty()) {
+            context.assign(reader, splits);
+        }
+        if self.is_bounded() && self.state.looked && self.has_looked {
+            for reader in context.readers.clone() {
+                if self.told.insert(reader) {
+                    context.no_more_splits(reader);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Looks for partitions that are not known. Blocks.
+fn find(scan: &Scan, known: &BTreeSet<(String, i32)>, startup: &Startup) -> Answer {
+    let group = scan.properties.get("group.id");
+    let consumer = client::consumer(&scan.properties, group)?;
+    let mut new = vec![];
+    for (topic, partitions) in scan.topics.partitions(&consumer, &scan.properties)? {
+        new.extend((0..partitions).map(|p| (topic.clone(), p)).filter(|place| !known.contains(place)));
+    }
+    offsets::resolve(&consumer, &scan.properties, &new, startup, &scan.bounded)
+}
+
+impl SplitEnumerator for PartitionEnumerator {
+    fn start(&mut self, context: &mut EnumeratorContext) -> Result<()> {
+        // What a bounded source reads is found out once. One that goes on looks again after a restore, but nobody has to wait
+        // for that: see `add_reader`.
+        if !self.state.looked {
+            self.look(context);
+        } else if self.is_bounded() {
+            self.has_looked = true;
+        }
+        Ok(())
+    }
+
+    fn handle_call(&mut self, output: CallOutput, context: &mut EnumeratorContext) -> Result<()> {
+        let Ok(answer) = output.downcast::<Answer>() else {
+            return Err(Error::internal("an answer to something that was not asked"));
+        };
+        self.looking = false;
+        match *answer {
+            Ok(ranges) => {
+                for range in ranges {
+                    self.state.found.insert((range.topic.clone(), range.partition));
+                    let split = PartitionSplit::of(range);
+                    if !split.is_finished() {
+                        self.state.pending.push(split);
+                    }
+                }
+                self.state.looked = true;
+            }
+            // The next look may go well; what is being read goes on meanwhile.
+            Err(error) if self.state.looked && error.kind() == ErrorKind::Unavailable => {
+                tracing::warn!(%error, "new partitions cannot be looked for just now");
+            }
+            Err(error) => return Err(error),
+        }
+        self.has_looked = true;
+        self.serve(context)
+    }
+
+    fn discovery_interval(&self) -> Option<Duration> {
+        self.scan.discovery.filter(|_| !self.is_bounded())
+    }
+
+    fn discover(&mut self, context: &mut EnumeratorContext) -> Result<()> {
+        self.look(context);
+        Ok(())
+    }
+
+    fn add_reader(&mut self, _reader: usize, context: &mut EnumeratorContext) -> Result<()> {
+        if self.state.looked && !self.has_looked {
+            self.look(context);
+        }
+        self.serve(context)
+    }
+
+    fn handle_split_request(&mut self, _reader: usize, context: &mut EnumeratorContext) -> Result<()> {
+        self.serve(context)
+    }
+
+    fn add_splits_back(&mut self, splits: Vec<SourceSplit>, context: &mut EnumeratorContext) -> Result<()> {
+        for split in splits {
+            self.state.pending.push(PartitionSplit::decode(&split.data)?);
+        }
+        self.serve(context)
+    }
+
+    fn snapshot_state(&mut self, _checkpoint: CheckpointId) -> Result<Versioned> {
+        Ok(Versioned::new(VERSION, to_json(&self.state)?))
+    }
+}

@@ -1,0 +1,270 @@
+//! The marker of a sink: which checkpoint's output is in its topics. It is the last record of each transaction, in a
+//! compacted topic, so that it is there exactly where the rows are.
+
+use std::time::Duration;
+
+use flott_core::{Error, Result};
+use futures::executor::block_on;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message;
+use rdkafka::{Offset, TopicPartitionList};
+use serde::{Deserialize, Serialize};
+
+use crate::client::{self, Context, REQUEST_PATIENCE};
+use crate::properties::{Properties, Role};
+use crate::split::{from_json, to_json};
+use crate::topics;
+
+/// Partitions of a marker topic that is made here: a job whose transaction is open holds up only who shares one.
+const PARTITIONS: i32 = 16;
+/// How long transactions of others may hold up the reading of a marker.
+const OPEN_PATIENCE: Duration = Duration::from_secs(15);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What a marker says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Marker {
+    pub(crate) version: u32,
+    pub(crate) lineage: String,
+    /// The attempt that wrote it.
+    pub(crate) generation: u64,
+    /// The last checkpoint whose output is committed; 0 before the first.
+    pub(crate) epoch: u64,
+}
+
+impl Marker {
+    pub(crate) const VERSION: u32 = 1;
+
+    pub(crate) fn encode(&self) -> Result<Vec<u8>> {
+        to_json(self)
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Marker> {
+        let marker: Marker = from_json(bytes, "marker")?;
+        if marker.version != Marker::VERSION {
+            return Err(Error::user(format!(
+                "a marker has version {}, and this Flott reads version {}",
+                marker.version,
+                Marker::VERSION
+            ))
+            .hint("Run the job with the Flott that wrote it, or a newer one"));
+        }
+        Ok(marker)
+    }
+}
+
+/// The topic of markers.
+#[derive(Debug, Clone)]
+pub(crate) struct MarkerTopic {
+    pub(crate) name: String,
+    pub(crate) partitions: i32,
+}
+
+impl MarkerTopic {
+    /// Finds the topic, or makes it. Blocks.
+    pub(crate) fn open(name: &str, properties: &Properties) -> Result<MarkerTopic> {
+        let consumer = client::consumer(properties, None)?;
+        if let Some(partitions) = topics::partition_count(&consumer, properties, name)? {
+            check_policy(name, properties)?;
+            return Ok(MarkerTopic { name: name.to_string(), partitions });
+        }
+        make(name, properties)?;
+        let mut waited = Duration::ZERO;
+        loop {
+            if let Some(partitions) = topics::partition_count(&consumer, properties, name)? {
+                return Ok(MarkerTopic { name: name.to_string(), partitions });
+            }
+            if waited >= REQUEST_PATIENCE {
+                return Err(Error::unavailable(format!("the topic '{name}' was made, and is not to be seen")));
+            }
+            pause(LOOK);
+            waited += LOOK;
+        }
+    }
+
+    /// Where the markers of an id lie.
+    pub(crate) fn partition(&self, transactional_id: &str) -> i32 {
+        let hash = crc32fast::hash(transactional_id.as_bytes());
+        (hash % self.partitions.unsigned_abs().max(1)) as i32
+    }
+
+    /// The last committed marker of an id. Blocks until transactions that are open on its partition are decided: its own
+    /// may be one of them.
+    pub(crate) fn read(&self, transactional_id: &str, properties: &Properties) -> Result<Option<Marker>> {
+        let reading = Reading::new(self, properties)?;
+        let own = self.partition(transactional_id);
+        if let Some(found) = reading.last(transactional_id, own)? {
+            return Ok(Some(found));
+        }
+        // Somebody may have added partitions.
+        let mut last: Option<Marker> = None;
+        for partition in (0..self.partitions).filter(|p| *p != own) {
+            let found = reading.last(transactional_id, partition)?;
+            last = match (last, found) {
+                (Some(a), Some(b)) if (a.generation, a.epoch) >= (b.generation, b.epoch) => Some(a),
+                (a, b) => b.or(a),
+            };
+        }
+        Ok(last)
+    }
+}
+
+/// Clients that read markers.
+struct Reading<'a> {
+    topic: &'a MarkerTopic,
+    properties: &'a Properties,
+    /// Sees the end of all records.
+    all: BaseConsumer<Context>,
+    /// Sees what is committed.
+    committed: BaseConsumer<Context>,
+}
+
+impl<'a> Reading<'a> {
+    fn new(topic: &'a MarkerTopic, properties: &'a Properties) -> Result<Reading<'a>> {
+        let ask = |isolation: &str| -> Result<BaseConsumer<Context>> {
+            let mut config = properties.config(Role::Consumer)?;
+            config.set("isolation.level", isolation).set("enable.auto.commit", "false");
+            config.set("auto.offset.reset", "earliest").set("enable.partition.eof", "true");
+            // A client that reads has to have a group, also where it never speaks of it.
+            config.set("group.id", "flott-markers");
+            BaseConsumer::from_config_and_context(&config, Context)
+                .map_err(|e| client::error(e, properties, "make a consumer for"))
+        };
+        Ok(Reading { topic, properties, all: ask("read_uncommitted")?, committed: ask("read_committed")? })
+    }
+
+    fn failed(&self, error: KafkaError) -> Error {
+        client::error(error, self.properties, "read a marker from").with("topic", &self.topic.name)
+    }
+
+    fn last(&self, id: &str, partition: i32) -> Result<Option<Marker>> {
+        let name = &self.topic.name;
+        let end = |consumer: &BaseConsumer<Context>| {
+            consumer.fetch_watermarks(name, partition, REQUEST_PATIENCE).map_err(|e| self.failed(e))
+        };
+        let (low, all) = end(&self.all)?;
+        if low == all {
+            return Ok(None);
+        }
+        let mut waited = Duration::ZERO;
+        while end(&self.committed)?.1 < all {
+            if waited >= OPEN_PATIENCE {
+                return Err(Error::unavailable("a transaction of another job is open on the topic of markers")
+                    .with("topic", name)
+                    .with("partition", partition)
+                    .hint("It ends by its time-out, or when that job runs again"));
+            }
+            pause(LOOK);
+            waited += LOOK;
+        }
+        let mut assignment = TopicPartitionList::new();
+        assignment.add_partition_offset(name, partition, Offset::Beginning).map_err(|e| self.failed(e))?;
+        self.committed.assign(&assignment).map_err(|e| self.failed(e))?;
+        let mut last = None;
+        let mut idle = Duration::ZERO;
+        loop {
+            match self.committed.poll(LOOK) {
+                Some(Ok(message)) => {
+                    idle = Duration::ZERO;
+                    if message.partition() == partition && message.key() == Some(id.as_bytes()) {
+                        last = message.payload().map(Marker::decode).transpose()?;
+                    }
+                }
+                Some(Err(KafkaError::PartitionEOF(at))) if at == partition => return Ok(last),
+                Some(Err(KafkaError::PartitionEOF(_))) => {}
+                Some(Err(error)) => match error.rdkafka_error_code() {
+                    Some(
+                        RDKafkaErrorCode::BrokerTransportFailure
+                        | RDKafkaErrorCode::AllBrokersDown
+                        | RDKafkaErrorCode::GroupAuthorizationFailed,
+                    ) => {}
+                    _ => return Err(self.failed(error)),
+                },
+                None => {
+                    idle += LOOK;
+                    if idle >= REQUEST_PATIENCE {
+                        return Err(Error::unavailable("the topic of markers cannot be read").with("topic", name));
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn admin(properties: &Properties) -> Result<AdminClient<Context>> {
+    let config = properties.config(Role::Producer)?;
+    AdminClient::from_config_and_context(&config, Context)
+        .map_err(|e| client::error(e, properties, "make a client for"))
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(REQUEST_PATIENCE)).operation_timeout(Some(REQUEST_PATIENCE))
+}
+
+/// Makes the topic. Somebody else may make it at the same time.
+fn make(name: &str, properties: &Properties) -> Result<()> {
+    let topic = NewTopic::new(name, PARTITIONS, TopicReplication::Fixed(-1))
+        .set("cleanup.policy", "compact")
+        .set("segment.bytes", "1048576")
+        .set("min.cleanable.dirty.ratio", "0.1");
+    let failed = |e| client::error(e, properties, "make the topic of markers in").with("topic", name);
+    let made = block_on(admin(properties)?.create_topics([&topic], &options())).map_err(failed)?;
+    for result in made {
+        match result {
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((_, code)) => return Err(failed(KafkaError::AdminOp(code))),
+        }
+    }
+    Ok(())
+}
+
+/// Retention by time would remove a marker, and with it the knowledge of what is committed.
+fn check_policy(name: &str, properties: &Properties) -> Result<()> {
+    let described = block_on(admin(properties)?.describe_configs([&ResourceSpecifier::Topic(name)], &options()));
+    // Who may not look has to trust.
+    let Ok(described) = described else { return Ok(()) };
+    for resource in described.into_iter().flatten() {
+        let policy = resource.get("cleanup.policy").and_then(|e| e.value.clone());
+        if policy.is_some_and(|p| p != "compact") {
+            return Err(Error::user(format!(
+                "The topic '{name}' does not keep markers: its cleanup.policy is not 'compact'"
+            ))
+            .with("option", "sink.marker-topic")
+            .hint("Set the topic's cleanup.policy to 'compact', or name another topic"));
+        }
+    }
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "runs beside the runtime's threads")]
+pub(crate) fn pause(time: Duration) {
+    std::thread::sleep(time);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_marker_is_read_again_and_others_are_refused() {
+        let marker = Marker { version: 1, lineage: "l".into(), generation: 2, epoch: 3 };
+        let bytes = marker.encode().expect("bytes");
+        // The layout of version 1, for ever.
+        assert_eq!(&bytes[..], br#"{"version":1,"lineage":"l","generation":2,"epoch":3}"#);
+        assert_eq!(Marker::decode(&bytes).expect("read"), marker);
+        assert!(Marker::decode(b"{}").is_err() && Marker::decode(b"\xff").is_err());
+        let newer = br#"{"version":2,"lineage":"l","generation":2,"epoch":3}"#;
+        assert!(Marker::decode(newer).expect_err("newer").to_string().contains("version 2"));
+    }
+
+    #[test]
+    fn an_id_has_its_partition() {
+        let topic = MarkerTopic { name: "m".into(), partitions: 16 };
+        assert_eq!(topic.partition("flott-a-b"), topic.partition("flott-a-b"));
+        assert!((0..100).all(|i| (0..16).contains(&topic.partition(&format!("id-{i}")))));
+    }
+}

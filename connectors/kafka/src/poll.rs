@@ -1,0 +1,367 @@
+//! The thread of a reader: takes records from the client, decodes them, hands batches over.
+//!
+//! The client is asked until it has nothing more or a batch is full; so a lone record leaves at once, and many records leave
+//! in large batches. An end of a partition is told without its topic, so a source that ends has a client for each topic.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use flott_connector::source::{ReaderEvent, SourceBatch};
+use flott_core::{Error, Result};
+use parking_lot::Mutex;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::{Offset, Timestamp, TopicPartitionList};
+use tokio::sync::mpsc;
+
+use crate::client::{self, Context, REQUEST_PATIENCE, TURN};
+use crate::offsets::{self, Bounded};
+use crate::rows::{Incoming, Metadata, RowDecoder};
+use crate::scan::Scan;
+use crate::split::PartitionSplit;
+
+/// Rows of a batch at most.
+const BATCH_ROWS: usize = 8_192;
+/// Bytes of keys and values in a batch at most (a larger record goes alone).
+const BATCH_BYTES: usize = 4 << 20;
+
+/// What the thread is told.
+pub(crate) enum Command {
+    Add(Vec<PartitionSplit>),
+    /// Splits to pause, splits to resume.
+    Pause(Vec<String>, Vec<String>),
+    /// Positions that a decided checkpoint covers.
+    Commit(Vec<PartitionSplit>),
+    Stop,
+}
+
+/// What reader and thread share.
+#[derive(Default)]
+pub(crate) struct Shared {
+    /// Few: the runtime's queue of commands has a bound.
+    commands: Mutex<Vec<Command>>,
+    pending: AtomicU64,
+}
+
+impl Shared {
+    pub(crate) fn push(&self, command: Command) {
+        self.commands.lock().push(command);
+    }
+
+    /// Records that are there and not read, as far as is known.
+    pub(crate) fn pending(&self) -> u64 {
+        self.pending.load(Ordering::Relaxed)
+    }
+}
+
+/// A partition that is being read.
+struct Open {
+    split: PartitionSplit,
+    id: String,
+    decoder: RowDecoder,
+    bytes: usize,
+    /// The position has moved since the last batch.
+    moved: bool,
+    /// Read to its end.
+    ended: bool,
+}
+
+/// The thread's state.
+pub(crate) struct Poller {
+    scan: Arc<Scan>,
+    shared: Arc<Shared>,
+    events: mpsc::Sender<Result<ReaderEvent>>,
+    /// By topic, or one for all.
+    consumers: BTreeMap<String, BaseConsumer<Context>>,
+    open: Vec<Open>,
+    /// Topic and partition to the place in `open`.
+    places: HashMap<String, HashMap<i32, usize>>,
+    plan: Arc<crate::rows::RowPlan>,
+}
+
+/// Whether the thread goes on.
+type GoOn = bool;
+
+impl Poller {
+    /// Starts the thread. It ends with the reader.
+    pub(crate) fn start(scan: Arc<Scan>, shared: Arc<Shared>, events: mpsc::Sender<Result<ReaderEvent>>) -> Result<()> {
+        let plan = Arc::clone(&scan.plan);
+        let mut poller =
+            Poller { scan, shared, events, consumers: BTreeMap::new(), open: vec![], places: HashMap::new(), plan };
+        let run = move || {
+            if let Err(error) = poller.run() {
+                // Nobody listens where the reader is gone.
+                poller.events.blocking_send(Err(error)).ok();
+            }
+        };
+        std::thread::Builder::new()
+            .name("kafka-reader".to_string())
+            .spawn(run)
+            .map(drop)
+            .map_err(|e| Error::unavailable("a thread cannot be started").caused_by(e))
+    }
+
+    fn run(&mut self) -> Result<()> {
+        let mut commit_errors = 0;
+        loop {
+            let commands = std::mem::take(&mut *self.shared.commands.lock());
+            for command in commands {
+                match command {
+                    Command::Add(splits) => self.add(splits)?,
+                    Command::Pause(pause, resume) => self.pause(&pause, &resume)?,
+                    Command::Commit(positions) => self.commit(&positions, &mut commit_errors),
+                    Command::Stop => return Ok(()),
+                }
+            }
+            if self.events.is_closed() {
+                return Ok(());
+            }
+            if self.consumers.is_empty() {
+                pause(TURN);
+                continue;
+            }
+            self.fill()?;
+            if !self.hand_over()? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn consumer_of(&self, topic: &str) -> String {
+        if self.scan.bounded == Bounded::Unbounded { String::new() } else { topic.to_string() }
+    }
+
+    fn add(&mut self, splits: Vec<PartitionSplit>) -> Result<()> {
+        let properties = &self.scan.properties;
+        let mut new: BTreeMap<String, TopicPartitionList> = BTreeMap::new();
+        for split in splits {
+            let decoder = RowDecoder::new(Arc::clone(&self.plan), &split.topic, split.partition)?;
+            let list = new.entry(self.consumer_of(&split.topic)).or_default();
+            let ended = split.is_finished();
+            if !ended {
+                list.add_partition_offset(&split.topic, split.partition, Offset::Offset(split.offset))
+                    .map_err(|e| Error::internal("a position cannot be set").caused_by(e))?;
+            }
+            self.places.entry(split.topic.clone()).or_default().insert(split.partition, self.open.len());
+            let id = split.id();
+            self.open.push(Open { split, id, decoder, bytes: 0, moved: false, ended });
+        }
+        for (name, list) in new {
+            if !self.consumers.contains_key(&name) {
+                // A client that reads has to have a group, also where it never speaks of it.
+                let group =
+                    properties.get("group.id").map_or_else(|| format!("flott-{}", self.scan.table), str::to_string);
+                self.consumers.insert(name.clone(), client::consumer(properties, Some(&group))?);
+            }
+            if let Some(consumer) = self.consumers.get(&name)
+                && list.count() > 0
+            {
+                consumer.incremental_assign(&list).map_err(|e| client::error(e, properties, "read from"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn pause(&mut self, pause: &[String], resume: &[String]) -> Result<()> {
+        for (ids, resumes) in [(pause, false), (resume, true)] {
+            for open in self.open.iter().filter(|o| !o.ended && ids.contains(&o.id)) {
+                let mut list = TopicPartitionList::new();
+                list.add_partition(&open.split.topic, open.split.partition);
+                let Some(consumer) = self.consumers.get(&self.consumer_of(&open.split.topic)) else { continue };
+                let done = if resumes { consumer.resume(&list) } else { consumer.pause(&list) };
+                done.map_err(|e| client::error(e, &self.scan.properties, "pause the reading from"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the group how far a decided checkpoint has come. It is for those who watch: nothing depends on it.
+    fn commit(&mut self, positions: &[PartitionSplit], errors: &mut u32) {
+        let mut by_consumer: BTreeMap<String, TopicPartitionList> = BTreeMap::new();
+        for split in positions {
+            let list = by_consumer.entry(self.consumer_of(&split.topic)).or_default();
+            list.add_partition_offset(&split.topic, split.partition, Offset::Offset(split.offset)).ok();
+        }
+        for (name, list) in by_consumer {
+            let Some(consumer) = self.consumers.get(&name) else { continue };
+            if let Err(error) = consumer.commit(&list, CommitMode::Async) {
+                *errors += 1;
+                if errors.is_power_of_two() {
+                    tracing::warn!(%error, "offsets cannot be committed to the group");
+                }
+            }
+        }
+    }
+
+    /// Takes records until there is nothing more, or a batch is full.
+    fn fill(&mut self) -> Result<()> {
+        let consumers = std::mem::take(&mut self.consumers);
+        let filled = self.fill_from(&consumers);
+        self.consumers = consumers;
+        filled
+    }
+
+    fn fill_from(&mut self, consumers: &BTreeMap<String, BaseConsumer<Context>>) -> Result<()> {
+        // With several clients each gets a part of the turn.
+        let wait = TURN / u32::try_from(consumers.len()).unwrap_or(1).max(1);
+        for (name, consumer) in consumers {
+            let mut patience = if self.open.iter().any(|o| o.moved || o.ended) { Duration::ZERO } else { wait };
+            while let Some(polled) = consumer.poll(patience) {
+                patience = Duration::ZERO;
+                match polled {
+                    Ok(message) => {
+                        if self.take(&message)? {
+                            return Ok(());
+                        }
+                    }
+                    Err(KafkaError::PartitionEOF(partition)) => self.end_of(name, partition),
+                    Err(error) => self.fail(consumer, error)?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a record; true where its batch is full.
+    fn take(&mut self, message: &BorrowedMessage<'_>) -> Result<bool> {
+        let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
+        let Some(place) = self.places.get(topic).and_then(|p| p.get(&partition)).copied() else { return Ok(false) };
+        let Some(open) = self.open.get_mut(place).filter(|o| !o.ended) else { return Ok(false) };
+        if offset < open.split.offset {
+            return Ok(false);
+        }
+        if open.split.end.is_some_and(|end| offset >= end) {
+            open.ended = true;
+            return Ok(false);
+        }
+        let plan = &self.plan;
+        let (timestamp_type, timestamp_ms) = match message.timestamp() {
+            Timestamp::NotAvailable => ("NoTimestampType", -1),
+            Timestamp::CreateTime(ms) => ("CreateTime", ms),
+            Timestamp::LogAppendTime(ms) => ("LogAppendTime", ms),
+        };
+        let headers = if plan.needs(Metadata::Headers) || plan.needs(Metadata::HeaderList) {
+            let headers = message.headers().map(|h| h.iter().map(|h| (h.key.to_string(), h.value.map(<[u8]>::to_vec))));
+            headers.map(Iterator::collect).unwrap_or_default()
+        } else {
+            vec![]
+        };
+        let leader_epoch = if plan.needs(Metadata::LeaderEpoch) { leader_epoch(message) } else { None };
+        open.decoder.decode(Incoming {
+            key: message.key(),
+            value: message.payload(),
+            offset,
+            timestamp_ms,
+            timestamp_type,
+            leader_epoch,
+            headers,
+        })?;
+        open.bytes += message.payload_len() + message.key_len();
+        open.split.offset = offset + 1;
+        open.moved = true;
+        open.ended = open.split.is_finished();
+        Ok(open.decoder.rows() >= BATCH_ROWS || open.bytes >= BATCH_BYTES)
+    }
+
+    /// The client has come to the end of a partition: a source that ends has read what it should, also where the last
+    /// offsets have no records (aborted transactions, compaction).
+    fn end_of(&mut self, topic: &str, partition: i32) {
+        if topic.is_empty() {
+            return;
+        }
+        let place = self.places.get(topic).and_then(|p| p.get(&partition)).copied();
+        if let Some(open) = place.and_then(|p| self.open.get_mut(p)) {
+            open.ended = true;
+        }
+    }
+
+    fn fail(&self, consumer: &BaseConsumer<Context>, error: KafkaError) -> Result<()> {
+        use RDKafkaErrorCode as Code;
+        match error.rdkafka_error_code() {
+            // The client goes on by itself when the brokers are back.
+            Some(Code::BrokerTransportFailure | Code::AllBrokersDown | Code::OperationTimedOut | Code::Resolve) => {
+                Ok(())
+            }
+            // Only who commits to a group has to have one.
+            Some(Code::GroupAuthorizationFailed) if self.scan.properties.get("group.id").is_none() => Ok(()),
+            Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => {
+                for open in self.open.iter().filter(|o| !o.ended) {
+                    let (topic, partition) = (&open.split.topic, open.split.partition);
+                    let Ok((low, high)) = consumer.fetch_watermarks(topic, partition, REQUEST_PATIENCE) else {
+                        continue;
+                    };
+                    if open.split.offset < low || open.split.offset > high {
+                        return Err(offsets::gone(topic, partition, open.split.offset, low, high));
+                    }
+                }
+                Err(Error::data("A position in a topic is gone").caused_by(error).from_outside())
+            }
+            _ => {
+                let table = self.scan.table.clone();
+                Err(client::error(error, &self.scan.properties, "read from").with("table", table))
+            }
+        }
+    }
+
+    /// Hands batches and ends over; false where nobody takes them.
+    fn hand_over(&mut self) -> Result<GoOn> {
+        let mut finished: Vec<usize> = vec![];
+        for (place, open) in self.open.iter_mut().enumerate() {
+            if open.moved {
+                let (rows, skipped) = open.decoder.flush()?;
+                let split = open.id.clone();
+                let batch = SourceBatch { split, rows, position: open.split.encode()?, watermark: None, skipped };
+                (open.bytes, open.moved) = (0, false);
+                if self.events.blocking_send(Ok(ReaderEvent::Batch(batch))).is_err() {
+                    return Ok(false);
+                }
+            }
+            if open.ended {
+                finished.push(place);
+            }
+        }
+        for place in finished.into_iter().rev() {
+            let open = self.open.swap_remove(place);
+            if let Some(partitions) = self.places.get_mut(&open.split.topic) {
+                partitions.remove(&open.split.partition);
+            }
+            if let Some(moved) = self.open.get(place) {
+                self.places.entry(moved.split.topic.clone()).or_default().insert(moved.split.partition, place);
+            }
+            self.release(&open.split);
+            if self.events.blocking_send(Ok(ReaderEvent::SplitFinished { split: open.id })).is_err() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The client need not fetch what nobody reads.
+    fn release(&mut self, split: &PartitionSplit) {
+        let name = self.consumer_of(&split.topic);
+        if let Some(consumer) = self.consumers.get(&name) {
+            let mut list = TopicPartitionList::new();
+            list.add_partition(&split.topic, split.partition);
+            consumer.incremental_unassign(&list).ok();
+        }
+        if !name.is_empty() && !self.open.iter().any(|o| o.split.topic == split.topic) {
+            self.consumers.remove(&name);
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a thread of its own that has nothing to read yet")]
+fn pause(time: Duration) {
+    std::thread::sleep(time);
+}
+
+/// The leader epoch of a record, which the client's safe interface does not show.
+#[expect(unsafe_code, reason = "one reading call of the C library")]
+fn leader_epoch(message: &BorrowedMessage<'_>) -> Option<i32> {
+    // SAFETY: the pointer is that of a message that is borrowed for the whole call, and the function only reads it.
+    let epoch = unsafe { rdkafka::bindings::rd_kafka_message_leader_epoch(message.ptr()) };
+    (epoch >= 0).then_some(epoch)
+}

@@ -1,0 +1,157 @@
+//! A producer with its own thread for answers: how many records are acknowledged, and what went wrong first.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use flott_core::{Error, Result};
+use parking_lot::Mutex;
+use rdkafka::ClientContext;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
+
+use crate::client::{self, Context, blocking};
+use crate::properties::{Properties, Role};
+use crate::record::Outgoing;
+
+/// Between two looks whether all is acknowledged.
+pub(crate) const LOOK: Duration = Duration::from_micros(500);
+/// Records that wait in the client at most.
+const QUEUE_RECORDS: &str = "500000";
+
+/// Counts answers.
+#[derive(Default)]
+pub(crate) struct Answers {
+    answered: AtomicU64,
+    failure: Mutex<Option<KafkaError>>,
+}
+
+impl ClientContext for Answers {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        Context.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        Context.error(error, reason);
+    }
+}
+
+impl ProducerContext for Answers {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = result {
+            self.failure.lock().get_or_insert_with(|| error.clone());
+        }
+        self.answered.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// What `send` came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    Taken,
+    /// The client holds as much as it may: wait a little.
+    Full,
+}
+
+pub(crate) struct Producer {
+    pub(crate) client: ThreadedProducer<Answers>,
+    properties: Properties,
+    sent: u64,
+}
+
+impl Producer {
+    /// A producer that keeps the order and repeats nothing; with an id it writes in transactions.
+    pub(crate) fn new(properties: &Properties, transactional_id: Option<&str>) -> Result<Producer> {
+        let mut config = properties.config(Role::Producer)?;
+        // Where Java's client puts a key.
+        config.set("partitioner", "murmur2_random").set("queue.buffering.max.messages", QUEUE_RECORDS);
+        if properties.get("enable.idempotence").is_none()
+            && properties.get("acks").is_none_or(|a| a == "all" || a == "-1")
+        {
+            config.set("enable.idempotence", "true");
+        }
+        if let Some(id) = transactional_id {
+            config.set("transactional.id", id).set("enable.idempotence", "true").set("acks", "all");
+            config.set("transaction.timeout.ms", properties.get("transaction.timeout.ms").unwrap_or("120000"));
+            // Nobody waits for single records: what is written is there already.
+            config.remove("linger.ms");
+        }
+        let client = ThreadedProducer::from_config_and_context(&config, Answers::default());
+        let client = client.map_err(|e| client::error(e, properties, "make a producer for"))?;
+        Ok(Producer { client, properties: properties.clone(), sent: 0 })
+    }
+
+    /// Hands a record to the client.
+    pub(crate) fn send(&mut self, topic: &str, partition: Option<i32>, record: &Outgoing<'_>) -> Result<Sent> {
+        let mut message: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic);
+        message.key = record.key;
+        message.payload = record.value;
+        message.partition = partition;
+        message.timestamp = record.timestamp_ms;
+        if !record.headers.is_empty() {
+            let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
+            for (key, value) in &record.headers {
+                headers = headers.insert(Header { key, value: *value });
+            }
+            message.headers = Some(headers);
+        }
+        match self.client.send(message) {
+            Ok(()) => {
+                self.sent += 1;
+                Ok(Sent::Taken)
+            }
+            Err((error, _)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => Ok(Sent::Full),
+            Err((error, _)) => Err(client::error(error, &self.properties, "write to").with("topic", topic)),
+        }
+    }
+
+    /// The first delivery that failed, once.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.client.context().failure.lock().take() {
+            Some(error) => Err(client::error(error, &self.properties, "write to")),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether every record that was sent is answered.
+    pub(crate) fn is_through(&self) -> bool {
+        self.client.context().answered.load(Ordering::Acquire) >= self.sent
+    }
+
+    /// Waits until all is acknowledged. What the client cannot deliver within `delivery.timeout.ms` is an error.
+    pub(crate) async fn flush(&self) -> Result<()> {
+        while !self.is_through() {
+            self.check()?;
+            tokio::time::sleep(LOOK).await;
+        }
+        self.check()
+    }
+
+    /// The partitions of a topic; an error where it is missing. Blocks.
+    pub(crate) fn partitions(&self, topic: &str) -> Result<i32> {
+        partitions(&self.client, &self.properties, topic)
+    }
+
+    /// The same, beside the runtime's threads.
+    pub(crate) async fn look_up(&self, topic: &str) -> Result<i32> {
+        let (client, properties, topic) = (self.client.clone(), self.properties.clone(), topic.to_string());
+        blocking(move || partitions(&client, &properties, &topic)).await?
+    }
+
+    pub(crate) fn error(&self, error: KafkaError, what: &str) -> Error {
+        client::error(error, &self.properties, what)
+    }
+}
+
+fn partitions(client: &ThreadedProducer<Answers>, properties: &Properties, topic: &str) -> Result<i32> {
+    let metadata = client.client().fetch_metadata(Some(topic), client::REQUEST_PATIENCE);
+    let metadata = metadata.map_err(|e| client::error(e, properties, "look up a topic in").with("topic", topic))?;
+    let found = metadata.topics().iter().find(|t| t.name() == topic && t.error().is_none());
+    match i32::try_from(found.map_or(0, |t| t.partitions().len())) {
+        Ok(n) if n > 0 => Ok(n),
+        _ => Err(crate::topics::missing(topic, properties)),
+    }
+}

@@ -1,0 +1,189 @@
+//! From rows to records: key and value through their formats, metadata as the table says.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
+};
+use arrow_array::{Array, ArrayRef, RecordBatch, StructArray};
+use arrow_schema::{DataType, TimeUnit};
+use flott_connector::format::{Encoder, EncoderFactory, Messages};
+use flott_core::{ChangeBatch, Error, Result, RowKind};
+
+use crate::topics::Topics;
+
+/// How rows become records, shared by all writers.
+pub(crate) struct RecordPlan {
+    pub(crate) topics: Topics,
+    /// The key's format and columns.
+    pub(crate) key: Option<(Arc<dyn EncoderFactory>, Vec<usize>)>,
+    /// The value's.
+    pub(crate) value: (Arc<dyn EncoderFactory>, Vec<usize>),
+    /// Columns with metadata.
+    pub(crate) topic_column: Option<usize>,
+    pub(crate) timestamp_column: Option<usize>,
+    /// A map or a list.
+    pub(crate) headers_column: Option<usize>,
+    /// `upsert-kafka`: a deletion is a NULL value.
+    pub(crate) upsert: bool,
+}
+
+/// A record to be written.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Outgoing<'a> {
+    pub(crate) topic: Option<&'a str>,
+    pub(crate) key: Option<&'a [u8]>,
+    pub(crate) value: Option<&'a [u8]>,
+    pub(crate) timestamp_ms: Option<i64>,
+    pub(crate) headers: Vec<(&'a str, Option<&'a [u8]>)>,
+}
+
+/// Encodes the rows of one writer.
+pub(crate) struct RecordEncoder {
+    plan: Arc<RecordPlan>,
+    key: Option<Box<dyn Encoder>>,
+    value: Box<dyn Encoder>,
+}
+
+/// The records of a batch.
+pub(crate) struct Records {
+    plan: Arc<RecordPlan>,
+    keys: Option<Messages>,
+    values: Messages,
+    rows: RecordBatch,
+    /// Rows that are deletions.
+    deletes: Option<Vec<bool>>,
+    timestamps: Option<Vec<Option<i64>>>,
+}
+
+impl RecordEncoder {
+    pub(crate) fn new(plan: Arc<RecordPlan>) -> Result<RecordEncoder> {
+        let key = plan.key.as_ref().map(|(factory, _)| factory.create()).transpose()?;
+        Ok(RecordEncoder { key, value: plan.value.0.create()?, plan })
+    }
+
+    pub(crate) fn encode(&mut self, batch: &ChangeBatch) -> Result<Records> {
+        let plan = Arc::clone(&self.plan);
+        let deletes: Option<Vec<bool>> = match (&batch.kinds, plan.upsert) {
+            (None, _) => None,
+            (Some(_), false) => return Err(Error::internal("the kafka sink takes only inserts")),
+            (Some(kinds), true) => {
+                Some(kinds.iter().map(|k| matches!(k, RowKind::Delete | RowKind::UpdateBefore)).collect())
+            }
+        };
+        let part = |columns: &[usize]| Ok::<_, Error>(ChangeBatch::append(batch.rows.project(columns)?));
+        let keys = match (&mut self.key, &plan.key) {
+            (Some(encoder), Some((_, columns))) => {
+                let mut keys = Messages::default();
+                encoder.encode_messages(&part(columns)?, &mut keys)?;
+                Some(keys)
+            }
+            _ => None,
+        };
+        let mut values = Messages::default();
+        self.value.encode_messages(&part(&plan.value.1)?, &mut values)?;
+        let timestamps = plan.timestamp_column.map(|c| milliseconds(batch.rows.column(c))).transpose()?;
+        let records = Records { plan, keys, values, rows: batch.rows.clone(), deletes, timestamps };
+        records.check()?;
+        Ok(records)
+    }
+}
+
+impl Records {
+    pub(crate) fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Bytes of keys and values.
+    pub(crate) fn bytes(&self) -> usize {
+        self.values.bytes.len() + self.keys.as_ref().map_or(0, |k| k.bytes.len())
+    }
+
+    /// What has to be right before a record of the batch is written.
+    fn check(&self) -> Result<()> {
+        let Some(column) = self.plan.topic_column.filter(|_| self.plan.topics.single().is_none()) else {
+            return Ok(());
+        };
+        let topics = self.rows.column(column).as_string::<i32>();
+        let mut last = None;
+        for row in 0..topics.len() {
+            let topic = topics.is_valid(row).then(|| topics.value(row));
+            if topic.is_some() && topic == last {
+                continue;
+            }
+            match topic {
+                Some(topic) if self.plan.topics.contains(topic) => last = Some(topic),
+                Some(topic) => {
+                    return Err(Error::data(format!("The topic '{topic}' is not one of the table's"))
+                        .with("column", self.rows.schema_ref().field(column).name())
+                        .hint("Name it in 'topic' or let 'topic-pattern' fit"));
+                }
+                None => {
+                    return Err(Error::data("A row does not say to which topic it goes")
+                        .with("column", self.rows.schema_ref().field(column).name())
+                        .hint("The column must not be NULL"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn get(&self, row: usize) -> Result<Outgoing<'_>> {
+        let deleted = self.deletes.as_ref().is_some_and(|d| d[row]);
+        // As in Flink: of a table with one topic the column says nothing.
+        let topic = self.plan.topics.single().or_else(|| {
+            let topics = self.rows.column(self.plan.topic_column?).as_string::<i32>();
+            topics.is_valid(row).then(|| topics.value(row))
+        });
+        Ok(Outgoing {
+            topic,
+            key: self.keys.as_ref().and_then(|k| k.get(row)),
+            value: if deleted { None } else { self.values.get(row) },
+            timestamp_ms: self.timestamps.as_ref().and_then(|t| t[row]),
+            headers: match self.plan.headers_column {
+                Some(c) => headers(self.rows.column(c), row)?,
+                None => vec![],
+            },
+        })
+    }
+}
+
+/// The headers of a row, from a map or a list of rows.
+fn headers(column: &ArrayRef, row: usize) -> Result<Vec<(&str, Option<&[u8]>)>> {
+    let (entries, start, end): (&StructArray, i32, i32) = match column.data_type() {
+        DataType::Map(..) => {
+            let map = column.as_map();
+            (map.entries(), map.value_offsets()[row], map.value_offsets()[row + 1])
+        }
+        DataType::List(_) => {
+            let list = column.as_list::<i32>();
+            (list.values().as_struct(), list.value_offsets()[row], list.value_offsets()[row + 1])
+        }
+        other => return Err(Error::internal(format!("headers cannot be a {other}"))),
+    };
+    if column.is_null(row) {
+        return Ok(vec![]);
+    }
+    let (names, values) = (entries.column(0).as_string::<i32>(), entries.column(1).as_binary::<i32>());
+    Ok((start as usize..end as usize)
+        .filter(|i| names.is_valid(*i))
+        .map(|i| (names.value(i), values.is_valid(i).then(|| values.value(i))))
+        .collect())
+}
+
+/// A timestamp column in milliseconds.
+fn milliseconds(column: &ArrayRef) -> Result<Vec<Option<i64>>> {
+    macro_rules! of {
+        ($t:ty, $ms:expr) => {
+            column.as_primitive::<$t>().iter().map(|v| v.map($ms)).collect()
+        };
+    }
+    Ok(match column.data_type() {
+        DataType::Timestamp(TimeUnit::Second, _) => of!(TimestampSecondType, |v| v.saturating_mul(1_000)),
+        DataType::Timestamp(TimeUnit::Millisecond, _) => of!(TimestampMillisecondType, |v| v),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => of!(TimestampMicrosecondType, |v| v.div_euclid(1_000)),
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => of!(TimestampNanosecondType, |v| v.div_euclid(1_000_000)),
+        other => return Err(Error::internal(format!("a record's timestamp cannot be a {other}"))),
+    })
+}

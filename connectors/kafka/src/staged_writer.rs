@@ -1,0 +1,106 @@
+//! The exactly-once writer: records are staged, and go to the topic when their checkpoint is decided (`committer`).
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use flott_connector::sink::{Committable, SinkWriter, WriterContext};
+use flott_core::{ChangeBatch, CheckpointId, Result, id};
+
+use crate::client::blocking;
+use crate::record::RecordEncoder;
+use crate::stage_format::StageBuilder;
+use crate::staging::{StagedFile, Staging};
+use crate::target::Target;
+
+/// Bytes of records in a file at most (a larger batch goes alone).
+const FILE_BYTES: usize = 16 << 20;
+
+pub(crate) struct StagedWriter {
+    target: Arc<Target>,
+    context: WriterContext,
+    encoder: RecordEncoder,
+    builder: StageBuilder,
+    /// In every file's name: no two writers or attempts share it.
+    unique: String,
+    next: u64,
+    /// Durable, and in no committable yet.
+    files: Vec<StagedFile>,
+    bytes: u64,
+}
+
+impl StagedWriter {
+    pub(crate) fn new(target: Arc<Target>, context: WriterContext) -> Result<StagedWriter> {
+        Ok(StagedWriter {
+            encoder: RecordEncoder::new(Arc::clone(&target.plan))?,
+            target,
+            context,
+            builder: StageBuilder::default(),
+            unique: id::random_hex(),
+            next: 0,
+            files: vec![],
+            bytes: 0,
+        })
+    }
+
+    /// Writes what waits to a file.
+    async fn store(&mut self) -> Result<()> {
+        if self.builder.records() == 0 {
+            return Ok(());
+        }
+        let builder = std::mem::take(&mut self.builder);
+        let records = builder.records();
+        let content = blocking(move || builder.finish()).await??;
+        let WriterContext { lineage, operator_uid, generation, subtask } = &self.context;
+        let folder = Staging::folder(lineage, operator_uid);
+        let name = format!("{folder}/{generation}/{}-{}-{}.arrows", subtask.index, self.unique, self.next);
+        self.next += 1;
+        let file = StagedFile {
+            name,
+            size: content.len() as u64,
+            crc32: crc32fast::hash(&content),
+            records,
+            transactional_id: self.target.transactional_id(lineage, operator_uid),
+            lineage: lineage.clone(),
+            epoch: 0,
+            subtask: subtask.index,
+        };
+        self.bytes += file.size;
+        let name = file.name.clone();
+        // Before the write: what it leaves half is removed by `close`.
+        self.files.push(file);
+        self.target.staging.put(&name, content).await
+    }
+}
+
+#[async_trait]
+impl SinkWriter for StagedWriter {
+    async fn write(&mut self, batch: ChangeBatch) -> Result<()> {
+        let records = self.encoder.encode(&batch)?;
+        self.builder.append(&records)?;
+        if self.builder.bytes() >= FILE_BYTES {
+            self.store().await?;
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self, _end_of_input: bool) -> Result<()> {
+        self.store().await
+    }
+
+    async fn prepare_commit(&mut self, checkpoint: CheckpointId) -> Result<Vec<Committable>> {
+        let files = std::mem::take(&mut self.files);
+        files.into_iter().map(|file| StagedFile { epoch: checkpoint.0, ..file }.to_committable()).collect()
+    }
+
+    fn bytes_written(&self) -> u64 {
+        self.bytes
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        // No checkpoint names them. What stays is removed by the next attempt.
+        for file in std::mem::take(&mut self.files) {
+            self.target.staging.remove(&file.name).await.ok();
+        }
+        Ok(())
+    }
+}

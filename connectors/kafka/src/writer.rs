@@ -1,0 +1,193 @@
+//! The at-least-once writer: records go to the client as they come, and a checkpoint waits until all are acknowledged.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use flott_connector::sink::{SinkWriter, WriterContext};
+use flott_core::{ChangeBatch, Error, Result};
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+
+use crate::buffer::Buffer;
+use crate::client::blocking;
+use crate::producer::{LOOK, Producer, Sent};
+use crate::record::{Outgoing, RecordEncoder};
+use crate::target::{Partitioner, Target};
+
+/// The client and what it is told.
+struct Output {
+    target: Arc<Target>,
+    subtask: usize,
+    producer: Option<Producer>,
+    /// Partitions of topics that were looked up.
+    counts: BTreeMap<String, i32>,
+    buffer: Option<Buffer>,
+    bytes: u64,
+}
+
+impl Output {
+    /// Made with the first row: a job that is only explained asks nothing.
+    async fn open(&mut self) -> Result<()> {
+        if self.producer.is_some() {
+            return Ok(());
+        }
+        let target = Arc::clone(&self.target);
+        let made = blocking(move || {
+            let producer = Producer::new(&target.properties, None)?;
+            // A missing topic would be a time-out of minutes.
+            let mut counts = BTreeMap::new();
+            if let Some(topic) = target.plan.topics.single() {
+                counts.insert(topic.to_string(), producer.partitions(topic)?);
+            }
+            Ok::<_, Error>((producer, counts))
+        });
+        let (producer, counts) = made.await??;
+        self.counts = counts;
+        self.producer = Some(producer);
+        Ok(())
+    }
+
+    async fn send(&mut self, record: &Outgoing<'_>) -> Result<()> {
+        let Some(topic) = record.topic else { return Err(Error::internal("a record without a topic")) };
+        let Some(producer) = &mut self.producer else { return Err(Error::internal("a writer was not opened")) };
+        let partition = match self.target.partitioner {
+            Partitioner::Default => None,
+            Partitioner::Fixed => {
+                let count = match self.counts.get(topic) {
+                    Some(count) => *count,
+                    None => {
+                        let count = producer.look_up(topic).await?;
+                        self.counts.insert(topic.to_string(), count);
+                        count
+                    }
+                };
+                Some(i32::try_from(self.subtask).unwrap_or(0) % count)
+            }
+        };
+        while producer.send(topic, partition, record)? == Sent::Full {
+            producer.check()?;
+            tokio::time::sleep(LOOK).await;
+        }
+        self.bytes += (record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len)) as u64;
+        Ok(())
+    }
+
+    /// Sends what was held back.
+    async fn drain(&mut self) -> Result<()> {
+        let Some(buffer) = &mut self.buffer else { return Ok(()) };
+        for held in buffer.take() {
+            self.send(&held.outgoing()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A writer.
+pub(crate) struct KafkaWriter {
+    encoder: RecordEncoder,
+    output: Arc<Mutex<Output>>,
+    /// Sends what was held back for too long.
+    alarm: Option<JoinHandle<()>>,
+    waits: bool,
+    bytes: u64,
+}
+
+impl KafkaWriter {
+    /// `waits`: a checkpoint waits for the answers.
+    pub(crate) fn new(target: Arc<Target>, context: &WriterContext, waits: bool) -> Result<KafkaWriter> {
+        let encoder = RecordEncoder::new(Arc::clone(&target.plan))?;
+        let buffer = target.buffer.map(|(rows, _)| Buffer::new(rows));
+        let output = Output {
+            target,
+            subtask: context.subtask.index,
+            producer: None,
+            counts: BTreeMap::new(),
+            buffer,
+            bytes: 0,
+        };
+        Ok(KafkaWriter { encoder, output: Arc::new(Mutex::new(output)), alarm: None, waits, bytes: 0 })
+    }
+
+    fn start_alarm(&mut self, interval: Duration) {
+        if self.alarm.is_some() {
+            return;
+        }
+        let output = Arc::clone(&self.output);
+        self.alarm = Some(tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(interval).await;
+                let mut output = output.lock().await;
+                if let Err(error) = output.drain().await {
+                    // The next call of the writer meets it again, and tells.
+                    tracing::warn!(%error, "rows that were held back cannot be written");
+                }
+            }
+        }));
+    }
+}
+
+#[async_trait]
+impl SinkWriter for KafkaWriter {
+    async fn write(&mut self, batch: ChangeBatch) -> Result<()> {
+        let records = self.encoder.encode(&batch)?;
+        let interval = {
+            let mut output = self.output.lock().await;
+            output.open().await?;
+            for row in 0..records.len() {
+                let record = records.get(row)?;
+                match &mut output.buffer {
+                    Some(buffer) => {
+                        if buffer.put(&record) {
+                            output.drain().await?;
+                        }
+                    }
+                    None => output.send(&record).await?,
+                }
+            }
+            if let Some(producer) = &output.producer {
+                producer.check()?;
+            }
+            self.bytes = output.bytes;
+            output.target.buffer.map(|(_, interval)| interval)
+        };
+        if let Some(interval) = interval {
+            self.start_alarm(interval);
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self, _end_of_input: bool) -> Result<()> {
+        let mut output = self.output.lock().await;
+        output.drain().await?;
+        self.bytes = output.bytes;
+        match &output.producer {
+            Some(producer) if self.waits => producer.flush().await,
+            Some(producer) => producer.check(),
+            None => Ok(()),
+        }
+    }
+
+    fn bytes_written(&self) -> u64 {
+        self.bytes
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        if let Some(alarm) = self.alarm.take() {
+            alarm.abort();
+        }
+        let output = Arc::clone(&self.output);
+        let producer = output.lock().await.producer.take();
+        // The end of a client may wait for its threads.
+        blocking(move || drop(producer)).await
+    }
+}
+
+impl Drop for KafkaWriter {
+    fn drop(&mut self) {
+        if let Some(alarm) = &self.alarm {
+            alarm.abort();
+        }
+    }
+}

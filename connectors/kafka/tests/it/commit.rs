@@ -1,0 +1,197 @@
+//! The exactly-once sink against a real broker: what a commit does when it is repeated, cut short or overtaken.
+
+use std::sync::Arc;
+
+use flott_connector::sink::{CommitOutcome, Committable, Sink};
+use flott_core::{CheckpointId, DecidedCheckpoint, ErrorKind};
+use flott_testkit::batch;
+use flott_testkit::kafka::Kafka;
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
+use crate::support::{committer_context, registry, table, unique, writer_context};
+
+pub(crate) struct Job {
+    pub(crate) kafka: Kafka,
+    pub(crate) topic: String,
+    pub(crate) lineage: String,
+    sink: Arc<dyn Sink>,
+    folder: std::path::PathBuf,
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.folder).ok();
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "stands for the store")]
+pub(crate) fn decided(lineage: &str, checkpoint: u64) -> DecidedCheckpoint {
+    DecidedCheckpoint::proven_by_head(lineage, CheckpointId(checkpoint))
+}
+
+impl Job {
+    fn new() -> Option<Job> {
+        Some(Job::on(Kafka::running()?))
+    }
+
+    pub(crate) fn on(kafka: Kafka) -> Job {
+        let topic = kafka.topic(3).expect("a topic");
+        let folder = std::env::temp_dir().join(unique("flott-kafka"));
+        let options = [("format", "json"), ("sink.delivery-guarantee", "exactly-once")];
+        let table = table("kafka", "i INT", &kafka, &topic, &options).base_dir(&folder);
+        let sink = registry().connector("kafka").expect("it").sink(&table.sink()).expect("a sink").sink;
+        Job { kafka, topic, lineage: unique("lineage"), sink, folder }
+    }
+
+    /// Rows of an epoch, staged and prepared.
+    pub(crate) async fn stage(&self, generation: u64, checkpoint: u64, rows: &[&str]) -> Vec<Committable> {
+        let mut writer = self.sink.create_writer(writer_context(&self.lineage, generation), vec![]).expect("a writer");
+        writer.write(batch("i INT", rows)).await.expect("taken");
+        writer.flush(false).await.expect("durable");
+        let prepared = writer.prepare_commit(CheckpointId(checkpoint)).await.expect("prepared");
+        writer.close().await.expect("closed");
+        prepared
+    }
+
+    pub(crate) fn committer(&self, generation: u64) -> Box<dyn flott_connector::sink::Committer> {
+        self.sink.create_committer(committer_context(&self.lineage, generation)).expect("made").expect("one")
+    }
+
+    pub(crate) fn visible(&self) -> Vec<String> {
+        let mut texts: Vec<String> = self.kafka.read(&self.topic).expect("read").iter().map(|r| r.text()).collect();
+        texts.sort();
+        texts
+    }
+
+    fn staged(&self) -> usize {
+        fn files(path: &std::path::Path) -> usize {
+            std::fs::read_dir(path)
+                .into_iter()
+                .flatten()
+                .flatten()
+                .map(|e| if e.path().is_dir() { files(&e.path()) } else { 1 })
+                .sum()
+        }
+        files(&self.folder)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_are_visible_once_however_often_they_are_committed() {
+    let Some(job) = Job::new() else { return };
+    let mut first = job.committer(1);
+    first.clean_up(&[]).await.expect("claimed");
+    let epoch = job.stage(1, 1, &["+I[1]", "+I[2]"]).await;
+    assert!(job.visible().is_empty());
+    let outcomes = first.commit(&decided(&job.lineage, 1), &epoch).await.expect("committed");
+    assert_eq!(outcomes, [CommitOutcome::Committed]);
+    assert_eq!(job.visible(), [r#"{"i":1}"#, r#"{"i":2}"#]);
+    assert_eq!(job.staged(), 0);
+    assert_eq!(
+        first.commit(&decided(&job.lineage, 1), &epoch).await.expect("again"),
+        [CommitOutcome::AlreadyCommitted]
+    );
+    // The next attempt, which knows nothing.
+    let mut second = job.committer(2);
+    assert_eq!(
+        second.commit(&decided(&job.lineage, 1), &epoch).await.expect("again"),
+        [CommitOutcome::AlreadyCommitted]
+    );
+    second.clean_up(&[]).await.expect("claimed");
+    let next = job.stage(2, 2, &["+I[3]"]).await;
+    assert_eq!(second.commit(&decided(&job.lineage, 2), &next).await.expect("committed"), [CommitOutcome::Committed]);
+    assert_eq!(job.visible(), [r#"{"i":1}"#, r#"{"i":2}"#, r#"{"i":3}"#]);
+}
+
+/// The old attempt wakes up with output that the new one has committed meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_was_overtaken_writes_nothing() {
+    let Some(job) = Job::new() else { return };
+    let mut old = job.committer(1);
+    old.clean_up(&[]).await.expect("claimed");
+    let epoch = job.stage(1, 1, &["+I[1]"]).await;
+    let content: Vec<Committable> = epoch.clone();
+    let mut new = job.committer(2);
+    assert_eq!(new.commit(&decided(&job.lineage, 1), &epoch).await.expect("committed"), [CommitOutcome::Committed]);
+    new.clean_up(&[]).await.expect("claimed");
+    // Its producer is fenced: it asks for another try, and finds then that it is replaced.
+    let mut fenced = false;
+    for _ in 0..3 {
+        match old.commit(&decided(&job.lineage, 1), &content).await {
+            Ok(outcomes) => assert!(!matches!(outcomes[0], CommitOutcome::Committed), "{outcomes:?}"),
+            Err(e) => {
+                assert_eq!(e.kind(), ErrorKind::Fenced, "{e}");
+                fenced = true;
+                break;
+            }
+        }
+    }
+    assert!(fenced, "the old attempt never noticed");
+    assert_eq!(job.visible(), [r#"{"i":1}"#]);
+    // The new one goes on, although the old one has taken the id for a moment.
+    let next = job.stage(2, 2, &["+I[2]"]).await;
+    let mut done = false;
+    for _ in 0..3 {
+        let outcomes = new.commit(&decided(&job.lineage, 2), &next).await.expect("no failure");
+        if outcomes == [CommitOutcome::Committed] {
+            done = true;
+            break;
+        }
+    }
+    assert!(done);
+    assert_eq!(job.visible(), [r#"{"i":1}"#, r#"{"i":2}"#]);
+}
+
+/// A transaction of a dead attempt is open, with rows of the checkpoint: none of them is ever seen, and none holds up others.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_transaction_of_a_dead_attempt_is_aborted() {
+    let Some(job) = Job::new() else { return };
+    let mut first = job.committer(1);
+    first.clean_up(&[]).await.expect("claimed");
+    let epoch = job.stage(1, 1, &["+I[1]"]).await;
+    drop(first);
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &job.kafka.servers).set("transactional.id", format!("flott-{}-sink", job.lineage));
+    let dead: BaseProducer = config.create().expect("a producer");
+    let patience = std::time::Duration::from_secs(20);
+    dead.init_transactions(patience).expect("fenced");
+    dead.begin_transaction().expect("begun");
+    dead.send(BaseRecord::<(), str>::to(&job.topic).payload("{\"i\":1}").partition(0)).expect("sent");
+    dead.flush(patience).expect("written");
+    let mut second = job.committer(2);
+    assert_eq!(second.commit(&decided(&job.lineage, 1), &epoch).await.expect("committed"), [CommitOutcome::Committed]);
+    assert_eq!(job.visible(), [r#"{"i":1}"#]);
+    assert!(dead.commit_transaction(patience).is_err(), "a dead attempt has committed");
+    assert_eq!(job.visible(), [r#"{"i":1}"#]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_marker_that_is_gone_or_a_file_that_is_gone_is_told() {
+    let Some(job) = Job::new() else { return };
+    let epoch = job.stage(1, 1, &["+I[1]"]).await;
+    // Nobody has claimed the id: to the committer its marker is lost.
+    let error = job.committer(1).commit(&decided(&job.lineage, 1), &epoch).await.expect_err("no marker");
+    assert!(error.kind() == ErrorKind::User && error.to_string().contains("flott-markers"), "{error}");
+    let mut committer = job.committer(1);
+    committer.clean_up(&[]).await.expect("claimed");
+    std::fs::remove_dir_all(&job.folder).expect("removed");
+    let outcomes = committer.commit(&decided(&job.lineage, 1), &epoch).await.expect("an outcome");
+    assert!(matches!(&outcomes[0], CommitOutcome::Failed { reason } if reason.contains("is gone")), "{outcomes:?}");
+    assert!(job.visible().is_empty());
+}
+
+/// What dead attempts have staged goes; what is to be committed stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn staged_files_of_dead_attempts_are_removed() {
+    let Some(job) = Job::new() else { return };
+    let kept = job.stage(1, 1, &["+I[1]"]).await;
+    let _dead = job.stage(1, 2, &["+I[2]"]).await;
+    let own = job.stage(2, 2, &["+I[3]"]).await;
+    assert_eq!(job.staged(), 3);
+    let mut committer = job.committer(2);
+    committer.clean_up(&[kept[0].id.clone()]).await.expect("cleaned up");
+    assert_eq!(job.staged(), 2);
+    committer.abort(&own).await.expect("aborted");
+    assert_eq!(job.staged(), 0);
+}

@@ -1,0 +1,8 @@
+//! The connectors against a real broker (`cargo xtask services up kafka`); skipped where none runs.
+
+mod commit;
+mod options;
+mod outage;
+mod read;
+mod support;
+mod write;

@@ -1,0 +1,220 @@
+//! The source against a real broker.
+
+use flott_connector::source::{ReaderEvent, SourceSplit};
+use flott_core::{CheckpointId, DecidedCheckpoint, ErrorKind, Result};
+use flott_testkit::kafka::{Kafka, KafkaRecord};
+use flott_testkit::{SourceHarness, TableBuilder};
+
+use crate::support::{registry, sorted, table, unique, values};
+
+async fn rows(table: &TableBuilder, connector: &str, parallelism: usize) -> Result<Vec<String>> {
+    let source = registry().connector(connector)?.source(&table.source())?.source;
+    let batches = SourceHarness::start(&source, parallelism, None).await?.run_to_end().await?;
+    Ok(sorted(&batches))
+}
+
+const BOUNDED: [(&str, &str); 3] =
+    [("format", "json"), ("scan.startup.mode", "earliest-offset"), ("scan.bounded.mode", "latest-offset")];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_values_and_metadata() {
+    let Some(kafka) = Kafka::running() else { return };
+    let topic = kafka.topic(2).expect("a topic");
+    let record = KafkaRecord {
+        partition: Some(1),
+        key: Some(br#"{"id":7}"#.to_vec()),
+        value: Some(br#"{"v":"x"}"#.to_vec()),
+        timestamp_ms: Some(1_700_000_000_123),
+        headers: vec![("a".into(), Some(b"1".to_vec())), ("a".into(), Some(b"2".to_vec())), ("b".into(), None)],
+        ..KafkaRecord::default()
+    };
+    kafka.write(&topic, &[record]).expect("written");
+    let options = [
+        ("scan.startup.mode", "earliest-offset"),
+        ("scan.bounded.mode", "latest-offset"),
+        ("key.format", "json"),
+        ("key.fields", "k_id"),
+        ("key.fields-prefix", "k_"),
+        ("value.format", "json"),
+        ("value.fields-include", "EXCEPT_KEY"),
+    ];
+    let table = table("kafka", "k_id BIGINT, v STRING", &kafka, &topic, &options)
+        .metadata("topic", "topic", "STRING NOT NULL", true)
+        .metadata("partition", "partition", "INT NOT NULL", true)
+        .metadata("headers", "headers", "MAP<STRING, BYTES> NOT NULL", true)
+        .metadata("leader", "leader-epoch", "INT", true)
+        .metadata("offset", "offset", "BIGINT NOT NULL", true)
+        .metadata("ts", "timestamp", "TIMESTAMP_LTZ(3) NOT NULL", true)
+        .metadata("kind", "timestamp-type", "STRING NOT NULL", true);
+    let rows = rows(&table, "kafka", 3).await.expect("read");
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    let row = &rows[0];
+    assert!(row.starts_with(&format!("+I[7, x, {topic}, 1, ")), "{row}");
+    assert!(row.contains(", 0, 0, 2023-11-14T22:13:20.123Z, CreateTime]"), "{row}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bounds_are_where_they_are_said_to_be() {
+    let Some(kafka) = Kafka::running() else { return };
+    let topic = kafka.topic(1).expect("a topic");
+    let timed =
+        |i: i64| KafkaRecord { timestamp_ms: Some(1_000 * (i + 1)), ..KafkaRecord::of(0, format!("{{\"i\":{i}}}")) };
+    kafka.write(&topic, &(0..10).map(timed).collect::<Vec<_>>()).expect("written");
+    for (options, expected) in [
+        (vec![("scan.startup.mode", "earliest-offset"), ("scan.bounded.mode", "latest-offset")], 0..10),
+        (vec![("scan.startup.mode", "latest-offset"), ("scan.bounded.mode", "latest-offset")], 0..0),
+        (
+            vec![
+                ("scan.startup.mode", "specific-offsets"),
+                ("scan.startup.specific-offsets", "partition:0,offset:3"),
+                ("scan.bounded.mode", "specific-offsets"),
+                ("scan.bounded.specific-offsets", "partition:0,offset:7"),
+            ],
+            3..7,
+        ),
+        (
+            vec![
+                ("scan.startup.mode", "timestamp"),
+                ("scan.startup.timestamp-millis", "2500"),
+                ("scan.bounded.mode", "timestamp"),
+                ("scan.bounded.timestamp-millis", "5000"),
+            ],
+            2..4,
+        ),
+    ] {
+        let options = [&[("format", "json")][..], &options].concat();
+        let table = table("kafka", "i INT", &kafka, &topic, &options);
+        let expected: Vec<String> = expected.map(|i| format!("+I[{i}]")).collect();
+        assert_eq!(rows(&table, "kafka", 1).await.expect("read"), expected, "{options:?}");
+    }
+}
+
+/// Offsets without records (control records, aborted transactions) do not keep a source from its end.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_behind_aborted_records_is_reached() {
+    let Some(kafka) = Kafka::running() else { return };
+    let topic = kafka.topic(1).expect("a topic");
+    kafka.write(&topic, &values(&["{\"i\":1}"])).expect("written");
+    kafka.write_aborted(&topic, &values(&["{\"i\":2}"])).expect("written");
+    let committed = [&BOUNDED[..], &[("properties.isolation.level", "read_committed")]].concat();
+    let committed = table("kafka", "i INT", &kafka, &topic, &committed);
+    assert_eq!(rows(&committed, "kafka", 1).await.expect("read"), ["+I[1]"]);
+    // Java's default shows them.
+    let all = table("kafka", "i INT", &kafka, &topic, &BOUNDED);
+    assert_eq!(rows(&all, "kafka", 1).await.expect("read"), ["+I[1]", "+I[2]"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_and_patterns_of_topics() {
+    let Some(kafka) = Kafka::running() else { return };
+    let prefix = unique("many");
+    for i in 0..3 {
+        let name = format!("{prefix}-{i}");
+        kafka.create(&name, 2, &[]).expect("a topic");
+        kafka.write(&name, &[KafkaRecord::of(1, format!("{{\"i\":{i}}}"))]).expect("written");
+    }
+    let list = format!("{prefix}-0;{prefix}-2");
+    let some = table("kafka", "i INT", &kafka, &list, &BOUNDED);
+    assert_eq!(rows(&some, "kafka", 2).await.expect("read"), ["+I[0]", "+I[2]"]);
+    let mut all = TableBuilder::new("t", "i INT").registry(registry());
+    let pattern = format!("{prefix}-.*");
+    for (key, value) in
+        [("connector", "kafka"), ("topic-pattern", &pattern), ("properties.bootstrap.servers", &kafka.servers)]
+    {
+        all = all.option(key, value);
+    }
+    for (key, value) in BOUNDED {
+        all = all.option(key, value);
+    }
+    assert_eq!(rows(&all, "kafka", 2).await.expect("read"), ["+I[0]", "+I[1]", "+I[2]"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_missing_or_broken_is_named() {
+    let Some(kafka) = Kafka::running() else { return };
+    let missing = unique("missing");
+    let error = rows(&table("kafka", "i INT", &kafka, &missing, &BOUNDED), "kafka", 1).await.expect_err("missing");
+    assert!(error.kind() == ErrorKind::User && error.to_string().contains(&missing), "{error}");
+
+    let topic = kafka.topic(1).expect("a topic");
+    kafka.write(&topic, &values(&["{\"i\":1}", "{\"i\":", "{\"i\":3}"])).expect("written");
+    let error = rows(&table("kafka", "i INT", &kafka, &topic, &BOUNDED), "kafka", 1).await.expect_err("broken");
+    let at = (error.context("topic"), error.context("partition"), error.context("offset"));
+    assert_eq!((error.kind(), at), (ErrorKind::Data, (Some(topic.as_str()), Some("0"), Some("1"))), "{error}");
+    let skipping = [&BOUNDED[..], &[("json.ignore-parse-errors", "true")]].concat();
+    let skipping = table("kafka", "i INT", &kafka, &topic, &skipping);
+    assert_eq!(rows(&skipping, "kafka", 1).await.expect("read"), ["+I[1]", "+I[3]"]);
+}
+
+/// A position that retention has passed is an error, never a gap.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_position_that_is_gone_is_told() {
+    let Some(kafka) = Kafka::running() else { return };
+    let topic = kafka.topic(1).expect("a topic");
+    let texts: Vec<String> = (0..10).map(|i| format!("{{\"i\":{i}}}")).collect();
+    kafka.write(&topic, &values(&texts.iter().map(String::as_str).collect::<Vec<_>>())).expect("written");
+    let unbounded = [("format", "json"), ("scan.startup.mode", "earliest-offset")];
+    let reading = table("kafka", "i INT", &kafka, &topic, &unbounded);
+    let source = registry().connector("kafka").expect("it").source(&reading.source()).expect("a source").source;
+    let mut harness = SourceHarness::start(&source, 1, None).await.expect("started");
+    let checkpoint = harness.snapshot().expect("a checkpoint");
+    kafka.delete_records(&topic, 0, 5).expect("removed");
+    drop(harness);
+    let mut harness = SourceHarness::start(&source, 1, Some(checkpoint)).await.expect("started");
+    let error = loop {
+        match harness.reader(0).next().await {
+            Ok(ReaderEvent::Batch(batch)) => panic!("{:?}", sorted(&[batch.rows])),
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert!(error.kind() == ErrorKind::Data && error.to_string().contains("5 to 10"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn upserts_and_tombstones() {
+    let Some(kafka) = Kafka::running() else { return };
+    let topic = kafka.topic(1).expect("a topic");
+    let record = |id: i32, value: Option<&str>| KafkaRecord {
+        partition: Some(0),
+        key: Some(format!("{{\"id\":{id}}}").into_bytes()),
+        value: value.map(|v| v.as_bytes().to_vec()),
+        ..KafkaRecord::default()
+    };
+    let written = [record(1, Some(r#"{"id":1,"v":"a"}"#)), record(2, Some(r#"{"id":2,"v":"b"}"#)), record(1, None)];
+    kafka.write(&topic, &written).expect("written");
+    let options = [("key.format", "json"), ("value.format", "json"), ("scan.bounded.mode", "latest-offset")];
+    let table = table("upsert-kafka", "id INT, v STRING", &kafka, &topic, &options).primary_key(&["id"]);
+    assert_eq!(rows(&table, "upsert-kafka", 1).await.expect("read"), ["+U[1, a]", "+U[2, b]", "-D[1, null]"]);
+}
+
+/// The group hears of a position when a checkpoint that holds it is decided, and not before.
+#[tokio::test(flavor = "multi_thread")]
+async fn offsets_are_committed_with_their_checkpoint() {
+    let Some(kafka) = Kafka::running() else { return };
+    let (topic, group) = (kafka.topic(1).expect("a topic"), unique("group"));
+    kafka.write(&topic, &values(&["{\"i\":1}", "{\"i\":2}"])).expect("written");
+    let options = [("format", "json"), ("properties.group.id", &group), ("properties.auto.offset.reset", "earliest")];
+    let table = table("kafka", "i INT", &kafka, &topic, &options);
+    let source = registry().connector("kafka").expect("it").source(&table.source()).expect("a source").source;
+    let mut harness = SourceHarness::start(&source, 1, None).await.expect("started");
+    let batch = loop {
+        if let ReaderEvent::Batch(batch) = harness.reader(0).next().await.expect("read") {
+            break batch;
+        }
+    };
+    let position: serde_json::Value = serde_json::from_slice(&batch.position.bytes).expect("a position");
+    let split = SourceSplit { id: batch.split, data: batch.position };
+    harness.reader(0).snapshot_taken(CheckpointId(1), &[split]);
+    assert_eq!(kafka.committed(&group, &topic, 0).expect("asked"), None);
+    #[expect(clippy::disallowed_methods, reason = "stands for the store")]
+    let decided = DecidedCheckpoint::proven_by_head("l", CheckpointId(1));
+    harness.reader(0).notify_checkpoint_complete(&decided).await.expect("told");
+    for _ in 0..100 {
+        if kafka.committed(&group, &topic, 0).expect("asked") == position["offset"].as_i64() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("the group never heard of it");
+}

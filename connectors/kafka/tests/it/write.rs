@@ -1,0 +1,100 @@
+//! The at-least-once sink against a real broker.
+
+use flott_core::Watermark;
+use flott_testkit::kafka::{Kafka, KafkaRecord};
+use flott_testkit::{TableBuilder, batch};
+
+use crate::support::{registry, table, writer_context};
+
+async fn write(table: &TableBuilder, connector: &str, batches: Vec<flott_core::ChangeBatch>) {
+    let sink = registry().connector(connector).expect("it").sink(&table.sink()).expect("a sink").sink;
+    let mut writer = sink.create_writer(writer_context("l", 1), vec![]).expect("a writer");
+    for batch in batches {
+        writer.write(batch).await.expect("taken");
+    }
+    writer.write_watermark(Watermark(1)).await.expect("taken");
+    writer.flush(true).await.expect("acknowledged");
+    writer.close().await.expect("closed");
+}
+
+fn shown(record: &KafkaRecord) -> (Option<String>, Option<String>) {
+    let text = |bytes: &Option<Vec<u8>>| bytes.as_ref().map(|b| String::from_utf8_lossy(b).into_owned());
+    (text(&record.key), text(&record.value))
+}
+
+const AT_LEAST_ONCE: (&str, &str) = ("sink.delivery-guarantee", "at-least-once");
+
+/// Partitions as Java's client chooses them: by its murmur2.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_go_where_java_puts_them() {
+    let Some(kafka) = Kafka::running() else { return };
+    let topic = kafka.topic(50).expect("a topic");
+    let options = [AT_LEAST_ONCE, ("key.format", "raw"), ("key.fields", "k"), ("value.format", "json")];
+    let table = table("kafka", "k STRING", &kafka, &topic, &options);
+    // From the tests of Java's `Utils.murmur2`: the hash of each key, made positive, of 50 partitions.
+    let known: [(&str, i32); 5] = [
+        ("21", -973_932_308),
+        ("foobar", -790_332_482),
+        ("a-little-bit-long-string", -985_981_536),
+        ("a-little-bit-longer-string", -1_486_304_829),
+        ("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58_897_971),
+    ];
+    let rows: Vec<String> = known.iter().map(|(k, _)| format!("+I[{k}]")).collect();
+    write(&table, "kafka", vec![batch("k STRING", &rows)]).await;
+    let records = kafka.read(&topic).expect("read");
+    for (key, hash) in known {
+        let found = records.iter().find(|r| r.key.as_deref() == Some(key.as_bytes())).expect("written");
+        assert_eq!(found.partition, Some((hash & i32::MAX) % 50), "{key}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_is_written() {
+    let Some(kafka) = Kafka::running() else { return };
+    let topic = kafka.topic(1).expect("a topic");
+    let options = [AT_LEAST_ONCE, ("format", "json")];
+    let table = table("kafka", "i INT", &kafka, &topic, &options)
+        .metadata("ts", "timestamp", "TIMESTAMP_LTZ(3)", false)
+        .metadata("h", "headers", "MAP<STRING, BYTES>", false)
+        .metadata("o", "offset", "BIGINT NOT NULL", true);
+    let rows = batch(
+        "i INT, ts TIMESTAMP_LTZ(3), h MAP<STRING, BYTES>",
+        &["+I[1, 2023-11-14T22:13:20.123Z, {}]", "+I[2, null, null]"],
+    );
+    write(&table, "kafka", vec![rows]).await;
+    let records = kafka.read(&topic).expect("read");
+    assert_eq!(records.iter().map(|r| r.text()).collect::<Vec<_>>(), [r#"{"i":1}"#, r#"{"i":2}"#]);
+    assert_eq!(records[0].timestamp_ms, Some(1_700_000_000_123));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn upserts_deletes_and_what_is_held_back() {
+    let Some(kafka) = Kafka::running() else { return };
+    let topic = kafka.topic(1).expect("a topic");
+    let plain = [AT_LEAST_ONCE, ("key.format", "json"), ("value.format", "json")];
+    let columns = "id INT NOT NULL, v STRING";
+    let changes = || batch(columns, &["+I[1, a]", "+U[1, b]", "+I[2, c]", "-D[2, c]"]);
+    let at_once = table("upsert-kafka", columns, &kafka, &topic, &plain).primary_key(&["id"]);
+    write(&at_once, "upsert-kafka", vec![changes()]).await;
+    let key = |id: i32| Some(format!("{{\"id\":{id}}}"));
+    let value = |id: i32, v: &str| Some(format!("{{\"id\":{id},\"v\":\"{v}\"}}"));
+    let records: Vec<_> = kafka.read(&topic).expect("read").iter().map(shown).collect();
+    assert_eq!(records, [(key(1), value(1, "a")), (key(1), value(1, "b")), (key(2), value(2, "c")), (key(2), None)]);
+
+    let topic = kafka.topic(1).expect("a topic");
+    let held = [plain.as_slice(), &[("sink.buffer-flush.max-rows", "100"), ("sink.buffer-flush.interval", "1 h")]];
+    let held = table("upsert-kafka", columns, &kafka, &topic, &held.concat()).primary_key(&["id"]);
+    write(&held, "upsert-kafka", vec![changes()]).await;
+    let records: Vec<_> = kafka.read(&topic).expect("read").iter().map(shown).collect();
+    assert_eq!(records, [(key(1), value(1, "b")), (key(2), None)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_topic_is_told_at_once() {
+    let Some(kafka) = Kafka::running() else { return };
+    let table = table("kafka", "i INT", &kafka, "not-there-at-all", &[AT_LEAST_ONCE, ("format", "json")]);
+    let sink = registry().connector("kafka").expect("it").sink(&table.sink()).expect("a sink").sink;
+    let mut writer = sink.create_writer(writer_context("l", 1), vec![]).expect("a writer");
+    let error = writer.write(batch("i INT", &["+I[1]"])).await.expect_err("missing");
+    assert!(error.to_string().contains("not-there-at-all"), "{error}");
+}
