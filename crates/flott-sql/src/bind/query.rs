@@ -105,6 +105,13 @@ impl Binder<'_> {
             let keeps = match (op, set_quantifier) {
                 (SetOperator::Union, SetQuantifier::All) => true,
                 (SetOperator::Union, SetQuantifier::None | SetQuantifier::Distinct) => false,
+                (SetOperator::Intersect | SetOperator::Except, SetQuantifier::None | SetQuantifier::Distinct) => {
+                    if all.is_some() {
+                        break;
+                    }
+                    let sides = [(self.set_expr(left, ctes)?, left.span()), (self.set_expr(right, ctes)?, right.span())];
+                    return self.compared(sides, *op == SetOperator::Intersect);
+                }
                 (op, SetQuantifier::None) => return Err(unsupported(op, right.span())),
                 (op, quantifier) => return Err(unsupported(format!("{op} {quantifier}"), right.span())),
             };
@@ -120,8 +127,20 @@ impl Binder<'_> {
         if all == Some(true) { Ok(union) } else { self.distinct(union, None) }
     }
 
+    /// INTERSECT and EXCEPT: rows that the other side has, or has not, each once. NULL is equal to NULL.
+    fn compared(&self, sides: [(LogicalPlan, sqlparser::tokenizer::Span); 2], both: bool) -> Result<LogicalPlan> {
+        let union = self.union_of(sides.to_vec())?;
+        let LogicalPlan::Union(Union { inputs, .. }) = union else {
+            return Err(Error::internal("two queries that are no union"));
+        };
+        let [left, right] = inputs.as_slice() else { return Err(Error::internal("a comparison of two queries")) };
+        let kind = if both { flott_graph::JoinKind::Semi } else { flott_graph::JoinKind::Anti };
+        let rows = super::join::same_rows(self, left.as_ref().clone(), right.as_ref().clone(), kind)?;
+        self.distinct(rows, None)
+    }
+
     /// Every row once: a grouping by all columns.
-    fn distinct(&self, input: LogicalPlan, state_ttl: Option<Duration>) -> Result<LogicalPlan> {
+    pub(crate) fn distinct(&self, input: LogicalPlan, state_ttl: Option<Duration>) -> Result<LogicalPlan> {
         let columns = columns_of(input.schema())?;
         let group: Vec<String> = columns.iter().map(|c| c.0.clone()).collect();
         let columns = if window::is_windowed(&input, &group, None) { columns } else { materialized(columns) };
@@ -287,11 +306,11 @@ impl Binder<'_> {
         let bound = self.from(from, ctes);
         self.ttls.borrow_mut().pop();
         let (plan, scope) = bound?;
-        let values: Vec<&Query> = projection
+        let values: Vec<&Ast> = projection
             .iter()
-            .flat_map(|item| match item {
-                SelectItem::UnnamedExpr(e) | SelectItem::ExprWithAlias { expr: e, .. } => super::join::values_in(e),
-                _ => vec![],
+            .filter_map(|item| match item {
+                SelectItem::UnnamedExpr(e) | SelectItem::ExprWithAlias { expr: e, .. } => Some(e),
+                _ => None,
             })
             .collect();
         let super::join::Source { plan, scope, .. } =

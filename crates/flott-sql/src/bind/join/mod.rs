@@ -5,6 +5,7 @@
 //! regular join keeps its rows for ever, so time attributes end there.
 
 mod interval;
+mod marks;
 mod predicate;
 mod settle;
 mod subquery;
@@ -12,7 +13,7 @@ mod unnest;
 
 use std::time::Duration;
 
-use datafusion_expr::{Expr, LogicalPlan};
+use datafusion_expr::{Expr, LogicalPlan, Operator};
 use flott_core::types::TimeAttribute;
 use flott_core::{Error, LogicalType, Result};
 use flott_graph::JoinKind;
@@ -21,7 +22,7 @@ use sqlparser::tokenizer::Span;
 
 pub(crate) use predicate::{conjuncts, is_true, reads, together};
 pub(crate) use settle::settle;
-pub(crate) use subquery::{Source, values_in};
+pub(crate) use subquery::Source;
 
 use super::expression::ExpressionBinder;
 use super::node::{FlinkNode, FlinkNodeKind, Join, JoinFlavour};
@@ -263,6 +264,23 @@ fn beside(left: &LogicalPlan, right: LogicalPlan, mut scope: Scope) -> Result<Bo
         }
     }
     Ok((plan, scope))
+}
+
+/// The left rows that the right side has, or has not: with all columns alike, NULL being like NULL.
+pub(crate) fn same_rows(
+    binder: &Binder<'_>,
+    left: LogicalPlan,
+    right: LogicalPlan,
+    kind: JoinKind,
+) -> Result<LogicalPlan> {
+    let columns = columns_of(left.schema())?;
+    let (right, scope) = beside(&left, right.clone(), Scope::of_plan(&right, &[])?)?;
+    let mut equal = vec![];
+    for ((name, data_type), other) in columns.into_iter().zip(&scope.columns) {
+        let mine = Typed { expr: column(&name), data_type };
+        equal.push(binder.functions().binary(Operator::IsNotDistinctFrom, mine, other.typed())?.expr);
+    }
+    settle(binder, join(left, right, kind, together(equal), JoinFlavour::Unsettled)?, vec![])
 }
 
 /// Both scopes; columns of a side that may be missing may be NULL.
