@@ -243,14 +243,14 @@ impl<'a> ExpressionBinder<'a> {
                 }
                 self.functions.call("MAP", args).at_expr(e)
             }
-            Ast::InSubquery { .. } => no("IN (SELECT ..)"),
-            Ast::Exists { .. } => no("EXISTS"),
-            Ast::Subquery(query) => match self.scope.value_of(query) {
+            Ast::InSubquery { .. } => self.scope.mark_of(e).map_or_else(|| no("IN (SELECT ..)"), Ok),
+            Ast::Exists { .. } => self.scope.mark_of(e).map_or_else(|| no("EXISTS"), Ok),
+            Ast::Subquery(query) => match self.scope.value_of(query).or_else(|| self.scope.mark_of(e)) {
                 Some(value) => Ok(value),
                 None => no("a sub-query as an expression"),
             },
-            Ast::AnyOp { .. } => no("ANY / SOME"),
-            Ast::AllOp { .. } => no("ALL"),
+            Ast::AnyOp { .. } => self.scope.mark_of(e).map_or_else(|| no("ANY / SOME"), Ok),
+            Ast::AllOp { .. } => self.scope.mark_of(e).map_or_else(|| no("ALL"), Ok),
             Ast::InUnnest { .. } => no("IN UNNEST"),
             Ast::ILike { .. } => Err(unsupported_with("ILIKE", e.span(), "Write LOWER(x) LIKE 'pattern'")),
             Ast::RLike { .. } => Err(unsupported_with("RLIKE", e.span(), "Write REGEXP(x, 'pattern')")),
