@@ -58,7 +58,8 @@ fn object_of(a: &mut Arguments) -> Result<Option<Resolved>> {
     let Some(names) = names(a, 1)? else { return Ok(None) };
     let values = a.values.iter().skip(2).step_by(2);
     let fields = names.iter().zip(values).map(|(name, v)| RowField::new(name, v.data_type.clone())).collect();
-    let t = K::Structured(class, fields).not_null();
+    // Never NULL, but Flink's type does not say so.
+    let t = K::Structured(class, fields).nullable();
     let arrow = arrow_type(&t);
     let resolved = Resolved::arrays(t, move |args, rows| {
         let DataType::Struct(fields) = &arrow else { return Err(Error::internal("an object that is no struct")) };
@@ -88,8 +89,7 @@ fn object_update(a: &mut Arguments) -> Result<Option<Resolved>> {
         fields[place].data_type = a.values[2 * i + 2].data_type.clone();
         places.push(place);
     }
-    let nullable = a.values[0].data_type.nullable;
-    let t = K::Structured(class, fields).nullable().with_nullable(nullable);
+    let t = K::Structured(class, fields).nullable();
     let arrow = arrow_type(&t);
     let resolved = Resolved::arrays(t, move |args, rows| {
         let DataType::Struct(fields) = &arrow else { return Err(Error::internal("an object that is no struct")) };
