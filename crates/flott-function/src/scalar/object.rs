@@ -46,7 +46,7 @@ fn names(a: &Arguments, first: usize) -> Result<Option<Vec<String>>> {
 }
 
 fn object_of(a: &mut Arguments) -> Result<Option<Resolved>> {
-    if a.values.len() % 2 == 0 {
+    if a.values.len().is_multiple_of(2) {
         return Ok(None);
     }
     let Some(class) = a.values[0].text().map(str::to_string) else {
@@ -71,7 +71,7 @@ fn object_of(a: &mut Arguments) -> Result<Option<Resolved>> {
 
 fn object_update(a: &mut Arguments) -> Result<Option<Resolved>> {
     let K::Structured(class, mut fields) = a.values[0].data_type.kind.clone() else { return Ok(None) };
-    if a.values.len() % 2 == 0 {
+    if a.values.len().is_multiple_of(2) {
         return Ok(None);
     }
     let Some(names) = names(a, 1)? else { return Ok(None) };
