@@ -45,7 +45,8 @@ impl Metadata {
 
 /// What both connectors offer.
 pub(crate) fn metadata_keys() -> Vec<MetadataKey> {
-    let key = |key, data_type: LogicalType, writable| MetadataKey { key, data_type, writable };
+    let key =
+        |key: &'static str, data_type: LogicalType, writable| MetadataKey { key: key.into(), data_type, writable };
     let parsed = |text: &str| text.parse().unwrap_or_else(|_| TypeKind::BYTES.not_null());
     vec![
         key("topic", TypeKind::STRING.not_null(), true),
