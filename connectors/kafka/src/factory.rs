@@ -207,6 +207,14 @@ fn partitioner(context: &TableContext, has_key: bool) -> Result<Partitioner> {
     }
 }
 
+fn transaction_rows(options: &Options) -> Result<u64> {
+    match options.long(&options::TRANSACTION_ROWS)?.map(u64::try_from) {
+        Some(Ok(rows)) if rows > 0 => Ok(rows),
+        _ => Err(Error::user("'sink.transaction.max-rows' must be more than 0")
+            .with("option", options::TRANSACTION_ROWS.key)),
+    }
+}
+
 fn buffer(options: &Options) -> Result<Option<(usize, std::time::Duration)>> {
     let rows = options.int(&options::BUFFER_ROWS)?.unwrap_or(0);
     let interval = options.duration(&options::BUFFER_INTERVAL)?.unwrap_or_default();
@@ -291,6 +299,7 @@ fn sink(context: &TableContext, upsert: bool) -> Result<TableSink> {
         buffer: if upsert { buffer(given)? } else { None },
         transaction_prefix: given.text(&options::TRANSACTION_PREFIX).unwrap_or_default().to_string(),
         marker_topic: given.text(&options::MARKER_TOPIC).unwrap_or_default().to_string(),
+        transaction_rows: transaction_rows(given)?,
         staging: Staging(storage::open(&folder, &context.base_dir, &context.config)?),
         fail_points: context.fail_points.clone(),
         properties,

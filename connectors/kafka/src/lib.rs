@@ -21,6 +21,7 @@ mod jaas;
 mod marker;
 mod offsets;
 pub mod options;
+mod parts;
 mod poll;
 mod producer;
 mod properties;

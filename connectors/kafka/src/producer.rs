@@ -20,6 +20,9 @@ pub(crate) const LOOK: Duration = Duration::from_micros(500);
 /// Records that wait in the client at most.
 const QUEUE_RECORDS: &str = "500000";
 
+/// Where `transaction.timeout.ms` is not set.
+const TRANSACTION_TIMEOUT_MS: u64 = 120_000;
+
 /// Counts answers.
 #[derive(Default)]
 pub(crate) struct Answers {
@@ -75,7 +78,8 @@ impl Producer {
         }
         if let Some(id) = transactional_id {
             config.set("transactional.id", id).set("enable.idempotence", "true").set("acks", "all");
-            config.set("transaction.timeout.ms", properties.get("transaction.timeout.ms").unwrap_or("120000"));
+            let timeout = properties.get("transaction.timeout.ms");
+            config.set("transaction.timeout.ms", timeout.map_or(TRANSACTION_TIMEOUT_MS.to_string(), str::to_string));
             // Nobody waits for single records: what is written is there already.
             config.remove("linger.ms");
         }
@@ -128,6 +132,12 @@ impl Producer {
             tokio::time::sleep(LOOK).await;
         }
         self.check()
+    }
+
+    /// How long the broker lets a transaction be open.
+    pub(crate) fn transaction_timeout(&self) -> Duration {
+        let ms = self.properties.get("transaction.timeout.ms").and_then(|t| t.trim().parse().ok());
+        Duration::from_millis(ms.unwrap_or(TRANSACTION_TIMEOUT_MS))
     }
 
     /// The partitions of a topic; an error where it is missing. Blocks.

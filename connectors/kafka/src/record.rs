@@ -41,6 +41,14 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) headers: Vec<(&'a str, Option<&'a [u8]>)>,
 }
 
+impl Outgoing<'_> {
+    /// Of key, value and headers.
+    pub(crate) fn bytes(&self) -> usize {
+        let headers = self.headers.iter().map(|(name, value)| name.len() + value.map_or(0, <[u8]>::len));
+        self.key.map_or(0, <[u8]>::len) + self.value.map_or(0, <[u8]>::len) + headers.sum::<usize>()
+    }
+}
+
 /// Encodes the rows of one writer.
 pub(crate) struct RecordEncoder {
     plan: Arc<RecordPlan>,
@@ -100,11 +108,6 @@ impl RecordEncoder {
 impl Records {
     pub(crate) fn len(&self) -> usize {
         self.values.len()
-    }
-
-    /// Bytes of keys and values.
-    pub(crate) fn bytes(&self) -> usize {
-        self.values.bytes.len() + self.keys.as_ref().map_or(0, |k| k.bytes.len())
     }
 
     /// What has to be right before a record of the batch is written.

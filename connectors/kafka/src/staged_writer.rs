@@ -12,7 +12,7 @@ use crate::stage_format::StageBuilder;
 use crate::staging::{StagedFile, Staging};
 use crate::target::Target;
 
-/// Bytes of records in a file at most (a larger batch goes alone).
+/// Bytes of records in a file at most (and of one record more): as much is held in memory.
 const FILE_BYTES: usize = 16 << 20;
 
 pub(crate) struct StagedWriter {
@@ -76,9 +76,11 @@ impl StagedWriter {
 impl SinkWriter for StagedWriter {
     async fn write(&mut self, batch: ChangeBatch) -> Result<()> {
         let records = self.encoder.encode(&batch)?;
-        self.builder.append(&records)?;
-        if self.builder.bytes() >= FILE_BYTES {
-            self.store().await?;
+        for row in 0..records.len() {
+            self.builder.append(&records.get(row)?)?;
+            if self.builder.bytes() >= FILE_BYTES {
+                self.store().await?;
+            }
         }
         Ok(())
     }

@@ -72,7 +72,7 @@ impl Output {
             producer.check()?;
             tokio::time::sleep(LOOK).await;
         }
-        self.bytes += (record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len)) as u64;
+        self.bytes += record.bytes() as u64;
         Ok(())
     }
 
