@@ -84,6 +84,12 @@ pub(crate) fn error(error: KafkaError, properties: &Properties, what: &str) -> E
         Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) => {
             Error::data(message).hint("A record is larger than the topic or 'properties.max.request.size' allows")
         }
+        Some(Code::InvalidTimestamp) => {
+            Error::data(message).hint("A record's timestamp is out of the topic's range ('message.timestamp.*.max.ms')")
+        }
+        Some(Code::InvalidRecord) => {
+            Error::data(message).hint("The broker refuses a record; a compacted topic takes none without a key")
+        }
         _ if matches!(error, KafkaError::ClientConfig(..)) => {
             Error::user(message).hint("A value in 'properties.*' is wrong")
         }

@@ -19,6 +19,7 @@ use flott_core::{DecidedCheckpoint, Error, ErrorKind, FailPoint, Result};
 use rdkafka::producer::Producer as _;
 
 use crate::client::blocking;
+use crate::limits;
 use crate::marker::{Marker, MarkerTopic, pause};
 use crate::parts::{self, Limit, Place};
 use crate::producer::{LOOK, Producer, Sent};
@@ -207,7 +208,8 @@ fn check_owner(marker: &Marker, context: &CommitterContext, id: &str, lineage: &
 /// Fences whoever has had the id, ends its transaction, and reads the marker. Blocks.
 fn take(target: &Target, id: &str) -> Result<Held> {
     let topic = MarkerTopic::open(&target.marker_topic, &target.properties)?;
-    let producer = Producer::new(&target.properties, Some(id))?;
+    let batch = limits::batch_bytes_max(&target.plan.topics, &target.properties);
+    let producer = Producer::with_batches(&target.properties, Some(id), batch)?;
     producer.client.init_transactions(TRANSACTION_PATIENCE).map_err(|e| producer.error(e, "begin transactions in"))?;
     let marker = topic.read(id, &target.properties)?;
     Ok(Held { producer, topic, marker })

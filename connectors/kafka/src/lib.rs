@@ -18,6 +18,7 @@ mod committer;
 mod enumerator;
 mod factory;
 mod jaas;
+mod limits;
 mod marker;
 mod offsets;
 pub mod options;

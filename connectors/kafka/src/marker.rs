@@ -215,13 +215,13 @@ impl<'a> Reading<'a> {
     }
 }
 
-fn admin(properties: &Properties) -> Result<AdminClient<Context>> {
+pub(crate) fn admin(properties: &Properties) -> Result<AdminClient<Context>> {
     let config = properties.config(Role::Producer)?;
     AdminClient::from_config_and_context(&config, Context)
         .map_err(|e| client::error(e, properties, "make a client for"))
 }
 
-fn options() -> AdminOptions {
+pub(crate) fn admin_options() -> AdminOptions {
     AdminOptions::new().request_timeout(Some(REQUEST_PATIENCE)).operation_timeout(Some(REQUEST_PATIENCE))
 }
 
@@ -232,7 +232,7 @@ fn make(name: &str, properties: &Properties) -> Result<()> {
         .set("segment.bytes", "1048576")
         .set("min.cleanable.dirty.ratio", "0.1");
     let failed = |e| client::error(e, properties, "make the topic of markers in").with("topic", name);
-    let made = block_on(admin(properties)?.create_topics([&topic], &options())).map_err(failed)?;
+    let made = block_on(admin(properties)?.create_topics([&topic], &admin_options())).map_err(failed)?;
     for result in made {
         match result {
             Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
@@ -244,7 +244,7 @@ fn make(name: &str, properties: &Properties) -> Result<()> {
 
 /// Retention by time would remove a marker, and with it the knowledge of what is committed.
 fn check_policy(name: &str, properties: &Properties) -> Result<()> {
-    let described = block_on(admin(properties)?.describe_configs([&ResourceSpecifier::Topic(name)], &options()));
+    let described = block_on(admin(properties)?.describe_configs([&ResourceSpecifier::Topic(name)], &admin_options()));
     // Who may not look has to trust.
     let Ok(described) = described else { return Ok(()) };
     for resource in described.into_iter().flatten() {

@@ -7,6 +7,7 @@ use flott_connector::sink::{Committable, SinkWriter, WriterContext};
 use flott_core::{ChangeBatch, CheckpointId, Result, id};
 
 use crate::client::blocking;
+use crate::limits::Limits;
 use crate::record::RecordEncoder;
 use crate::stage_format::StageBuilder;
 use crate::staging::{StagedFile, Staging};
@@ -19,6 +20,7 @@ pub(crate) struct StagedWriter {
     target: Arc<Target>,
     context: WriterContext,
     encoder: RecordEncoder,
+    limits: Limits,
     builder: StageBuilder,
     /// In every file's name: no two writers or attempts share it.
     unique: String,
@@ -32,6 +34,7 @@ impl StagedWriter {
     pub(crate) fn new(target: Arc<Target>, context: WriterContext) -> Result<StagedWriter> {
         Ok(StagedWriter {
             encoder: RecordEncoder::new(Arc::clone(&target.plan))?,
+            limits: Limits::new(&target.properties),
             target,
             context,
             builder: StageBuilder::default(),
@@ -77,7 +80,9 @@ impl SinkWriter for StagedWriter {
     async fn write(&mut self, batch: ChangeBatch) -> Result<()> {
         let records = self.encoder.encode(&batch)?;
         for row in 0..records.len() {
-            self.builder.append(&records.get(row)?)?;
+            let record = records.get(row)?;
+            self.limits.check(&record).await?;
+            self.builder.append(&record)?;
             if self.builder.bytes() >= FILE_BYTES {
                 self.store().await?;
             }
@@ -90,6 +95,7 @@ impl SinkWriter for StagedWriter {
     }
 
     async fn prepare_commit(&mut self, checkpoint: CheckpointId) -> Result<Vec<Committable>> {
+        self.limits.ask_again();
         let files = std::mem::take(&mut self.files);
         files.into_iter().map(|file| StagedFile { epoch: checkpoint.0, ..file }.to_committable()).collect()
     }

@@ -52,6 +52,10 @@ impl Job {
 
     fn with(kafka: Kafka, options: &[(&str, &str)]) -> Job {
         let topic = kafka.topic(3).expect("a topic");
+        Job::to(kafka, topic, options)
+    }
+
+    fn to(kafka: Kafka, topic: String, options: &[(&str, &str)]) -> Job {
         let folder = std::env::temp_dir().join(unique("flott-kafka"));
         let sink = sink(&kafka, &topic, &folder, options, FailPoints::none());
         Job { kafka, topic, lineage: unique("lineage"), sink, folder }
@@ -274,4 +278,39 @@ async fn a_claim_keeps_how_far_an_epoch_has_come() {
     assert_eq!(job.visible(), FIVE);
     std::fs::write(report.with_added_extension("go"), "").expect("let go");
     dead.await.expect("ended").ok();
+}
+
+/// While nothing is decided: a topic that takes no such row, and one that takes single rows and no large batches.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_a_topic_does_not_take_are_refused_when_they_are_written() {
+    let Some(kafka) = Kafka::running() else { return };
+    for (config, part) in [
+        (("max.message.bytes", "70"), "max.message.bytes"),
+        (("cleanup.policy", "compact"), "key.fields"),
+        (("cleanup.policy", "compact,delete"), "key.fields"),
+    ] {
+        let topic = unique("refused");
+        kafka.create(&topic, 1, &[config]).expect("a topic");
+        let job = Job::to(Kafka::running().expect("as before"), topic.clone(), &[]);
+        let mut writer = job.sink.create_writer(writer_context(&job.lineage, 1), vec![]).expect("a writer");
+        let error = writer.write(batch("i INT", &["+I[123456]"])).await.expect_err(part);
+        let text = error.to_string();
+        assert!(error.kind() == ErrorKind::Data && text.contains(part), "{text}");
+        assert!(text.contains(&topic) && text.contains("123456"), "{text}");
+    }
+    let job = Job::to(Kafka::running().expect("as before"), unique("missing"), &[]);
+    let mut writer = job.sink.create_writer(writer_context(&job.lineage, 1), vec![]).expect("a writer");
+    let error = writer.write(batch("i INT", &["+I[1]"])).await.expect_err("no topic");
+    assert!(error.kind() == ErrorKind::User && error.to_string().contains("does not exist"), "{error}");
+
+    let topic = unique("small-batches");
+    kafka.create(&topic, 1, &[("max.message.bytes", "200")]).expect("a topic");
+    let job = Job::to(kafka, topic, &[]);
+    job.committer(1).clean_up(&[]).await.expect("claimed");
+    let rows: Vec<String> = (0..100).map(|i| format!("+I[{i}]")).collect();
+    let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+    let epoch = job.stage(1, 1, &rows).await;
+    let outcomes = job.committer(1).commit(&decided(&job.lineage, 1), &epoch).await.expect("an outcome");
+    assert_eq!(outcomes, [CommitOutcome::Committed]);
+    assert_eq!(job.visible().len(), 100);
 }
