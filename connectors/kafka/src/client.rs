@@ -90,7 +90,7 @@ pub(crate) fn error(error: KafkaError, properties: &Properties, what: &str) -> E
         Some(Code::InvalidRecord) => {
             Error::data(message).hint("The broker refuses a record; a compacted topic takes none without a key")
         }
-        _ if matches!(error, KafkaError::ClientConfig(..)) => {
+        _ if matches!(error, KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_)) => {
             Error::user(message).hint("A value in 'properties.*' is wrong")
         }
         _ => Error::unavailable(message).hint("Check that the brokers run and can be reached from here"),

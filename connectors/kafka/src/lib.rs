@@ -20,6 +20,7 @@ mod factory;
 mod jaas;
 mod limits;
 mod marker;
+mod native;
 mod offsets;
 pub mod options;
 mod parts;

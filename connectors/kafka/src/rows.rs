@@ -181,7 +181,8 @@ impl RowDecoder {
                 places.extend((0..values).map(|v| (Some(value + v), key + k, number)));
             }
         }
-        if values == 0 && record.value.is_some() {
+        // A key that cannot be read takes its values with it, as in Flink.
+        if values == 0 && record.value.is_some() || keys == 0 && (values > 0 || deletes) {
             self.skipped += 1;
         }
         self.values += values;
