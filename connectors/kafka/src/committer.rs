@@ -97,8 +97,8 @@ impl KafkaCommitter {
             let (id, lineage, epoch) = (id.clone(), group.lineage.clone(), group.epoch);
             let opened = blocking(move || open_for(&target, &context, &id, &lineage, epoch, foreign, held)).await?;
             let (next, marker) = match opened {
-                Ok(Opened::Already) => return Ok(Done::Already),
-                Ok(Opened::Held(held, marker)) => (held, marker),
+                Ok(None) => return Ok(Done::Already),
+                Ok(Some(opened)) => opened,
                 Err(e) if e.kind() == ErrorKind::Unavailable => return Ok(Done::Later(e.to_string())),
                 Err(e) => return Err(e),
             };
@@ -147,12 +147,8 @@ impl KafkaCommitter {
     }
 }
 
-enum Opened {
-    /// The id is held, and its marker says this.
-    Held(Held, Marker),
-    /// The marker says that it is committed.
-    Already,
-}
+/// The id is held, and its marker says this. `None`: by the marker it is committed already.
+type Opened = Option<(Held, Marker)>;
 
 /// Takes the id, unless it is held, and looks at the marker. Blocks.
 fn open_for(
@@ -172,7 +168,7 @@ fn open_for(
                 let topic = MarkerTopic::open(&target.marker_topic, &target.properties)?;
                 let marker = topic.read(id, &target.properties)?;
                 if marker.is_some_and(|m| m.lineage == lineage && m.epoch >= epoch) {
-                    return Ok(Opened::Already);
+                    return Ok(None);
                 }
             }
             take(target, id)?
@@ -185,7 +181,7 @@ fn open_for(
             .from_outside());
     };
     check_owner(&marker, context, id, lineage, foreign)?;
-    Ok(if marker.epoch >= epoch { Opened::Already } else { Opened::Held(held, marker) })
+    Ok((marker.epoch < epoch).then_some((held, marker)))
 }
 
 /// Refuses a marker of another job, and of a newer attempt.
