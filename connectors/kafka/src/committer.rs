@@ -33,8 +33,8 @@ const TRANSACTION_PATIENCE: Duration = Duration::from_secs(60);
 /// How long one that has failed may take to be aborted.
 const ABORT_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Records between two looks at the clock.
-const LOOK_AT_CLOCK: u64 = 4_096;
+/// As many rows a transaction may have also after many that have failed.
+const ROWS_AFTER_FAILURE: u64 = 100;
 
 /// A producer that holds the id.
 struct Held {
@@ -130,7 +130,8 @@ impl KafkaCommitter {
                 Err(e) if e.kind() == ErrorKind::Data => return Ok(Done::Never(e.to_string())),
                 Err(e) if e.kind() == ErrorKind::Internal => return Err(e),
                 Err(e) => {
-                    self.rows_max = (tried / 2).clamp(1, self.rows_max);
+                    let fewest = ROWS_AFTER_FAILURE.min(self.target.transaction_rows);
+                    self.rows_max = (tried / 2).clamp(fewest, self.rows_max);
                     return Ok(Done::Later(e.to_string()));
                 }
             }
@@ -265,7 +266,7 @@ impl Part {
             let content = runtime.block_on(read(target, file))?;
             let walked = stage_format::for_each(&content, skip, |record| {
                 let Some(topic) = record.topic else { return Err(Error::internal("a staged record without a topic")) };
-                let slow = limit.rows() % LOOK_AT_CLOCK == 1 && self.clock.monotonic() - started > patience;
+                let slow = limit.rows() > 0 && self.clock.monotonic().saturating_sub(started) > patience;
                 if slow || !limit.takes(record.bytes()) {
                     return Ok(ControlFlow::Break(()));
                 }
