@@ -1,10 +1,12 @@
 //! Operators through the harness.
 
+mod changelog_function;
 mod common;
 mod group;
 mod group_kept;
 mod join;
 mod join_time;
+mod lookup;
 mod over;
 mod processing_time;
 mod rank;
