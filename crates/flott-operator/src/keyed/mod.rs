@@ -7,6 +7,7 @@ mod arena;
 mod codec;
 mod counts;
 mod keys;
+pub(crate) mod meaning;
 mod rows;
 mod sorted;
 mod time_to_live;

@@ -4,10 +4,12 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
+use arrow_select::concat::concat;
 use flott_core::{ChangeBatch, Error, Result};
 use flott_function::AggregateKind;
+use flott_graph::meaning::COLUMNS;
 use flott_graph::{OverAggregateSpec, OverBound, OverCall, OverFunction, OverGroup, SortKey};
 use flott_state::{OperatorSnapshot, RestoredState};
 
@@ -16,19 +18,21 @@ use super::place;
 use super::running::Runnings;
 use super::shown::columns_of;
 use crate::calc::assemble;
-use crate::keyed::{KeyCodec, KeyTable, RowCodec, RowStore};
+use crate::keyed::{KeyCodec, KeyTable, RowCodec, RowStore, meaning};
 use crate::operator::{Operator, OperatorContext, Progress};
 use crate::rank::types_of;
 use crate::window::accumulator::Step;
 use crate::window::aggregate::Ownership;
 use crate::window::fire::Output;
 
-/// Version of the stored form.
-const STATE_VERSION: u32 = 1;
+/// Version of the stored form: since 2 it says what it stands for.
+const STATE_VERSION: u32 = 2;
 /// The state table.
 const ROW_TABLE: &str = "rows";
 /// Partitions are computed together until they have so many rows.
 const ROWS_MIN: usize = 8_192;
+/// So many steps are gone through at once (or as many as there are rows, where there are more).
+const STEPS_MAX: usize = 65_536;
 
 /// The functions of one frame.
 struct Group {
@@ -96,7 +100,21 @@ impl Group {
         peers: &Peers,
     ) -> Result<Vec<ArrayRef>> {
         let frames = Frames::new(&self.spec.frame, rows, order, peers)?;
+        self.functions.resize(partitions.len());
+        // Frames that are computed anew are as many steps as rows times their length: no more of them are there at once
+        // than rows, or so many.
+        let most = STEPS_MAX.max(rows.num_rows());
         let (mut steps, mut of_row, mut emits) = (vec![], Vec::with_capacity(rows.num_rows()), 0u32);
+        let mut shown: Vec<Vec<ArrayRef>> = vec![];
+        let functions = &mut self.functions;
+        let mut step = |step: Step| -> Result<()> {
+            steps.push(step);
+            if steps.len() >= most {
+                shown.push(functions.run(&steps, rows)?);
+                steps.clear();
+            }
+            Ok(())
+        };
         for (group, partition) in (0u32..).zip(partitions) {
             // What the group holds.
             let mut held = partition.start..partition.start;
@@ -106,24 +124,42 @@ impl Group {
                 let frame = cursor.frame(row);
                 if last.as_ref() != Some(&frame) {
                     if frame.start > held.start && (!self.removes || frame.start >= held.end) {
-                        steps.push(Step::Clear { group });
+                        step(Step::Clear { group })?;
                         held = frame.start..frame.start;
                     }
-                    steps.extend((held.start..frame.start).map(|r| Step::Remove { group, row: r as u32 }));
-                    steps.extend((held.end..frame.end).map(|r| Step::Add { group, row: r as u32 }));
+                    for row in held.start..frame.start {
+                        step(Step::Remove { group, row: row as u32 })?;
+                    }
+                    for row in held.end..frame.end {
+                        step(Step::Add { group, row: row as u32 })?;
+                    }
                     held = frame.start..frame.end.max(held.end);
-                    steps.push(Step::Emit { group });
+                    step(Step::Emit { group })?;
                     emits += 1;
                     last = Some(frame);
                 }
                 of_row.push(emits - 1);
             }
         }
-        self.functions.resize(partitions.len());
-        let shown = self.functions.run(&steps, rows)?;
+        if !steps.is_empty() || shown.is_empty() {
+            shown.push(functions.run(&steps, rows)?);
+        }
         self.functions.reset(&(0..partitions.len() as u32).collect::<Vec<_>>());
-        columns_of(shown, &of_row, emits)
+        columns_of(joined(shown)?, &of_row, emits)
     }
+}
+
+/// Pieces of columns, one behind the other.
+fn joined(mut pieces: Vec<Vec<ArrayRef>>) -> Result<Vec<ArrayRef>> {
+    if pieces.len() == 1 {
+        return Ok(pieces.remove(0));
+    }
+    let columns = pieces.first().map_or(0, Vec::len);
+    let column = |i: usize| {
+        let of: Vec<&dyn Array> = pieces.iter().map(|p| p[i].as_ref()).collect();
+        Ok(concat(&of)?)
+    };
+    (0..columns).map(column).collect()
 }
 
 /// Functions over windows of all rows.
@@ -278,10 +314,13 @@ impl Operator for OverAtEnd {
 
     fn snapshot_state(&mut self) -> Result<OperatorSnapshot> {
         let runs = self.rows.snapshot(&self.keys).map_err(|e| e.with("operator", &self.name))?;
-        Ok(OperatorSnapshot { version: STATE_VERSION, meta: vec![], runs })
+        let snapshot = OperatorSnapshot { version: STATE_VERSION, meta: vec![], runs };
+        Ok(meaning::seal(snapshot, &self.spec.meaning.only(&[COLUMNS])))
     }
 
     fn restore_state(&mut self, state: RestoredState) -> Result<()> {
+        // Nothing has been computed before the end.
+        let state = meaning::open(state, 0, &self.spec.meaning.only(&[COLUMNS]), &self.name)?;
         let restored = self.rows.restore(&state, &self.name)?;
         let slots: Vec<u32> = restored.iter().map(|r| r.slot).collect();
         let batch = self.rows.gather(&slots)?;
