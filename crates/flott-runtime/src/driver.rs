@@ -339,7 +339,8 @@ impl Driver {
             self.after_call(progress, out)?;
             return Ok(true);
         }
-        if awaiting == Awaiting::Full {
+        // Nor may more rows be taken: there would always be some that wait, and time would stand still behind the word.
+        if awaiting == Awaiting::Full || must_wait && awaiting != Awaiting::Nothing {
             return Ok(false);
         }
         let has_rows = self.queue.front().is_some_and(|p| matches!(p.payload, Payload::Data { .. }));

@@ -27,6 +27,8 @@ use crate::window::aggregate::Ownership;
 const REQUEST_ROWS: usize = 1_024;
 /// Rows of one piece of output.
 const PIECE_ROWS: usize = 8_192;
+/// Rows that one call emits before it gives way.
+const CALL_ROWS: usize = 65_536;
 
 /// What waits.
 enum Waiting {
@@ -44,6 +46,20 @@ struct Pending {
     found: Option<(RecordBatch, Vec<u32>)>,
 }
 
+/// What leaves, in order.
+enum Leaving {
+    /// Rows of the input and, for each, a row that was found or none: by their places from `at` on.
+    Pairs {
+        batch: ChangeBatch,
+        right: RecordBatch,
+        left_rows: Vec<u32>,
+        right_rows: Vec<Option<u32>>,
+        at: usize,
+    },
+    Changes(ChangeBatch),
+    Watermark(Watermark),
+}
+
 /// Joins rows with those of a table outside.
 pub struct LookupJoin {
     name: String,
@@ -52,6 +68,8 @@ pub struct LookupJoin {
     pair_schema: SchemaRef,
     converter: RowConverter,
     queue: VecDeque<Waiting>,
+    /// Pairs of what was answered, which leave in pieces: a key may have any number of rows.
+    leaving: VecDeque<Leaving>,
     /// Rows that have not been asked for yet.
     backlog: VecDeque<ChangeBatch>,
     next_id: u64,
@@ -83,6 +101,7 @@ impl LookupJoin {
             pair_schema: Arc::new(Schema::new(pair)),
             converter: RowConverter::new(fields)?,
             queue: VecDeque::new(),
+            leaving: VecDeque::new(),
             backlog: VecDeque::new(),
             next_id: 0,
             asked: 0,
@@ -107,6 +126,9 @@ impl LookupJoin {
     /// Asks for what has not been asked for yet, as far as it may, and emits what has been answered.
     fn advance(&mut self, context: &mut OperatorContext) -> Result<Progress> {
         evaluation::enter(context);
+        if !self.leave(context)? {
+            return Ok(Progress::More);
+        }
         while !self.is_full()
             && let Some(batch) = self.backlog.pop_front()
         {
@@ -120,7 +142,10 @@ impl LookupJoin {
             }
             self.ask(batch.slice(0, batch.num_rows() - rest), context)?;
         }
-        self.emit(context)?;
+        self.settle(context)?;
+        if !self.leave(context)? {
+            return Ok(Progress::More);
+        }
         if let Some(materialized) = &mut self.materialized {
             materialized.tidy(context)?;
         }
@@ -195,7 +220,43 @@ impl LookupJoin {
         Ok((right, keys))
     }
 
-    fn emit(&mut self, context: &mut OperatorContext) -> Result<()> {
+    /// Emits the next pieces; true where nothing is left.
+    fn leave(&mut self, context: &mut OperatorContext) -> Result<bool> {
+        let mut rows = 0;
+        while let Some(first) = self.leaving.pop_front() {
+            match first {
+                Leaving::Watermark(watermark) => context.emit_watermark(watermark),
+                Leaving::Changes(mut batch) => {
+                    if batch.num_rows() > PIECE_ROWS {
+                        let rest = batch.slice(PIECE_ROWS, batch.num_rows() - PIECE_ROWS);
+                        self.leaving.push_front(Leaving::Changes(rest));
+                        batch = batch.slice(0, PIECE_ROWS);
+                    }
+                    rows += batch.num_rows();
+                    context.emit(batch);
+                }
+                Leaving::Pairs { batch, right, left_rows, right_rows, at } => {
+                    let end = left_rows.len().min(at + PIECE_ROWS);
+                    let left = batch.take(&UInt32Array::from(left_rows[at..end].to_vec()))?;
+                    let mut columns = left.rows.columns().to_vec();
+                    columns.extend(taken(&right, &UInt32Array::from(right_rows[at..end].to_vec()))?);
+                    let kinds: Option<RowKinds> = left.kinds;
+                    context.emit(ChangeBatch { rows: assemble(&self.schema, columns, end - at)?, kinds });
+                    rows += end - at;
+                    if end < left_rows.len() {
+                        self.leaving.push_front(Leaving::Pairs { batch, right, left_rows, right_rows, at: end });
+                    }
+                }
+            }
+            if rows >= CALL_ROWS && !self.leaving.is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// What has been answered and may leave.
+    fn settle(&mut self, context: &OperatorContext) -> Result<()> {
         let ordered = self.materialized.is_some() || self.spec.asynchronous.is_none_or(|a| a.ordered);
         let mut at = 0;
         while at < self.queue.len() {
@@ -208,7 +269,7 @@ impl LookupJoin {
                     at += 1;
                 }
                 _ => match self.queue.remove(at) {
-                    Some(Waiting::Watermark(watermark)) => context.emit_watermark(watermark),
+                    Some(Waiting::Watermark(watermark)) => self.leaving.push_back(Leaving::Watermark(watermark)),
                     Some(Waiting::Rows(pending)) => {
                         self.rows -= pending.batch.num_rows();
                         self.join(pending, context)?;
@@ -221,7 +282,7 @@ impl LookupJoin {
     }
 
     /// The pairs of rows that have been answered.
-    fn join(&mut self, pending: Pending, context: &mut OperatorContext) -> Result<()> {
+    fn join(&mut self, pending: Pending, context: &OperatorContext) -> Result<()> {
         let Pending { batch, keys, found, .. } = pending;
         let Some((right, of_key)) = found else { return Err(Error::internal("rows that are not answered")) };
         // Where the rows of each key begin and end.
@@ -239,10 +300,15 @@ impl LookupJoin {
         if let Some(rest) = &self.spec.rest
             && !left_rows.is_empty()
         {
-            let pairs = self.pairs(&batch, &right, &left_rows, &right_rows)?;
-            let keep = truth(&evaluate(rest, &pairs)?);
-            let kept = |rows: Vec<u32>| rows.into_iter().zip(keep.values().iter()).filter(|(_, k)| *k).map(|(r, _)| r);
-            (left_rows, right_rows) = (kept(left_rows).collect(), kept(right_rows).collect());
+            let (mut kept_left, mut kept_right) = (vec![], vec![]);
+            for (l, r) in left_rows.chunks(PIECE_ROWS).zip(right_rows.chunks(PIECE_ROWS)) {
+                let keep = truth(&evaluate(rest, &self.pairs(&batch, &right, l, r)?)?);
+                for ((l, r), _) in l.iter().zip(r).zip(keep.values().iter()).filter(|(_, k)| *k) {
+                    kept_left.push(*l);
+                    kept_right.push(*r);
+                }
+            }
+            (left_rows, right_rows) = (kept_left, kept_right);
         }
         let is_left = self.spec.kind == JoinKind::Left;
         let mut with_misses: (Vec<u32>, Vec<Option<u32>>) = (vec![], vec![]);
@@ -264,17 +330,12 @@ impl LookupJoin {
             let now = context.processing_time_ms;
             for piece in materialized.changes(&batch, &right, &left_rows, &right_rows, now)? {
                 let rows = assemble(&self.schema, piece.rows.columns().to_vec(), piece.rows.num_rows())?;
-                context.emit(piece.with_rows(rows));
+                self.leaving.push_back(Leaving::Changes(piece.with_rows(rows)));
             }
             return Ok(());
         }
-        for (l, r) in left_rows.chunks(PIECE_ROWS).zip(right_rows.chunks(PIECE_ROWS)) {
-            let left = batch.take(&UInt32Array::from(l.to_vec()))?;
-            let mut columns = left.rows.columns().to_vec();
-            columns.extend(taken(&right, &UInt32Array::from(r.to_vec()))?);
-            let kinds: Option<RowKinds> = left.kinds;
-            let rows = assemble(&self.schema, columns, l.len())?;
-            context.emit(ChangeBatch { rows, kinds });
+        if !left_rows.is_empty() {
+            self.leaving.push_back(Leaving::Pairs { batch, right, left_rows, right_rows, at: 0 });
         }
         Ok(())
     }
@@ -311,7 +372,7 @@ impl Operator for LookupJoin {
     }
 
     fn process_watermark(&mut self, watermark: Watermark, context: &mut OperatorContext) -> Result<Progress> {
-        if self.queue.is_empty() && self.backlog.is_empty() {
+        if self.queue.is_empty() && self.backlog.is_empty() && self.leaving.is_empty() {
             context.emit_watermark(watermark);
         } else {
             self.queue.push_back(Waiting::Watermark(watermark));
@@ -320,6 +381,10 @@ impl Operator for LookupJoin {
     }
 
     fn on_processing_time(&mut self, context: &mut OperatorContext) -> Result<Progress> {
+        self.advance(context).map_err(|e| e.with("operator", &self.name))
+    }
+
+    fn resume(&mut self, context: &mut OperatorContext) -> Result<Progress> {
         self.advance(context).map_err(|e| e.with("operator", &self.name))
     }
 

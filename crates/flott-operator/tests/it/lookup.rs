@@ -242,3 +242,65 @@ proptest! {
         prop_assert_eq!(out, expected);
     }
 }
+
+/// A key with many rows: they leave in pieces, and what comes behind them waits.
+#[test]
+fn many_rows_of_a_key_leave_in_pieces() {
+    #[derive(Clone)]
+    struct Many;
+    impl LookupSource for Many {
+        fn key_schema(&self) -> SchemaRef {
+            schema("k BIGINT")
+        }
+
+        fn schema(&self) -> SchemaRef {
+            schema(RIGHT)
+        }
+
+        fn create_lookup(&self, _subtask: SubtaskInfo) -> Result<Box<dyn Lookup>> {
+            Ok(Box::new(self.clone()))
+        }
+    }
+    #[async_trait]
+    impl Lookup for Many {
+        async fn lookup(&mut self, keys: &RecordBatch) -> Result<LookupRows> {
+            assert_eq!(keys.num_rows(), 1);
+            let rows: Vec<String> = (0..1_000).map(|i| format!("+I[{i}]")).collect();
+            Ok(LookupRows { rows: batch_of(&schema(RIGHT), &rows).rows, keys: UInt32Array::from(vec![0; 1_000]) })
+        }
+    }
+    let mut nodes = Case::of(JoinKind::Inner).nodes();
+    let OperatorSpec::LookupJoin(spec) = &mut nodes[0].0.spec else { unreachable!("a lookup join") };
+    spec.source = Arc::new(Many);
+    let mut operator = flott_operator::build(&nodes[0].0, 0, 1, 128).expect("an operator");
+    let mut context = flott_operator::OperatorContext::default();
+    let lines: Vec<String> = (0..100).map(|id| line("+I", id, Some(7))).collect();
+    operator.process_batch(0, batch_of(&schema(LEFT), &lines), &mut context).expect("processed");
+    operator.process_watermark(Watermark(3), &mut context).expect("a watermark");
+    let request = context.requests.remove(0);
+    let rows: Vec<String> = (0..1_000).map(|i| format!("+I[{i}]")).collect();
+    let rows = batch_of(&schema(RIGHT), &rows).rows;
+    let keys = UInt32Array::from(vec![0; 1_000]);
+    let mut progress = operator.on_lookup(request.id, rows, &keys, &mut context).expect("answered");
+    let (mut calls, mut all, mut ends) = (0, 0, vec![]);
+    loop {
+        calls += 1;
+        let mut rows = 0;
+        for emission in context.emissions.drain(..) {
+            match emission {
+                flott_operator::Emission::Batch { batch, .. } => {
+                    assert!(ends.is_empty() && batch.num_rows() <= 8_192, "{}", batch.num_rows());
+                    rows += batch.num_rows();
+                }
+                flott_operator::Emission::Watermark(watermark) => ends.push(watermark),
+            }
+        }
+        assert!(rows <= 80_000, "{rows} rows in one call");
+        all += rows;
+        if progress == flott_operator::Progress::Done {
+            break;
+        }
+        progress = operator.resume(&mut context).expect("more");
+    }
+    assert_eq!((calls, all, ends), (2, 100_000, vec![Watermark(3)]));
+}
