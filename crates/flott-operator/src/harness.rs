@@ -217,8 +217,15 @@ impl Harness {
 
     /// Answers all lookups that are under way, the last or the first one first.
     pub fn answer_lookups(&mut self, last_first: bool) -> Result<()> {
+        self.answer(last_first, |_| true)
+    }
+
+    fn answer(&mut self, last_first: bool, of: impl Fn(&dyn Operator) -> bool) -> Result<()> {
         for stage in 0..self.stages.len() {
             for subtask in 0..self.parallelism {
+                if !of(self.stages[stage].instances[subtask].operator.as_ref()) {
+                    continue;
+                }
                 loop {
                     let instance = &mut self.stages[stage].instances[subtask];
                     if instance.requests.is_empty() {
@@ -238,14 +245,15 @@ impl Harness {
 
     /// A barrier: rows that are held back leave, then all state is sealed.
     pub fn snapshot(&mut self) -> Result<HarnessSnapshot> {
-        self.answer_lookups(false)?;
+        self.answer(false, |operator| !operator.stores_what_waits())?;
         let mut stages = vec![];
         for stage in 0..self.stages.len() {
             for subtask in 0..self.parallelism {
                 self.call(stage, subtask, |o, c| o.prepare_snapshot(c))?;
             }
             let instances = &mut self.stages[stage].instances;
-            if let Some(i) = instances.iter().position(|i| i.operator.holds_output()) {
+            if let Some(i) = instances.iter().position(|i| i.operator.holds_output() && !i.operator.stores_what_waits())
+            {
                 return Err(Error::internal(format!("subtask {i} of stage {stage} holds rows back at a barrier")));
             }
             let watermark = instances.iter().map(|i| i.watermark).min().unwrap_or(i64::MIN);

@@ -304,3 +304,33 @@ fn many_rows_of_a_key_leave_in_pieces() {
     }
     assert_eq!((calls, all, ends), (2, 100_000, vec![Watermark(3)]));
 }
+
+/// A barrier does not wait for lookups that are under way: rows that wait are stored, and asked for anew.
+#[test]
+fn rows_that_wait_are_stored() {
+    for (ordered, capacity, parallelism) in [(true, 10, 1), (false, 10, 1), (true, 1, 1), (true, 2, 3)] {
+        let asynchronous = Some(AsyncLookup { ordered, capacity, timeout: Duration::from_secs(1) });
+        let case = Case { asynchronous, ..Case::of(JoinKind::Left) };
+        let mut h = Harness::new(&case.nodes(), 1, 128).expect("a harness");
+        h.defers_lookups = true;
+        let rows = [line("+I", 0, Some(1)), line("-U", 1, Some(2)), line("+U", 1, Some(4)), line("+I", 2, None)];
+        h.process(0, batch_of(&schema(LEFT), &rows)).expect("processed");
+        h.watermark(0, Watermark(7)).expect("a watermark");
+        h.process(0, batch_of(&schema(LEFT), &[line("+I", 3, Some(3))])).expect("processed");
+        let snapshot = h.snapshot().expect("a snapshot");
+        assert!(h.output.is_empty() && h.watermarks.is_empty(), "nobody has answered");
+        let mut h = Harness::restore(&case.nodes(), &snapshot, parallelism, 128).expect("restored");
+        let expected = [
+            "+I[0, 1, 1-0-0]",
+            "-U[1, 2, 2-0-0]",
+            "-U[1, 2, 2-1-0]",
+            "+U[1, 4, 4-0-0]",
+            "+I[2, null, null]",
+            "+I[3, 3, null]",
+        ];
+        assert_eq!(rows_of(&h.take_output()), expected);
+        assert_eq!(h.watermarks.last(), Some(&Watermark(7)), "behind the rows");
+        let mut operator = flott_operator::build(&case.nodes()[0].0, 0, 1, 128).expect("an operator");
+        assert!(operator.snapshot_state().expect("a snapshot").runs.is_empty());
+    }
+}
