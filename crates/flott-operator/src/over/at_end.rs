@@ -1,7 +1,6 @@
 //! OVER where all rows have come before the first one leaves (`execution.runtime-mode = batch`): every frame, and the
 //! functions that need the whole partition. Rows leave by partition, in its order.
 
-use std::cmp::Ordering;
 use std::ops::Range;
 
 use arrow_array::{Array, ArrayRef, RecordBatch};
@@ -18,7 +17,7 @@ use super::place;
 use super::running::Runnings;
 use super::shown::columns_of;
 use crate::calc::assemble;
-use crate::keyed::{KeyCodec, KeyTable, RowCodec, RowStore, meaning};
+use crate::keyed::{AtEnd, KeyCodec, KeyTable, meaning};
 use crate::operator::{Operator, OperatorContext, Progress};
 use crate::rank::types_of;
 use crate::window::accumulator::Step;
@@ -27,8 +26,6 @@ use crate::window::fire::Output;
 
 /// Version of the stored form: since 2 it says what it stands for.
 const STATE_VERSION: u32 = 2;
-/// The state table.
-const ROW_TABLE: &str = "rows";
 /// Partitions are computed together until they have so many rows.
 const ROWS_MIN: usize = 8_192;
 /// So many steps are gone through at once (or as many as there are rows, where there are more).
@@ -170,12 +167,10 @@ pub struct OverAtEnd {
     keys: KeyCodec,
     table: KeyTable,
     /// By partition, then in the order.
-    rows: RowStore,
+    rows: AtEnd,
     partition_of: Vec<u32>,
     live: Vec<u32>,
     groups: Vec<Group>,
-    /// Rows that leave, the last one first.
-    leaving: Option<Vec<u32>>,
     output: Output,
 }
 
@@ -189,11 +184,10 @@ impl OverAtEnd {
                 schema,
                 keys: KeyCodec::new(&spec.partition_keys, &types, ownership.max_parallelism)?,
                 table: KeyTable::default(),
-                rows: RowStore::new(ROW_TABLE, codec(spec)?, false),
+                rows: AtEnd::new(&spec.input_schema, order_of(spec))?,
                 partition_of: vec![],
                 live: vec![],
                 groups: spec.groups.iter().map(|g| Group::new(g, &spec.input_schema)).collect::<Result<_>>()?,
-                leaving: None,
                 output: Output::default(),
                 spec: spec.clone(),
             })
@@ -204,17 +198,16 @@ impl OverAtEnd {
     fn add(&mut self, batch: &ChangeBatch, context: &mut OperatorContext) -> Result<()> {
         let columns = batch.rows.columns();
         let keys = self.keys.encode(columns, batch.num_rows())?;
-        let encoded = self.rows.codec().encode(columns)?;
+        let encoded = self.rows.rows().codec().encode(columns)?;
         for row in 0..batch.num_rows() {
             if !batch.kind(row).is_addition() {
                 return Err(Error::internal("a row is taken away from an OVER of a bounded input"));
             }
             let (number, _) = self.table.find_or_insert(keys.hashes[row], keys.key(row));
-            let slot = self.rows.insert(&encoded, row, self.rows.next_mark(), 0)?;
+            let slot = self.rows.insert(&encoded, row)?;
             self.place(slot, number);
         }
-        context.metrics.state_rows = self.rows.len() as u64;
-        context.metrics.state_bytes = (self.rows.size_bytes() + self.table.size_bytes() + self.live.len() * 8) as u64;
+        self.rows.count(self.table.size_bytes() + self.live.len() * 8, context);
         Ok(())
     }
 
@@ -226,23 +219,12 @@ impl OverAtEnd {
         self.live.push(slot);
     }
 
-    fn sort(&mut self) -> Vec<u32> {
-        let mut slots = std::mem::take(&mut self.live);
-        let rows = &self.rows;
-        slots.sort_unstable_by(|a, b| {
-            let by_order: Ordering = rows.order(*a).cmp(rows.order(*b));
-            by_order.then(rows.mark(*a).cmp(&rows.mark(*b))).reverse()
-        });
-        slots
-    }
-
     /// The next whole partitions.
     fn next(&mut self) -> Result<bool> {
-        let Some(leaving) = &mut self.leaving else { return Ok(false) };
         let mut slots: Vec<u32> = vec![];
         let mut partitions: Vec<Range<usize>> = vec![];
         let mut number = None;
-        while let Some(slot) = leaving.last().copied() {
+        while let Some(slot) = self.rows.next() {
             let of = self.partition_of[slot as usize];
             if number != Some(of) {
                 if slots.len() >= ROWS_MIN {
@@ -251,18 +233,17 @@ impl OverAtEnd {
                 number = Some(of);
                 partitions.push(slots.len()..slots.len());
             }
-            leaving.pop();
+            self.rows.pop();
             slots.push(slot);
             if let Some(partition) = partitions.last_mut() {
                 partition.end = slots.len();
             }
         }
         if slots.is_empty() {
-            self.leaving = None;
             return Ok(false);
         }
-        let rows = self.rows.gather(&slots)?;
-        let store = &self.rows;
+        let store = self.rows.rows();
+        let rows = store.gather(&slots)?;
         let peers = Peers::new(&partitions, |a, b| store.order(slots[a]) == store.order(slots[b]));
         let mut columns: Vec<ArrayRef> = rows.columns().to_vec();
         for group in &mut self.groups {
@@ -282,19 +263,16 @@ impl OverAtEnd {
                 break;
             }
         }
-        self.rows = RowStore::new(ROW_TABLE, codec(&self.spec)?, false);
         (self.table, self.partition_of) = Default::default();
-        context.metrics.state_rows = 0;
-        context.metrics.state_bytes = 0;
+        self.rows.clear(context)?;
         Ok(Progress::Done)
     }
 }
 
 /// Rows by partition, and within it in the order.
-fn codec(spec: &OverAggregateSpec) -> Result<RowCodec> {
+fn order_of(spec: &OverAggregateSpec) -> Vec<SortKey> {
     let key = |k: &usize| SortKey { column: *k, ascending: true, nulls_last: false };
-    let order: Vec<SortKey> = spec.partition_keys.iter().map(key).chain(spec.order.iter().copied()).collect();
-    RowCodec::new(&spec.input_schema, &order)
+    spec.partition_keys.iter().map(key).chain(spec.order.iter().copied()).collect()
 }
 
 impl Operator for OverAtEnd {
@@ -304,7 +282,7 @@ impl Operator for OverAtEnd {
     }
 
     fn end_input(&mut self, _input: usize, context: &mut OperatorContext) -> Result<Progress> {
-        self.leaving = Some(self.sort());
+        self.rows.end(std::mem::take(&mut self.live), 0, None);
         self.drain(context).map_err(|e| e.with("operator", &self.name))
     }
 
@@ -313,17 +291,15 @@ impl Operator for OverAtEnd {
     }
 
     fn snapshot_state(&mut self) -> Result<OperatorSnapshot> {
-        let runs = self.rows.snapshot(&self.keys).map_err(|e| e.with("operator", &self.name))?;
-        let snapshot = OperatorSnapshot { version: STATE_VERSION, meta: vec![], runs };
+        let snapshot = self.rows.snapshot(STATE_VERSION, &self.keys).map_err(|e| e.with("operator", &self.name))?;
         Ok(meaning::seal(snapshot, &self.spec.meaning.only(&[COLUMNS])))
     }
 
     fn restore_state(&mut self, state: RestoredState) -> Result<()> {
         // Nothing has been computed before the end.
         let state = meaning::open(state, 0, &self.spec.meaning.only(&[COLUMNS]), &self.name)?;
-        let restored = self.rows.restore(&state, &self.name)?;
-        let slots: Vec<u32> = restored.iter().map(|r| r.slot).collect();
-        let batch = self.rows.gather(&slots)?;
+        let slots = self.rows.restore(&state, &self.name)?;
+        let batch = self.rows.rows().gather(&slots)?;
         let keys = self.keys.encode(batch.columns(), batch.num_rows())?;
         for (row, slot) in slots.into_iter().enumerate() {
             let (number, _) = self.table.find_or_insert(keys.hashes[row], keys.key(row));

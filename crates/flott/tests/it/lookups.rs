@@ -63,7 +63,8 @@ async fn a_barrier_passes_rows_that_wait_for_another_try() {
     let savepoint = tokio::time::timeout(Duration::from_secs(20), job.handle.savepoint(target)).await;
     let savepoint = savepoint.expect("a savepoint in time").expect("a savepoint");
     job.handle.cancel().await;
-    let _ = tokio::time::timeout(Duration::from_secs(20), job.wait()).await.expect("the job ends");
+    let ended = tokio::time::timeout(Duration::from_secs(20), job.wait()).await.expect("the job ends");
+    assert!(matches!(ended, Ok(flott::JobOutcome::Cancelled(_))), "{ended:?}");
     assert!(rows(first.path()).is_empty(), "nothing was found");
 
     let restore = Restore::Path(savepoint.location.into());
@@ -78,7 +79,8 @@ async fn a_barrier_passes_rows_that_wait_for_another_try() {
         .await
         .expect("in time")
         .expect("stops");
-    let _ = tokio::time::timeout(Duration::from_secs(20), job.wait()).await.expect("the job ends");
+    let ended = tokio::time::timeout(Duration::from_secs(20), job.wait()).await.expect("the job ends");
+    assert!(matches!(ended, Ok(flott::JobOutcome::Suspended(_))), "{ended:?}");
     let rows = rows(second.path());
     assert_eq!(rows[..2], ["1,one", "2,two"], "{rows:?}");
     let ids: Vec<u32> =
