@@ -25,6 +25,8 @@ pub enum Phase {
     All,
     /// The first rows, then, after [`ValuesStore::advance`], the rest: a table that is looked up changes in between.
     Steps,
+    /// All rows; sources end only after [`ValuesStore::advance`].
+    Held,
 }
 
 /// How long a reader waits for the others.
@@ -160,6 +162,12 @@ impl ValuesStore {
         self.changed.notify_waiters();
     }
 
+    /// Whether sources may end.
+    pub(super) fn may_end(&self) -> bool {
+        let inner = self.inner.lock();
+        inner.phase != Phase::Held || inner.advanced
+    }
+
     /// Whether a job that was planned since the phase was set looks rows up.
     pub fn is_looked_up(&self) -> bool {
         !self.inner.lock().looked_up.is_empty()
@@ -187,7 +195,7 @@ impl ValuesStore {
         let inner = self.inner.lock();
         match inner.phase {
             Phase::Before => false,
-            Phase::All => true,
+            Phase::All | Phase::Held => true,
             Phase::Steps => inner.advanced,
         }
     }
