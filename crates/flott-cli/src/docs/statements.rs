@@ -239,6 +239,29 @@ ON a.item = b.item AND b.ordered_at BETWEEN a.ordered_at AND a.ordered_at + INTE
                 "SELECT id, e, n FROM (SELECT id, ARRAY[cents, 0] AS l FROM orders) AS t \
                  CROSS JOIN UNNEST(l) WITH ORDINALITY AS u (e, n);",
             ),
+            example(
+                "LATERAL is a query that names columns of the tables before it: in its WHERE (where it groups or is DISTINCT \
+                 only as `own = other`), and where it does not group in its SELECT list.",
+                "\
+SELECT o.id, dearer.item FROM offers AS o, LATERAL (SELECT item FROM orders WHERE id = o.id AND cents > 100) AS dearer;
+SELECT o.id, t.n FROM offers AS o LEFT JOIN LATERAL
+(SELECT COUNT(*) AS n FROM orders WHERE item = o.item) AS t ON TRUE;",
+            ),
+            example(
+                "FOR SYSTEM_TIME AS OF a time attribute: of event time, each row meets the version that a table with a \
+                 primary key and a watermark had at its time.",
+                "\
+SELECT a.id, b.cents FROM orders AS a JOIN orders FOR SYSTEM_TIME AS OF a.ordered_at AS b ON a.id = b.id;",
+            ),
+            form(
+                "Of processing time, it meets what a table outside has for it when it comes, where the table's connector can \
+                 be asked by key. The hint says how.",
+                "\
+SELECT /*+ LOOKUP('table'='customers', 'async'='true', 'retry-predicate'='lookup_miss', 'retry-strategy'='fixed_delay',
+                  'fixed-delay'='1s', 'max-attempts'='3') */ o.id, c.name
+FROM (SELECT *, PROCTIME() AS now FROM orders) AS o
+LEFT JOIN customers FOR SYSTEM_TIME AS OF o.now AS c ON o.customer = c.id;",
+            ),
         ],
     },
     Section {
@@ -281,6 +304,17 @@ FROM TABLE(TUMBLE(TABLE orders, DESCRIPTOR(ordered_at), INTERVAL '1' MINUTE))
 GROUP BY window_start, window_end, window_time;
 SELECT window_end, SUM(orders) FROM TABLE(TUMBLE(TABLE per_minute, DESCRIPTOR(minute_end), INTERVAL '1' HOUR))
 GROUP BY window_start, window_end;",
+            ),
+            example(
+                "The older form: TUMBLE, HOP (slide, size) or SESSION as a key of GROUP BY, over a time attribute. `_START`, \
+                 `_END`, `_ROWTIME` and `_PROCTIME` behind the same name and arguments give the window's columns.",
+                "\
+SELECT item, TUMBLE_START(ordered_at, INTERVAL '10' MINUTES) AS since, COUNT(*)
+FROM orders GROUP BY item, TUMBLE(ordered_at, INTERVAL '10' MINUTES);
+SELECT HOP_END(ordered_at, INTERVAL '5' MINUTES, INTERVAL '10' MINUTES) AS until, SUM(cents)
+FROM orders GROUP BY HOP(ordered_at, INTERVAL '5' MINUTES, INTERVAL '10' MINUTES);
+SELECT item, SESSION_ROWTIME(ordered_at, INTERVAL '1' MINUTE) AS at_end, MAX(cents)
+FROM orders GROUP BY item, SESSION(ordered_at, INTERVAL '1' MINUTE);",
             ),
             example(
                 "GROUPING SETS, ROLLUP and CUBE aggregate by several keys at once; DISTINCT and FILTER choose what an \

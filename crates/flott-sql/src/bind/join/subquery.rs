@@ -311,6 +311,18 @@ fn gives_one_row(query: &Query) -> bool {
     plain && whole && (aggregates || select.from.is_empty() && select.selection.is_none())
 }
 
+/// Whether a SELECT aggregates.
+pub(super) fn is_grouped(select: &ast::Select) -> bool {
+    let ungrouped = matches!(&select.group_by, ast::GroupByExpr::Expressions(e, m) if e.is_empty() && m.is_empty());
+    let aggregates = select.projection.iter().any(|item| match item {
+        ast::SelectItem::UnnamedExpr(e) | ast::SelectItem::ExprWithAlias { expr: e, .. } => {
+            crate::bind::query::contains_aggregate(e)
+        }
+        _ => false,
+    });
+    !ungrouped || select.having.is_some() || aggregates
+}
+
 /// A SELECT whose rows are those of FROM and WHERE.
 fn simple(query: &Query) -> Option<&ast::Select> {
     let plain = query.with.is_none() && query.limit_clause.is_none() && query.fetch.is_none();
@@ -342,7 +354,8 @@ fn as_outer(e: &Expr) -> Result<Expr> {
     renamed(e, &|name| Some(format!("{OUTER}{name}")))
 }
 
-fn renamed(e: &Expr, to: &dyn Fn(&str) -> Option<String>) -> Result<Expr> {
+/// An expression with other columns.
+pub(super) fn renamed(e: &Expr, to: &dyn Fn(&str) -> Option<String>) -> Result<Expr> {
     let done = e.clone().transform_up(|e| {
         Ok(match &e {
             Expr::Column(c) => match to(&c.name) {
