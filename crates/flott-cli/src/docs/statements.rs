@@ -262,6 +262,17 @@ SELECT /*+ LOOKUP('table'='customers', 'async'='true', 'retry-predicate'='lookup
 FROM (SELECT *, PROCTIME() AS now FROM orders) AS o
 LEFT JOIN customers FOR SYSTEM_TIME AS OF o.now AS c ON o.customer = c.id;",
             ),
+            form(
+                "VECTOR_SEARCH gives each row the rows of a table outside whose vectors are nearest to its own, and how near \
+                 they are (`score`), where the table's connector can search. WHERE is asked of what was found. The last \
+                 argument may say `async`, `output-mode`, `max-concurrent-operations` and `timeout`.",
+                "\
+SELECT q.id, d.title, d.score
+FROM questions AS q, LATERAL TABLE(VECTOR_SEARCH(TABLE documents, DESCRIPTOR(embedding), q.embedding, 10)) AS d;
+SELECT q.id, d.title FROM questions AS q LEFT JOIN LATERAL TABLE(VECTOR_SEARCH(
+  SEARCH_TABLE => TABLE documents, COLUMN_TO_SEARCH => DESCRIPTOR(embedding), COLUMN_TO_QUERY => q.embedding, TOP_K => 3,
+  CONFIG => MAP['timeout', '5 s'])) AS d ON TRUE;",
+            ),
         ],
     },
     Section {

@@ -248,7 +248,7 @@ impl Binder<'_> {
     }
 
     /// A table: scan, computed columns, watermark.
-    fn table(&self, identifier: ObjectIdentifier, mut table: CatalogTable) -> Result<LogicalPlan> {
+    pub(crate) fn table(&self, identifier: ObjectIdentifier, mut table: CatalogTable) -> Result<LogicalPlan> {
         if self.is_batch() {
             without_rowtime(&mut table);
         }

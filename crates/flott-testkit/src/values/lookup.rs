@@ -87,6 +87,11 @@ impl ValuesLookup {
         Ok(table)
     }
 
+    /// The rows that there are now.
+    pub(super) fn current(&mut self) -> Result<RecordBatch> {
+        Ok(self.table()?.rows.clone())
+    }
+
     fn of_key(&self, rows: &RecordBatch) -> Result<(Vec<OwnedRow>, RowConverter)> {
         let columns = rows.project(&self.keys)?;
         let fields = columns.schema().fields().iter().map(|f| SortField::new(f.data_type().clone())).collect();

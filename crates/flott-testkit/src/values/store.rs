@@ -31,7 +31,7 @@ pub enum Phase {
 
 /// How long a reader waits for the others.
 const TURN: Duration = Duration::from_secs(2);
-/// Between two rows of readers that take turns.
+/// Between two rows of readers that take turns, and of any reader in a run with phases.
 const PACE: Duration = Duration::from_millis(1);
 
 #[derive(Debug, Clone)]
@@ -250,10 +250,11 @@ impl ValuesStore {
                 // Registered before the look, so that no change in between is missed.
                 changed.as_mut().enable();
                 {
-                    let given = &self.inner.lock().given;
-                    let own = given.get(&reader).copied().unwrap_or(0);
-                    if given.values().all(|other| *other >= own) {
-                        break given.len() > 1;
+                    let inner = self.inner.lock();
+                    let own = inner.given.get(&reader).copied().unwrap_or(0);
+                    if inner.given.values().all(|other| *other >= own) {
+                        // Of one reader alone only what comes before a row that fails can be seen.
+                        break inner.given.len() > 1 || inner.phase != Phase::All;
                     }
                 }
                 changed.await;

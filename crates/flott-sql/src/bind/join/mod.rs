@@ -11,6 +11,7 @@ mod predicate;
 mod settle;
 mod subquery;
 mod unnest;
+mod vector_search;
 
 use std::time::Duration;
 
@@ -97,6 +98,7 @@ impl Binder<'_> {
                 refuse_if(sample.is_some(), "TABLESAMPLE", relation.span())?;
                 self.lateral(left, subquery, alias.as_ref(), kind, constraint, ctes)
             }
+            TableFactor::Function { .. } => self.lateral_function(left, relation, kind, constraint),
             _ => self.unnest(left, relation, kind, constraint),
         }
     }
@@ -254,7 +256,12 @@ impl Binder<'_> {
 
 /// Whether a relation may name columns of the tables before it.
 pub(crate) fn reads_the_left(relation: &TableFactor) -> bool {
-    matches!(relation, TableFactor::UNNEST { .. } | TableFactor::Derived { lateral: true, .. })
+    matches!(
+        relation,
+        TableFactor::UNNEST { .. }
+            | TableFactor::Derived { lateral: true, .. }
+            | TableFactor::Function { lateral: true, .. }
+    )
 }
 
 /// The table itself.
