@@ -51,7 +51,7 @@ pub struct Score {
     /// It is no query for a stream, and is right in batch mode: Flink runs some of its programs only there.
     pub only_in_batch: bool,
     /// A statement that must run is refused.
-    refused: bool,
+    pub(crate) refused: bool,
     /// Statements that must be refused.
     pub to_be_refused: usize,
     /// Those that are: what was said. "Not supported yet" is no refusal.

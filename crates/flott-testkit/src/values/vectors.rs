@@ -43,7 +43,7 @@ impl ValuesSearch {
         all.schema = Arc::clone(&available);
         let key = available.field(available.index_of(&search.column)?).as_ref().clone();
         Ok(ValuesSearch {
-            rows: ValuesLookup::new(&all, store, name, std::slice::from_ref(&search.column))?,
+            rows: ValuesLookup::new(&all, store, name, std::slice::from_ref(&search.column))?.replacing(),
             search: search.clone(),
             key_schema: Arc::new(Schema::new(vec![key])),
             schema: Arc::clone(&context.schema),
