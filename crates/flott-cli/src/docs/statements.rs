@@ -173,6 +173,26 @@ ALTER TABLE sales DROP IF EXISTS PARTITION (dt = '2026-01-02'), PARTITION (dt = 
         ],
     },
     Section {
+        title: "Functions of your own",
+        examples: &[
+            example(
+                "CREATE FUNCTION names an expression over parameters. Its arguments are cast to the types of the parameters \
+                 where that loses nothing; a job carries the expression, not the name. TEMPORARY ones end with the session, and \
+                 TEMPORARY SYSTEM ones come before what is built in.",
+                "\
+CREATE FUNCTION euros(cents BIGINT) RETURNS STRING LANGUAGE SQL AS 'CONCAT(CAST(cents / 100 AS STRING), '' EUR'')';
+SELECT id, euros(cents) FROM orders;
+SHOW USER FUNCTIONS;
+DROP FUNCTION euros;",
+            ),
+            form(
+                "Functions of LANGUAGE JAVA, SCALA and PYTHON are refused: there is no Java virtual machine and no Python here. Write \
+                 the expression in SQL.",
+                "CREATE FUNCTION f AS 'com.example.F' LANGUAGE JAVA;",
+            ),
+        ],
+    },
+    Section {
         title: "Queries",
         examples: &[
             example("SELECT without a table.", "SELECT 1 + 1 AS two, CURRENT_DATE < DATE '2000-01-01' AS past;"),
