@@ -68,10 +68,10 @@ async fn a_vector_search_gives_the_nearest_rows_and_what_where_says_is_asked_of_
         (format!("{nearest}, {call} AS p WHERE p.label = 'north east' AND id < 2"), vec!["+I[1, north east, 0.71]"]),
         (format!("{nearest}, {call} AS p WHERE p.label = 'west'"), vec![]),
         (
-            format!(
+            String::from(
                 "SELECT id, label, CAST(near AS DECIMAL(4, 2)) FROM asked LEFT JOIN LATERAL TABLE(VECTOR_SEARCH(\
                 SEARCH_TABLE => TABLE places, COLUMN_TO_SEARCH => DESCRIPTOR(v), COLUMN_TO_QUERY => asked.v, TOP_K => 1, \
-                CONFIG => MAP['async', 'false'])) AS p (label, w, near) ON TRUE"
+                CONFIG => MAP['async', 'false'])) AS p (label, w, near) ON TRUE",
             ),
             vec!["+I[1, east, 1.00]", "+I[2, north, 1.00]", "+I[3, null, null]"],
         ),

@@ -66,7 +66,7 @@ pub(crate) struct LookupJoinOp {
     /// A key has one row at most.
     is_unique: bool,
     /// The key is near to what is asked for.
-    search: Option<Search>,
+    search: Option<Box<Search>>,
 }
 
 impl std::fmt::Debug for LookupJoinOp {
@@ -317,7 +317,7 @@ impl Converter<'_> {
             materialize: materialize.clone(),
             state_ttl: options::state_ttl(self.config)?,
             is_unique,
-            search: search.cloned(),
+            search: search.cloned().map(Box::new),
         };
         let mode = left.changelog;
         let input = match &materialize {
