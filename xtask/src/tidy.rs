@@ -26,7 +26,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("flott-sql", &["flott-core", "flott-connector", "flott-function", "flott-graph"]),
     ("flott", &["*"]),
     ("flott-cli", &["flott", "flott-core"]),
-    ("flott-conformance", &["flott", "flott-testkit"]),
+    ("flott-conformance", &["flott", "flott-core", "flott-testkit"]),
     ("flott-differential", &["flott", "flott-core"]),
     ("xtask", &[]),
 ];

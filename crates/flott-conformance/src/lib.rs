@@ -6,6 +6,12 @@
 //!   `rows_after`, or what is expected `before` and `after`, as a `changelog` or `materialized`), `CONFIG` (`option`, `value`)
 //!   and `SQL` (`sql`).
 //! - `run`: `SQL`, `STATEMENT_SET` (`statements`), `FAILING_SQL` (must be refused).
+//!
+//! A program runs to the end of its rows; one with rows for before and after a savepoint also in two halves. Where only the
+//! halves give what is expected, they count, for Flink runs such programs in no other way: sources stay open until the rows
+//! have come, and an hour of processing time lies between the halves (what waits for processing time comes to nothing at
+//! the end of a bounded input, in Flink as here). Where a program is no query for a stream, batch mode counts. The report
+//! names both.
 
 mod program;
 mod report;

@@ -23,6 +23,8 @@ pub struct Counts {
     pub to_be_refused: usize,
     /// Programs that need what is not SQL.
     pub skipped: usize,
+    /// Programs that are right in two halves and not in a run to the end.
+    pub only_in_halves: usize,
 }
 
 impl Counts {
@@ -35,6 +37,7 @@ impl Counts {
         self.refused += usize::from(score.is_refused());
         self.to_be_refused += usize::from(score.to_be_refused > 0);
         self.skipped += usize::from(score.skipped.is_some());
+        self.only_in_halves += usize::from(score.only_in_halves);
     }
 
     /// One JSON object.
@@ -47,6 +50,7 @@ impl Counts {
             "restorable": self.restorable,
             "refused": self.refused,
             "skipped": self.skipped,
+            "only_in_halves": self.only_in_halves,
         })
         .to_string()
     }
@@ -58,6 +62,8 @@ pub struct Report {
     classes: BTreeMap<String, Counts>,
     refusals: Vec<String>,
     skipped: Vec<String>,
+    only_in_halves: Vec<String>,
+    only_in_batch: Vec<String>,
     failing: Vec<String>,
 }
 
@@ -74,6 +80,12 @@ impl Report {
         } else if !score.is_good() {
             self.failing.push(line(score.reason.as_deref().unwrap_or("something must be refused and is not")));
         }
+        if score.only_in_halves {
+            self.only_in_halves.push(format!("{class} {id}"));
+        }
+        if score.only_in_batch {
+            self.only_in_batch.push(format!("{class} {id}"));
+        }
         self.refusals.extend(score.refusals.iter().map(|r| line(r)));
     }
 
@@ -89,6 +101,7 @@ impl Report {
             total.refused += c.refused;
             total.to_be_refused += c.to_be_refused;
             total.skipped += c.skipped;
+            total.only_in_halves += c.only_in_halves;
         }
         total
     }
@@ -115,7 +128,14 @@ impl Report {
             let numbers: String = numbers.iter().map(|n| format!("{n:>13}")).collect();
             text.push_str(&format!("{class:<24}{numbers}\n"));
         }
-        for (word, lines) in [("REFUSED", &self.refusals), ("SKIPPED", &self.skipped), ("FAILS", &self.failing)] {
+        let lists = [
+            ("REFUSED", &self.refusals),
+            ("SKIPPED", &self.skipped),
+            ("ONLY IN HALVES", &self.only_in_halves),
+            ("ONLY IN BATCH", &self.only_in_batch),
+            ("FAILS", &self.failing),
+        ];
+        for (word, lines) in lists {
             for line in lines {
                 text.push_str(&format!("{word} {line}\n"));
             }
@@ -147,7 +167,7 @@ mod tests {
         let text = report.text();
         let last: serde_json::Value = serde_json::from_str(text.lines().last().expect("lines")).expect("JSON");
         let expected = serde_json::json!({"programs": 4, "materialised": 3, "changelog": 2, "restore": 0, "restorable": 1,
-            "refused": 1, "skipped": 1});
+            "refused": 1, "skipped": 1, "only_in_halves": 0});
         assert_eq!(last, expected, "{text}");
         assert!(text.contains("FAILS Class b: no -U") && text.contains("SKIPPED Class d: a model"), "{text}");
         assert!(!text.contains("FAILS Class c"), "{text}");

@@ -164,6 +164,17 @@ pub struct TableLookup {
     pub is_async: bool,
 }
 
+/// A search for near vectors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VectorSearch {
+    /// The column with the vectors.
+    pub column: String,
+    /// How many rows at most, the nearest first.
+    pub top_k: usize,
+    /// The column that says how near a row is.
+    pub score: String,
+}
+
 /// A sink made for a table.
 #[derive(Clone)]
 pub struct TableSink {
@@ -243,6 +254,12 @@ pub trait ConnectorFactory: Send + Sync {
     /// Lookups of the table's rows by these of its columns, where the connector has them (Flink's `LookupTableSource`).
     /// `context.schema` holds the columns to produce, as for a source; the keys are physical columns, among them or not.
     fn lookup(&self, _context: &TableContext, _keys: &[String]) -> Option<Result<TableLookup>> {
+        None
+    }
+    /// The rows of the table whose vectors are nearest to a vector, where the connector can search (Flink's
+    /// `VectorSearchTableSource`): lookups whose key is the vector. `context.schema` holds the columns to produce; the table's
+    /// last column is the score.
+    fn vector_search(&self, _context: &TableContext, _search: &VectorSearch) -> Option<Result<TableLookup>> {
         None
     }
     /// A sink, where the connector has one.

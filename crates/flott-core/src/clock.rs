@@ -41,6 +41,35 @@ impl Clock for SystemClock {
     }
 }
 
+/// A clock whose wall-clock time is ahead of another's. Time passes as it does there.
+#[derive(Debug)]
+pub struct ShiftedClock {
+    of: Arc<dyn Clock>,
+    ahead_ms: AtomicI64,
+}
+
+impl ShiftedClock {
+    /// Ahead by so many milliseconds (behind, where they are negative).
+    pub fn of(of: Arc<dyn Clock>, ahead_ms: i64) -> Arc<ShiftedClock> {
+        Arc::new(ShiftedClock { of, ahead_ms: AtomicI64::new(ahead_ms) })
+    }
+
+    /// Moves on by so many milliseconds at once. Timers that wait hear of it when they would have been due without.
+    pub fn advance_ms(&self, ms: i64) {
+        self.ahead_ms.fetch_add(ms, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ShiftedClock {
+    fn now_ms(&self) -> i64 {
+        self.of.now_ms().saturating_add(self.ahead_ms.load(Ordering::SeqCst))
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.of.monotonic()
+    }
+}
+
 /// A clock that stands still until a test moves it.
 #[derive(Debug, Default)]
 pub struct ManualClock {

@@ -49,6 +49,11 @@ pub fn limits() -> Vec<Limit> {
         limit("Queries", "operands of one operator (`a + b + ..`)", bind::CHAIN_LENGTH_MAX),
         limit("Queries", "grouping sets of a GROUP BY", bind::GROUPING_SETS_MAX),
         limit("Queries", "keys of GROUPING SETS, ROLLUP and CUBE", bind::KEYS_IN_GROUPING_ID_MAX),
+        limit(
+            "Queries",
+            "operators of a query, with its views and WITH clauses where they are named",
+            bind::QUERY_NODES_MAX,
+        ),
         limit("Types", "digits of a DECIMAL", flott_core::types::MAX_DECIMAL_PRECISION),
         limit("Types", "characters of CHAR and VARCHAR, bytes of BINARY and VARBINARY", flott_core::types::MAX_LENGTH),
         limit("Types", "types inside each other", flott_core::types::TYPE_DEPTH_MAX),

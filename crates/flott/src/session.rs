@@ -42,6 +42,7 @@ pub struct SessionBuilder {
     fail_points: FailPoints,
     control_sockets: bool,
     processes: Option<Processes>,
+    clock: Option<Arc<dyn Clock>>,
 }
 
 impl SessionBuilder {
@@ -108,6 +109,13 @@ impl SessionBuilder {
         self
     }
 
+    /// Where this process's time comes from: the machine, where it is not said.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
     /// The session. Wrong configuration options are refused here.
     pub fn build(self) -> Result<Session> {
         self.processes.as_ref().map_or(Ok(()), Processes::check)?;
@@ -124,7 +132,7 @@ impl SessionBuilder {
             allow_non_restored_state: self.allow_non_restored_state,
             fail_points: self.fail_points,
             processes: self.processes,
-            clock: SystemClock::shared(),
+            clock: self.clock.unwrap_or_else(SystemClock::shared),
             names: HashMap::new(),
             jobs: Jobs::default(),
             control_sockets: self.control_sockets.then(Vec::new),
@@ -243,6 +251,7 @@ impl Session {
             fail_points: FailPoints::none(),
             control_sockets: false,
             processes: None,
+            clock: None,
         }
     }
 

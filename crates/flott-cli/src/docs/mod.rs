@@ -103,6 +103,26 @@ fn functions() -> String {
         flott::window_functions().into_iter().map(|f| (f.syntax, f.description)).collect(),
         &mut text,
     );
+    table(
+        "Changelog functions",
+        "In FROM, in streams. Kinds are `INSERT`, `UPDATE_BEFORE`, `UPDATE_AFTER` and `DELETE`; several of one code, or codes of \
+         one kind, stand in one text with commas between them. Changes of kinds that a mapping leaves out are left out.",
+        [
+            (
+                "TO_CHANGELOG(input => TABLE t [PARTITION BY key, ..][, op => DESCRIPTOR(column)]\
+                 [, op_mapping => MAP[kinds, code, ..]][, on_time => DESCRIPTOR(time_column)][, uid => name])",
+                "Changes as rows that are only added: a column, `op` where it is not named, has the kind or its code.",
+            ),
+            (
+                "FROM_CHANGELOG(input => TABLE t [PARTITION BY key, ..][, op => DESCRIPTOR(column)]\
+                 [, op_mapping => MAP[codes, kind, ..]][, on_time => DESCRIPTOR(time_column)][, uid => name])",
+                "The reverse: rows as changes, of the kind that a column says, which goes.",
+            ),
+        ]
+        .map(|(syntax, description)| (syntax.to_string(), description))
+        .to_vec(),
+        &mut text,
+    );
     text
 }
 

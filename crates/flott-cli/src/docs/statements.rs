@@ -259,6 +259,40 @@ ON a.item = b.item AND b.ordered_at BETWEEN a.ordered_at AND a.ordered_at + INTE
                 "SELECT id, e, n FROM (SELECT id, ARRAY[cents, 0] AS l FROM orders) AS t \
                  CROSS JOIN UNNEST(l) WITH ORDINALITY AS u (e, n);",
             ),
+            example(
+                "LATERAL is a query that names columns of the tables before it: in its WHERE (where it groups or is DISTINCT \
+                 only as `own = other`), and where it does not group in its SELECT list.",
+                "\
+SELECT o.id, dearer.item FROM offers AS o, LATERAL (SELECT item FROM orders WHERE id = o.id AND cents > 100) AS dearer;
+SELECT o.id, t.n FROM offers AS o LEFT JOIN LATERAL
+(SELECT COUNT(*) AS n FROM orders WHERE item = o.item) AS t ON TRUE;",
+            ),
+            example(
+                "FOR SYSTEM_TIME AS OF a time attribute: of event time, each row meets the version that a table with a \
+                 primary key and a watermark had at its time.",
+                "\
+SELECT a.id, b.cents FROM orders AS a JOIN orders FOR SYSTEM_TIME AS OF a.ordered_at AS b ON a.id = b.id;",
+            ),
+            form(
+                "Of processing time, it meets what a table outside has for it when it comes, where the table's connector can \
+                 be asked by key. The hint says how.",
+                "\
+SELECT /*+ LOOKUP('table'='customers', 'async'='true', 'retry-predicate'='lookup_miss', 'retry-strategy'='fixed_delay',
+                  'fixed-delay'='1s', 'max-attempts'='3') */ o.id, c.name
+FROM (SELECT *, PROCTIME() AS now FROM orders) AS o
+LEFT JOIN customers FOR SYSTEM_TIME AS OF o.now AS c ON o.customer = c.id;",
+            ),
+            form(
+                "VECTOR_SEARCH gives each row the rows of a table outside whose vectors are nearest to its own, and how near \
+                 they are (`score`), where the table's connector can search. WHERE is asked of what was found. The last \
+                 argument may say `async`, `output-mode`, `max-concurrent-operations` and `timeout`.",
+                "\
+SELECT q.id, d.title, d.score
+FROM questions AS q, LATERAL TABLE(VECTOR_SEARCH(TABLE documents, DESCRIPTOR(embedding), q.embedding, 10)) AS d;
+SELECT q.id, d.title FROM questions AS q LEFT JOIN LATERAL TABLE(VECTOR_SEARCH(
+  SEARCH_TABLE => TABLE documents, COLUMN_TO_SEARCH => DESCRIPTOR(embedding), COLUMN_TO_QUERY => q.embedding, TOP_K => 3,
+  CONFIG => MAP['timeout', '5 s'])) AS d ON TRUE;",
+            ),
         ],
     },
     Section {

@@ -70,7 +70,7 @@ pub(crate) fn bind(
             "Flink has process table functions only in streams: SET 'execution.runtime-mode' = 'STREAMING'",
         ));
     }
-    let given = arguments(function, args, span)?;
+    let given = arguments(function, &ARGUMENTS, args, span)?;
     let Some(input) = given.get("input").copied() else {
         return Err(at(
             Error::user(format!("No match found for function signature {function}()."))
@@ -152,7 +152,12 @@ pub(crate) fn bind(
 }
 
 /// The arguments by their names: all with names, or all without.
-fn arguments<'q>(function: &str, args: &'q [FunctionArg], span: Span) -> Result<BTreeMap<&'static str, &'q Ast>> {
+pub(crate) fn arguments<'q>(
+    function: &str,
+    parameters: &[&'static str],
+    args: &'q [FunctionArg],
+    span: Span,
+) -> Result<BTreeMap<&'static str, &'q Ast>> {
     let mut given: BTreeMap<&'static str, &Ast> = BTreeMap::new();
     let mut named = 0;
     for (place, argument) in args.iter().enumerate() {
@@ -168,15 +173,15 @@ fn arguments<'q>(function: &str, args: &'q [FunctionArg], span: Span) -> Result<
         let parameter = match name {
             Some(name) => {
                 named += 1;
-                ARGUMENTS.into_iter().find(|p| p.eq_ignore_ascii_case(&name.value)).ok_or_else(|| {
+                parameters.iter().copied().find(|p| p.eq_ignore_ascii_case(&name.value)).ok_or_else(|| {
                     let message = format!("{function} has no argument '{}'", name.value);
-                    not_found(message, &name.value, ARGUMENTS, "Its arguments", name.span)
+                    not_found(message, &name.value, parameters.iter().copied(), "Its arguments", name.span)
                 })?
             }
-            None => *ARGUMENTS.get(place).ok_or_else(|| {
+            None => *parameters.get(place).ok_or_else(|| {
                 at(
-                    Error::user(format!("{function} takes at most {} arguments", ARGUMENTS.len()))
-                        .hint(format!("Its arguments: {}", ARGUMENTS.join(", "))),
+                    Error::user(format!("{function} takes at most {} arguments", parameters.len()))
+                        .hint(format!("Its arguments: {}", parameters.join(", "))),
                     e.span(),
                 )
             })?,
@@ -291,6 +296,11 @@ fn constant(binder: &Binder<'_>, e: &Ast, argument: &str) -> Result<String> {
 
 /// `MAP['a', 'b']`; `None` where it is NULL.
 fn mapping(binder: &Binder<'_>, e: &Ast) -> Result<Option<Vec<(String, String)>>> {
+    map_of_texts(binder, e, "op_mapping")
+}
+
+/// The same for any argument.
+pub(crate) fn map_of_texts(binder: &Binder<'_>, e: &Ast, argument: &str) -> Result<Option<Vec<(String, String)>>> {
     if let Ast::Function(f) = e
         && name_text(&f.name) == MAP_CALL
         && let FunctionArguments::List(list) = &f.args
@@ -298,10 +308,10 @@ fn mapping(binder: &Binder<'_>, e: &Ast) -> Result<Option<Vec<(String, String)>>
         let mut texts = vec![];
         for arg in &list.args {
             let FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) = arg else { continue };
-            texts.push(constant(binder, e, "op_mapping")?);
+            texts.push(constant(binder, e, argument)?);
         }
         if texts.len() % 2 == 1 {
-            let error = Error::user("The 'op_mapping' argument has a key without a value.");
+            let error = Error::user(format!("The '{argument}' argument has a key without a value."));
             return Err(at(error.hint("Write for instance MAP['INSERT', 'I', 'DELETE', 'D']"), f.span()));
         }
         let pairs = texts.chunks(2).filter_map(|pair| Some((pair.first()?.clone(), pair.get(1)?.clone())));
@@ -311,7 +321,7 @@ fn mapping(binder: &Binder<'_>, e: &Ast) -> Result<Option<Vec<(String, String)>>
     match super::window::unaliased(&bound.expr) {
         Expr::Literal(value, _) if value.is_null() => Ok(None),
         _ => Err(at(
-            Error::user("The 'op_mapping' argument must be a constant MAP literal.")
+            Error::user(format!("The '{argument}' argument must be a constant MAP literal."))
                 .hint("Write for instance MAP['INSERT', 'I', 'DELETE', 'D']"),
             e.span(),
         )),

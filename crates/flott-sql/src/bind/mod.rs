@@ -62,13 +62,17 @@ pub use validate::validate;
 /// How deep queries, views and CTEs may nest in each other.
 pub const QUERY_DEPTH_MAX: usize = 64;
 
+/// How many operators a query may have once its views and CTEs stand where they are named: a view that is named twice by
+/// one that is named twice grows with each step.
+pub const QUERY_NODES_MAX: usize = 10_000;
+
 /// The limits of queries.
 pub mod limits {
-    pub use super::QUERY_DEPTH_MAX;
     pub use super::aggregate::KEYS_IN_GROUPING_ID_MAX;
     pub use super::expression::{CHAIN_LENGTH_MAX, EXPRESSION_DEPTH_MAX};
     pub use super::query::GROUPING_SETS_MAX;
     pub use super::user_function::CALL_DEPTH_MAX;
+    pub use super::{QUERY_DEPTH_MAX, QUERY_NODES_MAX};
 }
 
 pub(crate) use user_function::check_function;
@@ -117,6 +121,8 @@ pub struct Binder<'a> {
     ttls: RefCell<Vec<HashMap<String, Duration>>>,
     /// How the tables of a SELECT are looked up, innermost last (the hint LOOKUP).
     lookups: RefCell<Vec<HashMap<String, node::LookupHint>>>,
+    /// The views that were bound, by name.
+    views: RefCell<HashMap<ObjectIdentifier, LogicalPlan>>,
 }
 
 /// The queries that a WITH makes visible, innermost last.
@@ -128,7 +134,7 @@ impl<'a> Binder<'a> {
         check_runtime_mode(RUNTIME_MODE, config.get(RUNTIME_MODE).unwrap_or_default())?;
         let functions = Functions::new(config)?.of_catalog(tables.catalog());
         let (depth, ttls, lookups) = (Cell::new(0), RefCell::default(), RefCell::default());
-        Ok(Binder { tables, registry, functions, config, depth, ttls, lookups })
+        Ok(Binder { tables, registry, functions, config, depth, ttls, lookups, views: RefCell::default() })
     }
 
     /// The functions, for who builds expressions on top of plans.
@@ -139,6 +145,7 @@ impl<'a> Binder<'a> {
     /// A query.
     pub fn query(&self, query: &ast::Query) -> Result<LogicalPlan> {
         let plan = self.bind_query(query, &vec![])?;
+        not_too_large(&plan)?;
         validate(&plan)?;
         Ok(plan)
     }
@@ -161,6 +168,22 @@ impl<'a> Binder<'a> {
     pub fn expression_text(&self, text: &str, columns: &[(String, LogicalType)]) -> Result<Typed> {
         self.expression(&self.tables.parse_expression(text)?, columns)
     }
+}
+
+/// Refuses a plan of too many operators. What is shared counts wherever it stands.
+pub(crate) fn not_too_large(plan: &LogicalPlan) -> Result<()> {
+    fn fits(plan: &LogicalPlan, left: &mut usize) -> bool {
+        let Some(rest) = left.checked_sub(1) else { return false };
+        *left = rest;
+        plan.inputs().into_iter().all(|input| fits(input, left))
+    }
+    if fits(plan, &mut { QUERY_NODES_MAX }) {
+        return Ok(());
+    }
+    Err(Error::user(format!(
+        "the query has more than {QUERY_NODES_MAX} operators once its views and WITH clauses stand where they are named"
+    ))
+    .hint("Write what views that are named several times give into a table, and read that"))
 }
 
 /// A projection with names and types.

@@ -137,6 +137,8 @@ pub enum JoinFlavour {
     Lookup {
         /// How it is looked up (the hint LOOKUP).
         hint: LookupHint,
+        /// The key is near to what is asked for, and not equal.
+        search: Option<Search>,
         /// WHERE has said what it says.
         settled: bool,
     },
@@ -149,6 +151,15 @@ pub enum JoinFlavour {
         /// WHERE has said what it says.
         settled: bool,
     },
+}
+
+/// A search for the vectors that are nearest to one of a left row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Search {
+    /// The left column.
+    pub query: String,
+    /// What is searched.
+    pub of: flott_connector::factory::VectorSearch,
 }
 
 /// The hint LOOKUP of one table; `None` where it does not say.

@@ -266,9 +266,8 @@ impl Binder<'_> {
         };
         let first = self.table_with_joins(first, ctes)?;
         more.iter().try_fold(first, |left, t| {
-            if let ast::TableFactor::UNNEST { .. } = t.relation {
-                // It reads the tables before it.
-                let left = self.unnested(left, &t.relation)?;
+            if super::join::reads_the_left(&t.relation) {
+                let left = self.beside_comma(left, &t.relation, ctes)?;
                 return t.joins.iter().try_fold(left, |left, join| self.joined(left, join, ctes));
             }
             self.product(left, self.table_with_joins(t, ctes)?)
@@ -277,9 +276,13 @@ impl Binder<'_> {
 
     /// A SELECT list without aggregates.
     pub(crate) fn items(&self, projection: &[SelectItem], scope: &Scope) -> Result<Vec<Typed>> {
+        Ok(self.named_items(projection, scope)?.into_iter().map(|c| c.1).collect())
+    }
+
+    /// The same, with the columns' names.
+    pub(crate) fn named_items(&self, projection: &[SelectItem], scope: &Scope) -> Result<Vec<(String, Typed)>> {
         let items = self.expand(projection, scope)?;
-        let bound = bind_items(&mut ExpressionBinder::new(&self.functions, scope, "SELECT"), items)?;
-        Ok(bound.into_iter().map(|c| c.1).collect())
+        bind_items(&mut ExpressionBinder::new(&self.functions, scope, "SELECT"), items)
     }
 
     #[expect(clippy::too_many_arguments, reason = "the clauses of a SELECT")]

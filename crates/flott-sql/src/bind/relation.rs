@@ -137,7 +137,7 @@ impl Binder<'_> {
         }
     }
 
-    fn aliased(
+    pub(crate) fn aliased(
         &self,
         plan: LogicalPlan,
         qualifier: &[String],
@@ -179,6 +179,7 @@ impl Binder<'_> {
                 refuse_if(hint.name == super::hints::OPTIONS, "the hint OPTIONS on a CTE", span)?;
                 super::hints::ignored(&hint.name, &hint.shown());
             }
+            super::not_too_large(plan).at_span(span)?;
             return Ok((plan.clone(), parts));
         }
         match self.tables.lookup(&parts).at_span(span)? {
@@ -199,12 +200,18 @@ impl Binder<'_> {
                     }
                     super::hints::ignored(&hint.name, &hint.shown());
                 }
+                let known = self.views.borrow().get(&identifier).cloned();
+                if let Some(plan) = known {
+                    return Ok((plan, full_name(&identifier)));
+                }
                 let place = |e: Error| at(without_position(&e), span).with("view", &identifier.object);
                 let query = self.tables.parse_query(&query).map_err(place)?;
                 let mut plan = self.bind_query(&query, &vec![]).map_err(place)?;
                 if !columns.is_empty() {
                     plan = rename_columns(plan, &columns).map_err(place)?;
                 }
+                super::not_too_large(&plan).map_err(place)?;
+                self.views.borrow_mut().insert(identifier.clone(), plan.clone());
                 Ok((plan, full_name(&identifier)))
             }
             None => {
@@ -241,7 +248,7 @@ impl Binder<'_> {
     }
 
     /// A table: scan, computed columns, watermark.
-    fn table(&self, identifier: ObjectIdentifier, mut table: CatalogTable) -> Result<LogicalPlan> {
+    pub(crate) fn table(&self, identifier: ObjectIdentifier, mut table: CatalogTable) -> Result<LogicalPlan> {
         if self.is_batch() {
             without_rowtime(&mut table);
         }

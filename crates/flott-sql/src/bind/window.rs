@@ -196,7 +196,7 @@ pub(crate) fn table_function(
 }
 
 /// `DESCRIPTOR(ts)`
-fn descriptor(binder: &Binder<'_>, e: &Ast, input: &LogicalPlan, function: &str) -> Result<String> {
+pub(crate) fn descriptor(binder: &Binder<'_>, e: &Ast, input: &LogicalPlan, function: &str) -> Result<String> {
     if let Ast::Function(f) = e
         && name_text(&f.name).eq_ignore_ascii_case("DESCRIPTOR")
         && let FunctionArguments::List(list) = &f.args

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion_common::{DFSchemaRef, ScalarValue};
-use datafusion_expr::Expr;
+use datafusion_expr::{Expr, LogicalPlan};
 use flott_connector::factory::{TableContext, TableLookup};
 use flott_connector::lookup::LookupPolicy;
 use flott_connector::table::ColumnKind;
@@ -23,7 +23,7 @@ use super::sink::summary;
 use super::stream::{Columns, StreamInput, StreamNode, StreamOp};
 use super::text::{Style, expression};
 use crate::bind::join::{comparison, conjuncts, reads, together};
-use crate::bind::node::{Join, LookupHint};
+use crate::bind::node::{Join, LookupHint, Search};
 use crate::bind::window::unaliased;
 use crate::bind::{FlinkNode, ScanTable, UniqueNames, column, columns_of, plan_schema};
 
@@ -65,6 +65,8 @@ pub(crate) struct LookupJoinOp {
     state_ttl: Option<Duration>,
     /// A key has one row at most.
     is_unique: bool,
+    /// The key is near to what is asked for.
+    search: Option<Box<Search>>,
 }
 
 impl std::fmt::Debug for LookupJoinOp {
@@ -74,6 +76,11 @@ impl std::fmt::Debug for LookupJoinOp {
 }
 
 impl LookupJoinOp {
+    /// Whether it searches for what is near.
+    pub(crate) fn searches(&self) -> bool {
+        self.search.is_some()
+    }
+
     /// The operator of the graph, and its identity without sources and ordinal.
     pub(crate) fn spec(&self, node: &StreamNode) -> Result<(OperatorSpec, String)> {
         let input = node.input().ok_or_else(|| Error::internal("a lookup join without input"))?;
@@ -115,7 +122,8 @@ impl LookupJoinOp {
             state_ttl: self.state_ttl,
         };
         let columns: Vec<&str> = self.keys.iter().map(|k| k.column.as_str()).collect();
-        let identity = format!("lookup-join:{}:[{}]", summary(&self.table.identifier), columns.join(","));
+        let kind = if self.search.is_some() { "vector-search" } else { "lookup-join" };
+        let identity = format!("{kind}:{}:[{}]", summary(&self.table.identifier), columns.join(","));
         Ok((OperatorSpec::LookupJoin(spec), identity))
     }
 
@@ -133,11 +141,16 @@ impl LookupJoinOp {
             Value::Input(i) => format!("{}={}", key.column, input.schema.field(*i).name()),
             Value::Constant(e) => format!("{}={}", key.column, expression(e, &input.schema, Style::Prefix)),
         });
-        let mut parts = vec![
-            format!("table=[{}]", summary(&self.table.identifier)),
-            format!("joinType=[{}]", self.kind.name()),
-            format!("lookup=[{}]", keys.collect::<Vec<_>>().join(", ")),
-        ];
+        let mut parts =
+            vec![format!("table=[{}]", summary(&self.table.identifier)), format!("joinType=[{}]", self.kind.name())];
+        match &self.search {
+            Some(search) => parts.extend([
+                format!("columnToSearch=[{}]", search.of.column),
+                format!("columnToQuery=[{}]", search.query),
+                format!("topK=[{}]", search.of.top_k),
+            ]),
+            None => parts.push(format!("lookup=[{}]", keys.collect::<Vec<_>>().join(", "))),
+        }
         if let Some(filter) = &self.filter {
             parts.push(format!("where=[{}]", expression(filter, &self.scanned, style)));
         }
@@ -209,6 +222,7 @@ impl Converter<'_> {
         node: &FlinkNode,
         join: &Join,
         hint: &LookupHint,
+        search: Option<&Search>,
         needed: &BTreeSet<String>,
     ) -> Result<Arc<StreamNode>> {
         let Some(right) = &node.second else { return Err(Error::internal("a join of one input")) };
@@ -220,7 +234,10 @@ impl Converter<'_> {
             ));
         };
         let table = table.clone();
-        let conditions = conditions(node, join, &program)?;
+        let conditions = match search {
+            Some(search) => searched(node, join, search),
+            None => conditions(node, join, &program)?,
+        };
         let has_key = !conditions.equal.is_empty() || !conditions.constant.is_empty();
         if !has_key {
             return Err(Error::user(format!(
@@ -259,7 +276,7 @@ impl Converter<'_> {
         let filter = and(program.filter.clone(), together(filter));
         let projection: Vec<Expr> = right_columns.iter().map(|c| c.2.clone()).collect();
         let names: Vec<String> = keys.iter().map(|k| k.column.clone()).collect();
-        let (lookup, scanned) = self.table_lookup(&table, &program, &projection, filter.as_ref(), &names)?;
+        let (lookup, scanned) = self.table_lookup(&table, &program, &projection, filter.as_ref(), &names, search)?;
         let right_schema = plan_schema(right_columns.iter().map(|(n, t, _)| (n.as_str(), t)))?;
         let mut output = columns_of(&left.schema)?;
         for (name, t) in columns_of(right.schema())? {
@@ -276,7 +293,7 @@ impl Converter<'_> {
                 .map_or((0..left.schema.fields().len()).collect(), |key| key.iter().copied().collect::<Vec<_>>())
         });
         let primary_key = table.table.schema.primary_key.as_ref().map(|k| k.columns.clone());
-        let is_unique = primary_key.is_some_and(|key| key.iter().all(|c| names.contains(c)));
+        let is_unique = search.is_none() && primary_key.is_some_and(|key| key.iter().all(|c| names.contains(c)));
         let asynchronous = match lookup.is_async && hint.is_async != Some(false) && materialize.is_none() {
             true => Some(self.async_lookup(hint, changes)?),
             false => None,
@@ -300,6 +317,7 @@ impl Converter<'_> {
             materialize: materialize.clone(),
             state_ttl: options::state_ttl(self.config)?,
             is_unique,
+            search: search.cloned().map(Box::new),
         };
         let mode = left.changelog;
         let input = match &materialize {
@@ -337,6 +355,7 @@ impl Converter<'_> {
         projection: &[Expr],
         filter: Option<&Expr>,
         keys: &[String],
+        search: Option<&Search>,
     ) -> Result<(TableLookup, DFSchemaRef)> {
         let connector = table.table.options.get("connector").unwrap_or_default();
         let factory = self.registry.connector(connector)?;
@@ -361,7 +380,16 @@ impl Converter<'_> {
             registry: self.registry.clone(),
             fail_points: self.fail_points.clone(),
         };
-        let Some(lookup) = factory.lookup(&context, keys) else {
+        let offered = match search {
+            Some(search) => factory.vector_search(&context, &search.of),
+            None => factory.lookup(&context, keys),
+        };
+        let Some(lookup) = offered else {
+            if search.is_some() {
+                return Err(Error::user(format!("the connector '{connector}' does not search vectors"))
+                    .with("table", &table.identifier.object)
+                    .hint("VECTOR_SEARCH needs a table of a connector that does"));
+            }
             return Err(Error::user("Processing-time temporal join is not supported yet.")
                 .with("table", &table.identifier.object)
                 .hint(format!(
@@ -371,6 +399,24 @@ impl Converter<'_> {
         let lookup = lookup.map_err(|e| e.with("table", &table.identifier.object))?;
         Ok((lookup, plan_schema(read.iter().map(|(n, t)| (n.as_str(), t)))?))
     }
+}
+
+/// The key is the vector alone: what else a condition says is asked of the rows that were found.
+fn searched(node: &FlinkNode, join: &Join, search: &Search) -> Conditions {
+    let mut all =
+        Conditions { equal: vec![(search.of.column.clone(), column(&search.query))], ..Conditions::default() };
+    let of = |plan: &LogicalPlan, e: &Expr| {
+        reads(e).iter().any(|c| plan.schema().index_of_column_by_name(None, c).is_some())
+    };
+    for condition in join.condition.iter().flat_map(conjuncts) {
+        let right = node.second.as_ref().is_some_and(|right| of(right, &condition));
+        match (of(&node.input, &condition), right) {
+            (true, false) => all.of_left.push(condition),
+            (false, true) => all.of_right.push(condition),
+            _ => all.rest.push(condition),
+        }
+    }
+    all
 }
 
 /// What the parts of a join's condition speak of.

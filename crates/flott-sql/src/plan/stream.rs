@@ -291,6 +291,7 @@ impl StreamNode {
             StreamOp::Calc(_) => "Calc",
             StreamOp::Union => "Union",
             StreamOp::Join(join) => join.name(),
+            StreamOp::LookupJoin(join) if join.searches() => "VectorSearchTableFunction",
             StreamOp::LookupJoin(_) => "LookupJoin",
             StreamOp::Unnest(_) => "Correlate",
             StreamOp::ChangelogFunction(_) => "ProcessTableFunction",

@@ -25,6 +25,8 @@ pub(super) struct ValuesLookup {
     /// Places of the key in a data row.
     keys: Vec<usize>,
     key_schema: SchemaRef,
+    /// The second rows take the place of the first, where there are any.
+    replaces: bool,
     /// What the table is now, and by which of the store's versions.
     table: Option<(u64, Arc<Table>)>,
 }
@@ -53,8 +55,14 @@ impl ValuesLookup {
             name,
             keys,
             key_schema: Arc::new(key_schema),
+            replaces: false,
             table: None,
         })
+    }
+
+    /// The table holds its second rows in the place of its first, as in Flink's runs with a restore.
+    pub(super) fn replacing(self) -> ValuesLookup {
+        ValuesLookup { replaces: true, ..self }
     }
 
     /// The table as it is now.
@@ -67,15 +75,20 @@ impl ValuesLookup {
         }
         let available = available_columns(&self.context)?;
         let loaded = self.store.load(&self.name, &available)?;
-        let shown = if self.store.shows_all() { loaded.rows.num_rows() } else { loaded.before };
+        let shown = match self.store.shows_all() {
+            true if self.replaces && loaded.before < loaded.rows.num_rows() => loaded.before..loaded.rows.num_rows(),
+            true => 0..loaded.rows.num_rows(),
+            false => 0..loaded.before,
+        };
+        let shown = loaded.rows.slice(shown.start, shown.len());
         let primary_key = self.context.table.schema.primary_key.as_ref();
         let primary_key: Vec<usize> = primary_key
             .iter()
             .flat_map(|k| &k.columns)
             .map(|c| available.index_of(c))
             .collect::<std::result::Result<_, _>>()?;
-        let there = there(&loaded.rows.slice(0, shown), &primary_key)?;
-        let current = ChangeBatch::append(take_record_batch(&loaded.rows.rows, &UInt32Array::from(there))?);
+        let there = there(&shown, &primary_key)?;
+        let current = ChangeBatch::append(take_record_batch(&shown.rows, &UInt32Array::from(there))?);
         let (columns, converter) = self.of_key(&current.rows)?;
         let mut of_key: HashMap<OwnedRow, Vec<u32>> = HashMap::new();
         for (row, key) in (0u32..).zip(columns) {
@@ -85,6 +98,11 @@ impl ValuesLookup {
         let table = Arc::new(Table { rows, converter, of_key });
         self.table = Some((version, Arc::clone(&table)));
         Ok(table)
+    }
+
+    /// The rows that there are now.
+    pub(super) fn current(&mut self) -> Result<RecordBatch> {
+        Ok(self.table()?.rows.clone())
     }
 
     fn of_key(&self, rows: &RecordBatch) -> Result<(Vec<OwnedRow>, RowConverter)> {

@@ -8,6 +8,7 @@ mod options;
 mod reader;
 mod split_log;
 mod store;
+mod vectors;
 mod writer;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use arrow_schema::{Schema, SchemaRef};
 use flott_connector::factory::{
     ChangelogMode, ConnectorFactory, MetadataKey, Registry, TableContext, TableLookup, TableSink, TableSource,
+    VectorSearch,
 };
 use flott_core::options::{ConfigOption, Options};
 use flott_core::types::arrow_field;
@@ -25,6 +27,7 @@ use options::*;
 use reader::{Loaded, ValuesSource};
 use split_log::SplitLogSource;
 pub use store::{Phase, ValuesStore};
+use vectors::ValuesSearch;
 use writer::ValuesSink;
 
 /// The connector, over one store.
@@ -148,6 +151,21 @@ impl ConnectorFactory for Values {
             let name = self.data_set(context);
             self.store.will_be_looked_up(&name);
             let source = ValuesLookup::new(context, &self.store, &name, keys)?;
+            Ok(TableLookup { source: Arc::new(source), is_async: options.bool(&ASYNC)? })
+        };
+        Some(make())
+    }
+
+    fn vector_search(&self, context: &TableContext, search: &VectorSearch) -> Option<Result<TableLookup>> {
+        let options = &context.table.options;
+        if !options.bool(&VECTOR_SEARCH).unwrap_or(false) {
+            return None;
+        }
+        let make = || {
+            context.validate_options(&OPTIONS, &[])?;
+            let name = self.data_set(context);
+            self.store.will_be_looked_up(&name);
+            let source = ValuesSearch::new(context, &self.store, &name, search)?;
             Ok(TableLookup { source: Arc::new(source), is_async: options.bool(&ASYNC)? })
         };
         Some(make())

@@ -47,6 +47,8 @@ pub(super) const WATERMARK_PUSH_DOWN: ConfigOption =
     flag("enable-watermark-push-down", "false", "The source generates its watermarks itself, also those before 1970.");
 pub(super) const ASYNC: ConfigOption = flag("async", "false", "Several lookups are made at a time.");
 pub(super) const DISABLE_LOOKUP: ConfigOption = flag("disable-lookup", "false", "The table cannot be looked up.");
+pub(super) const VECTOR_SEARCH: ConfigOption =
+    flag("enable-vector-search", "false", "The table can be searched for near vectors.");
 pub(super) const ROWS: ConfigOption =
     text("rows", "The rows themselves, as +I[1, a]; +I[2, b], instead of a data set that a test registered.");
 pub(super) const READABLE_METADATA: ConfigOption =
@@ -90,7 +92,7 @@ pub(super) const OPTIONS: [ConfigOption; 38] = [
     flag("enable-projection-push-down", "true", UNUSED),
     flag("enable-aggregate-push-down", "false", UNUSED),
     flag("nested-projection-supported", "false", UNUSED),
-    flag("enable-vector-search", "false", UNUSED),
+    VECTOR_SEARCH,
     text("scan.watermark.emit.strategy", UNUSED),
     text("scan.watermark.emit.on-event.gap", UNUSED),
     text("scan.watermark.idle-timeout", UNUSED),

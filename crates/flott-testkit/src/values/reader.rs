@@ -216,6 +216,16 @@ impl SourceReader for ValuesReader {
             if self.stays_open {
                 return std::future::pending().await;
             }
+            loop {
+                let changed = self.store.changed();
+                tokio::pin!(changed);
+                // Registered before the look, so that no change in between is missed.
+                changed.as_mut().enable();
+                if self.store.may_end() {
+                    break;
+                }
+                changed.await;
+            }
             self.next = None;
             return Ok(ReaderEvent::SplitFinished { split: SPLIT_ID.to_string() });
         }

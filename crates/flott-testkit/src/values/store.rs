@@ -25,11 +25,13 @@ pub enum Phase {
     All,
     /// The first rows, then, after [`ValuesStore::advance`], the rest: a table that is looked up changes in between.
     Steps,
+    /// All rows; sources end only after [`ValuesStore::advance`].
+    Held,
 }
 
 /// How long a reader waits for the others.
 const TURN: Duration = Duration::from_secs(2);
-/// Between two rows of readers that take turns.
+/// Between two rows of readers that take turns, and of any reader in a run with phases.
 const PACE: Duration = Duration::from_millis(1);
 
 #[derive(Debug, Clone)]
@@ -160,6 +162,12 @@ impl ValuesStore {
         self.changed.notify_waiters();
     }
 
+    /// Whether sources may end.
+    pub(super) fn may_end(&self) -> bool {
+        let inner = self.inner.lock();
+        inner.phase != Phase::Held || inner.advanced
+    }
+
     /// Whether a job that was planned since the phase was set looks rows up.
     pub fn is_looked_up(&self) -> bool {
         !self.inner.lock().looked_up.is_empty()
@@ -187,7 +195,7 @@ impl ValuesStore {
         let inner = self.inner.lock();
         match inner.phase {
             Phase::Before => false,
-            Phase::All => true,
+            Phase::All | Phase::Held => true,
             Phase::Steps => inner.advanced,
         }
     }
@@ -242,10 +250,11 @@ impl ValuesStore {
                 // Registered before the look, so that no change in between is missed.
                 changed.as_mut().enable();
                 {
-                    let given = &self.inner.lock().given;
-                    let own = given.get(&reader).copied().unwrap_or(0);
-                    if given.values().all(|other| *other >= own) {
-                        break given.len() > 1;
+                    let inner = self.inner.lock();
+                    let own = inner.given.get(&reader).copied().unwrap_or(0);
+                    if inner.given.values().all(|other| *other >= own) {
+                        // Of one reader alone only what comes before a row that fails can be seen.
+                        break inner.given.len() > 1 || inner.phase != Phase::All;
                     }
                 }
                 changed.await;

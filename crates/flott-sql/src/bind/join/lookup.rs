@@ -35,7 +35,7 @@ impl Binder<'_> {
             JoinConstraint::On(e) => ExpressionBinder::new(self.functions(), &scope, "ON").condition(e)?.expr,
             _ => return Err(unsupported("a lookup join without ON", span)),
         };
-        let flavour = JoinFlavour::Lookup { hint: self.lookup_hint(relation), settled: false };
+        let flavour = JoinFlavour::Lookup { hint: self.lookup_hint(relation), search: None, settled: false };
         let plan = join(left, right, kind, Some(condition), flavour)?;
         Ok((plan, side_by_side(&left_scope, &right_scope, kind)))
     }

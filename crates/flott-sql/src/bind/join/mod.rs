@@ -5,12 +5,14 @@
 //! regular join keeps its rows for ever, so time attributes end there.
 
 mod interval;
+mod lateral;
 mod lookup;
 mod marks;
 mod predicate;
 mod settle;
 mod subquery;
 mod unnest;
+mod vector_search;
 
 use std::time::Duration;
 
@@ -57,8 +59,8 @@ impl Binder<'_> {
                 return Err(unsupported("ARRAY JOIN", span));
             }
         };
-        if let TableFactor::UNNEST { .. } = relation {
-            return self.unnest(left, relation, kind, constraint);
+        if reads_the_left(relation) {
+            return self.of_the_left(left, relation, kind, constraint, ctes);
         }
         if let TableFactor::Table { version: Some(version), .. } = relation {
             return self.as_of(left, relation, version, kind, constraint, ctes);
@@ -79,9 +81,27 @@ impl Binder<'_> {
         self.combined(left, right, JoinKind::Inner, &JoinConstraint::None, Span::empty())
     }
 
-    /// UNNEST behind a comma.
-    pub(crate) fn unnested(&self, left: Bound, relation: &TableFactor) -> Result<Bound> {
-        self.unnest(left, relation, JoinKind::Inner, &JoinConstraint::None)
+    /// What reads the tables before it, behind a comma.
+    pub(crate) fn beside_comma(&self, left: Bound, relation: &TableFactor, ctes: &Ctes) -> Result<Bound> {
+        self.of_the_left(left, relation, JoinKind::Inner, &JoinConstraint::None, ctes)
+    }
+
+    fn of_the_left(
+        &self,
+        left: Bound,
+        relation: &TableFactor,
+        kind: JoinKind,
+        constraint: &JoinConstraint,
+        ctes: &Ctes,
+    ) -> Result<Bound> {
+        match relation {
+            TableFactor::Derived { subquery, alias, sample, .. } => {
+                refuse_if(sample.is_some(), "TABLESAMPLE", relation.span())?;
+                self.lateral(left, subquery, alias.as_ref(), kind, constraint, ctes)
+            }
+            TableFactor::Function { .. } => self.lateral_function(left, relation, kind, constraint),
+            _ => self.unnest(left, relation, kind, constraint),
+        }
     }
 
     fn combined(
@@ -233,6 +253,16 @@ impl Binder<'_> {
         let plan = join(left, right, kind, Some(condition), flavour)?;
         Ok((plan, side_by_side(&left_scope, &right_scope, kind)))
     }
+}
+
+/// Whether a relation may name columns of the tables before it.
+pub(crate) fn reads_the_left(relation: &TableFactor) -> bool {
+    matches!(
+        relation,
+        TableFactor::UNNEST { .. }
+            | TableFactor::Derived { lateral: true, .. }
+            | TableFactor::Function { lateral: true, .. }
+    )
 }
 
 /// The table itself.

@@ -165,13 +165,18 @@ impl Binder<'_> {
 
     /// A sub-query of one row and one column becomes a column of every row.
     fn value(&self, left: LogicalPlan, scope: &mut Scope, query: &Query, ctes: &Ctes) -> Result<LogicalPlan> {
-        if scope.value_of(query).is_some() || scope.has_mark(query) || !gives_one_row(query) {
+        if scope.value_of(query).is_some() || scope.has_mark(query) {
             return Ok(left);
         }
-        let right = match self.bind_query(query, ctes) {
+        let single = if gives_one_row(query) { None } else { Some(self.single(query)?) };
+        let own = single.as_ref().unwrap_or(query);
+        let right = match self.bind_query(own, ctes) {
             Ok(right) => right,
             // It may name columns of the query outside.
             Err(e) if e.message().contains("not found") => {
+                if single.is_some() {
+                    return Err(correlated_deeper(e, query));
+                }
                 return self.correlated_value(left, scope, query, ctes).map_err(|_| correlated_deeper(e, query));
             }
             Err(e) => return Err(e),
@@ -186,6 +191,25 @@ impl Binder<'_> {
         let column = ScopeColumn { data_type: one.data_type.with_nullable(true), ..one.clone() };
         scope.add_value(query, column);
         join(left, right, JoinKind::Left, None, JoinFlavour::Unsettled)
+    }
+
+    /// A query whose one row is that of another, which fails where that has several: SINGLE_VALUE, as in Flink.
+    fn single(&self, query: &Query) -> Result<Query> {
+        let of_rows = "SELECT SINGLE_VALUE(`$value`) FROM (VALUES (1)) AS `$single` (`$value`)";
+        let mut around = self.tables().parse_query(of_rows)?;
+        if let SetExpr::Select(select) = query.body.as_ref()
+            && select.projection.len() > 1
+        {
+            return Err(at(
+                Error::user("a sub-query as a value has one column").hint("Select one expression in it"),
+                query.span(),
+            ));
+        }
+        let SetExpr::Select(select) = around.body.as_mut() else { return Err(Error::internal("no SELECT")) };
+        if let Some(ast::TableFactor::Derived { subquery, .. }) = select.from.first_mut().map(|t| &mut t.relation) {
+            **subquery = query.clone();
+        }
+        Ok(around)
     }
 
     fn exists(
@@ -290,6 +314,18 @@ fn gives_one_row(query: &Query) -> bool {
     plain && whole && (aggregates || select.from.is_empty() && select.selection.is_none())
 }
 
+/// Whether a SELECT aggregates.
+pub(super) fn is_grouped(select: &ast::Select) -> bool {
+    let ungrouped = matches!(&select.group_by, ast::GroupByExpr::Expressions(e, m) if e.is_empty() && m.is_empty());
+    let aggregates = select.projection.iter().any(|item| match item {
+        ast::SelectItem::UnnamedExpr(e) | ast::SelectItem::ExprWithAlias { expr: e, .. } => {
+            crate::bind::query::contains_aggregate(e)
+        }
+        _ => false,
+    });
+    !ungrouped || select.having.is_some() || aggregates
+}
+
 /// A SELECT whose rows are those of FROM and WHERE.
 fn simple(query: &Query) -> Option<&ast::Select> {
     let plain = query.with.is_none() && query.limit_clause.is_none() && query.fetch.is_none();
@@ -321,7 +357,8 @@ fn as_outer(e: &Expr) -> Result<Expr> {
     renamed(e, &|name| Some(format!("{OUTER}{name}")))
 }
 
-fn renamed(e: &Expr, to: &dyn Fn(&str) -> Option<String>) -> Result<Expr> {
+/// An expression with other columns.
+pub(super) fn renamed(e: &Expr, to: &dyn Fn(&str) -> Option<String>) -> Result<Expr> {
     let done = e.clone().transform_up(|e| {
         Ok(match &e {
             Expr::Column(c) => match to(&c.name) {

@@ -32,6 +32,9 @@ pub(crate) fn logical(join: &Join, node: &FlinkNode) -> String {
     };
     let time = match &join.flavour {
         JoinFlavour::Temporal { left_time, .. } => format!(", asOf=[{left_time}]"),
+        JoinFlavour::Lookup { search: Some(search), .. } => {
+            format!(", search=[{}], query=[{}], topK=[{}]", search.of.column, search.query, search.of.top_k)
+        }
         JoinFlavour::Lookup { .. } => ", asOf=[PROCTIME()]".to_string(),
         _ => String::new(),
     };

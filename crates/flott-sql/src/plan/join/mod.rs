@@ -216,8 +216,8 @@ impl Converter<'_> {
 
     /// The node of a join that gives at least the needed columns.
     pub(crate) fn join(&self, node: &FlinkNode, join: &Join, needed: &BTreeSet<String>) -> Result<Arc<StreamNode>> {
-        if let JoinFlavour::Lookup { hint, .. } = &join.flavour {
-            return self.lookup_join(node, join, hint, needed);
+        if let JoinFlavour::Lookup { hint, search, .. } = &join.flavour {
+            return self.lookup_join(node, join, hint, search.as_ref(), needed);
         }
         let Some(right) = &node.second else { return Err(Error::internal("a join of one input")) };
         let left = &node.input;

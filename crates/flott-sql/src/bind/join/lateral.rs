@@ -1,0 +1,353 @@
+//! `LATERAL (SELECT ..)`: a query in FROM that names columns of the tables before it.
+//!
+//! What it says of those columns becomes the condition of a join. A query of rows keeps the columns that its conditions
+//! read. One that groups or is DISTINCT is grouped by the columns that equal those outside, too; one that aggregates all its
+//! rows has a row for every row outside, so that the join pads, and what counts is 0 there.
+
+use std::collections::HashMap;
+
+use datafusion_common::ScalarValue;
+use datafusion_expr::{Expr, LogicalPlan, Operator};
+use flott_core::{Error, Result};
+use flott_graph::JoinKind;
+use sqlparser::ast::{self, Expr as Ast, Ident, JoinConstraint, Query, SelectItem, SetExpr, Spanned};
+
+use super::predicate::{reads, together};
+use super::subquery::{is_grouped, renamed};
+use super::{Bound, beside, identity, join_with, settle, side_by_side};
+use crate::bind::expression::ExpressionBinder;
+use crate::bind::node::JoinFlavour;
+use crate::bind::refuse::{at, refuse_if, unsupported, unsupported_with};
+use crate::bind::scope::OUTER;
+use crate::bind::{Binder, Ctes, Scope, ScopeColumn, Typed, UniqueNames, columns_of, filter, project};
+
+/// Names of the keys that a grouped query gets.
+const KEY: &str = "$lateral";
+
+/// A query that names columns of the tables before it, taken apart.
+struct Inside {
+    plan: LogicalPlan,
+    /// Its columns as the query outside sees them.
+    columns: Vec<ScopeColumn>,
+    /// Of which row it is: over its own columns and, with [`OUTER`] before their names, those outside.
+    conditions: Vec<Expr>,
+    /// Columns that read both, by their places.
+    both: Vec<(usize, Typed)>,
+    /// It has one row for every row outside. The columns that are 0 where it has none.
+    whole: Option<Vec<usize>>,
+}
+
+impl Binder<'_> {
+    /// The rows read so far, each with the rows of a query that may name their columns.
+    pub(super) fn lateral(
+        &self,
+        left: Bound,
+        query: &Query,
+        alias: Option<&ast::TableAlias>,
+        kind: JoinKind,
+        constraint: &JoinConstraint,
+        ctes: &Ctes,
+    ) -> Result<Bound> {
+        let span = query.span();
+        match self.bind_query(query, ctes) {
+            Ok(plan) => {
+                let right = self.aliased(plan, &[], alias)?;
+                return self.combined(left, right, kind, constraint, span);
+            }
+            Err(e) if !e.message().contains("not found") => return Err(e),
+            Err(_) => {}
+        }
+        if !matches!(kind, JoinKind::Inner | JoinKind::Left) {
+            return Err(at(
+                Error::user("LATERAL on the right of a RIGHT or FULL JOIN names columns of the tables before it")
+                    .hint("Use CROSS JOIN LATERAL or LEFT JOIN LATERAL"),
+                span,
+            ));
+        }
+        let mut inside = self.inside(&left.1, query, ctes)?;
+        if let Some(alias) = alias {
+            let given: Vec<&str> = alias.columns.iter().map(|c| c.name.value.as_str()).collect();
+            if !given.is_empty() && given.len() != inside.columns.len() {
+                return Err(at(
+                    Error::user(format!("{} names for {} columns", given.len(), inside.columns.len()))
+                        .hint("Name every column, or none"),
+                    span,
+                ));
+            }
+            for (i, c) in inside.columns.iter_mut().enumerate() {
+                c.qualifier = vec![alias.name.value.clone()];
+                if let Some(name) = given.get(i) {
+                    c.name = (*name).to_string();
+                }
+            }
+        }
+        self.beside_lateral(left, inside, kind, constraint, span)
+    }
+
+    fn beside_lateral(
+        &self,
+        (left, left_scope): Bound,
+        inside: Inside,
+        kind: JoinKind,
+        constraint: &JoinConstraint,
+        span: sqlparser::tokenizer::Span,
+    ) -> Result<Bound> {
+        let Inside { plan: right, columns, conditions, both, whole } = inside;
+        let padded = kind == JoinKind::Left;
+        if padded && !both.is_empty() {
+            return Err(unsupported_with(
+                "an expression over columns of both in the SELECT list of LEFT JOIN LATERAL",
+                span,
+                "Select the columns of the LATERAL query, and compute with them outside",
+            ));
+        }
+        let before = columns_of(right.schema())?;
+        let (right, scope) = beside(&left, right, Scope::of(columns))?;
+        let after = columns_of(right.schema())?;
+        let names: HashMap<String, String> = before.into_iter().zip(after).map(|(b, a)| (b.0, a.0)).collect();
+        let to = |name: &str| match name.strip_prefix(OUTER) {
+            Some(outer) => Some(outer.to_string()),
+            None => names.get(name).cloned(),
+        };
+        let mut conditions = conditions.iter().map(|c| renamed(c, &to)).collect::<Result<Vec<_>>>()?;
+        let joined_as = if whole.is_some() { JoinKind::Left } else { kind };
+        let mut seen = side_by_side(&left_scope, &scope, joined_as);
+        let computes = !both.is_empty() || whole.as_ref().is_some_and(|zeros| !zeros.is_empty());
+        let mut further = None;
+        match constraint {
+            JoinConstraint::None => {}
+            JoinConstraint::On(e) if computes || whole.is_some() => further = Some(e),
+            JoinConstraint::On(e) => {
+                let inner = side_by_side(&left_scope, &scope, JoinKind::Inner);
+                let on = ExpressionBinder::new(self.functions(), &inner, "ON").condition(e)?;
+                conditions.extend(super::conjuncts(&on.expr));
+            }
+            _ => return Err(unsupported("USING with LATERAL", span)),
+        }
+        let ttl = [self.ttl_of(&left_scope), self.ttl_of(&scope)];
+        let mut plan = join_with(left, right, joined_as, together(conditions), JoinFlavour::Unsettled, ttl)?;
+        let width = left_scope.columns.len();
+        if computes {
+            plan = settle(self, plan, vec![])?;
+            seen.follow(&plan)?;
+            let mut columns = identity(&plan)?;
+            let mut free = UniqueNames::of(plan.schema());
+            for (place, value) in both {
+                let c = &mut seen.columns[width + place];
+                c.field = free.take(&c.name);
+                let value = Typed { expr: renamed(&value.expr, &to)?, data_type: value.data_type };
+                c.data_type = value.data_type.clone();
+                columns.push((c.field.clone(), value));
+            }
+            for place in whole.iter().flatten() {
+                let c = &mut seen.columns[width + place];
+                let zero = Typed {
+                    expr: Expr::Literal(ScalarValue::Int64(Some(0)), None),
+                    data_type: c.data_type.with_nullable(false),
+                };
+                let value = self.functions().call("COALESCE", vec![c.typed(), zero])?;
+                c.field = free.take(&c.name);
+                c.data_type = value.data_type.clone();
+                columns.push((c.field.clone(), value));
+            }
+            plan = project(plan, columns)?;
+        }
+        let Some(further) = further else { return Ok((plan, seen)) };
+        let on = ExpressionBinder::new(self.functions(), &seen, "ON").condition(further)?;
+        if super::is_true(&on.expr) {
+            return Ok((plan, seen));
+        }
+        if padded {
+            return Err(unsupported_with(
+                "a condition of LEFT JOIN LATERAL (an aggregate)",
+                span,
+                "Only ON TRUE is possible",
+            ));
+        }
+        if !computes {
+            plan = settle(self, plan, vec![])?;
+            seen.follow(&plan)?;
+        }
+        Ok((filter(plan, on)?, seen))
+    }
+
+    fn inside(&self, outer: &Scope, query: &Query, ctes: &Ctes) -> Result<Inside> {
+        let span = query.span();
+        let what = |part: &str| format!("{part} in a LATERAL query that names columns of the tables before it");
+        refuse_if(query.with.is_some(), &what("WITH"), span)?;
+        if query.limit_clause.is_some() || query.fetch.is_some() {
+            return Err(unsupported_with(
+                what("LIMIT"),
+                span,
+                "Join first, then number the rows: ROW_NUMBER() OVER (PARTITION BY .. ORDER BY ..) in a query around it",
+            ));
+        }
+        let SetExpr::Select(select) = query.body.as_ref() else {
+            return Err(unsupported(what("UNION and the like"), span));
+        };
+        refuse_if(select.qualify.is_some() || has_over(select), &what("OVER"), span)?;
+        let distinct = match select.distinct {
+            None | Some(ast::Distinct::All) => false,
+            Some(ast::Distinct::Distinct) => true,
+            Some(ast::Distinct::On(_)) => return Err(unsupported("DISTINCT ON", span)),
+        };
+        if distinct || is_grouped(select) {
+            return self.inside_grouped(outer, query, select, distinct, ctes);
+        }
+        let (plan, scope) = self.from(&select.from, ctes)?;
+        let source = self.source(plan, scope, select.selection.as_ref(), &[], Some(outer), ctes)?;
+        let items = self.named_items(&select.projection, &source.scope)?;
+        let mut columns = identity(&source.plan)?;
+        let own = columns.len();
+        let mut free = UniqueNames::of(source.plan.schema());
+        let (mut seen, mut both) = (vec![], vec![]);
+        for (name, item) in items {
+            let data_type = item.data_type.clone();
+            let field = match &item.expr {
+                Expr::Column(c) if !c.name.starts_with(OUTER) => c.name.clone(),
+                e if reads(e).iter().any(|c| c.starts_with(OUTER)) => {
+                    both.push((seen.len(), item));
+                    String::new()
+                }
+                _ => {
+                    let field = free.take(&name);
+                    columns.push((field.clone(), item));
+                    field
+                }
+            };
+            seen.push(ScopeColumn { qualifier: vec![], name, field, data_type });
+        }
+        let plan = if columns.len() > own { project(source.plan, columns)? } else { source.plan };
+        Ok(Inside { plan, columns: seen, conditions: source.correlated, both, whole: None })
+    }
+
+    /// A query that groups: by the columns, too, that equal those outside.
+    fn inside_grouped(
+        &self,
+        outer: &Scope,
+        query: &Query,
+        select: &ast::Select,
+        distinct: bool,
+        ctes: &Ctes,
+    ) -> Result<Inside> {
+        let span = query.span();
+        let (_, scope) = self.from(&select.from, ctes)?;
+        let bind = |scope: &Scope, e: &Ast| ExpressionBinder::new(self.functions(), scope, "WHERE").bind(e);
+        let (mut rest, mut keys, mut outside): (Vec<&Ast>, Vec<&Ast>, Vec<Typed>) = Default::default();
+        let mut all = vec![];
+        if let Some(selection) = &select.selection {
+            and_parts(selection, &mut all);
+        }
+        for part in all {
+            if bind(&scope, part).is_ok() || !names_columns_of(part) {
+                rest.push(part);
+                continue;
+            }
+            let sides = match part {
+                Ast::BinaryOp { left, op: ast::BinaryOperator::Eq, right } => [(left, right), (right, left)]
+                    .into_iter()
+                    .find_map(|(own, other)| Some((own, bind(&scope, own).ok()?, bind(outer, other).ok()?))),
+                _ => None,
+            };
+            let Some((own, _, other)) = sides else {
+                return Err(unsupported_with(
+                    format!("the condition {part} in a LATERAL query that groups"),
+                    span,
+                    "Columns of the tables before it may stand in `own = other` in its WHERE only",
+                ));
+            };
+            keys.push(own);
+            outside.push(other);
+        }
+        let whole = !distinct && matches!(&select.group_by, ast::GroupByExpr::Expressions(e, _) if e.is_empty());
+        let mut zeros = vec![];
+        if whole {
+            refuse_if(select.having.is_some(), "HAVING without GROUP BY in a LATERAL query", span)?;
+            for (i, item) in select.projection.iter().enumerate() {
+                let (SelectItem::UnnamedExpr(e) | SelectItem::ExprWithAlias { expr: e, .. }) = item else {
+                    return Err(unsupported("* beside aggregates", item.span()));
+                };
+                match e {
+                    Ast::Function(f) if crate::bind::query::contains_aggregate(e) => {
+                        let name = crate::bind::refuse::name_text(&f.name);
+                        if ["COUNT", "APPROX_COUNT_DISTINCT"].iter().any(|n| name.eq_ignore_ascii_case(n)) {
+                            zeros.push(i);
+                        }
+                    }
+                    other => {
+                        return Err(unsupported_with(
+                            format!("{other} in a LATERAL query that aggregates all its rows"),
+                            other.span(),
+                            "Select the aggregates, and compute with them outside",
+                        ));
+                    }
+                }
+            }
+        }
+        let mut own = query.clone();
+        own.order_by = None;
+        let mut keyed = select.clone();
+        keyed.selection = rest.into_iter().cloned().reduce(|left, right| Ast::BinaryOp {
+            left: Box::new(left),
+            op: ast::BinaryOperator::And,
+            right: Box::new(right),
+        });
+        for (i, key) in keys.iter().enumerate() {
+            let alias = Ident::new(format!("{KEY}{i}"));
+            keyed.projection.push(SelectItem::ExprWithAlias { expr: (*key).clone(), alias });
+        }
+        if let (false, ast::GroupByExpr::Expressions(by, _)) = (distinct, &mut keyed.group_by) {
+            by.extend(keys.iter().map(|k| (*k).clone()));
+        }
+        *own.body = SetExpr::Select(Box::new(keyed));
+        let plan = self.bind_query(&own, ctes)?;
+        let mut columns = Scope::of_plan(&plan, &[])?.columns;
+        let own_keys = columns.split_off(columns.len() - keys.len());
+        let mut conditions = vec![];
+        for (own, other) in own_keys.iter().zip(outside) {
+            let other = Typed {
+                expr: renamed(&other.expr, &|name| Some(format!("{OUTER}{name}")))?,
+                data_type: other.data_type,
+            };
+            let equal = self.functions().binary(Operator::Eq, other, own.typed()).map_err(|e| at(e, span))?;
+            conditions.push(equal.expr);
+        }
+        let whole = whole.then_some(zeros);
+        Ok(Inside { plan, columns, conditions, both: vec![], whole })
+    }
+}
+
+/// The parts of a condition that AND holds together.
+fn and_parts<'q>(e: &'q Ast, out: &mut Vec<&'q Ast>) {
+    match e {
+        Ast::Nested(inner) if matches!(inner.as_ref(), Ast::BinaryOp { op: ast::BinaryOperator::And, .. }) => {
+            and_parts(inner, out);
+        }
+        Ast::BinaryOp { left, op: ast::BinaryOperator::And, right } => {
+            and_parts(left, out);
+            and_parts(right, out);
+        }
+        other => out.push(other),
+    }
+}
+
+/// A sub-query in a condition is bound with it.
+fn names_columns_of(e: &Ast) -> bool {
+    !matches!(e, Ast::Exists { .. } | Ast::InSubquery { .. })
+}
+
+/// Whether a window function stands in the SELECT list.
+fn has_over(select: &ast::Select) -> bool {
+    use std::ops::ControlFlow;
+    let mut found = false;
+    for item in &select.projection {
+        let walked = ast::visit_expressions(item, |e: &Ast| {
+            if matches!(e, Ast::Function(f) if f.over.is_some()) {
+                found = true;
+            }
+            ControlFlow::<()>::Continue(())
+        });
+        debug_assert!(walked.is_continue());
+    }
+    found
+}
