@@ -1,4 +1,4 @@
--- A session whose keys are not those of the query is made first, and its rows are grouped by the window they carry.
+-- A session whose keys are not those of the query is made first; groups of its rows are no windows, and change.
 CREATE TABLE bid (auction BIGINT, bidder BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts) WITH ('connector' = 'fake');
 EXPLAIN SELECT auction, window_start, window_end, COUNT(*) FROM TABLE(SESSION(TABLE bid PARTITION BY bidder, DESCRIPTOR(ts), INTERVAL '5' MINUTES))
 GROUP BY auction, window_start, window_end;
@@ -12,19 +12,17 @@ GROUP BY auction, window_start, window_end;
 --             +- LogicalTableScan(table=[[default_catalog, default_database, bid]])
 --
 -- == Optimized Physical Plan ==
--- Calc(select=[auction, window_start, window_end, EXPR$0 AS EXPR$3])
--- +- WindowAggregate(groupBy=[auction], window=[SESSION(win_start=[window_start], win_end=[window_end], gap=[5 min])], select=[auction, COUNT(*) AS EXPR$0, start('w$) AS window_start, end('w$) AS window_end])
---    +- Exchange(distribution=[hash[auction]])
---       +- Calc(select=[auction, window_start, window_end])
---          +- WindowTableFunction(window=[SESSION(time_col=[ts], gap=[5 min], partition keys=[bidder])])
---             +- Exchange(distribution=[hash[bidder]])
---                +- TableSourceScan(table=[[default_catalog, default_database, bid, watermark=[ts]]], fields=[auction, bidder, ts])
+-- GroupAggregate(groupBy=[auction, window_start, window_end], select=[auction, window_start, window_end, COUNT(*) AS EXPR$0])
+-- +- Exchange(distribution=[hash[auction, window_start, window_end]])
+--    +- Calc(select=[auction, window_start, window_end])
+--       +- WindowTableFunction(window=[SESSION(time_col=[ts], gap=[5 min], partition keys=[bidder])])
+--          +- Exchange(distribution=[hash[bidder]])
+--             +- TableSourceScan(table=[[default_catalog, default_database, bid, watermark=[ts]]], fields=[auction, bidder, ts])
 --
 -- == Optimized Execution Plan ==
--- Calc(select=[auction, window_start, window_end, EXPR$0 AS EXPR$3])
--- +- WindowAggregate(groupBy=[auction], window=[SESSION(win_start=[window_start], win_end=[window_end], gap=[5 min])], select=[auction, COUNT(*) AS EXPR$0, start('w$) AS window_start, end('w$) AS window_end])
---    +- Exchange(distribution=[hash[auction]])
---       +- Calc(select=[auction, window_start, window_end])
---          +- WindowTableFunction(window=[SESSION(time_col=[ts], gap=[5 min], partition keys=[bidder])])
---             +- Exchange(distribution=[hash[bidder]])
---                +- TableSourceScan(table=[[default_catalog, default_database, bid, watermark=[ts]]], fields=[auction, bidder, ts])
+-- GroupAggregate(groupBy=[auction, window_start, window_end], select=[auction, window_start, window_end, COUNT(*) AS EXPR$0])
+-- +- Exchange(distribution=[hash[auction, window_start, window_end]])
+--    +- Calc(select=[auction, window_start, window_end])
+--       +- WindowTableFunction(window=[SESSION(time_col=[ts], gap=[5 min], partition keys=[bidder])])
+--          +- Exchange(distribution=[hash[bidder]])
+--             +- TableSourceScan(table=[[default_catalog, default_database, bid, watermark=[ts]]], fields=[auction, bidder, ts])

@@ -125,12 +125,19 @@ enum CellKind<'a> {
     Date(&'a [i32]),
     Time32(&'a [i32], u8),
     Time64(&'a [i64], i64, u8),
-    Timestamp { values: &'a [i64], units: i64, precision: u8, instant: bool },
+    Timestamp {
+        values: &'a [i64],
+        units: i64,
+        precision: u8,
+        instant: bool,
+    },
     Months(&'a [i32], YearMonthResolution),
     Millis(&'a [i64]),
     List(&'a ListArray, Box<Cells<'a>>),
     Map(&'a MapArray, Box<Cells<'a>>, Box<Cells<'a>>),
     Row(Vec<Cells<'a>>),
+    /// With the fields' names.
+    Structured(Vec<(String, Cells<'a>)>),
 }
 
 fn units_per_second(unit: &TimeUnit) -> i64 {
@@ -211,7 +218,13 @@ impl<'a> Cells<'a> {
             DataType::Struct(fields) => {
                 let row: &StructArray = array.as_struct();
                 let cells = fields.iter().zip(row.columns()).map(|(f, c)| Cells::new(f, c.as_ref()));
-                CellKind::Row(cells.collect::<Result<_>>()?)
+                let cells: Vec<Cells<'_>> = cells.collect::<Result<_>>()?;
+                match &logical.kind {
+                    TypeKind::Structured(_, fields) => {
+                        CellKind::Structured(fields.iter().map(|f| f.name.clone()).zip(cells).collect())
+                    }
+                    _ => CellKind::Row(cells),
+                }
             }
             _ => return Err(unknown()),
         };
@@ -287,6 +300,18 @@ impl<'a> Cells<'a> {
                     values.write(i as usize, style, out);
                 }
                 out.push('}');
+            }
+            CellKind::Structured(fields) => {
+                out.push('(');
+                for (n, (name, field)) in fields.iter().enumerate() {
+                    if n > 0 {
+                        out.push_str(", ");
+                    }
+                    out.push_str(name);
+                    out.push('=');
+                    field.write(row, style, out);
+                }
+                out.push(')');
             }
             CellKind::Row(fields) => {
                 out.push_str(if style.is_java() { "+I[" } else { "(" });

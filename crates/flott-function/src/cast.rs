@@ -76,7 +76,7 @@ fn infallible(from: &TypeKind, to: &TypeKind) -> bool {
     match (from, to) {
         (f, K::Decimal { .. }) => f.is_integer(),
         (f, t) if t.is_character() => {
-            !f.is_binary() && !matches!(f, K::Array(_) | K::Map(..) | K::Multiset(_) | K::Row(_))
+            !f.is_binary() && !matches!(f, K::Array(_) | K::Map(..) | K::Multiset(_) | K::Row(_) | K::Structured(..))
         }
         (f, t) if t.is_numeric() || *t == K::Boolean => !f.is_character(),
         (_, t) if t.is_binary() => true,

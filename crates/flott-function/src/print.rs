@@ -101,7 +101,8 @@ pub(crate) fn format_values(
         }
         K::Map(k, v) => entries(array, k, v, zone, bytes)?,
         K::Multiset(e) => entries(array, e, &K::Int.not_null(), zone, bytes)?,
-        K::Row(fields) => {
+        K::Row(fields) | K::Structured(_, fields) => {
+            let named = matches!(t.kind, K::Structured(..));
             let row = array.as_struct();
             let mut columns = vec![];
             for (f, c) in fields.iter().zip(row.columns()) {
@@ -110,8 +111,11 @@ pub(crate) fn format_values(
             (0..row.len())
                 .map(|i| {
                     row.is_valid(i).then(|| {
-                        let items: Vec<_> = columns.iter().map(|c| or_null(&c[i])).collect();
-                        format!("({})", items.join(", "))
+                        let items = columns.iter().zip(fields).map(|(c, f)| match named {
+                            true => format!("{}={}", f.name, or_null(&c[i])),
+                            false => or_null(&c[i]).to_string(),
+                        });
+                        format!("({})", items.collect::<Vec<_>>().join(", "))
                     })
                 })
                 .collect()

@@ -30,6 +30,22 @@ pub enum Changes {
     Final,
 }
 
+/// Which level of a DISTINCT aggregation over two levels (`table.optimizer.distinct-agg.split.enabled`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SplitLevel {
+    /// There is only this one.
+    #[default]
+    None,
+    /// By the keys and buckets of the distinct values.
+    Partial,
+    /// By the keys, over the results of the buckets.
+    Final {
+        /// Whether rows of the buckets may be taken away. If not, their MIN only falls and their MAX only rises: what is
+        /// taken away of those changes nothing.
+        retracts: bool,
+    },
+}
+
 /// A grouped aggregation without windows. Output: the group keys, the aggregates.
 #[derive(Debug, Clone)]
 pub struct GroupAggregateSpec {
@@ -45,6 +61,8 @@ pub struct GroupAggregateSpec {
     pub changes: Changes,
     /// A group that is not touched for so long is forgotten (`table.exec.state.ttl`).
     pub state_ttl: Option<Duration>,
+    /// Which of two levels it is.
+    pub level: SplitLevel,
     /// The schema of the input.
     pub input_schema: SchemaRef,
 }

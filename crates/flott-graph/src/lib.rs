@@ -23,7 +23,7 @@ pub mod window;
 pub use changelog_function::ChangelogFunctionSpec;
 pub use graph::{Input, JobGraph, Node, NodeId, Partitioning};
 pub use group::{
-    ChangelogNormalizeSpec, Changes, ConflictStrategy, GroupAggregateSpec, MiniBatch, SinkMaterializeSpec,
+    ChangelogNormalizeSpec, Changes, ConflictStrategy, GroupAggregateSpec, MiniBatch, SinkMaterializeSpec, SplitLevel,
 };
 pub use join::{
     IntervalJoinSpec, JoinCondition, JoinInput, JoinKind, RegularJoinSpec, TemporalJoinSpec, UnnestSpec, WindowJoinSpec,

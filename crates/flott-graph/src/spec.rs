@@ -140,6 +140,9 @@ pub struct ExpandSpec {
     pub projections: Vec<Vec<Option<usize>>>,
     /// The `$e` of each copy (BIGINT), from which GROUPING() is computed.
     pub expand_ids: Vec<i64>,
+    /// The copies of a row stand one behind another, where their order can be seen; else those of a batch may come one
+    /// kind after the other.
+    pub row_by_row: bool,
 }
 
 /// What a sink does with NULL in a NOT NULL column (`table.exec.sink.not-null-enforcer`).

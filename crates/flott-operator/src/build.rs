@@ -69,7 +69,7 @@ pub fn build(node: &Node, subtask: usize, parallelism: usize, max_parallelism: u
             let emits = spec.emit != EmitStrategy::default();
             match (session(spec), emits) {
                 (true, true) => {
-                    return Err(Error::user("early or late results of session windows are not supported")
+                    return Err(Error::user("Session window doesn't support EMIT strategy currently")
                         .with("operator", name)
                         .hint("Unset the 'table.exec.emit.*' options, or use TUMBLE, HOP or CUMULATE"));
                 }

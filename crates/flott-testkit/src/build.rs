@@ -55,7 +55,7 @@ pub fn try_schema(columns: &str) -> Result<SchemaRef> {
     }
     let row: LogicalType = format!("ROW<{}>", with_lengths(columns)).parse()?;
     match row.kind {
-        TypeKind::Row(fields) => {
+        TypeKind::Row(fields) | TypeKind::Structured(_, fields) => {
             Ok(Arc::new(Schema::new(fields.iter().map(|f| arrow_field(&f.name, &f.data_type)).collect::<Vec<_>>())))
         }
         _ => Err(Error::user(format!("'{columns}' is not a list of columns"))),

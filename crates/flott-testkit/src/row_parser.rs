@@ -94,7 +94,7 @@ pub fn parse_value(t: &LogicalType, text: &str) -> Result<Value, String> {
         TypeKind::Multiset(element) => {
             map(element, &TypeKind::Int.not_null(), text).map_err(|e| if e.is_empty() { wrong() } else { e })
         }
-        TypeKind::Row(row) => {
+        TypeKind::Row(row) | TypeKind::Structured(_, row) => {
             let types: Vec<&LogicalType> = row.iter().map(|f| &f.data_type).collect();
             let open = text.find('[').ok_or_else(wrong)?;
             let kind = &text[..open];

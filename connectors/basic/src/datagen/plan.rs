@@ -164,7 +164,9 @@ fn random(path: &str, name: &str, t: &LogicalType, options: &mut FieldOptions<'_
                 fields.iter().map(|RowField { name, data_type, .. }| child(path, name, name, data_type, options));
             Generator::Row(fields.collect::<Result<_>>()?)
         }
-        TypeKind::Null | TypeKind::Variant | TypeKind::Bitmap => return Err(unsupported(path, t, "random")),
+        TypeKind::Null | TypeKind::Variant | TypeKind::Bitmap | TypeKind::Structured(..) => {
+            return Err(unsupported(path, t, "random"));
+        }
     };
     check_variable(path, t, options)?;
     let rate = options.value(path, "null-rate", "a number from 0 to 1", |v| {

@@ -173,6 +173,26 @@ ALTER TABLE sales DROP IF EXISTS PARTITION (dt = '2026-01-02'), PARTITION (dt = 
         ],
     },
     Section {
+        title: "Functions of your own",
+        examples: &[
+            example(
+                "CREATE FUNCTION names an expression over parameters. Its arguments are cast to the types of the parameters \
+                 where that loses nothing; a job carries the expression, not the name. TEMPORARY ones end with the session, and \
+                 TEMPORARY SYSTEM ones come before what is built in.",
+                "\
+CREATE FUNCTION euros(cents BIGINT) RETURNS STRING LANGUAGE SQL AS 'CONCAT(CAST(cents / 100 AS STRING), '' EUR'')';
+SELECT id, euros(cents) FROM orders;
+SHOW USER FUNCTIONS;
+DROP FUNCTION euros;",
+            ),
+            form(
+                "Functions of LANGUAGE JAVA, SCALA and PYTHON are refused: there is no Java virtual machine and no Python here. Write \
+                 the expression in SQL.",
+                "CREATE FUNCTION f AS 'com.example.F' LANGUAGE JAVA;",
+            ),
+        ],
+    },
+    Section {
         title: "Queries",
         examples: &[
             example("SELECT without a table.", "SELECT 1 + 1 AS two, CURRENT_DATE < DATE '2000-01-01' AS past;"),
@@ -264,7 +284,8 @@ FROM TABLE(CUMULATE(DATA => TABLE orders, TIMECOL => DESCRIPTOR(ordered_at),
 GROUP BY window_start, window_end;",
             ),
             example(
-                "SESSION windows end after a gap; PARTITION BY gives each key sessions of its own.",
+                "SESSION windows end after a gap; PARTITION BY gives each key sessions of its own. Grouped by other keys than its \
+                 own, a session is no window of the groups: they change with each of its rows.",
                 "\
 SELECT window_start, window_end, item, COUNT(*)
 FROM TABLE(SESSION(TABLE orders PARTITION BY item, DESCRIPTOR(ordered_at), INTERVAL '1' MINUTE))
@@ -281,6 +302,17 @@ FROM TABLE(TUMBLE(TABLE orders, DESCRIPTOR(ordered_at), INTERVAL '1' MINUTE))
 GROUP BY window_start, window_end, window_time;
 SELECT window_end, SUM(orders) FROM TABLE(TUMBLE(TABLE per_minute, DESCRIPTOR(minute_end), INTERVAL '1' HOUR))
 GROUP BY window_start, window_end;",
+            ),
+            example(
+                "The older group windows stand in GROUP BY: TUMBLE (time, size), HOP (time, slide, size; any two lengths) and \
+                 SESSION (time, gap), whose sessions are those of the other keys. TUMBLE_START, TUMBLE_END, TUMBLE_ROWTIME and \
+                 TUMBLE_PROCTIME tell the bounds of the window, with the same arguments; so do those of HOP and SESSION. The \
+                 `_ROWTIME` is a time attribute. There are no GROUPING SETS beside them.",
+                "\
+SELECT item, TUMBLE_START(ordered_at, INTERVAL '10' MINUTE) AS since, COUNT(*) AS orders
+FROM orders GROUP BY item, TUMBLE(ordered_at, INTERVAL '10' MINUTE);
+SELECT item, SESSION_ROWTIME(ordered_at, INTERVAL '1' MINUTE) AS ended, SUM(cents)
+FROM orders GROUP BY item, SESSION(ordered_at, INTERVAL '1' MINUTE);",
             ),
             example(
                 "GROUPING SETS, ROLLUP and CUBE aggregate by several keys at once; DISTINCT and FILTER choose what an \

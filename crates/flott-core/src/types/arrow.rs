@@ -42,7 +42,7 @@ pub fn arrow_type(t: &LogicalType) -> DataType {
         TypeKind::Array(e) => DataType::List(Arc::new(arrow_field("item", e))),
         TypeKind::Map(k, v) => map_of(k, v),
         TypeKind::Multiset(e) => map_of(e, &TypeKind::Int.not_null()),
-        TypeKind::Row(fields) => {
+        TypeKind::Row(fields) | TypeKind::Structured(_, fields) => {
             DataType::Struct(fields.iter().map(|f| Arc::new(arrow_field(&f.name, &f.data_type))).collect())
         }
     }
@@ -138,6 +138,7 @@ mod tests {
             "BINARY(4)",
             "VARIANT NOT NULL",
             "ARRAY<BITMAP>",
+            "STRUCTURED<'com.example.User', `name` STRING NOT NULL, `age` INT> NOT NULL",
             "DECIMAL(38, 10)",
             "DATE",
             "TIME(3)",

@@ -109,6 +109,8 @@ pub enum TypeKind {
     Map(Box<LogicalType>, Box<LogicalType>),
     Multiset(Box<LogicalType>),
     Row(Vec<RowField>),
+    /// A row under the name of a class.
+    Structured(String, Vec<RowField>),
     /// Data that says itself what it is, in Parquet's variant encoding: metadata and value, one behind the other.
     Variant,
     /// A set of 32-bit numbers: a serialised Roaring bitmap.
@@ -179,6 +181,14 @@ impl TypeKind {
     /// Dates, times and timestamps.
     pub fn is_datetime(&self) -> bool {
         self.is_timestamp() || matches!(self, TypeKind::Date | TypeKind::Time(_))
+    }
+
+    /// The fields of a `ROW` or a structured type.
+    pub fn fields(&self) -> Option<&[RowField]> {
+        match self {
+            TypeKind::Row(fields) | TypeKind::Structured(_, fields) => Some(fields),
+            _ => None,
+        }
     }
 
     /// Both kinds of interval.
@@ -295,6 +305,11 @@ fn write_type(t: &LogicalType, style: Style) -> String {
         TypeKind::Array(e) => format!("ARRAY<{}>", write_type(e, style)),
         TypeKind::Map(k, v) => format!("MAP<{}, {}>", write_type(k, style), write_type(v, style)),
         TypeKind::Multiset(e) => format!("MULTISET<{}>", write_type(e, style)),
+        TypeKind::Structured(class, fields) => {
+            let fields =
+                fields.iter().map(|f| format!(", `{}` {}", f.name.replace('`', "``"), write_type(&f.data_type, style)));
+            format!("STRUCTURED<'{}'{}>", class.replace('\'', "''"), fields.collect::<String>())
+        }
         TypeKind::Row(fields) => {
             let fields: Vec<String> = fields
                 .iter()

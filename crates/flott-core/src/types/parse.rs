@@ -277,7 +277,8 @@ impl TypeParser<'_> {
             "ROW" => TypeKind::Row(self.fields()?),
             "VARIANT" => TypeKind::Variant,
             "BITMAP" => TypeKind::Bitmap,
-            "RAW" | "STRUCTURED" | "DESCRIPTOR" => {
+            "STRUCTURED" => self.structured()?,
+            "RAW" | "DESCRIPTOR" => {
                 return Err(self.error(&format!("the type {word} is not supported yet")));
             }
             _ => {
@@ -426,6 +427,22 @@ impl TypeParser<'_> {
         })
     }
 
+    /// `<'class', a INT, b STRING>`
+    fn structured(&mut self) -> Result<TypeKind> {
+        self.expect('<')?;
+        let class = match self.next() {
+            Some(Token::Text(class)) => class,
+            _ => return Err(self.error("expected the name of a class in quotes")),
+        };
+        let fields = if self.sign(',') {
+            self.fields_until('>')?
+        } else {
+            self.expect('>')?;
+            vec![]
+        };
+        Ok(TypeKind::Structured(class, fields))
+    }
+
     fn fields(&mut self) -> Result<Vec<RowField>> {
         let close = if self.sign('<') {
             '>'
@@ -433,10 +450,14 @@ impl TypeParser<'_> {
             self.expect('(')?;
             ')'
         };
-        let mut fields = vec![];
         if self.sign(close) {
-            return Ok(fields);
+            return Ok(vec![]);
         }
+        self.fields_until(close)
+    }
+
+    fn fields_until(&mut self, close: char) -> Result<Vec<RowField>> {
+        let mut fields = vec![];
         loop {
             let name = match self.next() {
                 Some(Token::Word(w) | Token::Quoted(w)) => w,

@@ -10,6 +10,7 @@ mod inet;
 mod json;
 mod map_union;
 mod math;
+mod object;
 mod printf;
 mod random;
 mod regex;
@@ -96,7 +97,7 @@ pub struct ScalarFunction {
 
 /// All scalar functions.
 pub fn functions() -> impl Iterator<Item = &'static ScalarFunction> {
-    const FAMILIES: [&[ScalarFunction]; 16] = [
+    const FAMILIES: [&[ScalarFunction]; 17] = [
         math::FUNCTIONS,
         random::FUNCTIONS,
         string::FUNCTIONS,
@@ -113,6 +114,7 @@ pub fn functions() -> impl Iterator<Item = &'static ScalarFunction> {
         map_union::FUNCTIONS,
         variant::FUNCTIONS,
         bitmap::FUNCTIONS,
+        object::FUNCTIONS,
     ];
     FAMILIES.into_iter().flatten()
 }
@@ -134,6 +136,12 @@ const ALIASES: [(&str, &str); 8] = [
     ("LCASE", "LOWER"),
     ("UCASE", "UPPER"),
 ];
+
+/// Whether there is a function of this name, in any case.
+pub fn exists(name: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    ALIASES.iter().any(|(alias, _)| *alias == upper) || functions().any(|f| f.name == upper)
+}
 
 /// A call by name; `None` where there is no such function.
 pub fn call(name: &str, values: Vec<TypedExpr>, env: &FunctionEnv) -> Option<Result<TypedExpr>> {

@@ -3,7 +3,7 @@
 //!
 //! `DO DEDUPLICATE` is Flink's `SinkUpsertMaterializer`: the last row counts; where it goes, the one before it is written
 //! again. `DO NOTHING` and `DO ERROR` look at a key when the watermark moves, so that rows which only change hands do not
-//! meet: the first row stays, or the job fails.
+//! meet: the first row stays and the others are forgotten, so that the key is empty once that row goes; or the job fails.
 
 use std::sync::Arc;
 
@@ -219,6 +219,10 @@ impl SinkMaterialize {
                 let key = self.table.key_columns(Some(&[number]))?;
                 return Err(self.violated(&key));
             }
+            if entry.rows.len() > 1 {
+                self.keep_one(number)?;
+                continue;
+            }
             let was_live = entry.is_live();
             let shown = entry.shown.map(|s| self.heap.get(s));
             let first = entry.rows.first().map(|kept| self.heap.get(kept.row));
@@ -241,6 +245,38 @@ impl SinkMaterialize {
             self.runs.mark(number);
         }
         self.emit()
+    }
+
+    /// DO NOTHING, where rows have met: the one that the sink has stays, whatever has become of it, or else the first.
+    fn keep_one(&mut self, number: u32) -> Result<()> {
+        let entry = &mut self.entries[number as usize];
+        let rows = std::mem::take(&mut entry.rows);
+        self.kept -= rows.len();
+        let stays: Box<[u8]> = match (entry.shown, rows.first()) {
+            (Some(shown), _) => self.heap.get(shown).into(),
+            (None, Some(first)) => self.heap.get(first.row).into(),
+            (None, None) => return Ok(()),
+        };
+        for kept in rows {
+            self.heap.free(kept.row);
+            self.heap.free(kept.key);
+        }
+        let key: Box<[u8]> = match &self.spec.upsert_key {
+            Some(columns) => {
+                let row = self.packing.unpack([stays.as_ref()].into_iter())?;
+                let key: Vec<ArrayRef> = columns.iter().map(|c| Arc::clone(&row[*c])).collect();
+                self.key_packing.pack(&key)?.row(0).as_ref().into()
+            }
+            None => stays.clone(),
+        };
+        entry.rows.push(Kept { row: self.heap.put(&stays), key: self.heap.put(&key) });
+        self.kept += 1;
+        if entry.shown.is_none() {
+            entry.shown = Some(self.heap.put(&stays));
+            self.changes.push((RowKind::Insert, stays));
+        }
+        self.runs.mark(number);
+        Ok(())
     }
 
     fn violated(&self, key: &[ArrayRef]) -> Error {

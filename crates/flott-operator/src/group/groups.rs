@@ -7,7 +7,7 @@ use arrow_select::take::take;
 use flott_core::types::arrow_type;
 use flott_core::{ChangeBatch, Error, Result};
 use flott_function::AggregateKind;
-use flott_graph::{AggregateCall, GroupAggregateSpec, StateMeaning};
+use flott_graph::{AggregateCall, GroupAggregateSpec, SplitLevel, StateMeaning};
 use flott_state::{OperatorSnapshot, RestoredState};
 
 use crate::changelog::lifetime::Lifetime;
@@ -74,7 +74,10 @@ impl Plan {
                 return Err(Error::internal(format!("the FILTER of {} is not a BOOLEAN column", call.name)));
             }
             needed.extend(call.arguments.iter().chain(&call.filter));
-            plans.push(AccumulatorPlan::over(call, argument, spec.retracts)?);
+            let grows = spec.level == SplitLevel::Final { retracts: false }
+                && matches!(call.kind, AggregateKind::Min | AggregateKind::Max);
+            let plan = AccumulatorPlan::over(call, argument, spec.retracts && !grows)?;
+            plans.push(if grows { plan.growing() } else { plan });
         }
         if spec.retracts && row_count.is_none() {
             row_count = Some(plans.len());

@@ -7,9 +7,12 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use flott_core::key_group::hash_rows;
 use flott_core::{ChangeBatch, Error, Result};
 use flott_graph::JoinInput;
+use flott_state::{RestoredState, StateRun};
 
 use super::equality::rows_equal;
+use super::fates::{Fate, Fates};
 use super::identity::Identity;
+use super::ids::RowId;
 use super::pairs::take_rows;
 use super::rows::{NONE, RowStore};
 use super::side::{Numbers, Side};
@@ -46,10 +49,19 @@ pub(crate) struct Input {
     /// By entry: partners of a row. Only where its fate depends on them.
     pub(crate) partners: Option<Vec<u32>>,
     pub(crate) stamps: Option<Stamps>,
+    /// What of both is stored: where rows expire, partners cannot be counted anew.
+    pub(crate) fates: Option<Fates>,
 }
 
 impl Input {
-    pub(crate) fn new(table: &str, schema: &SchemaRef, keys: &[usize], spec: &JoinInput, counts: bool) -> Input {
+    pub(crate) fn new(
+        table: &str,
+        schema: &SchemaRef,
+        keys: &[usize],
+        spec: &JoinInput,
+        counts: bool,
+        expires: bool,
+    ) -> Input {
         let width = schema.fields().len();
         let mut fields: Vec<Field> = schema.fields().iter().map(|f| f.as_ref().clone()).collect();
         if spec.state_ttl.is_some() {
@@ -74,6 +86,7 @@ impl Input {
             stamps: spec
                 .state_ttl
                 .map(|ttl| Stamps { ttl_ms: i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX).max(1), at_ms: vec![] }),
+            fates: (counts && expires).then(|| Fates::new(format!("{table}.fates"))),
         }
     }
 
@@ -81,7 +94,8 @@ impl Input {
         let lookup = self.lookup.as_ref().map_or(0, |l| l.index.size_bytes());
         let partners = self.partners.as_ref().map_or(0, |p| p.capacity() * size_of::<u32>());
         let stamps = self.stamps.as_ref().map_or(0, |s| s.at_ms.capacity() * size_of::<i64>());
-        self.side.size_bytes() + lookup + partners + stamps
+        let fates = self.fates.as_ref().map_or(0, Fates::size_bytes);
+        self.side.size_bytes() + lookup + partners + stamps + fates
     }
 
     /// Entries of a row that lives up to now.
@@ -116,6 +130,9 @@ impl Input {
         }
         if let Some(partners) = &mut self.partners {
             partners.resize(self.side.store.len(), 0);
+        }
+        if let Some(fates) = &mut self.fates {
+            (first..self.side.store.len() as u32).for_each(|entry| fates.change(entry));
         }
         let Some(lookup) = &mut self.lookup else {
             for (entry, row) in (first..).zip(&added) {
@@ -168,6 +185,64 @@ impl Input {
         failure.map_or(Ok(found), Err)
     }
 
+    /// A row's partners are others than they were; it counts as touched.
+    pub(crate) fn touch(&mut self, entry: u32, now_ms: i64) {
+        if let Some(stamps) = &mut self.stamps {
+            stamps.at_ms[entry as usize] = now_ms;
+        }
+        if let Some(fates) = &mut self.fates {
+            fates.change(entry);
+        }
+    }
+
+    /// What is to be stored of it and its rows.
+    pub(crate) fn seal(&mut self) -> Result<Vec<Arc<StateRun>>> {
+        let mut runs = self.side.store.seal()?;
+        let (Some(fates), Some(partners)) = (&mut self.fates, &self.partners) else { return Ok(runs) };
+        let store = &self.side.store;
+        let (mut changed, anew) = fates.take_changed(store.live());
+        if anew {
+            changed = (0..store.len() as u32).collect();
+        }
+        changed.retain(|e| store.is_live(*e));
+        let touched = |entry: u32| self.stamps.as_ref().map_or(0, |s| s.at_ms[entry as usize]);
+        let fate = |e: &u32| Fate { partners: partners[*e as usize], touched_ms: touched(*e) };
+        let rows: Vec<(RowId, Fate)> = store.ids(&changed).into_iter().zip(changed.iter().map(fate)).collect();
+        runs.extend_from_slice(fates.seal(&rows)?);
+        Ok(runs)
+    }
+
+    /// The next barrier stores the partners of all rows: state of before this was stored has come back.
+    pub(crate) fn change_all_fates(&mut self) {
+        let Some(fates) = &mut self.fates else { return };
+        let store = &self.side.store;
+        (0..store.len() as u32).filter(|e| store.is_live(*e)).for_each(|entry| fates.change(entry));
+    }
+
+    /// Puts back what was stored of the rows' partners; whether it was of all of them. The rows are there again.
+    pub(crate) fn restore_fates(&mut self, state: &RestoredState, operator: &str) -> Result<bool> {
+        let Some(fates) = &mut self.fates else { return Ok(false) };
+        let stored = fates.restore(state, operator)?;
+        let store = &self.side.store;
+        let live: Vec<u32> = (0..store.len() as u32).filter(|e| store.is_live(*e)).collect();
+        let mut partners = vec![0; store.len()];
+        let mut all = true;
+        for (entry, id) in live.iter().zip(store.ids(&live)) {
+            let Some(fate) = stored.get(&id) else {
+                all = false;
+                continue;
+            };
+            partners[*entry as usize] = fate.partners;
+            if let Some(stamps) = &mut self.stamps {
+                stamps.at_ms[*entry as usize] = fate.touched_ms;
+            }
+        }
+        if all {
+            self.partners = Some(partners);
+        }
+        Ok(all)
+    }
+
     /// Forgets rows that were not touched for too long.
     pub(crate) fn sweep(&mut self, now_ms: i64) {
         let Some(stamps) = &self.stamps else { return };
@@ -189,6 +264,9 @@ impl Input {
         }
         if let Some(stamps) = &mut self.stamps {
             stamps.at_ms = kept().map(|old| stamps.at_ms[old]).collect();
+        }
+        if let Some(fates) = &mut self.fates {
+            fates.renumber(&renumbered);
         }
         Ok(())
     }

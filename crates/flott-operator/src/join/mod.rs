@@ -4,7 +4,8 @@
 //! Read first: `rows`, then `side`, then `regular`.
 
 pub(crate) mod equality;
-pub(crate) mod identity;
+pub(crate) mod fates;
+mod identity;
 pub(crate) mod ids;
 pub(crate) mod input;
 pub(crate) mod interval;

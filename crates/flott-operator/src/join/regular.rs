@@ -4,7 +4,8 @@
 //! meanwhile, so its partners are looked for many rows at a time. What comes out depends on how many partners rows of an
 //! outer side have had; those counts change row by row, as in Flink, so that the changelog is Flink's.
 //!
-//! Counts are not stored: a restore counts partners anew.
+//! A restore counts partners anew, but where rows expire: then they are stored, as is when a row was touched (see
+//! [`Fates`](super::fates::Fates)).
 
 use std::sync::Arc;
 
@@ -25,7 +26,9 @@ use crate::operator::{Operator, OperatorContext, Progress};
 use crate::window::aggregate::Ownership;
 
 /// Version of the stored form.
-const STATE_VERSION: u32 = 1;
+///
+/// 2 adds the tables of fates, where rows expire. State of version 1 is read: its partners are counted anew.
+const STATE_VERSION: u32 = 2;
 /// State tables of the inputs.
 const TABLES: [&str; 2] = ["left", "right"];
 /// Rows that one call emits, about.
@@ -93,13 +96,14 @@ impl RegularJoin {
         }
         let types = condition.left_keys.iter().map(|k| left.field(*k).data_type().clone()).collect();
         let counts = [spec.kind.pads_left_rows() || spec.kind.is_semi_or_anti(), spec.kind.pads_right_rows()];
+        let expires = spec.left.state_ttl.is_some() || spec.right.state_ttl.is_some();
         Ok(RegularJoin {
             name: name.to_string(),
             kind: spec.kind,
             keys: JoinKeys::new(types, condition.filter_nulls.clone(), ownership.max_parallelism)?,
             inputs: [
-                Input::new(TABLES[0], left, &condition.left_keys, &spec.left, counts[0]),
-                Input::new(TABLES[1], right, &condition.right_keys, &spec.right, counts[1]),
+                Input::new(TABLES[0], left, &condition.left_keys, &spec.left, counts[0], expires),
+                Input::new(TABLES[1], right, &condition.right_keys, &spec.right, counts[1], expires),
             ],
             condition: PairCondition::new(condition)?,
             schema,
@@ -249,9 +253,7 @@ impl RegularJoin {
                 }
                 *count = count.saturating_sub(1);
             }
-            if let Some(stamps) = &mut other.stamps {
-                stamps.at_ms[*entry as usize] = now_ms;
-            }
+            other.touch(*entry, now_ms);
         }
     }
 
@@ -295,13 +297,12 @@ impl RegularJoin {
     ) {
         let (semi, waits) = (self.kind == JoinKind::Semi, self.final_only && self.kind == JoinKind::Anti);
         let left = &mut self.inputs[0];
-        let Some(counts) = &mut left.partners else { return };
         for (i, (row, entry)) in rows.iter().zip(entries).enumerate() {
             if *entry == NONE || partners.is_some_and(|p| !p.value(i)) {
                 continue;
             }
             let kind = work.batch.kind(*row as usize);
-            let count = &mut counts[*entry as usize];
+            let Some(count) = left.partners.as_mut().and_then(|c| c.get_mut(*entry as usize)) else { continue };
             if kind.is_addition() {
                 if *count == 0 && !waits {
                     picks.push(NONE, *entry, if semi { kind } else { RowKind::Delete });
@@ -315,9 +316,7 @@ impl RegularJoin {
                 }
                 *count = count.saturating_sub(1);
             }
-            if let Some(stamps) = &mut left.stamps {
-                stamps.at_ms[*entry as usize] = now_ms;
-            }
+            left.touch(*entry, now_ms);
         }
     }
 
@@ -508,7 +507,13 @@ impl RegularJoin {
             }
         }
         self.inputs.iter_mut().for_each(|i| i.side.reserve(self.keys.len()));
-        (0..2).try_for_each(|input| self.count_partners(input))
+        for input in 0..2 {
+            if !self.inputs[input].restore_fates(&state, &self.name)? {
+                self.count_partners(input)?;
+                self.inputs[input].change_all_fates();
+            }
+        }
+        Ok(())
     }
 }
 
@@ -556,7 +561,7 @@ impl Operator for RegularJoin {
         let next_id = self.inputs.iter().map(|i| i.side.store.next_id()).max().unwrap_or(0);
         let mut runs = vec![];
         for input in &mut self.inputs {
-            runs.extend(input.side.store.seal()?);
+            runs.extend(input.seal()?);
         }
         Ok(OperatorSnapshot { version: STATE_VERSION, meta: next_id.to_le_bytes().to_vec(), runs })
     }

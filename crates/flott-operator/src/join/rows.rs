@@ -346,7 +346,7 @@ impl RowStore {
     }
 
     /// The ids of entries that are stored, or will be.
-    fn ids(&self, entries: &[u32]) -> Vec<RowId> {
+    pub(crate) fn ids(&self, entries: &[u32]) -> Vec<RowId> {
         let mut ids = Vec::with_capacity(entries.len());
         for entry in entries {
             let chunk = self.chunk_of(*entry);

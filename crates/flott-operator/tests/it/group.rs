@@ -9,7 +9,7 @@ use flott_core::types::arrow_field;
 use flott_core::{ChangeBatch, Watermark};
 use flott_graph::{
     AggregateCall, ChangelogNormalizeSpec, Changes, ConflictStrategy, GroupAggregateSpec, MiniBatch, Node,
-    OperatorSpec, Partitioning, SinkMaterializeSpec,
+    OperatorSpec, Partitioning, SinkMaterializeSpec, SplitLevel,
 };
 use flott_operator::harness::Harness;
 use flott_testkit::{batch, rows_of, schema};
@@ -32,6 +32,7 @@ pub(crate) fn spec(keys: &[&str], aggregates: Vec<AggregateCall>) -> GroupAggreg
         update_before: true,
         changes: Changes::Each,
         state_ttl: None,
+        level: SplitLevel::None,
         input_schema: input,
     }
 }
@@ -350,7 +351,34 @@ fn the_first_row_stays_or_the_job_fails() {
     h.process(0, batch(INPUT, &["-D[1, 10, a]"])).expect("processed");
     h.watermark_all(Watermark(2)).expect("settled");
     let shown: Vec<String> = h.take_output().iter().flat_map(shown_rows).collect();
-    assert_eq!(shown, ["+U[1, 20, b]"]);
+    assert_eq!(shown, ["-D[1, 10, a]"], "the row that met it was forgotten");
+    h.process(0, batch(INPUT, &["-D[1, 20, b]"])).expect("processed");
+    h.watermark_all(Watermark(3)).expect("settled");
+    assert!(h.take_output().is_empty());
+    // Where the sink's row goes while others come, it stays none the less, as in Flink.
+    h.process(0, batch(INPUT, &["-D[2, 6, d]", "+I[2, 7, e]", "+I[2, 8, f]"])).expect("processed");
+    h.watermark_all(Watermark(4)).expect("settled");
+    assert!(h.take_output().is_empty());
+    h.process(0, batch(INPUT, &["-D[2, 6, d]", "+I[2, 9, g]"])).expect("processed");
+    h.watermark_all(Watermark(5)).expect("settled");
+    let shown: Vec<String> = h.take_output().iter().flat_map(shown_rows).collect();
+    assert_eq!(shown, ["+U[2, 9, g]"]);
+    assert_eq!(h.state_rows(), 1);
+
+    // By the upsert key v: what replaces the row that the sink has changes it, while no other row has come.
+    let mut h = Harness::new(&materialize(ConflictStrategy::Nothing, Some(vec![1])), 1, 128).expect("a chain");
+    for (at, rows, expected) in [
+        (1, &["+I[1, 10, a]", "+I[1, 20, b]"][..], &["+I[1, 10, a]"][..]),
+        (2, &["+U[1, 10, c]"][..], &["+U[1, 10, c]"][..]),
+        (3, &["+U[1, 10, d]", "+I[1, 30, e]"][..], &[][..]),
+        (4, &["-D[1, 10, d]"][..], &["-D[1, 10, c]"][..]),
+    ] {
+        h.process(0, batch(INPUT, rows)).expect("processed");
+        h.watermark_all(Watermark(at)).expect("settled");
+        let shown: Vec<String> = h.take_output().iter().flat_map(shown_rows).collect();
+        assert_eq!(shown, expected, "{rows:?}");
+    }
+    assert_eq!(h.state_rows(), 0);
 
     let mut h = Harness::new(&materialize(ConflictStrategy::Error, None), 1, 128).expect("a chain");
     h.process(0, rows).expect("processed");

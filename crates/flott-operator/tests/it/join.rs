@@ -237,6 +237,48 @@ fn rows_that_are_not_touched_are_forgotten() {
     assert_eq!((h.state_rows(), h.state_bytes()), (0, 0));
 }
 
+/// Partners that have expired were partners: what was never shown alone is not taken back, and a touch counts, after a
+/// restore as before.
+#[test]
+fn a_restore_knows_partners_that_have_expired() {
+    let expiring = |kind| {
+        let mut expiring = spec(kind, None);
+        expiring.right.state_ttl = Some(Duration::from_millis(100));
+        expiring.left.state_ttl = Some(Duration::from_millis(1_000));
+        expiring
+    };
+    let cases: [(JoinKind, &[&str], &[&str]); 3] = [
+        (JoinKind::Left, &["+I[1, a, 10, 1, 5]"], &["+I[1, a, 10, 1, 6]"]),
+        (JoinKind::Semi, &["+I[1, a, 10]"], &[]),
+        (JoinKind::Anti, &[], &[]),
+    ];
+    for (kind, first, second) in cases {
+        for parallelism in [None, Some(1), Some(2)] {
+            let spec = expiring(kind);
+            let mut h = harness(&spec);
+            assert_eq!(run(&mut h, &[("r", "+I[1, 5]"), ("l", "+I[1, a, 10]")]), first, "{kind:?}");
+            h.set_processing_time(500).expect("time");
+            for _ in 0..2 {
+                // The second restore is from what the first one wrote.
+                if let Some(parallelism) = parallelism {
+                    let snapshot = h.snapshot().expect("a snapshot");
+                    h = Harness::restore_stages(&stage(&spec), &snapshot, parallelism, 128).expect("restored");
+                    h.set_processing_time(500).expect("time");
+                }
+            }
+            assert_eq!(run(&mut h, &[("r", "+I[1, 6]")]), second, "{kind:?} {parallelism:?}");
+            if let Some(parallelism) = parallelism {
+                let snapshot = h.snapshot().expect("a snapshot");
+                h = Harness::restore_stages(&stage(&spec), &snapshot, parallelism, 128).expect("restored");
+            }
+            // The left row was touched at 500: it is still there.
+            h.set_processing_time(1_400).expect("time");
+            let third: &[&str] = if kind == JoinKind::Left { &["+I[1, a, 10, 1, 7]"] } else { &[] };
+            assert_eq!(run(&mut h, &[("r", "+I[1, 7]")]), third, "{kind:?} {parallelism:?}");
+        }
+    }
+}
+
 #[test]
 fn a_batch_takes_nothing_back() {
     let rows =

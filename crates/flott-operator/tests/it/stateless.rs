@@ -49,7 +49,11 @@ fn calc_filters_and_projects_and_keeps_kinds() {
 
 #[test]
 fn expand_makes_grouping_sets() {
-    let spec = ExpandSpec { projections: vec![vec![Some(0), Some(1)], vec![Some(0), None]], expand_ids: vec![0, 1] };
+    let spec = ExpandSpec {
+        projections: vec![vec![Some(0), Some(1)], vec![Some(0), None]],
+        expand_ids: vec![0, 1],
+        row_by_row: false,
+    };
     let h = run(
         OperatorSpec::Expand(spec),
         "a INT, b STRING",
@@ -58,6 +62,19 @@ fn expand_makes_grouping_sets() {
     )
     .expect("an expand");
     assert_rows!(h.output, ["+I[1, x, 0]", "-D[2, y, 0]", "+I[1, null, 1]", "-D[2, null, 1]"]);
+}
+
+#[test]
+fn expand_puts_the_copies_of_a_row_together_where_their_order_is_seen() {
+    let projections = vec![vec![Some(0), Some(1), None], vec![Some(0), None, None]];
+    let h = run(
+        OperatorSpec::Expand(ExpandSpec { projections, expand_ids: vec![1, 3], row_by_row: true }),
+        "a INT, b STRING, c STRING",
+        "a INT, b STRING, c STRING, e BIGINT NOT NULL",
+        &["+I[1, x, u]", "-D[2, y, v]"],
+    )
+    .expect("an expand");
+    assert_rows!(h.output, ["+I[1, x, null, 1]", "+I[1, null, null, 3]", "-D[2, y, null, 1]", "-D[2, null, null, 3]"]);
 }
 
 #[test]

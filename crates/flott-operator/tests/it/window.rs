@@ -148,6 +148,18 @@ fn window_table_functions() {
         ]
     );
     assert_eq!(rows.len(), 12);
+    // A size that is no multiple of the slide, and a slide that is longer than the size: 08:05 is in no window.
+    let rows = table_function(hop(7 * MIN, 3 * MIN));
+    assert_eq!(
+        rows[..2],
+        [
+            "+I[2020-04-15T08:05, 4.00, C, supplier1, 2020-04-15T08:03, 2020-04-15T08:10, 2020-04-15T08:09:59.999]",
+            "+I[2020-04-15T08:05, 4.00, C, supplier1, 2020-04-15T08:00, 2020-04-15T08:07, 2020-04-15T08:06:59.999]",
+        ]
+    );
+    let rows = table_function(hop(3 * MIN, 10 * MIN));
+    assert_eq!(rows.len(), 1);
+    assert!(rows[0].contains("[2020-04-15T08:11,"), "{rows:?}");
     // 08:05 is in the third, fourth and fifth window of its period.
     let rows = table_function(cumulate(10 * MIN, 2 * MIN));
     assert_eq!(rows.iter().filter(|r| r.contains(", C,")).count(), 3);

@@ -24,7 +24,7 @@ pub(super) fn field_name(function: &str) -> Option<&str> {
 
 /// A field of a row: NULL where the row is.
 pub(super) fn field(value: Typed, name: &str) -> Result<Typed> {
-    let TypeKind::Row(fields) = &value.data_type.kind else {
+    let Some(fields) = value.data_type.kind.fields() else {
         return Err(Error::internal(format!("a field of a {}", value.data_type)));
     };
     let index = fields.iter().position(|f| f.name == name);

@@ -166,6 +166,7 @@ impl Functions {
                         | TypeKind::Map(..)
                         | TypeKind::Multiset(_)
                         | TypeKind::Row(_)
+                        | TypeKind::Structured(..)
                         | TypeKind::Variant
                         | TypeKind::Bitmap
                         | TypeKind::Null

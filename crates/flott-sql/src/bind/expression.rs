@@ -243,14 +243,14 @@ impl<'a> ExpressionBinder<'a> {
                 }
                 self.functions.call("MAP", args).at_expr(e)
             }
-            Ast::InSubquery { .. } => no("IN (SELECT ..)"),
-            Ast::Exists { .. } => no("EXISTS"),
-            Ast::Subquery(query) => match self.scope.value_of(query) {
+            Ast::InSubquery { .. } => self.scope.mark_of(e).map_or_else(|| no("IN (SELECT ..)"), Ok),
+            Ast::Exists { .. } => self.scope.mark_of(e).map_or_else(|| no("EXISTS"), Ok),
+            Ast::Subquery(query) => match self.scope.value_of(query).or_else(|| self.scope.mark_of(e)) {
                 Some(value) => Ok(value),
                 None => no("a sub-query as an expression"),
             },
-            Ast::AnyOp { .. } => no("ANY / SOME"),
-            Ast::AllOp { .. } => no("ALL"),
+            Ast::AnyOp { .. } => self.scope.mark_of(e).map_or_else(|| no("ANY / SOME"), Ok),
+            Ast::AllOp { .. } => self.scope.mark_of(e).map_or_else(|| no("ALL"), Ok),
             Ast::InUnnest { .. } => no("IN UNNEST"),
             Ast::ILike { .. } => Err(unsupported_with("ILIKE", e.span(), "Write LOWER(x) LIKE 'pattern'")),
             Ast::RLike { .. } => Err(unsupported_with("RLIKE", e.span(), "Write REGEXP(x, 'pattern')")),
@@ -335,7 +335,7 @@ impl<'a> ExpressionBinder<'a> {
     }
 
     fn field(&self, value: Typed, field: &str) -> Result<Typed> {
-        let TypeKind::Row(fields) = &value.data_type.kind else {
+        let Some(fields) = value.data_type.kind.fields() else {
             return Err(Error::user(format!("'.{field}' asks for a field of a {}", value.data_type))
                 .hint("Only a ROW has fields"));
         };
@@ -599,7 +599,19 @@ impl<'a> ExpressionBinder<'a> {
         refuse_if(!matches!(parameters, FunctionArguments::None), "function parameters", span)?;
         refuse_if(!within_group.is_empty(), "WITHIN GROUP", span)?;
         let [function] = name_parts(name)?[..] else {
-            return Err(not_found(format!("Function '{text}' not found"), &text, [], "Functions", span));
+            let parts: Vec<&str> = name_parts(name)?.iter().map(|p| p.value.as_str()).collect();
+            let mut values = vec![];
+            if let FunctionArguments::List(list) = args {
+                for argument in &list.args {
+                    if let FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) = argument {
+                        values.push(self.bind(e)?);
+                    }
+                }
+            }
+            return match self.functions.call_qualified(&parts, values, span) {
+                Some(called) => called,
+                None => Err(not_found(format!("Function '{text}' not found"), &text, [], "Functions", span)),
+            };
         };
         let upper = match function.value.strip_prefix(JSON_CALL_PREFIX) {
             Some(json) => json.to_string(),
@@ -629,7 +641,8 @@ impl<'a> ExpressionBinder<'a> {
             }
             return self.over_call(&upper, &arguments, distinct, over, span);
         }
-        if let Some(kind) = AggregateKind::from_name(&upper).filter(|k| !k.name().starts_with('$')) {
+        let overridden = self.functions.is_overridden(&upper);
+        if let Some(kind) = AggregateKind::from_name(&upper).filter(|k| !overridden && !k.name().starts_with('$')) {
             let kind = match nulls {
                 Some(NullTreatment::IgnoreNulls) => AggregateKind::ArrayAggIgnoreNulls,
                 _ => kind,

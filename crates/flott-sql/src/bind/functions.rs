@@ -1,5 +1,7 @@
 //! The functions of `flott-function` as the binder calls them: for one session, by name, with places for errors.
 
+use std::sync::atomic::AtomicUsize;
+
 use datafusion_common::ScalarValue;
 use datafusion_expr::Operator;
 use flott_core::options::Options;
@@ -11,6 +13,7 @@ use sqlparser::tokenizer::Span;
 use super::access;
 use super::refuse::{At, not_found};
 use super::scope::Typed;
+use crate::catalog::{CatalogFunction, CatalogManager};
 
 /// How EXPLAIN shows a function that SQL writes otherwise than as a call.
 pub enum Shown {
@@ -29,6 +32,10 @@ pub struct Functions {
     current_database: Option<String>,
     /// `execution.runtime-mode` is `batch`.
     pub(super) is_batch: bool,
+    /// The catalogs, for functions of the user's own.
+    catalog: Option<CatalogManager>,
+    /// How many of those call each other at the moment.
+    pub(super) calls: AtomicUsize,
 }
 
 impl Functions {
@@ -37,12 +44,33 @@ impl Functions {
             env: FunctionEnv::new(&super::local_time_zone(config))?,
             current_database: None,
             is_batch: super::is_batch(config),
+            catalog: None,
+            calls: AtomicUsize::new(0),
         })
     }
 
-    /// The same for a session's current database.
-    pub(crate) fn in_database(self, current_database: Option<&str>) -> Functions {
-        Functions { current_database: current_database.filter(|d| !d.is_empty()).map(str::to_string), ..self }
+    /// The same with what a session's catalogs know.
+    pub(crate) fn of_catalog(self, catalog: Option<&CatalogManager>) -> Functions {
+        let current_database = catalog.map(CatalogManager::current_database).filter(|d| !d.is_empty());
+        let user = catalog.filter(|c| c.functions().iter().next().is_some()).cloned();
+        Functions { current_database: current_database.map(str::to_string), catalog: user, ..self }
+    }
+
+    /// The function of a full or short name in the catalogs.
+    fn in_catalog(&self, parts: &[&str]) -> Option<CatalogFunction> {
+        let catalog = self.catalog.as_ref()?;
+        catalog.functions().of_database(&catalog.qualify(parts).ok()?).cloned()
+    }
+
+    /// A function by a name with its database.
+    pub(crate) fn call_qualified(&self, parts: &[&str], args: Vec<Typed>, span: Span) -> Option<Result<Typed>> {
+        let function = self.in_catalog(parts)?;
+        Some(self.call_user(&function, &parts.join("."), args, span))
+    }
+
+    /// Whether a function of the user's own comes before what is built in.
+    pub(crate) fn is_overridden(&self, name: &str) -> bool {
+        self.catalog.as_ref().is_some_and(|c| c.functions().system(name).is_some())
     }
 
     pub(crate) fn shown(f: &datafusion_expr::expr::ScalarFunction) -> Option<Shown> {
@@ -135,6 +163,14 @@ impl Functions {
         if name.eq_ignore_ascii_case("CURRENT_DATABASE") && args.is_empty() {
             let t = TypeKind::STRING.nullable().with_nullable(self.current_database.is_none());
             return self.literal(ScalarValue::Utf8(self.current_database.clone()), &t);
+        }
+        if let Some(function) = self.catalog.as_ref().and_then(|c| c.functions().system(name).cloned()) {
+            return self.call_user(&function, name, args, span);
+        }
+        if !scalar::exists(name)
+            && let Some(function) = self.in_catalog(&[name])
+        {
+            return self.call_user(&function, name, args, span);
         }
         match scalar::call(name, args, &self.env) {
             Some(called) => called.at_span(span),

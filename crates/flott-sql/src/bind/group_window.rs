@@ -113,7 +113,7 @@ pub(crate) fn split<'q>(
 ) -> Result<(Vec<&'q Ast>, Option<GroupWindow>)> {
     let mut keys = vec![];
     let mut found: Option<GroupWindow> = None;
-    for e in group_by {
+    for e in group_by.iter().flat_map(super::query::flattened) {
         let Some((function, arguments)) = called(e) else {
             keys.push(e);
             continue;

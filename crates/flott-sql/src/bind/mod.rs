@@ -31,6 +31,7 @@ mod scope;
 mod set_operation;
 mod sort;
 mod types;
+mod user_function;
 mod validate;
 pub mod window;
 mod window_frame;
@@ -67,7 +68,10 @@ pub mod limits {
     pub use super::aggregate::KEYS_IN_GROUPING_ID_MAX;
     pub use super::expression::{CHAIN_LENGTH_MAX, EXPRESSION_DEPTH_MAX};
     pub use super::query::GROUPING_SETS_MAX;
+    pub use super::user_function::CALL_DEPTH_MAX;
 }
+
+pub(crate) use user_function::check_function;
 
 /// What a name in FROM means.
 #[derive(Debug, Clone)]
@@ -122,7 +126,7 @@ impl<'a> Binder<'a> {
     /// Over a catalog, with the connectors (for metadata columns) and the session's configuration.
     pub fn new(tables: &'a dyn Tables, registry: &'a Registry, config: &'a Options) -> Result<Binder<'a>> {
         check_runtime_mode(RUNTIME_MODE, config.get(RUNTIME_MODE).unwrap_or_default())?;
-        let functions = Functions::new(config)?.in_database(tables.catalog().map(CatalogManager::current_database));
+        let functions = Functions::new(config)?.of_catalog(tables.catalog());
         let (depth, ttls, lookups) = (Cell::new(0), RefCell::default(), RefCell::default());
         Ok(Binder { tables, registry, functions, config, depth, ttls, lookups })
     }

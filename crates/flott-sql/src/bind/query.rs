@@ -98,7 +98,7 @@ impl Binder<'_> {
     }
 
     /// Every row once: a grouping by all columns.
-    pub(super) fn distinct(&self, input: LogicalPlan, state_ttl: Option<Duration>) -> Result<LogicalPlan> {
+    pub(crate) fn distinct(&self, input: LogicalPlan, state_ttl: Option<Duration>) -> Result<LogicalPlan> {
         let columns = columns_of(input.schema())?;
         let group: Vec<String> = columns.iter().map(|c| c.0.clone()).collect();
         let columns = if window::is_windowed(&input, &group, None) { columns } else { materialized(columns) };
@@ -206,11 +206,11 @@ impl Binder<'_> {
         self.ttls.borrow_mut().pop();
         self.lookups.borrow_mut().pop();
         let (plan, scope) = bound?;
-        let values: Vec<&Query> = projection
+        let values: Vec<&Ast> = projection
             .iter()
-            .flat_map(|item| match item {
-                SelectItem::UnnamedExpr(e) | SelectItem::ExprWithAlias { expr: e, .. } => super::join::values_in(e),
-                _ => vec![],
+            .filter_map(|item| match item {
+                SelectItem::UnnamedExpr(e) | SelectItem::ExprWithAlias { expr: e, .. } => Some(e),
+                _ => None,
             })
             .collect();
         let super::join::Source { plan, scope, .. } =
@@ -562,7 +562,7 @@ pub(super) fn materialized(columns: Vec<(String, LogicalType)>) -> Vec<(String, 
 }
 
 /// `(a, b)` and `((a))` in GROUP BY are their parts.
-fn flattened(e: &Ast) -> Vec<&Ast> {
+pub(super) fn flattened(e: &Ast) -> Vec<&Ast> {
     match e {
         Ast::Tuple(items) => items.iter().flat_map(flattened).collect(),
         Ast::Nested(inner) => flattened(inner),

@@ -47,6 +47,8 @@ pub(crate) struct Scope {
     outer: Vec<ScopeColumn>,
     /// Sub-queries that give one value, and the columns that they have become.
     values: Vec<(ast::Query, ScopeColumn)>,
+    /// IN and EXISTS inside expressions, and what they are.
+    marks: Vec<(ast::Expr, Typed)>,
 }
 
 /// Stands before the name of a column that belongs to the query around a sub-query.
@@ -104,6 +106,21 @@ impl Scope {
     /// The column that a sub-query stands for.
     pub(crate) fn value_of(&self, query: &ast::Query) -> Option<Typed> {
         self.values.iter().find(|(q, _)| q == query).map(|(_, c)| c.typed())
+    }
+
+    /// IN or EXISTS stands for this value.
+    pub(crate) fn add_mark(&mut self, e: &ast::Expr, mark: Typed) {
+        self.marks.push((e.clone(), mark));
+    }
+
+    /// The value that IN or EXISTS stands for.
+    pub(crate) fn mark_of(&self, e: &ast::Expr) -> Option<Typed> {
+        self.marks.iter().find(|(known, _)| known == e).map(|(_, mark)| mark.clone())
+    }
+
+    /// Whether a sub-query has become a value already.
+    pub(crate) fn has_mark(&self, query: &ast::Query) -> bool {
+        self.marks.iter().any(|(known, _)| matches!(known, ast::Expr::Subquery(q) if q.as_ref() == query))
     }
 
     /// Names that are not found here are looked for there.
@@ -232,6 +249,11 @@ impl UniqueNames {
     /// Names that are taken.
     pub(crate) fn of(schema: &DFSchema) -> UniqueNames {
         UniqueNames(schema.fields().iter().map(|f| f.name().clone()).collect())
+    }
+
+    /// Whether nobody has a name.
+    pub(crate) fn is_free(&self, name: &str) -> bool {
+        !self.0.contains(name)
     }
 
     /// A name that nobody has.

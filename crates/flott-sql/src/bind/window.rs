@@ -245,6 +245,19 @@ pub struct WindowProperties {
     pub time: Vec<String>,
     /// The function that made the window.
     pub function: WindowTableFunction,
+    /// Right above a SESSION: for each of its keys the columns that are it.
+    session_keys: Option<Vec<Vec<String>>>,
+}
+
+impl WindowProperties {
+    /// Whether rows that are grouped by these columns besides the window are those of one session each. Sessions of some
+    /// keys tell nothing of groups by others: as in Flink, such groups are no windows.
+    fn is_of_sessions(&self, group: &[String]) -> bool {
+        let Some(keys) = &self.session_keys else { return true };
+        let is_window = |c: &&String| self.start.contains(c) || self.end.contains(c) || self.time.contains(c);
+        group.iter().filter(|c| !is_window(c)).all(|c| keys.iter().any(|k| k.contains(c)))
+            && keys.iter().all(|k| group.iter().any(|c| k.contains(c)))
+    }
 }
 
 /// The window that a plan's rows carry: from the nearest window TVF, through projections, filters and window aggregates.
@@ -265,6 +278,7 @@ pub fn properties(plan: &LogicalPlan) -> Option<WindowProperties> {
                 start: outputs(&below.start),
                 end: outputs(&below.end),
                 time: outputs(&below.time),
+                session_keys: below.session_keys.as_ref().map(|keys| keys.iter().map(|k| outputs(k)).collect()),
                 function: below.function,
             })
         }
@@ -298,6 +312,12 @@ pub fn properties(plan: &LogicalPlan) -> Option<WindowProperties> {
                     start: vec!["window_start".into()],
                     end: vec!["window_end".into()],
                     time: vec!["window_time".into()],
+                    session_keys: match function.kind {
+                        WindowKind::Session { .. } => {
+                            Some(function.partition_keys.iter().map(|k| vec![k.clone()]).collect())
+                        }
+                        _ => None,
+                    },
                     function: function.clone(),
                 }),
                 FlinkNodeKind::Aggregate(aggregate) => {
@@ -313,6 +333,7 @@ pub fn properties(plan: &LogicalPlan) -> Option<WindowProperties> {
                         start: kept(&below.start),
                         end: kept(&below.end),
                         time: kept(&below.time),
+                        session_keys: None,
                         function: below.function,
                     })
                 }
@@ -326,12 +347,21 @@ pub fn properties(plan: &LogicalPlan) -> Option<WindowProperties> {
 /// is one without windows, as in Flink, also over rows that carry one.
 pub(crate) fn is_windowed(input: &LogicalPlan, group: &[String], sets: Option<&[Vec<usize>]>) -> bool {
     let Some(window) = properties(input) else { return false };
+    if sets.is_none() && !window.is_of_sessions(group) {
+        return false;
+    }
     let all: Vec<usize> = (0..group.len()).collect();
     let whole = [all];
     sets.unwrap_or(&whole).iter().all(|set| {
         let kept = |columns: &[String]| columns.iter().any(|c| set.iter().any(|i| group[*i] == *c));
         kept(&window.start) && kept(&window.end)
     })
+}
+
+/// Whether a grouping keeps the bounds of the rows' windows, be it one over windows or not.
+pub(crate) fn keeps_bounds(input: &LogicalPlan, group: &[String]) -> bool {
+    let kept = |columns: &[String]| columns.iter().any(|c| group.contains(c));
+    properties(input).is_some_and(|window| kept(&window.start) && kept(&window.end))
 }
 
 /// An expression without the names that it was given.

@@ -4,6 +4,7 @@
 //! [snapshot](CatalogManager::snapshot).
 
 mod expand;
+mod function;
 pub mod object;
 mod partition;
 mod snapshot;
@@ -11,10 +12,12 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+pub use function::{CatalogFunction, CatalogFunctions, FunctionPlace};
 pub use partition::Spec as CatalogPartitionSpec;
 pub(crate) use tables::offset;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use flott_connector::table::{CatalogTable, Column, ObjectIdentifier};
 use flott_core::error::{Error, Result};
@@ -89,6 +92,7 @@ pub struct Catalog {
 pub struct CatalogManager {
     catalogs: BTreeMap<String, Catalog>,
     temporary: BTreeMap<ObjectIdentifier, Entry>,
+    functions: Arc<CatalogFunctions>,
     current_catalog: String,
     current_database: String,
 }
@@ -101,6 +105,7 @@ impl Default for CatalogManager {
         CatalogManager {
             catalogs: BTreeMap::from([(DEFAULT_CATALOG.to_string(), Catalog { comment: None, options, databases })]),
             temporary: BTreeMap::new(),
+            functions: Arc::default(),
             current_catalog: DEFAULT_CATALOG.into(),
             current_database: DEFAULT_DATABASE.into(),
         }
@@ -183,6 +188,16 @@ impl CatalogManager {
         }
     }
 
+    /// The functions of the user's own.
+    pub fn functions(&self) -> &Arc<CatalogFunctions> {
+        &self.functions
+    }
+
+    /// The same, to change them.
+    pub fn functions_mut(&mut self) -> &mut CatalogFunctions {
+        Arc::make_mut(&mut self.functions)
+    }
+
     /// Catalog and database of a name of one or two parts.
     pub fn qualify_database(&self, parts: &[&str]) -> Result<(String, String)> {
         match parts {
@@ -242,6 +257,7 @@ impl CatalogManager {
         }
         self.catalogs.remove(name);
         self.temporary.retain(|id, _| id.catalog != name);
+        self.functions_mut().forget(name, None);
         Ok(())
     }
 
@@ -296,12 +312,14 @@ impl CatalogManager {
                 .with("database", &name)
                 .hint("USE another one first"));
         }
-        if !database.objects.is_empty() && !cascade {
+        let is_empty = database.objects.is_empty() && !self.functions.has_permanent(&catalog, &name);
+        if !is_empty && !cascade {
             return Err(Error::user(format!("Database {name} in catalog {catalog} is not empty."))
                 .with("database", &name)
                 .hint("DROP DATABASE .. CASCADE drops its tables and views too"));
         }
         self.catalog_mut(&catalog)?.databases.remove(&name);
+        self.functions_mut().forget(&catalog, Some(&name));
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! Catalogs as JSON, and back.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use flott_connector::table::{
     CatalogTable, Column, ColumnKind, ObjectIdentifier, PrimaryKey, ResolvedSchema, WatermarkSpec,
@@ -10,7 +11,7 @@ use flott_core::error::{Error, Result};
 use flott_core::options::Options;
 use serde::{Deserialize, Serialize};
 
-use super::{Catalog, CatalogManager, CatalogView, Database, Entry};
+use super::{Catalog, CatalogFunction, CatalogFunctions, CatalogManager, CatalogView, Database, Entry, FunctionPlace};
 
 /// Pairs in order, as options are.
 type Pairs = Vec<(String, String)>;
@@ -21,6 +22,18 @@ struct SavedManager {
     current_database: String,
     catalogs: BTreeMap<String, SavedCatalog>,
     temporary: Vec<(String, String, String, SavedEntry)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    functions: Vec<SavedFunction>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedFunction {
+    /// Catalog, database and name; a system function has its name alone.
+    name: Vec<String>,
+    temporary: bool,
+    parameters: Vec<(String, String)>,
+    returns: String,
+    body: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -86,6 +99,7 @@ impl CatalogManager {
                 .iter()
                 .map(|(id, e)| (id.catalog.clone(), id.database.clone(), id.object.clone(), save_entry(e)))
                 .collect(),
+            functions: self.functions.iter().map(|(place, f)| save_function(place, f)).collect(),
         };
         // Plain structs with text keys cannot fail to become JSON.
         serde_json::to_value(saved).unwrap_or_default()
@@ -115,9 +129,42 @@ impl CatalogManager {
             .into_iter()
             .map(|(c, d, o, e)| Ok((ObjectIdentifier::new(c, d, o), load_entry(e)?)))
             .collect::<Result<_>>()?;
+        let mut functions = CatalogFunctions::default();
+        for f in saved.functions {
+            let (place, function) = load_function(f)?;
+            functions.create(&place, function, false)?;
+        }
+        let functions = Arc::new(functions);
         let (current_catalog, current_database) = (saved.current_catalog, saved.current_database);
-        Ok(CatalogManager { catalogs, temporary, current_catalog, current_database })
+        Ok(CatalogManager { catalogs, temporary, functions, current_catalog, current_database })
     }
+}
+
+fn save_function(place: &FunctionPlace, f: &CatalogFunction) -> SavedFunction {
+    let full = |id: &ObjectIdentifier| vec![id.catalog.clone(), id.database.clone(), id.object.clone()];
+    let (name, temporary) = match place {
+        FunctionPlace::System(name) => (vec![name.clone()], true),
+        FunctionPlace::Temporary(id) => (full(id), true),
+        FunctionPlace::Permanent(id) => (full(id), false),
+    };
+    SavedFunction {
+        name,
+        temporary,
+        parameters: f.parameters.iter().map(|(n, t)| (n.clone(), t.to_string())).collect(),
+        returns: f.returns.to_string(),
+        body: f.body.clone(),
+    }
+}
+
+fn load_function(f: SavedFunction) -> Result<(FunctionPlace, CatalogFunction)> {
+    let place = match (f.name.as_slice(), f.temporary) {
+        ([name], true) => FunctionPlace::System(name.clone()),
+        ([c, d, o], true) => FunctionPlace::Temporary(ObjectIdentifier::new(c, d, o.as_str())),
+        ([c, d, o], false) => FunctionPlace::Permanent(ObjectIdentifier::new(c, d, o.as_str())),
+        _ => return Err(Error::data("The stored catalogs have a function without a name")),
+    };
+    let parameters = f.parameters.into_iter().map(|(n, t)| Ok((n, t.parse()?))).collect::<Result<_>>()?;
+    Ok((place, CatalogFunction { parameters, returns: f.returns.parse()?, body: f.body }))
 }
 
 fn pairs(options: &Options) -> Pairs {

@@ -318,8 +318,12 @@ pub struct CreateFunction {
     pub system: bool,
     /// IF NOT EXISTS
     pub if_not_exists: bool,
-    /// The class or module that implements it.
+    /// Parameters and result, where they are written.
+    pub signature: Option<(Vec<(String, LogicalType)>, LogicalType)>,
+    /// AS: the class or module that implements it, or the expression that it is.
     pub class: String,
+    /// Where that stands.
+    pub body_position: Position,
     /// LANGUAGE, in upper case; JAVA where it is not said.
     pub language: String,
     /// USING: JAR or ARTIFACT, and where it lies.

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use flott_core::LogicalType;
+use flott_core::error::Position;
 use sqlparser::ast::Ident;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
@@ -73,13 +74,29 @@ impl StatementParser<'_> {
         Ok(Name { parts: vec![self.p.parse_identifier()?] })
     }
 
-    /// `name AS 'class' [LANGUAGE l] [USING JAR|ARTIFACT 'path', ..] [WITH (..)]`
+    /// `name [(parameters) RETURNS type] AS 'class' [LANGUAGE l] [USING JAR|ARTIFACT 'path', ..] [WITH (..)]`; LANGUAGE may
+    /// stand before AS.
     fn create_function(&mut self, temporary: bool, system: bool) -> Parsed<Statement> {
         let if_not_exists = self.words(&["IF", "NOT", "EXISTS"]);
         let name = self.name()?;
+        let signature = if self.p.consume_token(&Token::LParen) {
+            let parameters = self.parameters()?;
+            self.expect_words(&["RETURNS"])?;
+            Some((parameters, self.data_type()?))
+        } else {
+            None
+        };
+        let mut language = if self.words(&["LANGUAGE"]) { Some(self.p.parse_identifier()?.value) } else { None };
         self.expect_words(&["AS"])?;
+        let at = self.p.peek_token();
         let class = self.literal()?;
-        let language = if self.words(&["LANGUAGE"]) { self.p.parse_identifier()?.value } else { "JAVA".to_string() };
+        // Behind the quote.
+        let start = position(at.span.start);
+        let body_position = Position { line: start.line, column: start.column + 1 };
+        if language.is_none() && self.words(&["LANGUAGE"]) {
+            language = Some(self.p.parse_identifier()?.value);
+        }
+        let language = language.unwrap_or_else(|| "JAVA".to_string());
         let mut resources = vec![];
         if self.words(&["USING"]) {
             loop {
@@ -96,11 +113,29 @@ impl StatementParser<'_> {
             temporary,
             system,
             if_not_exists,
+            signature,
             class,
+            body_position,
             language: language.to_ascii_uppercase(),
             resources,
             options,
         })))
+    }
+
+    /// `a INT, b STRING)`
+    fn parameters(&mut self) -> Parsed<Vec<(String, LogicalType)>> {
+        let mut parameters = vec![];
+        if self.p.consume_token(&Token::RParen) {
+            return Ok(parameters);
+        }
+        loop {
+            let name = self.p.parse_identifier()?.value;
+            parameters.push((name, self.data_type()?));
+            if !self.p.consume_token(&Token::Comma) {
+                self.p.expect_token(&Token::RParen)?;
+                return Ok(parameters);
+            }
+        }
     }
 
     fn create_table(&mut self, temporary: bool, or_replace: bool) -> Parsed<Statement> {

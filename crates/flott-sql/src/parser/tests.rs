@@ -93,6 +93,10 @@ fn every_statement_of_flink_is_known() {
             "CREATE TEMPORARY SYSTEM FUNCTION IF NOT EXISTS f AS 'a.B' LANGUAGE SCALA USING JAR '/a.jar', JAR '/b.jar'",
             |s| matches!(s, Statement::CreateFunction(f) if f.system && f.language == "SCALA" && f.resources.len() == 2),
         ),
+        ("CREATE FUNCTION f(a INT, b MAP<STRING, INT> NOT NULL) RETURNS BIGINT LANGUAGE SQL AS 'a + b[''x'']'", |s| {
+            matches!(s, Statement::CreateFunction(f) if f.language == "SQL" && f.class == "a + b['x']"
+                && f.signature.as_ref().is_some_and(|(p, r)| p.len() == 2 && r.to_string() == "BIGINT"))
+        }),
         (
             "CREATE FUNCTION c.d.f AS 'm.f' LANGUAGE PYTHON",
             |s| matches!(s, Statement::CreateFunction(f) if f.language == "PYTHON" && !f.temporary),

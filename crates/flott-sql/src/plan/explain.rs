@@ -8,8 +8,9 @@ use datafusion_common::DFSchema;
 use datafusion_expr::{Expr, LogicalPlan};
 use flott_core::time_text::format_duration;
 use flott_core::types::TimeAttribute;
+use flott_function::AggregateKind;
 use flott_graph::{
-    AggregateCall, GroupAggregateSpec, WindowAggregateSpec, WindowAssignment, WindowKind, WindowProperty,
+    AggregateCall, GroupAggregateSpec, SplitLevel, WindowAggregateSpec, WindowAssignment, WindowKind, WindowProperty,
 };
 
 use super::advice::Advice;
@@ -559,11 +560,18 @@ fn group_aggregate(kind: &str, spec: &GroupAggregateSpec, node: &StreamNode) -> 
     let mut select = keys.clone();
     for (i, call) in spec.aggregates.iter().enumerate() {
         let output = node.schema.fields().get(keys.len() + i).map_or(&call.name, |f| f.name());
-        let suffix = if spec.retracts { "_RETRACT" } else { "" };
+        let grows = spec.level == SplitLevel::Final { retracts: false }
+            && matches!(call.kind, AggregateKind::Min | AggregateKind::Max);
+        let suffix = if spec.retracts && !grows { "_RETRACT" } else { "" };
         select.push(format!("{} AS {output}", call_with(call, suffix, &spec.input_schema)));
     }
     let group = if keys.is_empty() { String::new() } else { format!("groupBy=[{}], ", keys.join(", ")) };
-    format!("{kind}({group}select=[{}])", select.join(", "))
+    let level = match spec.level {
+        SplitLevel::None => "",
+        SplitLevel::Partial => "partialFinalType=[PARTIAL], ",
+        SplitLevel::Final { .. } => "partialFinalType=[FINAL], ",
+    };
+    format!("{kind}({group}{level}select=[{}])", select.join(", "))
 }
 
 fn call_text(call: &AggregateCall, spec: &WindowAggregateSpec) -> String {

@@ -14,7 +14,7 @@ use flott_core::{Error, Result};
 use flott_graph::spec::SinkSpec;
 use flott_graph::{
     CalcSpec, ChangelogNormalizeSpec, Input, JobGraph, Node, NodeId, OperatorSpec, OverAggregateSpec, Partitioning,
-    SinkMaterializeSpec, SourceSpec, WatermarkSpec, WindowAssignment,
+    SinkMaterializeSpec, SourceSpec, SplitLevel, WatermarkSpec, WindowAssignment,
 };
 
 use super::explain;
@@ -22,7 +22,7 @@ use super::meaning;
 use super::options;
 use super::physical::physical_expr;
 use super::sink::summary;
-use super::stream::{Distribution, Rank, Sink, StreamInput, StreamNode, StreamOp, WindowRank};
+use super::stream::{Distribution, KeyedShuffle, Rank, Sink, StreamInput, StreamNode, StreamOp, WindowRank};
 use super::values::ValuesSource;
 
 /// Builds one graph from stream plans that may share nodes.
@@ -154,11 +154,21 @@ impl<'a> GraphBuilder<'a> {
         let below = &input.node;
         let key: Vec<usize> = sink.primary_key.iter().copied().collect();
         let Some(materialize) = &sink.materialize else {
-            if below.changelog.is_insert_only() || edge.partitioning != Partitioning::Rebalance {
-                return Ok(edge);
+            let spread = edge.partitioning == Partitioning::Rebalance;
+            let by_key = match sink.keyed_shuffle {
+                KeyedShuffle::Never => false,
+                KeyedShuffle::Auto => spread,
+                KeyedShuffle::Force => edge.partitioning != Partitioning::Singleton,
+            };
+            if by_key && !key.is_empty() {
+                return Ok(Input { partitioning: Partitioning::Hash(key), ..edge });
             }
-            let key = if key.is_empty() { (0..below.schema.fields().len()).collect() } else { key };
-            return Ok(Input { partitioning: Partitioning::Hash(key), ..edge });
+            if key.is_empty() && spread && !below.changelog.is_insert_only() {
+                // Changes of equal rows have to meet.
+                let all = (0..below.schema.fields().len()).collect();
+                return Ok(Input { partitioning: Partitioning::Hash(all), ..edge });
+            }
+            return Ok(edge);
         };
         let uid = self.ordinal(format!("sink-materialize:{}", sink.shown));
         let name = format!("SinkMaterializer(primary key=[{}])", column_names(&key, below.schema.as_arrow()));
@@ -271,7 +281,12 @@ impl<'a> GraphBuilder<'a> {
             }
             StreamOp::GroupAggregate(spec) => {
                 let keys = column_names(&spec.group_keys, &spec.input_schema);
-                let identity = format!("group-aggregate:[{keys}]");
+                let level = match spec.level {
+                    SplitLevel::None => "",
+                    SplitLevel::Partial => "partial-",
+                    SplitLevel::Final { .. } => "final-",
+                };
+                let identity = format!("{level}group-aggregate:[{keys}]");
                 (OperatorSpec::GroupAggregate(spec.clone()), identity, one)
             }
             StreamOp::ChangelogNormalize(normalize) => {

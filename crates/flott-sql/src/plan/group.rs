@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion_expr::{Expr, Operator};
 use flott_connector::factory::ChangelogMode;
 use flott_core::{Error, Result};
-use flott_graph::{Changes, GroupAggregateSpec};
+use flott_graph::{Changes, GroupAggregateSpec, SplitLevel};
 
 use super::changelog::{ModifyKinds, UpdateKind};
 use super::convert::Converter;
@@ -14,6 +14,7 @@ use super::program::{and, column_uses};
 use super::stream::{Calc, ChangelogNormalize, Columns, StreamInput, StreamNode, StreamOp};
 use super::window::{aggregate_calls, exchange, expand, index_of};
 use crate::bind::node::{Aggregate, EXPAND_ID};
+use crate::bind::window::keeps_bounds;
 use crate::bind::{FlinkNode, ScanTable, column, columns_of, plan_schema};
 
 impl Converter<'_> {
@@ -39,7 +40,6 @@ impl Converter<'_> {
         let output = names.map(of_name).collect::<Result<Vec<_>>>()?;
         let schema = plan_schema(output.into_iter().map(|(n, t)| (n.as_str(), t)))?;
         let group_keys: Vec<usize> = group.iter().map(|k| index_of(&fed, k)).collect::<Result<_>>()?;
-        let exchanged = exchange(&input, group_keys.clone());
         let retracts = !input.changelog.is_insert_only();
         let changes = options::changes(self.config)?;
         let kinds = match changes {
@@ -53,12 +53,24 @@ impl Converter<'_> {
             update_before: true,
             changes,
             state_ttl: aggregate.state_ttl.or(options::state_ttl(self.config)?).filter(|d| !d.is_zero()),
+            level: SplitLevel::None,
             input_schema: Arc::new(input.schema.as_arrow().clone()),
         };
         let mode = kinds.mode(UpdateKind::BeforeAndAfter);
+        let outputs = logical.iter().map(|(name, _)| column(name)).collect();
+        // A mini-batch merges what the two levels would show, so they are one there; as in Flink, the rows of a window are
+        // few enough.
+        if spec.changes == Changes::Each
+            && !keeps_bounds(&node.input, &aggregate.group)
+            && let Some(buckets) = options::distinct_buckets(self.config)?
+            && let Some(planned) = self.split_distinct(&input, &spec, &schema, buckets)?
+        {
+            return Ok((planned, outputs));
+        }
+        let exchanged = exchange(&input, spec.group_keys.clone());
         let planned =
             StreamNode::new(StreamOp::GroupAggregate(spec), vec![StreamInput::from(&exchanged)], schema, mode);
-        Ok((planned, logical.iter().map(|(name, _)| column(name)).collect()))
+        Ok((planned, outputs))
     }
 
     /// Whether a changelog of this table has to be made complete.

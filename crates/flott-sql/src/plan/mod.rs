@@ -25,6 +25,7 @@ mod program;
 mod rank;
 mod resolver;
 mod sink;
+mod split_distinct;
 mod stream;
 mod text;
 mod values;
@@ -101,6 +102,7 @@ impl PlannedQuery {
                 constraints: Default::default(),
                 columns: vec![],
                 primary_key: Default::default(),
+                keyed_shuffle: Default::default(),
                 follows_query: false,
                 hides_changes: false,
                 deletes_by_key: false,

@@ -8,6 +8,7 @@ use flott_core::{Error, Result};
 use flott_graph::spec::{NestedEnforcer, NotNullEnforcer, SinkConstraints, TypeLengthEnforcer};
 use flott_graph::{Changes, EmitStrategy, MiniBatch};
 
+use super::stream::KeyedShuffle;
 use crate::bind::is_batch;
 
 /// After so long without a row a source is idle.
@@ -93,6 +94,13 @@ pub const NESTED_CONSTRAINT_ENFORCER: ConfigOption = ConfigOption::optional(
     OptionType::Enum(&["IGNORE", "ROWS", "ROWS_AND_COLLECTIONS"]),
     Some("IGNORE"),
     "Whether NOT NULL and lengths are enforced inside rows and collections.",
+);
+/// Rows by primary key.
+pub const KEYED_SHUFFLE: ConfigOption = ConfigOption::optional(
+    "table.exec.sink.keyed-shuffle",
+    OptionType::Enum(&["NONE", "AUTO", "FORCE"]),
+    Some("AUTO"),
+    "Whether rows are distributed by the sink's primary key before they are written.",
 );
 /// Flink's own switch for its tests: ORDER BY anything in streaming, when the input has ended.
 pub const SORT_WITHOUT_TIME: ConfigOption = ConfigOption::optional(
@@ -189,11 +197,28 @@ pub const MAX_PARALLELISM: ConfigOption = ConfigOption::optional(
     "The number of key groups, which is the most subtasks that a job can ever have.",
 );
 
+/// Two levels for DISTINCT aggregates.
+pub const SPLIT_DISTINCT: ConfigOption = ConfigOption::optional(
+    "table.optimizer.distinct-agg.split.enabled",
+    OptionType::Boolean,
+    Some("false"),
+    "Whether DISTINCT aggregates are split into two levels.",
+);
+/// Of how many buckets the first is.
+pub const SPLIT_BUCKETS: ConfigOption = ConfigOption::optional(
+    "table.optimizer.distinct-agg.split.bucket-num",
+    OptionType::Int,
+    Some("1024"),
+    "Into how many buckets DISTINCT aggregates are split.",
+);
+
 /// Every option that the planner reads.
-pub const ALL: [&ConfigOption; 26] = [
+pub const ALL: [&ConfigOption; 29] = [
     &SOURCE_IDLE_TIMEOUT,
     &AUTO_WATERMARK_INTERVAL,
     &AGG_PHASE_STRATEGY,
+    &SPLIT_DISTINCT,
+    &SPLIT_BUCKETS,
     &EARLY_FIRE_ENABLED,
     &EARLY_FIRE_DELAY,
     &LATE_FIRE_ENABLED,
@@ -203,6 +228,7 @@ pub const ALL: [&ConfigOption; 26] = [
     &NOT_NULL_ENFORCER,
     &TYPE_LENGTH_ENFORCER,
     &NESTED_CONSTRAINT_ENFORCER,
+    &KEYED_SHUFFLE,
     &SORT_WITHOUT_TIME,
     &MINI_BATCH_ENABLED,
     &MINI_BATCH_LATENCY,
@@ -233,6 +259,18 @@ pub(super) fn two_phase(config: &Options) -> Result<bool> {
         return Ok(!text.eq_ignore_ascii_case("ONE_PHASE"));
     }
     Ok(true)
+}
+
+/// Into how many buckets DISTINCT aggregates are split, where they are.
+pub(super) fn distinct_buckets(config: &Options) -> Result<Option<i32>> {
+    if !config.bool(&SPLIT_DISTINCT)? {
+        return Ok(None);
+    }
+    match config.int(&SPLIT_BUCKETS)?.unwrap_or(1024) {
+        n if n > 0 => Ok(Some(n)),
+        _ => Err(Error::user(format!("'{}' must be > 0", SPLIT_BUCKETS.key))
+            .hint(format!("SET '{}' = '1024', or RESET it", SPLIT_BUCKETS.key))),
+    }
 }
 
 pub(super) fn late_records_table(config: &Options) -> Option<String> {
@@ -366,6 +404,14 @@ pub(super) fn sink_constraints(config: &Options, columns: Vec<LogicalType>) -> R
         )));
     }
     Ok(SinkConstraints { columns, not_null: not_null_enforcer(config)?, type_length, nested })
+}
+
+pub(super) fn keyed_shuffle(config: &Options) -> Result<KeyedShuffle> {
+    Ok(match word(config, &KEYED_SHUFFLE)?.as_str() {
+        "NONE" => KeyedShuffle::Never,
+        "FORCE" => KeyedShuffle::Force,
+        _ => KeyedShuffle::Auto,
+    })
 }
 
 pub(super) fn nested_enforcer(config: &Options) -> Result<NestedEnforcer> {

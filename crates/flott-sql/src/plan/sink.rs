@@ -275,6 +275,7 @@ impl Converter<'_> {
                 .flat_map(|k| &k.columns)
                 .filter_map(|name| columns.iter().position(|c| c.name == *name))
                 .collect(),
+            keyed_shuffle: options::keyed_shuffle(self.config)?,
             follows_query: factory.sink_follows_query(),
             hides_changes: factory.sink_hides_changes(),
             deletes_by_key: factory.sink_deletes_by_key(&table.options),

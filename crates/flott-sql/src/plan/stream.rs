@@ -205,6 +205,18 @@ impl Calc {
     }
 }
 
+/// When rows go to a sink by its primary key (`table.exec.sink.keyed-shuffle`); one subtask gets all in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum KeyedShuffle {
+    /// Never, unless they are put in its order.
+    Never,
+    /// Where the sink has a parallelism of its own.
+    #[default]
+    Auto,
+    /// Always.
+    Force,
+}
+
 /// A sink.
 #[derive(Clone)]
 pub(crate) struct Sink {
@@ -217,6 +229,8 @@ pub(crate) struct Sink {
     pub(crate) columns: Vec<Column>,
     /// Those of the primary key, by their places.
     pub(crate) primary_key: BTreeSet<usize>,
+    /// Whether rows are distributed by it.
+    pub(crate) keyed_shuffle: KeyedShuffle,
     /// It takes of its changelog mode what the query gives.
     pub(crate) follows_query: bool,
     /// Nobody sees single changes behind it.

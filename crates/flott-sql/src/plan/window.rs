@@ -412,7 +412,7 @@ pub(super) fn expand(input: &Arc<StreamNode>, aggregate: &Aggregate, sets: &[Vec
         .collect();
     output.push((EXPAND_ID.to_string(), TypeKind::BigInt.not_null()));
     let schema = plan_schema(output.iter().map(|(n, t)| (n.as_str(), t)))?;
-    let op = StreamOp::Expand(ExpandSpec { projections, expand_ids });
+    let op = StreamOp::Expand(ExpandSpec { projections, expand_ids, row_by_row: false });
     Ok(StreamNode::new(op, vec![StreamInput::from(input)], schema, input.changelog))
 }
 
@@ -424,7 +424,7 @@ fn check_emit(emit: &EmitStrategy, assignment: &WindowAssignment, attribute: Tim
     }
     let session = matches!(assignment, WindowAssignment::TimeColumn { kind: WindowKind::Session { .. }, .. });
     if session && *emit != EmitStrategy::default() {
-        return Err(Error::user("early or late results of session windows are not supported")
+        return Err(Error::user("Session window doesn't support EMIT strategy currently")
             .hint("Unset the 'table.exec.emit.*' options, or use TUMBLE, HOP or CUMULATE"));
     }
     Ok(())

@@ -206,9 +206,7 @@ pub(super) fn drop_object(
         }
         ObjectKind::Database => catalog.drop_database(&parts, if_exists, cascade),
         ObjectKind::Catalog => one(name, "catalog").and_then(|c| catalog.drop_catalog(c, if_exists)),
-        ObjectKind::Function if if_exists => Ok(()),
-        ObjectKind::Function => Err(Error::user(format!("Function '{name}' does not exist."))
-            .hint("Built-in functions cannot be dropped, and there are no others")),
+        ObjectKind::Function => super::function::drop(name, temporary, if_exists, state),
     };
     result.map_err(|e| e.at(name.position()))
 }

@@ -3,6 +3,7 @@
 mod alter;
 pub mod config;
 mod ddl;
+mod function;
 mod like;
 mod place;
 mod schema;
@@ -103,11 +104,7 @@ pub fn execute(
         Statement::CreateDatabase { name, if_not_exists, comment, options } => {
             ddl::create_database(name, *if_not_exists, comment, options, state).map(done)
         }
-        Statement::CreateFunction(create) => {
-            Err(Error::user(format!("CREATE FUNCTION {} is not run here", create.name))
-                .at(create.name.position())
-                .hint("Functions of your own are not part of the catalogs; use a built-in one"))
-        }
+        Statement::CreateFunction(create) => function::create(create, state).map(done),
         Statement::Drop { kind, name, temporary, if_exists, cascade } => {
             ddl::drop_object(*kind, name, *temporary, *if_exists, *cascade, state).map(done)
         }

@@ -114,7 +114,10 @@ pub(super) fn show(
         ShowKind::Functions { user } => {
             database()?;
             let mut names = if *user { vec![] } else { state.functions.clone() };
+            let (current, database) = (catalog.current_catalog(), catalog.current_database());
+            names.extend(catalog.functions().names(current, database));
             names.sort();
+            names.dedup();
             list("function name", names)
         }
         ShowKind::Modules { full: false } => list("module name", vec!["core".into()]),

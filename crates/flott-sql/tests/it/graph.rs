@@ -173,3 +173,24 @@ fn the_state_of_a_pattern_says_what_was_matched() {
         assert_eq!(changed(plain, &plain.replace(from, to)), parts, "{from} -> {to}");
     }
 }
+
+#[test]
+fn rows_go_to_a_sink_by_its_primary_key_where_that_is_asked_for() {
+    let into = |table: &str, shuffle: &str| {
+        let graph = Session::standard()
+            .graph(&format!(
+                "CREATE TABLE by_key (x BIGINT, y STRING, PRIMARY KEY (x) NOT ENFORCED) WITH ('connector' = 'fake');
+                 SET 'table.exec.sink.require-on-conflict' = 'false';
+                 SET 'table.exec.sink.upsert-materialize' = 'NONE';
+                 SET 'table.exec.sink.keyed-shuffle' = '{shuffle}';
+                 INSERT INTO {table} SELECT b + 1, c FROM t"
+            ))
+            .unwrap();
+        let (_, sink) = graph.sinks().next().expect("a sink");
+        sink.inputs[0].partitioning.clone()
+    };
+    assert_eq!(into("by_key", "FORCE"), Partitioning::Hash(vec![0]));
+    assert_eq!(into("by_key", "AUTO"), Partitioning::Forward, "as many subtasks as before it");
+    assert_eq!(into("by_key", "NONE"), Partitioning::Forward);
+    assert_eq!(into("two", "FORCE"), Partitioning::Forward, "without a key nothing to go by");
+}

@@ -36,7 +36,7 @@ fn check(t: &LogicalType) -> Result<()> {
             }
             check(value)
         }
-        K::Row(fields) => fields.iter().try_for_each(|f| check(&f.data_type)),
+        K::Row(fields) | K::Structured(_, fields) => fields.iter().try_for_each(|f| check(&f.data_type)),
         _ => Ok(()),
     }
 }
@@ -107,7 +107,7 @@ fn write(array: &ArrayRef, t: &LogicalType, row: usize, out: &mut String) -> Res
             }
             out.push('}');
         }
-        K::Row(fields) => {
+        K::Row(fields) | K::Structured(_, fields) => {
             let columns = array.as_struct();
             let mut places: Vec<usize> = (0..fields.len()).collect();
             places.sort_by(|a, b| compare_keys(&fields[*a].name, &fields[*b].name));

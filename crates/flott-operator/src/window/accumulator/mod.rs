@@ -7,6 +7,7 @@ mod avg;
 mod bitmap;
 mod count;
 mod distinct;
+mod growing;
 mod json_object;
 mod min_max;
 mod multiset;
@@ -154,6 +155,8 @@ pub(crate) struct AccumulatorPlan {
     distinct: bool,
     /// Rows may be taken away.
     retracts: bool,
+    /// What is taken away changes nothing.
+    grows: bool,
     result: DataType,
     name: String,
 }
@@ -173,11 +176,17 @@ impl AccumulatorPlan {
             // The least of a set is the least of its values, however often they come.
             distinct: call.distinct && !matches!(call.kind, AggregateKind::Min | AggregateKind::Max),
             retracts,
+            grows: false,
             result: arrow_type(&call.result),
             name: call.name.clone(),
         };
         plan.build().map_err(|e| e.with("aggregate", &call.name))?;
         Ok(plan)
+    }
+
+    /// The same for MIN or MAX over values that only get better.
+    pub(crate) fn growing(self) -> AccumulatorPlan {
+        AccumulatorPlan { grows: true, ..self }
     }
 
     /// A hidden COUNT(*), which tells whether a group still has rows.
@@ -188,6 +197,7 @@ impl AccumulatorPlan {
             always_filled: true,
             distinct: false,
             retracts: true,
+            grows: false,
             result: DataType::Int64,
             name: "rows".to_string(),
         }
@@ -211,6 +221,9 @@ impl AccumulatorPlan {
         if self.distinct {
             let values = self.argument()?.clone();
             return Ok(Box::new(distinct::Distinct::new(self.build_plain(true)?, values)?));
+        }
+        if self.grows {
+            return Ok(Box::new(growing::Growing(self.build_plain(self.always_filled)?)));
         }
         self.build_plain(self.always_filled)
     }

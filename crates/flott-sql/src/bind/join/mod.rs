@@ -6,6 +6,7 @@
 
 mod interval;
 mod lookup;
+mod marks;
 mod predicate;
 mod settle;
 mod subquery;
@@ -13,7 +14,7 @@ mod unnest;
 
 use std::time::Duration;
 
-use datafusion_expr::{Expr, LogicalPlan};
+use datafusion_expr::{Expr, LogicalPlan, Operator};
 use flott_core::types::TimeAttribute;
 use flott_core::{Error, LogicalType, Result};
 use flott_graph::JoinKind;
@@ -22,7 +23,7 @@ use sqlparser::tokenizer::Span;
 
 pub(crate) use predicate::{comparison, conjuncts, is_true, reads, together};
 pub(crate) use settle::settle;
-pub(crate) use subquery::{Source, values_in};
+pub(crate) use subquery::Source;
 
 use super::expression::ExpressionBinder;
 use super::node::{FlinkNode, FlinkNodeKind, Join, JoinFlavour};
@@ -103,10 +104,10 @@ impl Binder<'_> {
                 for name in &shared {
                     let (l, r) = (only(&left_scope, name, span)?, only(&right_scope, name, span)?);
                     let functions = self.functions();
-                    let one = functions.binary(datafusion_expr::Operator::Eq, l.typed(), r.typed());
+                    let one = functions.binary(Operator::Eq, l.typed(), r.typed());
                     let one = one.map_err(|e| at(e, span))?;
                     equal = Some(match equal {
-                        Some(all) => functions.binary(datafusion_expr::Operator::And, all, one)?,
+                        Some(all) => functions.binary(Operator::And, all, one)?,
                         None => one,
                     });
                 }

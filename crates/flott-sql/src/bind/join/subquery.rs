@@ -11,6 +11,7 @@ use flott_core::{Error, Result};
 use flott_graph::JoinKind;
 use sqlparser::ast::{self, Expr as Ast, Query, SetExpr, Spanned, UnaryOperator};
 
+use super::marks::embedded;
 use super::predicate::{conjuncts, reads, together};
 use super::{beside, identity, join};
 use crate::bind::expression::ExpressionBinder;
@@ -72,13 +73,13 @@ pub(crate) struct Source {
 }
 
 impl Binder<'_> {
-    /// FROM and WHERE together. `values`: sub-queries of the SELECT list. `outer`: the names that the query outside knows.
+    /// FROM and WHERE together. `values`: the SELECT list. `outer`: the names that the query outside knows.
     pub(crate) fn source(
         &self,
         plan: LogicalPlan,
         mut scope: Scope,
         selection: Option<&Ast>,
-        values: &[&Query],
+        values: &[&Ast],
         outer: Option<&Scope>,
         ctes: &Ctes,
     ) -> Result<Source> {
@@ -91,15 +92,17 @@ impl Binder<'_> {
         if let Some(selection) = selection {
             parts(selection, false, &mut all);
         }
-        for query in values {
-            plan = self.value(plan, &mut scope, query, ctes)?;
-        }
-        for part in &all {
-            if let Part::Plain(e) = part {
-                for query in values_in(e) {
-                    plan = self.value(plan, &mut scope, query, ctes)?;
-                }
-            }
+        let inside = values.iter().flat_map(|e| embedded(e, false));
+        let inside = inside.chain(all.iter().flat_map(|part| match part {
+            Part::Plain(e) => embedded(e, true),
+            Part::In { value, .. } => embedded(value, false),
+            Part::Exists { .. } => vec![],
+        }));
+        for one in inside {
+            plan = match one.e {
+                Ast::Subquery(query) => self.value(plan, &mut scope, query, ctes)?,
+                _ => self.mark(plan, &mut scope, &one, ctes)?,
+            };
         }
         // A WHERE without sub-queries is bound as it is written.
         let plain_only = all.iter().all(|p| matches!(p, Part::Plain(_)));
@@ -132,7 +135,13 @@ impl Binder<'_> {
 
     /// The rows of a sub-query, with the columns that its conditions on the outer row read. `values`: its SELECT list is
     /// wanted; then it stands at the front.
-    fn rows_of(&self, query: &Query, outer: &Scope, values: bool, ctes: &Ctes) -> Result<(Source, Vec<Typed>)> {
+    pub(super) fn rows_of(
+        &self,
+        query: &Query,
+        outer: &Scope,
+        values: bool,
+        ctes: &Ctes,
+    ) -> Result<(Source, Vec<Typed>)> {
         if let Some(select) = simple(query) {
             let (plan, scope) = self.from(&select.from, ctes)?;
             let source = self.source(plan, scope, select.selection.as_ref(), &[], Some(outer), ctes)?;
@@ -156,10 +165,17 @@ impl Binder<'_> {
 
     /// A sub-query of one row and one column becomes a column of every row.
     fn value(&self, left: LogicalPlan, scope: &mut Scope, query: &Query, ctes: &Ctes) -> Result<LogicalPlan> {
-        if scope.value_of(query).is_some() || !gives_one_row(query) {
+        if scope.value_of(query).is_some() || scope.has_mark(query) || !gives_one_row(query) {
             return Ok(left);
         }
-        let right = self.bind_query(query, ctes).map_err(|e| correlated_deeper(e, query))?;
+        let right = match self.bind_query(query, ctes) {
+            Ok(right) => right,
+            // It may name columns of the query outside.
+            Err(e) if e.message().contains("not found") => {
+                return self.correlated_value(left, scope, query, ctes).map_err(|_| correlated_deeper(e, query));
+            }
+            Err(e) => return Err(e),
+        };
         let (right, right_scope) = beside(&left, right.clone(), Scope::of_plan(&right, &[])?)?;
         let [one] = right_scope.columns.as_slice() else {
             return Err(at(
@@ -258,43 +274,6 @@ impl Binder<'_> {
         let (right, conditions) = connected(&left, inner, equalities)?;
         join(left, right, kind, together(conditions), JoinFlavour::Unsettled)
     }
-}
-
-/// The sub-queries that stand in an expression as values.
-pub(crate) fn values_in(e: &Ast) -> Vec<&Query> {
-    struct Values<'q>(Vec<&'q Query>);
-    fn walk<'q>(e: &'q Ast, found: &mut Values<'q>) {
-        match e {
-            Ast::Subquery(query) => found.0.push(query),
-            Ast::Nested(x) | Ast::IsNull(x) | Ast::IsNotNull(x) | Ast::UnaryOp { expr: x, .. } => walk(x, found),
-            Ast::Cast { expr, .. } => walk(expr, found),
-            Ast::BinaryOp { left, right, .. } => {
-                walk(left, found);
-                walk(right, found);
-            }
-            Ast::Between { expr, low, high, .. } => [expr, low, high].into_iter().for_each(|x| walk(x, found)),
-            Ast::Case { operand, conditions, else_result, .. } => {
-                operand.iter().chain(else_result).for_each(|x| walk(x, found));
-                conditions.iter().for_each(|c| {
-                    walk(&c.condition, found);
-                    walk(&c.result, found);
-                });
-            }
-            Ast::Function(f) => {
-                if let ast::FunctionArguments::List(list) = &f.args {
-                    for arg in &list.args {
-                        if let ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(x)) = arg {
-                            walk(x, found);
-                        }
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    let mut found = Values(vec![]);
-    walk(e, &mut found);
-    found.0
 }
 
 /// Whether a query has exactly one row: an aggregation of all rows, or a SELECT without FROM.

@@ -1,0 +1,120 @@
+//! Calls of functions that are written in SQL: the body stands in the place of the call, with the arguments in the places of
+//! the parameters. A job carries nothing of the function itself.
+
+use std::sync::atomic::Ordering;
+
+use datafusion_common::tree_node::{Transformed, TreeNode};
+use datafusion_expr::Expr;
+use flott_core::options::Options;
+use flott_core::types::TimeAttribute;
+use flott_core::{Error, Result};
+use sqlparser::tokenizer::Span;
+
+use super::expression::ExpressionBinder;
+use super::functions::Functions;
+use super::refuse::{At, from_datafusion};
+use super::scope::{Scope, ScopeColumn, Typed};
+use crate::catalog::{CatalogFunction, CatalogManager};
+use crate::parser::script::{on_large_stack, parse_expression};
+
+/// Stands before the number of a parameter in a body.
+const PARAMETER: &str = "$parameter.";
+/// How deep functions may call each other.
+pub const CALL_DEPTH_MAX: usize = 32;
+
+/// Checks the body of a function that is about to be made.
+pub(crate) fn check_function(catalog: &CatalogManager, config: &Options, function: &CatalogFunction) -> Result<()> {
+    on_large_stack(|| Functions::new(config)?.of_catalog(Some(catalog)).body(function).map(|_| ()))
+}
+
+impl Functions {
+    /// A call of a function of the user's own.
+    pub(crate) fn call_user(
+        &self,
+        function: &CatalogFunction,
+        name: &str,
+        args: Vec<Typed>,
+        span: Span,
+    ) -> Result<Typed> {
+        if self.calls.load(Ordering::Relaxed) >= CALL_DEPTH_MAX {
+            return Err(Error::user(format!("functions call each other more than {CALL_DEPTH_MAX} deep: {name}"))
+                .hint("A function must not call itself, not through others either"))
+            .at_span(span);
+        }
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let called = self.inline(function, name, args);
+        self.calls.fetch_sub(1, Ordering::Relaxed);
+        called.at_span(span)
+    }
+
+    fn inline(&self, function: &CatalogFunction, name: &str, args: Vec<Typed>) -> Result<Typed> {
+        let arguments = self.arguments(function, name, args)?;
+        let body = self.body(function).map_err(|e| e.with("function", name))?;
+        let mut uses = vec![0usize; arguments.len()];
+        let bound = body.expr.transform_up(|e| {
+            let number = match &e {
+                Expr::Column(c) => c.name.strip_prefix(PARAMETER).and_then(|n| n.parse::<usize>().ok()),
+                _ => None,
+            };
+            Ok(match number.and_then(|n| arguments.get(n).map(|a| (n, a))) {
+                Some((n, argument)) => {
+                    uses[n] += 1;
+                    Transformed::yes(argument.expr.clone())
+                }
+                None => Transformed::no(e),
+            })
+        });
+        let expr = bound.map_err(from_datafusion)?.data;
+        for ((argument, uses), (parameter, _)) in arguments.iter().zip(uses).zip(&function.parameters) {
+            if uses > 1 && argument.expr.is_volatile() {
+                return Err(Error::user(format!(
+                    "the argument for '{parameter}' of {name} changes from call to call, and the function reads it {uses} times"
+                ))
+                .hint("Compute it in a sub-query first"));
+            }
+        }
+        let nullable =
+            function.returns.nullable && (body.data_type.nullable || arguments.iter().any(|a| a.data_type.nullable));
+        Ok(Typed { expr, data_type: function.returns.with_nullable(nullable || function.returns.nullable) })
+    }
+
+    fn arguments(&self, function: &CatalogFunction, name: &str, args: Vec<Typed>) -> Result<Vec<Typed>> {
+        let types: Vec<String> = args.iter().map(|a| a.data_type.summary_without_nullability()).collect();
+        let wrong = || {
+            Error::user(format!("No match found for function signature {name}({})", types.join(", ")))
+                .hint(format!("It is {}", function.signature(name)))
+        };
+        if args.len() != function.parameters.len() {
+            return Err(wrong());
+        }
+        let arguments = args.into_iter().zip(&function.parameters).map(|(argument, (_, t))| {
+            let argument = Typed { data_type: argument.data_type.with_time_attribute(TimeAttribute::None), ..argument };
+            if !self.implicit_cast(&argument.data_type, t) && argument.data_type.kind != t.kind {
+                return Err(wrong());
+            }
+            self.cast_if_needed(argument, t)
+        });
+        arguments.collect()
+    }
+
+    /// The body over parameters, as what the function returns.
+    pub(crate) fn body(&self, function: &CatalogFunction) -> Result<Typed> {
+        let columns = function.parameters.iter().enumerate().map(|(i, (name, t))| ScopeColumn {
+            qualifier: vec![],
+            name: name.clone(),
+            field: format!("{PARAMETER}{i}"),
+            data_type: t.clone(),
+        });
+        let scope = Scope::of(columns.collect());
+        let body = ExpressionBinder::new(self, &scope, "a function").bind(&parse_expression(&function.body)?)?;
+        let body = Typed { data_type: body.data_type.with_time_attribute(TimeAttribute::None), ..body };
+        if body.data_type.kind != function.returns.kind && !self.implicit_cast(&body.data_type, &function.returns) {
+            return Err(Error::user(format!(
+                "the body gives {}, and the function returns {}",
+                body.data_type, function.returns
+            ))
+            .hint("CAST the result in the body"));
+        }
+        self.cast_if_needed(body, &function.returns)
+    }
+}

@@ -1,0 +1,183 @@
+//! Functions of the user's own, by name. Names are not case-sensitive, as those of built-in functions are not.
+
+use std::collections::BTreeMap;
+
+use flott_connector::table::ObjectIdentifier;
+use flott_core::LogicalType;
+use flott_core::error::{Error, Result};
+
+/// A function as a catalog stores it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CatalogFunction {
+    /// Its parameters.
+    pub parameters: Vec<(String, LogicalType)>,
+    /// What it gives.
+    pub returns: LogicalType,
+    /// LANGUAGE SQL: the expression over the parameters.
+    pub body: String,
+}
+
+impl CatalogFunction {
+    /// `f(a INT, b STRING) RETURNS BIGINT`
+    pub fn signature(&self, name: &str) -> String {
+        let parameters: Vec<String> = self.parameters.iter().map(|(n, t)| format!("{n} {t}")).collect();
+        format!("{name}({}) RETURNS {}", parameters.join(", "), self.returns)
+    }
+}
+
+/// Where a function belongs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FunctionPlace {
+    /// TEMPORARY SYSTEM: of the session, before all others.
+    System(String),
+    /// TEMPORARY: of the session, under a name in a database.
+    Temporary(ObjectIdentifier),
+    /// Of a database.
+    Permanent(ObjectIdentifier),
+}
+
+/// All of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CatalogFunctions {
+    by_place: BTreeMap<FunctionPlace, CatalogFunction>,
+}
+
+fn lower(id: &ObjectIdentifier) -> ObjectIdentifier {
+    ObjectIdentifier::new(&id.catalog, &id.database, id.object.to_lowercase())
+}
+
+impl FunctionPlace {
+    fn normalized(&self) -> FunctionPlace {
+        match self {
+            FunctionPlace::System(name) => FunctionPlace::System(name.to_lowercase()),
+            FunctionPlace::Temporary(id) => FunctionPlace::Temporary(lower(id)),
+            FunctionPlace::Permanent(id) => FunctionPlace::Permanent(lower(id)),
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            FunctionPlace::System(_) => "Temporary system function",
+            FunctionPlace::Temporary(_) => "Temporary catalog function",
+            FunctionPlace::Permanent(_) => "Function",
+        }
+    }
+
+    fn name(&self) -> String {
+        match self {
+            FunctionPlace::System(name) => name.clone(),
+            FunctionPlace::Temporary(id) | FunctionPlace::Permanent(id) => id.to_string(),
+        }
+    }
+
+    /// The database that it belongs to.
+    fn identifier(&self) -> Option<&ObjectIdentifier> {
+        match self {
+            FunctionPlace::System(_) => None,
+            FunctionPlace::Temporary(id) | FunctionPlace::Permanent(id) => Some(id),
+        }
+    }
+}
+
+impl CatalogFunctions {
+    /// The temporary system function of this name: it comes before a built-in one.
+    pub fn system(&self, name: &str) -> Option<&CatalogFunction> {
+        self.by_place.get(&FunctionPlace::System(name.to_lowercase()))
+    }
+
+    /// The function of a database; a temporary one comes first.
+    pub fn of_database(&self, id: &ObjectIdentifier) -> Option<&CatalogFunction> {
+        let id = lower(id);
+        let temporary = self.by_place.get(&FunctionPlace::Temporary(id.clone()));
+        temporary.or_else(|| self.by_place.get(&FunctionPlace::Permanent(id)))
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (&FunctionPlace, &CatalogFunction)> {
+        self.by_place.iter()
+    }
+
+    /// Adds one; false where there was one and it was kept.
+    pub fn create(&mut self, place: &FunctionPlace, function: CatalogFunction, keep: bool) -> Result<bool> {
+        let place = place.normalized();
+        if self.by_place.contains_key(&place) {
+            if keep {
+                return Ok(false);
+            }
+            return Err(Error::user(format!("{} '{}' already exists.", place.kind(), place.name()))
+                .hint("Drop it first, or add IF NOT EXISTS to leave it as it is"));
+        }
+        self.by_place.insert(place, function);
+        Ok(true)
+    }
+
+    /// Drops one.
+    pub fn drop(&mut self, place: &FunctionPlace, if_exists: bool) -> Result<()> {
+        let place = place.normalized();
+        if self.by_place.remove(&place).is_none() && !if_exists {
+            return Err(Error::user(format!("{} '{}' does not exist.", place.kind(), place.name()))
+                .hint("SHOW USER FUNCTIONS lists those that there are; built-in functions cannot be dropped"));
+        }
+        Ok(())
+    }
+
+    /// Whether a database has any that stay.
+    pub fn has_permanent(&self, catalog: &str, database: &str) -> bool {
+        let of = |p: &FunctionPlace| matches!(p, FunctionPlace::Permanent(id) if id.catalog == catalog && id.database == database);
+        self.by_place.keys().any(of)
+    }
+
+    /// Forgets those of a database, or of a whole catalog.
+    pub fn forget(&mut self, catalog: &str, database: Option<&str>) {
+        self.by_place.retain(|place, _| {
+            place.identifier().is_none_or(|id| id.catalog != catalog || database.is_some_and(|d| d != id.database))
+        });
+    }
+
+    /// The names that a query sees in a database, sorted.
+    pub fn names(&self, catalog: &str, database: &str) -> Vec<String> {
+        let seen = |p: &FunctionPlace| match p {
+            FunctionPlace::System(name) => Some(name.clone()),
+            FunctionPlace::Temporary(id) | FunctionPlace::Permanent(id) => {
+                (id.catalog == catalog && id.database == database).then(|| id.object.clone())
+            }
+        };
+        let mut names: Vec<String> = self.by_place.keys().filter_map(seen).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::CatalogManager;
+
+    fn function(body: &str) -> CatalogFunction {
+        let int: LogicalType = "INT".parse().expect("a type");
+        CatalogFunction { parameters: vec![("a".to_string(), int.clone())], returns: int, body: body.to_string() }
+    }
+
+    #[test]
+    fn temporary_functions_come_first_and_all_come_back_from_a_snapshot() {
+        let mut catalog = CatalogManager::new();
+        let id = catalog.qualify(&["F"]).expect("a name");
+        let functions = catalog.functions_mut();
+        assert!(functions.create(&FunctionPlace::Permanent(id.clone()), function("1"), false).expect("made"));
+        assert!(functions.create(&FunctionPlace::Temporary(id.clone()), function("2"), false).expect("made"));
+        assert!(functions.create(&FunctionPlace::System("G".to_string()), function("3"), false).expect("made"));
+        assert!(!functions.create(&FunctionPlace::System("g".to_string()), function("4"), true).expect("kept"));
+        assert!(functions.create(&FunctionPlace::System("g".to_string()), function("4"), false).is_err());
+        let mut restored = CatalogManager::from_snapshot(catalog.snapshot()).expect("a catalog");
+        assert_eq!(restored, catalog);
+        let lower = restored.qualify(&["f"]).expect("a name");
+        assert_eq!(restored.functions().of_database(&lower).map(|f| f.body.as_str()), Some("2"));
+        assert_eq!(restored.functions().system("g").map(|f| f.body.as_str()), Some("3"));
+        assert_eq!(restored.functions().names(&id.catalog, &id.database), ["f", "g"]);
+        restored.functions_mut().drop(&FunctionPlace::Temporary(id.clone()), false).expect("dropped");
+        assert_eq!(restored.functions().of_database(&lower).map(|f| f.body.as_str()), Some("1"));
+        restored.functions_mut().forget(&id.catalog, None);
+        assert_eq!(restored.functions().names(&id.catalog, &id.database), ["g"]);
+    }
+}
