@@ -87,6 +87,17 @@ impl Task {
     }
 }
 
+/// An input that was idle and is not any more, before anybody was told: nobody need be. Else the word would wait for
+/// lookups as long as rows come and are looked up, and time would stand still behind it.
+fn idled_for_nothing(outputs: &mut VecDeque<ValveOutput>) -> bool {
+    let both =
+        matches!(outputs.front(), Some(ValveOutput::Idle)) && matches!(outputs.get(1), Some(ValveOutput::Active));
+    if both {
+        outputs.drain(..2);
+    }
+    both
+}
+
 /// What was said in a panic, as an error.
 pub(crate) fn panicked(who: &str, panic: &(dyn Any + Send)) -> Error {
     let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
@@ -322,10 +333,12 @@ impl Driver {
         }
         let awaiting = self.operator.awaiting();
         // Rows that wait for a lookup must not come behind the word that none will.
-        let must_wait = matches!(self.outputs.front(), Some(ValveOutput::Idle | ValveOutput::Active));
-        if !(must_wait && awaiting != Awaiting::Nothing)
-            && let Some(output) = self.outputs.pop_front()
-        {
+        let must_wait = awaiting != Awaiting::Nothing
+            && matches!(self.outputs.front(), Some(ValveOutput::Idle | ValveOutput::Active));
+        if must_wait && idled_for_nothing(&mut self.outputs) {
+            return Ok(true);
+        }
+        if !must_wait && let Some(output) = self.outputs.pop_front() {
             self.on_valve(output, out)?;
             return Ok(true);
         }
@@ -339,9 +352,8 @@ impl Driver {
             self.after_call(progress, out)?;
             return Ok(true);
         }
-        // Nor may more rows be taken: there would always be some that wait, and time would stand still behind the word.
         let passes = awaiting != Awaiting::Nothing && self.barrier_passes(frontier);
-        if awaiting == Awaiting::Full && !passes || must_wait && awaiting != Awaiting::Nothing {
+        if awaiting == Awaiting::Full && !passes {
             return Ok(false);
         }
         let has_rows = self.queue.front().is_some_and(|p| matches!(p.payload, Payload::Data { .. }));
@@ -390,7 +402,7 @@ impl Driver {
     fn barrier_passes(&self, frontier: Option<u64>) -> bool {
         let open = frontier.map_or(u64::MAX, epoch_of);
         self.operator.stores_what_waits()
-            && self.outputs.is_empty()
+            && self.outputs.iter().all(|o| matches!(o, ValveOutput::Idle))
             && self.held.is_some()
             && open > self.epoch
             && open != u64::MAX
@@ -688,5 +700,20 @@ impl Driver {
             self.task.shared.events.push(TaskEvent::OperatorEnded { node, subtask });
         }
         Ok(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_idle_for_nothing_is_not_named() {
+        let mut outputs = VecDeque::from([ValveOutput::Idle]);
+        assert!(!idled_for_nothing(&mut outputs) && outputs.len() == 1, "it may be so for long");
+        outputs.extend([ValveOutput::Active, ValveOutput::Watermark(5)]);
+        assert!(idled_for_nothing(&mut outputs));
+        assert!(matches!(outputs.make_contiguous(), [ValveOutput::Watermark(5)]));
+        assert!(!idled_for_nothing(&mut outputs));
     }
 }
