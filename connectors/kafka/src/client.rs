@@ -84,7 +84,13 @@ pub(crate) fn error(error: KafkaError, properties: &Properties, what: &str) -> E
         Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) => {
             Error::data(message).hint("A record is larger than the topic or 'properties.max.request.size' allows")
         }
-        _ if matches!(error, KafkaError::ClientConfig(..)) => {
+        Some(Code::InvalidTimestamp) => {
+            Error::data(message).hint("A record's timestamp is out of the topic's range ('message.timestamp.*.max.ms')")
+        }
+        Some(Code::InvalidRecord) => {
+            Error::data(message).hint("The broker refuses a record; a compacted topic takes none without a key")
+        }
+        _ if matches!(error, KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_)) => {
             Error::user(message).hint("A value in 'properties.*' is wrong")
         }
         _ => Error::unavailable(message).hint("Check that the brokers run and can be reached from here"),

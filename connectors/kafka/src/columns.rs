@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use arrow_schema::{Schema, SchemaRef};
 use flott_connector::TableContext;
+use flott_connector::factory::{MetadataKey, Registry};
 use flott_connector::format::{FormatContext, FormatFactory};
 use flott_connector::table::Column;
-use flott_core::options::ConfigOption;
+use flott_core::options::{ConfigOption, Options};
 use flott_core::types::arrow_field;
 use flott_core::{Error, Result};
 
@@ -106,6 +107,13 @@ impl KeyValue {
     }
 }
 
+/// Metadata that the value's format reads, as the table names it: `value.<key>`. None where the format is not known.
+pub(crate) fn value_metadata(given: &Options, registry: &Registry) -> Vec<MetadataKey> {
+    let name = given.get(options::VALUE_FORMAT.key).or(given.get(options::FORMAT.key)).unwrap_or_default();
+    let keys = registry.format(name).map(|f| f.readable_metadata()).unwrap_or_default();
+    keys.into_iter().map(|k| MetadataKey { key: format!("value.{}", k.key).into(), ..k }).collect()
+}
+
 /// A format and what it is asked for.
 pub(crate) struct Format {
     pub(crate) factory: Arc<dyn FormatFactory>,
@@ -152,7 +160,7 @@ pub(crate) fn validate(context: &TableContext, own: &[ConfigOption]) -> Result<(
         .iter()
         .filter(|(k, _)| *k != "connector" && !k.starts_with("scan.watermark."))
         .filter(|(k, _)| !prefixes.iter().any(|p| k.starts_with(p.as_str())))
-        .collect::<flott_core::options::Options>();
+        .collect::<Options>();
     context.validate_watermark_options()?;
     own_only.validate(&context.describe(), own)
 }

@@ -1,4 +1,5 @@
-//! Makes staged output visible: one short transaction for all rows of a checkpoint and its marker.
+//! Makes staged output visible: one short transaction for all rows of a checkpoint and its marker, or several where one
+//! would take too long (`parts`).
 //!
 //! The transactional id is the same in every attempt, so that whoever begins one fences who came before. What then counts
 //! is the marker: a checkpoint that it does not name is written, from the staged files, as often as it takes. Nothing
@@ -7,16 +8,20 @@
 //! the next one, which has another epoch.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use flott_connector::sink::{CommitOutcome, Committable, Committer, CommitterContext};
+use flott_core::clock::{Clock, SystemClock};
 use flott_core::{DecidedCheckpoint, Error, ErrorKind, FailPoint, Result};
 use rdkafka::producer::Producer as _;
 
 use crate::client::blocking;
+use crate::limits;
 use crate::marker::{Marker, MarkerTopic, pause};
+use crate::parts::{self, Limit, Place};
 use crate::producer::{LOOK, Producer, Sent};
 use crate::record::Outgoing;
 use crate::stage_format;
@@ -27,6 +32,9 @@ use crate::target::{Partitioner, Target};
 const TRANSACTION_PATIENCE: Duration = Duration::from_secs(60);
 /// How long one that has failed may take to be aborted.
 const ABORT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// As many rows a transaction may have also after many that have failed.
+const ROWS_AFTER_FAILURE: u64 = 100;
 
 /// A producer that holds the id.
 struct Held {
@@ -39,6 +47,9 @@ pub(crate) struct KafkaCommitter {
     target: Arc<Target>,
     context: CommitterContext,
     held: HashMap<String, Held>,
+    /// Rows of a transaction at most: fewer after one that has failed, since it may have been too slow.
+    rows_max: u64,
+    clock: Arc<dyn Clock>,
 }
 
 /// Output of one transactional id.
@@ -61,7 +72,13 @@ enum Done {
 
 impl KafkaCommitter {
     pub(crate) fn new(target: Arc<Target>, context: CommitterContext) -> KafkaCommitter {
-        KafkaCommitter { target, context, held: HashMap::new() }
+        KafkaCommitter {
+            rows_max: target.transaction_rows,
+            target,
+            context,
+            held: HashMap::new(),
+            clock: SystemClock::shared(),
+        }
     }
 
     fn own_id(&self) -> String {
@@ -70,39 +87,54 @@ impl KafkaCommitter {
 
     async fn commit_group(&mut self, group: &Group, checkpoint: u64) -> Result<Done> {
         let id = group.transactional_id.clone();
-        let held = self.held.remove(&id);
-        let (target, context) = (Arc::clone(&self.target), self.context.clone());
+        let mut held = self.held.remove(&id);
         let foreign = group.lineage != self.context.lineage;
-        let (lineage, epoch) = (group.lineage.clone(), group.epoch);
-        let opened = blocking(move || open_for(&target, &context, &id, &lineage, epoch, foreign, held)).await?;
-        let held = match opened {
-            Ok(Opened::Already) => return Ok(Done::Already),
-            Ok(Opened::Held(held)) => held,
-            Err(e) if e.kind() == ErrorKind::Unavailable => return Ok(Done::Later(e.to_string())),
-            Err(e) => return Err(e),
-        };
-        let marker = Marker {
-            version: Marker::VERSION,
-            lineage: group.lineage.clone(),
-            generation: if foreign {
-                held.marker.as_ref().map_or(0, |m| m.generation)
-            } else {
-                self.context.generation.0
-            },
-            epoch: checkpoint.max(group.epoch),
-        };
-        let (target, id) = (Arc::clone(&self.target), group.transactional_id.clone());
-        let files: Vec<StagedFile> = group.files.iter().map(|(_, file)| file.clone()).collect();
-        match blocking(move || transact(&target, held, &id, marker, &files)).await? {
-            Ok(held) => {
-                self.held.insert(group.transactional_id.clone(), held);
-                Ok(Done::Committed)
+        let mut files: Vec<StagedFile> = group.files.iter().map(|(_, file)| file.clone()).collect();
+        parts::sort(&mut files);
+        let files = Arc::new(files);
+        loop {
+            let (target, context) = (Arc::clone(&self.target), self.context.clone());
+            let (id, lineage, epoch) = (id.clone(), group.lineage.clone(), group.epoch);
+            let opened = blocking(move || open_for(&target, &context, &id, &lineage, epoch, foreign, held)).await?;
+            let (next, marker) = match opened {
+                Ok(None) => return Ok(Done::Already),
+                Ok(Some(opened)) => opened,
+                Err(e) if e.kind() == ErrorKind::Unavailable => return Ok(Done::Later(e.to_string())),
+                Err(e) => return Err(e),
+            };
+            let from = parts::start(&files, &marker, &self.target.marker_topic)?;
+            let part = Part {
+                id: group.transactional_id.clone(),
+                lineage: group.lineage.clone(),
+                generation: if foreign { marker.generation } else { self.context.generation.0 },
+                before: marker.epoch,
+                all: checkpoint.max(group.epoch),
+                files: Arc::clone(&files),
+                from,
+                rows_max: self.rows_max,
+                clock: Arc::clone(&self.clock),
+            };
+            let target = Arc::clone(&self.target);
+            let (tried, written) = blocking(move || part.write(&target, next)).await?;
+            match written {
+                Ok(after) => {
+                    self.rows_max = self.rows_max.saturating_mul(2).min(self.target.transaction_rows);
+                    if after.marker.as_ref().is_some_and(|m| m.epoch >= group.epoch) {
+                        self.held.insert(group.transactional_id.clone(), after);
+                        return Ok(Done::Committed);
+                    }
+                    held = Some(after);
+                }
+                // What cannot be written now may be written later, and what is decided is never given up; but a record that
+                // is too large stays so.
+                Err(e) if e.kind() == ErrorKind::Data => return Ok(Done::Never(e.to_string())),
+                Err(e) if e.kind() == ErrorKind::Internal => return Err(e),
+                Err(e) => {
+                    let fewest = ROWS_AFTER_FAILURE.min(self.target.transaction_rows);
+                    self.rows_max = (tried / 2).clamp(fewest, self.rows_max);
+                    return Ok(Done::Later(e.to_string()));
+                }
             }
-            // What cannot be written now may be written later, and what is decided is never given up; but a record that is
-            // too large stays so.
-            Err(e) if e.kind() == ErrorKind::Data => Ok(Done::Never(e.to_string())),
-            Err(e) if e.kind() == ErrorKind::Internal => Err(e),
-            Err(e) => Ok(Done::Later(e.to_string())),
         }
     }
 
@@ -116,11 +148,8 @@ impl KafkaCommitter {
     }
 }
 
-enum Opened {
-    Held(Held),
-    /// The marker says that it is committed.
-    Already,
-}
+/// The id is held, and its marker says this. `None`: by the marker it is committed already.
+type Opened = Option<(Held, Marker)>;
 
 /// Takes the id, unless it is held, and looks at the marker. Blocks.
 fn open_for(
@@ -140,20 +169,20 @@ fn open_for(
                 let topic = MarkerTopic::open(&target.marker_topic, &target.properties)?;
                 let marker = topic.read(id, &target.properties)?;
                 if marker.is_some_and(|m| m.lineage == lineage && m.epoch >= epoch) {
-                    return Ok(Opened::Already);
+                    return Ok(None);
                 }
             }
             take(target, id)?
         }
     };
-    let Some(marker) = &held.marker else {
+    let Some(marker) = held.marker.clone() else {
         return Err(Error::user(format!("The marker of '{id}' is gone from the topic '{}'", target.marker_topic))
             .with("topic", &target.marker_topic)
             .hint("Without it nobody knows whether the checkpoint's rows are written. If the topic was deleted, look at the table's topics, and start over with --fresh")
             .from_outside());
     };
-    check_owner(marker, context, id, lineage, foreign)?;
-    Ok(if marker.epoch >= epoch { Opened::Already } else { Opened::Held(held) })
+    check_owner(&marker, context, id, lineage, foreign)?;
+    Ok((marker.epoch < epoch).then_some((held, marker)))
 }
 
 /// Refuses a marker of another job, and of a newer attempt.
@@ -176,66 +205,116 @@ fn check_owner(marker: &Marker, context: &CommitterContext, id: &str, lineage: &
 /// Fences whoever has had the id, ends its transaction, and reads the marker. Blocks.
 fn take(target: &Target, id: &str) -> Result<Held> {
     let topic = MarkerTopic::open(&target.marker_topic, &target.properties)?;
-    let producer = Producer::new(&target.properties, Some(id))?;
+    let batch = limits::batch_bytes_max(&target.plan.topics, &target.properties);
+    let producer = Producer::with_batches(&target.properties, Some(id), batch)?;
     producer.client.init_transactions(TRANSACTION_PATIENCE).map_err(|e| producer.error(e, "begin transactions in"))?;
     let marker = topic.read(id, &target.properties)?;
     Ok(Held { producer, topic, marker })
 }
 
-/// Writes staged records and the marker in one transaction. Whatever goes wrong, the producer is not used again. Blocks.
-fn transact(target: &Target, mut held: Held, id: &str, marker: Marker, files: &[StagedFile]) -> Result<Held> {
-    let producer = &held.producer;
-    producer.client.begin_transaction().map_err(|e| producer.error(e, "begin a transaction in"))?;
-    if let Err(error) = fill(target, &mut held, id, &marker, files) {
-        // Readers need not wait for its time-out. Where that does not work either, the next who takes the id ends it.
-        held.producer.client.abort_transaction(ABORT_PATIENCE).ok();
-        return Err(error);
-    }
-    if !files.is_empty() {
-        target.fail_points.hit(FailPoint::MidCommit);
-    }
-    let producer = &held.producer;
-    producer
-        .client
-        .commit_transaction(TRANSACTION_PATIENCE)
-        .map_err(|e| producer.error(e, "commit a transaction in"))?;
-    held.marker = Some(marker);
-    Ok(held)
+/// What one transaction of a commit writes.
+struct Part {
+    id: String,
+    lineage: String,
+    generation: u64,
+    /// The last checkpoint that is committed as a whole, and what it will be when all of the files are.
+    before: u64,
+    all: u64,
+    files: Arc<Vec<StagedFile>>,
+    from: Place,
+    rows_max: u64,
+    clock: Arc<dyn Clock>,
 }
 
-/// All records of a transaction, acknowledged.
-fn fill(target: &Target, held: &mut Held, id: &str, marker: &Marker, files: &[StagedFile]) -> Result<()> {
-    let producer = &mut held.producer;
-    let runtime = tokio::runtime::Handle::current();
-    let mut partitions: HashMap<String, i32> = HashMap::new();
-    for file in files {
-        // One at a time: an epoch may be larger than the memory.
-        let content = runtime.block_on(read(target, file))?;
-        let records = stage_format::for_each(&content, |record| {
-            let Some(topic) = record.topic else { return Err(Error::internal("a staged record without a topic")) };
-            // A missing topic would be a time-out of minutes.
-            let count = match partitions.get(topic) {
-                Some(count) => *count,
-                None => {
-                    let count = producer.partitions(topic)?;
-                    partitions.insert(topic.to_string(), count);
-                    count
-                }
-            };
-            let partition = match target.partitioner {
-                Partitioner::Default => None,
-                Partitioner::Fixed => Some(i32::try_from(file.subtask).unwrap_or(0) % count),
-            };
-            send(producer, topic, partition, record)
-        })?;
-        if records != file.records {
-            let message = format!("the staged file '{}' has {records} of {} records", file.name, file.records);
-            return Err(Error::data(message));
-        }
+impl Part {
+    /// Writes it, with its marker. Also gives how many records were sent. Blocks.
+    fn write(&self, target: &Target, mut held: Held) -> (u64, Result<Held>) {
+        let mut limit = Limit::of(self.rows_max);
+        let written = self.write_within(target, &mut held, &mut limit);
+        (limit.rows(), written.map(|()| held))
     }
+
+    fn write_within(&self, target: &Target, held: &mut Held, limit: &mut Limit) -> Result<()> {
+        begin(held)?;
+        let filled = self.fill(target, held, limit).and_then(|end| {
+            let (epoch, progress) = parts::reached(&self.files, end, self.before, self.all);
+            let (lineage, generation) = (self.lineage.clone(), self.generation);
+            let marker = Marker { lineage, generation, epoch, progress };
+            mark(held, &self.id, &marker)?;
+            Ok((end, marker))
+        });
+        let (end, marker) = filled.inspect_err(|_| abort(held))?;
+        target.fail_points.hit(FailPoint::MidCommit);
+        end_transaction(held, marker)?;
+        if end.file < self.files.len() {
+            // Between two transactions.
+            target.fail_points.hit(FailPoint::MidCommit);
+        }
+        Ok(())
+    }
+
+    /// The records, as many as go in; gives where the next transaction begins.
+    fn fill(&self, target: &Target, held: &mut Held, limit: &mut Limit) -> Result<Place> {
+        let producer = &mut held.producer;
+        let runtime = tokio::runtime::Handle::current();
+        let started = self.clock.monotonic();
+        let patience = producer.transaction_timeout() / 4;
+        let mut partitions: HashMap<String, i32> = HashMap::new();
+        let mut skip = self.from.records;
+        for (number, file) in self.files.iter().enumerate().skip(self.from.file) {
+            // One at a time: an epoch may be larger than the memory.
+            let content = runtime.block_on(read(target, file))?;
+            let walked = stage_format::for_each(&content, skip, |record| {
+                let Some(topic) = record.topic else { return Err(Error::internal("a staged record without a topic")) };
+                let slow = limit.rows() > 0 && self.clock.monotonic().saturating_sub(started) > patience;
+                if slow || !limit.takes(record.bytes()) {
+                    return Ok(ControlFlow::Break(()));
+                }
+                // A missing topic would be a time-out of minutes.
+                let count = match partitions.get(topic) {
+                    Some(count) => *count,
+                    None => {
+                        let count = producer.partitions(topic)?;
+                        partitions.insert(topic.to_string(), count);
+                        count
+                    }
+                };
+                let partition = match target.partitioner {
+                    Partitioner::Default => None,
+                    Partitioner::Fixed => Some(i32::try_from(file.subtask).unwrap_or(0) % count),
+                };
+                send(producer, topic, partition, record)?;
+                Ok(ControlFlow::Continue(()))
+            })?;
+            match walked {
+                ControlFlow::Break(records) => return Ok(Place { file: number, records }),
+                ControlFlow::Continue(records) if records == file.records => skip = 0,
+                ControlFlow::Continue(records) => {
+                    let message = format!("the staged file '{}' has {records} of {} records", file.name, file.records);
+                    return Err(Error::data(message));
+                }
+            }
+        }
+        Ok(Place { file: self.files.len(), records: 0 })
+    }
+}
+
+fn begin(held: &Held) -> Result<()> {
+    let producer = &held.producer;
+    producer.client.begin_transaction().map_err(|e| producer.error(e, "begin a transaction in"))
+}
+
+/// Readers need not wait for its time-out. Where that does not work either, the next who takes the id ends it.
+fn abort(held: &Held) {
+    held.producer.client.abort_transaction(ABORT_PATIENCE).ok();
+}
+
+/// The marker, and all that was sent is acknowledged then. Whatever goes wrong, the producer is not used again. Blocks.
+fn mark(held: &mut Held, id: &str, marker: &Marker) -> Result<()> {
     let value = marker.encode()?;
     let record = Outgoing { key: Some(id.as_bytes()), value: Some(&value), ..Outgoing::default() };
     let partition = held.topic.partition(id);
+    let producer = &mut held.producer;
     send(producer, &held.topic.name, Some(partition), &record)?;
     // The client's own waiting is in steps of 100 ms.
     while !producer.is_through() {
@@ -243,6 +322,16 @@ fn fill(target: &Target, held: &mut Held, id: &str, marker: &Marker, files: &[St
         pause(LOOK);
     }
     producer.check()
+}
+
+fn end_transaction(held: &mut Held, marker: Marker) -> Result<()> {
+    let producer = &held.producer;
+    producer
+        .client
+        .commit_transaction(TRANSACTION_PATIENCE)
+        .map_err(|e| producer.error(e, "commit a transaction in"))?;
+    held.marker = Some(marker);
+    Ok(())
 }
 
 /// A staged file, checked.
@@ -324,27 +413,26 @@ impl Committer for KafkaCommitter {
         let (target, context) = (Arc::clone(&self.target), self.context.clone());
         let taken = id.clone();
         let held = blocking(move || {
-            let held = match held {
+            let mut held = match held {
                 Some(held) => held,
                 None => take(&target, &id)?,
             };
-            let epoch = match &held.marker {
+            let (epoch, progress) = match &held.marker {
                 Some(marker) => {
                     check_owner(marker, &context, &id, &context.lineage, false)?;
                     if marker.generation == context.generation.0 {
-                        return Ok(held);
+                        return Ok::<_, Error>(held);
                     }
-                    marker.epoch
+                    (marker.epoch, marker.progress.clone())
                 }
-                None => 0,
+                None => (0, None),
             };
-            let marker = Marker {
-                version: Marker::VERSION,
-                lineage: context.lineage.clone(),
-                generation: context.generation.0,
-                epoch,
-            };
-            transact(&target, held, &id, marker, &[])
+            let (lineage, generation) = (context.lineage.clone(), context.generation.0);
+            let marker = Marker { lineage, generation, epoch, progress };
+            begin(&held)?;
+            mark(&mut held, &id, &marker).inspect_err(|_| abort(&held))?;
+            end_transaction(&mut held, marker)?;
+            Ok(held)
         });
         self.held.insert(taken, held.await??);
         Ok(())

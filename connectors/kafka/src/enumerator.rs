@@ -3,7 +3,7 @@
 //! What is found at the first look begins where the options say; what appears later is read from its beginning, since it
 //! has been empty then. Asking goes on beside the coordinator.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use flott_core::{CheckpointId, Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::client::{self, blocking};
+use crate::native;
 use crate::offsets::{self, Bounded, Range, Startup};
 use crate::scan::Scan;
 use crate::split::{PartitionSplit, check_version, from_json, to_json};
@@ -29,6 +30,9 @@ struct State {
     pending: Vec<PartitionSplit>,
     /// The first look is done.
     looked: bool,
+    /// The topics' ids, as far as the cluster has told them: a topic that was made anew has another. Older states have none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    ids: BTreeMap<String, String>,
 }
 
 pub(crate) struct PartitionEnumerator {
@@ -42,7 +46,8 @@ pub(crate) struct PartitionEnumerator {
     told: BTreeSet<usize>,
 }
 
-type Answer = Result<Vec<Range>>;
+/// New partitions, and the ids of all topics.
+type Answer = Result<(Vec<Range>, BTreeMap<String, String>)>;
 
 impl PartitionEnumerator {
     pub(crate) fn new(scan: Arc<Scan>, restored: Option<Versioned>) -> Result<PartitionEnumerator> {
@@ -50,7 +55,9 @@ impl PartitionEnumerator {
             None => State::default(),
             Some(stored) => {
                 check_version(&stored, VERSION, "state of a Kafka enumerator")?;
-                from_json(&stored.bytes, "state of a Kafka enumerator")?
+                let state: State = from_json(&stored.bytes, "state of a Kafka enumerator")?;
+                check_topics(&scan, &state)?;
+                state
             }
         };
         Ok(PartitionEnumerator { scan, state, looking: false, has_looked: false, told: BTreeSet::new() })
@@ -65,14 +72,35 @@ impl PartitionEnumerator {
             return;
         }
         let (scan, known) = (Arc::clone(&self.scan), self.state.found.clone());
+        // A source that ends has found all that it reads.
+        let finds_new = !(self.is_bounded() && self.state.looked);
         let startup = if self.state.looked { Startup::Earliest } else { scan.startup.clone() };
         context.call_async(async move {
-            let found: Answer = match blocking(move || find(&scan, &known, &startup)).await {
+            let found: Answer = match blocking(move || find(&scan, &known, &startup, finds_new)).await {
                 Ok(found) => found,
                 Err(e) => Err(e),
             };
             found
         });
+    }
+
+    /// Positions in a topic that was made anew mean nothing, also where it has as many records by now.
+    fn check_ids(&mut self, ids: BTreeMap<String, String>) -> Result<()> {
+        for (topic, id) in ids {
+            let read = self.state.found.iter().any(|(t, _)| *t == topic);
+            match self.state.ids.get(&topic) {
+                Some(known) if *known != id && read => {
+                    return Err(Error::data(format!(
+                        "The topic '{topic}' was removed and made anew: the positions that were reached in it mean nothing now"
+                    ))
+                    .with("topic", topic)
+                    .hint("Start over with --fresh, or name another topic")
+                    .from_outside());
+                }
+                _ => drop(self.state.ids.insert(topic, id)),
+            }
+        }
+        Ok(())
     }
 
     /// Gives out what waits for readers that are there.
@@ -101,15 +129,36 @@ impl PartitionEnumerator {
     }
 }
 
+/// A checkpoint has positions in topics that the table does not name any more: to read on there, or to leave their rest, would
+/// both be a surprise. Topics that the table names in addition are read from their beginning.
+fn check_topics(scan: &Scan, state: &State) -> Result<()> {
+    match state.found.iter().find(|(topic, _)| !scan.topics.contains(topic)) {
+        None => Ok(()),
+        Some((topic, _)) => Err(Error::user(format!(
+            "The checkpoint has positions in the topic '{topic}', which the table '{}' does not name any more",
+            scan.table
+        ))
+        .with("option", "topic")
+        .hint("Put it back into 'topic' or 'topic-pattern', or start over with --fresh")),
+    }
+}
+
 /// Looks for partitions that are not known. Blocks.
-fn find(scan: &Scan, known: &BTreeSet<(String, i32)>, startup: &Startup) -> Answer {
+fn find(scan: &Scan, known: &BTreeSet<(String, i32)>, startup: &Startup, finds_new: bool) -> Answer {
     let group = scan.properties.get("group.id");
     let consumer = client::consumer(&scan.properties, group)?;
     let mut new = vec![];
-    for (topic, partitions) in scan.topics.partitions(&consumer, &scan.properties)? {
+    let topics = match scan.topics.partitions(&consumer, &scan.properties) {
+        // It may have read a topic to its end that is gone by now.
+        Err(_) if !finds_new => vec![],
+        topics => topics?,
+    };
+    let names: Vec<String> = topics.iter().map(|(name, _)| name.clone()).collect();
+    let ids = native::topic_ids(&consumer, &names);
+    for (topic, partitions) in topics.into_iter().filter(|_| finds_new) {
         new.extend((0..partitions).map(|p| (topic.clone(), p)).filter(|place| !known.contains(place)));
     }
-    offsets::resolve(&consumer, &scan.properties, &new, startup, &scan.bounded)
+    Ok((offsets::resolve(&consumer, &scan.properties, &new, startup, &scan.bounded)?, ids))
 }
 
 impl SplitEnumerator for PartitionEnumerator {
@@ -120,6 +169,7 @@ impl SplitEnumerator for PartitionEnumerator {
             self.look(context);
         } else if self.is_bounded() {
             self.has_looked = true;
+            self.look(context);
         }
         Ok(())
     }
@@ -130,7 +180,8 @@ impl SplitEnumerator for PartitionEnumerator {
         };
         self.looking = false;
         match *answer {
-            Ok(ranges) => {
+            Ok((ranges, ids)) => {
+                self.check_ids(ids)?;
                 for range in ranges {
                     self.state.found.insert((range.topic.clone(), range.partition));
                     let split = PartitionSplit::of(range);

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use arrow_schema::{Schema, SchemaRef};
-use flott_connector::factory::{ChangelogMode, ConnectorFactory, MetadataKey, TableContext, TableSink, TableSource};
+use flott_connector::factory::{
+    ChangelogMode, ConnectorFactory, MetadataKey, Registry, TableContext, TableSink, TableSource,
+};
 use flott_connector::sink::DeliveryGuarantee;
 use flott_connector::storage;
 use flott_connector::table::{Column, ColumnKind};
@@ -30,6 +32,20 @@ pub struct KafkaFactory;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct UpsertKafkaFactory;
 
+/// The changes of a format. A key, and a value of `upsert-kafka`, is not itself a change.
+fn insert_only_where(must_be: bool, format: &columns::Format, key: &'static str) -> Result<ChangelogMode> {
+    let mode = format.factory.changelog_mode();
+    if must_be && !mode.is_insert_only() {
+        let name = format.factory.identifier();
+        return Err(Error::user(format!(
+            "Format '{name}' cannot be used for '{key}' here, because '{name}' is not in insert-only mode."
+        ))
+        .with("option", key)
+        .hint("Use a format of single rows, such as 'json'"));
+    }
+    Ok(mode)
+}
+
 fn positive(options: &Options, option: &ConfigOption) -> Result<Option<usize>> {
     match options.int(option)? {
         None => Ok(None),
@@ -40,11 +56,12 @@ fn positive(options: &Options, option: &ConfigOption) -> Result<Option<usize>> {
 
 /// Rows that are only appended have no key.
 fn check_primary_key(context: &TableContext, upsert: bool) -> Result<()> {
-    if upsert || context.table.schema.primary_key.is_none() {
-        return Ok(());
-    }
     let given = &context.table.options;
     let format = given.get(options::FORMAT.key).or(given.get(options::VALUE_FORMAT.key)).unwrap_or_default();
+    let appends = context.registry.format(format).is_ok_and(|f| f.changelog_mode().is_insert_only());
+    if upsert || context.table.schema.primary_key.is_none() || !appends {
+        return Ok(());
+    }
     let table = &context.identifier.object;
     Err(Error::user(format!(
         "The Kafka table '{table}' with '{format}' format doesn't support defining PRIMARY KEY constraint on the table, because it can't guarantee the semantic of primary key."
@@ -81,10 +98,20 @@ fn source(context: &TableContext, upsert: bool) -> Result<TableSource> {
     // Columns of the decoded key and value, in the order in which they are wanted.
     let (mut in_key, mut in_value): (Vec<usize>, Vec<usize>) = (vec![], vec![]);
     let mut origins = vec![];
+    // Metadata that the value's format reads, and the places of their columns.
+    let (mut of_value, mut of_value_at): (Vec<String>, Vec<usize>) = (vec![], vec![]);
+    let value_keys = columns::value_metadata(given, &context.registry);
     for (i, field) in fields.iter().enumerate() {
         if let Some(key) = context.metadata_keys.get(i.wrapping_sub(data_columns)) {
+            if let Some(name) = value_keys.iter().any(|k| k.key == *key).then(|| key.strip_prefix("value.")).flatten() {
+                of_value.push(name.to_string());
+                of_value_at.push(origins.len());
+                origins.push(Origin::Value(0));
+                continue;
+            }
             let metadata = Metadata::of(key).ok_or_else(|| {
-                let known: Vec<&str> = metadata_keys().iter().map(|k| k.key).collect();
+                let known = metadata_keys().into_iter().chain(value_keys.clone());
+                let known: Vec<String> = known.map(|k| k.key.into_owned()).collect();
                 Error::user(format!("Unknown metadata key '{key}'"))
                     .with("column", field.name())
                     .hint(format!("There are {}", known.join(", ")))
@@ -105,17 +132,21 @@ fn source(context: &TableContext, upsert: bool) -> Result<TableSource> {
             origins.push(Origin::Value(in_value.len() - 1));
         }
     }
+    // Behind the columns.
+    of_value_at.iter().enumerate().for_each(|(n, at)| origins[*at] = Origin::Value(in_value.len() + n));
     let value_key = columns::value_format_key(context)?;
     let value_field = |i: &usize| arrow_field(&physical[*i].name, &physical[*i].data_type);
     let wanted: SchemaRef = Arc::new(Schema::new(in_value.iter().map(value_field).collect::<Vec<_>>()));
     let value = columns::format(context, value_key, wanted, places.value_schema(context))?;
-    let value = value.factory.message_decoding(&value.context)?;
+    let mode = insert_only_where(upsert, &value, value_key)?;
+    let value = value.factory.message_decoding_with(&value.context, &of_value)?;
     let key = if places.key.is_empty() {
         None
     } else {
         let declared = places.key_schema(context);
         let wanted: SchemaRef = Arc::new(declared.project(&in_key)?);
         let key = columns::format(context, options::KEY_FORMAT.key, wanted, declared)?;
+        insert_only_where(true, &key, options::KEY_FORMAT.key)?;
         let decoding = key.factory.message_decoding(&key.context)?;
         (upsert || !in_key.is_empty()).then_some(decoding)
     };
@@ -136,7 +167,7 @@ fn source(context: &TableContext, upsert: bool) -> Result<TableSource> {
     let upserts = ChangelogMode { insert: false, update_before: false, update_after: true, delete: true };
     Ok(TableSource {
         source: Arc::new(KafkaSource(Arc::new(scan))),
-        changelog_mode: if upsert { upserts } else { ChangelogMode::INSERT_ONLY },
+        changelog_mode: if upsert { upserts } else { mode },
         parallelism: positive(given, &options::SCAN_PARALLELISM)?,
     })
 }
@@ -173,6 +204,14 @@ fn partitioner(context: &TableContext, has_key: bool) -> Result<Partitioner> {
         other => Err(Error::user(format!("There is no partitioner '{other}'"))
             .with("option", options::PARTITIONER.key)
             .hint("There are default, fixed and round-robin; classes of Java cannot be loaded")),
+    }
+}
+
+fn transaction_rows(options: &Options) -> Result<u64> {
+    match options.long(&options::TRANSACTION_ROWS)?.map(u64::try_from) {
+        Some(Ok(rows)) if rows > 0 => Ok(rows),
+        _ => Err(Error::user("'sink.transaction.max-rows' must be more than 0")
+            .with("option", options::TRANSACTION_ROWS.key)),
     }
 }
 
@@ -231,12 +270,14 @@ fn sink(context: &TableContext, upsert: bool) -> Result<TableSink> {
     let value_key = columns::value_format_key(context)?;
     let value_schema = places.value_schema(context);
     let value = columns::format(context, value_key, Arc::clone(&value_schema), value_schema)?;
+    let mode = insert_only_where(upsert, &value, value_key)?;
     let value = value.factory.encoding(&value.context)?;
     let key = if places.key.is_empty() {
         None
     } else {
         let schema = places.key_schema(context);
         let key = columns::format(context, options::KEY_FORMAT.key, Arc::clone(&schema), schema)?;
+        insert_only_where(true, &key, options::KEY_FORMAT.key)?;
         Some((key.factory.encoding(&key.context)?, places.key.iter().map(|(i, _)| arrives[*i]).collect()))
     };
     let plan = RecordPlan {
@@ -247,6 +288,7 @@ fn sink(context: &TableContext, upsert: bool) -> Result<TableSink> {
         timestamp_column,
         headers_column,
         upsert,
+        changes: !mode.is_insert_only(),
     };
     let root = ["execution.checkpointing.dir", "state.checkpoints.dir"].iter().find_map(|k| context.config.get(k));
     let folder = format!("{}/{STAGING_FOLDER}", root.unwrap_or(".flott").trim_end_matches('/'));
@@ -257,13 +299,14 @@ fn sink(context: &TableContext, upsert: bool) -> Result<TableSink> {
         buffer: if upsert { buffer(given)? } else { None },
         transaction_prefix: given.text(&options::TRANSACTION_PREFIX).unwrap_or_default().to_string(),
         marker_topic: given.text(&options::MARKER_TOPIC).unwrap_or_default().to_string(),
+        transaction_rows: transaction_rows(given)?,
         staging: Staging(storage::open(&folder, &context.base_dir, &context.config)?),
         fail_points: context.fail_points.clone(),
         properties,
     };
     Ok(TableSink {
         sink: Arc::new(KafkaSink(Arc::new(target))),
-        changelog_mode: if upsert { ChangelogMode::UPSERT } else { ChangelogMode::INSERT_ONLY },
+        changelog_mode: if upsert { ChangelogMode::UPSERT } else { mode },
         parallelism: positive(given, &options::SINK_PARALLELISM)?,
     })
 }
@@ -284,6 +327,10 @@ impl ConnectorFactory for KafkaFactory {
 
     fn metadata(&self) -> Vec<MetadataKey> {
         metadata_keys()
+    }
+
+    fn table_metadata(&self, options: &Options, registry: &Registry) -> Result<Vec<MetadataKey>> {
+        Ok([metadata_keys(), columns::value_metadata(options, registry)].concat())
     }
 
     fn source(&self, context: &TableContext) -> Result<TableSource> {
@@ -311,6 +358,10 @@ impl ConnectorFactory for UpsertKafkaFactory {
 
     fn metadata(&self) -> Vec<MetadataKey> {
         metadata_keys()
+    }
+
+    fn table_metadata(&self, options: &Options, registry: &Registry) -> Result<Vec<MetadataKey>> {
+        Ok([metadata_keys(), columns::value_metadata(options, registry)].concat())
     }
 
     fn source_deletes_by_key(&self, _options: &Options) -> bool {

@@ -14,6 +14,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use serde::{Deserialize, Serialize};
 
 use crate::client::{self, Context, REQUEST_PATIENCE};
+use crate::parts::Progress;
 use crate::properties::{Properties, Role};
 use crate::split::{from_json, to_json};
 use crate::topics;
@@ -26,34 +27,53 @@ const OPEN_PATIENCE: Duration = Duration::from_secs(15);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// What a marker says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Marker {
-    pub(crate) version: u32,
     pub(crate) lineage: String,
     /// The attempt that wrote it.
     pub(crate) generation: u64,
     /// The last checkpoint whose output is committed; 0 before the first.
     pub(crate) epoch: u64,
+    /// What is committed of the next ones.
+    pub(crate) progress: Option<Progress>,
+}
+
+/// The stored form. Version 2 has a progress; without one it is version 1, which older builds understand. They must not
+/// read one with a progress: they would write all of its epoch again.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    version: u32,
+    lineage: String,
+    generation: u64,
+    epoch: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    progress: Option<Progress>,
 }
 
 impl Marker {
-    pub(crate) const VERSION: u32 = 1;
+    /// The newest version that is read.
+    const VERSION: u32 = 2;
 
     pub(crate) fn encode(&self) -> Result<Vec<u8>> {
-        to_json(self)
+        to_json(&Stored {
+            version: if self.progress.is_some() { Marker::VERSION } else { 1 },
+            lineage: self.lineage.clone(),
+            generation: self.generation,
+            epoch: self.epoch,
+            progress: self.progress.clone(),
+        })
     }
 
     fn decode(bytes: &[u8]) -> Result<Marker> {
-        let marker: Marker = from_json(bytes, "marker")?;
-        if marker.version != Marker::VERSION {
+        let Stored { version, lineage, generation, epoch, progress } = from_json(bytes, "marker")?;
+        if version == 0 || version > Marker::VERSION {
             return Err(Error::user(format!(
-                "a marker has version {}, and this Flott reads version {}",
-                marker.version,
+                "a marker has version {version}, and this Flott reads versions up to {}",
                 Marker::VERSION
             ))
             .hint("Run the job with the Flott that wrote it, or a newer one"));
         }
-        Ok(marker)
+        Ok(Marker { lineage, generation, epoch, progress })
     }
 }
 
@@ -195,13 +215,13 @@ impl<'a> Reading<'a> {
     }
 }
 
-fn admin(properties: &Properties) -> Result<AdminClient<Context>> {
+pub(crate) fn admin(properties: &Properties) -> Result<AdminClient<Context>> {
     let config = properties.config(Role::Producer)?;
     AdminClient::from_config_and_context(&config, Context)
         .map_err(|e| client::error(e, properties, "make a client for"))
 }
 
-fn options() -> AdminOptions {
+pub(crate) fn admin_options() -> AdminOptions {
     AdminOptions::new().request_timeout(Some(REQUEST_PATIENCE)).operation_timeout(Some(REQUEST_PATIENCE))
 }
 
@@ -212,7 +232,7 @@ fn make(name: &str, properties: &Properties) -> Result<()> {
         .set("segment.bytes", "1048576")
         .set("min.cleanable.dirty.ratio", "0.1");
     let failed = |e| client::error(e, properties, "make the topic of markers in").with("topic", name);
-    let made = block_on(admin(properties)?.create_topics([&topic], &options())).map_err(failed)?;
+    let made = block_on(admin(properties)?.create_topics([&topic], &admin_options())).map_err(failed)?;
     for result in made {
         match result {
             Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
@@ -224,7 +244,7 @@ fn make(name: &str, properties: &Properties) -> Result<()> {
 
 /// Retention by time would remove a marker, and with it the knowledge of what is committed.
 fn check_policy(name: &str, properties: &Properties) -> Result<()> {
-    let described = block_on(admin(properties)?.describe_configs([&ResourceSpecifier::Topic(name)], &options()));
+    let described = block_on(admin(properties)?.describe_configs([&ResourceSpecifier::Topic(name)], &admin_options()));
     // Who may not look has to trust.
     let Ok(described) = described else { return Ok(()) };
     for resource in described.into_iter().flatten() {
@@ -251,14 +271,22 @@ mod tests {
 
     #[test]
     fn a_marker_is_read_again_and_others_are_refused() {
-        let marker = Marker { version: 1, lineage: "l".into(), generation: 2, epoch: 3 };
+        let marker = Marker { lineage: "l".into(), generation: 2, epoch: 3, progress: None };
         let bytes = marker.encode().expect("bytes");
         // The layout of version 1, for ever.
         assert_eq!(&bytes[..], br#"{"version":1,"lineage":"l","generation":2,"epoch":3}"#);
         assert_eq!(Marker::decode(&bytes).expect("read"), marker);
         assert!(Marker::decode(b"{}").is_err() && Marker::decode(b"\xff").is_err());
-        let newer = br#"{"version":2,"lineage":"l","generation":2,"epoch":3}"#;
-        assert!(Marker::decode(newer).expect_err("newer").to_string().contains("version 2"));
+        let progress = Some(Progress { epoch: 4, file: "f".into(), records: 5 });
+        let marker = Marker { progress, ..marker };
+        let bytes = marker.encode().expect("bytes");
+        // The layout of version 2, for ever.
+        let text =
+            br#"{"version":2,"lineage":"l","generation":2,"epoch":3,"progress":{"epoch":4,"file":"f","records":5}}"#;
+        assert_eq!(&bytes[..], text);
+        assert_eq!(Marker::decode(&bytes).expect("read"), marker);
+        let newer = br#"{"version":3,"lineage":"l","generation":2,"epoch":3}"#;
+        assert!(Marker::decode(newer).expect_err("newer").to_string().contains("version 3"));
     }
 
     #[test]

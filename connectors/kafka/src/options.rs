@@ -159,6 +159,13 @@ option!(
     Some("flott-markers"),
     "The compacted topic that says which checkpoints of which job are committed. It is made where it is missing; several jobs may share it."
 );
+option!(
+    TRANSACTION_ROWS,
+    "sink.transaction.max-rows",
+    OptionType::Long,
+    Some("5000000"),
+    "Rows of one transaction at most. A checkpoint with more is committed in several, one after another, and is seen so; also where a transaction has used a quarter of `properties.transaction.timeout.ms`."
+);
 option!(SINK_PARALLELISM, "sink.parallelism", OptionType::Int, None, "Parallelism of the sink.");
 option!(
     BUFFER_ROWS,
@@ -202,6 +209,7 @@ pub static KAFKA: &[ConfigOption] = &[
     TRANSACTION_PREFIX,
     TRANSACTION_NAMING,
     MARKER_TOPIC,
+    TRANSACTION_ROWS,
     SINK_PARALLELISM,
 ];
 
@@ -229,6 +237,7 @@ pub static UPSERT: &[ConfigOption] = &[
     TRANSACTION_PREFIX,
     TRANSACTION_NAMING,
     MARKER_TOPIC,
+    TRANSACTION_ROWS,
     SINK_PARALLELISM,
     BUFFER_ROWS,
     BUFFER_INTERVAL,

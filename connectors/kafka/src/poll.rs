@@ -13,11 +13,12 @@ use flott_core::{Error, Result};
 use parking_lot::Mutex;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, Timestamp, TopicPartitionList};
 use tokio::sync::mpsc;
 
 use crate::client::{self, Context, REQUEST_PATIENCE, TURN};
+use crate::native;
 use crate::offsets::{self, Bounded};
 use crate::rows::{Incoming, Metadata, RowDecoder};
 use crate::scan::Scan;
@@ -25,7 +26,7 @@ use crate::split::PartitionSplit;
 
 /// Rows of a batch at most.
 const BATCH_ROWS: usize = 8_192;
-/// Bytes of keys and values in a batch at most (a larger record goes alone).
+/// Bytes of keys, values and decoded headers in a batch at most (a larger record goes alone).
 const BATCH_BYTES: usize = 4 << 20;
 
 /// What the thread is told.
@@ -57,6 +58,18 @@ impl Shared {
     }
 }
 
+/// Whether the client has come to the end of a partition that shall be read further than it reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AtEnd {
+    No,
+    /// It has; how far the partition reaches is to be asked.
+    Come,
+    /// It reaches to where reading ends, and is read once more up to its end: what came in between may not be read yet.
+    Again,
+    /// And it has come to the end once more.
+    ComeAgain,
+}
+
 /// A partition that is being read.
 struct Open {
     split: PartitionSplit,
@@ -67,6 +80,7 @@ struct Open {
     moved: bool,
     /// Read to its end.
     ended: bool,
+    at_end: AtEnd,
 }
 
 /// The thread's state.
@@ -124,6 +138,7 @@ impl Poller {
                 continue;
             }
             self.fill()?;
+            self.check_ends()?;
             if !self.hand_over()? {
                 return Ok(());
             }
@@ -147,7 +162,7 @@ impl Poller {
             }
             self.places.entry(split.topic.clone()).or_default().insert(split.partition, self.open.len());
             let id = split.id();
-            self.open.push(Open { split, id, decoder, bytes: 0, moved: false, ended });
+            self.open.push(Open { split, id, decoder, bytes: 0, moved: false, ended, at_end: AtEnd::No });
         }
         for (name, list) in new {
             if !self.consumers.contains_key(&name) {
@@ -244,12 +259,12 @@ impl Poller {
             Timestamp::LogAppendTime(ms) => ("LogAppendTime", ms),
         };
         let headers = if plan.needs(Metadata::Headers) || plan.needs(Metadata::HeaderList) {
-            let headers = message.headers().map(|h| h.iter().map(|h| (h.key.to_string(), h.value.map(<[u8]>::to_vec))));
-            headers.map(Iterator::collect).unwrap_or_default()
+            native::headers(message)
         } else {
             vec![]
         };
-        let leader_epoch = if plan.needs(Metadata::LeaderEpoch) { leader_epoch(message) } else { None };
+        let leader_epoch = if plan.needs(Metadata::LeaderEpoch) { native::leader_epoch(message) } else { None };
+        let of_headers: usize = headers.iter().map(|(n, v)| n.len() + v.as_ref().map_or(0, Vec::len)).sum();
         open.decoder.decode(Incoming {
             key: message.key(),
             value: message.payload(),
@@ -259,23 +274,59 @@ impl Poller {
             leader_epoch,
             headers,
         })?;
-        open.bytes += message.payload_len() + message.key_len();
+        open.bytes += message.payload_len() + message.key_len() + of_headers;
         open.split.offset = offset + 1;
         open.moved = true;
         open.ended = open.split.is_finished();
         Ok(open.decoder.rows() >= BATCH_ROWS || open.bytes >= BATCH_BYTES)
     }
 
-    /// The client has come to the end of a partition: a source that ends has read what it should, also where the last
-    /// offsets have no records (aborted transactions, compaction).
+    /// The client has come to the end of a partition. An end that was asked of the cluster is reached then, also where the last
+    /// offsets have no records (aborted transactions, compaction). One that the user gave may lie further.
     fn end_of(&mut self, topic: &str, partition: i32) {
         if topic.is_empty() {
             return;
         }
         let place = self.places.get(topic).and_then(|p| p.get(&partition)).copied();
         if let Some(open) = place.and_then(|p| self.open.get_mut(p)) {
-            open.ended = true;
+            match self.scan.bounded {
+                Bounded::Specific(_) | Bounded::Group => {
+                    open.at_end = if open.at_end == AtEnd::Again { AtEnd::ComeAgain } else { AtEnd::Come };
+                }
+                _ => open.ended = true,
+            }
         }
+    }
+
+    /// Partitions at whose end the client is: they may reach to where reading ends although no record has said so.
+    fn check_ends(&mut self) -> Result<()> {
+        for open in &mut self.open {
+            let (Some(end), false) = (open.split.end, open.ended) else { continue };
+            if open.at_end == AtEnd::ComeAgain {
+                open.ended = true;
+            }
+            if open.at_end != AtEnd::Come {
+                continue;
+            }
+            let (topic, partition) = (&open.split.topic, open.split.partition);
+            let Some(consumer) = self.consumers.get(topic) else { continue };
+            // While brokers are away it is asked again.
+            let Ok((_, high)) = consumer.fetch_watermarks(topic, partition, REQUEST_PATIENCE) else { continue };
+            open.at_end = AtEnd::No;
+            if high < end {
+                // More is to come, and the client tells when it has come to the end of that.
+                continue;
+            }
+            let failed = |e| client::error(e, &self.scan.properties, "read from");
+            let mut list = TopicPartitionList::new();
+            list.add_partition(topic, partition);
+            consumer.incremental_unassign(&list).map_err(failed)?;
+            let mut list = TopicPartitionList::new();
+            list.add_partition_offset(topic, partition, Offset::Offset(open.split.offset)).map_err(failed)?;
+            consumer.incremental_assign(&list).map_err(failed)?;
+            open.at_end = AtEnd::Again;
+        }
+        Ok(())
     }
 
     fn fail(&self, consumer: &BaseConsumer<Context>, error: KafkaError) -> Result<()> {
@@ -356,12 +407,4 @@ impl Poller {
 #[expect(clippy::disallowed_methods, reason = "a thread of its own that has nothing to read yet")]
 fn pause(time: Duration) {
     std::thread::sleep(time);
-}
-
-/// The leader epoch of a record, which the client's safe interface does not show.
-#[expect(unsafe_code, reason = "one reading call of the C library")]
-fn leader_epoch(message: &BorrowedMessage<'_>) -> Option<i32> {
-    // SAFETY: the pointer is that of a message that is borrowed for the whole call, and the function only reads it.
-    let epoch = unsafe { rdkafka::bindings::rd_kafka_message_leader_epoch(message.ptr()) };
-    (epoch >= 0).then_some(epoch)
 }

@@ -12,6 +12,7 @@ use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 
 use crate::client::{self, Context, blocking};
+use crate::limits::REQUEST_BYTES_MAX;
 use crate::properties::{Properties, Role};
 use crate::record::Outgoing;
 
@@ -19,6 +20,11 @@ use crate::record::Outgoing;
 pub(crate) const LOOK: Duration = Duration::from_micros(500);
 /// Records that wait in the client at most.
 const QUEUE_RECORDS: &str = "500000";
+
+/// Bytes of a batch, where `batch.size` is not set.
+const BATCH_BYTES: usize = 1_000_000;
+/// Where `transaction.timeout.ms` is not set.
+const TRANSACTION_TIMEOUT_MS: u64 = 120_000;
 
 /// Counts answers.
 #[derive(Default)]
@@ -65,9 +71,25 @@ pub(crate) struct Producer {
 impl Producer {
     /// A producer that keeps the order and repeats nothing; with an id it writes in transactions.
     pub(crate) fn new(properties: &Properties, transactional_id: Option<&str>) -> Result<Producer> {
+        Producer::with_batches(properties, transactional_id, None)
+    }
+
+    /// The same; a batch of several records has no more than so many bytes.
+    pub(crate) fn with_batches(
+        properties: &Properties,
+        transactional_id: Option<&str>,
+        batch_bytes_max: Option<usize>,
+    ) -> Result<Producer> {
         let mut config = properties.config(Role::Producer)?;
         // Where Java's client puts a key.
         config.set("partitioner", "murmur2_random").set("queue.buffering.max.messages", QUEUE_RECORDS);
+        if properties.get("max.request.size").is_none() {
+            config.set("message.max.bytes", REQUEST_BYTES_MAX.to_string());
+        }
+        if let Some(max) = batch_bytes_max {
+            let given = properties.get("batch.size").and_then(|b| b.trim().parse().ok()).unwrap_or(BATCH_BYTES);
+            config.set("batch.size", given.min(max).max(1).to_string());
+        }
         if properties.get("enable.idempotence").is_none()
             && properties.get("acks").is_none_or(|a| a == "all" || a == "-1")
         {
@@ -75,7 +97,8 @@ impl Producer {
         }
         if let Some(id) = transactional_id {
             config.set("transactional.id", id).set("enable.idempotence", "true").set("acks", "all");
-            config.set("transaction.timeout.ms", properties.get("transaction.timeout.ms").unwrap_or("120000"));
+            let timeout = properties.get("transaction.timeout.ms");
+            config.set("transaction.timeout.ms", timeout.map_or(TRANSACTION_TIMEOUT_MS.to_string(), str::to_string));
             // Nobody waits for single records: what is written is there already.
             config.remove("linger.ms");
         }
@@ -90,7 +113,8 @@ impl Producer {
         message.key = record.key;
         message.payload = record.value;
         message.partition = partition;
-        message.timestamp = record.timestamp_ms;
+        // To the client 0 is "now", so the first millisecond of 1970 goes as the second.
+        message.timestamp = record.timestamp_ms.map(|t| t.max(1));
         if !record.headers.is_empty() {
             let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
             for (key, value) in &record.headers {
@@ -128,6 +152,12 @@ impl Producer {
             tokio::time::sleep(LOOK).await;
         }
         self.check()
+    }
+
+    /// How long the broker lets a transaction be open.
+    pub(crate) fn transaction_timeout(&self) -> Duration {
+        let ms = self.properties.get("transaction.timeout.ms").and_then(|t| t.trim().parse().ok());
+        Duration::from_millis(ms.unwrap_or(TRANSACTION_TIMEOUT_MS))
     }
 
     /// The partitions of a topic; an error where it is missing. Blocks.

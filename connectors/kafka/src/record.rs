@@ -27,6 +27,8 @@ pub(crate) struct RecordPlan {
     pub(crate) headers_column: Option<usize>,
     /// `upsert-kafka`: a deletion is a NULL value.
     pub(crate) upsert: bool,
+    /// The value's format writes changes as they are.
+    pub(crate) changes: bool,
 }
 
 /// A record to be written.
@@ -37,6 +39,14 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) value: Option<&'a [u8]>,
     pub(crate) timestamp_ms: Option<i64>,
     pub(crate) headers: Vec<(&'a str, Option<&'a [u8]>)>,
+}
+
+impl Outgoing<'_> {
+    /// Of key, value and headers.
+    pub(crate) fn bytes(&self) -> usize {
+        let headers = self.headers.iter().map(|(name, value)| name.len() + value.map_or(0, <[u8]>::len));
+        self.key.map_or(0, <[u8]>::len) + self.value.map_or(0, <[u8]>::len) + headers.sum::<usize>()
+    }
 }
 
 /// Encodes the rows of one writer.
@@ -67,6 +77,7 @@ impl RecordEncoder {
         let plan = Arc::clone(&self.plan);
         let deletes: Option<Vec<bool>> = match (&batch.kinds, plan.upsert) {
             (None, _) => None,
+            (Some(_), false) if plan.changes => None,
             (Some(_), false) => return Err(Error::internal("the kafka sink takes only inserts")),
             (Some(kinds), true) => {
                 Some(kinds.iter().map(|k| matches!(k, RowKind::Delete | RowKind::UpdateBefore)).collect())
@@ -82,7 +93,11 @@ impl RecordEncoder {
             _ => None,
         };
         let mut values = Messages::default();
-        self.value.encode_messages(&part(&plan.value.1)?, &mut values)?;
+        let mut value_part = part(&plan.value.1)?;
+        if plan.changes {
+            value_part.kinds = batch.kinds.clone();
+        }
+        self.value.encode_messages(&value_part, &mut values)?;
         let timestamps = plan.timestamp_column.map(|c| milliseconds(batch.rows.column(c))).transpose()?;
         let records = Records { plan, keys, values, rows: batch.rows.clone(), deletes, timestamps };
         records.check()?;
@@ -93,11 +108,6 @@ impl RecordEncoder {
 impl Records {
     pub(crate) fn len(&self) -> usize {
         self.values.len()
-    }
-
-    /// Bytes of keys and values.
-    pub(crate) fn bytes(&self) -> usize {
-        self.values.bytes.len() + self.keys.as_ref().map_or(0, |k| k.bytes.len())
     }
 
     /// What has to be right before a record of the batch is written.

@@ -45,7 +45,8 @@ impl Metadata {
 
 /// What both connectors offer.
 pub(crate) fn metadata_keys() -> Vec<MetadataKey> {
-    let key = |key, data_type: LogicalType, writable| MetadataKey { key, data_type, writable };
+    let key =
+        |key: &'static str, data_type: LogicalType, writable| MetadataKey { key: key.into(), data_type, writable };
     let parsed = |text: &str| text.parse().unwrap_or_else(|_| TypeKind::BYTES.not_null());
     vec![
         key("topic", TypeKind::STRING.not_null(), true),
@@ -180,7 +181,8 @@ impl RowDecoder {
                 places.extend((0..values).map(|v| (Some(value + v), key + k, number)));
             }
         }
-        if values == 0 && record.value.is_some() {
+        // A key that cannot be read takes its values with it, as in Flink.
+        if values == 0 && record.value.is_some() || keys == 0 && (values > 0 || deletes) {
             self.skipped += 1;
         }
         self.values += values;

@@ -1,5 +1,6 @@
 //! The content of a staged file: records as they go to the topic, as a compressed Arrow stream.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arrow_array::builder::{BinaryBuilder, Int64Builder, StringBuilder};
@@ -12,7 +13,7 @@ use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use flott_core::{Error, Result};
 
-use crate::record::{Outgoing, Records};
+use crate::record::Outgoing;
 
 /// Records in a batch of a file.
 const BATCH_RECORDS: usize = 16_384;
@@ -51,15 +52,8 @@ impl StageBuilder {
         self.bytes
     }
 
-    pub(crate) fn append(&mut self, records: &Records) -> Result<()> {
-        for row in 0..records.len() {
-            self.append_record(&records.get(row)?)?;
-        }
-        self.bytes += records.bytes() + 16 * records.len();
-        Ok(())
-    }
-
-    fn append_record(&mut self, record: &Outgoing<'_>) -> Result<()> {
+    pub(crate) fn append(&mut self, record: &Outgoing<'_>) -> Result<()> {
+        self.bytes += record.bytes() + 16;
         self.topics.append_option(record.topic);
         self.keys.append_option(record.key);
         self.values.append_option(record.value);
@@ -142,23 +136,30 @@ fn decode_headers(mut bytes: &[u8]) -> Option<Vec<(&str, Option<&[u8]>)>> {
     Some(headers)
 }
 
-/// Calls `each` with every record of a file. What is damaged is an error of kind `Data`.
-pub(crate) fn for_each(content: &[u8], mut each: impl FnMut(&Outgoing<'_>) -> Result<()>) -> Result<u64> {
+/// Calls `each` with the records of a file behind the first `skip`, until it says to stop. Gives how many records lie before
+/// where it stopped: at the end, all of them. What is damaged is an error of kind `Data`.
+pub(crate) fn for_each(
+    content: &[u8],
+    skip: u64,
+    mut each: impl FnMut(&Outgoing<'_>) -> Result<ControlFlow<()>>,
+) -> Result<ControlFlow<u64, u64>> {
     let damaged =
         || Error::data("a staged file is damaged").hint("The disk has lost data: its rows cannot be committed");
     let reader = StreamReader::try_new(content, None).map_err(|_| damaged())?;
     if reader.schema() != schema() {
         return Err(damaged());
     }
-    let mut records = 0;
+    let mut records = 0u64;
     for batch in reader {
         let batch = batch.map_err(|_| damaged())?;
+        let begin = usize::try_from(skip.saturating_sub(records)).unwrap_or(usize::MAX).min(batch.num_rows());
+        records += begin as u64;
         let topics = batch.column(0).as_string::<i32>();
         let (keys, values) = (batch.column(1).as_binary::<i32>(), batch.column(2).as_binary::<i32>());
         let timestamps = batch.column(3).as_primitive::<Int64Type>();
         let headers = batch.column(4).as_binary::<i32>();
-        for row in 0..batch.num_rows() {
-            each(&Outgoing {
+        for row in begin..batch.num_rows() {
+            let said = each(&Outgoing {
                 topic: topics.is_valid(row).then(|| topics.value(row)),
                 key: keys.is_valid(row).then(|| keys.value(row)),
                 value: values.is_valid(row).then(|| values.value(row)),
@@ -168,10 +169,13 @@ pub(crate) fn for_each(content: &[u8], mut each: impl FnMut(&Outgoing<'_>) -> Re
                     false => vec![],
                 },
             })?;
+            if said.is_break() {
+                return Ok(ControlFlow::Break(records));
+            }
             records += 1;
         }
     }
-    Ok(records)
+    Ok(ControlFlow::Continue(records))
 }
 
 #[cfg(test)]
@@ -190,26 +194,42 @@ mod tests {
         };
         let empty = Outgoing::default();
         for _ in 0..BATCH_RECORDS {
-            builder.append_record(&full).expect("appended");
-            builder.append_record(&empty).expect("appended");
+            builder.append(&full).expect("appended");
+            builder.append(&empty).expect("appended");
         }
         let content = builder.finish().expect("a file");
         let mut seen = 0;
-        let records = for_each(&content, |record| {
+        let records = for_each(&content, 0, |record| {
             assert_eq!(record, if seen % 2 == 0 { &full } else { &empty });
             seen += 1;
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         });
-        assert_eq!(records.expect("read"), 2 * BATCH_RECORDS as u64);
+        let all = 2 * BATCH_RECORDS as u64;
+        assert_eq!(records.expect("read"), ControlFlow::Continue(all));
+        // Behind a place, and up to one.
+        for skip in [0, 1, BATCH_RECORDS as u64 - 1, BATCH_RECORDS as u64, all - 1, all] {
+            let mut seen = vec![];
+            let stopped = for_each(&content, skip, |record| {
+                if seen.len() == 2 {
+                    return Ok(ControlFlow::Break(()));
+                }
+                seen.push(record.topic.is_some());
+                Ok(ControlFlow::Continue(()))
+            });
+            let expected: Vec<bool> = (skip..all).take(2).map(|i| i % 2 == 0).collect();
+            assert_eq!(seen, expected);
+            let end = if skip + 2 < all { ControlFlow::Break(skip + 2) } else { ControlFlow::Continue(all) };
+            assert_eq!(stopped.expect("read"), end);
+        }
     }
 
     #[test]
     fn damaged_files_are_refused_without_a_panic() {
         let mut builder = StageBuilder::default();
-        builder.append_record(&Outgoing { key: Some(b"k"), ..Outgoing::default() }).expect("appended");
+        builder.append(&Outgoing { key: Some(b"k"), ..Outgoing::default() }).expect("appended");
         let content = builder.finish().expect("a file");
-        for_each(b"", |_| Ok(())).expect_err("nothing");
-        for_each(&content[..content.len() / 2], |_| Ok(())).expect_err("a half");
+        for_each(b"", 0, |_| Ok(ControlFlow::Continue(()))).expect_err("nothing");
+        for_each(&content[..content.len() / 2], 0, |_| Ok(ControlFlow::Continue(()))).expect_err("a half");
         assert!(decode_headers(&[1, 0, 0, 0]).is_none() && decode_headers(&[255, 255, 255, 127, 0]).is_none());
     }
 }

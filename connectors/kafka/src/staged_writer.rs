@@ -7,18 +7,20 @@ use flott_connector::sink::{Committable, SinkWriter, WriterContext};
 use flott_core::{ChangeBatch, CheckpointId, Result, id};
 
 use crate::client::blocking;
+use crate::limits::Limits;
 use crate::record::RecordEncoder;
 use crate::stage_format::StageBuilder;
 use crate::staging::{StagedFile, Staging};
 use crate::target::Target;
 
-/// Bytes of records in a file at most (a larger batch goes alone).
+/// Bytes of records in a file at most (and of one record more): as much is held in memory.
 const FILE_BYTES: usize = 16 << 20;
 
 pub(crate) struct StagedWriter {
     target: Arc<Target>,
     context: WriterContext,
     encoder: RecordEncoder,
+    limits: Limits,
     builder: StageBuilder,
     /// In every file's name: no two writers or attempts share it.
     unique: String,
@@ -32,6 +34,7 @@ impl StagedWriter {
     pub(crate) fn new(target: Arc<Target>, context: WriterContext) -> Result<StagedWriter> {
         Ok(StagedWriter {
             encoder: RecordEncoder::new(Arc::clone(&target.plan))?,
+            limits: Limits::new(&target.properties),
             target,
             context,
             builder: StageBuilder::default(),
@@ -76,9 +79,13 @@ impl StagedWriter {
 impl SinkWriter for StagedWriter {
     async fn write(&mut self, batch: ChangeBatch) -> Result<()> {
         let records = self.encoder.encode(&batch)?;
-        self.builder.append(&records)?;
-        if self.builder.bytes() >= FILE_BYTES {
-            self.store().await?;
+        for row in 0..records.len() {
+            let record = records.get(row)?;
+            self.limits.check(&record).await?;
+            self.builder.append(&record)?;
+            if self.builder.bytes() >= FILE_BYTES {
+                self.store().await?;
+            }
         }
         Ok(())
     }
@@ -88,6 +95,7 @@ impl SinkWriter for StagedWriter {
     }
 
     async fn prepare_commit(&mut self, checkpoint: CheckpointId) -> Result<Vec<Committable>> {
+        self.limits.ask_again();
         let files = std::mem::take(&mut self.files);
         files.into_iter().map(|file| StagedFile { epoch: checkpoint.0, ..file }.to_committable()).collect()
     }

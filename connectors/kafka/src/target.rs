@@ -33,6 +33,8 @@ pub(crate) struct Target {
     pub(crate) buffer: Option<(usize, Duration)>,
     pub(crate) transaction_prefix: String,
     pub(crate) marker_topic: String,
+    /// Rows of a transaction at most.
+    pub(crate) transaction_rows: u64,
     pub(crate) staging: Staging,
     pub(crate) fail_points: FailPoints,
 }

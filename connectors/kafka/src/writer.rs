@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 
 use crate::buffer::Buffer;
 use crate::client::blocking;
+use crate::limits::{self, Limits};
 use crate::producer::{LOOK, Producer, Sent};
 use crate::record::{Outgoing, RecordEncoder};
 use crate::target::{Partitioner, Target};
@@ -23,6 +24,7 @@ struct Output {
     producer: Option<Producer>,
     /// Partitions of topics that were looked up.
     counts: BTreeMap<String, i32>,
+    limits: Limits,
     buffer: Option<Buffer>,
     bytes: u64,
     /// Why rows that were held back are lost to this attempt: the writer's next call fails with it.
@@ -37,7 +39,8 @@ impl Output {
         }
         let target = Arc::clone(&self.target);
         let made = blocking(move || {
-            let producer = Producer::new(&target.properties, None)?;
+            let batch = limits::batch_bytes_max(&target.plan.topics, &target.properties);
+            let producer = Producer::with_batches(&target.properties, None, batch)?;
             // A missing topic would be a time-out of minutes.
             let mut counts = BTreeMap::new();
             if let Some(topic) = target.plan.topics.single() {
@@ -53,6 +56,7 @@ impl Output {
 
     async fn send(&mut self, record: &Outgoing<'_>) -> Result<()> {
         let Some(topic) = record.topic else { return Err(Error::internal("a record without a topic")) };
+        self.limits.check(record).await?;
         let Some(producer) = &mut self.producer else { return Err(Error::internal("a writer was not opened")) };
         let partition = match self.target.partitioner {
             Partitioner::Default => None,
@@ -72,7 +76,7 @@ impl Output {
             producer.check()?;
             tokio::time::sleep(LOOK).await;
         }
-        self.bytes += (record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len)) as u64;
+        self.bytes += record.bytes() as u64;
         Ok(())
     }
 
@@ -102,6 +106,7 @@ impl KafkaWriter {
         let encoder = RecordEncoder::new(Arc::clone(&target.plan))?;
         let buffer = target.buffer.map(|(rows, _)| Buffer::new(rows));
         let output = Output {
+            limits: Limits::new(&target.properties),
             target,
             subtask: context.subtask.index,
             producer: None,

@@ -162,7 +162,13 @@ pub async fn commit_decided(
         first = false;
         let committables: Vec<Committable> =
             sink.committables.iter().map(|c| Committable { id: c.id.clone(), data: versioned(&c.data) }).collect();
-        commit_until_done(committer.as_mut(), &tenure, decided, committables).await.map_err(|e| e.with("sink", uid))?;
+        let refused = commit_until_done(committer.as_mut(), &tenure, decided, committables).await;
+        if let Some(refused) = refused.map_err(|e| e.with("sink", uid))? {
+            if let Err(error) = store.record_refused(decided).await {
+                tracing::warn!(%error, "it cannot be recorded that output is refused: --fresh will ask for it to be committed");
+            }
+            return Err(refused.with("sink", uid));
+        }
     }
     fail_points.hit(FailPoint::AfterCommitBeforeRecord);
     store.record_committed(decided, manifest.has_output()).await?;
@@ -172,13 +178,13 @@ pub async fn commit_decided(
 
 /// After the decision there is no way back: a committable that asks for another try gets it, for ever. But not from an
 /// attempt that has been replaced meanwhile: its successor has committed, and whoever reads the output may have taken it
-/// away since, so that a late try would show it once more.
+/// away since, so that a late try would show it once more. Gives what a committer has refused for good.
 async fn commit_until_done(
     committer: &mut dyn Committer,
     tenure: &Tenure,
     decided: &DecidedCheckpoint,
     mut committables: Vec<Committable>,
-) -> Result<()> {
+) -> Result<Option<Error>> {
     let mut pause = Duration::from_millis(50);
     loop {
         tenure.check().await?;
@@ -207,12 +213,13 @@ async fn commit_until_done(
             })
             .collect();
         if let Some((id, why)) = refused {
-            return Err(Error::data(format!("output of checkpoint {} cannot be committed: {why}", decided.id()))
-                .with("committable", id)
-                .hint("It is kept with the checkpoint: --restore latest tries again once the cause is gone"));
+            let error = Error::data(format!("output of checkpoint {} cannot be committed: {why}", decided.id()));
+            return Ok(Some(error.with("committable", id).hint(
+                "It is kept with the checkpoint: --restore latest tries again once the cause is gone, and --fresh gives it up",
+            )));
         }
         if rest.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         tracing::warn!(
             checkpoint = decided.id().0,

@@ -1,5 +1,6 @@
 //! From a table's DDL to a source or sink, and the registry that knows them all.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -189,7 +190,7 @@ pub struct TableSink {
 #[derive(Debug, Clone)]
 pub struct MetadataKey {
     /// The key.
-    pub key: &'static str,
+    pub key: Cow<'static, str>,
     /// Its type.
     pub data_type: LogicalType,
     /// Can be written.
@@ -208,8 +209,8 @@ pub trait ConnectorFactory: Send + Sync {
     fn metadata(&self) -> Vec<MetadataKey> {
         vec![]
     }
-    /// The metadata columns of one table, where they depend on its options.
-    fn table_metadata(&self, _options: &Options) -> Result<Vec<MetadataKey>> {
+    /// The metadata columns of one table, where they depend on its options; its format's are among them.
+    fn table_metadata(&self, _options: &Options, _registry: &Registry) -> Result<Vec<MetadataKey>> {
         Ok(self.metadata())
     }
     /// Whether the `-D` rows of this source hold only the primary key (Flink's `keyOnlyDeletes` of a changelog mode).

@@ -6,9 +6,11 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use async_trait::async_trait;
 use flott_core::options::{ConfigOption, Options};
-use flott_core::{ChangeBatch, Result};
+use flott_core::{ChangeBatch, Error, Result};
 use object_store::ObjectStore;
 use object_store::path::Path;
+
+use crate::factory::{ChangelogMode, MetadataKey};
 
 /// Where in its input a decoder stands, for error messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -226,10 +228,29 @@ pub trait FormatFactory: Send + Sync {
     fn identifier(&self) -> &'static str;
     /// Its options, without the prefix `<identifier>.`.
     fn options(&self) -> &'static [ConfigOption];
+    /// Which kinds of change its messages hold, and which it can write.
+    fn changelog_mode(&self) -> ChangelogMode {
+        ChangelogMode::INSERT_ONLY
+    }
     /// For sources of files.
     fn decoding(&self, context: &FormatContext) -> Result<Decoding>;
     /// For sources of messages.
     fn message_decoding(&self, context: &FormatContext) -> Result<Arc<dyn MessageDecoderFactory>>;
+    /// Metadata that its messages hold beside the columns (Flink's `listReadableMetadata`).
+    fn readable_metadata(&self) -> Vec<MetadataKey> {
+        vec![]
+    }
+    /// For sources of messages: the same with columns for metadata, in this order, behind those of `context.schema`.
+    fn message_decoding_with(
+        &self,
+        context: &FormatContext,
+        metadata: &[String],
+    ) -> Result<Arc<dyn MessageDecoderFactory>> {
+        if metadata.is_empty() {
+            return self.message_decoding(context);
+        }
+        Err(Error::user(format!("Format '{}' has no metadata '{}'", self.identifier(), metadata.join("', '"))))
+    }
     /// For sinks.
     fn encoding(&self, context: &FormatContext) -> Result<Arc<dyn EncoderFactory>>;
 }

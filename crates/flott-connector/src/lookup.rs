@@ -251,11 +251,26 @@ impl CachedLookup {
         }
     }
 
+    /// An answer as it must be, before anybody trusts it.
+    fn check(&self, rows: &RecordBatch, of: &UInt32Array) -> Result<()> {
+        if of.len() != rows.num_rows() || arrow_array::Array::null_count(of) > 0 {
+            return Err(malformed("another number of rows than of keys that they belong to"));
+        }
+        let schema = rows.schema();
+        let types = |schema: &SchemaRef| schema.fields().iter().map(|f| f.data_type().clone()).collect::<Vec<_>>();
+        if types(&schema) != types(&self.schema) {
+            return Err(malformed(&format!("the columns {:?} in place of {:?}", types(&schema), types(&self.schema))));
+        }
+        Ok(())
+    }
+
+    /// Whether so many rows of a key are kept.
+    fn keeps(&self, rows: usize) -> bool {
+        rows.max(1) <= self.policy.cache_rows_max && (rows > 0 || self.policy.cache_missing_key)
+    }
+
     fn keep(&mut self, key: OwnedRow, rows: RecordBatch, now: Duration) {
         let weight = Self::weight(&rows);
-        if weight > self.policy.cache_rows_max || rows.num_rows() == 0 && !self.policy.cache_missing_key {
-            return;
-        }
         self.remove(&key);
         self.held += weight;
         self.cache.insert(key.clone(), Cached { rows, written: now, used: now, use_id: 0 });
@@ -284,6 +299,10 @@ impl CachedLookup {
     }
 }
 
+fn malformed(what: &str) -> Error {
+    Error::internal(format!("a lookup gave {what}"))
+}
+
 #[async_trait]
 impl Lookup for CachedLookup {
     async fn start(&mut self) -> Result<()> {
@@ -301,6 +320,7 @@ impl Lookup for CachedLookup {
         if !missing.is_empty() {
             let asked = arrow_select::take::take_record_batch(keys, &UInt32Array::from(missing.clone()))?;
             let LookupRows { rows, keys: of } = self.ask(&asked).await?;
+            self.check(&rows, &of)?;
             let now = self.clock.monotonic();
             let mut at = 0;
             for (i, key) in missing.iter().enumerate() {
@@ -308,14 +328,17 @@ impl Lookup for CachedLookup {
                 while at < of.len() && of.value(at) as usize == i {
                     at += 1;
                 }
-                let rows = rows.slice(begin, at - begin);
-                self.keep(encoded[*key as usize].clone(), rows.clone(), now);
-                found[*key as usize] = Some(rows);
+                let of_key = rows.slice(begin, at - begin);
+                if self.keeps(of_key.num_rows()) {
+                    // A slice would hold the rows of all keys as long as this one is kept.
+                    let own: UInt32Array = (begin as u32..at as u32).collect();
+                    let own = arrow_select::take::take_record_batch(&rows, &own)?;
+                    self.keep(encoded[*key as usize].clone(), own, now);
+                }
+                found[*key as usize] = Some(of_key);
             }
-            if at != of.len() || of.len() != rows.num_rows() {
-                return Err(Error::internal(
-                    "a lookup gave rows of keys that were not asked for, or not in their order",
-                ));
+            if at != of.len() {
+                return Err(malformed("rows of keys that were not asked for, or not in their order"));
             }
         }
         let mut of = vec![];
@@ -470,6 +493,51 @@ mod tests {
             clock.advance_ms(6_000);
             ask(&mut cached, &[1]).await;
             assert_eq!(table.asked.lock().expect("not poisoned").len(), asked, "{option} {used_meanwhile}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_of_a_key_holds_no_rows_of_others() {
+        let table = Arc::<Table>::default();
+        let (mut cached, _) = lookup(&table, &[("lookup.cache", "PARTIAL")]);
+        ask(&mut cached, &(0..3_000).collect::<Vec<_>>()).await;
+        let bytes: usize = cached.cache.values().map(|c| c.rows.get_array_memory_size()).sum();
+        assert!(bytes < 3_000 * 1_000, "3,000 rows in {bytes} bytes");
+    }
+
+    /// An answer that is none.
+    struct Wrong(fn() -> LookupRows);
+
+    #[async_trait]
+    impl Lookup for Wrong {
+        async fn lookup(&mut self, _keys: &RecordBatch) -> Result<LookupRows> {
+            Ok((self.0)())
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_none_is_an_error() {
+        let answers: [fn() -> LookupRows; 5] = [
+            || LookupRows { rows: batch("v", vec![1]), keys: UInt32Array::from(vec![0, 0, 1]) },
+            || LookupRows { rows: batch("v", vec![1, 2, 3]), keys: UInt32Array::from(vec![0]) },
+            || LookupRows { rows: batch("v", vec![1, 2]), keys: UInt32Array::from(vec![1, 0]) },
+            || LookupRows { rows: batch("v", vec![1]), keys: UInt32Array::from(vec![7]) },
+            || LookupRows {
+                rows: RecordBatch::try_from_iter([
+                    ("v", Arc::new(Int64Array::from(vec![1])) as _),
+                    ("w", Arc::new(Int64Array::from(vec![1])) as _),
+                ])
+                .expect("a batch"),
+                keys: UInt32Array::from(vec![0]),
+            },
+        ];
+        for answer in answers {
+            let source = Thirds(Arc::default());
+            let policy = LookupPolicy::from_options(&Options::default()).expect("a policy");
+            let inner = Box::new(Wrong(answer));
+            let mut lookup = CachedLookup::new(&source, inner, policy, ManualClock::at_ms(0)).expect("a cache");
+            let error = lookup.lookup(&batch("k", vec![1, 2])).await.expect_err("no answer");
+            assert_eq!(error.kind(), ErrorKind::Internal, "{error}");
         }
     }
 

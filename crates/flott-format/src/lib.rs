@@ -12,6 +12,7 @@
 #![deny(unsafe_code)]
 
 mod builder;
+pub mod changelog_json;
 pub mod csv;
 pub mod json;
 pub mod parquet;
@@ -24,10 +25,12 @@ use flott_connector::format::FormatFactory;
 
 /// All formats of this crate.
 pub fn formats() -> Vec<Arc<dyn FormatFactory>> {
-    vec![
+    let mut formats: Vec<Arc<dyn FormatFactory>> = vec![
         Arc::new(csv::CsvFormat),
         Arc::new(json::JsonFormat),
         Arc::new(parquet::ParquetFormat),
         Arc::new(raw::RawFormat),
-    ]
+    ];
+    formats.extend(changelog_json::ChangelogJson::ALL.map(|f| Arc::new(f) as Arc<dyn FormatFactory>));
+    formats
 }

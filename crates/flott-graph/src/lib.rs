@@ -12,6 +12,7 @@ pub mod group;
 pub mod join;
 pub mod lookup;
 pub mod match_recognize;
+pub mod meaning;
 pub mod over;
 pub mod partial;
 pub mod rank;
@@ -31,6 +32,7 @@ pub use lookup::{AsyncLookup, LookupJoinSpec, LookupKey, LookupRetry};
 pub use match_recognize::{
     AfterMatch, MatchReference, MatchSpec, PatternCondition, PatternQuantifier, PatternVariable,
 };
+pub use meaning::StateMeaning;
 pub use over::{OverAggregateSpec, OverArrival, OverBound, OverCall, OverFrame, OverFunction, OverGroup, OverOffset};
 pub use partial::partial_schema;
 pub use rank::{DeduplicateSpec, Keep, RankRange, RankSpec, RankStrategy, WindowRankSpec};

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use arrow_array::ArrayRef;
 use arrow_schema::SchemaRef;
-use flott_connector::lookup::{LookupPolicy, LookupSource};
+use flott_connector::lookup::LookupPolicy;
+pub use flott_connector::lookup::{Lookup, LookupRows, LookupSource};
+pub use flott_connector::source::SubtaskInfo;
 use flott_connector::table::ObjectIdentifier;
 
 use crate::join::JoinKind;

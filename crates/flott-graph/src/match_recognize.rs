@@ -3,6 +3,7 @@
 use arrow_schema::SchemaRef;
 use flott_core::types::TimeAttribute;
 
+use crate::meaning::StateMeaning;
 use crate::sort::SortKey;
 use crate::spec::ExprRef;
 use crate::window::AggregateCall;
@@ -32,6 +33,8 @@ pub struct MatchSpec {
     pub reference_schema: SchemaRef,
     /// The schema of the input.
     pub input_schema: SchemaRef,
+    /// What its state stands for.
+    pub meaning: StateMeaning,
 }
 
 /// A variable of a pattern, which stands for rows that follow each other without a gap.

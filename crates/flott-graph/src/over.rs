@@ -6,6 +6,7 @@ use arrow_schema::SchemaRef;
 use flott_core::LogicalType;
 use flott_core::types::TimeAttribute;
 
+use crate::meaning::StateMeaning;
 use crate::sort::SortKey;
 use crate::window::AggregateCall;
 
@@ -26,6 +27,8 @@ pub struct OverAggregateSpec {
     pub state_ttl: Option<Duration>,
     /// The schema of the input.
     pub input_schema: SchemaRef,
+    /// What its state stands for.
+    pub meaning: StateMeaning,
 }
 
 /// When rows are in order.

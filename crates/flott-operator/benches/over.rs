@@ -13,7 +13,7 @@ use flott_core::{ChangeBatch, Watermark};
 use flott_function::AggregateKind;
 use flott_graph::{
     Node, OperatorSpec, OverAggregateSpec, OverArrival, OverBound, OverCall, OverFrame, OverFunction, OverGroup,
-    OverOffset, SortKey,
+    OverOffset, SortKey, StateMeaning,
 };
 use flott_operator::{Operator, OperatorContext, Progress, build};
 
@@ -69,6 +69,7 @@ fn operator(frame: OverFrame, arrival: OverArrival, kinds: &[AggregateKind]) -> 
         update_before: true,
         state_ttl: None,
         input_schema: input(),
+        meaning: StateMeaning::default(),
     };
     let node = Node {
         uid: "o".to_string(),

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, BooleanArray, UInt32Array};
 use flott_core::key_group::{hash_rows, key_group, owner, range_of};
 use flott_core::{ChangeBatch, Error, Result, Watermark};
-use flott_graph::{Node, Partitioning};
+use flott_graph::lookup::{Lookup, LookupRows, SubtaskInfo};
+use flott_graph::{Node, OperatorSpec, Partitioning};
 use flott_state::{OperatorSnapshot, RestoredRun, RestoredState, StateRun};
 
 use crate::build::build;
-use crate::operator::{Emission, Operator, OperatorContext, Progress};
+use crate::operator::{Emission, LookupRequest, Operator, OperatorContext, Progress};
 
 /// More calls of `resume` than this for one call are a loop.
 const RESUMES_MAX: usize = 1_000_000;
@@ -18,10 +19,31 @@ const RESUMES_MAX: usize = 1_000_000;
 /// One subtask of an operator.
 struct Instance {
     operator: Box<dyn Operator>,
+    /// Of a lookup join.
+    lookup: Option<Box<dyn Lookup>>,
+    /// What it has asked for.
+    requests: Vec<LookupRequest>,
     context: OperatorContext,
     /// By input the last watermark of each subtask before it.
     channels: Vec<Vec<i64>>,
     watermark: i64,
+}
+
+/// The lookup of a lookup join.
+fn lookup_of(node: &Node, index: usize, parallelism: usize) -> Result<Option<Box<dyn Lookup>>> {
+    match &node.spec {
+        OperatorSpec::LookupJoin(spec) => spec.source.create_lookup(SubtaskInfo { index, parallelism }).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// A future of a test's lookup, which waits for nothing.
+fn at_once<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let mut work = std::pin::pin!(work);
+    match work.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+        std::task::Poll::Ready(done) => done,
+        std::task::Poll::Pending => Err(Error::internal("a lookup of the harness must not wait")),
+    }
 }
 
 /// An operator, and how rows come to each of its inputs.
@@ -56,6 +78,8 @@ pub struct Harness {
     parallelism: usize,
     max_parallelism: u16,
     processing_time_ms: i64,
+    /// Lookups are answered when [`Harness::answer_lookups`] is called, not at once.
+    pub defers_lookups: bool,
     /// What has left by port 0, in order.
     pub output: Vec<ChangeBatch>,
     /// What has left the last operator by port 1.
@@ -80,6 +104,8 @@ impl Harness {
                 .map(|subtask| {
                     Ok(Instance {
                         operator: build(node, subtask, parallelism, max_parallelism)?,
+                        lookup: lookup_of(node, subtask, parallelism)?,
+                        requests: vec![],
                         context: OperatorContext::default(),
                         channels: vec![vec![i64::MIN; parallelism]; partitionings.len()],
                         watermark: i64::MIN,
@@ -93,6 +119,7 @@ impl Harness {
             parallelism,
             max_parallelism,
             processing_time_ms: 0,
+            defers_lookups: false,
             output: vec![],
             late: vec![],
             watermarks: vec![],
@@ -188,15 +215,45 @@ impl Harness {
         Ok(())
     }
 
+    /// Answers all lookups that are under way, the last or the first one first.
+    pub fn answer_lookups(&mut self, last_first: bool) -> Result<()> {
+        self.answer(last_first, |_| true)
+    }
+
+    fn answer(&mut self, last_first: bool, of: impl Fn(&dyn Operator) -> bool) -> Result<()> {
+        for stage in 0..self.stages.len() {
+            for subtask in 0..self.parallelism {
+                if !of(self.stages[stage].instances[subtask].operator.as_ref()) {
+                    continue;
+                }
+                loop {
+                    let instance = &mut self.stages[stage].instances[subtask];
+                    if instance.requests.is_empty() {
+                        break;
+                    }
+                    let at = if last_first { instance.requests.len() - 1 } else { 0 };
+                    let LookupRequest { id, keys } = instance.requests.remove(at);
+                    let lookup =
+                        instance.lookup.as_mut().ok_or_else(|| Error::internal("an operator without lookups asked"))?;
+                    let LookupRows { rows, keys } = at_once(lookup.lookup(&keys))?;
+                    self.call(stage, subtask, |o, c| o.on_lookup(id, rows, &keys, c))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// A barrier: rows that are held back leave, then all state is sealed.
     pub fn snapshot(&mut self) -> Result<HarnessSnapshot> {
+        self.answer(false, |operator| !operator.stores_what_waits())?;
         let mut stages = vec![];
         for stage in 0..self.stages.len() {
             for subtask in 0..self.parallelism {
                 self.call(stage, subtask, |o, c| o.prepare_snapshot(c))?;
             }
             let instances = &mut self.stages[stage].instances;
-            if let Some(i) = instances.iter().position(|i| i.operator.holds_output()) {
+            if let Some(i) = instances.iter().position(|i| i.operator.holds_output() && !i.operator.stores_what_waits())
+            {
                 return Err(Error::internal(format!("subtask {i} of stage {stage} holds rows back at a barrier")));
             }
             let watermark = instances.iter().map(|i| i.watermark).min().unwrap_or(i64::MIN);
@@ -209,6 +266,7 @@ impl Harness {
     /// The end of a bounded input: the last watermark, then the end.
     pub fn end_input(&mut self) -> Result<()> {
         self.watermark_all(Watermark::MAX)?;
+        self.answer_lookups(false)?;
         for stage in 0..self.stages.len() {
             for subtask in 0..self.parallelism {
                 for input in 0..self.stages[stage].partitionings.len() {
@@ -279,7 +337,12 @@ impl Harness {
             } else {
                 self.route(stage + 1, 0, subtask, items)?;
             }
+            let instance = &mut self.stages[stage].instances[subtask];
+            instance.requests.append(&mut instance.context.requests);
             if progress == Progress::Done {
+                if !instance.requests.is_empty() && !self.defers_lookups {
+                    return self.answer_lookups(false);
+                }
                 return Ok(());
             }
             resumes += 1;

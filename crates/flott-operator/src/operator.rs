@@ -147,9 +147,16 @@ pub trait Operator {
         Err(Error::internal("an operator got rows that it did not ask for"))
     }
 
-    /// Whether it waits for lookups. While it does there is neither barrier nor end.
+    /// Whether it waits for lookups. While it does there is no end, and no barrier but where
+    /// [`Operator::stores_what_waits`].
     fn awaiting(&self) -> Awaiting {
         Awaiting::Nothing
+    }
+
+    /// Whether rows that wait for lookups are part of its state: a barrier then does not wait for them. It is given all
+    /// rows before the barrier, even where it is [`Awaiting::Full`].
+    fn stores_what_waits(&self) -> bool {
+        false
     }
 
     /// The state at a barrier. Cheap: seal, do not copy.

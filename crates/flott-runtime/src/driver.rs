@@ -339,7 +339,9 @@ impl Driver {
             self.after_call(progress, out)?;
             return Ok(true);
         }
-        if awaiting == Awaiting::Full {
+        // Nor may more rows be taken: there would always be some that wait, and time would stand still behind the word.
+        let passes = awaiting != Awaiting::Nothing && self.barrier_passes(frontier);
+        if awaiting == Awaiting::Full && !passes || must_wait && awaiting != Awaiting::Nothing {
             return Ok(false);
         }
         let has_rows = self.queue.front().is_some_and(|p| matches!(p.payload, Payload::Data { .. }));
@@ -350,7 +352,7 @@ impl Driver {
             self.on_message(pending, out)?;
             return Ok(true);
         }
-        if awaiting != Awaiting::Nothing {
+        if awaiting != Awaiting::Nothing && !passes {
             return Ok(false);
         }
         if !self.end_sent && self.inputs.iter().all(|i| i.ended == i.channels) {
@@ -381,6 +383,19 @@ impl Driver {
             return self.barrier(next, out);
         }
         Ok(false)
+    }
+
+    /// Whether the next barrier passes rows that wait for lookups: they are stored, and leave in its next epoch. Where
+    /// there is none to come (the end, a stop) they leave before.
+    fn barrier_passes(&self, frontier: Option<u64>) -> bool {
+        let open = frontier.map_or(u64::MAX, epoch_of);
+        self.operator.stores_what_waits()
+            && self.outputs.is_empty()
+            && self.held.is_some()
+            && open > self.epoch
+            && open != u64::MAX
+            && !self.task.shared.is_behind_stop(open)
+            && self.inputs.iter().any(|i| i.ended < i.channels)
     }
 
     fn timer_is_due(&self) -> bool {

@@ -1,6 +1,7 @@
 //! Lookups: an operator's questions go through a bounded channel to async tasks, and the answers come back.
 //!
-//! An operator waits at every barrier until all its questions are answered, so nothing of them is in a checkpoint.
+//! An answer is in no checkpoint: an operator waits at a barrier until all its questions are answered, or stores the rows
+//! that wait and asks for them anew.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

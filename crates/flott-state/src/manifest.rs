@@ -216,6 +216,9 @@ pub struct Head {
     pub retained: Vec<RetainedCheckpoint>,
     /// The newest checkpoint whose commit is recorded.
     pub committed: Option<CheckpointId>,
+    /// A decided checkpoint whose commit a sink has refused for good: who starts over need not wait for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<CheckpointId>,
     /// The newest checkpoint whose commit made output visible: nothing older may be restored.
     pub last_output: Option<CheckpointId>,
     /// The next checkpoint's number is at least this.

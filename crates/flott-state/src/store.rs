@@ -242,12 +242,13 @@ impl CheckpointStore {
                 head.generation = Generation(old.generation.0 + 1);
                 head.attempt = attempt;
                 if begin.is_new_lineage() {
-                    refuse_uncommitted(&old, &storage)?;
+                    refuse_uncommitted(&old, &storage).await?;
                     head.replaced_lineages.insert(0, old.lineage.clone());
                     head.replaced_lineages.truncate(REPLACED_LINEAGES_MAX);
                     head.lineage = lineage;
                     head.retained.clear();
                     (head.committed, head.last_output, head.bundle) = (None, None, None);
+                    head.refused = None;
                     head.savepoint = None;
                     head.restores_since_decided = 0;
                 }
@@ -432,6 +433,12 @@ impl CheckpointStore {
         self.write_head(head).await
     }
 
+    /// Records that a sink can never commit a part of a decided checkpoint. A later attempt may still try: what is in the way may
+    /// be gone by then.
+    pub async fn record_refused(&mut self, checkpoint: &DecidedCheckpoint) -> Result<()> {
+        self.write_head(Head { refused: Some(checkpoint.id()), ..self.head.clone() }).await
+    }
+
     /// Records how the attempt ended.
     pub async fn set_status(&mut self, status: JobStatus) -> Result<()> {
         self.write_head(Head { status, ..self.head.clone() }).await
@@ -566,10 +573,21 @@ fn runs_by_name(manifest: &Manifest) -> impl Iterator<Item = (String, StoredRun)
     runs.into_iter()
 }
 
-/// Decided output belongs to the readers of the target, also when the user starts over.
-fn refuse_uncommitted(head: &Head, storage: &CheckpointStorage) -> Result<()> {
+/// Decided output belongs to the readers of the target, also when the user starts over. But not where there is none, and
+/// not where a sink has said that it can never be committed: there would be no way out.
+async fn refuse_uncommitted(head: &Head, storage: &CheckpointStorage) -> Result<()> {
     match head.decided() {
         Some(decided) if head.committed < Some(decided.id) && head.status != JobStatus::Finished => {
+            if head.refused == Some(decided.id) {
+                tracing::warn!(
+                    checkpoint = decided.id.0,
+                    "output that cannot be committed is given up with the fresh start"
+                );
+                return Ok(());
+            }
+            if read_manifest(storage, decided).await.is_ok_and(|manifest| !manifest.has_output()) {
+                return Ok(());
+            }
             Err(Error::user(format!(
                 "checkpoint {} in {} is decided, but its output is not all committed",
                 decided.id,

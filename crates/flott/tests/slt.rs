@@ -14,12 +14,14 @@
 //! - One text of several lines alone (EXPLAIN, SHOW CREATE) is printed as it is, line by line, without its empty lines.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_array::Array;
 use flott::{Outcome, Query, Session};
 use flott_core::LogicalType;
 use flott_core::types::TypeKind;
+use flott_testkit::values::{Values, ValuesStore};
 use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType, MakeConnection, Normalizer, Runner, strict_column_validator};
 
 /// A file that takes longer hangs.
@@ -173,7 +175,11 @@ async fn sql_files() {
         let folder = tempfile::tempdir().expect("a folder");
         let base = folder.path().to_path_buf();
         let mut runner = Runner::new(move || {
-            let session = Session::builder().base_dir(&base).option("parallelism.default", "2").build();
+            let mut registry = flott::default_registry();
+            // Tables that are looked up, and that give changes: their rows stand in their option 'rows'.
+            registry.add_connector(Arc::new(Values::new(ValuesStore::new())));
+            let session =
+                Session::builder().registry(registry).base_dir(&base).option("parallelism.default", "2").build();
             std::future::ready(session.map(|session| Database { session }))
         });
         runner.with_validator(exactly);

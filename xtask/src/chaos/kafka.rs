@@ -89,9 +89,9 @@ impl Topics {
         self.table("events", columns, &self.input, bounded)
     }
 
-    /// The output, exactly once.
+    /// The output, exactly once, in transactions so small that a checkpoint has several: a kill may come between two.
     pub(super) fn output(&self, columns: &str) -> String {
-        self.table("copies", columns, &self.output, "")
+        self.table("copies", columns, &self.output, ", 'sink.transaction.max-rows' = '2000'")
     }
 
     /// Committed rows of the output into files of the folder `read`.

@@ -1,9 +1,12 @@
 //! The exactly-once sink against a real broker: what a commit does when it is repeated, cut short or overtaken.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use flott_connector::TableContext;
 use flott_connector::sink::{CommitOutcome, Committable, Sink};
-use flott_core::{CheckpointId, DecidedCheckpoint, ErrorKind};
+use flott_core::{CheckpointId, DecidedCheckpoint, ErrorKind, FailPoints};
 use flott_testkit::batch;
 use flott_testkit::kafka::Kafka;
 use rdkafka::ClientConfig;
@@ -17,6 +20,14 @@ pub(crate) struct Job {
     pub(crate) lineage: String,
     sink: Arc<dyn Sink>,
     folder: std::path::PathBuf,
+}
+
+/// The table's sink, as one process has it.
+fn sink(kafka: &Kafka, topic: &str, folder: &Path, options: &[(&str, &str)], fail_points: FailPoints) -> Arc<dyn Sink> {
+    let options = [&[("format", "json"), ("sink.delivery-guarantee", "exactly-once")], options].concat();
+    let table = table("kafka", "i INT", kafka, topic, &options).base_dir(folder);
+    let context = TableContext { fail_points, ..table.sink() };
+    registry().connector("kafka").expect("it").sink(&context).expect("a sink").sink
 }
 
 impl Drop for Job {
@@ -36,11 +47,17 @@ impl Job {
     }
 
     pub(crate) fn on(kafka: Kafka) -> Job {
+        Job::with(kafka, &[])
+    }
+
+    fn with(kafka: Kafka, options: &[(&str, &str)]) -> Job {
         let topic = kafka.topic(3).expect("a topic");
+        Job::to(kafka, topic, options)
+    }
+
+    fn to(kafka: Kafka, topic: String, options: &[(&str, &str)]) -> Job {
         let folder = std::env::temp_dir().join(unique("flott-kafka"));
-        let options = [("format", "json"), ("sink.delivery-guarantee", "exactly-once")];
-        let table = table("kafka", "i INT", &kafka, &topic, &options).base_dir(&folder);
-        let sink = registry().connector("kafka").expect("it").sink(&table.sink()).expect("a sink").sink;
+        let sink = sink(&kafka, &topic, &folder, options, FailPoints::none());
         Job { kafka, topic, lineage: unique("lineage"), sink, folder }
     }
 
@@ -65,7 +82,7 @@ impl Job {
     }
 
     fn staged(&self) -> usize {
-        fn files(path: &std::path::Path) -> usize {
+        fn files(path: &Path) -> usize {
             std::fs::read_dir(path)
                 .into_iter()
                 .flatten()
@@ -154,7 +171,7 @@ async fn an_open_transaction_of_a_dead_attempt_is_aborted() {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &job.kafka.servers).set("transactional.id", format!("flott-{}-sink", job.lineage));
     let dead: BaseProducer = config.create().expect("a producer");
-    let patience = std::time::Duration::from_secs(20);
+    let patience = Duration::from_secs(20);
     dead.init_transactions(patience).expect("fenced");
     dead.begin_transaction().expect("begun");
     dead.send(BaseRecord::<(), str>::to(&job.topic).payload("{\"i\":1}").partition(0)).expect("sent");
@@ -194,4 +211,106 @@ async fn staged_files_of_dead_attempts_are_removed() {
     assert_eq!(job.staged(), 2);
     committer.abort(&own).await.expect("aborted");
     assert_eq!(job.staged(), 0);
+}
+
+const FIVE: [&str; 5] = [r#"{"i":1}"#, r#"{"i":2}"#, r#"{"i":3}"#, r#"{"i":4}"#, r#"{"i":5}"#];
+
+/// An epoch that is too large for a transaction: three of them, and a crash before, between and after any.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_epoch_of_several_transactions_goes_on_where_it_stands() {
+    let Some(kafka) = Kafka::running() else { return };
+    let parts = [("sink.transaction.max-rows", "2")];
+    // Each is stopped at before it is committed, and between two of them.
+    for (stop, seen) in [(1, 0), (2, 2), (5, 4)] {
+        let job = Job::with(Kafka::running().expect("as before"), &parts);
+        job.committer(1).clean_up(&[]).await.expect("claimed");
+        let mut epoch = job.stage(1, 1, &["+I[1]", "+I[2]", "+I[3]"]).await;
+        epoch.extend(job.stage(1, 1, &["+I[4]", "+I[5]"]).await);
+        let report = job.folder.join("report");
+        let armed = FailPoints::armed(&format!("mid_commit:{stop}"), &report).expect("a fail point");
+        let dying = sink(&kafka, &job.topic, &job.folder, &parts, armed);
+        let mut dying = dying.create_committer(committer_context(&job.lineage, 1)).expect("made").expect("a committer");
+        let (decision, committables) = (decided(&job.lineage, 1), epoch.clone());
+        let dead = tokio::spawn(async move { dying.commit(&decision, &committables).await });
+        while !report.exists() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(job.visible().len(), seen, "at stop {stop}");
+        // The order in which the files are named must not matter.
+        epoch.reverse();
+        let mut next = job.committer(2);
+        let outcomes = next.commit(&decided(&job.lineage, 1), &epoch).await.expect("gone on");
+        assert_eq!(outcomes, [CommitOutcome::Committed, CommitOutcome::Committed], "at stop {stop}");
+        assert_eq!(job.visible(), FIVE, "at stop {stop}");
+        // It was not dead.
+        std::fs::write(report.with_added_extension("go"), "").expect("let go");
+        match dead.await.expect("ended") {
+            Ok(outcomes) => assert!(!outcomes.contains(&CommitOutcome::Committed), "at stop {stop}: {outcomes:?}"),
+            Err(e) => assert_eq!(e.kind(), ErrorKind::Fenced, "{e}"),
+        }
+        assert_eq!(job.visible(), FIVE, "at stop {stop}");
+        let outcomes = job.committer(3).commit(&decided(&job.lineage, 1), &epoch).await.expect("again");
+        assert_eq!(outcomes, [CommitOutcome::AlreadyCommitted, CommitOutcome::AlreadyCommitted]);
+    }
+}
+
+/// The claim of an attempt between two transactions says nothing about rows.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_keeps_how_far_an_epoch_has_come() {
+    let Some(kafka) = Kafka::running() else { return };
+    let parts = [("sink.transaction.max-rows", "2")];
+    let job = Job::with(Kafka::running().expect("as before"), &parts);
+    job.committer(1).clean_up(&[]).await.expect("claimed");
+    let epoch = job.stage(1, 1, &["+I[1]", "+I[2]", "+I[3]", "+I[4]", "+I[5]"]).await;
+    let report = job.folder.join("report");
+    let armed = FailPoints::armed("mid_commit:2", &report).expect("a fail point");
+    let dying = sink(&kafka, &job.topic, &job.folder, &parts, armed);
+    let mut dying = dying.create_committer(committer_context(&job.lineage, 1)).expect("made").expect("a committer");
+    let (decision, committables) = (decided(&job.lineage, 1), epoch.clone());
+    let dead = tokio::spawn(async move { dying.commit(&decision, &committables).await });
+    while !report.exists() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let kept = [epoch[0].id.clone()];
+    job.committer(2).clean_up(&kept).await.expect("claimed");
+    let mut third = job.committer(3);
+    third.commit(&decided(&job.lineage, 1), &epoch).await.expect("gone on");
+    assert_eq!(job.visible(), FIVE);
+    std::fs::write(report.with_added_extension("go"), "").expect("let go");
+    dead.await.expect("ended").ok();
+}
+
+/// While nothing is decided: a topic that takes no such row, and one that takes single rows and no large batches.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_a_topic_does_not_take_are_refused_when_they_are_written() {
+    let Some(kafka) = Kafka::running() else { return };
+    for (config, part) in [
+        (("max.message.bytes", "70"), "max.message.bytes"),
+        (("cleanup.policy", "compact"), "key.fields"),
+        (("cleanup.policy", "compact,delete"), "key.fields"),
+    ] {
+        let topic = unique("refused");
+        kafka.create(&topic, 1, &[config]).expect("a topic");
+        let job = Job::to(Kafka::running().expect("as before"), topic.clone(), &[]);
+        let mut writer = job.sink.create_writer(writer_context(&job.lineage, 1), vec![]).expect("a writer");
+        let error = writer.write(batch("i INT", &["+I[123456]"])).await.expect_err(part);
+        let text = error.to_string();
+        assert!(error.kind() == ErrorKind::Data && text.contains(part), "{text}");
+        assert!(text.contains(&topic) && text.contains("123456"), "{text}");
+    }
+    let job = Job::to(Kafka::running().expect("as before"), unique("missing"), &[]);
+    let mut writer = job.sink.create_writer(writer_context(&job.lineage, 1), vec![]).expect("a writer");
+    let error = writer.write(batch("i INT", &["+I[1]"])).await.expect_err("no topic");
+    assert!(error.kind() == ErrorKind::User && error.to_string().contains("does not exist"), "{error}");
+
+    let topic = unique("small-batches");
+    kafka.create(&topic, 1, &[("max.message.bytes", "200")]).expect("a topic");
+    let job = Job::to(kafka, topic, &[]);
+    job.committer(1).clean_up(&[]).await.expect("claimed");
+    let rows: Vec<String> = (0..100).map(|i| format!("+I[{i}]")).collect();
+    let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+    let epoch = job.stage(1, 1, &rows).await;
+    let outcomes = job.committer(1).commit(&decided(&job.lineage, 1), &epoch).await.expect("an outcome");
+    assert_eq!(outcomes, [CommitOutcome::Committed]);
+    assert_eq!(job.visible().len(), 100);
 }

@@ -1,6 +1,7 @@
 //! The connectors against a real broker (`cargo xtask services up kafka`); skipped where none runs.
 
 mod commit;
+mod ends;
 mod options;
 mod outage;
 mod read;

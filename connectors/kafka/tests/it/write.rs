@@ -1,10 +1,10 @@
 //! The at-least-once sink against a real broker.
 
-use flott_core::Watermark;
+use flott_core::{ErrorKind, Watermark};
 use flott_testkit::kafka::{Kafka, KafkaRecord};
 use flott_testkit::{TableBuilder, batch};
 
-use crate::support::{registry, table, writer_context};
+use crate::support::{registry, table, unique, writer_context};
 
 async fn write(table: &TableBuilder, connector: &str, batches: Vec<flott_core::ChangeBatch>) {
     let sink = registry().connector(connector).expect("it").sink(&table.sink()).expect("a sink").sink;
@@ -97,4 +97,21 @@ async fn a_missing_topic_is_told_at_once() {
     let mut writer = sink.create_writer(writer_context("l", 1), vec![]).expect("a writer");
     let error = writer.write(batch("i INT", &["+I[1]"])).await.expect_err("missing");
     assert!(error.to_string().contains("not-there-at-all"), "{error}");
+}
+
+/// What the client refuses to be made with is not an outage.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_cannot_be_made_is_the_users_matter() {
+    let Some(kafka) = Kafka::running() else { return };
+    let topic = kafka.topic(1).expect("a topic");
+    let options = [
+        ("format", "json"),
+        ("sink.delivery-guarantee", "at-least-once"),
+        ("properties.max.in.flight.requests.per.connection", "10"),
+    ];
+    let table = table("kafka", "i INT", &kafka, &topic, &options);
+    let sink = registry().connector("kafka").expect("it").sink(&table.sink()).expect("a sink").sink;
+    let mut writer = sink.create_writer(writer_context(&unique("lineage"), 1), vec![]).expect("a writer");
+    let error = writer.write(batch("i INT", &["+I[1]"])).await.expect_err("no client");
+    assert!(error.kind() == ErrorKind::User && error.to_string().contains("max.in.flight"), "{error}");
 }

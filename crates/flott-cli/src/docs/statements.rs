@@ -318,7 +318,8 @@ FROM TABLE(CUMULATE(DATA => TABLE orders, TIMECOL => DESCRIPTOR(ordered_at),
 GROUP BY window_start, window_end;",
             ),
             example(
-                "SESSION windows end after a gap; PARTITION BY gives each key sessions of its own.",
+                "SESSION windows end after a gap; PARTITION BY gives each key sessions of its own. Grouped by other keys than its \
+                 own, a session is no window of the groups: they change with each of its rows.",
                 "\
 SELECT window_start, window_end, item, COUNT(*)
 FROM TABLE(SESSION(TABLE orders PARTITION BY item, DESCRIPTOR(ordered_at), INTERVAL '1' MINUTE))
@@ -337,14 +338,14 @@ SELECT window_end, SUM(orders) FROM TABLE(TUMBLE(TABLE per_minute, DESCRIPTOR(mi
 GROUP BY window_start, window_end;",
             ),
             example(
-                "The older form: TUMBLE, HOP (slide, size) or SESSION as a key of GROUP BY, over a time attribute. `_START`, \
-                 `_END`, `_ROWTIME` and `_PROCTIME` behind the same name and arguments give the window's columns.",
+                "The older group windows stand in GROUP BY: TUMBLE (time, size), HOP (time, slide, size; any two lengths) and \
+                 SESSION (time, gap), whose sessions are those of the other keys. TUMBLE_START, TUMBLE_END, TUMBLE_ROWTIME and \
+                 TUMBLE_PROCTIME tell the bounds of the window, with the same arguments; so do those of HOP and SESSION. The \
+                 `_ROWTIME` is a time attribute. There are no GROUPING SETS beside them.",
                 "\
-SELECT item, TUMBLE_START(ordered_at, INTERVAL '10' MINUTES) AS since, COUNT(*)
-FROM orders GROUP BY item, TUMBLE(ordered_at, INTERVAL '10' MINUTES);
-SELECT HOP_END(ordered_at, INTERVAL '5' MINUTES, INTERVAL '10' MINUTES) AS until, SUM(cents)
-FROM orders GROUP BY HOP(ordered_at, INTERVAL '5' MINUTES, INTERVAL '10' MINUTES);
-SELECT item, SESSION_ROWTIME(ordered_at, INTERVAL '1' MINUTE) AS at_end, MAX(cents)
+SELECT item, TUMBLE_START(ordered_at, INTERVAL '10' MINUTE) AS since, COUNT(*) AS orders
+FROM orders GROUP BY item, TUMBLE(ordered_at, INTERVAL '10' MINUTE);
+SELECT item, SESSION_ROWTIME(ordered_at, INTERVAL '1' MINUTE) AS ended, SUM(cents)
 FROM orders GROUP BY item, SESSION(ordered_at, INTERVAL '1' MINUTE);",
             ),
             example(

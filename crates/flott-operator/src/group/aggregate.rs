@@ -381,7 +381,7 @@ impl Operator for GroupAggregate {
     }
 
     fn restore_state(&mut self, state: RestoredState) -> Result<()> {
-        self.groups.restore(&state, &self.name)
+        self.groups.restore(state, &self.name)
     }
 
     fn end_input(&mut self, _input: usize, context: &mut OperatorContext) -> Result<Progress> {

@@ -4,13 +4,16 @@
 //! Read first: `rows` (the rows and how they are stored), then `keys`, then `sorted` (rows of one key in order).
 
 mod arena;
+mod at_end;
 mod codec;
 mod counts;
 mod keys;
+pub(crate) mod meaning;
 mod rows;
 mod sorted;
 mod time_to_live;
 
+pub(crate) use at_end::AtEnd;
 pub(crate) use codec::{Encoded, RowCodec};
 pub(crate) use counts::KeyedCounts;
 pub(crate) use keys::{BatchKeys, KeyCodec, KeyTable};

@@ -145,41 +145,53 @@ impl Automaton {
         asked
     }
 
-    /// How a run in a state can take a row, given which variables the row could be.
-    pub(super) fn takes(&self, state: u16, is: impl Fn(u16) -> bool, taken: &mut Vec<Taken>) {
+    /// How a run in a state can take a row, given which variables the row could be: it is asked for those alone that
+    /// decide something.
+    pub(super) fn takes(&self, state: u16, is: impl Fn(u16) -> Result<bool>, taken: &mut Vec<Taken>) -> Result<()> {
         taken.clear();
         let mut open = vec![state];
         while let Some(number) = open.pop() {
             let state = &self.states[number as usize];
             for transition in &state.transitions {
-                if transition.unless.iter().any(|v| is(*v)) {
+                if transition.takes && !is(state.variable)? || any(&transition.unless, &is)? {
                     continue;
                 }
-                if !transition.takes {
-                    open.push(transition.target);
-                } else if is(state.variable) {
+                if transition.takes {
                     taken.push(Taken { variable: state.variable, target: transition.target });
+                } else {
+                    open.push(transition.target);
                 }
             }
         }
+        Ok(())
     }
 
     /// Whether a run that has come to a state by a row can end there.
-    pub(super) fn ends(&self, state: u16, is: impl Fn(u16) -> bool) -> bool {
+    pub(super) fn ends(&self, state: u16, is: impl Fn(u16) -> Result<bool>) -> Result<bool> {
         let mut open = vec![state];
         while let Some(number) = open.pop() {
             for transition in self.states[number as usize].transitions.iter().filter(|t| !t.takes) {
-                if transition.unless.iter().any(|v| is(*v)) {
+                if any(&transition.unless, &is)? {
                     continue;
                 }
                 if transition.target == FINAL {
-                    return true;
+                    return Ok(true);
                 }
                 open.push(transition.target);
             }
         }
-        false
+        Ok(false)
     }
+}
+
+/// Whether the row could be one of these variables.
+fn any(variables: &[u16], is: &impl Fn(u16) -> Result<bool>) -> Result<bool> {
+    for variable in variables {
+        if is(*variable)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 #[cfg(test)]
@@ -209,15 +221,15 @@ mod tests {
 
     #[test]
     fn a_greedy_variable_keeps_the_next_from_what_it_takes_itself() {
-        let both = |_: u16| true;
+        let both = |_: u16| Ok(true);
         let mut taken = vec![];
         let greedy = pattern(&[(1, None, true), (1, Some(1), true)]);
-        greedy.takes(greedy.start, both, &mut taken);
+        greedy.takes(greedy.start, both, &mut taken).expect("asked");
         let looping = taken[0].target;
-        greedy.takes(looping, both, &mut taken);
+        greedy.takes(looping, both, &mut taken).expect("asked");
         assert_eq!(taken.iter().map(|t| t.variable).collect::<Vec<_>>(), [0]);
         let reluctant = pattern(&[(1, None, false), (1, Some(1), true)]);
-        reluctant.takes(looping, both, &mut taken);
+        reluctant.takes(looping, both, &mut taken).expect("asked");
         assert_eq!(taken.iter().map(|t| (t.variable, t.target == FINAL)).collect::<Vec<_>>(), [(0, false), (1, true)]);
     }
 
@@ -225,8 +237,8 @@ mod tests {
     fn an_optional_end_ends_at_once() {
         let automaton = pattern(&[(1, Some(1), true), (0, Some(2), false)]);
         let mut taken = vec![];
-        automaton.takes(automaton.start, |v| v == 0, &mut taken);
-        assert!(automaton.ends(taken[0].target, |_| false));
+        automaton.takes(automaton.start, |v| Ok(v == 0), &mut taken).expect("asked");
+        assert!(automaton.ends(taken[0].target, |_| Ok(false)).expect("asked"));
         assert_eq!(automaton.states[automaton.start as usize].asks, [0]);
     }
 }

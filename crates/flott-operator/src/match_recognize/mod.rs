@@ -11,6 +11,7 @@ mod paths;
 mod queue;
 mod runs;
 mod stored;
+mod truths;
 mod values;
 
 pub use operator::MatchRecognize;

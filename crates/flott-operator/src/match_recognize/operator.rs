@@ -4,11 +4,12 @@
 //! Rows that are due are taken in rounds, one row of each partition at a time, so that a condition that reads the rows
 //! before is evaluated once a round for all partitions and runs.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow_array::{Array, ArrayRef, BinaryArray, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use arrow_select::take::take;
 use flott_core::types::TimeAttribute;
@@ -20,17 +21,18 @@ use super::automaton::Automaton;
 use super::paths::{NONE, Paths};
 use super::runs::{Arrival, Found, Matching, NOT_BEGUN, Partition};
 use super::stored;
+use super::truths::{Truths, TruthsOfRuns};
 use super::values::{Rows, Values};
 use crate::calc::assemble;
 use crate::expression::evaluate;
-use crate::keyed::{KeyCodec, KeyTable, RowCodec, RowStore};
+use crate::keyed::{KeyCodec, KeyTable, RowCodec, RowStore, meaning};
 use crate::operator::{Operator, OperatorContext, Progress};
 use crate::rank::types_of;
 use crate::timestamp::{null_rowtime, to_milliseconds};
 use crate::window::aggregate::Ownership;
 
-/// Version of the stored form.
-const STATE_VERSION: u32 = 1;
+/// Version of the stored form: since 2 it says what it stands for.
+const STATE_VERSION: u32 = 2;
 /// Rows that wait, and rows that runs have taken.
 const ROW_TABLE: &str = "rows";
 /// The runs of each partition.
@@ -58,7 +60,7 @@ struct Due {
     /// Their partitions.
     keys: Vec<u32>,
     /// By variable, where the condition reads the row alone.
-    of_row: Vec<Option<BooleanArray>>,
+    of_row: Vec<Option<Truths>>,
     /// The rows of each partition.
     queues: Vec<Vec<usize>>,
     round: usize,
@@ -113,8 +115,12 @@ pub struct MatchRecognize {
     changed: Vec<u32>,
     /// Slots and partitions by their time.
     waiting: BTreeMap<i64, Vec<(u32, u32)>>,
+    waiting_rows: usize,
     /// When runs are given up, and whose.
     timers: BTreeMap<i64, BTreeSet<u32>>,
+    timer_keys: usize,
+    /// Bytes of what the partitions hold.
+    open_bytes: usize,
     due: Option<Due>,
     /// What becomes due by the call that runs.
     until: Option<i64>,
@@ -179,7 +185,10 @@ impl MatchRecognize {
             stored_keys: KeyCodec::new(&places, &types, ownership.max_parallelism)?,
             changed: vec![],
             waiting: BTreeMap::new(),
+            waiting_rows: 0,
             timers: BTreeMap::new(),
+            timer_keys: 0,
+            open_bytes: 0,
             due: None,
             until: None,
             touched: BTreeSet::new(),
@@ -206,6 +215,7 @@ impl MatchRecognize {
         let (number, new) = self.table.find_or_insert(hash, key);
         if new {
             let partition = Partition::new(&self.automaton);
+            self.open_bytes += partition.size_bytes();
             match self.partitions.get_mut(number as usize) {
                 Some(old) => *old = partition,
                 None => self.partitions.push(partition),
@@ -238,9 +248,18 @@ impl MatchRecognize {
             let slot = self.rows.insert(&encoded, row, self.rows.next_mark(), time)?;
             self.paths.hold(slot);
             self.partitions[key as usize].waiting += 1;
-            self.waiting.entry(time).or_default().push((slot, key));
+            self.wait(time, slot, key);
         }
         Ok(())
+    }
+
+    fn wait(&mut self, time: i64, slot: u32, key: u32) {
+        self.waiting.entry(time).or_default().push((slot, key));
+        self.waiting_rows += 1;
+    }
+
+    fn give_up_at(&mut self, time: i64, key: u32) {
+        self.timer_keys += usize::from(self.timers.entry(time).or_default().insert(key));
     }
 
     /// The next rows that are due, in order.
@@ -250,6 +269,7 @@ impl MatchRecognize {
             && let Some(entry) = self.waiting.first_entry().filter(|e| *e.key() <= until)
         {
             let (time, mut rows) = entry.remove_entry();
+            self.waiting_rows -= rows.len();
             if !self.spec.then.is_empty() {
                 let store = &self.rows;
                 rows.sort_by(|a, b| store.order(a.0).cmp(store.order(b.0)));
@@ -263,10 +283,10 @@ impl MatchRecognize {
         }
         let rows = self.rows.gather(&slots)?;
         let of_row = |condition: &Condition| match condition {
-            Condition::OfRow(expression) => Ok(Some(evaluate(expression, &rows)?.as_boolean().clone())),
-            Condition::Any | Condition::OfRun { .. } => Ok(None),
+            Condition::OfRow(expression) => Some(Truths::of(expression, &rows)),
+            Condition::Any | Condition::OfRun { .. } => None,
         };
-        let of_row = self.conditions.iter().map(of_row).collect::<Result<Vec<_>>>()?;
+        let of_row = self.conditions.iter().map(of_row).collect();
         let mut places: HashMap<u32, usize> = HashMap::new();
         let mut queues: Vec<Vec<usize>> = vec![];
         for (row, key) in keys.iter().enumerate() {
@@ -290,21 +310,19 @@ impl MatchRecognize {
             self.with(due.keys[*row], |matching, partition| matching.advance(partition, due.times[*row], order))?;
         }
         let truths = self.of_runs(due, &turn)?;
-        let variables = self.conditions.len();
+        let any: Vec<bool> = self.conditions.iter().map(|c| matches!(c, Condition::Any)).collect();
         for (place, row) in turn.iter().enumerate() {
             let key = due.keys[*row];
-            let any: Vec<bool> = self.conditions.iter().map(|c| matches!(c, Condition::Any)).collect();
-            let of_row: Vec<Option<bool>> =
-                due.of_row.iter().map(|values| values.as_ref().map(|v| v.is_valid(*row) && v.value(*row))).collect();
             let arrival = Arrival { slot: due.slots[*row], time_ms: due.times[*row], order: self.order + *row };
-            let truth = truths.get(place);
-            let is = |run: usize, variable: u16| {
-                let v = variable as usize;
-                any[v] || of_row[v].unwrap_or_else(|| truth.is_some_and(|t| t[run * variables + v]))
+            let of_row = &due.of_row;
+            let is = |run: usize, variable: u16| match &of_row[variable as usize] {
+                _ if any[variable as usize] => Ok(true),
+                Some(truths) => truths.get(*row),
+                None => truths.get(place, run, variable),
             };
             let begun = self.with(key, |matching, partition| matching.row(partition, arrival, is))?;
             if begun && let Some(within) = self.spec.within_ms {
-                self.timers.entry(arrival.time_ms.saturating_add(within)).or_default().insert(key);
+                self.give_up_at(arrival.time_ms.saturating_add(within), key);
             }
             self.partitions[key as usize].waiting -= 1;
             let group = self.keys.group(self.table.hash(key));
@@ -315,14 +333,15 @@ impl MatchRecognize {
     }
 
     /// For each of these rows, for each open run of its partition, for each variable: whether the condition is true, where
-    /// it reads the rows before and the run asks for it.
-    fn of_runs(&self, due: &Due, turn: &[usize]) -> Result<Vec<Vec<bool>>> {
+    /// it reads the rows before and the run may ask for it.
+    fn of_runs(&self, due: &Due, turn: &[usize]) -> Result<TruthsOfRuns> {
         let variables = self.conditions.len();
+        let mut of_runs = TruthsOfRuns { variables, truths: vec![], failed: RefCell::default() };
         if !self.conditions.iter().any(|c| matches!(c, Condition::OfRun { .. })) {
-            return Ok(vec![]);
+            return Ok(of_runs);
         }
         let runs_of = |row: usize| self.partitions[due.keys[row] as usize].open.items();
-        let mut truths: Vec<Vec<bool>> = turn.iter().map(|row| vec![false; runs_of(*row).len() * variables]).collect();
+        of_runs.truths = turn.iter().map(|row| vec![false; runs_of(*row).len() * variables]).collect();
         for (variable, condition) in self.conditions.iter().enumerate() {
             let Condition::OfRun { values, expression, schema } = condition else { continue };
             let number = variable as u16;
@@ -345,13 +364,14 @@ impl MatchRecognize {
                 due.rows.columns().iter().map(|c| take(c.as_ref(), &rows, None)).collect::<Result<Vec<_>, _>>()?;
             columns.extend(values.of(&candidates, &self.rows)?);
             let batch = RecordBatch::try_new(Arc::clone(schema), columns)?;
-            let result = evaluate(expression, &batch)?;
-            let result = result.as_boolean();
-            for (i, (place, run)) in asked.into_iter().enumerate() {
-                truths[place][run * variables + variable] = result.is_valid(i) && result.value(i);
+            let Truths { is, failed } = Truths::of(expression, &batch);
+            for (i, (place, run)) in asked.iter().enumerate() {
+                of_runs.truths[*place][run * variables + variable] = is[i];
             }
+            let failed = failed.into_inner().into_iter();
+            of_runs.failed.get_mut().extend(failed.map(|(i, e)| ((asked[i].0, asked[i].1, number), e)));
         }
-        Ok(truths)
+        Ok(of_runs)
     }
 
     /// Works on a partition, which is stored at the next barrier where it changes.
@@ -364,7 +384,7 @@ impl MatchRecognize {
             AfterMatch::PastLastRow | AfterMatch::ToNextRow => "",
         };
         let partition = &mut self.partitions[key as usize];
-        let before = partition.changed;
+        let (before, bytes) = (partition.changed, partition.size_bytes());
         let mut matching = Matching {
             automaton: &self.automaton,
             within_ms: self.spec.within_ms,
@@ -379,6 +399,7 @@ impl MatchRecognize {
         if partition.changed && !before {
             self.changed.push(key);
         }
+        self.open_bytes = self.open_bytes + partition.size_bytes() - bytes;
         Ok(done)
     }
 
@@ -386,7 +407,9 @@ impl MatchRecognize {
     fn settle(&mut self, time_ms: i64) -> Result<()> {
         let mut keys = std::mem::take(&mut self.touched);
         while let Some(entry) = self.timers.first_entry().filter(|e| *e.key() <= time_ms) {
-            keys.extend(entry.remove());
+            let of_time = entry.remove();
+            self.timer_keys -= of_time.len();
+            keys.extend(of_time);
         }
         for key in keys {
             if self.table.len() == 0 || !self.lives(key) {
@@ -399,6 +422,7 @@ impl MatchRecognize {
                 if partition.stored != NONE {
                     self.stored.remove(partition.stored, self.keys.group(self.table.hash(key)));
                 }
+                self.open_bytes -= partition.size_bytes();
                 *partition = Partition { stored: NONE, ..Partition::default() };
                 self.table.remove(key);
             }
@@ -487,11 +511,10 @@ impl MatchRecognize {
             return;
         }
         let partitions = self.partitions.capacity() * size_of::<Partition>();
-        let open: usize = self.partitions.iter().map(Partition::size_bytes).sum();
-        let waiting: usize = self.waiting.values().map(|w| w.capacity() * 8 + 32).sum();
-        let timers = self.timers.values().map(BTreeSet::len).sum::<usize>() * 16;
+        let waiting = self.waiting_rows * 8 + self.waiting.len() * 32;
+        let timers = self.timer_keys * 16;
         let stores = self.rows.size_bytes() + self.stored.size_bytes() + self.paths.size_bytes();
-        let bytes = stores + self.table.size_bytes() + partitions + open + waiting + timers;
+        let bytes = stores + self.table.size_bytes() + partitions + self.open_bytes + waiting + timers;
         context.metrics.state_bytes = bytes as u64;
     }
 
@@ -530,7 +553,8 @@ impl MatchRecognize {
         Ok(())
     }
 
-    fn restore(&mut self, state: &RestoredState) -> Result<()> {
+    fn restore(&mut self, state: RestoredState) -> Result<()> {
+        let state = &meaning::open(state, size_of::<i64>(), &self.spec.meaning, &self.name)?;
         let times = state.metas.iter().filter_map(|m| m.as_slice().try_into().ok().map(i64::from_le_bytes));
         self.watermark = times.min().unwrap_or(i64::MIN);
         let mut restored = self.rows.restore(state, &self.name)?;
@@ -559,8 +583,9 @@ impl MatchRecognize {
                 let find = |id: u64| slots.get(&(key, id)).copied();
                 stored::read(bytes.value(i), partition, &mut self.paths, self.automaton.states.len(), find)?;
                 if let Some(within) = self.spec.within_ms {
-                    for run in partition.open.items().iter().filter(|r| r.start != NOT_BEGUN) {
-                        self.timers.entry(run.start_ms.saturating_add(within)).or_default().insert(key);
+                    let begun = partition.open.items().iter().filter(|r| r.start != NOT_BEGUN);
+                    for start_ms in begun.map(|r| r.start_ms).collect::<Vec<_>>() {
+                        self.give_up_at(start_ms.saturating_add(within), key);
                     }
                 }
             }
@@ -570,9 +595,10 @@ impl MatchRecognize {
             if !self.paths.is_used(row.slot) {
                 self.paths.hold(row.slot);
                 self.partitions[key as usize].waiting += 1;
-                self.waiting.entry(row.time).or_default().push((row.slot, key));
+                self.wait(row.time, row.slot, key);
             }
         }
+        self.open_bytes = self.partitions.iter().map(Partition::size_bytes).sum();
         Ok(())
     }
 
@@ -622,13 +648,14 @@ impl Operator for MatchRecognize {
             this.store_runs()?;
             let mut runs = this.rows.snapshot(&this.keys)?;
             runs.extend(this.stored.snapshot(&this.stored_keys)?);
-            Ok(OperatorSnapshot { version: STATE_VERSION, meta: this.watermark.to_le_bytes().to_vec(), runs })
+            let meta = this.watermark.to_le_bytes().to_vec();
+            Ok(meaning::seal(OperatorSnapshot { version: STATE_VERSION, meta, runs }, &this.spec.meaning))
         };
         snapshot(self).map_err(|e: Error| e.with("operator", &self.name))
     }
 
     fn restore_state(&mut self, state: RestoredState) -> Result<()> {
-        self.restore(&state).map_err(|e| e.with("operator", &self.name))
+        self.restore(state).map_err(|e| e.with("operator", &self.name))
     }
 
     fn next_event_time_timer(&mut self) -> Option<i64> {

@@ -122,7 +122,7 @@ impl Matching<'_> {
         &mut self,
         partition: &mut Partition,
         row: Arrival,
-        is: impl Fn(usize, u16) -> bool,
+        is: impl Fn(usize, u16) -> Result<bool>,
     ) -> Result<bool> {
         let before = std::mem::take(&mut partition.open);
         let sequence = partition.next;
@@ -131,14 +131,14 @@ impl Matching<'_> {
         let mut taken: Vec<Taken> = vec![];
         let mut begun = false;
         for (place, run) in before.items().iter().enumerate() {
-            self.automaton.takes(run.state, |v| is(place, v), &mut taken);
+            self.automaton.takes(run.state, |v| is(place, v), &mut taken)?;
             let waits = run.start == NOT_BEGUN;
             begun |= waits && !taken.is_empty();
             for edge in &taken {
                 let path = self.paths.extend(run.path, edge.variable, row.slot, sequence);
                 let (start, start_ms) = if waits { (sequence, row.time_ms) } else { (run.start, run.start_ms) };
                 let next = Run { state: edge.target, path, start, start_ms };
-                let also_ends = edge.target != FINAL && self.automaton.ends(edge.target, |v| is(place, v));
+                let also_ends = edge.target != FINAL && self.automaton.ends(edge.target, |v| is(place, v))?;
                 if edge.target != FINAL {
                     self.paths.take(path);
                     open.push(next);

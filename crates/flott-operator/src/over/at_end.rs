@@ -1,13 +1,14 @@
 //! OVER where all rows have come before the first one leaves (`execution.runtime-mode = batch`): every frame, and the
 //! functions that need the whole partition. Rows leave by partition, in its order.
 
-use std::cmp::Ordering;
 use std::ops::Range;
 
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
+use arrow_select::concat::concat;
 use flott_core::{ChangeBatch, Error, Result};
 use flott_function::AggregateKind;
+use flott_graph::meaning::COLUMNS;
 use flott_graph::{OverAggregateSpec, OverBound, OverCall, OverFunction, OverGroup, SortKey};
 use flott_state::{OperatorSnapshot, RestoredState};
 
@@ -16,19 +17,19 @@ use super::place;
 use super::running::Runnings;
 use super::shown::columns_of;
 use crate::calc::assemble;
-use crate::keyed::{KeyCodec, KeyTable, RowCodec, RowStore};
+use crate::keyed::{AtEnd, KeyCodec, KeyTable, meaning};
 use crate::operator::{Operator, OperatorContext, Progress};
 use crate::rank::types_of;
 use crate::window::accumulator::Step;
 use crate::window::aggregate::Ownership;
 use crate::window::fire::Output;
 
-/// Version of the stored form.
-const STATE_VERSION: u32 = 1;
-/// The state table.
-const ROW_TABLE: &str = "rows";
+/// Version of the stored form: since 2 it says what it stands for.
+const STATE_VERSION: u32 = 2;
 /// Partitions are computed together until they have so many rows.
 const ROWS_MIN: usize = 8_192;
+/// So many steps are gone through at once (or as many as there are rows, where there are more).
+const STEPS_MAX: usize = 65_536;
 
 /// The functions of one frame.
 struct Group {
@@ -96,7 +97,21 @@ impl Group {
         peers: &Peers,
     ) -> Result<Vec<ArrayRef>> {
         let frames = Frames::new(&self.spec.frame, rows, order, peers)?;
+        self.functions.resize(partitions.len());
+        // Frames that are computed anew are as many steps as rows times their length: no more of them are there at once
+        // than rows, or so many.
+        let most = STEPS_MAX.max(rows.num_rows());
         let (mut steps, mut of_row, mut emits) = (vec![], Vec::with_capacity(rows.num_rows()), 0u32);
+        let mut shown: Vec<Vec<ArrayRef>> = vec![];
+        let functions = &mut self.functions;
+        let mut step = |step: Step| -> Result<()> {
+            steps.push(step);
+            if steps.len() >= most {
+                shown.push(functions.run(&steps, rows)?);
+                steps.clear();
+            }
+            Ok(())
+        };
         for (group, partition) in (0u32..).zip(partitions) {
             // What the group holds.
             let mut held = partition.start..partition.start;
@@ -106,24 +121,42 @@ impl Group {
                 let frame = cursor.frame(row);
                 if last.as_ref() != Some(&frame) {
                     if frame.start > held.start && (!self.removes || frame.start >= held.end) {
-                        steps.push(Step::Clear { group });
+                        step(Step::Clear { group })?;
                         held = frame.start..frame.start;
                     }
-                    steps.extend((held.start..frame.start).map(|r| Step::Remove { group, row: r as u32 }));
-                    steps.extend((held.end..frame.end).map(|r| Step::Add { group, row: r as u32 }));
+                    for row in held.start..frame.start {
+                        step(Step::Remove { group, row: row as u32 })?;
+                    }
+                    for row in held.end..frame.end {
+                        step(Step::Add { group, row: row as u32 })?;
+                    }
                     held = frame.start..frame.end.max(held.end);
-                    steps.push(Step::Emit { group });
+                    step(Step::Emit { group })?;
                     emits += 1;
                     last = Some(frame);
                 }
                 of_row.push(emits - 1);
             }
         }
-        self.functions.resize(partitions.len());
-        let shown = self.functions.run(&steps, rows)?;
+        if !steps.is_empty() || shown.is_empty() {
+            shown.push(functions.run(&steps, rows)?);
+        }
         self.functions.reset(&(0..partitions.len() as u32).collect::<Vec<_>>());
-        columns_of(shown, &of_row, emits)
+        columns_of(joined(shown)?, &of_row, emits)
     }
+}
+
+/// Pieces of columns, one behind the other.
+fn joined(mut pieces: Vec<Vec<ArrayRef>>) -> Result<Vec<ArrayRef>> {
+    if pieces.len() == 1 {
+        return Ok(pieces.remove(0));
+    }
+    let columns = pieces.first().map_or(0, Vec::len);
+    let column = |i: usize| {
+        let of: Vec<&dyn Array> = pieces.iter().map(|p| p[i].as_ref()).collect();
+        Ok(concat(&of)?)
+    };
+    (0..columns).map(column).collect()
 }
 
 /// Functions over windows of all rows.
@@ -134,12 +167,10 @@ pub struct OverAtEnd {
     keys: KeyCodec,
     table: KeyTable,
     /// By partition, then in the order.
-    rows: RowStore,
+    rows: AtEnd,
     partition_of: Vec<u32>,
     live: Vec<u32>,
     groups: Vec<Group>,
-    /// Rows that leave, the last one first.
-    leaving: Option<Vec<u32>>,
     output: Output,
 }
 
@@ -153,11 +184,10 @@ impl OverAtEnd {
                 schema,
                 keys: KeyCodec::new(&spec.partition_keys, &types, ownership.max_parallelism)?,
                 table: KeyTable::default(),
-                rows: RowStore::new(ROW_TABLE, codec(spec)?, false),
+                rows: AtEnd::new(&spec.input_schema, order_of(spec))?,
                 partition_of: vec![],
                 live: vec![],
                 groups: spec.groups.iter().map(|g| Group::new(g, &spec.input_schema)).collect::<Result<_>>()?,
-                leaving: None,
                 output: Output::default(),
                 spec: spec.clone(),
             })
@@ -168,17 +198,16 @@ impl OverAtEnd {
     fn add(&mut self, batch: &ChangeBatch, context: &mut OperatorContext) -> Result<()> {
         let columns = batch.rows.columns();
         let keys = self.keys.encode(columns, batch.num_rows())?;
-        let encoded = self.rows.codec().encode(columns)?;
+        let encoded = self.rows.rows().codec().encode(columns)?;
         for row in 0..batch.num_rows() {
             if !batch.kind(row).is_addition() {
                 return Err(Error::internal("a row is taken away from an OVER of a bounded input"));
             }
             let (number, _) = self.table.find_or_insert(keys.hashes[row], keys.key(row));
-            let slot = self.rows.insert(&encoded, row, self.rows.next_mark(), 0)?;
+            let slot = self.rows.insert(&encoded, row)?;
             self.place(slot, number);
         }
-        context.metrics.state_rows = self.rows.len() as u64;
-        context.metrics.state_bytes = (self.rows.size_bytes() + self.table.size_bytes() + self.live.len() * 8) as u64;
+        self.rows.count(self.table.size_bytes() + self.live.len() * 8, context);
         Ok(())
     }
 
@@ -190,23 +219,12 @@ impl OverAtEnd {
         self.live.push(slot);
     }
 
-    fn sort(&mut self) -> Vec<u32> {
-        let mut slots = std::mem::take(&mut self.live);
-        let rows = &self.rows;
-        slots.sort_unstable_by(|a, b| {
-            let by_order: Ordering = rows.order(*a).cmp(rows.order(*b));
-            by_order.then(rows.mark(*a).cmp(&rows.mark(*b))).reverse()
-        });
-        slots
-    }
-
     /// The next whole partitions.
     fn next(&mut self) -> Result<bool> {
-        let Some(leaving) = &mut self.leaving else { return Ok(false) };
         let mut slots: Vec<u32> = vec![];
         let mut partitions: Vec<Range<usize>> = vec![];
         let mut number = None;
-        while let Some(slot) = leaving.last().copied() {
+        while let Some(slot) = self.rows.next() {
             let of = self.partition_of[slot as usize];
             if number != Some(of) {
                 if slots.len() >= ROWS_MIN {
@@ -215,18 +233,17 @@ impl OverAtEnd {
                 number = Some(of);
                 partitions.push(slots.len()..slots.len());
             }
-            leaving.pop();
+            self.rows.pop();
             slots.push(slot);
             if let Some(partition) = partitions.last_mut() {
                 partition.end = slots.len();
             }
         }
         if slots.is_empty() {
-            self.leaving = None;
             return Ok(false);
         }
-        let rows = self.rows.gather(&slots)?;
-        let store = &self.rows;
+        let store = self.rows.rows();
+        let rows = store.gather(&slots)?;
         let peers = Peers::new(&partitions, |a, b| store.order(slots[a]) == store.order(slots[b]));
         let mut columns: Vec<ArrayRef> = rows.columns().to_vec();
         for group in &mut self.groups {
@@ -246,19 +263,16 @@ impl OverAtEnd {
                 break;
             }
         }
-        self.rows = RowStore::new(ROW_TABLE, codec(&self.spec)?, false);
         (self.table, self.partition_of) = Default::default();
-        context.metrics.state_rows = 0;
-        context.metrics.state_bytes = 0;
+        self.rows.clear(context)?;
         Ok(Progress::Done)
     }
 }
 
 /// Rows by partition, and within it in the order.
-fn codec(spec: &OverAggregateSpec) -> Result<RowCodec> {
+fn order_of(spec: &OverAggregateSpec) -> Vec<SortKey> {
     let key = |k: &usize| SortKey { column: *k, ascending: true, nulls_last: false };
-    let order: Vec<SortKey> = spec.partition_keys.iter().map(key).chain(spec.order.iter().copied()).collect();
-    RowCodec::new(&spec.input_schema, &order)
+    spec.partition_keys.iter().map(key).chain(spec.order.iter().copied()).collect()
 }
 
 impl Operator for OverAtEnd {
@@ -268,7 +282,7 @@ impl Operator for OverAtEnd {
     }
 
     fn end_input(&mut self, _input: usize, context: &mut OperatorContext) -> Result<Progress> {
-        self.leaving = Some(self.sort());
+        self.rows.end(std::mem::take(&mut self.live), 0, None);
         self.drain(context).map_err(|e| e.with("operator", &self.name))
     }
 
@@ -277,14 +291,15 @@ impl Operator for OverAtEnd {
     }
 
     fn snapshot_state(&mut self) -> Result<OperatorSnapshot> {
-        let runs = self.rows.snapshot(&self.keys).map_err(|e| e.with("operator", &self.name))?;
-        Ok(OperatorSnapshot { version: STATE_VERSION, meta: vec![], runs })
+        let snapshot = self.rows.snapshot(STATE_VERSION, &self.keys).map_err(|e| e.with("operator", &self.name))?;
+        Ok(meaning::seal(snapshot, &self.spec.meaning.only(&[COLUMNS])))
     }
 
     fn restore_state(&mut self, state: RestoredState) -> Result<()> {
-        let restored = self.rows.restore(&state, &self.name)?;
-        let slots: Vec<u32> = restored.iter().map(|r| r.slot).collect();
-        let batch = self.rows.gather(&slots)?;
+        // Nothing has been computed before the end.
+        let state = meaning::open(state, 0, &self.spec.meaning.only(&[COLUMNS]), &self.name)?;
+        let slots = self.rows.restore(&state, &self.name)?;
+        let batch = self.rows.rows().gather(&slots)?;
         let keys = self.keys.encode(batch.columns(), batch.num_rows())?;
         for (row, slot) in slots.into_iter().enumerate() {
             let (number, _) = self.table.find_or_insert(keys.hashes[row], keys.key(row));

@@ -13,17 +13,17 @@ use flott_state::{OperatorSnapshot, RestoredState};
 
 use super::running::Runnings;
 use crate::calc::assemble;
-use crate::keyed::{BatchKeys, Encoded, KeyCodec, KeyTable, RowCodec, RowStore, SortedSlots, TimeToLive};
+use crate::keyed::{BatchKeys, Encoded, KeyCodec, KeyTable, RowCodec, RowStore, SortedSlots, TimeToLive, meaning};
 use crate::operator::{Operator, OperatorContext, Progress};
 use crate::rank::types_of;
 use crate::window::accumulator::Step;
 use crate::window::aggregate::Ownership;
 
-/// Version of the stored form.
-const STATE_VERSION: u32 = 1;
+/// Version of the stored form: since 2 it says what it stands for.
+const STATE_VERSION: u32 = 2;
 /// The state table.
 const ROW_TABLE: &str = "rows";
-/// With so many changes a call gives way.
+/// With so many changes a call gives way; a batch has no more of them.
 const CHANGES_MAX: usize = 8_192;
 /// So many places behind a change are looked at first, and at most.
 const PLACES_MIN: usize = 16;
@@ -47,13 +47,28 @@ struct Work {
 /// Changes on their way out: rows, kinds, and where in which piece their results stand.
 #[derive(Default)]
 struct Emitted {
+    /// So many have left.
+    left: usize,
     slots: Vec<u32>,
     kinds: Vec<RowKind>,
     places: Vec<(usize, usize)>,
     pieces: Vec<Vec<ArrayRef>>,
 }
 
+/// Places from one on that are still to be looked at, given the group before them.
+struct Going {
+    number: u32,
+    from: usize,
+    before: u32,
+    /// So many at once.
+    count: usize,
+}
+
 impl Emitted {
+    fn len(&self) -> usize {
+        self.slots.len() - self.left
+    }
+
     /// Results that the changes from now on name by their places.
     fn piece(&mut self, results: Vec<ArrayRef>) {
         self.pieces.push(results);
@@ -122,6 +137,7 @@ pub struct NonTimeOver {
     rows: RowStore,
     ttl: TimeToLive,
     emitted: Emitted,
+    going: Option<Going>,
     work: Option<Work>,
 }
 
@@ -151,6 +167,7 @@ impl NonTimeOver {
                 rows: RowStore::new(ROW_TABLE, codec, ttl.is_on()),
                 ttl,
                 emitted: Emitted::default(),
+                going: None,
                 work: None,
                 spec: spec.clone(),
             })
@@ -159,30 +176,24 @@ impl NonTimeOver {
     }
 
     fn run(&mut self, context: &mut OperatorContext) -> Result<Progress> {
-        if let Some(mut work) = self.work.take() {
-            while work.next < work.batch.num_rows() && self.emitted.slots.len() < CHANGES_MAX {
+        // One row may change the results of all behind it: they are gone through in pieces, and leave in pieces.
+        while self.emitted.len() < CHANGES_MAX {
+            if let Some(going) = self.going.take() {
+                self.go_on(going)?;
+                continue;
+            }
+            let Some(mut work) = self.work.take() else { break };
+            if work.next < work.batch.num_rows() {
                 self.row(&work, work.next, context.processing_time_ms)?;
                 work.next += 1;
-            }
-            if work.next < work.batch.num_rows() {
                 self.work = Some(work);
             }
         }
-        let Emitted { slots, kinds, places, pieces } = std::mem::take(&mut self.emitted);
-        if !slots.is_empty() {
-            let rows = self.rows.gather(&slots)?;
-            let mut columns: Vec<ArrayRef> = rows.columns().to_vec();
-            for column in 0..pieces.first().map_or(0, Vec::len) {
-                let arrays: Vec<&dyn Array> = pieces.iter().map(|p| p[column].as_ref()).collect();
-                columns.push(interleave(&arrays, &places)?);
-            }
-            let rows = assemble(&self.schema, columns, slots.len())?;
-            context.emit(ChangeBatch::new(rows, kinds.into_iter().collect::<RowKinds>())?);
-        }
-        self.rows.release();
-        if self.work.is_some() {
+        self.emit(context)?;
+        if self.emitted.len() > 0 || self.going.is_some() || self.work.is_some() {
             return Ok(Progress::More);
         }
+        self.rows.release();
         if self.ttl.sweeps(context) {
             self.sweep(context.processing_time_ms);
         }
@@ -191,6 +202,29 @@ impl NonTimeOver {
         let functions = self.functions.size_bytes() + (self.groups.of.capacity() + self.groups.free.capacity()) * 4;
         context.metrics.state_bytes = (self.rows.size_bytes() + self.table.size_bytes() + lists + functions) as u64;
         Ok(Progress::Done)
+    }
+
+    /// The next changes.
+    fn emit(&mut self, context: &mut OperatorContext) -> Result<()> {
+        let Emitted { left, slots, kinds, places, pieces } = &mut self.emitted;
+        let end = slots.len().min(*left + CHANGES_MAX);
+        let now = *left..end;
+        if now.is_empty() {
+            return Ok(());
+        }
+        let rows = self.rows.gather(&slots[now.clone()])?;
+        let mut columns: Vec<ArrayRef> = rows.columns().to_vec();
+        for column in 0..pieces.first().map_or(0, Vec::len) {
+            let arrays: Vec<&dyn Array> = pieces.iter().map(|p| p[column].as_ref()).collect();
+            columns.push(interleave(&arrays, &places[now.clone()])?);
+        }
+        let rows = assemble(&self.schema, columns, now.len())?;
+        context.emit(ChangeBatch::new(rows, kinds[now].iter().copied().collect::<RowKinds>())?);
+        *left = end;
+        if end == slots.len() {
+            self.emitted = Emitted::default();
+        }
+        Ok(())
     }
 
     fn row(&mut self, work: &Work, row: usize, now_ms: i64) -> Result<()> {
@@ -243,6 +277,7 @@ impl NonTimeOver {
             self.rows.remove(slot, self.keys.group(hash));
         }
         if self.partitions[number as usize].slots.is_empty() {
+            self.going = None;
             self.forget(number);
         }
         Ok(())
@@ -276,17 +311,24 @@ impl NonTimeOver {
         self.groups.set(slot, group);
         self.emitted.piece(results);
         self.emitted.push(kind, slot, 0);
-        self.go_on(number, place + 1, group)
+        self.go_on_from(number, place + 1, group);
+        Ok(())
     }
 
+    fn go_on_from(&mut self, number: u32, from: usize, before: u32) {
+        self.going = Some(Going { number, from, before, count: PLACES_MIN });
+    }
+
+    /// The row at this place, which is taken out of it then.
     fn row_goes(&mut self, number: u32, place: usize) -> Result<()> {
         let Some(slot) = self.partitions[number as usize].slots.get(place) else { return Ok(()) };
         let group = self.groups.get(slot);
         let results = self.steps(&[Step::Emit { group }], &[])?;
         self.emitted.piece(results);
         self.emitted.push(RowKind::Delete, slot, 0);
+        // What stands behind it has moved up.
         let before = self.before(number, place);
-        self.go_on(number, place + 1, before)?;
+        self.go_on_from(number, place, before);
         self.free(&[group]);
         Ok(())
     }
@@ -314,10 +356,11 @@ impl NonTimeOver {
         if old != NONE {
             self.free(&[old]);
         }
-        self.go_on(number, end, new)
+        self.go_on_from(number, end, new);
+        Ok(())
     }
 
-    /// Of the rows `first .. end`, which are equal in the order, the one at `place` goes.
+    /// Of the rows `first .. end`, which are equal in the order, the one at `place` goes, and is taken out of it then.
     fn equal_row_goes(&mut self, number: u32, (first, end): (usize, usize), place: usize) -> Result<()> {
         let slots = self.take(number, first, end - first);
         let old = slots.first().map_or(NONE, |s| self.groups.get(*s));
@@ -326,7 +369,7 @@ impl NonTimeOver {
             let results = self.steps(&[Step::Emit { group: old }], &[])?;
             self.emitted.piece(results);
             self.emitted.push(RowKind::Delete, slots[0], 0);
-            self.go_on(number, end, before)?;
+            self.go_on_from(number, first, before);
             self.free(&[old]);
             return Ok(());
         }
@@ -349,13 +392,13 @@ impl NonTimeOver {
             }
         }
         self.free(&[old]);
-        self.go_on(number, end, new)
+        self.go_on_from(number, end - 1, new);
+        Ok(())
     }
 
-    /// The places from here on, given the group before them: until one is as it was.
-    fn go_on(&mut self, number: u32, from: usize, before: u32) -> Result<()> {
-        let (mut from, mut before, mut count) = (from, before, PLACES_MIN);
-        loop {
+    /// Some of the places from here on, until one is as it was.
+    fn go_on(&mut self, Going { number, from, before, mut count }: Going) -> Result<()> {
+        let (slots, places, all) = loop {
             let slots = self.take(number, from, count);
             // Equal rows may go on behind what was taken.
             let mut places: Vec<(u32, usize)> = vec![];
@@ -374,44 +417,45 @@ impl NonTimeOver {
                 }
                 places.pop();
             }
-            if places.is_empty() {
-                return Ok(());
-            }
-            let news: Vec<u32> = places.iter().map(|_| self.groups.take()).collect();
-            let (mut steps, mut row, mut last) = (vec![], 0u32, before);
-            for ((old, rows), new) in places.iter().zip(&news) {
-                steps.extend([Step::Emit { group: *old }, begin(last, *new)]);
-                for _ in 0..*rows {
-                    steps.push(Step::Add { group: *new, row });
-                    row += 1;
-                }
-                steps.push(Step::Emit { group: *new });
-                last = *new;
-            }
-            let used = row as usize;
-            let results = self.steps(&steps, &slots[..used])?;
-            let olds: Vec<u32> = places.iter().map(|p| p.0).collect();
-            let same = self.functions.same(&olds, &news)?;
-            self.emitted.piece(results);
-            let mut at = 0;
-            for (i, (old, rows)) in places.iter().enumerate() {
-                if same[i] {
-                    self.free(&news[i..]);
-                    return Ok(());
-                }
-                for slot in &slots[at..at + rows] {
-                    self.emitted.update(self.spec.update_before, *slot, 2 * i, 2 * i + 1);
-                    self.groups.set(*slot, news[i]);
-                }
-                at += rows;
-                self.free(&[*old]);
-            }
-            if all && used == slots.len() {
-                return Ok(());
-            }
-            (from, before) = (from + used, last);
-            count = (count * 4).min(PLACES_MAX);
+            break (slots, places, all);
+        };
+        if places.is_empty() {
+            return Ok(());
         }
+        let news: Vec<u32> = places.iter().map(|_| self.groups.take()).collect();
+        let (mut steps, mut row, mut last) = (vec![], 0u32, before);
+        for ((old, rows), new) in places.iter().zip(&news) {
+            steps.extend([Step::Emit { group: *old }, begin(last, *new)]);
+            for _ in 0..*rows {
+                steps.push(Step::Add { group: *new, row });
+                row += 1;
+            }
+            steps.push(Step::Emit { group: *new });
+            last = *new;
+        }
+        let used = row as usize;
+        let results = self.steps(&steps, &slots[..used])?;
+        let olds: Vec<u32> = places.iter().map(|p| p.0).collect();
+        let same = self.functions.same(&olds, &news)?;
+        self.emitted.piece(results);
+        let mut at = 0;
+        for (i, (old, rows)) in places.iter().enumerate() {
+            if same[i] {
+                self.free(&news[i..]);
+                return Ok(());
+            }
+            for slot in &slots[at..at + rows] {
+                self.emitted.update(self.spec.update_before, *slot, 2 * i, 2 * i + 1);
+                self.groups.set(*slot, news[i]);
+            }
+            at += rows;
+            self.free(&[*old]);
+        }
+        if !all || used < slots.len() {
+            let count = (count * 4).min(PLACES_MAX);
+            self.going = Some(Going { number, from: from + used, before: last, count });
+        }
+        Ok(())
     }
 
     fn forget(&mut self, number: u32) {
@@ -486,10 +530,11 @@ impl Operator for NonTimeOver {
 
     fn snapshot_state(&mut self) -> Result<OperatorSnapshot> {
         let runs = self.rows.snapshot(&self.keys).map_err(|e| e.with("operator", &self.name))?;
-        Ok(OperatorSnapshot { version: STATE_VERSION, meta: vec![], runs })
+        Ok(meaning::seal(OperatorSnapshot { version: STATE_VERSION, meta: vec![], runs }, &self.spec.meaning))
     }
 
     fn restore_state(&mut self, state: RestoredState) -> Result<()> {
+        let state = meaning::open(state, 0, &self.spec.meaning, &self.name)?;
         let mut restored = self.rows.restore(&state, &self.name)?;
         restored.sort_unstable_by_key(|r| (r.mark, r.id));
         let slots: Vec<u32> = restored.iter().map(|r| r.slot).collect();

@@ -11,24 +11,26 @@ use arrow_schema::SchemaRef;
 use arrow_select::concat::concat_batches;
 use flott_core::types::TimeAttribute;
 use flott_core::{ChangeBatch, Error, Result, Watermark};
-use flott_graph::{OverAggregateSpec, OverBound, OverFrame};
+use flott_graph::meaning::COLUMNS;
+use flott_graph::{OverAggregateSpec, OverBound, OverFrame, StateMeaning};
 use flott_state::{OperatorSnapshot, RestoredState};
 
 use super::partitions::{Partition, Partitions};
 use super::running::Runnings;
 use super::shown::columns_of;
 use crate::calc::assemble;
-use crate::keyed::{RowCodec, RowStore, TimeToLive};
+use crate::keyed::{RowCodec, RowStore, TimeToLive, meaning};
 use crate::operator::{Operator, OperatorContext, Progress};
 use crate::timestamp::{null_rowtime, to_milliseconds};
 use crate::window::accumulator::Step;
 use crate::window::aggregate::Ownership;
+use crate::window::fire::Output;
 
-/// Version of the stored form.
-const STATE_VERSION: u32 = 1;
+/// Version of the stored form: since 2 it says what it stands for.
+const STATE_VERSION: u32 = 2;
 /// The state table of rows that wait or are still seen.
 const ROW_TABLE: &str = "rows";
-/// With so many rows a call gives way.
+/// So many rows are shown together.
 const ROWS_MAX: usize = 8_192;
 
 /// The frames that rows in the order of time may see.
@@ -124,12 +126,19 @@ pub struct TimeOver {
     /// When partitions may be cleaned up, in the time of the order.
     cleanups: BTreeMap<i64, Vec<u32>>,
     leaving: Leaving,
+    output: Output,
     until: Option<i64>,
     then: Option<Watermark>,
     ttl: TimeToLive,
     late: u64,
     /// Processing time of the call.
     now_ms: i64,
+    /// Where the order is that of processing time: how far it has come, and how much it is ahead of a clock that was set
+    /// back.
+    reached_ms: i64,
+    ahead_ms: i64,
+    /// What its state stands for.
+    meaning: StateMeaning,
 }
 
 impl TimeOver {
@@ -147,7 +156,9 @@ impl TimeOver {
             };
             let frame = Frame::of(&group.frame, attribute)?;
             let functions = Runnings::new(&group.calls, &spec.input_schema, frame.is_bounded())?;
+            let keeps_rows = attribute == TimeAttribute::Rowtime || frame.is_bounded();
             Ok(TimeOver {
+                meaning: if keeps_rows { spec.meaning.clone() } else { spec.meaning.without(&[COLUMNS]) },
                 name: name.to_string(),
                 schema,
                 attribute,
@@ -159,12 +170,15 @@ impl TimeOver {
                 waiting: BTreeMap::new(),
                 cleanups: BTreeMap::new(),
                 leaving: Leaving::default(),
+                output: Output::default(),
                 until: None,
                 then: None,
                 // What a frame of time sees is cleaned up with time.
                 ttl: TimeToLive::new(spec.state_ttl.filter(|_| !matches!(frame, Frame::Range(_)))),
                 late: 0,
                 now_ms: 0,
+                reached_ms: i64::MIN,
+                ahead_ms: 0,
                 spec: spec.clone(),
             })
         };
@@ -173,6 +187,16 @@ impl TimeOver {
 
     fn event_time(&self) -> bool {
         self.attribute == TimeAttribute::Rowtime
+    }
+
+    /// Processing time as the order has it: a clock that is set back does not put new rows before those that came.
+    fn order_time(&mut self, now_ms: i64) -> i64 {
+        let time = now_ms.saturating_add(self.ahead_ms);
+        if time < self.reached_ms {
+            self.ahead_ms += self.reached_ms.saturating_sub(time);
+        }
+        self.reached_ms = self.reached_ms.max(time);
+        self.reached_ms
     }
 
     /// Rows wait for their time, where they have to.
@@ -194,12 +218,13 @@ impl TimeOver {
             }
             _ => None,
         };
+        let order_time = if self.event_time() { now } else { self.order_time(now) };
         let watermark = context.watermark.map_or(i64::MIN, |w| w.0);
         let keys = self.partitions.encode(columns, batch.num_rows())?;
         let encoded = self.rows.codec().encode(columns)?;
         let (waits, keeps) = (self.waits(), self.waits() || self.frame.is_bounded());
         for row in 0..batch.num_rows() {
-            let time = times.as_ref().map_or(now, |t| t[row]);
+            let time = times.as_ref().map_or(order_time, |t| t[row]);
             let known = self.partitions.find(&keys, row);
             if let Some(number) = known.filter(|n| self.partitions.get(*n).is_over(&self.ttl, now)) {
                 self.forget(number);
@@ -234,7 +259,7 @@ impl TimeOver {
             }
         }
         if !waits {
-            self.show(Some(&batch.rows), context)?;
+            self.show(Some(&batch.rows))?;
         } else if !self.event_time() {
             context.register_timer(now.saturating_add(1));
         }
@@ -348,7 +373,7 @@ impl TimeOver {
     }
 
     /// The results of what leaves. `rows`: where rows are named by their places in a batch.
-    fn show(&mut self, rows: Option<&RecordBatch>, context: &mut OperatorContext) -> Result<()> {
+    fn show(&mut self, rows: Option<&RecordBatch>) -> Result<()> {
         let Leaving { slots, results, mut steps, emits, passed, gone } = std::mem::take(&mut self.leaving);
         if !steps.is_empty() {
             self.functions.resize(self.partitions.bound());
@@ -370,7 +395,7 @@ impl TimeOver {
             if n > 0 {
                 let mut columns = rows.columns().to_vec();
                 columns.extend(columns_of(shown, &results, emits)?);
-                context.emit(ChangeBatch::append(assemble(&self.schema, columns, n)?));
+                self.output.push(ChangeBatch::append(assemble(&self.schema, columns, n)?));
             }
         }
         for (slot, key_group) in gone {
@@ -390,24 +415,29 @@ impl TimeOver {
 
     fn drain(&mut self, context: &mut OperatorContext) -> Result<Progress> {
         self.now_ms = context.processing_time_ms;
-        if let Some(until) = self.until {
-            while let Some(time) = self.next().filter(|t| *t <= until) {
-                self.fire(time);
-                if self.leaving.slots.len() >= ROWS_MAX {
-                    self.show(None, context)?;
-                    return Ok(Progress::More);
-                }
+        self.output.start();
+        loop {
+            if !self.output.drain(context) {
+                return Ok(Progress::More);
             }
-            self.until = None;
+            let Some(until) = self.until else { break };
+            while self.leaving.slots.len() < ROWS_MAX
+                && let Some(time) = self.next().filter(|t| *t <= until)
+            {
+                self.fire(time);
+            }
+            self.show(None)?;
+            if self.next().is_none_or(|t| t > until) {
+                self.until = None;
+            }
         }
-        self.show(None, context)?;
         if let Some(watermark) = self.then.take() {
             context.emit_watermark(watermark);
         }
         if !self.event_time()
             && let Some(time) = self.next()
         {
-            context.register_timer(time.saturating_add(1));
+            context.register_timer(time.saturating_sub(self.ahead_ms).saturating_add(1));
         }
         if self.ttl.sweeps(context) {
             let now = context.processing_time_ms;
@@ -416,7 +446,7 @@ impl TimeOver {
                     self.forget(number);
                 }
             }
-            self.show(None, context)?;
+            self.show(None)?;
         }
         context.metrics.late_records_dropped = self.late;
         context.metrics.state_rows = (self.rows.len() + self.partitions.len()) as u64;
@@ -442,7 +472,7 @@ impl Operator for TimeOver {
 
     fn on_processing_time(&mut self, context: &mut OperatorContext) -> Result<Progress> {
         if !self.event_time() {
-            self.until = Some(context.processing_time_ms.saturating_sub(1));
+            self.until = Some(self.order_time(context.processing_time_ms).saturating_sub(1));
         }
         self.drain(context).map_err(|e| e.with("operator", &self.name))
     }
@@ -462,12 +492,13 @@ impl Operator for TimeOver {
             self.functions.resize(self.partitions.bound());
             let mut snapshot = self.partitions.snapshot(STATE_VERSION, |of| self.functions.stored(of))?;
             snapshot.runs.extend(self.rows.snapshot(self.partitions.keys())?);
-            Ok(snapshot)
+            Ok(meaning::seal(snapshot, &self.meaning))
         };
         seal().map_err(|e| e.with("operator", &self.name))
     }
 
     fn restore_state(&mut self, state: RestoredState) -> Result<()> {
+        let state = meaning::open(state, size_of::<i64>(), &self.meaning, &self.name)?;
         let functions = &mut self.functions;
         self.partitions.restore(&state, &self.name, |groups, bound, stored| {
             functions.resize(bound);
@@ -475,9 +506,12 @@ impl Operator for TimeOver {
             functions.restore(groups, stored)
         })?;
         for number in self.partitions.all() {
-            for time in &self.partitions.get(number).timers {
+            let partition = self.partitions.get(number);
+            for time in &partition.timers {
                 self.cleanups.entry(*time).or_default().push(number);
             }
+            // Rows come behind those that have left, whatever the clock of this machine says.
+            self.reached_ms = self.reached_ms.max(partition.last.map_or(i64::MIN, |l| l.saturating_add(1)));
         }
         let mut restored = self.rows.restore(&state, &self.name)?;
         restored.sort_unstable_by_key(|r| (r.time, r.mark));
@@ -491,6 +525,7 @@ impl Operator for TimeOver {
                 self.partition_of.resize(restored.slot as usize + 1, 0);
             }
             self.partition_of[restored.slot as usize] = number;
+            self.reached_ms = self.reached_ms.max(restored.time);
             let partition = self.partitions.change(number);
             let seen = self.frame.is_bounded() && (!waits || partition.last.is_some_and(|l| restored.time <= l));
             if seen {
@@ -502,5 +537,8 @@ impl Operator for TimeOver {
         }
         self.functions.resize(self.partitions.bound());
         Ok(())
+    }
+    fn next_event_time_timer(&mut self) -> Option<i64> {
+        self.waiting.first_key_value().map(|(time, _)| *time).filter(|_| self.event_time())
     }
 }

@@ -8,14 +8,12 @@ use flott_graph::SortSpec;
 use flott_state::{OperatorSnapshot, RestoredState};
 
 use super::changes::Changes;
-use crate::keyed::{KeyCodec, RowCodec, RowStore};
+use crate::keyed::{AtEnd, KeyCodec};
 use crate::operator::{Operator, OperatorContext, Progress};
 use crate::window::aggregate::Ownership;
 
 /// Version of the stored form.
 const STATE_VERSION: u32 = 1;
-/// The state table.
-const ROW_TABLE: &str = "rows";
 
 /// All rows of an input, in order at its end.
 pub struct Sort {
@@ -24,13 +22,11 @@ pub struct Sort {
     schema: SchemaRef,
     keys: KeyCodec,
     group: u16,
-    rows: RowStore,
+    rows: AtEnd,
     live: Vec<u32>,
     /// Where the input takes rows away: the slots of each row, by its bytes.
     by_row: Option<BTreeMap<Vec<u8>, Vec<u32>>>,
     changes: Changes,
-    /// Rows that leave, the last one first.
-    leaving: Option<Vec<u32>>,
 }
 
 impl Sort {
@@ -45,25 +41,24 @@ impl Sort {
                 schema,
                 group: keys.group(hash),
                 keys,
-                rows: RowStore::new(ROW_TABLE, RowCodec::new(&spec.input_schema, &spec.order)?, false),
+                rows: AtEnd::new(&spec.input_schema, spec.order.clone())?,
                 live: vec![],
                 by_row: None,
                 changes: Changes::default(),
-                leaving: None,
             })
         };
         build().map_err(|e| e.with("operator", name))
     }
 
     fn bytes(&self, slot: u32) -> Vec<u8> {
-        [self.rows.order(slot), self.rows.rest(slot)].concat()
+        [self.rows.rows().order(slot), self.rows.rows().rest(slot)].concat()
     }
 
     fn add(&mut self, batch: &ChangeBatch, context: &mut OperatorContext) -> Result<()> {
-        let encoded = self.rows.codec().encode(batch.rows.columns())?;
+        let encoded = self.rows.rows().codec().encode(batch.rows.columns())?;
         for row in 0..batch.num_rows() {
             if batch.kind(row).is_addition() {
-                let slot = self.rows.insert(&encoded, row, self.rows.next_mark(), 0)?;
+                let slot = self.rows.insert(&encoded, row)?;
                 match &mut self.by_row {
                     None => self.live.push(slot),
                     Some(by_row) => {
@@ -85,53 +80,32 @@ impl Sort {
                 && let Some(slots) = by_row.get_mut(&bytes)
             {
                 if let Some(slot) = slots.pop() {
-                    self.rows.remove(slot, self.group);
+                    self.rows.rows_mut().remove(slot, self.group);
                 }
                 if slots.is_empty() {
                     by_row.remove(&bytes);
                 }
             }
         }
-        self.rows.release();
-        context.metrics.state_rows = self.rows.len() as u64;
-        context.metrics.state_bytes = (self.rows.size_bytes() + self.rows.len() * 4) as u64;
+        self.rows.rows_mut().release();
+        self.rows.count(self.rows.rows().len() * 4, context);
         Ok(())
     }
 
-    fn order(&mut self) -> Vec<u32> {
-        let mut slots = std::mem::take(&mut self.live);
-        slots.extend(self.by_row.take().into_iter().flat_map(|b| b.into_values().flatten()));
-        let rows = &self.rows;
-        let compare = |a: &u32, b: &u32| rows.order(*a).cmp(rows.order(*b)).then(rows.mark(*a).cmp(&rows.mark(*b)));
-        let wanted = self.spec.fetch.map(|f| self.spec.offset.saturating_add(f));
-        let wanted = wanted.and_then(|w| usize::try_from(w).ok()).filter(|w| *w < slots.len());
-        if let Some(wanted) = wanted {
-            slots.select_nth_unstable_by(wanted, compare);
-            slots.truncate(wanted);
-        }
-        slots.sort_unstable_by(compare);
-        slots.drain(..usize::try_from(self.spec.offset).unwrap_or(usize::MAX).min(slots.len()));
-        slots.reverse();
-        slots
-    }
-
     fn drain(&mut self, context: &mut OperatorContext) -> Result<Progress> {
-        let Some(leaving) = &mut self.leaving else { return Ok(Progress::Done) };
+        if !self.rows.is_leaving() {
+            return Ok(Progress::Done);
+        }
         while !self.changes.is_full()
-            && let Some(slot) = leaving.pop()
+            && let Some(slot) = self.rows.pop()
         {
             self.changes.push_always(RowKind::Insert, slot, 0);
         }
-        let done = leaving.is_empty();
-        context.emit(self.changes.take(&self.rows, &self.schema)?);
-        if !done {
+        context.emit(self.changes.take(self.rows.rows(), &self.schema)?);
+        if self.rows.next().is_some() {
             return Ok(Progress::More);
         }
-        self.leaving = None;
-        let codec = RowCodec::new(&self.spec.input_schema, &self.spec.order)?;
-        self.rows = RowStore::new(ROW_TABLE, codec, false);
-        context.metrics.state_rows = 0;
-        context.metrics.state_bytes = 0;
+        self.rows.clear(context)?;
         Ok(Progress::Done)
     }
 }
@@ -143,7 +117,10 @@ impl Operator for Sort {
     }
 
     fn end_input(&mut self, _input: usize, context: &mut OperatorContext) -> Result<Progress> {
-        self.leaving = Some(self.order());
+        let mut slots = std::mem::take(&mut self.live);
+        slots.extend(self.by_row.take().into_iter().flat_map(|b| b.into_values().flatten()));
+        let count = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+        self.rows.end(slots, count(self.spec.offset), self.spec.fetch.map(count));
         self.drain(context).map_err(|e| e.with("operator", &self.name))
     }
 
@@ -152,12 +129,11 @@ impl Operator for Sort {
     }
 
     fn snapshot_state(&mut self) -> Result<OperatorSnapshot> {
-        let runs = self.rows.snapshot(&self.keys).map_err(|e| e.with("operator", &self.name))?;
-        Ok(OperatorSnapshot { version: STATE_VERSION, meta: vec![], runs })
+        self.rows.snapshot(STATE_VERSION, &self.keys).map_err(|e| e.with("operator", &self.name))
     }
 
     fn restore_state(&mut self, state: RestoredState) -> Result<()> {
-        self.live = self.rows.restore(&state, &self.name)?.iter().map(|r| r.slot).collect();
+        self.live = self.rows.restore(&state, &self.name)?;
         Ok(())
     }
 }

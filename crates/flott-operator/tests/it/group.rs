@@ -386,3 +386,21 @@ fn the_first_row_stays_or_the_job_fails() {
     assert!(e.to_string().contains("Primary key constraint violation: multiple distinct records"), "{e}");
     assert!(e.to_string().contains("Conflicting key: [k=1]"), "{e}");
 }
+
+/// A sum of one column does not go on as that of another, or as a greatest value, though all are stored alike.
+#[test]
+fn groups_of_other_functions_are_refused() {
+    const TWO: &str = "k INT, v INT, w INT";
+    let input = schema(TWO);
+    let chain_of = |function: &str, argument: &str| {
+        let aggregates = vec![call(&input, function, Some(argument), "INT")];
+        let spec = GroupAggregateSpec { input_schema: Arc::clone(&input), retracts: false, ..spec(&["k"], aggregates) };
+        chain(&spec)
+    };
+    let mut h = Harness::new(&chain_of("SUM", "v"), 1, 128).expect("a chain");
+    h.process(0, batch(TWO, &["+I[1, 2, 3]"])).expect("processed");
+    let snapshot = h.snapshot().expect("a snapshot");
+    Harness::restore(&chain_of("SUM", "v"), &snapshot, 2, 128).expect("the same");
+    let other = Harness::restore(&chain_of("SUM", "w"), &snapshot, 1, 128).map(|_| ()).expect_err("another column");
+    assert!(other.to_string().contains("its functions was [SUM(v)] and is [SUM(w)] now"), "{other}");
+}

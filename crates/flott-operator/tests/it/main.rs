@@ -1,11 +1,13 @@
 //! Operators through the harness.
 
+mod changelog_function;
 mod common;
 mod group;
 mod group_functions;
 mod group_kept;
 mod join;
 mod join_time;
+mod lookup;
 mod match_recognize;
 mod over;
 mod over_at_end;

@@ -11,13 +11,14 @@ use flott_core::{ChangeBatch, Watermark};
 use flott_graph::spec::ExprRef;
 use flott_graph::{
     AfterMatch, MatchReference, MatchSpec, Node, OperatorSpec, Partitioning, PatternCondition, PatternQuantifier,
-    PatternVariable,
+    PatternVariable, StateMeaning,
 };
 use flott_operator::harness::Harness;
 use flott_testkit::{batch_of, rows_of, schema};
 use proptest::prelude::*;
 
 use crate::common::*;
+use crate::over::meaning;
 use crate::rank::ascending;
 
 const COLUMNS: &str = "k STRING, id BIGINT, c BIGINT, ts TIMESTAMP(3) *ROWTIME*";
@@ -132,6 +133,7 @@ fn matching(
         measures: ["f", "l", "n"].map(|n| column(&reference_schema, n)).to_vec(),
         reference_schema,
         input_schema: Arc::clone(&input),
+        meaning: StateMeaning::default(),
     };
     let out = schema("k STRING, f BIGINT, l BIGINT, n BIGINT");
     vec![(node("match", OperatorSpec::Match(spec), out), Partitioning::Hash(vec![0]))]
@@ -365,4 +367,52 @@ fn the_next_match_starts_where_it_may() {
     harness.process(0, rows(&all)).expect("rows");
     let error = harness.watermark_all(Watermark::MAX).expect_err("the same match would be found for ever");
     assert!(error.to_string().contains("Could not skip to first element of a match"), "{error}");
+}
+
+/// A condition that fails for a row is an error where a run asks for it, and nowhere else.
+#[test]
+fn a_condition_is_of_no_account_where_nobody_asks() {
+    let any = Var { ask: Ask::AtMost(1), least: 1, most: Some(1), greedy: true };
+    let ratio = |nodes: &mut Vec<(Node, Partitioning)>, of_run: bool| {
+        let OperatorSpec::Match(spec) = &mut nodes[0].0.spec else { unreachable!("a match") };
+        let input = Arc::clone(&spec.input_schema);
+        let divided = |schema: &Schema| {
+            let quotient = binary(number(6), Operator::Divide, column(schema, "c"), schema).expect("a quotient");
+            binary(quotient, Operator::GtEq, number(2), schema).expect("a comparison")
+        };
+        spec.variables[1].condition = Some(if of_run {
+            let mut with = condition(1, Ask::Rises, &input).expect("a condition");
+            with.expression = divided(&with.schema);
+            with
+        } else {
+            PatternCondition { references: vec![], expression: divided(&input), schema: input }
+        });
+    };
+    for of_run in [false, true] {
+        let mut nodes = matching(&[any, any], AfterMatch::PastLastRow, None, TimeAttribute::Rowtime);
+        ratio(&mut nodes, of_run);
+        let row = |id: i64, c: i64| Row { k: 0, id, c, ts: id * 1000 };
+        let mut harness = Harness::new(&nodes, 1, 128).expect("operators");
+        // 5 begins nothing, so nobody asks whether 0 follows; 0 begins what 3 ends.
+        harness.process(0, rows(&[row(1, 5), row(2, 0), row(3, 3), row(4, 0)])).expect("rows");
+        harness.watermark_all(Watermark(4_000)).expect("nobody asks for 6 / 0");
+        assert_eq!(rows_of(&harness.take_output()), ["+I[k0, 2, 3, 2]"]);
+        harness.process(0, rows(&[row(5, 0)])).expect("rows");
+        let error = harness.watermark_all(Watermark(5_000)).expect_err("6 / 0 is asked for");
+        assert!(error.to_string().to_lowercase().contains("divi"), "{error}");
+    }
+}
+
+#[test]
+fn runs_of_another_pattern_are_refused() {
+    let any = Var { ask: Ask::Any, least: 2, most: Some(2), greedy: true };
+    let nodes = || matching(&[any], AfterMatch::PastLastRow, None, TimeAttribute::Rowtime);
+    let of = |define: &str| meaning(nodes(), &[("PATTERN", "A{2}"), ("DEFINE", define)]);
+    let mut harness = Harness::new(&of("A=>(c, 1)"), 1, 128).expect("operators");
+    harness.process(0, rows(&[Row { k: 0, id: 1, c: 1, ts: 1_000 }])).expect("rows");
+    harness.watermark_all(Watermark(2_000)).expect("time");
+    let snapshot = harness.snapshot().expect("a snapshot");
+    Harness::restore(&of("A=>(c, 1)"), &snapshot, 2, 128).expect("the same pattern");
+    let error = Harness::restore(&of("A=>(c, 2)"), &snapshot, 2, 128).map(|_| ()).expect_err("another condition");
+    assert!(error.to_string().contains("its DEFINE was [A=>(c, 1)] and is [A=>(c, 2)] now"), "{error}");
 }

@@ -9,6 +9,7 @@ use flott_core::types::arrow_field;
 use flott_function::AggregateKind;
 use flott_graph::{
     Node, OperatorSpec, OverAggregateSpec, OverArrival, OverCall, OverFrame, OverFunction, OverGroup, Partitioning,
+    StateMeaning,
 };
 use flott_operator::harness::Harness;
 use flott_testkit::{batch, rows_of, schema};
@@ -52,6 +53,7 @@ pub(crate) fn over_node(
         update_before: true,
         state_ttl,
         input_schema: input,
+        meaning: StateMeaning::default(),
     };
     let out: SchemaRef = Arc::new(Schema::new(fields));
     vec![(node("over", OperatorSpec::OverAggregate(spec), out), Partitioning::Hash(vec![0]))]
@@ -215,5 +217,59 @@ proptest! {
         }
         prop_assert_eq!(actual, expected);
         prop_assert_eq!(harness.state_rows(), model.len() as u64);
+    }
+}
+
+/// The nodes, whose state stands for this.
+pub(crate) fn meaning(mut nodes: Vec<(Node, Partitioning)>, parts: &[(&str, &str)]) -> Vec<(Node, Partitioning)> {
+    let all = parts.iter().fold(StateMeaning::default(), |all, (name, text)| all.with(name, *text));
+    match &mut nodes[0].0.spec {
+        OperatorSpec::OverAggregate(spec) => spec.meaning = all,
+        OperatorSpec::Match(spec) => spec.meaning = all,
+        _ => unreachable!("another operator"),
+    }
+    nodes
+}
+
+#[test]
+fn state_of_other_functions_is_refused() {
+    let nodes = || over(true, &[("SUM", "BIGINT")]);
+    let sum = [("frame", "ROWS"), ("functions", "SUM(v BIGINT)")];
+    let snapshot_of = |nodes: &[(Node, Partitioning)], rows: &[&str]| {
+        let mut harness = Harness::new(nodes, 2, 128).expect("operators");
+        harness.process(0, batch(COLUMNS, rows)).expect("rows");
+        harness.snapshot().expect("a snapshot")
+    };
+    let snapshot = snapshot_of(&meaning(nodes(), &sum), &BEFORE);
+    Harness::restore(&meaning(nodes(), &sum), &snapshot, 3, 128).expect("the same query");
+    let other = meaning(nodes(), &[("frame", "ROWS"), ("functions", "SUM(w BIGINT)")]);
+    let error = Harness::restore(&other, &snapshot, 2, 128).map(|_| ()).expect_err("another sum");
+    let text = format!("{error:?}");
+    assert!(text.contains("its functions was [SUM(v BIGINT)] and is [SUM(w BIGINT)] now"), "{text}");
+    assert!(text.contains("--fresh"), "{text}");
+    // Where nothing is stored there is nothing to mistake; neither is there where it was stored without a word.
+    let snapshot = snapshot_of(&meaning(nodes(), &sum), &[]);
+    Harness::restore(&other, &snapshot, 2, 128).expect("no state");
+    let snapshot = snapshot_of(&nodes(), &BEFORE);
+    Harness::restore(&other, &snapshot, 2, 128).expect("state of an earlier version");
+}
+
+/// One row changes the results of all behind it: they leave in pieces of the usual size.
+#[test]
+fn many_changes_of_one_row_leave_in_pieces() {
+    for rows in [true, false] {
+        let nodes = over(rows, &[("SUM", "BIGINT")]);
+        let mut harness = Harness::new(&nodes, 1, 128).expect("operators");
+        let many: Vec<String> = (1..=10_000).map(|i| format!("+I[a, {i}, {i}]")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        harness.process(0, batch(COLUMNS, &many)).expect("rows");
+        harness.take_output();
+        for row in ["+I[a, -2, 0]", "-D[a, -2, 0]"] {
+            harness.process(0, batch(COLUMNS, &[row])).expect("rows");
+            let pieces: Vec<usize> = harness.output.iter().map(flott_core::ChangeBatch::num_rows).collect();
+            harness.take_output();
+            assert!(pieces.iter().all(|n| *n <= 8_192), "{pieces:?}");
+            assert_eq!(pieces.iter().sum::<usize>(), 20_001, "{row}");
+        }
     }
 }

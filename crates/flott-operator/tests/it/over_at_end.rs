@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use arrow_array::cast::AsArray;
 use flott_graph::{Node, OverArrival, OverBound, OverFrame, OverFunction, OverGroup, OverOffset, Partitioning};
 use flott_operator::harness::Harness;
 use flott_testkit::{batch, rows_of, schema};
 use proptest::prelude::*;
 
-use crate::over::{aggregate, over_call, over_node};
+use crate::over::{aggregate, meaning, over_call, over_node};
 
 const COLUMNS: &str = "k STRING, id BIGINT, o BIGINT, v BIGINT";
 
@@ -169,4 +170,49 @@ proptest! {
             prop_assert_eq!(of_key, expected(&frame, key, &rows));
         }
     }
+}
+
+/// Frames of numbers that are rounded are added up anew for each row: the same sums, however many steps that takes.
+#[test]
+fn wide_frames_of_real_numbers_are_added_up_in_order() {
+    const REAL: &str = "k STRING, o BIGINT, v DOUBLE";
+    let input = schema(REAL);
+    let calls = vec![aggregate(&input, "SUM", "v", "DOUBLE"), aggregate(&input, "AVG", "v", "DOUBLE")];
+    let lower = OverBound::Preceding(OverOffset::whole(99));
+    let frame = OverFrame { rows: true, lower, upper: OverBound::CurrentRow };
+    let nodes = over_node(input, Some(1), OverArrival::AtEnd, vec![OverGroup { frame, calls }], None);
+    let value = |i: usize| f64::from((i * 7919 % 1000) as u32) / 10.0 + 1e9 / f64::from(1 + (i % 13) as u32);
+    let n = 12_000;
+    let lines: Vec<String> = (0..n).map(|i| format!("+I[a, {i}, {}]", value(i))).collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let mut harness = Harness::new(&nodes, 1, 128).expect("operators");
+    harness.process(0, batch(REAL, &lines)).expect("rows");
+    harness.end_input().expect("the end");
+    assert!(harness.output.iter().all(|b| b.num_rows() <= 8_192), "one partition is more than one batch");
+    let mut next = 0;
+    for part in harness.take_output() {
+        let column = |c: usize| part.rows.column(c).as_primitive::<arrow_array::types::Float64Type>().clone();
+        let (sums, averages) = (column(3), column(4));
+        for row in 0..part.num_rows() {
+            let seen = next.max(99) - 99..next + 1;
+            let sum = seen.clone().fold(0.0, |sum, i| sum + value(i));
+            assert_eq!(sums.value(row).to_bits(), sum.to_bits(), "row {next}");
+            assert_eq!(averages.value(row).to_bits(), (sum / seen.len() as f64).to_bits(), "row {next}");
+            next += 1;
+        }
+    }
+    assert_eq!(next, n);
+}
+
+/// Nothing is computed before the end: other functions may go on, other columns may not.
+#[test]
+fn only_the_columns_matter_to_stored_rows() {
+    let nodes = || nodes(OverFrame::so_far(true));
+    let (a, b) = (("input columns", "k, id, o, v"), ("input columns", "k, id, o, w"));
+    let mut harness = Harness::new(&meaning(nodes(), &[a, ("functions", "SUM(v)")]), 1, 128).expect("operators");
+    harness.process(0, batch(COLUMNS, &["+I[a, 1, 1, 1]"])).expect("rows");
+    let snapshot = harness.snapshot().expect("a snapshot");
+    Harness::restore(&meaning(nodes(), &[a, ("functions", "MAX(v)")]), &snapshot, 1, 128).expect("other functions");
+    let other = Harness::restore(&meaning(nodes(), &[b, ("functions", "SUM(v)")]), &snapshot, 1, 128);
+    assert!(other.is_err(), "the rows are of another column");
 }

@@ -272,3 +272,67 @@ fn what_nobody_touches_is_forgotten() {
         drop(restored);
     }
 }
+
+/// Rows of one time leave in pieces, and behind them the watermark.
+#[test]
+fn rows_of_one_time_leave_in_pieces() {
+    for frame in [OverFrame::so_far(false), OverFrame::so_far(true), preceding(true, 3), preceding(false, 1000)] {
+        let mut harness = Harness::new(&nodes(frame, TimeAttribute::Rowtime, None), 1, 128).expect("operators");
+        let rows: Vec<String> = (0..20_000).map(|i| format!("+I[a, {i}, 1, 2020-01-01 00:00:01]")).collect();
+        let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+        harness.process(0, batch(COLUMNS, &rows)).expect("rows");
+        harness.watermark_all(Watermark(i64::MAX - 1)).expect("time");
+        let pieces: Vec<usize> = harness.output.iter().map(flott_core::ChangeBatch::num_rows).collect();
+        assert!(pieces.iter().all(|n| *n <= 8_192) && pieces.iter().sum::<usize>() == 20_000, "{pieces:?}");
+        assert_eq!(harness.watermarks.len(), 1);
+    }
+}
+
+/// A clock that is set back changes neither what rows see nor what a checkpoint knows of them.
+#[test]
+fn rows_come_behind_those_before_whatever_the_clock_says() {
+    let nodes = nodes(preceding(false, 10), TimeAttribute::Proctime, None);
+    for restores in [false, true] {
+        let mut harness = Harness::new(&nodes, 1, 128).expect("operators");
+        let mut out = vec![];
+        let mut last = 0;
+        for (i, now) in [100, 105, 50, 52, 58, 70].into_iter().enumerate() {
+            if restores && i > 0 {
+                let snapshot = harness.snapshot().expect("a snapshot");
+                out.extend(rows_of(&harness.take_output()));
+                harness = Harness::restore(&nodes, &snapshot, 1, 128).expect("restores");
+            }
+            harness.set_processing_time(now).expect("time");
+            harness
+                .process(0, batch(COLUMNS, &[format!("+I[a, {i}, 1, 2020-01-01 00:00:00]").as_str()]))
+                .expect("rows");
+            last = now;
+            if restores {
+                // The row waits while the state is stored.
+                let snapshot = harness.snapshot().expect("a snapshot");
+                out.extend(rows_of(&harness.take_output()));
+                harness = Harness::restore(&nodes, &snapshot, 1, 128).expect("restores");
+            }
+            harness.set_processing_time(now + 1).expect("time");
+        }
+        harness.set_processing_time(last + 1_000).expect("time");
+        out.extend(rows_of(&harness.take_output()));
+        let sums: Vec<String> = out.iter().map(|r| r.split(", ").nth(4).expect("a sum").to_string()).collect();
+        // Ten milliseconds see the rows at 100 and 105, and those behind them as far as the clock went on.
+        let (first, rest) = sums.split_at(2);
+        assert_eq!(first, ["1", "2"]);
+        assert!(rest.len() == 4 && rest[..3].iter().all(|s| s.parse::<u32>().expect("a sum") >= 2), "{sums:?}");
+        assert_eq!(rest[3], "1", "{sums:?}");
+    }
+}
+
+#[test]
+fn the_next_time_is_that_of_the_first_row_that_waits() {
+    let node = &nodes(OverFrame::so_far(false), TimeAttribute::Rowtime, None)[0].0;
+    let mut operator = flott_operator::build(node, 0, 1, 128).expect("an operator");
+    assert_eq!(operator.next_event_time_timer(), None);
+    let mut context = flott_operator::OperatorContext::default();
+    let rows = ["+I[a, 1, 1, 1970-01-01 00:00:07]", "+I[b, 1, 1, 1970-01-01 00:00:05]"];
+    operator.process_batch(0, batch(COLUMNS, &rows), &mut context).expect("rows");
+    assert_eq!(operator.next_event_time_timer(), Some(5_000));
+}

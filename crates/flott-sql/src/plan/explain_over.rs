@@ -45,7 +45,12 @@ pub(super) fn over_aggregate(kind: &str, spec: &OverAggregateSpec, node: &Stream
 }
 
 fn call(call: &OverCall, schema: &Schema) -> String {
-    let mut arguments: Vec<String> = call.arguments.iter().map(|a| name(schema, *a).to_string()).collect();
+    call_over(call, &|place| name(schema, place).to_string())
+}
+
+/// A call over columns that are called so.
+pub(super) fn call_over(call: &OverCall, name: &dyn Fn(usize) -> String) -> String {
+    let mut arguments: Vec<String> = call.arguments.iter().map(|a| name(*a)).collect();
     match call.function {
         OverFunction::Lag(offset) if offset != 1 && offset != -1 || arguments.len() > 1 => {
             arguments.insert(1, offset.abs().to_string());
@@ -88,7 +93,7 @@ fn bound(bound: &OverBound) -> String {
     }
 }
 
-fn frame(frame: &OverFrame) -> String {
+pub(super) fn frame(frame: &OverFrame) -> String {
     let unit = if frame.rows { "ROWS" } else { "RANGE" };
     format!("{unit} BETWEEN {} AND {}", bound(&frame.lower), bound(&frame.upper))
 }

@@ -13,11 +13,12 @@ use flott_core::options::Options;
 use flott_core::{Error, Result};
 use flott_graph::spec::SinkSpec;
 use flott_graph::{
-    CalcSpec, ChangelogNormalizeSpec, Input, JobGraph, Node, NodeId, OperatorSpec, Partitioning, SinkMaterializeSpec,
-    SourceSpec, SplitLevel, WatermarkSpec, WindowAssignment,
+    CalcSpec, ChangelogNormalizeSpec, Input, JobGraph, Node, NodeId, OperatorSpec, OverAggregateSpec, Partitioning,
+    SinkMaterializeSpec, SourceSpec, SplitLevel, WatermarkSpec, WindowAssignment,
 };
 
 use super::explain;
+use super::meaning;
 use super::options;
 use super::physical::physical_expr;
 use super::sink::summary;
@@ -319,7 +320,8 @@ impl<'a> GraphBuilder<'a> {
             StreamOp::OverAggregate(spec) => {
                 let keys = column_names(&spec.partition_keys, &spec.input_schema);
                 let identity = format!("over-aggregate:[{keys}]:[{}]", order_names(&spec.order, &spec.input_schema));
-                (OperatorSpec::OverAggregate(spec.clone()), identity, one)
+                let spec = OverAggregateSpec { meaning: meaning::of_over(spec, node)?, ..spec.clone() };
+                (OperatorSpec::OverAggregate(spec), identity, one)
             }
             StreamOp::Sort(spec) => {
                 let identity = format!("sort:[{}]", order_names(&spec.order, &spec.input_schema));
@@ -331,7 +333,7 @@ impl<'a> GraphBuilder<'a> {
                 (OperatorSpec::TemporalSort(spec.clone()), format!("temporal-sort:[{time},{then}]"), one)
             }
             StreamOp::Match(matching) => {
-                let (spec, identity) = matching.spec(input_schema)?;
+                let (spec, identity) = matching.spec(node, input_schema)?;
                 (OperatorSpec::Match(spec), identity, one)
             }
             StreamOp::Sink(sink) => {

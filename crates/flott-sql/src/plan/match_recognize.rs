@@ -8,9 +8,12 @@ use datafusion_expr::Expr;
 use flott_connector::factory::ChangelogMode;
 use flott_core::types::arrow_schema;
 use flott_core::{LogicalType, Result};
-use flott_graph::{AfterMatch, AggregateCall, MatchReference, MatchSpec, PatternCondition, PatternVariable, SortKey};
+use flott_graph::{
+    AfterMatch, AggregateCall, MatchReference, MatchSpec, PatternCondition, PatternVariable, SortKey, StateMeaning,
+};
 
 use super::convert::Converter;
+use super::meaning;
 use super::physical::physical_expr;
 use super::program::{column_uses, substitute};
 use super::rank::sort_keys;
@@ -73,7 +76,7 @@ impl Matching {
     }
 
     /// The operator of the graph, and its identity without sources and ordinal.
-    pub(super) fn spec(&self, input: &DFSchemaRef) -> Result<(MatchSpec, String)> {
+    pub(super) fn spec(&self, node: &StreamNode, input: &DFSchemaRef) -> Result<(MatchSpec, String)> {
         let fed: Columns = columns_of(input)?;
         let variables = self.matched.variables.iter().map(|v| variable(v, input, &fed)).collect::<Result<Vec<_>>>()?;
         let references = &self.matched.references;
@@ -96,8 +99,30 @@ impl Matching {
             measures: measures.collect::<Result<_>>()?,
             reference_schema: Arc::new(reference_schema.as_arrow().clone()),
             input_schema: Arc::new(input.as_arrow().clone()),
+            meaning: self.meaning(node, input)?,
         };
         Ok((spec, format!("match:[{keys}]:[{order}]")))
+    }
+
+    /// What its runs stand for.
+    fn meaning(&self, node: &StreamNode, input: &DFSchema) -> Result<StateMeaning> {
+        let within = self.matched.within_ms.map_or("none".to_string(), |ms| format!("{ms} ms"));
+        let parts = [
+            ("PATTERN", self.matched.pattern()),
+            ("DEFINE", self.define(input).join(", ")),
+            ("WITHIN", within),
+            ("AFTER MATCH", self.matched.after()),
+        ];
+        meaning::of_match(node, &self.partition_keys, &self.order, parts)
+    }
+
+    /// The conditions by their variables.
+    fn define(&self, input: &DFSchema) -> Vec<String> {
+        let of = |v: &Variable| {
+            let shown = self.shown(v.condition.as_ref()?, &v.references, Some(v), input);
+            Some(format!("{}={}", v.name, expression(&shown, input, Style::Prefix)))
+        };
+        self.matched.variables.iter().filter_map(of).collect()
     }
 
     /// As Flink prints it.
@@ -123,11 +148,7 @@ impl Matching {
         parts.push("rowsPerMatch=[ONE ROW PER MATCH]".to_string());
         parts.push(format!("after=[{}]", self.matched.after()));
         parts.push(format!("pattern=[{}]", self.matched.pattern()));
-        let define = self.matched.variables.iter().filter_map(|v| {
-            let shown = self.shown(v.condition.as_ref()?, &v.references, Some(v), &input);
-            Some(format!("{}={}", v.name, expression(&shown, &input, Style::Prefix)))
-        });
-        parts.push(format!("define=[{{{}}}]", define.collect::<Vec<_>>().join(", ")));
+        parts.push(format!("define=[{{{}}}]", self.define(&input).join(", ")));
         if let Some(ms) = self.matched.within_ms {
             parts.push(format!("within=[{ms}:INTERVAL]"));
         }

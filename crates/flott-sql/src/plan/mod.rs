@@ -17,6 +17,7 @@ mod join;
 mod json;
 mod lookup;
 mod match_recognize;
+mod meaning;
 pub mod options;
 mod over;
 mod physical;

@@ -8,7 +8,9 @@ use datafusion_expr::{Expr, LogicalPlan};
 use flott_connector::factory::ChangelogMode;
 use flott_core::types::TimeAttribute;
 use flott_core::{Error, Result};
-use flott_graph::{OverAggregateSpec, OverArrival, OverBound, OverCall, OverFrame, OverFunction, OverGroup, SortKey};
+use flott_graph::{
+    OverAggregateSpec, OverArrival, OverBound, OverCall, OverFrame, OverFunction, OverGroup, SortKey, StateMeaning,
+};
 
 use super::convert::Converter;
 use super::options;
@@ -167,6 +169,7 @@ impl Converter<'_> {
             update_before: true,
             state_ttl: options::state_ttl(self.config)?.filter(|d| !d.is_zero()),
             input_schema: Arc::new(input.schema.as_arrow().clone()),
+            meaning: StateMeaning::default(),
         };
         let mode = if arrival == OverArrival::Anywhere { ChangelogMode::ALL } else { ChangelogMode::INSERT_ONLY };
         names.extend(shown);

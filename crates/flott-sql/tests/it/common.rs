@@ -93,8 +93,8 @@ impl ConnectorFactory for Fake {
 
     fn metadata(&self) -> Vec<MetadataKey> {
         vec![
-            MetadataKey { key: "timestamp", data_type: TypeKind::timestamp_ltz(3).not_null(), writable: true },
-            MetadataKey { key: "offset", data_type: TypeKind::BigInt.not_null(), writable: false },
+            MetadataKey { key: "timestamp".into(), data_type: TypeKind::timestamp_ltz(3).not_null(), writable: true },
+            MetadataKey { key: "offset".into(), data_type: TypeKind::BigInt.not_null(), writable: false },
         ]
     }
 

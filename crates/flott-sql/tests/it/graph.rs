@@ -140,3 +140,57 @@ fn rows_go_to_a_sink_by_its_primary_key_where_that_is_asked_for() {
     assert_eq!(into("by_key", "NONE"), Partitioning::Forward);
     assert_eq!(into("two", "FORCE"), Partitioning::Forward, "without a key nothing to go by");
 }
+
+/// What the state of the first OVER or MATCH_RECOGNIZE stands for, by part.
+fn meaning(query: &str) -> std::collections::BTreeMap<String, String> {
+    let graph = Session::standard().graph(&format!("INSERT INTO two {query}")).expect("a graph");
+    let meaning = graph.nodes.iter().find_map(|n| match &n.spec {
+        OperatorSpec::OverAggregate(spec) => Some(spec.meaning.clone()),
+        OperatorSpec::Match(spec) => Some(spec.meaning.clone()),
+        _ => None,
+    });
+    meaning.expect("such an operator").parts.into_iter().collect()
+}
+
+/// The parts that differ.
+fn changed(one: &str, other: &str) -> Vec<String> {
+    let (one, other) = (meaning(one), meaning(other));
+    one.iter().filter(|(name, text)| other.get(*name) != Some(text)).map(|(name, _)| name.clone()).collect()
+}
+
+#[test]
+fn the_state_of_an_over_says_what_it_was_computed_of() {
+    let over = |call: &str, frame: &str, condition: &str| {
+        format!("SELECT {call} OVER (PARTITION BY bidder ORDER BY ts {frame}), channel FROM bid WHERE {condition}")
+    };
+    let plain = over("COUNT(auction + 1)", "", "price > 1");
+    let parts = meaning(&plain);
+    assert_eq!(parts["functions"], "COUNT(+(auction, 1) BIGINT)", "{parts:?}");
+    assert_eq!(parts["frame"], "RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW");
+    assert_eq!(changed(&plain, &over("COUNT(auction + 1)", "", "price > 2")), [""; 0], "a filter before it");
+    assert_eq!(changed(&plain, &over("MAX(auction + 1)", "", "price > 1")), ["functions"]);
+    assert_eq!(changed(&plain, &over("COUNT(DISTINCT auction + 1)", "", "price > 1")), ["functions"]);
+    let literal = changed(&plain, &over("COUNT(auction + 2)", "", "price > 1"));
+    assert_eq!(literal, ["functions", "input columns"]);
+    let rows = over("COUNT(auction + 1)", "ROWS UNBOUNDED PRECEDING", "price > 1");
+    assert_eq!(changed(&plain, &rows), ["frame"]);
+    let other_column = plain.replace("channel", "CAST(price AS STRING)");
+    assert_eq!(changed(&plain, &other_column), ["input columns"]);
+}
+
+#[test]
+fn the_state_of_a_pattern_says_what_was_matched() {
+    let plain = "SELECT a, CAST(n AS STRING) FROM bid MATCH_RECOGNIZE (PARTITION BY bidder ORDER BY ts \
+                 MEASURES FIRST(A.auction) AS a, COUNT(B.price) AS n AFTER MATCH SKIP PAST LAST ROW PATTERN (A B+? C) \
+                 WITHIN INTERVAL '1' HOUR DEFINE A AS A.price > 1, B AS B.price > LAST(B.price, 1), C AS C.price < 5)";
+    for (from, to, parts) in [
+        ("COUNT(B.price)", "COUNT(B.price) + 1", vec![]),
+        ("COUNT(B.price)", "MAX(B.auction)", vec![]),
+        ("B+?", "B*?", vec!["PATTERN"]),
+        ("A.price > 1", "A.price > 2", vec!["DEFINE"]),
+        ("'1' HOUR", "'2' HOUR", vec!["WITHIN"]),
+        ("SKIP PAST LAST ROW", "SKIP TO NEXT ROW", vec!["AFTER MATCH"]),
+    ] {
+        assert_eq!(changed(plain, &plain.replace(from, to)), parts, "{from} -> {to}");
+    }
+}

@@ -106,6 +106,7 @@ pub(super) fn first_head(lineage: String, generation: Generation, attempt: Strin
         attempt,
         retained: vec![],
         committed: None,
+        refused: None,
         last_output: None,
         next: CheckpointId(1),
         status: JobStatus::Running,

@@ -195,11 +195,11 @@ fn a_fresh_start_is_a_new_lineage_and_forgets_the_old_state() {
     block_on(async {
         let place = Place::new();
         let (mut store, _) = place.open(Begin::Latest).await.expect("opens");
-        let m = manifest(&store, 1, vec![run(10)], false).await;
+        let m = manifest(&store, 1, vec![run(10)], true).await;
         let decided = store.decide(&m).await.expect("decides");
         let refused = place.open(Begin::Fresh).await.expect_err("decided output is not committed");
         assert!(refused.to_string().contains("not all committed"), "{refused}");
-        store.record_committed(&decided, false).await.expect("recorded");
+        store.record_committed(&decided, true).await.expect("recorded");
         let lineage = store.lineage().to_string();
         let (mut store, opened) = place.open(Begin::Fresh).await.expect("opens");
         assert!(opened.manifest.is_none());
@@ -207,6 +207,36 @@ fn a_fresh_start_is_a_new_lineage_and_forgets_the_old_state() {
         store.retire().await.expect("retires");
         let names = place.storage().list("").await.expect("lists");
         assert!(names.iter().all(|n| !n.starts_with("chk-")), "{names:?}");
+    });
+}
+
+/// Without output there is nothing to lose, and with output that can never be committed there is no other way out.
+#[test]
+fn a_fresh_start_does_not_wait_for_what_cannot_be_committed() {
+    block_on(async {
+        for refused in [false, true] {
+            let place = Place::new();
+            let (mut store, _) = place.open(Begin::Latest).await.expect("opens");
+            let m = manifest(&store, 1, vec![run(10)], refused).await;
+            let decided = store.decide(&m).await.expect("decides");
+            if refused {
+                store.record_refused(&decided).await.expect("recorded");
+            }
+            let (store, opened) = place.open(Begin::Fresh).await.expect("opens");
+            assert!(opened.manifest.is_none() && store.head().refused.is_none());
+        }
+        // What was refused is tried again by who goes on, and what is decided behind it is not meant.
+        let place = Place::new();
+        let (mut store, _) = place.open(Begin::Latest).await.expect("opens");
+        let m = manifest(&store, 1, vec![run(10)], true).await;
+        let decided = store.decide(&m).await.expect("decides");
+        store.record_refused(&decided).await.expect("recorded");
+        let (mut store, opened) = place.open(Begin::Latest).await.expect("opens");
+        assert!(opened.commit_pending);
+        store.record_committed(&decided, true).await.expect("recorded");
+        let m = manifest(&store, 2, vec![run(10)], true).await;
+        store.decide(&m).await.expect("decides");
+        place.open(Begin::Fresh).await.expect_err("output of checkpoint 2 is not committed");
     });
 }
 

@@ -67,8 +67,8 @@ impl ConnectorFactory for Killable {
         self.inner.metadata()
     }
 
-    fn table_metadata(&self, options: &Options) -> Result<Vec<MetadataKey>> {
-        self.inner.table_metadata(options)
+    fn table_metadata(&self, options: &Options, registry: &Registry) -> Result<Vec<MetadataKey>> {
+        self.inner.table_metadata(options, registry)
     }
 
     fn source_deletes_by_key(&self, options: &Options) -> bool {

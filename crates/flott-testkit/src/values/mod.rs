@@ -15,7 +15,8 @@ use std::sync::Arc;
 
 use arrow_schema::{Schema, SchemaRef};
 use flott_connector::factory::{
-    ChangelogMode, ConnectorFactory, MetadataKey, TableContext, TableLookup, TableSink, TableSource, VectorSearch,
+    ChangelogMode, ConnectorFactory, MetadataKey, Registry, TableContext, TableLookup, TableSink, TableSource,
+    VectorSearch,
 };
 use flott_core::options::{ConfigOption, Options};
 use flott_core::types::arrow_field;
@@ -78,14 +79,13 @@ impl ConnectorFactory for Values {
         &OPTIONS
     }
 
-    fn table_metadata(&self, options: &Options) -> Result<Vec<MetadataKey>> {
+    fn table_metadata(&self, options: &Options, _registry: &Registry) -> Result<Vec<MetadataKey>> {
         let readable = metadata_keys(options.get(READABLE_METADATA.key))?;
         let writable = metadata_keys(options.get(WRITABLE_METADATA.key))?;
         let mut keys: Vec<MetadataKey> = vec![];
         for (key, data_type) in readable.iter().chain(writable.iter().filter(|w| !readable.contains(w))) {
             let writable = writable.iter().any(|(w, _)| w == key);
-            // The contract's keys are static; a test's few names may live as long as its process.
-            keys.push(MetadataKey { key: key.clone().leak(), data_type: data_type.clone(), writable });
+            keys.push(MetadataKey { key: key.clone().into(), data_type: data_type.clone(), writable });
         }
         Ok(keys)
     }

@@ -185,9 +185,12 @@ fn modes_follow_the_flags() {
     assert!(!values.source_deletes_by_key(&options(&[])));
     assert!(values.sink_deletes_by_key(&options(&[("sink.supports-delete-by-key", "true")])));
     let metadata = values
-        .table_metadata(&options(&[("readable-metadata", "p:DECIMAL(10, 2),q:INT"), ("writable-metadata", "q:INT")]))
+        .table_metadata(
+            &options(&[("readable-metadata", "p:DECIMAL(10, 2),q:INT"), ("writable-metadata", "q:INT")]),
+            &flott_connector::Registry::default(),
+        )
         .expect("keys");
     let keys: Vec<(&str, String, bool)> =
-        metadata.iter().map(|m| (m.key, m.data_type.to_string(), m.writable)).collect();
+        metadata.iter().map(|m| (m.key.as_ref(), m.data_type.to_string(), m.writable)).collect();
     assert_eq!(keys, [("p", "DECIMAL(10, 2)".to_string(), false), ("q", "INT".to_string(), true)]);
 }

@@ -5,6 +5,7 @@ mod checkpoints;
 mod commit;
 mod full_disk;
 mod listing;
+mod lookups;
 mod memory;
 mod processing_time;
 mod query;

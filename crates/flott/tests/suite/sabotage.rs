@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arrow_array::UInt32Array;
 use async_trait::async_trait;
-use flott_connector::factory::{ConnectorFactory, MetadataKey, TableContext, TableSink, TableSource};
+use flott_connector::factory::{ConnectorFactory, MetadataKey, Registry, TableContext, TableSink, TableSource};
 use flott_connector::sink::*;
 use flott_connector::source::*;
 use flott_connector::{Boundedness, Versioned};
@@ -65,8 +65,8 @@ impl ConnectorFactory for Connector {
         self.inner.options()
     }
 
-    fn table_metadata(&self, options: &Options) -> Result<Vec<MetadataKey>> {
-        self.inner.table_metadata(options)
+    fn table_metadata(&self, options: &Options, registry: &Registry) -> Result<Vec<MetadataKey>> {
+        self.inner.table_metadata(options, registry)
     }
 
     fn source(&self, context: &TableContext) -> Result<TableSource> {
