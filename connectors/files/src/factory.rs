@@ -141,7 +141,11 @@ impl ConnectorFactory for FilesFactory {
     }
 
     fn metadata(&self) -> Vec<MetadataKey> {
-        let key = |key: &'static str, kind: TypeKind| MetadataKey { key: key.into(), data_type: kind.not_null(), writable: false };
+        let key = |key: &'static str, kind: TypeKind| MetadataKey {
+            key: key.into(),
+            data_type: kind.not_null(),
+            writable: false,
+        };
         vec![
             key("file.path", TypeKind::STRING),
             key("file.name", TypeKind::STRING),
