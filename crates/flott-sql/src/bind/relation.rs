@@ -305,7 +305,7 @@ impl Binder<'_> {
         let key = c.metadata_key().unwrap_or(&c.name);
         let connector = table.options.get("connector").unwrap_or_default();
         let factory = self.registry.connector(connector)?;
-        let known = factory.table_metadata(&table.options, &self.registry)?;
+        let known = factory.table_metadata(&table.options, self.registry)?;
         known.iter().find(|k| k.key == key).map(|k| k.data_type.clone()).ok_or_else(|| {
             not_found(
                 format!("Invalid metadata key '{key}' in column '{}' of connector '{connector}'", c.name),
