@@ -337,7 +337,7 @@ fn names_columns_of(e: &Ast) -> bool {
 }
 
 /// Whether a window function stands in the SELECT list.
-fn has_over(select: &ast::Select) -> bool {
+pub(super) fn has_over(select: &ast::Select) -> bool {
     use std::ops::ControlFlow;
     let mut found = false;
     for item in &select.projection {

@@ -412,7 +412,7 @@ impl Binder<'_> {
         &self,
         left: LogicalPlan,
         scope: &mut Scope,
-        query: &Query,
+        (written, query): (&Query, &Query),
         ctes: &Ctes,
     ) -> Result<LogicalPlan> {
         let SetExpr::Select(select) = query.body.as_ref() else {
@@ -434,7 +434,9 @@ impl Binder<'_> {
         let Aggregates { keys: group, calls, inputs, .. } = aggregates;
         let mut feed: Vec<(String, Typed)> = group.iter().map(|k| (k.field.clone(), k.input.clone())).collect();
         feed.extend(inputs);
-        let input = project(source.plan, feed)?;
+        let may_fail = calls.iter().any(|c| c.kind == AggregateKind::SingleValue);
+        let rows = if may_fail { self.asked_for(&left, &source)? } else { source.plan };
+        let input = project(rows, feed)?;
         let output = group.iter().map(|k| (k.field.as_str(), &k.output));
         let schema = plan_schema(output.chain(calls.iter().map(|c| (c.name.as_str(), &c.result))))?;
         let names: Vec<String> = schema.fields().iter().map(|f| f.name().clone()).collect();
@@ -458,7 +460,7 @@ impl Binder<'_> {
             Some(case_expr(vec![(Expr::IsNull(Box::new(field.clone())), zero)], Some(field)))
         })?;
         let mark = Typed { expr: value, data_type: bound.data_type.with_nullable(true) };
-        scope.add_mark(&Ast::Subquery(Box::new(query.clone())), mark);
+        scope.add_mark(&Ast::Subquery(Box::new(written.clone())), mark);
         Ok(plan)
     }
 }

@@ -174,10 +174,11 @@ impl Binder<'_> {
             Ok(right) => right,
             // It may name columns of the query outside.
             Err(e) if e.message().contains("not found") => {
-                if single.is_some() {
-                    return Err(correlated_deeper(e, query));
-                }
-                return self.correlated_value(left, scope, query, ctes).map_err(|_| correlated_deeper(e, query));
+                let done = match single.is_some() {
+                    true => self.correlated_single(left, scope, query, ctes),
+                    false => self.correlated_value(left, scope, (query, query), ctes),
+                };
+                return done.map_err(|_| correlated_deeper(e, query));
             }
             Err(e) => return Err(e),
         };
@@ -210,6 +211,44 @@ impl Binder<'_> {
             **subquery = query.clone();
         }
         Ok(around)
+    }
+
+    /// The same where its WHERE names columns of the query outside.
+    fn correlated_single(
+        &self,
+        left: LogicalPlan,
+        scope: &mut Scope,
+        query: &Query,
+        ctes: &Ctes,
+    ) -> Result<LogicalPlan> {
+        let plain = simple(query).filter(|s| s.distinct.is_none() && !super::lateral::has_over(s));
+        let (Some(inside), SetExpr::Select(around)) = (plain, *self.single(query)?.body) else {
+            return Err(unsupported("this sub-query as a value", query.span()));
+        };
+        let mut call = around.projection;
+        if let ([ast::SelectItem::UnnamedExpr(Ast::Function(f))], [item]) =
+            (call.as_mut_slice(), inside.projection.as_slice())
+            && let ast::FunctionArguments::List(list) = &mut f.args
+            && let ast::SelectItem::UnnamedExpr(item) | ast::SelectItem::ExprWithAlias { expr: item, .. } = item
+        {
+            list.args = vec![ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(item.clone()))];
+        } else {
+            return Err(unsupported("this sub-query as a value", query.span()));
+        }
+        let mut own = query.clone();
+        own.order_by = None;
+        *own.body = SetExpr::Select(Box::new(ast::Select { projection: call, ..inside.clone() }));
+        self.correlated_value(left, scope, (query, &own), ctes)
+    }
+
+    /// The rows of a sub-query that belong to some row outside, under the names that they have: rows that nobody asks for
+    /// must not fail.
+    pub(super) fn asked_for(&self, left: &LogicalPlan, source: &Source) -> Result<LogicalPlan> {
+        let names = identity(&source.plan)?.into_iter().map(|c| c.0);
+        let (right, conditions) = connected(left, source.plan.clone(), source.correlated.clone())?;
+        let columns = names.zip(identity(&right)?).map(|(name, (_, value))| (name, value)).collect();
+        let asked = join(right, left.clone(), JoinKind::Semi, together(conditions), JoinFlavour::Unsettled)?;
+        project(super::settle(self, asked, vec![])?, columns)
     }
 
     fn exists(
