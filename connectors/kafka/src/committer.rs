@@ -108,7 +108,8 @@ impl KafkaCommitter {
                 lineage: group.lineage.clone(),
                 generation: if foreign { marker.generation } else { self.context.generation.0 },
                 before: marker.epoch,
-                all: checkpoint.max(group.epoch),
+                // The marker of another lineage says only what that lineage has decided.
+                all: if foreign { group.epoch } else { checkpoint.max(group.epoch) },
                 files: Arc::clone(&files),
                 from,
                 rows_max: self.rows_max,

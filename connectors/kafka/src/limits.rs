@@ -83,11 +83,10 @@ impl Limits {
 
     fn check_against(&self, topic: &Topic, record: &Outgoing<'_>) -> Result<()> {
         let bytes = record_bytes(record);
-        if record.bytes() > self.request_bytes_max {
+        if bytes > self.request_bytes_max {
             return Err(Error::data(format!(
                 "A row is {} bytes large, and a record may have {} ('properties.max.request.size')",
-                record.bytes(),
-                self.request_bytes_max
+                bytes, self.request_bytes_max
             ))
             .hint("Raise 'properties.max.request.size' and the topic's 'max.message.bytes', or leave such rows out"));
         }

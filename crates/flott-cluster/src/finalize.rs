@@ -142,7 +142,7 @@ pub async fn commit_decided(
     manifest: &Manifest,
     decided: &DecidedCheckpoint,
 ) -> Result<()> {
-    let mut first = true;
+    let (mut first, mut refused) = (true, None);
     let tenure = store.tenure();
     for (uid, sink) in &manifest.sinks {
         if sink.committables.is_empty() {
@@ -162,13 +162,17 @@ pub async fn commit_decided(
         first = false;
         let committables: Vec<Committable> =
             sink.committables.iter().map(|c| Committable { id: c.id.clone(), data: versioned(&c.data) }).collect();
-        let refused = commit_until_done(committer.as_mut(), &tenure, decided, committables).await;
-        if let Some(refused) = refused.map_err(|e| e.with("sink", uid))? {
-            if let Err(error) = store.record_refused(decided).await {
-                tracing::warn!(%error, "it cannot be recorded that output is refused: --fresh will ask for it to be committed");
-            }
-            return Err(refused.with("sink", uid));
+        let outcome = commit_until_done(committer.as_mut(), &tenure, decided, committables).await;
+        // What others can show is shown all the same: who gives the refused output up is not to lose theirs with it.
+        if let Some(error) = outcome.map_err(|e| e.with("sink", uid))? {
+            refused.get_or_insert(error.with("sink", uid));
         }
+    }
+    if let Some(refused) = refused {
+        if let Err(error) = store.record_refused(decided).await {
+            tracing::warn!(%error, "it cannot be recorded that output is refused: --fresh will ask for it to be committed");
+        }
+        return Err(refused);
     }
     fail_points.hit(FailPoint::AfterCommitBeforeRecord);
     store.record_committed(decided, manifest.has_output()).await?;
@@ -186,6 +190,7 @@ async fn commit_until_done(
     mut committables: Vec<Committable>,
 ) -> Result<Option<Error>> {
     let mut pause = Duration::from_millis(50);
+    let mut refused = None;
     loop {
         tenure.check().await?;
         let outcomes = committer.commit(decided, &committables).await?;
@@ -196,7 +201,7 @@ async fn commit_until_done(
                 committables.len()
             )));
         }
-        let (mut reason, mut refused) = (None, None);
+        let mut reason = None;
         let rest: Vec<Committable> = committables
             .into_iter()
             .zip(outcomes)
@@ -212,14 +217,13 @@ async fn commit_until_done(
                 }
             })
             .collect();
-        if let Some((id, why)) = refused {
-            let error = Error::data(format!("output of checkpoint {} cannot be committed: {why}", decided.id()));
-            return Ok(Some(error.with("committable", id).hint(
-                "It is kept with the checkpoint: --restore latest tries again once the cause is gone, and --fresh gives it up",
-            )));
-        }
         if rest.is_empty() {
-            return Ok(None);
+            return Ok(refused.map(|(id, why)| {
+                let error = Error::data(format!("output of checkpoint {} cannot be committed: {why}", decided.id()));
+                error.with("committable", id).hint(
+                    "It is kept with the checkpoint: --restore latest tries again once the cause is gone, and --fresh gives it up",
+                )
+            }));
         }
         tracing::warn!(
             checkpoint = decided.id().0,

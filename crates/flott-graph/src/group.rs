@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use arrow_schema::SchemaRef;
 
+use crate::meaning::StateMeaning;
 use crate::spec::ExprRef;
 use crate::window::AggregateCall;
 
@@ -63,6 +64,8 @@ pub struct GroupAggregateSpec {
     pub state_ttl: Option<Duration>,
     /// Which of two levels it is.
     pub level: SplitLevel,
+    /// What its state stands for.
+    pub meaning: StateMeaning,
     /// The schema of the input.
     pub input_schema: SchemaRef,
 }

@@ -28,6 +28,8 @@ pub enum LookupKey {
 pub struct AsyncLookup {
     /// Rows leave in the order in which they came.
     pub ordered: bool,
+    /// Of the input's rows none is a change of another.
+    pub insert_only: bool,
     /// Rows that wait for their lookups at most.
     pub capacity: usize,
     /// A lookup that takes longer fails the attempt.

@@ -7,6 +7,8 @@ use flott_core::LogicalType;
 use flott_core::types::TimeAttribute;
 use flott_function::AggregateKind;
 
+use crate::meaning::StateMeaning;
+
 /// A window table function (Flink's TUMBLE, HOP, CUMULATE, SESSION). All times in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WindowKind {
@@ -163,6 +165,8 @@ pub struct WindowAggregateSpec {
     pub late_output: bool,
     /// Changes inside a batch may be merged before they are emitted.
     pub merge_changes: bool,
+    /// What its state stands for.
+    pub meaning: StateMeaning,
     /// The schema of the rows before the local aggregate (what `group_keys` and arguments refer to).
     pub input_schema: arrow_schema::SchemaRef,
 }

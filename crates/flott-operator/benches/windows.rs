@@ -12,7 +12,8 @@ use flott_core::{ChangeBatch, Watermark};
 use flott_function::AggregateKind;
 use flott_graph::partial_schema;
 use flott_graph::{
-    AggregateCall, EmitStrategy, Node, OperatorSpec, WindowAggregateSpec, WindowAssignment, WindowKind, WindowProperty,
+    AggregateCall, EmitStrategy, Node, OperatorSpec, StateMeaning, WindowAggregateSpec, WindowAssignment, WindowKind,
+    WindowProperty,
 };
 use flott_operator::{Operator, OperatorContext, build};
 
@@ -77,6 +78,7 @@ fn spec(kind: WindowKind) -> WindowAggregateSpec {
         emit: EmitStrategy::default(),
         late_output: false,
         merge_changes: false,
+        meaning: StateMeaning::default(),
         input_schema: input(),
     }
 }

@@ -1,6 +1,7 @@
 //! The sink behind `SELECT`: rows go to the session instead of to a table.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use flott_connector::Versioned;
@@ -34,6 +35,9 @@ impl Sink for CollectSink {
     }
 }
 
+/// How long a query without a reader may wait to be cancelled.
+const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
+
 struct CollectWriter {
     sender: mpsc::Sender<ChangeBatch>,
 }
@@ -41,10 +45,12 @@ struct CollectWriter {
 #[async_trait]
 impl SinkWriter for CollectWriter {
     async fn write(&mut self, batch: ChangeBatch) -> Result<()> {
-        self.sender
-            .send(batch)
-            .await
-            .map_err(|_| Error::user("nobody reads the query's result any more").hint("Cancel the query's job"))
+        if self.sender.send(batch).await.is_ok() {
+            return Ok(());
+        }
+        // Whoever reads no more cancels the job: that, and no failure, is how it ends.
+        tokio::time::sleep(CANCEL_PATIENCE).await;
+        Err(Error::user("nobody reads the query's result any more").hint("Cancel the query's job"))
     }
 
     async fn flush(&mut self, _end_of_input: bool) -> Result<()> {

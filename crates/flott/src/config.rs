@@ -41,9 +41,16 @@ pub(crate) fn heartbeat(config: &Options) -> Result<Heartbeat> {
 /// When checkpoints are taken. An interval of zero is none, as in Flink.
 pub(crate) fn checkpoints(config: &Options) -> Result<CheckpointOptions> {
     let tolerable = config.int(option_of("execution.checkpointing.tolerable-failed-checkpoints")?)?;
+    let timeout = duration(config, "execution.checkpointing.timeout")?;
+    if timeout.is_zero() {
+        return Err(Error::user(
+            "'execution.checkpointing.timeout' must be longer than 0 ms: no checkpoint would ever complete",
+        )
+        .hint("Leave it out for 10 minutes"));
+    }
     Ok(CheckpointOptions {
         interval: config.duration(option_of("execution.checkpointing.interval")?)?.filter(|i| !i.is_zero()),
-        timeout: duration(config, "execution.checkpointing.timeout")?,
+        timeout,
         min_pause: duration(config, "execution.checkpointing.min-pause")?,
         tolerable_failures: u32::try_from(tolerable.unwrap_or(0))
             .map_err(|_| Error::user("'execution.checkpointing.tolerable-failed-checkpoints' must not be negative"))?,

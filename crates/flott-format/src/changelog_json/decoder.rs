@@ -239,9 +239,9 @@ impl MessageDecoder for ChangeDecoder {
                 .collect();
             let column = interleave(&[before.column(c).as_ref(), after.column(c).as_ref()], &indices)?;
             if !field.is_nullable() && column.null_count() > 0 {
-                return Err(
-                    Error::data("a row has no value for a column that is NOT NULL").with("column", field.name())
-                );
+                return Err(Error::data("a row has no value for a column that is NOT NULL")
+                    .with("column", field.name())
+                    .hint("Declare the column nullable: a deletion may hold the key alone, and a field that cannot be read is NULL"));
             }
             columns.push(column);
         }

@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::fmt;
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::ChangelogJson;
 
@@ -37,9 +38,9 @@ pub(super) struct Head {
 #[derive(Deserialize)]
 struct BeforeAfter<'a> {
     #[serde(default)]
-    before: Option<IgnoredAny>,
+    before: Option<Image>,
     #[serde(default)]
-    after: Option<IgnoredAny>,
+    after: Option<Image>,
     #[serde(borrow, alias = "op_type")]
     op: Option<Cow<'a, str>>,
 }
@@ -50,6 +51,26 @@ struct WithSchema<'a> {
     payload: Option<BeforeAfter<'a>>,
 }
 
+/// A row: an object, whatever is in it. Anything else would be read as a row of NULLs.
+struct Image;
+
+impl<'de> Deserialize<'de> for Image {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Image, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Image;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a row")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Image, A::Error> {
+                while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Image)
+            }
+        }
+        from.deserialize_map(Object)
+    }
+}
+
 /// The names of an object's fields.
 #[derive(Deserialize)]
 #[serde(transparent)]
@@ -58,7 +79,7 @@ struct Fields(std::collections::BTreeMap<String, IgnoredAny>);
 #[derive(Deserialize)]
 struct CanalMessage<'a> {
     #[serde(default)]
-    data: Option<Vec<IgnoredAny>>,
+    data: Option<Vec<Image>>,
     #[serde(default)]
     old: Option<Vec<Option<Fields>>>,
     #[serde(borrow, rename = "type")]
@@ -72,7 +93,7 @@ struct CanalMessage<'a> {
 #[derive(Deserialize)]
 struct MaxwellMessage<'a> {
     #[serde(default)]
-    data: Option<IgnoredAny>,
+    data: Option<Image>,
     #[serde(default)]
     old: Option<Fields>,
     #[serde(borrow, rename = "type")]

@@ -7,7 +7,7 @@ use arrow_select::take::take;
 use flott_core::types::arrow_type;
 use flott_core::{ChangeBatch, Error, Result};
 use flott_function::AggregateKind;
-use flott_graph::{AggregateCall, GroupAggregateSpec, SplitLevel, StateMeaning};
+use flott_graph::{GroupAggregateSpec, SplitLevel};
 use flott_state::{OperatorSnapshot, RestoredState};
 
 use crate::changelog::lifetime::Lifetime;
@@ -291,11 +291,11 @@ impl Groups {
         };
         let sealed =
             self.runs.seal(STATE_VERSION, self.ownership.max_parallelism, live, self.live_count, &info, columns)?;
-        Ok(meaning::seal(sealed, &meaning_of(&self.spec)))
+        Ok(meaning::seal(sealed, &self.spec.meaning))
     }
 
     pub(crate) fn restore(&mut self, state: RestoredState, name: &str) -> Result<()> {
-        let state = &meaning::open(state, size_of::<i64>(), &meaning_of(&self.spec), name)?;
+        let state = &meaning::open(state, size_of::<i64>(), &self.spec.meaning, name)?;
         let keys = self.plan.key_types.len();
         let (table, live, accumulators) = (&mut self.table, &mut self.live, &mut self.accumulators);
         let (widths, lifetime, live_count) = (&self.plan.widths, &mut self.lifetime, &mut self.live_count);
@@ -332,18 +332,6 @@ impl Groups {
         self.runs.resize(self.table.len());
         Ok(())
     }
-}
-
-/// The functions, and the columns that they are of: a sum is none of another column, whatever type both have.
-fn meaning_of(spec: &GroupAggregateSpec) -> StateMeaning {
-    let name = |column: &usize| spec.input_schema.fields().get(*column).map_or("", |f| f.name().as_str());
-    let one = |call: &AggregateCall| {
-        let arguments: Vec<&str> = call.arguments.iter().map(name).collect();
-        let distinct = if call.distinct { "DISTINCT " } else { "" };
-        let filter = call.filter.iter().map(|f| format!(" FILTER {}", name(f))).collect::<String>();
-        format!("{}({distinct}{}){filter}", call.kind.name(), arguments.join(", "))
-    };
-    StateMeaning::default().with("functions", spec.aggregates.iter().map(one).collect::<Vec<_>>().join(", "))
 }
 
 /// Some of the rows of a batch.

@@ -526,6 +526,7 @@ impl Operator for LookupJoin {
     }
 
     fn stores_what_waits(&self) -> bool {
-        self.spec.asynchronous.is_some() && self.materialized.is_none()
+        // Rows that wait belong to no key: after a restore, changes of one key could pass each other.
+        self.spec.asynchronous.is_some_and(|a| a.insert_only) && self.materialized.is_none()
     }
 }

@@ -47,8 +47,6 @@ struct Work {
 /// Changes on their way out: rows, kinds, and where in which piece their results stand.
 #[derive(Default)]
 struct Emitted {
-    /// So many have left.
-    left: usize,
     slots: Vec<u32>,
     kinds: Vec<RowKind>,
     places: Vec<(usize, usize)>,
@@ -66,7 +64,17 @@ struct Going {
 
 impl Emitted {
     fn len(&self) -> usize {
-        self.slots.len() - self.left
+        self.slots.len()
+    }
+
+    /// Without the first changes, which have left, and the results that nobody else names.
+    fn drop_first(&mut self, count: usize) {
+        self.slots.drain(..count);
+        self.kinds.drain(..count);
+        self.places.drain(..count);
+        let named = self.places.first().map_or(self.pieces.len(), |place| place.0);
+        self.pieces.drain(..named);
+        self.places.iter_mut().for_each(|place| place.0 -= named);
     }
 
     /// Results that the changes from now on name by their places.
@@ -206,24 +214,20 @@ impl NonTimeOver {
 
     /// The next changes.
     fn emit(&mut self, context: &mut OperatorContext) -> Result<()> {
-        let Emitted { left, slots, kinds, places, pieces } = &mut self.emitted;
-        let end = slots.len().min(*left + CHANGES_MAX);
-        let now = *left..end;
-        if now.is_empty() {
+        let Emitted { slots, kinds, places, pieces } = &self.emitted;
+        let count = slots.len().min(CHANGES_MAX);
+        if count == 0 {
             return Ok(());
         }
-        let rows = self.rows.gather(&slots[now.clone()])?;
+        let rows = self.rows.gather(&slots[..count])?;
         let mut columns: Vec<ArrayRef> = rows.columns().to_vec();
         for column in 0..pieces.first().map_or(0, Vec::len) {
             let arrays: Vec<&dyn Array> = pieces.iter().map(|p| p[column].as_ref()).collect();
-            columns.push(interleave(&arrays, &places[now.clone()])?);
+            columns.push(interleave(&arrays, &places[..count])?);
         }
-        let rows = assemble(&self.schema, columns, now.len())?;
-        context.emit(ChangeBatch::new(rows, kinds[now].iter().copied().collect::<RowKinds>())?);
-        *left = end;
-        if end == slots.len() {
-            self.emitted = Emitted::default();
-        }
+        let rows = assemble(&self.schema, columns, count)?;
+        context.emit(ChangeBatch::new(rows, kinds[..count].iter().copied().collect::<RowKinds>())?);
+        self.emitted.drop_first(count);
         Ok(())
     }
 

@@ -219,7 +219,8 @@ impl Partitions {
         let snapshot = runs.seal(version, self.max_parallelism, there, *live, &info, columns)?;
         for number in std::mem::take(&mut self.ended) {
             let standing = &mut self.standings[number as usize];
-            if !standing.there {
+            // One that has come back and gone again is here twice.
+            if !standing.there && standing.stored {
                 *standing = Standing::default();
                 self.table.remove(number);
             }

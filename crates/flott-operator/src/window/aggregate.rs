@@ -9,7 +9,7 @@ use arrow_array::{ArrayRef, RecordBatch, UInt32Array, cast::AsArray};
 use arrow_schema::{Field, Schema, SchemaRef};
 use flott_core::key_group::{key_group, range_of};
 use flott_core::{ChangeBatch, Error, Result, Watermark};
-use flott_graph::WindowAggregateSpec;
+use flott_graph::{StateMeaning, WindowAggregateSpec};
 use flott_state::{OperatorSnapshot, RestoredState};
 
 use super::aggregation::Aggregation;
@@ -19,6 +19,7 @@ use super::layout::Layout;
 use super::shared::{Accumulated, Blocks, Merging};
 use super::slices::{Account, Form, Piece, Pool, Slice, WINDOW_TABLE};
 use crate::calc::assemble;
+use crate::keyed::meaning;
 use crate::operator::{Operator, OperatorContext, Progress};
 
 /// Version of the stored form.
@@ -63,6 +64,9 @@ pub(crate) struct RestoredProgress {
 }
 
 impl RestoredProgress {
+    /// Of what is written.
+    pub(crate) const BYTES: usize = 12;
+
     /// Little-endian: progress (8 bytes), first key group, end of the key groups (2 bytes each).
     pub(crate) fn write(progress: i64, ownership: &Ownership) -> Vec<u8> {
         let mut meta = progress.to_le_bytes().to_vec();
@@ -75,7 +79,7 @@ impl RestoredProgress {
     pub(crate) fn read(metas: &[Vec<u8>], ownership: &Ownership) -> Result<(i64, Option<RestoredProgress>)> {
         let mut by_group = vec![i64::MIN; usize::from(ownership.max_parallelism)];
         for meta in metas {
-            let Ok(bytes) = <[u8; 12]>::try_from(meta.as_slice()) else {
+            let Ok(bytes) = <[u8; RestoredProgress::BYTES]>::try_from(meta.as_slice()) else {
                 return Err(Error::internal(format!("the stored progress of a window has {} bytes", meta.len())));
             };
             let [p0, p1, p2, p3, p4, p5, p6, p7, s0, s1, e0, e1] = bytes;
@@ -108,6 +112,7 @@ struct Firing {
 /// Aggregates rows (or the partial rows of local aggregates) by slice, and fires windows.
 pub struct WindowAggregate {
     name: String,
+    meaning: StateMeaning,
     layout: Arc<Layout>,
     assigner: SliceAssigner,
     /// Input is partial.
@@ -149,6 +154,7 @@ impl WindowAggregate {
         };
         Ok(WindowAggregate {
             name: name.to_string(),
+            meaning: spec.meaning.clone(),
             layout,
             assigner,
             global,
@@ -451,7 +457,7 @@ impl Operator for WindowAggregate {
             slice.seal(&form, &mut self.pool, &mut runs)?;
         }
         let meta = RestoredProgress::write(self.progress, &self.ownership);
-        Ok(OperatorSnapshot { version: STATE_VERSION, meta, runs })
+        Ok(meaning::seal(OperatorSnapshot { version: STATE_VERSION, meta, runs }, &self.meaning))
     }
 
     fn restore_state(&mut self, state: RestoredState) -> Result<()> {
@@ -462,6 +468,7 @@ impl Operator for WindowAggregate {
             ))
             .hint("Restore it with the version of Flott that wrote it"));
         }
+        let state = meaning::open(state, RestoredProgress::BYTES, &self.meaning, &self.name)?;
         (self.progress, self.restored) = RestoredProgress::read(&state.metas, &self.ownership)?;
         for run in state.table(WINDOW_TABLE) {
             let stored = run.rows()?;

@@ -13,7 +13,7 @@ use arrow_array::{
 use arrow_row::{OwnedRow, RowConverter, SortField};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use flott_core::{ChangeBatch, Error, Result, RowKind, RowKinds, Watermark};
-use flott_graph::{EmitStrategy, WindowAggregateSpec};
+use flott_graph::{EmitStrategy, StateMeaning, WindowAggregateSpec};
 use flott_state::{OperatorSnapshot, RestoredState, StateRun};
 
 use super::aggregate::{Ownership, RestoredProgress, check_stored};
@@ -22,6 +22,7 @@ use super::assigner::{SliceAssigner, SliceId};
 use super::fire::{Output, constant_window_columns};
 use super::layout::Layout;
 use crate::calc::assemble;
+use crate::keyed::meaning;
 use crate::operator::{Operator, OperatorContext, Progress};
 
 /// Version of the stored form.
@@ -84,6 +85,7 @@ impl Window {
 /// Fires early, at the end, and late, with retractions.
 pub struct EmitWindowAggregate {
     name: String,
+    meaning: StateMeaning,
     layout: Layout,
     assigner: SliceAssigner,
     emit: EmitStrategy,
@@ -134,6 +136,7 @@ impl EmitWindowAggregate {
         );
         Ok(EmitWindowAggregate {
             name: name.to_string(),
+            meaning: spec.meaning.clone(),
             layout,
             assigner,
             emit: spec.emit.clone(),
@@ -471,10 +474,11 @@ impl Operator for EmitWindowAggregate {
             window.run = Some(Arc::clone(run));
         }
         let meta = RestoredProgress::write(self.progress, &self.ownership);
-        Ok(OperatorSnapshot { version: STATE_VERSION, meta, runs })
+        Ok(meaning::seal(OperatorSnapshot { version: STATE_VERSION, meta, runs }, &self.meaning))
     }
 
     fn restore_state(&mut self, state: RestoredState) -> Result<()> {
+        let state = meaning::open(state, RestoredProgress::BYTES, &self.meaning, &self.name)?;
         (self.progress, _) = RestoredProgress::read(&state.metas, &self.ownership)?;
         for run in state.table(EMIT_TABLE) {
             let stored = run.rows()?;

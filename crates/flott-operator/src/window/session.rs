@@ -9,7 +9,7 @@ use arrow_array::{
 use arrow_schema::{Field, SchemaRef};
 use flott_core::key_group::key_group;
 use flott_core::{ChangeBatch, Error, Result, Watermark};
-use flott_graph::{WindowAggregateSpec, WindowAssignment, WindowKind};
+use flott_graph::{StateMeaning, WindowAggregateSpec, WindowAssignment, WindowKind};
 use flott_state::{OperatorSnapshot, RestoredState, StateRun};
 
 use super::accumulator::Accumulator;
@@ -22,6 +22,7 @@ use super::layout::{Layout, Prepared};
 use super::sessions::Sessions;
 use super::time_zone::ShiftZone;
 use crate::calc::assemble;
+use crate::keyed::meaning;
 use crate::operator::{Operator, OperatorContext, Progress};
 use crate::timestamp::{null_rowtime, to_milliseconds};
 
@@ -79,6 +80,7 @@ impl SessionTime {
 /// Aggregates rows by key and session.
 pub struct SessionWindowAggregate {
     name: String,
+    meaning: StateMeaning,
     layout: Layout,
     time: SessionTime,
     schema: SchemaRef,
@@ -122,6 +124,7 @@ impl SessionWindowAggregate {
             let accumulators = layout.accumulators()?;
             Ok(SessionWindowAggregate {
                 name: name.to_string(),
+                meaning: spec.meaning.clone(),
                 layout,
                 time,
                 schema: Arc::clone(&schema),
@@ -323,10 +326,11 @@ impl Operator for SessionWindowAggregate {
             }
         };
         let meta = RestoredProgress::write(self.progress, &self.ownership);
-        Ok(OperatorSnapshot { version: STATE_VERSION, meta, runs })
+        Ok(meaning::seal(OperatorSnapshot { version: STATE_VERSION, meta, runs }, &self.meaning))
     }
 
     fn restore_state(&mut self, state: RestoredState) -> Result<()> {
+        let state = meaning::open(state, RestoredProgress::BYTES, &self.meaning, &self.name)?;
         (self.progress, _) = RestoredProgress::read(&state.metas, &self.ownership)?;
         for run in state.table(SESSION_TABLE) {
             let stored = run.rows()?;

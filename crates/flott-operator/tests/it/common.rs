@@ -9,7 +9,7 @@ use flott_core::types::{TimeAttribute, arrow_field, from_arrow_field};
 use flott_function::AggregateKind;
 use flott_graph::partial_schema;
 use flott_graph::{
-    AggregateCall, EmitStrategy, Input, Node, NodeId, OperatorSpec, Partitioning, WindowAggregateSpec,
+    AggregateCall, EmitStrategy, Input, Node, NodeId, OperatorSpec, Partitioning, StateMeaning, WindowAggregateSpec,
     WindowAssignment, WindowKind, WindowProperty,
 };
 
@@ -63,6 +63,7 @@ pub(crate) fn aggregate_spec(
         emit: EmitStrategy::default(),
         late_output: false,
         merge_changes: false,
+        meaning: StateMeaning::default(),
         input_schema: Arc::clone(schema),
     }
 }

@@ -9,7 +9,7 @@ use flott_core::types::arrow_field;
 use flott_core::{ChangeBatch, Watermark};
 use flott_graph::{
     AggregateCall, ChangelogNormalizeSpec, Changes, ConflictStrategy, GroupAggregateSpec, MiniBatch, Node,
-    OperatorSpec, Partitioning, SinkMaterializeSpec, SplitLevel,
+    OperatorSpec, Partitioning, SinkMaterializeSpec, SplitLevel, StateMeaning,
 };
 use flott_operator::harness::Harness;
 use flott_testkit::{batch, rows_of, schema};
@@ -33,6 +33,7 @@ pub(crate) fn spec(keys: &[&str], aggregates: Vec<AggregateCall>) -> GroupAggreg
         changes: Changes::Each,
         state_ttl: None,
         level: SplitLevel::None,
+        meaning: StateMeaning::default(),
         input_schema: input,
     }
 }
@@ -394,8 +395,14 @@ fn groups_of_other_functions_are_refused() {
     let input = schema(TWO);
     let chain_of = |function: &str, argument: &str| {
         let aggregates = vec![call(&input, function, Some(argument), "INT")];
-        let spec = GroupAggregateSpec { input_schema: Arc::clone(&input), retracts: false, ..spec(&["k"], aggregates) };
-        chain(&spec)
+        let meaning = StateMeaning::default().with("functions", format!("{function}({argument})"));
+        let own = GroupAggregateSpec {
+            meaning,
+            input_schema: Arc::clone(&input),
+            retracts: false,
+            ..spec(&["k"], aggregates)
+        };
+        chain(&own)
     };
     let mut h = Harness::new(&chain_of("SUM", "v"), 1, 128).expect("a chain");
     h.process(0, batch(TWO, &["+I[1, 2, 3]"])).expect("processed");

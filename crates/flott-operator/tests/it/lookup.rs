@@ -118,7 +118,8 @@ fn line(kind: &str, id: usize, key: Option<i64>) -> String {
 
 #[test]
 fn rows_keep_their_order_and_watermarks_their_place() {
-    let asynchronous = Some(AsyncLookup { ordered: true, capacity: 10, timeout: Duration::from_secs(1) });
+    let asynchronous =
+        Some(AsyncLookup { insert_only: true, ordered: true, capacity: 10, timeout: Duration::from_secs(1) });
     let case = Case { asynchronous, ..Case::of(JoinKind::Inner) };
     let mut h = Harness::new(&case.nodes(), 1, 128).expect("a harness");
     h.defers_lookups = true;
@@ -135,7 +136,8 @@ fn rows_keep_their_order_and_watermarks_their_place() {
 
 #[test]
 fn rows_overtake_each_other_but_no_watermark() {
-    let asynchronous = Some(AsyncLookup { ordered: false, capacity: 10, timeout: Duration::from_secs(1) });
+    let asynchronous =
+        Some(AsyncLookup { insert_only: true, ordered: false, capacity: 10, timeout: Duration::from_secs(1) });
     let case = Case { asynchronous, ..Case::of(JoinKind::Inner) };
     let mut h = Harness::new(&case.nodes(), 1, 128).expect("a harness");
     h.defers_lookups = true;
@@ -196,6 +198,7 @@ proptest! {
     ) {
         let kind = if left { JoinKind::Left } else { JoinKind::Inner };
         let asynchronous = (1..3).contains(&way).then_some(AsyncLookup {
+            insert_only: true,
             ordered: way == 1,
             capacity,
             timeout: Duration::from_secs(1),
@@ -309,7 +312,7 @@ fn many_rows_of_a_key_leave_in_pieces() {
 #[test]
 fn rows_that_wait_are_stored() {
     for (ordered, capacity, parallelism) in [(true, 10, 1), (false, 10, 1), (true, 1, 1), (true, 2, 3)] {
-        let asynchronous = Some(AsyncLookup { ordered, capacity, timeout: Duration::from_secs(1) });
+        let asynchronous = Some(AsyncLookup { insert_only: true, ordered, capacity, timeout: Duration::from_secs(1) });
         let case = Case { asynchronous, ..Case::of(JoinKind::Left) };
         let mut h = Harness::new(&case.nodes(), 1, 128).expect("a harness");
         h.defers_lookups = true;

@@ -254,6 +254,26 @@ fn a_range_of_processing_time() {
 }
 
 #[test]
+fn a_partition_that_goes_twice_between_two_checkpoints() {
+    let nodes = nodes(preceding(false, 10), TimeAttribute::Proctime, None);
+    let mut harness = Harness::new(&nodes, 1, 128).expect("operators");
+    for (round, ms) in [1_000, 2_000, 3_000].into_iter().enumerate() {
+        harness.set_processing_time(ms).expect("time");
+        harness.process(0, batch(COLUMNS, &[row("a", ms, 1)])).expect("rows");
+        if round == 0 {
+            drop(harness.snapshot().expect("a snapshot"));
+        }
+        harness.set_processing_time(ms + 500).expect("time");
+        assert_eq!(harness.state_rows(), 0);
+    }
+    let snapshot = harness.snapshot().expect("a snapshot");
+    let mut harness = Harness::restore(&nodes, &snapshot, 1, 128).expect("restores");
+    assert_eq!(harness.state_rows(), 0);
+    harness.process(0, batch(COLUMNS, &[row("a", 9, 1)])).expect("rows");
+    assert_ne!(harness.state_rows(), 0);
+}
+
+#[test]
 fn what_nobody_touches_is_forgotten() {
     for (frame, left) in [(OverFrame::so_far(true), 1), (preceding(true, 3), 2)] {
         let nodes = nodes(frame, TimeAttribute::Proctime, Some(Duration::from_secs(10)));

@@ -607,6 +607,22 @@ impl Item<'_> {
     }
 }
 
+/// Whether a SELECT shows what looks at windows of rows.
+pub(crate) fn contains_over(select: &Select) -> bool {
+    use std::ops::ControlFlow;
+    struct Search;
+    impl ast::Visitor for Search {
+        type Break = ();
+        fn pre_visit_expr(&mut self, e: &Ast) -> ControlFlow<()> {
+            match e {
+                Ast::Function(f) if f.over.is_some() => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            }
+        }
+    }
+    ast::Visit::visit(&select.projection, &mut Search).is_break()
+}
+
 /// Whether an aggregate function is called anywhere in an expression, outside of sub-queries.
 pub(crate) fn contains_aggregate(e: &Ast) -> bool {
     use std::ops::ControlFlow;

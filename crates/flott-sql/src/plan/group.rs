@@ -9,6 +9,7 @@ use flott_graph::{Changes, GroupAggregateSpec, SplitLevel};
 
 use super::changelog::{ModifyKinds, UpdateKind};
 use super::convert::Converter;
+use super::meaning;
 use super::options;
 use super::program::{and, column_uses};
 use super::stream::{Calc, ChangelogNormalize, Columns, StreamInput, StreamNode, StreamOp};
@@ -47,6 +48,7 @@ impl Converter<'_> {
             _ => ModifyKinds { insert: true, update: true, delete: retracts },
         };
         let spec = GroupAggregateSpec {
+            meaning: meaning::of_aggregates(&input, &group_keys, &aggregates),
             group_keys,
             aggregates,
             retracts,

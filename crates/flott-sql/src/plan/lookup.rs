@@ -336,6 +336,7 @@ impl Converter<'_> {
         Ok(AsyncLookup {
             // Changes of one row must not overtake each other.
             ordered: changes || !unordered,
+            insert_only: !changes,
             capacity: match hint.capacity {
                 Some(capacity) => capacity,
                 None => options::lookup_capacity(self.config)?,

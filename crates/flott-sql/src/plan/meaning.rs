@@ -5,7 +5,7 @@
 
 use flott_core::Result;
 use flott_graph::meaning::COLUMNS;
-use flott_graph::{OverAggregateSpec, SortKey, StateMeaning};
+use flott_graph::{AggregateCall, OverAggregateSpec, SortKey, StateMeaning};
 
 use super::explain_over;
 use super::program::substitute;
@@ -33,6 +33,25 @@ fn origin(node: &StreamNode, place: usize) -> String {
 
 fn name(node: &StreamNode, place: usize) -> String {
     node.schema.fields().get(place).map_or_else(String::new, |f| f.name().clone())
+}
+
+/// Of aggregates over the rows of a node.
+pub(super) fn of_aggregates(node: &StreamNode, keys: &[usize], calls: &[AggregateCall]) -> StateMeaning {
+    let of = |place: &usize| origin(node, *place);
+    let list = |places: &[usize]| places.iter().map(of).collect::<Vec<_>>().join(", ");
+    let one = |call: &AggregateCall| {
+        let distinct = if call.distinct { "DISTINCT " } else { "" };
+        let filter = call.filter.iter().map(|f| format!(" FILTER {}", of(f))).collect::<String>();
+        let arguments = if call.arguments.is_empty() { "*".to_string() } else { list(&call.arguments) };
+        format!("{}({distinct}{arguments}){filter}", call.kind.name())
+    };
+    let functions = calls.iter().map(one).collect::<Vec<_>>().join(", ");
+    StateMeaning::default().with("GROUP BY", list(keys)).with("functions", functions)
+}
+
+/// The time that a window is of.
+pub(super) fn with_time(meaning: StateMeaning, node: &StreamNode, time: usize) -> StateMeaning {
+    meaning.with("time", origin(node, time))
 }
 
 /// The columns of a node's input.

@@ -13,6 +13,7 @@ use flott_graph::{
 };
 
 use super::convert::Converter;
+use super::meaning;
 use super::options;
 use super::program::{Base, Program, and, column_uses};
 use super::stream::{Columns, Distribution, StreamInput, StreamNode, StreamOp};
@@ -156,8 +157,14 @@ impl Converter<'_> {
             WindowAssignment::TimeColumn { attribute, .. } | WindowAssignment::Attached { attribute, .. } => *attribute,
         };
         check_emit(&emit, &assignment, attribute)?;
+        let group_keys: Vec<usize> = group.iter().map(|k| index_of(&fed, k)).collect::<Result<_>>()?;
+        let mut meaning = meaning::of_aggregates(&input, &group_keys, &calls);
+        if let WindowAssignment::TimeColumn { column, .. } = &assignment {
+            meaning = meaning::with_time(meaning, &input, *column);
+        }
         let spec = WindowAggregateSpec {
-            group_keys: group.iter().map(|k| index_of(&fed, k)).collect::<Result<_>>()?,
+            meaning,
+            group_keys,
             aggregates: calls,
             properties,
             late_output: keeps_all && attribute == TimeAttribute::Rowtime,

@@ -141,12 +141,18 @@ fn rows_go_to_a_sink_by_its_primary_key_where_that_is_asked_for() {
     assert_eq!(into("two", "FORCE"), Partitioning::Forward, "without a key nothing to go by");
 }
 
-/// What the state of the first OVER or MATCH_RECOGNIZE stands for, by part.
+/// What the state of the first operator that says so stands for, by part.
 fn meaning(query: &str) -> std::collections::BTreeMap<String, String> {
-    let graph = Session::standard().graph(&format!("INSERT INTO two {query}")).expect("a graph");
+    let script = format!(
+        "CREATE TABLE by_key (x BIGINT, y STRING) WITH ('connector' = 'fake', 'changelog' = 'ALL');
+         INSERT INTO by_key {query}"
+    );
+    let graph = Session::standard().graph(&script).expect("a graph");
     let meaning = graph.nodes.iter().find_map(|n| match &n.spec {
         OperatorSpec::OverAggregate(spec) => Some(spec.meaning.clone()),
         OperatorSpec::Match(spec) => Some(spec.meaning.clone()),
+        OperatorSpec::GroupAggregate(spec) => Some(spec.meaning.clone()),
+        OperatorSpec::WindowAggregate(spec) | OperatorSpec::GlobalWindowAggregate(spec) => Some(spec.meaning.clone()),
         _ => None,
     });
     meaning.expect("such an operator").parts.into_iter().collect()
@@ -190,6 +196,31 @@ fn the_state_of_a_pattern_says_what_was_matched() {
         ("A.price > 1", "A.price > 2", vec!["DEFINE"]),
         ("'1' HOUR", "'2' HOUR", vec!["WITHIN"]),
         ("SKIP PAST LAST ROW", "SKIP TO NEXT ROW", vec!["AFTER MATCH"]),
+    ] {
+        assert_eq!(changed(plain, &plain.replace(from, to)), parts, "{from} -> {to}");
+    }
+}
+
+#[test]
+fn the_state_of_aggregates_says_what_it_was_computed_of() {
+    let plain = "SELECT SUM(auction + 1) FILTER (WHERE price > 1), MAX(channel) FROM bid GROUP BY bidder";
+    assert_eq!(meaning(plain)["GROUP BY"], "bidder");
+    for (from, to, parts) in [
+        ("auction + 1", "auction - 1", vec!["functions"]),
+        ("price > 1", "price > 2", vec!["functions"]),
+        ("SUM", "MIN", vec!["functions"]),
+        ("GROUP BY bidder", "GROUP BY auction", vec!["GROUP BY"]),
+        ("FROM bid", "FROM (SELECT bidder, auction AS auction, price, channel FROM bid) AS b", vec![]),
+    ] {
+        assert_eq!(changed(plain, &plain.replace(from, to)), parts, "{from} -> {to}");
+    }
+    let plain = "SELECT SUM(auction + 1), MAX(channel) FROM TABLE(TUMBLE(TABLE bid, DESCRIPTOR(ts), INTERVAL '1' HOUR)) \
+                 GROUP BY window_start, window_end, bidder";
+    assert_eq!(meaning(plain)["time"], "ts");
+    for (from, to, parts) in [
+        ("auction + 1", "auction - 1", vec!["functions"]),
+        ("SUM", "MIN", vec!["functions"]),
+        ("window_end, bidder", "window_end, auction", vec!["GROUP BY"]),
     ] {
         assert_eq!(changed(plain, &plain.replace(from, to)), parts, "{from} -> {to}");
     }

@@ -11,7 +11,7 @@ use flott_core::{Error, Result};
 use flott_graph::JoinKind;
 use sqlparser::ast::{self, Expr as Ast, Query, SetExpr, Spanned, UnaryOperator};
 
-use super::marks::embedded;
+use super::marks::{Embedded, embedded};
 use super::predicate::{conjuncts, reads, together};
 use super::{beside, identity, join};
 use crate::bind::expression::ExpressionBinder;
@@ -98,7 +98,11 @@ impl Binder<'_> {
             Part::In { value, .. } => embedded(value, false),
             Part::Exists { .. } => vec![],
         }));
-        for one in inside {
+        let inside: Vec<Embedded<'_>> = inside.collect();
+        for one in &inside {
+            // What is written twice is one value, which must be right wherever it stands.
+            let two_valued = inside.iter().all(|other| other.two_valued || other.e != one.e);
+            let one = Embedded { e: one.e, two_valued };
             plan = match one.e {
                 Ast::Subquery(query) => self.value(plan, &mut scope, query, ctes)?,
                 _ => self.mark(plan, &mut scope, &one, ctes)?,
@@ -377,7 +381,8 @@ fn simple(query: &Query) -> Option<&ast::Select> {
         _ => false,
     });
     // Every row once or many times is the same to EXISTS and IN.
-    (plain && ungrouped && select.having.is_none() && !aggregates).then_some(select)
+    let over = select.qualify.is_some() || crate::bind::query::contains_over(select);
+    (plain && ungrouped && select.having.is_none() && !aggregates && !over).then_some(select)
 }
 
 fn correlated_deeper(error: Error, query: &Query) -> Error {
