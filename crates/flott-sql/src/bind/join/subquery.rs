@@ -373,16 +373,9 @@ pub(super) fn is_grouped(select: &ast::Select) -> bool {
 fn simple(query: &Query) -> Option<&ast::Select> {
     let plain = query.with.is_none() && query.limit_clause.is_none() && query.fetch.is_none();
     let SetExpr::Select(select) = query.body.as_ref() else { return None };
-    let ungrouped = matches!(&select.group_by, ast::GroupByExpr::Expressions(e, m) if e.is_empty() && m.is_empty());
-    let aggregates = select.projection.iter().any(|item| match item {
-        ast::SelectItem::UnnamedExpr(e) | ast::SelectItem::ExprWithAlias { expr: e, .. } => {
-            crate::bind::query::contains_aggregate(e)
-        }
-        _ => false,
-    });
-    // Every row once or many times is the same to EXISTS and IN.
     let over = select.qualify.is_some() || crate::bind::query::contains_over(select);
-    (plain && ungrouped && select.having.is_none() && !aggregates && !over).then_some(select)
+    // Every row once or many times is the same to EXISTS and IN.
+    (plain && !is_grouped(select) && !over).then_some(select)
 }
 
 fn correlated_deeper(error: Error, query: &Query) -> Error {
