@@ -69,7 +69,7 @@ struct Supervisor {
 
 impl Supervisor {
     async fn run(mut self, first: JobMaster) -> Result<JobOutcome> {
-        let outcome = self.attempts(first).await;
+        let outcome = Box::pin(self.attempts(first)).await;
         self.report.send_modify(|s| s.ending = self.wishes.end);
         outcome
     }
