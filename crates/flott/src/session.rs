@@ -653,8 +653,6 @@ impl Session {
         bundle: WorkerBundle,
     ) -> Result<JobHandle> {
         let options = &self.state.config;
-        // Also of a job of one process: what is wrong is told before somebody runs it in two.
-        config::heartbeat(options)?;
         let processes = self.processes.as_ref().map(|p| p.options(&bundle, options)).transpose()?.flatten();
         let count = processes.as_ref().map_or(1, |p| p.processes);
         let spec = JobSpec {

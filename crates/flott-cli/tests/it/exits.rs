@@ -65,7 +65,6 @@ fn wrong_usage_is_2() {
     exits(&place.flott(&["run", "job.sql", "-D", "restart-strategy.fixed-delay.delay=-1 s"]), 2, "fixed-delay.delay");
     exits(&place.flott(&["run", "job.sql", "-D", "restart-strategy.exponential-delay.jitter-factor=2"]), 2, "0 and 1");
     exits(&place.flott(&["run", "job.sql", "--metrics-port", "99999"]), 2, "99999");
-    exits(&place.flott(&["run", "job.sql", "-D", "heartbeat.timeout=1 ms"]), 2, "heartbeat");
     exits(&place.flott(&["docs", "nothing"]), 2, "no page 'nothing'");
 }
 
