@@ -1,0 +1,6 @@
+-- Split DISTINCT aggregates in mini-batches: the first level keeps distinct values and hands on what they change.
+CREATE TABLE bid (auction BIGINT, bidder BIGINT, channel STRING, price BIGINT) WITH ('connector' = 'fake');
+SET 'table.exec.mini-batch.enabled' = 'true'; SET 'table.exec.mini-batch.allow-latency' = '5 s'; SET 'table.exec.mini-batch.size' = '1000';
+SET 'table.optimizer.distinct-agg.split.enabled' = 'true';
+EXPLAIN CHANGELOG_MODE SELECT auction, COUNT(DISTINCT channel) AS channels, SUM(price) AS total, MAX(channel) AS m FROM bid GROUP BY auction;
+-- EXPECT
