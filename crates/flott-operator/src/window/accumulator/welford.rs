@@ -104,6 +104,8 @@ impl Moments {
             let mean = (self.n as f64 * self.mean - other.n as f64 * other.mean) / n as f64;
             let delta = other.mean - mean;
             self.m2 -= other.m2 + n as f64 * other.n as f64 / self.n as f64 * delta * delta;
+            // One value is its mean, whatever digits were lost.
+            self.m2 = if n == 1 { 0.0 } else { self.m2 };
             self.mean = mean;
         }
         self.n = n;
