@@ -13,7 +13,7 @@ EXPLAIN CHANGELOG_MODE SELECT auction, COUNT(DISTINCT channel) AS channels, SUM(
 -- == Optimized Physical Plan ==
 -- GlobalGroupAggregate(groupBy=[auction], partialFinalType=[FINAL], select=[auction, $SUM0(count$0) AS EXPR$0, SUM(sum$1) AS EXPR$1, MAX(max$2) AS EXPR$2], changelogMode=[I,UA,D])
 -- +- Exchange(distribution=[hash[auction]], changelogMode=[I])
---    +- IncrementalGroupAggregate(partialAggGrouping=[auction, $f3], finalAggGrouping=[auction], select=[COUNT(distinct$0 count$0) AS count$0, SUM(sum$1) AS sum$1, MAX(max$2) AS max$2], changelogMode=[I])
+--    +- IncrementalGroupAggregate(partialAggGrouping=[auction, $f3], finalAggGrouping=[auction], select=[auction, COUNT(distinct$0 count$0) AS count$0, SUM(sum$1) AS sum$1, MAX(max$2) AS max$2], changelogMode=[I])
 --       +- Exchange(distribution=[hash[auction, $f3]], changelogMode=[I])
 --          +- LocalGroupAggregate(groupBy=[auction, $f3], partialFinalType=[PARTIAL], select=[auction, $f3, COUNT(distinct$0 channel) AS count$0, SUM(price) AS sum$1, MAX(channel) AS max$2, DISTINCT(channel) AS distinct$0], changelogMode=[I])
 --             +- Calc(select=[auction, channel, price, MOD(%(HASH_CODE(channel), 1024)) AS $f3], changelogMode=[I])
@@ -23,7 +23,7 @@ EXPLAIN CHANGELOG_MODE SELECT auction, COUNT(DISTINCT channel) AS channels, SUM(
 -- == Optimized Execution Plan ==
 -- GlobalGroupAggregate(groupBy=[auction], partialFinalType=[FINAL], select=[auction, $SUM0(count$0) AS EXPR$0, SUM(sum$1) AS EXPR$1, MAX(max$2) AS EXPR$2])
 -- +- Exchange(distribution=[hash[auction]])
---    +- IncrementalGroupAggregate(partialAggGrouping=[auction, $f3], finalAggGrouping=[auction], select=[COUNT(distinct$0 count$0) AS count$0, SUM(sum$1) AS sum$1, MAX(max$2) AS max$2])
+--    +- IncrementalGroupAggregate(partialAggGrouping=[auction, $f3], finalAggGrouping=[auction], select=[auction, COUNT(distinct$0 count$0) AS count$0, SUM(sum$1) AS sum$1, MAX(max$2) AS max$2])
 --       +- Exchange(distribution=[hash[auction, $f3]])
 --          +- LocalGroupAggregate(groupBy=[auction, $f3], partialFinalType=[PARTIAL], select=[auction, $f3, COUNT(distinct$0 channel) AS count$0, SUM(price) AS sum$1, MAX(channel) AS max$2, DISTINCT(channel) AS distinct$0])
 --             +- Calc(select=[auction, channel, price, MOD((HASH_CODE(channel) % 1024)) AS $f3])

@@ -48,13 +48,12 @@ pub(super) fn global(kind: &str, spec: &GroupAggregateSpec, node: &StreamNode) -
 
 /// `IncrementalGroupAggregate(partialAggGrouping=[a, $f2], finalAggGrouping=[a], select=[a, COUNT(distinct$0 count$0) AS count$0])`
 pub(super) fn incremental(kind: &str, spec: &IncrementalAggregateSpec) -> String {
-    let select: Vec<String> = Shown::new(&spec.partial)
-        .calls
-        .iter()
-        .map(|call| {
-            format!("{}{}({}{state}) AS {state}", call.call.kind, call.suffix, call.distinct, state = call.state)
-        })
-        .collect();
+    let shown = Shown::new(&spec.partial);
+    let mut select = keys(&spec.merged);
+    let calls = shown.calls.iter().map(|call| {
+        format!("{}{}({}{state}) AS {state}", call.call.kind, call.suffix, call.distinct, state = call.state)
+    });
+    select.extend(calls);
     let (partial, last) = (keys(&spec.partial).join(", "), keys(&spec.merged).join(", "));
     format!("{kind}(partialAggGrouping=[{partial}], finalAggGrouping=[{last}], select=[{}])", select.join(", "))
 }
