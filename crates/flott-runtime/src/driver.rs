@@ -156,6 +156,9 @@ pub(crate) struct Driver {
     in_flight: InFlight,
     /// It started from a checkpoint and was not called yet.
     restored: bool,
+    /// The last watermark has left the operator. It goes on right before the end: what the operator emits because its
+    /// input has ended is not late for those behind it.
+    last_watermark: bool,
     end_sent: bool,
     ended: bool,
     lookups: Option<LookupQueue>,
@@ -206,6 +209,7 @@ impl Driver {
             flushed: false,
             in_flight: InFlight::new(in_flight_bytes),
             restored: is_restored,
+            last_watermark: restored_ms == i64::MAX,
             end_sent: false,
             ended: false,
             lookups: None,
@@ -288,7 +292,7 @@ impl Driver {
         }
         self.follow(frontier);
         while !out.is_blocked() && self.step(frontier, out)? {}
-        if !self.more && self.outputs.is_empty() {
+        if !self.more && self.outputs.is_empty() && (self.end_sent || !self.has_all_ended()) {
             // A capability kept here would hold the frontier.
             self.capability = None;
         }
@@ -370,9 +374,12 @@ impl Driver {
         if awaiting != Awaiting::Nothing && !passes {
             return Ok(false);
         }
-        if !self.end_sent && self.inputs.iter().all(|i| i.ended == i.channels) {
+        if !self.end_sent && self.has_all_ended() {
             self.end_sent = true;
             self.context.timer_ms = None;
+            if self.last_watermark {
+                self.send_control(Control::Watermark(i64::MAX), out);
+            }
             self.send_control(Control::End, out);
             if let (Role::Sink, Some(capability)) = (&self.role, &self.capability) {
                 out.end(capability, CheckpointId(self.epoch));
@@ -398,6 +405,10 @@ impl Driver {
             return self.barrier(next, out);
         }
         Ok(false)
+    }
+
+    fn has_all_ended(&self) -> bool {
+        self.inputs.iter().all(|i| i.ended == i.channels)
     }
 
     /// Whether the next barrier passes rows that wait for lookups: they are stored, and leave in its next epoch. Where
@@ -521,6 +532,10 @@ impl Driver {
                 }
                 Emission::Watermark(w) => {
                     watermark = Some(w);
+                    if w == Watermark::MAX {
+                        self.last_watermark = true;
+                        continue;
+                    }
                     out.emit(capability, Envelope::control(self.task.index, Control::Watermark(w.0)));
                 }
             }
