@@ -1,4 +1,4 @@
-//! Development tasks: `cargo xtask test`, `ci`, `tidy`, `docs`, `functions`, `chaos`, `services`, `bench`.
+//! Development tasks: `cargo xtask test`, `ci`, `tidy`, `docs`, `functions`, `goldens`, `chaos`, `services`, `bench`.
 
 mod bench;
 mod chaos;
@@ -30,6 +30,10 @@ cargo xtask TASK
                     runs Flink's semantic programs (one JSON object a line) and scores them; the last line is JSON
   differential [--queries N] [--seed S] [--mode streaming|batch] [--gateway URL]
                     random queries on Flott and on a real Flink behind its SQL gateway; a difference is made smaller
+  differential --expressions N [--seed S] [--depth D] | --from FILE
+                    random expressions, or those of a file (one a line): values, types and what both refuse
+  goldens [--only NAME] [--gateway URL]
+                    records the expected rows of tests/sql/function/*.slt anew from Flink
   services up|down|env|status NAME
                     real servers for tests and benchmarks: versitygw (S3), minio (S3), kafka
   sim [OPTIONS]     explores the checkpoint protocol: in every order, and under seeds
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
         "chaos" => chaos::run(rest),
         "conformance" => conformance(rest),
         "differential" => differential(rest),
+        "goldens" => differential(&[&["--goldens".into(), "tests/sql/function".into()], rest].concat()),
         "services" => services::run(rest),
         "sim" => sim::run(rest),
         "bench" => bench::run(rest),
