@@ -1,4 +1,4 @@
-//! Development tasks: `cargo xtask test`, `ci`, `tidy`, `docs`, `functions`, `chaos`, `services`, `bench`.
+//! Development tasks: `cargo xtask test`, `ci`, `tidy`, `docs`, `functions`, `goldens`, `chaos`, `services`, `bench`.
 
 mod bench;
 mod chaos;
@@ -30,6 +30,10 @@ cargo xtask TASK
                     runs Flink's semantic programs (one JSON object a line) and scores them; the last line is JSON
   differential [--queries N] [--seed S] [--mode streaming|batch] [--mini-batch ROWS] [--set KEY=VALUE] [--gateway URL]
                     random queries on Flott and on a real Flink behind its SQL gateway; a difference is made smaller
+  differential --expressions N [--seed S] [--depth D] | --from FILE
+                    random expressions, or those of a file (one a line): values, types and what both refuse
+  goldens [--only NAME] [--gateway URL]
+                    records the expected rows of tests/sql/function/*.slt anew from Flink
   services up|down|env|status NAME
                     real servers for tests and benchmarks: versitygw (S3), minio (S3), kafka
   sim [OPTIONS]     explores the checkpoint protocol: in every order, and under seeds
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
         "chaos" => chaos::run(rest),
         "conformance" => conformance(rest),
         "differential" => differential(rest),
+        "goldens" => goldens(rest),
         "services" => services::run(rest),
         "sim" => sim::run(rest),
         "bench" => bench::run(rest),
@@ -119,6 +124,13 @@ fn differential(args: &[String]) -> Result<(), Failure> {
     let fixed = ["run", "--quiet", "--locked", "-p", "flott-differential", "--"];
     let command: Vec<&str> = fixed.into_iter().chain(args.iter().map(String::as_str)).collect();
     run("cargo", &command)
+}
+
+/// The expected rows of the functions' cases, from a real Flink.
+fn goldens(args: &[String]) -> Result<(), Failure> {
+    let mut all = vec!["--goldens".to_string(), "tests/sql/function".to_string()];
+    all.extend_from_slice(args);
+    differential(&all)
 }
 
 /// The value after `name`, parsed.

@@ -1,4 +1,4 @@
-//! A real Flink behind its SQL gateway (REST API v1).
+//! A real Flink behind its SQL gateway (REST API v2).
 
 use std::time::Duration;
 
@@ -10,6 +10,16 @@ use crate::answer::{Answer, normal};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at a statement that is not ready.
 const PAUSE: Duration = Duration::from_millis(30);
+
+/// A result as the SQL client prints it.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    pub(crate) types: Vec<String>,
+    /// To be compared: floating-point numbers by their value.
+    pub(crate) rows: Vec<Vec<String>>,
+    /// As they are printed; `None` is NULL.
+    pub(crate) values: Vec<Vec<Option<String>>>,
+}
 
 /// A session.
 pub(crate) struct Gateway {
@@ -25,7 +35,7 @@ impl Gateway {
             Gateway { client: reqwest::Client::new(), url: url.trim_end_matches('/').into(), session: String::new() };
         let properties: serde_json::Map<String, Value> =
             settings.iter().map(|(k, v)| ((*k).to_string(), json!(v))).collect();
-        let opened = gateway.post("/v1/sessions", &json!({ "properties": properties })).await?;
+        let opened = gateway.post("/v2/sessions", &json!({ "properties": properties })).await?;
         gateway.session = opened["sessionHandle"].as_str().ok_or("no session")?.to_string();
         Ok(gateway)
     }
@@ -35,21 +45,51 @@ impl Gateway {
         answered(request.body(body.to_string())).await
     }
 
-    /// Runs a statement to its end. An error is Flink's root cause.
-    pub(crate) async fn run(&self, sql: &str) -> Result<Answer, String> {
-        let path = format!("/v1/sessions/{}", self.session);
+    /// Runs a statement that only adds rows to its end: the values as the SQL client prints them.
+    pub(crate) async fn table(&self, sql: &str) -> Result<Table, String> {
+        let mut table = Table::default();
+        self.pages(sql, "PLAIN_TEXT", |result| {
+            if table.types.is_empty() {
+                table.types = list(&result["results"]["columns"]).iter().map(|c| kind(&c["logicalType"])).collect();
+            }
+            for row in list(&result["results"]["data"]) {
+                let values: Vec<Option<String>> = list(&row["fields"]).iter().map(printed).collect();
+                let compared =
+                    |(v, t): (&Option<String>, &String)| v.as_deref().map_or("<NULL>".into(), |v| floating(t, v));
+                table.rows.push(values.iter().zip(&table.types).map(compared).collect());
+                table.values.push(values);
+            }
+        })
+        .await?;
+        Ok(table)
+    }
+
+    /// Runs a statement to its end and shows each page of its result.
+    async fn pages(&self, sql: &str, format: &str, mut page: impl FnMut(&Value)) -> Result<(), String> {
+        // The first version of the interface knows no format but JSON.
+        let path = format!("/v2/sessions/{}", self.session);
         let started = self.post(&format!("{path}/statements"), &json!({ "statement": sql })).await?;
         let operation = started["operationHandle"].as_str().ok_or("no operation")?;
-        let mut next = Some(format!("{path}/operations/{operation}/result/0?rowFormat=JSON"));
-        let mut answer: Option<Answer> = None;
-        let (mut before, mut after) = (0, 0);
-        while let Some(page) = next {
-            let result = answered(self.client.get(format!("{}{page}", self.url))).await?;
+        let mut next = format!("{path}/operations/{operation}/result/0?rowFormat={format}");
+        loop {
+            let result = answered(self.client.get(format!("{}{next}", self.url))).await?;
             if result["resultType"] == "NOT_READY" {
                 tokio::time::sleep(PAUSE).await;
-                next = Some(page);
                 continue;
             }
+            page(&result);
+            match (result["resultType"].as_str(), result["nextResultUri"].as_str()) {
+                (Some("EOS") | None, _) | (_, None) => return Ok(()),
+                (_, Some(uri)) => next = uri.to_string(),
+            }
+        }
+    }
+
+    /// Runs a statement to its end. An error is Flink's root cause.
+    pub(crate) async fn run(&self, sql: &str) -> Result<Answer, String> {
+        let mut answer: Option<Answer> = None;
+        let (mut before, mut after) = (0, 0);
+        self.pages(sql, "JSON", |result| {
             let types: Vec<String> =
                 list(&result["results"]["columns"]).iter().map(|c| kind(&c["logicalType"])).collect();
             let answer = answer.get_or_insert_with(|| Answer::new(types));
@@ -60,11 +100,8 @@ impl Gateway {
                 let values = list(&row["fields"]).iter().zip(&answer.types).map(|(v, t)| text(v, t)).collect();
                 answer.change(values, adds);
             }
-            next = match result["resultType"].as_str() {
-                Some("EOS") | None => None,
-                _ => result["nextResultUri"].as_str().map(str::to_string),
-            };
-        }
+        })
+        .await?;
         let mut answer = answer.ok_or("no answer")?;
         answer.upserts = after > before;
         Ok(answer)
@@ -83,6 +120,20 @@ fn text(value: &Value, kind: &str) -> String {
     }
 }
 
+/// A value that the gateway has printed.
+fn printed(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(s) => Some(s.clone()),
+        other => Some(other.to_string()),
+    }
+}
+
+/// A floating-point number by its value, anything else as it is.
+pub(crate) fn floating(kind: &str, text: &str) -> String {
+    if kind.starts_with("FLOAT") || kind.starts_with("DOUBLE") { normal(kind, text) } else { text.to_string() }
+}
+
 /// A type as SQL.
 fn kind(t: &Value) -> String {
     let number = |key: &str| t[key].as_u64().unwrap_or_default();
@@ -95,6 +146,13 @@ fn kind(t: &Value) -> String {
         "TIMESTAMP_WITHOUT_TIME_ZONE" => format!("TIMESTAMP({})", number("precision")),
         "TIMESTAMP_WITH_LOCAL_TIME_ZONE" => format!("TIMESTAMP_LTZ({})", number("precision")),
         "TIME_WITHOUT_TIME_ZONE" => format!("TIME({})", number("precision")),
+        "ARRAY" | "MULTISET" => format!("{}<{}>", t["type"].as_str().unwrap_or_default(), kind(&t["elementType"])),
+        "MAP" => format!("MAP<{}, {}>", kind(&t["keyType"]), kind(&t["valueType"])),
+        "ROW" => {
+            let field = |f: &Value| format!("{} {}", f["name"].as_str().unwrap_or_default(), kind(&f["fieldType"]));
+            format!("ROW<{}>", list(&t["fields"]).iter().map(field).collect::<Vec<_>>().join(", "))
+        }
+        "INTERVAL_YEAR_MONTH" | "INTERVAL_DAY_TIME" => "INTERVAL".to_string(),
         other => other.to_string(),
     };
     if t["nullable"].as_bool().unwrap_or(true) { name } else { format!("{name} NOT NULL") }

@@ -5,7 +5,9 @@
 
 mod answer;
 mod expression;
+mod expressions;
 mod gateway;
+mod goldens;
 mod here;
 mod query;
 mod tables;
@@ -30,6 +32,24 @@ struct Args {
     /// The first one's seed; the next ones follow
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Compares so many expressions instead of queries
+    #[arg(long)]
+    expressions: Option<u64>,
+    /// Compares the expressions of a file, one a line
+    #[arg(long)]
+    from: Option<std::path::PathBuf>,
+    /// Records the expected rows of the .slt files of a folder from Flink
+    #[arg(long)]
+    goldens: Option<std::path::PathBuf>,
+    /// Only files whose name holds this
+    #[arg(long)]
+    only: Option<String>,
+    /// How deep expressions are nested at most
+    #[arg(long, default_value_t = 3)]
+    depth: usize,
+    /// Differences of each function that the summary shows
+    #[arg(long, default_value_t = 3)]
+    examples: usize,
     /// Where Flink's SQL gateway listens
     #[arg(long, default_value = "http://127.0.0.1:8083")]
     gateway: String,
@@ -43,8 +63,8 @@ struct Args {
     #[arg(long, value_name = "ROWS")]
     mini_batch: Option<u32>,
     /// Questions that a difference may cost while it is made smaller
-    #[arg(long, default_value_t = 150)]
-    shrink: usize,
+    #[arg(long)]
+    shrink: Option<usize>,
     /// Shows the queries
     #[arg(long)]
     verbose: bool,
@@ -140,6 +160,30 @@ impl Engines {
 async fn main() -> ExitCode {
     let args = Args::parse();
     let run = async {
+        if let Some(folder) = &args.goldens {
+            let settings = [("table.local-time-zone", "UTC"), ("parallelism.default", "1")];
+            let flink = Gateway::open(&args.gateway, &settings).await?;
+            let done = goldens::run(&flink, folder, args.only.as_deref()).await?;
+            for skipped in &done.skipped {
+                println!("left alone: {skipped}");
+            }
+            let (same, changed, skipped) = (done.same, done.changed, done.skipped.len());
+            println!("{same} queries are as they were, {changed} have changed, {skipped} are left alone");
+            return Ok(true);
+        }
+        if args.expressions.is_some() || args.from.is_some() {
+            let mut both = expressions::Both::open(&args.gateway, args.mode.name()).await?;
+            let plan = expressions::Plan {
+                count: args.expressions.unwrap_or_default(),
+                seed: args.seed,
+                depth: args.depth,
+                from: args.from.as_deref(),
+                shrink: args.shrink.unwrap_or(12),
+                examples: args.examples,
+                verbose: args.verbose,
+            };
+            return expressions::run(&mut both, &plan).await;
+        }
         let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
         let mut engines = Engines::open(&args, folder.path()).await?;
         let (mut found, mut unsupported) = (0, 0);
@@ -153,7 +197,7 @@ async fn main() -> ExitCode {
                 unsupported += 1;
                 continue;
             }
-            let mut left = args.shrink;
+            let mut left = args.shrink.unwrap_or(150);
             'smaller: while left > 0 {
                 let length = query.sql().len();
                 for smaller in query.smaller().into_iter().filter(|q| q.sql().len() < length) {
