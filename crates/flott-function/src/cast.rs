@@ -42,14 +42,7 @@ pub fn cast(value: TypedExpr, to: &LogicalType, try_cast: bool, env: &FunctionEn
         let null = ScalarValue::try_from(&arrow_type(&to)).map_err(crate::udf::from_datafusion)?;
         return Ok(TypedExpr::literal(null, to));
     }
-<<<<<<< HEAD
     if !supported(&from.kind, &to.kind) {
-=======
-    // Flink counts the unit of the interval where the number is a literal, and milliseconds or months where it is none.
-    let is_ambiguous =
-        from.kind.is_numeric() && to.kind.is_interval() && value.constant().is_some_and(|c| !c.is_null());
-    if !supported(&from.kind, &to.kind) || is_ambiguous {
->>>>>>> 1d0dfbd (IS JSON is an operator among the forms)
         return Err(refused(&from, &to));
     }
     let never_fails = try_cast || infallible(&from.kind, &to.kind);
