@@ -28,7 +28,7 @@ cargo xtask TASK
                       --cycles N  --seed S  --rows N  --release  --binary FILE
   conformance [FILE..] [--only PART]
                     runs Flink's semantic programs (one JSON object a line) and scores them; the last line is JSON
-  differential [--queries N] [--seed S] [--mode streaming|batch] [--gateway URL]
+  differential [--queries N] [--seed S] [--mode streaming|batch] [--mini-batch ROWS] [--set KEY=VALUE] [--gateway URL]
                     random queries on Flott and on a real Flink behind its SQL gateway; a difference is made smaller
   services up|down|env|status NAME
                     real servers for tests and benchmarks: versitygw (S3), minio (S3), kafka

@@ -12,6 +12,7 @@
 pub mod factory;
 pub mod format;
 pub mod lookup;
+pub mod lookup_full;
 pub mod record;
 pub mod row_text;
 mod s3;

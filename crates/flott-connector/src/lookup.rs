@@ -1,6 +1,6 @@
 //! Lookups: rows of an outside table by key, for a join that asks for each row (Flink's `LookupTableSource`).
 //!
-//! One call asks for a batch of keys. [`CachedLookup`] puts a cache of a bounded number of keys and a bounded number of
+//! One call asks for a batch of keys. [`FullLookup`](crate::lookup_full::FullLookup) answers from a copy of the whole table. [`CachedLookup`] puts a cache of a bounded number of keys and a bounded number of
 //! tries in front of any lookup, with Flink's options; a connector offers the lookup alone.
 
 use std::collections::{HashMap, VecDeque};
@@ -15,6 +15,7 @@ use flott_core::clock::Clock;
 use flott_core::options::{ConfigOption, OptionType, Options};
 use flott_core::{Error, ErrorKind, Result};
 
+use crate::lookup_full::{self, FullCache, LookupScan};
 use crate::source::SubtaskInfo;
 
 /// The rows that belong to a batch of keys.
@@ -34,6 +35,14 @@ pub trait LookupSource: Send + Sync {
     fn schema(&self) -> SchemaRef;
     /// The lookup of one subtask.
     fn create_lookup(&self, subtask: SubtaskInfo) -> Result<Box<dyn Lookup>>;
+    /// Whether the whole table can be read, for `lookup.cache` = `FULL`.
+    fn scans(&self) -> bool {
+        false
+    }
+    /// Reads the whole table, where it [can be](LookupSource::scans).
+    fn create_scan(&self) -> Result<Box<dyn LookupScan>> {
+        Err(Error::internal("a table that cannot be read as a whole"))
+    }
 }
 
 /// Looks keys up. One per subtask, in an async task of its own; one call at a time.
@@ -57,7 +66,7 @@ pub const CACHE: ConfigOption = ConfigOption::optional(
     "lookup.cache",
     OptionType::String,
     Some("NONE"),
-    "'NONE' asks for every key, 'PARTIAL' keeps what was found.",
+    "'NONE' asks for every key, 'PARTIAL' keeps what was found, 'FULL' reads the whole table from time to time.",
 );
 /// `lookup.partial-cache.max-rows`
 pub const CACHE_ROWS_MAX: ConfigOption = ConfigOption::optional(
@@ -96,8 +105,20 @@ pub const RETRIES_MAX: ConfigOption = ConfigOption::optional(
 );
 
 /// The options of every lookup: a connector that has one lists them with its own.
-pub const OPTIONS: [ConfigOption; 6] =
-    [CACHE, CACHE_ROWS_MAX, CACHE_EXPIRE_AFTER_WRITE, CACHE_EXPIRE_AFTER_ACCESS, CACHE_MISSING_KEY, RETRIES_MAX];
+pub const OPTIONS: [ConfigOption; 12] = [
+    CACHE,
+    CACHE_ROWS_MAX,
+    CACHE_EXPIRE_AFTER_WRITE,
+    CACHE_EXPIRE_AFTER_ACCESS,
+    CACHE_MISSING_KEY,
+    RETRIES_MAX,
+    lookup_full::RELOAD_STRATEGY,
+    lookup_full::RELOAD_INTERVAL,
+    lookup_full::RELOAD_SCHEDULE_MODE,
+    lookup_full::RELOAD_TIME,
+    lookup_full::RELOAD_DAYS,
+    lookup_full::BYTES_MAX,
+];
 
 /// The first pause before another try; it doubles.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
@@ -119,6 +140,8 @@ pub struct LookupPolicy {
     pub cache_missing_key: bool,
     /// See [`RETRIES_MAX`].
     pub retries_max: u32,
+    /// Where the whole table is kept.
+    pub full: Option<FullCache>,
 }
 
 impl LookupPolicy {
@@ -131,8 +154,10 @@ impl LookupPolicy {
         let cache_rows_max = match cache.as_str() {
             "NONE" => 0,
             "PARTIAL" => rows.unwrap_or(CACHE_ROWS_DEFAULT),
+            "FULL" => 0,
             other => {
-                return Err(wrong(CACHE.key, &format!("there is no cache '{other}'")).hint("Use 'NONE' or 'PARTIAL'"));
+                let error = wrong(CACHE.key, &format!("there is no cache '{other}'"));
+                return Err(error.hint("Use 'NONE', 'PARTIAL' or 'FULL'"));
             }
         };
         let retries = options.int(&RETRIES_MAX)?.unwrap_or(3);
@@ -143,6 +168,7 @@ impl LookupPolicy {
             cache_missing_key: options.bool(&CACHE_MISSING_KEY)?,
             retries_max: u32::try_from(retries)
                 .map_err(|_| wrong(RETRIES_MAX.key, "there cannot be fewer than no retries"))?,
+            full: (cache == "FULL").then(|| FullCache::from_options(options)).transpose()?,
         })
     }
 }
@@ -555,7 +581,7 @@ mod tests {
     #[test]
     fn wrong_options_are_told() {
         for (key, value) in
-            [("lookup.cache", "FULL"), ("lookup.partial-cache.max-rows", "-1"), ("lookup.max-retries", "-1")]
+            [("lookup.cache", "SOME"), ("lookup.partial-cache.max-rows", "-1"), ("lookup.max-retries", "-1")]
         {
             let error = LookupPolicy::from_options(&[(key, value)].into_iter().collect()).expect_err("wrong");
             assert_eq!(error.context("option"), Some(key), "{error}");

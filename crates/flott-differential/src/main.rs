@@ -36,12 +36,23 @@ struct Args {
     /// execution.runtime-mode
     #[arg(long, value_enum, default_value_t = Mode::Streaming)]
     mode: Mode,
+    /// An option for both, such as table.exec.mini-batch.enabled=true
+    #[arg(long, value_name = "KEY=VALUE", value_parser = option)]
+    set: Vec<(String, String)>,
+    /// Mini-batches of so many rows: aggregates run in two phases
+    #[arg(long, value_name = "ROWS")]
+    mini_batch: Option<u32>,
     /// Questions that a difference may cost while it is made smaller
     #[arg(long, default_value_t = 150)]
     shrink: usize,
     /// Shows the queries
     #[arg(long)]
     verbose: bool,
+}
+
+fn option(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or_else(|| format!("'{text}' is not KEY=VALUE"))?;
+    Ok((key.to_string(), value.to_string()))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -78,11 +89,20 @@ enum Kind {
 
 impl Engines {
     async fn open(args: &Args, folder: &Path) -> Result<Engines, String> {
-        let settings = [
+        let rows = args.mini_batch.map(|n| n.to_string());
+        let mut settings = vec![
             ("execution.runtime-mode", args.mode.name()),
             ("table.local-time-zone", "UTC"),
             ("parallelism.default", "1"),
         ];
+        if let Some(rows) = &rows {
+            settings.extend([
+                ("table.exec.mini-batch.enabled", "true"),
+                ("table.exec.mini-batch.allow-latency", "5 s"),
+                ("table.exec.mini-batch.size", rows),
+            ]);
+        }
+        settings.extend(args.set.iter().map(|(key, value)| (key.as_str(), value.as_str())));
         let flink = Gateway::open(&args.gateway, &settings).await?;
         let mut builder = Session::builder();
         for (key, value) in settings {

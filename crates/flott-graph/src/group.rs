@@ -45,9 +45,37 @@ pub enum SplitLevel {
         /// taken away of those changes nothing.
         retracts: bool,
     },
+    /// By the keys, over what an incremental aggregate made of the buckets: its counts are none of rows.
+    Incremental,
+}
+
+/// Mini-batches at a source (`table.exec.mini-batch.allow-latency`): which watermarks pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MiniBatchAssignerSpec {
+    /// So long a batch is.
+    pub interval: Duration,
+    /// Somebody behind it works by event time: one watermark for each interval passes. Else none but the last.
+    pub event_time: bool,
+}
+
+/// The first level of a DISTINCT aggregation over two levels that merges what local aggregates made, and hands on what that
+/// changes of the second level's groups (`table.optimizer.incremental-agg-enabled`). It keeps the distinct values alone.
+///
+/// Input: the partial rows of `partial`. Output: the second level's keys (the first `group_keys` of the input), and the
+/// states of its aggregates without DISTINCT ([`group_partial_schema`](crate::group_partial_schema) of `merged`).
+#[derive(Debug, Clone)]
+pub struct IncrementalAggregateSpec {
+    /// The first level, over the rows before the local aggregate.
+    pub partial: GroupAggregateSpec,
+    /// The second level as it merges: the aggregates of the first one without DISTINCT and FILTER, by the second one's keys.
+    pub merged: GroupAggregateSpec,
 }
 
 /// A grouped aggregation without windows. Output: the group keys, the aggregates.
+///
+/// In two phases (`table.optimizer.agg-phase-strategy`) the local one has
+/// [`group_partial_schema`](crate::group_partial_schema), and both have this spec, whose columns are those of the rows before
+/// the local one.
 #[derive(Debug, Clone)]
 pub struct GroupAggregateSpec {
     /// Columns of the input that rows of a group agree in. None: one group for all rows.

@@ -165,4 +165,7 @@ pub struct TemporalJoinSpec {
     pub left_time: usize,
     /// The time column of the right input: since when a version is valid.
     pub right_time: usize,
+    /// A key that is not touched for so long is forgotten, with the rows that wait and all versions
+    /// (`table.exec.state.ttl`).
+    pub state_ttl: Option<Duration>,
 }

@@ -23,7 +23,8 @@ pub mod window;
 pub use changelog_function::ChangelogFunctionSpec;
 pub use graph::{Input, JobGraph, Node, NodeId, Partitioning};
 pub use group::{
-    ChangelogNormalizeSpec, Changes, ConflictStrategy, GroupAggregateSpec, MiniBatch, SinkMaterializeSpec, SplitLevel,
+    ChangelogNormalizeSpec, Changes, ConflictStrategy, GroupAggregateSpec, IncrementalAggregateSpec, MiniBatch,
+    MiniBatchAssignerSpec, SinkMaterializeSpec, SplitLevel,
 };
 pub use join::{
     IntervalJoinSpec, JoinCondition, JoinInput, JoinKind, RegularJoinSpec, TemporalJoinSpec, UnnestSpec, WindowJoinSpec,
@@ -34,7 +35,7 @@ pub use match_recognize::{
 };
 pub use meaning::StateMeaning;
 pub use over::{OverAggregateSpec, OverArrival, OverBound, OverCall, OverFrame, OverFunction, OverGroup, OverOffset};
-pub use partial::partial_schema;
+pub use partial::{group_partial_schema, partial_schema};
 pub use rank::{DeduplicateSpec, Keep, RankRange, RankSpec, RankStrategy, WindowRankSpec};
 pub use sort::{SortKey, SortSpec, TemporalSortSpec};
 pub use spec::{CalcSpec, ExpandSpec, OperatorSpec, SinkSpec, SourceSpec, WatermarkSpec};

@@ -1,4 +1,4 @@
-//! The rows between a local and a global window aggregate: the one place that planner and operators agree on.
+//! The rows between a local and a global aggregate: the one place that planner and operators agree on.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use flott_core::types::arrow_type;
 use flott_function::AggregateKind;
 
+use crate::group::{GroupAggregateSpec, SplitLevel};
 use crate::window::{AggregateCall, WindowAggregateSpec, WindowAssignment, WindowKind};
 
 /// The column with the end of the slice.
@@ -31,11 +32,8 @@ pub fn partial_schema(spec: &WindowAggregateSpec) -> SchemaRef {
     for (number, call) in spec.aggregates.iter().enumerate() {
         let argument = call.argument(input);
         let argument = argument.as_ref();
-        counts_rows |= call.kind == AggregateKind::Count
-            && !call.distinct
-            && call.filter.is_none()
-            && argument.is_none_or(|f| !f.is_nullable());
-        fields.extend(state_fields(number, call, argument));
+        counts_rows |= call.counts_rows(argument);
+        fields.extend(state_fields(number, call, argument, false));
     }
     if !counts_rows {
         fields.push(Field::new(format!("${}_rows_0", spec.aggregates.len()), DataType::Int64, true));
@@ -43,8 +41,62 @@ pub fn partial_schema(spec: &WindowAggregateSpec) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// The columns of one aggregate's state.
-fn state_fields(number: usize, call: &AggregateCall, argument: Option<&Field>) -> Vec<Field> {
+/// The schema of the rows between a local and a global aggregate without windows: the group keys (so `0..group_keys.len()` is
+/// what to exchange by), the state of each aggregate, and a count of rows where rows may be taken away and no aggregate is one.
+pub fn group_partial_schema(spec: &GroupAggregateSpec) -> SchemaRef {
+    let input = &spec.input_schema;
+    let mut fields: Vec<Field> =
+        spec.group_keys.iter().filter_map(|k| input.fields().get(*k)).map(|f| f.as_ref().clone()).collect();
+    let mut counts_rows = false;
+    for (number, call) in spec.aggregates.iter().enumerate() {
+        let argument = call.argument(input);
+        let argument = argument.as_ref();
+        counts_rows |= spec.counts_rows(call, argument);
+        fields.extend(state_fields(number, call, argument, spec.retracts && !spec.only_grows(call)));
+    }
+    if spec.retracts && !counts_rows {
+        fields.push(Field::new(format!("${}_rows_0", spec.aggregates.len()), DataType::Int64, true));
+    }
+    Arc::new(Schema::new(fields))
+}
+
+impl GroupAggregateSpec {
+    /// Whether what is taken away changes nothing of this aggregate: MIN and MAX over buckets that only get better.
+    pub fn only_grows(&self, call: &AggregateCall) -> bool {
+        self.level == SplitLevel::Final { retracts: false }
+            && matches!(call.kind, AggregateKind::Min | AggregateKind::Max)
+    }
+
+    /// Whether an aggregate is a count of the rows of a group.
+    pub fn counts_rows(&self, call: &AggregateCall, argument: Option<&Field>) -> bool {
+        self.level != SplitLevel::Incremental && call.counts_rows(argument)
+    }
+
+    /// Whether a local aggregate can run before the exchange: as in Flink, whose FIRST_VALUE, LAST_VALUE and JSON_ARRAYAGG do
+    /// not merge.
+    pub fn can_merge(&self) -> bool {
+        use AggregateKind as A;
+        self.aggregates.iter().all(|call| match call.kind {
+            A::FirstValue | A::LastValue | A::JsonArrayAgg | A::JsonArrayAggNullOnNull => false,
+            // Made of others.
+            A::StddevPop | A::StddevSamp | A::VarPop | A::VarSamp | A::ApproxCountDistinct => false,
+            _ => true,
+        })
+    }
+}
+
+impl AggregateCall {
+    /// Whether it is a count of the rows of a group.
+    pub fn counts_rows(&self, argument: Option<&Field>) -> bool {
+        self.kind == AggregateKind::Count
+            && !self.distinct
+            && self.filter.is_none()
+            && argument.is_none_or(|f| !f.is_nullable())
+    }
+}
+
+/// The columns of one aggregate's state. `retracts`: rows may be taken away, also of those that came before this state.
+fn state_fields(number: usize, call: &AggregateCall, argument: Option<&Field>, retracts: bool) -> Vec<Field> {
     let list = |t: DataType| DataType::List(Arc::new(Field::new("item", t, true)));
     let argument_type = argument.map_or(DataType::Null, |f| f.data_type().clone());
     let extreme = matches!(call.kind, AggregateKind::Min | AggregateKind::Max);
@@ -59,7 +111,24 @@ fn state_fields(number: usize, call: &AggregateCall, argument: Option<&Field>) -
             AggregateKind::Sum => vec![sum_type(&argument_type, false), DataType::Int64],
             AggregateKind::Sum0 => vec![sum_type(&argument_type, false)],
             AggregateKind::Avg => vec![sum_type(&argument_type, true), DataType::Int64],
+            AggregateKind::Min | AggregateKind::Max if retracts => vec![list(argument_type), list(DataType::Int64)],
             AggregateKind::Min | AggregateKind::Max => vec![arrow_type(&call.result)],
+            // What was taken away that is not among them, too.
+            AggregateKind::SingleValue
+            | AggregateKind::ListAgg
+            | AggregateKind::ArrayAgg
+            | AggregateKind::ArrayAggIgnoreNulls
+                if retracts =>
+            {
+                vec![list(argument_type.clone()), list(argument_type)]
+            }
+            AggregateKind::JsonObjectAgg | AggregateKind::JsonObjectAggAbsentOnNull if retracts => {
+                vec![list(DataType::Utf8); 4]
+            }
+            AggregateKind::WelfordM2 if retracts => {
+                let moments = [DataType::Int64, DataType::Float64, DataType::Float64];
+                [moments.clone(), moments].concat()
+            }
             AggregateKind::FirstValue
             | AggregateKind::LastValue
             | AggregateKind::SingleValue

@@ -12,7 +12,9 @@ use flott_connector::watermark_options::WatermarkAlignment;
 use flott_core::types::LogicalType;
 
 use crate::changelog_function::ChangelogFunctionSpec;
-use crate::group::{ChangelogNormalizeSpec, GroupAggregateSpec, SinkMaterializeSpec};
+use crate::group::{
+    ChangelogNormalizeSpec, GroupAggregateSpec, IncrementalAggregateSpec, MiniBatchAssignerSpec, SinkMaterializeSpec,
+};
 use crate::join::{IntervalJoinSpec, RegularJoinSpec, TemporalJoinSpec, UnnestSpec, WindowJoinSpec};
 use crate::lookup::LookupJoinSpec;
 use crate::match_recognize::MatchSpec;
@@ -61,6 +63,14 @@ pub enum OperatorSpec {
     WindowAggregate(WindowAggregateSpec),
     /// Aggregates per key without windows; emits changes.
     GroupAggregate(GroupAggregateSpec),
+    /// Lets pass the watermarks that mini-batches need.
+    MiniBatchAssigner(MiniBatchAssignerSpec),
+    /// The rows of a mini-batch aggregated per key before the exchange; its output is partial.
+    LocalGroupAggregate(GroupAggregateSpec),
+    /// Merges what local aggregates made; emits changes.
+    GlobalGroupAggregate(GroupAggregateSpec),
+    /// Merges what local aggregates made of single buckets; its output is partial.
+    IncrementalGroupAggregate(IncrementalAggregateSpec),
     /// Makes a changelog by key complete.
     ChangelogNormalize(ChangelogNormalizeSpec),
     /// Drops `-U` rows: who reads it works by key.

@@ -12,7 +12,7 @@ use crate::calc::Calc;
 use crate::changelog::{ChangelogNormalize, DropUpdateBefore, SinkMaterialize};
 use crate::changelog_function::ChangelogFunction;
 use crate::expand::Expand;
-use crate::group::GroupAggregate;
+use crate::group::{GroupAggregate, IncrementalGroupAggregate, LocalGroupAggregate, MiniBatchAssigner};
 use crate::join::{IntervalJoin, LookupJoin, RegularJoin, TemporalJoin, WindowJoin};
 use crate::match_recognize::MatchRecognize;
 use crate::operator::Operator;
@@ -104,6 +104,14 @@ pub fn build(node: &Node, subtask: usize, parallelism: usize, max_parallelism: u
             None => Box::new(Union),
         },
         OperatorSpec::GroupAggregate(spec) => Box::new(GroupAggregate::new(name, spec, schema, subtask, ownership)?),
+        OperatorSpec::MiniBatchAssigner(spec) => Box::new(MiniBatchAssigner::new(spec)),
+        OperatorSpec::LocalGroupAggregate(spec) => Box::new(LocalGroupAggregate::new(name, spec, &schema)?),
+        OperatorSpec::GlobalGroupAggregate(spec) => {
+            Box::new(GroupAggregate::global(name, spec, schema, subtask, ownership)?)
+        }
+        OperatorSpec::IncrementalGroupAggregate(spec) => {
+            Box::new(IncrementalGroupAggregate::new(name, spec, ownership)?)
+        }
         OperatorSpec::ChangelogNormalize(spec) => Box::new(ChangelogNormalize::new(name, spec, schema, ownership)?),
         OperatorSpec::DropUpdateBefore => Box::new(DropUpdateBefore),
         OperatorSpec::SinkMaterialize(spec) => Box::new(SinkMaterialize::new(name, spec, schema, ownership)?),

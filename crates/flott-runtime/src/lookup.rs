@@ -11,6 +11,7 @@ use arrow_array::{RecordBatch, UInt32Array};
 use arrow_select::concat::concat_batches;
 use arrow_select::take::take_record_batch;
 use flott_connector::lookup::{CachedLookup, Lookup, LookupRows};
+use flott_connector::lookup_full::FullLookup;
 use flott_connector::source::SubtaskInfo;
 use flott_core::clock::Clock;
 use flott_core::{Error, Result};
@@ -79,7 +80,9 @@ pub(crate) fn start(
     let (to_worker, answers) = mpsc::channel(LOOKUPS_MAX);
     // One cache of all that is asked, so one lookup in front of which it stands.
     let at_once = match &spec.asynchronous {
-        Some(asynchronous) if spec.policy.cache_rows_max == 0 => asynchronous.capacity.clamp(1, AT_ONCE_MAX),
+        Some(asynchronous) if spec.policy.cache_rows_max == 0 && spec.policy.full.is_none() => {
+            asynchronous.capacity.clamp(1, AT_ONCE_MAX)
+        }
         _ => 1,
     };
     let asking = Arc::new(Asking {
@@ -92,7 +95,11 @@ pub(crate) fn start(
     });
     let mut tasks = vec![];
     for _ in 0..at_once {
-        let inner = spec.source.create_lookup(subtask).map_err(|e| e.with("table", &spec.table.object))?;
+        let inner: Result<Box<dyn Lookup>> = match spec.policy.full {
+            Some(full) => FullLookup::new(Arc::clone(&spec.source), full, Arc::clone(clock)).map(|l| Box::new(l) as _),
+            None => spec.source.create_lookup(subtask),
+        };
+        let inner = inner.map_err(|e| e.with("table", &spec.table.object))?;
         let lookup = CachedLookup::new(spec.source.as_ref(), inner, spec.policy.clone(), Arc::clone(clock))?;
         tasks.push(run(Arc::clone(&asking), lookup));
     }

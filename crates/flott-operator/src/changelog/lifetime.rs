@@ -45,6 +45,11 @@ impl Lifetime {
         self.ttl_ms.is_some_and(|ttl| self.touched_ms(key).saturating_add(ttl) <= now_ms)
     }
 
+    /// Whether what was touched then has been there for too long.
+    pub(crate) fn is_past(&self, touched_ms: i64, now_ms: i64) -> bool {
+        self.ttl_ms.is_some_and(|ttl| touched_ms.saturating_add(ttl) <= now_ms)
+    }
+
     /// Whether it is time to look through all keys, and when the next time is: for a timer.
     pub(crate) fn sweep(&mut self, now_ms: i64) -> (bool, Option<i64>) {
         let Some(ttl) = self.ttl_ms else { return (false, None) };

@@ -1,6 +1,8 @@
 //! Operators over changelogs: normalisation by key, dropping `-U`, putting changes in a sink's order; and what keyed
-//! operators share: the log of their state (`runs`), the life of keys (`lifetime`), rows by key (`rows`).
+//! operators share: the log of their state (`runs`), the life of keys (`lifetime`), rows by key (`rows`), mini-batches
+//! (`gather`, `bundle_order`).
 
+pub(crate) mod bundle_order;
 pub(crate) mod drop_update_before;
 pub(crate) mod gather;
 pub(crate) mod lifetime;

@@ -6,15 +6,17 @@
 
 use arrow_array::{Array, ArrayRef, UInt32Array};
 use arrow_schema::SchemaRef;
+use arrow_select::concat::concat;
 use arrow_select::interleave::interleave;
 use arrow_select::take::take;
-use flott_core::{ChangeBatch, Result, RowKind, RowKinds, Watermark};
+use flott_core::{ChangeBatch, Error, Result, RowKind, RowKinds, Watermark};
 use flott_graph::{Changes, GroupAggregateSpec};
 use flott_state::{OperatorSnapshot, RestoredState};
 
 use super::groups::{Groups, subset};
 use super::rounds::Rounds;
 use crate::calc::assemble;
+use crate::changelog::bundle_order::BundleOrder;
 use crate::changelog::gather::Gather;
 use crate::changelog::same::same_rows;
 use crate::operator::{Operator, OperatorContext, Progress};
@@ -71,11 +73,14 @@ impl Held {
 pub struct GroupAggregate {
     name: String,
     spec: GroupAggregateSpec,
+    /// Its input is what local aggregates made.
+    merges: bool,
     schema: SchemaRef,
     groups: Groups,
     rounds: Rounds,
     gather: Gather,
     held: Held,
+    order: BundleOrder,
     numbers: Vec<u32>,
     output: Output,
     /// Follows the output.
@@ -101,14 +106,33 @@ impl GroupAggregate {
             rounds: Rounds::default(),
             gather: Gather::new(spec.changes),
             held: Held::default(),
+            order: BundleOrder::default(),
             numbers: vec![],
             output: Output::default(),
             then: None,
             last: None,
             is_first: subtask == 0,
             spec: spec.clone(),
+            merges: false,
             schema,
         })
+    }
+
+    /// The same over the partial rows of local aggregates.
+    pub fn global(
+        name: &str,
+        spec: &GroupAggregateSpec,
+        schema: SchemaRef,
+        subtask: usize,
+        ownership: Ownership,
+    ) -> Result<GroupAggregate> {
+        let aggregate = GroupAggregate::new(name, spec, schema, subtask, ownership)?;
+        if !matches!(spec.changes, Changes::Merged | Changes::Gathered(_)) {
+            return Err(
+                Error::internal("changes of single rows cannot be told from partial rows").with("operator", name)
+            );
+        }
+        Ok(GroupAggregate { merges: true, ..aggregate })
     }
 
     fn add(&mut self, batch: &ChangeBatch, context: &mut OperatorContext) -> Result<()> {
@@ -229,8 +253,22 @@ impl GroupAggregate {
         Ok(())
     }
 
+    /// Adds partial rows and remembers the results before them.
+    fn merge_partial(&mut self, batch: &ChangeBatch, now: i64) -> Result<()> {
+        let mut numbers = std::mem::take(&mut self.numbers);
+        let states = self.groups.partial_rows(&batch.rows, now, |g| self.held.holds(g), &mut numbers)?;
+        self.held.is_held.resize(self.groups.len(), false);
+        self.hold(&numbers)?;
+        self.groups.merge(&numbers, &states)?;
+        self.numbers = numbers;
+        Ok(())
+    }
+
     /// Adds rows and remembers the results before them.
     fn merge(&mut self, batch: &ChangeBatch, now: i64) -> Result<()> {
+        if self.merges {
+            return self.merge_partial(batch, now);
+        }
         let mut numbers = std::mem::take(&mut self.numbers);
         let mut rows = self.groups.rows(batch, now, |g| self.held.holds(g), &mut numbers)?;
         self.held.is_held.resize(self.groups.len(), false);
@@ -252,8 +290,16 @@ impl GroupAggregate {
                 numbers = kept.iter().map(|r| numbers[*r as usize]).collect();
             }
         }
+        self.hold(&numbers)?;
+        self.groups.add(&numbers, &rows)?;
+        self.numbers = numbers;
+        Ok(())
+    }
+
+    /// Remembers the results of groups, where that was not done since they were shown.
+    fn hold(&mut self, numbers: &[u32]) -> Result<()> {
         let mut groups = vec![];
-        for g in &numbers {
+        for g in numbers {
             if !std::mem::replace(&mut self.held.is_held[*g as usize], true) {
                 groups.push(*g);
             }
@@ -263,15 +309,17 @@ impl GroupAggregate {
             let before = self.groups.results(Some(&groups))?;
             self.held.pieces.push(Piece { groups, was_live, before });
         }
-        self.groups.add(&numbers, &rows)?;
-        self.numbers = numbers;
         Ok(())
     }
 
     /// Emits what has changed since the results were remembered.
     fn show(&mut self, now: i64) -> Result<()> {
         self.gather.shown();
-        for piece in std::mem::take(&mut self.held.pieces) {
+        let mut pieces = std::mem::take(&mut self.held.pieces);
+        if matches!(self.spec.changes, Changes::Gathered(_)) {
+            pieces = self.in_order(pieces)?;
+        }
+        for piece in pieces {
             let Piece { groups, was_live, before } = piece;
             let mut changed = Changed::default();
             let before = was_live.contains(&true).then_some(before);
@@ -284,6 +332,27 @@ impl GroupAggregate {
             self.held.is_held.clear();
         }
         Ok(())
+    }
+
+    /// The groups of a mini-batch as one piece, as they leave.
+    fn in_order(&mut self, pieces: Vec<Piece>) -> Result<Vec<Piece>> {
+        let groups: Vec<u32> = pieces.iter().flat_map(|p| p.groups.iter().copied()).collect();
+        if groups.is_empty() {
+            return Ok(vec![]);
+        }
+        let order = self.order.of(&self.groups.keys(Some(&groups))?, groups.len());
+        let was_live: Vec<bool> = pieces.iter().flat_map(|p| p.was_live.iter().copied()).collect();
+        let places: UInt32Array = order.iter().copied().collect();
+        let mut before = vec![];
+        for column in 0..self.spec.aggregates.len() {
+            let parts: Vec<&dyn Array> = pieces.iter().map(|p| p.before[column].as_ref()).collect();
+            before.push(take(concat(&parts)?.as_ref(), &places, None)?);
+        }
+        Ok(vec![Piece {
+            groups: order.iter().map(|i| groups[*i as usize]).collect(),
+            was_live: order.iter().map(|i| was_live[*i as usize]).collect(),
+            before,
+        }])
     }
 
     fn emit(&mut self, changed: Changed, keys: &[ArrayRef]) -> Result<()> {

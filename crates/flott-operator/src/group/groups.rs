@@ -1,19 +1,19 @@
 //! The groups of an unbounded aggregation: keys, accumulators, which of them live and how they are stored.
 
-use arrow_array::{ArrayRef, UInt32Array, new_null_array};
+use arrow_array::{ArrayRef, RecordBatch, UInt32Array, new_null_array};
 use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType, Field};
 use arrow_select::take::take;
+use flott_core::key_group::hash_rows;
 use flott_core::types::arrow_type;
 use flott_core::{ChangeBatch, Error, Result};
-use flott_function::AggregateKind;
-use flott_graph::{GroupAggregateSpec, SplitLevel};
+use flott_graph::{GroupAggregateSpec, group_partial_schema};
 use flott_state::{OperatorSnapshot, RestoredState};
 
 use crate::changelog::lifetime::Lifetime;
 use crate::changelog::runs::{KeyInfo, Runs};
 use crate::keyed::meaning;
-use crate::window::accumulator::{Accumulator, AccumulatorPlan};
+use crate::window::accumulator::{Accumulator, AccumulatorPlan, ValueChanges};
 use crate::window::aggregate::Ownership;
 use crate::window::aggregation::update_accumulators;
 use crate::window::group_table::GroupTable;
@@ -27,14 +27,16 @@ const STATE_VERSION: u32 = 2;
 const ENDED_MIN: usize = 1_024;
 
 /// What does not change while an aggregation runs.
-struct Plan {
-    key_types: Vec<DataType>,
-    plans: Vec<AccumulatorPlan>,
+pub(super) struct Plan {
+    pub(super) key_types: Vec<DataType>,
+    pub(super) plans: Vec<AccumulatorPlan>,
     /// Which accumulator counts the rows of a group, where rows may be taken away.
-    row_count: Option<usize>,
-    needed: Vec<usize>,
-    /// State columns of each accumulator.
+    pub(super) row_count: Option<usize>,
+    pub(super) needed: Vec<usize>,
+    /// Stored columns of each accumulator.
     widths: Vec<usize>,
+    /// The columns that a local aggregate hands on of each.
+    pub(super) partial_widths: Vec<usize>,
 }
 
 /// Groups by number.
@@ -52,7 +54,7 @@ pub(crate) struct Groups {
 }
 
 impl Plan {
-    fn new(spec: &GroupAggregateSpec) -> Result<(Plan, Vec<Field>)> {
+    pub(super) fn new(spec: &GroupAggregateSpec) -> Result<(Plan, Vec<Field>)> {
         let input = &spec.input_schema;
         let field = |i: usize| -> Result<&Field> {
             let field = input.fields().get(i).map(AsRef::as_ref);
@@ -64,8 +66,7 @@ impl Plan {
         for (i, call) in spec.aggregates.iter().enumerate() {
             let argument = argument_field(call, input)?;
             let argument = argument.as_ref();
-            let counts_rows = call.kind == AggregateKind::Count && !call.distinct && call.filter.is_none();
-            if counts_rows && argument.is_none_or(|f| !f.is_nullable()) {
+            if spec.counts_rows(call, argument) {
                 row_count.get_or_insert(i);
             }
             if let Some(filter) = call.filter
@@ -74,8 +75,7 @@ impl Plan {
                 return Err(Error::internal(format!("the FILTER of {} is not a BOOLEAN column", call.name)));
             }
             needed.extend(call.arguments.iter().chain(&call.filter));
-            let grows = spec.level == SplitLevel::Final { retracts: false }
-                && matches!(call.kind, AggregateKind::Min | AggregateKind::Max);
+            let grows = spec.only_grows(call);
             let plan = AccumulatorPlan::over(call, argument, spec.retracts && !grows)?;
             plans.push(if grows { plan.growing() } else { plan });
         }
@@ -88,18 +88,46 @@ impl Plan {
         let keys = spec.group_keys.iter().map(|k| field(*k).cloned()).collect::<Result<Vec<Field>>>()?;
         let key_types = keys.iter().map(|f| f.data_type().clone()).collect();
         let mut fields = keys;
-        let mut widths = vec![];
+        let (mut widths, mut partial_widths) = (vec![], vec![]);
         for (number, plan) in plans.iter().enumerate() {
             let own = plan.stored_fields(number)?;
             widths.push(own.len());
             fields.extend(own);
+            partial_widths.push(plan.clone().local().state_fields(number)?.len());
         }
         let row_count = row_count.filter(|_| spec.retracts);
-        Ok((Plan { key_types, plans, row_count, needed, widths }, fields))
+        Ok((Plan { key_types, plans, row_count, needed, widths, partial_widths }, fields))
     }
 
     fn accumulators(&self) -> Result<Vec<Box<dyn Accumulator>>> {
         self.plans.iter().map(AccumulatorPlan::build).collect()
+    }
+
+    /// Those of a local aggregate.
+    pub(super) fn local_accumulators(&self) -> Result<Vec<Box<dyn Accumulator>>> {
+        self.plans.iter().map(|p| p.clone().local().build()).collect()
+    }
+
+    /// Splits the columns of partial rows: the keys, and the states of each accumulator.
+    pub(super) fn partial<'a>(
+        &self,
+        spec: &GroupAggregateSpec,
+        rows: &'a RecordBatch,
+    ) -> Result<(&'a [ArrayRef], Vec<&'a [ArrayRef]>)> {
+        let expected = group_partial_schema(spec);
+        let same = rows.num_columns() == expected.fields().len()
+            && rows.columns().iter().zip(expected.fields()).all(|(c, f)| c.data_type() == f.data_type());
+        if !same {
+            return Err(Error::internal("partial rows of a group aggregate are planned otherwise than they are made"));
+        }
+        let (keys, mut rest) = rows.columns().split_at(self.key_types.len());
+        let mut states = vec![];
+        for width in &self.partial_widths {
+            let (own, more) = rest.split_at((*width).min(rest.len()));
+            states.push(own);
+            rest = more;
+        }
+        Ok((keys, states))
     }
 }
 
@@ -154,14 +182,64 @@ impl Groups {
             accumulators: self.plan.plans.len(),
         };
         let prepared = reads.prepare(batch, None)?;
-        self.table.groups_of(&prepared.keys, &prepared.hashes, groups)?;
+        self.number(&prepared.keys, &prepared.hashes, now_ms, held, groups)?;
+        Ok(prepared)
+    }
+
+    /// The states in partial rows, with the group of each row; otherwise like [`Groups::rows`].
+    pub(crate) fn partial_rows<'a>(
+        &mut self,
+        rows: &'a RecordBatch,
+        now_ms: i64,
+        held: impl Fn(u32) -> bool,
+        groups: &mut Vec<u32>,
+    ) -> Result<Vec<&'a [ArrayRef]>> {
+        let (keys, states) = self.plan.partial(&self.spec, rows)?;
+        self.keyed_rows(keys, rows.num_rows(), now_ms, held, groups)?;
+        Ok(states)
+    }
+
+    /// The groups of rows by their keys; otherwise like [`Groups::rows`].
+    pub(crate) fn keyed_rows(
+        &mut self,
+        keys: &[ArrayRef],
+        rows: usize,
+        now_ms: i64,
+        held: impl Fn(u32) -> bool,
+        groups: &mut Vec<u32>,
+    ) -> Result<()> {
+        let mut hashes = vec![];
+        hash_rows(keys, rows, &mut hashes)?;
+        self.number(keys, &hashes, now_ms, held, groups)
+    }
+
+    fn number(
+        &mut self,
+        keys: &[ArrayRef],
+        hashes: &[u64],
+        now_ms: i64,
+        held: impl Fn(u32) -> bool,
+        groups: &mut Vec<u32>,
+    ) -> Result<()> {
+        self.table.groups_of(keys, hashes, groups)?;
         self.resize();
         if self.lifetime.is_limited() {
             let is_over = |g: &u32| self.is_live(*g) && self.lifetime.is_over(*g, now_ms) && !held(*g);
             let over: Vec<u32> = groups.iter().copied().filter(is_over).collect();
             self.end(over);
         }
-        Ok(prepared)
+        Ok(())
+    }
+
+    /// Adds states, given the group of each.
+    pub(crate) fn merge(&mut self, groups: &[u32], states: &[&[ArrayRef]]) -> Result<()> {
+        self.accumulators.iter_mut().zip(states).try_for_each(|(a, own)| a.merge(groups, own))
+    }
+
+    /// Adds states of the DISTINCT aggregate of this number; tells which values that makes come and go.
+    pub(crate) fn merge_values(&mut self, number: usize, groups: &[u32], state: &[ArrayRef]) -> Result<ValueChanges> {
+        let changes = self.accumulators.get_mut(number).map(|a| a.merge_values(groups, state)).transpose()?;
+        changes.flatten().ok_or_else(|| Error::internal("an aggregate without values of its own"))
     }
 
     fn resize(&mut self) {
@@ -302,7 +380,7 @@ impl Groups {
         let mut groups = vec![];
         let mut hashes = vec![];
         self.runs.restore(state, name, |is_live, touched, columns| {
-            flott_core::key_group::hash_rows(&columns[..keys], is_live.len(), &mut hashes)?;
+            hash_rows(&columns[..keys], is_live.len(), &mut hashes)?;
             table.groups_of(&columns[..keys], &hashes, &mut groups)?;
             live.resize(table.len(), false);
             lifetime.resize(table.len());

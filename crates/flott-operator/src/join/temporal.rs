@@ -18,6 +18,7 @@ use super::regular::read_next_id;
 use super::rows::{NONE, RowStore};
 use super::side::{JoinKeys, Side, shrink_keys};
 use crate::calc::assemble;
+use crate::changelog::lifetime::Lifetime;
 use crate::operator::{Operator, OperatorContext, Progress};
 use crate::timestamp::{null_rowtime, to_milliseconds};
 use crate::window::aggregate::Ownership;
@@ -26,6 +27,9 @@ use crate::window::fire::Output;
 /// Version of the stored form.
 const STATE_VERSION: u32 = 1;
 const TABLES: [&str; 2] = ["left", "right"];
+
+/// When a restored row was touched.
+const UNKNOWN: i64 = i64::MIN;
 
 /// One input: rows with their kinds.
 struct Input {
@@ -36,6 +40,8 @@ struct Input {
     /// By entry.
     times: Vec<i64>,
     kinds: Vec<i8>,
+    /// When each came or was used last, in processing time.
+    touched_ms: Vec<i64>,
 }
 
 impl Input {
@@ -43,11 +49,12 @@ impl Input {
         let mut fields: Vec<Field> = schema.fields().iter().map(|f| f.as_ref().clone()).collect();
         fields.push(Field::new("$kind", DataType::Int8, false));
         let side = Side::new(RowStore::new(table, &Schema::new(fields)));
-        Input { side, keys: keys.to_vec(), width: schema.fields().len(), time_column, times: vec![], kinds: vec![] }
+        let (times, kinds, touched_ms) = (vec![], vec![], vec![]);
+        Input { side, keys: keys.to_vec(), width: schema.fields().len(), time_column, times, kinds, touched_ms }
     }
 
     fn size_bytes(&self) -> usize {
-        self.side.size_bytes() + self.times.capacity() * 8 + self.kinds.capacity()
+        self.side.size_bytes() + (self.times.capacity() + self.touched_ms.capacity()) * 8 + self.kinds.capacity()
     }
 
     fn compact(&mut self) -> Result<bool> {
@@ -55,6 +62,7 @@ impl Input {
         self.side.renumber_entries(&renumbered);
         let kept = || renumbered.iter().enumerate().filter(|(_, new)| **new != NONE).map(|(old, _)| old);
         (self.times, self.kinds) = (kept().map(|o| self.times[o]).collect(), kept().map(|o| self.kinds[o]).collect());
+        self.touched_ms = kept().map(|o| self.touched_ms[o]).collect();
         Ok(true)
     }
 }
@@ -71,6 +79,7 @@ pub struct TemporalJoin {
     waiting: BinaryHeap<Reverse<(i64, u32)>>,
     /// Keys whose versions have changed since they were last looked through.
     changed: Vec<u32>,
+    lifetime: Lifetime,
     /// Left rows that are due, in order of arrival, and how many of them are through.
     due: Vec<u32>,
     through: usize,
@@ -105,6 +114,7 @@ impl TemporalJoin {
             schema,
             waiting: BinaryHeap::new(),
             changed: vec![],
+            lifetime: Lifetime::new(spec.state_ttl),
             due: vec![],
             through: 0,
             output: Output::default(),
@@ -112,7 +122,7 @@ impl TemporalJoin {
         })
     }
 
-    fn add(&mut self, index: usize, batch: &ChangeBatch) -> Result<()> {
+    fn add(&mut self, index: usize, batch: &ChangeBatch, now: i64) -> Result<()> {
         let input = &mut self.inputs[index];
         let column = batch.rows.column(input.time_column);
         if column.null_count() > 0 {
@@ -138,6 +148,7 @@ impl TemporalJoin {
         for (entry, row) in (first..).zip(rows) {
             let (key, time) = (numbers.keys[row as usize], times[row as usize]);
             input.times.push(time);
+            input.touched_ms.push(now);
             if left {
                 self.waiting.push(Reverse((time, entry)));
             } else {
@@ -167,7 +178,7 @@ impl TemporalJoin {
     }
 
     /// Joins some of the left rows that are due.
-    fn piece(&mut self) -> Result<()> {
+    fn piece(&mut self, now: i64) -> Result<()> {
         let end = self.due.len().min(self.through + PIECE_ROWS);
         let lefts = self.due[self.through..end].to_vec();
         self.through = end;
@@ -177,6 +188,8 @@ impl TemporalJoin {
         let at = lefts.iter().map(|l| left.times[*l as usize]);
         let mut rights: Vec<u32> =
             keys.iter().zip(at).map(|(k, at)| if *k == NONE { NONE } else { self.version(*k, at) }).collect();
+        let right = &mut self.inputs[1];
+        rights.iter().filter(|r| **r != NONE).for_each(|r| right.touched_ms[*r as usize] = now);
         if let Some(condition) = &self.condition {
             let pairs: Vec<usize> = (0..lefts.len()).filter(|i| rights[*i] != NONE).collect();
             let of = |entries: &[u32]| pairs.iter().map(|p| entries[*p]).collect::<Vec<u32>>();
@@ -200,7 +213,7 @@ impl TemporalJoin {
     }
 
     /// Of each key that has changed, versions go that no row after the watermark asks for: all but the last up to it.
-    fn forget_versions(&mut self, watermark: i64) {
+    fn forget_versions(&mut self, watermark: i64, now: i64) {
         let mut changed = std::mem::take(&mut self.changed);
         changed.sort_unstable();
         changed.dedup();
@@ -221,11 +234,53 @@ impl TemporalJoin {
                 }
                 entry = right.side.following(entry);
             }
+            if last != NONE {
+                right.touched_ms[last as usize] = now;
+            }
             passed.into_iter().filter(|e| *e != last).for_each(|entry| right.side.remove(entry));
             if later {
                 self.changed.push(key);
             }
         }
+    }
+
+    /// Forgets keys that nobody has touched for too long, where it is time to look; tells when the next time is.
+    fn sweep(&mut self, now: i64) -> Result<Option<i64>> {
+        let (due, next) = self.lifetime.sweep(now);
+        if due {
+            let unknown = self.inputs.iter_mut().flat_map(|i| &mut i.touched_ms).filter(|t| **t == UNKNOWN);
+            unknown.for_each(|t| *t = now);
+            let [left, right] = &mut self.inputs;
+            let lefts: Vec<u32> = (0..left.side.store.len() as u32).filter(|e| left.side.store.is_live(*e)).collect();
+            let columns = left.side.store.gather(&left.keys, &lefts)?;
+            let left_keys = self.keys.number(&columns, lefts.len())?.keys;
+            let rights = (0..right.side.store.len() as u32).filter(|e| right.side.store.is_live(*e));
+            let rights: Vec<u32> = rights.collect();
+            let mut last = vec![i64::MIN; self.keys.len()];
+            let of_left = lefts.iter().zip(&left_keys).map(|(e, key)| (*key, left.touched_ms[*e as usize]));
+            let of_right = rights.iter().map(|e| (right.side.key(*e), right.touched_ms[*e as usize]));
+            for (key, touched) in of_left.chain(of_right).filter(|(key, _)| *key != NONE) {
+                last[key as usize] = last[key as usize].max(touched);
+            }
+            let is_over = |key: u32| key != NONE && self.lifetime.is_past(last[key as usize], now);
+            let before = left.side.store.live() + right.side.store.live();
+            lefts
+                .iter()
+                .zip(&left_keys)
+                .filter(|(_, key)| is_over(**key))
+                .for_each(|(e, _)| left.side.store.remove(*e));
+            for entry in rights {
+                if is_over(right.side.key(entry)) {
+                    right.side.remove(entry);
+                }
+            }
+            if left.side.store.live() + right.side.store.live() < before {
+                self.wait_anew();
+                self.tidy()?;
+            }
+        }
+        let live: usize = self.inputs.iter().map(|i| i.side.store.live()).sum();
+        Ok(next.filter(|_| live > 0))
     }
 
     fn proceed(&mut self, context: &mut OperatorContext) -> Result<Progress> {
@@ -236,7 +291,7 @@ impl TemporalJoin {
                 return Ok(Progress::More);
             }
             if self.through < self.due.len() {
-                self.piece()?;
+                self.piece(context.processing_time_ms)?;
             } else if self.output.is_empty() {
                 break;
             }
@@ -244,9 +299,12 @@ impl TemporalJoin {
         self.due = vec![];
         self.through = 0;
         if let Some(watermark) = self.then.take() {
-            self.forget_versions(watermark.0);
+            self.forget_versions(watermark.0, context.processing_time_ms);
             self.tidy()?;
             context.emit_watermark(watermark);
+        }
+        if let Some(at) = self.sweep(context.processing_time_ms)? {
+            context.register_timer(at);
         }
         let live: usize = self.inputs.iter().map(|i| i.side.store.live()).sum();
         context.metrics.state_rows = live as u64;
@@ -284,6 +342,8 @@ impl TemporalJoin {
             input.side.store.start_ids_at(next_id);
             input.times = vec![0; input.side.store.len()];
             input.kinds = vec![0; input.side.store.len()];
+            // When they were touched is not stored: their time starts anew, at the next look.
+            input.touched_ms = vec![UNKNOWN; input.side.store.len()];
             let mut linked = vec![];
             for (first, columns) in input.side.store.pieces() {
                 let rows = columns.first().map_or(0, |c| c.len());
@@ -312,7 +372,7 @@ impl Operator for TemporalJoin {
         if input > 1 {
             return Err(Error::internal("a join has two inputs").with("operator", &self.name));
         }
-        let done = self.add(input, &batch).and_then(|()| self.proceed(context));
+        let done = self.add(input, &batch, context.processing_time_ms).and_then(|()| self.proceed(context));
         done.map_err(|e| e.with("operator", &self.name))
     }
 
@@ -325,6 +385,10 @@ impl Operator for TemporalJoin {
         }
         self.due.sort_unstable();
         self.then = Some(watermark);
+        self.proceed(context).map_err(|e| e.with("operator", &self.name))
+    }
+
+    fn on_processing_time(&mut self, context: &mut OperatorContext) -> Result<Progress> {
         self.proceed(context).map_err(|e| e.with("operator", &self.name))
     }
 

@@ -59,7 +59,7 @@ fn window(kind: JoinKind) -> Vec<(Node, Vec<Partitioning>)> {
 }
 
 fn temporal(kind: JoinKind) -> Vec<(Node, Vec<Partitioning>)> {
-    let spec = TemporalJoinSpec { kind, condition: condition(), left_time: 2, right_time: 2 };
+    let spec = TemporalJoinSpec { kind, condition: condition(), left_time: 2, right_time: 2, state_ttl: None };
     stage(OperatorSpec::TemporalJoin(spec), false)
 }
 
@@ -117,6 +117,37 @@ fn rows_near_in_time_meet_and_leave_when_nothing_can_come() {
     assert!(rest.len() == 1 && rest[0].contains("r15001"), "{rest:?}");
     assert_eq!((h.state_rows(), h.state_bytes()), (0, 0));
     assert_eq!(h.watermarks.last(), Some(&Watermark::MAX));
+}
+
+/// A key that nobody touches goes with its versions and the rows that wait, also after a restore; one that is asked for stays.
+#[test]
+fn versions_that_nobody_asks_for_end() {
+    let mut nodes = temporal(JoinKind::Left);
+    let OperatorSpec::TemporalJoin(spec) = &mut nodes[0].0.spec else { panic!("a temporal join") };
+    spec.state_ttl = Some(std::time::Duration::from_secs(10));
+    let mut h = new(&nodes);
+    feed(&mut h, 1, &[row("+I", Some(1), "r1", 1_000), row("+I", Some(2), "r2", 1_000)]);
+    feed(&mut h, 0, &[row("+I", Some(2), "waits", 40_000)]);
+    h.watermark_all(Watermark(2_000)).expect("time");
+    h.set_processing_time(8_000).expect("time");
+    feed(&mut h, 0, &[row("+I", Some(1), "a", 2_500)]);
+    h.watermark_all(Watermark(3_000)).expect("time");
+    assert!(brief(&mut h)[0].contains("r1"));
+    h.set_processing_time(15_000).expect("time");
+    assert_eq!(h.state_rows(), 1, "the second key is over");
+    let snapshot = h.snapshot().expect("a snapshot");
+    let mut h = Harness::restore_stages(&nodes, &snapshot, 2, 128).expect("restored");
+    h.set_processing_time(19_000).expect("time");
+    feed(&mut h, 0, &[row("+I", Some(1), "b", 3_500)]);
+    h.watermark_all(Watermark(4_000)).expect("time");
+    assert!(brief(&mut h)[0].contains("r1"), "its time starts anew");
+    h.set_processing_time(26_000).expect("time");
+    assert_eq!(h.state_rows(), 1);
+    h.set_processing_time(60_000).expect("time");
+    assert_eq!(h.state_rows(), 0);
+    feed(&mut h, 0, &[row("+I", Some(1), "c", 4_500)]);
+    h.end_input().expect("the end");
+    assert!(brief(&mut h)[0].contains("c, 04.500, null"));
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod common;
 mod group;
 mod group_functions;
 mod group_kept;
+mod group_two_phase;
 mod join;
 mod join_time;
 mod lookup;

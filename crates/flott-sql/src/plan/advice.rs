@@ -64,7 +64,9 @@ impl Advice {
             StreamOp::GlobalWindowAggregate(spec) | StreamOp::WindowAggregate(spec) => {
                 self.window(node, spec, idle, two_phase);
             }
-            StreamOp::GroupAggregate(spec) if spec.state_ttl.is_none() && spec.changes != Changes::Final => {
+            StreamOp::GroupAggregate(spec) | StreamOp::GlobalGroupAggregate(spec)
+                if spec.state_ttl.is_none() && spec.changes != Changes::Final =>
+            {
                 self.grows(node, "group");
             }
             StreamOp::Match(matching) if matching.within_ms().is_none() => self.add(
@@ -89,6 +91,10 @@ impl Advice {
             | StreamOp::WindowTableFunction(_)
             | StreamOp::LocalWindowAggregate(_)
             | StreamOp::GroupAggregate(_)
+            | StreamOp::MiniBatchAssigner(_)
+            | StreamOp::LocalGroupAggregate(_)
+            | StreamOp::GlobalGroupAggregate(_)
+            | StreamOp::IncrementalGroupAggregate(_)
             | StreamOp::ChangelogNormalize(_)
             | StreamOp::DropUpdateBefore
             | StreamOp::Rank(_)

@@ -8,13 +8,13 @@ use datafusion_common::DFSchema;
 use datafusion_expr::{Expr, LogicalPlan};
 use flott_core::time_text::format_duration;
 use flott_core::types::TimeAttribute;
-use flott_function::AggregateKind;
 use flott_graph::{
     AggregateCall, GroupAggregateSpec, SplitLevel, WindowAggregateSpec, WindowAssignment, WindowKind, WindowProperty,
 };
 
 use super::advice::Advice;
 use super::explain_rank;
+use super::explain_two_phase;
 use super::stream::{Distribution, StreamInput, StreamNode, StreamOp};
 use super::text::{Style, expression};
 use crate::bind::node::{Aggregate, WindowTableFunction};
@@ -107,6 +107,8 @@ impl Reuse {
 fn identity(node: &Arc<StreamNode>) -> String {
     match &node.op {
         StreamOp::Scan(scan) => scan.key.clone(),
+        // One over each scan of a source.
+        StreamOp::MiniBatchAssigner(_) => format!("mini-batch {}", node.input().map(identity).unwrap_or_default()),
         _ => format!("{:p}", Arc::as_ptr(node)),
     }
 }
@@ -441,6 +443,13 @@ fn text(node: &StreamNode, style: Style) -> String {
         StreamOp::GlobalWindowAggregate(spec) => aggregate(kind, spec, Phase::Global, node),
         StreamOp::WindowAggregate(spec) => aggregate(kind, spec, Phase::Single, node),
         StreamOp::GroupAggregate(spec) => group_aggregate(kind, spec, node),
+        StreamOp::MiniBatchAssigner(spec) => {
+            let mode = if spec.event_time { "RowTime" } else { "ProcTime" };
+            format!("{kind}(interval=[{}ms], mode=[{mode}])", spec.interval.as_millis())
+        }
+        StreamOp::LocalGroupAggregate(spec) => explain_two_phase::local(kind, spec),
+        StreamOp::GlobalGroupAggregate(spec) => explain_two_phase::global(kind, spec, node),
+        StreamOp::IncrementalGroupAggregate(spec) => explain_two_phase::incremental(kind, spec),
         StreamOp::ChangelogNormalize(normalize) => {
             let Some(input) = input else { return kind.to_string() };
             let key: Vec<&str> = normalize.key.iter().map(|k| input.field(*k).name().as_str()).collect();
@@ -560,18 +569,21 @@ fn group_aggregate(kind: &str, spec: &GroupAggregateSpec, node: &StreamNode) -> 
     let mut select = keys.clone();
     for (i, call) in spec.aggregates.iter().enumerate() {
         let output = node.schema.fields().get(keys.len() + i).map_or(&call.name, |f| f.name());
-        let grows = spec.level == SplitLevel::Final { retracts: false }
-            && matches!(call.kind, AggregateKind::Min | AggregateKind::Max);
-        let suffix = if spec.retracts && !grows { "_RETRACT" } else { "" };
+        let suffix = if spec.retracts && !spec.only_grows(call) { "_RETRACT" } else { "" };
         select.push(format!("{} AS {output}", call_with(call, suffix, &spec.input_schema)));
     }
     let group = if keys.is_empty() { String::new() } else { format!("groupBy=[{}], ", keys.join(", ")) };
-    let level = match spec.level {
+    let level = level(spec);
+    format!("{kind}({group}{level}select=[{}])", select.join(", "))
+}
+
+/// Which of two levels it is.
+pub(super) fn level(spec: &GroupAggregateSpec) -> &'static str {
+    match spec.level {
         SplitLevel::None => "",
         SplitLevel::Partial => "partialFinalType=[PARTIAL], ",
-        SplitLevel::Final { .. } => "partialFinalType=[FINAL], ",
-    };
-    format!("{kind}({group}{level}select=[{}])", select.join(", "))
+        SplitLevel::Final { .. } | SplitLevel::Incremental => "partialFinalType=[FINAL], ",
+    }
 }
 
 fn call_text(call: &AggregateCall, spec: &WindowAggregateSpec) -> String {

@@ -13,8 +13,8 @@ use flott_core::options::Options;
 use flott_core::{Error, Result};
 use flott_graph::spec::SinkSpec;
 use flott_graph::{
-    CalcSpec, ChangelogNormalizeSpec, Input, JobGraph, Node, NodeId, OperatorSpec, OverAggregateSpec, Partitioning,
-    SinkMaterializeSpec, SourceSpec, SplitLevel, WatermarkSpec, WindowAssignment,
+    CalcSpec, ChangelogNormalizeSpec, GroupAggregateSpec, Input, JobGraph, Node, NodeId, OperatorSpec,
+    OverAggregateSpec, Partitioning, SinkMaterializeSpec, SourceSpec, SplitLevel, WatermarkSpec, WindowAssignment,
 };
 
 use super::explain;
@@ -279,15 +279,21 @@ impl<'a> GraphBuilder<'a> {
                 let identity = aggregate_identity("window-aggregate", spec);
                 (OperatorSpec::WindowAggregate(spec.clone()), identity, one)
             }
-            StreamOp::GroupAggregate(spec) => {
-                let keys = column_names(&spec.group_keys, &spec.input_schema);
-                let level = match spec.level {
-                    SplitLevel::None => "",
-                    SplitLevel::Partial => "partial-",
-                    SplitLevel::Final { .. } => "final-",
-                };
-                let identity = format!("{level}group-aggregate:[{keys}]");
-                (OperatorSpec::GroupAggregate(spec.clone()), identity, one)
+            StreamOp::GroupAggregate(spec) => (OperatorSpec::GroupAggregate(spec.clone()), group_identity(spec), one),
+            // One or two phases: the same state belongs to whoever shows results.
+            StreamOp::GlobalGroupAggregate(spec) => {
+                (OperatorSpec::GlobalGroupAggregate(spec.clone()), group_identity(spec), one)
+            }
+            StreamOp::LocalGroupAggregate(spec) => {
+                let identity = format!("local-{}", group_identity(spec));
+                (OperatorSpec::LocalGroupAggregate(spec.clone()), identity, self.inherited(node))
+            }
+            StreamOp::IncrementalGroupAggregate(spec) => {
+                let identity = format!("incremental-{}", group_identity(&spec.partial));
+                (OperatorSpec::IncrementalGroupAggregate(spec.clone()), identity, one)
+            }
+            StreamOp::MiniBatchAssigner(spec) => {
+                (OperatorSpec::MiniBatchAssigner(*spec), "mini-batch".to_string(), self.inherited(node))
             }
             StreamOp::ChangelogNormalize(normalize) => {
                 let keys = column_names(&normalize.key, input_schema.as_arrow());
@@ -378,6 +384,16 @@ fn column_names(columns: &[usize], schema: &arrow_schema::Schema) -> String {
 fn order_names(order: &[flott_graph::SortKey], schema: &arrow_schema::Schema) -> String {
     let columns: Vec<usize> = order.iter().map(|k| k.column).collect();
     column_names(&columns, schema)
+}
+
+fn group_identity(spec: &GroupAggregateSpec) -> String {
+    let level = match spec.level {
+        SplitLevel::None => "",
+        SplitLevel::Partial => "partial-",
+        SplitLevel::Final { .. } => "final-",
+        SplitLevel::Incremental => "merged-",
+    };
+    format!("{level}group-aggregate:[{}]", column_names(&spec.group_keys, &spec.input_schema))
 }
 
 fn aggregate_identity(kind: &str, spec: &flott_graph::WindowAggregateSpec) -> String {

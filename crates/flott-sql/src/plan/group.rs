@@ -28,7 +28,8 @@ impl Converter<'_> {
         let mut input = self.convert(&node.input)?;
         let mut group = aggregate.group.clone();
         if let Some(sets) = &aggregate.sets {
-            input = expand(&input, aggregate, sets)?;
+            // Which rows fill a mini-batch is seen.
+            input = expand(&input, aggregate, sets, options::merges_changes(self.config)?)?;
             group.push(EXPAND_ID.to_string());
         }
         let fed: Columns = columns_of(&input.schema)?;
@@ -60,9 +61,8 @@ impl Converter<'_> {
         };
         let mode = kinds.mode(UpdateKind::BeforeAndAfter);
         let outputs = logical.iter().map(|(name, _)| column(name)).collect();
-        // A mini-batch merges what the two levels would show, so they are one there; as in Flink, the rows of a window are
-        // few enough.
-        if spec.changes == Changes::Each
+        // As in Flink, the rows of a window are few enough.
+        if spec.changes != Changes::Final
             && !keeps_bounds(&node.input, &aggregate.group)
             && let Some(buckets) = options::distinct_buckets(self.config)?
             && let Some(planned) = self.split_distinct(&input, &spec, &schema, buckets)?

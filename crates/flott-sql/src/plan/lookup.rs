@@ -298,10 +298,17 @@ impl Converter<'_> {
             true => Some(self.async_lookup(hint, changes)?),
             false => None,
         };
+        let policy =
+            LookupPolicy::from_options(&table.table.options).map_err(|e| e.with("table", &table.identifier.object))?;
+        if policy.full.is_some() && !lookup.source.scans() {
+            return Err(Error::user("'lookup.cache' = 'FULL' needs a connector that reads whole tables for lookups")
+                .with("table", &table.identifier.object)
+                .with("option", flott_connector::lookup::CACHE.key)
+                .hint("Use 'PARTIAL' or 'NONE'"));
+        }
         let op = LookupJoinOp {
             kind: join.kind,
-            policy: LookupPolicy::from_options(&table.table.options)
-                .map_err(|e| e.with("table", &table.identifier.object))?,
+            policy,
             table,
             lookup,
             keys,

@@ -31,6 +31,13 @@ pub(crate) struct Matching {
     order: Vec<SortKey>,
 }
 
+impl Matching {
+    /// Whether it waits for event time.
+    pub(crate) fn is_event_time(&self) -> bool {
+        self.matched.attribute == flott_core::types::TimeAttribute::Rowtime
+    }
+}
+
 impl Converter<'_> {
     /// The node of a MATCH_RECOGNIZE.
     pub(crate) fn match_recognize(&self, node: &FlinkNode, matched: &Match) -> Result<Arc<StreamNode>> {

@@ -11,6 +11,7 @@ mod convert;
 mod explain;
 mod explain_over;
 mod explain_rank;
+mod explain_two_phase;
 mod graph;
 mod group;
 mod join;
@@ -28,6 +29,7 @@ mod sink;
 mod split_distinct;
 mod stream;
 mod text;
+mod two_phase;
 mod values;
 mod watermark;
 mod window;
@@ -291,6 +293,7 @@ impl<'a> Planner<'a> {
         crate::bind::validate(&result)?;
         let (root, late) = self.twice(&binder, |c| c.convert(&result)).at_span(query.span())?;
         let (roots, late) = changelog::infer(&[root], &late, reader, self.config).at_span(query.span())?;
+        let (roots, late) = two_phase::with_mini_batches(roots, late, self.config)?;
         Ok(Planned { logical: vec![explain::Ast { sink: None, plan: logical }], roots, late })
     }
 
@@ -326,6 +329,7 @@ impl<'a> Planner<'a> {
         let position = inserts[0].position;
         let (roots, late) =
             changelog::infer(&roots, &late, Reader::Changelog, self.config).map_err(|e| e.at(position))?;
+        let (roots, late) = two_phase::with_mini_batches(roots, late, self.config)?;
         let logical = bound
             .into_iter()
             .map(|i| explain::Ast { sink: Some(sink::summary(&i.identifier)), plan: i.plan })

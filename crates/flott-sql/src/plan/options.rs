@@ -212,13 +212,22 @@ pub const SPLIT_BUCKETS: ConfigOption = ConfigOption::optional(
     "Into how many buckets DISTINCT aggregates are split.",
 );
 
+/// Two levels in mini-batches.
+pub const INCREMENTAL_AGG: ConfigOption = ConfigOption::optional(
+    "table.optimizer.incremental-agg-enabled",
+    OptionType::Boolean,
+    Some("true"),
+    "Whether the first of two levels hands partial results on to the second one, in mini-batches.",
+);
+
 /// Every option that the planner reads.
-pub const ALL: [&ConfigOption; 29] = [
+pub const ALL: [&ConfigOption; 30] = [
     &SOURCE_IDLE_TIMEOUT,
     &AUTO_WATERMARK_INTERVAL,
     &AGG_PHASE_STRATEGY,
     &SPLIT_DISTINCT,
     &SPLIT_BUCKETS,
+    &INCREMENTAL_AGG,
     &EARLY_FIRE_ENABLED,
     &EARLY_FIRE_DELAY,
     &LATE_FIRE_ENABLED,
@@ -259,6 +268,11 @@ pub(super) fn two_phase(config: &Options) -> Result<bool> {
         return Ok(!text.eq_ignore_ascii_case("ONE_PHASE"));
     }
     Ok(true)
+}
+
+/// Whether the first of two levels keeps distinct values alone.
+pub(super) fn is_incremental(config: &Options) -> Result<bool> {
+    Ok(config.text(&INCREMENTAL_AGG).is_none() || config.bool(&INCREMENTAL_AGG)?)
 }
 
 /// Into how many buckets DISTINCT aggregates are split, where they are.

@@ -13,9 +13,9 @@ use flott_connector::table::{Column, ObjectIdentifier};
 use flott_core::LogicalType;
 use flott_graph::spec::SinkConstraints;
 use flott_graph::{
-    Changes, ConflictStrategy, DeduplicateSpec, ExpandSpec, GroupAggregateSpec, Keep, OverAggregateSpec, RankSpec,
-    RankStrategy, SortSpec, TemporalSortSpec, UnnestSpec, WindowAggregateSpec, WindowAssignment, WindowRankSpec,
-    WindowTableFunctionSpec,
+    Changes, ConflictStrategy, DeduplicateSpec, ExpandSpec, GroupAggregateSpec, IncrementalAggregateSpec, Keep,
+    MiniBatchAssignerSpec, OverAggregateSpec, RankSpec, RankStrategy, SortSpec, TemporalSortSpec, UnnestSpec,
+    WindowAggregateSpec, WindowAssignment, WindowRankSpec, WindowTableFunctionSpec,
 };
 
 use super::changelog_function::ChangelogFunctionOp;
@@ -68,6 +68,10 @@ pub(crate) enum StreamOp {
     GlobalWindowAggregate(WindowAggregateSpec),
     WindowAggregate(WindowAggregateSpec),
     GroupAggregate(GroupAggregateSpec),
+    MiniBatchAssigner(MiniBatchAssignerSpec),
+    LocalGroupAggregate(GroupAggregateSpec),
+    GlobalGroupAggregate(GroupAggregateSpec),
+    IncrementalGroupAggregate(IncrementalAggregateSpec),
     ChangelogNormalize(ChangelogNormalize),
     DropUpdateBefore,
     Rank(Rank),
@@ -301,6 +305,10 @@ impl StreamNode {
             StreamOp::GlobalWindowAggregate(_) => "GlobalWindowAggregate",
             StreamOp::WindowAggregate(_) => "WindowAggregate",
             StreamOp::GroupAggregate(_) => "GroupAggregate",
+            StreamOp::MiniBatchAssigner(_) => "MiniBatchAssigner",
+            StreamOp::LocalGroupAggregate(_) => "LocalGroupAggregate",
+            StreamOp::GlobalGroupAggregate(_) => "GlobalGroupAggregate",
+            StreamOp::IncrementalGroupAggregate(_) => "IncrementalGroupAggregate",
             StreamOp::ChangelogNormalize(_) => "ChangelogNormalize",
             StreamOp::DropUpdateBefore => "DropUpdateBefore",
             StreamOp::Rank(rank) => match rank.node {

@@ -109,9 +109,16 @@ impl Printer {
             | StreamOp::Expand(_)
             | StreamOp::ChangelogNormalize(_)
             | StreamOp::DropUpdateBefore => vec![],
-            StreamOp::GroupAggregate(_) => {
+            StreamOp::GroupAggregate(_) | StreamOp::GlobalGroupAggregate(_) => {
                 vec!["event time ends here: its groups are no windows; watermarks pass through".into()]
             }
+            StreamOp::LocalGroupAggregate(_) | StreamOp::IncrementalGroupAggregate(_) => {
+                vec!["hands partial results on whenever the watermark moves".into()]
+            }
+            StreamOp::MiniBatchAssigner(spec) => vec![match spec.event_time {
+                true => format!("watermark: one for each mini-batch of {}", format_duration(spec.interval)),
+                false => "watermark: none before the end of time: nothing behind it asks for one".into(),
+            }],
             StreamOp::Rank(_) | StreamOp::Deduplicate(_) | StreamOp::Sort(_) => vec![],
             StreamOp::OverAggregate(spec) => super::over::watermark(spec),
             StreamOp::WindowRank(_) => vec!["rows leave when the watermark passes the end of their window".into()],
@@ -456,7 +463,7 @@ fn title(node: &StreamNode) -> String {
             format!("{kind}({group}window=[{}])", window_kind_of(&spec.assignment))
         }
         StreamOp::Exchange(_) => describe(node),
-        StreamOp::GroupAggregate(spec) => {
+        StreamOp::GroupAggregate(spec) | StreamOp::LocalGroupAggregate(spec) | StreamOp::GlobalGroupAggregate(spec) => {
             let name = |k: &usize| spec.input_schema.field(*k).name().as_str();
             format!("{kind}(groupBy=[{}])", spec.group_keys.iter().map(name).collect::<Vec<_>>().join(", "))
         }
@@ -468,6 +475,8 @@ fn title(node: &StreamNode) -> String {
         | StreamOp::Unnest(_)
         | StreamOp::ChangelogFunction(_)
         | StreamOp::Expand(_)
+        | StreamOp::MiniBatchAssigner(_)
+        | StreamOp::IncrementalGroupAggregate(_)
         | StreamOp::ChangelogNormalize(_)
         | StreamOp::DropUpdateBefore
         | StreamOp::Rank(_)

@@ -97,7 +97,7 @@ impl Converter<'_> {
         })?;
         let mut group: Vec<String> = keys.clone();
         if let Some(sets) = &aggregate.sets {
-            input = expand(&input, aggregate, sets)?;
+            input = expand(&input, aggregate, sets, false)?;
             group.push(EXPAND_ID.to_string());
         }
         let fed: Columns = columns_of(&input.schema)?;
@@ -399,8 +399,13 @@ fn session_keys(
     (found.len() == keys.len() && keys.iter().all(|k| found.contains(k))).then_some(found)
 }
 
-/// GROUPING SETS: a copy of each row for each set, and the set's id.
-pub(super) fn expand(input: &Arc<StreamNode>, aggregate: &Aggregate, sets: &[Vec<usize>]) -> Result<Arc<StreamNode>> {
+/// GROUPING SETS: a copy of each row for each set, and the set's id. `row_by_row`: the copies of a row come together.
+pub(super) fn expand(
+    input: &Arc<StreamNode>,
+    aggregate: &Aggregate,
+    sets: &[Vec<usize>],
+    row_by_row: bool,
+) -> Result<Arc<StreamNode>> {
     let columns = columns_of(&input.schema)?;
     let mut projections = vec![];
     let mut expand_ids = vec![];
@@ -419,7 +424,7 @@ pub(super) fn expand(input: &Arc<StreamNode>, aggregate: &Aggregate, sets: &[Vec
         .collect();
     output.push((EXPAND_ID.to_string(), TypeKind::BigInt.not_null()));
     let schema = plan_schema(output.iter().map(|(n, t)| (n.as_str(), t)))?;
-    let op = StreamOp::Expand(ExpandSpec { projections, expand_ids, row_by_row: false });
+    let op = StreamOp::Expand(ExpandSpec { projections, expand_ids, row_by_row });
     Ok(StreamNode::new(op, vec![StreamInput::from(input)], schema, input.changelog))
 }
 

@@ -85,7 +85,7 @@ static KNOWN: [ConfigOption; 183] = [
     option("table.optimizer.agg-phase-strategy", Enum(&["AUTO", "TWO_PHASE", "ONE_PHASE"]), Some("AUTO"), "Whether aggregates run before the exchange too."),
     option("table.optimizer.distinct-agg.split.enabled", Boolean, Some("false"), "Whether DISTINCT aggregates are split into two levels."),
     option("table.optimizer.distinct-agg.split.bucket-num", Int, Some("1024"), "Into how many buckets DISTINCT aggregates are split."),
-    option("table.optimizer.incremental-agg-enabled", Boolean, Some("true"), "Whether split aggregates are merged incrementally; has no effect here."),
+    option("table.optimizer.incremental-agg-enabled", Boolean, Some("true"), "Whether the first level of split aggregates hands partial results on to the second, in mini-batches."),
     option("table.optimizer.join-reorder-enabled", Boolean, Some("false"), "Whether joins are reordered; has no effect here."),
     option("table.optimizer.join.broadcast-threshold", Long, Some("1048576"), "Up to which size a batch join broadcasts a table; has no effect here."),
     option("table.optimizer.multi-join.enabled", Boolean, Some("false"), "Whether chains of joins become one operator; has no effect here."),

@@ -10,6 +10,7 @@ use arrow_select::take::take_record_batch;
 use async_trait::async_trait;
 use flott_connector::factory::TableContext;
 use flott_connector::lookup::{Lookup, LookupRows, LookupSource};
+use flott_connector::lookup_full::{LookupScan, ScannedRows};
 use flott_connector::source::SubtaskInfo;
 use flott_core::{ChangeBatch, Error, Result};
 
@@ -34,6 +35,7 @@ pub(super) struct ValuesLookup {
 /// The rows that there are, and where those of a key lie.
 struct Table {
     rows: RecordBatch,
+    keys: RecordBatch,
     converter: RowConverter,
     of_key: HashMap<OwnedRow, Vec<u32>>,
 }
@@ -94,8 +96,9 @@ impl ValuesLookup {
         for (row, key) in (0u32..).zip(columns) {
             of_key.entry(key).or_default().push(row);
         }
+        let keys = RecordBatch::try_new(self.key_schema(), current.rows.project(&self.keys)?.columns().to_vec())?;
         let rows = project(&self.context, &available, current)?.rows;
-        let table = Arc::new(Table { rows, converter, of_key });
+        let table = Arc::new(Table { rows, keys, converter, of_key });
         self.table = Some((version, Arc::clone(&table)));
         Ok(table)
     }
@@ -148,6 +151,27 @@ impl LookupSource for ValuesLookup {
 
     fn create_lookup(&self, _subtask: SubtaskInfo) -> Result<Box<dyn Lookup>> {
         Ok(Box::new(self.clone()))
+    }
+
+    fn scans(&self) -> bool {
+        true
+    }
+
+    fn create_scan(&self) -> Result<Box<dyn LookupScan>> {
+        self.store.was_asked(&self.name, 0);
+        Ok(Box::new(Whole(Some(self.clone()))))
+    }
+}
+
+/// The whole table in one piece.
+struct Whole(Option<ValuesLookup>);
+
+#[async_trait]
+impl LookupScan for Whole {
+    async fn next(&mut self) -> Result<Option<ScannedRows>> {
+        let Some(mut lookup) = self.0.take() else { return Ok(None) };
+        let table = lookup.table()?;
+        Ok(Some(ScannedRows { keys: table.keys.clone(), rows: table.rows.clone() }))
     }
 }
 

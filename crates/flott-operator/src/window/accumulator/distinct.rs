@@ -15,7 +15,7 @@ use arrow_select::take::take;
 use flott_core::key_group::hash_rows;
 use flott_core::{Error, Result};
 
-use super::{Accumulator, Input};
+use super::{Accumulator, Input, ValueChanges};
 use crate::window::group_table::GroupTable;
 
 /// Entries of no count are forgotten where there are more of them than of others, and than this.
@@ -51,20 +51,20 @@ impl Distinct {
         Ok(Distinct { inner, table, owners, counts, firsts, nexts, idle: 0, groups: 0, value_type })
     }
 
-    /// Adds `count(row)` times the value of each row, and tells the aggregate.
-    fn add(&mut self, groups: &[u32], values: &ArrayRef, count: impl Fn(usize) -> i64) -> Result<()> {
+    /// Adds `count(row)` times the value of each row, and tells the aggregate. Returns what [`Distinct::count`] does.
+    fn add(&mut self, groups: &[u32], values: &ArrayRef, count: impl Fn(usize) -> i64) -> Result<[Vec<u32>; 2]> {
         let changes = self.count(groups, values, count)?;
-        for (rows, sign) in changes.into_iter().zip([None, Some(-1i64)]) {
+        for (rows, sign) in changes.iter().zip([None, Some(-1i64)]) {
             if rows.is_empty() {
                 continue;
             }
             let of: Vec<u32> = rows.iter().map(|r| groups[*r as usize]).collect();
-            let changed = take(values.as_ref(), &UInt32Array::from(rows), None)?;
+            let changed = take(values.as_ref(), &UInt32Array::from(rows.clone()), None)?;
             let signs = sign.map(|s| vec![s; of.len()]);
             let input = Input { argument: Some(&changed), include: None, signs: signs.as_deref() };
             self.inner.update(&of, &input)?;
         }
-        Ok(())
+        Ok(changes)
     }
 
     /// Adds `count(row)` times the value of each row. Returns the rows whose value appears, and those whose value
@@ -155,21 +155,34 @@ impl Accumulator for Distinct {
             return Err(Error::internal("DISTINCT without an argument"));
         };
         match input.include.filter(|n| n.null_count() > 0) {
-            None => self.add(groups, argument, |row| input.signs.map_or(1, |s| s[row])),
+            None => self.add(groups, argument, |row| input.signs.map_or(1, |s| s[row]))?,
             Some(include) => {
                 let rows: Vec<u32> = include.valid_indices().map(|r| r as u32).collect();
                 let of: Vec<u32> = rows.iter().map(|r| groups[*r as usize]).collect();
                 let rows = UInt32Array::from(rows);
                 let values = take(argument.as_ref(), &rows, None)?;
-                self.add(&of, &values, |i| input.signs.map_or(1, |s| s[rows.value(i) as usize]))
+                self.add(&of, &values, |i| input.signs.map_or(1, |s| s[rows.value(i) as usize]))?
             }
-        }
+        };
+        Ok(())
     }
 
     fn merge(&mut self, groups: &[u32], state: &[ArrayRef]) -> Result<()> {
         let (of, values, counts) = Distinct::read(groups, state);
         let counts = counts.as_primitive::<Int64Type>();
-        self.add(&of, &values, |i| counts.value(i))
+        self.add(&of, &values, |i| counts.value(i)).map(|_| ())
+    }
+
+    fn merge_values(&mut self, groups: &[u32], state: &[ArrayRef]) -> Result<Option<ValueChanges>> {
+        let places: Vec<u32> = (0..groups.len() as u32).collect();
+        let (places, values, counts) = Distinct::read(&places, state);
+        let of: Vec<u32> = places.iter().map(|p| groups[*p as usize]).collect();
+        let counts = counts.as_primitive::<Int64Type>();
+        let [came, gone] = self.add(&of, &values, |i| counts.value(i))?;
+        let signs = came.iter().map(|_| 1).chain(gone.iter().map(|_| -1)).collect();
+        let changed: UInt32Array = came.into_iter().chain(gone).collect();
+        let rows = changed.values().iter().map(|i| places[*i as usize]).collect();
+        Ok(Some(ValueChanges { rows, values: take(values.as_ref(), &changed, None)?, signs }))
     }
 
     fn stored(&self, of: Option<&[u32]>) -> Result<Vec<ArrayRef>> {

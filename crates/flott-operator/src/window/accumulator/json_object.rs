@@ -16,17 +16,22 @@ use super::{Accumulator, Input, each_row};
 /// What an entry of a group weighs besides its texts.
 const ENTRY_BYTES: usize = 64;
 
+type Entries = BTreeMap<Box<str>, Option<Box<str>>>;
+
 /// Keys and values of each group.
 pub(super) struct JsonObject {
-    groups: Vec<BTreeMap<Box<str>, Option<Box<str>>>>,
+    groups: Vec<Entries>,
+    /// What was taken away of each group that it did not have, where others may have it.
+    owed: Option<Vec<Entries>>,
     /// What is NULL is left out.
     absent: bool,
     bytes: usize,
 }
 
 impl JsonObject {
-    pub(super) fn new(absent: bool) -> JsonObject {
-        JsonObject { groups: vec![], absent, bytes: 0 }
+    /// `owes`: it is of a local aggregate, whose state also has what is to be taken away from others.
+    pub(super) fn new(absent: bool, owes: bool) -> JsonObject {
+        JsonObject { groups: vec![], owed: owes.then(Vec::new), absent, bytes: 0 }
     }
 
     /// The arguments of a call as they are read here.
@@ -55,6 +60,9 @@ impl JsonObject {
         if entries.get(key).is_some_and(|v| v.as_deref() == value) {
             entries.remove(key);
             self.bytes -= key.len() + value.map_or(0, str::len) + ENTRY_BYTES;
+        } else if let Some(owed) = &mut self.owed {
+            self.bytes += key.len() + value.map_or(0, str::len) + ENTRY_BYTES;
+            owed[group].insert(key.into(), value.map(Into::into));
         }
     }
 }
@@ -62,6 +70,9 @@ impl JsonObject {
 impl Accumulator for JsonObject {
     fn resize(&mut self, groups: usize) {
         self.groups.resize_with(groups, BTreeMap::new);
+        if let Some(owed) = &mut self.owed {
+            owed.resize_with(groups, BTreeMap::new);
+        }
     }
 
     fn update(&mut self, groups: &[u32], input: &Input<'_>) -> Result<()> {
@@ -91,6 +102,12 @@ impl Accumulator for JsonObject {
     fn merge(&mut self, groups: &[u32], state: &[ArrayRef]) -> Result<()> {
         let (keys, values) = (state[0].as_list::<i32>(), state[1].as_list::<i32>());
         for (place, g) in groups.iter().enumerate() {
+            if let (Some(keys), Some(values)) = (state.get(2), state.get(3)) {
+                let (keys, values) = (keys.as_list::<i32>().value(place), values.as_list::<i32>().value(place));
+                for (key, value) in keys.as_string::<i32>().iter().zip(values.as_string::<i32>()) {
+                    self.take_away(*g as usize, key.unwrap_or_default(), value);
+                }
+            }
             let (keys, values) = (keys.value(place), values.value(place));
             for (key, value) in keys.as_string::<i32>().iter().zip(values.as_string::<i32>()) {
                 self.add(*g as usize, key.unwrap_or_default(), value)?;
@@ -104,17 +121,22 @@ impl Accumulator for JsonObject {
             let item = Arc::new(Field::new("item", DataType::Utf8, true));
             ListBuilder::new(StringBuilder::new()).with_field(item)
         };
-        let (mut keys, mut values) = (texts(), texts());
         let n = of.map_or(self.groups.len(), <[u32]>::len);
-        for i in 0..n {
-            for (key, value) in &self.groups[of.map_or(i, |g| g[i] as usize)] {
-                keys.values().append_value(key);
-                values.values().append_option(value.as_deref());
+        let mut columns: Vec<ArrayRef> = vec![];
+        for groups in [&self.groups].into_iter().chain(&self.owed) {
+            let (mut keys, mut values) = (texts(), texts());
+            for i in 0..n {
+                for (key, value) in &groups[of.map_or(i, |g| g[i] as usize)] {
+                    keys.values().append_value(key);
+                    values.values().append_option(value.as_deref());
+                }
+                keys.append(true);
+                values.append(true);
             }
-            keys.append(true);
-            values.append(true);
+            columns.push(Arc::new(keys.finish()));
+            columns.push(Arc::new(values.finish()));
         }
-        Ok(vec![Arc::new(keys.finish()), Arc::new(values.finish())])
+        Ok(columns)
     }
 
     fn finish(&self, of: Option<&[u32]>) -> Result<ArrayRef> {
@@ -129,7 +151,8 @@ impl Accumulator for JsonObject {
     fn reset(&mut self, groups: &[u32]) {
         for g in groups {
             let entries = std::mem::take(&mut self.groups[*g as usize]);
-            for (key, value) in &entries {
+            let owed = self.owed.as_mut().map(|owed| std::mem::take(&mut owed[*g as usize]));
+            for (key, value) in entries.iter().chain(owed.iter().flatten()) {
                 self.bytes -= key.len() + value.as_ref().map_or(0, |v| v.len()) + ENTRY_BYTES;
             }
         }
@@ -137,10 +160,11 @@ impl Accumulator for JsonObject {
 
     fn clear(&mut self) {
         self.groups.clear();
+        self.owed.iter_mut().for_each(Vec::clear);
         self.bytes = 0;
     }
 
     fn size_bytes(&self) -> usize {
-        self.groups.capacity() * size_of::<BTreeMap<Box<str>, Option<Box<str>>>>() + self.bytes
+        self.groups.capacity() * size_of::<Entries>() + self.bytes
     }
 }

@@ -63,6 +63,15 @@ pub(crate) enum Step {
     Copy { from: u32, to: u32 },
 }
 
+/// Values of a DISTINCT that come to a group or go from it.
+pub(crate) struct ValueChanges {
+    /// By which row of the states each came.
+    pub(crate) rows: Vec<u32>,
+    pub(crate) values: ArrayRef,
+    /// 1 where it came, -1 where it is gone.
+    pub(crate) signs: Vec<i64>,
+}
+
 /// One aggregate over all groups of a table.
 pub(crate) trait Accumulator: Send {
     /// Makes room for so many groups.
@@ -76,6 +85,11 @@ pub(crate) trait Accumulator: Send {
 
     /// Adds states, given the group of each.
     fn merge(&mut self, groups: &[u32], state: &[ArrayRef]) -> Result<()>;
+
+    /// Of DISTINCT: adds states like [`Accumulator::merge`], and tells which values that makes come and go. `None` for others.
+    fn merge_values(&mut self, _groups: &[u32], _state: &[ArrayRef]) -> Result<Option<ValueChanges>> {
+        Ok(None)
+    }
 
     /// The states of all groups, or of these.
     fn state(&self, of: Option<&[u32]>) -> Result<Vec<ArrayRef>>;
@@ -157,6 +171,8 @@ pub(crate) struct AccumulatorPlan {
     retracts: bool,
     /// What is taken away changes nothing.
     grows: bool,
+    /// It is one of a local aggregate: what is taken away may be a value that another one has.
+    local: bool,
     result: DataType,
     name: String,
 }
@@ -177,6 +193,7 @@ impl AccumulatorPlan {
             distinct: call.distinct && !matches!(call.kind, AggregateKind::Min | AggregateKind::Max),
             retracts,
             grows: false,
+            local: false,
             result: arrow_type(&call.result),
             name: call.name.clone(),
         };
@@ -189,6 +206,11 @@ impl AccumulatorPlan {
         AccumulatorPlan { grows: true, ..self }
     }
 
+    /// The same for a local aggregate, whose state says also what is to be taken away from that of others.
+    pub(crate) fn local(self) -> AccumulatorPlan {
+        AccumulatorPlan { local: self.retracts && !self.grows, ..self }
+    }
+
     /// A hidden COUNT(*), which tells whether a group still has rows.
     pub(crate) fn row_count() -> AccumulatorPlan {
         AccumulatorPlan {
@@ -198,6 +220,7 @@ impl AccumulatorPlan {
             distinct: false,
             retracts: true,
             grows: false,
+            local: false,
             result: DataType::Int64,
             name: "rows".to_string(),
         }
@@ -276,7 +299,7 @@ impl AccumulatorPlan {
             AggregateKind::JsonObjectAgg | AggregateKind::JsonObjectAggAbsentOnNull => match self.argument()? {
                 argument if json_object::JsonObject::fits(argument) => {
                     let absent = self.kind == AggregateKind::JsonObjectAggAbsentOnNull;
-                    Box::new(json_object::JsonObject::new(absent))
+                    Box::new(json_object::JsonObject::new(absent, self.owes()))
                 }
                 other => return Err(self.unsupported(other)),
             },
@@ -291,6 +314,7 @@ impl AccumulatorPlan {
             AggregateKind::BitmapXorAgg | AggregateKind::BitmapXorCardinalityAgg => {
                 Box::new(bitmap::Odd::new(&self.result))
             }
+            AggregateKind::WelfordM2 if self.owes() => Box::new(welford::LocalM2::default()),
             AggregateKind::WelfordM2 => Box::new(welford::WelfordM2::default()),
             AggregateKind::StddevPop
             | AggregateKind::StddevSamp
@@ -303,7 +327,13 @@ impl AccumulatorPlan {
     }
 
     fn ordered(&self, which: ordered::Which) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(ordered::Ordered::new(self.argument()?, which, self.retracts, &self.result)?))
+        let ordered = ordered::Ordered::new(self.argument()?, which, self.retracts, &self.result)?;
+        Ok(Box::new(if self.owes() { ordered.local() } else { ordered }))
+    }
+
+    /// Whether values may be owed: the values of a DISTINCT are never.
+    fn owes(&self) -> bool {
+        self.local && !self.distinct
     }
 
     /// The columns of its state.

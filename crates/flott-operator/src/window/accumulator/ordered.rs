@@ -39,6 +39,8 @@ pub(super) struct Ordered {
     converter: RowConverter,
     null: Box<[u8]>,
     groups: Vec<VecDeque<Box<[u8]>>>,
+    /// What was taken away of each group that it did not have, where others may have it.
+    owed: Option<Vec<Vec<Box<[u8]>>>>,
     which: Which,
     retracts: bool,
     bytes: usize,
@@ -57,7 +59,12 @@ impl Ordered {
         let null = converter.convert_columns(&[new_null_array(data_type, 1)])?;
         let null = null.row(0).as_ref().into();
         let (data_type, result) = (data_type.clone(), result.clone());
-        Ok(Ordered { converter, null, groups: vec![], which, retracts, bytes: 0, data_type, result })
+        Ok(Ordered { converter, null, groups: vec![], owed: None, which, retracts, bytes: 0, data_type, result })
+    }
+
+    /// The same for a local aggregate: its state has a second list, of what is to be taken away from others.
+    pub(super) fn local(self) -> Ordered {
+        Ordered { owed: Some(vec![]), ..self }
     }
 
     fn add(&mut self, group: usize, value: &[u8]) {
@@ -78,6 +85,9 @@ impl Ordered {
         if let Some(at) = values.iter().position(|v| v.as_ref() == value) {
             values.remove(at);
             self.bytes -= value.len() + ENTRY_BYTES;
+        } else if let Some(owed) = &mut self.owed {
+            owed[group].push(value.into());
+            self.bytes += value.len() + ENTRY_BYTES;
         }
     }
 
@@ -86,11 +96,22 @@ impl Ordered {
         let mut columns = self.converter.convert_rows(values.map(|v| parser.parse(v)))?;
         Ok(columns.pop().unwrap_or_else(|| new_empty_array(&self.data_type)))
     }
+
+    fn check_single(&self, groups: &[u32]) -> Result<()> {
+        if self.which == Which::Single && groups.iter().any(|g| self.groups[*g as usize].len() > 1) {
+            return Err(Error::data("SINGLE_VALUE received more than one element.")
+                .hint("Group by what tells the values apart, or use FIRST_VALUE"));
+        }
+        Ok(())
+    }
 }
 
 impl Accumulator for Ordered {
     fn resize(&mut self, groups: usize) {
         self.groups.resize_with(groups, VecDeque::new);
+        if let Some(owed) = &mut self.owed {
+            owed.resize_with(groups, Vec::new);
+        }
     }
 
     fn update(&mut self, groups: &[u32], input: &Input<'_>) -> Result<()> {
@@ -106,31 +127,44 @@ impl Accumulator for Ordered {
                 _ => self.take_away(g, value.as_ref()),
             }
         });
-        if self.which == Which::Single && groups.iter().any(|g| self.groups[*g as usize].len() > 1) {
-            return Err(Error::data("SINGLE_VALUE received more than one element.")
-                .hint("Group by what tells the values apart, or use FIRST_VALUE"));
-        }
-        Ok(())
+        self.check_single(groups)
     }
 
     fn merge(&mut self, groups: &[u32], state: &[ArrayRef]) -> Result<()> {
-        let lists = state[0].as_list::<i32>();
-        let rows = self.converter.convert_columns(std::slice::from_ref(lists.values()))?;
-        for (g, range) in groups.iter().zip(lists.value_offsets().windows(2)) {
-            for i in range[0]..range[1] {
+        let added = state[0].as_list::<i32>();
+        let rows = self.converter.convert_columns(std::slice::from_ref(added.values()))?;
+        // What a local aggregate was owed goes first: it was there before what it has.
+        let owed = match state.get(1).map(|c| c.as_list::<i32>()) {
+            Some(lists) => Some((lists, self.converter.convert_columns(std::slice::from_ref(lists.values()))?)),
+            None => None,
+        };
+        for (place, g) in groups.iter().enumerate() {
+            if let Some((lists, rows)) = &owed {
+                for i in lists.value_offsets()[place]..lists.value_offsets()[place + 1] {
+                    self.take_away(*g as usize, rows.row(i as usize).as_ref());
+                }
+            }
+            for i in added.value_offsets()[place]..added.value_offsets()[place + 1] {
                 self.add(*g as usize, rows.row(i as usize).as_ref());
             }
         }
-        Ok(())
+        self.check_single(groups)
     }
 
     fn state(&self, of: Option<&[u32]>) -> Result<Vec<ArrayRef>> {
         let n = of.map_or(self.groups.len(), <[u32]>::len);
-        let group = |i: usize| &self.groups[of.map_or(i, |g| g[i] as usize)];
+        let number = |i: usize| of.map_or(i, |g| g[i] as usize);
+        let item = Arc::new(Field::new("item", self.data_type.clone(), true));
+        let group = |i: usize| &self.groups[number(i)];
         let offsets = OffsetBuffer::from_lengths((0..n).map(|i| group(i).len()));
         let values = self.decode((0..n).flat_map(|i| group(i).iter().map(|v| v.as_ref())))?;
-        let item = Arc::new(Field::new("item", self.data_type.clone(), true));
-        Ok(vec![Arc::new(ListArray::new(item, offsets, values, None))])
+        let mut columns: Vec<ArrayRef> = vec![Arc::new(ListArray::new(Arc::clone(&item), offsets, values, None))];
+        if let Some(owed) = &self.owed {
+            let offsets = OffsetBuffer::from_lengths((0..n).map(|i| owed[number(i)].len()));
+            let values = self.decode((0..n).flat_map(|i| owed[number(i)].iter().map(|v| v.as_ref())))?;
+            columns.push(Arc::new(ListArray::new(item, offsets, values, None)));
+        }
+        Ok(columns)
     }
 
     fn finish(&self, of: Option<&[u32]>) -> Result<ArrayRef> {
@@ -155,11 +189,15 @@ impl Accumulator for Ordered {
     fn reset(&mut self, groups: &[u32]) {
         for g in groups {
             self.bytes -= self.groups[*g as usize].drain(..).map(|v| v.len() + ENTRY_BYTES).sum::<usize>();
+            if let Some(owed) = &mut self.owed {
+                self.bytes -= owed[*g as usize].drain(..).map(|v| v.len() + ENTRY_BYTES).sum::<usize>();
+            }
         }
     }
 
     fn clear(&mut self) {
         self.groups.clear();
+        self.owed.iter_mut().for_each(Vec::clear);
         self.bytes = 0;
     }
 

@@ -96,6 +96,40 @@ impl Moments {
             (self.mean, self.m2) = (0.0, 0.0);
         }
     }
+
+    /// Takes away what `merge` adds.
+    fn unmerge(&mut self, other: Moments) {
+        let n = self.n - other.n;
+        if other.n > 0 && n > 0 {
+            let mean = (self.n as f64 * self.mean - other.n as f64 * other.mean) / n as f64;
+            let delta = other.mean - mean;
+            self.m2 -= other.m2 + n as f64 * other.n as f64 / self.n as f64 * delta * delta;
+            // One value is its mean, whatever digits were lost.
+            self.m2 = if n == 1 { 0.0 } else { self.m2 };
+            self.mean = mean;
+        }
+        self.n = n;
+        if n <= 0 {
+            (self.mean, self.m2) = (0.0, 0.0);
+        }
+    }
+
+    /// Those of some groups as columns.
+    fn columns(groups: &[Moments]) -> [ArrayRef; 3] {
+        [
+            Arc::new(groups.iter().map(|m| Some(m.n)).collect::<Int64Array>()),
+            Arc::new(groups.iter().map(|m| Some(m.mean)).collect::<Float64Array>()),
+            Arc::new(groups.iter().map(|m| Some(m.m2)).collect::<Float64Array>()),
+        ]
+    }
+
+    /// Those in the rows of such columns.
+    fn of_columns(columns: &[ArrayRef]) -> impl Iterator<Item = Moments> {
+        let n = columns[0].as_primitive::<Int64Type>().values();
+        let mean = columns[1].as_primitive::<Float64Type>().values();
+        let m2 = columns[2].as_primitive::<Float64Type>().values();
+        n.iter().zip(mean).zip(m2).map(|((n, mean), m2)| Moments { n: *n, mean: *mean, m2: *m2 })
+    }
 }
 
 /// M2 of each group.
@@ -120,24 +154,16 @@ impl Accumulator for WelfordM2 {
     }
 
     fn merge(&mut self, groups: &[u32], state: &[ArrayRef]) -> Result<()> {
-        let (n, mean, m2) = (
-            state[0].as_primitive::<Int64Type>(),
-            state[1].as_primitive::<Float64Type>(),
-            state[2].as_primitive::<Float64Type>(),
-        );
-        for (i, g) in groups.iter().enumerate() {
-            self.groups[*g as usize].merge(Moments { n: n.value(i), mean: mean.value(i), m2: m2.value(i) });
+        groups.iter().zip(Moments::of_columns(state)).for_each(|(g, m)| self.groups[*g as usize].merge(m));
+        // What a local aggregate took away.
+        if let Some(taken) = state.get(3..6) {
+            groups.iter().zip(Moments::of_columns(taken)).for_each(|(g, m)| self.groups[*g as usize].unmerge(m));
         }
         Ok(())
     }
 
     fn state(&self, of: Option<&[u32]>) -> Result<Vec<ArrayRef>> {
-        let groups = gather(&self.groups, of);
-        Ok(vec![
-            Arc::new(groups.iter().map(|m| Some(m.n)).collect::<Int64Array>()),
-            Arc::new(groups.iter().map(|m| Some(m.mean)).collect::<Float64Array>()),
-            Arc::new(groups.iter().map(|m| Some(m.m2)).collect::<Float64Array>()),
-        ])
+        Ok(Moments::columns(&gather(&self.groups, of)).to_vec())
     }
 
     fn finish(&self, of: Option<&[u32]>) -> Result<ArrayRef> {
@@ -157,6 +183,59 @@ impl Accumulator for WelfordM2 {
 
     fn size_bytes(&self) -> usize {
         self.groups.len() * size_of::<Moments>()
+    }
+}
+
+/// What a local aggregate makes of changes: the moments of what came and of what was taken away, since what is taken away
+/// may be a value that another one has.
+#[derive(Default)]
+pub(super) struct LocalM2 {
+    added: WelfordM2,
+    taken: WelfordM2,
+}
+
+impl Accumulator for LocalM2 {
+    fn resize(&mut self, groups: usize) {
+        self.added.resize(groups);
+        self.taken.resize(groups);
+    }
+
+    fn update(&mut self, groups: &[u32], input: &Input<'_>) -> Result<()> {
+        let Some(argument) = input.argument else { return Ok(()) };
+        let values = doubles(argument)?;
+        each_row(groups, input.include, |row, g| match input.signs.map_or(1, |s| s[row]) {
+            1.. => self.added.groups[g].add(values.value(row)),
+            _ => self.taken.groups[g].add(values.value(row)),
+        });
+        Ok(())
+    }
+
+    fn merge(&mut self, groups: &[u32], state: &[ArrayRef]) -> Result<()> {
+        let (added, taken) = state.split_at(state.len().min(3));
+        self.added.merge(groups, added)?;
+        if taken.is_empty() { Ok(()) } else { self.taken.merge(groups, taken) }
+    }
+
+    fn state(&self, of: Option<&[u32]>) -> Result<Vec<ArrayRef>> {
+        Ok([self.added.state(of)?, self.taken.state(of)?].concat())
+    }
+
+    fn finish(&self, of: Option<&[u32]>) -> Result<ArrayRef> {
+        self.added.finish(of)
+    }
+
+    fn reset(&mut self, groups: &[u32]) {
+        self.added.reset(groups);
+        self.taken.reset(groups);
+    }
+
+    fn clear(&mut self) {
+        self.added.clear();
+        self.taken.clear();
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.added.size_bytes() + self.taken.size_bytes()
     }
 }
 

@@ -68,9 +68,12 @@ pub(crate) fn rule(op: &StreamOp) -> &dyn ChangelogRule {
         StreamOp::ChangelogFunction(op) => op,
         StreamOp::Expand(spec) => spec,
         StreamOp::WindowTableFunction(spec) => spec,
-        StreamOp::LocalWindowAggregate(_) => &LocalWindowAggregate,
+        StreamOp::LocalWindowAggregate(_)
+        | StreamOp::LocalGroupAggregate(_)
+        | StreamOp::IncrementalGroupAggregate(_) => &LocalAggregate,
+        StreamOp::MiniBatchAssigner(_) => &MiniBatchAssigner,
         StreamOp::GlobalWindowAggregate(spec) | StreamOp::WindowAggregate(spec) => spec,
-        StreamOp::GroupAggregate(spec) => spec,
+        StreamOp::GroupAggregate(spec) | StreamOp::GlobalGroupAggregate(spec) => spec,
         StreamOp::ChangelogNormalize(normalize) => normalize,
         StreamOp::DropUpdateBefore => &DropUpdateBefore,
         StreamOp::Rank(rank) => rank,
@@ -178,9 +181,22 @@ impl ChangelogRule for WindowTableFunctionSpec {
     }
 }
 
-struct LocalWindowAggregate;
+struct MiniBatchAssigner;
 
-impl ChangelogRule for LocalWindowAggregate {
+impl ChangelogRule for MiniBatchAssigner {
+    fn deletes(&self, _required: DeleteKind, _input: &RuleInput<'_>) -> Way<DeleteKind> {
+        Way::Pass
+    }
+
+    fn upsert_keys(&self, _node: &StreamNode, inputs: &[Vec<Key>]) -> Vec<Key> {
+        first(inputs)
+    }
+}
+
+/// Partial rows are only added.
+struct LocalAggregate;
+
+impl ChangelogRule for LocalAggregate {
     fn accepts(&self) -> Option<ModifyKinds> {
         Some(ModifyKinds::INSERT_ONLY)
     }

@@ -83,6 +83,15 @@ impl JoinOp {
         }
     }
 
+    /// Whether it waits for event time.
+    pub(crate) fn is_of_event_time(&self) -> bool {
+        match &self.way {
+            JoinWay::Regular => false,
+            JoinWay::Interval { attribute, .. } => *attribute == TimeAttribute::Rowtime,
+            JoinWay::Window { .. } | JoinWay::Temporal { .. } => true,
+        }
+    }
+
     /// The operator as a plan prints it.
     pub(in crate::plan) fn text(&self, node: &StreamNode, style: Style) -> String {
         let pair = self.pair_schema(&node.inputs).ok();

@@ -120,6 +120,7 @@ impl JoinOp {
                 condition,
                 left_time: *left_time,
                 right_time: *right_time,
+                state_ttl: self.state_ttl[1],
             }),
         };
         Ok((spec, identity))

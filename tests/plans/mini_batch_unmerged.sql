@@ -1,0 +1,22 @@
+-- An aggregate that does not merge leaves one phase.
+CREATE TABLE bid (auction BIGINT, bidder BIGINT, channel STRING, price BIGINT) WITH ('connector' = 'fake');
+SET 'table.exec.mini-batch.enabled' = 'true'; SET 'table.exec.mini-batch.allow-latency' = '5 s'; SET 'table.exec.mini-batch.size' = '1000';
+EXPLAIN CHANGELOG_MODE SELECT auction, FIRST_VALUE(price) AS f, SUM(price) AS s FROM bid GROUP BY auction;
+-- EXPECT
+-- == Abstract Syntax Tree ==
+-- LogicalProject(auction=[$0], f=[$1], s=[$2])
+-- +- LogicalAggregate(group=[{0}], EXPR$0=[FIRST_VALUE($1)], EXPR$1=[SUM($1)])
+--    +- LogicalProject(auction=[$0], price=[$3])
+--       +- LogicalTableScan(table=[[default_catalog, default_database, bid]])
+--
+-- == Optimized Physical Plan ==
+-- GroupAggregate(groupBy=[auction], select=[auction, FIRST_VALUE(price) AS EXPR$0, SUM(price) AS EXPR$1], changelogMode=[I,UA])
+-- +- Exchange(distribution=[hash[auction]], changelogMode=[I])
+--    +- MiniBatchAssigner(interval=[5000ms], mode=[ProcTime], changelogMode=[I])
+--       +- TableSourceScan(table=[[default_catalog, default_database, bid, project=[auction, price], metadata=[]]], fields=[auction, price], changelogMode=[I])
+--
+-- == Optimized Execution Plan ==
+-- GroupAggregate(groupBy=[auction], select=[auction, FIRST_VALUE(price) AS EXPR$0, SUM(price) AS EXPR$1])
+-- +- Exchange(distribution=[hash[auction]])
+--    +- MiniBatchAssigner(interval=[5000ms], mode=[ProcTime])
+--       +- TableSourceScan(table=[[default_catalog, default_database, bid, project=[auction, price], metadata=[]]], fields=[auction, price])
