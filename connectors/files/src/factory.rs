@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arrow_schema::{Schema, SchemaRef};
 use flott_connector::Versioned;
-use flott_connector::factory::{ChangelogMode, ConnectorFactory, MetadataKey, TableContext, TableSink, TableSource};
+use flott_connector::factory::{ConnectorFactory, MetadataKey, TableContext, TableSink, TableSource};
 use flott_connector::format::FormatContext;
 use flott_connector::sink::{Committer, CommitterContext, DeliveryGuarantee, Sink, SinkWriter, WriterContext};
 use flott_connector::source::{Boundedness, Source, SourceReader, SplitEnumerator, SubtaskInfo};
@@ -201,7 +201,7 @@ impl ConnectorFactory for FilesFactory {
         };
         Ok(TableSource {
             source: Arc::new(FileSource { scan: Arc::new(scan) }),
-            changelog_mode: ChangelogMode::INSERT_ONLY,
+            changelog_mode: format.changelog_mode(),
             parallelism: None,
         })
     }
@@ -281,7 +281,7 @@ impl FilesFactory {
         };
         Ok(TableSink {
             sink: Arc::new(FileSink { target: Arc::new(target) }),
-            changelog_mode: ChangelogMode::INSERT_ONLY,
+            changelog_mode: format.changelog_mode(),
             parallelism,
         })
     }

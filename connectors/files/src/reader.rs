@@ -4,7 +4,6 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
 use async_trait::async_trait;
 use flott_connector::format::{BulkReader, Decoding, RecordPosition, StreamDecoder, StreamDecoderFactory};
 use flott_connector::source::{ReaderEvent, SourceBatch, SourceReader, SourceSplit};
@@ -118,7 +117,7 @@ impl Current {
                 Some(batch) => {
                     self.split.offset = batch.next_row;
                     self.split.row = batch.next_row;
-                    (Some(batch.rows), 0)
+                    (Some(ChangeBatch::append(batch.rows)), 0)
                 }
             },
             Open::Text(text) => match text.next(&mut self.split).await? {
@@ -129,7 +128,7 @@ impl Current {
             },
         };
         let rows = match rows {
-            Some(rows) => ChangeBatch::append(self.constants.output(rows)?),
+            Some(batch) => ChangeBatch { rows: self.constants.output(batch.rows)?, kinds: batch.kinds },
             None => ChangeBatch::empty(self.constants.schema()),
         };
         Ok(Some(SourceBatch { split: self.split.id(), rows, position: self.split.encode()?, watermark: None, skipped }))
@@ -150,7 +149,7 @@ impl TextFile {
         })
     }
 
-    async fn next(&mut self, split: &mut FileSplit) -> Result<Option<RecordBatch>> {
+    async fn next(&mut self, split: &mut FileSplit) -> Result<Option<ChangeBatch>> {
         loop {
             if let Some(rows) = self.decode(split)? {
                 return Ok(Some(rows));
@@ -166,7 +165,7 @@ impl TextFile {
     }
 
     /// Decodes what is in the buffer; `None` where more bytes are needed or nothing is left.
-    fn decode(&mut self, split: &mut FileSplit) -> Result<Option<RecordBatch>> {
+    fn decode(&mut self, split: &mut FileSplit) -> Result<Option<ChangeBatch>> {
         while self.used < self.buffer.len() {
             let input = &self.buffer[self.used..];
             let position = RecordPosition {
@@ -184,7 +183,7 @@ impl TextFile {
             split.row += decoded.records;
             self.skipped += decoded.skipped;
             if let Some(rows) = decoded.rows {
-                return Ok(Some(rows));
+                return Ok(Some(ChangeBatch { rows, kinds: decoded.kinds }));
             }
             if decoded.consumed == 0 {
                 if input.len() > RECORD_BYTES_MAX {

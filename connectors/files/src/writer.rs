@@ -336,9 +336,6 @@ impl OpenFile {
 #[async_trait]
 impl SinkWriter for FileWriter {
     async fn write(&mut self, batch: ChangeBatch) -> Result<()> {
-        if batch.kinds.is_some() {
-            return Err(Error::internal("the filesystem sink takes only inserts"));
-        }
         if batch.num_rows() == 0 {
             return Ok(());
         }

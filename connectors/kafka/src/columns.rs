@@ -114,6 +114,9 @@ pub(crate) fn value_metadata(given: &Options, registry: &Registry) -> Vec<Metada
     keys.into_iter().map(|k| MetadataKey { key: format!("value.{}", k.key).into(), ..k }).collect()
 }
 
+/// Formats whose schemas are in a registry.
+const REGISTRY_FORMATS: [&str; 2] = ["avro-confluent", "debezium-avro-confluent"];
+
 /// A format and what it is asked for.
 pub(crate) struct Format {
     pub(crate) factory: Arc<dyn FormatFactory>,
@@ -140,7 +143,15 @@ pub(crate) fn format(context: &TableContext, key: &str, wanted: SchemaRef, decla
     let name = context.table.options.get(key).unwrap_or_default();
     let factory = context.registry.format(name).map_err(|e| e.with("option", key))?;
     let prefix = format!("{}{}.", key.strip_suffix("format").unwrap_or_default(), factory.identifier());
-    let options = context.table.options.with_prefix(&prefix);
+    let mut options = context.table.options.with_prefix(&prefix);
+    // As Flink names the subject of a topic's schemas.
+    if let Some(topic) = context.table.options.get("topic").filter(|t| !t.contains(';'))
+        && REGISTRY_FORMATS.contains(&factory.identifier())
+        && !options.contains("subject")
+    {
+        let part = if key == options::KEY_FORMAT.key { "key" } else { "value" };
+        options.set("subject", format!("{}-{part}", topic.trim()));
+    }
     options
         .validate(&format!("format '{name}' ('{key}') of table '{}'", context.identifier.object), factory.options())?;
     let context = FormatContext { schema: wanted, declared, options, local_time_zone: context.local_time_zone() };

@@ -153,7 +153,8 @@ impl Poller {
         let properties = &self.scan.properties;
         let mut new: BTreeMap<String, TopicPartitionList> = BTreeMap::new();
         for split in splits {
-            let decoder = RowDecoder::new(Arc::clone(&self.plan), &split.topic, split.partition)?;
+            let mut decoder = RowDecoder::new(Arc::clone(&self.plan), &split.topic, split.partition)?;
+            decoder.restore_schemas(&split.schemas, &split.key_schemas);
             let list = new.entry(self.consumer_of(&split.topic)).or_default();
             let ended = split.is_finished();
             if !ended {
@@ -363,6 +364,13 @@ impl Poller {
         for (place, open) in self.open.iter_mut().enumerate() {
             if open.moved {
                 let (rows, skipped) = open.decoder.flush()?;
+                let (of_value, of_key) = open.decoder.known_schemas();
+                for (known, kept) in [(of_value, &mut open.split.schemas), (of_key, &mut open.split.key_schemas)] {
+                    // Numbers are only added: as many are the same, but where the oldest made room for the newest.
+                    if let Some(known) = known.filter(|k| k.len() != kept.len() || !k.keys().eq(kept.keys())) {
+                        *kept = known.clone();
+                    }
+                }
                 let split = open.id.clone();
                 let batch = SourceBatch { split, rows, position: open.split.encode()?, watermark: None, skipped };
                 (open.bytes, open.moved) = (0, false);

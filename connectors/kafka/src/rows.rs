@@ -11,6 +11,7 @@ use arrow_buffer::OffsetBuffer;
 use arrow_schema::{DataType, Field, SchemaRef};
 use flott_connector::factory::MetadataKey;
 use flott_connector::format::{MessageDecoder, MessageDecoderFactory, RecordPosition};
+use flott_connector::schema_registry::KnownSchemas;
 use flott_core::types::{LogicalType, TypeKind};
 use flott_core::{ChangeBatch, Error, Result, RowKind, RowKinds};
 
@@ -143,6 +144,19 @@ impl RowDecoder {
             skipped: 0,
             plan,
         })
+    }
+
+    /// Takes over what a decoder before it has looked up.
+    pub(crate) fn restore_schemas(&mut self, value: &KnownSchemas, key: &KnownSchemas) {
+        self.value.restore_schemas(value);
+        if let Some(decoder) = &mut self.key {
+            decoder.restore_schemas(key);
+        }
+    }
+
+    /// What value and key have looked up in a registry.
+    pub(crate) fn known_schemas(&self) -> (Option<&KnownSchemas>, Option<&KnownSchemas>) {
+        (self.value.known_schemas(), self.key.as_ref().and_then(|k| k.known_schemas()))
     }
 
     /// Rows that wait.

@@ -1,6 +1,7 @@
 //! A partition and how far it has been read.
 
 use flott_connector::Versioned;
+use flott_connector::schema_registry::KnownSchemas;
 use flott_connector::source::SourceSplit;
 use flott_core::{Error, Result};
 use serde::de::DeserializeOwned;
@@ -21,11 +22,23 @@ pub(crate) struct PartitionSplit {
     /// The first offset that is not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) end: Option<i64>,
+    /// Schemas of the value and of the key that were looked up in a registry: a restore need not ask for them.
+    #[serde(default, skip_serializing_if = "KnownSchemas::is_empty")]
+    pub(crate) schemas: KnownSchemas,
+    #[serde(default, skip_serializing_if = "KnownSchemas::is_empty")]
+    pub(crate) key_schemas: KnownSchemas,
 }
 
 impl PartitionSplit {
     pub(crate) fn of(range: Range) -> PartitionSplit {
-        PartitionSplit { topic: range.topic, partition: range.partition, offset: range.start, end: range.end }
+        PartitionSplit {
+            topic: range.topic,
+            partition: range.partition,
+            offset: range.start,
+            end: range.end,
+            schemas: KnownSchemas::new(),
+            key_schemas: KnownSchemas::new(),
+        }
     }
 
     /// A topic's name has no colon.
@@ -79,11 +92,20 @@ pub(crate) fn check_version(stored: &Versioned, known: u32, what: &str) -> Resul
 
 #[cfg(test)]
 mod tests {
+    use flott_connector::schema_registry::RegisteredSchema;
+
     use super::*;
 
     #[test]
     fn what_is_stored_is_read_again_and_damaged_states_are_refused() {
-        let split = PartitionSplit { topic: "t".into(), partition: 3, offset: 17, end: Some(20) };
+        let split = PartitionSplit {
+            topic: "t".into(),
+            partition: 3,
+            offset: 17,
+            end: Some(20),
+            schemas: KnownSchemas::new(),
+            key_schemas: KnownSchemas::new(),
+        };
         let stored = split.encode().expect("stored");
         // The layout of version 1, for ever.
         assert_eq!(&stored.bytes[..], br#"{"topic":"t","partition":3,"offset":17,"end":20}"#);
@@ -92,13 +114,30 @@ mod tests {
             let cut = Versioned::new(VERSION, stored.bytes.slice(..end));
             assert!(PartitionSplit::decode(&cut).is_err(), "{end}");
         }
+        let schema = RegisteredSchema { kind: "AVRO".into(), text: "\"int\"".into(), references: vec![] };
+        let split = PartitionSplit { schemas: [(7, schema)].into(), ..split };
+        let with_schemas = split.encode().expect("stored");
+        let expected =
+            br#"{"topic":"t","partition":3,"offset":17,"end":20,"schemas":{"7":{"kind":"AVRO","text":"\"int\""}}}"#;
+        assert_eq!(&with_schemas.bytes[..], expected);
+        assert_eq!(PartitionSplit::decode(&with_schemas).expect("read"), split);
         let newer = Versioned::new(VERSION + 1, stored.bytes);
         assert!(PartitionSplit::decode(&newer).expect_err("newer").to_string().contains("version 2"));
     }
 
     #[test]
     fn partitions_of_a_topic_go_to_different_readers() {
-        let owner = |partition| PartitionSplit { topic: "orders".into(), partition, offset: 0, end: None }.owner(4);
+        let owner = |partition| {
+            PartitionSplit {
+                topic: "orders".into(),
+                partition,
+                offset: 0,
+                end: None,
+                schemas: KnownSchemas::new(),
+                key_schemas: KnownSchemas::new(),
+            }
+            .owner(4)
+        };
         let mut owners: Vec<usize> = (0..4).map(owner).collect();
         owners.sort_unstable();
         assert_eq!(owners, [0, 1, 2, 3]);

@@ -6,11 +6,12 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use async_trait::async_trait;
 use flott_core::options::{ConfigOption, Options};
-use flott_core::{ChangeBatch, Error, Result};
+use flott_core::{ChangeBatch, Error, Result, RowKinds};
 use object_store::ObjectStore;
 use object_store::path::Path;
 
 use crate::factory::{ChangelogMode, MetadataKey};
+use crate::schema_registry::KnownSchemas;
 
 /// Where in its input a decoder stands, for error messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub struct Decoded {
     pub consumed: usize,
     /// Whole records decoded from them.
     pub rows: Option<RecordBatch>,
+    /// Of those rows, where they are changes; `None`: all are inserts.
+    pub kinds: Option<RowKinds>,
     /// Records in `consumed`, decoded or skipped.
     pub records: u64,
     /// Records skipped as unreadable, where the options say so.
@@ -58,6 +61,12 @@ pub trait MessageDecoder: Send {
     fn decode(&mut self, message: Option<&[u8]>, position: &RecordPosition) -> Result<usize>;
     /// The rows since the last call.
     fn flush(&mut self) -> Result<ChangeBatch>;
+    /// The schemas that it has looked up in a registry, for the state of its split; `None` without a registry.
+    fn known_schemas(&self) -> Option<&KnownSchemas> {
+        None
+    }
+    /// Schemas that a decoder before it has looked up: it need not ask for them.
+    fn restore_schemas(&mut self, _schemas: &KnownSchemas) {}
 }
 
 /// How a file of lines can be cut.

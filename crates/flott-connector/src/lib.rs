@@ -16,6 +16,7 @@ pub mod lookup_full;
 pub mod record;
 pub mod row_text;
 mod s3;
+pub mod schema_registry;
 pub mod sink;
 pub mod source;
 pub mod storage;

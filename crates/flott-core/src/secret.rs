@@ -22,7 +22,7 @@ impl Secret {
 
     /// True for option keys whose values are masked in every output (Flink's `GlobalConfiguration.isSensitive` list, and more).
     pub fn is_sensitive_key(key: &str) -> bool {
-        const PARTS: [&str; 13] = [
+        const PARTS: [&str; 14] = [
             "password",
             "secret",
             "token",
@@ -34,6 +34,7 @@ impl Secret {
             "service-key",
             "auth-params",
             "basic-auth",
+            "basic.auth",
             "jaas.config",
             "keystore.key",
         ];

@@ -169,6 +169,11 @@ impl ColumnBuilder {
         }
     }
 
+    /// Whether the value at a place is present.
+    pub(crate) fn is_valid(&self, at: usize) -> bool {
+        self.validity.bits.as_ref().is_none_or(|bits| at < bits.len() && bits.get_bit(at))
+    }
+
     /// Marks the value just appended to `values` as present (or as NULL).
     #[inline]
     pub(crate) fn done(&mut self, valid: bool) {

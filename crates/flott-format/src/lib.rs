@@ -11,10 +11,12 @@
 #![warn(missing_docs)]
 #![deny(unsafe_code)]
 
+pub mod avro;
 mod builder;
 pub mod changelog_json;
 pub mod csv;
 pub mod json;
+mod lines;
 pub mod parquet;
 pub mod raw;
 mod text;
@@ -22,10 +24,20 @@ mod text;
 use std::sync::Arc;
 
 use flott_connector::format::FormatFactory;
+use flott_connector::schema_registry::SchemaRegistryFactory;
 
-/// All formats of this crate.
+/// The formats of messages that name their schema in a registry.
+pub fn registry_formats(registries: Arc<dyn SchemaRegistryFactory>) -> Vec<Arc<dyn FormatFactory>> {
+    vec![
+        Arc::new(avro::AvroConfluentFormat::new(Arc::clone(&registries))),
+        Arc::new(avro::DebeziumAvroFormat::new(registries)),
+    ]
+}
+
+/// All formats of this crate that need nothing else.
 pub fn formats() -> Vec<Arc<dyn FormatFactory>> {
     let mut formats: Vec<Arc<dyn FormatFactory>> = vec![
+        Arc::new(avro::AvroFormat),
         Arc::new(csv::CsvFormat),
         Arc::new(json::JsonFormat),
         Arc::new(parquet::ParquetFormat),

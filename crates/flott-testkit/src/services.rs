@@ -14,10 +14,15 @@ pub(crate) fn variable(service: &str, name: &str) -> Option<String> {
     if let Ok(value) = std::env::var(name) {
         return Some(value);
     }
-    let reason = std::env::var(format!("FLOTT_TEST_SKIP_{}", service.to_ascii_uppercase()));
+    let reason = std::env::var(format!("FLOTT_TEST_SKIP_{}", service.to_ascii_uppercase().replace('-', "_")));
     let reason = reason.unwrap_or_else(|_| format!("{name} is not set: cargo xtask services up {service}"));
     eprintln!("SKIPPED: {reason}");
     None
+}
+
+/// The URL of a schema registry that runs, or `None` and a word on why the test is skipped.
+pub fn schema_registry() -> Option<String> {
+    variable("schema-registry", "FLOTT_TEST_SCHEMA_REGISTRY")
 }
 
 /// How to reach an S3-compatible store.

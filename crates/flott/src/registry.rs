@@ -13,6 +13,11 @@ pub fn default_registry() -> Registry {
     #[cfg(feature = "kafka")]
     flott_connector_kafka::connectors().into_iter().for_each(|c| registry.add_connector(c));
     flott_format::formats().into_iter().for_each(|f| registry.add_format(f));
+    #[cfg(feature = "schema-registry")]
+    {
+        let registries = std::sync::Arc::new(flott_connector_schema_registry::ConfluentRegistries);
+        flott_format::registry_formats(registries).into_iter().for_each(|f| registry.add_format(f));
+    }
     registry
 }
 

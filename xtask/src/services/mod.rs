@@ -8,6 +8,7 @@
 mod kafka;
 mod minio;
 mod process;
+mod schema_registry;
 mod versitygw;
 
 use std::fs;
@@ -70,7 +71,7 @@ pub(crate) struct Place {
 }
 
 fn all() -> Vec<Box<dyn Service>> {
-    vec![Box::new(versitygw::Versitygw), Box::new(minio::Minio), Box::new(kafka::Kafka)]
+    vec![Box::new(versitygw::Versitygw), Box::new(minio::Minio), Box::new(kafka::Kafka), Box::new(schema_registry::SchemaRegistry)]
 }
 
 fn find(name: &str) -> Result<Box<dyn Service>, Failure> {

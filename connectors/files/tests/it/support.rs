@@ -138,7 +138,7 @@ impl StreamDecoderFactory for Line {
 
 impl StreamDecoder for Line {
     fn decode(&mut self, input: &[u8], end: bool, max_rows: usize, position: &RecordPosition) -> Result<Decoded> {
-        let mut decoded = Decoded { consumed: 0, rows: None, records: 0, skipped: 0 };
+        let mut decoded = Decoded { consumed: 0, rows: None, kinds: None, records: 0, skipped: 0 };
         let mut records = vec![];
         while records.len() < max_rows && decoded.consumed < input.len() {
             let Some((record, length)) = self.record(&input[decoded.consumed..], end) else { break };

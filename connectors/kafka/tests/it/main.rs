@@ -1,5 +1,6 @@
 //! The connectors against a real broker (`cargo xtask services up kafka`); skipped where none runs.
 
+mod avro;
 mod commit;
 mod ends;
 mod options;

@@ -13,6 +13,8 @@ pub(crate) fn registry() -> Arc<Registry> {
     let mut registry = Registry::default();
     flott_connector_kafka::connectors().into_iter().for_each(|c| registry.add_connector(c));
     flott_format::formats().into_iter().for_each(|f| registry.add_format(f));
+    let registries = Arc::new(flott_connector_schema_registry::ConfluentRegistries);
+    flott_format::registry_formats(registries).into_iter().for_each(|f| registry.add_format(f));
     Arc::new(registry)
 }
 

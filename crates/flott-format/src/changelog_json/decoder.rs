@@ -14,7 +14,9 @@ use super::ChangelogJson;
 use super::envelope::{self, Change, Head};
 use super::metadata::Metadata;
 use super::options::ChangeOptions;
-use crate::json::JsonFormat;
+use crate::builder::{ColumnBuilder, Values};
+use crate::json::check_columns;
+use crate::json::decoder::{JsonDecoder, JsonDecoding};
 use crate::text::shown;
 
 pub(super) struct ChangeDecoding {
@@ -22,7 +24,7 @@ pub(super) struct ChangeDecoding {
     options: ChangeOptions,
     schema: SchemaRef,
     metadata: Vec<Metadata>,
-    envelope: Arc<dyn MessageDecoderFactory>,
+    envelope: JsonDecoding,
 }
 
 /// The rows of a message, as json reads them: `before`, `after` (`old`, `data`), each a row or a list of rows; and the
@@ -66,7 +68,8 @@ impl ChangeDecoding {
             options: options.json.clone(),
             local_time_zone: context.local_time_zone.clone(),
         };
-        let envelope = JsonFormat.message_decoding(&of_json)?;
+        check_columns(&of_json.schema)?;
+        let envelope = JsonDecoding::new(&of_json)?;
         let columns = context.schema.fields().iter().map(|f| f.as_ref().clone());
         let schema = Arc::new(Schema::new(columns.chain(metadata.iter().map(Metadata::column)).collect::<Vec<_>>()));
         Ok(ChangeDecoding { dialect, options, schema, metadata, envelope })
@@ -80,7 +83,7 @@ impl MessageDecoderFactory for ChangeDecoding {
             options: self.options.clone(),
             schema: Arc::clone(&self.schema),
             metadata: self.metadata.clone(),
-            envelope: self.envelope.create()?,
+            envelope: self.envelope.decoder()?,
             messages: 0,
             places: vec![],
         }))
@@ -106,7 +109,7 @@ struct ChangeDecoder {
     /// The columns and the metadata behind them.
     schema: SchemaRef,
     metadata: Vec<Metadata>,
-    envelope: Box<dyn MessageDecoder>,
+    envelope: JsonDecoder,
     /// Decoded since the last batch.
     messages: usize,
     places: Vec<Place>,
@@ -122,6 +125,10 @@ impl ChangeDecoder {
         let format = self.dialect.identifier();
         Error::data(format!("Corrupt {format} message '{}': {why}", shown(message)))
             .with("file", &position.origin)
+            .with(
+                if position.row_is_exact { "row" } else { "byte" },
+                if position.row_is_exact { position.row + 1 } else { position.offset },
+            )
             .hint(format!("Set '{format}.ignore-parse-errors' = 'true' to skip such messages"))
     }
 
@@ -172,6 +179,35 @@ impl ChangeDecoder {
     }
 }
 
+impl ChangeDecoder {
+    /// A column that is NOT NULL and has no value in a row of the message that was read last.
+    fn lacking(&self, rows: &[Place]) -> Option<&str> {
+        let columns = self.envelope.columns();
+        let images = match columns.first().map(|c| &c.values) {
+            Some(Values::Struct(fields)) if self.options.schema_include => &fields[..],
+            _ => columns,
+        };
+        self.columns().enumerate().filter(|(_, f)| !f.is_nullable()).find_map(|(c, field)| {
+            let has = |p: &Place| {
+                let is_before = p.before && !p.unchanged.as_ref().is_some_and(|u| u[c]);
+                images.get(usize::from(!is_before)).is_some_and(|image| has_value(image, p.message, p.row, c))
+            };
+            (!rows.iter().all(has)).then_some(field.name().as_str())
+        })
+    }
+}
+
+/// Whether a column of an image is present in a row of a message.
+fn has_value(image: &ColumnBuilder, message: usize, row: usize, column: usize) -> bool {
+    match &image.values {
+        Values::Struct(columns) => columns.get(column).is_some_and(|c| c.is_valid(message)),
+        Values::List { offsets, element } => {
+            offsets.get(message).is_some_and(|start| has_value(element, *start as usize + row, 0, column))
+        }
+        _ => false,
+    }
+}
+
 impl MessageDecoder for ChangeDecoder {
     fn decode(&mut self, message: Option<&[u8]>, position: &RecordPosition) -> Result<usize> {
         // A tombstone says nothing that the deletion before it has not said.
@@ -211,6 +247,17 @@ impl MessageDecoder for ChangeDecoder {
         if decoded != 1 {
             return wrong(self, "it is no object");
         }
+        if let Some(column) = self.lacking(&rows) {
+            let column = column.to_string();
+            self.envelope.truncate(self.messages);
+            if self.options.ignore_parse_errors {
+                return Ok(0);
+            }
+            let why = format!("a row has no value for the column '{column}', which is NOT NULL");
+            return Err(self.corrupt(message, &why, position).with("column", column).hint(format!(
+                "Declare the column nullable: a deletion may hold the key alone, and a field that cannot be read is NULL; or set '{format}.ignore-parse-errors' = 'true' to skip such messages"
+            )));
+        }
         self.messages += 1;
         let count = rows.len();
         self.places.extend(rows);
@@ -227,7 +274,7 @@ impl MessageDecoder for ChangeDecoder {
         let (before, before_at) = image(images.column(0))?;
         let (after, after_at) = image(images.column(1))?;
         let mut columns: Vec<ArrayRef> = vec![];
-        for (c, field) in self.columns().enumerate() {
+        for c in 0..self.columns().count() {
             let indices: Vec<(usize, usize)> = places
                 .iter()
                 .map(|p| {
@@ -238,11 +285,6 @@ impl MessageDecoder for ChangeDecoder {
                 })
                 .collect();
             let column = interleave(&[before.column(c).as_ref(), after.column(c).as_ref()], &indices)?;
-            if !field.is_nullable() && column.null_count() > 0 {
-                return Err(Error::data("a row has no value for a column that is NOT NULL")
-                    .with("column", field.name())
-                    .hint("Declare the column nullable: a deletion may hold the key alone, and a field that cannot be read is NULL"));
-            }
             columns.push(column);
         }
         let of_message: UInt32Array = places.iter().map(|p| p.message as u32).collect();
@@ -317,6 +359,45 @@ mod tests {
         let wrapped: Vec<&str> = wrapped.iter().map(String::as_str).collect();
         let rows = decode(ChangelogJson::Debezium, &[("schema-include", "true")], &wrapped).expect("decoded");
         assert_rows!(rows, expected);
+    }
+
+    /// Told with the message, not when the batch is made; and skipped where that is asked for.
+    #[test]
+    fn a_row_without_a_value_that_has_to_be_there() {
+        let good = r#"{"before":null,"after":{"id":1,"v":"a"},"op":"c"}"#;
+        let canal_good = r#"{"data":[{"id":1,"v":"a"}],"type":"INSERT"}"#;
+        for (dialect, good, bad) in [
+            (ChangelogJson::Debezium, good, r#"{"before":{"id":1},"after":null,"op":"d"}"#),
+            (ChangelogJson::Debezium, good, r#"{"before":null,"after":{"id":2,"v":null},"op":"c"}"#),
+            (ChangelogJson::Canal, canal_good, r#"{"data":[{"id":2,"v":"b"},{"id":3}],"type":"INSERT"}"#),
+        ] {
+            let schema = schema("id INT NOT NULL, v STRING NOT NULL");
+            for lenient in [false, true] {
+                let mut options = Options::new();
+                options.set("ignore-parse-errors", lenient.to_string());
+                let context = FormatContext {
+                    schema: schema.clone(),
+                    declared: schema.clone(),
+                    options,
+                    local_time_zone: "UTC".to_string(),
+                };
+                let mut decoder = dialect.message_decoding(&context).expect("a format").create().expect("a decoder");
+                let position = RecordPosition { origin: "t-0".into(), row: 4, offset: 0, row_is_exact: true };
+                decoder.decode(Some(good.as_bytes()), &position).expect("decoded");
+                let decoded = decoder.decode(Some(bad.as_bytes()), &position);
+                match (decoded, lenient) {
+                    (Ok(0), true) => {}
+                    (Err(e), false) => {
+                        assert!(e.to_string().contains("the column 'v', which is NOT NULL"), "{e}");
+                        assert_eq!((e.context("column"), e.context("row")), (Some("v"), Some("5")));
+                    }
+                    (other, _) => panic!("{bad}: {other:?}"),
+                }
+                decoder.decode(Some(good.as_bytes()), &position).expect("decoded");
+                let rows = decoder.flush().expect("a batch");
+                assert_rows!(rows, ["+I[1, a]", "+I[1, a]"]);
+            }
+        }
     }
 
     #[test]

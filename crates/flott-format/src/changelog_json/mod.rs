@@ -20,6 +20,7 @@ use flott_core::{Error, Result};
 use self::decoder::ChangeDecoding;
 use self::encoder::ChangeEncoding;
 use self::options::ChangeOptions;
+use crate::lines::Lines;
 
 /// Who has written the messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,10 +59,8 @@ impl FormatFactory for ChangelogJson {
         ChangelogMode::ALL
     }
 
-    fn decoding(&self, _context: &FormatContext) -> Result<Decoding> {
-        Err(Error::user(format!("Format '{}' reads messages, and no files", self.identifier()))
-            .with("option", "format")
-            .hint("Use it with a connector of messages, such as 'kafka'"))
+    fn decoding(&self, context: &FormatContext) -> Result<Decoding> {
+        Ok(Decoding::Stream(Arc::new(Lines(self.message_decoding(context)?))))
     }
 
     fn readable_metadata(&self) -> Vec<MetadataKey> {

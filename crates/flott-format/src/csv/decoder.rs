@@ -112,7 +112,7 @@ impl StreamDecoder for CsvStreamDecoder {
     ) -> Result<Decoded> {
         let window = &input[..input.len().min(WINDOW_BYTES)];
         let at_end = end_of_input && window.len() == input.len();
-        let nothing = Decoded { consumed: 0, rows: None, records: 0, skipped: 0 };
+        let nothing = Decoded { consumed: 0, rows: None, kinds: None, records: 0, skipped: 0 };
         let Some((start, header_records)) = self.start(window, at_end, position)? else { return Ok(nothing) };
         if start >= window.len() || max_rows == 0 {
             return Ok(Decoded { consumed: start, records: header_records, ..nothing });
@@ -169,10 +169,10 @@ impl StreamDecoder for CsvStreamDecoder {
         if found.consumed == start && found.records == 0 {
             // A byte order mark alone is kept until a record follows, so that "nothing" means "more bytes, please".
             let consumed = if header_records > 0 { start } else { 0 };
-            return Ok(Decoded { consumed, rows: None, records: header_records, skipped: 0 });
+            return Ok(Decoded { consumed, records: header_records, ..nothing });
         }
         let records = found.records + header_records;
-        Ok(Decoded { consumed: found.consumed, rows, records, skipped: found.skipped })
+        Ok(Decoded { consumed: found.consumed, rows, kinds: None, records, skipped: found.skipped })
     }
 }
 

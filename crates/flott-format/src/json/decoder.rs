@@ -21,17 +21,17 @@ const SKIP_HINT: &str =
 
 /// Makes decoders.
 #[derive(Debug)]
-pub(super) struct JsonDecoding {
+pub(crate) struct JsonDecoding {
     schema: SchemaRef,
     options: JsonOptions,
 }
 
 impl JsonDecoding {
-    pub(super) fn new(context: &FormatContext) -> Result<JsonDecoding> {
+    pub(crate) fn new(context: &FormatContext) -> Result<JsonDecoding> {
         Ok(JsonDecoding { schema: context.schema.clone(), options: JsonOptions::parse(&context.options)? })
     }
 
-    fn decoder(&self) -> Result<JsonDecoder> {
+    pub(crate) fn decoder(&self) -> Result<JsonDecoder> {
         let columns = self.schema.fields().iter().map(ColumnBuilder::new).collect::<Result<Vec<_>>>()?;
         let (schema, options) = (self.schema.clone(), self.options);
         Ok(JsonDecoder { schema, options, columns, rows: 0, reader: ValueReader::new(options) })
@@ -54,7 +54,7 @@ impl MessageDecoderFactory for JsonDecoding {
     }
 }
 
-struct JsonDecoder {
+pub(crate) struct JsonDecoder {
     schema: SchemaRef,
     options: JsonOptions,
     columns: Vec<ColumnBuilder>,
@@ -69,6 +69,17 @@ enum Outcome {
 }
 
 impl JsonDecoder {
+    /// The columns of the rows so far.
+    pub(crate) fn columns(&self) -> &[ColumnBuilder] {
+        &self.columns
+    }
+
+    /// Takes back all rows from this one on.
+    pub(crate) fn truncate(&mut self, rows: usize) {
+        self.rows = rows;
+        self.columns.iter_mut().for_each(|c| c.truncate(rows));
+    }
+
     /// Decodes one text: an object, or an array of objects. On an error nothing of it stays.
     fn text(&mut self, text: &[u8]) -> Result<Outcome> {
         let before = self.rows;
@@ -154,7 +165,7 @@ impl StreamDecoder for JsonDecoder {
         max_rows: usize,
         position: &RecordPosition,
     ) -> Result<Decoded> {
-        let mut decoded = Decoded { consumed: 0, rows: None, records: 0, skipped: 0 };
+        let mut decoded = Decoded { consumed: 0, rows: None, kinds: None, records: 0, skipped: 0 };
         while self.rows < max_rows && decoded.consumed < input.len() {
             let rest = &input[decoded.consumed..];
             let (line, next) = match memchr::memchr(b'\n', rest) {

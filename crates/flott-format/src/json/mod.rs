@@ -3,10 +3,10 @@
 //! Files hold one value a line; a message is one value. The value is an object (one row) or an array of objects (several
 //! rows). Fields are found by name, in any order; a name that stands twice gives its last value.
 
-mod decoder;
+pub(crate) mod decoder;
 mod encoder;
 mod options;
-mod scanner;
+pub(crate) mod scanner;
 mod value;
 
 use std::sync::Arc;
@@ -58,7 +58,7 @@ impl FormatFactory for JsonFormat {
 }
 
 /// Refuses what json cannot hold, as Flink does.
-fn check_columns(schema: &SchemaRef) -> Result<()> {
+pub(crate) fn check_columns(schema: &SchemaRef) -> Result<()> {
     schema.fields().iter().try_for_each(|f| check_field(f, f))
 }
 

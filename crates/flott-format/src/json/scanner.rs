@@ -4,16 +4,16 @@ use super::DEPTH_MAX;
 
 /// The text is no JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct SyntaxError {
+pub(crate) struct SyntaxError {
     /// Where.
-    pub(super) at: usize,
+    pub(crate) at: usize,
     /// Why.
-    pub(super) reason: &'static str,
+    pub(crate) reason: &'static str,
 }
 
 /// A value that is no object and no array.
 #[derive(Debug, PartialEq)]
-pub(super) enum Scalar<'a> {
+pub(crate) enum Scalar<'a> {
     /// A string without quotes and escapes.
     String(&'a [u8]),
     /// A number as written; `float` where it has a point or an exponent.
@@ -30,23 +30,23 @@ pub(super) enum Scalar<'a> {
 
 /// Walks over a text. The text is valid UTF-8.
 #[derive(Debug, Clone)]
-pub(super) struct Scanner<'a> {
-    pub(super) text: &'a [u8],
-    pub(super) at: usize,
+pub(crate) struct Scanner<'a> {
+    pub(crate) text: &'a [u8],
+    pub(crate) at: usize,
 }
 
 impl<'a> Scanner<'a> {
-    pub(super) fn new(text: &'a [u8]) -> Scanner<'a> {
+    pub(crate) fn new(text: &'a [u8]) -> Scanner<'a> {
         Scanner { text, at: 0 }
     }
 
-    pub(super) fn error(&self, reason: &'static str) -> SyntaxError {
+    pub(crate) fn error(&self, reason: &'static str) -> SyntaxError {
         SyntaxError { at: self.at, reason }
     }
 
     /// The next byte that is no blank, unconsumed.
     #[inline]
-    pub(super) fn peek(&mut self) -> Option<u8> {
+    pub(crate) fn peek(&mut self) -> Option<u8> {
         while let Some(byte) = self.text.get(self.at) {
             if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
                 return Some(*byte);
@@ -58,7 +58,7 @@ impl<'a> Scanner<'a> {
 
     /// Consumes this byte, behind blanks.
     #[inline]
-    pub(super) fn expect(&mut self, byte: u8, reason: &'static str) -> Result<(), SyntaxError> {
+    pub(crate) fn expect(&mut self, byte: u8, reason: &'static str) -> Result<(), SyntaxError> {
         if self.peek() != Some(byte) {
             return Err(self.error(reason));
         }
@@ -68,7 +68,7 @@ impl<'a> Scanner<'a> {
 
     /// The next part of an object or array: true where one follows, false where `close` has been consumed.
     #[inline]
-    pub(super) fn next_part(&mut self, first: &mut bool, close: u8) -> Result<bool, SyntaxError> {
+    pub(crate) fn next_part(&mut self, first: &mut bool, close: u8) -> Result<bool, SyntaxError> {
         match self.peek() {
             Some(b) if b == close => {
                 self.at += 1;
@@ -92,7 +92,7 @@ impl<'a> Scanner<'a> {
 
     /// A string; `scratch` holds it where it has escapes.
     #[inline]
-    pub(super) fn string<'s>(&mut self, scratch: &'s mut Vec<u8>) -> Result<&'s [u8], SyntaxError>
+    pub(crate) fn string<'s>(&mut self, scratch: &'s mut Vec<u8>) -> Result<&'s [u8], SyntaxError>
     where
         'a: 's,
     {
@@ -107,7 +107,7 @@ impl<'a> Scanner<'a> {
 
     /// The text between two quotes, escapes as they are, and whether there are any.
     #[inline]
-    pub(super) fn raw_string(&mut self) -> Result<(&'a [u8], bool), SyntaxError> {
+    pub(crate) fn raw_string(&mut self) -> Result<(&'a [u8], bool), SyntaxError> {
         self.expect(b'"', "expected a string")?;
         let start = self.at;
         let mut escaped = false;
@@ -143,7 +143,7 @@ impl<'a> Scanner<'a> {
 
     /// A scalar value; an opening bracket is left.
     #[inline]
-    pub(super) fn scalar<'s>(&mut self, scratch: &'s mut Vec<u8>) -> Result<Scalar<'s>, SyntaxError>
+    pub(crate) fn scalar<'s>(&mut self, scratch: &'s mut Vec<u8>) -> Result<Scalar<'s>, SyntaxError>
     where
         'a: 's,
     {
@@ -162,7 +162,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    pub(super) fn word(&mut self, word: &'static [u8]) -> Result<(), SyntaxError> {
+    pub(crate) fn word(&mut self, word: &'static [u8]) -> Result<(), SyntaxError> {
         if !self.text[self.at..].starts_with(word) {
             return Err(self.error("expected true, false or null"));
         }
@@ -188,7 +188,7 @@ impl<'a> Scanner<'a> {
     }
 
     #[inline]
-    pub(super) fn number(&mut self) -> Result<(&'a [u8], bool), SyntaxError> {
+    pub(crate) fn number(&mut self) -> Result<(&'a [u8], bool), SyntaxError> {
         let start = self.at;
         self.at += usize::from(self.text.get(self.at) == Some(&b'-'));
         let zero = self.text.get(self.at) == Some(&b'0');
@@ -217,7 +217,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Skips a value of any kind, `depth` levels down.
-    pub(super) fn skip(&mut self, depth: usize) -> Result<(), SyntaxError> {
+    pub(crate) fn skip(&mut self, depth: usize) -> Result<(), SyntaxError> {
         match self.peek() {
             Some(b'"') => self.raw_string().map(|_| ()),
             Some(open @ (b'{' | b'[')) => {
@@ -247,7 +247,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Copies a value of any kind without blanks, as Jackson prints a tree.
-    pub(super) fn compact(&mut self, depth: usize, out: &mut Vec<u8>) -> Result<(), SyntaxError> {
+    pub(crate) fn compact(&mut self, depth: usize, out: &mut Vec<u8>) -> Result<(), SyntaxError> {
         match self.peek() {
             Some(open @ (b'{' | b'[')) => {
                 if depth >= DEPTH_MAX {
@@ -301,7 +301,7 @@ impl<'a> Scanner<'a> {
     }
 }
 
-pub(super) const TOO_DEEP: &str = "objects and arrays are nested more than 128 levels deep (DEPTH_MAX)";
+pub(crate) const TOO_DEEP: &str = "objects and arrays are nested more than 128 levels deep (DEPTH_MAX)";
 const BAD_ESCAPE: &str = "this escape is not known in JSON";
 
 /// True where a byte of the word is a quote, a backslash or below a blank.
@@ -361,7 +361,7 @@ fn hex4(raw: &[u8], at: usize) -> Option<u32> {
 }
 
 /// Appends a string with quotes and the escapes that Jackson writes.
-pub(super) fn write_string(text: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn write_string(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     let mut done = 0;
     let mut at = 0;

@@ -148,7 +148,7 @@ impl StreamDecoder for RawDecoder {
         max_rows: usize,
         position: &RecordPosition,
     ) -> Result<Decoded> {
-        let mut decoded = Decoded { consumed: 0, rows: None, records: 0, skipped: 0 };
+        let mut decoded = Decoded { consumed: 0, rows: None, kinds: None, records: 0, skipped: 0 };
         while self.column.len() < max_rows && decoded.consumed < input.len() {
             let rest = &input[decoded.consumed..];
             let (line, next) = match memchr::memchr(b'\n', rest) {

@@ -1,0 +1,264 @@
+//! Flink's options of formats that have a registry, and the properties of Confluent's client behind them.
+
+use flott_core::options::{ConfigOption, OptionType, Options};
+use flott_core::{Error, Result, Secret};
+
+/// All, without the format's prefix.
+pub(crate) static ALL: &[ConfigOption] = &[
+    URL,
+    AUTO_REGISTER,
+    BASIC_SOURCE,
+    BASIC_USER,
+    BEARER_SOURCE,
+    BEARER_TOKEN,
+    TRUST_LOCATION,
+    TRUST_PASSWORD,
+    KEY_LOCATION,
+    KEY_PASSWORD,
+    PROPERTIES,
+    PROPERTY,
+];
+
+const URL: ConfigOption = ConfigOption::required(
+    "url",
+    OptionType::String,
+    "Where the schema registry is. It may have a path; of several, separated by commas, each is tried until one answers.",
+);
+const AUTO_REGISTER: ConfigOption = ConfigOption::optional(
+    "auto.register.schemas",
+    OptionType::Boolean,
+    Some("true"),
+    "Registers the schema of a sink where the subject does not have it; else a schema that is not there is an error.",
+);
+const BASIC_SOURCE: ConfigOption = ConfigOption::optional(
+    "basic-auth.credentials-source",
+    OptionType::Enum(&["USER_INFO", "URL"]),
+    None,
+    "Where name and password are: in 'basic-auth.user-info', or in the URL. SASL_INHERIT is not supported.",
+);
+const BASIC_USER: ConfigOption =
+    ConfigOption::optional("basic-auth.user-info", OptionType::Secret, None, "Name and password, as `name:password`.");
+const BEARER_SOURCE: ConfigOption = ConfigOption::optional(
+    "bearer-auth.credentials-source",
+    OptionType::Enum(&["STATIC_TOKEN"]),
+    None,
+    "Where the token is: in 'bearer-auth.token'. Tokens of OAuth are not fetched.",
+);
+const BEARER_TOKEN: ConfigOption =
+    ConfigOption::optional("bearer-auth.token", OptionType::Secret, None, "A token that every request carries.");
+const TRUST_LOCATION: ConfigOption = ConfigOption::optional(
+    "ssl.truststore.location",
+    OptionType::String,
+    None,
+    "A PEM file with the certificates that are trusted beside the system's. Java's stores (JKS, PKCS#12) are refused.",
+);
+const TRUST_PASSWORD: ConfigOption = ConfigOption::optional(
+    "ssl.truststore.password",
+    OptionType::Secret,
+    None,
+    "Accepted for compatibility: a PEM file of certificates has no password.",
+);
+const KEY_LOCATION: ConfigOption = ConfigOption::optional(
+    "ssl.keystore.location",
+    OptionType::String,
+    None,
+    "A PEM file with the client's private key and its certificates. Java's stores (JKS, PKCS#12) are refused.",
+);
+const KEY_PASSWORD: ConfigOption = ConfigOption::optional(
+    "ssl.keystore.password",
+    OptionType::Secret,
+    None,
+    "Accepted for compatibility: the key must not be encrypted.",
+);
+const PROPERTIES: ConfigOption = ConfigOption::optional(
+    "properties",
+    OptionType::Secret,
+    None,
+    "Properties of Confluent's client as `key:value,key:value`: those that the options above stand for. Others are refused.",
+);
+const PROPERTY: ConfigOption =
+    ConfigOption::optional("properties.#", OptionType::String, None, "The same, one property an option.");
+
+/// Confluent's name of what an option says.
+const SAME: &[(&str, &str)] = &[
+    ("basic.auth.credentials.source", BASIC_SOURCE.key),
+    ("basic.auth.user.info", BASIC_USER.key),
+    ("schema.registry.basic.auth.user.info", BASIC_USER.key),
+    ("bearer.auth.credentials.source", BEARER_SOURCE.key),
+    ("bearer.auth.token", BEARER_TOKEN.key),
+    ("auto.register.schemas", AUTO_REGISTER.key),
+    ("schema.registry.ssl.truststore.location", TRUST_LOCATION.key),
+    ("schema.registry.ssl.truststore.password", TRUST_PASSWORD.key),
+    ("schema.registry.ssl.keystore.location", KEY_LOCATION.key),
+    ("schema.registry.ssl.keystore.password", KEY_PASSWORD.key),
+];
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub(crate) enum Credentials {
+    None,
+    Basic(String, Secret),
+    Bearer(Secret),
+}
+
+/// Where a registry is and how it is spoken to.
+#[derive(Debug, Clone)]
+pub(crate) struct Access {
+    /// Without a slash at the end.
+    pub(crate) urls: Vec<String>,
+    pub(crate) credentials: Credentials,
+    pub(crate) auto_register: bool,
+    /// PEM files.
+    pub(crate) trusted: Option<String>,
+    pub(crate) identity: Option<String>,
+}
+
+impl Access {
+    pub(crate) fn parse(given: &Options) -> Result<Access> {
+        let mut options = given.clone();
+        let pairs = given.get(PROPERTIES.key).unwrap_or_default().split(',').filter(|p| !p.trim().is_empty());
+        let mut properties = vec![];
+        for pair in pairs {
+            let Some((key, value)) = pair.split_once(':') else {
+                return Err(Error::user("A property of the schema registry is no 'key:value'")
+                    .with("option", PROPERTIES.key)
+                    .hint("Write 'key:value,key:value', or one option 'properties.<key>' for each"));
+            };
+            properties.push((key.trim().to_string(), value.trim().to_string()));
+        }
+        properties.extend(
+            given.iter().filter_map(|(k, v)| Some((k.strip_prefix("properties.")?.to_string(), v.to_string()))),
+        );
+        for (key, value) in properties {
+            let Some((_, option)) = SAME.iter().find(|(name, _)| *name == key) else {
+                let known: Vec<&str> = SAME.iter().map(|(name, _)| *name).collect();
+                return Err(Error::user(format!("The property '{key}' of the schema registry is not supported"))
+                    .with("option", PROPERTIES.key)
+                    .hint(format!("There are {}", known.join(", "))));
+            };
+            // The options count more, as in Flink.
+            if !options.contains(option) {
+                options.set(*option, value);
+            }
+        }
+        for option in [&BASIC_SOURCE, &BEARER_SOURCE] {
+            if let Some(value) = options.get(option.key) {
+                option
+                    .check(option.key, value)
+                    .map_err(|e| e.hint("Other sources of credentials are not supported"))?;
+            }
+        }
+        let auto_register = options.bool(&AUTO_REGISTER)?;
+        let (mut urls, mut of_url) = (vec![], None);
+        for url in options.get(URL.key).unwrap_or_default().split(',').map(str::trim).filter(|u| !u.is_empty()) {
+            let (url, user) = without_user(url)?;
+            of_url = of_url.or(user);
+            urls.push(url);
+        }
+        if urls.is_empty() {
+            return Err(Error::user("'url' of the schema registry is empty").with("option", URL.key));
+        }
+        let is_url_source = options.get(BASIC_SOURCE.key).is_some_and(|s| s.eq_ignore_ascii_case("URL"));
+        let user = match options.get(BASIC_USER.key) {
+            Some(user) if !is_url_source => Some(user.to_string()),
+            _ => of_url,
+        };
+        let credentials = match (options.get(BEARER_TOKEN.key), user) {
+            (Some(_), Some(_)) => {
+                return Err(Error::user("Both a user and a bearer token are given for the schema registry")
+                    .with("option", BEARER_TOKEN.key)
+                    .hint("Give one of them"));
+            }
+            (Some(token), None) => Credentials::Bearer(Secret::new(token)),
+            (None, Some(user)) => match user.split_once(':') {
+                Some((name, password)) => Credentials::Basic(name.to_string(), Secret::new(password)),
+                None => {
+                    return Err(Error::user("'basic-auth.user-info' has no colon between name and password")
+                        .with("option", BASIC_USER.key));
+                }
+            },
+            (None, None) if options.contains(BASIC_SOURCE.key) || options.contains(BEARER_SOURCE.key) => {
+                return Err(Error::user("A source of credentials is named, but there are none in it")
+                    .with("option", BASIC_USER.key)
+                    .hint("Set 'basic-auth.user-info' or 'bearer-auth.token'"));
+            }
+            (None, None) => Credentials::None,
+        };
+        let pem = |option: &ConfigOption| match options.get(option.key) {
+            Some(path) if [".jks", ".p12", ".pfx"].iter().any(|end| path.to_ascii_lowercase().ends_with(end)) => Err(
+                Error::user(format!("'{path}' is a store of Java, which is not read")).with("option", option.key).hint(
+                    "Write its content to a PEM file: keytool -importkeystore to PKCS#12, then openssl pkcs12 -nodes",
+                ),
+            ),
+            path => Ok(path.map(str::to_string)),
+        };
+        Ok(Access { urls, credentials, auto_register, trusted: pem(&TRUST_LOCATION)?, identity: pem(&KEY_LOCATION)? })
+    }
+}
+
+/// A URL without name and password, and those.
+fn without_user(url: &str) -> Result<(String, Option<String>)> {
+    let scheme = ["http://", "https://"].into_iter().find(|s| url.starts_with(s));
+    let Some(scheme) = scheme else {
+        return Err(Error::user("The URL of a schema registry begins with http:// or https://").with("option", URL.key));
+    };
+    let rest = url[scheme.len()..].trim_end_matches('/');
+    let host_end = rest.find('/').unwrap_or(rest.len());
+    match rest[..host_end].rsplit_once('@') {
+        None => Ok((format!("{scheme}{rest}"), None)),
+        Some((user, host)) => Ok((format!("{scheme}{host}{}", &rest[host_end..]), Some(user.to_string()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn access(options: &[(&str, &str)]) -> Result<Access> {
+        Access::parse(&options.iter().copied().collect())
+    }
+
+    #[test]
+    fn credentials_come_from_options_url_and_properties() {
+        let plain = access(&[("url", "http://a:1/apis/ccompat/v7/, https://b")]).expect("valid");
+        assert_eq!(plain.urls, ["http://a:1/apis/ccompat/v7", "https://b"]);
+        assert!(plain.auto_register && matches!(plain.credentials, Credentials::None));
+        for options in [
+            &[("url", "http://me:pw@a/x")][..],
+            &[("url", "http://a/x"), ("basic-auth.user-info", "me:pw"), ("basic-auth.credentials-source", "USER_INFO")],
+            &[("url", "http://a/x"), ("properties", "basic.auth.user.info:me:pw")],
+            &[("url", "http://a/x"), ("properties.basic.auth.user.info", "me:pw")],
+        ] {
+            let access = access(options).expect("valid");
+            assert_eq!(access.urls, ["http://a/x"]);
+            assert!(matches!(&access.credentials, Credentials::Basic(name, pw) if name == "me" && pw.reveal() == "pw"));
+            assert!(!format!("{access:?}").contains("pw"), "{access:?}");
+        }
+        let token = access(&[("url", "http://a"), ("bearer-auth.token", "t")]).expect("valid");
+        assert!(matches!(token.credentials, Credentials::Bearer(_)));
+    }
+
+    #[test]
+    fn what_is_not_supported_is_refused() {
+        for (options, part) in [
+            (&[("url", "")][..], "is empty"),
+            (&[("url", "ftp://a")], "http:// or https://"),
+            (&[("url", "http://a"), ("properties", "x")], "is no 'key:value'"),
+            (
+                &[("url", "http://a"), ("properties.max.schemas", "1")],
+                "'max.schemas' of the schema registry is not supported",
+            ),
+            (
+                &[("url", "http://a"), ("basic-auth.credentials-source", "SASL_INHERIT")],
+                "expected one of USER_INFO, URL",
+            ),
+            (&[("url", "http://a"), ("basic-auth.credentials-source", "USER_INFO")], "there are none in it"),
+            (&[("url", "http://a"), ("basic-auth.user-info", "me")], "no colon"),
+            (&[("url", "http://a:b@c"), ("bearer-auth.token", "t")], "Both a user and a bearer token"),
+            (&[("url", "http://a"), ("ssl.truststore.location", "/x.jks")], "a store of Java"),
+        ] {
+            let e = access(options).expect_err(part);
+            assert!(e.to_string().contains(part) && e.context("option").is_some(), "{e}");
+        }
+    }
+}
