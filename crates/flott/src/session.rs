@@ -12,7 +12,7 @@ use flott_core::clock::{Clock, SystemClock};
 use flott_core::options::Options;
 use flott_core::{Error, FailPoints, LogicalType, Result};
 use flott_graph::{JobGraph, OperatorSpec};
-use flott_sql::catalog::CatalogManager;
+use flott_sql::catalog::{CatalogFunction, CatalogManager};
 use flott_sql::parser::ast::{CreateTable, ExplainDetail, InsertStatement, ShowKind, SpannedStatement, Statement};
 use flott_sql::parser::{Name, parse_query, parse_script, quoted};
 use flott_sql::plan::Planner;
@@ -238,6 +238,10 @@ impl ExpressionResolver for Resolver<'_> {
         let query = parse_query(text)?;
         let registry = Arc::clone(self.registry);
         Planner::new(&state.catalog, registry, &state.config, self.base_dir, FailPoints::none()).query_columns(&query)
+    }
+
+    fn check_table_function(&self, state: &SessionState, function: &CatalogFunction) -> Result<()> {
+        flott_sql::plan::TypeResolver::new(Arc::clone(self.registry)).check_table_function(state, function)
     }
 }
 

@@ -185,6 +185,14 @@ SELECT id, euros(cents) FROM orders;
 SHOW USER FUNCTIONS;
 DROP FUNCTION euros;",
             ),
+            example(
+                "A table function is a query over its parameters: of rows of collections (UNNEST), of VALUES, or of tables. It is \
+                 called in FROM, for each row before it; LEFT JOIN .. ON TRUE keeps rows that it makes nothing of.",
+                "\
+CREATE FUNCTION words(t STRING) RETURNS TABLE (word STRING, n INT) LANGUAGE SQL AS
+'SELECT w, CHAR_LENGTH(w) FROM UNNEST(SPLIT(t, '' '')) AS u (w)';
+SELECT id, word FROM orders, LATERAL TABLE(words(item)) WHERE n > 3;",
+            ),
             form(
                 "Functions of LANGUAGE JAVA, SCALA and PYTHON are refused: there is no Java virtual machine and no Python here. Write \
                  the expression in SQL.",

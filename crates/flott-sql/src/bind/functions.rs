@@ -62,6 +62,19 @@ impl Functions {
         catalog.functions().of_database(&catalog.qualify(parts).ok()?).cloned()
     }
 
+    /// The function of the user's own that a call of this name means.
+    pub(crate) fn of_user(&self, parts: &[&str]) -> Option<CatalogFunction> {
+        if let ([name], Some(catalog)) = (parts, self.catalog.as_ref()) {
+            if let Some(function) = catalog.functions().system(name) {
+                return Some(function.clone());
+            }
+            if scalar::exists(name) {
+                return None;
+            }
+        }
+        self.in_catalog(parts)
+    }
+
     /// A function by a name with its database.
     pub(crate) fn call_qualified(&self, parts: &[&str], args: Vec<Typed>, span: Span) -> Option<Result<Typed>> {
         let function = self.in_catalog(parts)?;

@@ -281,7 +281,17 @@ impl Binder<'_> {
 
     /// The same, with the columns' names.
     pub(crate) fn named_items(&self, projection: &[SelectItem], scope: &Scope) -> Result<Vec<(String, Typed)>> {
-        let items = self.expand(projection, scope)?;
+        self.items_of(projection, scope, scope)
+    }
+
+    /// The same, where `*` stands for some of the columns.
+    pub(crate) fn items_of(
+        &self,
+        projection: &[SelectItem],
+        scope: &Scope,
+        all: &Scope,
+    ) -> Result<Vec<(String, Typed)>> {
+        let items = self.expand(projection, all)?;
         bind_items(&mut ExpressionBinder::new(&self.functions, scope, "SELECT"), items)
     }
 

@@ -91,6 +91,9 @@ impl Binder<'_> {
                     && list.clauses.is_empty()
                     && matches!(f.parameters, FunctionArguments::None);
                 refuse_if(!plain, "clauses of a table function", expr.span())?;
+                if let Some(function) = self.user_table_function(&f.name) {
+                    return self.table_function_alone(&function, &f.name, &list.args, alias.as_ref());
+                }
                 let plan = self.table_function(&f.name, &list.args, ctes)?;
                 self.aliased(plan, &[], alias.as_ref())
             }

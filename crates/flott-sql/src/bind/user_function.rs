@@ -36,6 +36,11 @@ impl Functions {
         args: Vec<Typed>,
         span: Span,
     ) -> Result<Typed> {
+        if function.is_table {
+            return Err(Error::user(format!("{name} is a table function, which gives rows and no value"))
+                .hint(format!("Write it in FROM: .., LATERAL TABLE({name}(..))")))
+            .at_span(span);
+        }
         if self.calls.load(Ordering::Relaxed) >= CALL_DEPTH_MAX {
             return Err(Error::user(format!("functions call each other more than {CALL_DEPTH_MAX} deep: {name}"))
                 .hint("A function must not call itself, not through others either"))
@@ -78,7 +83,7 @@ impl Functions {
         Ok(Typed { expr, data_type: function.returns.with_nullable(nullable || function.returns.nullable) })
     }
 
-    fn arguments(&self, function: &CatalogFunction, name: &str, args: Vec<Typed>) -> Result<Vec<Typed>> {
+    pub(crate) fn arguments(&self, function: &CatalogFunction, name: &str, args: Vec<Typed>) -> Result<Vec<Typed>> {
         let types: Vec<String> = args.iter().map(|a| a.data_type.summary_without_nullability()).collect();
         let wrong = || {
             Error::user(format!("No match found for function signature {name}({})", types.join(", ")))

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use flott_connector::table::ObjectIdentifier;
 use flott_core::LogicalType;
 use flott_core::error::{Error, Result};
+use flott_core::types::RowField;
 
 /// A function as a catalog stores it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,15 +14,29 @@ pub struct CatalogFunction {
     pub parameters: Vec<(String, LogicalType)>,
     /// What it gives.
     pub returns: LogicalType,
-    /// LANGUAGE SQL: the expression over the parameters.
+    /// LANGUAGE SQL: the expression over the parameters; of a table function the query.
     pub body: String,
+    /// It gives rows, whose columns are the fields of what it returns.
+    pub is_table: bool,
 }
 
 impl CatalogFunction {
     /// `f(a INT, b STRING) RETURNS BIGINT`
     pub fn signature(&self, name: &str) -> String {
         let parameters: Vec<String> = self.parameters.iter().map(|(n, t)| format!("{n} {t}")).collect();
-        format!("{name}({}) RETURNS {}", parameters.join(", "), self.returns)
+        let returns = match self.columns() {
+            Some(columns) => {
+                let columns: Vec<String> = columns.iter().map(|c| format!("{} {}", c.name, c.data_type)).collect();
+                format!("TABLE({})", columns.join(", "))
+            }
+            None => self.returns.to_string(),
+        };
+        format!("{name}({}) RETURNS {returns}", parameters.join(", "))
+    }
+
+    /// The columns of the rows that a table function gives.
+    pub fn columns(&self) -> Option<&[RowField]> {
+        self.returns.kind.fields().filter(|_| self.is_table)
     }
 }
 
@@ -156,7 +171,12 @@ mod tests {
 
     fn function(body: &str) -> CatalogFunction {
         let int: LogicalType = "INT".parse().expect("a type");
-        CatalogFunction { parameters: vec![("a".to_string(), int.clone())], returns: int, body: body.to_string() }
+        CatalogFunction {
+            parameters: vec![("a".to_string(), int.clone())],
+            returns: int,
+            body: body.to_string(),
+            is_table: false,
+        }
     }
 
     #[test]

@@ -34,6 +34,8 @@ struct SavedFunction {
     parameters: Vec<(String, String)>,
     returns: String,
     body: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_table: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -153,6 +155,7 @@ fn save_function(place: &FunctionPlace, f: &CatalogFunction) -> SavedFunction {
         parameters: f.parameters.iter().map(|(n, t)| (n.clone(), t.to_string())).collect(),
         returns: f.returns.to_string(),
         body: f.body.clone(),
+        is_table: f.is_table,
     }
 }
 
@@ -164,7 +167,7 @@ fn load_function(f: SavedFunction) -> Result<(FunctionPlace, CatalogFunction)> {
         _ => return Err(Error::data("The stored catalogs have a function without a name")),
     };
     let parameters = f.parameters.into_iter().map(|(n, t)| Ok((n, t.parse()?))).collect::<Result<_>>()?;
-    Ok((place, CatalogFunction { parameters, returns: f.returns.parse()?, body: f.body }))
+    Ok((place, CatalogFunction { parameters, returns: f.returns.parse()?, body: f.body, is_table: f.is_table }))
 }
 
 fn pairs(options: &Options) -> Pairs {

@@ -320,6 +320,8 @@ pub struct CreateFunction {
     pub if_not_exists: bool,
     /// Parameters and result, where they are written.
     pub signature: Option<(Vec<(String, LogicalType)>, LogicalType)>,
+    /// RETURNS TABLE: the result is a ROW of the columns.
+    pub is_table: bool,
     /// AS: the class or module that implements it, or the expression that it is.
     pub class: String,
     /// Where that stands.

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use flott_core::LogicalType;
 use flott_core::error::Position;
+use flott_core::types::{RowField, TypeKind};
 use sqlparser::ast::Ident;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
@@ -74,15 +75,24 @@ impl StatementParser<'_> {
         Ok(Name { parts: vec![self.p.parse_identifier()?] })
     }
 
-    /// `name [(parameters) RETURNS type] AS 'class' [LANGUAGE l] [USING JAR|ARTIFACT 'path', ..] [WITH (..)]`; LANGUAGE may
+    /// `name [(parameters) RETURNS type | TABLE(columns)] AS 'class' [LANGUAGE l] [USING JAR|ARTIFACT 'path', ..] [WITH (..)]`; LANGUAGE may
     /// stand before AS.
     fn create_function(&mut self, temporary: bool, system: bool) -> Parsed<Statement> {
         let if_not_exists = self.words(&["IF", "NOT", "EXISTS"]);
         let name = self.name()?;
+        let mut is_table = false;
         let signature = if self.p.consume_token(&Token::LParen) {
             let parameters = self.parameters()?;
             self.expect_words(&["RETURNS"])?;
-            Some((parameters, self.data_type()?))
+            is_table = self.words(&["TABLE"]);
+            let returns = if is_table {
+                self.p.expect_token(&Token::LParen)?;
+                let fields = self.parameters()?.into_iter().map(|(name, t)| RowField::new(name, t));
+                TypeKind::Row(fields.collect()).not_null()
+            } else {
+                self.data_type()?
+            };
+            Some((parameters, returns))
         } else {
             None
         };
@@ -114,6 +124,7 @@ impl StatementParser<'_> {
             system,
             if_not_exists,
             signature,
+            is_table,
             class,
             body_position,
             language: language.to_ascii_uppercase(),

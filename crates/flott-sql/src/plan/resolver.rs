@@ -7,7 +7,7 @@ use flott_core::options::Options;
 use flott_core::{LogicalType, Result};
 
 use crate::bind::{Binder, columns_of};
-use crate::catalog::CatalogManager;
+use crate::catalog::{CatalogFunction, CatalogManager};
 use crate::parser;
 use crate::parser::script::on_large_stack;
 use crate::statement::{ExpressionResolver, SessionState};
@@ -41,5 +41,9 @@ impl ExpressionResolver for TypeResolver {
             let binder = Binder::new(&state.catalog, &self.registry, &state.config)?;
             columns_of(binder.query(&query)?.schema())
         })
+    }
+
+    fn check_table_function(&self, state: &SessionState, function: &CatalogFunction) -> Result<()> {
+        on_large_stack(|| Binder::new(&state.catalog, &self.registry, &state.config)?.check_table_function(function))
     }
 }

@@ -2,8 +2,8 @@
 
 use flott_core::error::{Error, Result};
 
-use super::SessionState;
 use super::place::moved;
+use super::{ExpressionResolver, SessionState};
 use crate::bind::check_function;
 use crate::catalog::{CatalogFunction, FunctionPlace};
 use crate::parser::ast::{CreateFunction, Name};
@@ -39,7 +39,11 @@ fn other_language(create: &CreateFunction) -> Error {
     })
 }
 
-pub(super) fn create(create: &CreateFunction, state: &mut SessionState) -> Result<()> {
+pub(super) fn create(
+    create: &CreateFunction,
+    state: &mut SessionState,
+    resolver: &dyn ExpressionResolver,
+) -> Result<()> {
     let at = |e: Error| if e.position().is_none() { e.at(create.name.position()) } else { e };
     if create.language != "SQL" {
         return Err(at(other_language(create)));
@@ -57,9 +61,25 @@ pub(super) fn create(create: &CreateFunction, state: &mut SessionState) -> Resul
         return Err(at(Error::user("a function of LANGUAGE SQL has neither USING nor WITH")
             .hint("All that it is stands in AS 'an expression'")));
     }
-    let function = CatalogFunction { parameters, returns, body: create.class.clone() };
+    let is_table = create.is_table;
+    let mut function = CatalogFunction { parameters, returns, body: create.class.clone(), is_table };
     // A mistake is told here, and not where the function is used first.
-    check_function(&state.catalog, &state.config, &function).map_err(|e| moved(e, create.body_position))?;
+    let checked = match function.columns() {
+        Some(columns) => {
+            for (i, c) in columns.iter().enumerate() {
+                if columns[..i].iter().any(|other| other.name == c.name) {
+                    return Err(at(Error::user(format!("there are two columns of the name '{}'", c.name))));
+                }
+            }
+            resolver.check_table_function(state, &function)
+        }
+        None => check_function(&state.catalog, &state.config, &function),
+    };
+    checked.map_err(|e| moved(e, create.body_position))?;
+    if is_table {
+        // It means the same from every current database.
+        function.body = state.catalog.expand(&function.body).map_err(|e| moved(e, create.body_position))?;
+    }
     let place = place(&create.name, create.temporary, create.system, state).map_err(at)?;
     state.catalog.functions_mut().create(&place, function, create.if_not_exists).map_err(at)?;
     Ok(())

@@ -16,7 +16,7 @@ use flott_core::LogicalType;
 use flott_core::error::{Error, Result};
 use flott_core::options::Options;
 
-use crate::catalog::CatalogManager;
+use crate::catalog::{CatalogFunction, CatalogManager};
 use crate::parser::ast::Statement;
 
 pub use ddl::create_table;
@@ -62,6 +62,8 @@ pub trait ExpressionResolver {
     fn resolve(&self, text: &str, columns: &[(String, LogicalType)]) -> Result<LogicalType>;
     /// The columns of a query.
     fn query_schema(&self, state: &SessionState, text: &str) -> Result<Vec<(String, LogicalType)>>;
+    /// Whether the query of a table function gives the columns that it declares.
+    fn check_table_function(&self, state: &SessionState, function: &CatalogFunction) -> Result<()>;
 }
 
 /// Runs a statement that is not a job.
@@ -104,7 +106,7 @@ pub fn execute(
         Statement::CreateDatabase { name, if_not_exists, comment, options } => {
             ddl::create_database(name, *if_not_exists, comment, options, state).map(done)
         }
-        Statement::CreateFunction(create) => function::create(create, state).map(done),
+        Statement::CreateFunction(create) => function::create(create, state, resolver).map(done),
         Statement::Drop { kind, name, temporary, if_exists, cascade } => {
             ddl::drop_object(*kind, name, *temporary, *if_exists, *cascade, state).map(done)
         }

@@ -14,6 +14,7 @@ use sqlparser::ast::{self, Expr as Ast, Ident, JoinConstraint, Query, SelectItem
 
 use super::predicate::{reads, together};
 use super::subquery::{is_grouped, renamed};
+use super::table_function::{expands, named};
 use super::{Bound, beside, identity, join_with, settle, side_by_side};
 use crate::bind::expression::ExpressionBinder;
 use crate::bind::node::JoinFlavour;
@@ -64,23 +65,13 @@ impl Binder<'_> {
                 span,
             ));
         }
-        let mut inside = self.inside(&left.1, query, ctes)?;
-        if let Some(alias) = alias {
-            let given: Vec<&str> = alias.columns.iter().map(|c| c.name.value.as_str()).collect();
-            if !given.is_empty() && given.len() != inside.columns.len() {
-                return Err(at(
-                    Error::user(format!("{} names for {} columns", given.len(), inside.columns.len()))
-                        .hint("Name every column, or none"),
-                    span,
-                ));
-            }
-            for (i, c) in inside.columns.iter_mut().enumerate() {
-                c.qualifier = vec![alias.name.value.clone()];
-                if let Some(name) = given.get(i) {
-                    c.name = (*name).to_string();
-                }
-            }
+        if let Some(select) = expands(query) {
+            let outer = left.1.clone();
+            let (plan, columns) = self.expanded(left, outer, select, kind, ctes)?;
+            return self.expanded_as(plan, columns, alias, kind, constraint, span);
         }
+        let mut inside = self.inside(&left.1, query, ctes)?;
+        named(&mut inside.columns, alias, span)?;
         self.beside_lateral(left, inside, kind, constraint, span)
     }
 

@@ -12,6 +12,7 @@ mod marks;
 mod predicate;
 mod settle;
 mod subquery;
+mod table_function;
 mod unnest;
 mod vector_search;
 

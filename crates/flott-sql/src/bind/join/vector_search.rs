@@ -7,7 +7,7 @@ use flott_core::types::TypeKind;
 use flott_core::{Error, Result};
 use flott_graph::JoinKind;
 use sqlparser::ast::{self, Expr as Ast, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, JoinConstraint};
-use sqlparser::ast::{Spanned, TableFactor};
+use sqlparser::ast::Spanned;
 use sqlparser::tokenizer::Span;
 
 use datafusion_common::ScalarValue;
@@ -17,55 +17,18 @@ use super::{Bound, beside, identity, is_true, join, settle, side_by_side};
 use crate::bind::changelog_function::{arguments, map_of_texts};
 use crate::bind::expression::ExpressionBinder;
 use crate::bind::node::{JoinFlavour, LookupHint, Search};
-use crate::bind::refuse::{At, at, name_text, not_found, refuse_if, unsupported, unsupported_with};
+use crate::bind::refuse::{At, at, name_text, not_found, unsupported, unsupported_with};
 use crate::bind::window::{descriptor, unaliased};
 use crate::bind::{Binder, CatalogObject, UniqueNames, columns_of, project};
 use crate::parser::dialect::TABLE_CALL;
 
-const FUNCTION: &str = "VECTOR_SEARCH";
+pub(super) const FUNCTION: &str = "VECTOR_SEARCH";
 const ARGUMENTS: [&str; 5] = ["SEARCH_TABLE", "COLUMN_TO_SEARCH", "COLUMN_TO_QUERY", "TOP_K", "CONFIG"];
 /// The column that says how near a row is.
 const SCORE: &str = "score";
 
 impl Binder<'_> {
-    /// `LATERAL TABLE(f(..))`
-    pub(super) fn lateral_function(
-        &self,
-        left: Bound,
-        relation: &TableFactor,
-        kind: JoinKind,
-        constraint: &JoinConstraint,
-    ) -> Result<Bound> {
-        let TableFactor::Function { lateral: _, name, args, with_ordinality, alias } = relation else {
-            return Err(Error::internal("a function in FROM that is none"));
-        };
-        let span = name.span();
-        refuse_if(*with_ordinality, "WITH ORDINALITY", span)?;
-        let call = match args.as_slice() {
-            [FunctionArg::Unnamed(FunctionArgExpr::Expr(Ast::Function(f)))]
-                if name_text(name).eq_ignore_ascii_case("TABLE") =>
-            {
-                f
-            }
-            _ => return Err(unsupported(format!("LATERAL {}(..)", name_text(name)), span)),
-        };
-        let function = name_text(&call.name).to_uppercase();
-        if function != FUNCTION {
-            return Err(not_found(
-                format!("Table function '{function}' not found"),
-                &function,
-                [FUNCTION],
-                "Table functions behind LATERAL",
-                span,
-            ));
-        }
-        let FunctionArguments::List(list) = &call.args else {
-            return Err(unsupported("this argument of VECTOR_SEARCH", span));
-        };
-        self.vector_search(left, &list.args, alias.as_ref(), kind, constraint, span)
-    }
-
-    fn vector_search(
+    pub(super) fn vector_search(
         &self,
         (left, left_scope): Bound,
         args: &[FunctionArg],

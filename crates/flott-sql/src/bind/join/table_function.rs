@@ -1,0 +1,389 @@
+//! `LATERAL TABLE(f(..))`: of each row so far the rows that a function makes of it. One that is written in SQL is its query
+//! with the arguments as columns; and a LATERAL query over collections of the row is bound the same way, beside the row.
+
+use datafusion_common::ScalarValue;
+use datafusion_expr::Expr;
+use flott_core::types::{TypeKind, arrow_type};
+use flott_core::{Error, Result};
+use flott_graph::JoinKind;
+use sqlparser::ast::{
+    self, Expr as Ast, FunctionArg, FunctionArgExpr, FunctionArguments, JoinConstraint, ObjectName, Query, Select,
+    SetExpr, Spanned, TableFactor,
+};
+use sqlparser::tokenizer::Span;
+
+use super::subquery::is_grouped;
+use super::{Bound, identity, is_true, settle};
+use crate::bind::expression::ExpressionBinder;
+use crate::bind::query::one_row;
+use crate::bind::refuse::{
+    At, at, from_datafusion, name_parts, name_text, not_found, refuse_if, unsupported, unsupported_with,
+};
+use crate::bind::{Binder, Ctes, Scope, ScopeColumn, Typed, UniqueNames, columns_of, filter, project};
+use crate::catalog::CatalogFunction;
+
+/// Says which rows an UNNEST has padded.
+const ORDINALITY: &str = "$ordinality";
+
+impl Binder<'_> {
+    /// `LATERAL TABLE(f(..))`
+    pub(super) fn lateral_function(
+        &self,
+        left: Bound,
+        relation: &TableFactor,
+        kind: JoinKind,
+        constraint: &JoinConstraint,
+    ) -> Result<Bound> {
+        let TableFactor::Function { lateral: _, name, args, with_ordinality, alias } = relation else {
+            return Err(Error::internal("a function in FROM that is none"));
+        };
+        let span = name.span();
+        refuse_if(*with_ordinality, "WITH ORDINALITY", span)?;
+        let call = match args.as_slice() {
+            [FunctionArg::Unnamed(FunctionArgExpr::Expr(Ast::Function(f)))]
+                if name_text(name).eq_ignore_ascii_case("TABLE") =>
+            {
+                f
+            }
+            _ => return Err(unsupported(format!("LATERAL {}(..)", name_text(name)), span)),
+        };
+        let FunctionArguments::List(list) = &call.args else {
+            return Err(unsupported("this argument of a table function", span));
+        };
+        if let Some(function) = self.user_table_function(&call.name) {
+            let (plan, columns) = self.call_table_function(left, &function, &call.name, &list.args, kind)?;
+            return self.expanded_as(plan, columns, alias.as_ref(), kind, constraint, span);
+        }
+        let function = name_text(&call.name).to_uppercase();
+        if function != super::vector_search::FUNCTION {
+            return Err(not_found(
+                format!("Table function '{function}' not found"),
+                &function,
+                [super::vector_search::FUNCTION],
+                "Table functions behind LATERAL",
+                span,
+            ));
+        }
+        self.vector_search(left, &list.args, alias.as_ref(), kind, constraint, span)
+    }
+
+    /// The table function of the user's own that has this name.
+    pub(crate) fn user_table_function(&self, name: &ObjectName) -> Option<CatalogFunction> {
+        let parts = name_parts(name).ok()?;
+        let parts: Vec<&str> = parts.iter().map(|i| i.value.as_str()).collect();
+        self.functions().of_user(&parts).filter(|f| f.is_table)
+    }
+
+    /// `TABLE(f(..))` where there is no row yet.
+    pub(crate) fn table_function_alone(
+        &self,
+        function: &CatalogFunction,
+        name: &ObjectName,
+        args: &[FunctionArg],
+        alias: Option<&ast::TableAlias>,
+    ) -> Result<Bound> {
+        let nothing = (one_row(), Scope::default());
+        let ((plan, _), columns) = self.call_table_function(nothing, function, name, args, JoinKind::Inner)?;
+        self.expanded_as((plan, Scope::default()), columns, alias, JoinKind::Inner, &JoinConstraint::None, name.span())
+    }
+
+    /// The rows so far with the arguments as columns, then the function's query beside them.
+    fn call_table_function(
+        &self,
+        (left, left_scope): Bound,
+        function: &CatalogFunction,
+        name: &ObjectName,
+        args: &[FunctionArg],
+        kind: JoinKind,
+    ) -> Result<(Bound, Vec<ScopeColumn>)> {
+        let (text, span) = (name.to_string(), name.span());
+        let mut binder = ExpressionBinder::new(self.functions(), &left_scope, "a table function");
+        let mut values = vec![];
+        for arg in args {
+            match arg {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => values.push(binder.bind(e)?),
+                _ => {
+                    let hint = format!("It is {}", function.signature(&text));
+                    return Err(unsupported_with("this argument of a table function", span, hint));
+                }
+            }
+        }
+        let arguments = self.functions().arguments(function, &text, values).at_span(span)?;
+        let left = settle(self, left, vec![])?;
+        let mut names = UniqueNames::of(left.schema());
+        let mut columns = identity(&left)?;
+        let mut parameters = vec![];
+        for ((parameter, data_type), argument) in function.parameters.iter().zip(arguments) {
+            let field = names.take(&format!("$f{}", columns.len()));
+            let data_type = data_type.with_nullable(argument.data_type.nullable);
+            parameters.push(ScopeColumn {
+                qualifier: vec![],
+                name: parameter.clone(),
+                field: field.clone(),
+                data_type: data_type.clone(),
+            });
+            columns.push((field, Typed { expr: argument.expr, data_type }));
+        }
+        let plan = project(left, columns)?;
+        let of_body = |e: Error| super::super::relation::without_position(&e).with("function", &text);
+        self.table_function_body((plan, left_scope), parameters, function, kind).map_err(of_body)
+    }
+
+    fn table_function_body(
+        &self,
+        left: Bound,
+        parameters: Vec<ScopeColumn>,
+        function: &CatalogFunction,
+        kind: JoinKind,
+    ) -> Result<(Bound, Vec<ScopeColumn>)> {
+        let mut query = self.tables().parse_query(&function.body)?;
+        let span = query.span();
+        values_as_rows(&mut query, self.tables().parse_query("SELECT * FROM UNNEST(ARRAY[0])")?);
+        let plain =
+            query.with.is_none() && query.order_by.is_none() && query.limit_clause.is_none() && query.fetch.is_none();
+        let select = match query.body.as_ref() {
+            SetExpr::Select(select) if plain && !is_grouped(select) && select.distinct.is_none() => select,
+            _ => {
+                return Err(unsupported_with(
+                    "WITH, UNION, GROUP BY, DISTINCT, ORDER BY or LIMIT in the query of a table function",
+                    span,
+                    "Write SELECT .. [FROM UNNEST(..) or tables] [WHERE ..], or VALUES",
+                ));
+            }
+        };
+        let scope = Scope::of(parameters);
+        let ((plan, left_scope), columns) = self.expanded(left, scope, select, kind, &vec![])?;
+        let declared = function.columns().unwrap_or_default();
+        if declared.len() != columns.len() {
+            return Err(Error::user(format!(
+                "the query gives {} columns, and the function returns {}",
+                columns.len(),
+                declared.len()
+            ))
+            .hint("Name in RETURNS TABLE (..) every column that the query gives"));
+        }
+        let own: Vec<&str> = columns.iter().map(|c| c.field.as_str()).collect();
+        let mut all: Vec<(String, Typed)> =
+            identity(&plan)?.into_iter().filter(|(name, _)| !own.contains(&name.as_str())).collect();
+        let mut given = vec![];
+        for (c, declared) in columns.into_iter().zip(declared) {
+            let wanted = &declared.data_type;
+            if c.data_type.kind != wanted.kind && !self.functions().implicit_cast(&c.data_type, wanted) {
+                return Err(Error::user(format!(
+                    "the query gives {} for the column '{}', which is {wanted}",
+                    c.data_type, declared.name
+                ))
+                .hint("CAST it in the query"));
+            }
+            if c.data_type.nullable && !wanted.nullable && kind == JoinKind::Inner {
+                return Err(Error::user(format!(
+                    "what the query gives for the column '{}' may be NULL, which {wanted} is not",
+                    declared.name
+                ))
+                .hint("Write COALESCE(.., value) around it"));
+            }
+            let wanted = wanted.with_nullable(wanted.nullable || kind == JoinKind::Left);
+            let value = self.functions().cast_if_needed(c.typed(), &wanted)?;
+            let value = Typed { expr: value.expr, data_type: wanted.clone() };
+            all.push((c.field.clone(), value));
+            given.push(ScopeColumn { name: declared.name.clone(), data_type: wanted, ..c });
+        }
+        Ok(((project(plan, all)?, left_scope), given))
+    }
+
+    /// Whether the query of a table function gives what it declares.
+    pub(crate) fn check_table_function(&self, function: &CatalogFunction) -> Result<()> {
+        let mut columns = vec![];
+        let mut parameters = vec![];
+        for (name, t) in &function.parameters {
+            let null = ScalarValue::try_new_null(&arrow_type(t)).map_err(from_datafusion)?;
+            let field = format!("$f{}", columns.len());
+            columns.push((field.clone(), Typed::literal(null, t.clone())));
+            parameters.push(ScopeColumn { qualifier: vec![], name: name.clone(), field, data_type: t.clone() });
+        }
+        let left = (project(one_row(), columns)?, Scope::default());
+        self.table_function_body(left, parameters, function, JoinKind::Inner).map(|_| ())
+    }
+
+    /// The rows so far, each with the rows that a query without groups makes beside it; then what it gives. `outer`: what
+    /// the query may name of the rows so far.
+    pub(super) fn expanded(
+        &self,
+        (left, left_scope): Bound,
+        outer: Scope,
+        select: &Select,
+        kind: JoinKind,
+        ctes: &Ctes,
+    ) -> Result<(Bound, Vec<ScopeColumn>)> {
+        let span = select.span();
+        let padded = kind == JoinKind::Left;
+        let kept = columns_of(left.schema())?;
+        let mut from = select.from.clone();
+        let mut marked = false;
+        if padded && !from.is_empty() {
+            let [ast::TableWithJoins { relation: TableFactor::UNNEST { with_ordinality, alias, .. }, joins }] =
+                from.as_mut_slice()
+            else {
+                return Err(padded_only_unnest(span));
+            };
+            if !joins.is_empty() || select.selection.is_some() {
+                return Err(padded_only_unnest(span));
+            }
+            if let (false, Some(alias)) = (*with_ordinality, alias.as_mut().filter(|a| !a.columns.is_empty())) {
+                alias.columns.push(ast::TableAliasColumnDef::from_name(ORDINALITY));
+            }
+            marked = !*with_ordinality;
+            *with_ordinality = true;
+        }
+        let (mut plan, mut scope) = (left, outer.clone());
+        for t in &from {
+            let next = if super::reads_the_left(&t.relation) {
+                self.of_the_left((plan, scope), &t.relation, kind, &JoinConstraint::None, ctes)?
+            } else {
+                let right = self.table_factor(&t.relation, ctes)?;
+                self.product((plan, scope), right)?
+            };
+            (plan, scope) = t.joins.iter().try_fold(next, |left, join| self.joined(left, join, ctes))?;
+        }
+        let own: Vec<ScopeColumn> = scope.columns.split_off(outer.columns.len());
+        let ordinality = match (padded && !from.is_empty(), own.last()) {
+            (true, Some(c)) => Some(c.typed()),
+            _ => None,
+        };
+        let shown = Scope::of(own[..own.len() - usize::from(marked)].to_vec());
+        // A column of this query hides one outside of the same name.
+        for c in std::mem::take(&mut scope.columns) {
+            let hidden = shown.columns.iter().any(|own| own.name == c.name);
+            if hidden && c.qualifier.is_empty() {
+                continue;
+            }
+            if hidden {
+                scope.merge(&c);
+            }
+            scope.columns.push(c);
+        }
+        scope.columns.extend(own);
+        let items: Vec<&Ast> = crate::bind::query::expressions(&select.projection);
+        let source = self.source(plan, scope, select.selection.as_ref(), &items, None, ctes)?;
+        let plan = settle(self, source.plan, vec![])?;
+        let (mut scope, mut shown) = (source.scope, shown);
+        scope.follow(&plan)?;
+        shown.follow(&plan)?;
+        let items = self.items_of(&select.projection, &scope, &shown)?;
+        let of_left = |name: &String| kept.iter().any(|(kept, _)| kept == name);
+        let mut names = UniqueNames::of(plan.schema());
+        let mut columns: Vec<(String, Typed)> = identity(&plan)?.into_iter().filter(|(n, _)| of_left(n)).collect();
+        let mut given = vec![];
+        for (name, item) in items {
+            let item = match &ordinality {
+                Some(ordinality) => {
+                    let data_type = item.data_type.with_nullable(true);
+                    let null = ScalarValue::try_new_null(&arrow_type(&data_type)).map_err(from_datafusion)?;
+                    let padded = Typed {
+                        expr: Expr::IsNull(Box::new(ordinality.expr.clone())),
+                        data_type: TypeKind::Boolean.not_null(),
+                    };
+                    let value = Typed { expr: item.expr, data_type: data_type.clone() };
+                    let case = self.functions().case(vec![(padded, Typed::literal(null, data_type.clone()))], value)?;
+                    Typed { expr: case.expr, data_type }
+                }
+                None => item,
+            };
+            let field = names.take(&name);
+            given.push(ScopeColumn {
+                qualifier: vec![],
+                name,
+                field: field.clone(),
+                data_type: item.data_type.clone(),
+            });
+            columns.push((field, item));
+        }
+        let plan = project(plan, columns)?;
+        let mut left_scope = left_scope;
+        left_scope.follow(&plan)?;
+        Ok(((plan, left_scope), given))
+    }
+
+    /// Both side by side, and what ON says of them.
+    pub(super) fn expanded_as(
+        &self,
+        (plan, left_scope): Bound,
+        mut columns: Vec<ScopeColumn>,
+        alias: Option<&ast::TableAlias>,
+        kind: JoinKind,
+        constraint: &JoinConstraint,
+        span: Span,
+    ) -> Result<Bound> {
+        named(&mut columns, alias, span)?;
+        let mut scope = left_scope;
+        scope.take_in(&Scope::of(columns));
+        let on = match constraint {
+            JoinConstraint::None => return Ok((plan, scope)),
+            JoinConstraint::On(e) => ExpressionBinder::new(self.functions(), &scope, "ON").condition(e)?,
+            _ => return Err(unsupported("USING with LATERAL", span)),
+        };
+        if is_true(&on.expr) {
+            return Ok((plan, scope));
+        }
+        if kind == JoinKind::Left {
+            return Err(unsupported_with("a condition of LEFT JOIN LATERAL (..)", span, "Only ON TRUE is possible"));
+        }
+        Ok((filter(plan, on)?, scope))
+    }
+}
+
+fn padded_only_unnest(span: Span) -> Error {
+    unsupported_with(
+        "LEFT JOIN LATERAL of a query over collections with a condition, or of several relations",
+        span,
+        "Use CROSS JOIN LATERAL; or let the query read one UNNEST alone",
+    )
+}
+
+/// The SELECT of a query that makes rows of collections that the row outside has.
+pub(super) fn expands(query: &Query) -> Option<&Select> {
+    let plain =
+        query.with.is_none() && query.order_by.is_none() && query.limit_clause.is_none() && query.fetch.is_none();
+    let SetExpr::Select(select) = query.body.as_ref() else { return None };
+    let first = select.from.first()?;
+    let unnests = matches!(first.relation, TableFactor::UNNEST { .. });
+    (plain && unnests && !is_grouped(select) && select.distinct.is_none() && select.qualify.is_none())
+        .then_some(select.as_ref())
+}
+
+/// VALUES over the parameters, as the elements of a collection.
+fn values_as_rows(query: &mut Query, like: Query) {
+    let SetExpr::Values(values) = query.body.as_ref() else { return };
+    let elem = values.rows.iter().map(|row| match row.content.as_slice() {
+        [one] => one.clone(),
+        several => Ast::Tuple(several.to_vec()),
+    });
+    let elem = elem.collect();
+    let mut like = like;
+    if let SetExpr::Select(select) = like.body.as_mut()
+        && let Some(TableFactor::UNNEST { array_exprs, .. }) = select.from.first_mut().map(|t| &mut t.relation)
+    {
+        *array_exprs = vec![Ast::Array(ast::Array { elem, named: true })];
+        query.body = like.body;
+    }
+}
+
+/// The names that an alias gives to columns.
+pub(super) fn named(columns: &mut [ScopeColumn], alias: Option<&ast::TableAlias>, span: Span) -> Result<()> {
+    let Some(alias) = alias else { return Ok(()) };
+    let given: Vec<&str> = alias.columns.iter().map(|c| c.name.value.as_str()).collect();
+    if !given.is_empty() && given.len() != columns.len() {
+        return Err(at(
+            Error::user(format!("{} names for {} columns", given.len(), columns.len()))
+                .hint("Name every column, or none"),
+            span,
+        ));
+    }
+    for (i, c) in columns.iter_mut().enumerate() {
+        c.qualifier = vec![alias.name.value.clone()];
+        if let Some(name) = given.get(i) {
+            c.name = (*name).to_string();
+        }
+    }
+    Ok(())
+}
