@@ -27,6 +27,8 @@ pub(crate) struct Aggregates {
     pub(crate) keys: Vec<GroupKey>,
     /// For each grouping set the keys that it keeps.
     pub(crate) sets: Option<Vec<Vec<usize>>>,
+    /// Grouping sets that are there several times: what is computed once more, for the second time, the third..
+    pub(crate) again: Vec<Vec<Vec<usize>>>,
     /// TUMBLE, HOP or SESSION among the keys.
     pub(crate) window: Option<GroupWindow>,
     pub(crate) calls: Vec<AggregateCall>,
@@ -57,7 +59,16 @@ impl Aggregates {
             })
             .collect();
         names.take(EXPAND_ID);
-        Aggregates { keys, sets, window, calls: vec![], inputs: vec![], names }
+        let mut rounds = vec![];
+        for set in sets.into_iter().flatten() {
+            match rounds.iter_mut().find(|round: &&mut Vec<Vec<usize>>| !round.contains(&set)) {
+                Some(round) => round.push(set),
+                None => rounds.push(vec![set]),
+            }
+        }
+        let mut rounds = rounds.into_iter();
+        let sets = rounds.next();
+        Aggregates { keys, sets, again: rounds.collect(), window, calls: vec![], inputs: vec![], names }
     }
 
     /// The keys lose their time attributes: rows of a group that changes have no place in time.

@@ -782,7 +782,10 @@ impl<'a> ExpressionBinder<'a> {
             ));
         };
         if name == "GROUP_ID" && arguments.is_empty() {
-            // Every grouping set is there once.
+            if !aggregates.again.is_empty() {
+                let hint = "Name every grouping set once";
+                return Err(unsupported_with("GROUP_ID() with a grouping set that is there twice", span, hint));
+            }
             return self.functions.literal(ScalarValue::Int64(Some(0)), &TypeKind::BigInt.not_null());
         }
         let mut keys = vec![];

@@ -1,5 +1,6 @@
 //! Queries that group: their keys, their aggregates, HAVING, and sub-queries over the groups.
 
+use datafusion_expr::logical_plan::Union;
 use datafusion_expr::{Expr, LogicalPlan};
 use flott_core::types::TypeKind;
 use flott_core::{Error, LogicalType, Result};
@@ -111,7 +112,7 @@ impl Binder<'_> {
         state_ttl: Option<Duration>,
     ) -> Result<LogicalPlan> {
         let window = aggregates.window.clone().map(|window| (window.time_column(&mut aggregates), window));
-        let Aggregates { keys, sets, calls, inputs, .. } = aggregates;
+        let Aggregates { keys, sets, again, calls, inputs, .. } = aggregates;
 
         // What feeds the aggregation: the keys, then arguments and filters.
         let mut feed: Vec<(String, Typed)> = keys.iter().map(|k| (k.field.clone(), k.input.clone())).collect();
@@ -132,8 +133,16 @@ impl Binder<'_> {
         }
         output.extend(calls.iter().map(|c| (c.name.as_str(), &c.result)));
         let schema = plan_schema(output)?;
-        let node = Aggregate { group, sets, calls, state_ttl };
-        Ok(FlinkNode::plan(FlinkNodeKind::Aggregate(node), plan, schema))
+        let of = |sets| {
+            let node = Aggregate { group: group.clone(), sets, calls: calls.clone(), state_ttl };
+            FlinkNode::plan(FlinkNodeKind::Aggregate(node), plan.clone(), schema.clone())
+        };
+        if again.is_empty() {
+            return Ok(of(sets));
+        }
+        let copies = std::iter::once(sets).chain(again.into_iter().map(Some));
+        let inputs = copies.map(|sets| std::sync::Arc::new(of(sets))).collect();
+        Ok(LogicalPlan::Union(Union { inputs, schema: schema.clone() }))
     }
 
     /// Whether the keys hold the window of the rows.
@@ -156,29 +165,7 @@ impl Binder<'_> {
         let mut product: Vec<Vec<usize>> = vec![vec![]];
         let mut has_sets = false;
         for &e in group_by {
-            let alternatives: Vec<Vec<&Ast>> = match e {
-                Ast::GroupingSets(sets) => sets.iter().map(|s| s.iter().collect()).collect(),
-                Ast::Rollup(parts) => (0..=parts.len()).rev().map(|n| parts[..n].iter().flatten().collect()).collect(),
-                Ast::Cube(parts) => {
-                    if 1usize.checked_shl(parts.len() as u32).is_none_or(|n| n > GROUPING_SETS_MAX) {
-                        return Err(at(
-                            Error::user(format!("CUBE makes more than {GROUPING_SETS_MAX} grouping sets"))
-                                .hint("Name the sets that you need with GROUPING SETS"),
-                            e.span(),
-                        ));
-                    }
-                    // The full set first, as Calcite orders them.
-                    (0..1usize << parts.len())
-                        .map(|left_out| {
-                            let n = parts.len();
-                            let kept = parts.iter().enumerate().filter(|(i, _)| left_out & (1 << (n - 1 - i)) == 0);
-                            kept.flat_map(|(_, p)| p).collect()
-                        })
-                        .collect()
-                }
-                Ast::Tuple(items) => vec![items.iter().collect()],
-                plain => vec![vec![plain]],
-            };
+            let alternatives = alternatives(e)?;
             has_sets |= matches!(e, Ast::GroupingSets(_) | Ast::Rollup(_) | Ast::Cube(_));
             let mut sets: Vec<Vec<usize>> = vec![];
             for alternative in alternatives {
@@ -231,16 +218,73 @@ impl Binder<'_> {
         for set in &mut product {
             set.sort_unstable();
         }
-        for (i, set) in product.iter().enumerate() {
-            if product[..i].contains(set) {
-                let place = group_by.first().map_or_else(sqlparser::tokenizer::Span::empty, |g| g.span());
-                return Err(unsupported_with("the same grouping set twice", place, "Name every set once"));
-            }
-        }
         // One set that keeps everything is a plain GROUP BY.
         let plain = product.len() == 1 && product[0].len() == keys.len();
         Ok((keys, (!plain).then_some(product)))
     }
+}
+
+/// What a part of GROUP BY groups by: several times where it is made of grouping sets.
+fn alternatives(e: &Ast) -> Result<Vec<Vec<&Ast>>> {
+    let too_many = || {
+        at(
+            Error::user(format!("GROUP BY makes more than {GROUPING_SETS_MAX} grouping sets"))
+                .hint("Name the sets that you need with GROUPING SETS"),
+            e.span(),
+        )
+    };
+    Ok(match e {
+        Ast::GroupingSets(sets) => {
+            let mut all = vec![];
+            for set in sets {
+                match set.as_slice() {
+                    [Ast::Function(f)] => match nested(f) {
+                        Some((true, parts)) => all.extend(cube(&parts).ok_or_else(too_many)?),
+                        Some((false, parts)) => all.extend(rollup(&parts)),
+                        None => all.push(set.iter().collect()),
+                    },
+                    _ => all.push(set.iter().collect()),
+                }
+            }
+            all
+        }
+        Ast::Rollup(parts) => rollup(&parts.iter().map(|p| p.iter().collect()).collect::<Vec<_>>()),
+        Ast::Cube(parts) => cube(&parts.iter().map(|p| p.iter().collect()).collect::<Vec<_>>()).ok_or_else(too_many)?,
+        Ast::Tuple(items) => vec![items.iter().collect()],
+        plain => vec![vec![plain]],
+    })
+}
+
+/// ROLLUP or CUBE (then true) inside GROUPING SETS, which the parser takes for a call.
+fn nested(f: &ast::Function) -> Option<(bool, Vec<Vec<&Ast>>)> {
+    let is_cube = match name_text(&f.name).to_uppercase().as_str() {
+        "CUBE" => true,
+        "ROLLUP" => false,
+        _ => return None,
+    };
+    let ast::FunctionArguments::List(list) = &f.args else { return None };
+    let mut parts = vec![];
+    for argument in &list.args {
+        let ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(e)) = argument else { return None };
+        parts.push(flattened(e));
+    }
+    Some((is_cube, parts))
+}
+
+fn rollup<'q>(parts: &[Vec<&'q Ast>]) -> Vec<Vec<&'q Ast>> {
+    (0..=parts.len()).rev().map(|n| parts[..n].concat()).collect()
+}
+
+/// `None` where these are too many.
+fn cube<'q>(parts: &[Vec<&'q Ast>]) -> Option<Vec<Vec<&'q Ast>>> {
+    let n = parts.len();
+    let all = u32::try_from(n).ok().and_then(|n| 1usize.checked_shl(n)).filter(|all| *all <= GROUPING_SETS_MAX)?;
+    // The full set first, as Calcite orders them.
+    let kept = |left_out: usize| {
+        let kept = parts.iter().enumerate().filter(|(i, _)| left_out & (1 << (n - 1 - i)) == 0);
+        kept.flat_map(|(_, p)| p.iter().copied()).collect()
+    };
+    Some((0..all).map(kept).collect())
 }
 
 /// Whether a sub-query stands in an expression otherwise than in an aggregate's arguments.
@@ -289,9 +333,18 @@ fn of_window(named: &ast::NamedWindowDefinition) -> Vec<&Ast> {
 fn keys_of(e: &Ast) -> Vec<&Ast> {
     match e {
         Ast::GroupingSets(sets) | Ast::Rollup(sets) | Ast::Cube(sets) => {
-            sets.iter().flatten().flat_map(flattened).collect()
+            let of = |e| nested_keys(e).unwrap_or_else(|| flattened(e));
+            sets.iter().flatten().flat_map(of).collect()
         }
         other => flattened(other),
+    }
+}
+
+/// The keys of ROLLUP or CUBE inside GROUPING SETS.
+fn nested_keys(e: &Ast) -> Option<Vec<&Ast>> {
+    match e {
+        Ast::Function(f) => nested(f).map(|(_, parts)| parts.concat()),
+        _ => None,
     }
 }
 

@@ -224,6 +224,12 @@ impl Scope {
             );
         }
         if let Some(table) = qualifier.first()
+            && self.outer.iter().any(|c| c.qualifier.contains(&table.value))
+            && !self.columns.iter().any(|c| c.qualifier.contains(&table.value))
+        {
+            return Scope::of(self.outer.clone()).missing(parts, span);
+        }
+        if let Some(table) = qualifier.first()
             && !self.columns.iter().any(|c| c.qualifier.contains(&table.value) || c.name == table.value)
         {
             let tables: Vec<&str> = unique(self.columns.iter().filter_map(|c| c.qualifier.last()).map(String::as_str));
@@ -249,7 +255,7 @@ impl Scope {
     }
 }
 
-fn ends_with(have: &[String], asked: &[&str]) -> bool {
+pub(crate) fn ends_with(have: &[String], asked: &[&str]) -> bool {
     asked.len() <= have.len() && have[have.len() - asked.len()..].iter().zip(asked).all(|(a, b)| a == b)
 }
 

@@ -174,7 +174,12 @@ impl Binder<'_> {
     /// As often as a row is on both sides (INTERSECT ALL), or more often on the left (EXCEPT ALL).
     fn counted(&self, left: LogicalPlan, right: LogicalPlan, set: Set) -> Result<LogicalPlan> {
         let functions = self.functions();
-        let columns = columns_of(left.schema())?;
+        // The rows of both sides are counted together.
+        let of_right = columns_of(right.schema())?;
+        let columns = columns_of(left.schema())?.into_iter().zip(of_right);
+        let columns: Vec<(String, LogicalType)> = columns
+            .map(|((name, mine), (_, other))| (name, mine.with_nullable(mine.nullable || other.nullable)))
+            .collect();
         let mut names = UniqueNames::of(left.schema());
         let marks: Vec<String> = match set {
             Set::Intersect => vec![names.take("vcol_left_marker"), names.take("vcol_right_marker")],
