@@ -148,6 +148,8 @@ pub(crate) struct Driver {
     epoch: u64,
     /// The operator has more to emit, at `capability`.
     more: bool,
+    /// What the operator had dropped when it was last asked: late rows, and those of an enforcer.
+    dropped: (u64, u64),
     capability: Option<Capability<u64>>,
     held: Option<Capability<u64>>,
     flushed: bool,
@@ -201,6 +203,7 @@ impl Driver {
             parked: BTreeMap::new(),
             epoch,
             more: false,
+            dropped: (0, 0),
             capability: None,
             held: None,
             flushed: false,
@@ -551,8 +554,10 @@ impl Driver {
             }
             m.next_timer_ms.store(self.operator.next_event_time_timer().unwrap_or(i64::MAX), Ordering::Relaxed);
             let o = &self.context.metrics;
-            m.late_records_dropped.store(o.late_records_dropped, Ordering::Relaxed);
-            m.records_dropped.store(o.records_dropped, Ordering::Relaxed);
+            // The operator counts from the beginning of its attempt.
+            let (late, dropped) = std::mem::replace(&mut self.dropped, (o.late_records_dropped, o.records_dropped));
+            m.late_records_dropped.fetch_add(o.late_records_dropped.saturating_sub(late), Ordering::Relaxed);
+            m.records_dropped.fetch_add(o.records_dropped.saturating_sub(dropped), Ordering::Relaxed);
             let before = m.state_bytes.swap(o.state_bytes, Ordering::Relaxed);
             m.state_rows.store(o.state_rows, Ordering::Relaxed);
             if before != o.state_bytes {
@@ -672,6 +677,7 @@ impl Driver {
                 return Ok(true);
             }
         }
+        self.task.metrics().inspect(|m| m.mark(checkpoint.0));
         match self.role {
             Role::Operator => {
                 let snapshot = self.operator.snapshot_state()?;
@@ -709,6 +715,7 @@ impl Driver {
             return Err(Error::internal("an input closed without its end"));
         }
         self.ended = true;
+        self.task.metrics().inspect(|m| m.mark(self.epoch));
         (self.held, self.capability) = (None, None);
         if let Role::Operator = self.role {
             let (node, subtask) = (self.task.node, self.task.index);
