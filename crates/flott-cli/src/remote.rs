@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 use flott::control::{self, RunningJob};
-use flott::{Error, SavepointInfo};
+use flott::{Error, ErrorKind, SavepointInfo};
 
 use crate::exit::Failure;
 use crate::output;
@@ -21,7 +21,10 @@ pub(crate) fn with_job<T>(arg: &JobArg, act: impl AsyncFnOnce(RunningJob) -> flo
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Error::unavailable("the runtime cannot be started").caused_by(e))?;
     runtime.block_on(async {
-        let job = control::find(&arg.job).await.map_err(Failure::of_arguments)?;
+        let job = control::find(&arg.job).await.map_err(|e| match e.kind() {
+            ErrorKind::User => Failure::of_arguments(e),
+            _ => Failure::of_job(e),
+        })?;
         act(job).await.map_err(Failure::of_job)
     })
 }

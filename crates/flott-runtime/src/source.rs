@@ -111,9 +111,11 @@ struct Split {
 
 impl Split {
     /// For those who ask what holds event time back.
-    fn show(&self, id: &str, task: &Task) {
+    /// `waits` says that the whole reader is ahead of its alignment group.
+    fn show(&self, id: &str, task: &Task, waits: bool) {
         if let Some(m) = task.metrics() {
-            let Split { since_ms, idle, paused, .. } = *self;
+            let Split { since_ms, idle, .. } = *self;
+            let paused = self.paused || waits;
             m.set_split(id, Some(SplitWatermark { watermark_ms: self.state.watermark_ms, since_ms, idle, paused }));
         }
     }
@@ -148,6 +150,8 @@ pub(crate) struct SourceDriver {
     alignment: Option<Alignment>,
     /// The last turn read nothing, since event time was too far ahead.
     held: bool,
+    /// It is, as those are told who ask what holds event time back.
+    waits: bool,
 }
 
 /// What is needed to start a source subtask.
@@ -208,6 +212,7 @@ impl SourceDriver {
             blocked_since: None,
             alignment,
             held: false,
+            waits: false,
         };
         (driver, running)
     }
@@ -306,7 +311,7 @@ impl SourceDriver {
             }
             split.paused = !split.paused;
             split.last_row = now;
-            split.show(id, &self.task);
+            split.show(id, &self.task, self.waits);
         }
         if pause.is_empty() && resume.is_empty() {
             return Ok(());
@@ -337,6 +342,10 @@ impl SourceDriver {
                 self.blocked_since = Some(self.task.clock.monotonic());
                 self.task.probe.wake_when_moved(Rc::clone(&self.task.activator));
                 return Ok(false);
+            }
+            if ahead != self.waits {
+                self.waits = ahead;
+                self.splits.iter().for_each(|(id, split)| split.show(id, &self.task, ahead));
             }
             if ahead {
                 self.held = true;
@@ -411,7 +420,7 @@ impl SourceDriver {
         for (id, split) in &mut self.splits {
             if !split.idle && !split.paused && now >= split.last_row + timeout {
                 (split.idle, found) = (true, true);
-                split.show(id, &self.task);
+                split.show(id, &self.task, self.waits);
             }
         }
         if found {
@@ -474,7 +483,7 @@ impl SourceDriver {
                         let since_ms = self.task.clock.now_ms();
                         let split =
                             Split { state: state.clone(), generator, last_row, idle: false, paused: false, since_ms };
-                        split.show(&state.split.id, &self.task);
+                        split.show(&state.split.id, &self.task, self.waits);
                         self.splits.insert(state.split.id.clone(), split);
                     }
                     let (node, subtask) = (self.task.node, self.task.index);
@@ -568,7 +577,7 @@ impl SourceDriver {
             if split.state.watermark_ms != watermark_before_ms {
                 split.since_ms = now_ms;
             }
-            split.show(&batch.split, &self.task);
+            split.show(&batch.split, &self.task, self.waits);
         }
         self.align_splits()
     }

@@ -8,7 +8,7 @@ use flott_core::options::{ConfigOption, Options};
 use flott_core::{Error, Result};
 use flott_sql::statement::config::option_of;
 
-use crate::memory;
+use crate::{memory, metrics_endpoint};
 
 /// More workers than this help nobody.
 pub(crate) const MAX_PARALLELISM: usize = 1_024;
@@ -73,6 +73,14 @@ fn at_least_one<N: TryFrom<i32>>(config: &Options, option: &ConfigOption) -> Res
     number.ok_or_else(|| Error::user(format!("'{}' must be at least 1", option.key)))
 }
 
+fn at_least_1_ms(config: &Options, key: &str) -> Result<Duration> {
+    let value = duration(config, key)?;
+    if value < Duration::from_millis(1) {
+        return Err(Error::user(format!("'{key}' must be at least 1 ms")));
+    }
+    Ok(value)
+}
+
 fn duration(config: &Options, key: &str) -> Result<Duration> {
     Ok(config.duration(option_of(key)?)?.unwrap_or_default())
 }
@@ -135,6 +143,18 @@ pub(crate) fn column_width(config: &Options) -> Result<usize> {
 /// # Errors
 /// Where any of these options makes no sense, also of a strategy that is not the chosen one.
 pub(crate) fn restart_strategy(config: &Options, has_checkpoints: bool) -> Result<RestartStrategy> {
+    let strategy = chosen_strategy(config, has_checkpoints)?;
+    let key = |name: &str| format!("restart-strategy.exponential-delay.{name}");
+    let (initial, max) = (duration(config, &key("initial-backoff"))?, duration(config, &key("max-backoff"))?);
+    if initial > max {
+        return Err(Error::user(format!("'{}' is longer than '{}'", key("initial-backoff"), key("max-backoff")))
+            .with("option", key("max-backoff")));
+    }
+    Ok(strategy)
+}
+
+/// Without a look at what only holds of options together: they are set one after another.
+fn chosen_strategy(config: &Options, has_checkpoints: bool) -> Result<RestartStrategy> {
     let fixed = RestartStrategy::FixedDelay {
         attempts: at_least_one(config, option_of("restart-strategy.fixed-delay.attempts")?)?,
         delay: duration(config, "restart-strategy.fixed-delay.delay")?,
@@ -159,7 +179,9 @@ pub(crate) fn restart_strategy(config: &Options, has_checkpoints: bool) -> Resul
 /// when the first job starts, or never.
 pub(crate) fn check(config: &Options, key: &str) -> Result<()> {
     match key {
-        key if key.starts_with("restart-strategy.") => restart_strategy(config, true).map(drop),
+        key if key.starts_with("restart-strategy.") => chosen_strategy(config, true).map(drop),
+        "metrics.reporter.prom.port" => metrics_endpoint::ports(config).map(drop),
+        "heartbeat.interval" | "heartbeat.timeout" => at_least_1_ms(config, key).map(drop),
         "state.checkpoints.num-retained" => at_least_one::<usize>(config, option_of(key)?).map(drop),
         key if key.starts_with("execution.checkpointing.") => checkpoints(config).map(drop),
         "parallelism.default" => threads(config, 1).map(drop),
@@ -178,8 +200,8 @@ fn exponential(config: &Options) -> Result<RestartStrategy> {
     };
     let attempts = option_of(&key("attempts-before-reset-backoff"))?;
     Ok(RestartStrategy::ExponentialDelay {
-        initial: duration(config, &key("initial-backoff"))?,
-        max: duration(config, &key("max-backoff"))?,
+        initial: at_least_1_ms(config, &key("initial-backoff"))?,
+        max: at_least_1_ms(config, &key("max-backoff"))?,
         multiplier: number("backoff-multiplier", 1.0..=1e6)?,
         reset_after: duration(config, &key("reset-backoff-threshold"))?,
         jitter: number("jitter-factor", 0.0..=1.0)?,
@@ -238,6 +260,7 @@ mod tests {
         for (key, value) in [
             ("restart-strategy.exponential-delay.jitter-factor", "1.5"),
             ("restart-strategy.exponential-delay.backoff-multiplier", "0.5"),
+            ("restart-strategy.exponential-delay.initial-backoff", "0 s"),
             ("restart-strategy.fixed-delay.attempts", "-1"),
             ("restart-strategy.failure-rate.max-failures-per-interval", "0"),
         ] {
@@ -246,6 +269,12 @@ mod tests {
                 assert!(error.unwrap_err().to_string().contains(key), "{strategy}");
             }
             assert!(check(&options(&[(key, value)]), key).is_err());
+        }
+        let longer = options(&[("restart-strategy.exponential-delay.initial-backoff", "2 min")]);
+        assert!(restart_strategy(&longer, false).unwrap_err().to_string().contains("is longer than"));
+        check(&longer, "restart-strategy.exponential-delay.initial-backoff").expect("the other one may follow");
+        for (key, value) in [("metrics.reporter.prom.port", "99999"), ("heartbeat.interval", "0 ms")] {
+            assert!(check(&options(&[(key, value)]), key).is_err(), "{key}");
         }
         let large = options(&[("restart-strategy.exponential-delay.jitter-factor", "1.5")]);
         assert!(restart_strategy(&large, true).unwrap_err().to_string().contains("between 0 and 1"));

@@ -44,7 +44,11 @@ fn table(arguments: &[&Arg]) -> String {
         if takes && !values.is_empty() {
             description += &format!(" ({})", values.join(", "));
         }
-        let shown = argument.to_string().replace('|', "\\|");
+        let mut shown = argument.to_string();
+        if let (Some(short), Some(_)) = (argument.get_short(), argument.get_long()) {
+            shown = format!("-{short}, {shown}");
+        }
+        let shown = shown.replace('|', "\\|");
         text += &format!("| `{shown}` | {} |\n", description.replace('|', "\\|"));
     }
     text

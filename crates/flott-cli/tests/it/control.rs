@@ -256,3 +256,17 @@ fn a_job_that_is_canceled_says_who_has_wanted_it() {
     let ended = ran(shell.wait_with_output().expect("an end"));
     assert!(ended.out.contains("is CANCELED by QUIT: it keeps no checkpoints"), "{ended:?}");
 }
+
+#[test]
+fn a_job_whose_process_is_stopped_is_not_said_to_be_gone() {
+    let user = User::new();
+    let child = user.running("held", &["--fresh"]);
+    crate::support::signal(&child, "STOP");
+    let list = user.flott(&["list"]);
+    assert!(list.err.contains("No job answers; 1 that run do not answer"), "{list:?}");
+    let stop = user.flott(&["stop", "held"]);
+    assert!(stop.code == Some(1) && stop.err.contains("kill -CONT"), "{stop:?}");
+    crate::support::signal(&child, "CONT");
+    assert_eq!(user.flott(&["cancel", "held"]).code, Some(0));
+    assert_eq!(ran(child.wait_with_output().expect("an end")).code, Some(130));
+}

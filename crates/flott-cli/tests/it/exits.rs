@@ -64,6 +64,7 @@ fn wrong_usage_is_2() {
     exits(&place.flott(&["completions", "silly"]), 2, "bash");
     exits(&place.flott(&["run", "job.sql", "-D", "restart-strategy.fixed-delay.delay=-1 s"]), 2, "fixed-delay.delay");
     exits(&place.flott(&["run", "job.sql", "-D", "restart-strategy.exponential-delay.jitter-factor=2"]), 2, "0 and 1");
+    exits(&place.flott(&["run", "job.sql", "--metrics-port", "99999"]), 2, "99999");
     exits(&place.flott(&["docs", "nothing"]), 2, "no page 'nothing'");
 }
 

@@ -109,6 +109,11 @@ async fn a_source_stops_where_it_may_go_no_further() {
     job.work_for(Duration::from_millis(50)).await;
     assert_eq!(count(), 22, "210 is beyond 200, and nothing follows it");
     assert_eq!(job.log.reports.last(), Some(&((source, 0), Some(210), true)));
+    let paused = |job: &Job| {
+        let splits = job.metrics.subtask(source.0, 0).expect("a subtask").splits();
+        splits.values().map(|s| s.paused).collect::<Vec<_>>()
+    };
+    assert_eq!(paused(&job), [true], "whoever asks what holds event time back is told");
     // The word may be taken back, and comes to an end where nobody is behind.
     job.attempt.send(align(source, 0, 5));
     job.attempt.send(align(source, 0, i64::MAX));

@@ -628,6 +628,7 @@ pub(crate) struct Job {
     pub(crate) graph: Arc<JobGraph>,
     pub(crate) parallelism: usize,
     pub(crate) log: Log,
+    pub(crate) metrics: Arc<JobMetrics>,
     splits: HashMap<NodeId, Vec<SplitState>>,
     /// Readers are told that no split follows.
     pub(crate) tell_end: bool,
@@ -677,7 +678,7 @@ impl Job {
             first_epoch: CheckpointId(options.first_epoch),
             clock: Arc::clone(&options.clock),
             fail_points: FailPoints::none(),
-            metrics,
+            metrics: Arc::clone(&metrics),
             base_dir: PathBuf::new(),
         };
         let build: BuildOperator = Arc::new(move |node, subtask, _parallelism, max_parallelism| {
@@ -694,6 +695,7 @@ impl Job {
             graph,
             parallelism: options.parallelism,
             log: Log::default(),
+            metrics,
             splits: splits.iter().cloned().collect(),
             tell_end: true,
             next_checkpoint: options.first_epoch,

@@ -1,0 +1,71 @@
+//! What users ask of a running attempt: checkpoints, a stop, a drain.
+
+use flott_core::{CheckpointId, Error};
+use flott_runtime::api::TaskCommand;
+
+use super::{Drain, JobMaster, Positions};
+use crate::control::Request;
+
+impl JobMaster {
+    pub(super) fn on_request(&mut self, request: Request) {
+        if self.stopping || self.drain.is_some() || self.coordinator.sources_ended() {
+            return request.answer(Err(Error::user("the job is ending already: no checkpoint follows")));
+        }
+        if !self.options.after_tasks_finish && self.coordinator.any_ended() {
+            let why = Error::user("a source has ended, and the job was told to take no checkpoint after that");
+            let option = "execution.checkpointing.checkpoints-after-tasks-finish.enabled";
+            return request.answer(Err(why.hint(format!("SET '{option}' = 'true' before the job starts"))));
+        }
+        self.requests.push(request);
+    }
+
+    /// The checkpoint with which the job was to end has come to nothing, or had not what it was for. As in Flink the job goes
+    /// on, unless somebody still waits for its end.
+    pub(super) fn stop_again_or_resume(&mut self) {
+        let now = self.clock.monotonic();
+        if self.requests.iter().any(|request| request.ends) {
+            self.next_checkpoint = Some(now);
+            return;
+        }
+        tracing::warn!("the job goes on: it was to stop with a savepoint, and there is none");
+        (self.stopping, self.last, self.unstopped) = (false, None, true);
+        self.next_checkpoint = self.options.interval.map(|interval| now + interval);
+        self.attempt.send(TaskCommand::Resume);
+    }
+
+    /// A last checkpoint, then the end. One that is under way does not serve: rows behind its barrier may have come to
+    /// sinks that show them at once, and would come there again after a restore.
+    pub(super) fn on_stop(&mut self, request: Request) {
+        let is_first = !std::mem::replace(&mut self.stopping, true);
+        if !self.has_store {
+            self.cancelled = true;
+            return self.attempt.cancel();
+        }
+        self.requests.push(request);
+        if is_first {
+            self.next_checkpoint = Some(self.clock.monotonic());
+        }
+    }
+
+    pub(super) fn on_drain(&mut self, request: Request) {
+        if self.stopping || self.drain.is_some() {
+            return request.answer(Err(Error::user("the job is ending already")));
+        }
+        self.drain = Some(Drain { request: Some(request), begun: None });
+    }
+
+    /// Sources end once all restored splits are with their readers: what a savepoint holds must be complete. What the
+    /// enumerators assign from here on comes nowhere; their state from before is what counts.
+    pub(super) fn begin_drain(&mut self) {
+        let Some(drain) = &mut self.drain else { return };
+        if drain.begun.is_some() || !self.enumerators.is_settled() {
+            return;
+        }
+        let id = self.coordinator.pending().unwrap_or(CheckpointId(u64::MAX));
+        match self.enumerators.snapshot(id) {
+            Ok(enumerators) => drain.begun = Some(Positions { enumerators, ..Positions::default() }),
+            Err(e) => return self.fail(e),
+        }
+        self.attempt.send(TaskCommand::Drain);
+    }
+}

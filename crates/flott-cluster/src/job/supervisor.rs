@@ -1,0 +1,157 @@
+//! A job over all of its attempts: started, started again after failures, until one ends well or nobody wants another.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flott_core::rng::Rng;
+use flott_core::{Error, ErrorKind, Result};
+use flott_runtime::metrics::JobMetrics;
+use flott_state::store::Tenure;
+use tokio::sync::{Mutex, watch};
+
+use super::{JobMaster, JobSpec};
+use crate::control::{Desk, Ending, JobHandle, JobOutcome, JobState, Wishes, handle};
+use crate::process::pool::{Pool, SharedPool};
+use crate::restart::Restarts;
+use crate::status::JobStatus;
+
+/// Starts a job. What was decided before and not committed is committed first. A failure of the first attempt's opening
+/// is the caller's; later ones are the restart strategy's.
+pub async fn start(mut spec: JobSpec) -> Result<JobHandle> {
+    let metrics = Arc::new(JobMetrics::new(spec.graph.nodes.len(), spec.parallelism));
+    let (graph, open_savepoint) = (Arc::clone(&spec.graph), Arc::clone(&spec.savepoints));
+    let store = spec.store.take();
+    let now_ms = spec.clock.now_ms();
+    let (job, desk) = handle(graph, Arc::clone(&metrics), open_savepoint, store.is_some(), now_ms);
+    let Desk { wishes, report, done } = desk;
+    let tenure = store.as_ref().map(|(store, _)| store.tenure());
+    let pool = match spec.processes.take() {
+        Some(options) => Some(Arc::new(Mutex::new(Pool::new(options).await?))),
+        None => None,
+    };
+    let master = JobMaster::open(&spec, store, pool.as_ref(), Arc::clone(&metrics), report.clone()).await?;
+    let clock = Arc::clone(&spec.clock);
+    let supervisor = Supervisor { spec, pool: pool.clone(), tenure, metrics, report, wishes };
+    let last_word = supervisor.report.clone();
+    tokio::spawn(async move {
+        let mut outcome = Box::pin(supervisor.run(master)).await;
+        if let Some(pool) = pool {
+            pool.lock().await.quit().await;
+        }
+        let status = match &outcome {
+            Ok(JobOutcome::Finished(_)) => JobStatus::Finished,
+            Ok(JobOutcome::Suspended(_)) => JobStatus::Suspended,
+            Ok(JobOutcome::Cancelled(_)) => JobStatus::Canceled,
+            Err(_) => JobStatus::Failed,
+        };
+        last_word.send_modify(|s| (s.status, s.ended_ms) = (status, Some(clock.now_ms())));
+        if let Ok(JobOutcome::Finished(s) | JobOutcome::Suspended(s) | JobOutcome::Cancelled(s)) = &mut outcome {
+            *s = *last_word.borrow();
+        }
+        drop(last_word);
+        // Nobody may be waiting any more.
+        drop(done.send(outcome));
+    });
+    Ok(job)
+}
+
+/// Runs attempt after attempt, until one ends well or the restart strategy gives up.
+struct Supervisor {
+    spec: JobSpec,
+    /// The other processes.
+    pool: Option<SharedPool>,
+    /// `None` for a job without checkpoints, which begins anew.
+    tenure: Option<Tenure>,
+    metrics: Arc<JobMetrics>,
+    report: watch::Sender<JobState>,
+    wishes: Wishes,
+}
+
+impl Supervisor {
+    async fn run(mut self, first: JobMaster) -> Result<JobOutcome> {
+        let outcome = Box::pin(self.attempts(first)).await;
+        self.report.send_modify(|s| s.ending = self.wishes.end);
+        outcome
+    }
+
+    async fn attempts(&mut self, first: JobMaster) -> Result<JobOutcome> {
+        let mut restarts = Restarts::new(self.spec.restarts);
+        let mut rng = Rng::from_entropy();
+        let mut attempt = Ok(first);
+        loop {
+            let outcome = match attempt {
+                Ok(master) => master.run(&mut self.wishes).await,
+                Err(e) => Err(e),
+            };
+            let error = match outcome {
+                Ok(outcome) => return Ok(outcome),
+                Err(error) => self.unless_taken_over(error).await,
+            };
+            if self.wishes.end.is_some() {
+                return Err(
+                    error.hint("It failed while it was to end; --restore latest goes on from the last checkpoint")
+                );
+            }
+            let Some(pause) = restarts.after(&error, self.spec.clock.monotonic(), &mut rng) else { return Err(error) };
+            tracing::warn!(%error, pause_ms = pause.as_millis() as u64, "the job failed and is started again");
+            attempt = match self.next_attempt(pause).await {
+                Some(attempt) => attempt,
+                None if self.wishes.end == Some(Ending::Stop) && self.tenure.is_some() => {
+                    return Ok(JobOutcome::Suspended(*self.report.borrow()));
+                }
+                None => return Ok(JobOutcome::Cancelled(*self.report.borrow())),
+            };
+        }
+    }
+
+    /// The error, or that another attempt has taken the job over, which has most often brought it about.
+    async fn unless_taken_over(&self, error: Error) -> Error {
+        let Some(tenure) = &self.tenure else { return error };
+        match tenure.check().await {
+            Err(fenced) if fenced.kind() == ErrorKind::Fenced => fenced,
+            _ => error,
+        }
+    }
+
+    /// Waits, then opens the next attempt; `None` where a user wants an end meanwhile. What is decided is then committed
+    /// by whoever opens the job next.
+    async fn next_attempt(&mut self, pause: Duration) -> Option<Result<JobMaster>> {
+        self.report.send_modify(|s| s.status = JobStatus::Restarting);
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = self.wishes.end_between_attempts() => return None,
+        }
+        let Supervisor { spec, pool, tenure, metrics, report, wishes } = self;
+        report.send_modify(|s| s.restarts += 1);
+        let attempt = tokio::select! {
+            attempt = reopen(spec, pool.as_ref(), tenure, metrics, report) => attempt,
+            () = wishes.end_between_attempts() => return None,
+        };
+        // Not before: until then what needs a running attempt is refused.
+        if attempt.is_ok() {
+            let now_ms = spec.clock.now_ms();
+            report.send_modify(|s| {
+                s.attempt_started_ms = now_ms;
+                s.status = JobStatus::Running;
+            });
+        }
+        Some(attempt)
+    }
+}
+
+async fn reopen(
+    spec: &JobSpec,
+    pool: Option<&SharedPool>,
+    tenure: &mut Option<Tenure>,
+    metrics: &Arc<JobMetrics>,
+    report: &watch::Sender<JobState>,
+) -> Result<JobMaster> {
+    let store = match tenure {
+        Some(tenure) => Some(tenure.reopen().await?),
+        None => None,
+    };
+    *tenure = store.as_ref().map(|(store, _)| store.tenure());
+    // Rows behind what it goes on from are counted again.
+    metrics.rewind(store.as_ref().and_then(|(_, opened)| opened.manifest.as_ref()).map(|m| m.checkpoint.0));
+    JobMaster::open(spec, store, pool, Arc::clone(metrics), report.clone()).await
+}
