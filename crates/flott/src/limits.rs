@@ -54,6 +54,7 @@ pub fn limits() -> Vec<Limit> {
             "operators of a query, with its views and WITH clauses where they are named",
             bind::QUERY_NODES_MAX,
         ),
+        limit("Queries", "operators of a call of a function in SQL, with all bodies", bind::CALL_OPERATORS_MAX),
         limit("Types", "digits of a DECIMAL", flott_core::types::MAX_DECIMAL_PRECISION),
         limit("Types", "characters of CHAR and VARCHAR, bytes of BINARY and VARBINARY", flott_core::types::MAX_LENGTH),
         limit("Types", "types inside each other", flott_core::types::TYPE_DEPTH_MAX),

@@ -72,7 +72,7 @@ pub mod limits {
     pub use super::aggregate::KEYS_IN_GROUPING_ID_MAX;
     pub use super::expression::{CHAIN_LENGTH_MAX, EXPRESSION_DEPTH_MAX};
     pub use super::query::GROUPING_SETS_MAX;
-    pub use super::user_function::CALL_DEPTH_MAX;
+    pub use super::user_function::{CALL_DEPTH_MAX, CALL_OPERATORS_MAX};
     pub use super::{QUERY_DEPTH_MAX, QUERY_NODES_MAX};
 }
 

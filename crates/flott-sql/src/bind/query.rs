@@ -212,6 +212,8 @@ impl Binder<'_> {
                 (exprs.as_slice(), !exprs.is_empty())
             }
         };
+        let qualify = qualify.as_ref().map(|q| without_aliases(q, projection));
+        let qualify = qualify.as_ref();
         let aggregates = has_group_by || having.is_some() || values.iter().any(|e| contains_aggregate(e));
         let ordered_by = order.iter().map(|by| &by.expr);
         let values: Vec<&Ast> = if aggregates {
@@ -225,7 +227,7 @@ impl Binder<'_> {
             self.source(plan, scope, selection.as_ref(), &values, None, ctes)?;
         let items = self.expand(projection, &scope)?;
         let state_ttl = super::hints::of_select(s, aggregates || distinct)?;
-        let tail = Tail { order, qualify: qualify.as_ref() };
+        let tail = Tail { order, qualify };
         let mut over = OverCalls::new(named_window, self.is_batch());
         let (plan, bound) = if aggregates {
             let (group_by, having) = (group_exprs, having.as_ref());
@@ -336,13 +338,20 @@ impl Binder<'_> {
                         .map(Item::of_column)
                         .collect();
                     if columns.is_empty() {
-                        if let [one] = parts[..]
-                            && let Some(row) = scope.columns.iter().find(|c| c.name == one)
+                        let is_row = |c: &&super::ScopeColumn| match parts.split_last() {
+                            Some((one, of)) => c.name == **one && super::scope::ends_with(&c.qualifier, of),
+                            None => false,
+                        };
+                        if let (Some(one), Some(row)) = (parts.last(), scope.columns.iter().find(is_row))
                             && let TypeKind::Row(fields) = &row.data_type.kind
                         {
                             out.extend(fields.iter().map(|f| Item {
                                 name: Some(f.name.clone()),
-                                source: ItemSource::Field { row: row.typed(), row_name: one.into(), span: name.span() },
+                                source: ItemSource::Field {
+                                    row: row.typed(),
+                                    row_name: (*one).into(),
+                                    span: name.span(),
+                                },
                             }));
                             continue;
                         }
@@ -448,6 +457,44 @@ impl Item<'_> {
     fn of_column(c: &super::ScopeColumn) -> Self {
         Item { name: Some(c.name.clone()), source: ItemSource::Column { field: c.typed(), name: c.name.clone() } }
     }
+}
+
+/// A condition of QUALIFY with what the names of the SELECT list stand for.
+fn without_aliases(condition: &Ast, projection: &[SelectItem]) -> Ast {
+    use std::ops::ControlFlow;
+    struct Replace<'q> {
+        projection: &'q [SelectItem],
+        /// Sub-queries around the place.
+        depth: usize,
+    }
+    impl ast::VisitorMut for Replace<'_> {
+        type Break = ();
+        fn pre_visit_query(&mut self, _query: &mut Query) -> ControlFlow<()> {
+            self.depth += 1;
+            ControlFlow::Continue(())
+        }
+        fn post_visit_query(&mut self, _query: &mut Query) -> ControlFlow<()> {
+            self.depth -= 1;
+            ControlFlow::Continue(())
+        }
+        fn post_visit_expr(&mut self, e: &mut Ast) -> ControlFlow<()> {
+            let named = match e {
+                Ast::Identifier(id) if self.depth == 0 => self.projection.iter().find_map(|item| match item {
+                    SelectItem::ExprWithAlias { expr, alias } if alias.value == id.value => Some(expr),
+                    _ => None,
+                }),
+                _ => None,
+            };
+            if let Some(named) = named {
+                *e = Ast::Nested(Box::new(named.clone()));
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let mut condition = condition.clone();
+    let walked = ast::VisitMut::visit(&mut condition, &mut Replace { projection, depth: 0 });
+    debug_assert!(walked.is_continue());
+    condition
 }
 
 /// One row without columns.

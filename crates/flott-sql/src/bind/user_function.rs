@@ -3,7 +3,7 @@
 
 use std::sync::atomic::Ordering;
 
-use datafusion_common::tree_node::{Transformed, TreeNode};
+use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion_expr::Expr;
 use flott_core::options::Options;
 use flott_core::types::TimeAttribute;
@@ -19,6 +19,9 @@ use crate::parser::script::{on_large_stack, parse_expression};
 
 /// Stands before the number of a parameter in a body.
 const PARAMETER: &str = "$parameter.";
+/// How many operators a call may have once all bodies stand where they are called: one that reads its argument twice
+/// doubles what it is called with.
+pub const CALL_OPERATORS_MAX: usize = 10_000;
 /// How deep functions may call each other.
 pub const CALL_DEPTH_MAX: usize = 32;
 
@@ -56,16 +59,27 @@ impl Functions {
         let arguments = self.arguments(function, name, args)?;
         let body = self.body(function).map_err(|e| e.with("function", name))?;
         let mut uses = vec![0usize; arguments.len()];
+        let mut operators = 0usize;
+        let counted = body.expr.apply(|e| {
+            operators += 1;
+            if let Some(uses) = parameter(e).and_then(|n| uses.get_mut(n)) {
+                *uses += 1;
+            }
+            Ok(TreeNodeRecursion::Continue)
+        });
+        counted.map_err(from_datafusion)?;
+        for (argument, uses) in arguments.iter().zip(&uses).filter(|(_, uses)| **uses > 0) {
+            operators = operators.saturating_add(operators_of(&argument.expr)?.saturating_mul(*uses));
+        }
+        if operators > CALL_OPERATORS_MAX {
+            return Err(Error::user(format!(
+                "a call of {name} has more than {CALL_OPERATORS_MAX} operators once the functions' bodies stand in it"
+            ))
+            .hint("Compute its arguments in a sub-query, or in functions that read them once"));
+        }
         let bound = body.expr.transform_up(|e| {
-            let number = match &e {
-                Expr::Column(c) => c.name.strip_prefix(PARAMETER).and_then(|n| n.parse::<usize>().ok()),
-                _ => None,
-            };
-            Ok(match number.and_then(|n| arguments.get(n).map(|a| (n, a))) {
-                Some((n, argument)) => {
-                    uses[n] += 1;
-                    Transformed::yes(argument.expr.clone())
-                }
+            Ok(match parameter(&e).and_then(|n| arguments.get(n)) {
+                Some(argument) => Transformed::yes(argument.expr.clone()),
                 None => Transformed::no(e),
             })
         });
@@ -92,10 +106,16 @@ impl Functions {
         if args.len() != function.parameters.len() {
             return Err(wrong());
         }
-        let arguments = args.into_iter().zip(&function.parameters).map(|(argument, (_, t))| {
+        let arguments = args.into_iter().zip(&function.parameters).map(|(argument, (parameter, t))| {
             let argument = Typed { data_type: argument.data_type.with_time_attribute(TimeAttribute::None), ..argument };
             if !self.implicit_cast(&argument.data_type, t) && argument.data_type.kind != t.kind {
                 return Err(wrong());
+            }
+            if argument.data_type.nullable && !t.nullable {
+                return Err(Error::user(format!(
+                    "the argument for '{parameter}' of {name} may be NULL, which {t} is not"
+                ))
+                .hint("Write COALESCE(.., value) around it"));
             }
             self.cast_if_needed(argument, t)
         });
@@ -113,6 +133,10 @@ impl Functions {
         let scope = Scope::of(columns.collect());
         let body = ExpressionBinder::new(self, &scope, "a function").bind(&parse_expression(&function.body)?)?;
         let body = Typed { data_type: body.data_type.with_time_attribute(TimeAttribute::None), ..body };
+        if body.data_type.nullable && !function.returns.nullable {
+            return Err(Error::user(format!("the body may be NULL, and the function returns {}", function.returns))
+                .hint("Write COALESCE(.., value) around it, or declare parameters NOT NULL"));
+        }
         if body.data_type.kind != function.returns.kind && !self.implicit_cast(&body.data_type, &function.returns) {
             return Err(Error::user(format!(
                 "the body gives {}, and the function returns {}",
@@ -122,4 +146,22 @@ impl Functions {
         }
         self.cast_if_needed(body, &function.returns)
     }
+}
+
+/// The number of the parameter that an expression of a body is.
+fn parameter(e: &Expr) -> Option<usize> {
+    match e {
+        Expr::Column(c) => c.name.strip_prefix(PARAMETER)?.parse().ok(),
+        _ => None,
+    }
+}
+
+fn operators_of(e: &Expr) -> Result<usize> {
+    let mut operators = 0;
+    let counted = e.apply(|_| {
+        operators += 1;
+        Ok(TreeNodeRecursion::Continue)
+    });
+    counted.map_err(from_datafusion)?;
+    Ok(operators)
 }
