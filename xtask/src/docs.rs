@@ -7,6 +7,7 @@ use crate::{Failure, debug_binary, root, say};
 
 /// Page and the command that prints it.
 const PAGES: &[(&str, &[&str])] = &[
+    ("docs/reference/commands.md", &["docs", "commands"]),
     ("docs/reference/connectors.md", &["docs", "connectors"]),
     ("docs/reference/formats.md", &["docs", "formats"]),
     ("docs/reference/configuration.md", &["docs", "configuration"]),

@@ -25,7 +25,12 @@ pub(crate) fn explain(args: &ExplainArgs) -> Result<(), Failure> {
     let in_script = |e: flott::Error| Failure::from(e).with("script", args.script.file.display());
     let asked = [(args.changelog, ExplainDetail::ChangelogMode), (args.watermarks, ExplainDetail::Watermark)];
     let details: Vec<ExplainDetail> = asked.into_iter().filter(|(asked, _)| *asked).map(|(_, d)| d).collect();
-    for statement in session.parse(&text).map_err(in_script)? {
+    // A mistake in the last statement is found before anything is shown.
+    for statement in flott::statements(&text).map_err(in_script)? {
+        statement.map_err(in_script)?;
+    }
+    for statement in flott::statements(&text).map_err(in_script)? {
+        let statement = statement.map_err(in_script)?;
         if let Some(plan) = session.explain(&statement, &details).map_err(in_script)? {
             output::out(&format!("{plan}\n"))?;
         }

@@ -2,7 +2,7 @@
 
 use chrono::DateTime;
 use flott::Error;
-use flott::control::{self, JobDescription};
+use flott::control::{self, JobDescription, Listing};
 
 use crate::exit::Failure;
 use crate::{output, table};
@@ -11,9 +11,12 @@ use crate::{output, table};
 pub(crate) fn list() -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Error::unavailable("the runtime cannot be started").caused_by(e))?;
-    let jobs = runtime.block_on(control::list()).map_err(Failure::of_job)?;
+    let Listing { jobs, silent } = runtime.block_on(control::listing()).map_err(Failure::of_job)?;
     if jobs.is_empty() {
-        output::note("No job is running.");
+        output::note(&match silent {
+            0 => "No job is running.".to_string(),
+            n => format!("No job answers; {n} that run do not answer."),
+        });
         return Ok(());
     }
     let names = ["job id", "job name", "status", "start time", "checkpoint", "process"].map(str::to_string);

@@ -1,10 +1,12 @@
 //! The `flott` command: a thin user of the library. One file a command.
 
 mod cancel;
+mod canceled;
 mod completions;
 mod docs;
 mod exit;
 mod explain;
+mod held;
 mod interrupts;
 mod list;
 mod man;

@@ -117,13 +117,27 @@ pub(crate) fn client_info(text: &str) -> Result<()> {
     out(&if is_terminal { format!("\x1b[34;1m{text}\x1b[0m\n") } else { format!("{text}\n") })
 }
 
+/// Levels by their names.
+const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+
+/// What is logged. A word alone has to be a level: the filter would take it for a module, of which it logs everything.
+fn filter(text: &str) -> Result<EnvFilter> {
+    for part in text.split(',').map(str::trim) {
+        let level = part.rsplit_once('=').map_or(part, |(_, level)| level.trim());
+        if !LEVELS.iter().any(|known| known.eq_ignore_ascii_case(level)) {
+            return Err(Error::user(format!("'{level}' is not a log level")));
+        }
+    }
+    EnvFilter::try_new(text).map_err(|e| Error::user(format!("'{text}' is not a log level")).caused_by(e))
+}
+
 /// Sets up log lines on stderr.
 pub(crate) fn logging(args: &LogArgs) -> Result<(), Failure> {
     FORMAT.get_or_init(|| args.log_format);
-    let level = args.log_level.as_deref().unwrap_or(if is_terminal() { "warn" } else { "info" });
-    let filter = EnvFilter::try_new(level).map_err(|e| {
-        let error = Error::user(format!("'{level}' is not a log level")).caused_by(e);
-        Failure::of_arguments(error.hint("Write error, warn, info, debug or trace, or MODULE=LEVEL, .."))
+    // Each try of a store that is away would be a line; what comes of them is told by the job.
+    let level = args.log_level.as_deref().unwrap_or(if is_terminal() { "warn" } else { "info,object_store=warn" });
+    let filter = filter(level).map_err(|error| {
+        Failure::of_arguments(error.hint("Write error, warn, info, debug, trace or off, or MODULE=LEVEL, .."))
     })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match args.log_format {
@@ -131,4 +145,20 @@ pub(crate) fn logging(args: &LogArgs) -> Result<(), Failure> {
         LogFormat::Json => builder.json().flatten_event(true).init(),
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::filter;
+
+    #[test]
+    fn a_level_is_one_of_the_list() {
+        for good in ["warn", "DEBUG", "off", "info,flott_cluster=trace", "flott_runtime=debug, warn"] {
+            filter(good).unwrap_or_else(|e| panic!("{good}: {e}"));
+        }
+        for wrong in ["silly", "flott_cluster", "flott_cluster=silly", "info,loud", "", "lout=="] {
+            let e = filter(wrong).map(drop).expect_err(wrong).to_string();
+            assert!(e.contains("is not a log level"), "{e}");
+        }
+    }
 }

@@ -123,7 +123,7 @@ impl Progress {
         let (rows_in, rows_out) = (summary::rows_in(job), summary::rows_out(job));
         let late: u64 = {
             let metrics = job.handle.metrics();
-            job.handle.graph().iter().map(|(id, _)| metrics.sum(id.0, |m| &m.late_records_dropped)).sum()
+            job.handle.graph().iter().map(|(id, _)| metrics.lasting(id.0).late_records_dropped).sum()
         };
         let late = match late {
             0 => String::new(),

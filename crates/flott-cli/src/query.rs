@@ -4,8 +4,12 @@ use std::time::Duration;
 
 use flott::{JobOutcome, Query, Result};
 
+use crate::held::HeldRows;
 use crate::interrupts::{Interrupt, Interrupts};
 use crate::{output, table};
+
+/// Lines are printed in pieces of about this size.
+const OUT_BYTES: usize = 64 << 10;
 
 /// How a query ended.
 pub(crate) struct Shown {
@@ -26,7 +30,7 @@ pub(crate) async fn show(
     let types: Vec<_> = query.columns.iter().map(|(_, t)| t.clone()).collect();
     let names: Vec<String> = query.columns.iter().map(|(n, _)| n.clone()).collect();
     let whole = query.bounded && query.insert_only;
-    let mut rows: Vec<Vec<Option<String>>> = vec![];
+    let mut rows = whole.then(|| (HeldRows::new(names.len()), table::Whole::new(&names, width)));
     let mut stream = (!whole).then(|| table::Stream::new(&names, &types, width));
     let mut count = 0u64;
     if let Some(stream) = &stream {
@@ -39,13 +43,16 @@ pub(crate) async fn show(
                 Some(batch) => {
                     let texts = query.texts(&batch)?;
                     count += texts.len() as u64;
-                    match &mut stream {
-                        Some(stream) => {
-                            let lines: String =
-                                texts.iter().enumerate().map(|(i, row)| stream.row(batch.kind(i), row)).collect();
-                            output::out(&lines)?;
+                    if let Some(stream) = &mut stream {
+                        let lines: String =
+                            texts.iter().enumerate().map(|(i, row)| stream.row(batch.kind(i), row)).collect();
+                        output::out(&lines)?;
+                    }
+                    if let Some((rows, table)) = &mut rows {
+                        for row in &texts {
+                            table.see(row);
+                            rows.push(row)?;
                         }
-                        None => rows.extend(texts.into_iter().map(|r| r.into_iter().map(Some).collect::<Vec<_>>())),
                     }
                 }
             },
@@ -56,14 +63,31 @@ pub(crate) async fn show(
         query.job.handle.cancel().await;
     }
     let outcome = query.job.wait().await;
-    match (&outcome, &stream) {
-        (Err(_), _) => {}
-        (Ok(_), Some(_)) if interrupt.is_some() => output::out(&table::terminated(count))?,
-        (Ok(_), None) if interrupt.is_some() => {
-            output::out(&(table::of_part(&names, &rows, width) + &table::terminated(count)))?;
+    if outcome.is_ok() {
+        if let Some((rows, table)) = rows {
+            print(rows, &table)?;
         }
-        (Ok(_), Some(stream)) => output::out(&stream.tail(count, elapsed()))?,
-        (Ok(_), None) => output::out(&table::of_results(&names, &rows, width, elapsed()))?,
+        output::out(&match (&stream, interrupt) {
+            (_, Some(_)) => table::terminated(count),
+            (Some(stream), None) => stream.tail(count, elapsed()),
+            (None, None) => table::Whole::count(count, elapsed()),
+        })?;
     }
     Ok(Shown { outcome, interrupt })
+}
+
+/// A whole result. Its lines leave as they are made: all of them together may be more than there is memory.
+fn print(rows: HeldRows, table: &table::Whole) -> Result<()> {
+    if rows.count() == 0 {
+        return Ok(());
+    }
+    let mut text = table.head();
+    rows.each(|row| {
+        text += &table.row(row);
+        if text.len() < OUT_BYTES {
+            return Ok(());
+        }
+        output::out(&std::mem::take(&mut text))
+    })?;
+    output::out(&(text + &table.foot()))
 }

@@ -5,17 +5,15 @@ use std::process::ExitCode;
 
 use chrono::DateTime;
 use clap::Args;
-use flott::{
-    Error, Job, JobOutcome, Outcome, Query, Restore, Session, SpannedStatement, Statement, StopMode, TakenOver,
-};
+use flott::{Error, Job, JobOutcome, Outcome, Query, Restore, Session, Statement, StopMode, TakenOver};
 use futures::future::select_all;
 
 use crate::exit::{self, Failure};
-use crate::interrupts::Interrupts;
+use crate::interrupts::{Interrupt, Interrupts};
 use crate::progress::Progress;
 use crate::script::{self, Earlier, ScriptArgs};
 use crate::summary::Summary;
-use crate::{output, query, table, worker};
+use crate::{canceled, output, query, table, worker};
 
 #[derive(Args)]
 pub(crate) struct RunArgs {
@@ -108,7 +106,7 @@ impl End {
 /// What happens while jobs run.
 enum News {
     Ended(usize),
-    Interrupt,
+    Interrupt(Interrupt),
     Nothing,
 }
 
@@ -116,12 +114,16 @@ enum News {
 struct Script<'a> {
     args: &'a RunArgs,
     session: Session,
-    statements: Vec<SpannedStatement>,
+    /// All of its statements can be parsed. Each is parsed again when its turn comes: those of a script of some megabytes take
+    /// gigabytes.
+    text: String,
     summary: &'a mut Summary,
     interrupts: Interrupts,
     jobs: Vec<(Job, Progress)>,
     /// A last checkpoint has been asked for: the next interrupt stops at once.
     stopping: bool,
+    /// Who has asked.
+    stopped_by: Option<&'static str>,
     end: End,
 }
 
@@ -130,8 +132,11 @@ impl<'a> Script<'a> {
         let earlier = args.earlier()?;
         let named = matches!(earlier.restore, Restore::Path(_));
         let (text, session) = script::open(&args.script, earlier)?;
-        let statements = session.parse(&text).map_err(|e| e.with("script", args.script.file.display()))?;
-        if named && !statements.iter().any(|s| writes(&s.statement)) {
+        let mut any_writes = false;
+        let parsed = flott::statements(&text)
+            .and_then(|mut all| all.try_for_each(|s| s.map(|s| any_writes |= writes(&s.statement))));
+        parsed.map_err(|e| e.with("script", args.script.file.display()))?;
+        if named && !any_writes {
             return Err(Failure::of_arguments(
                 Error::user("--restore PATH restores nothing: no statement of the script writes to a table")
                     .with("script", args.script.file.display())
@@ -139,24 +144,29 @@ impl<'a> Script<'a> {
             ));
         }
         let (interrupts, end) = (Interrupts::listen()?, End::default());
-        Ok(Script { args, session, statements, summary, interrupts, jobs: vec![], stopping: false, end })
+        Ok(Script { args, session, text, summary, interrupts, jobs: vec![], stopping: false, stopped_by: None, end })
     }
 
     /// Whatever goes wrong with one statement or job, the jobs that run are brought to their end.
     async fn run(mut self) -> End {
-        for statement in std::mem::take(&mut self.statements) {
+        let text = std::mem::take(&mut self.text);
+        let statements = flott::statements(&text);
+        for statement in statements.into_iter().flatten() {
             let name = self.args.script.file.display();
             // A restore, or output that has to be committed first, may take long.
-            let executed = tokio::select! {
-                executed = self.session.execute(&statement) => Some(executed),
-                _ = self.interrupts.next() => None,
+            let executed = match statement {
+                Ok(statement) => tokio::select! {
+                    executed = self.session.execute(&statement) => Ok(executed),
+                    interrupt = self.interrupts.next() => Err(interrupt),
+                },
+                Err(e) => Ok(Err(e)),
             };
             let done = match executed {
-                Some(Ok(outcome)) => self.show(outcome).await,
-                Some(Err(e)) => Err(Failure::of_statement(e).with("script", name)),
-                None => {
+                Ok(Ok(outcome)) => self.show(outcome).await,
+                Ok(Err(e)) => Err(Failure::of_statement(e).with("script", name)),
+                Err(interrupt) => {
                     self.end.interrupted = true;
-                    self.stop().await;
+                    self.stop(interrupt).await;
                     Ok(())
                 }
             };
@@ -189,6 +199,9 @@ impl<'a> Script<'a> {
                 if let Some(before) = &job.took_over {
                     output::note(&took_over(&job.name, before));
                 }
+                if let Some(place) = &job.started_anew {
+                    output::note(&started_anew(&job.name, place));
+                }
                 let restored = job.restored.map(|c| format!("Job '{}' goes on from checkpoint {c}.", job.name));
                 self.jobs.push((job, Progress::new(restored)));
                 if self.session.dml_sync()? {
@@ -207,12 +220,12 @@ impl<'a> Script<'a> {
             let jobs = self.jobs.iter().map(|(job, _)| Box::pin(job.handle.ended()));
             let news = tokio::select! {
                 ((), index, _) = select_all(jobs) => News::Ended(index),
-                _ = self.interrupts.next() => News::Interrupt,
+                interrupt = self.interrupts.next() => News::Interrupt(interrupt),
                 () = tokio::time::sleep(interval) => News::Nothing,
             };
             match news {
                 News::Ended(index) => self.ended(index).await,
-                News::Interrupt => self.stop().await,
+                News::Interrupt(interrupt) => self.stop(interrupt).await,
                 News::Nothing => {
                     let told = self.jobs.iter_mut().fold(false, |told, (_, p)| p.tell_beginning() | told);
                     if !told {
@@ -224,7 +237,8 @@ impl<'a> Script<'a> {
     }
 
     /// The first time with a last checkpoint, the second time at once.
-    async fn stop(&mut self) {
+    async fn stop(&mut self, interrupt: Interrupt) {
+        self.stopped_by = Some(canceled::by(interrupt));
         let at_once = std::mem::replace(&mut self.stopping, true);
         self.jobs.iter_mut().for_each(|(_, progress)| progress.clear());
         for (_, progress) in &mut self.jobs {
@@ -272,8 +286,8 @@ impl<'a> Script<'a> {
                 ));
                 self.end.interrupted = true;
             }
-            Ok(JobOutcome::Cancelled(_)) => {
-                output::note(&format!("Job '{name}' is cancelled."));
+            Ok(JobOutcome::Cancelled(state)) => {
+                output::note(&format!("Job '{name}' is {}", canceled::told(&job, &state, self.stopped_by)));
                 self.end.interrupted = true;
             }
             Err(e) => self.end.fail(Failure::of_job(e)),
@@ -295,6 +309,18 @@ fn writes(statement: &Statement) -> bool {
         Statement::CreateTable(create) => create.query.is_some(),
         _ => false,
     }
+}
+
+/// What `--restore latest` has not found. A service manager writes it from the first start on, so that it is no error.
+fn started_anew(job: &str, place: &str) -> String {
+    if place.is_empty() {
+        return format!(
+            "Job '{job}' starts from the beginning: it is bounded, and its sinks show rows at once, so it keeps no checkpoints."
+        );
+    }
+    let absolute = std::path::absolute(place).ok().filter(|_| !place.contains("://"));
+    let place = absolute.map_or_else(|| place.to_string(), |p| p.display().to_string());
+    format!("Job '{job}' starts from the beginning: there is no checkpoint in {place}.")
 }
 
 /// Whom a job was taken over from.

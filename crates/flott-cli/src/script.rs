@@ -1,9 +1,11 @@
 //! A script file, and the session that it runs in.
 
 use std::path::{Path, PathBuf};
+use std::string::FromUtf8Error;
 
 use clap::Args;
 use flott::{Error, FailPoints, Processes, Restore, Session};
+use flott_core::error::Position;
 
 use crate::exit::Failure;
 
@@ -42,9 +44,21 @@ pub(crate) struct Earlier {
 /// The text of a file that an argument names.
 pub(crate) fn read(file: &Path) -> Result<String, Failure> {
     let text = std::fs::read(file).map_err(|e| Failure::of_arguments(Error::from(e)).with("script", file.display()))?;
-    String::from_utf8(text).map_err(|e| {
-        Failure::of_arguments(Error::user("the script is not UTF-8").caused_by(e)).with("script", file.display())
-    })
+    String::from_utf8(text)
+        .map_err(|e| Failure::of_arguments(not_utf8("the script", &e, 1)).with("script", file.display()))
+}
+
+/// Where a text stops being UTF-8, and on which byte. `first_line` is the number of the text's first line.
+pub(crate) fn not_utf8(what: &str, error: &FromUtf8Error, first_line: u64) -> Error {
+    let at = error.utf8_error().valid_up_to();
+    let (good, rest) = error.as_bytes().split_at(at);
+    let line_start = good.iter().rposition(|b| *b == b'\n').map_or(0, |newline| newline + 1);
+    let line = first_line + good[..line_start].iter().filter(|b| **b == b'\n').count() as u64;
+    let column = String::from_utf8_lossy(&good[line_start..]).chars().count() as u64 + 1;
+    let byte = rest.first().map_or_else(String::new, |b| format!(": byte {at} is 0x{b:02X}"));
+    Error::user(format!("{what} is not UTF-8{byte}"))
+        .at(Position { line, column })
+        .hint("Save it as UTF-8, or convert it: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW")
 }
 
 /// The script's text, and a session whose paths start at its folder.

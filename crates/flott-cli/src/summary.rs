@@ -29,14 +29,14 @@ impl Summary {
         let operators: Vec<Value> = graph
             .iter()
             .map(|(id, node)| {
-                let sum = |f: fn(&flott::SubtaskMetrics) -> &std::sync::atomic::AtomicU64| metrics.sum(id.0, f);
+                let rows = metrics.lasting(id.0);
                 json!({
                     "name": node.name,
-                    "numRecordsIn": sum(|m| &m.records_in),
-                    "numRecordsOut": sum(|m| &m.records_out),
-                    "numRecordsInErrors": sum(|m| &m.records_skipped),
-                    "numLateRecordsDropped": sum(|m| &m.late_records_dropped),
-                    "backPressuredTimeMs": sum(|m| &m.back_pressured_ms),
+                    "numRecordsIn": rows.records_in,
+                    "numRecordsOut": rows.records_out,
+                    "numRecordsInErrors": rows.records_skipped,
+                    "numLateRecordsDropped": rows.late_records_dropped,
+                    "backPressuredTimeMs": metrics.sum(id.0, |m| &m.back_pressured_ms),
                 })
             })
             .collect();
@@ -46,7 +46,7 @@ impl Summary {
             "status": status,
             "rows_in": rows_in(job),
             "rows_out": rows_out(job),
-            "late_records_dropped": graph.iter().map(|(id, _)| metrics.sum(id.0, |m| &m.late_records_dropped)).sum::<u64>(),
+            "late_records_dropped": graph.iter().map(|(id, _)| metrics.lasting(id.0).late_records_dropped).sum::<u64>(),
             "checkpoints": state.checkpoints,
             "last_checkpoint": state.last_checkpoint.map(|c| c.0),
             "restored_checkpoint": job.restored,
@@ -77,16 +77,17 @@ impl Summary {
     }
 }
 
-/// Rows that a job's sources have read.
+/// Rows that a job's sources have read. As everything here without those of attempts that were thrown away: they are read
+/// again by the next one.
 pub(crate) fn rows_in(job: &Job) -> u64 {
     let metrics = job.handle.metrics();
-    job.handle.graph().sources().map(|(id, _)| metrics.sum(id.0, |m| &m.records_out)).sum()
+    job.handle.graph().sources().map(|(id, _)| metrics.lasting(id.0).records_out).sum()
 }
 
 /// Rows that a job's sinks have been given.
 pub(crate) fn rows_out(job: &Job) -> u64 {
     let metrics = job.handle.metrics();
-    job.handle.graph().sinks().map(|(id, _)| metrics.sum(id.0, |m| &m.records_in)).sum()
+    job.handle.graph().sinks().map(|(id, _)| metrics.lasting(id.0).records_in).sum()
 }
 
 /// CPU time of this process; the kernel counts it in hundredths of a second.

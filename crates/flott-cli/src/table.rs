@@ -57,42 +57,54 @@ pub(crate) fn terminated(rows: u64) -> String {
     format!("Query terminated, {}\n", rows_received(rows))
 }
 
-fn whole(names: &[String], rows: &[Vec<Option<String>>], max_width: usize) -> String {
-    let texts: Vec<Vec<String>> =
-        rows.iter().map(|r| r.iter().map(|c| c.clone().unwrap_or_else(|| NULL.to_string())).collect()).collect();
-    let widths: Vec<usize> = names
-        .iter()
-        .enumerate()
-        .map(|(i, n)| {
-            texts.iter().filter_map(|r| r.get(i)).map(|c| width(c).min(max_width)).chain([width(n)]).max().unwrap_or(1)
-        })
-        .collect();
-    let mut out = rule(&widths) + &line(&widths, names) + &rule(&widths);
-    texts.iter().for_each(|r| out.push_str(&line(&widths, r)));
-    out + &rule(&widths)
-}
-
 /// The rows of a SHOW or DESCRIBE, whole.
 pub(crate) fn of_texts(names: &[String], rows: &[Vec<Option<String>>]) -> String {
-    of_results(names, rows, usize::MAX, None)
-}
-
-/// The whole result of a bounded query; columns are as wide as their values, and at most `max_width`.
-pub(crate) fn of_results(
-    names: &[String],
-    rows: &[Vec<Option<String>>],
-    max_width: usize,
-    elapsed: Option<Duration>,
-) -> String {
+    let mut table = Whole::new(names, usize::MAX);
+    let text = |cell: &Option<String>| cell.clone().unwrap_or_else(|| NULL.to_string());
+    let rows: Vec<Vec<String>> = rows.iter().map(|r| r.iter().map(text).collect()).collect();
+    rows.iter().for_each(|row| table.see(row));
     if rows.is_empty() {
-        return rows_in_set(0, elapsed);
+        return rows_in_set(0, None);
     }
-    whole(names, rows, max_width) + &rows_in_set(rows.len() as u64, elapsed)
+    let lines: String = rows.iter().map(|row| table.row(row)).collect();
+    table.head() + &lines + &table.foot() + &rows_in_set(rows.len() as u64, None)
 }
 
-/// The rows of a bounded query that had come when it was stopped.
-pub(crate) fn of_part(names: &[String], rows: &[Vec<Option<String>>], max_width: usize) -> String {
-    if rows.is_empty() { String::new() } else { whole(names, rows, max_width) }
+/// A whole result: columns are as wide as their widest values, and at most as wide as the session says.
+pub(crate) struct Whole {
+    names: Vec<String>,
+    widths: Vec<usize>,
+    width_max: usize,
+}
+
+impl Whole {
+    pub(crate) fn new(names: &[String], width_max: usize) -> Whole {
+        Whole { names: names.to_vec(), widths: names.iter().map(|n| width(n)).collect(), width_max }
+    }
+
+    /// Makes room for a row. All of them have to be seen before the first line is written.
+    pub(crate) fn see(&mut self, row: &[String]) {
+        for (known, cell) in self.widths.iter_mut().zip(row) {
+            *known = (*known).max(width(cell).min(self.width_max));
+        }
+    }
+
+    pub(crate) fn head(&self) -> String {
+        rule(&self.widths) + &line(&self.widths, &self.names) + &rule(&self.widths)
+    }
+
+    pub(crate) fn row(&self, row: &[String]) -> String {
+        line(&self.widths, row)
+    }
+
+    pub(crate) fn foot(&self) -> String {
+        rule(&self.widths)
+    }
+
+    /// Behind the last line, or alone.
+    pub(crate) fn count(rows: u64, elapsed: Option<Duration>) -> String {
+        rows_in_set(rows, elapsed)
+    }
 }
 
 /// An unbounded result: rows as they come, with their kinds in the column `op`.
@@ -173,14 +185,16 @@ mod tests {
     #[test]
     fn results_are_cut_at_the_greatest_width_and_listings_are_not() {
         let rows = vec![vec![Some("z".repeat(12))]];
-        assert!(of_results(&["v".to_string()], &rows, 10, None).contains("| zzzzzzz... |"));
+        let mut narrow = Whole::new(&["v".to_string()], 10);
+        narrow.see(&["z".repeat(12)]);
+        assert_eq!(narrow.row(&["z".repeat(12)]), "| zzzzzzz... |\n");
         assert!(of_texts(&["v".to_string()], &rows).contains("| zzzzzzzzzzzz |"));
     }
 
     #[test]
     fn the_last_line_counts_rows_and_tells_the_time() {
         let took = Some(Duration::from_millis(1_234));
-        assert_eq!(of_results(&["v".to_string()], &[], 10, took), "Empty set (1.23 seconds)\n");
+        assert_eq!(Whole::count(0, took), "Empty set (1.23 seconds)\n");
         let stream = Stream::new(&["s".to_string()], &["STRING".parse().expect("a type")], 30);
         assert!(stream.tail(1, took).ends_with("+\nReceived a total of 1 row (1.23 seconds)\n"));
         assert_eq!(terminated(2), "Query terminated, received a total of 2 rows\n");

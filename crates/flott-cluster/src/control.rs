@@ -44,6 +44,8 @@ pub struct JobState {
     pub failed_checkpoints: u64,
     /// Attempts after the first.
     pub restarts: u64,
+    /// The end that a user wanted, where the job has ended by that.
+    pub ending: Option<Ending>,
 }
 
 /// How a job ended.
@@ -161,8 +163,10 @@ pub(crate) enum Control {
 
 /// That a job is to end, the stronger wish last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Ending {
+pub enum Ending {
+    /// With a last checkpoint, where it has any.
     Stop,
+    /// At once.
     Cancel,
 }
 

@@ -141,6 +141,12 @@ struct Supervisor {
 
 impl Supervisor {
     async fn run(mut self, first: JobMaster) -> Result<JobOutcome> {
+        let outcome = self.attempts(first).await;
+        self.report.send_modify(|s| s.ending = self.wishes.end);
+        outcome
+    }
+
+    async fn attempts(&mut self, first: JobMaster) -> Result<JobOutcome> {
         let mut restarts = Restarts::new(self.spec.restarts);
         let mut rng = Rng::from_entropy();
         let mut attempt = Ok(first);
@@ -217,6 +223,8 @@ async fn reopen(
         None => None,
     };
     *tenure = store.as_ref().map(|(store, _)| store.tenure());
+    // Rows behind what it goes on from are counted again.
+    metrics.rewind(store.as_ref().and_then(|(_, opened)| opened.manifest.as_ref()).map(|m| m.checkpoint.0));
     JobMaster::open(spec, store, pool, Arc::clone(metrics), report.clone()).await
 }
 
@@ -266,6 +274,7 @@ pub struct JobMaster {
     clock: Arc<dyn Clock>,
     fail_points: FailPoints,
     report: watch::Sender<JobState>,
+    metrics: Arc<JobMetrics>,
     next_checkpoint: Option<Duration>,
     triggered_at: Duration,
     /// Checkpoints that timed out, one after another.
@@ -339,7 +348,7 @@ impl JobMaster {
             first_epoch: next,
             clock: Arc::clone(&spec.clock),
             fail_points: spec.fail_points.clone(),
-            metrics,
+            metrics: Arc::clone(&metrics),
             base_dir: spec.base_dir.clone(),
         };
         let has_store = durable.is_some();
@@ -369,6 +378,7 @@ impl JobMaster {
             clock: Arc::clone(&spec.clock),
             fail_points: spec.fail_points.clone(),
             report,
+            metrics,
             timed_out: 0,
             triggered_at: now,
             stopping: false,
@@ -690,6 +700,7 @@ impl JobMaster {
                     s.last_new_bytes = manifest.new_bytes();
                 });
                 self.timed_out = 0;
+                self.metrics.settle(decided.id().0);
                 if !self.stopping {
                     self.next_checkpoint = self.next_checkpoint.map(|at| at.max(now + self.options.min_pause));
                 }

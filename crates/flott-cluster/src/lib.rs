@@ -23,7 +23,7 @@ pub mod status;
 pub mod waiting_readers;
 
 pub use control::{
-    JobClient, JobHandle, JobOutcome, JobState, OpenSavepoint, SavepointInfo, SavepointTarget, StopMode,
+    Ending, JobClient, JobHandle, JobOutcome, JobState, OpenSavepoint, SavepointInfo, SavepointTarget, StopMode,
 };
 pub use job::{JobSpec, start};
 pub use options::CheckpointOptions;

@@ -100,6 +100,28 @@ fn is_credential(key: &AmazonS3ConfigKey) -> bool {
     matches!(key, AmazonS3ConfigKey::AccessKeyId | AmazonS3ConfigKey::SecretAccessKey | AmazonS3ConfigKey::Token)
 }
 
+/// Variables that say who asks, or that nobody is asked.
+const CREDENTIALS: [&str; 6] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_SKIP_SIGNATURE",
+];
+
+/// Without any word on who asks, the machine is asked, which only those of Amazon know: elsewhere the answer is an error
+/// that names an address nobody has written, or comes after minutes.
+fn check_credentials(options: &S3Options, is_set: impl Fn(&str) -> bool) -> Result<()> {
+    let is_elsewhere = options.endpoint.as_ref().is_some_and(|e| !e.contains("amazonaws.com"));
+    if options.keys.is_some() || !is_elsewhere || CREDENTIALS.into_iter().any(is_set) {
+        return Ok(());
+    }
+    Err(Error::user("there are no credentials for 's3.endpoint': 's3.access-key' and 's3.secret-key' are not set")
+        .with("option", "s3.access-key")
+        .hint("Set both, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment; AWS_SKIP_SIGNATURE=true asks for a public bucket without any"))
+}
+
 fn from_environment(keys_are_given: bool) -> AmazonS3Builder {
     let mut builder = AmazonS3Builder::new();
     for (name, value) in std::env::vars_os() {
@@ -124,6 +146,8 @@ pub(crate) fn open(url: &str, rest: &str, options: &Options) -> Result<StorageLo
     let path = Path::parse(key.trim_end_matches('/'))
         .map_err(|e| Error::user(format!("'{url}' is not a usable object name")).caused_by(e))?;
     let options = S3Options::read(options)?;
+    check_credentials(&options, |name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+        .map_err(|e| e.with("path", url))?;
     let retry = RetryConfig {
         max_retries: RETRIES_MAX,
         retry_timeout: RETRY_TIMEOUT,
@@ -188,6 +212,20 @@ mod tests {
         assert!(read.keys.is_some() && !format!("{read:?}").contains("CANARY"));
         let location = open("s3://b/k", "b/k", &both).expect("opened");
         assert!(!format!("{location:?}").contains("CANARY"), "{location:?}");
+    }
+
+    #[test]
+    fn without_credentials_the_options_for_them_are_named() {
+        let away = S3Options::read(&options(&[("s3.endpoint", "http://127.0.0.1:9")])).expect("read");
+        let e = check_credentials(&away, |_| false).expect_err("none").to_string();
+        assert!(
+            e.contains("'s3.access-key'") && e.contains("'s3.secret-key'") && e.contains("AWS_ACCESS_KEY_ID"),
+            "{e}"
+        );
+        check_credentials(&away, |name| name == "AWS_ACCESS_KEY_ID").expect("the environment has them");
+        check_credentials(&S3Options::default(), |_| false).expect("a machine of Amazon may know");
+        let said = options(&[("s3.endpoint", "h:9"), ("s3.access-key", "a"), ("s3.secret-key", "b")]);
+        check_credentials(&S3Options::read(&said).expect("read"), |_| false).expect("said");
     }
 
     #[test]

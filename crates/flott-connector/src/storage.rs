@@ -73,19 +73,30 @@ fn normalize(path: &std::path::Path) -> std::path::PathBuf {
     out
 }
 
+/// What a store that refuses leaves to do.
+const CREDENTIALS: &str = "Check permissions and credentials: 's3.access-key' and 's3.secret-key', or else AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
+/// The same where nobody has said any, and the machine was asked for its own.
+const NO_CREDENTIALS: &str =
+    "There are no credentials: set 's3.access-key' and 's3.secret-key', or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
+/// Where machines and containers of a cloud ask for credentials.
+const METADATA_HOSTS: &str = "://169.254.";
+
 /// An error of a store, as an instruction: what is missing or forbidden is the user's, the rest may pass.
 pub fn storage_error(what: impl Into<String>, error: object_store::Error) -> Error {
     use object_store::Error as E;
     let what = what.into();
     let status = status_of(&error);
     match &error {
+        _ if error.to_string().contains(METADATA_HOSTS) => {
+            Error::user(what).hint(NO_CREDENTIALS).caused_by(Answer::of(error)).from_outside()
+        }
         E::NotFound { .. } => {
             let of_bucket = error.to_string().contains("NoSuchBucket");
             let hint = if of_bucket { "Check that the bucket exists" } else { "Check the path" };
             Error::user(what).hint(hint).caused_by(Answer::of(error)).from_outside()
         }
         E::PermissionDenied { .. } | E::Unauthenticated { .. } => {
-            Error::user(what).hint("Check permissions and credentials").caused_by(Answer::of(error)).from_outside()
+            Error::user(what).hint(CREDENTIALS).caused_by(Answer::of(error)).from_outside()
         }
         E::InvalidPath { .. } | E::NotSupported { .. } | E::UnknownConfigurationKey { .. } => {
             Error::user(what).caused_by(Answer::of(error))
@@ -101,7 +112,7 @@ pub fn storage_error(what: impl Into<String>, error: object_store::Error) -> Err
                     Error::unavailable(what).hint("Free some space")
                 }
                 (_, Some(404)) => user("Check that the bucket exists"),
-                (_, Some(401 | 403)) => user("Check permissions and credentials"),
+                (_, Some(401 | 403)) => user(CREDENTIALS),
                 (_, Some(301 | 307 | 400)) => user("Check 's3.endpoint.region', 's3.endpoint' and the credentials"),
                 (None, Some(_)) => Error::unavailable(what).hint("Try again when the store answers"),
                 (Some(_), _) if is_local(&error) => Error::unavailable(what),

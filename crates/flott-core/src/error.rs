@@ -185,15 +185,20 @@ impl Error {
     }
 }
 
+impl Error {
+    /// What went wrong and why, without place and hint: for an error that goes to another process, where the cause's own
+    /// value cannot follow.
+    pub fn message_and_cause(&self) -> String {
+        match self.details.cause.as_ref().map(ToString::to_string) {
+            Some(cause) if !self.message.contains(&cause) => format!("{}: {cause}", self.message),
+            _ => self.message.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
-        if let Some(cause) = &self.details.cause {
-            let cause = cause.to_string();
-            if !self.message.contains(&cause) {
-                write!(f, ": {cause}")?;
-            }
-        }
+        f.write_str(&self.message_and_cause())?;
         let mut places: Vec<String> = self.details.context.iter().map(|(w, v)| format!("{w} {v}")).collect();
         places.extend(self.details.position.map(|p| p.to_string()));
         if !places.is_empty() {

@@ -235,3 +235,17 @@ pub enum TaskEvent {
         finished: bool,
     },
 }
+
+impl TaskEvent {
+    /// It is part of a checkpoint: what a subtask was at a barrier, or that it has ended.
+    pub fn is_of_checkpoint(&self) -> bool {
+        matches!(
+            self,
+            TaskEvent::SourceSnapshot { .. }
+                | TaskEvent::SourceEnded { .. }
+                | TaskEvent::OperatorSnapshot { .. }
+                | TaskEvent::OperatorEnded { .. }
+                | TaskEvent::SinkPrepared { .. }
+        )
+    }
+}

@@ -148,12 +148,17 @@ pub(crate) struct Driver {
     epoch: u64,
     /// The operator has more to emit, at `capability`.
     more: bool,
+    /// What the operator had dropped when it was last asked: late rows, and those of an enforcer.
+    dropped: (u64, u64),
     capability: Option<Capability<u64>>,
     held: Option<Capability<u64>>,
     flushed: bool,
     in_flight: InFlight,
     /// It started from a checkpoint and was not called yet.
     restored: bool,
+    /// The last watermark has left the operator. It goes on right before the end: what the operator emits because its
+    /// input has ended is not late for those behind it.
+    last_watermark: bool,
     end_sent: bool,
     ended: bool,
     lookups: Option<LookupQueue>,
@@ -198,11 +203,13 @@ impl Driver {
             parked: BTreeMap::new(),
             epoch,
             more: false,
+            dropped: (0, 0),
             capability: None,
             held: None,
             flushed: false,
             in_flight: InFlight::new(in_flight_bytes),
             restored: is_restored,
+            last_watermark: restored_ms == i64::MAX,
             end_sent: false,
             ended: false,
             lookups: None,
@@ -285,7 +292,7 @@ impl Driver {
         }
         self.follow(frontier);
         while !out.is_blocked() && self.step(frontier, out)? {}
-        if !self.more && self.outputs.is_empty() {
+        if !self.more && self.outputs.is_empty() && (self.end_sent || !self.has_all_ended()) {
             // A capability kept here would hold the frontier.
             self.capability = None;
         }
@@ -367,9 +374,12 @@ impl Driver {
         if awaiting != Awaiting::Nothing && !passes {
             return Ok(false);
         }
-        if !self.end_sent && self.inputs.iter().all(|i| i.ended == i.channels) {
+        if !self.end_sent && self.has_all_ended() {
             self.end_sent = true;
             self.context.timer_ms = None;
+            if self.last_watermark {
+                self.send_control(Control::Watermark(i64::MAX), out);
+            }
             self.send_control(Control::End, out);
             if let (Role::Sink, Some(capability)) = (&self.role, &self.capability) {
                 out.end(capability, CheckpointId(self.epoch));
@@ -395,6 +405,10 @@ impl Driver {
             return self.barrier(next, out);
         }
         Ok(false)
+    }
+
+    fn has_all_ended(&self) -> bool {
+        self.inputs.iter().all(|i| i.ended == i.channels)
     }
 
     /// Whether the next barrier passes rows that wait for lookups: they are stored, and leave in its next epoch. Where
@@ -518,6 +532,10 @@ impl Driver {
                 }
                 Emission::Watermark(w) => {
                     watermark = Some(w);
+                    if w == Watermark::MAX {
+                        self.last_watermark = true;
+                        continue;
+                    }
                     out.emit(capability, Envelope::control(self.task.index, Control::Watermark(w.0)));
                 }
             }
@@ -536,8 +554,10 @@ impl Driver {
             }
             m.next_timer_ms.store(self.operator.next_event_time_timer().unwrap_or(i64::MAX), Ordering::Relaxed);
             let o = &self.context.metrics;
-            m.late_records_dropped.store(o.late_records_dropped, Ordering::Relaxed);
-            m.records_dropped.store(o.records_dropped, Ordering::Relaxed);
+            // The operator counts from the beginning of its attempt.
+            let (late, dropped) = std::mem::replace(&mut self.dropped, (o.late_records_dropped, o.records_dropped));
+            m.late_records_dropped.fetch_add(o.late_records_dropped.saturating_sub(late), Ordering::Relaxed);
+            m.records_dropped.fetch_add(o.records_dropped.saturating_sub(dropped), Ordering::Relaxed);
             let before = m.state_bytes.swap(o.state_bytes, Ordering::Relaxed);
             m.state_rows.store(o.state_rows, Ordering::Relaxed);
             if before != o.state_bytes {
@@ -657,6 +677,7 @@ impl Driver {
                 return Ok(true);
             }
         }
+        self.task.metrics().inspect(|m| m.mark(checkpoint.0));
         match self.role {
             Role::Operator => {
                 let snapshot = self.operator.snapshot_state()?;
@@ -694,6 +715,7 @@ impl Driver {
             return Err(Error::internal("an input closed without its end"));
         }
         self.ended = true;
+        self.task.metrics().inspect(|m| m.mark(self.epoch));
         (self.held, self.capability) = (None, None);
         if let Role::Operator = self.role {
             let (node, subtask) = (self.task.node, self.task.index);

@@ -1,6 +1,6 @@
 //! Counters of a running job, under the names that Flink's users know.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -46,6 +46,65 @@ pub struct SubtaskMetrics {
     pub next_timer_ms: AtomicI64,
     /// Of sources, by the ids of their splits.
     splits: Mutex<BTreeMap<String, SplitWatermark>>,
+    history: Mutex<History>,
+}
+
+/// Counts of rows that an attempt takes back when it is thrown away: what lies behind its last checkpoint is counted again
+/// by the next one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// `numRecordsIn`
+    pub records_in: u64,
+    /// `numRecordsOut`
+    pub records_out: u64,
+    /// `numRecordsInErrors`
+    pub records_skipped: u64,
+    /// `numLateRecordsDropped`
+    pub late_records_dropped: u64,
+    /// Rows dropped by an enforcer.
+    pub records_dropped: u64,
+}
+
+impl Counts {
+    /// One by one, with those of another.
+    #[must_use]
+    pub fn with(self, other: Counts, f: impl Fn(u64, u64) -> u64) -> Counts {
+        Counts {
+            records_in: f(self.records_in, other.records_in),
+            records_out: f(self.records_out, other.records_out),
+            records_skipped: f(self.records_skipped, other.records_skipped),
+            late_records_dropped: f(self.late_records_dropped, other.late_records_dropped),
+            records_dropped: f(self.records_dropped, other.records_dropped),
+        }
+    }
+}
+
+/// The counts at a checkpoint's barrier, or at the end before it.
+pub type Mark = (u64, Counts);
+
+/// Checkpoints that may be under way, or have failed since the last good one.
+const MARKS_MAX: usize = 64;
+
+/// What of the counts would last.
+#[derive(Debug, Default)]
+struct History {
+    /// Counted by attempts that were thrown away.
+    discarded: Counts,
+    /// Without what was discarded, by checkpoint.
+    marks: VecDeque<Mark>,
+}
+
+impl History {
+    fn set(&mut self, mark: Mark) {
+        match self.marks.iter_mut().find(|(of, _)| *of == mark.0) {
+            Some(known) => *known = mark,
+            None => self.marks.push_back(mark),
+        }
+        if self.marks.len() > MARKS_MAX {
+            // The first one is of the last good checkpoint.
+            self.marks.remove(1);
+        }
+    }
 }
 
 /// How far event time has come in a split that is being read.
@@ -62,6 +121,69 @@ pub struct SplitWatermark {
 }
 
 impl SubtaskMetrics {
+    /// Whatever was counted, by all attempts.
+    fn counted(&self) -> Counts {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counts {
+            records_in: read(&self.records_in),
+            records_out: read(&self.records_out),
+            records_skipped: read(&self.records_skipped),
+            late_records_dropped: read(&self.late_records_dropped),
+            records_dropped: read(&self.records_dropped),
+        }
+    }
+
+    fn history(&self) -> std::sync::MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was counted once rows of attempts that were thrown away are left out. The counters themselves only grow.
+    pub fn lasting(&self) -> Counts {
+        self.counted().with(self.history().discarded, u64::saturating_sub)
+    }
+
+    /// The subtask is at the barrier of a checkpoint, or has ended before it.
+    pub fn mark(&self, checkpoint: u64) {
+        self.set_mark((checkpoint, self.lasting()));
+    }
+
+    /// The same of the writer of a sink, which comes to the barrier later: what has been written.
+    pub fn mark_written(&self, checkpoint: u64) {
+        let written = self.lasting().records_out;
+        let mut history = self.history();
+        match history.marks.iter_mut().find(|(of, _)| *of == checkpoint) {
+            Some((_, counts)) => counts.records_out = written,
+            None => history.set((checkpoint, Counts { records_out: written, ..Counts::default() })),
+        }
+    }
+
+    /// A mark that another process has made.
+    pub fn set_mark(&self, mark: Mark) {
+        self.history().set(mark);
+    }
+
+    /// The marks that may still be needed.
+    pub fn marks(&self) -> Vec<Mark> {
+        self.history().marks.iter().copied().collect()
+    }
+
+    /// The next attempt goes on from this checkpoint, or from the beginning.
+    fn rewind(&self, checkpoint: Option<u64>) {
+        let counted = self.counted();
+        let mut history = self.history();
+        history.marks.retain(|(of, _)| Some(*of) <= checkpoint);
+        let lasts = history.marks.back().map_or(Counts::default(), |(_, counts)| *counts);
+        history.discarded = counted.with(lasts, u64::saturating_sub);
+    }
+
+    /// Nobody goes back to before this checkpoint.
+    fn settle(&self, checkpoint: u64) {
+        let mut history = self.history();
+        while history.marks.get(1).is_some_and(|(next, _)| *next <= checkpoint) {
+            history.marks.pop_front();
+        }
+    }
+
     /// What a split has come to; `None` once it is read to its end.
     pub fn set_split(&self, id: &str, split: Option<SplitWatermark>) {
         let mut splits = self.splits.lock().unwrap_or_else(PoisonError::into_inner);
@@ -130,8 +252,62 @@ impl JobMetrics {
         self.node(node).iter().map(|s| counter(s).load(Ordering::Relaxed)).sum()
     }
 
+    /// The sum over a node's subtasks of what is not counted again: see [`SubtaskMetrics::lasting`].
+    pub fn lasting(&self, node: usize) -> Counts {
+        self.node(node).iter().fold(Counts::default(), |sum, s| sum.with(s.lasting(), |a, b| a + b))
+    }
+
+    /// An attempt was thrown away, and the next one goes on from this checkpoint, or from the beginning.
+    pub fn rewind(&self, checkpoint: Option<u64>) {
+        self.nodes.iter().flatten().for_each(|s| s.rewind(checkpoint));
+    }
+
+    /// A checkpoint is decided.
+    pub fn settle(&self, checkpoint: u64) {
+        self.nodes.iter().flatten().for_each(|s| s.settle(checkpoint));
+    }
+
     /// The least watermark over a node's subtasks, in ms.
     pub fn watermark_ms(&self, node: usize) -> i64 {
         self.node(node).iter().map(|s| s.watermark_ms.load(Ordering::Relaxed)).min().unwrap_or(i64::MIN)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_an_attempt_that_is_thrown_away_do_not_last() {
+        let job = JobMetrics::new(1, 2);
+        let add = |n: u64| job.node(0).iter().for_each(|s| drop(s.records_in.fetch_add(n, Ordering::Relaxed)));
+        let mark = |checkpoint: u64| job.node(0).iter().for_each(|s| s.mark(checkpoint));
+        let lasting = || job.lasting(0).records_in;
+        add(5);
+        job.rewind(None);
+        assert_eq!(lasting(), 0, "no checkpoint: from the beginning");
+        add(10);
+        mark(1);
+        add(3);
+        mark(2);
+        add(4);
+        assert_eq!(lasting(), 34);
+        job.settle(1);
+        job.rewind(Some(1));
+        assert_eq!(lasting(), 20, "the second checkpoint came to nothing");
+        add(1);
+        mark(2);
+        job.settle(2);
+        add(1);
+        job.rewind(Some(2));
+        // What has ended is marked once, and all checkpoints behind it hold that.
+        job.rewind(Some(7));
+        assert_eq!((lasting(), job.sum(0, |m| &m.records_in)), (22, 2 * 24));
+        assert_eq!(job.node(0)[0].marks().len(), 1);
+        for failed in 10..200 {
+            mark(failed);
+        }
+        job.rewind(Some(2));
+        assert_eq!(lasting(), 22);
     }
 }

@@ -254,6 +254,7 @@ impl SinkTask {
         self.fail_points.hit(FailPoint::AfterSnapshotBeforePrepare);
         let committables = self.writer.prepare_commit(checkpoint).await?;
         let writer_state = self.writer.snapshot_state(checkpoint).await?;
+        self.metrics.subtask(self.node.0, self.subtask).inspect(|m| m.mark_written(checkpoint.0));
         self.shared.events.push(TaskEvent::SinkPrepared {
             checkpoint: (!end).then_some(checkpoint),
             node: self.node,

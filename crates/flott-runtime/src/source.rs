@@ -511,6 +511,7 @@ impl SourceDriver {
         let (node, subtask) = (self.task.node, self.task.index);
         // A reader that is stuck hears of the next one.
         self.to_reader.try_send(ToReader::Snapshot(checkpoint, splits.iter().map(|s| s.split.clone()).collect())).ok();
+        self.task.metrics().inspect(|m| m.mark(checkpoint.0));
         self.task.shared.events.push(TaskEvent::SourceSnapshot { checkpoint, node, subtask, splits });
         self.close_tick(epoch_start(checkpoint.0 + 1));
     }
@@ -593,6 +594,7 @@ impl SourceDriver {
         if let Some(m) = self.task.metrics() {
             m.set_watermark(i64::MAX, self.task.clock.now_ms());
             m.set_splits(BTreeMap::new());
+            m.mark(epoch_of(self.time()));
         }
         self.send(Envelope::control(self.task.index, Control::Watermark(i64::MAX)), out);
         self.send(Envelope::control(self.task.index, Control::End), out);

@@ -131,21 +131,40 @@ pub(crate) fn column_width(config: &Options) -> Result<usize> {
 }
 
 /// `restart-strategy.*`. As in Flink, a job with checkpoints is started again with growing pauses, one without is not.
+///
+/// # Errors
+/// Where any of these options makes no sense, also of a strategy that is not the chosen one.
 pub(crate) fn restart_strategy(config: &Options, has_checkpoints: bool) -> Result<RestartStrategy> {
+    let fixed = RestartStrategy::FixedDelay {
+        attempts: at_least_one(config, option_of("restart-strategy.fixed-delay.attempts")?)?,
+        delay: duration(config, "restart-strategy.fixed-delay.delay")?,
+    };
+    let rate = RestartStrategy::FailureRate {
+        delay: duration(config, "restart-strategy.failure-rate.delay")?,
+        interval: duration(config, "restart-strategy.failure-rate.failure-rate-interval")?,
+        max_failures: at_least_one(config, option_of("restart-strategy.failure-rate.max-failures-per-interval")?)?,
+    };
+    let exponential = exponential(config)?;
     let default = if has_checkpoints { "exponential-delay" } else { "none" };
     let name = config.text(option_of("restart-strategy.type")?).unwrap_or(default).to_ascii_lowercase();
-    match name.replace('-', "").as_str() {
-        "fixeddelay" => Ok(RestartStrategy::FixedDelay {
-            attempts: at_least_one(config, option_of("restart-strategy.fixed-delay.attempts")?)?,
-            delay: duration(config, "restart-strategy.fixed-delay.delay")?,
-        }),
-        "failurerate" => Ok(RestartStrategy::FailureRate {
-            delay: duration(config, "restart-strategy.failure-rate.delay")?,
-            interval: duration(config, "restart-strategy.failure-rate.failure-rate-interval")?,
-            max_failures: at_least_one(config, option_of("restart-strategy.failure-rate.max-failures-per-interval")?)?,
-        }),
-        "exponentialdelay" => exponential(config),
-        _ => Ok(RestartStrategy::None),
+    Ok(match name.replace('-', "").as_str() {
+        "fixeddelay" => fixed,
+        "failurerate" => rate,
+        "exponentialdelay" => exponential,
+        _ => RestartStrategy::None,
+    })
+}
+
+/// What SET cannot know from an option's type alone: its range. Asked when the option is set, so that nobody learns of it
+/// when the first job starts, or never.
+pub(crate) fn check(config: &Options, key: &str) -> Result<()> {
+    match key {
+        key if key.starts_with("restart-strategy.") => restart_strategy(config, true).map(drop),
+        "state.checkpoints.num-retained" => at_least_one::<usize>(config, option_of(key)?).map(drop),
+        key if key.starts_with("execution.checkpointing.") => checkpoints(config).map(drop),
+        "parallelism.default" => threads(config, 1).map(drop),
+        "table.display.max-column-width" => column_width(config).map(drop),
+        _ => Ok(()),
     }
 }
 
@@ -216,6 +235,18 @@ mod tests {
         let wrong = options(&[("restart-strategy.exponential-delay.jitter-factor", "much")]);
         let error = restart_strategy(&wrong, true).unwrap_err().to_string();
         assert!(error.contains("jitter-factor") && error.contains("much"), "{error}");
+        for (key, value) in [
+            ("restart-strategy.exponential-delay.jitter-factor", "1.5"),
+            ("restart-strategy.exponential-delay.backoff-multiplier", "0.5"),
+            ("restart-strategy.fixed-delay.attempts", "-1"),
+            ("restart-strategy.failure-rate.max-failures-per-interval", "0"),
+        ] {
+            for strategy in ["none", "fixed-delay", "failure-rate", "exponential-delay"] {
+                let error = restart_strategy(&options(&[("restart-strategy.type", strategy), (key, value)]), true);
+                assert!(error.unwrap_err().to_string().contains(key), "{strategy}");
+            }
+            assert!(check(&options(&[(key, value)]), key).is_err());
+        }
         let large = options(&[("restart-strategy.exponential-delay.jitter-factor", "1.5")]);
         assert!(restart_strategy(&large, true).unwrap_err().to_string().contains("between 0 and 1"));
         assert_eq!(

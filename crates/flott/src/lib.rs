@@ -64,7 +64,7 @@ mod vocabulary;
 pub mod watermarks;
 
 pub use flott_cluster::{
-    JobClient, JobHandle, JobOutcome, JobState, JobStatus, SavepointInfo, SavepointTarget, StopMode,
+    Ending, JobClient, JobHandle, JobOutcome, JobState, JobStatus, SavepointInfo, SavepointTarget, StopMode,
 };
 pub use flott_connector::factory::{ConnectorFactory, Registry};
 pub use flott_connector::{format, row_text, watermark_options};
@@ -72,6 +72,8 @@ pub use flott_core::{Error, ErrorKind, FailPoints, Result};
 pub use flott_graph::{JobGraph, OperatorSpec};
 pub use flott_runtime::metrics::SubtaskMetrics;
 pub use flott_sql::parser::ast::{ExplainDetail, SpannedStatement, Statement};
+pub use flott_sql::parser::split;
+pub use flott_sql::parser::{parse_statement_at, statements};
 pub use flott_state::owner::Owner;
 pub use flott_state::store::TakenOver;
 pub use limits::{Limit, limits};

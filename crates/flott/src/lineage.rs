@@ -140,10 +140,7 @@ pub(crate) async fn decide(places: &Places, restore: &Restore, job: &str, claim:
             return already_finished(&storage, head).await;
         }
         (Restore::Latest, Some(_)) => Begin::Latest,
-        (Restore::Latest, None) => {
-            tracing::info!(job, "no trace of an earlier run: starting from the beginning");
-            Begin::Latest
-        }
+        (Restore::Latest, None) => Begin::Latest,
         (Restore::Ask, Some(head)) if head.status != JobStatus::Finished && head.decided().is_some() => {
             let last = head.decided().map_or(CheckpointId(0), |d| d.id);
             return Err(Error::user(format!(
@@ -237,6 +234,10 @@ async fn from_path(
         return already_finished(&storage, &head).await;
     }
     let begin = match checkpoint {
+        None if head.decided().is_none() && head.savepoint.is_none() => {
+            return Err(wrong("the job has run there, but no checkpoint was completed")
+                .hint("Leave --restore out to start from the beginning"));
+        }
         None => Begin::Latest,
         Some(id) => {
             let id = CheckpointId(id);

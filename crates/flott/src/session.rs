@@ -181,6 +181,9 @@ pub struct Job {
     pub restored: Option<u64>,
     /// The savepoint that it starts from, where it is one.
     pub savepoint: Option<String>,
+    /// Where a last checkpoint was looked for ([`Restore::Latest`]) and none was: the job starts from the beginning. Empty for
+    /// a job that keeps none.
+    pub started_anew: Option<String>,
     /// The attempt before, where that had not come to an end: from here on it can decide no checkpoint.
     pub took_over: Option<TakenOver>,
     /// Status, metrics, stop, cancel.
@@ -370,7 +373,14 @@ impl Session {
         let config = self.state.config.clone();
         let (registry, base_dir) = (Arc::clone(&self.registry), self.base_dir.clone());
         let resolver = Resolver { registry: &registry, config: &config, base_dir: &base_dir };
-        Ok(match statement::execute(statement, &mut self.state, &registry, &resolver)? {
+        let done = statement::execute(statement, &mut self.state, &registry, &resolver)?;
+        if let Statement::Set(Some((key, _))) = statement
+            && let Err(e) = config::check(&self.state.config, key.trim())
+        {
+            self.state.config = config;
+            return Err(e.with("option", key.trim()));
+        }
+        Ok(match done {
             StatementResult::Ok => Outcome::Done,
             StatementResult::Rows { columns, rows } => Outcome::Rows { columns, rows },
         })
@@ -425,6 +435,7 @@ impl Session {
         let job = self.job_name();
         let restore = self.restore_from()?;
         // A checkpoint that the user names is restored or refused, never passed over.
+        let wants_latest = restore == Restore::Latest;
         if !self.needs_store(&graph) && !matches!(restore, Restore::Path(_)) {
             let restarts = config::restart_strategy(&self.state.config, false)?;
             let handle = self.start(graph, None, restarts, self.bundle(text, None)).await?;
@@ -433,6 +444,7 @@ impl Session {
                 checkpoints: None,
                 restored: None,
                 savepoint: None,
+                started_anew: wants_latest.then(String::new),
                 took_over: None,
                 handle,
             }));
@@ -454,10 +466,11 @@ impl Session {
         let restored = opened.manifest.as_ref().map(|m| m.checkpoint.0);
         let savepoint = opened.savepoint.clone();
         let took_over = opened.took_over.clone();
+        let started_anew = (wants_latest && opened.manifest.is_none()).then(|| store.location());
         let restarts = config::restart_strategy(&self.state.config, true)?;
         let bundle = self.bundle(text, Some(&job));
         let handle = self.start(graph, Some((store, opened)), restarts, bundle).await?;
-        Ok(self.submit(Job { name: job, checkpoints, restored, savepoint, took_over, handle }))
+        Ok(self.submit(Job { name: job, checkpoints, restored, savepoint, started_anew, took_over, handle }))
     }
 
     fn check_restorable(&self, graph: &JobGraph, manifest: &Manifest, bundle: Option<&[u8]>) -> Result<()> {
@@ -613,6 +626,7 @@ impl Session {
             checkpoints: None,
             restored: None,
             savepoint: None,
+            started_anew: None,
             took_over: None,
             handle,
         };

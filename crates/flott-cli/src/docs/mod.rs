@@ -1,5 +1,6 @@
 //! Pages of the reference, printed from the tables that the code itself uses.
 
+mod commands;
 mod statements;
 
 use clap::Args;
@@ -11,12 +12,13 @@ use crate::output;
 
 #[derive(Args)]
 pub(crate) struct DocsArgs {
-    /// connectors, formats, configuration, functions, statements or limits
+    /// commands, connectors, formats, configuration, functions, statements or limits
     page: String,
 }
 
 pub(crate) fn print(args: &DocsArgs) -> Result<(), Failure> {
     let text = match args.page.as_str() {
+        "commands" => commands::page(head("Commands")),
         "connectors" => connectors()?,
         "formats" => formats()?,
         "configuration" => configuration(),
@@ -25,7 +27,7 @@ pub(crate) fn print(args: &DocsArgs) -> Result<(), Failure> {
         "limits" => limits(),
         other => {
             let error = Error::user(format!("there is no page '{other}'"));
-            let hint = "There are connectors, formats, configuration, functions, statements and limits";
+            let hint = "There are commands, connectors, formats, configuration, functions, statements and limits";
             return Err(Failure::of_arguments(error.hint(hint)));
         }
     };

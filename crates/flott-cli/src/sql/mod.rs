@@ -4,7 +4,6 @@ mod complete;
 mod history;
 mod pipe;
 mod shell;
-mod split;
 mod terminal;
 
 use std::io::IsTerminal;

@@ -2,12 +2,13 @@
 
 use std::io::{BufRead, Read};
 
+use flott::split::{Piece, split};
 use flott::{Error, Result};
 use tokio::sync::mpsc;
 
 use super::shell::{Next, Shell};
-use super::split::{Piece, split};
 use crate::exit::Failure;
+use crate::script;
 
 /// Lines that are read ahead.
 const LINES_AHEAD: usize = 64;
@@ -35,8 +36,9 @@ pub(super) async fn run(shell: &mut Shell) -> Result<Next, Failure> {
                 continue;
             }
         }
-        for piece in pending.take(ended) {
-            let next = shell.run_piece(&piece).await;
+        let (text, pieces) = pending.take(ended);
+        for piece in pieces {
+            let next = shell.run_piece(&text, &piece).await;
             if matches!(next, Next::Quit | Next::Terminated) {
                 return Ok(next);
             }
@@ -52,12 +54,10 @@ fn lines() -> mpsc::Receiver<Result<String>> {
     let (sender, lines) = mpsc::channel(LINES_AHEAD);
     std::thread::spawn(move || {
         let mut input = std::io::stdin().lock();
-        loop {
+        for number in 1.. {
             let line = match read_line(&mut input) {
                 Ok(line) if line.is_empty() => return,
-                Ok(line) => {
-                    String::from_utf8(line).map_err(|e| Error::user("the statements are not UTF-8").caused_by(e))
-                }
+                Ok(line) => String::from_utf8(line).map_err(|e| script::not_utf8("the input", &e, number)),
                 Err(e) => Err(Error::from(e)),
             };
             let failed = line.is_err();
@@ -90,25 +90,28 @@ struct Pending {
 }
 
 impl Pending {
-    /// The statements that have ended; at the end of the input also what is left. Their places are those of the input.
-    fn take(&mut self, ended: bool) -> Vec<Piece> {
+    /// The text, and the statements of it that have ended; at the end of the input also what is left. Their places are
+    /// those of the input.
+    fn take(&mut self, ended: bool) -> (String, Vec<Piece>) {
         let split = split(&self.text);
-        let lines = self.lines;
-        let placed = |piece: Piece| Piece { line: piece.line + lines, ..piece };
+        let lines = self.lines as u64;
+        let placed = |mut piece: Piece| {
+            piece.position.line += lines;
+            piece
+        };
         let mut pieces: Vec<Piece> = split.ended.into_iter().map(placed).collect();
         if split.rest.is_none() && !split.open {
             // Blanks and comments.
             self.lines += self.text.matches('\n').count();
-            self.text.clear();
-            return pieces;
+            return (std::mem::take(&mut self.text), pieces);
         }
         if ended {
             pieces.extend(split.rest.map(placed));
         }
         let (byte, line, column) = split.tail;
-        self.text = " ".repeat(column - 1) + &self.text[byte..];
+        let rest = " ".repeat(column - 1) + &self.text[byte..];
         self.lines += line - 1;
-        pieces
+        (std::mem::replace(&mut self.text, rest), pieces)
     }
 }
 
@@ -122,10 +125,12 @@ mod tests {
         let mut pieces = vec![];
         for line in lines {
             pending.text.push_str(line);
-            pieces.extend(pending.take(false));
+            pieces.push(pending.take(false));
         }
-        pieces.extend(pending.take(true));
-        pieces.into_iter().map(|p| (p.text, p.line, p.column)).collect()
+        pieces.push(pending.take(true));
+        let all = pieces.into_iter().flat_map(|(text, pieces)| pieces.into_iter().map(move |p| (text.clone(), p)));
+        let at = |p: &Piece| (p.position.line as usize, p.position.column as usize);
+        all.map(|(text, p)| (text[p.range.clone()].to_string(), at(&p).0, at(&p).1)).collect()
     }
 
     #[test]

@@ -5,15 +5,15 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use flott::split::{Piece, split};
 use flott::{Job, JobClient, JobOutcome, Outcome, Query, Session, StopMode};
 use flott_core::clock::{Clock, SystemClock};
 use futures::FutureExt;
 use futures::future::select_all;
 
-use super::split::{Piece, split};
 use crate::exit::{self, Failure};
 use crate::interrupts::{Interrupt, Interrupts};
-use crate::{output, query, table};
+use crate::{canceled, output, query, table};
 
 const HELP: &str = "\
 The following commands are available:
@@ -66,6 +66,8 @@ pub(super) struct Shell {
     /// The first failure, told before.
     failure: Option<Failure>,
     interrupted: bool,
+    /// Who has last wanted the end of a job.
+    stopped_by: Option<&'static str>,
     /// Somebody types: Ctrl-C ends what runs, and not the shell.
     interactive: bool,
 }
@@ -74,7 +76,17 @@ impl Shell {
     pub(super) fn new(session: Session, interactive: bool) -> Result<Shell, Failure> {
         let (interrupts, clock) = (Interrupts::listen()?, SystemClock::shared());
         let started = Arc::default();
-        Ok(Shell { session, interrupts, clock, jobs: vec![], started, failure: None, interrupted: false, interactive })
+        Ok(Shell {
+            session,
+            interrupts,
+            clock,
+            jobs: vec![],
+            started,
+            failure: None,
+            interrupted: false,
+            stopped_by: None,
+            interactive,
+        })
     }
 
     /// The jobs that the shell starts, from now on too.
@@ -86,7 +98,7 @@ impl Shell {
     pub(super) async fn run(&mut self, text: &str) -> Next {
         let split = split(text);
         for piece in split.ended.iter().chain(&split.rest) {
-            match self.run_piece(piece).await {
+            match self.run_piece(text, piece).await {
                 Next::Failed | Next::Statement => {}
                 end => return end,
             }
@@ -98,7 +110,7 @@ impl Shell {
     pub(super) async fn run_script(&mut self, script: &Script) -> Next {
         let split = split(&script.text);
         for piece in split.ended.iter().chain(&split.rest) {
-            let next = self.run_piece_of(piece, Some(&script.file)).await;
+            let next = self.run_piece_of(&script.text, piece, Some(&script.file)).await;
             if next != Next::Statement {
                 return next;
             }
@@ -106,13 +118,13 @@ impl Shell {
         Next::Statement
     }
 
-    /// Runs one statement or command, and tells where it fails.
-    pub(super) async fn run_piece(&mut self, piece: &Piece) -> Next {
-        self.run_piece_of(piece, None).await
+    /// Runs one statement or command of a text, and tells where it fails.
+    pub(super) async fn run_piece(&mut self, text: &str, piece: &Piece) -> Next {
+        self.run_piece_of(text, piece, None).await
     }
 
-    async fn run_piece_of(&mut self, piece: &Piece, file: Option<&Path>) -> Next {
-        match self.execute(piece).await {
+    async fn run_piece_of(&mut self, text: &str, piece: &Piece, file: Option<&Path>) -> Next {
+        match self.execute(text, piece).await {
             Ok(next) => next,
             Err(failure) => {
                 let failure = match file {
@@ -132,7 +144,7 @@ impl Shell {
         self.failure.get_or_insert(failure);
     }
 
-    async fn execute(&mut self, piece: &Piece) -> Result<Next, Failure> {
+    async fn execute(&mut self, text: &str, piece: &Piece) -> Result<Next, Failure> {
         match piece.word.as_deref() {
             Some("QUIT" | "EXIT") => {
                 output::client_info("Exiting Flott SQL Client...")?;
@@ -152,20 +164,15 @@ impl Shell {
         // A Ctrl-C that came for what was before.
         while self.interactive && self.interrupts.next().now_or_never().is_some() {}
         let begun = self.clock.monotonic();
-        for statement in self.session.parse(&piece.in_place())? {
-            let executed = tokio::select! {
-                executed = self.session.execute(&statement) => executed?,
-                interrupt = self.interrupts.next() => {
-                    output::client_info("The statement is cancelled.")?;
-                    return Ok(self.next_after(interrupt));
-                }
-            };
-            let next = self.show(executed, begun).await?;
-            if next != Next::Statement {
-                return Ok(next);
+        let statement = flott::parse_statement_at(&text[piece.range.clone()], piece.position)?;
+        let executed = tokio::select! {
+            executed = self.session.execute(&statement) => executed?,
+            interrupt = self.interrupts.next() => {
+                output::client_info("The statement is cancelled.")?;
+                return Ok(self.next_after(interrupt));
             }
-        }
-        Ok(Next::Statement)
+        };
+        self.show(executed, begun).await
     }
 
     async fn show(&mut self, outcome: Outcome, begun: Duration) -> Result<Next, Failure> {
@@ -221,12 +228,13 @@ impl Shell {
         }
         match job.wait().await.map_err(Failure::of_job)? {
             JobOutcome::Finished(_) => output::client_info("Complete execution of the SQL update statement.")?,
-            outcome => output::client_info(&ended(&job, &outcome))?,
+            outcome => output::client_info(&ended(&job, &outcome, self.stopped_by))?,
         }
         Ok(next)
     }
 
-    fn next_after(&self, interrupt: Interrupt) -> Next {
+    fn next_after(&mut self, interrupt: Interrupt) -> Next {
+        self.stopped_by = Some(canceled::by(interrupt));
         match interrupt {
             Interrupt::Interrupt if self.interactive => Next::Statement,
             _ => Next::Terminated,
@@ -255,7 +263,7 @@ impl Shell {
 
     async fn tell_end(&mut self, mut job: Job) {
         match job.wait().await {
-            Ok(outcome) => self.tell(&ended(&job, &outcome)),
+            Ok(outcome) => self.tell(&ended(&job, &outcome, self.stopped_by)),
             Err(e) => {
                 let what = format!("Job '{}' ({}) is FAILED.", job.name, job.handle.id());
                 self.fail(&what, Failure::of_job(e));
@@ -269,6 +277,9 @@ impl Shell {
         let mut stopping = matches!(next, Next::Quit | Next::Terminated);
         self.interrupted |= next == Next::Terminated;
         self.report().await;
+        if next == Next::Quit {
+            self.stopped_by = Some("QUIT");
+        }
         if stopping && !self.jobs.is_empty() {
             self.tell("Stopping the jobs that run with a last checkpoint; Ctrl-C stops them at once.");
             for job in &self.jobs {
@@ -279,7 +290,8 @@ impl Shell {
             let ends = self.jobs.iter().map(|job| Box::pin(job.handle.ended()));
             let index = tokio::select! {
                 ((), index, _) = select_all(ends) => index,
-                _ = self.interrupts.next() => {
+                interrupt = self.interrupts.next() => {
+                    self.stopped_by = Some(canceled::by(interrupt));
                     self.interrupted = true;
                     for job in &self.jobs {
                         stop(job, stopping).await;
@@ -308,11 +320,11 @@ async fn stop(job: &Job, at_once: bool) {
 }
 
 /// How a job ended, and how it goes on.
-fn ended(job: &Job, outcome: &JobOutcome) -> String {
+fn ended(job: &Job, outcome: &JobOutcome, by: Option<&str>) -> String {
     let (name, id) = (&job.name, job.handle.id());
     match (outcome, &job.checkpoints) {
         (JobOutcome::Finished(_), _) => format!("Job '{name}' ({id}) is FINISHED."),
-        (JobOutcome::Cancelled(_), _) => format!("Job '{name}' ({id}) is CANCELED."),
+        (JobOutcome::Cancelled(state), _) => format!("Job '{name}' ({id}) is {}", canceled::told(job, state, by)),
         (JobOutcome::Suspended(state), Some(checkpoints)) if state.last_checkpoint.is_some() => format!(
             "Job '{name}' ({id}) is SUSPENDED. It goes on where the same statement follows: SET 'pipeline.name' = \
              '{name}'; SET 'execution.state-recovery.path' = '{checkpoints}';"

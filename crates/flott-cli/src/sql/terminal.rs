@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use flott::split::split;
 use flott::{Error, JobClient, StopMode};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use rustyline::completion::Completer as LineCompleter;
@@ -19,7 +20,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::complete::Completer;
 use super::history;
 use super::shell::{Next, Shell};
-use super::split::split;
 use crate::exit::{self, Failure};
 use crate::output;
 

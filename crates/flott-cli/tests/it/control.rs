@@ -210,3 +210,49 @@ fn values(text: &str, name: &str) -> Vec<f64> {
     }
     values
 }
+
+#[test]
+fn a_savepoint_that_cannot_be_written_says_where_and_why() {
+    let user = User::new();
+    let child = user.running("counting", &["--fresh"]);
+    user.place.write("in-the-way", "a file");
+    for args in [&["savepoint", "counting", "in-the-way"][..], &["stop", "counting", "--savepoint", "in-the-way"]] {
+        let refused = user.flott(args);
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        // The operating system's words.
+        assert!(
+            refused.err.contains("Not a directory") && refused.err.contains("in-the-way/savepoint-"),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(user.flott(&["cancel", "counting"]).code, Some(0), "it goes on");
+    let ended = ran(child.wait_with_output().expect("an end"));
+    assert!(ended.err.contains("Job 'counting' is CANCELED by flott cancel: it had no checkpoint yet"), "{ended:?}");
+}
+
+#[test]
+fn a_job_that_is_canceled_says_who_has_wanted_it() {
+    let user = User::new();
+    let script = JOB.replace("'filesystem', 'path' = 'o', 'format' = 'csv'", "'blackhole'").replace("SET", "-- SET");
+    let begin = || {
+        let child = user.start("idle.sql", &script, &[]);
+        crate::support::until("the job", || user.flott(&["list"]).out.contains("idle"));
+        child
+    };
+    let child = begin();
+    assert_eq!(user.flott(&["stop", "idle"]).code, Some(0));
+    let ended = ran(child.wait_with_output().expect("an end"));
+    assert!(ended.err.contains("is CANCELED by STOP JOB or flott stop: it keeps no checkpoints"), "{ended:?}");
+    let child = begin();
+    crate::support::signal(&child, "INT");
+    let ended = ran(child.wait_with_output().expect("an end"));
+    assert!(
+        ended.code == Some(130) && ended.err.contains("is CANCELED by Ctrl-C: it keeps no checkpoints"),
+        "{ended:?}"
+    );
+    let shell = user.place.command(&["sql"]).stdin(std::process::Stdio::piped()).spawn();
+    let mut shell = shell.expect("flott starts");
+    shell.stdin.take().expect("a pipe").write_all(format!("{script}\nQUIT;\n").as_bytes()).expect("written");
+    let ended = ran(shell.wait_with_output().expect("an end"));
+    assert!(ended.out.contains("is CANCELED by QUIT: it keeps no checkpoints"), "{ended:?}");
+}

@@ -29,6 +29,19 @@ fn help_says_what_codes_mean() {
             assert!(help.contains(code), "no {code:?} in {help}");
         }
     }
+    for args in [&["docs", "commands"][..], &["man"], &["man", "run"]] {
+        let page = place.flott(args).out;
+        for code in [
+            "0    finished",
+            "1    a job failed",
+            "2    the command line",
+            "3    another",
+            "130  stopped",
+            "141  nobody",
+        ] {
+            assert!(page.contains(code), "no {code:?} in {args:?}: {page}");
+        }
+    }
 }
 
 #[test]
@@ -44,6 +57,13 @@ fn wrong_usage_is_2() {
     exits(&place.flott(&["run", "job.sql", "-D", "parallelism.defaullt=2"]), 2, "parallelism.default");
     exits(&place.flott(&["run", "job.sql", "-p", "0"]), 2, "parallelism.default");
     exits(&place.flott(&["run", "job.sql", "--log-level", "lout=="]), 2, "log level");
+    exits(&place.flott(&["run", "job.sql", "--log-level", "silly"]), 2, "error, warn, info, debug, trace");
+    exits(&place.flott(&["run", "job.sql", "--log-format", "silly"]), 2, "text, json");
+    exits(&place.flott(&["run", "job.sql", "--restore", "latest", "--claim-mode", "silly"]), 2, "no-claim, claim");
+    exits(&place.flott(&["metrics", "job", "--format", "silly"]), 2, "prometheus");
+    exits(&place.flott(&["completions", "silly"]), 2, "bash");
+    exits(&place.flott(&["run", "job.sql", "-D", "restart-strategy.fixed-delay.delay=-1 s"]), 2, "fixed-delay.delay");
+    exits(&place.flott(&["run", "job.sql", "-D", "restart-strategy.exponential-delay.jitter-factor=2"]), 2, "0 and 1");
     exits(&place.flott(&["docs", "nothing"]), 2, "no page 'nothing'");
 }
 

@@ -151,7 +151,7 @@ fn an_error_of_either_process_is_shown_as_it_is() {
 fn a_killed_worker_is_replaced() {
     let place = Place::new();
     place.write("job.sql", COUNTING);
-    let child = place.start(&[&TWO[..], &["-p", "2"]].concat());
+    let child = place.start(&[&TWO[..], &["-p", "2", "--summary", "summary.json"]].concat());
     let mut killed = vec![];
     // Before anything runs, and later.
     for ms in [0, 350, 620] {
@@ -167,6 +167,12 @@ fn a_killed_worker_is_replaced() {
     assert!(!ran.err.contains("panicked"), "{ran:?}");
     assert_exact(&place);
     assert_eq!(children(id), [0; 0]);
+    // Rows that were read and written again are counted once.
+    let summary = std::fs::read_to_string(place.path().join("summary.json")).expect("a summary");
+    let out = ROWS as usize + place.rows("c").len();
+    assert!(summary.contains(&format!("\"rows_in\": {ROWS},")), "{summary}");
+    assert!(summary.contains(&format!("\"rows_out\": {out},")), "{summary}");
+    assert!(ran.err.contains(&format!("finished: {ROWS} rows in, {out} rows out")), "{ran:?}");
 }
 
 #[test]
@@ -195,7 +201,7 @@ fn no_worker_survives_its_coordinator_and_a_restore_goes_on() {
 }
 
 #[test]
-fn a_stopped_worker_is_replaced_and_adds_nothing_when_it_wakes() {
+fn a_stopped_worker_is_killed_at_once_and_replaced() {
     let place = Place::new();
     place.write("job.sql", COUNTING);
     let child = place.start(&[&TWO[..], &["-p", "2"]].concat());
@@ -203,9 +209,9 @@ fn a_stopped_worker_is_replaced_and_adds_nothing_when_it_wakes() {
     until("a file", || !place.rows("o").is_empty());
     send("STOP", stopped);
     until("its successor", || children(child.id()).iter().any(|pid| *pid != stopped));
-    assert!(is_alive(stopped), "it is given up, not killed");
-    send("CONT", stopped);
+    // Nobody wakes it: its end is the coordinator's doing.
     until("its end", || !is_alive(stopped));
+    assert!(is_alive(child.id()), "the job runs on: it does not take its end");
     let ran = ran(child.wait_with_output().expect("an end"));
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert_exact(&place);

@@ -27,6 +27,26 @@ fn a_path_that_nothing_restores_is_refused() {
 }
 
 #[test]
+fn latest_of_a_job_that_never_ran_starts_and_says_where_it_looked() {
+    let place = Place::new();
+    place.write("job.sql", &ENDLESS.replace("1000000", "500"));
+    let first = place.flott(&["run", "job.sql", "--restore", "latest"]);
+    assert_eq!(first.code, Some(0), "{first:?}");
+    let folder = place.path().join(".flott/job").display().to_string();
+    let told = format!("Job 'job' starts from the beginning: there is no checkpoint in {folder}.");
+    assert_eq!(first.err.matches(&told).count(), 1, "{first:?}");
+    assert_eq!(place.rows("o").len(), 500);
+    let again = place.flott(&["run", "job.sql", "--restore", "latest"]);
+    assert!(again.err.contains("had finished before") && !again.err.contains("from the beginning"), "{again:?}");
+    place.write("p.sql", "CREATE TABLE p (v INT) WITH ('connector' = 'print'); INSERT INTO p VALUES (1);");
+    let none = place.flott(&["run", "p.sql", "--restore", "latest"]);
+    assert!(none.code == Some(0) && none.err.contains("it keeps no checkpoints"), "{none:?}");
+    // A path that is named has to be there.
+    let gone = place.flott(&["run", "job.sql", "--restore", "gone/chk-3-g1"]);
+    assert_eq!(gone.code, Some(2), "{gone:?}");
+}
+
+#[test]
 fn a_job_that_still_runs_is_named_when_it_is_taken_over() {
     let place = Place::new();
     place.write("job.sql", ENDLESS);

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use flott_runtime::metrics::{JobMetrics, SplitWatermark, SubtaskMetrics};
+use flott_runtime::metrics::{Counts, JobMetrics, SplitWatermark, SubtaskMetrics};
 use serde::{Deserialize, Serialize};
 
 /// Counters that only grow during an attempt, of which later attempts add to earlier ones.
-const GROWING: usize = 7;
+const GROWING: usize = 9;
 /// Those of which the last value counts.
-const GAUGES: usize = 5;
+const GAUGES: usize = 3;
 /// The same of those that can be negative.
 const SIGNED: usize = 6;
 
@@ -39,8 +39,18 @@ fn counters(m: &SubtaskMetrics) -> Counters<'_> {
         ..
     } = m;
     (
-        [records_in, records_out, bytes_in, bytes_out, busy_us, records_skipped, back_pressured_ms],
-        [late_records_dropped, records_dropped, state_bytes, state_rows, idle],
+        [
+            records_in,
+            records_out,
+            bytes_in,
+            bytes_out,
+            busy_us,
+            records_skipped,
+            back_pressured_ms,
+            late_records_dropped,
+            records_dropped,
+        ],
+        [state_bytes, state_rows, idle],
         [input_watermark_ms, watermark_ms, pending_records, pending_bytes, watermark_since_ms, next_timer_ms],
     )
 }
@@ -58,6 +68,20 @@ fn splits(m: &SubtaskMetrics) -> Vec<Split> {
     m.splits().into_iter().map(|(id, s)| (id, s.watermark_ms, s.since_ms, s.idle, s.paused)).collect()
 }
 
+/// Counts at the barrier of a checkpoint: its number; in, out, skipped, late, dropped.
+type Marked = (u64, [u64; 5]);
+
+fn marks(m: &SubtaskMetrics) -> Vec<Marked> {
+    let numbers =
+        |c: Counts| [c.records_in, c.records_out, c.records_skipped, c.late_records_dropped, c.records_dropped];
+    m.marks().into_iter().map(|(checkpoint, counts)| (checkpoint, numbers(counts))).collect()
+}
+
+fn counts(numbers: [u64; 5]) -> Counts {
+    let [records_in, records_out, records_skipped, late_records_dropped, records_dropped] = numbers;
+    Counts { records_in, records_out, records_skipped, late_records_dropped, records_dropped }
+}
+
 /// What of one subtask has changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Change {
@@ -65,11 +89,15 @@ pub(crate) struct Change {
     subtask: usize,
     values: Vec<i64>,
     splits: Vec<Split>,
+    marks: Vec<Marked>,
 }
+
+/// All that there is to tell of one subtask.
+type Told = (Vec<i64>, Vec<Split>, Vec<Marked>);
 
 /// A worker's side: what has changed since the last look.
 #[derive(Default)]
-pub(crate) struct Reported(HashMap<(usize, usize), (Vec<i64>, Vec<Split>)>);
+pub(crate) struct Reported(HashMap<(usize, usize), Told>);
 
 impl Reported {
     pub(crate) fn changes(
@@ -81,12 +109,14 @@ impl Reported {
         let mut changes = vec![];
         for node in 0..nodes {
             for subtask in subtasks.clone() {
-                let Some(now) = metrics.subtask(node, subtask).map(|m| (values(m), splits(m))) else { continue };
+                let Some(now) = metrics.subtask(node, subtask).map(|m| (values(m), splits(m), marks(m))) else {
+                    continue;
+                };
                 let before = self.0.entry((node, subtask)).or_default();
                 if *before != now {
                     before.clone_from(&now);
-                    let (values, splits) = now;
-                    changes.push(Change { node, subtask, values, splits });
+                    let (values, splits, marks) = now;
+                    changes.push(Change { node, subtask, values, splits, marks });
                 }
             }
         }
@@ -96,18 +126,28 @@ impl Reported {
 
 /// The coordinator's side: one attempt of one worker.
 #[derive(Default)]
-pub(crate) struct Merged(HashMap<(usize, usize), Vec<i64>>);
+pub(crate) struct Merged(HashMap<(usize, usize), Before>);
+
+/// What was known of a subtask before the last change.
+struct Before {
+    values: Vec<i64>,
+    /// What of the attempts before this one lasts.
+    lasting: Counts,
+}
 
 impl Merged {
     pub(crate) fn apply(&mut self, metrics: &JobMetrics, changes: Vec<Change>) {
-        for Change { node, subtask, values: now, splits } in changes {
+        for Change { node, subtask, values: now, splits, marks } in changes {
             let Some(m) = metrics.subtask(node, subtask) else { continue };
             if now.len() != GROWING + GAUGES + SIGNED {
                 continue;
             }
             let (growing, gauges, signed) = counters(m);
-            let before = self.0.entry((node, subtask)).or_insert_with(|| vec![0; now.len()]);
-            for ((counter, now), before) in growing.into_iter().zip(&now).zip(before.iter()) {
+            let before = self
+                .0
+                .entry((node, subtask))
+                .or_insert_with(|| Before { values: vec![0; now.len()], lasting: m.lasting() });
+            for ((counter, now), before) in growing.into_iter().zip(&now).zip(before.values.iter()) {
                 counter.fetch_add(now.wrapping_sub(*before).cast_unsigned(), Ordering::Relaxed);
             }
             for (gauge, now) in gauges.into_iter().zip(&now[GROWING..]) {
@@ -116,7 +156,10 @@ impl Merged {
             for (signed, now) in signed.into_iter().zip(&now[GROWING + GAUGES..]) {
                 signed.store(*now, Ordering::Relaxed);
             }
-            *before = now;
+            for (checkpoint, numbers) in marks {
+                m.set_mark((checkpoint, counts(numbers).with(before.lasting, |here, before| here + before)));
+            }
+            before.values = now;
             let split = |(id, watermark_ms, since_ms, idle, paused)| {
                 (id, SplitWatermark { watermark_ms, since_ms, idle, paused })
             };
@@ -142,6 +185,7 @@ mod tests {
                 m.watermark_ms.store(-7, Ordering::Relaxed);
                 m.set_split("a", Some(SplitWatermark { watermark_ms: -7, since_ms: 1, idle: true, paused: false }));
                 rows += n;
+                m.mark(n);
                 let changes = reported.changes(&there, 2, 2..4);
                 merged.apply(&here, changes);
                 let m = here.subtask(1, 2).expect("a subtask");
@@ -151,9 +195,12 @@ mod tests {
                 assert!(m.splits()["a"].idle);
             }
             assert!(reported.changes(&there, 2, 2..4).is_empty());
+            // Each attempt was at 3 rows when it was at its third checkpoint, and loses the 4 behind that.
+            here.rewind(Some(3));
+            assert_eq!(here.lasting(1).records_out, 3 * (attempt + 1));
         }
         // What makes no sense changes nothing.
-        let strange = |node, subtask| Change { node, subtask, values: vec![1], splits: vec![] };
+        let strange = |node, subtask| Change { node, subtask, values: vec![1], splits: vec![], marks: vec![] };
         Merged::default().apply(&here, vec![strange(9, 9), strange(1, 2)]);
         assert_eq!(here.sum(1, |m| &m.records_out), rows);
     }

@@ -56,15 +56,9 @@ const KINDS: [ErrorKind; 5] =
 
 impl From<&Error> for ErrorText {
     fn from(e: &Error) -> ErrorText {
-        let mut message = e.message().to_string();
-        if let Some(cause) = std::error::Error::source(e).map(ToString::to_string)
-            && !message.contains(&cause)
-        {
-            message = format!("{message}: {cause}");
-        }
         ErrorText {
             kind: e.kind().code().to_string(),
-            message,
+            message: e.message_and_cause(),
             position: e.position().map(|p| (p.line, p.column)),
             context: e.contexts().iter().map(|(what, value)| ((*what).to_string(), value.clone())).collect(),
             hint: e.hint_text().map(str::to_string),

@@ -33,12 +33,17 @@ impl Started {
     fn ended(&mut self) -> Option<ExitStatus> {
         self.0.try_wait().ok().flatten()
     }
+
+    fn kill(&mut self) {
+        // Who has ended is not there to be killed.
+        drop(self.0.kill());
+    }
 }
 
 impl Drop for Started {
     fn drop(&mut self) {
         // Also one that is stopped. Whoever has ended is only waited for, so that nothing of it stays.
-        drop(self.0.kill());
+        self.kill();
         drop(self.0.wait());
     }
 }
@@ -80,8 +85,6 @@ pub(crate) struct Pool {
     address: String,
     /// By number, from 1. Those that an attempt has are not here.
     idle: Vec<Option<Process>>,
-    /// Given up and maybe stopped: they find out when they wake. One for each place.
-    given_up: Vec<Option<Started>>,
     /// Processes that were lost so far.
     pub(crate) losses: u64,
 }
@@ -96,7 +99,6 @@ impl Pool {
             listener,
             address: address.to_string(),
             idle: (0..places).map(|_| None).collect(),
-            given_up: (0..places).map(|_| None).collect(),
             losses: 0,
         })
     }
@@ -204,19 +206,18 @@ impl Pool {
         if tokio::time::timeout(QUIT_TIMEOUT, futures::future::join_all(gone)).await.is_err() {
             tracing::warn!("a worker process did not end by itself and was killed");
         }
-        self.given_up.fill_with(|| None);
     }
 }
 
-/// What has become of a process whose connection is lost, which is given up.
+/// What has become of a process whose connection is lost, which is given up: killed at once, also where it is stopped. One
+/// that woke later could do nothing that counts, but it would hold memory, files and sockets until then.
 pub(crate) async fn give_up(pool: &SharedPool, mut process: Process, lost: &Lost) -> Error {
     let fate = process.fate(lost).await;
     process.connection.close();
-    let place = process.number - 1;
-    let mut pool = pool.lock().await;
-    // The one that was given up before it is killed here.
-    pool.given_up[place] = Some(process.child);
-    pool.losses += 1;
+    process.child.kill();
+    // Its end may take a moment: of one that hangs in a read of a dead disk, long.
+    drop(tokio::task::spawn_blocking(move || drop(process)));
+    pool.lock().await.losses += 1;
     fate
 }
 

@@ -294,6 +294,10 @@ impl Worker {
 
     async fn on_event(&mut self, event: TaskEvent) -> Result<()> {
         let State::Running(running) = &mut self.state else { return Ok(()) };
+        if event.is_of_checkpoint() {
+            // What was counted up to it goes before it: whoever restores the checkpoint has to know.
+            running.report(&self.connection).await?;
+        }
         if let Some(said) = Event::of(&event) {
             self.connection.send_in_time(FromWorker::Event(said)).await?;
         }
@@ -384,6 +388,9 @@ impl Running {
     }
 
     fn on_command(&mut self, command: Command) {
+        if let Command::Complete { checkpoint, .. } = &command {
+            self.metrics.settle(checkpoint.0);
+        }
         if let Command::Complete { checkpoint, .. } = &command
             && let Some(files) = &mut self.files
         {

@@ -46,6 +46,8 @@ pub struct WindowRank {
     rows: RowStore,
     changes: Changes,
     progress: i64,
+    /// No more rows will come.
+    ended: bool,
     then: Option<Watermark>,
     late: u64,
 }
@@ -73,6 +75,7 @@ impl WindowRank {
                 rows: RowStore::new(ROW_TABLE, RowCodec::new(input, &spec.order)?, false),
                 changes: Changes::default(),
                 progress: i64::MIN,
+                ended: false,
                 then: None,
                 late: 0,
             })
@@ -82,7 +85,7 @@ impl WindowRank {
 
     fn is_over(&self, end: i64) -> bool {
         match end {
-            i64::MAX => self.progress == i64::MAX,
+            i64::MAX => self.ended,
             end => self.progress != i64::MIN && self.zone.is_over(end, self.progress),
         }
     }
@@ -203,7 +206,7 @@ impl Operator for WindowRank {
     }
 
     fn end_input(&mut self, _input: usize, context: &mut OperatorContext) -> Result<Progress> {
-        self.progress = i64::MAX;
+        (self.progress, self.ended) = (i64::MAX, true);
         self.fire(context).map_err(|e| e.with("operator", &self.name))
     }
 

@@ -94,8 +94,9 @@ impl<'a> ExpressionBinder<'a> {
                 e.span(),
             ));
         }
-        let bound = match self.group_key(e) {
-            Some(key) => Ok(key),
+        let known = if self.aggregates.is_none() && self.scope.has_marks() { self.scope.mark_of(e) } else { None };
+        let bound = match known.or_else(|| self.group_key(e)) {
+            Some(known) => Ok(known),
             None => self.bind_new(e),
         };
         self.depth -= 1;
@@ -660,7 +661,7 @@ impl<'a> ExpressionBinder<'a> {
         if filter.is_some() {
             return Err(unsupported(format!("FILTER after {upper}"), span));
         }
-        if matches!(upper.as_str(), "GROUPING" | "GROUPING_ID") {
+        if matches!(upper.as_str(), "GROUPING" | "GROUPING_ID" | "GROUP_ID") {
             return self.grouping(&upper, &arguments, span);
         }
         if let Some(value) = super::group_window::auxiliary(self, &upper, &arguments, span)? {
@@ -787,6 +788,10 @@ impl<'a> ExpressionBinder<'a> {
                 span,
             ));
         };
+        if name == "GROUP_ID" && arguments.is_empty() {
+            // Every grouping set is there once.
+            return self.functions.literal(ScalarValue::Int64(Some(0)), &TypeKind::BigInt.not_null());
+        }
         let mut keys = vec![];
         for argument in arguments {
             let FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) = argument else {

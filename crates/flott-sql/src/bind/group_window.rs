@@ -229,6 +229,13 @@ impl GroupWindow {
     }
 }
 
+/// Whether a function of this name, in capitals, is `TUMBLE_START` or its like.
+pub(crate) fn is_auxiliary(name: &str) -> bool {
+    name.rsplit_once('_').is_some_and(|(function, part)| {
+        FUNCTIONS.iter().any(|f| f.0 == function) && matches!(part, "START" | "END" | "ROWTIME" | "PROCTIME")
+    })
+}
+
 /// `TUMBLE_START(ts, size)` and its like: a column of the groups. `None` where this is no such function.
 ///
 /// # Errors
@@ -248,10 +255,9 @@ pub(crate) fn auxiliary(
         ));
     }
     let Some((function, part)) = name.rsplit_once('_') else { return Ok(None) };
-    let Some((function, _)) = FUNCTIONS.iter().find(|f| f.0 == function) else { return Ok(None) };
-    if !matches!(part, "START" | "END" | "ROWTIME" | "PROCTIME") {
+    let Some((function, _)) = FUNCTIONS.iter().find(|f| f.0 == function && is_auxiliary(name)) else {
         return Ok(None);
-    }
+    };
     let mut plain = ExpressionBinder::new(binder.functions, binder.scope, binder.clause);
     let (time, lengths) = bind_call(&mut plain, function, arguments, span)?;
     let asked = GroupWindow { function, time, lengths };

@@ -18,6 +18,7 @@ pub(crate) use expression::case_expr;
 mod fold;
 mod functions;
 mod group_window;
+mod grouped;
 pub(crate) mod hints;
 pub(crate) mod join;
 mod literal;

@@ -13,17 +13,15 @@ use sqlparser::ast::{
     SelectItemQualifiedWildcardKind, SetExpr, Spanned, WildcardAdditionalOptions, With,
 };
 
-use super::aggregate::{Aggregates, KEYS_IN_GROUPING_ID_MAX};
-use super::expression::{ExpressionBinder, is_ordinal};
-use super::group_window;
-use super::node::{Aggregate, EXPAND_ID, FlinkNode, FlinkNodeKind, OrderKey};
+use super::expression::ExpressionBinder;
+use super::grouped::{Clauses, arguments_of_aggregates};
+use super::node::{Aggregate, FlinkNode, FlinkNodeKind, OrderKey};
 use super::over::{OverCalls, direction};
 use super::refuse::{At, at, name_parts, not_found, refuse_if, unsupported, unsupported_with};
 use super::sort;
 use super::window;
 use super::{
-    Binder, Ctes, QUERY_DEPTH_MAX, Scope, Typed, UniqueNames, column, columns_of, filter, from_datafusion, plan_schema,
-    project,
+    Binder, Ctes, QUERY_DEPTH_MAX, Scope, Typed, UniqueNames, column, columns_of, from_datafusion, plan_schema, project,
 };
 
 /// How many grouping sets a query may have.
@@ -206,16 +204,7 @@ impl Binder<'_> {
         self.ttls.borrow_mut().pop();
         self.lookups.borrow_mut().pop();
         let (plan, scope) = bound?;
-        let values: Vec<&Ast> = projection
-            .iter()
-            .filter_map(|item| match item {
-                SelectItem::UnnamedExpr(e) | SelectItem::ExprWithAlias { expr: e, .. } => Some(e),
-                _ => None,
-            })
-            .collect();
-        let super::join::Source { plan, scope, .. } =
-            self.source(plan, scope, selection.as_ref(), &values, None, ctes)?;
-        let items = self.expand(projection, &scope)?;
+        let values = expressions(projection);
         let (group_exprs, has_group_by) = match group_by {
             GroupByExpr::All(_) => return Err(unsupported("GROUP BY ALL", span)),
             GroupByExpr::Expressions(exprs, modifiers) => {
@@ -223,12 +212,25 @@ impl Binder<'_> {
                 (exprs.as_slice(), !exprs.is_empty())
             }
         };
-        let aggregates = has_group_by || having.is_some() || items.iter().any(|i| i.has_aggregate());
+        let aggregates = has_group_by || having.is_some() || values.iter().any(|e| contains_aggregate(e));
+        let ordered_by = order.iter().map(|by| &by.expr);
+        let values: Vec<&Ast> = if aggregates {
+            // The others are of the groups.
+            let all = values.into_iter().chain(having).chain(ordered_by).chain(qualify);
+            group_exprs.iter().chain(all.flat_map(arguments_of_aggregates)).collect()
+        } else {
+            values.into_iter().chain(ordered_by).chain(qualify).collect()
+        };
+        let super::join::Source { plan, scope, .. } =
+            self.source(plan, scope, selection.as_ref(), &values, None, ctes)?;
+        let items = self.expand(projection, &scope)?;
         let state_ttl = super::hints::of_select(s, aggregates || distinct)?;
         let tail = Tail { order, qualify: qualify.as_ref() };
         let mut over = OverCalls::new(named_window, self.is_batch());
         let (plan, bound) = if aggregates {
-            self.grouped(plan, (&scope, &mut over), items, group_exprs, having.as_ref(), tail, state_ttl)?
+            let (group_by, having) = (group_exprs, having.as_ref());
+            let clauses = Clauses { items, group_by, having, named_window, tail, state_ttl };
+            self.grouped(plan, (&scope, &mut over), clauses, ctes)?
         } else {
             let mut binder = ExpressionBinder::new(&self.functions, &scope, "SELECT");
             binder.over = Some(&mut over);
@@ -260,9 +262,7 @@ impl Binder<'_> {
     /// What stands in FROM, side by side.
     pub(crate) fn from(&self, from: &[ast::TableWithJoins], ctes: &Ctes) -> Result<(LogicalPlan, Scope)> {
         let Some((first, more)) = from.split_first() else {
-            let schema = Arc::new(DFSchema::empty());
-            let empty = LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: true, schema });
-            return Ok((empty, Scope::default()));
+            return Ok((one_row(), Scope::default()));
         };
         let first = self.table_with_joins(first, ctes)?;
         more.iter().try_fold(first, |left, t| {
@@ -283,166 +283,6 @@ impl Binder<'_> {
     pub(crate) fn named_items(&self, projection: &[SelectItem], scope: &Scope) -> Result<Vec<(String, Typed)>> {
         let items = self.expand(projection, scope)?;
         bind_items(&mut ExpressionBinder::new(&self.functions, scope, "SELECT"), items)
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "the clauses of a SELECT")]
-    fn grouped(
-        &self,
-        input: LogicalPlan,
-        (scope, over): (&Scope, &mut OverCalls),
-        items: Vec<Item<'_>>,
-        group_by: &[Ast],
-        having: Option<&Ast>,
-        tail: Tail<'_>,
-        state_ttl: Option<Duration>,
-    ) -> Result<(LogicalPlan, BoundTail)> {
-        let (group_by, window) = group_window::split(self, group_by, scope)?;
-        let (keys, sets) = self.group_keys(&group_by, scope)?;
-        let mut aggregates = Aggregates::new(keys, sets, window);
-        // Only a window keeps what is a time attribute.
-        if aggregates.window.is_some() || !self.keeps_window(&input, &aggregates) {
-            aggregates.materialize_keys();
-        }
-        let mut binder = ExpressionBinder::grouped(&self.functions, scope, &mut aggregates, "SELECT");
-        binder.over = Some(over);
-        let bound = bind_tail(&mut binder, items, tail)?;
-        binder.over = None;
-        binder.clause = "HAVING";
-        let having = having.map(|h| binder.condition(h)).transpose()?;
-        let window = aggregates.window.clone().map(|window| (window.time_column(&mut aggregates), window));
-        let Aggregates { keys, sets, calls, inputs, .. } = aggregates;
-
-        // What feeds the aggregation: the keys, then arguments and filters.
-        let mut feed: Vec<(String, Typed)> = keys.iter().map(|k| (k.field.clone(), k.input.clone())).collect();
-        feed.extend(inputs);
-        let mut plan = project(input, feed)?;
-        let mut group: Vec<String> = keys.iter().map(|k| k.field.clone()).collect();
-        let mut of_window = vec![];
-        if let Some((time_column, window)) = window {
-            plan = window.place(self, plan, time_column, group.clone())?;
-            of_window = window.columns();
-            group.extend(of_window.iter().map(|c| c.0.to_string()));
-        }
-        let id_type = TypeKind::BigInt.not_null();
-        let mut output: Vec<(&str, &LogicalType)> = keys.iter().map(|k| (k.field.as_str(), &k.output)).collect();
-        output.extend(of_window.iter().map(|(name, t)| (*name, t)));
-        if sets.is_some() {
-            output.push((EXPAND_ID, &id_type));
-        }
-        output.extend(calls.iter().map(|c| (c.name.as_str(), &c.result)));
-        let schema = plan_schema(output)?;
-        let node = Aggregate { group, sets, calls: calls.clone(), state_ttl };
-        let mut plan = FlinkNode::plan(FlinkNodeKind::Aggregate(node), plan, schema);
-        if let Some(condition) = having {
-            plan = filter(plan, condition)?;
-        }
-        Ok((plan, bound))
-    }
-
-    /// Whether the keys hold the window of the rows.
-    fn keeps_window(&self, input: &LogicalPlan, aggregates: &Aggregates) -> bool {
-        // By the names that the columns have below.
-        let names: Vec<String> = aggregates
-            .keys
-            .iter()
-            .map(|k| match &k.input.expr {
-                Expr::Column(c) => c.name.clone(),
-                _ => String::new(),
-            })
-            .collect();
-        window::is_windowed(input, &names, aggregates.sets.as_deref())
-    }
-
-    /// The keys of GROUP BY, and the grouping sets where there are any.
-    fn group_keys(&self, group_by: &[&Ast], scope: &Scope) -> Result<(Vec<(String, Typed)>, Option<Vec<Vec<usize>>>)> {
-        let mut keys: Vec<(String, Typed)> = vec![];
-        let mut product: Vec<Vec<usize>> = vec![vec![]];
-        let mut has_sets = false;
-        for &e in group_by {
-            let alternatives: Vec<Vec<&Ast>> = match e {
-                Ast::GroupingSets(sets) => sets.iter().map(|s| s.iter().collect()).collect(),
-                Ast::Rollup(parts) => (0..=parts.len()).rev().map(|n| parts[..n].iter().flatten().collect()).collect(),
-                Ast::Cube(parts) => {
-                    if 1usize.checked_shl(parts.len() as u32).is_none_or(|n| n > GROUPING_SETS_MAX) {
-                        return Err(at(
-                            Error::user(format!("CUBE makes more than {GROUPING_SETS_MAX} grouping sets"))
-                                .hint("Name the sets that you need with GROUPING SETS"),
-                            e.span(),
-                        ));
-                    }
-                    // The full set first, as Calcite orders them.
-                    (0..1usize << parts.len())
-                        .map(|left_out| {
-                            let n = parts.len();
-                            let kept = parts.iter().enumerate().filter(|(i, _)| left_out & (1 << (n - 1 - i)) == 0);
-                            kept.flat_map(|(_, p)| p).collect()
-                        })
-                        .collect()
-                }
-                Ast::Tuple(items) => vec![items.iter().collect()],
-                plain => vec![vec![plain]],
-            };
-            has_sets |= matches!(e, Ast::GroupingSets(_) | Ast::Rollup(_) | Ast::Cube(_));
-            let mut sets: Vec<Vec<usize>> = vec![];
-            for alternative in alternatives {
-                let mut set = vec![];
-                for key in alternative {
-                    for key in flattened(key) {
-                        if is_ordinal(key) {
-                            return Err(unsupported_with("ordinals in GROUP BY", key.span(), "Name the column"));
-                        }
-                        let bound = ExpressionBinder::new(&self.functions, scope, "GROUP BY").bind(key)?;
-                        let i = match keys.iter().position(|(_, k)| k.expr == bound.expr) {
-                            Some(i) => i,
-                            None => {
-                                let name = implicit_name(key).unwrap_or_else(|| format!("$f{}", keys.len()));
-                                keys.push((name, bound));
-                                keys.len() - 1
-                            }
-                        };
-                        if !set.contains(&i) {
-                            set.push(i);
-                        }
-                    }
-                }
-                sets.push(set);
-            }
-            let mut next = vec![];
-            for before in &product {
-                for set in &sets {
-                    let mut both = before.clone();
-                    both.extend(set.iter().filter(|i| !before.contains(i)));
-                    next.push(both);
-                }
-            }
-            if next.len() > GROUPING_SETS_MAX {
-                return Err(at(
-                    Error::user(format!("GROUP BY makes more than {GROUPING_SETS_MAX} grouping sets"))
-                        .hint("Name the sets that you need with GROUPING SETS"),
-                    e.span(),
-                ));
-            }
-            product = next;
-        }
-        if !has_sets {
-            return Ok((keys, None));
-        }
-        if keys.len() > usize::from(KEYS_IN_GROUPING_ID_MAX) {
-            return Err(Error::user(format!("grouping sets over more than {KEYS_IN_GROUPING_ID_MAX} keys"))
-                .hint("Leave keys out"));
-        }
-        for set in &mut product {
-            set.sort_unstable();
-        }
-        for (i, set) in product.iter().enumerate() {
-            if product[..i].contains(set) {
-                let place = group_by.first().map_or_else(sqlparser::tokenizer::Span::empty, |g| g.span());
-                return Err(unsupported_with("the same grouping set twice", place, "Name every set once"));
-            }
-        }
-        // One set that keeps everything is a plain GROUP BY.
-        let plain = product.len() == 1 && product[0].len() == keys.len();
-        Ok((keys, (!plain).then_some(product)))
     }
 
     /// Select items with `*` and `t.*` written out.
@@ -574,12 +414,12 @@ pub(super) fn flattened(e: &Ast) -> Vec<&Ast> {
 }
 
 /// A column of a SELECT list.
-struct Item<'q> {
-    name: Option<String>,
-    source: ItemSource<'q>,
+pub(super) struct Item<'q> {
+    pub(super) name: Option<String>,
+    pub(super) source: ItemSource<'q>,
 }
 
-enum ItemSource<'q> {
+pub(super) enum ItemSource<'q> {
     Ast(&'q Ast),
     /// A column that `*` stands for, as a name to be resolved again (it may be a group key).
     Column {
@@ -598,13 +438,21 @@ impl Item<'_> {
     fn of_column(c: &super::ScopeColumn) -> Self {
         Item { name: Some(c.name.clone()), source: ItemSource::Column { field: c.typed(), name: c.name.clone() } }
     }
+}
 
-    fn has_aggregate(&self) -> bool {
-        match &self.source {
-            ItemSource::Ast(e) => contains_aggregate(e),
-            _ => false,
-        }
-    }
+/// One row without columns.
+pub(crate) fn one_row() -> LogicalPlan {
+    let schema = Arc::new(DFSchema::empty());
+    LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: true, schema })
+}
+
+/// What a SELECT list computes, without `*`.
+pub(crate) fn expressions(projection: &[SelectItem]) -> Vec<&Ast> {
+    let computed = projection.iter().filter_map(|item| match item {
+        SelectItem::UnnamedExpr(e) | SelectItem::ExprWithAlias { expr: e, .. } => Some(e),
+        _ => None,
+    });
+    computed.collect()
 }
 
 /// Whether a SELECT shows what looks at windows of rows.
@@ -621,6 +469,12 @@ pub(crate) fn contains_over(select: &Select) -> bool {
         }
     }
     ast::Visit::visit(&select.projection, &mut Search).is_break()
+}
+
+/// Whether this is the call of an aggregate function over the rows of a group.
+pub(crate) fn is_aggregate(f: &ast::Function) -> bool {
+    let named = flott_function::AggregateKind::from_name(&super::refuse::name_text(&f.name));
+    f.over.is_none() && named.is_some()
 }
 
 /// Whether an aggregate function is called anywhere in an expression, outside of sub-queries.
@@ -642,13 +496,7 @@ pub(crate) fn contains_aggregate(e: &Ast) -> bool {
         }
         fn pre_visit_expr(&mut self, e: &Ast) -> ControlFlow<()> {
             match e {
-                Ast::Function(f)
-                    if self.depth == 0
-                        && f.over.is_none()
-                        && flott_function::AggregateKind::from_name(&super::refuse::name_text(&f.name)).is_some() =>
-                {
-                    ControlFlow::Break(())
-                }
+                Ast::Function(f) if self.depth == 0 && is_aggregate(f) => ControlFlow::Break(()),
                 _ => ControlFlow::Continue(()),
             }
         }
@@ -658,12 +506,12 @@ pub(crate) fn contains_aggregate(e: &Ast) -> bool {
 
 /// What is bound where the columns are.
 #[derive(Clone, Copy)]
-struct Tail<'q> {
-    order: &'q [ast::OrderByExpr],
-    qualify: Option<&'q Ast>,
+pub(super) struct Tail<'q> {
+    pub(super) order: &'q [ast::OrderByExpr],
+    pub(super) qualify: Option<&'q Ast>,
 }
 
-struct BoundTail {
+pub(super) struct BoundTail {
     /// Those that are shown, and behind them those that rows are only ordered by.
     columns: Vec<(String, Typed)>,
     order: Vec<OrderKey>,
@@ -671,7 +519,7 @@ struct BoundTail {
     qualify: Option<Typed>,
 }
 
-fn bind_tail(binder: &mut ExpressionBinder<'_>, items: Vec<Item<'_>>, tail: Tail<'_>) -> Result<BoundTail> {
+pub(super) fn bind_tail(binder: &mut ExpressionBinder<'_>, items: Vec<Item<'_>>, tail: Tail<'_>) -> Result<BoundTail> {
     let mut columns = bind_items(binder, items)?;
     let visible = columns.len();
     binder.clause = "QUALIFY";
@@ -726,7 +574,7 @@ fn bind_items(binder: &mut ExpressionBinder<'_>, items: Vec<Item<'_>>) -> Result
 }
 
 /// The name that an expression gives to its column: a column's or a field's own.
-fn implicit_name(e: &Ast) -> Option<String> {
+pub(super) fn implicit_name(e: &Ast) -> Option<String> {
     match e {
         Ast::Identifier(id) => Some(id.value.clone()),
         Ast::CompoundIdentifier(ids) => ids.last().map(|id| id.value.clone()),

@@ -105,7 +105,7 @@ impl Binder<'_> {
                     Some(_) => self.aliased(plan, &[], alias.as_ref()),
                 }
             }
-            TableFactor::UNNEST { .. } => Err(unsupported("UNNEST", t.span())),
+            TableFactor::UNNEST { .. } => self.unnest_alone(t),
             TableFactor::JsonTable { .. } => Err(unsupported("JSON_TABLE", t.span())),
             TableFactor::OpenJsonTable { .. } => Err(unsupported("OPENJSON", t.span())),
             TableFactor::Pivot { .. } => Err(unsupported("PIVOT", t.span())),

@@ -47,8 +47,10 @@ pub(crate) struct Scope {
     outer: Vec<ScopeColumn>,
     /// Sub-queries that give one value, and the columns that they have become.
     values: Vec<(ast::Query, ScopeColumn)>,
-    /// IN and EXISTS inside expressions, and what they are.
+    /// IN and EXISTS inside expressions, and what they are; over groups, aggregates and keys.
     marks: Vec<(ast::Expr, Typed)>,
+    /// Columns that are there no more once rows are grouped.
+    ungrouped: HashSet<String>,
 }
 
 /// Stands before the name of a column that belongs to the query around a sub-query.
@@ -116,6 +118,29 @@ impl Scope {
     /// The value that IN or EXISTS stands for.
     pub(crate) fn mark_of(&self, e: &ast::Expr) -> Option<Typed> {
         self.marks.iter().find(|(known, _)| known == e).map(|(_, mark)| mark.clone())
+    }
+
+    /// Whether any expression stands for a value.
+    pub(crate) fn has_marks(&self) -> bool {
+        !self.marks.is_empty()
+    }
+
+    /// The keys of a grouping under the names that their columns had. `key`: the column of the groups that a column of the
+    /// rows has become.
+    pub(crate) fn grouped(&self, key: impl Fn(&ScopeColumn) -> Option<ScopeColumn>) -> Scope {
+        let mut groups = Scope::default();
+        for c in &self.columns {
+            match key(c) {
+                Some(grouped) => {
+                    if self.merged.contains(&c.field) {
+                        groups.merge(&grouped);
+                    }
+                    groups.columns.push(grouped);
+                }
+                None => drop(groups.ungrouped.insert(c.name.clone())),
+            }
+        }
+        groups
     }
 
     /// Whether a sub-query has become a value already.
@@ -191,6 +216,13 @@ impl Scope {
             Some((last, rest)) => (last.value.as_str(), rest),
             None => return Error::internal("an empty name"),
         };
+        if self.ungrouped.contains(last) {
+            return at(
+                Error::user(format!("Expression '{last}' is not being grouped"))
+                    .hint("Name it in GROUP BY, or put an aggregate function around it"),
+                span,
+            );
+        }
         if let Some(table) = qualifier.first()
             && !self.columns.iter().any(|c| c.qualifier.contains(&table.value) || c.name == table.value)
         {

@@ -14,12 +14,15 @@ pub mod match_recognize;
 pub mod script;
 pub mod show;
 mod source;
+pub mod split;
 pub mod statement;
 
 pub use ast::{InsertStatement, Name, SpannedStatement, Statement};
 pub use limits::ParseLimits;
 pub use mask::mask_secrets;
-pub use script::{parse_expression, parse_query, parse_script, parse_script_with_limits};
+pub use script::{
+    parse_expression, parse_query, parse_script, parse_script_with_limits, parse_statement_at, statements,
+};
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use flott_core::{Error, Result, suggest};
 use sqlparser::ast::{Expr, Query};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Tokenizer};
+use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer};
 
 use super::ast::{SpannedStatement, position};
 use super::diagnose::diagnose;
@@ -14,12 +14,16 @@ use super::hints::{attach_hints, misplaced};
 use super::limits::{MAX_DEPTH, MAX_NODES, ParseLimits, check_tokens, settle_expr, settle_query};
 use super::match_recognize;
 use super::source::SourceText;
+use super::split::{Piece, Split, split};
 use super::statement::StatementParser;
 
 pub use super::hints::HINT_PREFIX;
 
 /// What the query parser may recurse: several calls for each level of [`MAX_DEPTH`].
 const PARSER_RECURSION: usize = 2_000;
+
+/// Where a text begins that is no part of another.
+const START: Position = Position { line: 1, column: 1 };
 
 /// All statements of a script.
 pub fn parse_script(text: &str) -> Result<Vec<SpannedStatement>> {
@@ -28,11 +32,23 @@ pub fn parse_script(text: &str) -> Result<Vec<SpannedStatement>> {
 
 /// All statements of a script, with other limits.
 pub fn parse_script_with_limits(text: &str, limits: &ParseLimits) -> Result<Vec<SpannedStatement>> {
-    on_large_stack(|| {
-        let source = SourceText::new(text);
-        let pieces = split(text, &source, limits)?;
-        pieces.into_iter().map(|piece| parse_piece(&source, piece, limits)).collect()
-    })
+    let pieces = cut(text, limits)?;
+    pieces.into_iter().map(|piece| parse_piece(&text[piece.range], piece.position, limits)).collect()
+}
+
+/// The statements of a script one after another, each parsed when it is asked for: a long script takes no more memory than
+/// its longest statement. A script or statement that is too long is refused at once.
+pub fn statements(script: &str) -> Result<impl Iterator<Item = Result<SpannedStatement>> + use<'_>> {
+    let pieces = cut(script, &ParseLimits::DEFAULT)?;
+    let parse = |piece: Piece| parse_piece(&script[piece.range], piece.position, &ParseLimits::DEFAULT);
+    Ok(pieces.into_iter().map(parse))
+}
+
+/// A single statement, without its semicolon, that begins there in a larger text: errors name their places in that.
+pub fn parse_statement_at(text: &str, begin: Position) -> Result<SpannedStatement> {
+    let limits = ParseLimits::DEFAULT;
+    check_length(text.len(), limits.statement_bytes, "a statement").map_err(|e| e.at(begin))?;
+    parse_piece(text, begin, &limits)
 }
 
 /// One query, for views that catalogs store as text.
@@ -149,9 +165,20 @@ fn hint_error(error: Error, hints: &[Span]) -> Error {
     }
 }
 
-fn tokenize(text: &str) -> Result<Vec<TokenWithSpan>> {
+/// Tokens of a text that begins there in a larger one.
+fn tokenize(text: &str, begin: Position) -> Result<Vec<TokenWithSpan>> {
     let mut tokens = vec![];
-    Tokenizer::new(&FlinkDialect, text).tokenize_with_location_into_buf(&mut tokens).map_err(|e| {
+    let moved = |at: Location| Location {
+        line: at.line + begin.line - 1,
+        column: if at.line == 1 { at.column + begin.column - 1 } else { at.column },
+    };
+    let place = |t: TokenWithSpan| TokenWithSpan {
+        span: Span { start: moved(t.span.start), end: moved(t.span.end) },
+        token: t.token,
+    };
+    let made = Tokenizer::new(&FlinkDialect, text).tokenize_with_location_into_buf_with_mapper(&mut tokens, place);
+    made.map_err(|mut e| {
+        e.location = moved(e.location);
         let hint = match run_on(&tokens, e.location.line, e.location.column) {
             _ if e.message.contains('"') => DOUBLE_QUOTES.to_string(),
             Some(at) => format!(
@@ -191,7 +218,7 @@ const DOUBLE_QUOTES: &str = "Strings stand in single quotes, names in backticks"
 fn prepare(text: &str) -> Result<(Vec<TokenWithSpan>, Vec<Span>)> {
     let limits = ParseLimits::DEFAULT;
     check_length(text.len(), limits.statement_bytes, "a statement")?;
-    let (tokens, hints) = attach_hints(tokenize(text)?)?;
+    let (tokens, hints) = attach_hints(tokenize(text, START)?)?;
     check_tokens(&tokens, &limits)?;
     Ok((match_recognize::arrange(tokens), hints))
 }
@@ -203,80 +230,43 @@ fn check_length(bytes: usize, most: usize, what: &str) -> Result<()> {
     Ok(())
 }
 
-fn is_keyword(token: &Token, keyword: &str) -> bool {
-    matches!(token, Token::Word(w) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(keyword))
-}
-
-struct Piece {
-    tokens: Vec<TokenWithSpan>,
-    /// Where hints stand.
-    hints: Vec<Span>,
-    /// Positions in the text, for cutting out the source of views and expressions.
-    start: Position,
-    end: Position,
-}
-
-/// Cuts at semicolons, but not inside a statement set's BEGIN .. END. Such a set ends at an END behind a semicolon.
-fn split(text: &str, source: &SourceText<'_>, limits: &ParseLimits) -> Result<Vec<Piece>> {
+/// Cuts at semicolons, but not inside a statement set's BEGIN .. END, and looks at lengths: making tokens of a text takes a
+/// hundred times its memory.
+fn cut(text: &str, limits: &ParseLimits) -> Result<Vec<Piece>> {
     check_length(text.len(), limits.script_bytes, "the script")?;
-    let mut pieces = vec![];
-    let mut current: Vec<TokenWithSpan> = vec![];
-    // Where the significant tokens of the current statement stand in it.
-    let mut significant: Vec<usize> = vec![];
-    let mut in_set = false;
-    for t in tokenize(text)? {
-        let n = significant.len();
-        let back = |i: usize| n.checked_sub(i).map(|at| &current[significant[at]].token);
-        let back_is = |i: usize, word: &str| back(i).is_some_and(|t| is_keyword(t, word));
-        let begins = is_keyword(&t.token, "BEGIN") && back_is(1, "SET") && back_is(2, "STATEMENT");
-        let begins_old = t.token == Token::SemiColon
-            && n == 3
-            && back_is(3, "BEGIN")
-            && back_is(2, "STATEMENT")
-            && back_is(1, "SET");
-        let ends_set = back_is(1, "END") && back(2) == Some(&Token::SemiColon);
-        in_set |= begins || begins_old;
-        let inside = t.token == Token::SemiColon && in_set && !ends_set;
-        if t.token == Token::EOF || (t.token == Token::SemiColon && !inside) {
-            push_piece(&mut pieces, std::mem::take(&mut current));
-            significant.clear();
-            in_set = false;
-            continue;
-        }
-        if !matches!(t.token, Token::Whitespace(_)) {
-            significant.push(current.len());
-        }
-        current.push(t);
+    let Split { ended, rest, open, tail: (byte, line, column) } = split(text);
+    for piece in ended.iter().chain(&rest) {
+        check_length(piece.range.len(), limits.statement_bytes, "a statement").map_err(|e| e.at(piece.position))?;
     }
-    push_piece(&mut pieces, current);
-    pieces
-        .into_iter()
-        .map(|p: Piece| {
-            let bytes = source.offset(p.end).saturating_sub(source.offset(p.start));
-            check_length(bytes, limits.statement_bytes, "a statement").map_err(|e| e.at(p.start))?;
-            let (tokens, hints) = attach_hints(p.tokens)?;
-            Ok(Piece { tokens: match_recognize::arrange(tokens), hints, ..p })
-        })
-        .collect()
+    let mut pieces = ended;
+    match rest {
+        Some(rest) => pieces.push(rest),
+        // A comment that is not closed is no statement, and no comment either.
+        None if open => {
+            let begin = Position { line: line as u64, column: column as u64 };
+            drop(tokenize(&text[byte..], begin)?);
+        }
+        None => {}
+    }
+    Ok(pieces)
 }
 
-fn push_piece(pieces: &mut Vec<Piece>, tokens: Vec<TokenWithSpan>) {
-    let is_text = |t: &&TokenWithSpan| !matches!(t.token, Token::Whitespace(_));
-    let (Some(first), Some(last)) = (tokens.iter().find(is_text), tokens.iter().rev().find(is_text)) else { return };
-    let (start, end) = (position(first.span.start), position(last.span.end));
-    pieces.push(Piece { tokens, hints: vec![], start, end });
-}
-
-fn parse_piece(source: &SourceText<'_>, piece: Piece, limits: &ParseLimits) -> Result<SpannedStatement> {
-    check_tokens(&piece.tokens, limits)?;
-    let text = source.cut(piece.start, piece.end).to_string();
-    let mut parser = StatementParser::new(query_parser(piece.tokens), source, limits.nodes);
-    let statement = parser.parse().map_err(|e| {
-        let e = diagnose(e, &parser.p);
-        let place = if e.message().ends_with("found the end") { piece.end } else { piece.start };
-        hint_error(e.at(place), &piece.hints)
-    })?;
-    Ok(SpannedStatement { statement, position: piece.start, text })
+fn parse_piece(text: &str, begin: Position, limits: &ParseLimits) -> Result<SpannedStatement> {
+    on_large_stack(|| {
+        let source = SourceText::at(text, begin);
+        let (tokens, hints) = attach_hints(tokenize(text, begin)?)?;
+        let tokens = match_recognize::arrange(tokens);
+        let is_text = |t: &&TokenWithSpan| !matches!(t.token, Token::Whitespace(_) | Token::EOF);
+        let end = tokens.iter().rev().find(is_text).map_or(begin, |last| position(last.span.end));
+        check_tokens(&tokens, limits)?;
+        let mut parser = StatementParser::new(query_parser(tokens), &source, limits.nodes);
+        let statement = parser.parse().map_err(|e| {
+            let e = diagnose(e, &parser.p);
+            let place = if e.message().ends_with("found the end") { end } else { begin };
+            hint_error(e.at(place), &hints)
+        })?;
+        Ok(SpannedStatement { statement, position: begin, text: source.cut(begin, end).to_string() })
+    })
 }
 
 /// The first words of all statements, for suggestions.
@@ -368,6 +358,33 @@ mod tests {
         }
         let deep = format!("SELECT {}1{}", "(".repeat(200), ")".repeat(200));
         parse_script(&deep).expect("200 levels are fine");
+    }
+
+    #[test]
+    fn statements_of_a_script_name_their_places_in_the_whole() {
+        let script = "SELECT 'é'; SELECT 1;\n  SELECT 2,\n x x x;";
+        let all: Vec<_> = statements(script).expect("cut").collect();
+        let places: Vec<_> = all.iter().map(|s| s.as_ref().map(|s| (s.position, s.text.as_str())).ok()).collect();
+        let at = |line, column| Position { line, column };
+        assert_eq!(places, [Some((at(1, 1), "SELECT 'é'")), Some((at(1, 13), "SELECT 1")), None]);
+        let e = all[2].as_ref().expect_err("wrong").to_string();
+        assert!(e.contains("line 3, column 6"), "{e}");
+        let e = parse_statement_at("SELECT\n 'open", at(7, 5)).expect_err("wrong").to_string();
+        assert!(e.contains("line 8"), "{e}");
+        let view = parse_statement_at("CREATE VIEW v AS SELECT 1,\n 'x'", at(7, 5)).expect("parses");
+        assert!(format!("{view:?}").contains("SELECT 1,\\n 'x'"), "{view:?}");
+        let e = parse_script("SELECT 1;\n /* open; ").expect_err("wrong").to_string();
+        assert!(e.contains("line 2"), "{e}");
+    }
+
+    #[test]
+    fn a_statement_that_is_too_long_is_refused_before_tokens_are_made() {
+        // Its last character would be an error of the tokenizer.
+        let long = format!("SELECT 1;\n SELECT {} \"", "1, ".repeat(1 << 19));
+        for e in [parse_script(&long).map(drop), statements(&long).map(drop)] {
+            let e = e.expect_err("too long").to_string();
+            assert!(e.contains("line 2, column 2") && e.contains("a statement has"), "{e}");
+        }
     }
 
     #[test]

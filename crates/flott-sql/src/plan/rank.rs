@@ -63,7 +63,8 @@ impl Converter<'_> {
                 rest = and(rest, Some(condition.clone()));
             }
         }
-        if !ranks.contains(&call.function) || !limits.are_some() {
+        // In a batch every row has its number before the first one is asked for it.
+        if !ranks.contains(&call.function) || !limits.are_some() || batch && !limits.are_constant() {
             return self.over_aggregate(over, node, projection, filter, schema);
         }
         if call.function != OverFunction::RowNumber {
@@ -240,7 +241,9 @@ impl Converter<'_> {
             let spec = SortSpec { order, offset: sort.offset, fetch: sort.fetch, input_schema };
             return Ok(StreamNode::new(StreamOp::Sort(spec), inputs, schema, ChangelogMode::INSERT_ONLY));
         }
-        let Some(fetch) = sort.fetch else {
+        // In a batch what is behind the first rows has an end; so many are all, as in Flink.
+        let all = (batch && order.is_empty()).then_some(i32::MAX as u64);
+        let Some(fetch) = sort.fetch.or(all) else {
             if sort.offset > 0 || order.is_empty() {
                 return Err(Error::user("FETCH is missed, which on streaming table is not supported currently.")
                     .hint("Write LIMIT, or run the query in batch mode with an ORDER BY"));
@@ -420,6 +423,11 @@ impl Limits {
             _ => return false,
         }
         true
+    }
+
+    /// Whether the numbers that stay are known, and are some.
+    fn are_constant(&self) -> bool {
+        self.column.is_none() && self.end.is_some_and(|end| end >= self.start.unwrap_or(1).max(1))
     }
 
     /// Whether some condition was on the number.

@@ -31,7 +31,7 @@ const AUTO_OR_FORCE: &[&str] = &["NONE", "AUTO", "FORCE"];
 
 // One line an option reads as a table.
 #[rustfmt::skip]
-static KNOWN: [ConfigOption; 182] = [
+static KNOWN: [ConfigOption; 183] = [
     // Sources, sinks, state.
     option("table.exec.source.idle-timeout", Duration, Some("0 ms"), "After so long without a row a source counts as idle and holds back nobody's watermark; 0 is never."),
     option("table.exec.source.cdc-events-duplicate", Boolean, Some("false"), "Whether changes from a source may come twice and have to be normalised by the primary key."),
@@ -212,6 +212,7 @@ static KNOWN: [ConfigOption; 182] = [
     option("metrics.reporter.#", Text, None, "Options of Flink's other reporters; has no effect here, where there is one for Prometheus."),
     // The client, object stores.
     option("sql-client.execution.result-mode", Enum(&["table", "changelog", "tableau"]), Some("tableau"), "How results of queries are shown; has no effect here, they are printed as tableau."),
+    option("sql-client.execution.max-table-result.rows", Int, Some("1000000"), "How many rows of a result are kept in Flink's table mode; has no effect here: results of any length are printed whole, and wait in a file below TMPDIR where they are larger than 8 MiB."),
     option("sql-client.display.print-time-cost", Boolean, Some("true"), "Whether the shell shows how long a query took."),
     option("sql-client.#", Text, None, "Options of the client's display; those that are not listed here have no effect here."),
     option("s3.access-key", OptionType::Secret, None, "The access key for S3."),

@@ -27,31 +27,49 @@ pub struct RunningJob {
     socket: PathBuf,
 }
 
-/// The user's running jobs that can be controlled, in the order of their start. Sockets that dead processes left are
-/// removed.
+/// What was found of the user's jobs.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// Those that can be controlled, in the order of their start.
+    pub jobs: Vec<RunningJob>,
+    /// Those whose processes are there and do not answer: nobody knows their names.
+    pub silent: usize,
+}
+
+/// The user's running jobs that can be controlled, in the order of their start.
 pub async fn list() -> Result<Vec<RunningJob>> {
+    Ok(listing().await?.jobs)
+}
+
+/// The user's running jobs, and how many do not answer. Sockets that dead processes left are removed.
+pub async fn listing() -> Result<Listing> {
     let mut jobs = vec![];
+    let mut silent = 0;
     for socket in directory::sockets()? {
         match ask(&socket, Ask::Describe, Some(QUICK)).await {
             Ok(Some(Reply::Job(description))) => jobs.push(RunningJob { description, socket }),
             Ok(_) => {}
             // A process that is stopped holds its job, and nobody else.
-            Err(error) => tracing::warn!(%error, socket = %socket.display(), "a job does not answer"),
+            Err(error) => {
+                silent += 1;
+                tracing::warn!(%error, socket = %socket.display(), "a job does not answer");
+            }
         }
     }
     jobs.sort_by(|a, b| {
         let key = |job: &RunningJob| (job.description.started_ms, job.description.id.clone());
         key(a).cmp(&key(b))
     });
-    Ok(jobs)
+    Ok(Listing { jobs, silent })
 }
 
 /// The one running job of this name, or whose id begins so.
 pub async fn find(job: &str) -> Result<RunningJob> {
-    choose(job, list().await?)
+    choose(job, listing().await?)
 }
 
-fn choose(wanted: &str, jobs: Vec<RunningJob>) -> Result<RunningJob> {
+fn choose(wanted: &str, listing: Listing) -> Result<RunningJob> {
+    let Listing { jobs, silent } = listing;
     let listed = |jobs: &[RunningJob]| -> String {
         let one = |job: &RunningJob| format!("{} ({})", job.description.id, job.description.name);
         jobs.iter().map(one).collect::<Vec<_>>().join(", ")
@@ -63,6 +81,12 @@ fn choose(wanted: &str, jobs: Vec<RunningJob>) -> Result<RunningJob> {
     match <[RunningJob; 1]>::try_from(found) {
         Ok([job]) => Ok(job),
         Err(found) if found.is_empty() => {
+            if silent > 0 {
+                return Err(Error::unavailable(format!(
+                    "no job '{wanted}' answers, and {silent} that run do not answer"
+                ))
+                .hint("It may be one of those: a process that is stopped (SIGSTOP) goes on with kill -CONT"));
+            }
             Err(Error::user(format!("no job '{wanted}' is running")).hint(if all.is_empty() {
                 "No job of this user is running; one that has ended or was stopped goes on with flott run .. --restore"
                     .to_string()
@@ -198,7 +222,7 @@ mod tests {
     #[test]
     fn a_job_is_named_by_its_name_or_the_beginning_of_its_id() {
         let jobs = || vec![job("ab12", "a"), job("ab34", "b"), job("cd56", "b"), job("ef78", "cd")];
-        let id = |wanted: &str| choose(wanted, jobs()).map(|j| j.description.id);
+        let id = |wanted: &str| choose(wanted, Listing { jobs: jobs(), silent: 0 }).map(|j| j.description.id);
         assert_eq!(id("a").expect("a name"), "ab12");
         assert_eq!(id("ab3").expect("a beginning"), "ab34");
         assert_eq!(id("cd").expect("a name counts before a beginning"), "ef78");
@@ -208,6 +232,8 @@ mod tests {
         let none = id("x").expect_err("none").to_string();
         assert!(none.contains("no job 'x' is running") && none.contains("ef78 (cd)"), "{none}");
         assert!(id("").is_err());
-        assert!(choose("x", vec![]).expect_err("none").to_string().contains("No job of this user is running"));
+        let none = |silent| choose("x", Listing { jobs: vec![], silent }).expect_err("none").to_string();
+        assert!(none(0).contains("No job of this user is running"));
+        assert!(none(1).contains("1 that run do not answer") && none(1).contains("SIGSTOP"), "{}", none(1));
     }
 }

@@ -9,6 +9,6 @@ mod directory;
 mod protocol;
 mod server;
 
-pub use client::{RunningJob, find, list};
+pub use client::{Listing, RunningJob, find, list, listing};
 pub use protocol::JobDescription;
 pub(crate) use server::{ControlSocket, after_failed_accept, serve};

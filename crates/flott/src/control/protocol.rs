@@ -101,7 +101,7 @@ impl Reply {
         let details: String = e.contexts().iter().map(|(what, value)| format!(" ({what} {value})")).collect();
         Reply::Failed {
             kind: e.kind().code().to_string(),
-            message: format!("{}{details}", e.message()),
+            message: format!("{}{details}", e.message_and_cause()),
             hint: e.hint_text().map(str::to_string),
         }
     }
@@ -179,5 +179,9 @@ mod tests {
         let back = Reply::failed(&error).into_result().expect_err("an error");
         assert_eq!((back.kind(), back.hint_text()), (ErrorKind::Unavailable, Some("Wait")));
         assert!(back.message().contains("table t"), "{back}");
+        // The reason is most often the operating system's.
+        let error = Error::from(std::io::Error::from_raw_os_error(13)).with("file", "/sp");
+        let back = Reply::failed(&error).into_result().expect_err("an error").to_string();
+        assert!(back.contains("Permission denied") && back.contains("/sp"), "{back}");
     }
 }

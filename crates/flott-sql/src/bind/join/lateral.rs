@@ -52,7 +52,7 @@ impl Binder<'_> {
         match self.bind_query(query, ctes) {
             Ok(plan) => {
                 let right = self.aliased(plan, &[], alias)?;
-                return self.combined(left, right, kind, constraint, span);
+                return self.combined(left, right, kind, constraint, (span, ctes));
             }
             Err(e) if !e.message().contains("not found") => return Err(e),
             Err(_) => {}

@@ -11,8 +11,9 @@ use flott_core::types::{TypeKind, from_arrow_field};
 use flott_core::{Error, LogicalType, Result};
 use flott_function::AggregateKind;
 use flott_graph::JoinKind;
-use sqlparser::ast::{self, Expr as Ast, Query, SetExpr, Spanned, UnaryOperator};
+use sqlparser::ast::{self, Expr as Ast, Query, SetExpr, Spanned};
 
+use super::embedded::Embedded;
 use super::predicate::{comparison, reads, together};
 use super::subquery::Source;
 use super::{beside, join};
@@ -23,79 +24,6 @@ use crate::bind::refuse::{at, unsupported_with};
 use crate::bind::scope::OUTER;
 use crate::bind::window::unaliased;
 use crate::bind::{Binder, Ctes, Scope, Typed, column, from_datafusion, plan_schema, project};
-
-/// A sub-query in an expression.
-pub(super) struct Embedded<'q> {
-    /// It: `(SELECT ..)`, IN or EXISTS.
-    pub(super) e: &'q Ast,
-    /// FALSE is as good as unknown where it stands.
-    pub(super) two_valued: bool,
-}
-
-/// The sub-queries of an expression, the inner ones first. `is_condition`: only whether it is TRUE matters.
-pub(super) fn embedded(e: &Ast, is_condition: bool) -> Vec<Embedded<'_>> {
-    let mut found = vec![];
-    walk(e, is_condition, &mut found);
-    found
-}
-
-fn walk<'q>(e: &'q Ast, two_valued: bool, found: &mut Vec<Embedded<'q>>) {
-    let mut each = |all: &mut dyn Iterator<Item = &'q Ast>| all.for_each(|x| walk(x, false, found));
-    match e {
-        Ast::Subquery(_) | Ast::Exists { .. } => found.push(Embedded { e, two_valued }),
-        Ast::InSubquery { expr, negated, .. } => {
-            walk(expr, false, found);
-            found.push(Embedded { e, two_valued: two_valued && !negated });
-        }
-        Ast::AnyOp { left, .. } | Ast::AllOp { left, .. } => {
-            walk(left, false, found);
-            found.push(Embedded { e, two_valued });
-        }
-        Ast::Nested(x) => walk(x, two_valued, found),
-        Ast::UnaryOp { op: UnaryOperator::Not, expr } => walk(expr, false, found),
-        Ast::BinaryOp { left, op: ast::BinaryOperator::And | ast::BinaryOperator::Or, right } => {
-            walk(left, two_valued, found);
-            walk(right, two_valued, found);
-        }
-        Ast::BinaryOp { left, right, .. } | Ast::IsDistinctFrom(left, right) | Ast::IsNotDistinctFrom(left, right) => {
-            each(&mut [left.as_ref(), right.as_ref()].into_iter());
-        }
-        Ast::UnaryOp { expr: x, .. }
-        | Ast::IsNull(x)
-        | Ast::IsNotNull(x)
-        | Ast::IsTrue(x)
-        | Ast::IsNotTrue(x)
-        | Ast::IsFalse(x)
-        | Ast::IsNotFalse(x)
-        | Ast::IsUnknown(x)
-        | Ast::IsNotUnknown(x)
-        | Ast::Cast { expr: x, .. }
-        | Ast::Extract { expr: x, .. }
-        | Ast::Ceil { expr: x, .. }
-        | Ast::Floor { expr: x, .. }
-        | Ast::Trim { expr: x, .. } => walk(x, false, found),
-        Ast::Between { expr, low, high, .. } => each(&mut [expr, low, high].into_iter().map(AsRef::as_ref)),
-        Ast::Like { expr, pattern, .. } | Ast::SimilarTo { expr, pattern, .. } => {
-            each(&mut [expr, pattern].into_iter().map(AsRef::as_ref));
-        }
-        Ast::InList { expr, list, .. } => each(&mut std::iter::once(expr.as_ref()).chain(list)),
-        Ast::Tuple(items) => each(&mut items.iter()),
-        Ast::Case { operand, conditions, else_result, .. } => {
-            each(&mut operand.iter().map(AsRef::as_ref));
-            each(&mut conditions.iter().flat_map(|c| [&c.condition, &c.result]));
-            each(&mut else_result.iter().map(AsRef::as_ref));
-        }
-        Ast::Function(f) => {
-            if let ast::FunctionArguments::List(list) = &f.args {
-                each(&mut list.args.iter().filter_map(|a| match a {
-                    ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(x)) => Some(x),
-                    _ => None,
-                }));
-            }
-        }
-        _ => {}
-    }
-}
 
 /// The columns of a sub-query beside the rows outside.
 struct Beside {
@@ -249,7 +177,7 @@ impl Binder<'_> {
         Ok(plan)
     }
 
-    fn boolean(&self, value: Option<bool>) -> Result<Typed> {
+    pub(super) fn boolean(&self, value: Option<bool>) -> Result<Typed> {
         let t = TypeKind::Boolean.nullable().with_nullable(value.is_none());
         self.functions().literal(ScalarValue::Boolean(value), &t)
     }
@@ -262,6 +190,9 @@ impl Binder<'_> {
         negated: bool,
         ctes: &Ctes,
     ) -> Result<(LogicalPlan, Typed)> {
+        if super::subquery::gives_one_row(query) {
+            return Ok((left, self.boolean(Some(!negated))?));
+        }
         let (source, _) = self.rows_of(query, scope, false, ctes)?;
         let keys = Keys::of(&source, query)?;
         let mut columns = keys.columns();
@@ -350,32 +281,35 @@ impl Binder<'_> {
         two_valued: bool,
         ctes: &Ctes,
     ) -> Result<(LogicalPlan, Typed)> {
-        let (kind, operator) = match op {
+        let (extremes, operator): (&[AggregateKind], _) = match op {
             ast::BinaryOperator::Eq => return self.in_mark(left, scope, (value, query), two_valued, ctes),
-            ast::BinaryOperator::Gt => (AggregateKind::Min, Operator::Gt),
-            ast::BinaryOperator::GtEq => (AggregateKind::Min, Operator::GtEq),
-            ast::BinaryOperator::Lt => (AggregateKind::Max, Operator::Lt),
-            ast::BinaryOperator::LtEq => (AggregateKind::Max, Operator::LtEq),
+            ast::BinaryOperator::Gt => (&[AggregateKind::Min], Operator::Gt),
+            ast::BinaryOperator::GtEq => (&[AggregateKind::Min], Operator::GtEq),
+            ast::BinaryOperator::Lt => (&[AggregateKind::Max], Operator::Lt),
+            ast::BinaryOperator::LtEq => (&[AggregateKind::Max], Operator::LtEq),
+            // What differs from one of several values differs from the least or from the greatest.
+            ast::BinaryOperator::NotEq => (&[AggregateKind::Min, AggregateKind::Max], Operator::NotEq),
             other => {
                 return Err(unsupported_with(
                     format!("the operator {other} before a set of values"),
                     query.span(),
-                    "Write x = ANY (..), which is IN, x <> ALL (..), which is NOT IN, or an order",
+                    "Write =, <> or an order, as in x > ALL (..)",
                 ));
             }
         };
         let (source, items) = self.rows_of(query, scope, true, ctes)?;
-        let ([item], []) = (items.as_slice(), source.correlated.as_slice()) else {
-            return Err(unsupported_with(
-                "ANY or ALL of several columns, or that names columns of the query outside",
+        let keys = Keys::of(&source, query)?;
+        let [item] = items.as_slice() else {
+            return Err(at(
+                Error::user("ANY and ALL compare with a query of one column").hint("Select one column in it"),
                 query.span(),
-                "Compare with one column of a query of its own",
             ));
         };
         let value = ExpressionBinder::new(self.functions(), scope, "ANY").bind(value)?;
         let item_type = item.data_type.clone();
-        let input = project(source.plan, vec![("v".to_string(), item.clone())])?;
-        let extreme = self.functions().aggregate_type(kind, std::slice::from_ref(&item_type), false)?;
+        let mut columns = keys.columns();
+        columns.push(("v".to_string(), item.clone()));
+        let input = project(source.plan, columns)?;
         let call = |name: &str, kind: AggregateKind, argument: bool, result: &LogicalType| AggregateCall {
             kind,
             arguments: argument.then(|| "v".to_string()).into_iter().collect(),
@@ -386,23 +320,47 @@ impl Binder<'_> {
             name: name.to_string(),
         };
         let number = TypeKind::BigInt.not_null();
-        let calls = vec![
-            call("m", kind, true, &extreme),
-            call("c", AggregateKind::Count, false, &number),
-            call("d", AggregateKind::Count, true, &number),
-        ];
-        let schema = plan_schema([("m", &extreme), ("c", &number), ("d", &number)])?;
-        let node = Aggregate { group: vec![], sets: None, calls, state_ttl: None };
+        let mut calls =
+            vec![call("c", AggregateKind::Count, false, &number), call("d", AggregateKind::Count, true, &number)];
+        for (i, kind) in extremes.iter().enumerate() {
+            let t = self.functions().aggregate_type(*kind, std::slice::from_ref(&item_type), false)?;
+            calls.push(call(&format!("m{i}"), *kind, true, &t));
+        }
+        let (kept, n) = (keys.kept(), keys.inner.len());
+        let of_keys = kept.iter().map(|(name, key)| (name.as_str(), &key.data_type));
+        let schema = plan_schema(of_keys.chain(calls.iter().map(|c| (c.name.as_str(), &c.result))))?;
+        let group = kept.iter().map(|k| k.0.clone()).collect();
+        let results: Vec<LogicalType> = calls.iter().map(|c| c.result.clone()).collect();
+        let node = Aggregate { group, sets: None, calls, state_ttl: None };
         let there = placed(&left, FlinkNode::plan(FlinkNodeKind::Aggregate(node), input, schema))?;
-        let plan = join(left, there.plan, JoinKind::Inner, None, JoinFlavour::Unsettled)?;
-        let of = |i: usize, t: &LogicalType| Typed { expr: column(&there.fields[i]), data_type: t.clone() };
-        let compared = self.functions().binary(operator, value, of(0, &extreme)).map_err(|e| at(e, query.span()))?;
+        // Without rows there are no numbers where they are counted by the keys.
+        let kind = if n == 0 { JoinKind::Inner } else { JoinKind::Left };
+        let condition = together(keys.conditions(&there.fields)?);
+        let plan = join(left, there.plan, kind, condition, JoinFlavour::Unsettled)?;
+        let of = |i: usize| Typed {
+            expr: column(&there.fields[n + i]),
+            data_type: results[i].with_nullable(results[i].nullable || n > 0),
+        };
+        let mut compared: Option<Typed> = None;
+        for i in 0..extremes.len() {
+            let one = self.functions().binary(operator, value.clone(), of(2 + i)).map_err(|e| at(e, query.span()))?;
+            compared = Some(match compared {
+                Some(before) => self.functions().binary(Operator::Or, before, one)?,
+                None => one,
+            });
+        }
+        let compared = compared.ok_or_else(|| Error::internal("a comparison with nothing"))?;
         let zero = self.functions().literal(ScalarValue::Int64(Some(0)), &number)?;
         let is_true = Expr::IsTrue(Box::new(compared.expr.clone()));
+        let none = if n == 0 {
+            self.functions().binary(Operator::Eq, of(0), zero)?
+        } else {
+            Typed { expr: Expr::IsNull(Box::new(of(0).expr)), data_type: TypeKind::Boolean.not_null() }
+        };
         let branches = vec![
-            (self.functions().binary(Operator::Eq, of(1, &number), zero)?, self.boolean(Some(false))?),
+            (none, self.boolean(Some(false))?),
             (Typed { expr: is_true, data_type: TypeKind::Boolean.not_null() }, self.boolean(Some(true))?),
-            (self.functions().binary(Operator::Gt, of(1, &number), of(2, &number))?, self.boolean(None)?),
+            (self.functions().binary(Operator::Gt, of(0), of(1))?, self.boolean(None)?),
         ];
         Ok((plan, self.functions().case(branches, compared)?))
     }
@@ -419,8 +377,6 @@ impl Binder<'_> {
             return Err(unsupported_with("this sub-query as a value", query.span(), "Write one SELECT"));
         };
         let (plan, inner) = self.from(&select.from, ctes)?;
-        let source = self.source(plan, inner, select.selection.as_ref(), &[], Some(&*scope), ctes)?;
-        let keys = Keys::of(&source, query)?;
         let [ast::SelectItem::UnnamedExpr(item) | ast::SelectItem::ExprWithAlias { expr: item, .. }] =
             select.projection.as_slice()
         else {
@@ -429,6 +385,8 @@ impl Binder<'_> {
                 query.span(),
             ));
         };
+        let source = self.source(plan, inner, select.selection.as_ref(), &[item], Some(&*scope), ctes)?;
+        let keys = Keys::of(&source, query)?;
         let mut aggregates = Aggregates::new(keys.columns(), None, None);
         let bound = ExpressionBinder::grouped(self.functions(), &source.scope, &mut aggregates, "SELECT").bind(item)?;
         let Aggregates { keys: group, calls, inputs, .. } = aggregates;

@@ -4,6 +4,7 @@
 //! Flink, and each is recognised, innermost first: of rows near in time, of rows of one window, or of whole changelogs. A
 //! regular join keeps its rows for ever, so time attributes end there.
 
+mod embedded;
 mod interval;
 mod lateral;
 mod lookup;
@@ -23,6 +24,7 @@ use flott_graph::JoinKind;
 use sqlparser::ast::{self, JoinConstraint, JoinOperator, Spanned, TableFactor, TableVersion};
 use sqlparser::tokenizer::Span;
 
+pub(crate) use embedded::parts;
 pub(crate) use predicate::{comparison, conjuncts, is_true, reads, together};
 pub(crate) use settle::settle;
 pub(crate) use subquery::Source;
@@ -66,7 +68,7 @@ impl Binder<'_> {
             return self.as_of(left, relation, version, kind, constraint, ctes);
         }
         let right = self.table_factor(relation, ctes)?;
-        self.combined(left, right, kind, constraint, span)
+        self.combined(left, right, kind, constraint, (span, ctes))
     }
 
     /// How long the hint STATE_TTL keeps the rows of the one table that a scope is of.
@@ -78,7 +80,7 @@ impl Binder<'_> {
 
     /// Tables with a comma between them: every pair, until WHERE says more.
     pub(crate) fn product(&self, left: Bound, right: Bound) -> Result<Bound> {
-        self.combined(left, right, JoinKind::Inner, &JoinConstraint::None, Span::empty())
+        self.combined(left, right, JoinKind::Inner, &JoinConstraint::None, (Span::empty(), &vec![]))
     }
 
     /// What reads the tables before it, behind a comma.
@@ -110,13 +112,17 @@ impl Binder<'_> {
         (right, right_scope): Bound,
         kind: JoinKind,
         constraint: &JoinConstraint,
-        span: Span,
+        (span, ctes): (Span, &Ctes),
     ) -> Result<Bound> {
+        let (left, seen_left) = match constraint {
+            JoinConstraint::On(e) => self.with_values(left, &left_scope, e, ctes)?,
+            _ => (left, left_scope.clone()),
+        };
         let (right, right_scope) = beside(&left, right, right_scope)?;
         let shared = shared_names(constraint, &left_scope, &right_scope)?;
         let condition = match constraint {
             JoinConstraint::On(e) => {
-                let scope = side_by_side(&left_scope, &right_scope, JoinKind::Inner);
+                let scope = side_by_side(&seen_left, &right_scope, JoinKind::Inner);
                 Some(ExpressionBinder::new(self.functions(), &scope, "ON").condition(e)?.expr)
             }
             JoinConstraint::Using(_) | JoinConstraint::Natural => {

@@ -11,7 +11,7 @@ use flott_core::{Error, Result};
 use flott_graph::JoinKind;
 use sqlparser::ast::{self, Expr as Ast, Query, SetExpr, Spanned, UnaryOperator};
 
-use super::marks::{Embedded, embedded};
+use super::embedded::{Embedded, embedded};
 use super::predicate::{conjuncts, reads, together};
 use super::{beside, identity, join};
 use crate::bind::expression::ExpressionBinder;
@@ -92,13 +92,16 @@ impl Binder<'_> {
         if let Some(selection) = selection {
             parts(selection, false, &mut all);
         }
-        let inside = values.iter().flat_map(|e| embedded(e, false));
-        let inside = inside.chain(all.iter().flat_map(|part| match part {
-            Part::Plain(e) => embedded(e, true),
-            Part::In { value, .. } => embedded(value, false),
-            Part::Exists { .. } => vec![],
-        }));
-        let inside: Vec<Embedded<'_>> = inside.collect();
+        let inside: Vec<Embedded<'_>> = {
+            let known = |e: &Ast| scope.has_marks() && scope.mark_of(e).is_some();
+            let inside = values.iter().flat_map(|e| embedded(e, false, &known));
+            let inside = inside.chain(all.iter().flat_map(|part| match part {
+                Part::Plain(e) => embedded(e, true, &known),
+                Part::In { value, .. } => embedded(value, false, &known),
+                Part::Exists { .. } => vec![],
+            }));
+            inside.collect()
+        };
         for one in &inside {
             // What is written twice is one value, which must be right wherever it stands.
             let two_valued = inside.iter().all(|other| other.two_valued || other.e != one.e);
@@ -148,7 +151,8 @@ impl Binder<'_> {
     ) -> Result<(Source, Vec<Typed>)> {
         if let Some(select) = simple(query) {
             let (plan, scope) = self.from(&select.from, ctes)?;
-            let source = self.source(plan, scope, select.selection.as_ref(), &[], Some(outer), ctes)?;
+            let shown = if values { crate::bind::query::expressions(&select.projection) } else { vec![] };
+            let source = self.source(plan, scope, select.selection.as_ref(), &shown, Some(outer), ctes)?;
             if !values {
                 return Ok((source, vec![]));
             }
@@ -165,6 +169,23 @@ impl Binder<'_> {
         let values = identity(&plan)?.into_iter().map(|c| c.1).collect();
         let scope = Scope::of_plan(&plan, &[])?;
         Ok((Source { plan, scope, correlated: vec![] }, values))
+    }
+
+    /// The left rows of a join with the values that its condition asks for in sub-queries.
+    pub(super) fn with_values(
+        &self,
+        left: LogicalPlan,
+        scope: &Scope,
+        on: &Ast,
+        ctes: &Ctes,
+    ) -> Result<(LogicalPlan, Scope)> {
+        let (mut plan, mut scope) = (left, scope.clone());
+        for one in embedded(on, true, &|_| false) {
+            if let Ast::Subquery(query) = one.e {
+                plan = self.value(plan, &mut scope, query, ctes)?;
+            }
+        }
+        Ok((plan, scope))
     }
 
     /// A sub-query of one row and one column becomes a column of every row.
@@ -263,6 +284,10 @@ impl Binder<'_> {
         negated: bool,
         ctes: &Ctes,
     ) -> Result<LogicalPlan> {
+        if gives_one_row(query) {
+            // A row is there, whatever the rows are that it is made of.
+            return if negated { crate::bind::filter(left, self.boolean(Some(false))?) } else { Ok(left) };
+        }
         let (source, _) = self.rows_of(query, scope, false, ctes)?;
         let kind = if negated { JoinKind::Anti } else { JoinKind::Semi };
         let (right, correlated) = connected(&left, source.plan, source.correlated)?;
@@ -344,7 +369,7 @@ impl Binder<'_> {
 }
 
 /// Whether a query has exactly one row: an aggregation of all rows, or a SELECT without FROM.
-fn gives_one_row(query: &Query) -> bool {
+pub(super) fn gives_one_row(query: &Query) -> bool {
     let SetExpr::Select(select) = query.body.as_ref() else { return false };
     let whole = matches!(&select.group_by, ast::GroupByExpr::Expressions(e, m) if e.is_empty() && m.is_empty());
     let aggregates = select.projection.iter().any(|item| match item {

@@ -12,6 +12,12 @@ use crate::bind::refuse::{at, refuse_if, unsupported, unsupported_with};
 use crate::bind::{Binder, Scope, ScopeColumn, UniqueNames, plan_schema, project};
 
 impl Binder<'_> {
+    /// The elements of a collection that is no table's.
+    pub(crate) fn unnest_alone(&self, relation: &TableFactor) -> Result<Bound> {
+        let of_nothing = (crate::bind::query::one_row(), Scope::default());
+        self.unnest(of_nothing, relation, JoinKind::Inner, &JoinConstraint::None)
+    }
+
     /// The rows read so far, each with the elements of one of its collections.
     pub(super) fn unnest(
         &self,

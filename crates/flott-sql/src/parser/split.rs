@@ -1,37 +1,32 @@
-//! Where statements end: what a user has typed so far, cut at its semicolons.
+//! Where statements end: a script, or what a user has typed so far, cut at its semicolons. One walk over the characters, so
+//! that a statement that is too long is known before anything makes tokens of it.
 
-/// A statement, as far as the shell has to know it.
+use std::ops::Range;
+
+use flott_core::error::Position;
+
+/// A statement of a text, not looked at any further.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Piece {
-    /// Its text without the semicolon.
-    pub(super) text: String,
-    /// Where it starts, from 1.
-    pub(super) line: usize,
-    /// Where it starts, in characters from 1.
-    pub(super) column: usize,
-    /// It is one word: a command of the shell, perhaps.
-    pub(super) word: Option<String>,
-}
-
-impl Piece {
-    /// The text with as many line breaks and spaces before it as it has in the whole, so that positions in errors are
-    /// those of the whole.
-    pub(super) fn in_place(&self) -> String {
-        format!("{}{}{}", "\n".repeat(self.line - 1), " ".repeat(self.column - 1), self.text)
-    }
+pub struct Piece {
+    /// Where it stands in the text, without the semicolon: bytes.
+    pub range: Range<usize>,
+    /// Where its first token stands.
+    pub position: Position,
+    /// It is one word: a command of a shell, perhaps. In upper case.
+    pub word: Option<String>,
 }
 
 /// A text, cut.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Split {
+pub struct Split {
     /// Statements that have ended.
-    pub(super) ended: Vec<Piece>,
+    pub ended: Vec<Piece>,
     /// What stands behind the last semicolon, where that is more than blanks and comments.
-    pub(super) rest: Option<Piece>,
+    pub rest: Option<Piece>,
     /// The text ends inside of a quote or comment.
-    pub(super) open: bool,
-    /// Where the text behind the last semicolon begins: byte, line, column.
-    pub(super) tail: (usize, usize, usize),
+    pub open: bool,
+    /// Where the text behind the last semicolon begins: byte, and line and column from 1.
+    pub tail: (usize, usize, usize),
 }
 
 /// Inside of what the text is.
@@ -40,7 +35,10 @@ enum Inside {
     Nothing,
     Quote(char),
     LineComment,
-    BlockComment,
+    /// Or a hint, which belongs to its statement.
+    BlockComment {
+        is_hint: bool,
+    },
 }
 
 /// What a statement has shown of itself.
@@ -87,15 +85,17 @@ impl Words {
     fn is_set(&self) -> bool {
         let first: Vec<&str> = self.first.iter().map(String::as_str).collect();
         match first.as_slice() {
-            ["BEGIN", "STATEMENT", "SET", ..] | ["EXECUTE", "STATEMENT", "SET", "BEGIN", ..] => true,
-            ["EXPLAIN", rest @ ..] => rest.windows(3).any(|w| w == ["STATEMENT", "SET", "BEGIN"]),
+            ["BEGIN", "STATEMENT", "SET", ..] => true,
+            ["EXECUTE" | "EXPLAIN" | "COMPILE", rest @ ..] => {
+                rest.windows(3).any(|w| w == ["STATEMENT", "SET", "BEGIN"])
+            }
             _ => false,
         }
     }
 }
 
 /// Cuts a text at the semicolons that end statements.
-pub(super) fn split(text: &str) -> Split {
+pub fn split(text: &str) -> Split {
     let mut ended = vec![];
     let mut words = Words::default();
     let mut inside = Inside::Nothing;
@@ -103,11 +103,12 @@ pub(super) fn split(text: &str) -> Split {
     let mut tail = (0, 1, 1);
     // Where the statement begins: its first token.
     let mut start: Option<(usize, usize, usize)> = None;
+    // Where its last token or hint ends.
+    let mut end = 0;
     let mut chars = text.char_indices().peekable();
     let piece = |from: (usize, usize, usize), to: usize, words: &Words| Piece {
-        text: text[from.0..to].trim_end().to_string(),
-        line: from.1,
-        column: from.2,
+        range: from.0..to.max(from.0),
+        position: Position { line: from.1 as u64, column: from.2 as u64 },
         word: words.last.clone().filter(|_| words.tokens == 1),
     };
     while let Some((at, c)) = chars.next() {
@@ -125,11 +126,12 @@ pub(super) fn split(text: &str) -> Split {
                 }
                 continue;
             }
-            Inside::BlockComment => {
+            Inside::BlockComment { is_hint } => {
                 if c == '*' && next == Some('/') {
                     chars.next();
                     column += 1;
                     inside = Inside::Nothing;
+                    end = if is_hint { at + 2 } else { end };
                 }
                 continue;
             }
@@ -137,6 +139,7 @@ pub(super) fn split(text: &str) -> Split {
             Inside::Quote(quote) => {
                 if c == quote {
                     inside = Inside::Nothing;
+                    end = at + 1;
                 }
                 continue;
             }
@@ -145,23 +148,28 @@ pub(super) fn split(text: &str) -> Split {
         if c.is_alphanumeric() || c == '_' || c == '$' {
             start.get_or_insert(here);
             words.current.push(c);
+            end = at + c.len_utf8();
             continue;
         }
         words.end_word();
         match (c, next) {
             ('-', Some('-')) => inside = Inside::LineComment,
             ('/', Some('*')) => {
-                // A hint belongs to the statement, as its text does.
                 chars.next();
                 column += 1;
-                inside = Inside::BlockComment;
+                let is_hint = chars.peek().is_some_and(|(_, c)| *c == '+');
+                if is_hint {
+                    start.get_or_insert(here);
+                }
+                inside = Inside::BlockComment { is_hint };
             }
             (';', _) => {
                 if words.is_set() && !words.set_ends {
                     words.token();
                     words.at_start = true;
+                    end = at + 1;
                 } else {
-                    ended.extend(start.take().map(|from| piece(from, at, &words)));
+                    ended.extend(start.take().filter(|_| words.tokens > 0).map(|from| piece(from, end, &words)));
                     tail = (at + 1, line, column);
                     words = Words::default();
                 }
@@ -175,12 +183,15 @@ pub(super) fn split(text: &str) -> Split {
             _ => {
                 start.get_or_insert(here);
                 words.token();
+                end = at + c.len_utf8();
             }
         }
     }
     words.end_word();
-    let open = matches!(inside, Inside::Quote(_) | Inside::BlockComment);
-    Split { ended, rest: start.map(|from| piece(from, text.len(), &words)), open, tail }
+    let open = matches!(inside, Inside::Quote(_) | Inside::BlockComment { .. });
+    let end = if open { text.len() } else { end };
+    let rest = start.filter(|_| words.tokens > 0).map(|from| piece(from, end, &words));
+    Split { ended, rest, open, tail }
 }
 
 #[cfg(test)]
@@ -189,7 +200,8 @@ mod tests {
 
     fn texts(text: &str) -> (Vec<String>, Option<String>) {
         let split = split(text);
-        (split.ended.into_iter().map(|p| p.text).collect(), split.rest.map(|p| p.text))
+        let cut = |p: Piece| text[p.range].to_string();
+        (split.ended.into_iter().map(cut).collect(), split.rest.map(cut))
     }
 
     fn whole(statement: &str) {
@@ -203,6 +215,11 @@ mod tests {
             texts("SELECT 1; SELECT 2 ;\nSELECT"),
             (vec!["SELECT 1".into(), "SELECT 2".into()], Some("SELECT".into()))
         );
+        whole("SELECT * FROM t /*+ OPTIONS('a' = 'b') */");
+        assert_eq!(
+            texts("SELECT 1 /* no; */ -- no;\n; SELECT 'é' -- no"),
+            (vec!["SELECT 1".into()], Some("SELECT 'é'".into()))
+        );
         whole("SELECT ';', `a;b`, 'it''s; x', \"c;\" -- no;\n FROM t /* ; */ WHERE x");
         assert_eq!(texts(" ;; -- nothing;\n ; /* ; */ "), (vec![], None));
         assert!(split("SELECT 'open;").open && split("SELECT /* open;").open && !split("SELECT -- not").open);
@@ -212,6 +229,7 @@ mod tests {
     fn statement_sets_end_with_their_end() {
         whole("EXECUTE STATEMENT SET BEGIN INSERT INTO a SELECT 1; INSERT INTO b SELECT CASE WHEN x THEN 1 END; END");
         whole("BEGIN STATEMENT SET; INSERT INTO a VALUES (1); END");
+        whole("COMPILE PLAN 'x' FOR STATEMENT SET BEGIN INSERT INTO a VALUES (1); END");
         whole("explain changelog_mode, plan_advice statement set begin insert into a values (1); end");
         whole("EXECUTE STATEMENT SET BEGIN END");
         let (ended, rest) = texts("EXECUTE STATEMENT SET BEGIN INSERT INTO a SELECT CASE WHEN x THEN 1 END; INSERT");
@@ -223,10 +241,10 @@ mod tests {
     #[test]
     fn places_are_those_of_the_whole() {
         let split = split("-- first\n\nSELECT 1;  QUIT ;\n 'é'; x");
-        let places: Vec<_> = split.ended.iter().chain(&split.rest).map(|p| (p.line, p.column)).collect();
+        let places: Vec<_> =
+            split.ended.iter().chain(&split.rest).map(|p| (p.position.line, p.position.column)).collect();
         assert_eq!(places, [(3, 1), (3, 12), (4, 2), (4, 7)]);
         let words: Vec<_> = split.ended.iter().map(|p| p.word.as_deref()).collect();
         assert_eq!(words, [None, Some("QUIT"), None]);
-        assert_eq!(split.ended[1].in_place(), format!("\n\n{}QUIT", " ".repeat(11)));
     }
 }

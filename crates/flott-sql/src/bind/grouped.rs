@@ -1,0 +1,309 @@
+//! Queries that group: their keys, their aggregates, HAVING, and sub-queries over the groups.
+
+use datafusion_expr::{Expr, LogicalPlan};
+use flott_core::types::TypeKind;
+use flott_core::{Error, LogicalType, Result};
+use sqlparser::ast::{self, Expr as Ast, Spanned};
+use std::time::Duration;
+
+use super::aggregate::{Aggregates, KEYS_IN_GROUPING_ID_MAX};
+use super::expression::{ExpressionBinder, is_ordinal, not_grouped};
+use super::group_window;
+use super::join::parts;
+use super::node::{Aggregate, EXPAND_ID, FlinkNode, FlinkNodeKind};
+use super::over::OverCalls;
+use super::query::{
+    BoundTail, GROUPING_SETS_MAX, Item, ItemSource, Tail, bind_tail, flattened, implicit_name, is_aggregate,
+};
+use super::refuse::{At, at, name_text, unsupported_with};
+use super::scope::ScopeColumn;
+use super::window;
+use super::{Binder, Ctes, Scope, Typed, column, filter, plan_schema, project};
+
+/// The clauses of a SELECT that groups, from the SELECT list on.
+pub(super) struct Clauses<'q> {
+    pub(super) items: Vec<Item<'q>>,
+    pub(super) group_by: &'q [Ast],
+    pub(super) having: Option<&'q Ast>,
+    pub(super) named_window: &'q [ast::NamedWindowDefinition],
+    pub(super) tail: Tail<'q>,
+    pub(super) state_ttl: Option<Duration>,
+}
+
+impl Binder<'_> {
+    pub(super) fn grouped(
+        &self,
+        input: LogicalPlan,
+        (scope, over): (&Scope, &mut OverCalls),
+        clauses: Clauses<'_>,
+        ctes: &Ctes,
+    ) -> Result<(LogicalPlan, BoundTail)> {
+        let Clauses { items, group_by, having, named_window, tail, state_ttl } = clauses;
+        let (plain_keys, window) = group_window::split(self, group_by, scope)?;
+        let (keys, sets) = self.group_keys(&plain_keys, scope)?;
+        let mut aggregates = Aggregates::new(keys, sets, window);
+        // Only a window keeps what is a time attribute.
+        if aggregates.window.is_some() || !self.keeps_window(&input, &aggregates) {
+            aggregates.materialize_keys();
+        }
+        let of_items = items.iter().filter_map(|i| match i.source {
+            ItemSource::Ast(e) => Some(e),
+            _ => None,
+        });
+        let of_groups: Vec<&Ast> = of_items.chain(tail.order.iter().map(|by| &by.expr)).chain(tail.qualify).collect();
+        if of_groups.iter().copied().chain(having).any(asks_of_groups) {
+            let windows = named_window.iter().flat_map(of_window);
+            let all: Vec<&Ast> = of_groups.iter().copied().chain(having).chain(windows).collect();
+            let groups = self.groups(scope, &mut aggregates, &plain_keys, &all)?;
+            let items = items.into_iter().map(|i| over_groups(i, &aggregates)).collect::<Result<_>>()?;
+            let plan = self.aggregation(input, aggregates, state_ttl)?;
+            let values = &of_groups;
+            let super::join::Source { plan, scope, .. } = self.source(plan, groups, having, values, None, ctes)?;
+            let mut binder = ExpressionBinder::new(self.functions(), &scope, "SELECT");
+            binder.over = Some(over);
+            return Ok((plan, bind_tail(&mut binder, items, tail)?));
+        }
+        let mut binder = ExpressionBinder::grouped(self.functions(), scope, &mut aggregates, "SELECT");
+        binder.over = Some(over);
+        let bound = bind_tail(&mut binder, items, tail)?;
+        binder.over = None;
+        binder.clause = "HAVING";
+        let having = having.map(|h| binder.condition(h)).transpose()?;
+        let mut plan = self.aggregation(input, aggregates, state_ttl)?;
+        if let Some(condition) = having {
+            plan = filter(plan, condition)?;
+        }
+        Ok((plan, bound))
+    }
+
+    /// What a sub-query over the groups can name: their keys. Aggregates, and keys that are more than a column, stand for
+    /// columns of the groups.
+    fn groups(&self, scope: &Scope, aggregates: &mut Aggregates, keys: &[&Ast], clauses: &[&Ast]) -> Result<Scope> {
+        let mut groups = scope.grouped(|c| {
+            let key = aggregates.key(&column(&c.field))?;
+            let Expr::Column(field) = &key.expr else { return None };
+            Some(ScopeColumn { field: field.name.clone(), data_type: key.data_type, ..c.clone() })
+        });
+        let mut calls = vec![];
+        clauses.iter().for_each(|e| calls_over_groups(e, &mut calls));
+        for call in calls {
+            if groups.mark_of(call).is_none() {
+                let mut binder = ExpressionBinder::grouped(self.functions(), scope, aggregates, "SELECT");
+                groups.add_mark(call, binder.bind(call)?);
+            }
+        }
+        for key in keys.iter().flat_map(|k| keys_of(k)) {
+            if !matches!(key, Ast::Identifier(_)) && groups.mark_of(key).is_none() {
+                let bound = ExpressionBinder::new(self.functions(), scope, "GROUP BY").bind(key)?;
+                if let Some(of_groups) = aggregates.key(&bound.expr) {
+                    groups.add_mark(key, of_groups);
+                }
+            }
+        }
+        Ok(groups)
+    }
+
+    /// The rows of the groups: keys, the window, aggregates.
+    fn aggregation(
+        &self,
+        input: LogicalPlan,
+        mut aggregates: Aggregates,
+        state_ttl: Option<Duration>,
+    ) -> Result<LogicalPlan> {
+        let window = aggregates.window.clone().map(|window| (window.time_column(&mut aggregates), window));
+        let Aggregates { keys, sets, calls, inputs, .. } = aggregates;
+
+        // What feeds the aggregation: the keys, then arguments and filters.
+        let mut feed: Vec<(String, Typed)> = keys.iter().map(|k| (k.field.clone(), k.input.clone())).collect();
+        feed.extend(inputs);
+        let mut plan = project(input, feed)?;
+        let mut group: Vec<String> = keys.iter().map(|k| k.field.clone()).collect();
+        let mut of_window = vec![];
+        if let Some((time_column, window)) = window {
+            plan = window.place(self, plan, time_column, group.clone())?;
+            of_window = window.columns();
+            group.extend(of_window.iter().map(|c| c.0.to_string()));
+        }
+        let id_type = TypeKind::BigInt.not_null();
+        let mut output: Vec<(&str, &LogicalType)> = keys.iter().map(|k| (k.field.as_str(), &k.output)).collect();
+        output.extend(of_window.iter().map(|(name, t)| (*name, t)));
+        if sets.is_some() {
+            output.push((EXPAND_ID, &id_type));
+        }
+        output.extend(calls.iter().map(|c| (c.name.as_str(), &c.result)));
+        let schema = plan_schema(output)?;
+        let node = Aggregate { group, sets, calls, state_ttl };
+        Ok(FlinkNode::plan(FlinkNodeKind::Aggregate(node), plan, schema))
+    }
+
+    /// Whether the keys hold the window of the rows.
+    fn keeps_window(&self, input: &LogicalPlan, aggregates: &Aggregates) -> bool {
+        // By the names that the columns have below.
+        let names: Vec<String> = aggregates
+            .keys
+            .iter()
+            .map(|k| match &k.input.expr {
+                Expr::Column(c) => c.name.clone(),
+                _ => String::new(),
+            })
+            .collect();
+        window::is_windowed(input, &names, aggregates.sets.as_deref())
+    }
+
+    /// The keys of GROUP BY, and the grouping sets where there are any.
+    fn group_keys(&self, group_by: &[&Ast], scope: &Scope) -> Result<(Vec<(String, Typed)>, Option<Vec<Vec<usize>>>)> {
+        let mut keys: Vec<(String, Typed)> = vec![];
+        let mut product: Vec<Vec<usize>> = vec![vec![]];
+        let mut has_sets = false;
+        for &e in group_by {
+            let alternatives: Vec<Vec<&Ast>> = match e {
+                Ast::GroupingSets(sets) => sets.iter().map(|s| s.iter().collect()).collect(),
+                Ast::Rollup(parts) => (0..=parts.len()).rev().map(|n| parts[..n].iter().flatten().collect()).collect(),
+                Ast::Cube(parts) => {
+                    if 1usize.checked_shl(parts.len() as u32).is_none_or(|n| n > GROUPING_SETS_MAX) {
+                        return Err(at(
+                            Error::user(format!("CUBE makes more than {GROUPING_SETS_MAX} grouping sets"))
+                                .hint("Name the sets that you need with GROUPING SETS"),
+                            e.span(),
+                        ));
+                    }
+                    // The full set first, as Calcite orders them.
+                    (0..1usize << parts.len())
+                        .map(|left_out| {
+                            let n = parts.len();
+                            let kept = parts.iter().enumerate().filter(|(i, _)| left_out & (1 << (n - 1 - i)) == 0);
+                            kept.flat_map(|(_, p)| p).collect()
+                        })
+                        .collect()
+                }
+                Ast::Tuple(items) => vec![items.iter().collect()],
+                plain => vec![vec![plain]],
+            };
+            has_sets |= matches!(e, Ast::GroupingSets(_) | Ast::Rollup(_) | Ast::Cube(_));
+            let mut sets: Vec<Vec<usize>> = vec![];
+            for alternative in alternatives {
+                let mut set = vec![];
+                for key in alternative {
+                    for key in flattened(key) {
+                        if is_ordinal(key) {
+                            return Err(unsupported_with("ordinals in GROUP BY", key.span(), "Name the column"));
+                        }
+                        let bound = ExpressionBinder::new(&self.functions, scope, "GROUP BY").bind(key)?;
+                        let i = match keys.iter().position(|(_, k)| k.expr == bound.expr) {
+                            Some(i) => i,
+                            None => {
+                                let name = implicit_name(key).unwrap_or_else(|| format!("$f{}", keys.len()));
+                                keys.push((name, bound));
+                                keys.len() - 1
+                            }
+                        };
+                        if !set.contains(&i) {
+                            set.push(i);
+                        }
+                    }
+                }
+                sets.push(set);
+            }
+            let mut next = vec![];
+            for before in &product {
+                for set in &sets {
+                    let mut both = before.clone();
+                    both.extend(set.iter().filter(|i| !before.contains(i)));
+                    next.push(both);
+                }
+            }
+            if next.len() > GROUPING_SETS_MAX {
+                return Err(at(
+                    Error::user(format!("GROUP BY makes more than {GROUPING_SETS_MAX} grouping sets"))
+                        .hint("Name the sets that you need with GROUPING SETS"),
+                    e.span(),
+                ));
+            }
+            product = next;
+        }
+        if !has_sets {
+            return Ok((keys, None));
+        }
+        if keys.len() > usize::from(KEYS_IN_GROUPING_ID_MAX) {
+            return Err(Error::user(format!("grouping sets over more than {KEYS_IN_GROUPING_ID_MAX} keys"))
+                .hint("Leave keys out"));
+        }
+        for set in &mut product {
+            set.sort_unstable();
+        }
+        for (i, set) in product.iter().enumerate() {
+            if product[..i].contains(set) {
+                let place = group_by.first().map_or_else(sqlparser::tokenizer::Span::empty, |g| g.span());
+                return Err(unsupported_with("the same grouping set twice", place, "Name every set once"));
+            }
+        }
+        // One set that keeps everything is a plain GROUP BY.
+        let plain = product.len() == 1 && product[0].len() == keys.len();
+        Ok((keys, (!plain).then_some(product)))
+    }
+}
+
+/// Whether a sub-query stands in an expression otherwise than in an aggregate's arguments.
+fn asks_of_groups(e: &Ast) -> bool {
+    match e {
+        Ast::Subquery(_) | Ast::Exists { .. } | Ast::InSubquery { .. } | Ast::AnyOp { .. } | Ast::AllOp { .. } => true,
+        Ast::Function(f) if is_aggregate(f) => false,
+        other => parts(other).into_iter().any(asks_of_groups),
+    }
+}
+
+/// The arguments of aggregates in an expression: they are of the rows, not of the groups.
+pub(super) fn arguments_of_aggregates(e: &Ast) -> Vec<&Ast> {
+    match e {
+        Ast::Function(f) if is_aggregate(f) => parts(e),
+        other => parts(other).into_iter().flat_map(arguments_of_aggregates).collect(),
+    }
+}
+
+/// The calls in an expression that only groups answer: aggregates, GROUPING and its like, the times of a group window.
+fn calls_over_groups<'q>(e: &'q Ast, found: &mut Vec<&'q Ast>) {
+    match e {
+        Ast::Function(f) if f.over.is_none() && is_of_groups(f) => found.push(e),
+        other => parts(other).into_iter().for_each(|x| calls_over_groups(x, found)),
+    }
+}
+
+fn is_of_groups(f: &ast::Function) -> bool {
+    let name = name_text(&f.name).to_uppercase();
+    is_aggregate(f)
+        || matches!(name.as_str(), "GROUPING" | "GROUPING_ID" | "GROUP_ID")
+        || group_window::is_auxiliary(&name)
+}
+
+/// The expressions of a window that WINDOW names.
+fn of_window(named: &ast::NamedWindowDefinition) -> Vec<&Ast> {
+    match &named.1 {
+        ast::NamedWindowExpr::WindowSpec(w) => {
+            w.partition_by.iter().chain(w.order_by.iter().map(|by| &by.expr)).collect()
+        }
+        ast::NamedWindowExpr::NamedWindow(_) => vec![],
+    }
+}
+
+/// The single keys of a part of GROUP BY.
+fn keys_of(e: &Ast) -> Vec<&Ast> {
+    match e {
+        Ast::GroupingSets(sets) | Ast::Rollup(sets) | Ast::Cube(sets) => {
+            sets.iter().flatten().flat_map(flattened).collect()
+        }
+        other => flattened(other),
+    }
+}
+
+/// A column that `*` stands for, over the groups.
+fn over_groups<'q>(item: Item<'q>, aggregates: &Aggregates) -> Result<Item<'q>> {
+    let key = |of_rows: &Typed, name: &str| aggregates.key(&of_rows.expr).ok_or_else(|| not_grouped(name));
+    let source = match item.source {
+        ItemSource::Column { field, name } => ItemSource::Column { field: key(&field, &name)?, name },
+        ItemSource::Field { row, row_name, span } => {
+            ItemSource::Field { row: key(&row, &row_name).at_span(span)?, row_name, span }
+        }
+        other => other,
+    };
+    Ok(Item { name: item.name, source })
+}
