@@ -55,7 +55,7 @@ fn main() -> ExitCode {
         "chaos" => chaos::run(rest),
         "conformance" => conformance(rest),
         "differential" => differential(rest),
-        "goldens" => differential(&[&["--goldens".into(), "tests/sql/function".into()], rest].concat()),
+        "goldens" => goldens(rest),
         "services" => services::run(rest),
         "sim" => sim::run(rest),
         "bench" => bench::run(rest),
@@ -124,6 +124,13 @@ fn differential(args: &[String]) -> Result<(), Failure> {
     let fixed = ["run", "--quiet", "--locked", "-p", "flott-differential", "--"];
     let command: Vec<&str> = fixed.into_iter().chain(args.iter().map(String::as_str)).collect();
     run("cargo", &command)
+}
+
+/// The expected rows of the functions' cases, from a real Flink.
+fn goldens(args: &[String]) -> Result<(), Failure> {
+    let mut all = vec!["--goldens".to_string(), "tests/sql/function".to_string()];
+    all.extend_from_slice(args);
+    differential(&all)
 }
 
 /// The value after `name`, parsed.
