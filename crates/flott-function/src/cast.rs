@@ -43,7 +43,8 @@ pub fn cast(value: TypedExpr, to: &LogicalType, try_cast: bool, env: &FunctionEn
         return Ok(TypedExpr::literal(null, to));
     }
     // Flink counts the unit of the interval where the number is a literal, and milliseconds or months where it is none.
-    let is_ambiguous = from.kind.is_numeric() && to.kind.is_interval() && value.constant().is_some_and(|c| !c.is_null());
+    let is_ambiguous =
+        from.kind.is_numeric() && to.kind.is_interval() && value.constant().is_some_and(|c| !c.is_null());
     if !supported(&from.kind, &to.kind) || is_ambiguous {
         return Err(refused(&from, &to));
     }

@@ -197,6 +197,7 @@ mod tests {
             "ARRAY",
             "MAP",
             "JSON",
+            "IS_JSON",
         ];
         for f in flott_function::scalar::functions() {
             let is_special = f.name.contains(['$', ' ', '|']) || others.contains(&f.name);
