@@ -42,7 +42,10 @@ pub fn cast(value: TypedExpr, to: &LogicalType, try_cast: bool, env: &FunctionEn
         let null = ScalarValue::try_from(&arrow_type(&to)).map_err(crate::udf::from_datafusion)?;
         return Ok(TypedExpr::literal(null, to));
     }
-    if !supported(&from.kind, &to.kind) {
+    // Flink counts the unit of the interval where the number is a literal, and milliseconds or months where it is none.
+    let is_ambiguous =
+        from.kind.is_numeric() && to.kind.is_interval() && value.constant().is_some_and(|c| !c.is_null());
+    if !supported(&from.kind, &to.kind) || is_ambiguous {
         return Err(refused(&from, &to));
     }
     let never_fails = try_cast || infallible(&from.kind, &to.kind);
@@ -63,6 +66,7 @@ fn refused(from: &LogicalType, to: &LogicalType) -> Error {
         to.summary_without_nullability()
     ));
     error.hint(match (&from.kind, &to.kind) {
+        (f, t) if f.is_numeric() && t.is_interval() => "Write INTERVAL '1' DAY, or multiply it by the number",
         (f, t) if f.is_numeric() && t.is_timestamp() => {
             "Use TO_TIMESTAMP_LTZ(number, precision), or TO_TIMESTAMP(FROM_UNIXTIME(number)) for seconds"
         }
@@ -80,6 +84,7 @@ fn infallible(from: &TypeKind, to: &TypeKind) -> bool {
         }
         (f, t) if t.is_numeric() || *t == K::Boolean => !f.is_character(),
         (_, t) if t.is_binary() => true,
+        (f, t) if t.is_interval() => f.is_numeric(),
         (f, t) if f.is_datetime() => matches!(t, K::Date | K::Time(_)),
         _ => false,
     }
@@ -113,6 +118,8 @@ pub fn supported(from: &TypeKind, to: &TypeKind) -> bool {
         (f, K::Time(_)) => f.is_character() || f.is_timestamp() || matches!(f, K::Time(_)),
         (f, t) if t.is_timestamp() => f.is_character() || f.is_timestamp() || matches!(f, K::Date | K::Time(_)),
         (K::IntervalYearMonth(..), K::IntervalYearMonth(..)) | (K::IntervalDayTime(..), K::IntervalDayTime(..)) => true,
+        // Milliseconds and months.
+        (f, t) if t.is_interval() => f.is_integer() || matches!(f, K::Decimal { .. }),
         (K::Array(a), K::Array(b)) | (K::Multiset(a), K::Multiset(b)) => supported(&a.kind, &b.kind),
         (K::Map(k, v), K::Map(l, w)) => supported(&k.kind, &l.kind) && supported(&v.kind, &w.kind),
         (K::Row(a), K::Row(b)) => {
@@ -158,6 +165,14 @@ impl Rule {
             (f, t) if f.is_numeric() && t.is_numeric() => self.number(array),
             (f, t) if f.is_binary() && t.is_binary() => self.binary(array, t),
             (f, t) if f.is_interval() && t.is_interval() => Ok(Arc::clone(array)),
+            (f, K::IntervalYearMonth(..)) if f.is_numeric() => {
+                let months = self.inner(&self.from, &K::Int.nullable()).apply(array)?;
+                Ok(Arc::new(months.as_primitive::<Int32Type>().reinterpret_cast::<IntervalYearMonthType>()))
+            }
+            (f, K::IntervalDayTime(..)) if f.is_numeric() => {
+                let millis = self.inner(&self.from, &K::BigInt.nullable()).apply(array)?;
+                Ok(Arc::new(millis.as_primitive::<Int64Type>().reinterpret_cast::<DurationMillisecondType>()))
+            }
             (f, t) if f.is_datetime() && t.is_datetime() => self.datetime(array),
             (K::Array(a), K::Array(b)) => {
                 let list = array.as_list::<i32>();

@@ -32,7 +32,7 @@ pub(super) const FUNCTIONS: &[ScalarFunction] = &[
         description: "The value, or the other one where it is NULL.",
         category: Category::Conditional,
         arity: (2, 2),
-        resolve: coalesce,
+        resolve: if_null,
     },
     ScalarFunction {
         name: "NULLIF",
@@ -98,6 +98,18 @@ fn coalesce(a: &mut Arguments) -> Result<Option<Resolved>> {
     let mut value = case(branches, last, a.env)?;
     value.data_type = t;
     chosen(a, value)
+}
+
+/// A text that is never NULL keeps its type: Flink casts arguments to a common one, but not between lengths.
+fn if_null(a: &mut Arguments) -> Result<Option<Resolved>> {
+    let (first, second) = (&a.values[0].data_type, &a.values[1].data_type.kind);
+    let is_text =
+        (first.kind.is_character() && second.is_character()) || (first.kind.is_binary() && second.is_binary());
+    if !first.nullable && is_text {
+        let first = a.values[0].clone();
+        return chosen(a, first);
+    }
+    coalesce(a)
 }
 
 fn null_if(a: &mut Arguments) -> Result<Option<Resolved>> {

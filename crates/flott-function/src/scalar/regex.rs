@@ -69,10 +69,13 @@ pub(super) const FUNCTIONS: &[ScalarFunction] = &[
     ),
 ];
 
+/// Compiles a pattern; `None` is one that is none, by which the result is NULL.
+type Compile = fn(&str) -> Result<Option<Regex>>;
+
 /// A pattern that is compiled once where it is constant, and kept for a while where a column gives it.
 pub(super) enum Pattern {
     Constant(Option<Regex>),
-    Column(Text, fn(&str) -> Result<Regex>),
+    Column(Text, Compile),
 }
 
 thread_local! {
@@ -92,7 +95,7 @@ impl Pattern {
             if let Some(at) = kept.iter().position(|k| k.1 == dialect && k.0 == text) {
                 return Ok(Some(f(&kept[at].2)));
             }
-            let regex = compile(text)?;
+            let Some(regex) = compile(text)? else { return Ok(None) };
             if kept.len() == CACHED_PATTERNS {
                 kept.remove(0);
             }
@@ -103,34 +106,57 @@ impl Pattern {
     }
 }
 
-/// The pattern argument: compiled while planning where it is constant, so that a wrong one is told at once.
-pub(super) fn constant_pattern(a: &Arguments, compile: fn(&str) -> Result<Regex>) -> Result<Option<Regex>> {
+/// The pattern argument: compiled while planning where it is constant, so that one that cannot be used is told at once.
+pub(super) fn constant_pattern(a: &Arguments, compile: Compile) -> Result<Option<Option<Regex>>> {
     a.values[1].text().map(compile).transpose()
 }
 
 pub(super) fn pattern(
-    constant: &Option<Regex>,
+    constant: &Option<Option<Regex>>,
     value: &datafusion_expr::ColumnarValue,
-    compile: fn(&str) -> Result<Regex>,
+    compile: Compile,
 ) -> Result<Pattern> {
     Ok(match (constant, Text::of(value)?) {
-        (Some(regex), _) => Pattern::Constant(Some(regex.clone())),
+        (Some(regex), _) => Pattern::Constant(regex.clone()),
         (None, Text::Constant(None)) => Pattern::Constant(None),
-        (None, Text::Constant(Some(text))) => Pattern::Constant(Some(compile(&text)?)),
+        (None, Text::Constant(Some(text))) => Pattern::Constant(compile(&text)?),
         (None, text) => Pattern::Column(text, compile),
     })
 }
 
-fn build_regex(translated: &str, shown: &str) -> Result<Regex> {
-    regex::RegexBuilder::new(translated).size_limit(MAX_REGEX_BYTES).build().map_err(|e| {
-        Error::user(format!("'{shown}' is not a usable regular expression"))
-            .hint("Look-around and back references are not supported: matching takes linear time")
-            .caused_by(e)
-    })
+fn unusable(e: regex::Error, shown: &str) -> Error {
+    Error::user(format!("'{shown}' is not a usable regular expression"))
+        .hint("Look-around and back references are not supported: matching takes linear time")
+        .caused_by(e)
 }
 
-/// A regular expression of Java's dialect.
+fn compiled(translated: &str) -> std::result::Result<Regex, regex::Error> {
+    regex::RegexBuilder::new(translated).size_limit(MAX_REGEX_BYTES).build()
+}
+
+fn build_regex(translated: &str, shown: &str) -> Result<Regex> {
+    compiled(translated).map_err(|e| unusable(e, shown))
+}
+
+/// A regular expression of Java's dialect; a wrong one is an error.
 pub(super) fn java(pattern: &str) -> Result<Regex> {
+    build_regex(&translated(pattern)?, pattern)
+}
+
+/// The same for functions whose result is NULL where Java cannot read the pattern, either. What Java can read and Flott
+/// cannot stays an error.
+pub(super) fn java_or_null(pattern: &str) -> Result<Option<Regex>> {
+    const WRONG: [&str; 4] =
+        ["unclosed group", "unopened group", "unclosed character class", "repetition operator missing expression"];
+    match compiled(&translated(pattern)?) {
+        Ok(regex) => Ok(Some(regex)),
+        Err(regex::Error::Syntax(why)) if WRONG.iter().any(|w| why.contains(w)) => Ok(None),
+        Err(e) => Err(unusable(e, pattern)),
+    }
+}
+
+/// A regular expression of Java's dialect in ours.
+fn translated(pattern: &str) -> Result<String> {
     let unusable = |why: &str| {
         Err(Error::user(format!("'{pattern}' is not a usable regular expression: {why}"))
             .hint("Write it without; matching takes linear time, so nothing is lost in speed"))
@@ -213,7 +239,7 @@ pub(super) fn java(pattern: &str) -> Result<Regex> {
             c => out.push(c),
         }
     }
-    build_regex(&out, pattern)
+    Ok(out)
 }
 
 /// A regular expression that splits texts, as Java's `String.split`.
@@ -425,14 +451,15 @@ fn similar(a: &mut Arguments) -> Result<Option<Resolved>> {
 
 /// An empty pattern fits nothing.
 fn regexp(a: &mut Arguments) -> Result<Option<Resolved>> {
-    let constant = constant_pattern(a, java)?;
+    let compile: Compile = |p| java(p).map(Some);
+    let constant = constant_pattern(a, compile)?;
     if !fit(a, &[K::STRING, K::STRING])? {
         return Ok(None);
     }
     let t = K::Boolean.nullable().with_nullable(a.nullable());
     let never_fails = constant.is_some();
     let resolved = Resolved::new(t, move |args, rows| {
-        let (text, pattern) = (Text::of(&args[0])?, pattern(&constant, &args[1], java)?);
+        let (text, pattern) = (Text::of(&args[0])?, pattern(&constant, &args[1], compile)?);
         build_boolean(args, rows, |i| match text.get(i) {
             Some(t) => pattern.with(i, |r| !r.as_str().is_empty() && r.is_match(t)),
             None => Ok(None),
@@ -442,12 +469,13 @@ fn regexp(a: &mut Arguments) -> Result<Option<Resolved>> {
 }
 
 fn replace(a: &mut Arguments) -> Result<Option<Resolved>> {
-    let constant = constant_pattern(a, java)?;
+    let constant = constant_pattern(a, java_or_null)?;
     if !fit(a, &[K::STRING, K::STRING, K::STRING])? {
         return Ok(None);
     }
     Ok(Some(Resolved::new(K::STRING.nullable(), move |args, rows| {
-        let (text, pattern, by) = (Text::of(&args[0])?, pattern(&constant, &args[1], java)?, Text::of(&args[2])?);
+        let (text, pattern, by) =
+            (Text::of(&args[0])?, pattern(&constant, &args[1], java_or_null)?, Text::of(&args[2])?);
         build_text(args, rows, |i, out| {
             let replaced = match (text.get(i), by.get(i)) {
                 (Some(t), Some(by)) => pattern.with(i, |r| r.replace_all(t, regex::NoExpand(by)))?,
@@ -460,12 +488,12 @@ fn replace(a: &mut Arguments) -> Result<Option<Resolved>> {
 }
 
 fn extract(a: &mut Arguments) -> Result<Option<Resolved>> {
-    let constant = constant_pattern(a, java)?;
+    let constant = constant_pattern(a, java_or_null)?;
     if !fit(a, &[K::STRING, K::STRING, K::Int])? {
         return Ok(None);
     }
     Ok(Some(Resolved::new(K::STRING.nullable(), move |args, rows| {
-        let (text, pattern) = (Text::of(&args[0])?, pattern(&constant, &args[1], java)?);
+        let (text, pattern) = (Text::of(&args[0])?, pattern(&constant, &args[1], java_or_null)?);
         let group = args.get(2).map(Primitive::<Int32Type>::of).transpose()?;
         build_text(args, rows, |i, out| {
             let group = group.as_ref().map_or(Some(0), |g| g.get(i)).and_then(|g| usize::try_from(g).ok());
@@ -481,12 +509,12 @@ fn extract(a: &mut Arguments) -> Result<Option<Resolved>> {
 }
 
 fn to_int(a: &mut Arguments, f: fn(&Regex, &str) -> i32) -> Result<Option<Resolved>> {
-    let constant = constant_pattern(a, java)?;
+    let constant = constant_pattern(a, java_or_null)?;
     if !fit(a, &[K::STRING, K::STRING])? {
         return Ok(None);
     }
     Ok(Some(Resolved::new(K::Int.nullable(), move |args, rows| {
-        let (text, pattern) = (Text::of(&args[0])?, pattern(&constant, &args[1], java)?);
+        let (text, pattern) = (Text::of(&args[0])?, pattern(&constant, &args[1], java_or_null)?);
         build::<Int32Type>(args, rows, |i| match text.get(i) {
             Some(t) => pattern.with(i, |r| f(r, t)),
             None => Ok(None),
@@ -564,6 +592,13 @@ mod tests {
             ("REGEXP_COUNT", &[("foobarfoo", "STRING"), ("foo", "STRING")], "2"),
             ("REGEXP_INSTR", &[("größe", "STRING"), ("ß", "STRING")], "4"),
             ("REGEXP_INSTR", &[("größe", "STRING"), ("x", "STRING")], "0"),
+            ("REGEXP_INSTR", &[("größe", "STRING"), ("(", "STRING")], "NULL"),
+            ("REGEXP_COUNT", &[("größe", "STRING"), ("[a", "STRING")], "NULL"),
+            ("REGEXP_SUBSTR", &[("größe", "STRING"), ("*a", "STRING")], "NULL"),
+            ("REGEXP_EXTRACT", &[("größe", "STRING"), ("a)", "STRING")], "NULL"),
+            ("REGEXP_REPLACE", &[("größe", "STRING"), ("(", "STRING"), ("x", "STRING")], "NULL"),
+            ("REGEXP", &[("größe", "STRING"), ("(", "STRING")], "ERROR not a usable regular expression"),
+            ("REGEXP_COUNT", &[("größe", "STRING"), ("a(?=b)", "STRING")], "ERROR not a usable regular expression"),
         ]);
         for refused in ["(", "a(?=b)", "(a)\\1", "a++b", "x\\", "(?>a)b"] {
             assert!(java(refused).is_err(), "{refused}");

@@ -7,6 +7,7 @@ use arrow_array::{Array, ArrayRef, Int32Array, StructArray, UInt32Array};
 use arrow_schema::DataType;
 use arrow_select::take::take;
 use datafusion_common::ScalarValue;
+use datafusion_expr::Expr;
 use flott_core::types::{RowField, TypeKind, arrow_type};
 use flott_core::{Error, LogicalType, Result};
 use flott_function::udf::{Resolved, call_resolved};
@@ -113,6 +114,16 @@ fn equal(a: &ArrayRef, b: &ArrayRef) -> Result<Vec<bool>> {
     }
     let (a, b) = (a.to_data(), b.to_data());
     Ok((0..a.len()).map(|i| !a.is_null(i) && !b.is_null(i) && a.slice(i, 1) == b.slice(i, 1)).collect())
+}
+
+/// The values of `ROW(a, b)` or `(a, b)` as it is written; `None` where a row comes from elsewhere.
+pub(super) fn row_values(value: &Typed) -> Option<Vec<Typed>> {
+    let (Expr::ScalarFunction(f), TypeKind::Row(fields)) = (&value.expr, &value.data_type.kind) else { return None };
+    if f.func.name() != "ROW" || f.args.len() != fields.len() {
+        return None;
+    }
+    let typed = |(e, field): (&Expr, &RowField)| Typed { expr: e.clone(), data_type: field.data_type.clone() };
+    Some(f.args.iter().zip(fields).map(typed).collect())
 }
 
 /// `ROW(a, b)`: fields `EXPR$0`, `EXPR$1`.

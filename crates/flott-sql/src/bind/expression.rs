@@ -15,6 +15,7 @@ use sqlparser::ast::{
     UnaryOperator, Value,
 };
 
+use super::access;
 use super::aggregate::Aggregates;
 use super::functions::Functions;
 use super::literal;
@@ -518,6 +519,12 @@ impl<'a> ExpressionBinder<'a> {
     fn in_list(&mut self, e: &Ast, list: &[Ast], negated: bool) -> Result<Typed> {
         let value = self.bind(e)?;
         let list = self.all(list)?;
+        if access::row_values(&value).is_some() && !list.is_empty() {
+            let one = |other: Typed| self.functions.binary(Operator::Eq, value.clone(), other).map(Some);
+            let mut each = list.into_iter().map(one).collect::<Result<Vec<_>>>()?;
+            let any = self.balanced(Operator::Or, &mut each)?;
+            return Ok(if negated { self.functions.not(any) } else { any });
+        }
         let types: Vec<LogicalType> = std::iter::once(&value).chain(&list).map(|t| t.data_type.clone()).collect();
         let common = self.functions.comparable_type(&types).ok_or_else(|| {
             Error::user(format!("IN compares {} with {}", types[0], joined(&types[1..]))).hint("CAST them to one type")

@@ -6,7 +6,7 @@ use datafusion_common::ScalarValue;
 use datafusion_expr::Operator;
 use flott_core::options::Options;
 use flott_core::types::{TimeAttribute, TypeKind, from_arrow_field};
-use flott_core::{LogicalType, Result};
+use flott_core::{Error, LogicalType, Result};
 use flott_function::{AggregateKind, FunctionEnv, cast, operator, scalar};
 use sqlparser::tokenizer::Span;
 
@@ -129,7 +129,28 @@ impl Functions {
     }
 
     pub(crate) fn binary(&self, op: Operator, l: Typed, r: Typed) -> Result<Typed> {
+        if op == Operator::Eq
+            && let (Some(left), Some(right)) = (access::row_values(&l), access::row_values(&r))
+            && left.len() == right.len()
+            && !left.is_empty()
+        {
+            return self.rows(left, right);
+        }
         operator::binary(op, l, r, &self.env)
+    }
+
+    /// `=` of rows as they are written is one of their values, in three-valued logic: `(a, b) = (1, 2)` is
+    /// `a = 1 AND b = 2`. `<>` and rows of other origin are compared as a whole, where NULL equals NULL: so does Flink.
+    fn rows(&self, left: Vec<Typed>, right: Vec<Typed>) -> Result<Typed> {
+        let mut all = None;
+        for (l, r) in left.into_iter().zip(right) {
+            let one = self.binary(Operator::Eq, l, r)?;
+            all = Some(match all {
+                None => one,
+                Some(before) => self.binary(Operator::And, before, one)?,
+            });
+        }
+        all.ok_or_else(|| Error::internal("a row without values"))
     }
 
     pub(crate) fn not(&self, value: Typed) -> Typed {
