@@ -318,6 +318,10 @@ impl Sink for FileSink {
         !self.target.overwrite
     }
 
+    fn reads_watermarks(&self) -> bool {
+        self.target.partition_commit.as_ref().is_some_and(PartitionCommit::is_of_event_time)
+    }
+
     fn create_writer(&self, context: WriterContext, _restored: Vec<Versioned>) -> Result<Box<dyn SinkWriter>> {
         Ok(Box::new(FileWriter::new(Arc::clone(&self.target), context)?))
     }

@@ -37,6 +37,11 @@ pub(crate) struct PartitionCommit {
 pub(crate) struct PendingPartitions(pub(crate) BTreeMap<String, i64>);
 
 impl PartitionCommit {
+    /// Whether watermarks decide.
+    pub(crate) fn is_of_event_time(&self) -> bool {
+        matches!(self.trigger, Trigger::PartitionTime(_))
+    }
+
     /// `None` where nothing is reported: without a policy, or without partitions.
     pub(crate) fn from_options(given: &Options, keys: &[String]) -> Result<Option<PartitionCommit>> {
         let text = |option| given.text(option).unwrap_or_default();

@@ -39,9 +39,9 @@ fn text(ending: Option<Ending>, by: Option<&str>, left: Left) -> String {
     };
     let left = match left {
         Left::Nothing => "it keeps no checkpoints, so that there is nothing to go on from".to_string(),
-        Left::NoCheckpoint => "it had no checkpoint yet, so that nothing is left of it".to_string(),
+        Left::NoCheckpoint => "it had no checkpoint yet, so that there is nothing to go on from".to_string(),
         Left::Checkpoint(last) => {
-            format!("what it had written behind checkpoint {last} is gone; --restore latest goes on from there")
+            format!("--restore latest goes on from checkpoint {last}; what is not committed is gone")
         }
     };
     format!("CANCELED by {by}: {left}.")
@@ -60,7 +60,7 @@ mod tests {
         assert!(text(Some(Ending::Stop), None, Left::NoCheckpoint).contains("by STOP JOB or flott stop"));
         assert!(
             text(Some(Ending::Cancel), None, Left::Checkpoint(7))
-                .contains("by flott cancel: what it had written behind checkpoint 7")
+                .contains("by flott cancel: --restore latest goes on from checkpoint 7")
         );
     }
 }

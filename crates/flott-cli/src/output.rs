@@ -122,8 +122,9 @@ const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 
 /// What is logged. A word alone has to be a level: the filter would take it for a module, of which it logs everything.
 fn filter(text: &str) -> Result<EnvFilter> {
-    for part in text.split(',').map(str::trim) {
-        let level = part.rsplit_once('=').map_or(part, |(_, level)| level.trim());
+    // What is more than a word is the filter's own to check.
+    let words = text.split(',').map(str::trim).filter(|part| !part.contains(['=', '[', ':', '{', '}']));
+    for level in words.filter(|word| !word.is_empty() || text.trim().is_empty()) {
         if !LEVELS.iter().any(|known| known.eq_ignore_ascii_case(level)) {
             return Err(Error::user(format!("'{level}' is not a log level")));
         }
@@ -153,7 +154,15 @@ mod tests {
 
     #[test]
     fn a_level_is_one_of_the_list() {
-        for good in ["warn", "DEBUG", "off", "info,flott_cluster=trace", "flott_runtime=debug, warn"] {
+        for good in [
+            "warn",
+            "DEBUG",
+            "off",
+            "info,flott_cluster=trace",
+            "flott_runtime=debug, warn",
+            "info,",
+            "flott[job{id=1,name=2}]=debug",
+        ] {
             filter(good).unwrap_or_else(|e| panic!("{good}: {e}"));
         }
         for wrong in ["silly", "flott_cluster", "flott_cluster=silly", "info,loud", "", "lout=="] {

@@ -270,23 +270,31 @@ impl Shared {
         self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// How long until the next reading, given when the last one began.
-    fn pause(&self, began: Duration) -> Duration {
+    /// How long until the next reading, given when the last one began. `due`: when that was due, of those at a time of day
+    /// (since the epoch, UTC); none was yet at first.
+    fn pause(&self, began: Duration, due: &mut Option<Duration>) -> Duration {
         match self.cache.reload {
             Reload::FixedDelay(interval) => interval,
             Reload::FixedRate(interval) => (began + interval).saturating_sub(self.clock.monotonic()),
             Reload::Timed { at, days } => {
                 let now = Duration::from_millis(u64::try_from(self.clock.now_ms()).unwrap_or(0));
                 let today = Duration::from_secs(now.as_secs() / DAY.as_secs() * DAY.as_secs()) + at;
-                let next = if today > now { today } else { today + DAY };
-                next.saturating_sub(now) + DAY * (days - 1)
+                // The first one is at the next such time, today or tomorrow.
+                let first = if today > now { today } else { today + DAY };
+                let next = match *due {
+                    Some(last) if last + DAY * days > now => last + DAY * days,
+                    _ => first,
+                };
+                *due = Some(next);
+                next.saturating_sub(now)
             }
         }
     }
 
     async fn read_again(&self, mut began: Duration) {
+        let mut due = None;
         loop {
-            tokio::time::sleep(self.pause(began)).await;
+            tokio::time::sleep(self.pause(began, &mut due)).await;
             began = self.clock.monotonic();
             if let Err(error) = self.read().await {
                 tracing::warn!(%error, "a lookup table could not be read again; what was read before still answers");
@@ -478,9 +486,14 @@ mod tests {
             ];
             let (lookup, clock) = lookup(&table, &options);
             clock.advance_ms(hour * 3_600_000);
-            lookup.shared.pause(Duration::ZERO).as_secs() / 3_600
+            let mut due = None;
+            let first = lookup.shared.pause(Duration::ZERO, &mut due);
+            // The clock of the machine may be a little behind when it wakes up.
+            clock.advance_ms(i64::try_from(first.as_millis()).expect("a pause") - 1);
+            let second = lookup.shared.pause(Duration::ZERO, &mut due);
+            (first.as_secs() / 3_600, second.as_secs() / 3_600)
         };
-        assert_eq!((at("1", 1), at("1", 3), at("1", 4), at("2", 1)), (2, 24, 23, 26));
+        assert_eq!((at("1", 1), at("1", 3), at("1", 4), at("2", 1)), ((2, 24), (24, 24), (23, 24), (2, 48)));
         let rate: Vec<_> = EVERY_MINUTE
             .iter()
             .copied()
@@ -488,7 +501,10 @@ mod tests {
             .collect();
         let (lookup, clock) = lookup(&table, &rate);
         clock.advance_ms(50_000);
-        assert_eq!(lookup.shared.pause(lookup.shared.clock.monotonic() - Duration::from_secs(50)).as_secs(), 10);
+        assert_eq!(
+            lookup.shared.pause(lookup.shared.clock.monotonic() - Duration::from_secs(50), &mut None).as_secs(),
+            10
+        );
     }
 
     #[test]

@@ -74,6 +74,10 @@ pub trait Sink: Send + Sync {
     fn supports_savepoints(&self) -> bool {
         true
     }
+    /// True where event time decides what it does: where nothing else needs watermarks, mini-batches let none through.
+    fn reads_watermarks(&self) -> bool {
+        false
+    }
     /// The writer of one subtask, with the writer states that a checkpoint holds for it.
     fn create_writer(&self, context: WriterContext, restored: Vec<Versioned>) -> Result<Box<dyn SinkWriter>>;
     /// The committer, where the sink has one.

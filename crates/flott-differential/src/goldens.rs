@@ -115,7 +115,7 @@ pub(crate) async fn run(flink: &Gateway, folder: &Path, only: Option<&str>) -> R
                 Record::Other(text) => text,
                 Record::Statement { text, sql } => {
                     // Where it fails, the queries over it do, and are left alone.
-                    let _ = flink.table(&sql).await;
+                    flink.table(&sql).await.map(drop).unwrap_or_default();
                     text
                 }
                 Record::Query { rows, text, sql, .. } if has_kinds(&rows) => {

@@ -90,15 +90,24 @@ const MARKS_MAX: usize = 64;
 struct History {
     /// Counted by attempts that were thrown away.
     discarded: Counts,
-    /// Without what was discarded, by checkpoint.
+    /// Without what was discarded, by checkpoint, in their order.
     marks: VecDeque<Mark>,
+    /// Nobody goes back to before this checkpoint.
+    settled: u64,
 }
 
 impl History {
     fn set(&mut self, mark: Mark) {
+        // What another process reports may be older than what is known here.
+        if mark.0 < self.settled {
+            return;
+        }
         match self.marks.iter_mut().find(|(of, _)| *of == mark.0) {
             Some(known) => *known = mark,
-            None => self.marks.push_back(mark),
+            None => {
+                let place = self.marks.iter().position(|(of, _)| *of > mark.0).unwrap_or(self.marks.len());
+                self.marks.insert(place, mark);
+            }
         }
         if self.marks.len() > MARKS_MAX {
             // The first one is of the last good checkpoint.
@@ -179,6 +188,7 @@ impl SubtaskMetrics {
     /// Nobody goes back to before this checkpoint.
     fn settle(&self, checkpoint: u64) {
         let mut history = self.history();
+        history.settled = history.settled.max(checkpoint);
         while history.marks.get(1).is_some_and(|(next, _)| *next <= checkpoint) {
             history.marks.pop_front();
         }
@@ -308,6 +318,15 @@ mod tests {
         job.rewind(Some(7));
         assert_eq!((lasting(), job.sum(0, |m| &m.records_in)), (22, 2 * 24));
         assert_eq!(job.node(0)[0].marks().len(), 1);
+        // A report of another process that has been under way for long.
+        let subtask = &job.node(0)[0];
+        let before = subtask.marks();
+        subtask.set_mark((1, Counts::default()));
+        assert_eq!(subtask.marks(), before);
+        subtask.set_mark((5, Counts::default()));
+        subtask.set_mark((4, Counts::default()));
+        assert_eq!(subtask.marks().iter().map(|m| m.0).collect::<Vec<_>>(), [2, 4, 5]);
+        job.rewind(Some(2));
         for failed in 10..200 {
             mark(failed);
         }

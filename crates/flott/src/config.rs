@@ -141,12 +141,13 @@ pub(crate) fn column_width(config: &Options) -> Result<usize> {
 /// `restart-strategy.*`. As in Flink, a job with checkpoints is started again with growing pauses, one without is not.
 ///
 /// # Errors
-/// Where any of these options makes no sense, also of a strategy that is not the chosen one.
+/// Where any of these options makes no sense alone, also of a strategy that is not the chosen one; or where those of the
+/// chosen one make none together.
 pub(crate) fn restart_strategy(config: &Options, has_checkpoints: bool) -> Result<RestartStrategy> {
     let strategy = chosen_strategy(config, has_checkpoints)?;
     let key = |name: &str| format!("restart-strategy.exponential-delay.{name}");
     let (initial, max) = (duration(config, &key("initial-backoff"))?, duration(config, &key("max-backoff"))?);
-    if initial > max {
+    if matches!(strategy, RestartStrategy::ExponentialDelay { .. }) && initial > max {
         return Err(Error::user(format!("'{}' is longer than '{}'", key("initial-backoff"), key("max-backoff")))
             .with("option", key("max-backoff")));
     }

@@ -71,7 +71,12 @@ pub(crate) struct Place {
 }
 
 fn all() -> Vec<Box<dyn Service>> {
-    vec![Box::new(versitygw::Versitygw), Box::new(minio::Minio), Box::new(kafka::Kafka), Box::new(schema_registry::SchemaRegistry)]
+    vec![
+        Box::new(versitygw::Versitygw),
+        Box::new(minio::Minio),
+        Box::new(kafka::Kafka),
+        Box::new(schema_registry::SchemaRegistry),
+    ]
 }
 
 fn find(name: &str) -> Result<Box<dyn Service>, Failure> {

@@ -67,9 +67,6 @@ impl Service for SchemaRegistry {
     }
 
     fn variables(&self, place: &Place) -> Vec<(String, String)> {
-        vec![(
-            "FLOTT_TEST_SCHEMA_REGISTRY".to_string(),
-            format!("http://127.0.0.1:{}/apis/ccompat/v7", place.ports[0]),
-        )]
+        vec![("FLOTT_TEST_SCHEMA_REGISTRY".to_string(), format!("http://127.0.0.1:{}/apis/ccompat/v7", place.ports[0]))]
     }
 }

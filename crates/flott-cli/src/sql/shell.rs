@@ -216,25 +216,25 @@ impl Shell {
             return Ok(Next::Statement);
         }
         let mut next = Next::Statement;
-        let mut at_once = false;
+        let (mut at_once, mut stopped_by) = (false, None);
         loop {
             let interrupt = tokio::select! {
                 () = job.handle.ended() => break,
                 interrupt = self.interrupts.next() => interrupt,
             };
             next = self.next_after(interrupt);
+            stopped_by = Some(canceled::by(interrupt));
             stop(&job, at_once).await;
             at_once = true;
         }
         match job.wait().await.map_err(Failure::of_job)? {
             JobOutcome::Finished(_) => output::client_info("Complete execution of the SQL update statement.")?,
-            outcome => output::client_info(&ended(&job, &outcome, self.stopped_by))?,
+            outcome => output::client_info(&ended(&job, &outcome, stopped_by))?,
         }
         Ok(next)
     }
 
-    fn next_after(&mut self, interrupt: Interrupt) -> Next {
-        self.stopped_by = Some(canceled::by(interrupt));
+    fn next_after(&self, interrupt: Interrupt) -> Next {
         match interrupt {
             Interrupt::Interrupt if self.interactive => Next::Statement,
             _ => Next::Terminated,

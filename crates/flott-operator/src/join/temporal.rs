@@ -234,7 +234,8 @@ impl TemporalJoin {
                 }
                 entry = right.side.following(entry);
             }
-            if last != NONE {
+            // Only what changes the versions makes them live longer; keys that are looked through for another reason do not.
+            if last != NONE && passed.len() > 1 {
                 right.touched_ms[last as usize] = now;
             }
             passed.into_iter().filter(|e| *e != last).for_each(|entry| right.side.remove(entry));

@@ -214,6 +214,8 @@ impl Binder<'_> {
         };
         let qualify = qualify.as_ref().map(|q| without_aliases(q, projection));
         let qualify = qualify.as_ref();
+        let order: Vec<ast::OrderByExpr> = order.iter().map(|by| ordered(by, projection)).collect();
+        let order = order.as_slice();
         let aggregates = has_group_by || having.is_some() || values.iter().any(|e| contains_aggregate(e));
         let ordered_by = order.iter().map(|by| &by.expr);
         let values: Vec<&Ast> = if aggregates {
@@ -459,12 +461,21 @@ impl Item<'_> {
     }
 }
 
-/// A condition of QUALIFY with what the names of the SELECT list stand for.
+/// A part of ORDER BY; names of the SELECT list inside an expression are what they stand for.
+fn ordered(by: &ast::OrderByExpr, projection: &[SelectItem]) -> ast::OrderByExpr {
+    let mut by = by.clone();
+    if !matches!(by.expr, Ast::Identifier(_) | Ast::Value(_)) {
+        by.expr = without_aliases(&by.expr, projection);
+    }
+    by
+}
+
+/// An expression over the SELECT list, as a condition of QUALIFY is one, with what the names of the SELECT list stand for.
 fn without_aliases(condition: &Ast, projection: &[SelectItem]) -> Ast {
     use std::ops::ControlFlow;
     struct Replace<'q> {
         projection: &'q [SelectItem],
-        /// Sub-queries around the place.
+        /// Sub-queries and calls of aggregate functions around the place.
         depth: usize,
     }
     impl ast::VisitorMut for Replace<'_> {
@@ -477,7 +488,13 @@ fn without_aliases(condition: &Ast, projection: &[SelectItem]) -> Ast {
             self.depth -= 1;
             ControlFlow::Continue(())
         }
+        fn pre_visit_expr(&mut self, e: &mut Ast) -> ControlFlow<()> {
+            // Those are over the rows of a group, where the names are those of columns.
+            self.depth += usize::from(matches!(e, Ast::Function(f) if is_aggregate(f)));
+            ControlFlow::Continue(())
+        }
         fn post_visit_expr(&mut self, e: &mut Ast) -> ControlFlow<()> {
+            self.depth -= usize::from(matches!(e, Ast::Function(f) if is_aggregate(f)));
             let named = match e {
                 Ast::Identifier(id) if self.depth == 0 => self.projection.iter().find_map(|item| match item {
                     SelectItem::ExprWithAlias { expr, alias } if alias.value == id.value => Some(expr),

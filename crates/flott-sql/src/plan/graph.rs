@@ -3,7 +3,7 @@
 //! A source's and a sink's id comes from its table's name; any other operator's from its kind, its keys, the sources that
 //! it stems from, and an ordinal among equals: an edit elsewhere, or a filter before it, keeps it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +36,8 @@ pub(crate) struct GraphBuilder<'a> {
     /// The sources that a node stems from.
     origins: HashMap<NodeId, BTreeSet<String>>,
     ordinals: HashMap<String, usize>,
+    /// The ids of operators so far.
+    given: HashSet<String>,
     /// Keeps the nodes alive whose addresses are in `done`.
     kept: Vec<Arc<StreamNode>>,
 }
@@ -53,6 +55,7 @@ impl<'a> GraphBuilder<'a> {
             scans: HashMap::new(),
             origins: HashMap::new(),
             ordinals: HashMap::new(),
+            given: HashSet::new(),
             kept: vec![],
         })
     }
@@ -121,8 +124,14 @@ impl<'a> GraphBuilder<'a> {
     /// `kind`, then `kind#2`.
     fn ordinal(&mut self, identity: String) -> String {
         let n = self.ordinals.entry(identity.clone()).or_insert(0);
-        *n += 1;
-        if *n == 1 { identity } else { format!("{identity}#{n}") }
+        loop {
+            *n += 1;
+            let id = if *n == 1 { identity.clone() } else { format!("{identity}#{n}") };
+            // An operator over the second source of its kind may have that name.
+            if self.given.insert(id.clone()) {
+                return id;
+            }
+        }
     }
 
     /// An exchange becomes the way in which rows travel.

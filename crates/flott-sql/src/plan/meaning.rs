@@ -14,7 +14,7 @@ use super::text::{Style, expression};
 use crate::bind::{column, columns_of};
 
 /// The column of a node as an expression over those of the operator that made it.
-fn origin(node: &StreamNode, place: usize) -> String {
+pub(super) fn origin(node: &StreamNode, place: usize) -> String {
     let below = node.input();
     match (&node.op, below) {
         (StreamOp::Calc(calc), Some(input)) => {

@@ -17,6 +17,7 @@ use flott_graph::{AggregateCall, ExpandSpec, GroupAggregateSpec, SplitLevel};
 
 use super::changelog::{ModifyKinds, UpdateKind};
 use super::convert::Converter;
+use super::meaning;
 use super::stream::{Calc, Columns, StreamInput, StreamNode, StreamOp};
 use super::window::exchange;
 use crate::bind::node::EXPAND_ID;
@@ -87,8 +88,10 @@ impl Converter<'_> {
             calls.iter().filter(|c| c.distinct).flat_map(|c| c.arguments.iter().copied()).collect();
         let filtered = calls.iter().any(|c| c.distinct && c.filter.is_some());
         let has_rest = calls.iter().any(|c| bucket_of(c, spec).is_none());
-        let copies =
-            (bucketed.len() > 1 || distinct.len() > 1 || filtered) && bucketed.len() + usize::from(has_rest) > 1;
+        // One over a group key has its value in every bucket, and counts it once.
+        let of_keys = calls.iter().any(|c| c.distinct && bucket_of(c, spec).is_none());
+        let copies = (bucketed.len() > 1 || distinct.len() > 1 || filtered || of_keys)
+            && bucketed.len() + usize::from(has_rest) > 1;
         // A row's copies come one by one: before the last of them a result may be NULL.
         let fits = |c: &AggregateCall| {
             of_buckets(c.kind).is_some_and(|of| of == AggregateKind::Sum0 || !copies || c.result.nullable)
@@ -100,6 +103,7 @@ impl Converter<'_> {
             return Ok(None);
         };
         let group = spec.group_keys.len();
+        let arguments: Vec<String> = bucketed.iter().map(|a| meaning::origin(input, *a)).collect();
         let fed = columns_of(&node.schema)?;
 
         // The first level: by the keys and the buckets.
@@ -137,6 +141,8 @@ impl Converter<'_> {
             aggregates: partial_calls,
             level: SplitLevel::Partial,
             input_schema: Arc::new(node.schema.as_arrow().clone()),
+            // A value that falls into another bucket would be counted once more.
+            meaning: spec.meaning.clone().with("buckets", format!("{buckets} of {}", arguments.join(", "))),
             ..spec.clone()
         };
         let op = StreamOp::GroupAggregate(partial);

@@ -8,7 +8,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use datafusion_common::tree_node::TreeNode;
 use datafusion_common::{DFSchema, DFSchemaRef};
+use datafusion_expr::Expr;
 use flott_connector::factory::ChangelogMode;
 use flott_core::Result;
 use flott_core::options::Options;
@@ -122,9 +124,18 @@ fn needs_watermarks(op: &StreamOp) -> bool {
         StreamOp::OverAggregate(spec) => spec.arrival == OverArrival::Time(TimeAttribute::Rowtime),
         StreamOp::TemporalSort(spec) => spec.attribute == TimeAttribute::Rowtime,
         StreamOp::Match(matching) => matching.is_event_time(),
-        StreamOp::Sink(sink) => sink.conflict.is_some() && sink.materialize.is_some(),
+        StreamOp::Sink(sink) => {
+            sink.conflict.is_some() && sink.materialize.is_some() || sink.sink.sink.reads_watermarks()
+        }
+        StreamOp::Calc(calc) => calc.projection.iter().chain(&calc.filter).any(reads_watermark),
         _ => false,
     }
+}
+
+/// Whether an expression calls CURRENT_WATERMARK.
+fn reads_watermark(e: &Expr) -> bool {
+    let is_call = |e: &Expr| matches!(e, Expr::ScalarFunction(f) if f.func.name() == "CURRENT_WATERMARK");
+    e.exists(|e| Ok(is_call(e))).unwrap_or(true)
 }
 
 struct Rewrite {

@@ -1,6 +1,6 @@
 //! The flags of `values`.
 
-use flott_connector::lookup;
+use flott_connector::{lookup, lookup_full};
 use flott_core::options::{ConfigOption, OptionType};
 
 const fn flag(key: &'static str, default: &'static str, description: &'static str) -> ConfigOption {
@@ -59,7 +59,7 @@ pub(super) const WRITABLE_METADATA: ConfigOption =
 /// What the planner asks a table to do by itself; a table that does not do it gives the same result.
 const UNUSED: &str = "Accepted without effect: the planner does this work outside the table.";
 
-pub(super) const OPTIONS: [ConfigOption; 38] = [
+pub(super) const OPTIONS: [ConfigOption; 44] = [
     DATA_ID,
     CHANGELOG_MODE,
     BOUNDED,
@@ -82,6 +82,12 @@ pub(super) const OPTIONS: [ConfigOption; 38] = [
     lookup::CACHE_EXPIRE_AFTER_ACCESS,
     lookup::CACHE_MISSING_KEY,
     lookup::RETRIES_MAX,
+    lookup_full::RELOAD_STRATEGY,
+    lookup_full::RELOAD_INTERVAL,
+    lookup_full::RELOAD_SCHEDULE_MODE,
+    lookup_full::RELOAD_TIME,
+    lookup_full::RELOAD_DAYS,
+    lookup_full::BYTES_MAX,
     READABLE_METADATA,
     WRITABLE_METADATA,
     text("filterable-fields", UNUSED),

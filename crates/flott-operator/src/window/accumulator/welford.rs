@@ -74,6 +74,7 @@ impl Moments {
             let delta = value - self.mean;
             self.mean -= delta / self.n as f64;
             self.m2 -= (value - self.mean) * delta;
+            self.round_up();
         } else {
             (self.mean, self.m2) = (0.0, 0.0);
         }
@@ -97,6 +98,13 @@ impl Moments {
         }
     }
 
+    /// A sum of squares is not below 0, and that of one value is 0, whatever digits were lost. NaN stays.
+    fn round_up(&mut self) {
+        if self.m2 < 0.0 || self.n == 1 && !self.m2.is_nan() {
+            self.m2 = 0.0;
+        }
+    }
+
     /// Takes away what `merge` adds.
     fn unmerge(&mut self, other: Moments) {
         let n = self.n - other.n;
@@ -104,11 +112,10 @@ impl Moments {
             let mean = (self.n as f64 * self.mean - other.n as f64 * other.mean) / n as f64;
             let delta = other.mean - mean;
             self.m2 -= other.m2 + n as f64 * other.n as f64 / self.n as f64 * delta * delta;
-            // One value is its mean, whatever digits were lost.
-            self.m2 = if n == 1 { 0.0 } else { self.m2 };
             self.mean = mean;
         }
         self.n = n;
+        self.round_up();
         if n <= 0 {
             (self.mean, self.m2) = (0.0, 0.0);
         }

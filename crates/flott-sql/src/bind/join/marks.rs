@@ -191,6 +191,7 @@ impl Binder<'_> {
         ctes: &Ctes,
     ) -> Result<(LogicalPlan, Typed)> {
         if super::subquery::gives_one_row(query) {
+            self.check_one_row(query, scope, ctes)?;
             return Ok((left, self.boolean(Some(!negated))?));
         }
         let (source, _) = self.rows_of(query, scope, false, ctes)?;

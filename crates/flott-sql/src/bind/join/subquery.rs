@@ -286,12 +286,27 @@ impl Binder<'_> {
     ) -> Result<LogicalPlan> {
         if gives_one_row(query) {
             // A row is there, whatever the rows are that it is made of.
+            self.check_one_row(query, scope, ctes)?;
             return if negated { crate::bind::filter(left, self.boolean(Some(false))?) } else { Ok(left) };
         }
         let (source, _) = self.rows_of(query, scope, false, ctes)?;
         let kind = if negated { JoinKind::Anti } else { JoinKind::Semi };
         let (right, correlated) = connected(&left, source.plan, source.correlated)?;
         join(left, right, kind, together(correlated), JoinFlavour::Unsettled)
+    }
+
+    /// Whether a query could be answered that nobody needs to ask.
+    pub(super) fn check_one_row(&self, query: &Query, outer: &Scope, ctes: &Ctes) -> Result<()> {
+        let asked = self.bind_query(query, ctes);
+        match (asked, query.body.as_ref()) {
+            (Ok(_), _) => Ok(()),
+            // It may name columns of the query outside.
+            (Err(_), SetExpr::Select(select)) if query.with.is_none() => {
+                let (plan, scope) = self.from(&select.from, ctes)?;
+                self.source(plan, scope, select.selection.as_ref(), &[], Some(outer), ctes).map(|_| ())
+            }
+            (Err(e), _) => Err(e),
+        }
     }
 
     fn within(
@@ -379,6 +394,7 @@ pub(super) fn gives_one_row(query: &Query) -> bool {
         _ => false,
     });
     let plain = query.limit_clause.is_none() && query.fetch.is_none() && select.having.is_none();
+    let plain = plain && select.qualify.is_none();
     plain && whole && (aggregates || select.from.is_empty() && select.selection.is_none())
 }
 

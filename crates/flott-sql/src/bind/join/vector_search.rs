@@ -6,8 +6,8 @@ use flott_connector::table::{Column, ColumnKind};
 use flott_core::types::TypeKind;
 use flott_core::{Error, Result};
 use flott_graph::JoinKind;
-use sqlparser::ast::{self, Expr as Ast, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, JoinConstraint};
 use sqlparser::ast::Spanned;
+use sqlparser::ast::{self, Expr as Ast, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, JoinConstraint};
 use sqlparser::tokenizer::Span;
 
 use datafusion_common::ScalarValue;
