@@ -187,7 +187,7 @@ fn a_large_result_waits_in_a_file() {
 #[test]
 fn a_script_that_is_no_utf8_is_told_by_line_and_column() {
     let place = Place::new();
-    std::fs::write(place.path().join("job.sql"), b"SELECT 1;\nSELECT '\xc3\xa9', 'caf\xe9';\n").expect("written");
+    std::fs::write(place.path().join("job.sql"), b"SELECT 1;\nSELECT '\xc3\xa9', 'tea\xe9';\n").expect("written");
     for args in [&["run", "job.sql"][..], &["explain", "job.sql"], &["sql", "-f", "job.sql"]] {
         let ran = place.flott(args);
         assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{ran:?}");

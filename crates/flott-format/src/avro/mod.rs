@@ -4,7 +4,7 @@
 //! file) has its schema with it: columns are found by name, numbers are widened, and a column that the file lacks is NULL.
 //!
 //! What it is not: it does not go through a tree of values. A schema of data and the columns of a table are compared once,
-//! and what comes of it ([`plan`]) reads bytes straight into columns.
+//! and what comes of it (`plan`) reads bytes straight into columns.
 
 mod binary;
 mod codec;
