@@ -5,7 +5,7 @@
 //! What it is not: it knows nothing of Avro or Protobuf. A request blocks its caller, and runs on a thread of its own, so
 //! that it may be made from anywhere.
 //!
-//! Read first: [`client::Client`].
+//! Read first: `client::Client`.
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
 
