@@ -204,6 +204,12 @@ fn without_user(url: &str) -> Result<(String, Option<String>)> {
     };
     let rest = url[scheme.len()..].trim_end_matches('/');
     let host_end = rest.find('/').unwrap_or(rest.len());
+    if rest[host_end..].contains('@') {
+        // A password with a slash: what stands before it must not be taken for a host, and shown.
+        return Err(Error::user("The URL of a schema registry has an @ behind a /")
+            .with("option", URL.key)
+            .hint("Write user and password in 'basic-auth.user-info'"));
+    }
     match rest[..host_end].rsplit_once('@') {
         None => Ok((format!("{scheme}{rest}"), None)),
         Some((user, host)) => Ok((format!("{scheme}{host}{}", &rest[host_end..]), Some(user.to_string()))),

@@ -22,7 +22,9 @@ impl Secret {
 
     /// True for option keys whose values are masked in every output (Flink's `GlobalConfiguration.isSensitive` list, and more).
     pub fn is_sensitive_key(key: &str) -> bool {
-        const PARTS: [&str; 14] = [
+        const PARTS: [&str; 15] = [
+            // A registry client's properties in one text.
+            "confluent.properties",
             "password",
             "secret",
             "token",

@@ -18,7 +18,8 @@ impl StreamDecoderFactory for Lines {
     }
 
     fn splittable(&self) -> Splittable {
-        Splittable::AtLineBreak
+        // Changes of a key have an order, which pieces that are read side by side would not keep.
+        Splittable::No
     }
 }
 

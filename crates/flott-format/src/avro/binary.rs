@@ -2,6 +2,8 @@
 
 use super::schema::{AvroSchema, DEPTH_MAX, Node};
 
+/// Elements of a block may be so many more than bytes are left.
+const ELEMENTS_WITHOUT_BYTES_MAX: usize = 65_536;
 /// Elements of arrays and maps in one record: those of a type without bytes (null) cost nothing to claim.
 const ELEMENTS_MAX: usize = 16 << 20;
 
@@ -122,6 +124,11 @@ impl<'a> Input<'a> {
             count = count.checked_neg().unwrap_or(i64::MAX);
         }
         self.elements = self.elements.saturating_add(usize::try_from(count).unwrap_or(usize::MAX));
+        // Elements without bytes cost nothing to claim.
+        let left = self.bytes.len().saturating_sub(self.at);
+        if count as usize > left.saturating_add(ELEMENTS_WITHOUT_BYTES_MAX) {
+            return wrong(format!("the record claims {count} elements, and {left} bytes are left"));
+        }
         if self.elements > ELEMENTS_MAX {
             return wrong(format!("the record has more than {ELEMENTS_MAX} elements of arrays and maps"));
         }

@@ -185,6 +185,7 @@ impl BulkReaderFactory for FileDecoding {
             block: vec![],
             in_block: 0,
             left: 0,
+            batch_bytes: 0,
             next_row: 0,
             skip: skip_rows,
             done: false,
@@ -193,6 +194,9 @@ impl BulkReaderFactory for FileDecoding {
         Ok(Box::new(reader))
     }
 }
+
+/// Bytes of records in a batch; a larger record goes alone.
+const BATCH_BYTES: usize = 4 << 20;
 
 struct AvroReader {
     /// Stands at a marker, or behind the last one.
@@ -208,6 +212,8 @@ struct AvroReader {
     block: Vec<u8>,
     in_block: usize,
     left: u64,
+    /// Bytes of the records of the batch so far.
+    batch_bytes: usize,
     next_row: u64,
     /// Rows that were read before.
     skip: u64,
@@ -287,9 +293,13 @@ impl AvroReader {
         Ok(true)
     }
 
+    fn batch_is_full(&self) -> bool {
+        self.rows.rows >= BATCH_ROWS || self.batch_bytes >= BATCH_BYTES
+    }
+
     async fn batch(&mut self) -> Result<Option<RecordBatch>> {
         loop {
-            while self.left > 0 && self.rows.rows < BATCH_ROWS {
+            while self.left > 0 && !self.batch_is_full() {
                 let mut input = Input::new(&self.block);
                 input.at = self.in_block;
                 if self.skip > 0 {
@@ -305,6 +315,9 @@ impl AvroReader {
                         }
                     })?;
                 }
+                if self.skip == 0 {
+                    self.batch_bytes += input.at - self.in_block;
+                }
                 self.in_block = input.at;
                 self.left -= 1;
                 self.next_row += 1;
@@ -312,8 +325,13 @@ impl AvroReader {
             if self.left == 0 && self.in_block < self.block.len() {
                 return Err(damaged(format!("bytes are left in the block before byte {}", self.window.at)));
             }
-            if self.rows.rows >= BATCH_ROWS {
-                return self.rows.take().map(Some);
+            if self.batch_is_full() {
+                self.batch_bytes = 0;
+                // Records that are NULL make no rows.
+                if self.rows.rows > 0 {
+                    return self.rows.take().map(Some);
+                }
+                continue;
             }
             self.block.clear();
             self.in_block = 0;

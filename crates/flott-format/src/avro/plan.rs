@@ -1,5 +1,7 @@
 //! How the values of one schema are read into the columns of a table (Avro's schema resolution).
 
+use std::sync::Arc;
+
 use arrow_schema::{DataType, TimeUnit};
 use flott_core::types::TypeKind;
 
@@ -53,8 +55,11 @@ pub(super) struct RecordPlan {
     /// Where each goes, and how.
     fields: Vec<(Option<usize>, Plan)>,
     /// Columns that the record does not have: NULL, or a default as bytes.
-    missing: Vec<(usize, Option<(Vec<u8>, Plan)>)>,
+    missing: Vec<(usize, Option<Given>)>,
 }
+
+/// A default: its bytes, how they are read, and the schema whose types that names.
+type Given = (Vec<u8>, Plan, Arc<AvroSchema>);
 
 /// A column's defaults come from the schema that the reader was given, where it was given one.
 #[derive(Clone, Copy)]
@@ -125,7 +130,8 @@ pub(super) fn of_record(
             Some((reader, Some(json))) if !json.is_null() => {
                 let mut bytes = vec![];
                 to_binary(json, reader.schema, reader.node, false, 0, &mut bytes).map_err(|e| below(e, name))?;
-                Some((bytes, of_value(reader.schema, reader.node, column, None).map_err(|e| below(e, name))?))
+                let how = of_value(reader.schema, reader.node, column, None).map_err(|e| below(e, name))?;
+                Some((bytes, how, Arc::new(reader.schema.clone())))
             }
             _ if column.nullable() => None,
             _ => {
@@ -292,8 +298,7 @@ pub(super) fn record(
     for (i, default) in &plan.missing {
         match default {
             None => columns[*i].push_null(),
-            // Its own bytes; a plan of a default refers to no type of this schema.
-            Some((bytes, how)) => value(how, schema, &mut Input::new(bytes), &mut columns[*i])?,
+            Some((bytes, how, own)) => value(how, own, &mut Input::new(bytes), &mut columns[*i])?,
         }
     }
     Ok(())

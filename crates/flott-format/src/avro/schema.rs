@@ -210,12 +210,16 @@ impl Parser {
                 let fields = object.get("fields").and_then(Value::as_array);
                 let fields = fields.ok_or_else(|| wrong(format!("the record '{full}' has no fields")))?;
                 let mut of_record = Vec::with_capacity(fields.len());
+                let mut names = std::collections::HashSet::new();
                 for field in fields {
                     let name = field.get("name").and_then(Value::as_str);
                     let name = name.ok_or_else(|| wrong(format!("a field of '{full}' has no name")))?;
                     let Some(kind) = field.get("type") else {
                         return Err(wrong(format!("the field '{name}' of '{full}' has no type")));
                     };
+                    if !names.insert(name) {
+                        return Err(wrong(format!("'{full}' has the field '{name}' twice")));
+                    }
                     let node = self.node(kind, &namespace, depth + 1)?;
                     of_record.push(Field { name: name.to_string(), node, default: field.get("default").cloned() });
                 }

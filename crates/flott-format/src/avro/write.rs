@@ -12,7 +12,7 @@ use arrow_schema::{DataType, TimeUnit};
 use flott_core::{Error, Result};
 
 use super::binary::{put_bytes, put_long};
-use super::schema::{AvroSchema, Logical, Node};
+use super::schema::{AvroSchema, Field, Logical, Node};
 
 /// A column with how its values are written.
 pub(super) struct Writer<'a> {
@@ -72,7 +72,18 @@ pub(super) fn record<'a>(
         ))
         .hint("The schema has to match the table's columns in their order and types"));
     }
-    fields.iter().zip(columns).map(|(f, (name, column))| Writer::new(schema, f.node, name, column)).collect()
+    let one = |(f, (name, column)): (&'a Field, (&'a str, &'a ArrayRef))| {
+        if f.name != name {
+            return Err(Error::user(format!(
+                "The Avro schema has the field '{}' where the row has the column '{name}'",
+                f.name
+            ))
+            .with("column", name)
+            .hint("The schema has to match the table's columns in their order, names and types"));
+        }
+        Writer::new(schema, f.node, name, column)
+    };
+    fields.iter().zip(columns).map(one).collect()
 }
 
 /// A union's branches of NULL and of a value.

@@ -68,7 +68,9 @@ impl Functions {
             if let Some(function) = catalog.functions().system(name) {
                 return Some(function.clone());
             }
-            if scalar::exists(name) {
+            let upper = name.to_uppercase();
+            let built_in = super::window::FUNCTIONS.into_iter().chain(super::changelog_function::FUNCTIONS);
+            if scalar::exists(name) || built_in.chain([super::join::VECTOR_SEARCH]).any(|f| f == upper) {
                 return None;
             }
         }
@@ -142,15 +144,21 @@ impl Functions {
     /// `=` of rows as they are written is one of their values, in three-valued logic: `(a, b) = (1, 2)` is
     /// `a = 1 AND b = 2`. `<>` and rows of other origin are compared as a whole, where NULL equals NULL: so does Flink.
     fn rows(&self, left: Vec<Typed>, right: Vec<Typed>) -> Result<Typed> {
-        let mut all = None;
-        for (l, r) in left.into_iter().zip(right) {
-            let one = self.binary(Operator::Eq, l, r)?;
-            all = Some(match all {
-                None => one,
-                Some(before) => self.binary(Operator::And, before, one)?,
-            });
+        let each = left.into_iter().zip(right).map(|(l, r)| self.binary(Operator::Eq, l, r));
+        let mut each = each.collect::<Result<Vec<_>>>()?;
+        // In pairs: a row of thousands of values is no chain that deep.
+        while each.len() > 1 {
+            let mut next = Vec::with_capacity(each.len().div_ceil(2));
+            let mut values = each.into_iter();
+            while let Some(left) = values.next() {
+                next.push(match values.next() {
+                    Some(right) => self.binary(Operator::And, left, right)?,
+                    None => left,
+                });
+            }
+            each = next;
         }
-        all.ok_or_else(|| Error::internal("a row without values"))
+        each.pop().ok_or_else(|| Error::internal("a row without values"))
     }
 
     pub(crate) fn not(&self, value: Typed) -> Typed {

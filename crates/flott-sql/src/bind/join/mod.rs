@@ -29,6 +29,7 @@ pub(crate) use embedded::parts;
 pub(crate) use predicate::{comparison, conjuncts, is_true, reads, together};
 pub(crate) use settle::settle;
 pub(crate) use subquery::Source;
+pub(crate) use vector_search::FUNCTION as VECTOR_SEARCH;
 
 use super::expression::ExpressionBinder;
 use super::node::{FlinkNode, FlinkNodeKind, Join, JoinFlavour};

@@ -19,7 +19,9 @@ use crate::bind::query::one_row;
 use crate::bind::refuse::{
     At, at, from_datafusion, name_parts, name_text, not_found, refuse_if, unsupported, unsupported_with,
 };
-use crate::bind::{Binder, Ctes, Scope, ScopeColumn, Typed, UniqueNames, columns_of, filter, project};
+use crate::bind::{
+    Binder, Ctes, QUERY_DEPTH_MAX, Scope, ScopeColumn, Typed, UniqueNames, columns_of, filter, not_too_large, project,
+};
 use crate::catalog::CatalogFunction;
 
 /// Says which rows an UNNEST has padded.
@@ -51,6 +53,13 @@ impl Binder<'_> {
             return Err(unsupported("this argument of a table function", span));
         };
         if let Some(function) = self.user_table_function(&call.name) {
+            if !matches!(kind, JoinKind::Inner | JoinKind::Left) {
+                return Err(at(
+                    Error::user("a table function on the right of a RIGHT or FULL JOIN reads the tables before it")
+                        .hint("Use CROSS JOIN LATERAL or LEFT JOIN LATERAL"),
+                    span,
+                ));
+            }
             let (plan, columns) = self.call_table_function(left, &function, &call.name, &list.args, kind)?;
             return self.expanded_as(plan, columns, alias.as_ref(), kind, constraint, span);
         }
@@ -125,8 +134,26 @@ impl Binder<'_> {
             columns.push((field, Typed { expr: argument.expr, data_type }));
         }
         let plan = project(left, columns)?;
-        let of_body = |e: Error| super::super::relation::without_position(&e).with("function", &text);
-        self.table_function_body((plan, left_scope), parameters, function, kind).map_err(of_body)
+        not_too_large(&plan).at_span(span)?;
+        if self.depth.get() >= QUERY_DEPTH_MAX {
+            return Err(Error::user(format!(
+                "functions and queries call each other more than {QUERY_DEPTH_MAX} deep: {text}"
+            ))
+            .hint("A function must not call itself, not through others either"))
+            .at_span(span);
+        }
+        // The innermost one is named.
+        let of_body = |e: Error| {
+            let named = e.contexts().iter().any(|(what, _)| *what == "function");
+            let e = crate::bind::relation::without_position(&e);
+            if named { e } else { e.with("function", &text) }
+        };
+        self.depth.set(self.depth.get() + 1);
+        let body = self.table_function_body((plan, left_scope), parameters, function, kind).map_err(of_body);
+        self.depth.set(self.depth.get() - 1);
+        let body = body?;
+        not_too_large(&body.0.0).at_span(span)?;
+        Ok(body)
     }
 
     fn table_function_body(
@@ -142,7 +169,7 @@ impl Binder<'_> {
         let plain =
             query.with.is_none() && query.order_by.is_none() && query.limit_clause.is_none() && query.fetch.is_none();
         let select = match query.body.as_ref() {
-            SetExpr::Select(select) if plain && !is_grouped(select) && select.distinct.is_none() => select,
+            SetExpr::Select(select) if plain && is_plain(select) => select,
             _ => {
                 return Err(unsupported_with(
                     "WITH, UNION, GROUP BY, DISTINCT, ORDER BY or LIMIT in the query of a table function",
@@ -220,6 +247,9 @@ impl Binder<'_> {
         let kept = columns_of(left.schema())?;
         let mut from = select.from.clone();
         let mut marked = false;
+        if padded && from.is_empty() && select.selection.is_some() {
+            return Err(padded_only_unnest(span));
+        }
         if padded && !from.is_empty() {
             let [ast::TableWithJoins { relation: TableFactor::UNNEST { with_ordinality, alias, .. }, joins }] =
                 from.as_mut_slice()
@@ -237,6 +267,7 @@ impl Binder<'_> {
         }
         let (mut plan, mut scope) = (left, outer.clone());
         for t in &from {
+            t.joins.iter().try_for_each(refuse_join)?;
             let next = if super::reads_the_left(&t.relation) {
                 self.of_the_left((plan, scope), &t.relation, kind, &JoinConstraint::None, ctes)?
             } else {
@@ -262,7 +293,7 @@ impl Binder<'_> {
             }
             scope.columns.push(c);
         }
-        scope.columns.extend(own);
+        scope.columns.extend(shown.columns.iter().cloned());
         let items: Vec<&Ast> = crate::bind::query::expressions(&select.projection);
         let source = self.source(plan, scope, select.selection.as_ref(), &items, None, ctes)?;
         let plan = settle(self, source.plan, vec![])?;
@@ -340,6 +371,43 @@ fn padded_only_unnest(span: Span) -> Error {
     )
 }
 
+/// A SELECT of FROM and WHERE and nothing else.
+fn is_plain(select: &Select) -> bool {
+    let Select { distinct, top, into, lateral_views, prewhere, qualify, connect_by, .. } = select;
+    !is_grouped(select)
+        && distinct.is_none()
+        && top.is_none()
+        && into.is_none()
+        && lateral_views.is_empty()
+        && prewhere.is_none()
+        && qualify.is_none()
+        && connect_by.is_empty()
+        && select.cluster_by.is_empty()
+        && select.distribute_by.is_empty()
+        && select.sort_by.is_empty()
+}
+
+/// The rows outside stand on the left of each join: what pads them, or names columns of both sides, would mean them, too.
+fn refuse_join(join: &ast::Join) -> Result<()> {
+    use ast::JoinOperator as Operator;
+    let (pads_left, constraint) = match &join.join_operator {
+        Operator::Right(c) | Operator::RightOuter(c) | Operator::FullOuter(c) => (true, c),
+        Operator::Join(c)
+        | Operator::Inner(c)
+        | Operator::CrossJoin(c)
+        | Operator::Left(c)
+        | Operator::LeftOuter(c) => (false, c),
+        // Others are refused where they are joined.
+        _ => return Ok(()),
+    };
+    let shared = matches!(constraint, JoinConstraint::Using(_) | JoinConstraint::Natural);
+    refuse_if(
+        pads_left || shared,
+        "RIGHT JOIN, FULL JOIN, NATURAL JOIN or USING in a query beside rows of the tables before it",
+        join.relation.span(),
+    )
+}
+
 /// The SELECT of a query that makes rows of collections that the row outside has.
 pub(super) fn expands(query: &Query) -> Option<&Select> {
     let plain =
@@ -347,18 +415,14 @@ pub(super) fn expands(query: &Query) -> Option<&Select> {
     let SetExpr::Select(select) = query.body.as_ref() else { return None };
     let first = select.from.first()?;
     let unnests = matches!(first.relation, TableFactor::UNNEST { .. });
-    (plain && unnests && !is_grouped(select) && select.distinct.is_none() && select.qualify.is_none())
-        .then_some(select.as_ref())
+    (plain && unnests && is_plain(select)).then_some(select.as_ref())
 }
 
 /// VALUES over the parameters, as the elements of a collection.
 fn values_as_rows(query: &mut Query, like: Query) {
     let SetExpr::Values(values) = query.body.as_ref() else { return };
-    let elem = values.rows.iter().map(|row| match row.content.as_slice() {
-        [one] => one.clone(),
-        several => Ast::Tuple(several.to_vec()),
-    });
-    let elem = elem.collect();
+    // A value that is a ROW is one column all the same.
+    let elem = values.rows.iter().map(|row| Ast::Tuple(row.content.clone())).collect();
     let mut like = like;
     if let SetExpr::Select(select) = like.body.as_mut()
         && let Some(TableFactor::UNNEST { array_exprs, .. }) = select.from.first_mut().map(|t| &mut t.relation)

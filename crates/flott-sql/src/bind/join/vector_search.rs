@@ -22,7 +22,7 @@ use crate::bind::window::{descriptor, unaliased};
 use crate::bind::{Binder, CatalogObject, UniqueNames, columns_of, project};
 use crate::parser::dialect::TABLE_CALL;
 
-pub(super) const FUNCTION: &str = "VECTOR_SEARCH";
+pub(crate) const FUNCTION: &str = "VECTOR_SEARCH";
 const ARGUMENTS: [&str; 5] = ["SEARCH_TABLE", "COLUMN_TO_SEARCH", "COLUMN_TO_QUERY", "TOP_K", "CONFIG"];
 /// The column that says how near a row is.
 const SCORE: &str = "score";
