@@ -261,6 +261,7 @@ impl FilesFactory {
         rolling.check_for(&location)?;
         let target = FileTarget {
             encoders: format.encoding(&for_format)?,
+            only_inserts: format.changelog_mode().is_insert_only(),
             partition_columns,
             file_columns,
             default_partition: text(context, &options::DEFAULT_PARTITION).unwrap_or_default(),

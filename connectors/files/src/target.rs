@@ -18,6 +18,8 @@ use crate::upload::Held;
 pub(crate) struct FileTarget {
     pub(crate) location: StorageLocation,
     pub(crate) encoders: Arc<dyn EncoderFactory>,
+    /// The format has no changes.
+    pub(crate) only_inserts: bool,
     /// Name and place in the rows.
     pub(crate) partition_columns: Vec<(String, usize)>,
     pub(crate) file_columns: Vec<usize>,

@@ -336,6 +336,9 @@ impl OpenFile {
 #[async_trait]
 impl SinkWriter for FileWriter {
     async fn write(&mut self, batch: ChangeBatch) -> Result<()> {
+        if batch.kinds.is_some() && self.target.only_inserts {
+            return Err(Error::internal("a file of this format takes only inserts"));
+        }
         if batch.num_rows() == 0 {
             return Ok(());
         }
