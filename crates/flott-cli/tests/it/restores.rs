@@ -56,6 +56,9 @@ fn a_job_that_still_runs_is_named_when_it_is_taken_over() {
     let second = place.start(&["run", "job.sql", "--restore", "latest"]);
     let first = ran(first.wait_with_output().expect("an end"));
     assert_eq!(first.code, Some(3), "{first:?}");
+    // The first ends before the second has said what it does.
+    let files = place.rows("o").len();
+    until("another file", || place.rows("o").len() > files);
     signal(&second, "INT");
     let second = ran(second.wait_with_output().expect("an end"));
     assert_eq!(second.code, Some(130), "{second:?}");
