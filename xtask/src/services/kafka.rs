@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::{Place, Process, Ready, Service};
+use super::{Place, Process, Ready, Service, install_once, run_in};
 use crate::{Failure, say};
 
 const VERSION: &str = "4.3.1";
@@ -28,25 +28,12 @@ impl Service for Kafka {
     }
 
     fn install(&self, cache: &Path) -> Result<(), Failure> {
-        let installed = cache.join(VERSION);
-        if installed.is_dir() {
-            return Ok(());
-        }
-        let new = cache.join(format!("{VERSION}.new"));
-        drop(fs::remove_dir_all(&new));
-        let wrong = |e: std::io::Error| format!("{}: {e}", new.display());
-        fs::create_dir_all(&new).map_err(wrong)?;
-        fs::write(new.join("pom.xml"), pom()).map_err(wrong)?;
-        say(&format!("+ mvn dependency:copy-dependencies of Kafka {VERSION} (once, 54 MB)"));
-        let done = Command::new("mvn")
-            .args(["-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory=libs"])
-            .current_dir(&new)
-            .status()
-            .map_err(|e| format!("mvn cannot be started: {e}"))?;
-        if !done.success() {
-            return Err(format!("mvn dependency:copy-dependencies of Kafka {VERSION}: {done}"));
-        }
-        fs::rename(&new, &installed).map_err(wrong)
+        install_once(cache, VERSION, |new| {
+            fs::write(new.join("pom.xml"), pom()).map_err(|e| format!("{}: {e}", new.display()))?;
+            say(&format!("+ mvn dependency:copy-dependencies of Kafka {VERSION} (once, 54 MB)"));
+            let goal = ["-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory=libs"];
+            run_in(new, "mvn", &goal)
+        })
     }
 
     fn ports(&self) -> usize {

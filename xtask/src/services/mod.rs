@@ -297,6 +297,30 @@ impl Drop for ForTests {
     }
 }
 
+/// Fills the cache's folder of a version once: what stands there is whole, however an earlier try has ended. `fill` gets an empty
+/// folder.
+fn install_once(cache: &Path, version: &str, fill: impl FnOnce(&Path) -> Result<(), Failure>) -> Result<(), Failure> {
+    let installed = cache.join(version);
+    if installed.is_dir() {
+        return Ok(());
+    }
+    let new = cache.join(format!("{version}.new"));
+    drop(fs::remove_dir_all(&new));
+    let wrong = |e: std::io::Error| format!("{}: {e}", new.display());
+    fs::create_dir_all(&new).map_err(wrong)?;
+    fill(&new)?;
+    fs::rename(&new, &installed).map_err(wrong)
+}
+
+/// Runs a program in a folder.
+fn run_in(folder: &Path, program: &str, arguments: &[&str]) -> Result<(), Failure> {
+    let done = Command::new(program).args(arguments).current_dir(folder).status();
+    match done.map_err(|e| format!("{program} cannot be started: {e}"))? {
+        status if status.success() => Ok(()),
+        status => Err(format!("{program} {}: {status}", arguments.join(" "))),
+    }
+}
+
 /// Builds a Go program into the cache, and checks that it is of the sources that we mean: `sum` is the module's checksum
 /// as in a `go.sum`.
 fn go_install(cache: &Path, module: &str, package: &str, version: &str, sum: &str) -> Result<PathBuf, Failure> {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::{Place, Process, Ready, Service};
+use super::{Place, Process, Ready, Service, install_once, run_in};
 use crate::{Failure, say};
 
 const VERSION: &str = "2.6.13.Final";
@@ -25,35 +25,22 @@ impl Service for SchemaRegistry {
     }
 
     fn install(&self, cache: &Path) -> Result<(), Failure> {
-        let installed = cache.join(VERSION);
-        if installed.is_dir() {
-            return Ok(());
-        }
-        let new = cache.join(format!("{VERSION}.new"));
-        drop(fs::remove_dir_all(&new));
-        let wrong = |e: std::io::Error| format!("{}: {e}", new.display());
-        fs::create_dir_all(&new).map_err(wrong)?;
-        say(&format!("+ mvn dependency:copy of Apicurio {VERSION} (once, 142 MB)"));
-        let run = |program: &str, arguments: &[&str]| {
-            let done = Command::new(program).args(arguments).current_dir(&new).status();
-            match done.map_err(|e| format!("{program} cannot be started: {e}"))? {
-                status if status.success() => Ok(()),
-                status => Err(format!("{program} {}: {status}", arguments.join(" "))),
-            }
-        };
-        // The goal needs a project, though an empty one.
-        fs::write(
-            new.join("pom.xml"),
-            "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion>\
-             <groupId>flott</groupId><artifactId>registry</artifactId><version>1</version><packaging>pom</packaging></project>\n",
-        )
-        .map_err(wrong)?;
-        let artifact = format!("-Dartifact=io.apicurio:apicurio-registry-app:{VERSION}:tar.gz:all");
-        run("mvn", &["-q", "-B", "dependency:copy", &artifact, "-DoutputDirectory=."])?;
-        let archive = format!("apicurio-registry-app-{VERSION}-all.tar.gz");
-        run("tar", &["xzf", &archive])?;
-        fs::remove_file(new.join(&archive)).map_err(wrong)?;
-        fs::rename(&new, &installed).map_err(wrong)
+        install_once(cache, VERSION, |new| {
+            let wrong = |e: std::io::Error| format!("{}: {e}", new.display());
+            say(&format!("+ mvn dependency:copy of Apicurio {VERSION} (once, 142 MB)"));
+            // The goal needs a project, though an empty one.
+            fs::write(
+                new.join("pom.xml"),
+                "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion>\
+                 <groupId>flott</groupId><artifactId>registry</artifactId><version>1</version><packaging>pom</packaging></project>\n",
+            )
+            .map_err(wrong)?;
+            let artifact = format!("-Dartifact=io.apicurio:apicurio-registry-app:{VERSION}:tar.gz:all");
+            run_in(new, "mvn", &["-q", "-B", "dependency:copy", &artifact, "-DoutputDirectory=."])?;
+            let archive = format!("apicurio-registry-app-{VERSION}-all.tar.gz");
+            run_in(new, "tar", &["xzf", &archive])?;
+            fs::remove_file(new.join(&archive)).map_err(wrong)
+        })
     }
 
     fn processes(&self, place: &Place) -> Result<Vec<Process>, Failure> {
