@@ -387,26 +387,21 @@ impl Binder<'_> {
 pub(super) fn gives_one_row(query: &Query) -> bool {
     let SetExpr::Select(select) = query.body.as_ref() else { return false };
     let whole = matches!(&select.group_by, ast::GroupByExpr::Expressions(e, m) if e.is_empty() && m.is_empty());
-    let aggregates = select.projection.iter().any(|item| match item {
-        ast::SelectItem::UnnamedExpr(e) | ast::SelectItem::ExprWithAlias { expr: e, .. } => {
-            crate::bind::query::contains_aggregate(e)
-        }
-        _ => false,
-    });
+    let aggregates = shows_aggregates(select);
     let plain = query.limit_clause.is_none() && query.fetch.is_none() && select.having.is_none();
     let plain = plain && select.qualify.is_none();
     plain && whole && (aggregates || select.from.is_empty() && select.selection.is_none())
 }
 
+/// Whether the SELECT list calls aggregate functions.
+fn shows_aggregates(select: &ast::Select) -> bool {
+    crate::bind::query::expressions(&select.projection).into_iter().any(crate::bind::query::contains_aggregate)
+}
+
 /// Whether a SELECT aggregates.
 pub(super) fn is_grouped(select: &ast::Select) -> bool {
     let ungrouped = matches!(&select.group_by, ast::GroupByExpr::Expressions(e, m) if e.is_empty() && m.is_empty());
-    let aggregates = select.projection.iter().any(|item| match item {
-        ast::SelectItem::UnnamedExpr(e) | ast::SelectItem::ExprWithAlias { expr: e, .. } => {
-            crate::bind::query::contains_aggregate(e)
-        }
-        _ => false,
-    });
+    let aggregates = shows_aggregates(select);
     !ungrouped || select.having.is_some() || aggregates
 }
 

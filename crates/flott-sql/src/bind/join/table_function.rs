@@ -166,17 +166,12 @@ impl Binder<'_> {
         let mut query = self.tables().parse_query(&function.body)?;
         let span = query.span();
         values_as_rows(&mut query, self.tables().parse_query("SELECT * FROM UNNEST(ARRAY[0])")?);
-        let plain =
-            query.with.is_none() && query.order_by.is_none() && query.limit_clause.is_none() && query.fetch.is_none();
-        let select = match query.body.as_ref() {
-            SetExpr::Select(select) if plain && is_plain(select) => select,
-            _ => {
-                return Err(unsupported_with(
-                    "WITH, UNION, GROUP BY, DISTINCT, ORDER BY or LIMIT in the query of a table function",
-                    span,
-                    "Write SELECT .. [FROM UNNEST(..) or tables] [WHERE ..], or VALUES",
-                ));
-            }
+        let Some(select) = plain_select(&query) else {
+            return Err(unsupported_with(
+                "WITH, UNION, GROUP BY, DISTINCT, ORDER BY or LIMIT in the query of a table function",
+                span,
+                "Write SELECT .. [FROM UNNEST(..) or tables] [WHERE ..], or VALUES",
+            ));
         };
         let scope = Scope::of(parameters);
         let ((plan, left_scope), columns) = self.expanded(left, scope, select, kind, &vec![])?;
@@ -307,17 +302,7 @@ impl Binder<'_> {
         let mut given = vec![];
         for (name, item) in items {
             let item = match &ordinality {
-                Some(ordinality) => {
-                    let data_type = item.data_type.with_nullable(true);
-                    let null = ScalarValue::try_new_null(&arrow_type(&data_type)).map_err(from_datafusion)?;
-                    let padded = Typed {
-                        expr: Expr::IsNull(Box::new(ordinality.expr.clone())),
-                        data_type: TypeKind::Boolean.not_null(),
-                    };
-                    let value = Typed { expr: item.expr, data_type: data_type.clone() };
-                    let case = self.functions().case(vec![(padded, Typed::literal(null, data_type.clone()))], value)?;
-                    Typed { expr: case.expr, data_type }
-                }
+                Some(ordinality) => self.padded_item(ordinality, item)?,
                 None => item,
             };
             let field = names.take(&name);
@@ -333,6 +318,17 @@ impl Binder<'_> {
         let mut left_scope = left_scope;
         left_scope.follow(&plan)?;
         Ok(((plan, left_scope), given))
+    }
+
+    /// NULL where the UNNEST has padded the row.
+    fn padded_item(&self, ordinality: &Typed, item: Typed) -> Result<Typed> {
+        let data_type = item.data_type.with_nullable(true);
+        let null = ScalarValue::try_new_null(&arrow_type(&data_type)).map_err(from_datafusion)?;
+        let padded =
+            Typed { expr: Expr::IsNull(Box::new(ordinality.expr.clone())), data_type: TypeKind::Boolean.not_null() };
+        let value = Typed { expr: item.expr, data_type: data_type.clone() };
+        let case = self.functions().case(vec![(padded, Typed::literal(null, data_type.clone()))], value)?;
+        Ok(Typed { expr: case.expr, data_type })
     }
 
     /// Both side by side, and what ON says of them.
@@ -371,10 +367,14 @@ fn padded_only_unnest(span: Span) -> Error {
     )
 }
 
-/// A SELECT of FROM and WHERE and nothing else.
-fn is_plain(select: &Select) -> bool {
-    let Select { distinct, top, into, lateral_views, prewhere, qualify, connect_by, .. } = select;
-    !is_grouped(select)
+/// The SELECT of a query that has FROM and WHERE and nothing else.
+fn plain_select(query: &Query) -> Option<&Select> {
+    let plain =
+        query.with.is_none() && query.order_by.is_none() && query.limit_clause.is_none() && query.fetch.is_none();
+    let SetExpr::Select(select) = query.body.as_ref() else { return None };
+    let Select { distinct, top, into, lateral_views, prewhere, qualify, connect_by, .. } = select.as_ref();
+    let plain = plain
+        && !is_grouped(select)
         && distinct.is_none()
         && top.is_none()
         && into.is_none()
@@ -384,7 +384,8 @@ fn is_plain(select: &Select) -> bool {
         && connect_by.is_empty()
         && select.cluster_by.is_empty()
         && select.distribute_by.is_empty()
-        && select.sort_by.is_empty()
+        && select.sort_by.is_empty();
+    plain.then_some(select.as_ref())
 }
 
 /// The rows outside stand on the left of each join: what pads them, or names columns of both sides, would mean them, too.
@@ -410,12 +411,8 @@ fn refuse_join(join: &ast::Join) -> Result<()> {
 
 /// The SELECT of a query that makes rows of collections that the row outside has.
 pub(super) fn expands(query: &Query) -> Option<&Select> {
-    let plain =
-        query.with.is_none() && query.order_by.is_none() && query.limit_clause.is_none() && query.fetch.is_none();
-    let SetExpr::Select(select) = query.body.as_ref() else { return None };
-    let first = select.from.first()?;
-    let unnests = matches!(first.relation, TableFactor::UNNEST { .. });
-    (plain && unnests && is_plain(select)).then_some(select.as_ref())
+    let unnests = |s: &&Select| s.from.first().is_some_and(|t| matches!(t.relation, TableFactor::UNNEST { .. }));
+    plain_select(query).filter(unnests)
 }
 
 /// VALUES over the parameters, as the elements of a collection.
