@@ -126,8 +126,11 @@ pub struct WatermarkSpec {
     /// The source takes the strategy over (Flink's `SupportsWatermarkPushDown`), so that watermarks may lie before 1970;
     /// Flink's operator behind a source counts from zero.
     pub pushed_down: bool,
-    /// A watermark is emitted at once when it has moved by more than this (`pipeline.auto-watermark-interval`).
+    /// A watermark is emitted at once when it has moved by more than this, and after so long at the latest
+    /// (`pipeline.auto-watermark-interval`).
     pub interval: Duration,
+    /// Somebody behind shows rows together with the watermark (`CURRENT_WATERMARK(..)`).
+    pub is_shown: bool,
     /// After so long without a row the input is idle (`table.exec.source.idle-timeout`); `None` is never.
     pub idle_timeout: Option<Duration>,
     /// Whom the source waits for (`scan.watermark.alignment.*`).

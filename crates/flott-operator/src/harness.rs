@@ -381,6 +381,7 @@ impl Harness {
                         if least > instance.watermark {
                             instance.watermark = least;
                             instance.context.watermark = Some(Watermark(least));
+                            instance.context.arrived = instance.context.watermark;
                             self.call(stage, to, |o, c| o.process_watermark(Watermark(least), c))?;
                         }
                     }

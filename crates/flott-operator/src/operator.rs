@@ -61,6 +61,8 @@ pub struct OperatorContext {
     pub processing_time_ms: i64,
     /// Event time of the operator: the last watermark that it was given.
     pub watermark: Option<Watermark>,
+    /// The last watermark that has arrived since the start: what `CURRENT_WATERMARK(..)` shows, as in Flink.
+    pub arrived: Option<Watermark>,
     /// Emitted in this call, in order. The driver takes them away.
     pub emissions: Vec<Emission>,
     /// The operator wants [`Operator::on_processing_time`] at this time or soon after it.

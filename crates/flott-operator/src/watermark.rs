@@ -14,11 +14,13 @@ const STATE_VERSION: u32 = 1;
 
 /// Generates the watermarks of one split or one subtask.
 ///
-/// Row by row, a watermark would leave behind each row after which it has moved by more than the interval. A batch is
-/// cut only where that can be seen: before a row whose time is at or before such a watermark, for only that row may be
-/// late. Whatever is current at the end of a batch leaves with it. As Flink's operator counts from zero, no watermark
-/// leaves that is not after 1970 began: rows before that are never late. Where the source has taken the strategy over, any
-/// watermark leaves.
+/// A watermark leaves behind a row after which it has moved by more than the interval: that is told from the rows alone,
+/// however they are cut into batches. What has moved by less waits for whoever drives the generator, who asks for it once
+/// it has waited for an interval ([`WatermarkGenerator::flush`]). A batch is cut only where that can be seen: before a row
+/// whose time is at or before such a watermark, for only that row may be late; or behind each of them, where rows are
+/// shown with the watermark. As Flink's operator counts from zero, no watermark leaves that is not after 1970 began: rows
+/// before that are never late. Where the source has taken the strategy over, any watermark leaves.
+#[derive(Clone)]
 pub struct WatermarkGenerator {
     spec: WatermarkSpec,
     interval_ms: i64,
@@ -26,21 +28,41 @@ pub struct WatermarkGenerator {
     floor: i64,
     /// The greatest watermark of a row so far; `i64::MIN` before the first.
     current: i64,
-    /// The last that has left.
+    /// The last that has left since the start.
     emitted: i64,
 }
 
 impl WatermarkGenerator {
-    /// Starts from a restored watermark, or from none (`i64::MIN`).
+    /// Starts from a restored watermark, which leaves again, or from none (`i64::MIN`).
     pub fn new(spec: &WatermarkSpec, restored_ms: i64) -> WatermarkGenerator {
         let interval_ms = i64::try_from(spec.interval.as_millis()).unwrap_or(i64::MAX);
         let floor = if spec.pushed_down { i64::MIN } else { 0 };
-        WatermarkGenerator { spec: spec.clone(), interval_ms, floor, current: restored_ms, emitted: restored_ms }
+        WatermarkGenerator { spec: spec.clone(), interval_ms, floor, current: restored_ms, emitted: i64::MIN }
     }
 
     /// The watermark so far, `i64::MIN` before the first.
     pub fn current(&self) -> i64 {
         self.current
+    }
+
+    /// Another stream of rows, which has ended, had come so far.
+    pub fn absorb(&mut self, watermark_ms: i64) {
+        self.current = self.current.max(watermark_ms);
+    }
+
+    /// Whether the watermark has moved since one left.
+    pub fn is_pending(&self) -> bool {
+        self.current > self.emitted.max(self.floor)
+    }
+
+    /// The watermark, where it has moved since one left.
+    pub fn flush(&mut self) -> Option<Watermark> {
+        self.is_pending().then(|| self.leave(self.current))
+    }
+
+    fn leave(&mut self, watermark_ms: i64) -> Watermark {
+        self.emitted = watermark_ms;
+        Watermark(watermark_ms)
     }
 
     /// The batch in pieces, each with the watermark that follows it.
@@ -60,19 +82,19 @@ impl WatermarkGenerator {
         let times = to_milliseconds(rowtime.as_ref())?;
         let marks = evaluate(&self.spec.expression, &batch.rows)?;
         let nulls = marks.logical_nulls().filter(|n| n.null_count() > 0);
-        let mut pieces = vec![];
-        let mut start = 0;
         if nulls.as_ref().is_some_and(|n| n.null_count() == marks.len()) {
             return Ok(vec![(batch, None)]);
         }
         let marks = to_milliseconds(marks.as_ref())?;
+        let mut pieces = vec![];
+        let mut start = 0;
         let mut current = self.current;
         let mut would_be = self.emitted.max(self.floor);
         for (row, (time, mark)) in times.iter().zip(marks.iter()).enumerate() {
-            if *time <= would_be && would_be > self.emitted.max(self.floor) {
-                pieces.push((batch.slice(start, row - start), Some(Watermark(would_be))));
+            let may_be_seen = self.spec.is_shown || *time <= would_be;
+            if may_be_seen && would_be > self.emitted.max(self.floor) {
+                pieces.push((batch.slice(start, row - start), Some(self.leave(would_be))));
                 start = row;
-                self.emitted = would_be;
             }
             if nulls.as_ref().is_none_or(|n| n.is_valid(row)) {
                 current = current.max(*mark);
@@ -82,10 +104,7 @@ impl WatermarkGenerator {
             }
         }
         self.current = current;
-        let last = (current > self.emitted.max(self.floor)).then(|| {
-            self.emitted = current;
-            Watermark(current)
-        });
+        let last = (would_be > self.emitted.max(self.floor)).then(|| self.leave(would_be));
         pieces.push((if start == 0 { batch } else { batch.slice(start, batch.num_rows() - start) }, last));
         Ok(pieces)
     }
@@ -95,12 +114,30 @@ impl WatermarkGenerator {
 pub struct WatermarkAssigner {
     name: String,
     generator: WatermarkGenerator,
+    /// Since when the watermark has been waiting, ms.
+    since_ms: Option<i64>,
 }
 
 impl WatermarkAssigner {
     /// Starts without a watermark.
     pub fn new(name: &str, spec: &WatermarkSpec) -> WatermarkAssigner {
-        WatermarkAssigner { name: name.to_string(), generator: WatermarkGenerator::new(spec, i64::MIN) }
+        WatermarkAssigner { name: name.to_string(), generator: WatermarkGenerator::new(spec, i64::MIN), since_ms: None }
+    }
+
+    /// A watermark that has waited for an interval leaves; one that has not is waited for.
+    fn wait(&mut self, context: &mut OperatorContext) {
+        if !self.generator.is_pending() {
+            self.since_ms = None;
+            return;
+        }
+        let now_ms = context.processing_time_ms;
+        let due_ms = self.since_ms.get_or_insert(now_ms).saturating_add(self.generator.interval_ms);
+        if due_ms > now_ms {
+            context.register_timer(due_ms);
+        } else if let Some(w) = self.generator.flush() {
+            self.since_ms = None;
+            context.emit_watermark(w);
+        }
     }
 }
 
@@ -111,9 +148,16 @@ impl Operator for WatermarkAssigner {
         for (piece, watermark) in pieces {
             context.emit(piece);
             if let Some(w) = watermark {
+                self.since_ms = None;
                 context.emit_watermark(w);
             }
         }
+        self.wait(context);
+        Ok(Progress::Done)
+    }
+
+    fn on_processing_time(&mut self, context: &mut OperatorContext) -> Result<Progress> {
+        self.wait(context);
         Ok(Progress::Done)
     }
 

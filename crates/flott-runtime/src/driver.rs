@@ -482,6 +482,7 @@ impl Driver {
         match output {
             ValveOutput::Watermark(ms) => {
                 self.context.watermark = Some(Watermark(ms));
+                self.context.arrived = self.context.watermark;
                 if let Some(m) = self.task.metrics() {
                     m.input_watermark_ms.store(ms, Ordering::Relaxed);
                 }

@@ -98,8 +98,11 @@ impl CommandQueue {
 }
 
 struct Split {
+    /// The position, and the last watermark that has left.
     state: SplitState,
     generator: Option<WatermarkGenerator>,
+    /// Since when a watermark has been waiting to leave.
+    waits_since: Option<Duration>,
     last_row: Duration,
     /// No row for the idle timeout: it does not hold the watermark.
     idle: bool,
@@ -110,6 +113,20 @@ struct Split {
 }
 
 impl Split {
+    /// As a checkpoint holds it: with the watermark of all its rows.
+    fn stored(&self) -> SplitState {
+        let watermark_ms = self.generator.as_ref().map_or(self.state.watermark_ms, WatermarkGenerator::current);
+        SplitState { watermark_ms, ..self.state.clone() }
+    }
+
+    /// The watermark of all its rows leaves; false where it has left already.
+    fn flush(&mut self, now_ms: i64) -> bool {
+        self.waits_since = None;
+        let Some(w) = self.generator.as_mut().and_then(WatermarkGenerator::flush) else { return false };
+        (self.state.watermark_ms, self.since_ms) = (w.0, now_ms);
+        true
+    }
+
     /// For those who ask what holds event time back.
     /// `waits` says that the whole reader is ahead of its alignment group.
     fn show(&self, id: &str, task: &Task, waits: bool) {
@@ -133,6 +150,9 @@ pub(crate) struct SourceDriver {
     capability: Option<Capability<u64>>,
     fail_points: FailPoints,
     splits: BTreeMap<String, Split>,
+    /// How far those came that have ended, and since when what has not left has been waiting: the next ones go on from
+    /// there, as in Flink, whose generator stands behind the reader.
+    finished: Option<(WatermarkGenerator, Duration)>,
     watermark_ms: i64,
     /// All splits are.
     idle: bool,
@@ -201,6 +221,7 @@ impl SourceDriver {
             capability: Some(capability),
             fail_points,
             splits: BTreeMap::new(),
+            finished: None,
             watermark_ms: i64::MIN,
             idle: false,
             last_row: now,
@@ -261,7 +282,11 @@ impl SourceDriver {
         if self.holding.load(Ordering::SeqCst) {
             self.pause_idleness(now);
         }
+        self.flush_watermarks(now, out)?;
         let more = self.turn(now, out)?;
+        if let Some(at) = self.next_flush() {
+            self.task.alarm.wake_at(at, now, &self.task.activator);
+        }
         // Once it has ended nobody would tell that its rows have left.
         let in_flight = if self.capability.is_some() { self.in_flight.bytes() as u64 } else { 0 };
         let before = std::mem::replace(&mut self.held_bytes, in_flight);
@@ -357,8 +382,7 @@ impl SourceDriver {
                     self.on_batch(batch, bytes, out)?;
                 }
                 Some(Item::SplitFinished(id)) => {
-                    self.splits.remove(&id);
-                    self.task.metrics().inspect(|m| m.set_split(&id, None));
+                    self.finish_split(&id);
                     self.advance_watermark(out);
                     self.align_splits()?;
                 }
@@ -395,6 +419,52 @@ impl SourceDriver {
         Ok(None)
     }
 
+    fn watermark_interval(&self) -> Duration {
+        self.spec.watermark.as_ref().map_or(Duration::ZERO, |w| w.interval)
+    }
+
+    /// When the first of the watermarks that wait has to leave.
+    fn next_flush(&self) -> Option<Duration> {
+        self.capability.as_ref()?;
+        let splits = self.splits.values().filter_map(|s| s.waits_since);
+        let finished = self.finished.iter().filter(|(g, _)| self.splits.is_empty() && g.is_pending()).map(|f| f.1);
+        splits.chain(finished).min().map(|since| since + self.watermark_interval())
+    }
+
+    /// A watermark that has moved by less than the interval leaves once that has passed.
+    fn flush_watermarks(&mut self, now: Duration, out: &mut dyn Emit) -> Result<()> {
+        if self.next_flush().is_none_or(|at| now < at) {
+            return Ok(());
+        }
+        let (interval, now_ms) = (self.watermark_interval(), self.task.clock.now_ms());
+        for (id, split) in &mut self.splits {
+            if split.waits_since.is_some_and(|since| now >= since + interval) && split.flush(now_ms) {
+                split.show(id, &self.task, self.waits);
+            }
+        }
+        if self.splits.is_empty()
+            && let Some(w) = self.finished.as_mut().and_then(|f| f.0.flush())
+        {
+            self.raise_watermark(w.0, out);
+        }
+        self.advance_watermark(out);
+        self.align_splits()
+    }
+
+    /// Those that come after a split go on from its watermark.
+    fn finish_split(&mut self, id: &str) {
+        self.task.metrics().inspect(|m| m.set_split(id, None));
+        let Some(generator) = self.splits.remove(id).and_then(|s| s.generator) else { return };
+        let now = self.task.clock.monotonic();
+        match &mut self.finished {
+            Some((before, since)) => {
+                before.absorb(generator.current());
+                *since = now;
+            }
+            None => self.finished = Some((generator, now)),
+        }
+    }
+
     fn idle_timeout(&self) -> Option<Duration> {
         self.spec.watermark.as_ref().and_then(|w| w.idle_timeout)
     }
@@ -416,16 +486,27 @@ impl SourceDriver {
     /// Splits without a row for long enough no longer hold the watermark; where all are so, the source is idle.
     fn look_for_idle(&mut self, now: Duration, out: &mut dyn Emit) {
         let Some(timeout) = self.idle_timeout() else { return };
-        let mut found = false;
+        let is_late = |s: &Split| !s.idle && !s.paused && now >= s.last_row + timeout;
+        if !self.splits.values().any(is_late) {
+            return self.look_for_all_idle(now, timeout, out);
+        }
+        let now_ms = self.task.clock.now_ms();
+        // What an idle one says nobody hears: how far it came is said before.
+        for split in self.splits.values_mut().filter(|s| is_late(s)) {
+            split.flush(now_ms);
+        }
+        self.advance_watermark(out);
         for (id, split) in &mut self.splits {
-            if !split.idle && !split.paused && now >= split.last_row + timeout {
-                (split.idle, found) = (true, true);
+            if is_late(split) {
+                split.idle = true;
                 split.show(id, &self.task, self.waits);
             }
         }
-        if found {
-            self.advance_watermark(out);
-        }
+        self.advance_watermark(out);
+        self.look_for_all_idle(now, timeout, out);
+    }
+
+    fn look_for_all_idle(&mut self, now: Duration, timeout: Duration, out: &mut dyn Emit) {
         let all = self.splits.values().all(|s| s.idle) && now >= self.last_row + timeout;
         if all && !self.idle {
             self.set_idle(true, out);
@@ -478,11 +559,7 @@ impl SourceDriver {
                     let last_row = self.task.clock.monotonic();
                     self.last_row = last_row;
                     for state in &splits {
-                        let generator =
-                            self.spec.watermark.as_ref().map(|w| WatermarkGenerator::new(w, state.watermark_ms));
-                        let since_ms = self.task.clock.now_ms();
-                        let split =
-                            Split { state: state.clone(), generator, last_row, idle: false, paused: false, since_ms };
+                        let split = self.new_split(state.clone(), last_row);
                         split.show(&state.split.id, &self.task, self.waits);
                         self.splits.insert(state.split.id.clone(), split);
                     }
@@ -501,6 +578,24 @@ impl SourceDriver {
         Ok(())
     }
 
+    fn new_split(&self, mut state: SplitState, now: Duration) -> Split {
+        let generator = self.spec.watermark.as_ref().filter(|w| !w.from_source).map(|w| {
+            let mut generator = match &self.finished {
+                Some((finished, _)) if !w.pushed_down => finished.clone(),
+                _ => WatermarkGenerator::new(w, i64::MIN),
+            };
+            generator.absorb(state.watermark_ms);
+            generator
+        });
+        if generator.is_some() {
+            // It leaves again, after an interval at the latest.
+            state.watermark_ms = i64::MIN;
+        }
+        let waits_since = generator.as_ref().filter(|g| g.is_pending()).map(|_| now);
+        let since_ms = self.task.clock.now_ms();
+        Split { state, generator, waits_since, last_row: now, idle: false, paused: false, since_ms }
+    }
+
     fn send_to_reader(&mut self, command: ToReader) -> Result<()> {
         match self.to_reader.try_send(command) {
             Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
@@ -516,7 +611,7 @@ impl SourceDriver {
         if checkpoint.0 < epoch_of(self.time()) {
             return;
         }
-        let splits: Vec<SplitState> = self.splits.values().map(|s| s.state.clone()).collect();
+        let splits: Vec<SplitState> = self.splits.values().map(Split::stored).collect();
         let (node, subtask) = (self.task.node, self.task.index);
         // A reader that is stuck hears of the next one.
         self.to_reader.try_send(ToReader::Snapshot(checkpoint, splits.iter().map(|s| s.split.clone()).collect())).ok();
@@ -549,21 +644,20 @@ impl SourceDriver {
         }
         let watermark_before_ms = split.state.watermark_ms;
         self.in_flight.open += bytes;
-        let from_source = self.spec.watermark.as_ref().is_some_and(|w| w.from_source);
         match &mut split.generator {
-            Some(generator) if !from_source => {
+            Some(generator) => {
                 let pieces = generator.process(batch.rows, now_ms)?;
                 for (rows, watermark) in pieces {
                     if rows.num_rows() > 0 {
                         self.send(Envelope::data(0, rows), out);
                     }
                     if let (Some(w), Some(split)) = (watermark, self.splits.get_mut(&batch.split)) {
-                        split.state.watermark_ms = w.0;
+                        (split.state.watermark_ms, split.waits_since) = (w.0, None);
                         self.advance_watermark(out);
                     }
                 }
             }
-            _ => {
+            None => {
                 if batch.rows.num_rows() > 0 {
                     self.send(Envelope::data(0, batch.rows), out);
                 }
@@ -577,6 +671,9 @@ impl SourceDriver {
             if split.state.watermark_ms != watermark_before_ms {
                 split.since_ms = now_ms;
             }
+            if split.generator.as_ref().is_some_and(WatermarkGenerator::is_pending) {
+                split.waits_since.get_or_insert(self.last_row);
+            }
             split.show(&batch.split, &self.task, self.waits);
         }
         self.align_splits()
@@ -585,9 +682,13 @@ impl SourceDriver {
     /// The least over the splits that are being read; a finished or idle one holds nobody.
     fn advance_watermark(&mut self, out: &mut dyn Emit) {
         let least = self.splits.values().filter(|s| !s.idle).map(|s| s.state.watermark_ms).min();
-        if let Some(ms) = least
-            && ms > self.watermark_ms
-        {
+        if let Some(ms) = least {
+            self.raise_watermark(ms, out);
+        }
+    }
+
+    fn raise_watermark(&mut self, ms: i64, out: &mut dyn Emit) {
+        if ms > self.watermark_ms {
             self.watermark_ms = ms;
             if let Some(m) = self.task.metrics() {
                 m.set_watermark(ms, self.task.clock.now_ms());
@@ -611,7 +712,7 @@ impl SourceDriver {
         self.capability = None;
         self.commands.close();
         let (node, subtask) = (self.task.node, self.task.index);
-        let splits: Vec<SplitState> = std::mem::take(&mut self.splits).into_values().map(|s| s.state).collect();
+        let splits: Vec<SplitState> = std::mem::take(&mut self.splits).values().map(Split::stored).collect();
         if !splits.is_empty() {
             self.task.shared.events.push(TaskEvent::SourceDrained { node, subtask, splits });
         }

@@ -17,6 +17,7 @@ fn spec(schema: &SchemaRef, interval_ms: u64) -> WatermarkSpec {
         expression: col("w", schema).expect("a column"),
         from_source: false,
         pushed_down: false,
+        is_shown: false,
         interval: Duration::from_millis(interval_ms),
         idle_timeout: None,
         alignment: None,
@@ -48,6 +49,35 @@ fn a_batch_is_cut_only_before_a_row_that_may_be_late() {
     assert_eq!(generator.current(), 8_000);
     // Nothing moves without a greater watermark.
     assert_eq!(generator.process(rows(&[(1, Some(8_000))]), 0).expect("pieces")[0].1, None);
+    assert!(!generator.is_pending());
+}
+
+#[test]
+fn what_has_moved_by_less_than_the_interval_waits() {
+    let mut generator = WatermarkGenerator::new(&spec(&table(), 200), i64::MIN);
+    let mut process = |values: &[(i64, Option<i64>)]| {
+        let pieces = generator.process(rows(values), 0).expect("pieces");
+        (pieces.iter().map(|p| p.1).collect::<Vec<_>>(), generator.is_pending(), generator.clone())
+    };
+    assert_eq!(process(&[(1_000, Some(1_000)), (1_100, Some(1_100))]).0, [Some(Watermark(1_000))]);
+    let (marks, pending, mut waiting) = process(&[(1_050, Some(1_050)), (1_200, Some(1_200))]);
+    assert_eq!((marks.as_slice(), pending), ([None].as_slice(), true), "a row at 1050 is not late");
+    assert_eq!(process(&[(1_201, Some(1_201))]).0, [Some(Watermark(1_201))]);
+    assert_eq!(waiting.flush(), Some(Watermark(1_200)));
+    assert_eq!(waiting.flush(), None);
+    // What is restored leaves again.
+    let mut restored = WatermarkGenerator::new(&spec(&table(), 200), waiting.current());
+    assert_eq!(restored.flush(), Some(Watermark(1_200)));
+}
+
+#[test]
+fn rows_that_are_shown_with_the_watermark_are_cut_behind_each() {
+    let spec = WatermarkSpec { is_shown: true, ..spec(&table(), 200) };
+    let mut generator = WatermarkGenerator::new(&spec, i64::MIN);
+    let values = rows(&[(1_000, Some(1_000)), (1_100, Some(1_100)), (2_000, Some(2_000)), (3_000, Some(3_000))]);
+    let pieces = generator.process(values, 0).expect("pieces");
+    let shape: Vec<_> = pieces.iter().map(|(b, w)| (b.num_rows(), w.map(|w| w.0))).collect();
+    assert_eq!(shape, [(1, Some(1_000)), (2, Some(2_000)), (1, Some(3_000))]);
 }
 
 #[test]
@@ -82,17 +112,19 @@ fn units_and_instants() {
 }
 
 proptest! {
-    /// Rows that row-by-row processing calls late (against the watermarks that it has emitted) are the same ones.
+    /// Rows that row-by-row processing calls late (against the watermarks that it has emitted) are the same ones, however
+    /// the rows are cut into batches.
     #[test]
     fn late_rows_are_those_of_row_by_row_processing(
         values in proptest::collection::vec((-1_000i64..2_000, proptest::option::weighted(0.9, 0i64..300)), 1..60),
+        cuts in proptest::collection::vec(1usize..20, 1..60),
         interval in 0u64..200,
         restored in prop_oneof![Just(i64::MIN), -500i64..1_000],
     ) {
         let values: Vec<(i64, Option<i64>)> = values.into_iter().map(|(t, d)| (t, d.map(|d| t - d))).collect();
         let spec = spec(&table(), interval);
         let mut naive = vec![];
-        let (mut current, mut last) = (restored.max(0), restored.max(0));
+        let (mut current, mut last) = (restored.max(0), 0);
         for (time, mark) in &values {
             naive.push(*time <= last && last > 0);
             current = current.max(mark.unwrap_or(i64::MIN));
@@ -102,15 +134,23 @@ proptest! {
         }
         let mut generator = WatermarkGenerator::new(&spec, restored);
         let mut vectorised = vec![];
-        let mut emitted = restored.max(0);
-        for (piece, watermark) in generator.process(rows(&values), 0).expect("pieces") {
-            let times = arrow_array::cast::AsArray::as_primitive::<arrow_array::types::TimestampMillisecondType>(piece.rows.column(0));
-            prop_assert!(watermark.is_none_or(|w| w.0 > emitted), "{watermark:?} after {emitted}");
-            vectorised.extend(times.values().iter().map(|t| *t <= emitted && emitted > 0));
-            emitted = emitted.max(watermark.map_or(i64::MIN, |w| w.0));
+        let mut emitted = 0;
+        let mut left = values.as_slice();
+        for cut in cuts.iter().cycle() {
+            if left.is_empty() {
+                break;
+            }
+            let (batch, rest) = left.split_at(left.len().min(*cut));
+            left = rest;
+            for (piece, watermark) in generator.process(rows(batch), 0).expect("pieces") {
+                let times = arrow_array::cast::AsArray::as_primitive::<arrow_array::types::TimestampMillisecondType>(piece.rows.column(0));
+                prop_assert!(watermark.is_none_or(|w| w.0 > emitted), "{watermark:?} after {emitted}");
+                vectorised.extend(times.values().iter().map(|t| *t <= emitted && emitted > 0));
+                emitted = emitted.max(watermark.map_or(i64::MIN, |w| w.0));
+            }
         }
-        // Cuts come no later than row by row, and only where a row is late.
         prop_assert_eq!(naive, vectorised);
+        prop_assert_eq!(emitted, last);
         prop_assert_eq!(generator.current().max(0), current);
     }
 }

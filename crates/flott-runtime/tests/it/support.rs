@@ -594,6 +594,7 @@ pub(crate) fn watermark(delay_ms: u64, idle: Option<Duration>) -> WatermarkSpec 
         expression: ts(),
         from_source: false,
         pushed_down: false,
+        is_shown: false,
         interval: Duration::from_millis(delay_ms),
         idle_timeout: idle,
         alignment: None,

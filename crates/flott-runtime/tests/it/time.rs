@@ -64,6 +64,28 @@ async fn the_slowest_split_decides_and_a_finished_one_leaves() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_moves_by_less_than_the_interval_leaves_once_that_has_passed_or_the_split_is_idle() {
+    let script = |_, step: u64| match step {
+        0 => Step::Rows(batch([(0, 0, 1_000)])),
+        1 => Step::Rows(batch([(0, 0, 1_050)])),
+        // It is not late, whatever batch it comes in.
+        2 => Step::Rows(batch([(0, 0, 1_020)])),
+        _ => Step::Park,
+    };
+    for (interval, idle) in [(100, None), (600_000, Some(Duration::from_millis(100)))] {
+        let mut g = Graph::new();
+        let source = g.source(ScriptSource::new(script), Some(watermark(interval, idle)));
+        let (_, seen) = g.sink(MemorySink::new(), source, Partitioning::Forward);
+        let first = if interval == 100 { vec![1_000, 1_050] } else { vec![1_050] };
+        let mut job = Job::start(g, &[(source, vec![split(0)])], Options::new(1));
+        job.until("the watermark", |_| watermarks(&seen, 0) == first).await;
+        let entries = seen.by_subtask.lock().expect("lock")[&0].clone();
+        assert!(matches!(entries.last(), Some(Entry::Watermark(1_050))), "{entries:?}");
+        job.cancel().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idle_split_is_left_out_until_it_wakes() {
     let script = |split: usize, step: u64| match (split, step) {
         (0, 0) => Step::Rows(batch([(0, 0, 10)])),

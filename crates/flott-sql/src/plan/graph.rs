@@ -38,6 +38,8 @@ pub(crate) struct GraphBuilder<'a> {
     ordinals: HashMap<String, usize>,
     /// The ids of operators so far.
     given: HashSet<String>,
+    /// A node shows rows together with the watermark.
+    shows_watermark: bool,
     /// Keeps the nodes alive whose addresses are in `done`.
     kept: Vec<Arc<StreamNode>>,
 }
@@ -56,12 +58,20 @@ impl<'a> GraphBuilder<'a> {
             origins: HashMap::new(),
             ordinals: HashMap::new(),
             given: HashSet::new(),
+            shows_watermark: false,
             kept: vec![],
         })
     }
 
     /// The finished graph.
-    pub(crate) fn finish(self) -> Result<JobGraph> {
+    pub(crate) fn finish(mut self) -> Result<JobGraph> {
+        if self.shows_watermark {
+            let sources = self.graph.nodes.iter_mut().filter_map(|n| match &mut n.spec {
+                OperatorSpec::Source(source) => source.watermark.as_mut(),
+                _ => None,
+            });
+            sources.for_each(|w| w.is_shown = true);
+        }
         self.graph.validate()?;
         Ok(self.graph)
     }
@@ -93,6 +103,7 @@ impl<'a> GraphBuilder<'a> {
             inputs.push(edge);
         }
         let (spec, identity, parallelism) = self.spec(node)?;
+        self.shows_watermark |= super::two_phase::shows_watermark(&node.op);
         let uid = match &node.op {
             StreamOp::Scan(_) | StreamOp::Sink(_) | StreamOp::Values { .. } => self.ordinal(identity),
             _ => {
@@ -227,6 +238,7 @@ impl<'a> GraphBuilder<'a> {
                             from_source: w.watermark.is_none(),
                             pushed_down: scan.pushes_watermark,
                             interval: if own.on_event { Duration::ZERO } else { interval },
+                            is_shown: false,
                             idle_timeout,
                             alignment: own.alignment,
                         })

@@ -127,7 +127,15 @@ fn needs_watermarks(op: &StreamOp) -> bool {
         StreamOp::Sink(sink) => {
             sink.conflict.is_some() && sink.materialize.is_some() || sink.sink.sink.reads_watermarks()
         }
+        op => shows_watermark(op),
+    }
+}
+
+/// Whether rows are shown together with the watermark, or kept by it.
+pub(super) fn shows_watermark(op: &StreamOp) -> bool {
+    match op {
         StreamOp::Calc(calc) => calc.projection.iter().chain(&calc.filter).any(reads_watermark),
+        StreamOp::ChangelogNormalize(normalize) => normalize.filter.iter().any(reads_watermark),
         _ => false,
     }
 }
