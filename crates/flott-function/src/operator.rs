@@ -148,15 +148,23 @@ fn compare(op: Operator, left: TypedExpr, right: TypedExpr, env: &FunctionEnv) -
         return Ok(call_resolved(&name, vec![left, right], resolved.infallible()));
     }
     let ordered = matches!(op, Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq);
-    if ordered && matches!(common.kind, K::Variant | K::Bitmap) {
+    if ordered && matches!(common.kind, K::Variant | K::Bitmap | K::Row(_)) {
         return Err(Error::user(format!("Comparable type expected, but was '{common}'."))
             .hint("Values of this type are equal or not, but none is less than another"));
     }
     let distinct = matches!(op, Operator::IsDistinctFrom | Operator::IsNotDistinctFrom);
-    let nullable = !distinct && (left.data_type.nullable || right.data_type.nullable);
+    let nullable = !distinct && (may_be_null(&left.data_type) || may_be_null(&right.data_type));
     let (left, right) = (cast_if_needed(left, &common, env)?, cast_if_needed(right, &common, env)?);
     let data_type = K::Boolean.nullable().with_nullable(nullable);
     Ok(comparison(op, vec![left, right], data_type))
+}
+
+/// Whether the result of a comparison is declared nullable: a row counts by its fields, too, as in Calcite.
+fn may_be_null(t: &LogicalType) -> bool {
+    match &t.kind {
+        K::Row(fields) => t.nullable || fields.iter().any(|f| may_be_null(&f.data_type)),
+        _ => t.nullable,
+    }
 }
 
 /// The type in which values are compared: numbers as numbers, texts as texts, a text beside anything else as that.

@@ -119,7 +119,7 @@ fn from_bytes(a: &mut Arguments) -> Result<Option<Resolved>> {
     if !fit(a, &[K::BYTES])? {
         return Ok(None);
     }
-    Ok(Some(Resolved::arrays(K::Bitmap.nullable(), |args, rows| sets(rows, |row| set(&args[0], row)))))
+    Ok(Some(Resolved::arrays(nullable_as(a, K::Bitmap), |args, rows| sets(rows, |row| set(&args[0], row)))))
 }
 
 fn cardinality(a: &mut Arguments) -> Result<Option<Resolved>> {

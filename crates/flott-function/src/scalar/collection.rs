@@ -277,9 +277,13 @@ fn map(a: &mut Arguments) -> Result<Option<Resolved>> {
     if !count.is_multiple_of(2) {
         return Ok(None);
     }
-    let (Some(key), Some(value)) = (common(a, (0..count).step_by(2))?, common(a, (1..count).step_by(2))?) else {
-        return Ok(None);
-    };
+    let Some(key) = common(a, (0..count).step_by(2))? else { return Ok(None) };
+    // Values that are all a bare NULL say no type: Flink takes that of the keys.
+    let bare = (1..count).step_by(2).all(|i| a.values[i].data_type.kind == K::Null);
+    for i in (1..count).step_by(2).filter(|_| bare) {
+        a.coerce(i, &key.with_nullable(true))?;
+    }
+    let Some(value) = common(a, (1..count).step_by(2))? else { return Ok(None) };
     let t = K::Map(Box::new(key), Box::new(value)).not_null();
     let made = t.clone();
     Ok(Some(Resolved::arrays(t, move |args, rows| {
@@ -360,8 +364,13 @@ fn element(a: &mut Arguments) -> Result<Option<Resolved>> {
     })))
 }
 
+/// The type of elements that have an order: rows and collections have none, as in Flink.
+fn ordered_type(t: &LogicalType) -> Option<LogicalType> {
+    element_type(t).filter(|e| !matches!(e.kind, K::Row(_) | K::Array(_) | K::Map(..) | K::Multiset(_)))
+}
+
 fn extreme(a: &mut Arguments, wanted: Ordering) -> Result<Option<Resolved>> {
-    let Some(t) = element_type(&a.values[0].data_type) else { return Ok(None) };
+    let Some(t) = ordered_type(&a.values[0].data_type) else { return Ok(None) };
     Ok(Some(Resolved::arrays(t.with_nullable(true), move |args, rows| {
         let l = lists(&args[0])?;
         let compare = compare_all(l.values(), true)?;
@@ -381,9 +390,29 @@ fn extreme(a: &mut Arguments, wanted: Ordering) -> Result<Option<Resolved>> {
 // --- search ---
 
 /// An array and a value of its element type; both in one column, the values behind the elements.
+/// Whether a value becomes an element of such an array without a CAST.
+fn goes_into(value: &K, element: &K) -> bool {
+    let rank = |k: &K| [K::TinyInt, K::SmallInt, K::Int, K::BigInt].iter().position(|i| i == k);
+    match element {
+        _ if *value == K::Null || std::mem::discriminant(value) == std::mem::discriminant(element) => true,
+        K::Decimal { .. } | K::Double => value.is_numeric(),
+        K::Float => value.is_numeric() && *value != K::Double,
+        K::TinyInt | K::SmallInt | K::Int | K::BigInt => rank(value).is_some_and(|v| Some(v) <= rank(element)),
+        K::VarChar(_) => value.is_character(),
+        K::VarBinary(_) => value.is_binary(),
+        other => other.is_datetime() && value.is_datetime(),
+    }
+}
+
+/// The value goes by the elements: it is cast to their type, as in Flink, and 2.5 is looked for in no array of INT.
 fn array_and_value(a: &mut Arguments) -> Result<Option<LogicalType>> {
     let Some(element) = element_type(&a.values[0].data_type) else { return Ok(None) };
-    let Some(t) = least_common_type(&[element, a.values[1].data_type.clone()]) else { return Ok(None) };
+    let value = a.values[1].data_type.clone();
+    if !goes_into(&value.kind, &element.kind) || least_common_type(&[element.clone(), value.clone()]).is_none() {
+        return Ok(None);
+    }
+    let nullable = element.nullable || value.nullable;
+    let t = element.with_nullable(nullable);
     let nullable = a.values[0].data_type.nullable;
     a.coerce(0, &K::Array(Box::new(t.clone())).nullable().with_nullable(nullable))?;
     a.coerce(1, &t)?;
@@ -426,7 +455,10 @@ fn position(a: &mut Arguments) -> Result<Option<Resolved>> {
 }
 
 fn remove(a: &mut Arguments) -> Result<Option<Resolved>> {
+    let Some(element) = element_type(&a.values[0].data_type) else { return Ok(None) };
     let Some(t) = array_and_value(a)? else { return Ok(None) };
+    // The value becomes no element: what it may be says nothing of them.
+    let t = t.with_nullable(element.nullable);
     let result = K::Array(Box::new(t.clone())).nullable().with_nullable(a.values[0].data_type.nullable);
     Ok(Some(Resolved::arrays(result, move |args, rows| {
         let (l, all, values) = joined(args)?;
@@ -442,7 +474,8 @@ fn remove(a: &mut Arguments) -> Result<Option<Resolved>> {
 
 fn with_value(a: &mut Arguments, at_start: bool) -> Result<Option<Resolved>> {
     let Some(t) = array_and_value(a)? else { return Ok(None) };
-    let result = K::Array(Box::new(t.clone())).nullable().with_nullable(a.values[0].data_type.nullable);
+    // Flink declares the array as nullable as its arguments, though a value that is NULL becomes an element.
+    let result = K::Array(Box::new(t.clone())).nullable().with_nullable(a.nullable());
     Ok(Some(Resolved::arrays(result, move |args, rows| {
         let (l, all, values) = joined(args)?;
         let mut places = Places::new(rows);
@@ -542,7 +575,7 @@ fn combine(a: &mut Arguments, f: fn(&[Vec<u32>], &DynComparator) -> Vec<u32>) ->
 }
 
 fn sort(a: &mut Arguments) -> Result<Option<Resolved>> {
-    let Some(t) = element_type(&a.values[0].data_type) else { return Ok(None) };
+    let Some(t) = ordered_type(&a.values[0].data_type) else { return Ok(None) };
     for i in 1..a.values.len() {
         if !matches!(a.values[i].data_type.kind, K::Boolean | K::Null) {
             return Ok(None);
@@ -791,6 +824,8 @@ mod tests {
         assert_eq!(run("ARRAY", vec![constant("1", "INT"), constant("2.5", "DOUBLE")]), "[1.0, 2.5]");
         assert_eq!(run("MAP", vec![text("a"), constant("1", "INT"), text("b"), constant("2", "INT")]), "{a=1, b=2}");
         assert_eq!(run("MAP", vec![text("a"), constant("1", "INT"), text("a"), constant("2", "INT")]), "{a=2}");
+        let bare = crate::udf::TypedExpr::literal(datafusion_common::ScalarValue::Null, K::Null.nullable());
+        assert_eq!(run("MAP", vec![text("a"), bare]), "{a=NULL}");
         assert!(run("MAP", vec![constant("NULL", "STRING"), text("x")]).contains("key of a MAP is NULL"));
         assert!(run("ARRAY", vec![constant("1", "INT"), text("x")]).starts_with("ERROR No match found"));
         let keys = fold(

@@ -61,7 +61,12 @@ const WRITTEN: &str = "YwWecqnNAG";
 impl Pattern {
     /// Understands a pattern that `SimpleDateFormat` reads.
     pub(super) fn new(pattern: &str) -> Result<Pattern> {
-        Pattern::of(pattern, "")
+        let found = Pattern::of(pattern, "")?;
+        match found.0.iter().find(|p| matches!(p, Piece::Field('Q', _))) {
+            Some(Piece::Field(letter, _)) => Err(Error::user(format!("Illegal pattern character '{letter}'"))
+                .hint(format!("Java's SimpleDateFormat reads the pattern '{pattern}', which knows no such part"))),
+            _ => Ok(found),
+        }
     }
 
     /// Understands a pattern that `DateTimeFormatter` reads: what it says about a zone has to be there, and means nothing.

@@ -201,16 +201,13 @@ fn first(text: &str, count: i64) -> &str {
     }
 }
 
+/// Only the letters of ASCII: others stay, and what follows one of them begins a word.
 fn initcap(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut start = true;
     for c in text.chars() {
-        if start {
-            out.extend(c.to_uppercase());
-        } else {
-            out.extend(c.to_lowercase());
-        }
-        start = !c.is_alphanumeric();
+        out.push(if start { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() });
+        start = !c.is_ascii_alphanumeric();
     }
     out
 }
@@ -256,7 +253,7 @@ fn instr(a: &mut Arguments) -> Result<Option<Resolved>> {
 }
 
 fn locate(a: &mut Arguments) -> Result<Option<Resolved>> {
-    positions(a, |part, t, start, _| Ok(if start < 1 { 0 } else { position(t, part, start) }))
+    positions(a, |part, t, start, _| Ok(position(t, part, start)))
 }
 
 fn positions(a: &mut Arguments, f: fn(&str, &str, i64, i64) -> Result<i32>) -> Result<Option<Resolved>> {
@@ -555,6 +552,7 @@ mod tests {
             ("UPPER", &[("Straße", "STRING")], "STRASSE"),
             ("LOWER", &[("ÀB", "CHAR(2)")], "àb"),
             ("INITCAP", &[("hello wORLD-x 1a", "STRING")], "Hello World-X 1a"),
+            ("INITCAP", &[("äbc ÄBC", "STRING")], "äBc ÄBc"),
             ("REVERSE", &[("größe", "STRING")], "eßörg"),
             ("CHAR_LENGTH", &[("größe", "STRING")], "5"),
             ("CHAR_LENGTH", &[("NULL", "STRING")], "NULL"),
@@ -573,7 +571,8 @@ mod tests {
             ("POSITION", &[("ße", "STRING"), ("größe", "STRING")], "4"),
             ("POSITION", &[("x", "STRING"), ("größe", "STRING")], "0"),
             ("LOCATE", &[("a", "STRING"), ("banana", "STRING"), ("3", "INT")], "4"),
-            ("LOCATE", &[("a", "STRING"), ("banana", "STRING"), ("0", "INT")], "0"),
+            ("LOCATE", &[("a", "STRING"), ("banana", "STRING"), ("0", "INT")], "2"),
+            ("LOCATE", &[("a", "STRING"), ("banana", "STRING"), ("-1", "INT")], "2"),
             ("INSTR", &[("Corporate Floor", "STRING"), ("or", "STRING"), ("3", "INT"), ("2", "INT")], "14"),
             ("INSTR", &[("Corporate Floor", "STRING"), ("or", "STRING"), ("-3", "INT"), ("2", "INT")], "2"),
             ("INSTR", &[("Corporate Floor", "STRING"), ("or", "STRING"), ("0", "INT")], "0"),

@@ -394,6 +394,13 @@ impl<'a> ExpressionBinder<'a> {
                 if let Some((digits, long)) = plain_number(x) {
                     return self.literal(literal::number(&format!("-{digits}"), long));
                 }
+                // And two signs are none: -(-2147483648) is a BIGINT.
+                if let Ast::Nested(inner) = x
+                    && let Ast::UnaryOp { op: UnaryOperator::Minus, expr } = inner.as_ref()
+                    && let Some((digits, long)) = plain_number(expr)
+                {
+                    return self.literal(literal::number(digits, long));
+                }
                 let value = self.bind(x)?;
                 if let Expr::Literal(v, _) = &value.expr
                     && let Some(negated) = literal::negated(v)

@@ -6,14 +6,14 @@
 use std::sync::Arc;
 
 use arrow_array::{RecordBatch, RecordBatchOptions};
-use arrow_schema::Schema;
+use arrow_schema::{DataType, Schema};
 use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_common::{DFSchema, ScalarValue};
 use datafusion_expr::execution_props::ExecutionProps;
 use datafusion_expr::{ColumnarValue, Expr, ReturnFieldArgs};
 use datafusion_physical_expr::create_physical_expr;
 use flott_core::Result;
-use flott_core::types::from_arrow_field;
+use flott_core::types::{TypeKind, from_arrow_field};
 
 use super::from_datafusion;
 use super::scope::Typed;
@@ -34,6 +34,13 @@ fn folded_cast(e: &Expr) -> Option<Expr> {
     let is_cast = matches!(f.func.name(), "CAST" | "TRY_CAST");
     if !is_cast || !matches!(f.args.as_slice(), [Expr::Literal(..)]) || e.is_volatile() {
         return None;
+    }
+    // A literal is its digits: 1.1 as a FLOAT is 1.1 as a DOUBLE, too.
+    if let ([Expr::Literal(ScalarValue::Float32(Some(v)), _)], DataType::Float64) =
+        (f.args.as_slice(), f.func.return_type(&[DataType::Float32]).ok()?)
+        && let Ok(v) = v.to_string().parse::<f64>()
+    {
+        return Some(Typed::literal(ScalarValue::Float64(Some(v)), TypeKind::Double.not_null()).expr);
     }
     let field = f.func.return_field_from_args(ReturnFieldArgs { arg_fields: &[], scalar_arguments: &[] }).ok()?;
     let t = from_arrow_field(&field)?;

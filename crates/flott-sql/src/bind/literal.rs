@@ -38,7 +38,8 @@ pub(crate) fn number(text: &str, long: bool) -> Result<LiteralValue> {
     let wrong = || Error::user(format!("'{text}' is not a number"));
     if text.contains(['e', 'E']) {
         let d: f64 = text.parse().map_err(|_| wrong())?;
-        return Ok((ScalarValue::Float64(Some(d)), TypeKind::Double.not_null()));
+        // Literals have no zero below zero: adding 0 leaves every other number as it is.
+        return Ok((ScalarValue::Float64(Some(d + 0.0)), TypeKind::Double.not_null()));
     }
     let (digits, scale) = match text.split_once('.') {
         Some((_, "")) | None => (text.trim_end_matches('.').to_string(), 0),
@@ -69,7 +70,7 @@ pub(crate) fn negated(v: &ScalarValue) -> Option<ScalarValue> {
     Some(match v {
         ScalarValue::Int32(Some(i)) => ScalarValue::Int32(Some(i.checked_neg()?)),
         ScalarValue::Int64(Some(i)) => ScalarValue::Int64(Some(i.checked_neg()?)),
-        ScalarValue::Float64(Some(d)) => ScalarValue::Float64(Some(-d)),
+        ScalarValue::Float64(Some(d)) => ScalarValue::Float64(Some(0.0 - d)),
         ScalarValue::Decimal128(Some(d), p, s) => ScalarValue::Decimal128(Some(d.checked_neg()?), *p, *s),
         ScalarValue::DurationMillisecond(Some(d)) => ScalarValue::DurationMillisecond(Some(d.checked_neg()?)),
         ScalarValue::IntervalYearMonth(Some(m)) => ScalarValue::IntervalYearMonth(Some(m.checked_neg()?)),

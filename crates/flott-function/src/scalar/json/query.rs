@@ -77,7 +77,10 @@ fn read<'a>(document: &'a std::result::Result<Json, String>, path: &JsonPath) ->
     };
     let steps = path.path.as_ref().map_err(Clone::clone)?;
     match (steps.read(document), path.mode) {
-        (Ok(found), _) => Ok(Some(found).filter(|f| **f != Json::Null)),
+        (Ok(found), _) if *found != Json::Null => Ok(Some(found)),
+        // A strict path has to find something: null is an error like a field that is not there.
+        (Ok(_), Mode::Strict) => Err("Strict jsonpath mode requires a non empty returned value, but is null".to_string()),
+        (Ok(_), Mode::Lax) => Ok(None),
         (Err(why), Mode::Strict) => Err(why),
         (Err(_), Mode::Lax) if steps.is_definite() => Ok(None),
         (Err(_), Mode::Lax) => Ok(Some(Cow::Owned(Json::Array(vec![])))),
