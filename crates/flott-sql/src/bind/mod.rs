@@ -76,7 +76,7 @@ pub mod limits {
     pub use super::{QUERY_DEPTH_MAX, QUERY_NODES_MAX};
 }
 
-pub(crate) use user_function::check_function;
+pub(crate) use user_function::{check_function, with_full_names};
 
 /// What a name in FROM means.
 #[derive(Debug, Clone)]
