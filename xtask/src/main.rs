@@ -30,6 +30,8 @@ cargo xtask TASK
                     runs Flink's semantic programs (one JSON object a line) and scores them; the last line is JSON
   differential [--queries N] [--seed S] [--mode streaming|batch] [--mini-batch ROWS] [--set KEY=VALUE] [--gateway URL]
                     random queries on Flott and on a real Flink behind its SQL gateway; a difference is made smaller
+  differential --script FILE
+                    the queries of a script, after statements that both run
   differential --expressions N [--seed S] [--depth D] | --from FILE
                     random expressions, or those of a file (one a line): values, types and what both refuse
   goldens [--only NAME] [--gateway URL]

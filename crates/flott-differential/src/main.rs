@@ -38,6 +38,9 @@ struct Args {
     /// Compares the expressions of a file, one a line
     #[arg(long)]
     from: Option<std::path::PathBuf>,
+    /// Compares the queries of a script, after statements that both run (each ends with a semicolon at the end of a line)
+    #[arg(long)]
+    script: Option<std::path::PathBuf>,
     /// Records the expected rows of the .slt files of a folder from Flink
     #[arg(long)]
     goldens: Option<std::path::PathBuf>,
@@ -68,6 +71,11 @@ struct Args {
     /// Shows the queries
     #[arg(long)]
     verbose: bool,
+}
+
+/// The beginning of a message.
+fn shown(error: Option<String>) -> String {
+    error.map_or("ok".to_string(), |e| e.chars().take(400).collect())
 }
 
 fn option(text: &str) -> Result<(String, String), String> {
@@ -138,6 +146,41 @@ impl Engines {
         Ok(Engines { flink, flott })
     }
 
+    /// Both run a script; its queries are compared. What is refused by both is shown, too: it may be written wrongly.
+    #[expect(clippy::print_stdout, reason = "a command-line tool talks to its user")]
+    async fn script(&mut self, text: &str) -> Result<bool, String> {
+        let (mut asked, mut found) = (0, 0);
+        for sql in text.split(";\n").map(str::trim).filter(|s| !s.is_empty()) {
+            let first = sql.split_whitespace().next().unwrap_or_default().to_uppercase();
+            if !matches!(first.as_str(), "SELECT" | "WITH" | "VALUES") {
+                let theirs = self.flink.run(sql).await.err();
+                let ours = self.flott.execute_sql(sql).await.err().map(|e| e.to_string());
+                if ours.is_some() || theirs.is_some() {
+                    println!("{sql}\n  Flott: {}\n  Flink: {}", shown(ours), shown(theirs));
+                }
+                continue;
+            }
+            asked += 1;
+            let flott = here::run(&mut self.flott, sql).await;
+            let flink = self.flink.run(sql).await;
+            let line = match (flott, flink) {
+                (Ok(ours), Ok(theirs)) => ours.difference(&theirs).map(|d| format!("DIFFERS, Flott, then Flink: {d}")),
+                (Err(e), Ok(_)) => Some(format!("FLOTT REFUSES: {e}")),
+                (Ok(_), Err(e)) => Some(format!("FLINK REFUSES: {}", shown(Some(e)))),
+                (Err(ours), Err(theirs)) => {
+                    println!("{sql}\n  BOTH REFUSE: {ours}\n  Flink: {}", shown(Some(theirs)));
+                    None
+                }
+            };
+            if let Some(line) = line {
+                found += 1;
+                println!("{sql}\n  {line}");
+            }
+        }
+        println!("{asked} queries: {found} differ");
+        Ok(found == 0)
+    }
+
     /// Where they disagree.
     async fn ask(&mut self, sql: &str) -> Option<(Kind, String)> {
         let flott = here::run(&mut self.flott, sql).await;
@@ -186,6 +229,9 @@ async fn main() -> ExitCode {
         }
         let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
         let mut engines = Engines::open(&args, folder.path()).await?;
+        if let Some(script) = &args.script {
+            return engines.script(&std::fs::read_to_string(script).map_err(|e| e.to_string())?).await;
+        }
         let (mut found, mut unsupported) = (0, 0);
         for seed in args.seed..args.seed + args.queries {
             let mut query = Query::any(&mut Rng::seeded(seed));

@@ -90,11 +90,11 @@ pub struct JoinInput {
 }
 
 /// A row for each element of a collection. Output: the input's columns, the element's, its number.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct UnnestSpec {
     /// The column with the collection: an ARRAY, MAP or MULTISET.
     pub column: usize,
-    /// A row without elements comes out once, with NULLs.
+    /// A row without elements, or without one that the condition is true for, comes out once, with NULLs.
     pub outer: bool,
     /// A last column (INT) numbers the elements of a row from 1.
     pub with_ordinality: bool,
@@ -102,6 +102,8 @@ pub struct UnnestSpec {
     pub is_multiset: bool,
     /// The elements are rows, whose fields become columns.
     pub is_row: bool,
+    /// Which elements are taken (over the output's columns): where rows are padded it cannot stand behind.
+    pub condition: Option<ExprRef>,
 }
 
 /// A join of two changelogs that keeps both.

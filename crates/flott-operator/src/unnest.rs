@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use arrow_array::types::Int32Type;
-use arrow_array::{Array, ArrayRef, Int32Array, UInt32Array, cast::AsArray};
+use arrow_array::{Array, ArrayRef, BooleanArray, Int32Array, UInt32Array, cast::AsArray};
 use arrow_schema::{DataType, SchemaRef};
 use arrow_select::take::take;
 use flott_core::{ChangeBatch, Error, Result};
 use flott_graph::UnnestSpec;
 
 use crate::calc::assemble;
+use crate::expression::evaluate;
 use crate::operator::{Operator, OperatorContext, Progress};
 
 /// Rows of one piece of output.
@@ -32,6 +33,44 @@ struct Work {
     times: i32,
     /// Elements of the row so far, for its ordinality.
     ordinal: i32,
+    /// One of them met the condition.
+    is_met: bool,
+}
+
+/// Pairs of a row and an element; the end of a row that may be padded has none.
+#[derive(Default)]
+struct Found {
+    rows: Vec<u32>,
+    elements: Vec<Option<u32>>,
+    ordinals: Vec<Option<i32>>,
+}
+
+impl Found {
+    fn push(&mut self, row: u32, element: Option<(u32, i32)>) {
+        self.rows.push(row);
+        self.elements.push(element.map(|e| e.0));
+        self.ordinals.push(element.map(|e| e.1));
+    }
+
+    /// The pairs that meet the condition, and the ends of rows without one. `is_met`: whether the open row has one.
+    fn that_meet(&self, condition: &BooleanArray, is_met: &mut bool) -> Found {
+        let mut found = Found::default();
+        for (i, row) in self.rows.iter().enumerate() {
+            match self.elements[i].zip(self.ordinals[i]) {
+                Some(pair) if condition.is_valid(i) && condition.value(i) => {
+                    *is_met = true;
+                    found.push(*row, Some(pair));
+                }
+                Some(_) => {}
+                None => {
+                    if !std::mem::take(is_met) {
+                        found.push(*row, None);
+                    }
+                }
+            }
+        }
+        found
+    }
 }
 
 impl Unnest {
@@ -57,12 +96,12 @@ impl Unnest {
             (true, DataType::Map(..)) => Some(collection.as_map().values().as_primitive::<Int32Type>().clone()),
             _ => None,
         };
-        let (mut rows, mut elements, mut ordinals): (Vec<u32>, Vec<Option<u32>>, Vec<Option<i32>>) = Default::default();
-        while work.row < work.batch.num_rows() && rows.len() < PIECE_ROWS {
+        let mut found = Found::default();
+        while work.row < work.batch.num_rows() && found.rows.len() < PIECE_ROWS {
             let (start, end) = (offsets[work.row] as usize, offsets[work.row + 1] as usize);
             let end = if collection.is_valid(work.row) { end } else { start };
             work.element = work.element.max(start);
-            while work.element < end && rows.len() < PIECE_ROWS {
+            while work.element < end && found.rows.len() < PIECE_ROWS {
                 let times = counts.as_ref().map_or(1, |c| c.value(work.element));
                 if work.times >= times {
                     (work.element, work.times) = (work.element + 1, 0);
@@ -70,40 +109,36 @@ impl Unnest {
                 }
                 work.times += 1;
                 work.ordinal += 1;
-                rows.push(work.row as u32);
-                elements.push(Some(work.element as u32));
-                ordinals.push(Some(work.ordinal));
+                found.push(work.row as u32, Some((work.element as u32, work.ordinal)));
                 if work.times == times {
                     (work.element, work.times) = (work.element + 1, 0);
                 }
             }
             if work.element >= end {
-                if work.ordinal == 0 && self.spec.outer {
-                    rows.push(work.row as u32);
-                    elements.push(None);
-                    ordinals.push(None);
+                if self.spec.outer && (work.ordinal == 0 || self.spec.condition.is_some()) {
+                    found.push(work.row as u32, None);
                 }
                 work = Work { row: work.row + 1, element: 0, times: 0, ordinal: 0, ..work };
             }
         }
-        let out = if rows.is_empty() {
-            None
-        } else {
-            Some(self.output(&work.batch, &collection, rows, elements, ordinals)?)
-        };
+        let mut out = None;
+        if !found.rows.is_empty() {
+            out = Some(self.output(&work.batch, &collection, &found)?);
+        }
+        if let (Some(condition), Some(pairs)) = (&self.spec.condition, &out) {
+            let keep = evaluate(condition, &pairs.rows)?;
+            let found = found.that_meet(keep.as_boolean(), &mut work.is_met);
+            out = match found.rows.is_empty() {
+                true => None,
+                false => Some(self.output(&work.batch, &collection, &found)?),
+            };
+        }
         self.work = (work.row < work.batch.num_rows()).then_some(work);
         Ok(out)
     }
 
-    fn output(
-        &self,
-        batch: &ChangeBatch,
-        collection: &ArrayRef,
-        rows: Vec<u32>,
-        elements: Vec<Option<u32>>,
-        ordinals: Vec<Option<i32>>,
-    ) -> Result<ChangeBatch> {
-        let (rows, elements) = (UInt32Array::from(rows), UInt32Array::from(elements));
+    fn output(&self, batch: &ChangeBatch, collection: &ArrayRef, found: &Found) -> Result<ChangeBatch> {
+        let (rows, elements) = (UInt32Array::from(found.rows.clone()), UInt32Array::from(found.elements.clone()));
         let taken = batch.take(&rows)?;
         let mut columns = taken.rows.columns().to_vec();
         let values: Vec<ArrayRef> = match collection.data_type() {
@@ -128,7 +163,7 @@ impl Unnest {
             columns.push(take(value.as_ref(), &elements, None)?);
         }
         if self.spec.with_ordinality {
-            columns.push(Arc::new(Int32Array::from(ordinals)));
+            columns.push(Arc::new(Int32Array::from(found.ordinals.clone())));
         }
         Ok(taken.with_rows(assemble(&self.schema, columns, rows.len())?))
     }
@@ -158,11 +193,13 @@ fn struct_columns(rows: &ArrayRef) -> Result<Vec<ArrayRef>> {
 
 impl Operator for Unnest {
     fn process_batch(&mut self, _input: usize, batch: ChangeBatch, context: &mut OperatorContext) -> Result<Progress> {
-        self.work = Some(Work { batch, row: 0, element: 0, times: 0, ordinal: 0 });
+        crate::evaluation::enter(context);
+        self.work = Some(Work { batch, row: 0, element: 0, times: 0, ordinal: 0, is_met: false });
         self.proceed(context)
     }
 
     fn resume(&mut self, context: &mut OperatorContext) -> Result<Progress> {
+        crate::evaluation::enter(context);
         self.proceed(context)
     }
 }

@@ -17,7 +17,8 @@ const STATE_VERSION: u32 = 1;
 /// A watermark leaves behind a row after which it has moved by more than the interval: that is told from the rows alone,
 /// however they are cut into batches. What has moved by less waits for whoever drives the generator, who asks for it once
 /// it has waited for an interval ([`WatermarkGenerator::flush`]). A batch is cut only where that can be seen: before a row
-/// whose time is at or before such a watermark, for only that row may be late; or behind each of them, where rows are
+/// whose time is at or before such a watermark, or right behind it, for only that row may be late, or too late for a session
+/// that ends there; or behind each of them, where rows are
 /// shown with the watermark. As Flink's operator counts from zero, no watermark leaves that is not after 1970 began: rows
 /// before that are never late. Where the source has taken the strategy over, any watermark leaves.
 #[derive(Clone)]
@@ -82,7 +83,8 @@ impl WatermarkGenerator {
         let times = to_milliseconds(rowtime.as_ref())?;
         let marks = evaluate(&self.spec.expression, &batch.rows)?;
         let nulls = marks.logical_nulls().filter(|n| n.null_count() > 0);
-        if nulls.as_ref().is_some_and(|n| n.null_count() == marks.len()) {
+        let may_leave = self.current.saturating_sub(self.emitted.max(self.floor)) > self.interval_ms;
+        if !may_leave && nulls.as_ref().is_some_and(|n| n.null_count() == marks.len()) {
             return Ok(vec![(batch, None)]);
         }
         let marks = to_milliseconds(marks.as_ref())?;
@@ -91,7 +93,8 @@ impl WatermarkGenerator {
         let mut current = self.current;
         let mut would_be = self.emitted.max(self.floor);
         for (row, (time, mark)) in times.iter().zip(marks.iter()).enumerate() {
-            let may_be_seen = self.spec.is_shown || *time <= would_be;
+            // A row right behind the watermark is not late, but a session that would go on with it is over.
+            let may_be_seen = self.spec.is_shown || *time <= would_be.saturating_add(1);
             if may_be_seen && would_be > self.emitted.max(self.floor) {
                 pieces.push((batch.slice(start, row - start), Some(self.leave(would_be))));
                 start = row;

@@ -14,7 +14,7 @@ fn unnest(input: &str, output: &str, rows: &[&str], spec: UnnestSpec) -> Vec<Str
 }
 
 const PLAIN: UnnestSpec =
-    UnnestSpec { column: 1, outer: false, with_ordinality: false, is_multiset: false, is_row: false };
+    UnnestSpec { column: 1, outer: false, with_ordinality: false, is_multiset: false, is_row: false, condition: None };
 
 #[test]
 fn arrays_give_their_elements_in_order() {

@@ -42,7 +42,7 @@ fn a_batch_is_cut_only_before_a_row_that_may_be_late() {
     let pieces = generator.process(in_order, 0).expect("pieces");
     assert_eq!(pieces.len(), 1);
     assert_eq!(pieces[0].1, Some(Watermark(2_000)));
-    let late = rows(&[(9_000, Some(8_000)), (8_001, None), (8_000, Some(7_000)), (7_000, None)]);
+    let late = rows(&[(9_000, Some(8_000)), (8_002, None), (8_001, Some(7_000)), (7_000, None)]);
     let pieces = generator.process(late, 0).expect("pieces");
     let shape: Vec<_> = pieces.iter().map(|(b, w)| (b.num_rows(), *w)).collect();
     assert_eq!(shape, [(2, Some(Watermark(8_000))), (2, None)]);

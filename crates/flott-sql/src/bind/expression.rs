@@ -469,8 +469,10 @@ impl<'a> ExpressionBinder<'a> {
         let mut chain = vec![(op, right)];
         let mut first = left;
         let boolean = matches!(op, BinaryOperator::And | BinaryOperator::Or);
+        let has_marks = self.aggregates.is_none() && self.scope.has_marks();
         while let Ast::BinaryOp { left, op: next, right } = first {
-            if (boolean && next != op) || *next == BinaryOperator::Overlaps {
+            let is_known = has_marks && self.scope.mark_of(first).is_some();
+            if (boolean && next != op) || *next == BinaryOperator::Overlaps || is_known {
                 break;
             }
             chain.push((next, right));

@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicUsize;
 
 use datafusion_common::ScalarValue;
 use datafusion_expr::Operator;
+use flott_connector::table::ObjectIdentifier;
 use flott_core::options::Options;
 use flott_core::types::{TimeAttribute, TypeKind, from_arrow_field};
 use flott_core::{Error, LogicalType, Result};
@@ -68,13 +69,25 @@ impl Functions {
             if let Some(function) = catalog.functions().system(name) {
                 return Some(function.clone());
             }
-            let upper = name.to_uppercase();
-            let built_in = super::window::FUNCTIONS.into_iter().chain(super::changelog_function::FUNCTIONS);
-            if scalar::exists(name) || built_in.chain([super::join::VECTOR_SEARCH]).any(|f| f == upper) {
+            if is_built_in(name) {
                 return None;
             }
         }
         self.in_catalog(parts)
+    }
+
+    /// The full name of the function of a database that a call of this name means.
+    pub(super) fn full_name(&self, parts: &[&str]) -> Option<ObjectIdentifier> {
+        let catalog = self.catalog.as_ref()?;
+        if let [name] = parts
+            && (catalog.functions().system(name).is_some()
+                || is_built_in(name)
+                || AggregateKind::from_name(name).is_some())
+        {
+            return None;
+        }
+        let id = catalog.qualify(parts).ok()?;
+        catalog.functions().of_database(&id).is_some().then_some(id)
     }
 
     /// A function by a name with its database.
@@ -243,4 +256,11 @@ impl Functions {
     pub(crate) fn variant_item(&self, value: Typed, index: Typed) -> Result<Typed> {
         scalar::variant_item(value, index, &self.env)
     }
+}
+
+/// Whether a name is one of a function that is always there.
+fn is_built_in(name: &str) -> bool {
+    let upper = name.to_uppercase();
+    let of_rows = super::window::FUNCTIONS.into_iter().chain(super::changelog_function::FUNCTIONS);
+    scalar::exists(name) || of_rows.chain([super::join::VECTOR_SEARCH]).any(|f| f == upper)
 }

@@ -278,7 +278,8 @@ pub(crate) fn auxiliary(
     let value = match part {
         "START" => of(0),
         "END" => of(1),
-        "ROWTIME" => of(2),
+        // As nullable as the time, as in Flink, though it is never NULL.
+        "ROWTIME" => of(2).map(|t| Typed { data_type: t.data_type.with_nullable(window.time.data_type.nullable), ..t }),
         _ if window.attribute() == TimeAttribute::Proctime => {
             return Ok(Some(binder.functions.call("PROCTIME", vec![])?));
         }

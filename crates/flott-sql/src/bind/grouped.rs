@@ -93,10 +93,13 @@ impl Binder<'_> {
                 groups.add_mark(call, binder.bind(call)?);
             }
         }
-        for key in keys.iter().flat_map(|k| keys_of(k)) {
-            if !matches!(key, Ast::Identifier(_)) && groups.mark_of(key).is_none() {
-                let bound = ExpressionBinder::new(self.functions(), scope, "GROUP BY").bind(key)?;
-                if let Some(of_groups) = aggregates.key(&bound.expr) {
+        // A key is what means the same, however it is written.
+        let mut written = vec![];
+        clauses.iter().for_each(|e| parts_of_rows(e, &mut written));
+        for key in keys.iter().flat_map(|k| keys_of(k)).chain(written) {
+            if !matches!(key, Ast::Identifier(_) | Ast::Value(_)) && groups.mark_of(key).is_none() {
+                let bound = ExpressionBinder::new(self.functions(), scope, "GROUP BY").bind(key);
+                if let Some(of_groups) = bound.ok().and_then(|b| aggregates.key(&b.expr)) {
                     groups.add_mark(key, of_groups);
                 }
             }
@@ -304,8 +307,20 @@ pub(super) fn arguments_of_aggregates(e: &Ast) -> Vec<&Ast> {
     }
 }
 
+/// The expressions inside one, outside of sub-queries and of what only groups answer.
+fn parts_of_rows<'q>(e: &'q Ast, found: &mut Vec<&'q Ast>) {
+    match e {
+        Ast::Subquery(_) | Ast::Exists { .. } => {}
+        Ast::Function(f) if f.over.is_none() && is_of_groups(f) => {}
+        other => {
+            found.push(other);
+            parts(other).into_iter().for_each(|x| parts_of_rows(x, found));
+        }
+    }
+}
+
 /// The calls in an expression that only groups answer: aggregates, GROUPING and its like, the times of a group window.
-fn calls_over_groups<'q>(e: &'q Ast, found: &mut Vec<&'q Ast>) {
+pub(super) fn calls_over_groups<'q>(e: &'q Ast, found: &mut Vec<&'q Ast>) {
     match e {
         Ast::Function(f) if f.over.is_none() && is_of_groups(f) => found.push(e),
         other => parts(other).into_iter().for_each(|x| calls_over_groups(x, found)),

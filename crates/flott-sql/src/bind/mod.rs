@@ -76,7 +76,7 @@ pub mod limits {
     pub use super::{QUERY_DEPTH_MAX, QUERY_NODES_MAX};
 }
 
-pub(crate) use user_function::check_function;
+pub(crate) use user_function::{check_function, with_full_names};
 
 /// What a name in FROM means.
 #[derive(Debug, Clone)]
@@ -124,6 +124,8 @@ pub struct Binder<'a> {
     lookups: RefCell<Vec<HashMap<String, node::LookupHint>>>,
     /// The views that were bound, by name.
     views: RefCell<HashMap<ObjectIdentifier, LogicalPlan>>,
+    /// What the SELECT that was bound last calls its columns, of which several may have one name.
+    written: RefCell<Vec<String>>,
 }
 
 /// The queries that a WITH makes visible, innermost last.
@@ -135,7 +137,8 @@ impl<'a> Binder<'a> {
         check_runtime_mode(RUNTIME_MODE, config.get(RUNTIME_MODE).unwrap_or_default())?;
         let functions = Functions::new(config)?.of_catalog(tables.catalog());
         let (depth, ttls, lookups) = (Cell::new(0), RefCell::default(), RefCell::default());
-        Ok(Binder { tables, registry, functions, config, depth, ttls, lookups, views: RefCell::default() })
+        let (views, written) = (RefCell::default(), RefCell::default());
+        Ok(Binder { tables, registry, functions, config, depth, ttls, lookups, views, written })
     }
 
     /// The functions, for who builds expressions on top of plans.

@@ -90,6 +90,8 @@ pub struct Unnest {
     pub collection: LogicalType,
     /// A row without elements comes out once.
     pub outer: bool,
+    /// Which elements a row has, over the columns of the node: where rows are padded it cannot stand behind.
+    pub condition: Option<Expr>,
     /// The number of the element is the last column.
     pub with_ordinality: bool,
 }

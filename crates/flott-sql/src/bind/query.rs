@@ -68,6 +68,15 @@ impl Binder<'_> {
                 refuse_if(from.is_some(), "FROM after a CTE", alias.name.span)?;
                 refuse_if(materialized.is_some(), "MATERIALIZED", alias.name.span)?;
                 let plan = self.bind_query(query, &visible)?;
+                let written = self.written.take();
+                let twice = written.iter().enumerate().find(|(i, name)| written[..*i].contains(name));
+                if let (true, Some((_, name))) = (alias.columns.is_empty(), twice) {
+                    return Err(at(
+                        Error::user(format!("Column has duplicate column name '{name}' and no column list specified"))
+                            .hint("Rename one of them, or name the columns behind the name of the query"),
+                        alias.name.span,
+                    ));
+                }
                 let plan = self.renamed(plan, alias)?;
                 visible.push((alias.name.value.clone(), plan));
             }
@@ -86,8 +95,12 @@ impl Binder<'_> {
         match body {
             SetExpr::Select(select) => Ok(self.select(select, ctes, &[])?.plan),
             SetExpr::Query(q) => self.bind_query(q, ctes),
+            // The names are those of the first branch, which is bound last.
             SetExpr::SetOperation { .. } => self.set_operation(body, ctes),
-            SetExpr::Values(values) => self.values(values),
+            SetExpr::Values(values) => {
+                self.written.take();
+                self.values(values)
+            }
             SetExpr::Table(_) => Err(unsupported_with("TABLE t as a query", body.span(), "Write SELECT * FROM t")),
             SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
                 Err(unsupported("a statement that writes, inside a query", body.span()))
@@ -212,6 +225,9 @@ impl Binder<'_> {
                 (exprs.as_slice(), !exprs.is_empty())
             }
         };
+        if let Some(q) = qualify {
+            aliases_are_clear(q, projection)?;
+        }
         let qualify = qualify.as_ref().map(|q| without_aliases(q, projection));
         let qualify = qualify.as_ref();
         let order: Vec<ast::OrderByExpr> = order.iter().map(|by| ordered(by, projection)).collect();
@@ -241,7 +257,8 @@ impl Binder<'_> {
             let bound = bind_tail(&mut binder, items, tail)?;
             (plan, bound)
         };
-        let BoundTail { columns, order, visible, qualify } = bound;
+        let BoundTail { columns, written, order, visible, qualify } = bound;
+        self.written.replace(written);
         if let Some(condition) = s.qualify.as_ref().filter(|_| over.is_empty()) {
             return Err(at(
                 Error::user(format!("QUALIFY expression '{condition}' must contain a window function"))
@@ -296,7 +313,7 @@ impl Binder<'_> {
         all: &Scope,
     ) -> Result<Vec<(String, Typed)>> {
         let items = self.expand(projection, all)?;
-        bind_items(&mut ExpressionBinder::new(&self.functions, scope, "SELECT"), items)
+        bind_items(&mut ExpressionBinder::new(&self.functions, scope, "SELECT"), items, &mut vec![])
     }
 
     /// Select items with `*` and `t.*` written out.
@@ -319,6 +336,7 @@ impl Binder<'_> {
                             options.wildcard_token.0.span,
                         ));
                     }
+                    scope.check_names(&[]).at_span(options.wildcard_token.0.span)?;
                     out.extend(scope.columns.iter().filter(|c| !scope.is_merged(c)).map(Item::of_column));
                 }
                 SelectItem::QualifiedWildcard(kind, options) => {
@@ -368,6 +386,7 @@ impl Binder<'_> {
                             name.span(),
                         ));
                     }
+                    scope.check_names(&parts).at_span(name.span())?;
                     out.extend(columns);
                 }
             }
@@ -468,6 +487,28 @@ fn ordered(by: &ast::OrderByExpr, projection: &[SelectItem]) -> ast::OrderByExpr
         by.expr = without_aliases(&by.expr, projection);
     }
     by
+}
+
+/// Refuses names that stand for several items of the SELECT list.
+fn aliases_are_clear(condition: &Ast, projection: &[SelectItem]) -> Result<()> {
+    use std::ops::ControlFlow;
+    let named = |id: &ast::Ident| {
+        let is =
+            |item: &&SelectItem| matches!(item, SelectItem::ExprWithAlias { alias, .. } if alias.value == id.value);
+        projection.iter().filter(is).count()
+    };
+    let found = ast::visit_expressions(condition, |e: &Ast| match e {
+        Ast::Identifier(id) if named(id) > 1 => ControlFlow::Break(id.clone()),
+        _ => ControlFlow::Continue(()),
+    });
+    match found {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(id) => Err(at(
+            Error::user(format!("Column '{}' is ambiguous", id.value))
+                .hint("Rename one of the items of the SELECT list"),
+            id.span,
+        )),
+    }
 }
 
 /// An expression over the SELECT list, as a condition of QUALIFY is one, with what the names of the SELECT list stand for.
@@ -588,13 +629,16 @@ pub(super) struct Tail<'q> {
 pub(super) struct BoundTail {
     /// Those that are shown, and behind them those that rows are only ordered by.
     columns: Vec<(String, Typed)>,
+    /// What the query calls those that are shown.
+    written: Vec<String>,
     order: Vec<OrderKey>,
     visible: usize,
     qualify: Option<Typed>,
 }
 
 pub(super) fn bind_tail(binder: &mut ExpressionBinder<'_>, items: Vec<Item<'_>>, tail: Tail<'_>) -> Result<BoundTail> {
-    let mut columns = bind_items(binder, items)?;
+    let mut written = vec![];
+    let mut columns = bind_items(binder, items, &mut written)?;
     let visible = columns.len();
     binder.clause = "QUALIFY";
     let qualify = tail.qualify.map(|q| binder.condition(q)).transpose()?;
@@ -619,13 +663,19 @@ pub(super) fn bind_tail(binder: &mut ExpressionBinder<'_>, items: Vec<Item<'_>>,
         };
         order.push(OrderKey { column, ascending, nulls_last });
     }
-    Ok(BoundTail { columns, order, visible, qualify })
+    Ok(BoundTail { columns, written, order, visible, qualify })
 }
 
-fn bind_items(binder: &mut ExpressionBinder<'_>, items: Vec<Item<'_>>) -> Result<Vec<(String, Typed)>> {
+/// `written`: gets the names as the query writes them, of which several may be the same.
+fn bind_items(
+    binder: &mut ExpressionBinder<'_>,
+    items: Vec<Item<'_>>,
+    written: &mut Vec<String>,
+) -> Result<Vec<(String, Typed)>> {
     let mut names = UniqueNames::default();
     let mut columns = vec![];
     for (i, item) in items.into_iter().enumerate() {
+        let is_written = matches!(item.source, ItemSource::Ast(_));
         let bound = match item.source {
             ItemSource::Ast(e) => binder.bind(e)?,
             ItemSource::Field { row, row_name, span } => {
@@ -641,7 +691,10 @@ fn bind_items(binder: &mut ExpressionBinder<'_>, items: Vec<Item<'_>>) -> Result
                 })?,
             },
         };
-        let name = names.take(&item.name.unwrap_or_else(|| format!("EXPR${i}")));
+        let wanted = item.name.unwrap_or_else(|| format!("EXPR${i}"));
+        let name = names.take(&wanted);
+        // What `*` stands for gets names of its own.
+        written.push(if is_written { wanted } else { name.clone() });
         columns.push((name, bound));
     }
     Ok(columns)

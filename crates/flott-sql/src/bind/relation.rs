@@ -71,10 +71,16 @@ impl Binder<'_> {
                 self.aliased(plan, &qualifier, alias.as_ref())
             }
             TableFactor::Derived { lateral, subquery, alias, sample } => {
-                refuse_if(*lateral, "LATERAL (SELECT ..)", t.span())?;
+                // The first in FROM has no tables before it.
+                let _ = lateral;
                 refuse_if(sample.is_some(), "TABLESAMPLE", t.span())?;
                 let plan = self.bind_query(subquery, ctes)?;
-                self.aliased(plan, &[], alias.as_ref())
+                let written = self.written.take();
+                let (plan, mut scope) = self.aliased(plan, &[], alias.as_ref())?;
+                if alias.as_ref().is_none_or(|a| a.columns.is_empty()) {
+                    scope.written_as(written);
+                }
+                Ok((plan, scope))
             }
             TableFactor::TableFunction { expr, alias } => {
                 let Ast::Function(f) = expr else {
@@ -97,9 +103,9 @@ impl Binder<'_> {
                 let plan = self.table_function(&f.name, &list.args, ctes)?;
                 self.aliased(plan, &[], alias.as_ref())
             }
-            TableFactor::Function { lateral, name, .. } => {
-                let what = if *lateral { "LATERAL " } else { "" };
-                Err(unsupported(format!("{what}{}(..)", name_text(name)), name.span()))
+            TableFactor::Function { lateral: true, .. } => self.lateral_function_alone(t, ctes),
+            TableFactor::Function { lateral: false, name, .. } => {
+                Err(unsupported(format!("{}(..)", name_text(name)), name.span()))
             }
             TableFactor::NestedJoin { table_with_joins, alias } => {
                 let (plan, scope) = self.table_with_joins(table_with_joins, ctes)?;

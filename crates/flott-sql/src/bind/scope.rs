@@ -45,12 +45,18 @@ pub(crate) struct Scope {
     merged: HashSet<String>,
     /// What the query around a sub-query sees.
     outer: Vec<ScopeColumn>,
+    /// What the query around that one sees.
+    further: Vec<ScopeColumn>,
+    /// Names that several columns of one query in FROM have, and its qualifier.
+    twice: Vec<(Vec<String>, String)>,
+    /// Whoever asks for rows does not mind how often they come.
+    may_repeat: bool,
     /// Sub-queries that give one value, and the columns that they have become.
     values: Vec<(ast::Query, ScopeColumn)>,
     /// IN and EXISTS inside expressions, and what they are; over groups, aggregates and keys.
     marks: Vec<(ast::Expr, Typed)>,
     /// Columns that are there no more once rows are grouped.
-    ungrouped: HashSet<String>,
+    ungrouped: Vec<ScopeColumn>,
 }
 
 /// Stands before the name of a column that belongs to the query around a sub-query.
@@ -88,6 +94,7 @@ impl Scope {
     pub(crate) fn take_in(&mut self, other: &Scope) {
         self.columns.extend(other.columns.iter().cloned());
         self.merged.extend(other.merged.iter().cloned());
+        self.twice.extend(other.twice.iter().cloned());
     }
 
     /// The column goes by its table's name only from now on.
@@ -98,6 +105,11 @@ impl Scope {
     /// Whether a column goes by its table's name only.
     pub(crate) fn is_merged(&self, c: &ScopeColumn) -> bool {
         !c.qualifier.is_empty() && self.merged.contains(&c.field)
+    }
+
+    /// Whether a column is one of those that go by their tables' names only.
+    pub(crate) fn holds_merged(&self, c: &ScopeColumn) -> bool {
+        self.merged.contains(&c.field)
     }
 
     /// The sub-query stands for this column.
@@ -137,7 +149,8 @@ impl Scope {
                     }
                     groups.columns.push(grouped);
                 }
-                None => drop(groups.ungrouped.insert(c.name.clone())),
+                None if self.is_merged(c) => {}
+                None => groups.ungrouped.push(c.clone()),
             }
         }
         groups
@@ -152,6 +165,39 @@ impl Scope {
     pub(crate) fn set_outer(&mut self, outer: &Scope) {
         self.outer = outer.columns.iter().filter(|c| !outer.is_merged(c)).cloned().collect();
         self.outer.extend(outer.columns.iter().filter(|c| outer.is_merged(c)).cloned());
+        self.further.clone_from(&outer.outer);
+    }
+
+    /// It is the same to whoever asks for the rows how often they come.
+    pub(crate) fn let_repeat(&mut self) {
+        self.may_repeat = true;
+    }
+
+    /// Whether rows may come several times.
+    pub(crate) fn may_repeat(&self) -> bool {
+        self.may_repeat
+    }
+
+    /// The columns under the names that a query wrote, of which several may be the same.
+    pub(crate) fn written_as(&mut self, names: Vec<String>) {
+        if names.len() != self.columns.len() {
+            return;
+        }
+        for (i, name) in names.iter().enumerate() {
+            self.columns[i].name.clone_from(name);
+            if names[..i].contains(name) {
+                self.twice.push((self.columns[i].qualifier.clone(), name.clone()));
+            }
+        }
+    }
+
+    /// Refuses columns of one query, all of which are asked for, that have one name.
+    pub(crate) fn check_names(&self, qualifier: &[&str]) -> Result<()> {
+        match self.twice.iter().find(|(of, _)| ends_with(of, qualifier)) {
+            None => Ok(()),
+            Some((_, name)) => Err(Error::user(format!("Column '{name}' is ambiguous"))
+                .hint("Rename one of the columns in the query that gives them")),
+        }
     }
 
     /// The columns have the types that a plan gives them.
@@ -180,29 +226,33 @@ impl Scope {
         self.columns.iter().filter(fits).collect()
     }
 
+    /// Whether a column that is there no more once rows are grouped has this name, too.
+    fn is_of_rows(&self, qualifier: &[&str], name: &str) -> bool {
+        self.ungrouped.iter().any(|c| c.name == name && ends_with(&c.qualifier, qualifier))
+    }
+
     /// Resolves `a`, `t.a`, `t.a.field`, `c.d.t.a`: the longest qualifier wins, as in Calcite.
     pub(crate) fn resolve(&self, parts: &[&str], span: Span) -> Result<Resolved> {
         for qualified_by in (0..parts.len().min(4)).rev() {
             let found = self.matching(&parts[..qualified_by], parts[qualified_by]);
             match found.as_slice() {
                 [] => {}
+                [_] if self.is_of_rows(&parts[..qualified_by], parts[qualified_by]) => {
+                    return Err(ambiguous(parts[qualified_by], span));
+                }
                 [one] => {
                     let rest = parts[qualified_by + 1..].iter().map(|s| s.to_string()).collect();
                     return Ok(Resolved::Column(one.typed(), rest));
                 }
-                _ => {
-                    return Err(at(
-                        Error::user(format!("Column '{}' is ambiguous", parts[qualified_by]))
-                            .hint("Put the table's name or alias before it"),
-                        span,
-                    ));
-                }
+                _ => return Err(ambiguous(parts[qualified_by], span)),
             }
         }
         if self.outer.is_empty() {
             return Ok(Resolved::Missing);
         }
-        Ok(match Scope::of(self.outer.clone()).resolve(parts, span)? {
+        let mut around = Scope::of(self.outer.clone());
+        around.outer = self.further.clone();
+        Ok(match around.resolve(parts, span)? {
             Resolved::Column(Typed { expr: Expr::Column(c), data_type }, rest) => {
                 Resolved::Column(Typed { expr: column(&format!("{OUTER}{}", c.name)), data_type }, rest)
             }
@@ -216,7 +266,7 @@ impl Scope {
             Some((last, rest)) => (last.value.as_str(), rest),
             None => return Error::internal("an empty name"),
         };
-        if self.ungrouped.contains(last) {
+        if self.ungrouped.iter().any(|c| c.name == last) {
             return at(
                 Error::user(format!("Expression '{last}' is not being grouped"))
                     .hint("Name it in GROUP BY, or put an aggregate function around it"),
@@ -253,6 +303,11 @@ impl Scope {
         )
         .with("column", last)
     }
+}
+
+fn ambiguous(name: &str, span: Span) -> Error {
+    let error = Error::user(format!("Column '{name}' is ambiguous")).hint("Put the table's name or alias before it");
+    at(error, span)
 }
 
 pub(crate) fn ends_with(have: &[String], asked: &[&str]) -> bool {

@@ -81,7 +81,7 @@ impl Binder<'_> {
         let (left, right) = (left.as_ref().clone(), right.as_ref().clone());
         match all {
             false => self.matching(left, right, set),
-            true => self.counted(left, right, set),
+            true => self.counted(left, right, set, columns_of(&schema)?),
         }
     }
 
@@ -133,7 +133,10 @@ impl Binder<'_> {
         let schema = plan_schema(names.iter().map(String::as_str).zip(&types))?;
         let mut inputs = vec![];
         for ((plan, _), have) in branches.into_iter().zip(columns) {
-            let same = have.iter().zip(&names).zip(&types).all(|((h, n), t)| h.0 == *n && h.1.kind == t.kind);
+            // Of INTERSECT and EXCEPT the left branch gives the rows, in the types of both.
+            let exact = set != Set::Union;
+            let fits = |h: &LogicalType, t: &LogicalType| h.kind == t.kind && (!exact || h.nullable == t.nullable);
+            let same = have.iter().zip(&names).zip(&types).all(|((h, n), t)| h.0 == *n && fits(&h.1, t));
             let plan = if same {
                 plan
             } else {
@@ -142,7 +145,9 @@ impl Binder<'_> {
                     .zip(names.iter().zip(&types))
                     .map(|((from, data_type), (name, t))| {
                         let value = Typed { expr: column(&from), data_type };
-                        Ok((name.clone(), self.functions().cast_if_needed(value, t)?))
+                        let value = self.functions().cast_if_needed(value, t)?;
+                        let data_type = if exact { t.clone() } else { value.data_type };
+                        Ok((name.clone(), Typed { expr: value.expr, data_type }))
                     })
                     .collect::<Result<Vec<_>>>()?;
                 project(plan, exprs)?
@@ -172,14 +177,15 @@ impl Binder<'_> {
     }
 
     /// As often as a row is on both sides (INTERSECT ALL), or more often on the left (EXCEPT ALL).
-    fn counted(&self, left: LogicalPlan, right: LogicalPlan, set: Set) -> Result<LogicalPlan> {
+    fn counted(
+        &self,
+        left: LogicalPlan,
+        right: LogicalPlan,
+        set: Set,
+        columns: Vec<(String, LogicalType)>,
+    ) -> Result<LogicalPlan> {
         let functions = self.functions();
         // The rows of both sides are counted together.
-        let of_right = columns_of(right.schema())?;
-        let columns = columns_of(left.schema())?.into_iter().zip(of_right);
-        let columns: Vec<(String, LogicalType)> = columns
-            .map(|((name, mine), (_, other))| (name, mine.with_nullable(mine.nullable || other.nullable)))
-            .collect();
         let mut names = UniqueNames::of(left.schema());
         let marks: Vec<String> = match set {
             Set::Intersect => vec![names.take("vcol_left_marker"), names.take("vcol_right_marker")],
@@ -268,7 +274,7 @@ impl Binder<'_> {
         columns.push((copy, element.as_ref().clone()));
         let schema = plan_schema(columns.iter().map(|(n, t)| (n.as_str(), t)))?;
         let with_copies = keys.iter().map(own).chain([(copies.clone(), times)]).collect();
-        let node = Unnest { column: copies, collection, outer: false, with_ordinality: false };
+        let node = Unnest { column: copies, collection, outer: false, condition: None, with_ordinality: false };
         let unnested = FlinkNode::plan(FlinkNodeKind::Unnest(node), project(input, with_copies)?, schema);
         project(unnested, keys.iter().map(own).collect())
     }

@@ -1,6 +1,8 @@
 //! Calls of functions that are written in SQL: the body stands in the place of the call, with the arguments in the places of
 //! the parameters. A job carries nothing of the function itself.
 
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -8,14 +10,15 @@ use datafusion_expr::Expr;
 use flott_core::options::Options;
 use flott_core::types::TimeAttribute;
 use flott_core::{Error, Result};
+use sqlparser::ast::{Expr as Ast, Spanned, visit_expressions};
 use sqlparser::tokenizer::Span;
 
 use super::expression::ExpressionBinder;
 use super::functions::Functions;
-use super::refuse::{At, from_datafusion};
+use super::refuse::{At, from_datafusion, name_parts};
 use super::scope::{Scope, ScopeColumn, Typed};
-use crate::catalog::{CatalogFunction, CatalogManager};
-use crate::parser::script::{on_large_stack, parse_expression};
+use crate::catalog::{CatalogFunction, CatalogManager, place_in};
+use crate::parser::script::{on_large_stack, parse_expression, parse_query};
 
 /// Stands before the number of a parameter in a body.
 const PARAMETER: &str = "$parameter.";
@@ -28,6 +31,40 @@ pub const CALL_DEPTH_MAX: usize = 32;
 /// Checks the body of a function that is about to be made.
 pub(crate) fn check_function(catalog: &CatalogManager, config: &Options, function: &CatalogFunction) -> Result<()> {
     on_large_stack(|| Functions::new(config)?.of_catalog(Some(catalog)).body(function).map(|_| ()))
+}
+
+/// The text of a query or an expression in which functions of databases have their full names, so that it means the same
+/// from every current database.
+pub(crate) fn with_full_names(
+    catalog: &CatalogManager,
+    config: &Options,
+    text: &str,
+    is_query: bool,
+) -> Result<String> {
+    let functions = Functions::new(config)?.of_catalog(Some(catalog));
+    let mut edits: BTreeMap<(usize, usize), String> = BTreeMap::new();
+    let mut visit = |e: &Ast| {
+        if let Ast::Function(f) = e
+            && let Ok(parts) = name_parts(&f.name)
+            && let Some(id) = functions.full_name(&parts.iter().map(|i| i.value.as_str()).collect::<Vec<_>>())
+            && let Some(place) = place_in(text, f.name.span())
+        {
+            edits.insert(place, id.to_string());
+        }
+        ControlFlow::<()>::Continue(())
+    };
+    let walked = on_large_stack(|| {
+        Ok(match is_query {
+            true => visit_expressions(&parse_query(text)?, &mut visit),
+            false => visit_expressions(&parse_expression(text)?, &mut visit),
+        })
+    })?;
+    debug_assert!(walked.is_continue());
+    let mut out = text.to_string();
+    for ((from, to), name) in edits.into_iter().rev() {
+        out.replace_range(from..to, &name);
+    }
+    Ok(out)
 }
 
 impl Functions {

@@ -71,7 +71,10 @@ pub fn validate(plan: &LogicalPlan) -> Result<()> {
                     there(&f.time_column)?;
                     f.partition_keys.iter().try_for_each(there)
                 }
-                FlinkNodeKind::Unnest(unnest) => there(&unnest.column),
+                FlinkNodeKind::Unnest(unnest) => {
+                    there(&unnest.column)?;
+                    unnest.condition.iter().try_for_each(|c| expression(c, &node.schema))
+                }
                 FlinkNodeKind::Join(join) => {
                     let right = node.second.as_ref().ok_or_else(|| Error::internal("a join of one input"))?;
                     validate(right)?;

@@ -185,7 +185,7 @@ impl Relation {
 }
 
 /// From byte to byte; `None` for what the parser made up.
-fn place(text: &str, span: Span) -> Option<(usize, usize)> {
+pub(crate) fn place(text: &str, span: Span) -> Option<(usize, usize)> {
     if span.start.line == 0 {
         return None;
     }

@@ -12,6 +12,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use expand::place as place_in;
 pub use function::{CatalogFunction, CatalogFunctions, FunctionPlace};
 pub use partition::Spec as CatalogPartitionSpec;
 pub(crate) use tables::offset;

@@ -16,6 +16,7 @@ pub mod show;
 mod source;
 pub mod split;
 pub mod statement;
+mod values;
 
 pub use ast::{InsertStatement, Name, SpannedStatement, Statement};
 pub use limits::ParseLimits;

@@ -12,10 +12,10 @@ use super::diagnose::diagnose;
 use super::dialect::FlinkDialect;
 use super::hints::{attach_hints, misplaced};
 use super::limits::{MAX_DEPTH, MAX_NODES, ParseLimits, check_tokens, settle_expr, settle_query};
-use super::match_recognize;
 use super::source::SourceText;
 use super::split::{Piece, Split, split};
 use super::statement::StatementParser;
+use super::{match_recognize, values};
 
 pub use super::hints::HINT_PREFIX;
 
@@ -214,13 +214,18 @@ fn run_on(tokens: &[TokenWithSpan], line: u64, column: u64) -> Option<Position> 
 
 const DOUBLE_QUOTES: &str = "Strings stand in single quotes, names in backticks";
 
+/// What sqlparser does not read, in forms that it reads.
+fn arrange(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    values::arrange(match_recognize::arrange(tokens))
+}
+
 /// Tokens of one statement: comments out, hints in, limits checked. Also where hints stood.
 fn prepare(text: &str) -> Result<(Vec<TokenWithSpan>, Vec<Span>)> {
     let limits = ParseLimits::DEFAULT;
     check_length(text.len(), limits.statement_bytes, "a statement")?;
     let (tokens, hints) = attach_hints(tokenize(text, START)?)?;
     check_tokens(&tokens, &limits)?;
-    Ok((match_recognize::arrange(tokens), hints))
+    Ok((arrange(tokens), hints))
 }
 
 fn check_length(bytes: usize, most: usize, what: &str) -> Result<()> {
@@ -255,7 +260,7 @@ fn parse_piece(text: &str, begin: Position, limits: &ParseLimits) -> Result<Span
     on_large_stack(|| {
         let source = SourceText::at(text, begin);
         let (tokens, hints) = attach_hints(tokenize(text, begin)?)?;
-        let tokens = match_recognize::arrange(tokens);
+        let tokens = arrange(tokens);
         let is_text = |t: &&TokenWithSpan| !matches!(t.token, Token::Whitespace(_) | Token::EOF);
         let end = tokens.iter().rev().find(is_text).map_or(begin, |last| position(last.span.end));
         check_tokens(&tokens, limits)?;

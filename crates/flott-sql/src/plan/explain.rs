@@ -207,7 +207,8 @@ fn logical(plan: &LogicalPlan, depth: usize, lines: &mut Vec<(usize, String)>) {
                 FlinkNodeKind::Join(join) => super::join::explain::logical(join, node),
                 FlinkNodeKind::Unnest(unnest) => {
                     let kind = if unnest.outer { "left" } else { "inner" };
-                    format!("LogicalCorrelate(unnest=[{}], joinType=[{kind}])", unnest.column)
+                    let condition = super::join::explain::unnest_condition(unnest.condition.as_ref(), &node.schema);
+                    format!("LogicalCorrelate(unnest=[{}], joinType=[{kind}]{condition})", unnest.column)
                 }
                 FlinkNodeKind::Over(o) => super::explain_over::logical(o, node.input.schema()),
                 FlinkNodeKind::Match(m) => super::match_recognize::logical(m, node),
@@ -412,7 +413,7 @@ fn text(node: &StreamNode, style: Style) -> String {
         StreamOp::Union => format!("{kind}(all=[true], union=[{}])", names(&node.schema)),
         StreamOp::Join(join) => join.text(node, style),
         StreamOp::LookupJoin(join) => join.text(kind, node, style),
-        StreamOp::Unnest(spec) => super::join::explain::unnest(spec, node),
+        StreamOp::Unnest(op) => super::join::explain::unnest(op, node),
         StreamOp::ChangelogFunction(op) => op.text(kind, node),
         StreamOp::Expand(spec) => {
             let Some(input) = input else { return kind.to_string() };

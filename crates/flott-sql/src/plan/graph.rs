@@ -270,7 +270,7 @@ impl<'a> GraphBuilder<'a> {
                 (OperatorSpec::Calc(CalcSpec { projection, filter }), "calc".to_string(), parallelism)
             }
             StreamOp::Union => (OperatorSpec::Union, "union".to_string(), None),
-            StreamOp::Unnest(spec) => (OperatorSpec::Unnest(spec.clone()), "unnest".to_string(), None),
+            StreamOp::Unnest(op) => (OperatorSpec::Unnest(op.spec.clone()), "unnest".to_string(), None),
             StreamOp::ChangelogFunction(op) => {
                 (OperatorSpec::ChangelogFunction(op.spec.clone()), op.identity(), self.inherited(node))
             }

@@ -15,6 +15,20 @@ use crate::bind::node::{Aggregate, Join, Over, WindowTableFunction};
 use crate::bind::window::{is_windowed, unaliased};
 use crate::bind::{FlinkNode, FlinkNodeKind, ScanTable, column, from_datafusion};
 
+/// How many operators may be copied where expressions that are read several times stand in the place of their names.
+const COPIED_OPERATORS_MAX: usize = 1_000;
+
+/// Operators and columns of an expression.
+fn size(e: &Expr) -> usize {
+    let mut size = 0;
+    let walked = e.apply(|_| {
+        size += 1;
+        Ok(TreeNodeRecursion::Continue)
+    });
+    debug_assert!(walked.is_ok());
+    size
+}
+
 /// What a program reads.
 #[expect(clippy::large_enum_variant, reason = "a handful live while a query is planned")]
 pub(crate) enum Base<'p> {
@@ -57,17 +71,14 @@ impl<'p> Program<'p> {
         substitute(e, &|name| outputs.get(name).map(|e| (*e).clone()))
     }
 
-    /// Whether expressions may be inlined: one that gives another value at each call must be computed once.
+    /// Whether expressions may be inlined: one that gives another value at each call must be computed once, and so must
+    /// what would grow beyond measure where it is read several times.
     pub(crate) fn can_inline(&self, users: &[&Expr]) -> bool {
-        let volatile: BTreeSet<&str> = self
-            .schema
-            .fields()
-            .iter()
-            .zip(&self.projection)
-            .filter(|(_, e)| e.is_volatile())
-            .map(|(f, _)| f.name().as_str())
-            .collect();
-        if volatile.is_empty() {
+        let names = || self.schema.fields().iter().map(|f| f.name().as_str());
+        let volatile: BTreeSet<&str> =
+            names().zip(&self.projection).filter(|(_, e)| e.is_volatile()).map(|(name, _)| name).collect();
+        let sizes: BTreeMap<&str, usize> = names().zip(self.projection.iter().map(size)).collect();
+        if volatile.is_empty() && sizes.values().all(|s| *s == 1) {
             return true;
         }
         let mut uses: BTreeMap<String, usize> = BTreeMap::new();
@@ -76,7 +87,10 @@ impl<'p> Program<'p> {
                 *uses.entry(name).or_default() += n;
             }
         }
-        volatile.iter().all(|v| uses.get(*v).copied().unwrap_or(0) <= 1)
+        let times = |name: &str| uses.get(name).copied().unwrap_or(0);
+        let copies = sizes.iter().map(|(name, size)| times(name).saturating_sub(1).saturating_mul(*size));
+        let grows_by = copies.fold(0usize, usize::saturating_add);
+        grows_by <= COPIED_OPERATORS_MAX && volatile.iter().all(|v| times(v) <= 1)
     }
 }
 

@@ -14,12 +14,12 @@ use flott_core::LogicalType;
 use flott_graph::spec::SinkConstraints;
 use flott_graph::{
     Changes, ConflictStrategy, DeduplicateSpec, ExpandSpec, GroupAggregateSpec, IncrementalAggregateSpec, Keep,
-    MiniBatchAssignerSpec, OverAggregateSpec, RankSpec, RankStrategy, SortSpec, TemporalSortSpec, UnnestSpec,
-    WindowAggregateSpec, WindowAssignment, WindowRankSpec, WindowTableFunctionSpec,
+    MiniBatchAssignerSpec, OverAggregateSpec, RankSpec, RankStrategy, SortSpec, TemporalSortSpec, WindowAggregateSpec,
+    WindowAssignment, WindowRankSpec, WindowTableFunctionSpec,
 };
 
 use super::changelog_function::ChangelogFunctionOp;
-use super::join::JoinOp;
+use super::join::{JoinOp, UnnestOp};
 use super::lookup::LookupJoinOp;
 use crate::bind::ScanTable;
 
@@ -60,7 +60,7 @@ pub(crate) enum StreamOp {
     Union,
     Join(JoinOp),
     LookupJoin(LookupJoinOp),
-    Unnest(UnnestSpec),
+    Unnest(UnnestOp),
     ChangelogFunction(ChangelogFunctionOp),
     Expand(ExpandSpec),
     WindowTableFunction(WindowTableFunctionSpec),

@@ -4,7 +4,7 @@ use flott_core::error::{Error, Result};
 
 use super::place::moved;
 use super::{ExpressionResolver, SessionState};
-use crate::bind::check_function;
+use crate::bind::{check_function, with_full_names};
 use crate::catalog::{CatalogFunction, FunctionPlace};
 use crate::parser::ast::{CreateFunction, Name};
 
@@ -76,8 +76,9 @@ pub(super) fn create(
         None => check_function(&state.catalog, &state.config, &function),
     };
     checked.map_err(|e| moved(e, create.body_position))?;
+    // It means the same from every current database.
+    function.body = with_full_names(&state.catalog, &state.config, &function.body, is_table)?;
     if is_table {
-        // It means the same from every current database.
         function.body = state.catalog.expand(&function.body).map_err(|e| moved(e, create.body_position))?;
     }
     let place = place(&create.name, create.temporary, create.system, state).map_err(at)?;

@@ -6,6 +6,7 @@ use sqlparser::ast::Ident;
 
 use super::place::moved;
 use super::{ExpressionResolver, SessionState};
+use crate::bind::with_full_names;
 use crate::catalog::object::IfTaken;
 use crate::catalog::{CatalogView, Entry};
 use crate::parser::ast::Name;
@@ -28,6 +29,7 @@ fn view(definition: &Definition, state: &SessionState, resolver: &dyn Expression
         Some(long) if resolver.query_schema(state, &long).is_ok_and(|s| s == schema) => long,
         _ => expanded,
     };
+    let expanded = with_full_names(&state.catalog, &state.config, &expanded, true)?;
     let given = definition.columns;
     if !given.is_empty() && given.len() != schema.len() {
         return Err(Error::user(format!(

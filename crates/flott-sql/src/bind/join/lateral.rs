@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use datafusion_common::ScalarValue;
 use datafusion_expr::{Expr, LogicalPlan, Operator};
+use flott_core::types::arrow_type;
 use flott_core::{Error, Result};
 use flott_graph::JoinKind;
 use sqlparser::ast::{self, Expr as Ast, Ident, JoinConstraint, Query, SelectItem, SetExpr, Spanned};
@@ -17,25 +18,40 @@ use super::subquery::{is_grouped, renamed};
 use super::table_function::{expands, named};
 use super::{Bound, beside, identity, join_with, settle, side_by_side};
 use crate::bind::expression::ExpressionBinder;
+use crate::bind::grouped::calls_over_groups;
 use crate::bind::node::JoinFlavour;
-use crate::bind::refuse::{at, refuse_if, unsupported, unsupported_with};
+use crate::bind::query::implicit_name;
+use crate::bind::refuse::{at, from_datafusion, refuse_if, unsupported, unsupported_with};
 use crate::bind::scope::OUTER;
 use crate::bind::{Binder, Ctes, Scope, ScopeColumn, Typed, UniqueNames, columns_of, filter, project};
 
 /// Names of the keys that a grouped query gets.
 const KEY: &str = "$lateral";
+/// Names of the aggregates of a query that aggregates all its rows.
+const CALL: &str = "$aggregate";
 
 /// A query that names columns of the tables before it, taken apart.
-struct Inside {
-    plan: LogicalPlan,
+pub(super) struct Inside {
+    pub(super) plan: LogicalPlan,
     /// Its columns as the query outside sees them.
-    columns: Vec<ScopeColumn>,
+    pub(super) columns: Vec<ScopeColumn>,
     /// Of which row it is: over its own columns and, with [`OUTER`] before their names, those outside.
-    conditions: Vec<Expr>,
+    pub(super) conditions: Vec<Expr>,
     /// Columns that read both, by their places.
     both: Vec<(usize, Typed)>,
-    /// It has one row for every row outside. The columns that are 0 where it has none.
-    whole: Option<Vec<usize>>,
+    /// It has one row for every row outside, of its aggregates, which are its columns.
+    whole: Option<Whole>,
+}
+
+/// What a query that aggregates all its rows makes of its aggregates.
+struct Whole {
+    /// The aggregates, as they are written.
+    calls: Vec<Ast>,
+    /// Those that are 0 where there are no rows.
+    zeros: Vec<usize>,
+    /// Its columns: their names, and what they are computed from.
+    items: Vec<(String, Ast)>,
+    having: Option<Ast>,
 }
 
 impl Binder<'_> {
@@ -70,20 +86,65 @@ impl Binder<'_> {
             let (plan, columns) = self.expanded(left, outer, select, kind, ctes)?;
             return self.expanded_as(plan, columns, alias, kind, constraint, span);
         }
-        let mut inside = self.inside(&left.1, query, ctes)?;
-        named(&mut inside.columns, alias, span)?;
-        self.beside_lateral(left, inside, kind, constraint, span)
+        let inside = self.inside(&left.1, query, ctes)?;
+        self.beside_lateral(left, inside, (kind, alias), constraint, span)
+    }
+
+    /// What a query makes of its aggregates, once they stand beside the rows outside; whether it has a row decides HAVING.
+    fn of_whole(
+        &self,
+        plan: LogicalPlan,
+        (outside, calls): (&Scope, &[ScopeColumn]),
+        whole: &Whole,
+        padded: bool,
+    ) -> Result<(LogicalPlan, Vec<ScopeColumn>)> {
+        let mut scope = outside.clone();
+        for (i, (call, c)) in whole.calls.iter().zip(calls).enumerate() {
+            let mut value = c.typed();
+            if whole.zeros.contains(&i) {
+                let zero = Expr::Literal(ScalarValue::Int64(Some(0)), None);
+                let zero = Typed { expr: zero, data_type: c.data_type.with_nullable(false) };
+                value = self.functions().call("COALESCE", vec![value, zero])?;
+            }
+            scope.add_mark(call, value);
+        }
+        let having = whole.having.as_ref();
+        let having =
+            having.map(|h| ExpressionBinder::new(self.functions(), &scope, "HAVING").condition(h)).transpose()?;
+        let mut columns = identity(&plan)?;
+        let mut free = UniqueNames::of(plan.schema());
+        let mut given = vec![];
+        for (name, item) in &whole.items {
+            let mut value = ExpressionBinder::new(self.functions(), &scope, "SELECT").bind(item)?;
+            if let (true, Some(having)) = (padded, &having) {
+                let null = ScalarValue::try_new_null(&arrow_type(&value.data_type)).map_err(from_datafusion)?;
+                let null = Typed::literal(null, value.data_type.with_nullable(true));
+                value = self.functions().case(vec![(having.clone(), value)], null)?;
+            }
+            let field = free.take(name);
+            let data_type = value.data_type.clone();
+            given.push(ScopeColumn { qualifier: vec![], name: name.clone(), field: field.clone(), data_type });
+            columns.push((field, value));
+        }
+        let plan = match having {
+            Some(having) if !padded => filter(plan, having)?,
+            _ => plan,
+        };
+        Ok((project(plan, columns)?, given))
     }
 
     fn beside_lateral(
         &self,
         (left, left_scope): Bound,
         inside: Inside,
-        kind: JoinKind,
+        (kind, alias): (JoinKind, Option<&ast::TableAlias>),
         constraint: &JoinConstraint,
         span: sqlparser::tokenizer::Span,
     ) -> Result<Bound> {
-        let Inside { plan: right, columns, conditions, both, whole } = inside;
+        let Inside { plan: right, mut columns, conditions, both, whole } = inside;
+        if whole.is_none() {
+            named(&mut columns, alias, span)?;
+        }
         let padded = kind == JoinKind::Left;
         if padded && !both.is_empty() {
             return Err(unsupported_with(
@@ -103,11 +164,11 @@ impl Binder<'_> {
         let mut conditions = conditions.iter().map(|c| renamed(c, &to)).collect::<Result<Vec<_>>>()?;
         let joined_as = if whole.is_some() { JoinKind::Left } else { kind };
         let mut seen = side_by_side(&left_scope, &scope, joined_as);
-        let computes = !both.is_empty() || whole.as_ref().is_some_and(|zeros| !zeros.is_empty());
+        let computes = !both.is_empty() || whole.is_some();
         let mut further = None;
         match constraint {
             JoinConstraint::None => {}
-            JoinConstraint::On(e) if computes || whole.is_some() => further = Some(e),
+            JoinConstraint::On(e) if computes => further = Some(e),
             JoinConstraint::On(e) => {
                 let inner = side_by_side(&left_scope, &scope, JoinKind::Inner);
                 let on = ExpressionBinder::new(self.functions(), &inner, "ON").condition(e)?;
@@ -130,18 +191,14 @@ impl Binder<'_> {
                 c.data_type = value.data_type.clone();
                 columns.push((c.field.clone(), value));
             }
-            for place in whole.iter().flatten() {
-                let c = &mut seen.columns[width + place];
-                let zero = Typed {
-                    expr: Expr::Literal(ScalarValue::Int64(Some(0)), None),
-                    data_type: c.data_type.with_nullable(false),
-                };
-                let value = self.functions().call("COALESCE", vec![c.typed(), zero])?;
-                c.field = free.take(&c.name);
-                c.data_type = value.data_type.clone();
-                columns.push((c.field.clone(), value));
-            }
             plan = project(plan, columns)?;
+        }
+        if let Some(whole) = &whole {
+            let calls = seen.columns.split_off(width);
+            let (computed, mut given) = self.of_whole(plan, (&seen, &calls), whole, padded)?;
+            named(&mut given, alias, span)?;
+            plan = computed;
+            seen.take_in(&Scope::of(given));
         }
         let Some(further) = further else { return Ok((plan, seen)) };
         let on = ExpressionBinder::new(self.functions(), &seen, "ON").condition(further)?;
@@ -162,7 +219,7 @@ impl Binder<'_> {
         Ok((filter(plan, on)?, seen))
     }
 
-    fn inside(&self, outer: &Scope, query: &Query, ctes: &Ctes) -> Result<Inside> {
+    pub(super) fn inside(&self, outer: &Scope, query: &Query, ctes: &Ctes) -> Result<Inside> {
         let span = query.span();
         let what = |part: &str| format!("{part} in a LATERAL query that names columns of the tables before it");
         refuse_if(query.with.is_some(), &what("WITH"), span)?;
@@ -176,13 +233,13 @@ impl Binder<'_> {
         let SetExpr::Select(select) = query.body.as_ref() else {
             return Err(unsupported(what("UNION and the like"), span));
         };
-        refuse_if(select.qualify.is_some() || has_over(select), &what("OVER"), span)?;
         let distinct = match select.distinct {
             None | Some(ast::Distinct::All) => false,
             Some(ast::Distinct::Distinct) => true,
             Some(ast::Distinct::On(_)) => return Err(unsupported("DISTINCT ON", span)),
         };
-        if distinct || is_grouped(select) {
+        if distinct || is_grouped(select) || is_over(select) {
+            refuse_if(is_over(select) && (distinct || is_grouped(select)), &what("OVER beside GROUP BY"), span)?;
             return self.inside_grouped(outer, query, select, distinct, ctes);
         }
         let (plan, scope) = self.from(&select.from, ctes)?;
@@ -250,31 +307,8 @@ impl Binder<'_> {
             keys.push(own);
             outside.push(other);
         }
-        let whole = !distinct && matches!(&select.group_by, ast::GroupByExpr::Expressions(e, _) if e.is_empty());
-        let mut zeros = vec![];
-        if whole {
-            refuse_if(select.having.is_some(), "HAVING without GROUP BY in a LATERAL query", span)?;
-            for (i, item) in select.projection.iter().enumerate() {
-                let (SelectItem::UnnamedExpr(e) | SelectItem::ExprWithAlias { expr: e, .. }) = item else {
-                    return Err(unsupported("* beside aggregates", item.span()));
-                };
-                match e {
-                    Ast::Function(f) if crate::bind::query::contains_aggregate(e) => {
-                        let name = crate::bind::refuse::name_text(&f.name);
-                        if ["COUNT", "APPROX_COUNT_DISTINCT"].iter().any(|n| name.eq_ignore_ascii_case(n)) {
-                            zeros.push(i);
-                        }
-                    }
-                    other => {
-                        return Err(unsupported_with(
-                            format!("{other} in a LATERAL query that aggregates all its rows"),
-                            other.span(),
-                            "Select the aggregates, and compute with them outside",
-                        ));
-                    }
-                }
-            }
-        }
+        let ungrouped = matches!(&select.group_by, ast::GroupByExpr::Expressions(e, _) if e.is_empty());
+        let whole = if !distinct && ungrouped && is_grouped(select) { Some(whole(select)?) } else { None };
         let mut own = query.clone();
         own.order_by = None;
         let mut keyed = select.clone();
@@ -283,11 +317,22 @@ impl Binder<'_> {
             op: ast::BinaryOperator::And,
             right: Box::new(right),
         });
+        if let Some(whole) = &whole {
+            let named = whole.calls.iter().enumerate().map(|(i, call)| {
+                let alias = Ident::new(format!("{CALL}{i}"));
+                SelectItem::ExprWithAlias { expr: call.clone(), alias }
+            });
+            (keyed.projection, keyed.having) = (named.collect(), None);
+        }
+        if is_over(select) {
+            // Windows of the rows that belong to one row outside.
+            by_keys(&mut keyed, &keys);
+        }
         for (i, key) in keys.iter().enumerate() {
             let alias = Ident::new(format!("{KEY}{i}"));
             keyed.projection.push(SelectItem::ExprWithAlias { expr: (*key).clone(), alias });
         }
-        if let (false, ast::GroupByExpr::Expressions(by, _)) = (distinct, &mut keyed.group_by) {
+        if let (true, ast::GroupByExpr::Expressions(by, _)) = (is_grouped(select), &mut keyed.group_by) {
             by.extend(keys.iter().map(|k| (*k).clone()));
         }
         *own.body = SetExpr::Select(Box::new(keyed));
@@ -303,9 +348,68 @@ impl Binder<'_> {
             let equal = self.functions().binary(Operator::Eq, other, own.typed()).map_err(|e| at(e, span))?;
             conditions.push(equal.expr);
         }
-        let whole = whole.then_some(zeros);
         Ok(Inside { plan, columns, conditions, both: vec![], whole })
     }
+}
+
+/// A SELECT that aggregates all its rows.
+fn whole(select: &ast::Select) -> Result<Whole> {
+    let mut items = vec![];
+    for (i, item) in select.projection.iter().enumerate() {
+        items.push(match item {
+            SelectItem::UnnamedExpr(e) => (implicit_name(e).unwrap_or_else(|| format!("EXPR${i}")), e.clone()),
+            SelectItem::ExprWithAlias { expr, alias } => (alias.value.clone(), expr.clone()),
+            other => return Err(unsupported("* beside aggregates", other.span())),
+        });
+    }
+    let mut found = vec![];
+    items.iter().map(|i| &i.1).chain(&select.having).for_each(|e| calls_over_groups(e, &mut found));
+    let mut calls: Vec<Ast> = vec![];
+    for call in found {
+        if !calls.contains(call) {
+            calls.push(call.clone());
+        }
+    }
+    let is_count = |call: &Ast| match call {
+        Ast::Function(f) => {
+            let name = crate::bind::refuse::name_text(&f.name);
+            ["COUNT", "APPROX_COUNT_DISTINCT", "REGR_COUNT"].iter().any(|n| name.eq_ignore_ascii_case(n))
+        }
+        _ => false,
+    };
+    let zeros = (0..calls.len()).filter(|i| is_count(&calls[*i])).collect();
+    Ok(Whole { calls, zeros, items, having: select.having.clone() })
+}
+
+/// Whether a SELECT looks at windows of rows.
+fn is_over(select: &ast::Select) -> bool {
+    select.qualify.is_some() || has_over(select)
+}
+
+/// The windows of a SELECT, each of the rows with equal keys.
+fn by_keys(select: &mut ast::Select, keys: &[&Ast]) {
+    use std::ops::ControlFlow;
+    let add = |spec: &mut ast::WindowSpec| {
+        if spec.window_name.is_none() {
+            spec.partition_by.extend(keys.iter().map(|k| (*k).clone()));
+        }
+    };
+    for named in &mut select.named_window {
+        if let ast::NamedWindowExpr::WindowSpec(spec) = &mut named.1 {
+            add(spec);
+        }
+    }
+    let windows = |e: &mut Ast| {
+        if let Ast::Function(f) = e
+            && let Some(ast::WindowType::WindowSpec(spec)) = &mut f.over
+        {
+            add(spec);
+        }
+        ControlFlow::<()>::Continue(())
+    };
+    let shown = ast::visit_expressions_mut(&mut select.projection, windows);
+    let kept = select.qualify.as_mut().map_or(ControlFlow::Continue(()), |q| ast::visit_expressions_mut(q, windows));
+    debug_assert!(shown.is_continue() && kept.is_continue());
 }
 
 /// The parts of a condition that AND holds together.

@@ -49,6 +49,13 @@ impl Keys {
     fn of(source: &Source, query: &Query) -> Result<Keys> {
         let (mut inner, mut equal) = (vec![], vec![]);
         for part in &source.correlated {
+            if reads(part).iter().any(|c| c.strip_prefix(OUTER).is_some_and(|c| c.starts_with(OUTER))) {
+                return Err(unsupported_with(
+                    "a sub-query inside an expression that names a column of a query two levels out",
+                    query.span(),
+                    "Only EXISTS and IN without NOT, inside EXISTS or IN, may do so",
+                ));
+            }
             let is_outer = |e: &Expr| {
                 let read = reads(e);
                 !read.is_empty() && read.iter().all(|c| c.starts_with(OUTER))

@@ -188,7 +188,10 @@ impl Binder<'_> {
             one.qualifier = vec![];
             first.push(one);
         }
-        first.append(&mut scope.columns);
+        // Without a table's name nothing stands for them any more.
+        let mut rest = std::mem::take(&mut scope.columns);
+        rest.retain(|c| !c.qualifier.is_empty() || !scope.holds_merged(c));
+        first.append(&mut rest);
         scope.columns = first;
         Ok(plan)
     }

@@ -122,9 +122,13 @@ impl Binder<'_> {
                     Part::Plain(e) => {
                         bound.push(ExpressionBinder::new(self.functions(), &scope, "WHERE").condition(e)?)
                     }
-                    Part::Exists { query, negated } => plan = self.exists(plan, &scope, query, *negated, ctes)?,
+                    Part::Exists { query, negated } => {
+                        let asked = self.exists(plan, &scope, query, *negated, ctes)?;
+                        plan = self.asked(asked, &scope, query, &mut correlated)?;
+                    }
                     Part::In { value, query, negated } => {
-                        plan = self.within(plan, &scope, value, query, *negated, ctes)?;
+                        let asked = self.within(plan, &scope, value, query, *negated, ctes)?;
+                        plan = self.asked(asked, &scope, query, &mut correlated)?;
                     }
                 }
             }
@@ -150,7 +154,8 @@ impl Binder<'_> {
         ctes: &Ctes,
     ) -> Result<(Source, Vec<Typed>)> {
         if let Some(select) = simple(query) {
-            let (plan, scope) = self.from(&select.from, ctes)?;
+            let (plan, mut scope) = self.from(&select.from, ctes)?;
+            scope.let_repeat();
             let shown = if values { crate::bind::query::expressions(&select.projection) } else { vec![] };
             let source = self.source(plan, scope, select.selection.as_ref(), &shown, Some(outer), ctes)?;
             if !values {
@@ -165,7 +170,16 @@ impl Binder<'_> {
             }
             return Ok((source, values));
         }
-        let plan = self.bind_query(query, ctes).map_err(|e| correlated_deeper(e, query))?;
+        let plan = match self.bind_query(query, ctes) {
+            Err(e) if e.message().contains("not found") && groups_by_keys(query) => {
+                // It may name columns of the query outside, which its groups then have.
+                let inside = self.inside(outer, query, ctes).map_err(|_| correlated_deeper(e, query))?;
+                let values = inside.columns.iter().map(ScopeColumn::typed).collect();
+                let scope = Scope::of(inside.columns);
+                return Ok((Source { plan: inside.plan, scope, correlated: inside.conditions }, values));
+            }
+            bound => bound.map_err(|e| correlated_deeper(e, query))?,
+        };
         let values = identity(&plan)?.into_iter().map(|c| c.1).collect();
         let scope = Scope::of_plan(&plan, &[])?;
         Ok((Source { plan, scope, correlated: vec![] }, values))
@@ -276,23 +290,38 @@ impl Binder<'_> {
         project(super::settle(self, asked, vec![])?, columns)
     }
 
-    fn exists(
-        &self,
-        left: LogicalPlan,
-        scope: &Scope,
-        query: &Query,
-        negated: bool,
-        ctes: &Ctes,
-    ) -> Result<LogicalPlan> {
+    /// The rows for which a sub-query has an answer. Where that depends on a row of the query two levels out, too, it is
+    /// an answer for pairs, of which that query chooses.
+    fn asked(&self, asked: Asked, scope: &Scope, query: &Query, correlated: &mut Vec<Expr>) -> Result<LogicalPlan> {
+        let Asked { left, right, kind, conditions } = asked;
+        let Some(right) = right else { return Ok(left) };
+        let is_further = |c: &Expr| reads(c).iter().any(|name| name.starts_with(OUTER));
+        if !conditions.iter().any(is_further) {
+            return join(left, right, kind, together(conditions), JoinFlavour::Unsettled);
+        }
+        if kind != JoinKind::Semi || !scope.may_repeat() {
+            return Err(unsupported_with(
+                "this sub-query, where it names a column of a query two levels out",
+                query.span(),
+                "Only EXISTS and IN without NOT, inside EXISTS or IN, may do so",
+            ));
+        }
+        let (further, own): (Vec<Expr>, Vec<Expr>) = conditions.into_iter().partition(is_further);
+        correlated.extend(further);
+        join(left, right, JoinKind::Inner, together(own), JoinFlavour::Unsettled)
+    }
+
+    fn exists(&self, left: LogicalPlan, scope: &Scope, query: &Query, negated: bool, ctes: &Ctes) -> Result<Asked> {
         if gives_one_row(query) {
             // A row is there, whatever the rows are that it is made of.
             self.check_one_row(query, scope, ctes)?;
-            return if negated { crate::bind::filter(left, self.boolean(Some(false))?) } else { Ok(left) };
+            let left = if negated { crate::bind::filter(left, self.boolean(Some(false))?)? } else { left };
+            return Ok(Asked { left, right: None, kind: JoinKind::Semi, conditions: vec![] });
         }
         let (source, _) = self.rows_of(query, scope, false, ctes)?;
         let kind = if negated { JoinKind::Anti } else { JoinKind::Semi };
-        let (right, correlated) = connected(&left, source.plan, source.correlated)?;
-        join(left, right, kind, together(correlated), JoinFlavour::Unsettled)
+        let (right, conditions) = connected(&left, source.plan, source.correlated)?;
+        Ok(Asked { left, right: Some(right), kind, conditions })
     }
 
     /// Whether a query could be answered that nobody needs to ask.
@@ -317,7 +346,7 @@ impl Binder<'_> {
         query: &Query,
         negated: bool,
         ctes: &Ctes,
-    ) -> Result<LogicalPlan> {
+    ) -> Result<Asked> {
         let (source, items) = self.rows_of(query, scope, true, ctes)?;
         let wanted: Vec<&Ast> = match value {
             Ast::Tuple(values) => values.iter().collect(),
@@ -379,8 +408,23 @@ impl Binder<'_> {
         equalities.extend(source.correlated);
         let kind = if negated { JoinKind::Anti } else { JoinKind::Semi };
         let (right, conditions) = connected(&left, inner, equalities)?;
-        join(left, right, kind, together(conditions), JoinFlavour::Unsettled)
+        Ok(Asked { left, right: Some(right), kind, conditions })
     }
+}
+
+/// A semi or anti join that a sub-query asks for; without a right side it is answered.
+struct Asked {
+    left: LogicalPlan,
+    right: Option<LogicalPlan>,
+    kind: JoinKind,
+    /// Over both; columns of the query further out have [`OUTER`] before their names.
+    conditions: Vec<Expr>,
+}
+
+/// Whether a query has a row for every group of something.
+fn groups_by_keys(query: &Query) -> bool {
+    let SetExpr::Select(select) = query.body.as_ref() else { return false };
+    matches!(&select.group_by, ast::GroupByExpr::Expressions(by, _) if !by.is_empty())
 }
 
 /// Whether a query has exactly one row: an aggregation of all rows, or a SELECT without FROM.

@@ -12,7 +12,9 @@ use sqlparser::ast::{
 };
 use sqlparser::tokenizer::Span;
 
+use super::embedded::embedded;
 use super::subquery::is_grouped;
+use super::unnest::of_elements_that;
 use super::{Bound, identity, is_true, settle};
 use crate::bind::expression::ExpressionBinder;
 use crate::bind::query::one_row;
@@ -74,6 +76,22 @@ impl Binder<'_> {
             ));
         }
         self.vector_search(left, &list.args, alias.as_ref(), kind, constraint, span)
+    }
+
+    /// The same as the first in FROM, where it is `TABLE(f(..))`.
+    pub(crate) fn lateral_function_alone(&self, relation: &TableFactor, ctes: &Ctes) -> Result<Bound> {
+        let TableFactor::Function { name, args, alias, with_ordinality: false, lateral: _ } = relation else {
+            return Err(unsupported("WITH ORDINALITY", relation.span()));
+        };
+        match args.as_slice() {
+            [FunctionArg::Unnamed(FunctionArgExpr::Expr(call @ Ast::Function(_)))]
+                if name_text(name).eq_ignore_ascii_case("TABLE") =>
+            {
+                let relation = TableFactor::TableFunction { expr: call.clone(), alias: alias.clone() };
+                self.table_factor(&relation, ctes)
+            }
+            _ => Err(unsupported(format!("LATERAL {}(..)", name_text(name)), name.span())),
+        }
     }
 
     /// The table function of the user's own that has this name.
@@ -251,7 +269,7 @@ impl Binder<'_> {
             else {
                 return Err(padded_only_unnest(span));
             };
-            if !joins.is_empty() || select.selection.is_some() {
+            if !joins.is_empty() {
                 return Err(padded_only_unnest(span));
             }
             if let (false, Some(alias)) = (*with_ordinality, alias.as_mut().filter(|a| !a.columns.is_empty())) {
@@ -290,7 +308,16 @@ impl Binder<'_> {
         }
         scope.columns.extend(shown.columns.iter().cloned());
         let items: Vec<&Ast> = crate::bind::query::expressions(&select.projection);
-        let source = self.source(plan, scope, select.selection.as_ref(), &items, None, ctes)?;
+        let mut selection = select.selection.as_ref();
+        if padded && let Some(condition) = selection.take() {
+            if !embedded(condition, true, &|_| false).is_empty() {
+                return Err(padded_only_unnest(span));
+            }
+            // What rows are padded for: no element of theirs meets it.
+            let condition = ExpressionBinder::new(self.functions(), &scope, "WHERE").condition(condition)?;
+            plan = of_elements_that(plan, condition)?;
+        }
+        let source = self.source(plan, scope, selection, &items, None, ctes)?;
         let plan = settle(self, source.plan, vec![])?;
         let (mut scope, mut shown) = (source.scope, shown);
         scope.follow(&plan)?;
@@ -361,7 +388,7 @@ impl Binder<'_> {
 
 fn padded_only_unnest(span: Span) -> Error {
     unsupported_with(
-        "LEFT JOIN LATERAL of a query over collections with a condition, or of several relations",
+        "LEFT JOIN LATERAL of a query over collections with a condition on something else, or of several relations",
         span,
         "Use CROSS JOIN LATERAL; or let the query read one UNNEST alone",
     )

@@ -1,5 +1,6 @@
 //! CROSS JOIN UNNEST(collection) and LEFT JOIN UNNEST(collection) ON TRUE.
 
+use datafusion_expr::LogicalPlan;
 use flott_core::types::TypeKind;
 use flott_core::{Error, LogicalType, Result};
 use flott_graph::JoinKind;
@@ -8,8 +9,8 @@ use sqlparser::ast::{JoinConstraint, Spanned, TableFactor};
 use super::{Bound, identity, is_true};
 use crate::bind::expression::ExpressionBinder;
 use crate::bind::node::{FlinkNode, FlinkNodeKind, Unnest};
-use crate::bind::refuse::{at, refuse_if, unsupported, unsupported_with};
-use crate::bind::{Binder, Scope, ScopeColumn, UniqueNames, plan_schema, project};
+use crate::bind::refuse::{at, refuse_if, unsupported};
+use crate::bind::{Binder, Scope, ScopeColumn, Typed, UniqueNames, plan_schema, project};
 
 impl Binder<'_> {
     /// The elements of a collection that is no table's.
@@ -83,7 +84,8 @@ impl Binder<'_> {
             of_elements.push(ScopeColumn { qualifier: qualifier.clone(), name, field, data_type });
         }
         let schema = plan_schema(all.iter().map(|(n, t)| (n.as_str(), t)))?;
-        let node = Unnest { column: field, collection: value.data_type, outer, with_ordinality: *with_ordinality };
+        let with_ordinality = *with_ordinality;
+        let node = Unnest { column: field, collection: value.data_type, outer, condition: None, with_ordinality };
         let plan = FlinkNode::plan(FlinkNodeKind::Unnest(node), left, schema);
         let mut scope = left_scope;
         scope.take_in(&Scope::of(of_elements));
@@ -97,10 +99,24 @@ impl Binder<'_> {
             return Ok((plan, scope));
         }
         if outer {
-            return Err(unsupported_with("a condition of LEFT JOIN UNNEST", span, "Only ON TRUE is possible"));
+            return Ok((of_elements_that(plan, condition)?, scope));
         }
         Ok((crate::bind::filter(plan, condition)?, scope))
     }
+}
+
+/// The same UNNEST that pads rows, of the elements for which a condition is true.
+pub(super) fn of_elements_that(plan: LogicalPlan, condition: Typed) -> Result<LogicalPlan> {
+    if let LogicalPlan::Extension(e) = &plan
+        && let Some(node) = FlinkNode::of(e)
+        && let FlinkNodeKind::Unnest(unnest) = &node.kind
+    {
+        let both: Vec<_> = unnest.condition.iter().cloned().chain([condition.expr]).collect();
+        let condition = super::together(both);
+        let unnest = Unnest { condition, ..unnest.clone() };
+        return Ok(FlinkNode::plan(FlinkNodeKind::Unnest(unnest), node.input.clone(), node.schema.clone()));
+    }
+    Err(Error::internal("an UNNEST that is none"))
 }
 
 /// The columns of a collection's elements.

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use flott_graph::{JoinKind, UnnestSpec};
+use flott_graph::JoinKind;
 
 use super::keys::{Key, containing, upsert_keys};
 use super::kinds::{DeleteKind, ModifyKinds, UpdateKind};
 use super::rules::{ChangelogRule, RuleInput, Way};
-use crate::plan::join::{JoinOp, JoinWay};
+use crate::plan::join::{JoinOp, JoinWay, UnnestOp};
 use crate::plan::stream::{StreamNode, StreamOp};
 
 /// The changes that a join emits.
@@ -24,7 +24,7 @@ pub(crate) fn joined_kinds(join: &JoinOp, inputs: &[ModifyKinds]) -> ModifyKinds
 }
 
 /// Rows of one row are told apart by nothing.
-impl ChangelogRule for UnnestSpec {
+impl ChangelogRule for UnnestOp {
     fn upsert_keys(&self, _node: &StreamNode, _inputs: &[Vec<Key>]) -> Vec<Key> {
         vec![]
     }

@@ -3,10 +3,10 @@
 use std::fmt::Write;
 
 use datafusion_common::{DFSchema, DFSchemaRef};
+use datafusion_expr::Expr;
 use flott_core::types::TimeAttribute;
-use flott_graph::UnnestSpec;
 
-use super::{InputSpec, JoinOp, JoinWay};
+use super::{InputSpec, JoinOp, JoinWay, UnnestOp};
 use crate::bind::FlinkNode;
 use crate::bind::node::{Join, JoinFlavour};
 use crate::plan::explain::{lengths, names, row_type};
@@ -42,16 +42,23 @@ pub(crate) fn logical(join: &Join, node: &FlinkNode) -> String {
 }
 
 /// `Correlate(invocation=[$UNNEST_ROWS$1($cor0.arr)], .., joinType=[INNER])`
-pub(crate) fn unnest(spec: &UnnestSpec, node: &StreamNode) -> String {
+pub(crate) fn unnest(op: &UnnestOp, node: &StreamNode) -> String {
+    let UnnestOp { spec, condition } = op;
     let column = node.schema.fields().get(spec.column).map_or("", |f| f.name());
     let function = if spec.with_ordinality { "$UNNEST_ROWS_WITH_ORDINALITY$1" } else { "$UNNEST_ROWS$1" };
     let call = format!("{function}($cor0.{column})");
     let kind = if spec.outer { "LEFT" } else { "INNER" };
     format!(
-        "Correlate(invocation=[{call}], correlate=[table({call})], select=[{}], rowType=[RecordType({})], joinType=[{kind}])",
+        "Correlate(invocation=[{call}], correlate=[table({call})], select=[{}], rowType=[RecordType({})], joinType=[{kind}]{})",
         names(&node.schema).replace(", ", ","),
-        row_type(&node.schema)
+        row_type(&node.schema),
+        unnest_condition(condition.as_ref(), &node.schema)
     )
+}
+
+/// `, condition=[..]`
+pub(in crate::plan) fn unnest_condition(condition: Option<&Expr>, schema: &DFSchema) -> String {
+    condition.map_or(String::new(), |c| format!(", condition=[{}]", expression(c, schema, Style::Prefix)))
 }
 
 impl JoinOp {

@@ -27,6 +27,14 @@ use crate::bind::node::{Join, JoinFlavour, Unnest};
 use crate::bind::window::unaliased;
 use crate::bind::{FlinkNode, Functions, Shown, Typed, UniqueNames, column, columns_of, plan_schema, project};
 
+/// A row for each element of a collection of a row.
+#[derive(Debug, Clone)]
+pub(crate) struct UnnestOp {
+    pub(crate) spec: UnnestSpec,
+    /// Which elements are taken, for people.
+    pub(crate) condition: Option<Expr>,
+}
+
 /// A join of two inputs. Its columns are those of the left, then those of the right, or of the left alone.
 #[derive(Debug, Clone)]
 pub(crate) struct JoinOp {
@@ -210,9 +218,11 @@ impl Converter<'_> {
             with_ordinality: unnest.with_ordinality,
             is_multiset,
             is_row: element.is_some_and(|e| matches!(e.kind, TypeKind::Row(_))),
+            condition: unnest.condition.as_ref().map(|c| physical_expr(c, &node.schema)).transpose()?,
         };
         let mode = input.changelog;
-        Ok(StreamNode::new(StreamOp::Unnest(spec), vec![StreamInput::from(&input)], node.schema.clone(), mode))
+        let op = UnnestOp { spec, condition: unnest.condition.clone() };
+        Ok(StreamNode::new(StreamOp::Unnest(op), vec![StreamInput::from(&input)], node.schema.clone(), mode))
     }
 
     /// The node of a join that gives at least the needed columns.
