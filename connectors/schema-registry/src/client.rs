@@ -1,6 +1,8 @@
 //! Requests and what is kept of their answers.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,11 +13,11 @@ use reqwest::{Certificate, Identity, Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::options::{Access, Credentials};
+use crate::options::{Access, Credentials, Server};
 
-/// How long an answer may take, with all of its bytes.
-pub const REQUEST_PATIENCE: Duration = Duration::from_secs(10);
-const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a call may take with all of its requests, tries and references: its caller does nothing else meanwhile.
+/// Each server has half of it for the first try.
+pub const CALL_PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of an answer.
 pub const RESPONSE_BYTES_MAX: usize = 16 << 20;
 /// How often a request is made that finds nobody, or a server that is ill.
@@ -24,15 +26,39 @@ pub const TRIES: u32 = 4;
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 /// Schemas that refer to others, inside each other.
 const REFERENCES_MAX: usize = 64;
-/// Schemas that are kept; what is beyond is asked for again.
+/// Schemas that are kept, and their bytes; what is beyond is asked for again.
 const KEPT_MAX: usize = 10_000;
+const KEPT_BYTES_MAX: usize = 64 << 20;
 const MEDIA_TYPE: &str = "application/vnd.schemaregistry.v1+json";
 
 /// A registry.
 pub(crate) struct Client {
-    access: Access,
-    schemas: Mutex<HashMap<u32, Arc<RegisteredSchema>>>,
-    ids: Mutex<HashMap<(String, String), u32>>,
+    access: Arc<Access>,
+    patience: Duration,
+    schemas: Mutex<Kept<u32, Arc<RegisteredSchema>>>,
+    ids: Mutex<Kept<(String, String), u32>>,
+}
+
+/// Answers, all of which are forgotten when they are too many.
+struct Kept<K, V> {
+    answers: HashMap<K, V>,
+    bytes: usize,
+}
+
+impl<K: Eq + Hash, V: Clone> Kept<K, V> {
+    fn new() -> Mutex<Kept<K, V>> {
+        Mutex::new(Kept { answers: HashMap::new(), bytes: 0 })
+    }
+
+    fn keep(&mut self, key: K, value: V, bytes: usize) {
+        if self.answers.len() >= KEPT_MAX || self.bytes + bytes > KEPT_BYTES_MAX {
+            self.answers.clear();
+            self.bytes = 0;
+        }
+        if bytes <= KEPT_BYTES_MAX && self.answers.insert(key, value).is_none() {
+            self.bytes += bytes;
+        }
+    }
 }
 
 /// What `/schemas/ids/..` and `/subjects/../versions/..` answer.
@@ -74,65 +100,65 @@ enum Answer {
 
 impl Client {
     pub(crate) fn new(access: Access) -> Client {
-        Client { access, schemas: Mutex::default(), ids: Mutex::default() }
+        Client { access: Arc::new(access), patience: CALL_PATIENCE, schemas: Kept::new(), ids: Kept::new() }
     }
 
-    /// Makes a request on a thread of its own and waits for it: the caller's thread may drive other futures.
-    fn request(&self, method: Method, path: &str, body: Option<Value>) -> Result<Answer> {
-        let (access, path) = (self.access.clone(), path.to_string());
+    /// Makes a call on a thread of its own and waits for it: the caller's thread may drive other futures.
+    fn wait<T: Send + 'static>(&self, call: impl AsyncFnOnce(&Session) -> Result<T> + Send + 'static) -> Result<T> {
+        let (access, patience) = (Arc::clone(&self.access), self.patience);
         let run = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = runtime.map_err(|e| Error::unavailable("a request cannot be made").caused_by(e))?;
-            runtime.block_on(ask(&access, method, &path, body))
+            let session = Session { http: http(&access, patience)?, access, last: RefCell::default() };
+            runtime.block_on(async {
+                match tokio::time::timeout(patience, call(&session)).await {
+                    Ok(answer) => answer,
+                    Err(_) => Err(session.too_slow(patience)),
+                }
+            })
         };
         let thread = std::thread::Builder::new().name("schema-registry".to_string()).spawn(run);
         let thread = thread.map_err(|e| Error::unavailable("a thread cannot be started").caused_by(e))?;
         thread.join().unwrap_or_else(|_| Err(Error::internal("a request to the schema registry panicked")))
     }
+}
+
+/// The requests of one call.
+struct Session {
+    access: Arc<Access>,
+    http: reqwest::Client,
+    /// Why the last try failed.
+    last: RefCell<Option<Error>>,
+}
+
+impl Session {
+    fn too_slow(&self, patience: Duration) -> Error {
+        let error = Error::unavailable(format!(
+            "The schema registry does not answer within {} s (CALL_PATIENCE)",
+            patience.as_secs_f32()
+        ))
+        .with("url", self.access.urls());
+        match self.last.take() {
+            Some(last) => error.caused_by(last),
+            None => error,
+        }
+    }
 
     fn answer<T: serde::de::DeserializeOwned>(&self, bytes: &[u8]) -> Result<T> {
         serde_json::from_slice(bytes).map_err(|e| {
             Error::unavailable("The schema registry answers with something else than expected")
-                .with("url", self.access.urls.join(","))
+                .with("url", self.access.urls())
                 .hint("The URL has to be that of the API, with its path: /apis/ccompat/v7 for Apicurio")
                 .caused_by(e)
         })
     }
 
-    /// The schemas that one refers to, each before those that refer to it.
-    fn references(&self, of: &[Reference], depth: usize, found: &mut Vec<String>) -> Result<()> {
-        for reference in of {
-            if depth >= REFERENCES_MAX || found.len() >= REFERENCES_MAX {
-                return Err(Error::data(format!("A schema has more than {REFERENCES_MAX} references")));
-            }
-            let path = format!("/subjects/{}/versions/{}", encoded(&reference.subject), reference.version);
-            let answer = match self.request(Method::GET, &path, None)? {
-                Answer::Success(bytes) => self.answer::<SchemaAnswer>(&bytes)?,
-                Answer::Refused(status, refusal) => {
-                    return Err(refused(&self.access, status, &refusal)
-                        .with("subject", &reference.subject)
-                        .with("version", reference.version));
-                }
-            };
-            self.references(&answer.references, depth + 1, found)?;
-            if !found.contains(&answer.schema) {
-                found.push(answer.schema);
-            }
-        }
-        Ok(())
-    }
-}
-
-impl SchemaRegistry for Client {
-    fn schema(&self, id: u32) -> Result<Arc<RegisteredSchema>> {
-        if let Some(known) = self.schemas.lock().get(&id) {
-            return Ok(Arc::clone(known));
-        }
-        let answer = match self.request(Method::GET, &format!("/schemas/ids/{id}"), None)? {
+    async fn schema(&self, id: u32) -> Result<RegisteredSchema> {
+        let answer = match self.ask(Method::GET, &format!("/schemas/ids/{id}"), None).await? {
             Answer::Success(bytes) => self.answer::<SchemaAnswer>(&bytes)?,
             Answer::Refused(StatusCode::NOT_FOUND, _) => {
                 return Err(Error::data(format!("The schema registry has no schema with the id {id}"))
-                    .with("url", self.access.urls.join(","))
+                    .with("url", self.access.urls())
                     .hint("The message comes from a writer with another registry, or is no message of such a writer"));
             }
             Answer::Refused(status, refusal) => {
@@ -140,29 +166,42 @@ impl SchemaRegistry for Client {
             }
         };
         let mut references = vec![];
-        self.references(&answer.references, 0, &mut references)?;
+        self.references(&answer.references, 0, &mut references).await?;
         let kind = answer.schema_type.unwrap_or_else(|| "AVRO".to_string());
-        let schema = Arc::new(RegisteredSchema { kind, text: answer.schema, references });
-        let mut schemas = self.schemas.lock();
-        if schemas.len() >= KEPT_MAX {
-            schemas.clear();
-        }
-        schemas.insert(id, Arc::clone(&schema));
-        Ok(schema)
+        Ok(RegisteredSchema { kind, text: answer.schema, references })
     }
 
-    fn id(&self, subject: &str, schema: &RegisteredSchema) -> Result<u32> {
-        let key = (subject.to_string(), schema.text.clone());
-        if let Some(known) = self.ids.lock().get(&key) {
-            return Ok(*known);
+    /// The schemas that one refers to, each before those that refer to it.
+    async fn references(&self, of: &[Reference], depth: usize, found: &mut Vec<String>) -> Result<()> {
+        for reference in of {
+            if depth >= REFERENCES_MAX || found.len() >= REFERENCES_MAX {
+                return Err(Error::data(format!("A schema has more than {REFERENCES_MAX} references")));
+            }
+            let path = format!("/subjects/{}/versions/{}", encoded(&reference.subject), reference.version);
+            let answer = match self.ask(Method::GET, &path, None).await? {
+                Answer::Success(bytes) => self.answer::<SchemaAnswer>(&bytes)?,
+                Answer::Refused(status, refusal) => {
+                    return Err(refused(&self.access, status, &refusal)
+                        .with("subject", &reference.subject)
+                        .with("version", reference.version));
+                }
+            };
+            Box::pin(self.references(&answer.references, depth + 1, found)).await?;
+            if !found.contains(&answer.schema) {
+                found.push(answer.schema);
+            }
         }
+        Ok(())
+    }
+
+    async fn id(&self, subject: &str, schema: &RegisteredSchema) -> Result<u32> {
         let mut body = json!({ "schema": schema.text });
         if schema.kind != "AVRO" {
             body["schemaType"] = Value::from(schema.kind.as_str());
         }
         let path = format!("/subjects/{}", encoded(subject));
         let path = if self.access.auto_register { format!("{path}/versions") } else { path };
-        let id = match self.request(Method::POST, &path, Some(body))? {
+        Ok(match self.ask(Method::POST, &path, Some(body)).await? {
             Answer::Success(bytes) => self.answer::<IdAnswer>(&bytes)?.id,
             Answer::Refused(StatusCode::CONFLICT, refusal) => {
                 return Err(Error::user(format!(
@@ -180,12 +219,54 @@ impl SchemaRegistry for Client {
             Answer::Refused(status, refusal) => {
                 return Err(refused(&self.access, status, &refusal).with("subject", subject));
             }
-        };
-        let mut ids = self.ids.lock();
-        if ids.len() >= KEPT_MAX {
-            ids.clear();
+        })
+    }
+
+    /// Asks one server after the other, and all of them again where none answers.
+    async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Result<Answer> {
+        let mut wait = FIRST_WAIT;
+        for tried in 0..TRIES {
+            if tried > 0 {
+                tokio::time::sleep(wait).await;
+                wait *= 2;
+            }
+            for server in &self.access.servers {
+                let failed = match once(&self.http, server, method.clone(), path, body.as_ref()).await {
+                    Ok(Answer::Refused(status, refusal))
+                        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS =>
+                    {
+                        refused(&self.access, status, &refusal)
+                    }
+                    Ok(answer) => return Ok(answer),
+                    Err(e) => e,
+                };
+                self.last.replace(Some(failed));
+            }
         }
-        ids.insert(key, id);
+        Err(self.last.take().unwrap_or_else(|| Error::internal("a schema registry without a URL")))
+    }
+}
+
+impl SchemaRegistry for Client {
+    fn schema(&self, id: u32) -> Result<Arc<RegisteredSchema>> {
+        if let Some(known) = self.schemas.lock().answers.get(&id) {
+            return Ok(Arc::clone(known));
+        }
+        let schema = Arc::new(self.wait(async move |session| session.schema(id).await)?);
+        let bytes = schema.text.len() + schema.references.iter().map(String::len).sum::<usize>();
+        self.schemas.lock().keep(id, Arc::clone(&schema), bytes);
+        Ok(schema)
+    }
+
+    fn id(&self, subject: &str, schema: &RegisteredSchema) -> Result<u32> {
+        let key = (subject.to_string(), schema.text.clone());
+        if let Some(known) = self.ids.lock().answers.get(&key) {
+            return Ok(*known);
+        }
+        let (subject, schema) = (subject.to_string(), schema.clone());
+        let id = self.wait(async move |session| session.id(&subject, &schema).await)?;
+        let bytes = key.0.len() + key.1.len();
+        self.ids.lock().keep(key, id, bytes);
         Ok(id)
     }
 }
@@ -204,7 +285,7 @@ fn encoded(text: &str) -> String {
 }
 
 fn refused(access: &Access, status: StatusCode, refusal: &Refusal) -> Error {
-    let url = access.urls.join(",");
+    let url = access.urls();
     let said = if refusal.message.is_empty() { String::new() } else { format!(": {}", refusal.message) };
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
@@ -221,7 +302,9 @@ fn refused(access: &Access, status: StatusCode, refusal: &Refusal) -> Error {
     }
 }
 
-fn http(access: &Access) -> Result<reqwest::Client> {
+fn http(access: &Access, patience: Duration) -> Result<reqwest::Client> {
+    // One that is silent does not take the time of the next.
+    let each = patience / 2 / u32::try_from(access.servers.len()).unwrap_or(u32::MAX).max(1);
     let read = |path: &str| {
         std::fs::read(path).map_err(|e| {
             Error::user(format!("'{path}' cannot be read"))
@@ -233,8 +316,7 @@ fn http(access: &Access) -> Result<reqwest::Client> {
         Error::user(format!("'{path}' holds no {what} in PEM")).caused_by(e.without_url())
     };
     let mut client = reqwest::Client::builder()
-        .connect_timeout(CONNECT_PATIENCE)
-        .timeout(REQUEST_PATIENCE)
+        .timeout(each)
         // A registry does not move; credentials are not carried elsewhere.
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("flott/", env!("CARGO_PKG_VERSION")));
@@ -250,40 +332,16 @@ fn http(access: &Access) -> Result<reqwest::Client> {
     client.build().map_err(|e| Error::user("A client of the schema registry cannot be made").caused_by(e.without_url()))
 }
 
-/// Asks one server after the other, and all of them again where none answers.
-async fn ask(access: &Access, method: Method, path: &str, body: Option<Value>) -> Result<Answer> {
-    let client = http(access)?;
-    let mut wait = FIRST_WAIT;
-    let mut last = None;
-    for tried in 0..TRIES {
-        if tried > 0 {
-            tokio::time::sleep(wait).await;
-            wait *= 2;
-        }
-        for url in &access.urls {
-            match once(&client, access, method.clone(), &format!("{url}{path}"), body.as_ref()).await {
-                Ok(Answer::Refused(status, refusal))
-                    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS =>
-                {
-                    last = Some(refused(access, status, &refusal));
-                }
-                Ok(answer) => return Ok(answer),
-                Err(e) => last = Some(e),
-            }
-        }
-    }
-    Err(last.unwrap_or_else(|| Error::internal("a schema registry without a URL")))
-}
-
 async fn once(
     client: &reqwest::Client,
-    access: &Access,
+    server: &Server,
     method: Method,
-    url: &str,
+    path: &str,
     body: Option<&Value>,
 ) -> Result<Answer> {
-    let mut request = client.request(method, url).header("accept", MEDIA_TYPE);
-    request = match &access.credentials {
+    let url = format!("{}{path}", server.url);
+    let mut request = client.request(method, &url).header("accept", MEDIA_TYPE);
+    request = match &server.credentials {
         Credentials::None => request,
         Credentials::Basic(user, password) => request.basic_auth(user, Some(password.reveal())),
         Credentials::Bearer(token) => request.bearer_auth(token.reveal()),
@@ -292,7 +350,7 @@ async fn once(
         request = request.header("content-type", MEDIA_TYPE).body(body.to_string());
     }
     let silent = |e: reqwest::Error| {
-        Error::unavailable("The schema registry does not answer").with("url", url).caused_by(e.without_url())
+        Error::unavailable("The schema registry does not answer").with("url", &url).caused_by(e.without_url())
     };
     let mut response = request.send().await.map_err(silent)?;
     let status = response.status();
@@ -311,4 +369,36 @@ async fn once(
     } else {
         Answer::Refused(status, serde_json::from_slice(&bytes).unwrap_or_default())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Servers that take a connection and never say a word: each is asked, and the call ends.
+    #[test]
+    fn a_registry_that_is_silent_does_not_hold_its_caller() {
+        let servers = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").expect("a port"));
+        let urls = servers.iter().map(|s| format!("http://{}", s.local_addr().expect("bound"))).collect::<Vec<_>>();
+        let options = [("url", urls.join(","))];
+        let access = Access::parse(&options.iter().map(|(k, v)| (*k, v.as_str())).collect()).expect("valid");
+        let client = Client { patience: Duration::from_millis(800), ..Client::new(access) };
+        let e = client.schema(1).expect_err("silent");
+        assert!(e.to_string().contains("does not answer within 0.8 s"), "{e}");
+        assert_eq!(e.kind(), flott_core::ErrorKind::Unavailable);
+        for server in &servers {
+            server.set_nonblocking(true).expect("set");
+            server.accept().expect("each was asked");
+        }
+    }
+
+    #[test]
+    fn answers_are_kept_up_to_a_number_of_bytes() {
+        let kept = Kept::<u32, ()>::new();
+        let mut kept = kept.lock();
+        (0..10).for_each(|id| kept.keep(id, (), KEPT_BYTES_MAX / 4));
+        assert_eq!((kept.answers.len(), kept.bytes), (2, KEPT_BYTES_MAX / 4 * 2));
+        kept.keep(10, (), KEPT_BYTES_MAX + 1);
+        assert_eq!((kept.answers.len(), kept.bytes), (0, 0));
+    }
 }

@@ -18,7 +18,7 @@ use flott_connector::schema_registry::{SchemaRegistry, SchemaRegistryFactory};
 use flott_core::Result;
 use flott_core::options::{ConfigOption, Options};
 
-pub use client::{REQUEST_PATIENCE, RESPONSE_BYTES_MAX, TRIES};
+pub use client::{CALL_PATIENCE, RESPONSE_BYTES_MAX, TRIES};
 
 /// Opens registries with Confluent's API.
 #[derive(Debug, Clone, Copy, Default)]

@@ -22,7 +22,7 @@ pub(crate) static ALL: &[ConfigOption] = &[
 const URL: ConfigOption = ConfigOption::required(
     "url",
     OptionType::String,
-    "Where the schema registry is. It may have a path; of several, separated by commas, each is tried until one answers.",
+    "Where the schema registry is. It may have a path; of several, separated by commas, each is tried until one answers. Each may have a user of its own, as `https://name:password@host` with %-escapes; where options give one, it is for all.",
 );
 const AUTO_REGISTER: ConfigOption = ConfigOption::optional(
     "auto.register.schemas",
@@ -101,12 +101,18 @@ pub(crate) enum Credentials {
     Bearer(Secret),
 }
 
+/// One of a registry's servers.
+#[derive(Debug, Clone)]
+pub(crate) struct Server {
+    /// Without user, and without a slash at the end.
+    pub(crate) url: String,
+    pub(crate) credentials: Credentials,
+}
+
 /// Where a registry is and how it is spoken to.
 #[derive(Debug, Clone)]
 pub(crate) struct Access {
-    /// Without a slash at the end.
-    pub(crate) urls: Vec<String>,
-    pub(crate) credentials: Credentials,
+    pub(crate) servers: Vec<Server>,
     pub(crate) auto_register: bool,
     /// PEM files.
     pub(crate) trusted: Option<String>,
@@ -114,6 +120,11 @@ pub(crate) struct Access {
 }
 
 impl Access {
+    /// The URLs, for errors.
+    pub(crate) fn urls(&self) -> String {
+        self.servers.iter().map(|s| s.url.as_str()).collect::<Vec<_>>().join(",")
+    }
+
     pub(crate) fn parse(given: &Options) -> Result<Access> {
         let mut options = given.clone();
         let pairs = given.get(PROPERTIES.key).unwrap_or_default().split(',').filter(|p| !p.trim().is_empty());
@@ -149,41 +160,42 @@ impl Access {
             }
         }
         let auto_register = options.bool(&AUTO_REGISTER)?;
-        let (mut urls, mut of_url) = (vec![], None);
+        let mut servers = vec![];
         for url in options.get(URL.key).unwrap_or_default().split(',').map(str::trim).filter(|u| !u.is_empty()) {
-            let (url, user) = without_user(url)?;
-            of_url = of_url.or(user);
-            urls.push(url);
+            servers.push(without_user(url)?);
         }
-        if urls.is_empty() {
+        if servers.is_empty() {
             return Err(Error::user("'url' of the schema registry is empty").with("option", URL.key));
         }
         let is_url_source = options.get(BASIC_SOURCE.key).is_some_and(|s| s.eq_ignore_ascii_case("URL"));
-        let user = match options.get(BASIC_USER.key) {
-            Some(user) if !is_url_source => Some(user.to_string()),
-            _ => of_url,
+        let of_all = match options.get(BASIC_USER.key).filter(|_| !is_url_source).map(|user| user.split_once(':')) {
+            Some(Some((name, password))) => Credentials::Basic(name.to_string(), Secret::new(password)),
+            Some(None) => {
+                return Err(Error::user("'basic-auth.user-info' has no colon between name and password")
+                    .with("option", BASIC_USER.key));
+            }
+            None => Credentials::None,
         };
-        let credentials = match (options.get(BEARER_TOKEN.key), user) {
-            (Some(_), Some(_)) => {
+        let has_user = |c: &Credentials| matches!(c, Credentials::Basic(..));
+        let any_user = has_user(&of_all) || servers.iter().any(|s: &Server| has_user(&s.credentials));
+        let of_all = match options.get(BEARER_TOKEN.key) {
+            Some(_) if any_user => {
                 return Err(Error::user("Both a user and a bearer token are given for the schema registry")
                     .with("option", BEARER_TOKEN.key)
                     .hint("Give one of them"));
             }
-            (Some(token), None) => Credentials::Bearer(Secret::new(token)),
-            (None, Some(user)) => match user.split_once(':') {
-                Some((name, password)) => Credentials::Basic(name.to_string(), Secret::new(password)),
-                None => {
-                    return Err(Error::user("'basic-auth.user-info' has no colon between name and password")
-                        .with("option", BASIC_USER.key));
-                }
-            },
-            (None, None) if options.contains(BASIC_SOURCE.key) || options.contains(BEARER_SOURCE.key) => {
+            Some(token) => Credentials::Bearer(Secret::new(token)),
+            None if !any_user && (options.contains(BASIC_SOURCE.key) || options.contains(BEARER_SOURCE.key)) => {
                 return Err(Error::user("A source of credentials is named, but there are none in it")
                     .with("option", BASIC_USER.key)
                     .hint("Set 'basic-auth.user-info' or 'bearer-auth.token'"));
             }
-            (None, None) => Credentials::None,
+            None => of_all,
         };
+        // What an option says is for all servers; else each has its own, and none has another's.
+        if !matches!(of_all, Credentials::None) {
+            servers.iter_mut().for_each(|s| s.credentials = of_all.clone());
+        }
         let pem = |option: &ConfigOption| match options.get(option.key) {
             Some(path) if [".jks", ".p12", ".pfx"].iter().any(|end| path.to_ascii_lowercase().ends_with(end)) => Err(
                 Error::user(format!("'{path}' is a store of Java, which is not read")).with("option", option.key).hint(
@@ -192,12 +204,12 @@ impl Access {
             ),
             path => Ok(path.map(str::to_string)),
         };
-        Ok(Access { urls, credentials, auto_register, trusted: pem(&TRUST_LOCATION)?, identity: pem(&KEY_LOCATION)? })
+        Ok(Access { servers, auto_register, trusted: pem(&TRUST_LOCATION)?, identity: pem(&KEY_LOCATION)? })
     }
 }
 
-/// A URL without name and password, and those.
-fn without_user(url: &str) -> Result<(String, Option<String>)> {
+/// A URL without name and password, with those.
+fn without_user(url: &str) -> Result<Server> {
     let scheme = ["http://", "https://"].into_iter().find(|s| url.starts_with(s));
     let Some(scheme) = scheme else {
         return Err(Error::user("The URL of a schema registry begins with http:// or https://").with("option", URL.key));
@@ -210,10 +222,32 @@ fn without_user(url: &str) -> Result<(String, Option<String>)> {
             .with("option", URL.key)
             .hint("Write user and password in 'basic-auth.user-info'"));
     }
-    match rest[..host_end].rsplit_once('@') {
-        None => Ok((format!("{scheme}{rest}"), None)),
-        Some((user, host)) => Ok((format!("{scheme}{host}{}", &rest[host_end..]), Some(user.to_string()))),
+    let Some((user, host)) = rest[..host_end].rsplit_once('@') else {
+        return Ok(Server { url: format!("{scheme}{rest}"), credentials: Credentials::None });
+    };
+    let Some((name, password)) = user.split_once(':') else {
+        return Err(Error::user("The user in the URL of a schema registry has no colon between name and password")
+            .with("option", URL.key));
+    };
+    let credentials = Credentials::Basic(unescaped(name)?, Secret::new(unescaped(password)?));
+    Ok(Server { url: format!("{scheme}{host}{}", &rest[host_end..]), credentials })
+}
+
+/// A part of a URL without its %-escapes. It may be a password: an error does not show it.
+fn unescaped(text: &str) -> Result<String> {
+    let wrong = || {
+        Error::user("The user or password in the URL of a schema registry has a % that begins no escape")
+            .with("option", URL.key)
+            .hint("Write %25 for a percent sign, or write both in 'basic-auth.user-info', which has no escapes")
+    };
+    let mut parts = text.split('%');
+    let mut out = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let digits = part.get(..2).filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit())).ok_or_else(wrong)?;
+        out.push(u8::from_str_radix(digits, 16).map_err(|_| wrong())?);
+        out.extend_from_slice(&part.as_bytes()[2..]);
     }
+    String::from_utf8(out).map_err(|_| wrong())
 }
 
 #[cfg(test)]
@@ -224,11 +258,18 @@ mod tests {
         Access::parse(&options.iter().copied().collect())
     }
 
+    fn user(server: &Server) -> Option<(&str, &str)> {
+        match &server.credentials {
+            Credentials::Basic(name, password) => Some((name, password.reveal())),
+            _ => None,
+        }
+    }
+
     #[test]
     fn credentials_come_from_options_url_and_properties() {
         let plain = access(&[("url", "http://a:1/apis/ccompat/v7/, https://b")]).expect("valid");
-        assert_eq!(plain.urls, ["http://a:1/apis/ccompat/v7", "https://b"]);
-        assert!(plain.auto_register && matches!(plain.credentials, Credentials::None));
+        assert_eq!(plain.urls(), "http://a:1/apis/ccompat/v7,https://b");
+        assert!(plain.auto_register && plain.servers.iter().all(|s| matches!(s.credentials, Credentials::None)));
         for options in [
             &[("url", "http://me:pw@a/x")][..],
             &[("url", "http://a/x"), ("basic-auth.user-info", "me:pw"), ("basic-auth.credentials-source", "USER_INFO")],
@@ -236,12 +277,23 @@ mod tests {
             &[("url", "http://a/x"), ("properties.basic.auth.user.info", "me:pw")],
         ] {
             let access = access(options).expect("valid");
-            assert_eq!(access.urls, ["http://a/x"]);
-            assert!(matches!(&access.credentials, Credentials::Basic(name, pw) if name == "me" && pw.reveal() == "pw"));
+            assert_eq!((access.urls().as_str(), user(&access.servers[0])), ("http://a/x", Some(("me", "pw"))));
             assert!(!format!("{access:?}").contains("pw"), "{access:?}");
         }
         let token = access(&[("url", "http://a"), ("bearer-auth.token", "t")]).expect("valid");
-        assert!(matches!(token.credentials, Credentials::Bearer(_)));
+        assert!(matches!(token.servers[0].credentials, Credentials::Bearer(_)));
+    }
+
+    #[test]
+    fn each_url_has_its_own_user() {
+        let several = access(&[("url", "http://a:p%40%3A%2Fw%25@one, http://two/x, http://%C3%A9:b+c:d@three")]);
+        let several = several.expect("valid");
+        assert_eq!(several.urls(), "http://one,http://two/x,http://three");
+        let users: Vec<_> = several.servers.iter().map(user).collect();
+        assert_eq!(users, [Some(("a", "p@:/w%")), None, Some(("é", "b+c:d"))]);
+        let of_all = access(&[("url", "http://a:b@one,http://two"), ("basic-auth.user-info", "me:p%40")]);
+        let of_all = of_all.expect("valid");
+        assert!(of_all.servers.iter().all(|s| user(s) == Some(("me", "p%40"))), "{of_all:?}");
     }
 
     #[test]
@@ -260,6 +312,10 @@ mod tests {
             ),
             (&[("url", "http://a"), ("basic-auth.credentials-source", "USER_INFO")], "there are none in it"),
             (&[("url", "http://a"), ("basic-auth.user-info", "me")], "no colon"),
+            (&[("url", "http://a:b%4@c")], "begins no escape"),
+            (&[("url", "http://a:%ff@c")], "begins no escape"),
+            (&[("url", "http://a@c")], "no colon"),
+            (&[("url", "http://x,http://a:b@c"), ("bearer-auth.token", "t")], "Both a user and a bearer token"),
             (&[("url", "http://a:b@c"), ("bearer-auth.token", "t")], "Both a user and a bearer token"),
             (&[("url", "http://a"), ("ssl.truststore.location", "/x.jks")], "a store of Java"),
         ] {

@@ -1,7 +1,8 @@
 //! Registries that keep the schemas of messages: a message names its schema by a number.
 //!
 //! A format asks for one through [`SchemaRegistryFactory`], which the façade gives it. Both calls block their thread; a
-//! source decodes on a thread of its own, and a sink asks once, when its writer is made.
+//! source decodes on a thread of its own, and a sink asks once, when its writer is made. A registry has to
+//! bound how long a call takes: rows that were read before wait as long, and so does a checkpoint.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -113,7 +113,7 @@ pub struct Options(IndexMap<String, String>);
 impl std::fmt::Debug for Options {
     /// Values of keys that name secrets are masked.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let shown = |(k, v)| (k, if Secret::is_sensitive_key(k) { secret::MASK } else { v });
+        let shown = |(k, v)| (k, if Secret::is_sensitive_key(k) { secret::MASK.into() } else { secret::mask_urls(v) });
         f.debug_map().entries(self.iter().map(shown)).finish()
     }
 }

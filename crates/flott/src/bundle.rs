@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use flott_core::options::Options;
-use flott_core::{Error, Result, Secret};
+use flott_core::{Error, Result, Secret, secret};
 use flott_graph::{JobGraph, OperatorSpec};
 use flott_sql::parser::mask_secrets;
 use flott_state::record;
@@ -47,7 +47,7 @@ pub(crate) fn encode(
         config: config
             .iter()
             .filter(|(k, _)| !Secret::is_sensitive_key(k))
-            .map(|(k, v)| (k.to_string(), v.to_string()))
+            .map(|(k, v)| (k.to_string(), secret::mask_urls(v).into_owned()))
             .collect(),
         catalog: without_secrets(catalog),
         operators: graph
@@ -94,7 +94,7 @@ pub(crate) fn compare(bytes: &[u8], graph: &JobGraph) -> Result<Comparison> {
 /// The largest bundle.
 pub(crate) const MAX_BYTES: usize = 64 << 20;
 
-/// Masks the values of sensitive keys, wherever they stand.
+/// Masks the values of sensitive keys and passwords in URLs, wherever they stand.
 fn without_secrets(value: serde_json::Value) -> serde_json::Value {
     use serde_json::Value;
     match value {
@@ -102,9 +102,7 @@ fn without_secrets(value: serde_json::Value) -> serde_json::Value {
             map.into_iter()
                 .map(|(k, v)| {
                     let v = match v {
-                        Value::String(_) if Secret::is_sensitive_key(&k) => {
-                            Value::String(flott_core::secret::MASK.into())
-                        }
+                        Value::String(_) if Secret::is_sensitive_key(&k) => Value::String(secret::MASK.into()),
                         // The texts of views are SQL, with hints.
                         Value::String(text) if SQL_TEXTS.contains(&k.as_str()) => Value::String(mask_secrets(&text)),
                         other => without_secrets(other),
@@ -116,10 +114,11 @@ fn without_secrets(value: serde_json::Value) -> serde_json::Value {
         // Options may be stored as pairs.
         Value::Array(items) => match items.as_slice() {
             [Value::String(k), Value::String(_)] if Secret::is_sensitive_key(k) => {
-                Value::Array(vec![items[0].clone(), Value::String(flott_core::secret::MASK.into())])
+                Value::Array(vec![items[0].clone(), Value::String(secret::MASK.into())])
             }
             _ => Value::Array(items.into_iter().map(without_secrets).collect()),
         },
+        Value::String(text) => Value::String(secret::mask_urls(&text).into_owned()),
         other => other,
     }
 }

@@ -1,11 +1,13 @@
 //! Avro's binary encoding.
 
-use super::schema::{AvroSchema, DEPTH_MAX, Node};
+use super::schema::{AvroSchema, Node};
 
 /// Elements of a block may be so many more than bytes are left.
 const ELEMENTS_WITHOUT_BYTES_MAX: usize = 65_536;
 /// Elements of arrays and maps in one record: those of a type without bytes (null) cost nothing to claim.
 const ELEMENTS_MAX: usize = 16 << 20;
+/// Values inside each other that are skipped: a list of a record that contains itself may be as long.
+const SKIPPED_DEPTH_MAX: usize = 65_536;
 
 /// Why a record cannot be read, and where in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,46 +145,67 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// Leaves out a value.
-    pub(super) fn skip(&mut self, schema: &AvroSchema, node: usize, depth: usize) -> Read<()> {
-        if depth > DEPTH_MAX {
-            return wrong(format!("values lie more than {DEPTH_MAX} levels inside each other"));
-        }
-        match schema.node(node) {
-            Node::Null => {}
-            Node::Boolean => drop(self.take(1)?),
-            Node::Int | Node::Long | Node::Enum(_) => drop(self.long()?),
-            Node::Float => drop(self.take(4)?),
-            Node::Double => drop(self.take(8)?),
-            Node::Bytes | Node::String => drop(self.bytes()?),
-            Node::Fixed(size) => drop(self.take(*size)?),
-            Node::Union(branches) => {
-                let branch = self.index(branches.len(), "branch of the union")?;
-                self.skip(schema, branches[branch], depth + 1)?;
-            }
-            Node::Record(fields) => {
-                for field in fields {
-                    self.skip(schema, field.node, depth + 1)?;
+    /// Leaves out a value. What lies inside each other is kept in a list and not on the thread's stack.
+    pub(super) fn skip(&mut self, schema: &AvroSchema, node: usize) -> Read<()> {
+        let mut open: Vec<Open> = vec![];
+        let mut next = Some(node);
+        loop {
+            if let Some(node) = next.take() {
+                match schema.node(node) {
+                    Node::Null => {}
+                    Node::Boolean => drop(self.take(1)?),
+                    Node::Int | Node::Long | Node::Enum(_) => drop(self.long()?),
+                    Node::Float => drop(self.take(4)?),
+                    Node::Double => drop(self.take(8)?),
+                    Node::Bytes | Node::String => drop(self.bytes()?),
+                    Node::Fixed(size) => drop(self.take(*size)?),
+                    Node::Union(branches) => {
+                        next = Some(branches[self.index(branches.len(), "branch of the union")?]);
+                        continue;
+                    }
+                    Node::Record(_) => open.push(Open { node, at: 0 }),
+                    Node::Array(_) | Node::Map(_) => {
+                        let at = self.block()?;
+                        if at > 0 {
+                            open.push(Open { node, at });
+                        }
+                    }
                 }
             }
-            Node::Array(inner) | Node::Map(inner) => {
-                let is_map = matches!(schema.node(node), Node::Map(_));
-                loop {
-                    let count = self.block()?;
-                    if count == 0 {
-                        break;
+            if open.len() > SKIPPED_DEPTH_MAX {
+                return wrong(format!("values lie more than {SKIPPED_DEPTH_MAX} levels inside each other"));
+            }
+            let Some(last) = open.last_mut() else { return Ok(()) };
+            match schema.node(last.node) {
+                Node::Record(fields) => {
+                    next = fields.get(last.at).map(|f| f.node);
+                    last.at += 1;
+                }
+                Node::Array(inner) | Node::Map(inner) => {
+                    if last.at == 0 {
+                        last.at = self.block()?;
                     }
-                    for _ in 0..count {
-                        if is_map {
+                    if last.at > 0 {
+                        last.at -= 1;
+                        if matches!(schema.node(last.node), Node::Map(_)) {
                             self.bytes()?;
                         }
-                        self.skip(schema, *inner, depth + 1)?;
+                        next = Some(*inner);
                     }
                 }
+                _ => {}
+            }
+            if next.is_none() {
+                open.pop();
             }
         }
-        Ok(())
     }
+}
+
+/// A value that is being skipped: of a record the field that comes next, else the elements left of a block.
+struct Open {
+    node: usize,
+    at: usize,
 }
 
 /// Writes a number.
@@ -229,20 +252,44 @@ mod tests {
     }
 
     #[test]
+    fn what_is_skipped_may_lie_deep() {
+        let schema = AvroSchema::parse(
+            r#"{"type":"record","name":"T","fields":[{"name":"m","type":{"type":"map","values":{"type":"array","items":"int"}}},{"name":"n","type":["null","T"]},{"name":"s","type":"string"}]}"#,
+        )
+        .expect("a schema");
+        let levels = 10_000;
+        let mut bytes = vec![];
+        for level in 0..levels {
+            // Two blocks, one with its size, of two arrays each with one block, and none at all.
+            bytes.extend([2, 2, b'k', 2, 8, 0, 1, 8, 2, b'l', 2, 8, 0, 0, u8::from(level + 1 < levels) * 2]);
+        }
+        (0..levels).for_each(|_| bytes.extend([2, b'x']));
+        let end = bytes.len();
+        bytes.push(7);
+        let mut input = Input::new(&bytes);
+        input.skip(&schema, schema.root).expect("skipped");
+        assert_eq!(input.at, end);
+    }
+
+    #[test]
     fn what_claims_too_much_is_refused() {
         let schema = AvroSchema::parse(r#"{"type":"array","items":"null"}"#).expect("a schema");
         let mut bytes = vec![];
         put_long(1 << 40, &mut bytes);
         bytes.push(0);
-        let e = Input::new(&bytes).skip(&schema, schema.root, 0).expect_err("too many");
+        let e = Input::new(&bytes).skip(&schema, schema.root).expect_err("too many");
         assert!(e.reason.contains("elements"), "{}", e.reason);
         let deep = AvroSchema::parse(r#"{"type":"record","name":"T","fields":[{"name":"n","type":["null","T"]}]}"#);
         let deep = deep.expect("a schema");
-        let e = Input::new(&[2; 1000]).skip(&deep, deep.root, 0).expect_err("too deep");
+        let e = Input::new(&vec![2; 100_000]).skip(&deep, deep.root).expect_err("too deep");
         assert!(e.reason.contains("levels"), "{}", e.reason);
+        // One that contains itself without a union has no bytes and no end.
+        let endless = AvroSchema::parse(r#"{"type":"record","name":"T","fields":[{"name":"n","type":"T"}]}"#);
+        let endless = endless.expect("a schema");
+        assert!(Input::new(&[]).skip(&endless, endless.root).is_err());
         let string = AvroSchema::parse(r#""string""#).expect("a schema");
         let mut bytes = vec![];
         put_long(i64::MAX, &mut bytes);
-        assert!(Input::new(&bytes).skip(&string, string.root, 0).is_err());
+        assert!(Input::new(&bytes).skip(&string, string.root).is_err());
     }
 }

@@ -30,7 +30,7 @@ pub(super) const SCHEMA: ConfigOption = ConfigOption::optional(
     "schema",
     OptionType::String,
     None,
-    "The schema in Avro's JSON, instead of the one that the columns give: a sink writes it, a source takes the defaults of fields from it. Its fields have to be the columns.",
+    "The schema in Avro's JSON, instead of the one that the columns give: a sink writes it, a source takes the defaults of fields and their aliases from it. Its fields have to be the columns.",
 );
 
 /// The options of a format with a registry: the registry's and these.

@@ -27,6 +27,8 @@ const HEADER_BYTES: u64 = 64 << 10;
 const HEADER_BYTES_MAX: u64 = 16 << 20;
 /// Rows of a batch at most.
 const BATCH_ROWS: usize = 8_192;
+/// Records of a block that have no bytes at all.
+const EMPTY_RECORDS_MAX: u64 = 1 << 20;
 const MAGIC: &[u8] = b"Obj\x01";
 pub(super) const MARKER: usize = 16;
 
@@ -287,6 +289,10 @@ impl AvroReader {
                 let why = e.message().to_string();
                 block_damaged(&why).caused_by(e)
             })?;
+            // Records without bytes cost nothing to claim.
+            if count > EMPTY_RECORDS_MAX.max(block.len() as u64) {
+                return Err(block_damaged(&format!("{count} records are claimed of {} bytes", block.len())));
+            }
             (self.block, self.in_block, self.left) = (block, 0, count);
         }
         self.window.skip(behind);
@@ -304,7 +310,7 @@ impl AvroReader {
                 input.at = self.in_block;
                 if self.skip > 0 {
                     let schema = self.resolved.schema();
-                    input.skip(schema, schema.root, 0).map_err(error)?;
+                    input.skip(schema, schema.root).map_err(error)?;
                     self.skip -= 1;
                 } else {
                     self.resolved.read(&mut input, &mut self.rows).map_err(|e| {

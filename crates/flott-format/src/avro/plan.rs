@@ -1,5 +1,6 @@
 //! How the values of one schema are read into the columns of a table (Avro's schema resolution).
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, TimeUnit};
@@ -12,6 +13,34 @@ use crate::builder::{ColumnBuilder, Values};
 
 /// Keys of a map that are compared each with each; of more they are sorted.
 const FEW_KEYS: usize = 16;
+
+/// Plans of one schema: records in unions inside each other have one for each way through them.
+pub(super) const PLANS_MAX: usize = 250_000;
+
+/// The schema of data, and how many more plans may be made of it.
+pub(super) struct Source<'a> {
+    schema: &'a AvroSchema,
+    left: Cell<usize>,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn new(schema: &'a AvroSchema) -> Source<'a> {
+        Source { schema, left: Cell::new(PLANS_MAX) }
+    }
+
+    /// Nothing is left once it did not suffice, also where a union took the error for one of a branch.
+    fn spend(&self, plans: usize) -> Read<()> {
+        self.left.set(self.left.get().saturating_sub(plans));
+        self.check()
+    }
+
+    pub(super) fn check(&self) -> Read<()> {
+        if self.left.get() > 0 {
+            return Ok(());
+        }
+        wrong(format!("the schema can be read in more than {PLANS_MAX} ways (PLANS_MAX)"))
+    }
+}
 
 /// What is to be done with a value.
 #[derive(Debug, Clone)]
@@ -46,7 +75,8 @@ pub(super) enum Plan {
     },
     Bytes,
     Fixed(usize),
-    Enum(Vec<String>),
+    /// An enum's number in the schema.
+    Enum(usize),
 }
 
 /// The fields of a record in the order of its bytes.
@@ -98,39 +128,52 @@ fn type_name(column: &ColumnBuilder) -> String {
 
 /// How a record is read into these columns.
 pub(super) fn of_record(
-    schema: &AvroSchema,
+    source: &Source<'_>,
     node: usize,
     columns: &[ColumnBuilder],
     reader: Option<Reader<'_>>,
 ) -> Read<RecordPlan> {
+    let schema = source.schema;
     let Node::Record(fields) = schema.node(node) else {
         return wrong(format!("found {}, expecting a record", schema.name(node)));
     };
     let of_reader = |name: &str| {
         let reader = reader?.value();
         let Node::Record(fields) = reader.schema.node(reader.node) else { return None };
-        fields.iter().find(|f| f.name == name).map(|f| (reader.at(f.node), f.default.as_ref()))
+        fields.iter().find(|f| f.name == name).map(|f| (reader.at(f.node), f))
     };
+    source.spend(fields.len())?;
+    // Where each column comes from: names count before the names that the reader's schema knows a field by as well.
+    let named = |name: &str| fields.iter().position(|f| f.name == name);
+    let mut origins: Vec<Option<usize>> = columns.iter().map(|c| named(c.field.name())).collect();
+    for (i, column) in columns.iter().enumerate().filter(|_| reader.is_some()) {
+        if origins[i].is_none()
+            && let Some((_, field)) = of_reader(column.field.name())
+        {
+            origins[i] = field.aliases.iter().filter_map(|a| named(a)).find(|f| !origins.contains(&Some(*f)));
+        }
+    }
     let mut plan = RecordPlan::default();
-    for field in fields {
-        let target = columns.iter().position(|c| *c.field.name() == field.name);
+    for (at, field) in fields.iter().enumerate() {
+        let target = origins.iter().position(|o| *o == Some(at));
         let how = match target {
             None => Plan::Skip(field.node),
-            Some(i) => of_value(schema, field.node, &columns[i], of_reader(&field.name).map(|r| r.0))
-                .map_err(|e| below(e, &field.name))?,
+            Some(i) => of_value(source, field.node, &columns[i], of_reader(columns[i].field.name()).map(|r| r.0))
+                .map_err(|e| below(e, columns[i].field.name()))?,
         };
         plan.fields.push((target, how));
     }
     for (i, column) in columns.iter().enumerate() {
         let name = column.field.name();
-        if fields.iter().any(|f| f.name == *name) {
+        if origins[i].is_some() {
             continue;
         }
-        let default = match of_reader(name) {
+        let default = match of_reader(name).map(|(reader, field)| (reader, field.default.as_ref())) {
             Some((reader, Some(json))) if !json.is_null() => {
                 let mut bytes = vec![];
                 to_binary(json, reader.schema, reader.node, false, 0, &mut bytes).map_err(|e| below(e, name))?;
-                let how = of_value(reader.schema, reader.node, column, None).map_err(|e| below(e, name))?;
+                let how =
+                    of_value(&Source::new(reader.schema), reader.node, column, None).map_err(|e| below(e, name))?;
                 Some((bytes, how, Arc::new(reader.schema.clone())))
             }
             _ if column.nullable() => None,
@@ -145,7 +188,9 @@ pub(super) fn of_record(
     Ok(plan)
 }
 
-fn of_value(schema: &AvroSchema, node: usize, column: &ColumnBuilder, reader: Option<Reader<'_>>) -> Read<Plan> {
+fn of_value(source: &Source<'_>, node: usize, column: &ColumnBuilder, reader: Option<Reader<'_>>) -> Read<Plan> {
+    source.spend(1)?;
+    let schema = source.schema;
     let logical = schema.logical(node);
     let mismatch = || wrong(format!("found {}, expecting {}", schema.name(node), type_name(column)));
     // A number without a note counts what the column's type has in Flink: milliseconds, or microseconds where it has more digits.
@@ -155,7 +200,7 @@ fn of_value(schema: &AvroSchema, node: usize, column: &ColumnBuilder, reader: Op
     };
     Ok(match (schema.node(node), &column.values, &column.kind) {
         (Node::Union(branches), ..) => {
-            let branch = |b: &usize| match of_value(schema, *b, column, reader) {
+            let branch = |b: &usize| match of_value(source, *b, column, reader) {
                 Ok(plan) => plan,
                 Err(e) => Plan::Fail(e),
             };
@@ -170,14 +215,15 @@ fn of_value(schema: &AvroSchema, node: usize, column: &ColumnBuilder, reader: Op
         }
         (Node::Null, ..) => Plan::Null,
         (Node::Record(_), Values::Struct(children), _) => {
-            Plan::Record(of_record(schema, node, children, reader.map(Reader::value))?)
+            Plan::Record(of_record(source, node, children, reader.map(Reader::value))?)
         }
         (Node::Array(inner), Values::List { element, .. }, _) => {
-            let inner = of_value(schema, *inner, element, reader.and_then(Reader::inner));
+            let inner = of_value(source, *inner, element, reader.and_then(Reader::inner));
             Plan::Array(Box::new(inner.map_err(|e| below(e, "[]"))?))
         }
-        (Node::Map(inner), Values::Map { value, .. }, _) => {
-            let inner = of_value(schema, *inner, value, reader.and_then(Reader::inner));
+        // Avro's keys are strings.
+        (Node::Map(inner), Values::Map { key, value, .. }, _) if key.kind.is_character() => {
+            let inner = of_value(source, *inner, value, reader.and_then(Reader::inner));
             Plan::Map(Box::new(inner.map_err(|e| below(e, "[]"))?))
         }
         (Node::Boolean, Values::Bool(_), _) => Plan::Boolean,
@@ -208,7 +254,7 @@ fn of_value(schema: &AvroSchema, node: usize, column: &ColumnBuilder, reader: Op
         }
         (Node::Bytes | Node::String, Values::Bytes { .. }, _) => Plan::Bytes,
         (Node::Fixed(size), Values::Bytes { .. }, kind) if kind.is_binary() => Plan::Fixed(*size),
-        (Node::Enum(symbols), Values::Bytes { .. }, kind) if kind.is_character() => Plan::Enum(symbols.clone()),
+        (Node::Enum(_), Values::Bytes { .. }, kind) if kind.is_character() => Plan::Enum(node),
         _ => return mismatch(),
     })
 }
@@ -291,7 +337,7 @@ pub(super) fn record(
                     return Err(below(e, column.field.name()));
                 }
             }
-            (None, Plan::Skip(node)) => input.skip(schema, *node, 0)?,
+            (None, Plan::Skip(node)) => input.skip(schema, *node)?,
             (None, _) => {}
         }
     }
@@ -323,7 +369,7 @@ fn value(plan: &Plan, schema: &AvroSchema, input: &mut Input<'_>, column: &mut C
             return Ok(());
         }
         Plan::Fail(e) => return Err(e.clone()),
-        Plan::Skip(node) => return input.skip(schema, *node, 0),
+        Plan::Skip(node) => return input.skip(schema, *node),
         Plan::Record(fields) => {
             if let Values::Struct(children) = &mut column.values {
                 record(fields, schema, input, children)?;
@@ -416,7 +462,8 @@ fn value(plan: &Plan, schema: &AvroSchema, input: &mut Input<'_>, column: &mut C
             let bytes = input.take(*size)?;
             return text(column, bytes, LONG);
         }
-        Plan::Enum(symbols) => {
+        Plan::Enum(node) => {
+            let Node::Enum(symbols) = schema.node(*node) else { return wrong("a symbol of no enum") };
             let symbol = input.index(symbols.len(), "symbol of the enum")?;
             return text(column, symbols[symbol].as_bytes(), LONG);
         }

@@ -1,6 +1,7 @@
 //! Messages that name their schema in a registry, as Confluent's serializers write them: a zero byte, the schema's number
 //! in four bytes, the value.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -15,6 +16,8 @@ use super::schema::AvroSchema;
 
 /// Schemas that go into the state of a split: those that were used last.
 const STATE_SCHEMAS_MAX: usize = 16;
+/// Schemas that are held with how they are read; what is beyond is asked for and compared again.
+pub(super) const HELD_SCHEMAS_MAX: usize = 256;
 /// Bytes before the value.
 const HEAD: usize = 5;
 
@@ -23,12 +26,19 @@ pub(super) struct Framed {
     registry: Arc<dyn SchemaRegistry>,
     /// The table's own schema.
     reader: Arc<AvroSchema>,
-    /// How what each number stands for is read.
-    resolved: HashMap<u32, Resolved>,
-    last: Option<u32>,
-    known: KnownSchemas,
-    /// Numbers in the order of their first use.
+    /// What each number stands for.
+    held: HashMap<u32, Held>,
+    /// Its numbers, the last used last.
     order: Vec<u32>,
+    last: Option<u32>,
+    /// Made when it is asked for.
+    known: OnceCell<KnownSchemas>,
+}
+
+struct Held {
+    schema: Arc<RegisteredSchema>,
+    /// How its records are read; not yet where it comes from a state.
+    resolved: Option<Resolved>,
 }
 
 /// Number and value.
@@ -45,7 +55,7 @@ fn parts(message: &[u8]) -> Result<(u32, &[u8])> {
 
 impl Framed {
     pub(super) fn new(registry: Arc<dyn SchemaRegistry>, reader: Arc<AvroSchema>) -> Framed {
-        Framed { registry, reader, resolved: HashMap::new(), last: None, known: KnownSchemas::new(), order: vec![] }
+        Framed { registry, reader, held: HashMap::new(), order: vec![], last: None, known: OnceCell::new() }
     }
 
     /// Reads one message; false where it is NULL.
@@ -59,45 +69,59 @@ impl Framed {
             self.know(id, rows).map_err(named)?;
             self.last = Some(id);
         }
-        match self.resolved.get(&id) {
+        match self.held.get(&id).and_then(|held| held.resolved.as_ref()) {
             Some(resolved) => resolved.read_one(value, rows).map_err(named),
             None => Err(Error::internal("a schema was not resolved")),
         }
     }
 
+    /// Makes a schema the one that was used last.
     fn know(&mut self, id: u32, rows: &Rows) -> Result<()> {
-        if self.resolved.contains_key(&id) {
-            return Ok(());
+        let held = self.held.get(&id);
+        if held.is_none_or(|held| held.resolved.is_none()) {
+            let schema = match held {
+                Some(held) => Arc::clone(&held.schema),
+                None => self.registry.schema(id)?,
+            };
+            if schema.kind != "AVRO" {
+                return Err(Error::data(format!("The schema is of the kind {}, and not of Avro", schema.kind)));
+            }
+            let parsed = AvroSchema::parse_with(&schema.references, &schema.text)
+                .map_err(|e| Error::data("The schema of the registry cannot be read").caused_by(e))?;
+            let resolved = Some(Resolved::new(Arc::new(parsed), rows, &self.reader)?);
+            self.held.insert(id, Held { schema, resolved });
         }
-        let schema = match self.known.get(&id) {
-            Some(schema) => Arc::new(schema.clone()),
-            None => self.registry.schema(id)?,
-        };
-        if schema.kind != "AVRO" {
-            return Err(Error::data(format!("The schema is of the kind {}, and not of Avro", schema.kind)));
-        }
-        let parsed = AvroSchema::parse_with(&schema.references, &schema.text)
-            .map_err(|e| Error::data("The schema of the registry cannot be read").caused_by(e))?;
-        self.resolved.insert(id, Resolved::new(Arc::new(parsed), rows, &self.reader)?);
-        self.remember(id, &schema);
+        self.used(id);
         Ok(())
     }
 
-    fn remember(&mut self, id: u32, schema: &RegisteredSchema) {
-        if self.known.insert(id, schema.clone()).is_none() {
-            self.order.push(id);
-            if self.order.len() > STATE_SCHEMAS_MAX {
-                self.known.remove(&self.order.remove(0));
-            }
+    fn used(&mut self, id: u32) {
+        let place = self.order.iter().position(|other| *other == id);
+        if let Some(place) = place {
+            self.order.remove(place);
+        }
+        self.order.push(id);
+        if self.order.len() > HELD_SCHEMAS_MAX {
+            self.held.remove(&self.order.remove(0));
+        }
+        // Another order of the last ones is no other state.
+        if place.is_none_or(|place| place + STATE_SCHEMAS_MAX < self.order.len()) {
+            self.known = OnceCell::new();
         }
     }
 
     pub(super) fn known(&self) -> &KnownSchemas {
-        &self.known
+        self.known.get_or_init(|| {
+            let last = self.order.iter().rev().take(STATE_SCHEMAS_MAX);
+            last.filter_map(|id| Some((*id, self.held.get(id)?.schema.as_ref().clone()))).collect()
+        })
     }
 
     pub(super) fn restore(&mut self, schemas: &KnownSchemas) {
-        schemas.iter().for_each(|(id, schema)| self.remember(*id, schema));
+        for (id, schema) in schemas {
+            self.held.entry(*id).or_insert_with(|| Held { schema: Arc::new(schema.clone()), resolved: None });
+            self.used(*id);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use arrow_schema::SchemaRef;
 use flott_core::{Error, Result};
 
 use super::binary::{Input, Read, Wrong};
-use super::plan::{self, Reader, RecordPlan};
+use super::plan::{self, Reader, RecordPlan, Source};
 use super::schema::{AvroSchema, Node};
 use crate::builder::ColumnBuilder;
 
@@ -56,7 +56,8 @@ impl Resolved {
     /// How records of `schema` become rows of `columns`. `reader` is the table's own schema, for its defaults.
     pub(crate) fn new(schema: Arc<AvroSchema>, rows: &Rows, reader: &AvroSchema) -> Result<Resolved> {
         let of_reader = Some(Reader { schema: reader, node: reader.root });
-        let of_node = |node: usize| plan::of_record(&schema, node, &rows.columns, of_reader);
+        let source = Source::new(&schema);
+        let of_node = |node: usize| plan::of_record(&source, node, &rows.columns, of_reader);
         let root = match schema.node(schema.root) {
             Node::Union(branches) => {
                 let plans: Vec<_> = branches
@@ -72,6 +73,7 @@ impl Resolved {
             }
             _ => Root::Record(of_node(schema.root).map_err(incompatible)?),
         };
+        source.check().map_err(incompatible)?;
         Ok(Resolved { schema, root })
     }
 

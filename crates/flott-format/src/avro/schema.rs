@@ -50,6 +50,8 @@ pub(crate) struct Field {
     pub(crate) name: String,
     pub(crate) node: usize,
     pub(crate) default: Option<Value>,
+    /// Names that data may have for it, where this is the reader's schema.
+    pub(crate) aliases: Vec<String>,
 }
 
 /// A schema: its types by number, so that one may contain itself.
@@ -131,6 +133,11 @@ impl Parser {
                 let nodes = branches.iter().map(|b| self.node(b, namespace, depth + 1)).collect::<Result<Vec<_>>>()?;
                 if nodes.iter().any(|n| matches!(self.nodes[*n].0, Node::Union(_))) {
                     return Err(wrong("a union stands directly in a union"));
+                }
+                // As Avro has it: two of one type could not be told apart.
+                let mut names = std::collections::HashSet::new();
+                if let Some(twice) = nodes.iter().map(|n| &self.names[*n]).find(|name| !names.insert(*name)) {
+                    return Err(wrong(format!("a union has '{twice}' twice")));
                 }
                 self.push("union", Node::Union(nodes), None)
             }
@@ -221,7 +228,10 @@ impl Parser {
                         return Err(wrong(format!("'{full}' has the field '{name}' twice")));
                     }
                     let node = self.node(kind, &namespace, depth + 1)?;
-                    of_record.push(Field { name: name.to_string(), node, default: field.get("default").cloned() });
+                    let aliases = field.get("aliases").and_then(Value::as_array).into_iter().flatten();
+                    let aliases = aliases.filter_map(|a| a.as_str().map(str::to_string)).collect();
+                    let default = field.get("default").cloned();
+                    of_record.push(Field { name: name.to_string(), node, default, aliases });
                 }
                 Node::Record(of_record)
             }
@@ -272,6 +282,8 @@ mod tests {
             (r#"{"type":"fixed","name":"a"}"#, "has no size"),
             (r#"[{"type":"fixed","name":"a","size":1},{"type":"fixed","name":"a","size":2}]"#, "defined twice"),
             (r#"{"type":"array"}"#, "has no 'items'"),
+            (r#"["null","int",{"type":"int","logicalType":"date"}]"#, "a union has 'int' twice"),
+            (r#"[{"type":"fixed","name":"a","size":1},"a"]"#, "a union has 'a' twice"),
         ] {
             let e = AvroSchema::parse(text).expect_err(text).to_string();
             assert!(e.contains(part), "{text}: {e}");

@@ -33,8 +33,8 @@ enum How<'a> {
     I64(&'a [i64]),
     /// A time in milliseconds, as such or in microseconds.
     TimeMillis(&'a [i32], i64),
-    /// Timestamps and finer times: times the first, then by the second.
-    Scaled(&'a [i64], i64, i64),
+    /// Timestamps and finer times, times this.
+    Scaled(&'a [i64], i64),
     F32(&'a PrimitiveArray<Float32Type>),
     F64(&'a PrimitiveArray<Float64Type>),
     Decimal(&'a PrimitiveArray<Decimal128Type>, Option<usize>),
@@ -105,9 +105,13 @@ impl<'a> Writer<'a> {
             Some(Logical::Timestamp { per_second }) => per_second,
             _ => default,
         };
-        let scaled = |values: &'a [i64], from: i64, to: i64| match from <= to {
-            true => How::Scaled(values, to / from, 1),
-            false => How::Scaled(values, 1, from / to),
+        // Digits that the schema has no place for are not cut off silently.
+        let scaled = |values: &'a [i64], from: i64, to: i64| {
+            match from <= to {
+            true => Ok(How::Scaled(values, to / from)),
+            false => Err(no_such(schema, node, column.data_type(), name)
+                .hint("The schema's unit of time has fewer digits than the column: CAST to fewer digits in the query and declare them, or give the schema a finer unit")),
+        }
         };
         let how = match (column.data_type(), schema.node(node)) {
             (DataType::Null, Node::Null) => How::Null,
@@ -122,19 +126,19 @@ impl<'a> Writer<'a> {
                 How::TimeMillis(column.as_primitive::<Time32MillisecondType>().values(), factor)
             }
             (DataType::Time64(TimeUnit::Microsecond), Node::Long) => {
-                scaled(column.as_primitive::<Time64MicrosecondType>().values(), 1, 1)
+                scaled(column.as_primitive::<Time64MicrosecondType>().values(), 1, 1)?
             }
             (DataType::Time64(TimeUnit::Nanosecond), Node::Long) => {
-                scaled(column.as_primitive::<Time64NanosecondType>().values(), 1_000, 1)
+                scaled(column.as_primitive::<Time64NanosecondType>().values(), 1_000, 1)?
             }
             (DataType::Timestamp(TimeUnit::Millisecond, _), Node::Long) => {
-                scaled(column.as_primitive::<TimestampMillisecondType>().values(), 1_000, to(1_000))
+                scaled(column.as_primitive::<TimestampMillisecondType>().values(), 1_000, to(1_000))?
             }
             (DataType::Timestamp(TimeUnit::Microsecond, _), Node::Long) => {
-                scaled(column.as_primitive::<TimestampMicrosecondType>().values(), 1_000_000, to(1_000_000))
+                scaled(column.as_primitive::<TimestampMicrosecondType>().values(), 1_000_000, to(1_000_000))?
             }
             (DataType::Timestamp(TimeUnit::Nanosecond, _), Node::Long) => {
-                scaled(column.as_primitive::<TimestampNanosecondType>().values(), 1_000_000_000, to(1_000_000_000))
+                scaled(column.as_primitive::<TimestampNanosecondType>().values(), 1_000_000_000, to(1_000_000_000))?
             }
             (DataType::Float32, Node::Float) => How::F32(column.as_primitive()),
             (DataType::Float64, Node::Double) => How::F64(column.as_primitive()),
@@ -193,8 +197,8 @@ impl<'a> Writer<'a> {
             How::I32(v) => put_long(i64::from(v[row]), out),
             How::I64(v) => put_long(v[row], out),
             How::TimeMillis(v, factor) => put_long(i64::from(v[row]) * factor, out),
-            How::Scaled(v, factor, divisor) => match v[row].checked_mul(*factor) {
-                Some(scaled) => put_long(scaled.div_euclid(*divisor), out),
+            How::Scaled(v, factor) => match v[row].checked_mul(*factor) {
+                Some(scaled) => put_long(scaled, out),
                 None => {
                     return Err(
                         Error::data("a time is too far away for the unit of the Avro schema").with("column", self.name)

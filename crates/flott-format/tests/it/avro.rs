@@ -312,6 +312,72 @@ fn what_is_no_avro_file_is_said_to_be_none() {
     assert!(e.to_string().contains("in the block behind byte"), "{e}");
 }
 
+/// A file of records without bytes: as many as its only block says.
+fn of_empty_records(count: u64) -> Vec<u8> {
+    let schema = r#"{"type":"record","name":"R","fields":[]}"#;
+    let number = |mut rest: u64, out: &mut Vec<u8>| {
+        while rest >= 0x80 {
+            out.push(rest as u8 | 0x80);
+            rest >>= 7;
+        }
+        out.push(rest as u8);
+    };
+    let mut file = b"Obj\x01\x02\x16avro.schema".to_vec();
+    number(schema.len() as u64 * 2, &mut file);
+    file.extend(schema.bytes());
+    file.push(0);
+    file.extend([7; 16]);
+    number(count * 2, &mut file);
+    file.push(0);
+    file.extend([7; 16]);
+    file
+}
+
+#[test]
+fn a_block_cannot_claim_records_without_end() {
+    let c = context("ROW<a INT>", "ROW<a INT>", &[]);
+    assert_eq!(read(&c, &of_empty_records(10_000), None, 0).unwrap().0.num_rows(), 10_000);
+    for count in [1 << 60, (1 << 20) + 1] {
+        let e = read(&c, &of_empty_records(count), None, 0).expect_err("too many");
+        assert!(e.to_string().contains(&format!("{count} records are claimed of 0 bytes")), "{e}");
+    }
+}
+
+/// Records in unions inside each other: two ways at each level.
+#[test]
+fn ways_through_unions_have_a_limit() {
+    let (mut types, mut row) = (r#""int""#.to_string(), "INT".to_string());
+    for level in 0..20 {
+        let record = |name: &str, inner: &str| {
+            format!(r#"{{"type":"record","name":"{name}{level}","fields":[{{"name":"f","type":{inner}}}]}}"#)
+        };
+        let again = if level == 0 { types.clone() } else { format!(r#"["A{0}","B{0}"]"#, level - 1) };
+        types = format!("[{},{}]", record("A", &types), record("B", &again));
+        row = format!("ROW<f {row}>");
+    }
+    let schema = format!(r#"{{"type":"record","name":"R","fields":[{{"name":"f","type":{types}}}]}}"#);
+    let file = [
+        &b"Obj\x01\x02\x16avro.schema"[..],
+        &{
+            let mut length = vec![];
+            let mut rest = schema.len() * 2;
+            while rest >= 0x80 {
+                length.push(rest as u8 | 0x80);
+                rest >>= 7;
+            }
+            length.push(rest as u8);
+            length
+        },
+        schema.as_bytes(),
+        &[0],
+        &[7; 16],
+    ]
+    .concat();
+    let row = format!("ROW<f {row}>");
+    let e = read(&context(&row, &row, &[]), &file, None, 0).expect_err("too many");
+    assert!(e.to_string().contains("PLANS_MAX") && e.hint_text().is_some(), "{e}");
+}
+
 fn hex(text: &str) -> Vec<u8> {
     (0..text.len() / 2).map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap()).collect()
 }

@@ -143,6 +143,85 @@ fn a_given_schema_is_used() {
     assert!(e.to_string().contains("2 fields, and the row has 1 columns"), "{e}");
 }
 
+/// Fields that were renamed are found by the names that the given schema has for them, also inside of others.
+#[test]
+fn aliases_of_a_given_schema_are_used() {
+    let given = r#"{"type":"record","name":"O","fields":[{"name":"id","aliases":["key","nr"],"type":"int"},{"name":"gone","aliases":["id"],"type":["null","string"],"default":null},{"name":"in","type":["null",{"type":"record","name":"I","fields":[{"name":"x","aliases":["old"],"type":"int"}]}],"default":null}]}"#;
+    let first = r#"{"type":"record","name":"P","fields":[{"name":"in","type":{"type":"record","name":"I","fields":[{"name":"old","type":"int"}]}},{"name":"nr","type":"int"}]}"#;
+    // A name counts before an alias.
+    let second = r#"{"type":"record","name":"P","fields":[{"name":"key","type":"string"},{"name":"id","type":"int"}]}"#;
+    let format = AvroConfluentFormat::new(Arc::new(Fake(with(&[first, second]))));
+    let row = "ROW<id INT NOT NULL, gone STRING, `in` ROW<x INT NOT NULL>>";
+    let mut decoder = messages(&format, &context(row, row, &[("schema", given)]));
+    decoder.decode(Some(&[0, 0, 0, 0, 0, 10, 14]), &position(0, 0)).unwrap();
+    decoder.decode(Some(&[0, 0, 0, 0, 1, 2, b'k', 16]), &position(0, 0)).unwrap();
+    assert_eq!(shown(&decoder.flush().unwrap().rows), ["7|NULL|{x: 5}", "8|NULL|NULL"]);
+}
+
+/// Types that a given schema would read or write with a loss are refused before anything runs.
+#[test]
+fn a_given_schema_loses_nothing() {
+    let format = AvroConfluentFormat::new(Arc::new(Fake(with(&[]))));
+    let of = |row: &str, kind: &str| {
+        let schema = format!(r#"{{"type":"record","name":"R","fields":[{{"name":"a","type":{kind}}}]}}"#);
+        context(row, row, &[("subject", "orders-value"), ("schema", &schema)])
+    };
+    let millis = r#"{"type":"long","logicalType":"timestamp-millis"}"#;
+    let micros = r#"{"type":"long","logicalType":"timestamp-micros"}"#;
+    let time = r#"{"type":"long","logicalType":"time-micros"}"#;
+    for (row, kind, fits) in [
+        ("ROW<a TIMESTAMP(3) NOT NULL>", millis, true),
+        ("ROW<a TIMESTAMP(6) NOT NULL>", micros, true),
+        ("ROW<a TIMESTAMP(6) NOT NULL>", millis, false),
+        ("ROW<a TIMESTAMP_LTZ(9) NOT NULL>", micros, false),
+        ("ROW<a TIME(9) NOT NULL>", time, false),
+    ] {
+        match format.encoding(&of(row, kind)) {
+            Ok(_) => assert!(fits, "{row}"),
+            Err(e) => {
+                assert!(!fits && e.context("column") == Some("a"), "{row}: {e}");
+                assert!(e.hint_text().is_some_and(|h| h.contains("fewer digits")), "{row}: {e:?}");
+            }
+        }
+    }
+    let e = format.message_decoding(&of("ROW<a MAP<INT, INT> NOT NULL>", r#"{"type":"map","values":"int"}"#)).err();
+    let e = e.expect("keys are strings");
+    assert!(e.to_string().contains("found map, expecting MAP<INT, INT>") && e.context("option").is_some(), "{e}");
+}
+
+/// The state has the schemas that were used last, and what is held beside it has a bound.
+#[test]
+fn schemas_that_were_used_last_are_kept() {
+    let texts: Vec<String> = (0..300)
+        .map(|i| format!(r#"{{"type":"record","name":"R{i}","fields":[{{"name":"id","type":"int"}}]}}"#))
+        .collect();
+    let registry = with(&texts.iter().map(String::as_str).collect::<Vec<_>>());
+    let format = AvroConfluentFormat::new(Arc::new(Fake(registry.clone())));
+    let mut decoder = messages(&format, &row("ROW<id INT NOT NULL>"));
+    let mut use_schema = |id: u32| {
+        decoder.decode(Some(&[&[0][..], &id.to_be_bytes(), &[2]].concat()), &position(0, 0)).unwrap();
+        decoder.known_schemas().unwrap().keys().copied().collect::<Vec<u32>>()
+    };
+    for id in 0..16 {
+        use_schema(id);
+    }
+    // The first is used again, so that the second makes room.
+    use_schema(0);
+    assert_eq!(use_schema(16), [&[0], &(2..=16).collect::<Vec<u32>>()[..]].concat());
+    assert_eq!(registry.asked.lock().unwrap().len(), 17);
+    for id in 17..300 {
+        use_schema(id);
+    }
+    let asked = registry.asked.lock().unwrap().len();
+    assert_eq!(
+        use_schema(299 - 255),
+        (285..300).chain([44]).collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>()
+    );
+    assert_eq!(registry.asked.lock().unwrap().len(), asked);
+    use_schema(1);
+    assert_eq!(registry.asked.lock().unwrap().len(), asked + 1);
+}
+
 #[test]
 fn changes_are_read_and_written() {
     let registry = with(&[]);

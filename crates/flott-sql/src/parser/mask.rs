@@ -7,11 +7,12 @@ use super::ast::position;
 use super::dialect::FlinkDialect;
 use super::source::SourceText;
 
-/// The same text with a mask for the value of every `'key' = 'value'` (also in SET and in hints) whose key names a secret.
+/// The same text with a mask for the value of every `'key' = 'value'` (also in SET and in hints) whose key names a secret,
+/// and for the passwords of URLs.
 ///
 /// A text that has no tokens (an open quote) is masked whole.
 pub fn mask_secrets(text: &str) -> String {
-    mask(text, 0).unwrap_or_else(|| secret::MASK.to_string())
+    mask(text, 0).map_or_else(|| secret::MASK.to_string(), |text| secret::mask_urls(&text).into_owned())
 }
 
 /// Hints are comments with tokens of their own; comments inside those hold nothing.
@@ -97,6 +98,10 @@ mod tests {
                 "SELECT * FROM t /*+ OPTIONS('properties.sasl.jaas.config' = '******', 'a' = 'b') */",
             ),
             ("SELECT 1 /* no secret */", "SELECT 1 /* no secret */"),
+            (
+                "SELECT 1 /*+ OPTIONS('a.url' = 'http://u:CANARY@h/p') */",
+                "SELECT 1 /*+ OPTIONS('a.url' = 'http://u:******@h/p') */",
+            ),
         ] {
             assert_eq!(mask_secrets(text), masked);
         }

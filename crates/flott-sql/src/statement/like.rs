@@ -138,7 +138,7 @@ pub(super) fn merge(clause: &LikeClause, source: &CatalogTable, own: Parts) -> R
     let mut options = if takes(LikeFeature::Options) { source.options.clone() } else { Default::default() };
     for (key, value) in own.options.iter() {
         if let Some(old) = options.get(key).filter(|_| !overwrites(LikeFeature::Options)) {
-            let old = if flott_core::Secret::is_sensitive_key(key) { flott_core::secret::MASK } else { old };
+            let old = super::show_create::masked(key, old, None);
             return wrong(format!(
                 "There already exists an option ['{key}' -> '{old}'] in the base table. You might want to specify \
                  EXCLUDING OPTIONS or OVERWRITING OPTIONS."

@@ -139,12 +139,13 @@ fn columns_in_backticks(text: &str) -> Result<String> {
     Ok(out)
 }
 
-/// An option's value, or a mask where it is a secret by its key or by the connector's word.
+/// An option's value, or a mask where it is a secret by its key or by the word of connector or format; a URL without its
+/// password.
 pub(super) fn masked(key: &str, value: &str, secrets: Option<&dyn Fn(&str) -> bool>) -> String {
     if Secret::is_sensitive_key(key) || secrets.is_some_and(|s| s(key)) {
         secret::MASK.to_string()
     } else {
-        value.to_string()
+        secret::mask_urls(value).into_owned()
     }
 }
 
@@ -201,8 +202,21 @@ pub(super) fn table(
     let secret = |key: &str| {
         let options = connector.iter().flat_map(|c| c.options());
         options.into_iter().any(|o| o.matches(key) && matches!(o.value, OptionType::Secret))
+            || secret_of_format(&table.options, registry, key)
     };
     Ok(out + &with(&table.options, Some(&secret)))
+}
+
+/// True for an option of one of the table's formats that holds a secret.
+fn secret_of_format(options: &Options, registry: &Registry, key: &str) -> bool {
+    [("format", ""), ("format", "value."), ("value.format", "value."), ("key.format", "key.")].iter().any(
+        |(of, prefix)| {
+            let Some(name) = options.get(of) else { return false };
+            let own = key.strip_prefix(prefix).and_then(|k| k.strip_prefix(name)).and_then(|k| k.strip_prefix('.'));
+            let (Some(own), Ok(format)) = (own, registry.format(name)) else { return false };
+            format.options().iter().any(|o| o.matches(own) && matches!(o.value, OptionType::Secret))
+        },
+    )
 }
 
 pub(super) fn view(id: &ObjectIdentifier, view: &CatalogView, temporary: bool) -> String {
