@@ -204,7 +204,7 @@ SELECT id, word FROM orders, LATERAL TABLE(words(item)) WHERE n > 3;",
         title: "Queries",
         examples: &[
             example("SELECT without a table.", "SELECT 1 + 1 AS two, CURRENT_DATE < DATE '2000-01-01' AS past;"),
-            example("VALUES.", "VALUES (1, 'a'), (2, 'b');"),
+            example("VALUES. Rows of one value need no brackets: `VALUES 1, 2`.", "VALUES (1, 'a'), (2, 'b');"),
             example(
                 "Columns, expressions, CASE, CAST and the functions of [functions.md](functions.md); WHERE keeps rows.",
                 "\
