@@ -389,7 +389,6 @@ fn extreme(a: &mut Arguments, wanted: Ordering) -> Result<Option<Resolved>> {
 
 // --- search ---
 
-/// An array and a value of its element type; both in one column, the values behind the elements.
 /// Whether a value becomes an element of such an array without a CAST.
 fn goes_into(value: &K, element: &K) -> bool {
     let rank = |k: &K| [K::TinyInt, K::SmallInt, K::Int, K::BigInt].iter().position(|i| i == k);
@@ -404,6 +403,8 @@ fn goes_into(value: &K, element: &K) -> bool {
     }
 }
 
+/// An array and a value of its element type; both in one column, the values behind the elements.
+///
 /// The value goes by the elements: it is cast to their type, as in Flink, and 2.5 is looked for in no array of INT.
 fn array_and_value(a: &mut Arguments) -> Result<Option<LogicalType>> {
     let Some(element) = element_type(&a.values[0].data_type) else { return Ok(None) };
@@ -824,7 +825,8 @@ mod tests {
         assert_eq!(run("ARRAY", vec![constant("1", "INT"), constant("2.5", "DOUBLE")]), "[1.0, 2.5]");
         assert_eq!(run("MAP", vec![text("a"), constant("1", "INT"), text("b"), constant("2", "INT")]), "{a=1, b=2}");
         assert_eq!(run("MAP", vec![text("a"), constant("1", "INT"), text("a"), constant("2", "INT")]), "{a=2}");
-        let bare = crate::udf::TypedExpr::literal(datafusion_common::ScalarValue::Null, K::Null.nullable());
+        let bare =
+            TypedExpr::literal(datafusion_common::ScalarValue::Null, flott_core::types::TypeKind::Null.nullable());
         assert_eq!(run("MAP", vec![text("a"), bare]), "{a=NULL}");
         assert!(run("MAP", vec![constant("NULL", "STRING"), text("x")]).contains("key of a MAP is NULL"));
         assert!(run("ARRAY", vec![constant("1", "INT"), text("x")]).starts_with("ERROR No match found"));

@@ -117,14 +117,6 @@ fn null_if(a: &mut Arguments) -> Result<Option<Resolved>> {
         return Ok(None);
     }
     let (first, second) = (a.values[0].clone(), a.values[1].clone());
-    // What is written twice is equal, whatever its value: NaN too.
-    let is_float = matches!(first.data_type.kind, K::Float | K::Double);
-    if is_float && first.expr == second.expr && !first.expr.is_volatile() {
-        let t = first.data_type.with_nullable(true);
-        let null = TypedExpr::literal(datafusion_common::ScalarValue::Null, K::Null.nullable());
-        let null = crate::cast::cast_if_needed(null, &t, a.env)?;
-        return chosen(a, null);
-    }
     let equal = binary(Operator::Eq, first.clone(), second, a.env)?;
     let null = TypedExpr::literal(datafusion_common::ScalarValue::Null, K::Null.nullable());
     let value = case(vec![(equal, null)], first, a.env)?;
@@ -190,7 +182,6 @@ mod tests {
             ("NULLIF", &[("5", "INT"), ("5", "INT")], "NULL"),
             ("NULLIF", &[("5", "INT"), ("0", "INT")], "5"),
             ("NULLIF", &[("5", "INT"), ("NULL", "INT")], "5"),
-            ("NULLIF", &[("NaN", "DOUBLE"), ("NaN", "DOUBLE")], "NULL"),
             ("IF", &[("true", "BOOLEAN"), ("1", "INT"), ("2", "INT")], "1"),
             ("IF", &[("NULL", "BOOLEAN"), ("1", "INT"), ("2", "INT")], "2"),
             ("GREATEST", &[("1", "INT"), ("4", "INT"), ("2.5", "DECIMAL(2, 1)")], "4.0"),

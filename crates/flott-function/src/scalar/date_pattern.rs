@@ -432,7 +432,7 @@ mod tests {
 
     fn write(pattern: &str, nanos: i128) -> String {
         let mut out = String::new();
-        Pattern::new(pattern).expect("a pattern").format(nanos, &mut out).expect("a text");
+        Pattern::of(pattern, "").expect("a pattern").format(nanos, &mut out).expect("a text");
         out
     }
 
@@ -453,6 +453,7 @@ mod tests {
             assert_eq!(write(pattern, n), expected, "{pattern}");
         }
         assert!(Pattern::new("yyyy-ww").is_err());
+        assert!(Pattern::new("yyyy-QQQ").is_err());
         assert!(Pattern::new("yyyyX").is_err());
         let write = |pattern: &str, text: &str| {
             let nanos = text::parse_timestamp(text).expect("a time");

@@ -79,7 +79,9 @@ fn read<'a>(document: &'a std::result::Result<Json, String>, path: &JsonPath) ->
     match (steps.read(document), path.mode) {
         (Ok(found), _) if *found != Json::Null => Ok(Some(found)),
         // A strict path has to find something: null is an error like a field that is not there.
-        (Ok(_), Mode::Strict) => Err("Strict jsonpath mode requires a non empty returned value, but is null".to_string()),
+        (Ok(_), Mode::Strict) => {
+            Err("Strict jsonpath mode requires a non empty returned value, but is null".to_string())
+        }
         (Ok(_), Mode::Lax) => Ok(None),
         (Err(why), Mode::Strict) => Err(why),
         (Err(_), Mode::Lax) if steps.is_definite() => Ok(None),
