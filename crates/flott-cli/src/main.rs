@@ -1,5 +1,6 @@
 //! The `flott` command: a thin user of the library. One file a command.
 
+mod allocator;
 mod cancel;
 mod canceled;
 mod completions;
@@ -31,9 +32,6 @@ use clap::{Parser, Subcommand};
 
 use crate::exit::Failure;
 use crate::output::LogArgs;
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -89,6 +87,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    allocator::configure();
     let cli = Cli::parse();
     command(&cli).unwrap_or_else(|failure| {
         output::error(&failure.error);

@@ -6,7 +6,7 @@ use flott::{JobOutcome, Query, Result};
 
 use crate::held::HeldRows;
 use crate::interrupts::{Interrupt, Interrupts};
-use crate::{output, table};
+use crate::{allocator, output, table};
 
 /// Lines are printed in pieces of about this size.
 const OUT_BYTES: usize = 64 << 10;
@@ -73,6 +73,7 @@ pub(crate) async fn show(
             (None, None) => table::Whole::count(count, elapsed()),
         })?;
     }
+    allocator::give_back();
     Ok(Shown { outcome, interrupt })
 }
 

@@ -13,7 +13,7 @@ use crate::interrupts::{Interrupt, Interrupts};
 use crate::progress::Progress;
 use crate::script::{self, Earlier, ScriptArgs};
 use crate::summary::Summary;
-use crate::{canceled, output, query, table, worker};
+use crate::{allocator, canceled, output, query, table, worker};
 
 #[derive(Args)]
 pub(crate) struct RunArgs {
@@ -272,6 +272,9 @@ impl<'a> Script<'a> {
         progress.clear();
         let outcome = job.wait().await;
         self.summary.add(&job, &outcome);
+        if !self.jobs.is_empty() {
+            allocator::give_back();
+        }
         if outcome.is_ok() {
             progress.tell_beginning();
         }

@@ -13,7 +13,7 @@ use futures::future::select_all;
 
 use crate::exit::{self, Failure};
 use crate::interrupts::{Interrupt, Interrupts};
-use crate::{canceled, output, query, table};
+use crate::{allocator, canceled, output, query, table};
 
 const HELP: &str = "\
 The following commands are available:
@@ -227,7 +227,9 @@ impl Shell {
             stop(&job, at_once).await;
             at_once = true;
         }
-        match job.wait().await.map_err(Failure::of_job)? {
+        let outcome = job.wait().await;
+        allocator::give_back();
+        match outcome.map_err(Failure::of_job)? {
             JobOutcome::Finished(_) => output::client_info("Complete execution of the SQL update statement.")?,
             outcome => output::client_info(&ended(&job, &outcome, stopped_by))?,
         }
@@ -262,7 +264,9 @@ impl Shell {
     }
 
     async fn tell_end(&mut self, mut job: Job) {
-        match job.wait().await {
+        let outcome = job.wait().await;
+        allocator::give_back();
+        match outcome {
             Ok(outcome) => self.tell(&ended(&job, &outcome, self.stopped_by)),
             Err(e) => {
                 let what = format!("Job '{}' ({}) is FAILED.", job.name, job.handle.id());
