@@ -89,6 +89,11 @@ pub(crate) fn not_found<'a>(
     at(error, span)
 }
 
+/// Whether a name is nowhere: the words of [`not_found`]'s messages.
+pub(crate) fn is_not_found(error: &Error) -> bool {
+    error.message().contains("not found")
+}
+
 /// How many names an error lists.
 const NAMES_LISTED_MAX: usize = 30;
 

@@ -21,7 +21,7 @@ use crate::bind::expression::ExpressionBinder;
 use crate::bind::grouped::calls_over_groups;
 use crate::bind::node::JoinFlavour;
 use crate::bind::query::implicit_name;
-use crate::bind::refuse::{at, from_datafusion, refuse_if, unsupported, unsupported_with};
+use crate::bind::refuse::{at, from_datafusion, is_not_found, refuse_if, unsupported, unsupported_with};
 use crate::bind::scope::OUTER;
 use crate::bind::{Binder, Ctes, Scope, ScopeColumn, Typed, UniqueNames, columns_of, filter, project};
 
@@ -71,7 +71,7 @@ impl Binder<'_> {
                 let right = self.aliased(plan, &[], alias)?;
                 return self.combined(left, right, kind, constraint, (span, ctes));
             }
-            Err(e) if !e.message().contains("not found") => return Err(e),
+            Err(e) if !is_not_found(&e) => return Err(e),
             Err(_) => {}
         }
         if !matches!(kind, JoinKind::Inner | JoinKind::Left) {

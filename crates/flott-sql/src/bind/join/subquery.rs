@@ -16,7 +16,7 @@ use super::predicate::{conjuncts, reads, together};
 use super::{beside, identity, join};
 use crate::bind::expression::ExpressionBinder;
 use crate::bind::node::JoinFlavour;
-use crate::bind::refuse::{at, from_datafusion, unsupported, unsupported_with};
+use crate::bind::refuse::{at, from_datafusion, is_not_found, unsupported, unsupported_with};
 use crate::bind::scope::OUTER;
 use crate::bind::{Binder, Ctes, Scope, ScopeColumn, Typed, column, project};
 
@@ -171,7 +171,7 @@ impl Binder<'_> {
             return Ok((source, values));
         }
         let plan = match self.bind_query(query, ctes) {
-            Err(e) if e.message().contains("not found") && groups_by_keys(query) => {
+            Err(e) if is_not_found(&e) && groups_by_keys(query) => {
                 // It may name columns of the query outside, which its groups then have.
                 let inside = self.inside(outer, query, ctes).map_err(|_| correlated_deeper(e, query))?;
                 let values = inside.columns.iter().map(ScopeColumn::typed).collect();
@@ -212,7 +212,7 @@ impl Binder<'_> {
         let right = match self.bind_query(own, ctes) {
             Ok(right) => right,
             // It may name columns of the query outside.
-            Err(e) if e.message().contains("not found") => {
+            Err(e) if is_not_found(&e) => {
                 let done = match single.is_some() {
                     true => self.correlated_single(left, scope, query, ctes),
                     false => self.correlated_value(left, scope, (query, query), ctes),
@@ -459,7 +459,7 @@ fn simple(query: &Query) -> Option<&ast::Select> {
 }
 
 fn correlated_deeper(error: Error, query: &Query) -> Error {
-    if error.message().contains("not found") {
+    if is_not_found(&error) {
         return unsupported_with(
             format!("this sub-query, where it names a column of the query outside ({})", error.message()),
             query.span(),
