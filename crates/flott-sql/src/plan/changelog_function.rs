@@ -6,7 +6,7 @@ use flott_connector::factory::ChangelogMode;
 use flott_core::Result;
 use flott_graph::ChangelogFunctionSpec;
 
-use super::changelog::{ChangelogRule, DeleteKind, Key, ModifyKinds, RuleInput, UpdateKind, Way};
+use super::changelog::{ChangelogRule, DeleteKind, InputKeys, Key, ModifyKinds, RuleInput, UpdateKind, Way};
 use super::convert::Converter;
 use super::explain::record_type;
 use super::stream::{StreamInput, StreamNode, StreamOp};
@@ -71,7 +71,7 @@ impl ChangelogRule for ChangelogFunctionOp {
         Way::Make(DeleteKind::Full)
     }
 
-    fn upsert_keys(&self, _node: &StreamNode, _inputs: &[Vec<Key>]) -> Vec<Key> {
+    fn upsert_keys(&self, _node: &StreamNode, _inputs: &[InputKeys]) -> Vec<Key> {
         vec![]
     }
 }

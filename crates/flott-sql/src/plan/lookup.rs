@@ -13,7 +13,7 @@ use flott_core::types::arrow_schema;
 use flott_core::{Error, LogicalType, Result};
 use flott_graph::{AsyncLookup, JoinKind, LookupJoinSpec, LookupKey, LookupRetry, OperatorSpec};
 
-use super::changelog::{ChangelogRule, DeleteKind, Key, RuleInput, UpdateKind, Way, smallest, upsert_keys};
+use super::changelog::{ChangelogRule, DeleteKind, InputKeys, Key, RuleInput, UpdateKind, Way, smallest, upsert_keys};
 use super::convert::Converter;
 use super::join::{Equality, equality, exchanged};
 use super::options;
@@ -199,8 +199,8 @@ impl ChangelogRule for LookupJoinOp {
         Way::Make(DeleteKind::Full)
     }
 
-    fn upsert_keys(&self, _node: &StreamNode, inputs: &[Vec<Key>]) -> Vec<Key> {
-        if self.is_unique { inputs.first().cloned().unwrap_or_default() } else { vec![] }
+    fn upsert_keys(&self, _node: &StreamNode, inputs: &[InputKeys]) -> Vec<Key> {
+        if self.is_unique { inputs.first().map(|i| i.keys.clone()).unwrap_or_default() } else { vec![] }
     }
 }
 

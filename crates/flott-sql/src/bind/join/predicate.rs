@@ -9,7 +9,8 @@ use datafusion_expr::{Expr, LogicalPlan, Operator};
 use crate::bind::window::unaliased;
 use crate::bind::{Functions, Shown};
 
-/// The parts of a condition that AND holds together.
+/// The parts of a condition that AND holds together. What all parts of an OR ask for is asked before it, as Calcite's
+/// `RexUtil.pullFactors` does: an equality that joins by is found there.
 pub(crate) fn conjuncts(e: &Expr) -> Vec<Expr> {
     match unaliased(e) {
         Expr::BinaryExpr(b) if b.op == Operator::And => {
@@ -17,12 +18,45 @@ pub(crate) fn conjuncts(e: &Expr) -> Vec<Expr> {
             parts.extend(conjuncts(&b.right));
             parts
         }
+        Expr::BinaryExpr(b) if b.op == Operator::Or => factored(e),
         other if is_true(other) => vec![],
         other => vec![other.clone()],
     }
 }
 
-/// The reverse of [`conjuncts`].
+/// `a AND b OR a AND c` as `a` and `b OR c`; other conditions as they are.
+fn factored(or: &Expr) -> Vec<Expr> {
+    let branches: Vec<Vec<Expr>> = disjuncts(or).into_iter().map(conjuncts).collect();
+    let Some((first, others)) = branches.split_first() else { return vec![or.clone()] };
+    let mut factors: Vec<Expr> = vec![];
+    for part in first {
+        let everywhere = others.iter().all(|branch| branch.contains(part));
+        if everywhere && !part.is_volatile() && !factors.contains(part) {
+            factors.push(part.clone());
+        }
+    }
+    if factors.is_empty() {
+        return vec![unaliased(or).clone()];
+    }
+    let rests = branches.into_iter().map(|branch| together(branch.into_iter().filter(|part| !factors.contains(part))));
+    // A branch of factors alone makes the OR true where they are.
+    let rest = rests.collect::<Option<Vec<Expr>>>();
+    let rest = rest.and_then(|r| r.into_iter().reduce(|a, b| datafusion_expr::binary_expr(a, Operator::Or, b)));
+    factors.extend(rest);
+    factors
+}
+
+/// The parts of a condition that OR holds together.
+fn disjuncts(e: &Expr) -> Vec<&Expr> {
+    match unaliased(e) {
+        Expr::BinaryExpr(b) if b.op == Operator::Or => {
+            disjuncts(&b.left).into_iter().chain(disjuncts(&b.right)).collect()
+        }
+        other => vec![other],
+    }
+}
+
+/// One condition of all parts.
 pub(crate) fn together(parts: impl IntoIterator<Item = Expr>) -> Option<Expr> {
     parts.into_iter().reduce(|a, b| datafusion_expr::binary_expr(a, Operator::And, b))
 }

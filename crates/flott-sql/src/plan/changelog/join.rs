@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use flott_graph::JoinKind;
 
-use super::keys::{Key, containing, upsert_keys};
+use super::keys::{InputKeys, Key, containing};
 use super::kinds::{DeleteKind, ModifyKinds, UpdateKind};
 use super::rules::{ChangelogRule, RuleInput, Way};
 use crate::plan::join::{JoinOp, JoinWay, UnnestOp};
-use crate::plan::stream::{StreamNode, StreamOp};
+use crate::plan::stream::StreamNode;
 
 /// The changes that a join emits.
 pub(crate) fn joined_kinds(join: &JoinOp, inputs: &[ModifyKinds]) -> ModifyKinds {
@@ -25,7 +25,7 @@ pub(crate) fn joined_kinds(join: &JoinOp, inputs: &[ModifyKinds]) -> ModifyKinds
 
 /// Rows of one row are told apart by nothing.
 impl ChangelogRule for UnnestOp {
-    fn upsert_keys(&self, _node: &StreamNode, _inputs: &[Vec<Key>]) -> Vec<Key> {
+    fn upsert_keys(&self, _node: &StreamNode, _inputs: &[InputKeys]) -> Vec<Key> {
         vec![]
     }
 }
@@ -72,10 +72,10 @@ impl ChangelogRule for JoinOp {
 
     /// The keys of both inputs together; those of one side alone where a row has one partner at most. Keys must hold the
     /// join's own: rows were sent by those.
-    fn upsert_keys(&self, node: &StreamNode, inputs: &[Vec<Key>]) -> Vec<Key> {
+    fn upsert_keys(&self, node: &StreamNode, inputs: &[InputKeys]) -> Vec<Key> {
         let [left, right] = inputs else { return vec![] };
         let of = |keys: &[Key], input: usize| containing(keys, self.keys(input));
-        let (of_left, of_right) = (of(left, 0), of(right, 1));
+        let (of_left, of_right) = (of(&left.keys, 0), of(&right.keys, 1));
         if self.kind.is_semi_or_anti() || matches!(self.way, JoinWay::Temporal { .. }) {
             return of_left;
         }
@@ -85,18 +85,12 @@ impl ChangelogRule for JoinOp {
         for l in &of_left {
             keys.extend(shifted.iter().map(|r| l.union(r).copied().collect::<BTreeSet<usize>>()));
         }
-        // A row has one partner at most where the join's keys hold a key of the other input, before its exchange.
-        let unique = |input: usize| {
-            let below = node.inputs.get(input).and_then(|i| match &i.node.op {
-                StreamOp::Exchange(_) => i.node.input(),
-                _ => Some(&i.node),
-            });
-            below.is_some_and(|n| upsert_keys(n).iter().any(|k| k.iter().all(|c| self.keys(input).contains(c))))
-        };
-        if unique(1) && !self.kind.pads_right_rows() {
+        // A row has one partner at most where the join's keys hold a key of the other input.
+        let unique = |of: &InputKeys, input| of.unsent.iter().any(|k| k.iter().all(|c| self.keys(input).contains(c)));
+        if unique(right, 1) && !self.kind.pads_right_rows() {
             keys.extend(of_left.iter().cloned());
         }
-        if unique(0) && !self.kind.pads_left_rows() {
+        if unique(left, 0) && !self.kind.pads_left_rows() {
             keys.extend(shifted);
         }
         keys

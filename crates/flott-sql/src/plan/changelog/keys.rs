@@ -11,13 +11,21 @@ use flott_core::types::{TypeKind, from_arrow_field};
 use super::rules::rule;
 use crate::bind::Functions;
 use crate::bind::window::unaliased;
-use crate::plan::stream::{Calc, StreamNode};
+use crate::plan::stream::{Calc, StreamNode, StreamOp};
 
 /// Column indices of one key.
 pub(crate) type Key = BTreeSet<usize>;
 
 /// More keys than this are not carried on.
 const KEYS_MAX: usize = 128;
+
+/// The upsert keys of one input of a node.
+pub(crate) struct InputKeys {
+    /// Those that hold the columns by which rows were sent to their place.
+    pub(crate) keys: Vec<Key>,
+    /// Those that rows had before they were sent.
+    pub(crate) unsent: Vec<Key>,
+}
 
 /// The upsert keys of a node's output; none where none is known.
 pub(crate) fn upsert_keys(node: &StreamNode) -> Vec<Key> {
@@ -29,7 +37,18 @@ fn keys_of(node: &StreamNode, known: &mut HashMap<*const StreamNode, Vec<Key>>) 
     if let Some(keys) = known.get(&std::ptr::from_ref(node)) {
         return keys.clone();
     }
-    let inputs: Vec<Vec<Key>> = node.inputs.iter().map(|i| keys_of(&i.node, known)).collect();
+    let inputs: Vec<InputKeys> = node
+        .inputs
+        .iter()
+        .map(|i| {
+            let keys = keys_of(&i.node, known);
+            let unsent = match (&i.node.op, i.node.input()) {
+                (StreamOp::Exchange(_), Some(below)) => keys_of(below, known),
+                _ => keys.clone(),
+            };
+            InputKeys { keys, unsent }
+        })
+        .collect();
     let mut keys = rule(&node.op).upsert_keys(node, &inputs);
     keys.sort();
     keys.dedup();

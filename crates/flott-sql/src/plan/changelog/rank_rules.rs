@@ -2,7 +2,7 @@
 
 use flott_graph::{DeduplicateSpec, Keep, OverAggregateSpec, OverArrival, RankStrategy, SortSpec, TemporalSortSpec};
 
-use super::keys::{Key, containing};
+use super::keys::{InputKeys, Key, containing};
 use super::kinds::{ModifyKinds, UpdateKind};
 use super::rules::{ChangelogRule, RuleInput, Way, first};
 use crate::plan::match_recognize::Matching;
@@ -29,7 +29,7 @@ impl ChangelogRule for Rank {
     }
 
     /// Those of the input, the partition and the number, and of the first row alone the partition.
-    fn upsert_keys(&self, node: &StreamNode, inputs: &[Vec<Key>]) -> Vec<Key> {
+    fn upsert_keys(&self, node: &StreamNode, inputs: &[InputKeys]) -> Vec<Key> {
         let partition: Key = self.spec.partition_keys.iter().copied().collect();
         if self.spec.range.is_top_1() && !self.spec.output_rank_number && !self.appends() {
             return vec![partition];
@@ -56,7 +56,7 @@ impl ChangelogRule for DeduplicateSpec {
         Way::Make(UpdateKind::BeforeAndAfter)
     }
 
-    fn upsert_keys(&self, _node: &StreamNode, _inputs: &[Vec<Key>]) -> Vec<Key> {
+    fn upsert_keys(&self, _node: &StreamNode, _inputs: &[InputKeys]) -> Vec<Key> {
         vec![self.keys.iter().copied().collect()]
     }
 }
@@ -67,7 +67,7 @@ impl ChangelogRule for WindowRank {
     }
 
     /// The window, the partition and the number; of one row the window and the partition.
-    fn upsert_keys(&self, node: &StreamNode, _inputs: &[Vec<Key>]) -> Vec<Key> {
+    fn upsert_keys(&self, node: &StreamNode, _inputs: &[InputKeys]) -> Vec<Key> {
         let window = self.spec.window_start.into_iter().chain(self.spec.window_end);
         let mut key: Key = self.spec.partition_keys.iter().copied().chain(window).collect();
         if self.spec.output_rank_number {
@@ -93,7 +93,7 @@ impl ChangelogRule for OverAggregateSpec {
         Way::Make(UpdateKind::BeforeAndAfter)
     }
 
-    fn upsert_keys(&self, _node: &StreamNode, inputs: &[Vec<Key>]) -> Vec<Key> {
+    fn upsert_keys(&self, _node: &StreamNode, inputs: &[InputKeys]) -> Vec<Key> {
         containing(&first(inputs), &self.partition_keys)
     }
 }
@@ -111,7 +111,7 @@ impl ChangelogRule for SortSpec {
         Way::Make(UpdateKind::BeforeAndAfter)
     }
 
-    fn upsert_keys(&self, _node: &StreamNode, inputs: &[Vec<Key>]) -> Vec<Key> {
+    fn upsert_keys(&self, _node: &StreamNode, inputs: &[InputKeys]) -> Vec<Key> {
         first(inputs)
     }
 }
@@ -121,7 +121,7 @@ impl ChangelogRule for Matching {
         Some(ModifyKinds::INSERT_ONLY)
     }
 
-    fn upsert_keys(&self, _node: &StreamNode, _inputs: &[Vec<Key>]) -> Vec<Key> {
+    fn upsert_keys(&self, _node: &StreamNode, _inputs: &[InputKeys]) -> Vec<Key> {
         vec![]
     }
 }
@@ -131,7 +131,7 @@ impl ChangelogRule for TemporalSortSpec {
         Some(ModifyKinds::INSERT_ONLY)
     }
 
-    fn upsert_keys(&self, _node: &StreamNode, inputs: &[Vec<Key>]) -> Vec<Key> {
+    fn upsert_keys(&self, _node: &StreamNode, inputs: &[InputKeys]) -> Vec<Key> {
         first(inputs)
     }
 }

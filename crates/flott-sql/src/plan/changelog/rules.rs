@@ -3,7 +3,7 @@
 
 use flott_graph::{EmitStrategy, ExpandSpec, GroupAggregateSpec, WindowAggregateSpec, WindowTableFunctionSpec};
 
-use super::keys::{Key, columns_read, containing, places, smallest, through_projection};
+use super::keys::{InputKeys, Key, columns_read, containing, places, smallest, through_projection};
 use super::kinds::{DeleteKind, ModifyKinds, UpdateKind};
 use crate::plan::stream::{Calc, ChangelogNormalize, Distribution, Scan, Sink, StreamNode, StreamOp};
 
@@ -52,7 +52,7 @@ pub(crate) trait ChangelogRule {
     }
 
     /// The upsert keys of its output, given those of its inputs.
-    fn upsert_keys(&self, node: &StreamNode, inputs: &[Vec<Key>]) -> Vec<Key>;
+    fn upsert_keys(&self, node: &StreamNode, inputs: &[InputKeys]) -> Vec<Key>;
 }
 
 /// The rule of an operator.
@@ -88,8 +88,8 @@ pub(crate) fn rule(op: &StreamOp) -> &dyn ChangelogRule {
     }
 }
 
-pub(super) fn first(inputs: &[Vec<Key>]) -> Vec<Key> {
-    inputs.first().cloned().unwrap_or_default()
+pub(super) fn first(inputs: &[InputKeys]) -> Vec<Key> {
+    inputs.first().map(|i| i.keys.clone()).unwrap_or_default()
 }
 
 impl ChangelogRule for Scan {
@@ -97,7 +97,7 @@ impl ChangelogRule for Scan {
         ModifyKinds::of(self.source.changelog_mode)
     }
 
-    fn upsert_keys(&self, _node: &StreamNode, _inputs: &[Vec<Key>]) -> Vec<Key> {
+    fn upsert_keys(&self, _node: &StreamNode, _inputs: &[InputKeys]) -> Vec<Key> {
         self.primary_key().into_iter().map(|key| key.into_iter().collect()).collect()
     }
 }
@@ -105,7 +105,7 @@ impl ChangelogRule for Scan {
 struct Values;
 
 impl ChangelogRule for Values {
-    fn upsert_keys(&self, _node: &StreamNode, _inputs: &[Vec<Key>]) -> Vec<Key> {
+    fn upsert_keys(&self, _node: &StreamNode, _inputs: &[InputKeys]) -> Vec<Key> {
         vec![]
     }
 }
@@ -132,7 +132,7 @@ impl ChangelogRule for Calc {
         if required == DeleteKind::ByKey && !self.filters_by_key(input) { Way::Impossible } else { Way::Pass }
     }
 
-    fn upsert_keys(&self, node: &StreamNode, inputs: &[Vec<Key>]) -> Vec<Key> {
+    fn upsert_keys(&self, node: &StreamNode, inputs: &[InputKeys]) -> Vec<Key> {
         let Some(input) = node.inputs.first().filter(|i| i.port == 0) else { return vec![] };
         through_projection(&first(inputs), &places(self, &input.node.schema))
     }
@@ -145,7 +145,7 @@ impl ChangelogRule for Union {
         Way::Pass
     }
 
-    fn upsert_keys(&self, _node: &StreamNode, _inputs: &[Vec<Key>]) -> Vec<Key> {
+    fn upsert_keys(&self, _node: &StreamNode, _inputs: &[InputKeys]) -> Vec<Key> {
         vec![]
     }
 }
@@ -156,7 +156,7 @@ impl ChangelogRule for ExpandSpec {
     }
 
     /// A key that no copy nulls, together with the number of the copy.
-    fn upsert_keys(&self, node: &StreamNode, inputs: &[Vec<Key>]) -> Vec<Key> {
+    fn upsert_keys(&self, node: &StreamNode, inputs: &[InputKeys]) -> Vec<Key> {
         let width = node.schema.fields().len().saturating_sub(1);
         let mut places: Vec<Vec<usize>> = vec![vec![]; width];
         for output in 0..width {
@@ -176,7 +176,7 @@ impl ChangelogRule for ExpandSpec {
 }
 
 impl ChangelogRule for WindowTableFunctionSpec {
-    fn upsert_keys(&self, _node: &StreamNode, _inputs: &[Vec<Key>]) -> Vec<Key> {
+    fn upsert_keys(&self, _node: &StreamNode, _inputs: &[InputKeys]) -> Vec<Key> {
         vec![]
     }
 }
@@ -188,7 +188,7 @@ impl ChangelogRule for MiniBatchAssigner {
         Way::Pass
     }
 
-    fn upsert_keys(&self, _node: &StreamNode, inputs: &[Vec<Key>]) -> Vec<Key> {
+    fn upsert_keys(&self, _node: &StreamNode, inputs: &[InputKeys]) -> Vec<Key> {
         first(inputs)
     }
 }
@@ -205,7 +205,7 @@ impl ChangelogRule for LocalAggregate {
         ModifyKinds::INSERT_ONLY
     }
 
-    fn upsert_keys(&self, _node: &StreamNode, _inputs: &[Vec<Key>]) -> Vec<Key> {
+    fn upsert_keys(&self, _node: &StreamNode, _inputs: &[InputKeys]) -> Vec<Key> {
         vec![]
     }
 }
@@ -224,7 +224,7 @@ impl ChangelogRule for WindowAggregateSpec {
     }
 
     /// The group keys and one property of the window.
-    fn upsert_keys(&self, node: &StreamNode, _inputs: &[Vec<Key>]) -> Vec<Key> {
+    fn upsert_keys(&self, node: &StreamNode, _inputs: &[InputKeys]) -> Vec<Key> {
         let group = 0..self.group_keys.len();
         let width = node.schema.fields().len();
         let properties = width - self.properties.len().min(width)..width;
@@ -249,7 +249,7 @@ impl ChangelogRule for GroupAggregateSpec {
         Way::Make(UpdateKind::BeforeAndAfter)
     }
 
-    fn upsert_keys(&self, _node: &StreamNode, _inputs: &[Vec<Key>]) -> Vec<Key> {
+    fn upsert_keys(&self, _node: &StreamNode, _inputs: &[InputKeys]) -> Vec<Key> {
         vec![(0..self.group_keys.len()).collect()]
     }
 }
@@ -271,7 +271,7 @@ impl ChangelogRule for ChangelogNormalize {
         Way::Make(DeleteKind::ByKey)
     }
 
-    fn upsert_keys(&self, _node: &StreamNode, _inputs: &[Vec<Key>]) -> Vec<Key> {
+    fn upsert_keys(&self, _node: &StreamNode, _inputs: &[InputKeys]) -> Vec<Key> {
         vec![self.key.iter().copied().collect()]
     }
 }
@@ -283,7 +283,7 @@ impl ChangelogRule for DropUpdateBefore {
         Way::Pass
     }
 
-    fn upsert_keys(&self, _node: &StreamNode, inputs: &[Vec<Key>]) -> Vec<Key> {
+    fn upsert_keys(&self, _node: &StreamNode, inputs: &[InputKeys]) -> Vec<Key> {
         first(inputs)
     }
 }
@@ -293,7 +293,7 @@ impl ChangelogRule for Distribution {
         Way::Pass
     }
 
-    fn upsert_keys(&self, _node: &StreamNode, inputs: &[Vec<Key>]) -> Vec<Key> {
+    fn upsert_keys(&self, _node: &StreamNode, inputs: &[InputKeys]) -> Vec<Key> {
         match self {
             Distribution::Single => first(inputs),
             Distribution::Hash(columns) => containing(&first(inputs), columns),
@@ -303,7 +303,7 @@ impl ChangelogRule for Distribution {
 
 /// A sink is the root: what it asks of its input is in `sink.rs`.
 impl ChangelogRule for Sink {
-    fn upsert_keys(&self, _node: &StreamNode, inputs: &[Vec<Key>]) -> Vec<Key> {
+    fn upsert_keys(&self, _node: &StreamNode, inputs: &[InputKeys]) -> Vec<Key> {
         first(inputs)
     }
 }
