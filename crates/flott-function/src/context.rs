@@ -10,12 +10,20 @@ use flott_core::{Result, SessionZone};
 pub struct FunctionEnv {
     /// `table.local-time-zone`
     pub time_zone: SessionZone,
+    /// What CURRENT_TIMESTAMP and its like give in batch mode: when the query started, in ms since the epoch. `None`: they
+    /// give the time of each row.
+    pub query_start_ms: Option<i64>,
 }
 
 impl FunctionEnv {
     /// For a zone by its IANA name, `UTC` or a fixed offset such as `GMT+05:30`.
     pub fn new(zone: &str) -> Result<FunctionEnv> {
-        Ok(FunctionEnv { time_zone: SessionZone::parse(zone)? })
+        Ok(FunctionEnv { time_zone: SessionZone::parse(zone)?, query_start_ms: None })
+    }
+
+    /// What the time now is for functions that are asked once per query in batch mode.
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.query_start_ms.unwrap_or_else(processing_time_ms)
     }
 }
 

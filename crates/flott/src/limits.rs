@@ -41,6 +41,7 @@ pub fn limits() -> Vec<Limit> {
         limit("Scripts", "tokens of a statement", parser::MAX_TOKENS),
         limit("Scripts", "expressions of a statement", parser::MAX_NODES),
         limit("Scripts", "brackets, CASE and sub-queries inside each other", parser::MAX_DEPTH),
+        limit("Scripts", "names of one path (`row.field.field ..`)", parser::MAX_NAME_PARTS),
         limit("Scripts", "prefix operators in a row (`NOT NOT ..`, `- - ..`)", parser::MAX_PREFIX_CHAIN),
         limit("Scripts", "UNION, EXCEPT and INTERSECT of a statement", parser::MAX_SET_OPERATIONS),
         limit("Scripts", "operators in a row (`a AND b AND ..`)", parser::MAX_OPEN_OPERATORS),

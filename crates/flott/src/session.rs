@@ -338,6 +338,7 @@ impl Session {
     /// Runs one statement. Jobs are started and not waited for.
     pub async fn execute(&mut self, statement: &SpannedStatement) -> Result<Outcome> {
         let text = &statement.text;
+        self.state.config.set(flott_sql::bind::QUERY_START, self.clock.now_ms().to_string());
         let done = match &statement.statement {
             Statement::Query(query) => self.query(query, text).await,
             Statement::Insert(insert) => self.inserts(std::slice::from_ref(insert), text).await,

@@ -39,22 +39,34 @@ pub(super) const FUNCTIONS: &[ScalarFunction] = &[
     function("PROCTIME", "PROCTIME()", "Processing time, as a time attribute.", (0, 0), |_| {
         Ok(Some(now(K::TimestampLtz(3, TimeAttribute::Proctime).not_null(), |ms| ms)))
     }),
-    function("CURRENT_TIMESTAMP", "CURRENT_TIMESTAMP", "The time now.", (0, 0), |_| {
-        Ok(Some(now(K::timestamp_ltz(3).not_null(), |ms| ms)))
+    function(
+        "CURRENT_TIMESTAMP",
+        "CURRENT_TIMESTAMP",
+        "The time now; in batch mode when the query started.",
+        (0, 0),
+        |a| Ok(Some(started(a.env, K::timestamp_ltz(3).not_null(), |ms| ms))),
+    ),
+    function("NOW", "NOW()", "The time now; in batch mode when the query started.", (0, 0), |a| {
+        Ok(Some(started(a.env, K::timestamp_ltz(3).not_null(), |ms| ms)))
     }),
-    function("NOW", "NOW()", "The time now.", (0, 0), |_| Ok(Some(now(K::timestamp_ltz(3).not_null(), |ms| ms)))),
     function("CURRENT_ROW_TIMESTAMP", "CURRENT_ROW_TIMESTAMP()", "The time now.", (0, 0), |_| {
         Ok(Some(now(K::timestamp_ltz(3).not_null(), |ms| ms)))
     }),
-    function("LOCALTIMESTAMP", "LOCALTIMESTAMP", "The time now in the session's zone.", (0, 0), |a| {
-        let zone = a.env.time_zone;
-        Ok(Some(now(K::timestamp(3).not_null(), move |ms| local_ms(zone, ms))))
-    }),
+    function(
+        "LOCALTIMESTAMP",
+        "LOCALTIMESTAMP",
+        "The time now in the session's zone; in batch mode when the query started.",
+        (0, 0),
+        |a| {
+            let zone = a.env.time_zone;
+            Ok(Some(started(a.env, K::timestamp(3).not_null(), move |ms| local_ms(zone, ms))))
+        },
+    ),
     function("CURRENT_DATE", "CURRENT_DATE", "Today in the session's zone.", (0, 0), |a| {
-        let zone = a.env.time_zone;
+        let env = *a.env;
         Ok(Some(
             Resolved::new(K::Date.not_null(), move |_, _| {
-                let days = local_ms(zone, context::processing_time_ms()).div_euclid(86_400_000);
+                let days = local_ms(env.time_zone, env.now_ms()).div_euclid(86_400_000);
                 Ok(ColumnarValue::Scalar(ScalarValue::Date32(i32::try_from(days).ok())))
             })
             .volatile(),
@@ -129,6 +141,12 @@ fn local_ms(zone: flott_core::SessionZone, ms: i64) -> i64 {
 }
 
 /// The operator's processing time, as a timestamp in ms.
+/// The time of each row, or in batch mode that of the query's start.
+fn started(env: &FunctionEnv, t: LogicalType, shift: impl Fn(i64) -> i64 + Send + Sync + 'static) -> Resolved {
+    let start_ms = env.query_start_ms;
+    now(t, move |ms| shift(start_ms.unwrap_or(ms)))
+}
+
 fn now(t: LogicalType, shift: impl Fn(i64) -> i64 + Send + Sync + 'static) -> Resolved {
     let zone: Option<Arc<str>> = matches!(t.kind, K::TimestampLtz(..)).then(|| "UTC".into());
     Resolved::new(t, move |_, _| {
@@ -139,10 +157,10 @@ fn now(t: LogicalType, shift: impl Fn(i64) -> i64 + Send + Sync + 'static) -> Re
 }
 
 fn local_time(a: &mut Arguments) -> Result<Option<Resolved>> {
-    let zone = a.env.time_zone;
+    let env = *a.env;
     Ok(Some(
         Resolved::new(K::Time(0).not_null(), move |_, _| {
-            let s = local_ms(zone, context::processing_time_ms()).rem_euclid(86_400_000) / 1_000 * 1_000;
+            let s = local_ms(env.time_zone, env.now_ms()).rem_euclid(86_400_000) / 1_000 * 1_000;
             Ok(ColumnarValue::Scalar(ScalarValue::Time32Millisecond(i32::try_from(s).ok())))
         })
         .volatile(),

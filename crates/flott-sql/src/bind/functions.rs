@@ -41,13 +41,13 @@ pub struct Functions {
 
 impl Functions {
     pub(crate) fn new(config: &Options) -> Result<Functions> {
-        Ok(Functions {
-            env: FunctionEnv::new(&super::local_time_zone(config))?,
-            current_database: None,
-            is_batch: super::is_batch(config),
-            catalog: None,
-            calls: AtomicUsize::new(0),
-        })
+        let is_batch = super::is_batch(config);
+        let start_ms = config.get(super::QUERY_START).and_then(|ms| ms.parse().ok());
+        let env = FunctionEnv {
+            query_start_ms: start_ms.filter(|_| is_batch),
+            ..FunctionEnv::new(&super::local_time_zone(config))?
+        };
+        Ok(Functions { env, current_database: None, is_batch, catalog: None, calls: AtomicUsize::new(0) })
     }
 
     /// The same with what a session's catalogs know.

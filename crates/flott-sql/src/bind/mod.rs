@@ -226,6 +226,10 @@ impl Binder<'_> {
     }
 }
 
+/// When a query started, in ms since the epoch (Flink's internal option of this name): all who plan a job, and its bundle,
+/// know one time.
+pub const QUERY_START: &str = "__table.query-start.epoch-time__";
+
 const RUNTIME_MODE: &str = "execution.runtime-mode";
 
 /// Whether results are final: no watermark, every row is there before the first window ends.

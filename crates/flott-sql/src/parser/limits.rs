@@ -54,6 +54,8 @@ pub const MAX_DEPTH: usize = 256;
 pub const MAX_NODES: usize = 50_000;
 /// The longest chain of prefix operators (`NOT NOT ..`, `- - ..`).
 pub const MAX_PREFIX_CHAIN: usize = 64;
+/// The most names of one path (`row.field.field ..`).
+pub const MAX_NAME_PARTS: usize = 256;
 /// The most UNION, EXCEPT and INTERSECT of one statement: they nest to the left without brackets.
 pub const MAX_SET_OPERATIONS: usize = 500;
 /// The most operators of one chain without brackets (`a + b + ..`), which is not nesting: whoever walks it does so in a
@@ -70,6 +72,8 @@ fn too_deep() -> Error {
 /// Bracket depth, prefix chains, open operators and size, counted in one loop.
 pub(crate) fn check_tokens(tokens: &[TokenWithSpan], limits: &ParseLimits) -> Result<()> {
     let mut prefixes = 0usize;
+    // Names of the path that is being read, and whether its last token is a period.
+    let (mut parts, mut after_period) = (0usize, false);
     let mut count = 0usize;
     let mut set_operations = 0usize;
     // Operators since the last separator, for each open bracket, and their sum.
@@ -112,6 +116,17 @@ pub(crate) fn check_tokens(tokens: &[TokenWithSpan], limits: &ParseLimits) -> Re
             _ => false,
         };
         prefixes = if prefix { prefixes + 1 } else { 0 };
+        let period = t.token == Token::Period;
+        match &t.token {
+            Token::Period => parts += 1,
+            Token::LBracket | Token::RBracket | Token::Number(..) => {}
+            _ if after_period => {}
+            _ => parts = 0,
+        }
+        after_period = period;
+        if parts >= MAX_NAME_PARTS {
+            return Err(Error::user(format!("a name has more than {MAX_NAME_PARTS} parts")).at(at()));
+        }
         count += 1;
         if open.len() > MAX_DEPTH + 1 || prefixes > MAX_PREFIX_CHAIN {
             return Err(too_deep().at(at()));

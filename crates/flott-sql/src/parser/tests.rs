@@ -443,6 +443,8 @@ fn long_chains_become_shallow_and_deep_ones_are_refused() {
         ("nests deeper", format!("SELECT 1{}", " IS NULL".repeat(1_000))),
         ("nests deeper", format!("SELECT {}1{}", "f(".repeat(400), ")".repeat(400))),
         ("nests deeper", format!("SELECT {}", "INTERVAL ".repeat(5_000))),
+        ("more than 256 parts", format!("SELECT a{} FROM t", ".b".repeat(20_000))),
+        ("more than 256 parts", format!("SELECT a{} FROM t", "[1].b".repeat(20_000))),
         ("nests deeper", format!("{}SELECT 1{}", "SELECT * FROM (".repeat(300), ")".repeat(300))),
         ("nests deeper", format!("SELECT {}1{}", "a[".repeat(400), "]".repeat(400))),
         ("chains more than", format!("SELECT {}", vec!["1"; 20_000].join(" + "))),

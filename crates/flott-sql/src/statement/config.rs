@@ -277,7 +277,8 @@ fn shown(key: &str, value: &str) -> String {
 /// SET: with a pair sets it, without lists what is set.
 pub(super) fn set(pair: Option<&(String, String)>, state: &mut SessionState) -> Result<StatementResult> {
     let Some((key, value)) = pair else {
-        let mut rows: Vec<[String; 2]> = state.config.iter().map(|(k, v)| [k.to_string(), shown(k, v)]).collect();
+        let told = state.config.iter().filter(|(k, _)| *k != crate::bind::QUERY_START);
+        let mut rows: Vec<[String; 2]> = told.map(|(k, v)| [k.to_string(), shown(k, v)]).collect();
         rows.sort();
         return Ok(StatementResult::rows(["key", "value"], rows));
     };

@@ -36,3 +36,16 @@ fn every_plan_is_as_written() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// Each input of a join is looked at once, however many joins there are: twice as often per join would never end here.
+#[test]
+fn joins_of_many_tables_are_planned() {
+    let mut joins = "FROM a t0".to_string();
+    for i in 1..48 {
+        joins += &format!(" JOIN a t{i} ON t{}.k = t{i}.k", i - 1);
+    }
+    let script = format!("CREATE TABLE a (k BIGINT) WITH ('connector' = 'fake'); EXPLAIN SELECT t0.k {joins};");
+    let printed = Session::new().run(&script).unwrap();
+    let plan = printed.split("== Optimized Execution Plan ==").nth(1).unwrap();
+    assert_eq!(plan.matches("Join(joinType=[InnerJoin]").count(), 47, "{plan}");
+}

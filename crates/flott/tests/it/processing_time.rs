@@ -56,3 +56,30 @@ async fn they_fire_while_the_input_goes_on() {
         }
     }
 }
+
+/// In batch mode all rows see when the query started, but for CURRENT_ROW_TIMESTAMP; in streaming mode each row its time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batch_queries_have_one_time() {
+    for (mode, one) in [("batch", true), ("streaming", false)] {
+        let mut session = Session::builder().option("execution.runtime-mode", mode).build().expect("a session");
+        let table =
+            "CREATE TABLE s (id INT) WITH ('connector' = 'datagen', 'rows-per-second' = '10', 'number-of-rows' = '5')";
+        session.execute_sql(table).await.expect("made");
+        let query = "SELECT CAST(CURRENT_TIMESTAMP AS STRING), CAST(NOW() AS STRING), CAST(LOCALTIMESTAMP AS STRING), \
+                     CAST(CURRENT_ROW_TIMESTAMP() AS STRING) FROM s";
+        let batches = session.sql_query(query).await.expect("starts").collect().await.expect("collected");
+        let distinct = |c: usize| {
+            let of = batches.iter().flat_map(|b| {
+                let texts = b.rows.column(c).as_string::<i32>().clone();
+                (0..b.num_rows()).map(move |row| texts.value(row).to_string())
+            });
+            of.collect::<std::collections::BTreeSet<String>>().len()
+        };
+        let counts: Vec<usize> = (0..4).map(distinct).collect();
+        assert!(counts[3] > 1, "{mode}: {counts:?}");
+        assert!(counts[..3].iter().all(|n| (*n == 1) == one), "{mode}: {counts:?}");
+        let set = session.execute_sql("SET").await.expect("a list");
+        let Outcome::Rows { rows, .. } = set else { panic!("rows") };
+        assert!(rows.iter().all(|row| !format!("{row:?}").contains("query-start")), "{rows:?}");
+    }
+}

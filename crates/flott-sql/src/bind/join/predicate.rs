@@ -46,6 +46,20 @@ fn factored(or: &Expr) -> Vec<Expr> {
     factors
 }
 
+/// What an OR says of one input alone: `a AND b OR c AND d` says `a OR c`, where `a` and `c` are of it and the others are
+/// not. As Flink's `JoinDependentConditionDerivationRule`, which spares a join the rows that have no partner.
+pub(crate) fn implied(condition: &Expr, is_of_input: &dyn Fn(&Expr) -> bool) -> Option<Expr> {
+    let branches = disjuncts(condition);
+    if branches.len() < 2 {
+        return None;
+    }
+    let of_input = |branch: &Expr| {
+        together(conjuncts(branch).into_iter().filter(|part| !part.is_volatile() && is_of_input(part)))
+    };
+    let parts = branches.into_iter().map(of_input).collect::<Option<Vec<Expr>>>()?;
+    parts.into_iter().reduce(|a, b| datafusion_expr::binary_expr(a, Operator::Or, b))
+}
+
 /// The parts of a condition that OR holds together.
 fn disjuncts(e: &Expr) -> Vec<&Expr> {
     match unaliased(e) {

@@ -7,7 +7,7 @@ use flott_core::types::TimeAttribute;
 use flott_core::{Error, LogicalType, Result};
 use flott_graph::JoinKind;
 
-use super::predicate::{Of, comparison, conjuncts, of, rejects_nulls, together};
+use super::predicate::{Of, comparison, conjuncts, implied, of, rejects_nulls, together};
 use super::{attribute, identity, interval, join, join_with};
 use crate::bind::node::{FlinkNode, FlinkNodeKind, Join, JoinFlavour};
 use crate::bind::{Binder, Typed, columns_of, filter, project, window};
@@ -114,6 +114,13 @@ fn decide(
             _ => &mut own,
         };
         to.push(condition);
+    }
+    if kind == JoinKind::Inner {
+        for condition in &own {
+            let implied = |side: Of| implied(condition, &|part| of(part, left, right) == side);
+            to_left.extend(implied(Of::Left).filter(|c| !to_left.contains(c)));
+            to_right.extend(implied(Of::Right).filter(|c| !to_right.contains(c)));
+        }
     }
     let (left, right) = (settle(binder, left.clone(), to_left)?, settle(binder, right.clone(), to_right)?);
     let decided = recognised(binder, kind, left, right, own, node.state_ttl)?;
