@@ -9,6 +9,7 @@ pub(crate) fn by(interrupt: Interrupt) -> &'static str {
     match interrupt {
         Interrupt::Interrupt => "Ctrl-C",
         Interrupt::Terminate => "SIGTERM",
+        Interrupt::HangUp => "SIGHUP",
     }
 }
 

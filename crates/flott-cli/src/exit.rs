@@ -24,7 +24,7 @@ Exit codes:
   1    a job failed, or a file or service that it needs is missing, changed or refuses: a later run may do it
   2    the command line or the script is wrong, or a word such as --restore is needed: the same run fails again
   3    another attempt has taken the job over
-  130  stopped by Ctrl-C or SIGTERM
+  130  stopped by Ctrl-C, SIGTERM or SIGHUP
   141  nobody reads the output any more";
 
 /// An error, and what it means for the command as a whole.
@@ -85,6 +85,11 @@ impl From<Error> for Failure {
 /// The user has stopped it.
 pub(crate) fn interrupted() -> ExitCode {
     ExitCode::from(INTERRUPTED)
+}
+
+/// The user has stopped it, and nothing more is waited for.
+pub(crate) fn leave_interrupted() -> ! {
+    std::process::exit(i32::from(INTERRUPTED))
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ mod worker;
 
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 use crate::exit::Failure;
@@ -63,7 +64,7 @@ enum Command {
     /// Show the plans of a script's jobs without running them
     Explain(explain::ExplainArgs),
     /// List the running jobs of this user
-    List,
+    List(list::ListArgs),
     /// Take a savepoint of a running job, which goes on
     Savepoint(savepoint::SavepointArgs),
     /// Stop a running job with a last checkpoint or a savepoint
@@ -88,11 +89,23 @@ enum Command {
 
 fn main() -> ExitCode {
     allocator::configure();
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|e| wrong_arguments(&e));
     command(&cli).unwrap_or_else(|failure| {
         output::error(&failure.error);
         failure.code()
     })
+}
+
+/// Tells what is wrong with the command line, and of a script without its command what to type.
+fn wrong_arguments(e: &clap::Error) -> ! {
+    let unknown = matches!(e.kind(), ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument);
+    let script = std::env::args().skip(1).find(|arg| arg.ends_with(".sql"));
+    if let (true, Some(script)) = (unknown, script) {
+        drop(e.print());
+        output::note(&format!("\nTo run a script: flott run {script}"));
+        std::process::exit(e.exit_code());
+    }
+    e.exit()
 }
 
 fn command(cli: &Cli) -> Result<ExitCode, Failure> {
@@ -102,7 +115,7 @@ fn command(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Run(args) => run::run(args),
         Command::Sql(args) => sql::sql(args),
         Command::Explain(args) => explain::explain(args).map(done),
-        Command::List => list::list().map(done),
+        Command::List(args) => list::list(args).map(done),
         Command::Savepoint(args) => savepoint::savepoint(args).map(done),
         Command::Stop(args) => stop::stop(args).map(done),
         Command::Cancel(args) => cancel::cancel(args).map(done),

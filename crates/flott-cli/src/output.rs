@@ -20,8 +20,8 @@ pub(crate) enum LogFormat {
 #[derive(Args)]
 #[command(next_help_heading = "Log lines, on stderr")]
 pub(crate) struct LogArgs {
-    /// The least level: error, warn, info, debug, trace, or MODULE=LEVEL, .. (FLOTT_LOG) [default: warn on a terminal,
-    /// else info]
+    /// The least level: error, warn, info, debug, trace (the last two of Flott alone), or MODULE=LEVEL, .. (FLOTT_LOG)
+    /// [default: warn on a terminal, else info]
     #[arg(long, global = true, env = "FLOTT_LOG", hide_env = true, value_name = "LEVEL")]
     log_level: Option<String>,
     /// With json also messages and errors are log lines (FLOTT_LOG_FORMAT)
@@ -88,7 +88,7 @@ pub(crate) fn error(e: &Error) {
         return;
     }
     if is_json() {
-        let backtrace = e.backtrace().map(ToString::to_string).unwrap_or_default();
+        let backtrace = e.backtrace().map(ToString::to_string).filter(|b| !b.is_empty());
         tracing::error!(kind = e.kind().code(), backtrace, "{e}");
         return;
     }
@@ -138,7 +138,12 @@ pub(crate) fn logging(args: &LogArgs) -> Result<(), Failure> {
     FORMAT.get_or_init(|| args.log_format);
     // Each try of a store that is away would be a line; what comes of them is told by the job.
     let level = args.log_level.as_deref().unwrap_or(if is_terminal() { "warn" } else { "info,object_store=warn" });
-    let filter = filter(level).map_err(|error| {
+    // Of debug and trace other libraries have very much to say; MODULE=LEVEL asks for it.
+    let level = match level.trim() {
+        fine if ["debug", "trace"].iter().any(|l| l.eq_ignore_ascii_case(fine)) => format!("info,flott={fine}"),
+        other => other.to_string(),
+    };
+    let filter = filter(&level).map_err(|error| {
         Failure::of_arguments(error.hint("Write error, warn, info, debug, trace or off, or MODULE=LEVEL, .."))
     })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

@@ -12,7 +12,7 @@ use crate::output;
 /// Which job.
 #[derive(Args)]
 pub(crate) struct JobArg {
-    /// Its name, or the first digits of its id (`flott list` shows them)
+    /// Its name, the first digits of its id, or its process (`flott list` shows them)
     job: String,
 }
 

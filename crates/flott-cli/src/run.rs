@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::DateTime;
 use clap::Args;
-use flott::{Error, Job, JobOutcome, Outcome, Query, Restore, Session, Statement, StopMode, TakenOver};
+use flott::{Error, ErrorKind, Job, JobOutcome, Outcome, Query, Restore, Session, Statement, StopMode, TakenOver};
+use flott_core::clock::{Clock, SystemClock};
 use futures::future::select_all;
 
 use crate::exit::{self, Failure};
@@ -122,9 +125,39 @@ struct Script<'a> {
     jobs: Vec<(Job, Progress)>,
     /// A last checkpoint has been asked for: the next interrupt stops at once.
     stopping: bool,
+    /// When the jobs were to end at once.
+    cancelled: Option<Duration>,
+    clock: Arc<dyn Clock>,
     /// Who has asked.
     stopped_by: Option<&'static str>,
     end: End,
+}
+
+/// How long jobs may take to end at once, before the process ends them.
+const CANCEL_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A script of more statements is not planned before it runs.
+const REHEARSED_MAX: usize = 1_000;
+
+/// Plans all statements in a session of their own, so that no job of a script runs where a later statement is wrong.
+fn rehearse(args: &RunArgs, text: &str) -> Result<(), Failure> {
+    let (_, mut session) = script::open(&args.script, Earlier::default())?;
+    let planned = || {
+        for statement in flott::statements(text)? {
+            session.explain(&statement?, &[])?;
+        }
+        Ok(())
+    };
+    // What it warns of is told when it runs.
+    let silent = tracing::subscriber::NoSubscriber::new();
+    let planned: Result<(), Error> = tracing::subscriber::with_default(silent, planned);
+    // Whatever else fails may work when its turn comes.
+    match planned {
+        Err(e) if e.kind() == ErrorKind::User => {
+            Err(Failure::of_statement(e).with("script", args.script.file.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 impl<'a> Script<'a> {
@@ -132,10 +165,22 @@ impl<'a> Script<'a> {
         let earlier = args.earlier()?;
         let named = matches!(earlier.restore, Restore::Path(_));
         let (text, session) = script::open(&args.script, earlier)?;
-        let mut any_writes = false;
-        let parsed = flott::statements(&text)
-            .and_then(|mut all| all.try_for_each(|s| s.map(|s| any_writes |= writes(&s.statement))));
+        let (mut any_writes, mut jobs, mut count) = (false, false, 0usize);
+        let mut follows_a_job = false;
+        let parsed = flott::statements(&text).and_then(|mut all| {
+            all.try_for_each(|s| {
+                s.map(|s| {
+                    any_writes |= writes(&s.statement);
+                    follows_a_job |= jobs;
+                    jobs |= writes(&s.statement) || matches!(s.statement, Statement::Query(_));
+                    count += 1;
+                })
+            })
+        });
         parsed.map_err(|e| e.with("script", args.script.file.display()))?;
+        if follows_a_job && count <= REHEARSED_MAX {
+            rehearse(args, &text)?;
+        }
         if named && !any_writes {
             return Err(Failure::of_arguments(
                 Error::user("--restore PATH restores nothing: no statement of the script writes to a table")
@@ -144,7 +189,9 @@ impl<'a> Script<'a> {
             ));
         }
         let (interrupts, end) = (Interrupts::listen()?, End::default());
-        Ok(Script { args, session, text, summary, interrupts, jobs: vec![], stopping: false, stopped_by: None, end })
+        let (jobs, clock) = (vec![], SystemClock::shared());
+        let (stopping, cancelled, stopped_by) = (false, None, None);
+        Ok(Script { args, session, text, summary, interrupts, jobs, stopping, cancelled, clock, stopped_by, end })
     }
 
     /// Whatever goes wrong with one statement or job, the jobs that run are brought to their end.
@@ -216,7 +263,13 @@ impl<'a> Script<'a> {
     /// Waits for all jobs, shows how they go, and stops them on Ctrl-C.
     async fn wait_for_jobs(&mut self) {
         while let Some((_, progress)) = self.jobs.first() {
-            let interval = progress.interval();
+            if self.cancelled.is_some_and(|at| self.clock.monotonic().saturating_sub(at) > CANCEL_PATIENCE) {
+                self.leave();
+            }
+            let interval = match self.cancelled {
+                Some(_) => progress.interval().min(Duration::from_secs(1)),
+                None => progress.interval(),
+            };
             let jobs = self.jobs.iter().map(|(job, _)| Box::pin(job.handle.ended()));
             let news = tokio::select! {
                 ((), index, _) = select_all(jobs) => News::Ended(index),
@@ -244,9 +297,13 @@ impl<'a> Script<'a> {
         for (_, progress) in &mut self.jobs {
             progress.tell_beginning();
         }
+        if self.cancelled.is_some() {
+            self.leave();
+        }
         if self.jobs.is_empty() {
             output::note("Stopped.");
         } else if at_once {
+            self.cancelled = Some(self.clock.monotonic());
             output::note("Stopping now.");
         } else {
             output::note("Stopping with a last checkpoint; Ctrl-C again stops at once.");
@@ -254,6 +311,15 @@ impl<'a> Script<'a> {
         for (job, _) in &self.jobs {
             if at_once { job.handle.cancel().await } else { drop(job.handle.request_stop(StopMode::suspend()).await) }
         }
+    }
+
+    /// Ends the process as it is: an operator in the middle of very long work hears of nothing. What is not committed is
+    /// as it is after a crash.
+    fn leave(&self) -> ! {
+        output::note(
+            "A job does not end by itself: its process is ended. --restore latest goes on from its last checkpoint.",
+        );
+        exit::leave_interrupted()
     }
 
     /// A terminal has one live line; a log has a line for each job.

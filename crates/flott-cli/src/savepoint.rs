@@ -10,7 +10,7 @@ use crate::remote::{self, JobArg};
 pub(crate) struct SavepointArgs {
     #[command(flatten)]
     job: JobArg,
-    /// Where to put its folder; the job's execution.checkpointing.savepoint-dir where it is not said
+    /// Where to put its folder, from the current folder on; the job's execution.checkpointing.savepoint-dir where it is not said
     directory: Option<String>,
 }
 

@@ -12,7 +12,7 @@ use crate::exit::Failure;
 /// What commands over a script take.
 #[derive(Args)]
 pub(crate) struct ScriptArgs {
-    /// The script
+    /// The script; - is stdin
     pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) session: SessionArgs,
@@ -41,11 +41,22 @@ pub(crate) struct Earlier {
     pub(crate) processes: Option<Processes>,
 }
 
-/// The text of a file that an argument names.
+/// The text of a file that an argument names, without the byte-order mark that some editors write; `-` is stdin.
 pub(crate) fn read(file: &Path) -> Result<String, Failure> {
+    let file = if is_stdin(file) { Path::new("/dev/stdin") } else { file };
     let text = std::fs::read(file).map_err(|e| Failure::of_arguments(Error::from(e)).with("script", file.display()))?;
-    String::from_utf8(text)
-        .map_err(|e| Failure::of_arguments(not_utf8("the script", &e, 1)).with("script", file.display()))
+    if text.starts_with(&[0xFF, 0xFE]) || text.starts_with(&[0xFE, 0xFF]) {
+        let error = Error::user("the script is UTF-16, not UTF-8")
+            .hint("Save it as UTF-8, or convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW");
+        return Err(Failure::of_arguments(error).with("script", file.display()));
+    }
+    let text = String::from_utf8(text)
+        .map_err(|e| Failure::of_arguments(not_utf8("the script", &e, 1)).with("script", file.display()))?;
+    Ok(text.strip_prefix('\u{FEFF}').map(str::to_string).unwrap_or(text))
+}
+
+fn is_stdin(file: &Path) -> bool {
+    file.as_os_str() == "-"
 }
 
 /// Where a text stops being UTF-8, and on which byte. `first_line` is the number of the text's first line.
@@ -65,7 +76,8 @@ pub(crate) fn not_utf8(what: &str, error: &FromUtf8Error, first_line: u64) -> Er
 pub(crate) fn open(args: &ScriptArgs, earlier: Earlier) -> Result<(String, Session), Failure> {
     let text = read(&args.file)?;
     let folder = args.file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let name = args.file.file_stem().map_or_else(|| "job".to_string(), |n| n.to_string_lossy().into_owned());
+    let stem = args.file.file_stem().filter(|_| !is_stdin(&args.file));
+    let name = stem.map_or_else(|| "job".to_string(), |n| n.to_string_lossy().into_owned());
     Ok((text, session(&args.session, folder, &name, earlier)?))
 }
 

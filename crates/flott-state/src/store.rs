@@ -371,7 +371,7 @@ impl CheckpointStore {
                 self.storage.display(),
                 self.head.generation
             ))
-            .hint("Stop one of the two; the newer one goes on")),
+            .hint("This one has ended; the newer one goes on")),
         }
     }
 
@@ -557,7 +557,7 @@ impl Tenure {
                 self.storage.display(),
                 self.generation
             ))
-            .hint("Stop one of the two; the newer one goes on"));
+            .hint("This one has ended; the newer one goes on"));
         }
         Ok((head, version))
     }

@@ -70,6 +70,10 @@ fn a_job_is_listed_saved_and_stopped_from_another_shell() {
     assert_eq!((none.code, none.out.as_str()), (Some(0), ""), "{}", none.err);
     let child = user.running("job", &[]);
     let listed = user.flott(&["list"]).out;
+    let json: serde_json::Value = serde_json::from_str(&user.flott(&["list", "--format", "json"]).out).expect("JSON");
+    let pid = json[0]["pid"].as_u64().expect("a process").to_string();
+    assert!(listed.contains(&pid) && json[0]["name"].is_string(), "{json}");
+    assert!(user.flott(&["metrics", &pid]).out.contains("numRecordsOut"), "a job is found by its process");
     assert!(listed.contains("RUNNING") && listed.contains("| job name |"), "{listed}");
     let id = listed.lines().find(|l| l.contains("RUNNING")).and_then(|l| l.split('|').nth(1)).expect("an id").trim();
     rest(300);

@@ -1,5 +1,8 @@
 //! What the command says to wrong scripts and broken data.
 
+use std::io::Write;
+use std::process::Stdio;
+
 use crate::support::Place;
 
 /// Runs a script that must fail, and looks for words in what it says.
@@ -78,4 +81,40 @@ fn bytes_that_are_no_text_are_refused() {
     assert!(ran.err.contains("UTF-8") && ran.err.contains("job.sql"), "{ran:?}");
     let gone = place.flott(&["run", "gone.sql"]);
     assert!(gone.code != Some(0) && gone.err.contains("gone.sql"), "{gone:?}");
+}
+
+#[test]
+fn nothing_runs_where_a_later_statement_is_wrong() {
+    let place = Place::new();
+    place.write("job.sql", &format!("{TABLES}INSERT INTO o VALUES (1, 'x'); INSERT INTO o SELECT a, b FROM nope;"));
+    let ran = place.flott(&["run", "job.sql"]);
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.err.contains("'nope' not found"), "{ran:?}");
+    assert!(place.rows("out").is_empty(), "the first job has run");
+}
+
+#[test]
+fn a_script_may_start_with_a_byte_order_mark_and_come_from_stdin() {
+    let place = Place::new();
+    place.write("bom.sql", "\u{FEFF}SELECT 1 AS one;");
+    let ran = place.flott(&["run", "bom.sql"]);
+    assert!(ran.code == Some(0) && ran.out.contains("| one |"), "{ran:?}");
+    let utf16: Vec<u8> = "\u{FEFF}SELECT 1;".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    std::fs::write(place.path().join("wide.sql"), utf16).expect("a file");
+    let ran = place.flott(&["run", "wide.sql"]);
+    assert!(ran.code == Some(2) && ran.err.contains("iconv -f UTF-16"), "{ran:?}");
+    let mut command = place.command(&["run", "-"]);
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let mut child = piped.expect("flott starts");
+    child.stdin.take().expect("a pipe").write_all(b"SELECT 5 AS five;").expect("written");
+    let ran = child.wait_with_output().expect("it ends");
+    assert!(ran.status.success() && String::from_utf8_lossy(&ran.stdout).contains("| five |"), "{ran:?}");
+}
+
+#[test]
+fn slips_of_the_command_line_and_between_statements_are_guessed() {
+    refused("SELECT 1 SELECT 2;", 2, &["unexpected 'SELECT'", "Is a ';' missing before SELECT?"]);
+    let place = Place::new();
+    let ran = place.flott(&["job.sql"]);
+    assert!(ran.code == Some(2) && ran.err.contains("flott run job.sql"), "{ran:?}");
 }

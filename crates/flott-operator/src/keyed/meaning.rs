@@ -29,7 +29,7 @@ pub(crate) fn open(mut state: RestoredState, own: usize, meaning: &StateMeaning,
             let damaged = || Error::internal(format!("the stored meaning of '{name}' is cut off"));
             let (part, was, next) = part(rest).ok_or_else(damaged)?;
             if let Some((_, is)) = meaning.parts.iter().find(|p| p.0 == part && p.1 != was) {
-                let change = format!("its {part} was [{was}] and is [{is}] now");
+                let change = format!("{part}: [{was}] before, [{is}] now");
                 if !changes.contains(&change) {
                     changes.push(change);
                 }
@@ -40,7 +40,7 @@ pub(crate) fn open(mut state: RestoredState, own: usize, meaning: &StateMeaning,
     if changes.is_empty() || state.runs.is_empty() {
         return Ok(state);
     }
-    Err(Error::user(format!("the stored state of '{name}' is of another query: {}", changes.join("; ")))
+    Err(Error::user(format!("the stored state of '{name}' is of another query ({})", changes.join("; ")))
         .hint("The query has changed: restore with the script that wrote it, or start over with --fresh"))
 }
 

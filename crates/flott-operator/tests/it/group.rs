@@ -409,5 +409,5 @@ fn groups_of_other_functions_are_refused() {
     let snapshot = h.snapshot().expect("a snapshot");
     Harness::restore(&chain_of("SUM", "v"), &snapshot, 2, 128).expect("the same");
     let other = Harness::restore(&chain_of("SUM", "w"), &snapshot, 1, 128).map(|_| ()).expect_err("another column");
-    assert!(other.to_string().contains("its functions was [SUM(v)] and is [SUM(w)] now"), "{other}");
+    assert!(other.to_string().contains("functions: [SUM(v)] before, [SUM(w)] now"), "{other}");
 }

@@ -245,7 +245,7 @@ fn state_of_other_functions_is_refused() {
     let other = meaning(nodes(), &[("frame", "ROWS"), ("functions", "SUM(w BIGINT)")]);
     let error = Harness::restore(&other, &snapshot, 2, 128).map(|_| ()).expect_err("another sum");
     let text = format!("{error:?}");
-    assert!(text.contains("its functions was [SUM(v BIGINT)] and is [SUM(w BIGINT)] now"), "{text}");
+    assert!(text.contains("functions: [SUM(v BIGINT)] before, [SUM(w BIGINT)] now"), "{text}");
     assert!(text.contains("--fresh"), "{text}");
     // Where nothing is stored there is nothing to mistake; neither is there where it was stored without a word.
     let snapshot = snapshot_of(&meaning(nodes(), &sum), &[]);

@@ -118,6 +118,16 @@ pub(crate) fn query_parser(mut tokens: Vec<TokenWithSpan>) -> Parser<'static> {
     Parser::new(&FlinkDialect).with_recursion_limit(PARSER_RECURSION).with_tokens_with_locations(tokens)
 }
 
+/// A token as an error shows it: what no screen shows is escaped.
+pub(super) fn shown(token: &Token) -> String {
+    let text = token.to_string();
+    if text.chars().any(|c| c.is_control() || c == '\u{FEFF}') { text.escape_debug().to_string() } else { text }
+}
+
+/// Words that begin a statement and no clause.
+const NEXT_STARTS: [&str; 10] =
+    ["SELECT", "INSERT", "CREATE", "DROP", "ALTER", "EXPLAIN", "DESCRIBE", "SHOW", "RESET", "EXECUTE"];
+
 /// Nothing may follow; the error names a clause that a word nearby was meant to be.
 pub(crate) fn expect_end(parser: &Parser) -> Result<()> {
     /// What usually follows where a query was cut short by a slip of the pen.
@@ -143,7 +153,12 @@ pub(crate) fn expect_end(parser: &Parser) -> Result<()> {
     if next.token == Token::EOF {
         return Ok(());
     }
-    let error = Error::user(format!("unexpected '{}'", next.token)).at(position(next.span.start));
+    let error = Error::user(format!("unexpected '{}'", shown(&next.token))).at(position(next.span.start));
+    if let Token::Word(w) = &next.token
+        && NEXT_STARTS.contains(&w.value.to_ascii_uppercase().as_str())
+    {
+        return Err(error.hint(format!("Is a ';' missing before {}?", w.value)));
+    }
     let at = parser.index();
     let near = [at, at.wrapping_sub(1)].into_iter().find_map(|i| match &parser.token_at(i).token {
         Token::Word(w) if w.quote_style.is_none() && !CLAUSES.contains(&w.value.to_ascii_uppercase().as_str()) => {

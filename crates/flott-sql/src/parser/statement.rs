@@ -156,7 +156,11 @@ impl<'a> StatementParser<'a> {
             if first.token == Token::LParen {
                 return self.query().map(Statement::Query).map_err(from_parser);
             }
-            return Err(Error::user(format!("expected a statement but found '{}'", first.token)).at(at));
+            return Err(Error::user(format!(
+                "expected a statement but found '{}'",
+                super::script::shown(&first.token)
+            ))
+            .at(at));
         };
         let keyword = if word.quote_style.is_some() { String::new() } else { word.value.to_ascii_uppercase() };
         let parsed = match keyword.as_str() {
@@ -520,8 +524,8 @@ fn unsupported(first: &str) -> Option<(&'static str, &'static str)> {
         "CALL" => ("CALL", "Procedures belong to catalogs that are not supported yet"),
         "ANALYZE" => ("ANALYZE TABLE", "Statistics are not needed for planning"),
         "HELP" | "QUIT" | "EXIT" | "CLEAR" | "SOURCE" => (
-            "HELP, QUIT, EXIT, CLEAR and SOURCE",
-            "They are commands of an interactive client, not statements; leave them out of a script",
+            "HELP, QUIT, EXIT, CLEAR or SOURCE as a statement",
+            "The shell (flott sql) knows HELP, QUIT, EXIT and CLEAR, and runs a script with -f; leave them out of scripts",
         ),
         "UPDATE" | "DELETE" => ("UPDATE and DELETE", "Write the change as an INSERT into an upsert table"),
         "TRUNCATE" => ("TRUNCATE TABLE", "Truncate the table in its own system"),

@@ -163,7 +163,7 @@ static KNOWN: [ConfigOption; 183] = [
     option("execution.checkpointing.mode", Enum(&["EXACTLY_ONCE", "AT_LEAST_ONCE"]), Some("EXACTLY_ONCE"), "Whether barriers are aligned; has no effect here, where they always are, which gives AT_LEAST_ONCE and more."),
     option("execution.checkpointing.interval-during-backlog", Duration, None, "How often checkpoints are made while a source reads a backlog; has no effect here, where no source reports one."),
     option("execution.checkpointing.min-pause", Duration, Some("0 ms"), "How long at least lies between the end of a checkpoint and the begin of the next."),
-    option("execution.checkpointing.num-retained", Int, Some("2"), "How many checkpoints are kept."),
+    option("execution.checkpointing.num-retained", Int, Some("2"), "How many checkpoints are kept. Files of older ones stay as long as a kept one needs them."),
     option("execution.checkpointing.max-concurrent-checkpoints", Int, Some("1"), "How many checkpoints may be under way; has no effect here, where it is one."),
     option("execution.checkpointing.tolerable-failed-checkpoints", Int, Some("0"), "How many checkpoints in a row may time out before the job fails."),
     option("execution.checkpointing.externalized-checkpoint-retention", Enum(&["DELETE_ON_CANCELLATION", "RETAIN_ON_CANCELLATION", "NO_EXTERNALIZED_CHECKPOINTS"]), Some("RETAIN_ON_CANCELLATION"), "Whether checkpoints stay when the job is cancelled; has no effect here, where they always stay."),

@@ -76,8 +76,14 @@ fn choose(wanted: &str, listing: Listing) -> Result<RunningJob> {
     };
     let all = listed(&jobs);
     let named: Vec<RunningJob> = jobs.iter().filter(|job| job.description.name == wanted).cloned().collect();
-    let is_prefix = |job: &RunningJob| !wanted.is_empty() && job.description.id.starts_with(wanted);
-    let found = if named.is_empty() { jobs.into_iter().filter(is_prefix).collect() } else { named };
+    let is_prefix = |job: &&RunningJob| !wanted.is_empty() && job.description.id.starts_with(wanted);
+    let is_process = |job: &&RunningJob| job.description.pid.to_string() == wanted;
+    let by_id: Vec<RunningJob> = jobs.iter().filter(is_prefix).cloned().collect();
+    let found = match (named.is_empty(), by_id.is_empty()) {
+        (false, _) => named,
+        (true, false) => by_id,
+        (true, true) => jobs.iter().filter(is_process).cloned().collect(),
+    };
     match <[RunningJob; 1]>::try_from(found) {
         Ok([job]) => Ok(job),
         Err(found) if found.is_empty() => {

@@ -70,7 +70,7 @@ async fn batch_queries_have_one_time() {
         let batches = session.sql_query(query).await.expect("starts").collect().await.expect("collected");
         let distinct = |c: usize| {
             let of = batches.iter().flat_map(|b| {
-                let texts = b.rows.column(c).as_string::<i32>().clone();
+                let texts = b.column(c).as_string::<i32>().clone();
                 (0..b.num_rows()).map(move |row| texts.value(row).to_string())
             });
             of.collect::<std::collections::BTreeSet<String>>().len()

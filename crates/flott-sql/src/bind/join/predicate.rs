@@ -53,9 +53,8 @@ pub(crate) fn implied(condition: &Expr, is_of_input: &dyn Fn(&Expr) -> bool) -> 
     if branches.len() < 2 {
         return None;
     }
-    let of_input = |branch: &Expr| {
-        together(conjuncts(branch).into_iter().filter(|part| !part.is_volatile() && is_of_input(part)))
-    };
+    let of_input =
+        |branch: &Expr| together(conjuncts(branch).into_iter().filter(|part| !part.is_volatile() && is_of_input(part)));
     let parts = branches.into_iter().map(of_input).collect::<Option<Vec<Expr>>>()?;
     parts.into_iter().reduce(|a, b| datafusion_expr::binary_expr(a, Operator::Or, b))
 }
