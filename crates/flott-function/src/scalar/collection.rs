@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::Int32Type;
+use arrow_array::types::{Float32Type, Float64Type, Int32Type};
 use arrow_array::{
     Array, ArrayRef, BooleanArray, Int32Array, ListArray, MapArray, StructArray, UInt32Array, new_empty_array,
 };
@@ -151,6 +151,21 @@ pub(super) fn compare_all(values: &ArrayRef, nulls_first: bool) -> Result<DynCom
         Error::user(format!("elements of type {} cannot be compared", values.data_type()))
             .hint("Use arrays of numbers, texts, times or rows of them")
     })
+}
+
+/// An order in which elements are equal where `=` says so: 0.0 equals -0.0, and no NaN another one.
+fn compare_elements(values: &ArrayRef) -> Result<DynComparator> {
+    let numbers: Vec<Option<f64>> = match values.data_type() {
+        DataType::Float32 => values.as_primitive::<Float32Type>().iter().map(|v| v.map(f64::from)).collect(),
+        DataType::Float64 => values.as_primitive::<Float64Type>().iter().collect(),
+        _ => return compare_all(values, true),
+    };
+    let key = |v: f64| if v.is_nan() { f64::NAN } else { v + 0.0 };
+    Ok(Box::new(move |i, j| match (numbers[i], numbers[j]) {
+        (Some(a), Some(b)) if a.is_nan() && b.is_nan() => i.cmp(&j),
+        (Some(a), Some(b)) => key(a).total_cmp(&key(b)),
+        (a, b) => a.is_some().cmp(&b.is_some()),
+    }))
 }
 
 /// An array of the elements at these places.
@@ -364,9 +379,12 @@ fn element(a: &mut Arguments) -> Result<Option<Resolved>> {
     })))
 }
 
-/// The type of elements that have an order: rows and collections have none, as in Flink.
+/// The type of elements that have an order: BOOLEAN, rows and collections have none here, as in Flink.
 fn ordered_type(t: &LogicalType) -> Option<LogicalType> {
-    element_type(t).filter(|e| !matches!(e.kind, K::Row(_) | K::Array(_) | K::Map(..) | K::Multiset(_)))
+    let without = |k: &K| {
+        matches!(k, K::Boolean | K::Row(_) | K::Array(_) | K::Map(..) | K::Multiset(_) | K::Variant | K::Bitmap)
+    };
+    element_type(t).filter(|e| !without(&e.kind))
 }
 
 fn extreme(a: &mut Arguments, wanted: Ordering) -> Result<Option<Resolved>> {
@@ -405,7 +423,7 @@ fn goes_into(value: &K, element: &K) -> bool {
 
 /// An array and a value of its element type; both in one column, the values behind the elements.
 ///
-/// The value goes by the elements: it is cast to their type, as in Flink, and 2.5 is looked for in no array of INT.
+/// The value goes by the elements: it is cast to their type and length, as in Flink, and 2.5 is looked for in no array of INT.
 fn array_and_value(a: &mut Arguments) -> Result<Option<LogicalType>> {
     let Some(element) = element_type(&a.values[0].data_type) else { return Ok(None) };
     let value = a.values[1].data_type.clone();
@@ -416,7 +434,7 @@ fn array_and_value(a: &mut Arguments) -> Result<Option<LogicalType>> {
     let t = element.with_nullable(nullable);
     let nullable = a.values[0].data_type.nullable;
     a.coerce(0, &K::Array(Box::new(t.clone())).nullable().with_nullable(nullable))?;
-    a.coerce(1, &t)?;
+    a.cast(1, &t)?;
     Ok(Some(t))
 }
 
@@ -433,7 +451,7 @@ fn contains(a: &mut Arguments) -> Result<Option<Resolved>> {
     let t = K::Boolean.nullable().with_nullable(a.values[0].data_type.nullable);
     Ok(Some(Resolved::arrays(t, |args, rows| {
         let (l, all, values) = joined(args)?;
-        let compare = compare_all(&all, true)?;
+        let compare = compare_elements(&all)?;
         let has = |row: usize| range(l, row).any(|i| compare(i as usize, values + row).is_eq());
         Ok(Arc::new((0..rows).map(|row| l.is_valid(row).then(|| has(row))).collect::<BooleanArray>()))
     })))
@@ -446,7 +464,7 @@ fn position(a: &mut Arguments) -> Result<Option<Resolved>> {
     let t = K::Int.nullable().with_nullable(a.nullable());
     Ok(Some(Resolved::arrays(t, |args, rows| {
         let (l, all, values) = joined(args)?;
-        let compare = compare_all(&all, true)?;
+        let compare = compare_elements(&all)?;
         let place = |row: usize| {
             range(l, row).position(|i| compare(i as usize, values + row).is_eq()).map_or(0, |p| p as i32 + 1)
         };
@@ -463,7 +481,7 @@ fn remove(a: &mut Arguments) -> Result<Option<Resolved>> {
     let result = K::Array(Box::new(t.clone())).nullable().with_nullable(a.values[0].data_type.nullable);
     Ok(Some(Resolved::arrays(result, move |args, rows| {
         let (l, all, values) = joined(args)?;
-        let compare = compare_all(&all, true)?;
+        let compare = compare_elements(&all)?;
         let mut places = Places::new(rows);
         for row in 0..rows {
             let kept = || range(l, row).filter(|i| compare(*i as usize, values + row).is_ne()).collect();
@@ -535,7 +553,7 @@ fn pick(a: &mut Arguments, f: fn(std::ops::Range<u32>, &DynComparator) -> Vec<u3
     let Some(t) = element_type(&a.values[0].data_type) else { return Ok(None) };
     Ok(Some(Resolved::arrays(a.values[0].data_type.clone(), move |args, rows| {
         let l = lists(&args[0])?;
-        let compare = compare_all(l.values(), true)?;
+        let compare = compare_elements(l.values())?;
         let mut places = Places::new(rows);
         for row in 0..rows {
             places.push(l.is_valid(row).then(|| f(range(l, row), &compare)))?;
@@ -556,7 +574,7 @@ fn combine(a: &mut Arguments, f: fn(&[Vec<u32>], &DynComparator) -> Vec<u32>) ->
         let columns = args.iter().map(lists).collect::<Result<Vec<_>>>()?;
         let values: Vec<&dyn Array> = columns.iter().map(|l| l.values().as_ref()).collect();
         let all = concat(&values)?;
-        let compare = compare_all(&all, true)?;
+        let compare = compare_elements(&all)?;
         let mut places = Places::new(rows);
         for row in 0..rows {
             if columns.iter().any(|l| l.is_null(row)) {

@@ -87,6 +87,16 @@ fn chosen(a: &mut Arguments, value: TypedExpr) -> Result<Option<Resolved>> {
 }
 
 fn coalesce(a: &mut Arguments) -> Result<Option<Resolved>> {
+    let is = |wanted: fn(&K) -> bool| a.values.iter().any(|v| wanted(&v.data_type.kind));
+    if is(|k| *k == K::Date) && is(|k| matches!(k, K::TimestampLtz(..))) {
+        return Ok(None);
+    }
+    // The common type of Flink's functions, though not of its operators, is the date.
+    if is(|k| *k == K::Date) && is(|k| matches!(k, K::Timestamp(..))) {
+        for i in 0..a.values.len() {
+            a.coerce(i, &K::Date.nullable())?;
+        }
+    }
     let Some(mut t) = least_common_type(&a.types()) else { return Ok(None) };
     t.nullable = a.values.iter().all(|v| v.data_type.nullable);
     let mut values = a.values.clone();

@@ -11,6 +11,7 @@ use datafusion_expr::ColumnarValue;
 use flott_core::types::TypeKind as K;
 use flott_core::{Error, Result};
 
+use super::angle;
 use super::shape::{entry, fit, rewritten};
 use super::time_unit::round_to_unit;
 use super::{Arguments, Category, Resolve, ScalarFunction};
@@ -33,7 +34,7 @@ pub(super) const FUNCTIONS: &[ScalarFunction] = &[
     function("SQRT", "SQRT(number)", "The square root.", (1, 1), |a| unary(a, f64::sqrt)),
     function("EXP", "EXP(number)", "e to the power of the number.", (1, 1), |a| unary(a, f64::exp)),
     function("LN", "LN(number)", "The natural logarithm.", (1, 1), |a| unary(a, f64::ln)),
-    function("LOG10", "LOG10(number)", "The logarithm to base 10.", (1, 1), |a| unary(a, f64::log10)),
+    function("LOG10", "LOG10(number)", "The logarithm to base 10.", (1, 1), |a| unary(a, libm::log10)),
     function("LOG2", "LOG2(number)", "The logarithm to base 2.", (1, 1), |a| {
         // As Java computes it, to the last bit.
         unary(a, |v| v.ln() / 2f64.ln())
@@ -42,16 +43,16 @@ pub(super) const FUNCTIONS: &[ScalarFunction] = &[
         if a.values.len() == 1 { unary(a, f64::ln) } else { binary(a, |base, v| v.ln() / base.ln()) }
     }),
     function("SIN", "SIN(number)", "The sine of radians.", (1, 1), |a| unary(a, f64::sin)),
-    function("SINH", "SINH(number)", "The hyperbolic sine.", (1, 1), |a| unary(a, f64::sinh)),
+    function("SINH", "SINH(number)", "The hyperbolic sine.", (1, 1), |a| unary(a, angle::sinh)),
     function("COS", "COS(number)", "The cosine of radians.", (1, 1), |a| unary(a, f64::cos)),
-    function("COSH", "COSH(number)", "The hyperbolic cosine.", (1, 1), |a| unary(a, f64::cosh)),
+    function("COSH", "COSH(number)", "The hyperbolic cosine.", (1, 1), |a| unary(a, angle::cosh)),
     function("TAN", "TAN(number)", "The tangent of radians.", (1, 1), |a| unary(a, f64::tan)),
-    function("TANH", "TANH(number)", "The hyperbolic tangent.", (1, 1), |a| unary(a, f64::tanh)),
+    function("TANH", "TANH(number)", "The hyperbolic tangent.", (1, 1), |a| unary(a, angle::tanh)),
     function("COT", "COT(number)", "The cotangent of radians.", (1, 1), |a| unary(a, |v| 1.0 / v.tan())),
-    function("ASIN", "ASIN(number)", "The arc sine.", (1, 1), |a| unary(a, f64::asin)),
-    function("ACOS", "ACOS(number)", "The arc cosine.", (1, 1), |a| unary(a, f64::acos)),
-    function("ATAN", "ATAN(number)", "The arc tangent.", (1, 1), |a| unary(a, f64::atan)),
-    function("ATAN2", "ATAN2(y, x)", "The angle of the point (x, y).", (2, 2), |a| binary(a, f64::atan2)),
+    function("ASIN", "ASIN(number)", "The arc sine.", (1, 1), |a| unary(a, libm::asin)),
+    function("ACOS", "ACOS(number)", "The arc cosine.", (1, 1), |a| unary(a, libm::acos)),
+    function("ATAN", "ATAN(number)", "The arc tangent.", (1, 1), |a| unary(a, libm::atan)),
+    function("ATAN2", "ATAN2(y, x)", "The angle of the point (x, y).", (2, 2), |a| binary(a, angle::atan2)),
     function("DEGREES", "DEGREES(radians)", "Radians in degrees.", (1, 1), |a| unary(a, f64::to_degrees)),
     function("RADIANS", "RADIANS(degrees)", "Degrees in radians.", (1, 1), |a| unary(a, f64::to_radians)),
     function("POWER", "POWER(base, exponent)", "The base to the power of the exponent.", (2, 2), |a| {

@@ -1,6 +1,7 @@
 //! Scalar functions by name. One file per family; each entry has its syntax and description, from which the reference
 //! page is made.
 
+mod angle;
 mod bitmap;
 mod collection;
 mod conditional;
@@ -30,7 +31,7 @@ pub use variant::item as variant_item;
 
 use flott_core::{LogicalType, Result};
 
-use crate::cast::cast_if_needed;
+use crate::cast::{cast, cast_if_needed};
 use crate::context::FunctionEnv;
 use crate::udf::{Resolved, TypedExpr, call_with_constants};
 
@@ -72,6 +73,15 @@ impl Arguments<'_> {
     pub fn coerce(&mut self, index: usize, to: &LogicalType) -> Result<()> {
         let value = self.values[index].clone();
         self.values[index] = cast_if_needed(value, to, self.env)?;
+        Ok(())
+    }
+
+    /// Casts one argument where its type is another one: a text is cut or padded to the length, too.
+    pub fn cast(&mut self, index: usize, to: &LogicalType) -> Result<()> {
+        let value = self.values[index].clone();
+        if value.data_type.kind != to.kind {
+            self.values[index] = cast(value, to, false, self.env)?;
+        }
         Ok(())
     }
 }

@@ -37,7 +37,7 @@ pub(super) fn declared(name: &str, arguments: &[LogicalType], found: LogicalType
             text(K::VarChar(both), nullable)
         }
         "ELT" => match arguments.get(1..).and_then(least_common_type) {
-            Some(common) if length(&common).is_some() => text(common.kind, true),
+            Some(common) if common.kind.is_character() || common.kind.is_binary() => text(common.kind, true),
             _ => found,
         },
         "REPEAT" | "FROM_BASE64" | "ENCODE" | "DECODE" => found.with_nullable(nullable),

@@ -60,7 +60,7 @@ pub(super) fn string_of(a: &Arguments) -> LogicalType {
     K::STRING.nullable().with_nullable(a.nullable())
 }
 
-fn all_texts<const N: usize>(args: &[ColumnarValue]) -> Result<[Text; N]> {
+pub(super) fn all_texts<const N: usize>(args: &[ColumnarValue]) -> Result<[Text; N]> {
     let texts = args.iter().map(Text::of).collect::<Result<Vec<_>>>()?;
     <[Text; N]>::try_from(texts).map_err(|_| Error::internal("another number of arguments"))
 }

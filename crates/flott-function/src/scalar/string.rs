@@ -4,11 +4,14 @@ use std::borrow::Cow;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
+use arrow_array::{Array, new_empty_array, new_null_array};
+use arrow_schema::DataType;
+use arrow_select::interleave::interleave;
 use datafusion_common::ScalarValue;
 use flott_core::types::{MAX_LENGTH, TypeKind as K};
 use flott_core::{Error, Result};
 
-use super::shape::{entry, fit, limit, string_of, texts, texts_and_numbers, texts_to_boolean, texts_to_int};
+use super::shape::{all_texts, entry, fit, limit, string_of, texts, texts_and_numbers, texts_to_boolean, texts_to_int};
 use super::{Arguments, Category, Resolve, ScalarFunction};
 use crate::argument::{Primitive, Text, build, build_text};
 use crate::udf::Resolved;
@@ -69,7 +72,7 @@ pub(super) const FUNCTIONS: &[ScalarFunction] = &[
         "TRANSLATE(text, from, to)",
         "Every character of `from` replaced by the one at its place in `to`; left out where there is none.",
         (3, 3),
-        |a| texts(a, |[t, from, to]| Cow::Owned(translate(t, from, to))),
+        translated,
     ),
     function("BTRIM", "BTRIM(text[, characters])", "Without these characters (a space) at both ends.", (1, 2), |a| {
         trimmed(a, true, true)
@@ -141,8 +144,8 @@ pub(super) const FUNCTIONS: &[ScalarFunction] = &[
     ),
     function(
         "ELT",
-        "ELT(index, text, ..)",
-        "The text of this number, counted from 1; NULL where there is none.",
+        "ELT(index, text or bytes, ..)",
+        "The text or byte string of this number, counted from 1; NULL where there is none.",
         (2, 255),
         elt,
     ),
@@ -355,6 +358,23 @@ fn concat_ws(a: &mut Arguments) -> Result<Option<Resolved>> {
     Ok(Some(resolved.infallible()))
 }
 
+/// NULL only of a text that is: `from` and `to` are then empty.
+fn translated(a: &mut Arguments) -> Result<Option<Resolved>> {
+    if !fit(a, &[const { K::STRING }; 3])? {
+        return Ok(None);
+    }
+    let t = K::STRING.nullable().with_nullable(a.values[0].data_type.nullable);
+    let resolved = Resolved::new(t, |args, rows| {
+        let [texts, from, to] = all_texts(args)?;
+        build_text(args, rows, |i, out| {
+            let by = |text| translate(text, from.get(i).unwrap_or_default(), to.get(i).unwrap_or_default());
+            out.append_option(texts.get(i).map(by));
+            Ok(())
+        })
+    });
+    Ok(Some(resolved.infallible()))
+}
+
 fn translate(text: &str, from: &str, to: &str) -> String {
     let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
     text.chars()
@@ -525,10 +545,14 @@ fn elt(a: &mut Arguments) -> Result<Option<Resolved>> {
         return Err(Error::user(format!("Index must be an integer starting from '0', but was '{i}'."))
             .hint("The first text has the index 1"));
     }
-    let mut kinds = vec![K::STRING; a.values.len()];
+    let is_bytes = a.values[1..].iter().any(|v| v.data_type.kind.is_binary());
+    let mut kinds = vec![if is_bytes { K::BYTES } else { K::STRING }; a.values.len()];
     kinds[0] = K::BigInt;
     if !fit(a, &kinds)? {
         return Ok(None);
+    }
+    if is_bytes {
+        return Ok(Some(chosen_bytes()));
     }
     let resolved = Resolved::new(K::STRING.nullable(), |args, rows| {
         let index = Primitive::<arrow_array::types::Int64Type>::of(&args[0])?;
@@ -540,6 +564,25 @@ fn elt(a: &mut Arguments) -> Result<Option<Resolved>> {
         })
     });
     Ok(Some(resolved.infallible()))
+}
+
+/// ELT of byte strings.
+fn chosen_bytes() -> Resolved {
+    Resolved::arrays(K::BYTES.nullable(), |args, rows| {
+        let index = args[0].as_primitive::<arrow_array::types::Int64Type>();
+        let nothing = new_null_array(&DataType::Binary, 1);
+        let values: Vec<&dyn Array> = args[1..].iter().map(|v| v.as_ref()).chain([nothing.as_ref()]).collect();
+        let places: Vec<(usize, usize)> = (0..rows)
+            .map(|row| {
+                let at = index.is_valid(row).then(|| usize::try_from(index.value(row).checked_sub(1)?).ok()).flatten();
+                at.filter(|at| *at + 1 < values.len()).map_or((values.len() - 1, 0), |at| (at, row))
+            })
+            .collect();
+        if rows == 0 {
+            return Ok(new_empty_array(&DataType::Binary));
+        }
+        Ok(interleave(&values, &places)?)
+    })
 }
 
 #[cfg(test)]

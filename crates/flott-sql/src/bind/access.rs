@@ -78,6 +78,11 @@ pub(super) fn element(functions: &Functions, value: Typed, index: Typed) -> Resu
             Ok(call_resolved("ITEM", vec![value, index], resolved))
         }
         TypeKind::Map(key, element) => {
+            if !same_family(&key.kind, &index.data_type.kind) {
+                let (key, asked) = (key.with_nullable(true), index.data_type.with_nullable(true));
+                return Err(Error::user(format!("The keys of this MAP are {key}, not {asked}"))
+                    .hint(format!("CAST the key to {key}")));
+            }
             let index = functions.cast_if_needed(index, &key.with_nullable(true))?;
             let resolved = Resolved::arrays(element.with_nullable(true), |args, rows| {
                 let map = args[0].as_map_opt().ok_or_else(|| Error::internal("a MAP that is no map"))?;
@@ -105,6 +110,16 @@ pub(super) fn element(functions: &Functions, value: Typed, index: Typed) -> Resu
         _ => Err(Error::user(format!("'[..]' asks for an element of a {}", value.data_type))
             .hint("Only an ARRAY, a MAP and a VARIANT have elements")),
     }
+}
+
+/// Whether a key may be asked for by a value of another type: numbers by numbers, texts by texts, times of one kind.
+fn same_family(key: &TypeKind, asked: &TypeKind) -> bool {
+    *asked == TypeKind::Null
+        || std::mem::discriminant(key) == std::mem::discriminant(asked)
+        || (key.is_numeric() && asked.is_numeric())
+        || (key.is_character() && asked.is_character())
+        || (key.is_binary() && asked.is_binary())
+        || (key.is_timestamp() && asked.is_timestamp())
 }
 
 /// Which places of two columns of one type are equal (NULL is equal to nothing).

@@ -23,7 +23,7 @@ use super::over::OverCalls;
 use super::refuse::{At, at, name_parts, name_text, not_found, refuse_if, unsupported, unsupported_with};
 use super::scope::{Resolved, Scope, Typed};
 use super::types::data_type;
-use crate::parser::dialect::{BETWEEN_SYMMETRIC_CALL, MAP_CALL};
+use crate::parser::dialect::{BETWEEN_SYMMETRIC_CALL, MAP_CALL, when_values};
 use crate::parser::json::JSON_CALL_PREFIX;
 
 /// How deep expressions may nest; chains of one operator count once.
@@ -388,7 +388,15 @@ impl<'a> ExpressionBinder<'a> {
                 let value = self.functions.cast_if_needed(value, &TypeKind::Boolean.nullable())?;
                 Ok(self.functions.not(value))
             }
-            UnaryOperator::Plus => self.bind(x),
+            UnaryOperator::Plus => {
+                let value = self.bind(x)?;
+                let kind = &value.data_type.kind;
+                if kind.is_numeric() || kind.is_interval() || *kind == TypeKind::Null {
+                    return Ok(value);
+                }
+                Err(Error::user(format!("Cannot apply '+' to arguments of type {}", value.data_type))
+                    .hint("Numbers and intervals have a sign; texts are joined by ||"))
+            }
             UnaryOperator::Minus => {
                 // The sign belongs to the number: -2147483648 is an INT, though 2147483648 is none.
                 if let Some((digits, long)) = plain_number(x) {
@@ -571,8 +579,17 @@ impl<'a> ExpressionBinder<'a> {
         for CaseWhen { condition, result } in conditions {
             let when = match &operand {
                 Some(value) => {
-                    let other = self.bind(condition)?;
-                    self.functions.binary(Operator::Eq, value.clone(), other).at_expr(condition)?
+                    let one = |this: &mut Self, other: &Ast| {
+                        let other_value = this.bind(other)?;
+                        this.functions.binary(Operator::Eq, value.clone(), other_value).at_expr(other)
+                    };
+                    match when_values(condition) {
+                        None => one(self, condition)?,
+                        Some(others) => {
+                            let each = others.iter().map(|o| one(self, o).map(Some)).collect::<Result<Vec<_>>>();
+                            self.balanced(Operator::Or, &mut each?)?
+                        }
+                    }
                 }
                 None => {
                     let clause = std::mem::replace(&mut self.clause, "WHEN");

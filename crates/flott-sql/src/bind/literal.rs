@@ -14,7 +14,8 @@ pub(crate) fn value(v: &Value) -> Result<LiteralValue> {
     Ok(match v {
         Value::Number(text, long) => number(text, *long)?,
         Value::SingleQuotedString(s) | Value::UnicodeStringLiteral(s) => {
-            (ScalarValue::Utf8(Some(s.clone())), TypeKind::Char(s.chars().count() as u32).not_null())
+            // Its length is Java's, in UTF-16, though functions count characters.
+            (ScalarValue::Utf8(Some(s.clone())), TypeKind::Char(s.encode_utf16().count() as u32).not_null())
         }
         Value::HexStringLiteral(s) => {
             let bytes = hex(s)?;

@@ -2,9 +2,10 @@
 
 use std::any::TypeId;
 
+use sqlparser::ast::helpers::attached_token::AttachedToken;
 use sqlparser::ast::{
-    CastKind, DataType, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, Interval, ObjectName, TrimWhereField,
+    CaseWhen, CastKind, DataType, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, Interval, ObjectName, ObjectNamePart, TrimWhereField,
 };
 use sqlparser::dialect::{Dialect, GenericDialect, Precedence};
 use sqlparser::keywords::{Keyword, RESERVED_FOR_COLUMN_ALIAS};
@@ -19,6 +20,8 @@ pub const TABLE_CALL: &str = "$table";
 pub const MAP_CALL: &str = "$map";
 /// The function that `x BETWEEN SYMMETRIC a AND b` becomes.
 pub const BETWEEN_SYMMETRIC_CALL: &str = "$between_symmetric";
+/// `a, b` behind WHEN of a CASE with an operand.
+const WHEN_VALUES_CALL: &str = "$when_values";
 /// The type name whose one modifier is the text of a Flink type.
 pub const TYPE_TEXT: &str = "$type";
 /// The function that `x IS [NOT] JSON ..` becomes.
@@ -152,9 +155,10 @@ impl Dialect for FlinkDialect {
             }
             _ if word.keyword == Keyword::INTERVAL && word.quote_style.is_none() => parse_quarters(parser),
             // The parser would take CASE for a column where something is wrong inside, and lose what is wrong.
-            _ if word.keyword == Keyword::CASE && word.quote_style.is_none() => {
+            _ if word.keyword == Keyword::CASE && word.quote_style.is_none() => Some(parse_case(parser)),
+            Token::LParen if is_word(&word, "CEILING") => {
                 parser.next_token();
-                Some(parser.parse_case_expr())
+                Some(parser.parse_ceil_floor_expr(true))
             }
             _ => None,
         }
@@ -187,6 +191,56 @@ impl Dialect for FlinkDialect {
             call
         }))
     }
+}
+
+/// `CASE .. END`. Behind each WHEN of a CASE with an operand several values may stand, which sqlparser does not read: they
+/// become the arguments of [`WHEN_VALUES_CALL`].
+fn parse_case(parser: &mut Parser) -> Result<Expr, ParserError> {
+    parser.next_token();
+    let case_token = AttachedToken(parser.get_current_token().clone());
+    let mut operand = None;
+    if !parser.parse_keyword(Keyword::WHEN) {
+        operand = Some(Box::new(parser.parse_expr()?));
+        parser.expect_keyword_is(Keyword::WHEN)?;
+    }
+    let mut conditions = vec![];
+    loop {
+        let mut condition = parser.parse_expr()?;
+        if operand.is_some() && parser.consume_token(&Token::Comma) {
+            let mut values = vec![condition];
+            values.extend(parser.parse_comma_separated(Parser::parse_expr)?);
+            condition = call(WHEN_VALUES_CALL, values);
+        }
+        parser.expect_keyword_is(Keyword::THEN)?;
+        conditions.push(CaseWhen { condition, result: parser.parse_expr()? });
+        if !parser.parse_keyword(Keyword::WHEN) {
+            break;
+        }
+    }
+    let else_result = match parser.parse_keyword(Keyword::ELSE) {
+        true => Some(Box::new(parser.parse_expr()?)),
+        false => None,
+    };
+    let end_token = AttachedToken(parser.expect_keyword(Keyword::END)?);
+    Ok(Expr::Case { case_token, end_token, operand, conditions, else_result })
+}
+
+/// The values of `WHEN a, b`, where there are several.
+pub fn when_values(condition: &Expr) -> Option<Vec<&Expr>> {
+    let Expr::Function(f) = condition else { return None };
+    let [ObjectNamePart::Identifier(name)] = &f.name.0[..] else { return None };
+    let FunctionArguments::List(list) = &f.args else { return None };
+    // A quoted name is the user's own.
+    if name.value != WHEN_VALUES_CALL || name.quote_style.is_some() {
+        return None;
+    }
+    list.args
+        .iter()
+        .map(|a| match a {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => Some(e),
+            _ => None,
+        })
+        .collect()
 }
 
 /// `[NOT] BETWEEN SYMMETRIC|ASYMMETRIC a AND b`; `None` without one of the two words.

@@ -45,6 +45,11 @@ fn begins_bare(tokens: &[TokenWithSpan]) -> bool {
                     | Keyword::INTERVAL
                     | Keyword::ARRAY
                     | Keyword::MAP
+                    | Keyword::CURRENT_DATE
+                    | Keyword::CURRENT_TIME
+                    | Keyword::CURRENT_TIMESTAMP
+                    | Keyword::LOCALTIME
+                    | Keyword::LOCALTIMESTAMP
             );
             begins || is_call()
         }
