@@ -5,6 +5,7 @@ mod avro;
 mod csv;
 mod json;
 mod parquet;
+mod protobuf;
 mod random;
 mod raw;
 mod registry;
