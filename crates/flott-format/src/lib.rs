@@ -17,6 +17,7 @@ pub mod changelog_json;
 pub mod csv;
 pub mod json;
 mod lines;
+pub mod orc;
 pub mod parquet;
 pub mod protobuf;
 pub mod raw;
@@ -42,6 +43,7 @@ pub fn formats() -> Vec<Arc<dyn FormatFactory>> {
         Arc::new(avro::AvroFormat),
         Arc::new(csv::CsvFormat),
         Arc::new(json::JsonFormat),
+        Arc::new(orc::OrcFormat),
         Arc::new(parquet::ParquetFormat),
         Arc::new(protobuf::ProtobufFormat),
         Arc::new(raw::RawFormat),

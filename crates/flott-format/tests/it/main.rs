@@ -4,6 +4,7 @@
 mod avro;
 mod csv;
 mod json;
+mod orc;
 mod parquet;
 mod protobuf;
 mod random;
