@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use arrow_array::{
-    ArrayRef, BinaryArray, BooleanArray, ListArray, MapArray, NullArray, StringArray, StructArray, make_array,
+    ArrayRef, BinaryArray, BooleanArray, ListArray, MapArray, NullArray, RecordBatch, RecordBatchOptions, StringArray,
+    StructArray, make_array,
 };
 use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBuffer, OffsetBuffer};
 use arrow_data::ArrayData;
-use arrow_schema::{DataType, Field};
+use arrow_schema::{DataType, Field, SchemaRef};
 use flott_core::types::{TypeKind, from_arrow_field};
 use flott_core::{Error, Result};
 
@@ -201,7 +202,7 @@ impl ColumnBuilder {
     }
 
     /// A placeholder below a NULL row: NULL, or some value where NULL is not allowed.
-    fn push_default(&mut self) {
+    pub(crate) fn push_default(&mut self) {
         self.push_null();
         if !self.nullable() {
             self.validity.truncate(self.validity.len - 1);
@@ -334,6 +335,37 @@ pub(crate) fn bytes_array(
         ),
         _ => Arc::new(BinaryArray::try_new(offsets, data.into(), nulls)?),
     })
+}
+
+/// Rows under construction.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    schema: SchemaRef,
+    /// Their columns.
+    pub(crate) columns: Vec<ColumnBuilder>,
+    /// How many there are.
+    pub(crate) rows: usize,
+}
+
+impl Rows {
+    /// None yet.
+    pub(crate) fn new(schema: &SchemaRef) -> Result<Rows> {
+        let columns = schema.fields().iter().map(ColumnBuilder::new).collect::<Result<Vec<_>>>()?;
+        Ok(Rows { schema: Arc::clone(schema), columns, rows: 0 })
+    }
+
+    /// Takes back all rows from this one on, whole or not.
+    pub(crate) fn truncate(&mut self, rows: usize) {
+        self.rows = rows;
+        self.columns.iter_mut().for_each(|c| c.truncate(rows));
+    }
+
+    /// The rows; there are none afterwards.
+    pub(crate) fn take(&mut self) -> Result<RecordBatch> {
+        let arrays = self.columns.iter_mut().map(ColumnBuilder::finish).collect::<Result<Vec<_>>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(std::mem::take(&mut self.rows)));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)?)
+    }
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 //! What it is: one folder per format, each with an options table, a decoder and an encoder. What several formats share
 //! is how Java reads and writes numbers and times (`text`) and how columns are built (`builder`).
 //!
-//! What it is not: it opens no files or sockets (only Parquet reads through the object store that it is given) and knows
-//! no connector. A connector asks for a format by its name, through the registry that the façade fills from
+//! What it is not: it opens no files or sockets (files of formats with an inner structure are read through the object store that
+//! is given; protobuf reads the definition of its messages where a table names a file) and knows no connector. A connector asks for a format by its name, through the registry that the façade fills from
 //! [`formats`].
 //!
 //! Read first: [`csv::CsvFormat`].
@@ -17,9 +17,12 @@ pub mod changelog_json;
 pub mod csv;
 pub mod json;
 mod lines;
+pub mod orc;
 pub mod parquet;
+pub mod protobuf;
 pub mod raw;
 mod text;
+mod wrong;
 
 use std::sync::Arc;
 
@@ -40,7 +43,9 @@ pub fn formats() -> Vec<Arc<dyn FormatFactory>> {
         Arc::new(avro::AvroFormat),
         Arc::new(csv::CsvFormat),
         Arc::new(json::JsonFormat),
+        Arc::new(orc::OrcFormat),
         Arc::new(parquet::ParquetFormat),
+        Arc::new(protobuf::ProtobufFormat),
         Arc::new(raw::RawFormat),
     ];
     formats.extend(changelog_json::ChangelogJson::ALL.map(|f| Arc::new(f) as Arc<dyn FormatFactory>));

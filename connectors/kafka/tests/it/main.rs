@@ -5,6 +5,7 @@ mod commit;
 mod ends;
 mod options;
 mod outage;
+mod protobuf;
 mod read;
 mod support;
 mod write;

@@ -1,6 +1,7 @@
 //! Avro's binary encoding.
 
 use super::schema::{AvroSchema, Node};
+pub(super) use crate::wrong::{Read, Wrong, below, wrong};
 
 /// Elements of a block may be so many more than bytes are left.
 const ELEMENTS_WITHOUT_BYTES_MAX: usize = 65_536;
@@ -8,31 +9,6 @@ const ELEMENTS_WITHOUT_BYTES_MAX: usize = 65_536;
 const ELEMENTS_MAX: usize = 16 << 20;
 /// Values inside each other that are skipped: a list of a record that contains itself may be as long.
 const SKIPPED_DEPTH_MAX: usize = 65_536;
-
-/// Why a record cannot be read, and where in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Wrong {
-    /// The column and what lies below it.
-    pub(super) path: String,
-    pub(super) reason: String,
-}
-
-pub(super) type Read<T> = Result<T, Box<Wrong>>;
-
-pub(super) fn wrong<T>(reason: impl Into<String>) -> Read<T> {
-    Err(Box::new(Wrong { path: String::new(), reason: reason.into() }))
-}
-
-/// Puts the name of a column or field before the path.
-#[cold]
-pub(super) fn below(mut e: Box<Wrong>, name: &str) -> Box<Wrong> {
-    e.path = match e.path.as_str() {
-        "" => name.to_string(),
-        path if path.starts_with('[') => format!("{name}{path}"),
-        path => format!("{name}.{path}"),
-    };
-    e
-}
 
 /// What is left of a record.
 #[derive(Debug, Clone)]

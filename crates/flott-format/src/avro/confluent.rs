@@ -16,9 +16,10 @@ use flott_core::{ChangeBatch, Error, Result};
 use super::message::{each, only_inserts};
 use super::options::TIMESTAMP_LEGACY;
 use super::registry::{Framed, head};
-use super::root::{Resolved, Rows};
+use super::root::Resolved;
 use super::schema::AvroSchema;
 use super::{derive, write};
+use crate::builder::Rows;
 
 pub(super) const SUBJECT: ConfigOption = ConfigOption::optional(
     "subject",

@@ -20,9 +20,9 @@ use super::confluent::{RegisteredEncoding, SCHEMA, SUBJECT, check_columns, no_fi
 use super::derive;
 use super::message::{at, each};
 use super::registry::{Framed, head};
-use super::root::{Resolved, Rows};
+use super::root::Resolved;
 use super::schema::AvroSchema;
-use crate::builder::{ColumnBuilder, Values};
+use crate::builder::{ColumnBuilder, Rows, Values};
 
 const NAME: &str = "debezium-avro-confluent";
 /// Places of the envelope's columns.

@@ -16,8 +16,9 @@ use super::binary::Input;
 use super::codec::{BLOCK_BYTES_MAX, Codec};
 use super::derive;
 use super::options::AvroOptions;
-use super::root::{Resolved, Rows, error};
+use super::root::{Resolved, error};
 use super::schema::AvroSchema;
+use crate::builder::Rows;
 
 /// Bytes that are fetched at once.
 const FETCH_BYTES: u64 = 4 << 20;

@@ -9,10 +9,11 @@ use flott_core::{ChangeBatch, Error, Result};
 
 use super::binary::Input;
 use super::options::AvroOptions;
-use super::root::{Resolved, Rows, error};
+use super::root::{Resolved, error};
 use super::schema::AvroSchema;
 use super::write;
 use super::{RECORD_BYTES_MAX, derive};
+use crate::builder::Rows;
 
 pub(super) struct AvroDecoding {
     context: FormatContext,

@@ -11,8 +11,9 @@ use flott_core::{Error, Result};
 
 use super::RECORD_BYTES_MAX;
 use super::message::{at, too_long};
-use super::root::{Resolved, Rows};
+use super::root::Resolved;
 use super::schema::AvroSchema;
+use crate::builder::Rows;
 
 /// Schemas that go into the state of a split: those that were used last.
 const STATE_SCHEMAS_MAX: usize = 16;

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow_array::{RecordBatch, RecordBatchOptions};
-use arrow_schema::SchemaRef;
 use flott_core::{Error, Result};
 
 use super::binary::{Input, Read, Wrong};
 use super::plan::{self, Reader, RecordPlan, Source};
 use super::schema::{AvroSchema, Node};
-use crate::builder::ColumnBuilder;
+use crate::builder::Rows;
+pub(super) use crate::wrong::error;
 
 /// A schema of data with how its records are read into a table's columns.
 #[derive(Debug)]
@@ -23,33 +22,6 @@ enum Root {
     Record(RecordPlan),
     /// `None` is NULL.
     Union(Vec<Option<Read<RecordPlan>>>),
-}
-
-/// Rows under construction.
-#[derive(Debug)]
-pub(crate) struct Rows {
-    schema: SchemaRef,
-    pub(crate) columns: Vec<ColumnBuilder>,
-    pub(crate) rows: usize,
-}
-
-impl Rows {
-    pub(crate) fn new(schema: &SchemaRef) -> Result<Rows> {
-        let columns = schema.fields().iter().map(ColumnBuilder::new).collect::<Result<Vec<_>>>()?;
-        Ok(Rows { schema: Arc::clone(schema), columns, rows: 0 })
-    }
-
-    pub(crate) fn take(&mut self) -> Result<RecordBatch> {
-        let arrays = self.columns.iter_mut().map(ColumnBuilder::finish).collect::<Result<Vec<_>>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(std::mem::take(&mut self.rows)));
-        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)?)
-    }
-}
-
-#[expect(clippy::boxed_local, reason = "as it comes from where it went wrong")]
-pub(super) fn error(wrong: Box<Wrong>) -> Error {
-    let error = Error::data(wrong.reason);
-    if wrong.path.is_empty() { error } else { error.with("column", wrong.path) }
 }
 
 impl Resolved {

@@ -4,7 +4,9 @@
 mod avro;
 mod csv;
 mod json;
+mod orc;
 mod parquet;
+mod protobuf;
 mod random;
 mod raw;
 mod registry;

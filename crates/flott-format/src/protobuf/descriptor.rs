@@ -1,0 +1,208 @@
+//! Where the definition of a message comes from, and which message is meant.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use flott_core::suggest::nearest;
+use flott_core::{Error, Result};
+use prost_reflect::{DescriptorPool, MessageDescriptor};
+use protox::Compiler;
+use protox::file::{File as Proto, FileResolver, GoogleFileResolver};
+
+use super::java;
+use super::options::{Definition, ProtobufOptions};
+
+/// Bytes of a file of descriptors, or of a .proto file with all that it imports.
+pub const DESCRIPTOR_BYTES_MAX: usize = 16 << 20;
+/// Files that a .proto file imports, itself included.
+pub const FILES_MAX: usize = 1_000;
+/// Brackets inside each other in a .proto file, which bounds what its parser takes of the stack. `protoc` allows messages 32 levels.
+const BRACKETS_DEPTH_MAX: usize = 64;
+/// The file's name where only its text is given.
+const TEXT_NAME: &str = "schema.proto";
+/// Messages that an error lists.
+const LISTED_MAX: usize = 10;
+
+/// The message that the options name.
+pub(super) fn message(options: &ProtobufOptions) -> Result<MessageDescriptor> {
+    let pool = pool(options)?;
+    // Where Java has '$' between classes, Protobuf has '.'.
+    let wanted = options.message.replace('$', ".");
+    let mut known: Vec<(String, MessageDescriptor)> = vec![];
+    for message in pool.all_messages().filter(|m| !m.is_map_entry()) {
+        known.push((java::class_name(&message), message));
+    }
+    let by_class: Vec<&(String, MessageDescriptor)> = known.iter().filter(|(class, _)| *class == wanted).collect();
+    match (by_class.as_slice(), pool.get_message_by_name(&wanted)) {
+        ([(_, message)], _) => Ok(message.clone()),
+        ([], Some(message)) => Ok(message),
+        ([], None) => Err(unknown(&options.message, &wanted, &known)),
+        (several, _) => {
+            let names: Vec<&str> = several.iter().map(|(_, m)| m.full_name()).collect();
+            Err(Error::user(format!(
+                "'{}' is the Java class of several messages: {}",
+                options.message,
+                names.join(", ")
+            ))
+            .with("option", "message-class-name")
+            .hint("Give the message's name in Protobuf"))
+        }
+    }
+}
+
+fn unknown(given: &str, wanted: &str, known: &[(String, MessageDescriptor)]) -> Error {
+    let near = nearest(wanted, known.iter().flat_map(|(class, m)| [class.as_str(), m.full_name()]));
+    let hint = match near {
+        Some(near) => format!("Did you mean '{near}'?"),
+        None => {
+            let mut names: Vec<&str> =
+                known.iter().map(|(_, m)| m.full_name()).filter(|n| !n.starts_with("google.protobuf.")).collect();
+            names.sort_unstable();
+            let more = if names.len() > LISTED_MAX { ", .." } else { "" };
+            names.truncate(LISTED_MAX);
+            match names.is_empty() {
+                true => "No message is defined there".to_string(),
+                false => format!("These are defined: {}{more}", names.join(", ")),
+            }
+        }
+    };
+    Error::user(format!("The message '{given}' is not defined")).with("option", "message-class-name").hint(hint)
+}
+
+fn pool(options: &ProtobufOptions) -> Result<DescriptorPool> {
+    match &options.definition {
+        Definition::Text(text) => compile(TEXT_NAME, text.clone(), &options.import_paths, None),
+        Definition::Proto(path) => {
+            let bytes = read(Path::new(path), DESCRIPTOR_BYTES_MAX).map_err(|e| unreadable(path, e))?;
+            let text = String::from_utf8(bytes).map_err(|e| {
+                Error::user("The .proto file is not valid UTF-8").with("file", path).caused_by(e.utf8_error())
+            })?;
+            let (name, folder) = name_of(Path::new(path), &options.import_paths);
+            compile(&name, text, &options.import_paths, folder.filter(|_| options.import_paths.is_empty()))
+                .map_err(|e| e.with("file", path))
+        }
+        Definition::Descriptors(path) => {
+            let bytes = read(Path::new(path), DESCRIPTOR_BYTES_MAX).map_err(|e| unreadable(path, e))?;
+            DescriptorPool::decode(bytes.as_slice()).map_err(|e| {
+                Error::user(format!("The file of descriptors cannot be used: {e:?}")).with("file", path).hint(
+                    "Write it with `protoc --include_imports --descriptor_set_out=FILE`; syntax \"proto2\" and \"proto3\" are supported, editions are not",
+                )
+            })
+        }
+    }
+}
+
+/// The name by which other files import this one: its path below a folder of imports, or else what it is called.
+fn name_of(path: &Path, import_paths: &[String]) -> (String, Option<PathBuf>) {
+    let below = import_paths.iter().find_map(|folder| path.strip_prefix(folder).ok());
+    let name = below.unwrap_or_else(|| path.file_name().map_or(path, Path::new));
+    let name: Vec<_> = name.components().map(|c| c.as_os_str().to_string_lossy()).collect();
+    (name.join("/"), path.parent().map(Path::to_path_buf))
+}
+
+fn unreadable(path: &str, e: io::Error) -> Error {
+    Error::user(format!("The definition of the message cannot be read: {e}"))
+        .with("file", path)
+        .hint("The path is that of a file on this machine, from the folder in which the job was started")
+}
+
+fn read(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![];
+    File::open(path)?.take(bytes_max as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > bytes_max {
+        return Err(io::Error::other(format!("more than {DESCRIPTOR_BYTES_MAX} bytes (DESCRIPTOR_BYTES_MAX)")));
+    }
+    Ok(bytes)
+}
+
+fn compile(name: &str, text: String, import_paths: &[String], own: Option<PathBuf>) -> Result<DescriptorPool> {
+    let resolver = Imports {
+        main: (name.to_string(), text),
+        folders: import_paths.iter().map(PathBuf::from).chain(own).collect(),
+        google: GoogleFileResolver::new(),
+        bytes_left: Cell::new(DESCRIPTOR_BYTES_MAX),
+        files_left: Cell::new(FILES_MAX),
+    };
+    let mut compiler = Compiler::with_file_resolver(resolver);
+    compiler.include_imports(true);
+    match compiler.open_file(name) {
+        Ok(compiler) => Ok(compiler.descriptor_pool()),
+        // Its Debug is the message with file, line and column.
+        Err(e) => Err(Error::user(format!("The definition of the message is wrong: {e:?}")).hint(
+            "'proto2' and 'proto3' are supported. Files that are imported lie below one of 'protobuf.import-paths'",
+        )),
+    }
+}
+
+/// Finds what is imported, within limits.
+struct Imports {
+    main: (String, String),
+    folders: Vec<PathBuf>,
+    google: GoogleFileResolver,
+    bytes_left: Cell<usize>,
+    files_left: Cell<usize>,
+}
+
+impl Imports {
+    fn take(&self, text: &str) -> io::Result<()> {
+        if self.files_left.get() == 0 {
+            return Err(io::Error::other(format!("more than {FILES_MAX} files are imported (FILES_MAX)")));
+        }
+        self.files_left.set(self.files_left.get() - 1);
+        let Some(left) = self.bytes_left.get().checked_sub(text.len()) else {
+            return Err(io::Error::other(format!(
+                "what is imported has more than {DESCRIPTOR_BYTES_MAX} bytes (DESCRIPTOR_BYTES_MAX)"
+            )));
+        };
+        self.bytes_left.set(left);
+        if brackets_depth(text) > BRACKETS_DEPTH_MAX {
+            return Err(io::Error::other(format!(
+                "brackets are more than {BRACKETS_DEPTH_MAX} levels inside each other"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// How deep brackets lie inside each other, those in comments and strings included.
+fn brackets_depth(text: &str) -> usize {
+    let (mut depth, mut deepest) = (0usize, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'{' | b'[' | b'<' | b'(' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' | b'>' | b')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+impl FileResolver for Imports {
+    fn open_file(&self, name: &str) -> Result<Proto, protox::Error> {
+        let named = |e: io::Error| io::Error::new(e.kind(), format!("{name}: {e}"));
+        if name == self.main.0 {
+            self.take(&self.main.1).map_err(named)?;
+            return Proto::from_source(name, &self.main.1);
+        }
+        // The parser refuses '..' and '\'; this keeps imports below the folders.
+        if Path::new(name).is_relative() {
+            for folder in &self.folders {
+                match read(&folder.join(name), self.bytes_left.get()) {
+                    Ok(bytes) => {
+                        let text = String::from_utf8(bytes).map_err(|e| named(io::Error::other(e)))?;
+                        self.take(&text).map_err(named)?;
+                        return Proto::from_source(name, &text);
+                    }
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                    Err(e) => return Err(named(e).into()),
+                }
+            }
+        }
+        self.google.open_file(name)
+    }
+}
