@@ -15,7 +15,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("flott-format", &["flott-core", "flott-connector"]),
     ("flott-testkit", &["flott-core", "flott-connector", "flott-function"]),
     ("flott-state", &["flott-core", "flott-connector"]),
-    ("flott-function", &["flott-core"]),
+    ("flott-function", &["flott-core", "flott-connector"]),
     ("flott-graph", &["flott-core", "flott-connector", "flott-function"]),
     ("flott-operator", &["flott-core", "flott-state", "flott-graph", "flott-function", "flott-connector"]),
     ("flott-runtime", &["flott-core", "flott-connector", "flott-state", "flott-graph", "flott-operator"]),
@@ -24,6 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["flott-core", "flott-connector", "flott-state", "flott-graph", "flott-operator", "flott-runtime"],
     ),
     ("flott-sql", &["flott-core", "flott-connector", "flott-function", "flott-graph"]),
+    ("flott-wasm", &["flott-core", "flott-connector"]),
     ("flott", &["*"]),
     ("flott-cli", &["flott", "flott-core"]),
     ("flott-conformance", &["flott", "flott-core", "flott-testkit"]),
@@ -42,6 +43,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("datafusion-optimizer", &["flott-sql"]),
     ("datafusion-expr", &["flott-function", "flott-operator", "flott-sql"]),
     ("datafusion-physical-expr", &["flott-function", "flott-graph", "flott-operator", "flott-sql"]),
+    ("wasmi", &["flott-wasm"]),
     ("anyhow", &["flott-cli"]),
 ];
 

@@ -10,6 +10,7 @@ use flott_core::options::{ConfigOption, Options};
 use flott_core::{Error, FailPoints, LogicalType, Result, RowKind, suggest};
 
 use crate::format::FormatFactory;
+use crate::function::{FunctionDefinition, FunctionLanguage, ProgramFunctions};
 use crate::lookup::LookupSource;
 use crate::sink::Sink;
 use crate::source::Source;
@@ -274,16 +275,18 @@ pub trait ConnectorFactory: Send + Sync {
     }
 }
 
-/// Connectors and formats by name: the façade fills it, an embedding program may add its own.
+/// Connectors, formats and functions in code by name: the façade fills it, an embedding program may add its own.
 #[derive(Default, Clone)]
 pub struct Registry {
     connectors: BTreeMap<&'static str, Arc<dyn ConnectorFactory>>,
     formats: BTreeMap<&'static str, Arc<dyn FormatFactory>>,
+    functions: Arc<ProgramFunctions>,
 }
 
 impl std::fmt::Debug for Registry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Registry {{ connectors: {:?}, formats: {:?} }}", self.connector_names(), self.format_names())
+        let (connectors, formats) = (self.connector_names(), self.format_names());
+        write!(f, "Registry {{ connectors: {connectors:?}, formats: {formats:?}, {:?} }}", self.functions)
     }
 }
 
@@ -296,6 +299,22 @@ impl Registry {
     /// Adds a format.
     pub fn add_format(&mut self, factory: Arc<dyn FormatFactory>) {
         self.formats.insert(factory.identifier(), factory);
+    }
+
+    /// Adds a function that SQL can call by this name, in any case; a later one of the same name wins. It comes before a
+    /// built-in one, as a temporary system function does.
+    pub fn add_function(&mut self, name: &str, definition: FunctionDefinition) {
+        Arc::make_mut(&mut self.functions).add(name, definition);
+    }
+
+    /// Adds a language in which CREATE FUNCTION takes functions.
+    pub fn add_function_language(&mut self, language: Arc<dyn FunctionLanguage>) {
+        Arc::make_mut(&mut self.functions).add_language(language);
+    }
+
+    /// The functions and their languages.
+    pub fn functions(&self) -> &Arc<ProgramFunctions> {
+        &self.functions
     }
 
     /// The names, sorted.

@@ -11,6 +11,7 @@
 
 pub mod factory;
 pub mod format;
+pub mod function;
 pub mod lookup;
 pub mod lookup_full;
 pub mod record;

@@ -26,6 +26,7 @@ mod testing;
 pub mod text;
 pub mod types;
 pub mod udf;
+pub mod user;
 pub mod variant;
 
 /// The limits of functions.

@@ -40,6 +40,7 @@
 //! | see what holds event time back | [`watermarks`], `EXPLAIN WATERMARK FOR JOB` |
 //! | let other processes control a job | [`SessionBuilder::control_sockets`], [`control`] |
 //! | add a connector or a format | [`SessionBuilder::registry`] |
+//! | add a function | [`SessionBuilder::function`], [`function`] |
 //!
 //! Jobs run on the tokio runtime on which they were started (multi-threaded, with time and IO enabled) and on worker
 //! threads of their own. Dropping a [`Session`] or a [`Job`] ends nothing; dropping a [`Query`] cancels it; a runtime that
@@ -50,6 +51,7 @@ mod bundle;
 mod collect;
 mod config;
 pub mod control;
+pub mod function;
 mod jobs;
 mod limits;
 mod lineage;
@@ -63,6 +65,8 @@ mod session;
 mod vocabulary;
 pub mod watermarks;
 
+pub use arrow_array;
+pub use arrow_schema;
 pub use flott_cluster::{
     Ending, JobClient, JobHandle, JobOutcome, JobState, JobStatus, SavepointInfo, SavepointTarget, StopMode,
 };

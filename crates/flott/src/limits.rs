@@ -62,6 +62,8 @@ pub fn limits() -> Vec<Limit> {
         limit("Types", "timestamps with 7 to 9 digits of fraction", "the years 1677 to 2262"),
         limit("Functions", "a text that a function makes (REPEAT, LPAD, ..)", size(function::MAX_TEXT_BYTES)),
         limit("Functions", "a compiled regular expression", size(function::MAX_REGEX_BYTES)),
+        #[cfg(feature = "wasm")]
+        limit("Functions", "a module in WebAssembly", size(flott_wasm::ARTIFACT_BYTES_MAX)),
         limit("Formats", "avro: a message", size(flott_format::avro::RECORD_BYTES_MAX)),
         limit("Formats", "avro: a block of a file", size(flott_format::avro::BLOCK_BYTES_MAX)),
         limit(

@@ -18,6 +18,8 @@ pub fn default_registry() -> Registry {
         let registries = std::sync::Arc::new(flott_connector_schema_registry::ConfluentRegistries);
         flott_format::registry_formats(registries).into_iter().for_each(|f| registry.add_format(f));
     }
+    #[cfg(feature = "wasm")]
+    registry.add_function_language(std::sync::Arc::new(flott_wasm::WasmLanguage::default()));
     registry
 }
 

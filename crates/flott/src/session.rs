@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use flott_cluster::{JobHandle, JobOutcome, JobSpec, RestartStrategy, SavepointTarget, StopMode};
 use flott_connector::factory::Registry;
+use flott_connector::function::{FunctionDefinition, FunctionSignature};
 use flott_connector::sink::DeliveryGuarantee;
 use flott_core::clock::{Clock, SystemClock};
 use flott_core::options::Options;
 use flott_core::{Error, FailPoints, LogicalType, Result};
 use flott_graph::{JobGraph, OperatorSpec};
-use flott_sql::catalog::{CatalogFunction, CatalogManager};
+use flott_sql::catalog::CatalogManager;
 use flott_sql::parser::ast::{CreateTable, ExplainDetail, InsertStatement, ShowKind, SpannedStatement, Statement};
 use flott_sql::parser::{Name, parse_query, parse_script, quoted};
 use flott_sql::plan::Planner;
@@ -34,6 +35,7 @@ use crate::{bundle, config};
 #[derive(Debug, Clone)]
 pub struct SessionBuilder {
     registry: Option<Registry>,
+    functions: Vec<(String, FunctionDefinition)>,
     base_dir: PathBuf,
     config: Options,
     name: String,
@@ -50,6 +52,15 @@ impl SessionBuilder {
     #[must_use]
     pub fn registry(mut self, registry: Registry) -> Self {
         self.registry = Some(registry);
+        self
+    }
+
+    /// A function in Rust that statements call by this name, in any case ([`crate::function`]). It comes before a built-in
+    /// one, as a temporary system function does. Jobs in several processes ([`processes`](Self::processes)) plan in each of
+    /// them: give the function to the registry of the workers, too ([`Registry::add_function`]).
+    #[must_use]
+    pub fn function(mut self, name: impl Into<String>, definition: FunctionDefinition) -> Self {
+        self.functions.push((name.into(), definition));
         self
     }
 
@@ -116,15 +127,27 @@ impl SessionBuilder {
         self
     }
 
-    /// The session. Wrong configuration options are refused here.
+    /// The session. Wrong configuration options are refused here, and functions that no statement could call.
     pub fn build(self) -> Result<Session> {
         self.processes.as_ref().map_or(Ok(()), Processes::check)?;
+        let mut registry = self.registry.unwrap_or_else(crate::registry::default_registry);
+        for (name, definition) in self.functions {
+            registry.add_function(&name, definition);
+        }
+        let program = Arc::clone(registry.functions());
+        for name in program.names() {
+            let signature = program.get(name).map(|f| &f.signature);
+            let checked = signature.map_or(Ok(()), |s| s.check_names().and_then(|()| s.check_code_types()));
+            checked.map_err(|e| e.with("function", name))?;
+        }
         let mut session = Session {
-            registry: Arc::new(self.registry.unwrap_or_else(crate::registry::default_registry)),
+            registry: Arc::new(registry),
             state: SessionState {
                 catalog: CatalogManager::default(),
                 config: Options::new(),
                 functions: crate::registry::function_names(),
+                program,
+                base_dir: self.base_dir.clone(),
             },
             base_dir: self.base_dir,
             name: self.name,
@@ -240,8 +263,8 @@ impl ExpressionResolver for Resolver<'_> {
         Planner::new(&state.catalog, registry, &state.config, self.base_dir, FailPoints::none()).query_columns(&query)
     }
 
-    fn check_table_function(&self, state: &SessionState, function: &CatalogFunction) -> Result<()> {
-        flott_sql::plan::TypeResolver::new(Arc::clone(self.registry)).check_table_function(state, function)
+    fn check_table_function(&self, state: &SessionState, function: &FunctionSignature, body: &str) -> Result<()> {
+        flott_sql::plan::TypeResolver::new(Arc::clone(self.registry)).check_table_function(state, function, body)
     }
 }
 
@@ -250,6 +273,7 @@ impl Session {
     pub fn builder() -> SessionBuilder {
         SessionBuilder {
             registry: None,
+            functions: vec![],
             base_dir: PathBuf::from("."),
             config: Options::new(),
             name: "session".to_string(),

@@ -194,8 +194,15 @@ CREATE FUNCTION words(t STRING) RETURNS TABLE (word STRING, n INT) LANGUAGE SQL 
 SELECT id, word FROM orders, LATERAL TABLE(words(item)) WHERE n > 3;",
             ),
             form(
+                "A function in WebAssembly: one value of a row, or with RETURNS TABLE rows. \
+                 [user-functions.md](user-functions.md) says how it is written, and what functions in Rust are.",
+                "\
+CREATE FUNCTION title_case(t STRING) RETURNS STRING LANGUAGE WASM AS 'title_case' USING ARTIFACT 'text.wasm'
+WITH ('fuel-per-row' = '100000', 'memory' = '64 mb');",
+            ),
+            form(
                 "Functions of LANGUAGE JAVA, SCALA and PYTHON are refused: there is no Java virtual machine and no Python here. Write \
-                 the expression in SQL.",
+                 the expression in SQL, or code in a language that compiles to WebAssembly.",
                 "CREATE FUNCTION f AS 'com.example.F' LANGUAGE JAVA;",
             ),
         ],

@@ -1,9 +1,11 @@
 //! The functions of `flott-function` as the binder calls them: for one session, by name, with places for errors.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use datafusion_common::ScalarValue;
 use datafusion_expr::Operator;
+use flott_connector::function::ProgramFunctions;
 use flott_connector::table::ObjectIdentifier;
 use flott_core::options::Options;
 use flott_core::types::{TimeAttribute, TypeKind, from_arrow_field};
@@ -14,7 +16,8 @@ use sqlparser::tokenizer::Span;
 use super::access;
 use super::refuse::{At, not_found};
 use super::scope::Typed;
-use crate::catalog::{CatalogFunction, CatalogManager};
+use super::user_function::UserDefined;
+use crate::catalog::CatalogManager;
 
 /// How EXPLAIN shows a function that SQL writes otherwise than as a call.
 pub enum Shown {
@@ -33,6 +36,8 @@ pub struct Functions {
     current_database: Option<String>,
     /// `execution.runtime-mode` is `batch`.
     pub(super) is_batch: bool,
+    /// The functions of the program around, and the languages of code.
+    pub(super) program: Arc<ProgramFunctions>,
     /// The catalogs, for functions of the user's own.
     catalog: Option<CatalogManager>,
     /// How many of those call each other at the moment.
@@ -47,7 +52,13 @@ impl Functions {
             query_start_ms: start_ms.filter(|_| is_batch),
             ..FunctionEnv::new(&super::local_time_zone(config))?
         };
-        Ok(Functions { env, current_database: None, is_batch, catalog: None, calls: AtomicUsize::new(0) })
+        let (program, calls) = (Arc::default(), AtomicUsize::new(0));
+        Ok(Functions { env, current_database: None, is_batch, program, catalog: None, calls })
+    }
+
+    /// The same with what the program around offers.
+    pub(crate) fn of_program(self, program: &Arc<ProgramFunctions>) -> Functions {
+        Functions { program: Arc::clone(program), ..self }
     }
 
     /// The same with what a session's catalogs know.
@@ -58,16 +69,24 @@ impl Functions {
     }
 
     /// The function of a full or short name in the catalogs.
-    fn in_catalog(&self, parts: &[&str]) -> Option<CatalogFunction> {
+    fn in_catalog(&self, parts: &[&str]) -> Option<UserDefined> {
         let catalog = self.catalog.as_ref()?;
-        catalog.functions().of_database(&catalog.qualify(parts).ok()?).cloned()
+        catalog.functions().of_database(&catalog.qualify(parts).ok()?).cloned().map(UserDefined::Catalog)
+    }
+
+    /// The temporary system function of this name: one of the program, or of the session.
+    fn system(&self, name: &str) -> Option<UserDefined> {
+        if let Some(function) = self.program.get(name) {
+            return Some(UserDefined::Program(function.clone()));
+        }
+        self.catalog.as_ref()?.functions().system(name).cloned().map(UserDefined::Catalog)
     }
 
     /// The function of the user's own that a call of this name means.
-    pub(crate) fn of_user(&self, parts: &[&str]) -> Option<CatalogFunction> {
-        if let ([name], Some(catalog)) = (parts, self.catalog.as_ref()) {
-            if let Some(function) = catalog.functions().system(name) {
-                return Some(function.clone());
+    pub(crate) fn of_user(&self, parts: &[&str]) -> Option<UserDefined> {
+        if let [name] = parts {
+            if let Some(function) = self.system(name) {
+                return Some(function);
             }
             if is_built_in(name) {
                 return None;
@@ -80,9 +99,7 @@ impl Functions {
     pub(super) fn full_name(&self, parts: &[&str]) -> Option<ObjectIdentifier> {
         let catalog = self.catalog.as_ref()?;
         if let [name] = parts
-            && (catalog.functions().system(name).is_some()
-                || is_built_in(name)
-                || AggregateKind::from_name(name).is_some())
+            && (self.is_overridden(name) || is_built_in(name) || AggregateKind::from_name(name).is_some())
         {
             return None;
         }
@@ -98,7 +115,7 @@ impl Functions {
 
     /// Whether a function of the user's own comes before what is built in.
     pub(crate) fn is_overridden(&self, name: &str) -> bool {
-        self.catalog.as_ref().is_some_and(|c| c.functions().system(name).is_some())
+        self.program.get(name).is_some() || self.catalog.as_ref().is_some_and(|c| c.functions().system(name).is_some())
     }
 
     pub(crate) fn shown(f: &datafusion_expr::expr::ScalarFunction) -> Option<Shown> {
@@ -219,7 +236,7 @@ impl Functions {
             let t = TypeKind::STRING.nullable().with_nullable(self.current_database.is_none());
             return self.literal(ScalarValue::Utf8(self.current_database.clone()), &t);
         }
-        if let Some(function) = self.catalog.as_ref().and_then(|c| c.functions().system(name).cloned()) {
+        if let Some(function) = self.system(name) {
             return self.call_user(&function, name, args, span);
         }
         if !scalar::exists(name)

@@ -76,7 +76,7 @@ pub mod limits {
     pub use super::{QUERY_DEPTH_MAX, QUERY_NODES_MAX};
 }
 
-pub(crate) use user_function::{check_function, with_full_names};
+pub(crate) use user_function::{UserDefined, check_function, with_full_names};
 
 /// What a name in FROM means.
 #[derive(Debug, Clone)]
@@ -135,7 +135,7 @@ impl<'a> Binder<'a> {
     /// Over a catalog, with the connectors (for metadata columns) and the session's configuration.
     pub fn new(tables: &'a dyn Tables, registry: &'a Registry, config: &'a Options) -> Result<Binder<'a>> {
         check_runtime_mode(RUNTIME_MODE, config.get(RUNTIME_MODE).unwrap_or_default())?;
-        let functions = Functions::new(config)?.of_catalog(tables.catalog());
+        let functions = Functions::new(config)?.of_program(registry.functions()).of_catalog(tables.catalog());
         let (depth, ttls, lookups) = (Cell::new(0), RefCell::default(), RefCell::default());
         let (views, written) = (RefCell::default(), RefCell::default());
         Ok(Binder { tables, registry, functions, config, depth, ttls, lookups, views, written })

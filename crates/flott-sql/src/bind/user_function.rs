@@ -1,15 +1,18 @@
-//! Calls of functions that are written in SQL: the body stands in the place of the call, with the arguments in the places of
-//! the parameters. A job carries nothing of the function itself.
+//! Calls of functions of the user's own. Of one that is written in SQL the body stands in the place of the call, with the
+//! arguments in the places of the parameters: a job carries nothing of the function itself. One that is code is called with
+//! whole columns ([`flott_function::user`]).
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion_expr::Expr;
-use flott_core::options::Options;
+use flott_connector::function::{FunctionArtifact, FunctionDefinition, FunctionSignature};
 use flott_core::types::TimeAttribute;
 use flott_core::{Error, Result};
+use flott_function::user::{self, Code};
 use sqlparser::ast::{Expr as Ast, Spanned, visit_expressions};
 use sqlparser::tokenizer::Span;
 
@@ -17,8 +20,9 @@ use super::expression::ExpressionBinder;
 use super::functions::Functions;
 use super::refuse::{At, from_datafusion, name_parts};
 use super::scope::{Scope, ScopeColumn, Typed};
-use crate::catalog::{CatalogFunction, CatalogManager, place_in};
+use crate::catalog::{CatalogFunction, FunctionBody, place_in};
 use crate::parser::script::{on_large_stack, parse_expression, parse_query};
+use crate::statement::SessionState;
 
 /// Stands before the number of a parameter in a body.
 const PARAMETER: &str = "$parameter.";
@@ -28,20 +32,47 @@ pub const CALL_OPERATORS_MAX: usize = 10_000;
 /// How deep functions may call each other.
 pub const CALL_DEPTH_MAX: usize = 32;
 
-/// Checks the body of a function that is about to be made.
-pub(crate) fn check_function(catalog: &CatalogManager, config: &Options, function: &CatalogFunction) -> Result<()> {
-    on_large_stack(|| Functions::new(config)?.of_catalog(Some(catalog)).body(function).map(|_| ()))
+/// A function of the user's own.
+#[derive(Debug, Clone)]
+pub(crate) enum UserDefined {
+    /// CREATE FUNCTION has made it.
+    Catalog(CatalogFunction),
+    /// The program that Flott is a part of offers it.
+    Program(FunctionDefinition),
+}
+
+impl UserDefined {
+    /// What it takes and gives.
+    pub(crate) fn signature(&self) -> &FunctionSignature {
+        match self {
+            UserDefined::Catalog(function) => &function.signature,
+            UserDefined::Program(function) => &function.signature,
+        }
+    }
+
+    /// Its text, where it is written in SQL.
+    pub(crate) fn sql(&self) -> Option<&str> {
+        match self {
+            UserDefined::Catalog(CatalogFunction { body: FunctionBody::Sql(text), .. }) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// The functions that a session's statements can call.
+fn functions_of(state: &SessionState) -> Result<Functions> {
+    Ok(Functions::new(&state.config)?.of_program(&state.program).of_catalog(Some(&state.catalog)))
+}
+
+/// Checks the body of a function of one value that is about to be made.
+pub(crate) fn check_function(state: &SessionState, signature: &FunctionSignature, body: &str) -> Result<()> {
+    on_large_stack(|| functions_of(state)?.body(signature, body).map(|_| ()))
 }
 
 /// The text of a query or an expression in which functions of databases have their full names, so that it means the same
 /// from every current database.
-pub(crate) fn with_full_names(
-    catalog: &CatalogManager,
-    config: &Options,
-    text: &str,
-    is_query: bool,
-) -> Result<String> {
-    let functions = Functions::new(config)?.of_catalog(Some(catalog));
+pub(crate) fn with_full_names(state: &SessionState, text: &str, is_query: bool) -> Result<String> {
+    let functions = functions_of(state)?;
     let mut edits: BTreeMap<(usize, usize), String> = BTreeMap::new();
     let mut visit = |e: &Ast| {
         if let Ast::Function(f) = e
@@ -69,32 +100,62 @@ pub(crate) fn with_full_names(
 
 impl Functions {
     /// A call of a function of the user's own.
-    pub(crate) fn call_user(
-        &self,
-        function: &CatalogFunction,
-        name: &str,
-        args: Vec<Typed>,
-        span: Span,
-    ) -> Result<Typed> {
-        if function.is_table {
+    pub(crate) fn call_user(&self, function: &UserDefined, name: &str, args: Vec<Typed>, span: Span) -> Result<Typed> {
+        if function.signature().is_table {
             return Err(Error::user(format!("{name} is a table function, which gives rows and no value"))
                 .hint(format!("Write it in FROM: .., LATERAL TABLE({name}(..))")))
             .at_span(span);
         }
+        let Some(body) = function.sql() else {
+            let arguments = self.arguments(function.signature(), name, args).at_span(span)?;
+            return self.call_code(function, name, arguments).at_span(span);
+        };
         if self.calls.load(Ordering::Relaxed) >= CALL_DEPTH_MAX {
             return Err(Error::user(format!("functions call each other more than {CALL_DEPTH_MAX} deep: {name}"))
                 .hint("A function must not call itself, not through others either"))
             .at_span(span);
         }
         self.calls.fetch_add(1, Ordering::Relaxed);
-        let called = self.inline(function, name, args);
+        let called = self.inline(function.signature(), body, name, args);
         self.calls.fetch_sub(1, Ordering::Relaxed);
         called.at_span(span)
     }
 
-    fn inline(&self, function: &CatalogFunction, name: &str, args: Vec<Typed>) -> Result<Typed> {
+    /// A call of code, with arguments that are cast already. That of a table function gives an ARRAY of its rows.
+    pub(crate) fn call_code(&self, function: &UserDefined, name: &str, arguments: Vec<Typed>) -> Result<Typed> {
+        let code = match function {
+            UserDefined::Program(FunctionDefinition { signature, function, is_deterministic }) => Code {
+                signature: signature.clone(),
+                function: Arc::clone(function),
+                is_deterministic: *is_deterministic,
+                identity: format!("program {}", name.to_lowercase()),
+            },
+            UserDefined::Catalog(CatalogFunction { signature, body: FunctionBody::Artifact(artifact) }) => {
+                self.loaded(artifact, signature).map_err(|e| e.with("function", name))?
+            }
+            UserDefined::Catalog(_) => return Err(Error::internal("a function in SQL was called as code")),
+        };
+        Ok(user::call(name, code, arguments))
+    }
+
+    /// The code of an artifact, ready to be called.
+    fn loaded(&self, artifact: &FunctionArtifact, signature: &FunctionSignature) -> Result<Code> {
+        let FunctionArtifact { language, symbol, options, .. } = artifact;
+        let language = self.program.language(language).ok_or_else(|| {
+            Error::user(format!("functions of LANGUAGE {language} are not built into this program"))
+                .hint("Build it with the cargo feature of that language, or add the language to its registry")
+        })?;
+        Ok(Code {
+            signature: signature.clone(),
+            function: language.load(artifact, signature)?,
+            is_deterministic: artifact.is_deterministic()?,
+            identity: format!("{} {} {symbol} {options:?}", language.name(), artifact.digest()),
+        })
+    }
+
+    fn inline(&self, function: &FunctionSignature, body: &str, name: &str, args: Vec<Typed>) -> Result<Typed> {
         let arguments = self.arguments(function, name, args)?;
-        let body = self.body(function).map_err(|e| e.with("function", name))?;
+        let body = self.body(function, body).map_err(|e| e.with("function", name))?;
         let mut uses = vec![0usize; arguments.len()];
         let mut operators = 0usize;
         let counted = body.expr.apply(|e| {
@@ -134,11 +195,11 @@ impl Functions {
         Ok(Typed { expr, data_type: function.returns.with_nullable(nullable || function.returns.nullable) })
     }
 
-    pub(crate) fn arguments(&self, function: &CatalogFunction, name: &str, args: Vec<Typed>) -> Result<Vec<Typed>> {
+    pub(crate) fn arguments(&self, function: &FunctionSignature, name: &str, args: Vec<Typed>) -> Result<Vec<Typed>> {
         let types: Vec<String> = args.iter().map(|a| a.data_type.summary_without_nullability()).collect();
         let wrong = || {
             Error::user(format!("No match found for function signature {name}({})", types.join(", ")))
-                .hint(format!("It is {}", function.signature(name)))
+                .hint(format!("It is {}", function.text(name)))
         };
         if args.len() != function.parameters.len() {
             return Err(wrong());
@@ -160,7 +221,7 @@ impl Functions {
     }
 
     /// The body over parameters, as what the function returns.
-    pub(crate) fn body(&self, function: &CatalogFunction) -> Result<Typed> {
+    pub(crate) fn body(&self, function: &FunctionSignature, text: &str) -> Result<Typed> {
         let columns = function.parameters.iter().enumerate().map(|(i, (name, t))| ScopeColumn {
             qualifier: vec![],
             name: name.clone(),
@@ -168,7 +229,7 @@ impl Functions {
             data_type: t.clone(),
         });
         let scope = Scope::of(columns.collect());
-        let body = ExpressionBinder::new(self, &scope, "a function").bind(&parse_expression(&function.body)?)?;
+        let body = ExpressionBinder::new(self, &scope, "a function").bind(&parse_expression(text)?)?;
         let body = Typed { data_type: body.data_type.with_time_attribute(TimeAttribute::None), ..body };
         if body.data_type.nullable && !function.returns.nullable {
             return Err(Error::user(format!("the body may be NULL, and the function returns {}", function.returns))

@@ -1,42 +1,37 @@
 //! Functions of the user's own, by name. Names are not case-sensitive, as those of built-in functions are not.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use flott_connector::function::{FunctionArtifact, FunctionSignature};
 use flott_connector::table::ObjectIdentifier;
-use flott_core::LogicalType;
 use flott_core::error::{Error, Result};
-use flott_core::types::RowField;
 
 /// A function as a catalog stores it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CatalogFunction {
-    /// Its parameters.
-    pub parameters: Vec<(String, LogicalType)>,
-    /// What it gives.
-    pub returns: LogicalType,
+    /// What it takes and gives.
+    pub signature: FunctionSignature,
+    /// What it is.
+    pub body: FunctionBody,
+}
+
+/// What a function of a catalog is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FunctionBody {
     /// LANGUAGE SQL: the expression over the parameters; of a table function the query.
-    pub body: String,
-    /// It gives rows, whose columns are the fields of what it returns.
-    pub is_table: bool,
+    Sql(String),
+    /// Code of another language.
+    Artifact(Arc<FunctionArtifact>),
 }
 
 impl CatalogFunction {
-    /// `f(a INT, b STRING) RETURNS BIGINT`
-    pub fn signature(&self, name: &str) -> String {
-        let parameters: Vec<String> = self.parameters.iter().map(|(n, t)| format!("{n} {t}")).collect();
-        let returns = match self.columns() {
-            Some(columns) => {
-                let columns: Vec<String> = columns.iter().map(|c| format!("{} {}", c.name, c.data_type)).collect();
-                format!("TABLE({})", columns.join(", "))
-            }
-            None => self.returns.to_string(),
-        };
-        format!("{name}({}) RETURNS {returns}", parameters.join(", "))
-    }
-
-    /// The columns of the rows that a table function gives.
-    pub fn columns(&self) -> Option<&[RowField]> {
-        self.returns.kind.fields().filter(|_| self.is_table)
+    /// The language that it is written in.
+    pub fn language(&self) -> &str {
+        match &self.body {
+            FunctionBody::Sql(_) => "SQL",
+            FunctionBody::Artifact(artifact) => &artifact.language,
+        }
     }
 }
 
@@ -107,6 +102,11 @@ impl CatalogFunctions {
         temporary.or_else(|| self.by_place.get(&FunctionPlace::Permanent(id)))
     }
 
+    /// Whether what [`of_database`](Self::of_database) finds is a temporary one.
+    pub fn is_temporary(&self, id: &ObjectIdentifier) -> bool {
+        self.by_place.contains_key(&FunctionPlace::Temporary(lower(id)))
+    }
+
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = (&FunctionPlace, &CatalogFunction)> {
         self.by_place.iter()
@@ -170,12 +170,14 @@ mod tests {
     use crate::catalog::CatalogManager;
 
     fn function(body: &str) -> CatalogFunction {
-        let int: LogicalType = "INT".parse().expect("a type");
-        CatalogFunction {
-            parameters: vec![("a".to_string(), int.clone())],
-            returns: int,
-            body: body.to_string(),
-            is_table: false,
+        let signature = FunctionSignature::scalar(&[("a", "INT")], "INT").expect("a signature");
+        CatalogFunction { signature, body: FunctionBody::Sql(body.to_string()) }
+    }
+
+    fn body(function: Option<&CatalogFunction>) -> Option<&str> {
+        match &function?.body {
+            FunctionBody::Sql(text) => Some(text),
+            FunctionBody::Artifact(artifact) => Some(artifact.digest()),
         }
     }
 
@@ -192,12 +194,33 @@ mod tests {
         let mut restored = CatalogManager::from_snapshot(catalog.snapshot()).expect("a catalog");
         assert_eq!(restored, catalog);
         let lower = restored.qualify(&["f"]).expect("a name");
-        assert_eq!(restored.functions().of_database(&lower).map(|f| f.body.as_str()), Some("2"));
-        assert_eq!(restored.functions().system("g").map(|f| f.body.as_str()), Some("3"));
+        assert_eq!(body(restored.functions().of_database(&lower)), Some("2"));
+        assert_eq!(body(restored.functions().system("g")), Some("3"));
         assert_eq!(restored.functions().names(&id.catalog, &id.database), ["f", "g"]);
         restored.functions_mut().drop(&FunctionPlace::Temporary(id.clone()), false).expect("dropped");
-        assert_eq!(restored.functions().of_database(&lower).map(|f| f.body.as_str()), Some("1"));
+        assert_eq!(body(restored.functions().of_database(&lower)), Some("1"));
         restored.functions_mut().forget(&id.catalog, None);
         assert_eq!(restored.functions().names(&id.catalog, &id.database), ["g"]);
+    }
+    #[test]
+    fn code_comes_back_with_its_bytes_and_options() {
+        let mut catalog = CatalogManager::new();
+        let options = [("memory", "1 mb")].into_iter().collect();
+        let bytes: Vec<u8> = (0..=255).collect();
+        let artifact = FunctionArtifact::new("WASM", "score", "score.wasm", bytes.clone(), options);
+        let signature = FunctionSignature::table(&[("a", "INT")], &[("b", "STRING NOT NULL")]).expect("a signature");
+        let function = CatalogFunction { signature, body: FunctionBody::Artifact(Arc::new(artifact)) };
+        catalog.functions_mut().create(&FunctionPlace::System("f".to_string()), function.clone(), false).expect("made");
+        let restored = CatalogManager::from_snapshot(catalog.snapshot()).expect("a catalog");
+        assert_eq!(restored.functions().system("f"), Some(&function));
+        let Some(FunctionBody::Artifact(code)) = restored.functions().system("f").map(|f| &f.body) else {
+            panic!("it was code")
+        };
+        assert_eq!((code.bytes().as_ref(), code.location.as_str()), (bytes.as_slice(), "score.wasm"));
+        // One whose bytes have changed on the way is not taken.
+        let mut stored = catalog.snapshot();
+        stored["functions"][0]["artifact"]["digest"] = "00".into();
+        let refused = CatalogManager::from_snapshot(stored).expect_err("other bytes").to_string();
+        assert!(refused.contains("SHA-256"), "{refused}");
     }
 }

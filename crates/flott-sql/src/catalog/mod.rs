@@ -13,7 +13,7 @@ mod tables;
 mod tests;
 
 pub(crate) use expand::place as place_in;
-pub use function::{CatalogFunction, CatalogFunctions, FunctionPlace};
+pub use function::{CatalogFunction, CatalogFunctions, FunctionBody, FunctionPlace};
 pub use partition::Spec as CatalogPartitionSpec;
 pub(crate) use tables::offset;
 

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use flott_connector::function::{FunctionArtifact, FunctionSignature};
 use flott_connector::table::{
     CatalogTable, Column, ColumnKind, ObjectIdentifier, PrimaryKey, ResolvedSchema, WatermarkSpec,
 };
@@ -11,7 +14,10 @@ use flott_core::error::{Error, Result};
 use flott_core::options::Options;
 use serde::{Deserialize, Serialize};
 
-use super::{Catalog, CatalogFunction, CatalogFunctions, CatalogManager, CatalogView, Database, Entry, FunctionPlace};
+use super::{
+    Catalog, CatalogFunction, CatalogFunctions, CatalogManager, CatalogView, Database, Entry, FunctionBody,
+    FunctionPlace,
+};
 
 /// Pairs in order, as options are.
 type Pairs = Vec<(String, String)>;
@@ -33,9 +39,24 @@ struct SavedFunction {
     temporary: bool,
     parameters: Vec<(String, String)>,
     returns: String,
+    /// SQL; empty where it is code.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     body: String,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_table: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    artifact: Option<SavedArtifact>,
+}
+
+/// The code itself: a job goes on without the file.
+#[derive(Serialize, Deserialize)]
+struct SavedArtifact {
+    language: String,
+    symbol: String,
+    location: String,
+    options: Pairs,
+    digest: String,
+    base64: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -149,13 +170,29 @@ fn save_function(place: &FunctionPlace, f: &CatalogFunction) -> SavedFunction {
         FunctionPlace::Temporary(id) => (full(id), true),
         FunctionPlace::Permanent(id) => (full(id), false),
     };
+    let (body, artifact) = match &f.body {
+        FunctionBody::Sql(text) => (text.clone(), None),
+        FunctionBody::Artifact(a) => {
+            let saved = SavedArtifact {
+                language: a.language.clone(),
+                symbol: a.symbol.clone(),
+                location: a.location.clone(),
+                options: pairs(&a.options),
+                digest: a.digest().to_string(),
+                base64: BASE64.encode(a.bytes()),
+            };
+            (String::new(), Some(saved))
+        }
+    };
+    let FunctionSignature { parameters, returns, is_table } = &f.signature;
     SavedFunction {
         name,
         temporary,
-        parameters: f.parameters.iter().map(|(n, t)| (n.clone(), t.to_string())).collect(),
-        returns: f.returns.to_string(),
-        body: f.body.clone(),
-        is_table: f.is_table,
+        parameters: parameters.iter().map(|(n, t)| (n.clone(), t.to_string())).collect(),
+        returns: returns.to_string(),
+        body,
+        is_table: *is_table,
+        artifact,
     }
 }
 
@@ -167,7 +204,25 @@ fn load_function(f: SavedFunction) -> Result<(FunctionPlace, CatalogFunction)> {
         _ => return Err(Error::data("The stored catalogs have a function without a name")),
     };
     let parameters = f.parameters.into_iter().map(|(n, t)| Ok((n, t.parse()?))).collect::<Result<_>>()?;
-    Ok((place, CatalogFunction { parameters, returns: f.returns.parse()?, body: f.body, is_table: f.is_table }))
+    let signature = FunctionSignature { parameters, returns: f.returns.parse()?, is_table: f.is_table };
+    let body = match f.artifact {
+        None => FunctionBody::Sql(f.body),
+        Some(saved) => FunctionBody::Artifact(Arc::new(load_artifact(saved)?)),
+    };
+    Ok((place, CatalogFunction { signature, body }))
+}
+
+fn load_artifact(saved: SavedArtifact) -> Result<FunctionArtifact> {
+    let bytes = BASE64
+        .decode(&saved.base64)
+        .map_err(|e| Error::data("The stored code of a function cannot be read").caused_by(e))?;
+    let options = saved.options.into_iter().collect();
+    let artifact = FunctionArtifact::new(saved.language, saved.symbol, saved.location, bytes, options);
+    if artifact.digest() != saved.digest {
+        return Err(Error::data(format!("The stored code of a function ({}) has another SHA-256", artifact.location))
+            .hint("Restore from another checkpoint, or start over"));
+    }
+    Ok(artifact)
 }
 
 fn pairs(options: &Options) -> Pairs {

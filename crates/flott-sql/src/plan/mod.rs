@@ -245,7 +245,12 @@ impl<'a> Planner<'a> {
         };
         let derived = self.query_columns(query)?;
         let columns: Vec<String> = derived.iter().map(|(name, _)| name.clone()).collect();
-        let mut state = SessionState { catalog: catalog.clone(), config: self.config.clone(), functions: vec![] };
+        let mut state = SessionState {
+            catalog: catalog.clone(),
+            config: self.config.clone(),
+            program: Arc::clone(self.registry.functions()),
+            ..SessionState::default()
+        };
         create_table(create, &mut state, &TypeResolver::new(self.registry.clone()), Some(derived))?;
         let (registry, base_dir) = (self.registry.clone(), self.base_dir.clone());
         let planner = Planner::new(&state.catalog, registry, self.config, base_dir, self.fail_points.clone());

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use flott_connector::factory::Registry;
+use flott_connector::function::FunctionSignature;
 use flott_core::options::Options;
 use flott_core::{LogicalType, Result};
 
 use crate::bind::{Binder, columns_of};
-use crate::catalog::{CatalogFunction, CatalogManager};
+use crate::catalog::CatalogManager;
 use crate::parser;
 use crate::parser::script::on_large_stack;
 use crate::statement::{ExpressionResolver, SessionState};
@@ -43,7 +44,10 @@ impl ExpressionResolver for TypeResolver {
         })
     }
 
-    fn check_table_function(&self, state: &SessionState, function: &CatalogFunction) -> Result<()> {
-        on_large_stack(|| Binder::new(&state.catalog, &self.registry, &state.config)?.check_table_function(function))
+    fn check_table_function(&self, state: &SessionState, function: &FunctionSignature, body: &str) -> Result<()> {
+        on_large_stack(|| {
+            let binder = Binder::new(&state.catalog, &self.registry, &state.config)?;
+            binder.check_table_function(function, body)
+        })
     }
 }

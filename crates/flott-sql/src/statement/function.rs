@@ -1,11 +1,18 @@
 //! CREATE FUNCTION and DROP FUNCTION.
 
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use flott_connector::function::{DETERMINISTIC, FunctionArtifact, FunctionLanguage, FunctionSignature};
 use flott_core::error::{Error, Result};
+use flott_core::options::Options;
 
 use super::place::moved;
 use super::{ExpressionResolver, SessionState};
 use crate::bind::{check_function, with_full_names};
-use crate::catalog::{CatalogFunction, FunctionPlace};
+use crate::catalog::{CatalogFunction, FunctionBody, FunctionPlace};
 use crate::parser::ast::{CreateFunction, Name};
 
 /// Where a function of this name belongs.
@@ -24,19 +31,106 @@ fn place(name: &Name, temporary: bool, system: bool, state: &SessionState) -> Re
 }
 
 /// How a function of another language comes here.
-fn other_language(create: &CreateFunction) -> Error {
+fn other_language(create: &CreateFunction, state: &SessionState) -> Error {
+    const SQL: &str = "in SQL (CREATE FUNCTION f(a INT) RETURNS INT LANGUAGE SQL AS 'a + 1')";
+    const WASM: &str = "in a language that compiles to WebAssembly, such as Rust, C, Zig or AssemblyScript (LANGUAGE WASM AS \
+                        'symbol' USING ARTIFACT 'file.wasm')";
+    let wasm = match state.program.language("WASM") {
+        Some(_) => format!("; or {WASM}"),
+        None => String::new(),
+    };
     let error = Error::user(format!("functions of LANGUAGE {} are not supported", create.language));
     error.hint(match create.language.as_str() {
-        "JAVA" | "SCALA" => {
-            "There is no Java virtual machine here. Write the function in SQL: CREATE FUNCTION f(a INT) RETURNS INT LANGUAGE \
-             SQL AS 'a + 1'; or build it into a program that uses Flott as a library"
-        }
-        "PYTHON" => {
-            "Write the function in SQL: CREATE FUNCTION f(a INT) RETURNS INT LANGUAGE SQL AS 'a + 1'; or run the Python part \
-             before or behind this job"
-        }
-        _ => "LANGUAGE SQL is supported: CREATE FUNCTION f(a INT) RETURNS INT LANGUAGE SQL AS 'a + 1'",
+        "JAVA" | "SCALA" => format!(
+            "There is no Java virtual machine here. Write the function {SQL}{wasm}; or build it into a program that uses Flott \
+             as a library"
+        ),
+        "PYTHON" => format!("Write the function {SQL}{wasm}; or run the Python part before or behind this job"),
+        "WASM" => "This program was built without the cargo feature 'wasm': build it with that, or write LANGUAGE SQL".into(),
+        _ => format!("Write the function {SQL}{wasm}"),
     })
+}
+
+/// The code of a function, read from its file.
+fn artifact(
+    create: &CreateFunction,
+    language: &dyn FunctionLanguage,
+    signature: &FunctionSignature,
+    state: &SessionState,
+) -> Result<FunctionArtifact> {
+    let name = language.name();
+    let [(kind, location)] = create.resources.as_slice() else {
+        return Err(Error::user(format!(
+            "a function of LANGUAGE {name} has one artifact, and here are {}",
+            create.resources.len()
+        ))
+        .hint("Write USING ARTIFACT 'file' behind AS 'symbol'"));
+    };
+    if kind != "ARTIFACT" {
+        return Err(Error::user(format!("USING {kind} is not for functions of LANGUAGE {name}"))
+            .hint("Write USING ARTIFACT 'file'"));
+    }
+    signature.check_code_types()?;
+    let options: Options = create.options.iter().cloned().collect();
+    let known: Vec<_> = language.options().iter().cloned().chain([DETERMINISTIC]).collect();
+    options.validate(&format!("a function of LANGUAGE {name}"), &known)?;
+    let bytes = read(&state.base_dir, location, language.artifact_bytes_max()).map_err(|e| e.with("file", location))?;
+    Ok(FunctionArtifact::new(name, &create.class, location, bytes, options))
+}
+
+/// The content of a file of so many bytes at most.
+fn read(base_dir: &Path, location: &str, bytes_max: usize) -> Result<Vec<u8>> {
+    let path = location.strip_prefix("file://").unwrap_or(location);
+    if let Some((scheme, _)) = path.split_once("://") {
+        return Err(
+            Error::user(format!("an artifact cannot be read from {scheme}://")).hint("Copy it to this machine first")
+        );
+    }
+    let path = base_dir.join(path);
+    // A pipe would be waited for.
+    let found = std::fs::metadata(&path)
+        .map_err(|e| Error::from(e).hint("Check the path: a relative one starts at the folder of the script"))?;
+    if !found.is_file() {
+        return Err(Error::user("the artifact is no file").hint("Name the compiled module itself"));
+    }
+    let mut bytes = vec![];
+    File::open(&path)?.take(bytes_max as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > bytes_max {
+        return Err(Error::user(format!("the artifact has more than {bytes_max} bytes"))
+            .hint("Compile it for size, and strip its debug information"));
+    }
+    Ok(bytes)
+}
+
+/// What the function is, once it is known to be right: a mistake is told here, and not where the function is used first.
+fn body(
+    create: &CreateFunction,
+    signature: &FunctionSignature,
+    state: &SessionState,
+    resolver: &dyn ExpressionResolver,
+) -> Result<FunctionBody> {
+    if create.language != "SQL" {
+        let language = state.program.language(&create.language).ok_or_else(|| other_language(create, state))?;
+        let artifact = artifact(create, language.as_ref(), signature, state)?;
+        language.load(&artifact, signature).map_err(|e| e.with("file", &artifact.location))?;
+        return Ok(FunctionBody::Artifact(Arc::new(artifact)));
+    }
+    if !create.resources.is_empty() || !create.options.is_empty() {
+        return Err(Error::user("a function of LANGUAGE SQL has neither USING nor WITH")
+            .hint("All that it is stands in AS 'an expression'"));
+    }
+    let in_body = |e| moved(e, create.body_position);
+    let checked = match signature.is_table {
+        true => resolver.check_table_function(state, signature, &create.class),
+        false => check_function(state, signature, &create.class),
+    };
+    checked.map_err(in_body)?;
+    // It means the same from every current database.
+    let mut text = with_full_names(state, &create.class, signature.is_table)?;
+    if signature.is_table {
+        text = state.catalog.expand(&text).map_err(in_body)?;
+    }
+    Ok(FunctionBody::Sql(text))
 }
 
 pub(super) fn create(
@@ -45,43 +139,28 @@ pub(super) fn create(
     resolver: &dyn ExpressionResolver,
 ) -> Result<()> {
     let at = |e: Error| if e.position().is_none() { e.at(create.name.position()) } else { e };
-    if create.language != "SQL" {
-        return Err(at(other_language(create)));
+    if create.language != "SQL" && state.program.language(&create.language).is_none() {
+        return Err(at(other_language(create, state)));
     }
     let Some((parameters, returns)) = create.signature.clone() else {
-        return Err(at(Error::user(format!("the function {} has no parameters and no result", create.name))
-            .hint("Write CREATE FUNCTION f(a INT, b STRING) RETURNS BIGINT LANGUAGE SQL AS 'an expression'")));
+        return Err(at(Error::user(format!("the function {} has no parameters and no result", create.name)).hint(
+            "Write CREATE FUNCTION f(a INT, b STRING) RETURNS BIGINT LANGUAGE .. AS .., with the types that it has",
+        )));
     };
-    for (i, (name, _)) in parameters.iter().enumerate() {
-        if parameters[..i].iter().any(|(n, _)| n == name) {
-            return Err(at(Error::user(format!("there are two parameters of the name '{name}'"))));
-        }
-    }
-    if !create.resources.is_empty() || !create.options.is_empty() {
-        return Err(at(Error::user("a function of LANGUAGE SQL has neither USING nor WITH")
-            .hint("All that it is stands in AS 'an expression'")));
-    }
-    let is_table = create.is_table;
-    let mut function = CatalogFunction { parameters, returns, body: create.class.clone(), is_table };
-    // A mistake is told here, and not where the function is used first.
-    let checked = match function.columns() {
-        Some(columns) => {
-            for (i, c) in columns.iter().enumerate() {
-                if columns[..i].iter().any(|other| other.name == c.name) {
-                    return Err(at(Error::user(format!("there are two columns of the name '{}'", c.name))));
-                }
-            }
-            resolver.check_table_function(state, &function)
-        }
-        None => check_function(&state.catalog, &state.config, &function),
-    };
-    checked.map_err(|e| moved(e, create.body_position))?;
-    // It means the same from every current database.
-    function.body = with_full_names(&state.catalog, &state.config, &function.body, is_table)?;
-    if is_table {
-        function.body = state.catalog.expand(&function.body).map_err(|e| moved(e, create.body_position))?;
-    }
+    let signature = FunctionSignature { parameters, returns, is_table: create.is_table };
+    signature.check_names().map_err(at)?;
     let place = place(&create.name, create.temporary, create.system, state).map_err(at)?;
+    if let FunctionPlace::System(name) = &place
+        && state.program.get(name).is_some()
+    {
+        if create.if_not_exists {
+            return Ok(());
+        }
+        return Err(at(Error::user(format!("Temporary system function '{name}' already exists."))
+            .hint("It is one of the program that runs this session: choose another name")));
+    }
+    let body = body(create, &signature, state, resolver).map_err(at)?;
+    let function = CatalogFunction { signature, body };
     state.catalog.functions_mut().create(&place, function, create.if_not_exists).map_err(at)?;
     Ok(())
 }
@@ -90,6 +169,13 @@ pub(super) fn drop(name: &Name, temporary: bool, if_exists: bool, state: &mut Se
     let parts = name.texts();
     // TEMPORARY SYSTEM and TEMPORARY are told apart by which there is.
     let system = temporary && matches!(parts.as_slice(), [one] if state.catalog.functions().system(one).is_some());
+    if let (true, false, [one]) = (temporary, system, parts.as_slice())
+        && state.program.get(one).is_some()
+    {
+        return Err(Error::user(format!(
+            "'{one}' is a function of the program that runs this session, which alone can drop it"
+        )));
+    }
     let place = place(name, temporary, system, state)?;
     state.catalog.functions_mut().drop(&place, if_exists)
 }

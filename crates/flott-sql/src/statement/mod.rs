@@ -11,12 +11,16 @@ mod show;
 mod show_create;
 mod view;
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use flott_connector::factory::Registry;
+use flott_connector::function::{FunctionSignature, ProgramFunctions};
 use flott_core::LogicalType;
 use flott_core::error::{Error, Result};
 use flott_core::options::Options;
 
-use crate::catalog::{CatalogFunction, CatalogManager};
+use crate::catalog::CatalogManager;
 use crate::parser::ast::Statement;
 
 pub use ddl::create_table;
@@ -30,6 +34,10 @@ pub struct SessionState {
     pub config: Options,
     /// The functions' names, for SHOW FUNCTIONS.
     pub functions: Vec<String>,
+    /// The functions of the program around, and the languages of code.
+    pub program: Arc<ProgramFunctions>,
+    /// Where the relative paths of artifacts start.
+    pub base_dir: PathBuf,
 }
 
 /// What a statement answers.
@@ -63,7 +71,7 @@ pub trait ExpressionResolver {
     /// The columns of a query.
     fn query_schema(&self, state: &SessionState, text: &str) -> Result<Vec<(String, LogicalType)>>;
     /// Whether the query of a table function gives the columns that it declares.
-    fn check_table_function(&self, state: &SessionState, function: &CatalogFunction) -> Result<()>;
+    fn check_table_function(&self, state: &SessionState, function: &FunctionSignature, body: &str) -> Result<()>;
 }
 
 /// Runs a statement that is not a job.

@@ -1,6 +1,7 @@
 //! SHOW and DESCRIBE.
 
 use flott_connector::factory::Registry;
+use flott_connector::function::FunctionSignature;
 use flott_connector::table::{Column, ColumnKind, ObjectIdentifier, ResolvedSchema};
 use flott_core::error::{Error, Result};
 use flott_core::types::{TimeAttribute, TypeKind};
@@ -11,7 +12,7 @@ use sqlparser::ast::{Expr, Ident};
 use super::show_create::{self, backticked};
 use super::{SessionState, StatementResult};
 use crate::bind::{Typed, column};
-use crate::catalog::{Entry, missing};
+use crate::catalog::{Entry, FunctionBody, missing};
 use crate::parser::ast::{LikePattern, Name, ObjectKind, ShowKind, position};
 
 /// Whether a text fits a pattern of LIKE: `%` is any text, `_` any character, `\` takes the next one as it is.
@@ -116,6 +117,7 @@ pub(super) fn show(
             let mut names = if *user { vec![] } else { state.functions.clone() };
             let (current, database) = (catalog.current_catalog(), catalog.current_database());
             names.extend(catalog.functions().names(current, database));
+            names.extend(state.program.names().map(str::to_string));
             names.sort();
             names.dedup();
             list("function name", names)
@@ -270,6 +272,9 @@ pub(super) fn describe(kind: ObjectKind, name: &Name, extended: bool, state: &Se
         }
         ObjectKind::Function => {
             let text = name.to_string();
+            if let Some(rows) = user_function(name, extended, state)? {
+                return Ok(info(rows));
+            }
             if !state.functions.iter().any(|f| f.eq_ignore_ascii_case(&text)) {
                 let message = format!("Function with name '{text}' does not exist.");
                 let names = state.functions.iter().map(String::as_str);
@@ -282,6 +287,72 @@ pub(super) fn describe(kind: ObjectKind, name: &Name, extended: bool, state: &Se
             Ok(info(rows.into_iter().map(|(k, v)| (k.to_string(), Some(v))).collect()))
         }
     }
+}
+
+/// What DESCRIBE FUNCTION says of a function of the user's own; `None` where the name is no such function.
+fn user_function(name: &Name, extended: bool, state: &SessionState) -> Result<Option<Vec<(String, Option<String>)>>> {
+    let (catalog, parts) = (&state.catalog, name.texts());
+    let functions = catalog.functions();
+    if let [one] = parts.as_slice() {
+        if let Some(function) = state.program.get(one) {
+            return Ok(Some(described(
+                true,
+                true,
+                &function.signature,
+                None,
+                function.is_deterministic,
+                name,
+                extended,
+            )));
+        }
+        if functions.system(one).is_none() && state.functions.iter().any(|f| f.eq_ignore_ascii_case(one)) {
+            return Ok(None);
+        }
+    }
+    let system = match parts.as_slice() {
+        [one] => functions.system(one),
+        _ => None,
+    };
+    let id = catalog.qualify(&parts)?;
+    let Some(function) = system.or_else(|| functions.of_database(&id)) else { return Ok(None) };
+    let (code, is_deterministic) = match &function.body {
+        FunctionBody::Sql(text) => ((text.clone(), String::new()), true),
+        FunctionBody::Artifact(a) => {
+            let resource = format!("[ResourceUri{{resourceType=ARTIFACT, uri='{}'}}]", a.location);
+            ((a.symbol.clone(), resource), a.is_deterministic()?)
+        }
+    };
+    let code = (code.0, function.language(), code.1);
+    let is_temporary = system.is_some() || functions.is_temporary(&id);
+    let is_system = system.is_some();
+    Ok(Some(described(is_system, is_temporary, &function.signature, Some(code), is_deterministic, name, extended)))
+}
+
+/// Flink's rows; `code` is what implements the function, its language and its resources.
+fn described(
+    is_system: bool,
+    is_temporary: bool,
+    signature: &FunctionSignature,
+    code: Option<(String, &str, String)>,
+    is_deterministic: bool,
+    name: &Name,
+    extended: bool,
+) -> Vec<(String, Option<String>)> {
+    let mut rows = vec![("is system function", is_system.to_string()), ("is temporary", is_temporary.to_string())];
+    if let Some((class, language, resources)) = code {
+        let resources = if resources.is_empty() { "[]".to_string() } else { resources };
+        rows.extend([("class name", class), ("function language", language.to_string()), ("resource uris", resources)]);
+    }
+    if extended {
+        rows.extend([
+            ("kind", if signature.is_table { "TABLE" } else { "SCALAR" }.to_string()),
+            ("requirements", "[]".to_string()),
+            ("is deterministic", is_deterministic.to_string()),
+            ("supports constant folding", is_deterministic.to_string()),
+            ("signature", signature.text(&name.to_string())),
+        ]);
+    }
+    rows.into_iter().map(|(k, v)| (k.to_string(), Some(v))).collect()
 }
 
 /// What DESCRIBE FUNCTION EXTENDED adds.

@@ -1,11 +1,11 @@
 //! Statements end to end, with a resolver that knows a few expressions.
 
 use flott_connector::factory::Registry;
+use flott_connector::function::FunctionSignature;
 use flott_core::error::{Error, Result};
 use flott_core::types::{LogicalType, TimeAttribute, TypeKind};
 
 use super::{ExpressionResolver, SessionState, StatementResult, create_table, execute};
-use crate::catalog::CatalogFunction;
 use crate::parser::{Statement, parse_query, parse_script};
 
 /// Types a column by its name, and a few shapes of expression; the binder does the same, and more, elsewhere.
@@ -47,7 +47,7 @@ impl ExpressionResolver for Shapes {
         }
     }
 
-    fn check_table_function(&self, _state: &SessionState, _function: &CatalogFunction) -> Result<()> {
+    fn check_table_function(&self, _state: &SessionState, _function: &FunctionSignature, _body: &str) -> Result<()> {
         Ok(())
     }
 }

@@ -29,7 +29,7 @@ fn view(definition: &Definition, state: &SessionState, resolver: &dyn Expression
         Some(long) if resolver.query_schema(state, &long).is_ok_and(|s| s == schema) => long,
         _ => expanded,
     };
-    let expanded = with_full_names(&state.catalog, &state.config, &expanded, true)?;
+    let expanded = with_full_names(state, &expanded, true)?;
     let given = definition.columns;
     if !given.is_empty() && given.len() != schema.len() {
         return Err(Error::user(format!(

@@ -4,6 +4,7 @@ mod alignment;
 mod checkpoints;
 mod commit;
 mod full_disk;
+mod functions;
 mod listing;
 mod lookups;
 mod memory;
@@ -13,4 +14,6 @@ mod restart;
 mod s3;
 mod savepoint;
 mod scripted;
+#[cfg(feature = "wasm")]
+mod wasm;
 mod watermarks;

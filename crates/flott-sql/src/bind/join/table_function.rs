@@ -1,8 +1,10 @@
 //! `LATERAL TABLE(f(..))`: of each row so far the rows that a function makes of it. One that is written in SQL is its query
-//! with the arguments as columns; and a LATERAL query over collections of the row is bound the same way, beside the row.
+//! with the arguments as columns; and a LATERAL query over collections of the row is bound the same way, beside the row. One
+//! that is code gives an array of rows, which is unnested.
 
 use datafusion_common::ScalarValue;
 use datafusion_expr::Expr;
+use flott_connector::function::FunctionSignature;
 use flott_core::types::{TypeKind, arrow_type};
 use flott_core::{Error, Result};
 use flott_graph::JoinKind;
@@ -22,9 +24,9 @@ use crate::bind::refuse::{
     At, at, from_datafusion, name_parts, name_text, not_found, refuse_if, unsupported, unsupported_with,
 };
 use crate::bind::{
-    Binder, Ctes, QUERY_DEPTH_MAX, Scope, ScopeColumn, Typed, UniqueNames, columns_of, filter, not_too_large, project,
+    Binder, Ctes, QUERY_DEPTH_MAX, Scope, ScopeColumn, Typed, UniqueNames, UserDefined, columns_of, filter,
+    not_too_large, project,
 };
-use crate::catalog::CatalogFunction;
 
 /// Says which rows an UNNEST has padded.
 const ORDINALITY: &str = "$ordinality";
@@ -95,16 +97,16 @@ impl Binder<'_> {
     }
 
     /// The table function of the user's own that has this name.
-    pub(crate) fn user_table_function(&self, name: &ObjectName) -> Option<CatalogFunction> {
+    pub(crate) fn user_table_function(&self, name: &ObjectName) -> Option<UserDefined> {
         let parts = name_parts(name).ok()?;
         let parts: Vec<&str> = parts.iter().map(|i| i.value.as_str()).collect();
-        self.functions().of_user(&parts).filter(|f| f.is_table)
+        self.functions().of_user(&parts).filter(|f| f.signature().is_table)
     }
 
     /// `TABLE(f(..))` where there is no row yet.
     pub(crate) fn table_function_alone(
         &self,
-        function: &CatalogFunction,
+        function: &UserDefined,
         name: &ObjectName,
         args: &[FunctionArg],
         alias: Option<&ast::TableAlias>,
@@ -118,7 +120,7 @@ impl Binder<'_> {
     fn call_table_function(
         &self,
         (left, left_scope): Bound,
-        function: &CatalogFunction,
+        function: &UserDefined,
         name: &ObjectName,
         args: &[FunctionArg],
         kind: JoinKind,
@@ -130,17 +132,24 @@ impl Binder<'_> {
             match arg {
                 FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => values.push(binder.bind(e)?),
                 _ => {
-                    let hint = format!("It is {}", function.signature(&text));
+                    let hint = format!("It is {}", function.signature().text(&text));
                     return Err(unsupported_with("this argument of a table function", span, hint));
                 }
             }
         }
-        let arguments = self.functions().arguments(function, &text, values).at_span(span)?;
+        let arguments = self.functions().arguments(function.signature(), &text, values).at_span(span)?;
         let left = settle(self, left, vec![])?;
+        let Some(body) = function.sql() else {
+            let rows = self.functions().call_code(function, &text, arguments).at_span(span)?;
+            let (plan, columns) = self.unnested(left, rows, kind == JoinKind::Left, false, None, span)?;
+            let mut left_scope = left_scope;
+            left_scope.follow(&plan)?;
+            return Ok(((plan, left_scope), columns));
+        };
         let mut names = UniqueNames::of(left.schema());
         let mut columns = identity(&left)?;
         let mut parameters = vec![];
-        for ((parameter, data_type), argument) in function.parameters.iter().zip(arguments) {
+        for ((parameter, data_type), argument) in function.signature().parameters.iter().zip(arguments) {
             let field = names.take(&format!("$f{}", columns.len()));
             let data_type = data_type.with_nullable(argument.data_type.nullable);
             parameters.push(ScopeColumn {
@@ -167,7 +176,8 @@ impl Binder<'_> {
             if named { e } else { e.with("function", &text) }
         };
         self.depth.set(self.depth.get() + 1);
-        let body = self.table_function_body((plan, left_scope), parameters, function, kind).map_err(of_body);
+        let body =
+            self.table_function_body((plan, left_scope), parameters, function.signature(), body, kind).map_err(of_body);
         self.depth.set(self.depth.get() - 1);
         let body = body?;
         not_too_large(&body.0.0).at_span(span)?;
@@ -178,10 +188,11 @@ impl Binder<'_> {
         &self,
         left: Bound,
         parameters: Vec<ScopeColumn>,
-        function: &CatalogFunction,
+        function: &FunctionSignature,
+        body: &str,
         kind: JoinKind,
     ) -> Result<(Bound, Vec<ScopeColumn>)> {
-        let mut query = self.tables().parse_query(&function.body)?;
+        let mut query = self.tables().parse_query(body)?;
         let span = query.span();
         values_as_rows(&mut query, self.tables().parse_query("SELECT * FROM UNNEST(ARRAY[0])")?);
         let Some(select) = plain_select(&query) else {
@@ -232,7 +243,7 @@ impl Binder<'_> {
     }
 
     /// Whether the query of a table function gives what it declares.
-    pub(crate) fn check_table_function(&self, function: &CatalogFunction) -> Result<()> {
+    pub(crate) fn check_table_function(&self, function: &FunctionSignature, body: &str) -> Result<()> {
         let mut columns = vec![];
         let mut parameters = vec![];
         for (name, t) in &function.parameters {
@@ -242,7 +253,7 @@ impl Binder<'_> {
             parameters.push(ScopeColumn { qualifier: vec![], name: name.clone(), field, data_type: t.clone() });
         }
         let left = (project(one_row(), columns)?, Scope::default());
-        self.table_function_body(left, parameters, function, JoinKind::Inner).map(|_| ())
+        self.table_function_body(left, parameters, function, body, JoinKind::Inner).map(|_| ())
     }
 
     /// The rows so far, each with the rows that a query without groups makes beside it; then what it gives. `outer`: what

@@ -4,7 +4,8 @@ use datafusion_expr::LogicalPlan;
 use flott_core::types::TypeKind;
 use flott_core::{Error, LogicalType, Result};
 use flott_graph::JoinKind;
-use sqlparser::ast::{JoinConstraint, Spanned, TableFactor};
+use sqlparser::ast::{JoinConstraint, Spanned, TableAlias, TableFactor};
+use sqlparser::tokenizer::Span;
 
 use super::{Bound, identity, is_true};
 use crate::bind::expression::ExpressionBinder;
@@ -43,13 +44,35 @@ impl Binder<'_> {
         };
         let left = super::settle(self, left, vec![])?;
         let value = ExpressionBinder::new(self.functions(), &left_scope, "UNNEST").bind(collection)?;
-        let elements = elements(&value.data_type).ok_or_else(|| {
-            at(
-                Error::user(format!("Cannot apply 'UNNEST' to arguments of type 'UNNEST(<{}>)'", value.data_type))
-                    .hint("UNNEST takes an ARRAY, a MAP or a MULTISET"),
-                span,
-            )
-        })?;
+        let (plan, of_elements) = self.unnested(left, value, outer, *with_ordinality, alias.as_ref(), span)?;
+        let mut scope = left_scope;
+        scope.take_in(&Scope::of(of_elements));
+        scope.follow(&plan)?;
+        let condition = match constraint {
+            JoinConstraint::On(e) => ExpressionBinder::new(self.functions(), &scope, "ON").condition(e)?,
+            JoinConstraint::None => return Ok((plan, scope)),
+            _ => return Err(unsupported("USING with UNNEST", span)),
+        };
+        if is_true(&condition.expr) {
+            return Ok((plan, scope));
+        }
+        if outer {
+            return Ok((of_elements_that(plan, condition)?, scope));
+        }
+        Ok((crate::bind::filter(plan, condition)?, scope))
+    }
+
+    /// The rows so far, each with the elements of a collection as columns that an alias may name. `outer` keeps rows whose
+    /// collection has none.
+    pub(super) fn unnested(
+        &self,
+        left: LogicalPlan,
+        value: Typed,
+        outer: bool,
+        with_ordinality: bool,
+        alias: Option<&TableAlias>,
+        span: Span,
+    ) -> Result<(LogicalPlan, Vec<ScopeColumn>)> {
         let mut columns = identity(&left)?;
         let mut names = UniqueNames::of(left.schema());
         let (left, field) = match &value.expr {
@@ -60,11 +83,11 @@ impl Binder<'_> {
                 (project(left, columns.clone())?, field)
             }
         };
-        let mut added: Vec<(String, LogicalType)> = elements;
-        if *with_ordinality {
+        let mut added = elements_of(&value.data_type, span)?;
+        if with_ordinality {
             added.push(("ORDINALITY".to_string(), TypeKind::Int.not_null()));
         }
-        let given = alias.as_ref().map(|a| a.columns.as_slice()).unwrap_or_default();
+        let given = alias.map(|a| a.columns.as_slice()).unwrap_or_default();
         if !given.is_empty() && given.len() != added.len() {
             return Err(at(
                 Error::user(format!("{} names for {} columns", given.len(), added.len()))
@@ -84,24 +107,9 @@ impl Binder<'_> {
             of_elements.push(ScopeColumn { qualifier: qualifier.clone(), name, field, data_type });
         }
         let schema = plan_schema(all.iter().map(|(n, t)| (n.as_str(), t)))?;
-        let with_ordinality = *with_ordinality;
         let node = Unnest { column: field, collection: value.data_type, outer, condition: None, with_ordinality };
         let plan = FlinkNode::plan(FlinkNodeKind::Unnest(node), left, schema);
-        let mut scope = left_scope;
-        scope.take_in(&Scope::of(of_elements));
-        scope.follow(&plan)?;
-        let condition = match constraint {
-            JoinConstraint::On(e) => ExpressionBinder::new(self.functions(), &scope, "ON").condition(e)?,
-            JoinConstraint::None => return Ok((plan, scope)),
-            _ => return Err(unsupported("USING with UNNEST", span)),
-        };
-        if is_true(&condition.expr) {
-            return Ok((plan, scope));
-        }
-        if outer {
-            return Ok((of_elements_that(plan, condition)?, scope));
-        }
-        Ok((crate::bind::filter(plan, condition)?, scope))
+        Ok((plan, of_elements))
     }
 }
 
@@ -119,7 +127,17 @@ pub(super) fn of_elements_that(plan: LogicalPlan, condition: Typed) -> Result<Lo
     Err(Error::internal("an UNNEST that is none"))
 }
 
-/// The columns of a collection's elements.
+/// The columns of a collection's elements, if it is one.
+fn elements_of(t: &LogicalType, span: Span) -> Result<Vec<(String, LogicalType)>> {
+    elements(t).ok_or_else(|| {
+        at(
+            Error::user(format!("Cannot apply 'UNNEST' to arguments of type 'UNNEST(<{t}>)'"))
+                .hint("UNNEST takes an ARRAY, a MAP or a MULTISET"),
+            span,
+        )
+    })
+}
+
 fn elements(t: &LogicalType) -> Option<Vec<(String, LogicalType)>> {
     let of_one = |element: &LogicalType| match &element.kind {
         TypeKind::Row(fields) => fields

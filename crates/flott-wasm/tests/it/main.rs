@@ -1,0 +1,147 @@
+//! Modules that do what they should, and modules that do not.
+
+mod hostile;
+mod types;
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int32Type;
+use arrow_array::{ArrayRef, Int32Array};
+use flott_connector::function::{FunctionArtifact, FunctionLanguage, FunctionSignature, UserFunction};
+use flott_core::Result;
+use flott_wasm::WasmLanguage;
+
+/// Memory that is given out from its start to its end, and taken back as a whole when the arguments are.
+const ALLOCATOR: &str = r#"
+  (memory (export "memory") 1)
+  (global $top (mut i32) (i32.const 1024))
+  (func $alloc (export "flott_alloc") (param $size i32) (result i32)
+    (local $at i32) (local $missing i32)
+    (local.set $at (i32.and (i32.add (global.get $top) (i32.const 7)) (i32.const -8)))
+    (global.set $top (i32.add (local.get $at) (local.get $size)))
+    (local.set $missing
+      (i32.sub (i32.shr_u (i32.add (global.get $top) (i32.const 65535)) (i32.const 16)) (memory.size)))
+    (if (i32.gt_s (local.get $missing) (i32.const 0))
+      (then (if (i32.eq (memory.grow (local.get $missing)) (i32.const -1)) (then unreachable))))
+    (local.get $at))
+  (func $free (export "flott_free") (param i32 i32) (global.set $top (i32.const 1024)))
+"#;
+
+/// The first argument is the result.
+const ECHO: &str = r#"
+  (func (export "f") (param $arguments i32) (param $count i32) (param $rows i32) (param $out i32) (result i32)
+    (memory.copy (local.get $out) (local.get $arguments) (i32.const 64))
+    (i32.const 0))
+"#;
+
+/// An INT times two; NULLs are those of the argument.
+const TWICE: &str = r#"
+  (func (export "twice") (param $arguments i32) (param $count i32) (param $rows i32) (param $out i32) (result i32)
+    (local $from i32) (local $to i32) (local $table i32) (local $i i32)
+    (local.set $from (i32.load offset=4 (i32.load offset=40 (local.get $arguments))))
+    (local.set $to (call $alloc (i32.mul (local.get $rows) (i32.const 4))))
+    (block $done
+      (loop $next
+        (br_if $done (i32.ge_u (local.get $i) (local.get $rows)))
+        (i32.store
+          (i32.add (local.get $to) (i32.shl (local.get $i) (i32.const 2)))
+          (i32.shl (i32.load (i32.add (local.get $from) (i32.shl (local.get $i) (i32.const 2)))) (i32.const 1)))
+        (local.set $i (i32.add (local.get $i) (i32.const 1)))
+        (br $next)))
+    (local.set $table (call $alloc (i32.const 8)))
+    (i32.store (local.get $table) (i32.load (i32.load offset=40 (local.get $arguments))))
+    (i32.store offset=4 (local.get $table) (local.get $to))
+    (i64.store (local.get $out) (i64.extend_i32_u (local.get $rows)))
+    (i64.store offset=24 (local.get $out) (i64.const 2))
+    (i32.store offset=40 (local.get $out) (local.get $table))
+    (i32.const 0))
+"#;
+
+fn module(parts: &[&str]) -> Vec<u8> {
+    wat::parse_str(format!("(module {})", parts.concat())).expect("a module")
+}
+
+fn artifact(bytes: Vec<u8>, symbol: &str, options: &[(&str, &str)]) -> FunctionArtifact {
+    FunctionArtifact::new("WASM", symbol, "test.wasm", bytes, options.iter().copied().collect())
+}
+
+/// The function `symbol` of a module, from one type to one.
+fn load(bytes: Vec<u8>, symbol: &str, types: (&str, &str), options: &[(&str, &str)]) -> Result<Arc<dyn UserFunction>> {
+    let signature = FunctionSignature::scalar(&[("a", types.0)], types.1)?;
+    WasmLanguage::default().load(&artifact(bytes, symbol, options), &signature)
+}
+
+fn twice(options: &[(&str, &str)]) -> Arc<dyn UserFunction> {
+    load(module(&[ALLOCATOR, TWICE]), "twice", ("INT", "INT"), options).expect("a function")
+}
+
+#[test]
+fn a_module_computes_whole_columns() {
+    let function = twice(&[]);
+    for rows in [0, 1, 7, 10_000] {
+        let given: ArrayRef = Arc::new((0..rows).map(|i| (i % 3 > 0).then_some(i)).collect::<Int32Array>());
+        let got = function.evaluate(&[given], rows as usize).expect("a column");
+        let expected: Int32Array = (0..rows).map(|i| (i % 3 > 0).then_some(2 * i)).collect();
+        assert_eq!(got.as_primitive::<Int32Type>(), &expected);
+    }
+    // A part of a column.
+    let given: ArrayRef = Arc::new(Int32Array::from(vec![Some(1), None, Some(3), None, Some(5)]));
+    let got = function.evaluate(&[given.slice(1, 3)], 3).expect("a column");
+    assert_eq!(got.as_primitive::<Int32Type>(), &Int32Array::from(vec![None, Some(6), None]));
+}
+
+#[test]
+fn arguments_that_have_no_room_are_given_in_parts() {
+    let function = twice(&[("memory", "256 kb")]);
+    // Its 400 KB come in blocks of 64 KiB at most.
+    let given: ArrayRef = Arc::new((0..100_000).collect::<Int32Array>());
+    let got = function.evaluate(&[given], 100_000).expect("a column");
+    assert!(got.as_primitive::<Int32Type>().values().iter().enumerate().all(|(i, v)| *v == 2 * i as i32));
+    assert_eq!(got.len(), 100_000);
+}
+
+#[test]
+fn threads_have_instances_of_their_own() {
+    let function = twice(&[]);
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let function = &function;
+            scope.spawn(move || {
+                for round in 0..50 {
+                    let given: ArrayRef = Arc::new(Int32Array::from(vec![thread * 1_000 + round; 100]));
+                    let got = function.evaluate(&[given], 100).expect("a column");
+                    assert_eq!(got.as_primitive::<Int32Type>().values(), &[2 * (thread * 1_000 + round); 100]);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_function_says_why_it_fails() {
+    let fails = r#"
+      (data (i32.const 16) "a price\nbelow zero")
+      (func (export "f") (param i32 i32 i32 i32) (result i32)
+        (i64.store (local.get 3) (i64.const 18))
+        (i32.store offset=40 (local.get 3) (i32.const 16))
+        (i32.const 1))
+    "#;
+    let function = load(module(&[ALLOCATOR, fails]), "f", ("INT", "INT"), &[]).expect("a function");
+    let given: ArrayRef = Arc::new(Int32Array::from(vec![1]));
+    let error = function.evaluate(&[given], 1).expect_err("it fails").to_string();
+    assert!(error.contains("the function failed: a price below zero"), "{error}");
+}
+
+#[test]
+fn options_are_checked() {
+    for (key, value, why) in [
+        ("fuel-per-row", "0", "a number above 0"),
+        ("memory", "1 kb", "64 kb to 4 gb"),
+        ("memory", "5 gb", "64 kb to 4 gb"),
+    ] {
+        let refused = load(module(&[ALLOCATOR, TWICE]), "twice", ("INT", "INT"), &[(key, value)]);
+        let error = refused.err().expect("a wrong option").to_string();
+        assert!(error.contains(why) && error.contains(key), "{error}");
+    }
+}
