@@ -29,5 +29,6 @@ pub mod watermark;
 pub mod window;
 
 pub use build::build;
+pub use keyed::meaning::check as check_meaning;
 pub use operator::{Emission, Operator, OperatorContext, OperatorMetrics, Progress};
 pub use watermark::WatermarkGenerator;

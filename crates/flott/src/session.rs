@@ -505,6 +505,12 @@ impl Session {
     fn check_restorable(&self, graph: &JobGraph, manifest: &Manifest, bundle: Option<&[u8]>) -> Result<()> {
         let allowed = self.allow_non_restored_state()?;
         flott_cluster::check_restorable(graph, manifest, allowed)?;
+        for node in &graph.nodes {
+            if let Some(stored) = manifest.operators.get(&node.uid).filter(|stored| !stored.runs.is_empty()) {
+                let metas = stored.subtasks.iter().map(|subtask| subtask.meta.bytes.as_slice());
+                flott_operator::check_meaning(node, metas)?;
+            }
+        }
         let Some(bundle) = bundle else { return Ok(()) };
         let changes = bundle::compare(bundle, graph)?;
         if !changes.dropped_sinks.is_empty() && !allowed {

@@ -5,8 +5,11 @@
 //! (4 bytes each, little-endian), then both as UTF-8. State without it was written before there was one.
 
 use flott_core::{Error, Result};
-use flott_graph::StateMeaning;
+use flott_graph::meaning::COLUMNS;
+use flott_graph::{Node, OperatorSpec, OverArrival, StateMeaning};
 use flott_state::{OperatorSnapshot, RestoredState};
+
+use crate::window::aggregate::RestoredProgress;
 
 /// Puts it behind the operator's own bytes.
 pub(crate) fn seal(mut snapshot: OperatorSnapshot, meaning: &StateMeaning) -> OperatorSnapshot {
@@ -21,10 +24,49 @@ pub(crate) fn seal(mut snapshot: OperatorSnapshot, meaning: &StateMeaning) -> Op
 
 /// What was stored, with the operator's own bytes alone (`own` of them): it must mean what it means now.
 pub(crate) fn open(mut state: RestoredState, own: usize, meaning: &StateMeaning, name: &str) -> Result<RestoredState> {
-    let mut changes = vec![];
+    let changes = changes(state.metas.iter().map(Vec::as_slice), own, meaning, name)?;
     for meta in &mut state.metas {
-        let stored = meta.split_off(own.min(meta.len()));
-        let mut rest = stored.as_slice();
+        meta.truncate(own);
+    }
+    if changes.is_empty() || state.runs.is_empty() {
+        return Ok(state);
+    }
+    Err(of_another_query(&changes, name))
+}
+
+/// Refuses state of another query before the operator is there to be restored: `metas` are those that all its subtasks have
+/// stored. What only a part of the operators know of themselves is asked again when they are restored.
+///
+/// # Errors
+/// What has changed; metas that are cut off.
+pub fn check<'m>(node: &Node, metas: impl IntoIterator<Item = &'m [u8]>) -> Result<()> {
+    let (own, meaning) = match &node.spec {
+        OperatorSpec::GroupAggregate(s) | OperatorSpec::GlobalGroupAggregate(s) => (size_of::<i64>(), s.meaning.clone()),
+        OperatorSpec::WindowAggregate(s) | OperatorSpec::GlobalWindowAggregate(s) => {
+            (RestoredProgress::BYTES, s.meaning.clone())
+        }
+        OperatorSpec::Match(s) => (size_of::<i64>(), s.meaning.clone()),
+        OperatorSpec::OverAggregate(s) => match s.arrival {
+            OverArrival::Time(_) => (size_of::<i64>(), s.meaning.without(&[COLUMNS])),
+            OverArrival::Anywhere => (0, s.meaning.clone()),
+            OverArrival::AtEnd => (0, s.meaning.only(&[COLUMNS])),
+        },
+        _ => return Ok(()),
+    };
+    let changes = changes(metas, own, &meaning, &node.name)?;
+    if changes.is_empty() { Ok(()) } else { Err(of_another_query(&changes, &node.name)) }
+}
+
+/// What a stored meaning says otherwise than the one now, behind the operator's own bytes.
+fn changes<'m>(
+    metas: impl IntoIterator<Item = &'m [u8]>,
+    own: usize,
+    meaning: &StateMeaning,
+    name: &str,
+) -> Result<Vec<String>> {
+    let mut changes = vec![];
+    for meta in metas {
+        let mut rest = meta.get(own..).unwrap_or_default();
         while !rest.is_empty() {
             let damaged = || Error::internal(format!("the stored meaning of '{name}' is cut off"));
             let (part, was, next) = part(rest).ok_or_else(damaged)?;
@@ -37,11 +79,12 @@ pub(crate) fn open(mut state: RestoredState, own: usize, meaning: &StateMeaning,
             rest = next;
         }
     }
-    if changes.is_empty() || state.runs.is_empty() {
-        return Ok(state);
-    }
-    Err(Error::user(format!("the stored state of '{name}' is of another query ({})", changes.join("; ")))
-        .hint("The query has changed: restore with the script that wrote it, or start over with --fresh"))
+    Ok(changes)
+}
+
+fn of_another_query(changes: &[String], name: &str) -> Error {
+    Error::user(format!("the stored state of '{name}' is of another query ({})", changes.join("; ")))
+        .hint("The query has changed: restore with the script that wrote it, or start over with --fresh")
 }
 
 /// The name of the first part, its text, and what stands behind it.

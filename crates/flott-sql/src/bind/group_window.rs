@@ -125,6 +125,13 @@ pub(crate) fn split<'q>(
             TimeAttribute::None => binder.is_batch() && time.data_type.kind.is_timestamp(),
             _ => true,
         };
+        if binder.is_batch() && time.data_type.kind.time_attribute() == TimeAttribute::Proctime {
+            return Err(at(
+                Error::user("Window can not be defined over a proctime attribute column for batch mode")
+                    .hint("Use windows over an event-time column"),
+                e.span(),
+            ));
+        }
         if !is_time {
             let t = time.data_type.clone().with_nullable(true);
             return Err(at(

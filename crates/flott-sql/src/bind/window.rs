@@ -82,6 +82,13 @@ pub(crate) fn table_function(
         .map(|c| c.1.clone())
         .ok_or_else(|| Error::internal("the time column vanished"))?;
     let time_type = match column_type.kind.time_attribute() {
+        TimeAttribute::Proctime if binder.is_batch() => {
+            return Err(at(
+                Error::user("Processing time Window TableFunction is not supported yet.")
+                    .hint("In batch mode use windows over a timestamp column"),
+                span,
+            ));
+        }
         TimeAttribute::None if binder.is_batch() && column_type.kind.is_timestamp() => {
             // In a batch every row is there before the first window ends.
             column_type.with_time_attribute(TimeAttribute::Rowtime)

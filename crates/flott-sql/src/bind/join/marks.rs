@@ -400,6 +400,13 @@ impl Binder<'_> {
         let Aggregates { keys: group, calls, inputs, .. } = aggregates;
         let mut feed: Vec<(String, Typed)> = group.iter().map(|k| (k.field.clone(), k.input.clone())).collect();
         feed.extend(inputs);
+        if let Some((_, outer)) = feed.iter().find(|(_, v)| reads(&v.expr).iter().any(|c| c.starts_with(OUTER))) {
+            return Err(unsupported_with(
+                format!("a column of the outer query inside an aggregate of a sub-query ({})", outer.expr),
+                query.span(),
+                "Aggregate in the sub-query what its own tables have, and compute with it outside",
+            ));
+        }
         let may_fail = calls.iter().any(|c| c.kind == AggregateKind::SingleValue);
         let rows = if may_fail { self.asked_for(&left, &source)? } else { source.plan };
         let input = project(rows, feed)?;

@@ -260,7 +260,9 @@ impl Binder<'_> {
         query: &Query,
         ctes: &Ctes,
     ) -> Result<LogicalPlan> {
-        let plain = simple(query).filter(|s| s.distinct.is_none() && !super::lateral::has_over(s));
+        let plain = simple(query).filter(|s| {
+            matches!(s.distinct, None | Some(ast::Distinct::Distinct)) && !super::lateral::has_over(s)
+        });
         let (Some(inside), SetExpr::Select(around)) = (plain, *self.single(query)?.body) else {
             return Err(unsupported("this sub-query as a value", query.span()));
         };
@@ -271,12 +273,13 @@ impl Binder<'_> {
             && let ast::SelectItem::UnnamedExpr(item) | ast::SelectItem::ExprWithAlias { expr: item, .. } = item
         {
             list.args = vec![ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(item.clone()))];
+            list.duplicate_treatment = inside.distinct.as_ref().map(|_| ast::DuplicateTreatment::Distinct);
         } else {
             return Err(unsupported("this sub-query as a value", query.span()));
         }
         let mut own = query.clone();
         own.order_by = None;
-        *own.body = SetExpr::Select(Box::new(ast::Select { projection: call, ..inside.clone() }));
+        *own.body = SetExpr::Select(Box::new(ast::Select { projection: call, distinct: None, ..inside.clone() }));
         self.correlated_value(left, scope, (query, &own), ctes)
     }
 
