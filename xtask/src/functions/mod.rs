@@ -1,7 +1,9 @@
 //! `cargo xtask functions`: Flink's functions, and which of them are implemented, tested and different.
 //!
 //! Flink's names are data ([`FLINK`]), ours are read from the reference page, cases are counted in `tests/sql`, and a
-//! function differs where a comment that begins with `# Flink:` stands over a case that calls it.
+//! function differs where a comment that begins with `# Flink:` stands over a case that uses it.
+
+mod forms;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -63,7 +65,7 @@ fn case_files(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// How many cases call each name, and which calls stand under a mark.
+/// How many cases use each form, and which of them stand under a mark.
 fn cases() -> Result<(BTreeMap<String, usize>, BTreeSet<String>), Failure> {
     let mut files = vec![];
     case_files(&root().join("tests/sql"), &mut files)?;
@@ -72,13 +74,8 @@ fn cases() -> Result<(BTreeMap<String, usize>, BTreeSet<String>), Failure> {
         let text = std::fs::read_to_string(&file).map_err(|e| e.to_string())?;
         for case in text.split("\n\n") {
             let sql: Vec<&str> = case.lines().filter(|l| !l.starts_with('#')).take_while(|l| *l != "----").collect();
-            let sql = sql.join(" ").to_uppercase();
-            let mut names = BTreeSet::new();
-            for (at, _) in sql.match_indices('(') {
-                let name: String =
-                    sql[..at].chars().rev().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-                names.insert(name.chars().rev().collect::<String>());
-            }
+            // The first line is the head of the record.
+            let names = forms::used(&sql.get(1..).unwrap_or_default().join(" "));
             let differs = case.lines().any(|l| l.starts_with("# Flink:"));
             for name in names {
                 *counts.entry(name.clone()).or_insert(0) += 1;

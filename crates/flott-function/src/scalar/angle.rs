@@ -80,7 +80,7 @@ pub(super) fn atan2(y: f64, x: f64) -> f64 {
     if plain {
         return libm::atan2(y, x);
     }
-    let exponent = |v: f64| (v.to_bits() >> 52 & 0x7ff) as i64;
+    let exponent = |v: f64| ((v.to_bits() >> 52) & 0x7ff) as i64;
     let apart = exponent(y) - exponent(x);
     let z = if apart > FAR_APART {
         FRAC_PI_2 + 0.5 * PI_REST
