@@ -72,7 +72,11 @@ pub fn limits() -> Vec<Limit> {
         limit("Formats", "json: a record", size(flott_format::json::RECORD_BYTES_MAX)),
         limit("Formats", "json: objects and arrays inside each other", flott_format::json::DEPTH_MAX),
         limit("Formats", "orc: a footer", size(flott_format::orc::FOOTER_BYTES_MAX)),
-        limit("Formats", "orc: the columns of a stripe that are read", size(flott_format::orc::STRIPE_BYTES_MAX as usize)),
+        limit(
+            "Formats",
+            "orc: the columns of a stripe that are read",
+            size(flott_format::orc::STRIPE_BYTES_MAX as usize),
+        ),
         limit("Formats", "protobuf: a message", size(flott_format::protobuf::RECORD_BYTES_MAX)),
         limit("Formats", "protobuf: messages inside each other", flott_format::protobuf::DEPTH_MAX),
         limit(
