@@ -148,8 +148,8 @@ impl BulkReaderFactory for OrcDecoding {
     }
 }
 
+#[expect(clippy::boxed_local, reason = "as it comes from where it went wrong")]
 fn unfit(wrong: Box<Wrong>, path: &Path) -> Error {
-    let wrong = *wrong;
     Error::user(wrong.reason)
         .with("column", wrong.path)
         .with("file", path)

@@ -471,7 +471,9 @@ mod tests {
         #[test]
         fn damage_is_survived(bytes in prop::collection::vec(any::<u8>(), 0..200), signed in any::<bool>(), version2 in any::<bool>()) {
             let mut ints = Ints::new(stream(&bytes), signed, version2);
-            let _ = (0..5_000).try_for_each(|_| ints.next().map(drop));
+            if let Some(e) = (0..5_000).find_map(|_| ints.next().err()) {
+                prop_assert!(!e.reason.is_empty());
+            }
         }
     }
 }

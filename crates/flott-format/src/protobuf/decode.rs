@@ -406,7 +406,7 @@ fn bits(kind: &ScalarKind, input: &mut Input<'_>) -> Read<u64> {
 #[inline]
 fn push(kind: &ScalarKind, bits: u64, bytes: &[u8], column: &mut ColumnBuilder) -> Read<()> {
     match kind {
-        ScalarKind::String | ScalarKind::Bytes => return text(column, Span::of_bits(bits).of(bytes)),
+        ScalarKind::String | ScalarKind::Bytes => text(column, Span::of_bits(bits).of(bytes)),
         _ => number(kind, bits, column),
     }
 }

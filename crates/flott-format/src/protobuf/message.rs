@@ -21,8 +21,8 @@ const SKIP_HINT: &str = "Compare the message's definition with the one of its wr
 
 /// The columns do not fit the message.
 #[cold]
+#[expect(clippy::boxed_local, reason = "as it comes from where it went wrong")]
 fn unfit(wrong: Box<Wrong>, message: &MessageDescriptor) -> Error {
-    let wrong = *wrong;
     let error = Error::user(wrong.reason).with("message", message.full_name());
     let error = if wrong.path.is_empty() { error } else { error.with("column", wrong.path) };
     error.hint(

@@ -35,7 +35,7 @@ impl Span {
         Span { start: (bits >> 32) as u32, end: bits as u32 }
     }
 
-    pub(crate) fn of<'a>(self, bytes: &'a [u8]) -> &'a [u8] {
+    pub(crate) fn of(self, bytes: &[u8]) -> &[u8] {
         &bytes[self.start as usize..self.end as usize]
     }
 }
