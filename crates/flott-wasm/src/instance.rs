@@ -95,7 +95,7 @@ impl Live {
         if base == 0 {
             return Err(no_memory(&self.store, size));
         }
-        if base as usize % layout::ALIGNMENT != 0 || end > self.memory.data_size(&self.store) as u64 {
+        if !(base as usize).is_multiple_of(layout::ALIGNMENT) || end > self.memory.data_size(&self.store) as u64 {
             return Err(Error::user(format!(
                 "{} of the module gave address {base} for {size} bytes, which is not in its memory or not a multiple of {}",
                 module::ALLOC,

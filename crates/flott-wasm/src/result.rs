@@ -80,7 +80,7 @@ impl<'a> Memory<'a> {
     fn header(self, at: u32, t: &LogicalType) -> Result<Header> {
         let count = |field, name: &str| {
             let n = self.number(at, field)?;
-            usize::try_from(n).map_err(|_| wrong(format!("a {name} of {n} for {t}")))
+            usize::try_from(n).map_err(|_| wrong(format!("{name} {n} for {t}")))
         };
         let (length, offset) = (count(layout::LENGTH, "length")?, count(layout::OFFSET, "offset")?);
         // A bit for each value is the least that there is of it.
@@ -158,7 +158,7 @@ impl<'a> Memory<'a> {
 
     /// A part of the values of an array.
     fn array(self, header: &Header, t: &LogicalType, wanted: Range<usize>) -> Result<ArrayRef> {
-        let (of_values, count) = (wanted.clone(), wanted.len());
+        let count = wanted.len();
         let wanted = wanted.start + header.offset..wanted.end + header.offset;
         let nulls = self.nulls(header, &wanted, t)?;
         let unreadable = |e: arrow_schema::ArrowError| wrong(format!("{e}, for {t}"));
@@ -205,7 +205,6 @@ impl<'a> Memory<'a> {
                 let end = wanted.end.checked_mul(width).ok_or_else(|| wrong(format!("too many values of {t}")))?;
                 let bytes = self.buffer(header, 1, end, t)?;
                 let values = Buffer::from(&bytes[wanted.start * width..]);
-                debug_assert_eq!(of_values.len(), count);
                 let data = ArrayData::builder(arrow).len(count).nulls(nulls).add_buffer(values);
                 make_array(data.build().map_err(unreadable)?)
             }

@@ -53,10 +53,10 @@ fn structures_that_lie_are_found_out() {
     for (what, how, why) in [
         ("a row more", format!("({LENGTH} (i64.const 4))"), "4 values for 3 rows"),
         ("a row less", format!("({LENGTH} (i64.const 2))"), "2 values for 3 rows"),
-        ("no rows", format!("({LENGTH} (i64.const -1))"), "a length of -1"),
+        ("no rows", format!("({LENGTH} (i64.const -1))"), "length -1"),
         ("more rows than there are bits", format!("({LENGTH} (i64.const 0x7fffffffffffffff))"), "no place for"),
         ("an offset behind all", format!("({OFFSET} (i64.const 0x7fffffffffffffff))"), "no place for"),
-        ("an offset before all", format!("({OFFSET} (i64.const -8))"), "a offset of -8"),
+        ("an offset before all", format!("({OFFSET} (i64.const -8))"), "offset -8"),
         ("an offset behind the buffer", format!("({OFFSET} (i64.const 500000))"), "bytes at address"),
         (
             "more buffers",

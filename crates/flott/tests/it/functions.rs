@@ -56,7 +56,7 @@ fn builder() -> SessionBuilder {
 async fn rows(session: &mut Session, sql: &str) -> flott::Result<Vec<String>> {
     let mut lines = vec![];
     for batch in session.sql_query(sql).await?.collect().await? {
-        let columns = batch.columns().iter().map(|c| arrow_cast_text(c)).collect::<Vec<_>>();
+        let columns = batch.columns().iter().map(arrow_cast_text).collect::<Vec<_>>();
         lines.extend((0..batch.num_rows()).map(|i| columns.iter().map(|c| c[i].clone()).collect::<Vec<_>>().join("|")));
     }
     lines.sort();

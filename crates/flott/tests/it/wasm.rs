@@ -14,6 +14,7 @@ use flott_testkit::values::{Values, ValuesStore};
 const TARGET: &str = "wasm32-unknown-unknown";
 
 /// The module of the example, compiled; `None`, and a word on why, where that cannot be done here.
+#[expect(clippy::print_stderr, reason = "whoever runs the tests has to know what was not tested")]
 fn example() -> Option<&'static Path> {
     static COMPILED: OnceLock<Result<(tempfile::TempDir, PathBuf), String>> = OnceLock::new();
     let compiled = COMPILED.get_or_init(|| {
