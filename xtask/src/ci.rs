@@ -21,6 +21,10 @@ const TEST_SERVICES: [&str; 2] = ["versitygw", "kafka"];
 pub(crate) fn test(args: &[String]) -> Result<(), Failure> {
     let mut all = vec!["test", "--workspace", "--locked"];
     all.extend(args.iter().map(String::as_str));
+    // An example of a function is compiled to WebAssembly; without the target its test is skipped, and says why.
+    if run("rustup", &["target", "add", "wasm32-unknown-unknown"]).is_err() {
+        say("the target wasm32-unknown-unknown cannot be added: the test that compiles to it is skipped");
+    }
     // Without it the tests that need it are skipped, and say why.
     let services = ForTests::start(&TEST_SERVICES)?;
     run_with("cargo", &all, &services.variables)?;

@@ -7,6 +7,7 @@ use flott_connector::Versioned;
 use flott_connector::source::{
     CallOutput, ENUMERATOR_CALLS_MAX, EnumeratorAction, EnumeratorContext, SourceSplit, SplitEnumerator,
 };
+use flott_core::clock::Clock;
 use flott_core::{DecidedCheckpoint, Error, Result};
 use flott_graph::{JobGraph, NodeId, OperatorSpec};
 use flott_runtime::api::{SplitState, TaskCommand};
@@ -42,6 +43,19 @@ pub struct Enumerators {
     slots: BTreeMap<NodeId, Slot>,
     /// Dropped with the attempt: work that is under way ends then.
     calls: JoinSet<Called>,
+}
+
+/// Whether the sources of a job can begin, or go on from a checkpoint: what they list is thrown away.
+///
+/// # Errors
+/// What a start of the job would fail with: a folder that is missing, a broker that refuses.
+pub async fn check_sources(
+    graph: &JobGraph,
+    parallelism: usize,
+    manifest: Option<&Manifest>,
+    clock: &dyn Clock,
+) -> Result<()> {
+    Enumerators::create(graph, parallelism, manifest)?.start(clock.monotonic()).await.map(drop)
 }
 
 impl Enumerators {

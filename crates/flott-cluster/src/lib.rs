@@ -25,6 +25,7 @@ pub mod waiting_readers;
 pub use control::{
     Ending, JobClient, JobHandle, JobOutcome, JobState, OpenSavepoint, SavepointInfo, SavepointTarget, StopMode,
 };
+pub use enumerators::check_sources;
 pub use job::{JobSpec, start};
 pub use options::CheckpointOptions;
 pub use restart::RestartStrategy;

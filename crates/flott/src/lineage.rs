@@ -9,6 +9,7 @@ use flott_connector::storage;
 use flott_core::options::Options;
 use flott_core::{CheckpointId, Error, FailPoints, Result};
 use flott_state::manifest::{Head, JobStatus, Manifest};
+use flott_state::owner::Owner;
 use flott_state::store::{self, Begin, CheckpointStore, Opened};
 use flott_state::{CheckpointStorage, Savepoint, savepoint};
 
@@ -42,9 +43,16 @@ pub(crate) struct Beginning {
     begin: Begin,
     /// To start from: the user's, or the one that HEAD names.
     savepoint: Option<Savepoint>,
+    /// Another process seems to run the job, and will be fenced.
+    fences: bool,
 }
 
 impl Beginning {
+    /// Whether another process that seems to run the job will be fenced: whatever may fail had better fail before.
+    pub(crate) fn fences(&self) -> bool {
+        self.fences
+    }
+
     /// What a restore would begin with, and the bundle of the job that wrote it.
     pub(crate) async fn content(&self) -> Result<Option<(Manifest, Option<Bytes>)>> {
         let of_savepoint = || self.savepoint.as_ref().map(|s| (s.manifest().clone(), s.bundle().cloned()));
@@ -64,7 +72,7 @@ impl Beginning {
 
     /// Takes the job over.
     pub(crate) async fn open(self, fail_points: FailPoints, retained: usize) -> Result<(CheckpointStore, Opened)> {
-        let Beginning { storage, begin, savepoint } = self;
+        let Beginning { storage, begin, savepoint, .. } = self;
         let (store, opened) = CheckpointStore::open_with(storage, fail_points, begin, retained, savepoint).await?;
         if let Some(note) = &opened.moved_aside {
             tracing::warn!("{note}");
@@ -141,6 +149,20 @@ pub(crate) async fn decide(places: &Places, restore: &Restore, job: &str, claim:
         }
         (Restore::Latest, Some(_)) => Begin::Latest,
         (Restore::Latest, None) => Begin::Latest,
+        // Of a process that is known to be here: one on another machine may long be gone.
+        (Restore::Ask, Some(head))
+            if seems_to_run(head) && head.owner.as_ref().is_some_and(|o| o.seems_alive() == Some(true)) =>
+        {
+            let owner = head.owner.as_ref().map(ToString::to_string).unwrap_or_default();
+            return Err(Error::user(format!(
+                "job '{job}' is running already: {owner} has it in {}",
+                storage.display()
+            ))
+            .hint(format!(
+                "flott stop {job} ends it with a last checkpoint. Where that process is none of Flott's, or hangs, \
+                     --restore latest takes the job over from its last checkpoint"
+            )));
+        }
         (Restore::Ask, Some(head)) if head.status != JobStatus::Finished && head.decided().is_some() => {
             let last = head.decided().map_or(CheckpointId(0), |d| d.id);
             return Err(Error::user(format!(
@@ -157,6 +179,7 @@ pub(crate) async fn decide(places: &Places, restore: &Restore, job: &str, claim:
 
 /// With the savepoint that HEAD names, where the run begins in the lineage that began with it.
 async fn begin_at(storage: CheckpointStorage, begin: Begin, head: Option<Head>, places: &Places) -> Result<Decision> {
+    let fences = head.as_ref().is_some_and(seems_to_run);
     let named = head.filter(|_| begin != Begin::Fresh).and_then(|h| h.savepoint.map(|s| (s, h.retained.is_empty())));
     let savepoint = match named {
         None => None,
@@ -169,7 +192,13 @@ async fn begin_at(storage: CheckpointStorage, begin: Begin, head: Option<Head>, 
             Err(error) => return Err(error),
         },
     };
-    Ok(Decision::Begin(Box::new(Beginning { storage, begin, savepoint })))
+    Ok(Decision::Begin(Box::new(Beginning { storage, begin, savepoint, fences })))
+}
+
+/// Whether another process has the job, and may be there.
+fn seems_to_run(head: &Head) -> bool {
+    let elsewhere = |owner: &Owner| !owner.is_this_process() && owner.seems_alive() != Some(false);
+    head.status == JobStatus::Running && head.owner.as_ref().is_some_and(elsewhere)
 }
 
 /// Nothing to run; what a kill at the very end left behind goes.
@@ -203,7 +232,8 @@ async fn from_path(
     let text = path.to_str().ok_or_else(|| wrong("the path is not UTF-8"))?;
     if let Some(savepoint) = Savepoint::open(places.at(text)?).await? {
         warn_of_duplicates(&savepoint, head.as_ref());
-        let beginning = Beginning { storage, begin: Begin::Savepoint { claim }, savepoint: Some(savepoint) };
+        let fences = head.as_ref().is_some_and(seems_to_run);
+        let beginning = Beginning { storage, begin: Begin::Savepoint { claim }, savepoint: Some(savepoint), fences };
         return Ok(Decision::Begin(Box::new(beginning)));
     }
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();

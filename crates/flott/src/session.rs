@@ -458,7 +458,17 @@ impl Session {
         if *used == 1 { name } else { format!("{name}-{used}") }
     }
 
+    /// Starts the job of one or several INSERTs. One that does not start leaves its name to the next.
     async fn inserts(&mut self, inserts: &[InsertStatement], text: &str) -> Result<Outcome> {
+        let names = self.names.clone();
+        let started = Box::pin(self.start_inserts(inserts, text)).await;
+        if started.is_err() {
+            self.names = names;
+        }
+        started
+    }
+
+    async fn start_inserts(&mut self, inserts: &[InsertStatement], text: &str) -> Result<Outcome> {
         let graph = self.planner().plan_statement_set(inserts, None)?;
         self.open_endpoint().await?;
         let job = self.job_name();
@@ -487,6 +497,13 @@ impl Session {
         // Before the job is taken over: an attempt that cannot go on must not end one that does.
         if let Some((manifest, bundle)) = beginning.content().await? {
             self.check_restorable(&graph, &manifest, bundle.as_deref())?;
+            if beginning.fences() {
+                let threads = config::threads(&self.state.config, 1)?;
+                flott_cluster::check_sources(&graph, threads, Some(&manifest), &*self.clock).await?;
+            }
+        } else if beginning.fences() {
+            let threads = config::threads(&self.state.config, 1)?;
+            flott_cluster::check_sources(&graph, threads, None, &*self.clock).await?;
         }
         let (mut store, opened) = beginning.open(self.fail_points.clone(), retained).await?;
         let bundle = bundle::encode(&graph, vec![text.to_string()], &self.state.config, self.state.catalog.snapshot())?;

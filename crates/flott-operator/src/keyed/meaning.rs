@@ -41,7 +41,9 @@ pub(crate) fn open(mut state: RestoredState, own: usize, meaning: &StateMeaning,
 /// What has changed; metas that are cut off.
 pub fn check<'m>(node: &Node, metas: impl IntoIterator<Item = &'m [u8]>) -> Result<()> {
     let (own, meaning) = match &node.spec {
-        OperatorSpec::GroupAggregate(s) | OperatorSpec::GlobalGroupAggregate(s) => (size_of::<i64>(), s.meaning.clone()),
+        OperatorSpec::GroupAggregate(s) | OperatorSpec::GlobalGroupAggregate(s) => {
+            (size_of::<i64>(), s.meaning.clone())
+        }
         OperatorSpec::WindowAggregate(s) | OperatorSpec::GlobalWindowAggregate(s) => {
             (RestoredProgress::BYTES, s.meaning.clone())
         }

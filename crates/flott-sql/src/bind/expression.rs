@@ -350,7 +350,24 @@ impl<'a> ExpressionBinder<'a> {
     }
 
     fn access(&mut self, root: &Ast, chain: &[AccessExpr]) -> Result<Typed> {
-        let mut value = self.bind(root)?;
+        // The names before the first bracket may begin with a table's, and its catalog's and database's.
+        let names = chain.iter().map_while(|step| match step {
+            AccessExpr::Dot(Ast::Identifier(id)) => Some(id.clone()),
+            _ => None,
+        });
+        let first = match root {
+            Ast::Identifier(id) => vec![id.clone()],
+            Ast::CompoundIdentifier(ids) => ids.clone(),
+            _ => vec![],
+        };
+        let path: Vec<_> = if first.is_empty() { vec![] } else { first.into_iter().chain(names).collect() };
+        let (mut value, chain) = match path.len() {
+            0 | 1 => (self.bind(root)?, chain),
+            n => {
+                let of_root = if let Ast::CompoundIdentifier(ids) = root { ids.len() } else { 1 };
+                (self.bind(&Ast::CompoundIdentifier(path))?, &chain[n - of_root..])
+            }
+        };
         for step in chain {
             value = match step {
                 AccessExpr::Dot(Ast::Identifier(id)) => self.field(value, &id.value).at_span(id.span)?,

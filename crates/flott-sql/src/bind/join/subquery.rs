@@ -260,9 +260,8 @@ impl Binder<'_> {
         query: &Query,
         ctes: &Ctes,
     ) -> Result<LogicalPlan> {
-        let plain = simple(query).filter(|s| {
-            matches!(s.distinct, None | Some(ast::Distinct::Distinct)) && !super::lateral::has_over(s)
-        });
+        let plain = simple(query)
+            .filter(|s| matches!(s.distinct, None | Some(ast::Distinct::Distinct)) && !super::lateral::has_over(s));
         let (Some(inside), SetExpr::Select(around)) = (plain, *self.single(query)?.body) else {
             return Err(unsupported("this sub-query as a value", query.span()));
         };
