@@ -124,8 +124,8 @@ impl FileEnumerator {
         self.listing = false;
         match listed {
             Ok(files) => self.find_new(files)?,
-            // The next listing may go well; what is being read goes on meanwhile.
-            Err(error) if self.started && error.kind() == ErrorKind::Unavailable => {
+            // The next listing may go well, also of a folder that is away for a moment; what is being read goes on meanwhile.
+            Err(error) if self.started && (error.kind() == ErrorKind::Unavailable || error.is_from_outside()) => {
                 tracing::warn!(%error, path = self.scan.location.display, "new files cannot be looked for just now");
             }
             Err(error) => return Err(error),

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, cast::AsArray};
-use arrow_schema::{DataType, SchemaRef};
+use arrow_schema::{DataType, Field, SchemaRef};
+use arrow_select::zip::zip;
+use datafusion_common::ScalarValue;
 use datafusion_physical_expr::expressions::Column;
 use datafusion_physical_expr::utils::{collect_columns, reassign_expr_columns};
-use flott_core::{ChangeBatch, Error, Result};
+use flott_core::{ChangeBatch, Error, Result, RowKind};
 use flott_graph::CalcSpec;
 use flott_graph::spec::ExprRef;
 
@@ -164,8 +166,41 @@ impl Calc {
                 Projection::Compute(e) => evaluate(e, &batch.rows),
             })
             .collect::<Result<Vec<ArrayRef>>>()?;
+        let columns = match &batch.kinds {
+            Some(_) => {
+                self.schema.fields().iter().zip(columns).map(|(f, c)| of_deletes(f, c, batch)).collect::<Result<_>>()?
+            }
+            None => columns,
+        };
         Ok(batch.with_rows(assemble(&self.schema, columns, batch.num_rows())?))
     }
+}
+
+/// A column in which deletes by key, whose other columns are NULL, have a value where it is NOT NULL: the one that Flink's
+/// generated code has for NULL (its `primitiveDefaultValue`). Nobody reads it but who prints such a change.
+fn of_deletes(field: &Field, column: ArrayRef, batch: &ChangeBatch) -> Result<ArrayRef> {
+    if field.is_nullable() || column.null_count() == 0 {
+        return Ok(column);
+    }
+    let is_delete = |row: usize| batch.kind(row) == RowKind::Delete;
+    if (0..column.len()).any(|row| column.is_null(row) && !is_delete(row)) {
+        return Ok(column);
+    }
+    let internal = |e: datafusion_common::DataFusionError| Error::internal("a default value").caused_by(e);
+    let value = match field.data_type() {
+        DataType::Boolean => ScalarValue::Boolean(Some(false)),
+        DataType::Utf8 => ScalarValue::Utf8(Some(String::new())),
+        DataType::Binary => ScalarValue::Binary(Some(vec![])),
+        DataType::Int8
+        | DataType::Int16
+        | DataType::Int32
+        | DataType::Int64
+        | DataType::Float32
+        | DataType::Float64 => ScalarValue::Int64(Some(-1)).cast_to(field.data_type()).map_err(internal)?,
+        other => ScalarValue::new_default(other).map_err(internal)?,
+    };
+    let there: BooleanArray = (0..column.len()).map(|row| Some(column.is_valid(row))).collect();
+    Ok(zip(&there, &column, &value.to_scalar().map_err(internal)?)?)
 }
 
 /// The expression with its columns numbered by their place in `columns`.

@@ -530,12 +530,31 @@ impl Tenure {
 
     /// As [`reopen`](Self::reopen), by somebody whose identity is given.
     pub async fn reopen_as(&self, draw: &DrawIdentity) -> Result<(CheckpointStore, Opened)> {
-        let (head, version) = self.held().await?;
-        // A swap between the look and ours fails ours.
-        let (storage, fail_points) = (self.storage.clone(), self.fail_points.clone());
-        let savepoint = self.savepoint.clone();
-        let found = Found::Head(Box::new(head), version);
-        CheckpointStore::take_over(storage, fail_points, Begin::Latest, self.retain, found, savepoint, draw()).await
+        let mut tries = 1;
+        loop {
+            let (head, version) = self.held().await?;
+            // A swap between the look and ours fails ours.
+            let (storage, fail_points) = (self.storage.clone(), self.fail_points.clone());
+            let savepoint = self.savepoint.clone();
+            let found = Found::Head(Box::new(head), version);
+            let seen = found.seen();
+            let opened =
+                CheckpointStore::take_over(storage, fail_points, Begin::Latest, self.retain, found, savepoint, draw());
+            match opened.await {
+                Err(e) => {
+                    // A write of this attempt whose answer was lost may have come late: it fences nobody.
+                    let moved = match &seen {
+                        Some(seen) if tries < TAKE_OVER_TRIES => seen.has_moved(&self.storage).await?,
+                        _ => false,
+                    };
+                    if !moved {
+                        return Err(e);
+                    }
+                    tries += 1;
+                }
+                opened => return opened,
+            }
+        }
     }
 
     /// `Fenced` where somebody else has taken the job over. An attempt then fails with whatever its successor has taken

@@ -48,9 +48,10 @@ pub(crate) struct Beginning {
 }
 
 impl Beginning {
-    /// Whether another process that seems to run the job will be fenced: whatever may fail had better fail before.
-    pub(crate) fn fences(&self) -> bool {
-        self.fences
+    /// Whether another process that seems to run the job will be fenced, or checkpoints of another lineage be given up:
+    /// whatever may fail had better fail before.
+    pub(crate) fn ends_something(&self) -> bool {
+        self.fences || matches!(self.begin, Begin::Savepoint { .. })
     }
 
     /// What a restore would begin with, and the bundle of the job that wrote it.

@@ -497,11 +497,11 @@ impl Session {
         // Before the job is taken over: an attempt that cannot go on must not end one that does.
         if let Some((manifest, bundle)) = beginning.content().await? {
             self.check_restorable(&graph, &manifest, bundle.as_deref())?;
-            if beginning.fences() {
+            if beginning.ends_something() {
                 let threads = config::threads(&self.state.config, 1)?;
                 flott_cluster::check_sources(&graph, threads, Some(&manifest), &*self.clock).await?;
             }
-        } else if beginning.fences() {
+        } else if beginning.ends_something() {
             let threads = config::threads(&self.state.config, 1)?;
             flott_cluster::check_sources(&graph, threads, None, &*self.clock).await?;
         }

@@ -178,6 +178,11 @@ fn mark_rowtime(columns: &mut [Column], spec: &WatermarkSpec, resolver: &dyn Exp
             column.name
         )));
     }
+    if is_source_watermark(&spec.expression) {
+        // The source knows it: there is nothing to compute.
+        column.data_type = column.data_type.with_time_attribute(TimeAttribute::Rowtime);
+        return Ok(());
+    }
     let result = resolver.resolve(&spec.expression, &inputs).map_err(|e| e.with(WATERMARK, &spec.rowtime))?;
     if !is_rowtime_type(&result) {
         return Err(Error::user(format!(
@@ -195,6 +200,12 @@ fn mark_rowtime(columns: &mut [Column], spec: &WatermarkSpec, resolver: &dyn Exp
     }
     column.data_type = column.data_type.with_time_attribute(TimeAttribute::Rowtime);
     Ok(())
+}
+
+/// `SOURCE_WATERMARK()`, which is no function that an expression may call.
+fn is_source_watermark(expression: &str) -> bool {
+    let plain: String = expression.chars().filter(|c| !c.is_whitespace() && *c != '`').collect();
+    plain.eq_ignore_ascii_case("SOURCE_WATERMARK()")
 }
 
 fn is_rowtime_type(t: &LogicalType) -> bool {
