@@ -264,8 +264,7 @@ mod tests {
 
     /// `a || '...'` with this many characters behind every value.
     fn longer(by: usize) -> Calc {
-        let schema: SchemaRef =
-            Arc::new(arrow_schema::Schema::new(vec![arrow_schema::Field::new("a", DataType::Utf8, true)]));
+        let schema: SchemaRef = Arc::new(arrow_schema::Schema::new(vec![Field::new("a", DataType::Utf8, true)]));
         let a = col("a", &schema).expect("a column");
         let longer: ExprRef = Arc::new(BinaryExpr::new(a, Op::StringConcat, lit("x".repeat(by))));
         Calc::new("op", &CalcSpec { projection: vec![longer], filter: None }, schema).expect("a calc")

@@ -1,5 +1,7 @@
 //! A module at work: its memory, its fuel, and one call.
 
+use std::cell::Cell;
+
 use arrow_array::ArrayRef;
 use flott_core::{Error, LogicalType, Result};
 use wasmi::errors::{ErrorKind, InstantiationError, MemoryError};
@@ -111,7 +113,8 @@ impl Live {
         let at = base + count * layout::SIZE as u32;
         let code =
             self.function.call(&mut self.store, (base, count, n, at)).map_err(|e| failed(&self.store, &e, rows))?;
-        let memory = result::Memory(self.memory.data(&self.store));
+        let left = Cell::new(0);
+        let memory = result::Memory::new(self.memory.data(&self.store), &left);
         if code != 0 {
             return Err(Error::data(format!("the function failed: {}", memory.message(at))));
         }

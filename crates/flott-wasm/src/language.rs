@@ -25,6 +25,9 @@ pub const FUEL_PER_ROW: ConfigOption = ConfigOption::optional(
     "How many instructions of WebAssembly a row may take, on average over the rows of a call and a hundred more.",
 );
 
+/// The bounds of `fuel-per-row`: a call has to end before its job can.
+const FUEL: std::ops::RangeInclusive<u64> = 1..=100_000_000;
+
 /// How much memory a module may have.
 pub const MEMORY: ConfigOption = ConfigOption::optional(
     "memory",
@@ -73,8 +76,8 @@ fn limits(artifact: &FunctionArtifact) -> Result<Limits> {
         Error::user(format!("Invalid value '{value}' for option '{}': expected {expected}", option.key))
             .with("option", option.key)
     };
-    let fuel = artifact.options.long(&FUEL_PER_ROW)?.and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0);
-    let fuel_per_row = fuel.ok_or_else(|| wrong(&FUEL_PER_ROW, "a number above 0"))?;
+    let fuel = artifact.options.long(&FUEL_PER_ROW)?.and_then(|n| u64::try_from(n).ok()).filter(|n| FUEL.contains(n));
+    let fuel_per_row = fuel.ok_or_else(|| wrong(&FUEL_PER_ROW, "1 to 100000000"))?;
     let memory = artifact.options.bytes(&MEMORY)?.filter(|n| MEMORY_BYTES.contains(n));
     let memory = memory.ok_or_else(|| wrong(&MEMORY, "64 kb to 4 gb"))?;
     let memory_bytes = usize::try_from(memory).map_err(|_| wrong(&MEMORY, "less, on this machine"))?;

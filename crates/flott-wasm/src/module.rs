@@ -42,13 +42,13 @@ pub(crate) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Module> {
     if let Some(import) = module.imports().next() {
         return Err(Error::user(format!(
             "the module imports '{}.{}', and can import nothing",
-            import.module(),
-            import.name()
+            shown(import.module()),
+            shown(import.name())
         ))
         .hint("Compile it for wasm32-unknown-unknown, without WASI and without JavaScript around it"));
     }
     match module.get_export(MEMORY) {
-        Some(ExternType::Memory(_)) => {}
+        Some(ExternType::Memory(memory)) if !memory.is_64() => {}
         _ => return Err(lacks(&module, MEMORY, "a memory")),
     }
     function(&module, ALLOC, 1, true)?;
@@ -92,13 +92,18 @@ fn function(module: &Module, name: &str, parameters: usize, gives: bool) -> Resu
 }
 
 fn lacks(module: &Module, name: &str, what: &str) -> Error {
-    let exports: Vec<&str> = module.exports().map(|e| e.name()).take(50).collect();
-    let hint = match suggest::nearest(name, exports.iter().copied()) {
+    let exports: Vec<String> = module.exports().map(|e| shown(e.name())).take(50).collect();
+    let hint = match suggest::nearest(name, exports.iter().map(String::as_str)) {
         Some(near) => format!("Did you mean '{near}'?"),
         None if exports.is_empty() => "It exports nothing: mark its functions as exported".to_string(),
         None => format!("It exports: {}", exports.join(", ")),
     };
     Error::user(format!("the module does not export '{name}', {what}")).hint(hint)
+}
+
+/// A name that a module has given: cut, and without what moves a cursor.
+fn shown(name: &str) -> String {
+    name.chars().take(100).flat_map(char::escape_debug).collect()
 }
 
 /// A message of the engine's without line breaks.

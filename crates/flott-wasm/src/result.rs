@@ -1,6 +1,7 @@
 //! The result of a call, read out of a module's memory. Nothing in it is believed: every address and length is compared with
 //! the memory, every offset with its neighbour and with what it points into, and texts are looked at for UTF-8.
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -22,7 +23,14 @@ fn wrong(what: impl std::fmt::Display) -> Error {
 
 /// The memory of a module after a call.
 #[derive(Clone, Copy)]
-pub(crate) struct Memory<'a>(pub(crate) &'a [u8]);
+pub(crate) struct Memory<'a> {
+    bytes: &'a [u8],
+    /// How many bytes may still be copied out of it: structures may all point at the same ones.
+    left: &'a Cell<usize>,
+}
+
+/// How often a byte of the memory may be copied, on average: columns may share what says where NULL is.
+const COPIES_MAX: usize = 2;
 
 /// One `ArrowArray`.
 struct Header {
@@ -33,6 +41,12 @@ struct Header {
 }
 
 impl<'a> Memory<'a> {
+    /// `left` is set to what a result may be made of.
+    pub(crate) fn new(bytes: &'a [u8], left: &'a Cell<usize>) -> Memory<'a> {
+        left.set(bytes.len().saturating_mul(COPIES_MAX));
+        Memory { bytes, left }
+    }
+
     /// The column of this type that a structure describes; it must have so many values.
     pub(crate) fn column(self, at: u32, t: &LogicalType, rows: usize) -> Result<ArrayRef> {
         let header = self.header(at, t)?;
@@ -57,11 +71,11 @@ impl<'a> Memory<'a> {
 
     fn bytes(self, at: u32, length: usize, what: &str) -> Result<&'a [u8]> {
         let at = at as usize;
-        let end = at.checked_add(length).filter(|end| *end <= self.0.len());
+        let end = at.checked_add(length).filter(|end| *end <= self.bytes.len());
         let end = end.ok_or_else(|| {
-            wrong(format!("{what} of {length} bytes at address {at}, and its memory has {} bytes", self.0.len()))
+            wrong(format!("{what} of {length} bytes at address {at}, and its memory has {} bytes", self.bytes.len()))
         })?;
-        Ok(&self.0[at..end])
+        Ok(&self.bytes[at..end])
     }
 
     fn number(self, at: u32, field: usize) -> Result<i64> {
@@ -83,8 +97,8 @@ impl<'a> Memory<'a> {
             usize::try_from(n).map_err(|_| wrong(format!("{name} {n} for {t}")))
         };
         let (length, offset) = (count(layout::LENGTH, "length")?, count(layout::OFFSET, "offset")?);
-        // A bit for each value is the least that there is of it.
-        if length.checked_add(offset).is_none_or(|n| n > self.0.len().saturating_mul(8)) {
+        // Rows of a table function stand beside those that it was called for: few bytes must not become very many.
+        if length.checked_add(offset).is_none_or(|n| n > self.bytes.len()) {
             return Err(wrong(format!("{length} values from {offset} on for {t}, which its memory has no place for")));
         }
         let (wanted_buffers, wanted_children) = shape(&t.kind);
@@ -108,6 +122,10 @@ impl<'a> Memory<'a> {
         if at == 0 && length > 0 {
             return Err(wrong(format!("no buffer {index} for {t}")));
         }
+        let left = self.left.get().checked_sub(length).ok_or_else(|| {
+            wrong(format!("columns of more than {COPIES_MAX} times the {} bytes of its memory", self.bytes.len()))
+        })?;
+        self.left.set(left);
         self.bytes(at, length, &format!("buffer {index} for {t},"))
     }
 

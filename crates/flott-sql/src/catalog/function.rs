@@ -102,6 +102,11 @@ impl CatalogFunctions {
         temporary.or_else(|| self.by_place.get(&FunctionPlace::Permanent(id)))
     }
 
+    /// Whether there is a function at this place.
+    pub fn is_taken(&self, place: &FunctionPlace) -> bool {
+        self.by_place.contains_key(&place.normalized())
+    }
+
     /// Whether what [`of_database`](Self::of_database) finds is a temporary one.
     pub fn is_temporary(&self, id: &ObjectIdentifier) -> bool {
         self.by_place.contains_key(&FunctionPlace::Temporary(lower(id)))

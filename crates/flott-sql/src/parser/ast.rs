@@ -480,6 +480,8 @@ pub enum Statement {
         kind: ObjectKind,
         name: Name,
         temporary: bool,
+        /// `SYSTEM`, of a function.
+        system: bool,
         if_exists: bool,
         cascade: bool,
     },

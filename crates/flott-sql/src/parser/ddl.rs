@@ -588,7 +588,7 @@ impl StatementParser<'_> {
         if kind == ObjectKind::Database && !cascade {
             self.words(&["RESTRICT"]);
         }
-        Ok(Statement::Drop { kind, name, temporary, if_exists, cascade })
+        Ok(Statement::Drop { kind, name, temporary, system, if_exists, cascade })
     }
 }
 

@@ -206,7 +206,7 @@ pub(super) fn drop_object(
         }
         ObjectKind::Database => catalog.drop_database(&parts, if_exists, cascade),
         ObjectKind::Catalog => one(name, "catalog").and_then(|c| catalog.drop_catalog(c, if_exists)),
-        ObjectKind::Function => super::function::drop(name, temporary, if_exists, state),
+        ObjectKind::Function => return Err(Error::internal("a function is no object of a catalog")),
     };
     result.map_err(|e| e.at(name.position()))
 }

@@ -159,17 +159,25 @@ pub(super) fn create(
         return Err(at(Error::user(format!("Temporary system function '{name}' already exists."))
             .hint("It is one of the program that runs this session: choose another name")));
     }
+    if create.if_not_exists && state.catalog.functions().is_taken(&place) {
+        return Ok(());
+    }
     let body = body(create, &signature, state, resolver).map_err(at)?;
     let function = CatalogFunction { signature, body };
     state.catalog.functions_mut().create(&place, function, create.if_not_exists).map_err(at)?;
     Ok(())
 }
 
-pub(super) fn drop(name: &Name, temporary: bool, if_exists: bool, state: &mut SessionState) -> Result<()> {
+pub(super) fn drop(
+    name: &Name,
+    temporary: bool,
+    system: bool,
+    if_exists: bool,
+    state: &mut SessionState,
+) -> Result<()> {
     let parts = name.texts();
-    // TEMPORARY SYSTEM and TEMPORARY are told apart by which there is.
-    let system = temporary && matches!(parts.as_slice(), [one] if state.catalog.functions().system(one).is_some());
-    if let (true, false, [one]) = (temporary, system, parts.as_slice())
+    if let (true, [one]) = (system, parts.as_slice())
+        && state.catalog.functions().system(one).is_none()
         && state.program.get(one).is_some()
     {
         return Err(Error::user(format!(

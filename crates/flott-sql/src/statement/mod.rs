@@ -115,7 +115,10 @@ pub fn execute(
             ddl::create_database(name, *if_not_exists, comment, options, state).map(done)
         }
         Statement::CreateFunction(create) => function::create(create, state, resolver).map(done),
-        Statement::Drop { kind, name, temporary, if_exists, cascade } => {
+        Statement::Drop {
+            kind: crate::parser::ast::ObjectKind::Function, name, temporary, system, if_exists, ..
+        } => function::drop(name, *temporary, *system, *if_exists, state).map(done).map_err(|e| e.at(name.position())),
+        Statement::Drop { kind, name, temporary, if_exists, cascade, .. } => {
             ddl::drop_object(*kind, name, *temporary, *if_exists, *cascade, state).map(done)
         }
         Statement::Use(name) => state.catalog.use_database(&name.texts()).map(done).map_err(|e| e.at(name.position())),

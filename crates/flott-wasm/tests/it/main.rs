@@ -136,7 +136,7 @@ fn a_function_says_why_it_fails() {
 #[test]
 fn options_are_checked() {
     for (key, value, why) in [
-        ("fuel-per-row", "0", "a number above 0"),
+        ("fuel-per-row", "0", "1 to 100000000"),
         ("memory", "1 kb", "64 kb to 4 gb"),
         ("memory", "5 gb", "64 kb to 4 gb"),
     ] {
