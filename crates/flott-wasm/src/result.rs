@@ -122,11 +122,12 @@ impl<'a> Memory<'a> {
         if at == 0 && length > 0 {
             return Err(wrong(format!("no buffer {index} for {t}")));
         }
+        let bytes = self.bytes(at, length, &format!("buffer {index} for {t},"))?;
         let left = self.left.get().checked_sub(length).ok_or_else(|| {
             wrong(format!("columns of more than {COPIES_MAX} times the {} bytes of its memory", self.bytes.len()))
         })?;
         self.left.set(left);
-        self.bytes(at, length, &format!("buffer {index} for {t},"))
+        Ok(bytes)
     }
 
     /// Bits of a buffer, of which so many lie before those that are wanted.

@@ -414,5 +414,5 @@ fn runs_of_another_pattern_are_refused() {
     let snapshot = harness.snapshot().expect("a snapshot");
     Harness::restore(&of("A=>(c, 1)"), &snapshot, 2, 128).expect("the same pattern");
     let error = Harness::restore(&of("A=>(c, 2)"), &snapshot, 2, 128).map(|_| ()).expect_err("another condition");
-    assert!(error.to_string().contains("its DEFINE was [A=>(c, 1)] and is [A=>(c, 2)] now"), "{error}");
+    assert!(error.to_string().contains("DEFINE: [A=>(c, 1)] before, [A=>(c, 2)] now"), "{error}");
 }

@@ -21,7 +21,7 @@ use flott_core::error::{Error, Result};
 use flott_core::options::Options;
 
 use crate::catalog::CatalogManager;
-use crate::parser::ast::Statement;
+use crate::parser::ast::{ObjectKind, Statement};
 
 pub use ddl::create_table;
 
@@ -115,9 +115,9 @@ pub fn execute(
             ddl::create_database(name, *if_not_exists, comment, options, state).map(done)
         }
         Statement::CreateFunction(create) => function::create(create, state, resolver).map(done),
-        Statement::Drop {
-            kind: crate::parser::ast::ObjectKind::Function, name, temporary, system, if_exists, ..
-        } => function::drop(name, *temporary, *system, *if_exists, state).map(done).map_err(|e| e.at(name.position())),
+        Statement::Drop { kind: ObjectKind::Function, name, temporary, system, if_exists, .. } => {
+            function::drop(name, *temporary, *system, *if_exists, state).map(done).map_err(|e| e.at(name.position()))
+        }
         Statement::Drop { kind, name, temporary, if_exists, cascade, .. } => {
             ddl::drop_object(*kind, name, *temporary, *if_exists, *cascade, state).map(done)
         }
