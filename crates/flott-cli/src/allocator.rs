@@ -39,9 +39,9 @@ mod tests {
 
     /// What is resident of this process, in bytes.
     fn resident() -> usize {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
+        let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("what is resident");
+        line.trim().trim_end_matches(" kB").parse::<usize>().expect("kilobytes") << 10
     }
 
     /// The number of the option is right only as long as mimalloc's list is as it was: its default shows that. All of it

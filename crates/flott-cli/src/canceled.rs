@@ -7,7 +7,7 @@ use crate::interrupts::Interrupt;
 /// Whoever in this process wanted the end, for [`told`].
 pub(crate) fn by(interrupt: Interrupt) -> &'static str {
     match interrupt {
-        Interrupt::Interrupt => "Ctrl-C",
+        Interrupt::CtrlC => "Ctrl-C",
         Interrupt::Terminate => "SIGTERM",
         Interrupt::HangUp => "SIGHUP",
     }

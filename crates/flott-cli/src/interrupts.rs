@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Interrupt {
     /// Ctrl-C
-    Interrupt,
+    CtrlC,
     /// SIGTERM
     Terminate,
     /// SIGHUP: the terminal is gone.
@@ -53,7 +53,7 @@ impl Interrupts {
                 }
             };
             let came = tokio::select! {
-                _ = self.interrupt.recv() => Interrupt::Interrupt,
+                _ = self.interrupt.recv() => Interrupt::CtrlC,
                 _ = self.terminate.recv() => Interrupt::Terminate,
                 _ = hang_up => Interrupt::HangUp,
             };

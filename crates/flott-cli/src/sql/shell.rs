@@ -238,7 +238,7 @@ impl Shell {
 
     fn next_after(&self, interrupt: Interrupt) -> Next {
         match interrupt {
-            Interrupt::Interrupt if self.interactive => Next::Statement,
+            Interrupt::CtrlC if self.interactive => Next::Statement,
             _ => Next::Terminated,
         }
     }
