@@ -30,7 +30,7 @@ impl Owner {
     }
 
     /// Whether a process of this number runs on this machine; `None` where nobody can tell from here. A number may have
-    /// been given away again, so this is for messages only.
+    /// been given away again: it may make somebody ask the user, and never decide who has the job, which is HEAD's to say.
     pub fn seems_alive(&self) -> Option<bool> {
         let processes = Path::new("/proc");
         (self.host == host() && processes.join("self").exists())

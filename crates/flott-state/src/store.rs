@@ -25,7 +25,7 @@ use crate::savepoint::{self, GiveUp, PreparedSavepoint, Savepoint};
 use crate::snapshot_file;
 use crate::storage::{CheckpointStorage, HeadVersion, Swap};
 
-use head::{Found, decode_head, find_head, first_generation, first_head};
+use head::{Found, Seen, decode_head, find_head, first_generation, first_head};
 pub use identity::{DrawIdentity, Identity};
 pub use retention::sweep_finished;
 
@@ -183,14 +183,9 @@ impl CheckpointStore {
                 Err(e) => {
                     // The attempt that is to be replaced goes on until then: it may have moved HEAD, and deleted what
                     // HEAD named, since HEAD was read.
-                    let moved = match &seen {
-                        Some(seen) if tries < TAKE_OVER_TRIES => seen.has_moved(&storage).await?,
-                        _ => false,
-                    };
-                    if !moved {
+                    if !was_moved(seen.as_ref(), &storage, &mut tries).await? {
                         return Err(e);
                     }
-                    tries += 1;
                 }
                 taken => return taken,
             }
@@ -522,6 +517,13 @@ pub struct Tenure {
     savepoint: Option<Savepoint>,
 }
 
+/// Whether HEAD was written by the attempt that it was read of, so that who lost a swap to that may try once more.
+async fn was_moved(seen: Option<&Seen>, storage: &CheckpointStorage, tries: &mut usize) -> Result<bool> {
+    let Some(seen) = seen.filter(|_| *tries < TAKE_OVER_TRIES) else { return Ok(false) };
+    *tries += 1;
+    seen.has_moved(storage).await
+}
+
 impl Tenure {
     /// Opens the next attempt from the last decided checkpoint. `Fenced` where somebody else has opened one since.
     pub async fn reopen(&self) -> Result<(CheckpointStore, Opened)> {
@@ -543,14 +545,9 @@ impl Tenure {
             match opened.await {
                 Err(e) => {
                     // A write of this attempt whose answer was lost may have come late: it fences nobody.
-                    let moved = match &seen {
-                        Some(seen) if tries < TAKE_OVER_TRIES => seen.has_moved(&self.storage).await?,
-                        _ => false,
-                    };
-                    if !moved {
+                    if !was_moved(seen.as_ref(), &self.storage, &mut tries).await? {
                         return Err(e);
                     }
-                    tries += 1;
                 }
                 opened => return opened,
             }
