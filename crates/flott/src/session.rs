@@ -495,15 +495,14 @@ impl Session {
             Decision::AlreadyFinished => return Ok(Outcome::AlreadyFinished { job }),
         };
         // Before the job is taken over: an attempt that cannot go on must not end one that does.
-        if let Some((manifest, bundle)) = beginning.content().await? {
-            self.check_restorable(&graph, &manifest, bundle.as_deref())?;
-            if beginning.ends_something() {
-                let threads = config::threads(&self.state.config, 1)?;
-                flott_cluster::check_sources(&graph, threads, Some(&manifest), &*self.clock).await?;
-            }
-        } else if beginning.ends_something() {
+        let content = beginning.content().await?;
+        if let Some((manifest, bundle)) = &content {
+            self.check_restorable(&graph, manifest, bundle.as_deref())?;
+        }
+        if beginning.ends_something() {
             let threads = config::threads(&self.state.config, 1)?;
-            flott_cluster::check_sources(&graph, threads, None, &*self.clock).await?;
+            let manifest = content.as_ref().map(|(manifest, _)| manifest);
+            flott_cluster::check_sources(&graph, threads, manifest, &*self.clock).await?;
         }
         let (mut store, opened) = beginning.open(self.fail_points.clone(), retained).await?;
         let bundle = bundle::encode(&graph, vec![text.to_string()], &self.state.config, self.state.catalog.snapshot())?;
