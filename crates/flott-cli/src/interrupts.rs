@@ -18,7 +18,7 @@ pub(crate) enum Interrupt {
     HangUp,
 }
 
-/// Two Ctrl-C this close are one: whoever signals a process and its group sends both.
+/// Two signals of a kind this close are one: whoever signals a process and its group sends both.
 const TOGETHER: Duration = Duration::from_millis(100);
 
 /// Signals that stop a job.
@@ -27,7 +27,7 @@ pub(crate) struct Interrupts {
     terminate: Signal,
     hang_up: Option<Signal>,
     clock: Arc<dyn Clock>,
-    last: Option<Duration>,
+    last: Option<(Interrupt, Duration)>,
 }
 
 impl Interrupts {
@@ -58,8 +58,8 @@ impl Interrupts {
                 _ = hang_up => Interrupt::HangUp,
             };
             let now = self.clock.monotonic();
-            let again = self.last.is_some_and(|last| now.saturating_sub(last) < TOGETHER);
-            self.last = Some(now);
+            let again = self.last.is_some_and(|(last, at)| last == came && now.saturating_sub(at) < TOGETHER);
+            self.last = Some((came, now));
             if !again {
                 return came;
             }

@@ -141,7 +141,7 @@ const REHEARSED_MAX: usize = 1_000;
 
 /// Plans all statements in a session of their own, so that no job of a script runs where a later statement is wrong.
 fn rehearse(args: &RunArgs, text: &str) -> Result<(), Failure> {
-    let (_, mut session) = script::open(&args.script, Earlier::default())?;
+    let mut session = script::session_of(&args.script, Earlier::default())?;
     let planned = || {
         for statement in flott::statements(text)? {
             session.explain(&statement?, &[])?;
@@ -297,11 +297,10 @@ impl<'a> Script<'a> {
         for (_, progress) in &mut self.jobs {
             progress.tell_beginning();
         }
-        if self.cancelled.is_some() {
-            self.leave();
-        }
         if self.jobs.is_empty() {
             output::note("Stopped.");
+        } else if self.cancelled.is_some() {
+            self.leave();
         } else if at_once {
             self.cancelled = Some(self.clock.monotonic());
             output::note("Stopping now.");

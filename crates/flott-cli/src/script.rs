@@ -74,11 +74,15 @@ pub(crate) fn not_utf8(what: &str, error: &FromUtf8Error, first_line: u64) -> Er
 
 /// The script's text, and a session whose paths start at its folder.
 pub(crate) fn open(args: &ScriptArgs, earlier: Earlier) -> Result<(String, Session), Failure> {
-    let text = read(&args.file)?;
+    Ok((read(&args.file)?, session_of(args, earlier)?))
+}
+
+/// A session for a script, whose paths start at its folder.
+pub(crate) fn session_of(args: &ScriptArgs, earlier: Earlier) -> Result<Session, Failure> {
     let folder = args.file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let stem = args.file.file_stem().filter(|_| !is_stdin(&args.file));
     let name = stem.map_or_else(|| "job".to_string(), |n| n.to_string_lossy().into_owned());
-    Ok((text, session(&args.session, folder, &name, earlier)?))
+    session(&args.session, folder, &name, earlier)
 }
 
 /// A session whose paths start at a folder.

@@ -119,3 +119,30 @@ fn a_job_that_fails_at_once_is_not_said_to_go_on() {
     assert_eq!(failed.code, Some(1), "{failed:?}");
     assert!(!failed.err.contains("goes on from checkpoint"), "{failed:?}");
 }
+
+/// A plain second run asks for a word, and one that cannot start is refused, while the first goes on.
+#[test]
+fn a_job_that_runs_is_not_ended_by_chance() {
+    let place = Place::new();
+    place.write("job.sql", ENDLESS);
+    let first = place.start(&["run", "job.sql"]);
+    until("the first file", || !place.rows("o").is_empty());
+    let again = place.flott(&["run", "job.sql"]);
+    assert_eq!(again.code, Some(2), "{again:?}");
+    let owner = format!("is running already: process {} on ", first.id());
+    assert!(again.err.contains(&owner) && again.err.contains("flott stop job"), "{again:?}");
+    let gone = "CREATE TABLE gone (id BIGINT) WITH ('connector' = 'filesystem', 'path' = 'gone', 'format' = 'csv');";
+    let insert = ENDLESS.find("INSERT INTO").expect("an INSERT");
+    let (tables, insert) = ENDLESS.split_at(insert);
+    place.write(
+        "job.sql",
+        &format!("{tables}{gone}{}", insert.replace(" FROM s", " FROM s UNION ALL SELECT id FROM gone")),
+    );
+    let wrong = place.flott(&["run", "job.sql", "--restore", "latest"]);
+    assert!(wrong.code != Some(0) && wrong.err.contains("gone"), "{wrong:?}");
+    let files = place.rows("o").len();
+    until("another file of the first", || place.rows("o").len() > files);
+    signal(&first, "INT");
+    let first = ran(first.wait_with_output().expect("an end"));
+    assert_eq!(first.code, Some(130), "{first:?}");
+}
