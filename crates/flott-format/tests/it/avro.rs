@@ -3,16 +3,13 @@
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use flott_connector::format::{Decoding, FormatContext, FormatFactory, Messages};
+use flott_connector::format::{FormatContext, FormatFactory, Messages};
 use flott_core::{ChangeBatch, ErrorKind, Result};
 use flott_format::avro::AvroFormat;
-use object_store::memory::InMemory;
-use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
 use proptest::prelude::*;
 
 use crate::random::batch;
-use crate::support::{context, encode, messages, position, shown};
+use crate::support::{context, encode, messages, position, read_bulk, shown};
 
 const FLINK_DEFLATE: &[u8] = include_bytes!("../fixtures/flink-2.3-deflate.avro");
 const FLINK_SNAPPY: &[u8] = include_bytes!("../fixtures/flink-2.3-snappy.avro");
@@ -27,23 +24,8 @@ const FLINK: &str = "ROW<b BOOLEAN, t TINYINT NOT NULL, s SMALLINT, i INT, l BIG
 const FULL: &str = "true|-7|300|70000|-5000000000|1.5|-2.25|abc|é,x|00ff10|-123456.7891|1969-12-31|12:34:56|2024-02-29T12:34:56.789|[1, NULL, -3]|{k: 9}|{x: 1, y: {z: in}}";
 const EMPTY: &str = "NULL|1|NULL|NULL|NULL|NULL|NULL|NULL||NULL|NULL|NULL|NULL|NULL|NULL|NULL|NULL";
 
-/// Reads (a part of) a file; also the positions behind each batch.
 fn read(context: &FormatContext, file: &[u8], range: Option<(u64, u64)>, skip: u64) -> Result<(RecordBatch, Vec<u64>)> {
-    let Decoding::Bulk(factory) = AvroFormat.decoding(context)? else { panic!("not bulk") };
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(async {
-        let store = InMemory::new();
-        let path = Path::from("t/part.avro");
-        store.put(&path, file.to_vec().into()).await.unwrap();
-        let store: Arc<dyn ObjectStore> = Arc::new(store);
-        let mut reader = factory.open(store, &path, file.len() as u64, range, skip).await?;
-        let (mut batches, mut positions) = (vec![], vec![]);
-        while let Some(b) = reader.next().await? {
-            batches.push(ChangeBatch::append(b.rows));
-            positions.push(b.next_row);
-        }
-        Ok((ChangeBatch::concat(&context.schema, &batches)?.rows, positions))
-    })
+    read_bulk(&AvroFormat, context, file, range, skip)
 }
 
 #[test]

@@ -1,18 +1,13 @@
 //! orc: files of another library, what we write ourselves read by us and by it, ranges, projections, damage.
 
-use std::sync::Arc;
-
 use arrow_array::RecordBatch;
-use flott_connector::format::{Decoding, FormatContext, FormatFactory};
+use flott_connector::format::{FormatContext, FormatFactory};
 use flott_core::{ChangeBatch, ErrorKind, Result};
 use flott_format::orc::OrcFormat;
-use object_store::memory::InMemory;
-use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
 use proptest::prelude::*;
 
 use crate::random::batch;
-use crate::support::{context, encode, shown};
+use crate::support::{context, encode, read_bulk, rows_of, shown};
 
 /// Written by pyarrow (the C++ library): `zlib` with dictionaries and 1400 rows, the others with 300; `none` in the older
 /// version of the encodings.
@@ -27,29 +22,8 @@ const FILES: [(&str, &[u8]); 5] = [
 const ROWS: &str = include_str!("../fixtures/pyarrow-orc.json");
 const COLUMNS: &str = "ROW<bo BOOLEAN, ti TINYINT, sm SMALLINT, i INT, bi BIGINT, f FLOAT, d DOUBLE, s STRING, y BYTES, de DECIMAL(20, 3), da DATE, ts TIMESTAMP(9), tz TIMESTAMP_LTZ(9), a ARRAY<INT>, m MAP<STRING, BIGINT>, r ROW<x INT, y ROW<z STRING>>>";
 
-/// Reads (a part of) a file; also the positions behind each batch.
 fn read(context: &FormatContext, file: &[u8], range: Option<(u64, u64)>, skip: u64) -> Result<(RecordBatch, Vec<u64>)> {
-    let Decoding::Bulk(factory) = OrcFormat.decoding(context)? else { panic!("not bulk") };
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(async {
-        let store = InMemory::new();
-        let path = Path::from("t/part.orc");
-        store.put(&path, file.to_vec().into()).await.unwrap();
-        let store: Arc<dyn ObjectStore> = Arc::new(store);
-        let mut reader = factory.open(store, &path, file.len() as u64, range, skip).await?;
-        let (mut batches, mut positions) = (vec![], vec![]);
-        while let Some(b) = reader.next().await? {
-            batches.push(ChangeBatch::append(b.rows));
-            positions.push(b.next_row);
-        }
-        Ok((ChangeBatch::concat(&context.schema, &batches)?.rows, positions))
-    })
-}
-
-fn rows_of(text: &str, row: &str) -> RecordBatch {
-    let c = context(row, row, &[]);
-    let mut decoder = crate::support::stream(&flott_format::json::JsonFormat, &c).unwrap().create(true).unwrap();
-    crate::support::decode_all(decoder.as_mut(), text.as_bytes(), 10_000, |_| 1 << 20).unwrap().one(&c.schema)
+    read_bulk(&OrcFormat, context, file, range, skip)
 }
 
 #[test]

@@ -5,49 +5,19 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType};
 use arrow_array::{Array, RecordBatch, TimestampMillisecondArray};
-use flott_connector::format::{BulkReaderFactory, Decoding, Encoder, FormatContext, FormatFactory};
+use flott_connector::format::{Encoder, FormatContext, FormatFactory};
 use flott_core::{ChangeBatch, ErrorKind, Result};
 use flott_format::parquet::ParquetFormat;
-use object_store::memory::InMemory;
-use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Type as PhysicalType;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use proptest::prelude::*;
 
 use crate::random::batch;
-use crate::support::{context, encode, schema, shown};
+use crate::support::{context, encode, read_bulk, rows_of, schema, shown};
 
-fn bulk(context: &FormatContext) -> Arc<dyn BulkReaderFactory> {
-    match ParquetFormat.decoding(context).unwrap() {
-        Decoding::Bulk(factory) => factory,
-        Decoding::Stream(_) => panic!("not bulk"),
-    }
-}
-
-/// Reads (a part of) a file; also the positions behind each batch.
 fn read(context: &FormatContext, file: &[u8], range: Option<(u64, u64)>, skip: u64) -> Result<(RecordBatch, Vec<u64>)> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(async {
-        let store = InMemory::new();
-        let path = Path::from("t/part.parquet");
-        store.put(&path, file.to_vec().into()).await.unwrap();
-        let store: Arc<dyn ObjectStore> = Arc::new(store);
-        let mut reader = bulk(context).open(store, &path, file.len() as u64, range, skip).await?;
-        let (mut batches, mut positions) = (vec![], vec![]);
-        while let Some(b) = reader.next().await? {
-            batches.push(ChangeBatch::append(b.rows));
-            positions.push(b.next_row);
-        }
-        Ok((ChangeBatch::concat(&context.schema, &batches)?.rows, positions))
-    })
-}
-
-fn rows_of(text: &str, row: &str) -> RecordBatch {
-    let c = context(row, row, &[]);
-    let mut decoder = crate::support::stream(&flott_format::json::JsonFormat, &c).unwrap().create(true).unwrap();
-    crate::support::decode_all(decoder.as_mut(), text.as_bytes(), 10_000, |_| 1 << 20).unwrap().one(&c.schema)
+    read_bulk(&ParquetFormat, context, file, range, skip)
 }
 
 const ALL: &str = "ROW<a BOOLEAN, b TINYINT, c SMALLINT, d INT, e BIGINT, f FLOAT, g DOUBLE, h STRING, i BYTES, j DECIMAL(9, 2), j2 DECIMAL(18, 2), k DATE, l TIME(3), m TIMESTAMP(3), n TIMESTAMP(9), o TIMESTAMP_LTZ(6), p ARRAY<STRING>, q ARRAY<TIMESTAMP(3)>, r ROW<x INT, y ROW<z TIMESTAMP(6)>>, s MAP<STRING, BIGINT>, t DECIMAL(38, 0)>";

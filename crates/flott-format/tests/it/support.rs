@@ -9,6 +9,9 @@ use flott_connector::format::{
 };
 use flott_core::types::{LogicalType, TypeKind, arrow_schema};
 use flott_core::{ChangeBatch, Error, Result};
+use object_store::ObjectStoreExt;
+use object_store::memory::InMemory;
+use object_store::path::Path;
 
 /// A schema from `ROW<a INT, b STRING>`.
 pub(crate) fn schema(row: &str) -> SchemaRef {
@@ -35,6 +38,37 @@ pub(crate) fn stream(format: &dyn FormatFactory, context: &FormatContext) -> Res
         Decoding::Stream(factory) => Ok(factory),
         Decoding::Bulk(_) => panic!("not a stream"),
     }
+}
+
+/// Reads (a part of) a file of a format that needs whole files; also the positions behind each batch.
+pub(crate) fn read_bulk(
+    format: &dyn FormatFactory,
+    context: &FormatContext,
+    file: &[u8],
+    range: Option<(u64, u64)>,
+    skip: u64,
+) -> Result<(RecordBatch, Vec<u64>)> {
+    let Decoding::Bulk(factory) = format.decoding(context)? else { panic!("not bulk") };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let store = InMemory::new();
+        let path = Path::from(format!("t/part.{}", format.identifier()));
+        store.put(&path, file.to_vec().into()).await.unwrap();
+        let mut reader = factory.open(Arc::new(store), &path, file.len() as u64, range, skip).await?;
+        let (mut batches, mut positions) = (vec![], vec![]);
+        while let Some(b) = reader.next().await? {
+            batches.push(ChangeBatch::append(b.rows));
+            positions.push(b.next_row);
+        }
+        Ok((ChangeBatch::concat(&context.schema, &batches)?.rows, positions))
+    })
+}
+
+/// Rows of JSON lines.
+pub(crate) fn rows_of(text: &str, row: &str) -> RecordBatch {
+    let c = context(row, row, &[]);
+    let mut decoder = stream(&flott_format::json::JsonFormat, &c).unwrap().create(true).unwrap();
+    decode_all(decoder.as_mut(), text.as_bytes(), 10_000, |_| 1 << 20).unwrap().one(&c.schema)
 }
 
 /// What a whole file gave.
