@@ -256,6 +256,7 @@ impl Operator for Calc {
 
 #[cfg(test)]
 mod tests {
+    use arrow_array::types::Int32Type;
     use datafusion_expr::Operator as Op;
     use datafusion_physical_expr::expressions::{BinaryExpr, col, lit};
 
@@ -302,5 +303,24 @@ mod tests {
         let mut calc = longer(1);
         let pieces: Vec<usize> = (0..8).map(|_| run(&mut calc, 8_192).len()).collect();
         assert!(pieces[0] > 1 && pieces[7] == 1, "{pieces:?}");
+    }
+
+    /// Deletes by key are NULL beside the key; any other NULL in a NOT NULL column is an error of the data.
+    #[test]
+    fn deletes_by_key_have_values_where_columns_are_not_null() {
+        let input: SchemaRef = Arc::new(arrow_schema::Schema::new(vec![Field::new("a", DataType::Int32, true)]));
+        let output: SchemaRef = Arc::new(arrow_schema::Schema::new(vec![Field::new("a", DataType::Int32, false)]));
+        let a = col("a", &input).expect("a column");
+        let mut calc = Calc::new("op", &CalcSpec { projection: vec![a], filter: None }, output).expect("a calc");
+        let column: ArrayRef = Arc::new(arrow_array::Int32Array::from(vec![Some(7), None]));
+        let rows = RecordBatch::try_new(input, vec![column]).expect("a batch");
+        let mut go = |second| {
+            let batch =
+                ChangeBatch::new(rows.clone(), [RowKind::Insert, second].into_iter().collect()).expect("a batch");
+            calc.apply(batch).map(|out| out.expect("rows").rows.column(0).as_primitive::<Int32Type>().values().to_vec())
+        };
+        assert_eq!(go(RowKind::Delete).expect("rows"), [7, -1]);
+        let wrong = go(RowKind::UpdateAfter).expect_err("NULL").to_string();
+        assert!(wrong.contains("NULL in column 'a', which is NOT NULL"), "{wrong}");
     }
 }
