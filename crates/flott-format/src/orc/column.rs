@@ -213,8 +213,8 @@ impl ColumnReader {
                 let start = column.len();
                 let rows: Vec<bool> = (0..count).map(|i| here.is_there(i)).collect();
                 let not_null = !column.nullable();
-                for there in &rows {
-                    if !there && not_null && here.rows.is_none() {
+                for (i, there) in rows.iter().enumerate() {
+                    if !there && not_null && here.rows.is_none_or(|above| above[i]) {
                         return null(column);
                     }
                     column.done(*there);
@@ -358,10 +358,11 @@ fn timestamp(stored: i64, nanos: i64, zone: WriterZone, instant: bool, column: &
     if !(-999_999_999..=999_999_999).contains(&nanos) {
         return wrong("a timestamp has more than a second of nanoseconds");
     }
-    let mut seconds = zone.instant(stored);
+    let too_far = "a timestamp is too far away for the column's precision";
+    let Some(mut seconds) = zone.instant(stored) else { return wrong(too_far) };
     // Writers cut times before 1970 towards it.
     if seconds < 0 && nanos > 999_999 {
-        seconds -= 1;
+        seconds = seconds.saturating_sub(1);
     }
     if !instant {
         seconds = zone.local(seconds);
@@ -375,7 +376,7 @@ fn timestamp(stored: i64, nanos: i64, zone: WriterZone, instant: bool, column: &
     let nanos = i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
     let value = nanos.div_euclid(i128::from(1_000_000_000 / per_second));
     let Ok(value) = i64::try_from(value) else {
-        return wrong("a timestamp is too far away for the column's precision");
+        return wrong(too_far);
     };
     if let Values::I64(v) = &mut column.values {
         v.push(value);

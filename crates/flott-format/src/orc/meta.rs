@@ -237,11 +237,24 @@ impl Tail {
 impl Footer {
     pub(super) fn parse(bytes: Bytes, compression: Compression) -> Read<Footer> {
         let bytes = Stream::new(bytes, compression).all(FOOTER_BYTES_MAX)?;
-        let (mut types, mut stripes) = (vec![], vec![]);
+        let (mut types, mut stripes, mut parts) = (vec![], vec![], 0);
         fields(&bytes, |number, value| {
             match (number, value) {
-                (3, Value::Bytes(b)) => stripes.push(stripe(b)?),
-                (4, Value::Bytes(b)) => types.push(type_of(b)?),
+                (3, Value::Bytes(b)) => {
+                    room(stripes.len(), "stripes")?;
+                    let stripe = stripe(b)?;
+                    // One without rows has nothing to read.
+                    if stripe.rows > 0 {
+                        stripes.push(stripe);
+                    }
+                }
+                (4, Value::Bytes(b)) => {
+                    parts += 1;
+                    let of = type_of(b)?;
+                    parts += of.children.len().max(of.names.len());
+                    room(parts, "types")?;
+                    types.push(of);
+                }
                 (10, Value::Bytes(_)) => return wrong("the file is encrypted, which is not supported"),
                 _ => {}
             }
@@ -270,7 +283,7 @@ impl Footer {
                 return wrong(format!("the type {} of column {id} has {} parts", t.name(), t.children.len()));
             }
             for child in &t.children {
-                if *child <= id || *child >= self.types.len() {
+                if *child <= id || *child >= self.types.len() || depths[*child] > 0 {
                     return wrong(format!("the type of column {id} has a part that is none: {child}"));
                 }
                 depths[*child] = depths[id] + 1;
@@ -281,6 +294,13 @@ impl Footer {
         }
         Ok(())
     }
+}
+
+/// Stripes of a file, types with their parts, streams and encodings of a stripe: a few compressed bytes can name very many.
+const ENTRIES_MAX: usize = 1 << 20;
+
+fn room(entries: usize, what: &str) -> Read<()> {
+    if entries < ENTRIES_MAX { Ok(()) } else { wrong(format!("there are more than {ENTRIES_MAX} {what}")) }
 }
 
 fn stripe(bytes: &[u8]) -> Read<Stripe> {
@@ -309,8 +329,18 @@ fn type_of(bytes: &[u8]) -> Read<Type> {
                 Some(kind) => of.kind = *kind,
                 None => return wrong(format!("the file has a column of the unknown type {n}")),
             },
-            (2, value) => numbers(&value, |n| of.children.push(usize::try_from(n).unwrap_or(usize::MAX)))?,
-            (3, Value::Bytes(b)) => of.names.push(text(b)?),
+            (2, value) => {
+                numbers(&value, |n| {
+                    // One more than there may be: the file is refused then.
+                    if of.children.len() <= ENTRIES_MAX {
+                        of.children.push(usize::try_from(n).unwrap_or(usize::MAX));
+                    }
+                })?;
+            }
+            (3, Value::Bytes(b)) => {
+                room(of.names.len(), "names of columns")?;
+                of.names.push(text(b)?);
+            }
             (4, Value::Number(n)) => of.length_max = Some(n),
             (5, Value::Number(n)) => of.precision = Some(n),
             (6, Value::Number(n)) => of.scale = Some(n),
@@ -328,6 +358,7 @@ impl StripeFooter {
         fields(&bytes, |number, value| {
             match (number, value) {
                 (1, Value::Bytes(b)) => {
+                    room(footer.streams.len(), "streams")?;
                     let mut info = StreamInfo { kind: StreamKind::Present, column: 0, bytes: 0 };
                     fields(b, |number, value| {
                         match (number, value) {
@@ -350,6 +381,7 @@ impl StripeFooter {
                     footer.streams.push(info);
                 }
                 (2, Value::Bytes(b)) => {
+                    room(footer.encodings.len(), "encodings")?;
                     let mut encoding = Encoding::default();
                     fields(b, |number, value| {
                         match (number, value) {
@@ -456,4 +488,28 @@ pub(super) fn tail(footer_bytes: u64, compression: Compression) -> Vec<u8> {
     let length = out.len() as u8;
     out.push(length);
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(footer: Vec<u8>) -> Read<Footer> {
+        Footer::parse(footer.into(), Compression { codec: Codec::None, chunk_bytes: CHUNK_BYTES_DEFAULT as usize })
+    }
+
+    /// Two bytes name a type, which takes a hundred.
+    #[test]
+    fn a_footer_of_very_many_entries_is_refused() {
+        let of_struct = [0x22, 0x02, 0x08, 0x0c];
+        let entries = |entry: &[u8], n: usize| [&of_struct[..], &entry.repeat(n)].concat();
+        assert_eq!(parsed(entries(&[0x22, 0x00], 100)).expect("types").types.len(), 101);
+        let names = [0x22, 0x82, 0x80, 0x80, 0x01].into_iter().chain([0x1a, 0x00].repeat(ENTRIES_MAX + 1)).collect();
+        for footer in [entries(&[0x22, 0x00], ENTRIES_MAX), entries(&[0x1a, 0x02, 0x28, 0x01], ENTRIES_MAX + 1), names]
+        {
+            let reason = parsed(footer).expect_err("too many").reason;
+            assert!(reason.contains("there are more than"), "{reason}");
+        }
+        assert!(parsed(entries(&[0x1a, 0x00], 100)).expect("stripes").stripes.is_empty(), "none of them has rows");
+    }
 }

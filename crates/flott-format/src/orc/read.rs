@@ -64,7 +64,19 @@ impl StoredFile {
         if range.is_empty() {
             return Ok(Bytes::new());
         }
-        self.store.get_range(&self.path, range).await.map_err(|e| self.failed(e))
+        let bytes = self.store.get_range(&self.path, range).await.map_err(|e| self.failed(e))?;
+        self.check_length(&bytes, length)?;
+        Ok(bytes)
+    }
+
+    /// What stores cut off at the end of a file that has become shorter.
+    fn check_length(&self, bytes: &Bytes, length: u64) -> Result<()> {
+        if bytes.len() as u64 == length {
+            return Ok(());
+        }
+        Err(Error::data("The file has become shorter since it was listed")
+            .with("file", &self.path)
+            .hint("Write files under a name of their own, and never over others"))
     }
 
     fn failed(&self, e: object_store::Error) -> Error {
@@ -122,6 +134,7 @@ impl BulkReaderFactory for OrcDecoding {
         let plans = plan::of_row(&footer.types, 0, &rows.columns).map_err(|e| unfit(e, path))?;
         let mut wanted = vec![];
         plan::wanted(&plans, &mut wanted);
+        wanted.sort_unstable();
         let mut skip = skip_rows;
         let mut stripes: Vec<Stripe> = footer.stripes;
         stripes.retain(|s| range.is_none_or(|(from, to)| (from..to).contains(&s.offset)));
@@ -187,7 +200,9 @@ struct Loaded {
 
 impl Streams for Loaded {
     fn stream(&mut self, column: usize, kind: StreamKind) -> Option<Stream> {
-        self.streams.remove(&(column, kind as u8)).map(|bytes| Stream::new(bytes, self.compression))
+        // Not taken away: two columns of a table may read one of the file.
+        let bytes = self.streams.get(&(column, kind as u8)).cloned();
+        bytes.map(|bytes| Stream::new(bytes, self.compression))
     }
 
     fn empty(&self) -> Stream {
@@ -223,7 +238,8 @@ impl OrcReader {
             if at > content {
                 return file.corrupt("a stripe's streams are longer than the stripe".into());
             }
-            if stream.kind != StreamKind::Other && stream.bytes > 0 && self.wanted.contains(&stream.column) {
+            if stream.kind != StreamKind::Other && stream.bytes > 0 && self.wanted.binary_search(&stream.column).is_ok()
+            {
                 total += stream.bytes;
                 keys.push((stream.column, stream.kind as u8));
                 ranges.push(start..start + stream.bytes);
@@ -236,6 +252,9 @@ impl OrcReader {
             true => vec![],
             false => file.store.get_ranges(&file.path, &ranges).await.map_err(|e| file.failed(e))?,
         };
+        for (range, bytes) in ranges.iter().zip(&bytes) {
+            file.check_length(bytes, range.end - range.start)?;
+        }
         let streams = keys.into_iter().zip(bytes).collect();
         let mut loaded = Loaded { streams, encodings: footer.encodings, compression: self.compression };
         let zone = file.check(WriterZone::parse(footer.time_zone.as_deref()))?;
@@ -284,8 +303,11 @@ impl BulkReader for OrcReader {
     async fn next(&mut self) -> Result<Option<BulkBatch>> {
         loop {
             if self.open.as_ref().is_none_or(|o| o.rows_left == 0) {
-                let Some(stripe) = self.stripes.pop() else { return Ok(None) };
+                let Some(stripe) = self.stripes.last().copied() else { return Ok(None) };
+                // It stays the next one until it is open: who asks again after an error, or after a wait that was given up,
+                // must miss no row.
                 self.open = Some(self.open(stripe).await?);
+                self.stripes.pop();
                 continue;
             }
             let left = self.open.as_ref().map_or(0, |o| o.rows_left);
@@ -298,8 +320,8 @@ impl BulkReader for OrcReader {
             }
             let count = left.min(BATCH_ROWS);
             self.next_batch(count)?;
-            self.next_row += count;
             let rows = self.rows.take().map_err(|e| e.with("file", &self.file.path))?;
+            self.next_row += count;
             return Ok(Some(BulkBatch { rows, next_row: self.next_row }));
         }
     }

@@ -35,9 +35,9 @@ impl WriterZone {
         Ok(WriterZone { epoch: EPOCH - i64::from(epoch.fix().local_minus_utc()), zone: Some(zone) })
     }
 
-    /// From what stands in a file to the seconds of an instant.
-    pub(super) fn instant(self, seconds: i64) -> i64 {
-        seconds.wrapping_add(self.epoch)
+    /// From what stands in a file to the seconds of an instant; `None` beyond what can be counted.
+    pub(super) fn instant(self, seconds: i64) -> Option<i64> {
+        seconds.checked_add(self.epoch)
     }
 
     /// The date and time of an instant there, in seconds as if it were UTC.
@@ -45,7 +45,7 @@ impl WriterZone {
         let Some(zone) = self.zone else { return instant };
         let offset = chrono::DateTime::from_timestamp(instant, 0)
             .map_or(0, |t| i64::from(zone.offset_from_utc_datetime(&t.naive_utc()).fix().local_minus_utc()));
-        instant.wrapping_add(offset)
+        instant.saturating_add(offset)
     }
 }
 

@@ -1,9 +1,14 @@
 //! orc: files of another library, what we write ourselves read by us and by it, ranges, projections, damage.
 
+use std::sync::Arc;
+
 use arrow_array::RecordBatch;
-use flott_connector::format::{FormatContext, FormatFactory};
+use flott_connector::format::{Decoding, FormatContext, FormatFactory};
 use flott_core::{ChangeBatch, ErrorKind, Result};
 use flott_format::orc::OrcFormat;
+use object_store::ObjectStoreExt;
+use object_store::memory::InMemory;
+use object_store::path::Path;
 use proptest::prelude::*;
 
 use crate::random::batch;
@@ -234,4 +239,55 @@ for row in f.read().to_pylist():
         assert_eq!(lines[2].matches("None").count(), 16, "{}", lines[2]);
         assert!(lines[3].contains("'a': [], 'm': [], 'r': {'x': None, 'y': 'z'}"), "{}", lines[3]);
     }
+}
+
+/// A stripe that could not be opened is the next one still.
+#[test]
+fn nothing_is_missed_after_an_error() {
+    let row = "ROW<i INT>";
+    let c = context(row, row, &[]);
+    let file = encode(&OrcFormat, &c, &rows_of("{\"i\":1}\n{\"i\":2}\n", row));
+    let Decoding::Bulk(factory) = OrcFormat.decoding(&c).unwrap() else { panic!("not bulk") };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let (store, path) = (Arc::new(InMemory::new()), Path::from("t/part.orc"));
+        store.put(&path, file.clone().into()).await.unwrap();
+        let mut reader = factory.open(store.clone(), &path, file.len() as u64, None, 0).await.unwrap();
+        store.delete(&path).await.unwrap();
+        let gone = reader.next().await.map(drop).expect_err("the file is gone");
+        assert!(gone.to_string().contains("The file is gone"), "{gone}");
+        store.put(&path, file.into()).await.unwrap();
+        let rows = reader.next().await.unwrap().expect("rows");
+        assert_eq!((rows.rows.num_rows(), rows.next_row), (2, 2));
+        assert!(reader.next().await.unwrap().is_none());
+    });
+}
+
+#[test]
+fn a_file_that_has_become_shorter_is_told() {
+    let (_, file) = FILES[0];
+    let c = context(COLUMNS, COLUMNS, &[]);
+    let Decoding::Bulk(factory) = OrcFormat.decoding(&c).unwrap() else { panic!("not bulk") };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let (store, path) = (Arc::new(InMemory::new()), Path::from("t/part.orc"));
+        store.put(&path, file.to_vec().into()).await.unwrap();
+        let e = factory.open(store, &path, file.len() as u64 + 1_000, None, 0).await.map(drop).expect_err("shorter");
+        assert_eq!(e.kind(), ErrorKind::Data, "{e}");
+        assert!(e.to_string().contains("has become shorter"), "{e}");
+    });
+}
+
+#[test]
+fn two_columns_may_read_one_and_nested_nulls_are_told() {
+    let file = encode(&OrcFormat, &context("ROW<a INT>", "ROW<a INT>", &[]), &rows_of("{\"a\":7}\n", "ROW<a INT>"));
+    let twice = context("ROW<a INT, A INT>", "ROW<a INT, A INT>", &[]);
+    assert_eq!(shown(&read(&twice, &file, None, 0).unwrap().0), ["7|7"]);
+
+    let (inner, strict) = ("ROW<r ROW<y ROW<z INT>>>", "ROW<r ROW<y ROW<z INT> NOT NULL>>");
+    let text = "{\"r\":null}\n{\"r\":{\"y\":null}}\n";
+    let file = encode(&OrcFormat, &context(inner, inner, &[]), &rows_of(text, inner));
+    let e = read(&context(strict, strict, &[]), &file, None, 0).expect_err("a NULL");
+    assert_eq!(e.kind(), ErrorKind::Data, "{e}");
+    assert!(e.to_string().contains("NULL"), "{e}");
 }
