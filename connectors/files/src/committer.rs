@@ -62,9 +62,20 @@ impl FileCommitter {
         self.target.fail_points.hit(FailPoint::MidCommit);
         overwrite.remove_old(&held).await?;
         for file in &held {
-            while let CommitOutcome::RetryLater { reason } = self.show(file).await? {
-                tracing::warn!(reason, path = self.target.location.display, "a file has to be shown again");
-                tokio::time::sleep(RETRY_PAUSE).await;
+            loop {
+                match self.show(file).await? {
+                    CommitOutcome::Committed | CommitOutcome::AlreadyCommitted => break,
+                    CommitOutcome::RetryLater { reason } => {
+                        tracing::warn!(reason, path = self.target.location.display, "a file has to be shown again");
+                        tokio::time::sleep(RETRY_PAUSE).await;
+                    }
+                    // A bounded job has nothing but its output that would be lost with a fresh start.
+                    CommitOutcome::Failed { reason } => {
+                        return Err(Error::data(reason)
+                            .with("path", &self.target.location.display)
+                            .hint("Start over with --fresh: the table is written anew"));
+                    }
+                }
             }
         }
         let partitions: BTreeSet<String> = held.into_iter().map(|f| f.partition).collect();
@@ -85,7 +96,11 @@ impl FileCommitter {
             }
             _ => self.make_visible(file).await,
         };
-        shown.map_err(|e| e.with("path", &target.location.display))
+        match shown {
+            // Of the file, and not of the store: another try would come to the same.
+            Err(e) if e.kind() == ErrorKind::Data => Ok(CommitOutcome::Failed { reason: e.to_string() }),
+            shown => shown.map_err(|e| e.with("path", &target.location.display)),
+        }
     }
 
     /// Staged by an attempt that is over: the file has lain there, maybe through a crash of the machine.
@@ -365,7 +380,7 @@ fn rename(from: &Path, to: &Path, file: &StagedFile, check: bool) -> Result<Comm
 fn gone(file: &StagedFile) -> Error {
     Error::data(format!("the staged file of '{}' is gone, and the file itself is not there", file.target)).hint(
         "Something outside has removed it (a bucket's rule that aborts old uploads, for one), and its rows with it. \
-             Put it back, or start over with --fresh",
+             Put it back",
     )
 }
 
@@ -427,6 +442,7 @@ impl Committer for FileCommitter {
         for (item, outcome) in items.iter().zip(&outcomes) {
             match (item, outcome) {
                 (ToCommit::File(_), Some(CommitOutcome::RetryLater { reason: why })) => reason = Some(why.clone()),
+                (ToCommit::File(_), Some(CommitOutcome::Failed { .. })) => {}
                 (ToCommit::File(file), _) => drop(shown.insert(file.partition.clone())),
                 (ToCommit::Progress(p), _) => {
                     let at = self.watermarks.entry(p.subtask).or_insert(p.watermark_ms);
@@ -436,9 +452,12 @@ impl Committer for FileCommitter {
         }
         self.sync_folders(&shown).await?;
         self.touched.extend(shown);
-        // A partition is not complete before its files are there.
+        // A partition is not complete before its files are there. Of files that can never be there the next commit reports, of
+        // whoever has put them back or given them up.
+        let is_refused = outcomes.iter().any(|o| matches!(o, Some(CommitOutcome::Failed { .. })));
         let progress = match reason {
             Some(reason) => CommitOutcome::RetryLater { reason },
+            None if is_refused => CommitOutcome::Committed,
             None => {
                 self.report_partitions(false).await?;
                 CommitOutcome::Committed

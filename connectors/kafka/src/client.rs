@@ -15,6 +15,9 @@ pub(crate) const REQUEST_PATIENCE: Duration = Duration::from_secs(20);
 /// How often an idle client looks up from waiting.
 pub(crate) const TURN: Duration = Duration::from_millis(20);
 
+/// Events of a client that are looked at for a cause.
+const EVENTS_MAX: usize = 1_000;
+
 /// Logs of a client go where the job's go.
 pub(crate) struct Context;
 
@@ -53,6 +56,26 @@ pub(crate) fn consumer(properties: &Properties, group: Option<&str>) -> Result<B
         config.set("group.id", group);
     }
     config.create_with_context(Context).map_err(|e| error(e, properties, "make a consumer for"))
+}
+
+/// Why nobody answered, where a client was told: a broker that refuses a login, or a certificate that nobody trusts, closes the
+/// connection, and a question only finds that it is gone. Of a consumer that reads nothing yet.
+pub(crate) fn cause<C: ConsumerContext>(error: KafkaError, consumer: &BaseConsumer<C>) -> KafkaError {
+    // Lines of the log are among them, and look like none.
+    for _ in 0..EVENTS_MAX {
+        if let Some(Err(event)) = consumer.poll(Duration::ZERO)
+            && is_refusal(&event)
+        {
+            return event;
+        }
+    }
+    error
+}
+
+/// Whether an answer says that a client is not let in.
+pub(crate) fn is_refusal(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(error.rdkafka_error_code(), Some(Code::Authentication | Code::SaslAuthenticationFailed | Code::SSL))
 }
 
 /// What an error means for the job.

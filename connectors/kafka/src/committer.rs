@@ -1,5 +1,5 @@
 //! Makes staged output visible: one short transaction for all rows of a checkpoint and its marker, or several where one
-//! would take too long (`parts`).
+//! would take too long (`flott_connector::staged`).
 //!
 //! The transactional id is the same in every attempt, so that whoever begins one fences who came before. What then counts
 //! is the marker: a checkpoint that it does not name is written, from the staged files, as often as it takes. Nothing
@@ -14,24 +14,25 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flott_connector::sink::{CommitOutcome, Committable, Committer, CommitterContext};
+use flott_connector::staged::{self, Done, Group, Limit, Marker, Place, StagedFile};
 use flott_core::clock::{Clock, SystemClock};
 use flott_core::{DecidedCheckpoint, Error, ErrorKind, FailPoint, Result};
 use rdkafka::producer::Producer as _;
 
 use crate::client::blocking;
 use crate::limits;
-use crate::marker::{Marker, MarkerTopic, pause};
-use crate::parts::{self, Limit, Place};
+use crate::marker::{MarkerTopic, pause};
 use crate::producer::{LOOK, Producer, Sent};
 use crate::record::Outgoing;
-use crate::stage_format;
-use crate::staging::{StagedFile, Staging};
 use crate::target::{Partitioner, Target};
 
 /// How long a transaction may take to begin and to end.
 const TRANSACTION_PATIENCE: Duration = Duration::from_secs(60);
 /// How long one that has failed may take to be aborted.
 const ABORT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Bytes of keys and values in a transaction at most (a larger record goes alone).
+const PART_BYTES: u64 = 1 << 30;
 
 /// As many rows a transaction may have also after many that have failed.
 const ROWS_AFTER_FAILURE: u64 = 100;
@@ -52,24 +53,6 @@ pub(crate) struct KafkaCommitter {
     clock: Arc<dyn Clock>,
 }
 
-/// Output of one transactional id.
-struct Group {
-    transactional_id: String,
-    lineage: String,
-    /// The last checkpoint for which any of it was prepared.
-    epoch: u64,
-    /// Places in the call, and files.
-    files: Vec<(usize, StagedFile)>,
-}
-
-/// What came of a group.
-enum Done {
-    Committed,
-    Already,
-    Later(String),
-    Never(String),
-}
-
 impl KafkaCommitter {
     pub(crate) fn new(target: Arc<Target>, context: CommitterContext) -> KafkaCommitter {
         KafkaCommitter {
@@ -86,12 +69,10 @@ impl KafkaCommitter {
     }
 
     async fn commit_group(&mut self, group: &Group, checkpoint: u64) -> Result<Done> {
-        let id = group.transactional_id.clone();
+        let id = group.owner.clone();
         let mut held = self.held.remove(&id);
         let foreign = group.lineage != self.context.lineage;
-        let mut files: Vec<StagedFile> = group.files.iter().map(|(_, file)| file.clone()).collect();
-        parts::sort(&mut files);
-        let files = Arc::new(files);
+        let files = Arc::new(group.files());
         loop {
             let (target, context) = (Arc::clone(&self.target), self.context.clone());
             let (id, lineage, epoch) = (id.clone(), group.lineage.clone(), group.epoch);
@@ -102,9 +83,9 @@ impl KafkaCommitter {
                 Err(e) if e.kind() == ErrorKind::Unavailable => return Ok(Done::Later(e.to_string())),
                 Err(e) => return Err(e),
             };
-            let from = parts::start(&files, &marker, &self.target.marker_topic)?;
+            let from = staged::start(&files, &marker, &self.target.marker_topic)?;
             let part = Part {
-                id: group.transactional_id.clone(),
+                id: group.owner.clone(),
                 lineage: group.lineage.clone(),
                 generation: if foreign { marker.generation } else { self.context.generation.0 },
                 before: marker.epoch,
@@ -121,7 +102,7 @@ impl KafkaCommitter {
                 Ok(after) => {
                     self.rows_max = self.rows_max.saturating_mul(2).min(self.target.transaction_rows);
                     if after.marker.as_ref().is_some_and(|m| m.epoch >= group.epoch) {
-                        self.held.insert(group.transactional_id.clone(), after);
+                        self.held.insert(group.owner.clone(), after);
                         return Ok(Done::Committed);
                     }
                     held = Some(after);
@@ -137,15 +118,6 @@ impl KafkaCommitter {
                 }
             }
         }
-    }
-
-    /// This lineage's folder, and those of lineages that a fresh start has replaced.
-    async fn remove_before(&self, end: u64, keep: &[String]) -> Result<()> {
-        for lineage in [&self.context.lineage].into_iter().chain(&self.context.replaced_lineages) {
-            let folder = Staging::folder(lineage, &self.context.operator_uid);
-            self.target.staging.remove_before(&folder, end, keep).await?;
-        }
-        Ok(())
     }
 }
 
@@ -230,7 +202,7 @@ struct Part {
 impl Part {
     /// Writes it, with its marker. Also gives how many records were sent. Blocks.
     fn write(&self, target: &Target, mut held: Held) -> (u64, Result<Held>) {
-        let mut limit = Limit::of(self.rows_max);
+        let mut limit = Limit::of(self.rows_max, PART_BYTES);
         let written = self.write_within(target, &mut held, &mut limit);
         (limit.rows(), written.map(|()| held))
     }
@@ -238,7 +210,7 @@ impl Part {
     fn write_within(&self, target: &Target, held: &mut Held, limit: &mut Limit) -> Result<()> {
         begin(held)?;
         let filled = self.fill(target, held, limit).and_then(|end| {
-            let (epoch, progress) = parts::reached(&self.files, end, self.before, self.all);
+            let (epoch, progress) = staged::reached(&self.files, end, self.before, self.all);
             let (lineage, generation) = (self.lineage.clone(), self.generation);
             let marker = Marker { lineage, generation, epoch, progress };
             mark(held, &self.id, &marker)?;
@@ -264,8 +236,8 @@ impl Part {
         let mut skip = self.from.records;
         for (number, file) in self.files.iter().enumerate().skip(self.from.file) {
             // One at a time: an epoch may be larger than the memory.
-            let content = runtime.block_on(read(target, file))?;
-            let walked = stage_format::for_each(&content, skip, |record| {
+            let content = runtime.block_on(target.staging.read(file))?;
+            let walked = staged::for_each(&content, skip, |record| {
                 let Some(topic) = record.topic else { return Err(Error::internal("a staged record without a topic")) };
                 let slow = limit.rows() > 0 && self.clock.monotonic().saturating_sub(started) > patience;
                 if slow || !limit.takes(record.bytes()) {
@@ -335,17 +307,6 @@ fn end_transaction(held: &mut Held, marker: Marker) -> Result<()> {
     Ok(())
 }
 
-/// A staged file, checked.
-async fn read(target: &Target, file: &StagedFile) -> Result<bytes::Bytes> {
-    match target.staging.get(&file.name).await? {
-        Some(content) if content.len() as u64 == file.size && crc32fast::hash(&content) == file.crc32 => Ok(content),
-        Some(_) => Err(Error::data(format!("the staged file '{}' is damaged", file.name))
-            .hint("The disk has lost data, or something outside has changed it: its rows cannot be committed")),
-        None => Err(Error::data(format!("the staged file '{}' is gone, and its rows are not in the topic", file.name))
-            .hint("Something outside has removed it: put it back, or start over with --fresh")),
-    }
-}
-
 fn send(producer: &mut Producer, topic: &str, partition: Option<i32>, record: &Outgoing<'_>) -> Result<()> {
     while producer.send(topic, partition, record)? == Sent::Full {
         producer.check()?;
@@ -361,39 +322,10 @@ impl Committer for KafkaCommitter {
         checkpoint: &DecidedCheckpoint,
         committables: &[Committable],
     ) -> Result<Vec<CommitOutcome>> {
-        let mut groups: Vec<Group> = vec![];
-        for (place, committable) in committables.iter().enumerate() {
-            let file = StagedFile::decode(committable)?;
-            match groups.iter_mut().find(|g| g.transactional_id == file.transactional_id) {
-                Some(group) => {
-                    group.epoch = group.epoch.max(file.epoch);
-                    group.files.push((place, file));
-                }
-                None => groups.push(Group {
-                    transactional_id: file.transactional_id.clone(),
-                    lineage: file.lineage.clone(),
-                    epoch: file.epoch,
-                    files: vec![(place, file)],
-                }),
-            }
-        }
         let mut outcomes = vec![CommitOutcome::Committed; committables.len()];
-        for group in &groups {
+        for group in &Group::of(committables)? {
             let done = self.commit_group(group, checkpoint.id().0).await?;
-            for (place, file) in &group.files {
-                outcomes[*place] = match &done {
-                    Done::Committed => CommitOutcome::Committed,
-                    Done::Already => CommitOutcome::AlreadyCommitted,
-                    Done::Later(reason) => CommitOutcome::RetryLater { reason: reason.clone() },
-                    Done::Never(reason) => CommitOutcome::Failed { reason: reason.clone() },
-                };
-                if matches!(done, Done::Committed | Done::Already)
-                    && let Err(error) = self.target.staging.remove(&file.name).await
-                {
-                    // The next attempt removes it.
-                    tracing::debug!(%error, "a staged file stays for now");
-                }
-            }
+            group.settle(&done, &self.target.staging, &mut outcomes).await;
         }
         Ok(outcomes)
     }
@@ -402,13 +334,13 @@ impl Committer for KafkaCommitter {
         for committable in committables {
             self.target.staging.remove(&StagedFile::decode(committable)?.name).await?;
         }
-        self.remove_before(self.context.generation.0, &[]).await
+        self.target.staging.remove_of(&self.context, self.context.generation.0, &[]).await
     }
 
     /// Says whose the id is, before anything is decided: a checkpoint that is to be committed and finds no marker knows then
     /// that it was lost.
     async fn clean_up(&mut self, keep: &[String]) -> Result<()> {
-        self.remove_before(self.context.generation.0, keep).await?;
+        self.target.staging.remove_of(&self.context, self.context.generation.0, keep).await?;
         let id = self.own_id();
         let held = self.held.remove(&id);
         let (target, context) = (Arc::clone(&self.target), self.context.clone());
@@ -440,11 +372,13 @@ impl Committer for KafkaCommitter {
     }
 
     async fn sweep(&mut self) -> Result<()> {
-        self.remove_before(self.context.generation.0.saturating_add(1), &[]).await
+        self.target.staging.remove_of(&self.context, self.context.generation.0.saturating_add(1), &[]).await
     }
 
     async fn finish(&mut self, _checkpoint: &DecidedCheckpoint) -> Result<()> {
-        if let Err(error) = self.remove_before(self.context.generation.0.saturating_add(1), &[]).await {
+        if let Err(error) =
+            self.target.staging.remove_of(&self.context, self.context.generation.0.saturating_add(1), &[]).await
+        {
             tracing::warn!(%error, "staged files of older attempts cannot be removed");
         }
         Ok(())

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use flott_connector::Versioned;
 use flott_connector::source::{CallOutput, EnumeratorContext, SourceSplit, SplitEnumerator};
+use flott_connector::stored::{check_version, from_json, to_json};
 use flott_core::{CheckpointId, Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +17,7 @@ use crate::client::{self, blocking};
 use crate::native;
 use crate::offsets::{self, Bounded, Range, Startup};
 use crate::scan::Scan;
-use crate::split::{PartitionSplit, check_version, from_json, to_json};
+use crate::split::PartitionSplit;
 
 /// Version of the stored state.
 const VERSION: u32 = 1;

@@ -7,7 +7,7 @@ use flott_connector::factory::{
     ChangelogMode, ConnectorFactory, MetadataKey, Registry, TableContext, TableSink, TableSource,
 };
 use flott_connector::sink::DeliveryGuarantee;
-use flott_connector::storage;
+use flott_connector::staged;
 use flott_connector::table::{Column, ColumnKind};
 use flott_core::options::{ConfigOption, Options};
 use flott_core::types::arrow_field;
@@ -20,7 +20,6 @@ use crate::properties::Properties;
 use crate::record::RecordPlan;
 use crate::rows::{Metadata, Origin, RowPlan, metadata_keys};
 use crate::scan::{KafkaSource, Scan};
-use crate::staging::{STAGING_FOLDER, Staging};
 use crate::target::{KafkaSink, Partitioner, Target};
 use crate::topics::Topics;
 
@@ -44,14 +43,6 @@ fn insert_only_where(must_be: bool, format: &columns::Format, key: &'static str)
         .hint("Use a format of single rows, such as 'json'"));
     }
     Ok(mode)
-}
-
-fn positive(options: &Options, option: &ConfigOption) -> Result<Option<usize>> {
-    match options.int(option)? {
-        None => Ok(None),
-        Some(n) if n > 0 => Ok(usize::try_from(n).ok()),
-        Some(_) => Err(Error::user(format!("'{}' must be more than 0", option.key)).with("option", option.key)),
-    }
 }
 
 /// Rows that are only appended have no key.
@@ -168,7 +159,7 @@ fn source(context: &TableContext, upsert: bool) -> Result<TableSource> {
     Ok(TableSource {
         source: Arc::new(KafkaSource(Arc::new(scan))),
         changelog_mode: if upsert { upserts } else { mode },
-        parallelism: positive(given, &options::SCAN_PARALLELISM)?,
+        parallelism: given.positive(&options::SCAN_PARALLELISM)?,
     })
 }
 
@@ -290,8 +281,6 @@ fn sink(context: &TableContext, upsert: bool) -> Result<TableSink> {
         upsert,
         changes: !mode.is_insert_only(),
     };
-    let root = ["execution.checkpointing.dir", "state.checkpoints.dir"].iter().find_map(|k| context.config.get(k));
-    let folder = format!("{}/{STAGING_FOLDER}", root.unwrap_or(".flott").trim_end_matches('/'));
     let target = Target {
         partitioner: if upsert { Partitioner::Default } else { partitioner(context, plan.key.is_some())? },
         plan: Arc::new(plan),
@@ -300,14 +289,14 @@ fn sink(context: &TableContext, upsert: bool) -> Result<TableSink> {
         transaction_prefix: given.text(&options::TRANSACTION_PREFIX).unwrap_or_default().to_string(),
         marker_topic: given.text(&options::MARKER_TOPIC).unwrap_or_default().to_string(),
         transaction_rows: transaction_rows(given)?,
-        staging: Staging(storage::open(&folder, &context.base_dir, &context.config)?),
+        staging: staged::open(&context.config, &context.base_dir)?,
         fail_points: context.fail_points.clone(),
         properties,
     };
     Ok(TableSink {
         sink: Arc::new(KafkaSink(Arc::new(target))),
         changelog_mode: if upsert { ChangelogMode::UPSERT } else { mode },
-        parallelism: positive(given, &options::SINK_PARALLELISM)?,
+        parallelism: given.positive(&options::SINK_PARALLELISM)?,
     })
 }
 

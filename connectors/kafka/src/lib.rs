@@ -23,7 +23,6 @@ mod marker;
 mod native;
 mod offsets;
 pub mod options;
-mod parts;
 mod poll;
 mod producer;
 mod properties;
@@ -32,9 +31,7 @@ mod record;
 mod rows;
 mod scan;
 mod split;
-mod stage_format;
 mod staged_writer;
-mod staging;
 mod target;
 mod topics;
 mod writer;
@@ -44,7 +41,7 @@ use std::sync::Arc;
 use flott_connector::ConnectorFactory;
 
 pub use factory::{KafkaFactory, UpsertKafkaFactory};
-pub use staging::STAGING_FOLDER;
+pub use flott_connector::staged::STAGING_FOLDER;
 
 /// All connectors of this crate.
 pub fn connectors() -> Vec<Arc<dyn ConnectorFactory>> {

@@ -1,13 +1,7 @@
 //! The options of both connectors, as Flink names them.
 
+use flott_core::config_option as option;
 use flott_core::options::{ConfigOption, OptionType};
-
-macro_rules! option {
-    ($name:ident, $key:literal, $value:expr, $default:expr, $description:literal) => {
-        #[doc = $description]
-        pub const $name: ConfigOption = ConfigOption::optional($key, $value, $default, $description);
-    };
-}
 
 option!(
     TOPIC,

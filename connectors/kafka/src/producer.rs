@@ -31,6 +31,8 @@ const TRANSACTION_TIMEOUT_MS: u64 = 120_000;
 pub(crate) struct Answers {
     answered: AtomicU64,
     failure: Mutex<Option<KafkaError>>,
+    /// The last word of a broker that does not let the client in.
+    refusal: Mutex<Option<KafkaError>>,
 }
 
 impl ClientContext for Answers {
@@ -39,6 +41,9 @@ impl ClientContext for Answers {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        if client::is_refusal(&error) {
+            *self.refusal.lock() = Some(error.clone());
+        }
         Context.error(error, reason);
     }
 }
@@ -178,7 +183,9 @@ impl Producer {
 
 fn partitions(client: &ThreadedProducer<Answers>, properties: &Properties, topic: &str) -> Result<i32> {
     let metadata = client.client().fetch_metadata(Some(topic), client::REQUEST_PATIENCE);
-    let metadata = metadata.map_err(|e| client::error(e, properties, "look up a topic in").with("topic", topic))?;
+    let cause = |e| client.context().refusal.lock().clone().unwrap_or(e);
+    let metadata =
+        metadata.map_err(|e| client::error(cause(e), properties, "look up a topic in").with("topic", topic))?;
     let found = metadata.topics().iter().find(|t| t.name() == topic && t.error().is_none());
     match i32::try_from(found.map_or(0, |t| t.partitions().len())) {
         Ok(n) if n > 0 => Ok(n),

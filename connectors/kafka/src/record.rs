@@ -6,9 +6,10 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{
     TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
 };
-use arrow_array::{Array, ArrayRef, RecordBatch, StructArray};
+use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, TimeUnit};
 use flott_connector::format::{Encoder, EncoderFactory, Messages};
+pub(crate) use flott_connector::staged::StagedRecord as Outgoing;
 use flott_core::{ChangeBatch, Error, Result, RowKind};
 
 use crate::topics::Topics;
@@ -29,24 +30,6 @@ pub(crate) struct RecordPlan {
     pub(crate) upsert: bool,
     /// The value's format writes changes as they are.
     pub(crate) changes: bool,
-}
-
-/// A record to be written.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Outgoing<'a> {
-    pub(crate) topic: Option<&'a str>,
-    pub(crate) key: Option<&'a [u8]>,
-    pub(crate) value: Option<&'a [u8]>,
-    pub(crate) timestamp_ms: Option<i64>,
-    pub(crate) headers: Vec<(&'a str, Option<&'a [u8]>)>,
-}
-
-impl Outgoing<'_> {
-    /// Of key, value and headers.
-    pub(crate) fn bytes(&self) -> usize {
-        let headers = self.headers.iter().map(|(name, value)| name.len() + value.map_or(0, <[u8]>::len));
-        self.key.map_or(0, <[u8]>::len) + self.value.map_or(0, <[u8]>::len) + headers.sum::<usize>()
-    }
 }
 
 /// Encodes the rows of one writer.
@@ -161,22 +144,9 @@ impl Records {
 
 /// The headers of a row, from a map or a list of rows.
 fn headers(column: &ArrayRef, row: usize) -> Result<Vec<(&str, Option<&[u8]>)>> {
-    let (entries, start, end): (&StructArray, i32, i32) = match column.data_type() {
-        DataType::Map(..) => {
-            let map = column.as_map();
-            (map.entries(), map.value_offsets()[row], map.value_offsets()[row + 1])
-        }
-        DataType::List(_) => {
-            let list = column.as_list::<i32>();
-            (list.values().as_struct(), list.value_offsets()[row], list.value_offsets()[row + 1])
-        }
-        other => return Err(Error::internal(format!("headers cannot be a {other}"))),
-    };
-    if column.is_null(row) {
-        return Ok(vec![]);
-    }
-    let (names, values) = (entries.column(0).as_string::<i32>(), entries.column(1).as_binary::<i32>());
-    Ok((start as usize..end as usize)
+    let (names, values, entries) = flott_connector::headers::of_row(column, row)?;
+    let (names, values) = (names.as_string::<i32>(), values.as_binary::<i32>());
+    Ok(entries
         .filter(|i| names.is_valid(*i))
         .map(|i| (names.value(i), values.is_valid(i).then(|| values.value(i))))
         .collect())

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use arrow_array::builder::{BinaryBuilder, Int32Builder, StringBuilder};
 use arrow_array::{
-    Array, ArrayRef, Int32Array, Int64Array, ListArray, MapArray, RecordBatch, RecordBatchOptions, StringArray,
-    StructArray, TimestampMillisecondArray, UInt32Array, make_array,
+    Array, ArrayRef, Int32Array, Int64Array, RecordBatch, RecordBatchOptions, StringArray, TimestampMillisecondArray,
+    UInt32Array, make_array,
 };
-use arrow_buffer::OffsetBuffer;
 use arrow_schema::{DataType, Field, SchemaRef};
 use flott_connector::factory::MetadataKey;
 use flott_connector::format::{MessageDecoder, MessageDecoderFactory, RecordPosition};
@@ -315,22 +314,12 @@ fn headers_array(records: &[Vec<(String, Option<Vec<u8>>)>], field: &Field) -> R
         names.append_value(name);
         values.append_option(value.as_deref());
     }
-    let offsets = OffsetBuffer::from_lengths(records.iter().map(Vec::len));
-    let inner = match field.data_type() {
-        DataType::Map(entries, _) | DataType::List(entries) => entries,
-        other => return Err(Error::internal(format!("headers cannot be a {other}"))),
-    };
-    let DataType::Struct(fields) = inner.data_type() else {
-        return Err(Error::internal("the entries of headers are no rows"));
-    };
-    let entries =
-        StructArray::try_new(fields.clone(), vec![Arc::new(names.finish()), Arc::new(values.finish())], None)?;
-    Ok(match field.data_type() {
-        DataType::Map(inner, sorted) => {
-            Arc::new(MapArray::try_new(Arc::clone(inner), offsets, entries, None, *sorted)?)
-        }
-        _ => Arc::new(ListArray::try_new(Arc::clone(inner), offsets, Arc::new(entries), None)?),
-    })
+    flott_connector::headers::array(
+        field,
+        records.iter().map(Vec::len),
+        Arc::new(names.finish()),
+        Arc::new(values.finish()),
+    )
 }
 
 /// A deletion has no values, also where the column is NOT NULL: whoever reads it looks only at the key.

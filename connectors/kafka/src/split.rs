@@ -3,8 +3,8 @@
 use flott_connector::Versioned;
 use flott_connector::schema_registry::KnownSchemas;
 use flott_connector::source::SourceSplit;
-use flott_core::{Error, Result};
-use serde::de::DeserializeOwned;
+use flott_connector::stored::{check_version, from_json, to_json};
+use flott_core::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::offsets::Range;
@@ -70,24 +70,6 @@ impl PartitionSplit {
         let start = (hash.wrapping_mul(31) & i32::MAX) as usize % parallelism.max(1);
         (start + usize::try_from(self.partition).unwrap_or(0)) % parallelism.max(1)
     }
-}
-
-pub(crate) fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
-    serde_json::to_vec(value).map_err(|e| Error::internal("a state cannot be written").caused_by(e))
-}
-
-pub(crate) fn from_json<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T> {
-    serde_json::from_slice(bytes).map_err(|e| {
-        Error::data(format!("a stored {what} is damaged")).caused_by(e).hint("Restore an older checkpoint")
-    })
-}
-
-pub(crate) fn check_version(stored: &Versioned, known: u32, what: &str) -> Result<()> {
-    if stored.version == known {
-        return Ok(());
-    }
-    Err(Error::user(format!("a stored {what} has version {}, and this Flott reads version {known}", stored.version))
-        .hint("Restore with the Flott that wrote it, or a newer one"))
 }
 
 #[cfg(test)]

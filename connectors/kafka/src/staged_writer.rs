@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use flott_connector::sink::{Committable, SinkWriter, WriterContext};
+use flott_connector::staged::{StageBuilder, StagedFile, Staging};
 use flott_core::{ChangeBatch, CheckpointId, Result, id};
 
 use crate::client::blocking;
 use crate::limits::Limits;
 use crate::record::RecordEncoder;
-use crate::stage_format::StageBuilder;
-use crate::staging::{StagedFile, Staging};
 use crate::target::Target;
 
 /// Bytes of records in a file at most (and of one record more): as much is held in memory.
@@ -57,16 +56,8 @@ impl StagedWriter {
         let folder = Staging::folder(lineage, operator_uid);
         let name = format!("{folder}/{generation}/{}-{}-{}.arrows", subtask.index, self.unique, self.next);
         self.next += 1;
-        let file = StagedFile {
-            name,
-            size: content.len() as u64,
-            crc32: crc32fast::hash(&content),
-            records,
-            transactional_id: self.target.transactional_id(lineage, operator_uid),
-            lineage: lineage.clone(),
-            epoch: 0,
-            subtask: subtask.index,
-        };
+        let id = self.target.transactional_id(lineage, operator_uid);
+        let file = StagedFile::of(name, &content, records, id, lineage, subtask.index);
         self.bytes += file.size;
         let name = file.name.clone();
         // Before the write: what it leaves half is removed by `close`.

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use flott_connector::Versioned;
 use flott_connector::sink::{Committer, CommitterContext, DeliveryGuarantee, Sink, SinkWriter, WriterContext};
+use flott_connector::staged::Staging;
 use flott_core::{FailPoints, Result};
 
 use crate::committer::KafkaCommitter;
 use crate::properties::Properties;
 use crate::record::RecordPlan;
 use crate::staged_writer::StagedWriter;
-use crate::staging::Staging;
 use crate::writer::KafkaWriter;
 
 /// `sink.partitioner`.

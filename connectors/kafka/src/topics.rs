@@ -80,7 +80,8 @@ impl Topics {
             }
             Topics::Pattern(pattern) => {
                 let metadata = consumer.fetch_metadata(None, REQUEST_PATIENCE);
-                let metadata = metadata.map_err(|e| client::error(e, properties, "list the topics of"))?;
+                let metadata = metadata
+                    .map_err(|e| client::error(client::cause(e, consumer), properties, "list the topics of"))?;
                 for topic in metadata.topics() {
                     if pattern.is_match(topic.name()) && topic.error().is_none() {
                         found.push((topic.name().to_string(), count(topic.partitions().len())));
@@ -104,7 +105,8 @@ pub(crate) fn partition_count<C: rdkafka::consumer::ConsumerContext>(
     topic: &str,
 ) -> Result<Option<i32>> {
     let metadata = consumer.fetch_metadata(Some(topic), REQUEST_PATIENCE);
-    let metadata = metadata.map_err(|e| client::error(e, properties, "look up a topic in").with("topic", topic))?;
+    let wrong = |e| client::error(client::cause(e, consumer), properties, "look up a topic in").with("topic", topic);
+    let metadata = metadata.map_err(wrong)?;
     let Some(found) = metadata.topics().iter().find(|t| t.name() == topic) else { return Ok(None) };
     match found.error() {
         None => Ok(Some(count(found.partitions().len())).filter(|n| *n > 0)),

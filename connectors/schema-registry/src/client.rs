@@ -153,6 +153,19 @@ impl Session {
         })
     }
 
+    async fn latest(&self, subject: &str) -> Result<RegisteredSchema> {
+        let path = format!("/subjects/{}/versions/latest", encoded(subject));
+        match self.ask(Method::GET, &path, None).await? {
+            Answer::Success(bytes) => self.registered(self.answer::<SchemaAnswer>(&bytes)?).await,
+            Answer::Refused(StatusCode::NOT_FOUND, _) => {
+                Err(Error::user(format!("The schema registry has no subject '{subject}'"))
+                    .with("url", self.access.urls())
+                    .hint("A topic's subject is usually TOPIC-value or TOPIC-key"))
+            }
+            Answer::Refused(status, refusal) => Err(refused(&self.access, status, &refusal).with("subject", subject)),
+        }
+    }
+
     async fn schema(&self, id: u32) -> Result<RegisteredSchema> {
         let answer = match self.ask(Method::GET, &format!("/schemas/ids/{id}"), None).await? {
             Answer::Success(bytes) => self.answer::<SchemaAnswer>(&bytes)?,
@@ -165,6 +178,11 @@ impl Session {
                 return Err(refused(&self.access, status, &refusal).with("schema id", id));
             }
         };
+        self.registered(answer).await
+    }
+
+    /// With the schemas that it refers to.
+    async fn registered(&self, answer: SchemaAnswer) -> Result<RegisteredSchema> {
         let mut references = vec![];
         self.references(&answer.references, 0, &mut references).await?;
         let kind = answer.schema_type.unwrap_or_else(|| "AVRO".to_string());
@@ -268,6 +286,11 @@ impl SchemaRegistry for Client {
         let bytes = key.0.len() + key.1.len();
         self.ids.lock().keep(key, id, bytes);
         Ok(id)
+    }
+
+    fn latest(&self, subject: &str) -> Result<Arc<RegisteredSchema>> {
+        let subject = subject.to_string();
+        Ok(Arc::new(self.wait(async move |session| session.latest(&subject).await)?))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Makes columns for a list of row numbers: one loop over a plain vector per column.
 
+use flott_core::types::map_entries;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
@@ -259,7 +260,7 @@ fn map(
     let children = children(ids, length);
     let keys = generate(key, &children, moment)?;
     let values = generate(value, &children, moment)?;
-    let pairs: ArrayRef = Arc::new(StructArray::try_new(types.clone(), vec![Arc::clone(&keys), values], None)?);
+    let pairs: ArrayRef = Arc::new(map_entries(types, Arc::clone(&keys), values)?);
     let (kept, lengths) = distinct(&keys, length as usize, ids.len())?;
     let (pairs, offsets) = match kept {
         None => (pairs, OffsetBuffer::from_repeated_length(length as usize, ids.len())),

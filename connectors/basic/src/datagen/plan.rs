@@ -149,12 +149,12 @@ fn random(path: &str, name: &str, t: &LogicalType, options: &mut FieldOptions<'_
         }
         TypeKind::Map(key, value) => {
             let length = collection_length(path, options)?;
-            let key = Box::new(map_key(path, "key", key, options)?);
+            let key = Box::new(map_key(path, "key", key, true, options)?);
             Generator::Map { length, key, value: Box::new(child(path, "value", "value", value, options)?) }
         }
         TypeKind::Multiset(element) => {
             let length = collection_length(path, options)?;
-            let key = Box::new(map_key(path, "element", element, options)?);
+            let key = Box::new(map_key(path, "element", element, false, options)?);
             let count = Generator::Integer { min: 0, max: MULTISET_COUNT_MAX };
             let value = new_plan(&format!("{path}.count"), "value", &TypeKind::Int.not_null(), count);
             Generator::Map { length, key, value: Box::new(value) }
@@ -185,13 +185,23 @@ fn child(path: &str, part: &str, name: &str, t: &LogicalType, options: &mut Fiel
     random(&format!("{path}.{part}"), name, t, options)
 }
 
-fn map_key(path: &str, part: &str, t: &LogicalType, options: &mut FieldOptions<'_>) -> Result<FieldPlan> {
+/// Keys of a MAP may be NULL, elements of a MULTISET are not.
+fn map_key(
+    path: &str,
+    part: &str,
+    t: &LogicalType,
+    may_be_null: bool,
+    options: &mut FieldOptions<'_>,
+) -> Result<FieldPlan> {
     if matches!(t.kind, TypeKind::Map(..) | TypeKind::Multiset(_)) {
         return Err(Error::user(format!("Unsupported type: {t}. A map cannot be the key of field '{path}'")));
     }
     let mut key = child(path, part, "key", t, options)?;
+    if may_be_null {
+        return Ok(key);
+    }
     if key.null_below > 0 {
-        return Err(Error::user(format!("'fields.{path}.{part}.null-rate': NULL is no key of a MAP or MULTISET here"))
+        return Err(Error::user(format!("'fields.{path}.{part}.null-rate': NULL is no element of a MULTISET here"))
             .with("option", format!("fields.{path}.{part}.null-rate"))
             .hint("Drop the option"));
     }

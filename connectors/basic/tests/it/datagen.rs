@@ -128,7 +128,7 @@ async fn collections_have_their_lengths_and_maps_distinct_keys() {
         let maps = maps.as_map();
         let mut sizes = BTreeSet::new();
         for i in 0..200 {
-            let keys = maps.value(i).column(0).as_primitive::<Int32Type>().values().to_vec();
+            let keys = maps.value(i).column(0).as_struct().column(0).as_primitive::<Int32Type>().values().to_vec();
             assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), keys.len(), "{keys:?}");
             sizes.insert(keys.len());
         }

@@ -112,7 +112,8 @@ fn wrong_values() {
     assert!(message("a DECIMAL(4, 2)", &[("fields.a.min", "2"), ("fields.a.max", "1")]).contains("is above"));
     assert!(message("a INT", &[("fields.a.null-rate", "1.5")]).contains("expected a number from 0 to 1"));
     assert!(message("a INT NOT NULL", &[("fields.a.null-rate", "0.5")]).contains("NOT NULL"));
-    assert!(message("a MAP<INT, INT>", &[("fields.a.key.null-rate", "0.5")]).contains("NULL is no key"));
+    assert!(message("a MULTISET<INT>", &[("fields.a.element.null-rate", "0.5")]).contains("NULL is no element"));
+    assert!(message("a MAP<INT NOT NULL, INT>", &[("fields.a.key.null-rate", "0.5")]).contains("NOT NULL"));
     assert!(message("a MAP<MAP<INT, INT>, INT>", &[]).starts_with("Unsupported type: MAP<INT, INT>"));
     assert!(message("a TIMESTAMP(3)", &[("fields.a.max-past", "soon")]).contains("expected a duration"));
     assert!(message("a STRING", &[("fields.a.length", "-1")]).contains("expected a length"));

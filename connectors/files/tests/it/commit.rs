@@ -105,23 +105,23 @@ async fn what_was_removed_or_changed_outside_is_refused() {
     let sink = table.sink();
     let committables = three(&sink).await;
     std::fs::remove_dir_all(path.join(".flott-staging")).expect("removed");
-    let e = committer_of(&sink, 1).commit(&decided(1), &committables).await.expect_err("gone");
-    assert_eq!(e.kind(), ErrorKind::Data);
-    assert!(e.to_string().contains("is gone, and the file itself is not there"), "{e}");
+    let why = refused(committer_of(&sink, 1).commit(&decided(1), &committables).await);
+    assert!(why.iter().all(|why| why.contains("is gone, and the file itself is not there")), "{why:?}");
+    assert_eq!(why.len(), committables.len());
 
     for content in ["9\n", "10\n"] {
         let committables = three(&sink).await;
         files(&path, &[(&committables[0].id, content)]);
-        let e = committer_of(&sink, 1).commit(&decided(1), &committables).await.expect_err("another file");
-        assert!(e.to_string().contains("is there with another content"), "{e}");
+        let why = refused(committer_of(&sink, 1).commit(&decided(1), &committables).await);
+        assert!(why.len() == 1 && why[0].contains("is there with another content"), "{why:?}");
         assert_eq!(std::fs::read_to_string(path.join(&committables[0].id)).expect("read"), content);
     }
     let committables = three(&sink).await;
     for (name, _) in tree(&path).into_iter().filter(|(n, _)| n.ends_with(&committables[0].id[4..])) {
         files(&path, &[(&name, "12345\n")]);
     }
-    let e = committer_of(&sink, 1).commit(&decided(1), &committables).await.expect_err("longer");
-    assert!(e.to_string().contains("has 6 bytes and was written with 2"), "{e}");
+    let why = refused(committer_of(&sink, 1).commit(&decided(1), &committables).await);
+    assert!(why.len() == 1 && why[0].contains("has 6 bytes and was written with 2"), "{why:?}");
 }
 
 #[tokio::test]

@@ -283,3 +283,23 @@ async fn a_new_lineage_takes_over_what_is_open() {
     committer.commit(&decided(2), &[]).await.expect("committed");
     assert_eq!(successes(&path), ["dt=a/hour=1"]);
 }
+
+#[tokio::test]
+async fn a_partition_with_a_file_that_cannot_be_shown_is_not_complete() {
+    let (_dir, path) = temp();
+    let sink = table(&path, &[]).sink();
+    let rows = ["+I[1, 2024-01-01, 7]", "+I[2, 2024-01-01, 8]"];
+    let committables = staged(writer_of(&sink, 1, 0).as_mut(), &[batch(COLUMNS, &rows)], 1).await;
+    assert_eq!(committables.iter().filter(|c| c.id.contains("part-")).count(), 2, "a file of each: {committables:?}");
+    let name = committables.iter().find(|c| c.id.contains("hour=7")).expect("one").id.clone();
+    let file = name.rsplit('/').next().expect("a name").to_string();
+    let (lost, content) = tree(&path).into_iter().find(|(n, _)| n.ends_with(&file)).expect("a staged file");
+    std::fs::remove_file(path.join(&lost)).expect("removed");
+    let why = refused(committer_of(&sink, 1).commit(&decided(1), &committables).await);
+    assert_eq!(why.len(), 1, "{why:?}");
+    assert!(successes(&path).is_empty(), "nobody knows yet what becomes of the file");
+    // Somebody puts it back.
+    files(&path, &[(&lost, &content)]);
+    committer_of(&sink, 2).commit(&decided(1), &committables).await.expect("committed");
+    assert_eq!(successes(&path).len(), 2);
+}

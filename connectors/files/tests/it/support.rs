@@ -463,6 +463,12 @@ pub(crate) fn visible(folder: &Path) -> BTreeMap<String, String> {
     tree(folder).into_iter().filter(|(n, _)| !n.split('/').any(|p| p.starts_with('.'))).collect()
 }
 
+/// Why each committable of a call that tells nothing else can never be committed.
+pub(crate) fn refused(outcomes: Result<Vec<CommitOutcome>>) -> Vec<String> {
+    let outcomes = outcomes.expect("an outcome for each").into_iter();
+    outcomes.filter_map(|o| if let CommitOutcome::Failed { reason } = o { Some(reason) } else { None }).collect()
+}
+
 pub(crate) fn decided(id: u64) -> DecidedCheckpoint {
     #[expect(clippy::disallowed_methods, reason = "a test stands in for the checkpoint store")]
     DecidedCheckpoint::proven_by_head("lineage", CheckpointId(id))

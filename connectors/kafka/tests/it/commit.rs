@@ -82,15 +82,7 @@ impl Job {
     }
 
     fn staged(&self) -> usize {
-        fn files(path: &Path) -> usize {
-            std::fs::read_dir(path)
-                .into_iter()
-                .flatten()
-                .flatten()
-                .map(|e| if e.path().is_dir() { files(&e.path()) } else { 1 })
-                .sum()
-        }
-        files(&self.folder)
+        flott_testkit::files_below(&self.folder)
     }
 }
 

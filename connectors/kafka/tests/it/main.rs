@@ -7,5 +7,6 @@ mod options;
 mod outage;
 mod protobuf;
 mod read;
+mod security;
 mod support;
 mod write;
