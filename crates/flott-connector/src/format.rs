@@ -11,6 +11,7 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 
 use crate::factory::{ChangelogMode, MetadataKey};
+use crate::infer::Infer;
 use crate::schema_registry::KnownSchemas;
 
 /// Where in its input a decoder stands, for error messages.
@@ -259,6 +260,10 @@ pub trait FormatFactory: Send + Sync {
             return self.message_decoding(context);
         }
         Err(Error::user(format!("Format '{}' has no metadata '{}'", self.identifier(), metadata.join("', '"))))
+    }
+    /// What says which columns its data has, where it can be told from the data or a schema.
+    fn inference(&self) -> Option<Arc<dyn Infer>> {
+        None
     }
     /// For sinks.
     fn encoding(&self, context: &FormatContext) -> Result<Arc<dyn EncoderFactory>>;

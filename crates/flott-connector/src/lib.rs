@@ -12,6 +12,8 @@
 pub mod factory;
 pub mod format;
 pub mod function;
+pub mod headers;
+pub mod infer;
 pub mod lookup;
 pub mod lookup_full;
 pub mod record;
@@ -20,7 +22,9 @@ mod s3;
 pub mod schema_registry;
 pub mod sink;
 pub mod source;
+pub mod staged;
 pub mod storage;
+pub mod stored;
 pub mod table;
 pub mod watermark_options;
 

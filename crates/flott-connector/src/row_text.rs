@@ -15,7 +15,7 @@ use arrow_array::{
 };
 use arrow_schema::{DataType, Field, IntervalUnit, TimeUnit};
 use flott_core::time_text::civil_from_days;
-use flott_core::types::{TypeKind, YearMonthResolution, from_arrow_field};
+use flott_core::types::{TypeKind, YearMonthResolution, from_arrow_field, map_key_field, map_keys};
 use flott_core::variant::{NumberText, Variant};
 use flott_core::{ChangeBatch, Error, Result, RowKind, bitmap};
 
@@ -211,8 +211,8 @@ impl<'a> Cells<'a> {
             }
             DataType::Map(..) => {
                 let map = array.as_map();
-                let (key, value) = map.entries_fields();
-                let keys = Cells::new(key, map.keys().as_ref())?;
+                let (_, value) = map.entries_fields();
+                let keys = Cells::new(map_key_field(map.entries().fields()), map_keys(map).as_ref())?;
                 CellKind::Map(map, Box::new(keys), Box::new(Cells::new(value, map.values().as_ref())?))
             }
             DataType::Struct(fields) => {

@@ -33,6 +33,8 @@ pub trait SchemaRegistry: Send + Sync {
     fn schema(&self, id: u32) -> Result<Arc<RegisteredSchema>>;
     /// The number of a schema under a subject; registers it where that is allowed and it is not there.
     fn id(&self, subject: &str, schema: &RegisteredSchema) -> Result<u32>;
+    /// The newest schema of a subject. One that does not exist is the user's error.
+    fn latest(&self, subject: &str) -> Result<Arc<RegisteredSchema>>;
 }
 
 /// Opens registries.

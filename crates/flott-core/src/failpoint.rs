@@ -100,14 +100,40 @@ struct Armed {
     report: PathBuf,
 }
 
+/// What a job can be made to do wrong, so that a harness shows that it finds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mistake {
+    /// One row of 100,000 is not written.
+    DropRow,
+    /// An attempt that follows another writes its first rows twice.
+    DuplicateOnRecovery,
+    /// Output is committed before its checkpoint is decided, without the token that proves the decision.
+    CommitBeforeDecided,
+    /// Output counts as committed, and is recorded so, before it is: it is committed with the next checkpoint.
+    AcknowledgeBeforeCommitted,
+}
+
+impl Mistake {
+    /// All of them, by name.
+    pub const ALL: [(&'static str, Mistake); 4] = [
+        ("drop-row", Mistake::DropRow),
+        ("duplicate-on-recovery", Mistake::DuplicateOnRecovery),
+        ("commit-before-decided", Mistake::CommitBeforeDecided),
+        ("acknowledge-before-committed", Mistake::AcknowledgeBeforeCommitted),
+    ];
+}
+
 /// The fail points of one job: usually none is armed.
 #[derive(Debug, Clone, Default)]
-pub struct FailPoints(Option<Arc<Armed>>);
+pub struct FailPoints {
+    armed: Option<Arc<Armed>>,
+    planted: Option<Mistake>,
+}
 
 impl FailPoints {
     /// None armed.
     pub fn none() -> FailPoints {
-        FailPoints(None)
+        FailPoints::default()
     }
 
     /// From `name` or `name:n` (the n-th hit) and a file or pipe that is told the name once the point is reached.
@@ -118,7 +144,23 @@ impl FailPoints {
             format!("there is no fail point '{name}'; there are {}", names.join(", "))
         })?;
         let at_hit = hit.parse().map_err(|_| format!("'{hit}' is not a number of hits"))?;
-        Ok(FailPoints(Some(Arc::new(Armed { point, at_hit, hits: AtomicU64::new(0), report: report.into() }))))
+        let armed = Armed { point, at_hit, hits: AtomicU64::new(0), report: report.into() };
+        Ok(FailPoints { armed: Some(Arc::new(armed)), planted: None })
+    }
+
+    /// The same, with a mistake of this [name](Mistake::ALL).
+    pub fn planting(self, name: &str) -> Result<FailPoints, String> {
+        let found = Mistake::ALL.into_iter().find(|(n, _)| *n == name).map(|(_, mistake)| mistake);
+        let mistake = found.ok_or_else(|| {
+            let names = Mistake::ALL.map(|(name, _)| name);
+            format!("there is no mistake '{name}'; there are {}", names.join(", "))
+        })?;
+        Ok(FailPoints { planted: Some(mistake), ..self })
+    }
+
+    /// The mistake that is planted; never one in builds without fail points.
+    pub fn planted(&self) -> Option<Mistake> {
+        self.planted.filter(|_| Self::compiled_in())
     }
 
     /// Whether fail points are compiled in.
@@ -138,7 +180,7 @@ impl FailPoints {
     /// True where [`hit`](Self::hit) would stop: for a point that first has to leave something half done.
     #[inline]
     pub fn would_stop(&self, point: FailPoint) -> bool {
-        match &self.0 {
+        match &self.armed {
             Some(armed) if Self::compiled_in() && armed.point == point => {
                 armed.hits.fetch_add(1, Ordering::SeqCst) + 1 == armed.at_hit
             }
@@ -148,7 +190,7 @@ impl FailPoints {
 
     /// Reports and stops, until there is a file beside the report whose name ends with `.go`.
     pub fn stop(&self) {
-        let Some(armed) = &self.0 else { return };
+        let Some(armed) = &self.armed else { return };
         let written = std::fs::OpenOptions::new()
             .create(true)
             .append(true)

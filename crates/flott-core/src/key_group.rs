@@ -4,6 +4,7 @@
 //! owner = group * parallelism / maximum). The hash of the key itself is ours and part of the stored format: it must
 //! never change without a new state version.
 
+use crate::types::map_keys;
 use std::ops::Range;
 
 use arrow_array::cast::AsArray;
@@ -166,7 +167,12 @@ fn hash_column(array: &dyn Array, hashes: &mut [u64]) -> Result<()> {
         }
         DataType::Map(_, _) => {
             let a = array.as_map();
-            hash_nested(array, a.value_offsets(), a.entries(), hashes)?;
+            // As rows of a key and a value, whichever way the keys lie.
+            let mut entries = vec![SEED; a.entries().len()];
+            hash_column(map_keys(a).as_ref(), &mut entries)?;
+            hash_column(a.values().as_ref(), &mut entries)?;
+            let rows: Vec<u64> = entries.into_iter().map(|h| combine(SEED, h)).collect();
+            hash_ranges(array, a.value_offsets(), &rows, hashes);
         }
         DataType::Struct(_) => {
             let a = array.as_struct();
@@ -186,6 +192,11 @@ fn hash_column(array: &dyn Array, hashes: &mut [u64]) -> Result<()> {
 fn hash_nested(array: &dyn Array, offsets: &[i32], values: &dyn Array, hashes: &mut [u64]) -> Result<()> {
     let mut inner = vec![SEED; values.len()];
     hash_column(values, &mut inner)?;
+    hash_ranges(array, offsets, &inner, hashes);
+    Ok(())
+}
+
+fn hash_ranges(array: &dyn Array, offsets: &[i32], inner: &[u64], hashes: &mut [u64]) {
     for (i, h) in hashes.iter_mut().enumerate() {
         let value = if array.is_valid(i) {
             let range = offsets[i] as usize..offsets[i + 1] as usize;
@@ -195,7 +206,6 @@ fn hash_nested(array: &dyn Array, offsets: &[i32], values: &dyn Array, hashes: &
         };
         *h = combine(*h, value);
     }
-    Ok(())
 }
 
 fn canonical(v: f64) -> f64 {

@@ -106,6 +106,23 @@ impl ConfigOption {
     }
 }
 
+/// A public constant for an option that may be left out, documented by its description.
+///
+/// ```
+/// use flott_core::options::{ConfigOption, OptionType};
+///
+/// flott_core::config_option!(PARALLELISM, "sink.parallelism", OptionType::Int, None, "Parallelism of the sink.");
+/// assert_eq!(PARALLELISM.key, "sink.parallelism");
+/// ```
+#[macro_export]
+macro_rules! config_option {
+    ($name:ident, $key:literal, $value:expr, $default:expr, $description:literal) => {
+        #[doc = $description]
+        pub const $name: $crate::options::ConfigOption =
+            $crate::options::ConfigOption::optional($key, $value, $default, $description);
+    };
+}
+
 /// Options as a user gave them, in the order in which they were given.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Options(IndexMap<String, String>);
@@ -215,6 +232,15 @@ impl Options {
     /// An integer option.
     pub fn int(&self, option: &ConfigOption) -> Result<Option<i32>> {
         self.parsed(option, |t| t.trim().parse().ok())
+    }
+
+    /// An integer option that counts something: more than 0.
+    pub fn positive(&self, option: &ConfigOption) -> Result<Option<usize>> {
+        match self.int(option)? {
+            None => Ok(None),
+            Some(n) if n > 0 => Ok(usize::try_from(n).ok()),
+            Some(_) => Err(Error::user(format!("'{}' must be more than 0", option.key)).with("option", option.key)),
+        }
     }
 
     /// A long option.

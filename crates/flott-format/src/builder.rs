@@ -9,7 +9,7 @@ use arrow_array::{
 use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBuffer, OffsetBuffer};
 use arrow_data::ArrayData;
 use arrow_schema::{DataType, Field, SchemaRef};
-use flott_core::types::{TypeKind, from_arrow_field};
+use flott_core::types::{TypeKind, from_arrow_field, map_entries, map_key_field};
 use flott_core::{Error, Result};
 
 /// Which values are present; holds nothing as long as all are.
@@ -139,7 +139,7 @@ impl ColumnBuilder {
             DataType::Map(entries, _) => match entries.data_type() {
                 DataType::Struct(kv) if kv.len() == 2 => Values::Map {
                     offsets: vec![0],
-                    key: Box::new(ColumnBuilder::new(&kv[0])?),
+                    key: Box::new(ColumnBuilder::new(map_key_field(kv))?),
                     value: Box::new(ColumnBuilder::new(&kv[1])?),
                 },
                 _ => return Err(unsupported(field)),
@@ -281,7 +281,7 @@ impl ColumnBuilder {
                 let DataType::Map(entries, sorted) = data_type else { return Err(unsupported(&self.field)) };
                 let DataType::Struct(fields) = entries.data_type() else { return Err(unsupported(&self.field)) };
                 let offsets = OffsetBuffer::new(std::mem::replace(offsets, vec![0]).into());
-                let pairs = StructArray::try_new(fields.clone(), vec![key.finish()?, value.finish()?], None)?;
+                let pairs = map_entries(fields, key.finish()?, value.finish()?)?;
                 Arc::new(MapArray::try_new(entries.clone(), offsets, pairs, nulls, *sorted)?)
             }
             Values::Struct(children) => {

@@ -15,6 +15,7 @@ pub mod avro;
 mod builder;
 pub mod changelog_json;
 pub mod csv;
+mod infer;
 pub mod json;
 mod lines;
 pub mod orc;

@@ -7,19 +7,20 @@ use arrow_array::builder::{BinaryBuilder, StringBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::*;
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, Date32Array, Decimal128Array, ListArray, MapArray, PrimitiveArray, StructArray,
-    make_array, new_null_array,
+    Array, ArrayRef, BooleanArray, Date32Array, Decimal128Array, ListArray, PrimitiveArray, StructArray, make_array,
+    new_null_array,
 };
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::{DataType, TimeUnit};
 use arrow_select::concat::concat;
 use datafusion_common::ScalarValue;
 use flott_core::SessionZone;
-use flott_core::types::{MAX_LENGTH, TypeKind, arrow_field, arrow_type};
+use flott_core::types::{MAX_LENGTH, TypeKind, arrow_field, arrow_type, map_array, map_keys};
 use flott_core::{Error, ErrorKind, LogicalType, Result};
 
 use crate::context::FunctionEnv;
 use crate::print::{Bytes, format_values};
+use crate::scalar::collection::build_map;
 use crate::types::as_decimal;
 use crate::udf::{Resolved, TypedExpr, call_resolved};
 use crate::{decimal, text};
@@ -149,6 +150,12 @@ impl Rule {
             .hint("TRY_CAST gives NULL instead")
     }
 
+    /// Arrow has no room for it, where Flink's rows hold what their type rules out.
+    fn has_null(&self, what: &str) -> Error {
+        Error::data(format!("{what} is NULL, and {} has none", self.to))
+            .hint("Cast to a type whose parts may be NULL; TRY_CAST gives NULL for the whole")
+    }
+
     fn apply(&self, array: &ArrayRef) -> Result<ArrayRef> {
         if self.from.kind == self.to.kind {
             return Ok(Arc::clone(array));
@@ -178,6 +185,9 @@ impl Rule {
                 let list = array.as_list::<i32>();
                 let (offsets, first, count) = rebased(list.offsets());
                 let values = self.inner(a, b).apply(&list.values().slice(first, count))?;
+                if !b.nullable && values.null_count() > 0 {
+                    return Err(self.has_null("an element"));
+                }
                 let field = Arc::new(arrow_field("item", b));
                 Ok(Arc::new(ListArray::try_new(field, offsets, values, list.nulls().cloned())?))
             }
@@ -191,6 +201,11 @@ impl Rule {
                 let mut columns = vec![];
                 for ((x, y), c) in a.iter().zip(b).zip(row.columns()) {
                     columns.push(self.inner(&x.data_type, &y.data_type).apply(&masked(c, row.nulls())?)?);
+                }
+                // The field of a NULL row is NULL whatever its type says.
+                let has_null = |c: &ArrayRef| c.null_count() > row.null_count();
+                if let Some((field, _)) = b.iter().zip(&columns).find(|(f, c)| !f.data_type.nullable && has_null(c)) {
+                    return Err(self.has_null(&format!("the field '{}'", field.name)));
                 }
                 let fields = b.iter().map(|f| Arc::new(arrow_field(&f.name, &f.data_type))).collect();
                 Ok(Arc::new(StructArray::try_new(fields, columns, row.nulls().cloned())?))
@@ -223,19 +238,20 @@ impl Rule {
     fn map(&self, array: &ArrayRef, from: [&LogicalType; 2], to: [&LogicalType; 2]) -> Result<ArrayRef> {
         let map = array.as_map();
         let (offsets, first, count) = rebased(map.offsets());
-        let keys = self.inner(from[0], to[0]).apply(&map.keys().slice(first, count))?;
+        let keys = self.inner(from[0], to[0]).apply(&map_keys(map).slice(first, count))?;
         let values = self.inner(from[1], to[1]).apply(&map.values().slice(first, count))?;
-        if keys.null_count() > 0 {
-            return Err(Error::data("a key of a MAP became NULL in a cast").hint("Use CAST instead of TRY_CAST"));
+        if !to[0].nullable && keys.null_count() > 0 {
+            return Err(self.has_null("a key"));
         }
-        let DataType::Map(entries, _) = arrow_type(&self.to) else {
-            return Err(Error::internal("a map type that is none"));
-        };
-        let DataType::Struct(fields) = entries.data_type() else {
-            return Err(Error::internal("map entries that are none"));
-        };
-        let entry_array = StructArray::try_new(fields.clone(), vec![keys, values], None)?;
-        Ok(Arc::new(MapArray::try_new(entries, offsets, entry_array, map.nulls().cloned(), false)?))
+        if !to[1].nullable && values.null_count() > 0 {
+            return Err(self.has_null("a value"));
+        }
+        if from[0].kind != to[0].kind {
+            // Keys that were different may be equal now.
+            let entries = |row: usize| map.is_valid(row).then(|| offsets[row] as u32..offsets[row + 1] as u32);
+            return build_map(&self.to, &keys, &values, (0..map.len()).map(entries).collect());
+        }
+        Ok(Arc::new(map_array(&arrow_type(&self.to), offsets, keys, values, map.nulls().cloned())?))
     }
 
     /// Every row through a function from its text; an error is NULL for TRY_CAST.
@@ -570,6 +586,23 @@ pub(crate) fn to_nanos(array: &ArrayRef) -> Result<Vec<Option<i128>>> {
     })
 }
 
+/// The error for a time, in nanoseconds since 1970, that a column of this type cannot hold.
+pub(crate) fn too_far(nanos: i128, column: &DataType) -> Error {
+    let digits = if matches!(column, DataType::Timestamp(TimeUnit::Nanosecond, _)) { 9 } else { 6 };
+    let to = match digits {
+        9 => "1677-09-21 00:12:43.145224193 to 2262-04-11 23:47:16.854775807",
+        _ => "292,000 years around 1970",
+    };
+    Error::data(format!(
+        "{} is outside what a timestamp with {digits} digits of fraction holds: {to}",
+        text::format_timestamp(nanos, digits)
+    ))
+    .hint(match digits {
+        9 => "Use TIMESTAMP(6) or less, which reaches from the year 0 to 9999",
+        _ => "Use TIMESTAMP(3) or less",
+    })
+}
+
 /// Nanoseconds as a time or timestamp column, cut to the precision.
 fn from_nanos(
     target: &DataType,
@@ -588,19 +621,12 @@ fn from_nanos(
         other => return Err(Error::internal(format!("{other} is no time"))),
     };
     let mut out: Vec<Option<i64>> = vec![];
-    for v in values {
-        let v = v.map(|n| n.div_euclid(step) * step / unit);
-        out.push(match v.map(i64::try_from) {
+    for nanos in values {
+        out.push(match nanos.map(|n| i64::try_from(n.div_euclid(step) * step / unit)) {
             None => None,
             Some(Ok(v)) => Some(v),
             Some(Err(_)) if rule.try_cast => None,
-            Some(Err(_)) => {
-                return Err(Error::data(format!(
-                    "a time is outside what {} holds (1677 to 2262 for nanoseconds)",
-                    rule.to
-                ))
-                .hint("Use TIMESTAMP(6) or less"));
-            }
+            Some(Err(_)) => return Err(too_far(nanos.unwrap_or_default(), target)),
         });
     }
     Ok(match target {

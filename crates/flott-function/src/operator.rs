@@ -16,7 +16,7 @@ use flott_core::types::{MAX_DECIMAL_PRECISION, TypeKind};
 use flott_core::{Error, LogicalType, Result};
 
 use crate::argument::{Primitive, finish, map2, rows_of, try_map2};
-use crate::cast::cast_if_needed;
+use crate::cast::{cast_if_needed, too_far};
 use crate::context::FunctionEnv;
 use crate::decimal;
 use crate::types::{as_decimal, decimal_result, interval_in_query, least_common_type};
@@ -323,10 +323,20 @@ fn arithmetic(op: Operator, left: TypedExpr, right: TypedExpr, env: &FunctionEnv
         }
         // The remainder has the type of the divisor.
         let remainder = (sign == '%').then(|| r.clone().nullable().with_nullable(nullable));
+        // Beside a DECIMAL a FLOAT counts as the value that it is, whereas CAST takes its digits.
+        let as_it_is =
+            (l == K::Float && matches!(r, K::Decimal { .. })) || (r == K::Float && matches!(l, K::Decimal { .. }));
         let common = least_common_type(&[l.nullable(), r.nullable()])
             .ok_or_else(|| wrong_types(&name, &[&left.data_type, &right.data_type]))?;
-        let (left, right) = (cast_if_needed(left, &common, env)?, cast_if_needed(right, &common, env)?);
-        let resolved = Resolved::new(common.with_nullable(nullable), move |args, rows| numbers(sign, args, rows));
+        let fit = |value: TypedExpr| match as_it_is && value.data_type.kind == K::Float {
+            true => Ok(value),
+            false => cast_if_needed(value, &common, env),
+        };
+        let (left, right) = (fit(left)?, fit(right)?);
+        let resolved = Resolved::new(common.with_nullable(nullable), move |args, rows| match as_it_is {
+            true => numbers(sign, &args.iter().map(widened).collect::<Result<Vec<_>>>()?, rows),
+            false => numbers(sign, args, rows),
+        });
         let never_fails = common.kind.is_approximate() || !matches!(sign, '/' | '%');
         let resolved = if never_fails { resolved.infallible() } else { resolved };
         let result = call_resolved(&name, vec![left, right], resolved);
@@ -336,9 +346,24 @@ fn arithmetic(op: Operator, left: TypedExpr, right: TypedExpr, env: &FunctionEnv
         return repeated(left, right, nullable, env);
     }
     if let Some(resolved) = times(sign, &l, &r, nullable) {
-        return Ok(call_resolved(&name, vec![left, right], resolved.infallible()));
+        // A timestamp of nanoseconds may come to lie outside of what it can hold.
+        let is_narrow = |k: &K| matches!(k, K::Timestamp(7.., _) | K::TimestampLtz(7.., _));
+        let resolved = if is_narrow(&l) || is_narrow(&r) { resolved } else { resolved.infallible() };
+        return Ok(call_resolved(&name, vec![left, right], resolved));
     }
     Err(wrong_types(&name, &[&left.data_type, &right.data_type]))
+}
+
+/// FLOAT as DOUBLE, of the same value.
+fn widened(value: &ColumnarValue) -> Result<ColumnarValue> {
+    Ok(match value {
+        ColumnarValue::Scalar(ScalarValue::Float32(v)) => ColumnarValue::Scalar(ScalarValue::Float64(v.map(f64::from))),
+        ColumnarValue::Array(array) if *array.data_type() == DataType::Float32 => {
+            let wide = array.as_primitive::<Float32Type>().unary::<_, Float64Type>(f64::from);
+            ColumnarValue::Array(Arc::new(wide))
+        }
+        other => other.clone(),
+    })
 }
 
 fn numbers(sign: char, args: &[ColumnarValue], rows: usize) -> Result<ColumnarValue> {
@@ -366,25 +391,28 @@ fn numbers(sign: char, args: &[ColumnarValue], rows: usize) -> Result<ColumnarVa
             .map(|a| Arc::new(a) as ArrayRef)
         }};
     }
+    // The NaN of processors has a sign, which would make it the least number: Java's has none.
     macro_rules! floats {
-        ($t:ty) => {
+        ($t:ty, $nan:expr) => {{
+            type Float = <$t as ArrowPrimitiveType>::Native;
+            let one_nan = |v: Float| if v.is_nan() { $nan } else { v };
             match sign {
-                '+' => map2::<$t, $t>(args, rows, |a, b| a + b),
-                '-' => map2::<$t, $t>(args, rows, |a, b| a - b),
-                '*' => map2::<$t, $t>(args, rows, |a, b| a * b),
-                '/' => map2::<$t, $t>(args, rows, |a, b| a / b),
-                _ => map2::<$t, $t>(args, rows, |a, b| a % b),
+                '+' => map2::<$t, $t>(args, rows, |a, b| one_nan(a + b)),
+                '-' => map2::<$t, $t>(args, rows, |a, b| one_nan(a - b)),
+                '*' => map2::<$t, $t>(args, rows, |a, b| one_nan(a * b)),
+                '/' => map2::<$t, $t>(args, rows, |a, b| one_nan(a / b)),
+                _ => map2::<$t, $t>(args, rows, |a, b| one_nan(a % b)),
             }
             .map(|a| Arc::new(a) as ArrayRef)
-        };
+        }};
     }
     let result = match args[0].data_type() {
         DataType::Int8 => integers!(Int8Type),
         DataType::Int16 => integers!(Int16Type),
         DataType::Int32 => integers!(Int32Type),
         DataType::Int64 => integers!(Int64Type),
-        DataType::Float32 => floats!(Float32Type),
-        DataType::Float64 => floats!(Float64Type),
+        DataType::Float32 => floats!(Float32Type, f32::NAN),
+        DataType::Float64 => floats!(Float64Type, f64::NAN),
         other => Err(Error::internal(format!("arithmetic over {other}"))),
     };
     finish(args, result?)
@@ -542,11 +570,13 @@ fn add_millis(
         DataType::Timestamp(TimeUnit::Millisecond, _) => {
             apply!(TimestampMillisecondType, |v: i64, ms: i64| v.wrapping_add(ms))
         }
-        DataType::Timestamp(TimeUnit::Microsecond, _) => {
-            apply!(TimestampMicrosecondType, |v: i64, ms: i64| v.wrapping_add(ms.wrapping_mul(1_000)))
-        }
-        DataType::Timestamp(TimeUnit::Nanosecond, _) => {
-            apply!(TimestampNanosecondType, |v: i64, ms: i64| v.wrapping_add(ms.wrapping_mul(1_000_000)))
+        DataType::Timestamp(unit @ (TimeUnit::Microsecond | TimeUnit::Nanosecond), _) => {
+            let per_ms = if *unit == TimeUnit::Nanosecond { 1_000_000 } else { 1_000 };
+            let moved = |v: i64, row: usize| {
+                let ms = i128::from(by.value(row));
+                i128::from(v) + if negate { -ms } else { ms } * per_ms
+            };
+            moved_timestamps(times, by.nulls(), moved)?
         }
         // The hours that make no whole day are dropped, whichever way the interval goes.
         DataType::Date32 => apply!(Date32Type, |v: i32, ms: i64| v.wrapping_add((ms / DAY_MS) as i32)),
@@ -562,6 +592,37 @@ fn add_millis(
         other => return Err(Error::internal(format!("an interval added to {other}"))),
     };
     finish(args, result)
+}
+
+/// Timestamps of micro- or nanoseconds, each moved; one that its column cannot hold is an error, never another time.
+fn moved_timestamps(
+    times: &ArrayRef,
+    nulls: Option<&NullBuffer>,
+    moved: impl Fn(i64, usize) -> i128,
+) -> Result<ArrayRef> {
+    let nulls = NullBuffer::union(times.nulls(), nulls);
+    let (per_nano, longs) = match times.data_type() {
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            (1_000, times.as_primitive::<TimestampMicrosecondType>().values())
+        }
+        _ => (1, times.as_primitive::<TimestampNanosecondType>().values()),
+    };
+    let mut out = Vec::with_capacity(longs.len());
+    for (row, v) in longs.iter().enumerate() {
+        if nulls.as_ref().is_some_and(|n| n.is_null(row)) {
+            out.push(0);
+            continue;
+        }
+        let v = moved(*v, row);
+        out.push(i64::try_from(v).map_err(|_| too_far(v.saturating_mul(per_nano), times.data_type()))?);
+    }
+    let data_type = times.data_type().clone();
+    Ok(match data_type {
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            Arc::new(PrimitiveArray::<TimestampMicrosecondType>::new(out.into(), nulls).with_data_type(data_type))
+        }
+        _ => Arc::new(PrimitiveArray::<TimestampNanosecondType>::new(out.into(), nulls).with_data_type(data_type)),
+    })
 }
 
 /// A date or timestamp plus months; the day is cut to the month's length.
@@ -588,8 +649,14 @@ fn add_months(
     }
     let result = match times.data_type() {
         DataType::Timestamp(TimeUnit::Millisecond, _) => apply!(TimestampMillisecondType, DAY_MS),
-        DataType::Timestamp(TimeUnit::Microsecond, _) => apply!(TimestampMicrosecondType, DAY_MS * 1_000),
-        DataType::Timestamp(TimeUnit::Nanosecond, _) => apply!(TimestampNanosecondType, DAY_MS * 1_000_000),
+        DataType::Timestamp(unit @ (TimeUnit::Microsecond | TimeUnit::Nanosecond), _) => {
+            let day = DAY_MS * if *unit == TimeUnit::Nanosecond { 1_000_000 } else { 1_000 };
+            let moved = |v: i64, row: usize| {
+                let days = shift_months(v.div_euclid(day), months(by.value(row)));
+                i128::from(days) * i128::from(day) + i128::from(v.rem_euclid(day))
+            };
+            moved_timestamps(times, by.nulls(), moved)?
+        }
         DataType::Date32 => {
             let values = times.as_primitive::<Date32Type>();
             let result: PrimitiveArray<Date32Type> =

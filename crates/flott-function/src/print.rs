@@ -4,7 +4,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::*;
 use arrow_array::{Array, ArrayRef};
 use flott_core::SessionZone;
-use flott_core::types::TypeKind;
+use flott_core::types::{TypeKind, map_keys};
 use flott_core::{Error, LogicalType, Result};
 
 use crate::cast::{to_local, to_nanos};
@@ -139,7 +139,7 @@ fn entries(
     bytes: Bytes,
 ) -> Result<Vec<Option<String>>> {
     let map = array.as_map();
-    let keys = format_values(map.keys(), key, zone, bytes)?;
+    let keys = format_values(map_keys(map), key, zone, bytes)?;
     let values = format_values(map.values(), value, zone, bytes)?;
     Ok((0..map.len())
         .map(|i| {

@@ -5,14 +5,14 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, ListArray, MapArray, StructArray};
+use arrow_array::{Array, ArrayRef, ListArray, StructArray};
 use arrow_schema::{DataType, FieldRef};
 use datafusion_common::{DataFusionError, ScalarValue};
 use datafusion_expr::expr::ScalarFunction;
 use datafusion_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
-use flott_core::types::{TypeKind, arrow_field, arrow_type};
+use flott_core::types::{TypeKind, arrow_field, arrow_type, map_array, map_key_field, map_keys};
 use flott_core::{Error, LogicalType, Result};
 
 /// An expression with its Flink type.
@@ -159,11 +159,12 @@ fn relabelled(array: &ArrayRef, wanted: &DataType) -> Result<ArrayRef> {
             let columns = columns.collect::<Result<Vec<_>>>()?;
             Arc::new(StructArray::try_new_with_length(fields.clone(), columns, s.nulls().cloned(), s.len())?)
         }
-        (DataType::Map(..), DataType::Map(entries, sorted)) => {
+        (DataType::Map(..), DataType::Map(entries, _)) => {
             let m = array.as_map();
-            let rows = relabelled(&(Arc::new(m.entries().clone()) as ArrayRef), entries.data_type())?;
-            let rows = rows.as_struct().clone();
-            Arc::new(MapArray::try_new(Arc::clone(entries), m.offsets().clone(), rows, m.nulls().cloned(), *sorted)?)
+            let DataType::Struct(kv) = entries.data_type() else { return Ok(Arc::clone(array)) };
+            let keys = relabelled(map_keys(m), map_key_field(kv).data_type())?;
+            let values = relabelled(m.values(), kv[1].data_type())?;
+            Arc::new(map_array(wanted, m.offsets().clone(), keys, values, m.nulls().cloned())?)
         }
         _ => Arc::clone(array),
     })
@@ -232,9 +233,11 @@ impl FlinkFunction {
     }
 }
 
+/// Tells apart what is not equal: parts of plans are compared by this text.
 impl fmt::Debug for FlinkFunction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}({:?}) -> {}", self.name, self.arguments, self.resolved.data_type)
+        let FlinkFunction { name, arguments, constants, resolved, .. } = self;
+        write!(f, "{name}({arguments:?}, {constants:?}) -> {}", resolved.data_type)
     }
 }
 

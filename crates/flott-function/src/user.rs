@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::*;
-use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, ListArray, MapArray, StructArray, make_array};
+use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, ListArray, MapArray, StructArray, UInt32Array, make_array};
 use arrow_buffer::{BooleanBufferBuilder, NullBuffer, OffsetBuffer};
 use arrow_ord::ord::make_comparator;
 use arrow_schema::{DataType, SortOptions, TimeUnit};
+use arrow_select::take::take;
 use datafusion_common::ScalarValue;
 use datafusion_expr::ColumnarValue;
 use flott_connector::function::{FunctionSignature, UserFunction};
-use flott_core::types::{MAX_LENGTH, TypeKind, arrow_type};
+use flott_core::types::{MAX_LENGTH, TypeKind, arrow_type, map_array, map_keys};
 use flott_core::{Error, LogicalType, Result};
 
 use crate::udf::{Resolved, TypedExpr, call_with_constants, columns};
@@ -81,7 +82,8 @@ fn conform(array: &ArrayRef, t: &LogicalType, seen: Option<&NullBuffer>) -> Resu
             let list = array.as_list::<i32>();
             let (offsets, values) = elements(list.offsets(), list.values(), element, read.as_ref())?;
             let DataType::List(field) = wanted else { return Err(other_type()) };
-            Ok(Arc::new(ListArray::try_new(field, offsets, values, nulls)?))
+            let list = ListArray::try_new(field, offsets, values, nulls)?;
+            without_hidden_elements(Arc::new(list), array.nulls())
         }
         (TypeKind::Map(..) | TypeKind::Multiset(_), DataType::Map(..)) => map(array.as_map(), t, read.as_ref()),
         (TypeKind::Row(fields) | TypeKind::Structured(_, fields), DataType::Struct(given)) => {
@@ -114,7 +116,21 @@ fn without_hidden_nulls(column: ArrayRef, t: &LogicalType) -> Result<ArrayRef> {
     Ok(make_array(column.to_data().into_builder().nulls(None).build()?))
 }
 
-/// The elements of lists. A list that is NULL has none, also where its offsets say otherwise.
+/// Lists, or maps, of which those that are NULL have no elements: whoever reads offsets alone sees none either.
+fn without_hidden_elements(lists: ArrayRef, nulls: Option<&NullBuffer>) -> Result<ArrayRef> {
+    let offsets = match lists.data_type() {
+        DataType::List(_) => lists.as_list::<i32>().value_offsets(),
+        _ => lists.as_map().value_offsets(),
+    };
+    let hides = |nulls: &NullBuffer| (0..lists.len()).any(|i| nulls.is_null(i) && offsets[i] < offsets[i + 1]);
+    match nulls.is_some_and(hides) {
+        // What is taken of a NULL is nothing.
+        true => Ok(take(lists.as_ref(), &UInt32Array::from_iter_values(0..lists.len() as u32), None)?),
+        false => Ok(lists),
+    }
+}
+
+/// The elements of lists; of those that are NULL they are not looked at.
 fn elements(
     offsets: &OffsetBuffer<i32>,
     values: &ArrayRef,
@@ -145,12 +161,10 @@ fn read_elements(offsets: &OffsetBuffer<i32>, len: usize, read: Option<&NullBuff
 fn map(map: &MapArray, t: &LogicalType, read: Option<&NullBuffer>) -> Result<ArrayRef> {
     let (key, value) = match &t.kind {
         TypeKind::Map(key, value) => (key.as_ref().clone(), value.as_ref().clone()),
-        TypeKind::Multiset(element) => (element.as_ref().clone(), TypeKind::Int.not_null()),
+        TypeKind::Multiset(element) => (element.with_nullable(false), TypeKind::Int.not_null()),
         _ => return Err(Error::internal("a map that is none")),
     };
-    // Arrow has no NULL among keys.
-    let key = key.with_nullable(false);
-    let (offsets, keys) = elements(map.offsets(), map.keys(), &key, read)?;
+    let (offsets, keys) = elements(map.offsets(), map_keys(map), &key, read)?;
     let (_, counted) = elements(map.offsets(), map.values(), &value, read)?;
     let order = make_comparator(&keys, &keys, SortOptions::default())?;
     let mut of_row = vec![];
@@ -169,10 +183,8 @@ fn map(map: &MapArray, t: &LogicalType, read: Option<&NullBuffer>) -> Result<Arr
             return Err(wrong(format!("a {t} with one key twice")));
         }
     }
-    let DataType::Map(field, sorted) = arrow_type(t) else { return Err(Error::internal("a map is a map")) };
-    let DataType::Struct(fields) = field.data_type().clone() else { return Err(Error::internal("entries are rows")) };
-    let entries = StructArray::try_new(fields, vec![keys, counted], None)?;
-    Ok(Arc::new(MapArray::try_new(field, offsets, entries, map.nulls().cloned(), sorted)?))
+    let maps = map_array(&arrow_type(t), offsets, keys, counted, map.nulls().cloned())?;
+    without_hidden_elements(Arc::new(maps), map.nulls())
 }
 
 /// Refuses a value that is read and not one of its type: the Arrow type says less than Flink's.
@@ -237,6 +249,13 @@ fn values(array: &ArrayRef, t: &LogicalType, read: Option<&NullBuffer>) -> Resul
                 other => Err(Error::internal(format!("a TIMESTAMP in {other}"))),
             }
         }
+        // The years and days of Flink's longest intervals; those of the type itself say how one is written.
+        TypeKind::IntervalYearMonth(..) => {
+            each::<IntervalYearMonthType>(array, read, t, |v| v.unsigned_abs() < INTERVAL_YEARS * 12)
+        }
+        TypeKind::IntervalDayTime(..) => {
+            each::<DurationMillisecondType>(array, read, t, |v| v.unsigned_abs() < INTERVAL_DAYS * DAY_S as u64 * 1_000)
+        }
         TypeKind::Variant | TypeKind::Bitmap | TypeKind::Null => {
             Err(wrong(format!("a {t}, which no function in code can give")))
         }
@@ -245,6 +264,9 @@ fn values(array: &ArrayRef, t: &LogicalType, read: Option<&NullBuffer>) -> Resul
 }
 
 const DAY_S: i64 = 86_400;
+/// An interval has at most four digits of years, and six of days.
+const INTERVAL_YEARS: u32 = 10_000;
+const INTERVAL_DAYS: u64 = 1_000_000;
 /// 0000-01-01 and 9999-12-31, the first and last day of Flink's types, in days from 1970-01-01.
 const FIRST_DAY: i64 = -719_528;
 const LAST_DAY: i64 = 2_932_896;
@@ -286,7 +308,9 @@ where
 mod tests {
     use arrow_array::builder::{Int32Builder, MapBuilder, StringBuilder};
     use arrow_array::{Date32Array, Decimal128Array, Int32Array, Int64Array, StringArray, Time32MillisecondArray};
-    use arrow_array::{TimestampMicrosecondArray, TimestampMillisecondArray};
+    use arrow_array::{
+        DurationMillisecondArray, IntervalYearMonthArray, TimestampMicrosecondArray, TimestampMillisecondArray,
+    };
     use arrow_schema::Field;
 
     use super::*;
@@ -316,6 +340,8 @@ mod tests {
             ("TIMESTAMP(3)", Arc::new(TimestampMillisecondArray::from(vec![i64::MIN])), "no TIMESTAMP(3) has"),
             ("TIMESTAMP(4)", Arc::new(TimestampMicrosecondArray::from(vec![1])), "no TIMESTAMP(4) has"),
             ("TIMESTAMP_LTZ(3)", Arc::new(TimestampMillisecondArray::from(vec![1])), "Arrow type"),
+            ("INTERVAL YEAR TO MONTH", Arc::new(IntervalYearMonthArray::from(vec![120_000])), "value 120000"),
+            ("INTERVAL DAY TO SECOND", Arc::new(DurationMillisecondArray::from(vec![i64::MIN])), "no INTERVAL DAY"),
         ] {
             let message = checked(&array, &logical(t), array.len()).expect_err(t).to_string();
             assert!(message.contains(why), "{t}: {message}");
@@ -339,6 +365,9 @@ mod tests {
         let offsets = OffsetBuffer::new(vec![1, 2, 3].into());
         let lists = ListArray::try_new(Arc::clone(&item), offsets.clone(), Arc::clone(&values), nulls).expect("lists");
         let lists = check("ARRAY<INT NOT NULL>", lists).expect("a column");
+        // The NULL list has no elements any more.
+        assert_eq!(lists.as_list::<i32>().value_offsets(), [0, 1, 1]);
+        assert_eq!(lists.as_list::<i32>().values().len(), 1);
         assert_eq!(*lists.data_type(), arrow_type(&logical("ARRAY<INT NOT NULL>")));
         let lists = ListArray::try_new(item, offsets, values, None).expect("lists");
         assert!(refused("ARRAY<INT NOT NULL>", lists).contains("NULL, which INT NOT NULL is not"));

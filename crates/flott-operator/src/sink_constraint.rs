@@ -12,7 +12,7 @@ use arrow_array::{
     Array, ArrayRef, BinaryArray, BooleanArray, ListArray, MapArray, StringArray, StructArray, cast::AsArray,
 };
 use arrow_schema::{DataType, FieldRef, Schema, SchemaRef};
-use flott_core::types::{LogicalType, MAX_LENGTH, TypeKind};
+use flott_core::types::{LogicalType, MAX_LENGTH, TypeKind, map_array, map_key_field, map_keys};
 use flott_core::{ChangeBatch, Error, Result};
 use flott_graph::SinkSpec;
 use flott_graph::spec::{NestedEnforcer, NotNullEnforcer, SinkConstraints, TypeLengthEnforcer};
@@ -159,10 +159,10 @@ impl Checks {
                 .arrays
                 .iter()
                 .any(|a| list(columns, &a.place).is_some_and(|l| a.checks.may_fail(&[Arc::clone(l.values())], lengths)))
-            || self
-                .maps
-                .iter()
-                .any(|m| map(columns, &m.place).is_some_and(|l| m.checks.may_fail(l.entries().columns(), lengths)))
+            || self.maps.iter().any(|m| {
+                map(columns, &m.place)
+                    .is_some_and(|l| m.checks.may_fail(&[Arc::clone(map_keys(l)), Arc::clone(l.values())], lengths))
+            })
     }
 
     /// The first thing that is wrong with a row.
@@ -213,8 +213,9 @@ impl Checks {
         for inner in &self.maps {
             let Some(maps) = map(columns, &inner.place).filter(|m| m.is_valid(at)) else { continue };
             let offsets = maps.value_offsets();
+            let entries = [Arc::clone(map_keys(maps)), Arc::clone(maps.values())];
             for entry in offsets[at] as usize..offsets[at + 1] as usize {
-                if let Some(found) = inner.checks.first(maps.entries().columns(), entry, lengths) {
+                if let Some(found) = inner.checks.first(&entries, entry, lengths) {
                     return Some(found.map_path(|path| {
                         let end = path.find(['.', '[']).unwrap_or(path.len());
                         format!("{}[{}]{}", inner.place.name, &path[..end], &path[end..])
@@ -269,12 +270,12 @@ fn with_type(array: &ArrayRef, wanted: &DataType) -> ArrayRef {
                 let (offsets, nulls) = (list.offsets().clone(), list.nulls().cloned());
                 Arc::new(ListArray::try_new(Arc::clone(element), offsets, values, nulls).ok()?)
             }
-            DataType::Map(entries, sorted) => {
+            DataType::Map(entries, _) => {
                 let map = array.as_map_opt()?;
-                let pairs = typed(&(Arc::new(map.entries().clone()) as ArrayRef), entries.data_type())?;
-                let (offsets, nulls) = (map.offsets().clone(), map.nulls().cloned());
-                let pairs = pairs.as_struct_opt()?.clone();
-                Arc::new(MapArray::try_new(Arc::clone(entries), offsets, pairs, nulls, *sorted).ok()?)
+                let DataType::Struct(kv) = entries.data_type() else { return None };
+                let keys = typed(map_keys(map), map_key_field(kv).data_type())?;
+                let values = typed(map.values(), kv.get(1)?.data_type())?;
+                Arc::new(map_array(wanted, map.offsets().clone(), keys, values, map.nulls().cloned()).ok()?)
             }
             _ => return None,
         })

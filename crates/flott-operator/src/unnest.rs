@@ -1,5 +1,6 @@
 //! Unnest: a row for each element of a collection of a row. It keeps nothing.
 
+use flott_core::types::map_keys;
 use std::sync::Arc;
 
 use arrow_array::types::Int32Type;
@@ -151,7 +152,7 @@ impl Unnest {
             }
             _ => {
                 let map = collection.as_map();
-                let keys = Arc::clone(map.keys());
+                let keys = Arc::clone(map_keys(map));
                 match (self.spec.is_multiset, self.spec.is_row) {
                     (false, _) => vec![keys, Arc::clone(map.values())],
                     (true, true) => struct_columns(&keys)?,

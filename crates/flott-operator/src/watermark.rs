@@ -12,6 +12,9 @@ use crate::timestamp::{null_rowtime, to_milliseconds};
 /// Version of the operator's stored form: the watermark, 8 bytes, little-endian.
 const STATE_VERSION: u32 = 1;
 
+/// So many rows are looked at together where no watermark between them matters.
+const BLOCK_ROWS: usize = 256;
+
 /// Generates the watermarks of one split or one subtask.
 ///
 /// A watermark leaves behind a row after which it has moved by more than the interval: that is told from the rows alone,
@@ -92,7 +95,24 @@ impl WatermarkGenerator {
         let mut start = 0;
         let mut current = self.current;
         let mut would_be = self.emitted.max(self.floor);
-        for (row, (time, mark)) in times.iter().zip(marks.iter()).enumerate() {
+        // Rows up to this one have been looked at together.
+        let mut looked_at = 0;
+        for row in 0..batch.num_rows() {
+            if row < looked_at {
+                continue;
+            }
+            if row.is_multiple_of(BLOCK_ROWS) && nulls.is_none() && !self.spec.is_shown {
+                let block = row..(row + BLOCK_ROWS).min(batch.num_rows());
+                let least = times[block.clone()].iter().fold(i64::MAX, |least, time| least.min(*time));
+                let greatest = marks[block.clone()].iter().fold(current, |greatest, mark| greatest.max(*mark));
+                // No watermark of this block can be seen by one of its rows, and none leaves behind it.
+                if least > greatest.saturating_add(1) && greatest.saturating_sub(would_be) <= self.interval_ms {
+                    current = greatest;
+                    looked_at = block.end;
+                    continue;
+                }
+            }
+            let (time, mark) = (&times[row], &marks[row]);
             // A row right behind the watermark is not late, but a session that would go on with it is over.
             let may_be_seen = self.spec.is_shown || *time <= would_be.saturating_add(1);
             if may_be_seen && would_be > self.emitted.max(self.floor) {

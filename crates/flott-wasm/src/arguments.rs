@@ -1,9 +1,12 @@
 //! The arguments of a call as one block of a module's memory: structures, tables of addresses, and buffers.
 
+use std::sync::Arc;
+
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef};
+use arrow_array::{Array, ArrayRef, StructArray};
 use arrow_buffer::NullBuffer;
-use arrow_schema::DataType;
+use arrow_schema::{DataType, Field};
+use flott_core::types::map_keys;
 use flott_core::{Error, Result};
 
 use crate::layout;
@@ -122,7 +125,11 @@ fn parts(array: &ArrayRef) -> Result<(Vec<Vec<u8>>, Vec<ArrayRef>)> {
             let map = array.as_map();
             let offsets = map.value_offsets();
             let (first, last) = (offsets[0] as usize, offsets[offsets.len() - 1] as usize);
-            let entries: ArrayRef = std::sync::Arc::new(map.entries().slice(first, last - first));
+            // Keys and values side by side, whichever way the keys lie here.
+            let columns = vec![map_keys(map).slice(first, last - first), map.values().slice(first, last - first)];
+            let names = ["key", "value"].into_iter().zip(&columns);
+            let fields = names.map(|(name, c)| Field::new(name, c.data_type().clone(), true)).collect();
+            let entries: ArrayRef = Arc::new(StructArray::try_new(fields, columns, None)?);
             (vec![from_zero(offsets)], vec![entries])
         }
         DataType::Struct(_) => (vec![], array.as_struct().columns().to_vec()),

@@ -23,7 +23,7 @@ const TABLES_MAX: usize = 16;
 const ROWS_AT_LEAST: u64 = 100;
 
 /// How much a module may take.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {
     /// Instructions for a row, on average over the rows of a call.
     pub(crate) fuel_per_row: u64,

@@ -1,10 +1,10 @@
 //! LANGUAGE WASM: its options, and the modules that are loaded.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use flott_connector::function::{FunctionArtifact, FunctionLanguage, FunctionSignature, UserFunction};
 use flott_core::options::{ConfigOption, OptionType};
-use flott_core::{Error, Result};
+use flott_core::{Error, LogicalType, Result};
 use parking_lot::Mutex;
 use wasmi::{Engine, Module};
 
@@ -40,33 +40,63 @@ pub const MEMORY: ConfigOption = ConfigOption::optional(
 /// The least and the most that a 32-bit memory can have.
 const MEMORY_BYTES: std::ops::RangeInclusive<u64> = 64 << 10..=4 << 30;
 
-/// LANGUAGE WASM. Modules are translated once, whichever functions of them are made and called.
+/// A module that is, or is being, translated. Who needs it meanwhile waits for it, and for no other one.
+type Slot = Arc<Mutex<Option<Arc<Module>>>>;
+
+/// LANGUAGE WASM. Modules are translated once, whichever functions of them are made and called, and a function is one object
+/// however often its name is in the statements that run: its instances are shared.
 pub struct WasmLanguage {
     engine: Engine,
     /// By the digest of their artifacts, the one that was needed last at the end.
-    modules: Mutex<Vec<(String, Arc<Module>)>>,
+    modules: Mutex<Vec<(String, Slot)>>,
+    /// Those that anybody calls.
+    functions: Mutex<Vec<(FunctionKey, Weak<WasmFunction>)>>,
+}
+
+/// What a function is known by.
+#[derive(PartialEq)]
+struct FunctionKey {
+    digest: String,
+    symbol: String,
+    limits: Limits,
+    result: LogicalType,
 }
 
 impl Default for WasmLanguage {
     fn default() -> WasmLanguage {
-        WasmLanguage { engine: module::engine(), modules: Mutex::default() }
+        WasmLanguage { engine: module::engine(), modules: Mutex::default(), functions: Mutex::default() }
     }
 }
 
 impl WasmLanguage {
     fn module(&self, artifact: &FunctionArtifact) -> Result<Arc<Module>> {
+        let slot = self.slot(artifact.digest());
+        let mut translated = slot.lock();
+        if let Some(module) = translated.as_ref() {
+            return Ok(Arc::clone(module));
+        }
+        let module = Arc::new(module::compile(&self.engine, artifact.bytes())?);
+        Ok(Arc::clone(translated.insert(module)))
+    }
+
+    fn slot(&self, digest: &str) -> Slot {
         let mut modules = self.modules.lock();
-        let known = modules.iter().position(|(digest, _)| digest == artifact.digest());
-        let module = match known {
+        let slot = match modules.iter().position(|(known, _)| known == digest) {
             Some(i) => modules.remove(i).1,
-            // Whoever needs another one in the meantime waits: two at a time would not be done sooner.
-            None => Arc::new(module::compile(&self.engine, artifact.bytes())?),
+            None => Slot::default(),
         };
         if modules.len() >= MODULES_MAX {
             modules.remove(0);
         }
-        modules.push((artifact.digest().to_string(), Arc::clone(&module)));
-        Ok(module)
+        modules.push((digest.to_string(), Arc::clone(&slot)));
+        slot
+    }
+
+    /// The function of this key, if anybody calls it. Forgets those that nobody calls any more.
+    fn known(&self, key: &FunctionKey) -> Option<Arc<WasmFunction>> {
+        let mut functions = self.functions.lock();
+        functions.retain(|(_, function)| function.strong_count() > 0);
+        functions.iter().find(|(known, _)| known == key).and_then(|(_, function)| function.upgrade())
     }
 }
 
@@ -104,9 +134,20 @@ impl FunctionLanguage for WasmLanguage {
         if artifact.bytes().len() > ARTIFACT_BYTES_MAX {
             return Err(Error::user(format!("the module has more than {ARTIFACT_BYTES_MAX} bytes")));
         }
+        let key = FunctionKey {
+            digest: artifact.digest().to_string(),
+            symbol: artifact.symbol.clone(),
+            limits,
+            result: signature.result_type(),
+        };
+        if let Some(function) = self.known(&key) {
+            return Ok(function);
+        }
         let module = self.module(artifact)?;
         module::check_symbol(&module, &artifact.symbol)?;
-        let function = WasmFunction::new(&self.engine, module, &artifact.symbol, limits, signature.result_type())?;
-        Ok(Arc::new(function))
+        let function =
+            Arc::new(WasmFunction::new(&self.engine, module, &artifact.symbol, limits, signature.result_type())?);
+        self.functions.lock().push((key, Arc::downgrade(&function)));
+        Ok(function)
     }
 }

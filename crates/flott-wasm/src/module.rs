@@ -1,7 +1,7 @@
 //! Compiled modules: what they import (nothing) and export is looked at before one runs.
 
 use flott_core::{Error, Result, suggest};
-use wasmi::{CompilationMode, Config, Engine, ExternType, FuncType, Module, ValType};
+use wasmi::{CompilationMode, Config, EnforcedLimits, Engine, ExternType, FuncType, Module, ValType};
 
 /// Calls inside each other.
 pub(crate) const RECURSION_DEPTH_MAX: usize = 1_000;
@@ -16,6 +16,9 @@ pub(crate) fn engine() -> Engine {
         .consume_fuel(true)
         // A mistake is found when a module is loaded, and a first call takes no more fuel than another.
         .compilation_mode(CompilationMode::Eager)
+        // What a hostile module could make translation slow with: ten thousand functions at most, a thousand globals,
+        // parts of data and of tables each, and no functions of nothing by the million.
+        .enforced_limits(EnforcedLimits::strict())
         .set_max_recursion_depth(RECURSION_DEPTH_MAX)
         .set_max_stack_height(STACK_BYTES_MAX)
         .wasm_multi_memory(false);

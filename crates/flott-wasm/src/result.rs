@@ -11,7 +11,7 @@ use arrow_array::{
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer};
 use arrow_data::ArrayData;
 use arrow_schema::{Field, Fields};
-use flott_core::types::{TypeKind, arrow_type};
+use flott_core::types::{TypeKind, arrow_field, arrow_type, map_entries, map_entries_key};
 use flott_core::{Error, LogicalType, Result};
 
 use crate::layout;
@@ -230,13 +230,15 @@ impl<'a> Memory<'a> {
         })
     }
 
-    /// The entries of a map: rows of a key that is not NULL and a value.
+    /// The entries of a map: rows of a key, which its type may say is not NULL, and a value.
     fn entries(self, header: &Header, t: &LogicalType, wanted: Range<usize>) -> Result<StructArray> {
         let (key, value) = match &t.kind {
             TypeKind::Map(key, value) => (key.as_ref().clone(), value.as_ref().clone()),
-            TypeKind::Multiset(element) => (element.as_ref().clone(), TypeKind::Int.not_null()),
+            TypeKind::Multiset(element) => (element.with_nullable(false), TypeKind::Int.not_null()),
             _ => return Err(Error::internal("entries of what is no map")),
         };
+        let nullable = key.nullable;
+        let of_key = arrow_field("key", &key).metadata().clone();
         let row = TypeKind::Row(vec![
             flott_core::types::RowField::new("key", key),
             flott_core::types::RowField::new("value", value),
@@ -247,14 +249,14 @@ impl<'a> Memory<'a> {
         }
         let columns = entries.to_data().child_data().iter().map(|c| make_array(c.clone())).collect::<Vec<_>>();
         let [keys, values] = columns.as_slice() else { return Err(Error::internal("entries of two columns")) };
-        if keys.null_count() > 0 {
+        if !nullable && keys.null_count() > 0 {
             return Err(wrong(format!("a key of {t} that is NULL")));
         }
-        let fields = vec![
-            Field::new("key", keys.data_type().clone(), false),
+        let fields = Fields::from(vec![
+            map_entries_key(Field::new("key", keys.data_type().clone(), nullable).with_metadata(of_key)),
             Field::new("value", values.data_type().clone(), true),
-        ];
-        StructArray::try_new(fields.into(), columns, None).map_err(|e| wrong(format!("{e}, for {t}")))
+        ]);
+        map_entries(&fields, Arc::clone(keys), Arc::clone(values)).map_err(|e| wrong(format!("{e}, for {t}")))
     }
 }
 

@@ -11,7 +11,7 @@ pub const TYPE_METADATA_KEY: &str = "flott.type";
 
 /// The Arrow type of a Flink type.
 ///
-/// `TIMESTAMP(p)` is in milliseconds for p <= 3, microseconds for p <= 6, else nanoseconds; strings are `Utf8`.
+/// A MAP is an Arrow map whose keys may lie in a row of their own, see [`map_keys`]. `TIMESTAMP(p)` is in milliseconds for p <= 3, microseconds for p <= 6, else nanoseconds; strings are `Utf8`.
 pub fn arrow_type(t: &LogicalType) -> DataType {
     let unit = |p: u8| match p {
         0..=3 => TimeUnit::Millisecond,
@@ -40,17 +40,16 @@ pub fn arrow_type(t: &LogicalType) -> DataType {
         TypeKind::IntervalYearMonth(..) => DataType::Interval(IntervalUnit::YearMonth),
         TypeKind::IntervalDayTime(..) => DataType::Duration(TimeUnit::Millisecond),
         TypeKind::Array(e) => DataType::List(Arc::new(arrow_field("item", e))),
-        TypeKind::Map(k, v) => map_of(k, v),
-        TypeKind::Multiset(e) => map_of(e, &TypeKind::Int.not_null()),
+        TypeKind::Map(k, v) => map_of(map_entries_key(arrow_field("key", k)), v),
+        // What a MULTISET counts is never NULL.
+        TypeKind::Multiset(e) => map_of(arrow_field("key", e).with_nullable(false), &TypeKind::Int.not_null()),
         TypeKind::Row(fields) | TypeKind::Structured(_, fields) => {
             DataType::Struct(fields.iter().map(|f| Arc::new(arrow_field(&f.name, &f.data_type))).collect())
         }
     }
 }
 
-fn map_of(key: &LogicalType, value: &LogicalType) -> DataType {
-    // Arrow's map keys are never null; a null key is refused where a map is built.
-    let key = arrow_field("key", key).with_nullable(false);
+fn map_of(key: Field, value: &LogicalType) -> DataType {
     let entries = DataType::Struct(Fields::from(vec![key, arrow_field("value", value)]));
     DataType::Map(Arc::new(Field::new("entries", entries, false)), false)
 }
@@ -107,7 +106,7 @@ pub fn from_arrow_field(field: &Field) -> Option<LogicalType> {
         }
         DataType::Map(entries, _) => match entries.data_type() {
             DataType::Struct(kv) if kv.len() == 2 => {
-                TypeKind::Map(Box::new(from_arrow_field(&kv[0])?), Box::new(from_arrow_field(&kv[1])?))
+                TypeKind::Map(Box::new(from_arrow_field(map_key_field(kv))?), Box::new(from_arrow_field(&kv[1])?))
             }
             _ => return None,
         },

@@ -9,10 +9,12 @@ use flott_connector::format::{
     Decoding, Encoder, EncoderFactory, FormatContext, FormatFactory, MessageDecoder, MessageDecoderFactory, Messages,
     RecordPosition,
 };
+use flott_connector::infer::Infer;
 use flott_connector::schema_registry::{KnownSchemas, RegisteredSchema, SchemaRegistry, SchemaRegistryFactory};
 use flott_core::options::{ConfigOption, OptionType, Options};
 use flott_core::{ChangeBatch, Error, Result};
 
+use super::infer::AvroInference;
 use super::message::{each, only_inserts};
 use super::options::TIMESTAMP_LEGACY;
 use super::registry::{Framed, head};
@@ -87,6 +89,10 @@ impl FormatFactory for AvroConfluentFormat {
             .map_err(|e| e.with("option", SCHEMA.key))?;
         let registry = self.registries.open(&context.options)?;
         Ok(Arc::new(ConfluentDecoding { context: context.clone(), reader, registry }))
+    }
+
+    fn inference(&self) -> Option<Arc<dyn Infer>> {
+        Some(Arc::new(AvroInference { is_envelope: false, registries: Some(Arc::clone(&self.registries)) }))
     }
 
     fn encoding(&self, context: &FormatContext) -> Result<Arc<dyn EncoderFactory>> {

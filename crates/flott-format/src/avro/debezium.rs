@@ -11,6 +11,7 @@ use flott_connector::format::{
     Decoding, Encoder, EncoderFactory, FormatContext, FormatFactory, MessageDecoder, MessageDecoderFactory, Messages,
     RecordPosition,
 };
+use flott_connector::infer::Infer;
 use flott_connector::schema_registry::{KnownSchemas, SchemaRegistry, SchemaRegistryFactory};
 use flott_core::options::{ConfigOption, Options};
 use flott_core::types::{TypeKind, arrow_field};
@@ -18,6 +19,7 @@ use flott_core::{ChangeBatch, Error, Result, RowKind};
 
 use super::confluent::{RegisteredEncoding, SCHEMA, SUBJECT, check_columns, no_files, options_with};
 use super::derive;
+use super::infer::AvroInference;
 use super::message::{at, each};
 use super::registry::{Framed, head};
 use super::root::Resolved;
@@ -82,6 +84,10 @@ impl FormatFactory for DebeziumAvroFormat {
             .map_err(|e| e.with("option", SCHEMA.key))?;
         let registry = self.registries.open(&context.options)?;
         Ok(Arc::new(DebeziumDecoding { schema: Arc::clone(&context.schema), envelope, reader, registry }))
+    }
+
+    fn inference(&self) -> Option<Arc<dyn Infer>> {
+        Some(Arc::new(AvroInference { is_envelope: true, registries: Some(Arc::clone(&self.registries)) }))
     }
 
     fn encoding(&self, context: &FormatContext) -> Result<Arc<dyn EncoderFactory>> {

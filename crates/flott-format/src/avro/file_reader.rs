@@ -145,6 +145,27 @@ fn header(bytes: &[u8]) -> Result<Option<Header>> {
     Ok(Some(Header { schema, codec: known, marker, length: input.at }))
 }
 
+/// The header of a file. The window stands at the file's beginning.
+async fn read_header(window: &mut Window) -> Result<Header> {
+    window.fill(1, HEADER_BYTES).await?;
+    loop {
+        if let Some(header) = header(&window.bytes)? {
+            return Ok(header);
+        }
+        let wanted = window.bytes.len() + 1;
+        if window.end() > HEADER_BYTES_MAX || !window.fill(wanted, FETCH_BYTES).await? {
+            return Err(damaged("its header does not end"));
+        }
+    }
+}
+
+/// The schema that a file has with it.
+pub(super) async fn schema(store: &Arc<dyn ObjectStore>, path: &Path, size: u64) -> Result<AvroSchema> {
+    let mut window = Window::new(Arc::clone(store), path, size, 0);
+    let header = read_header(&mut window).await.map_err(|e| e.with("file", path))?;
+    Ok(header.schema)
+}
+
 #[async_trait]
 impl BulkReaderFactory for FileDecoding {
     async fn open(
@@ -157,16 +178,7 @@ impl BulkReaderFactory for FileDecoding {
     ) -> Result<Box<dyn BulkReader>> {
         let named = |e: Error| e.with("file", path);
         let mut window = Window::new(store, path, file_size, 0);
-        window.fill(1, HEADER_BYTES).await.map_err(named)?;
-        let header = loop {
-            if let Some(header) = header(&window.bytes).map_err(named)? {
-                break header;
-            }
-            let wanted = window.bytes.len() + 1;
-            if window.end() > HEADER_BYTES_MAX || !window.fill(wanted, FETCH_BYTES).await.map_err(named)? {
-                return Err(named(damaged("its header does not end")));
-            }
-        };
+        let header = read_header(&mut window).await.map_err(named)?;
         let rows = Rows::new(&self.context.schema)?;
         let resolved = Resolved::new(Arc::new(header.schema), &rows, &self.reader).map_err(named)?;
         let (start, end) = range.unwrap_or((0, u64::MAX));

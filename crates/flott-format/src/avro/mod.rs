@@ -13,6 +13,7 @@ mod debezium;
 mod derive;
 mod file_reader;
 mod file_writer;
+mod infer;
 mod json;
 mod message;
 mod options;
@@ -25,6 +26,7 @@ mod write;
 use std::sync::Arc;
 
 use flott_connector::format::{Decoding, EncoderFactory, FormatContext, FormatFactory, MessageDecoderFactory};
+use flott_connector::infer::Infer;
 use flott_core::Result;
 use flott_core::options::ConfigOption;
 
@@ -35,6 +37,7 @@ pub use options::OPTIONS;
 
 use self::file_reader::FileDecoding;
 use self::file_writer::FileEncoding;
+use self::infer::AvroInference;
 use self::message::AvroDecoding;
 use self::options::AvroOptions;
 
@@ -61,6 +64,10 @@ impl FormatFactory for AvroFormat {
 
     fn message_decoding(&self, context: &FormatContext) -> Result<Arc<dyn MessageDecoderFactory>> {
         Ok(Arc::new(AvroDecoding::new(context, AvroOptions::parse(&context.options)?)?))
+    }
+
+    fn inference(&self) -> Option<Arc<dyn Infer>> {
+        Some(Arc::new(AvroInference::default()))
     }
 
     fn encoding(&self, context: &FormatContext) -> Result<Arc<dyn EncoderFactory>> {

@@ -17,11 +17,13 @@ pub(crate) enum Logical {
         scale: u32,
     },
     TimeMicros,
+    Date,
+    TimeMillis,
     /// Instants and local times: only their unit counts here. Seconds are cut into as many parts.
     Timestamp {
         per_second: i64,
     },
-    /// A date, a time in milliseconds, a uuid: read as the type below it.
+    /// A uuid, a duration: read as the type below it.
     Other,
 }
 
@@ -249,6 +251,8 @@ fn logical(object: &serde_json::Map<String, Value>) -> Option<Logical> {
     Some(match object.get("logicalType")?.as_str()? {
         "decimal" => Logical::Decimal { scale: u32::try_from(number("scale").unwrap_or(0)).ok()? },
         "time-micros" => Logical::TimeMicros,
+        "date" => Logical::Date,
+        "time-millis" => Logical::TimeMillis,
         "timestamp-millis" | "local-timestamp-millis" => Logical::Timestamp { per_second: 1_000 },
         "timestamp-micros" | "local-timestamp-micros" => Logical::Timestamp { per_second: 1_000_000 },
         "timestamp-nanos" | "local-timestamp-nanos" => Logical::Timestamp { per_second: 1_000_000_000 },

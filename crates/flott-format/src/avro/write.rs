@@ -9,6 +9,7 @@ use arrow_array::types::{
 use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, PrimitiveArray, StringArray};
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::{DataType, TimeUnit};
+use flott_core::types::map_keys;
 use flott_core::{Error, Result};
 
 use super::binary::{put_bytes, put_long};
@@ -160,11 +161,11 @@ impl<'a> Writer<'a> {
             }
             (DataType::Map(..), Node::Map(inner)) => {
                 let map = column.as_map();
-                if map.keys().data_type() != &DataType::Utf8 {
+                if map_keys(map).data_type() != &DataType::Utf8 {
                     return Err(no_such(schema, node, column.data_type(), name));
                 }
                 let values = Writer::new(schema, *inner, name, map.values())?;
-                How::Map(map.offsets().clone(), map.keys().as_string(), Box::new(values))
+                How::Map(map.offsets().clone(), map_keys(map).as_string(), Box::new(values))
             }
             (DataType::Struct(fields), Node::Record(_)) => {
                 let columns = fields.iter().map(|f| f.name().as_str()).zip(column.as_struct().columns());
@@ -237,6 +238,10 @@ impl<'a> Writer<'a> {
                 if end > start {
                     put_long((end - start) as i64, out);
                     for i in start..end {
+                        if keys.is_null(i) {
+                            return Err(Error::data("Avro format doesn't support null keys in maps")
+                                .hint("Filter NULL keys out, or use COALESCE(key, ..)"));
+                        }
                         put_bytes(keys.value(i).as_bytes(), out);
                         values.write(i, out)?;
                     }

@@ -9,7 +9,7 @@ use arrow_array::{Array, ArrayRef, MapArray, PrimitiveArray, StringArray, Timest
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{DataType, Field, TimeUnit};
 use flott_connector::factory::MetadataKey;
-use flott_core::types::{LogicalType, TypeKind, arrow_field};
+use flott_core::types::{LogicalType, TypeKind, arrow_field, map_keys};
 use flott_core::{Error, Result};
 
 use super::ChangelogJson;
@@ -174,11 +174,12 @@ fn milliseconds(numbers: &PrimitiveArray<Int64Type>, factor: i64, wanted: &Field
 
 /// The value of a key in each map.
 fn entry(maps: &MapArray, key: &str) -> StringArray {
-    let (keys, values) = (maps.keys().as_string::<i32>(), maps.values().as_string::<i32>());
+    let (keys, values) = (map_keys(maps).as_string::<i32>(), maps.values().as_string::<i32>());
     let mut found = StringBuilder::new();
     for row in 0..maps.len() {
         let (start, end) = (maps.value_offsets()[row] as usize, maps.value_offsets()[row + 1] as usize);
-        let at = (start..end).find(|i| maps.is_valid(row) && keys.value(*i) == key && values.is_valid(*i));
+        let at = (start..end)
+            .find(|i| maps.is_valid(row) && keys.is_valid(*i) && keys.value(*i) == key && values.is_valid(*i));
         found.append_option(at.map(|i| values.value(i)));
     }
     found.finish()

@@ -14,12 +14,14 @@ use std::sync::Arc;
 
 use flott_connector::factory::{ChangelogMode, MetadataKey};
 use flott_connector::format::{Decoding, EncoderFactory, FormatContext, FormatFactory, MessageDecoderFactory};
+use flott_connector::infer::Infer;
 use flott_core::options::ConfigOption;
 use flott_core::{Error, Result};
 
 use self::decoder::ChangeDecoding;
 use self::encoder::ChangeEncoding;
 use self::options::ChangeOptions;
+use crate::infer::JsonInference;
 use crate::lines::Lines;
 
 /// Who has written the messages.
@@ -78,6 +80,10 @@ impl FormatFactory for ChangelogJson {
     ) -> Result<Arc<dyn MessageDecoderFactory>> {
         let options = ChangeOptions::parse(*self, &context.options)?;
         Ok(Arc::new(ChangeDecoding::new(*self, context, options, metadata::named(*self, keys)?)?))
+    }
+
+    fn inference(&self) -> Option<Arc<dyn Infer>> {
+        Some(Arc::new(JsonInference { changes: Some(*self) }))
     }
 
     fn encoding(&self, context: &FormatContext) -> Result<Arc<dyn EncoderFactory>> {

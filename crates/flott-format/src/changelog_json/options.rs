@@ -28,7 +28,7 @@ const MAP_NULL_KEY_MODE: ConfigOption = ConfigOption::optional(
     "map-null-key.mode",
     OptionType::Enum(&["FAIL", "DROP", "LITERAL"]),
     Some("FAIL"),
-    "As in json: maps hold no NULL keys here.",
+    "As in json: what to do with a NULL key when writing a map.",
 );
 const MAP_NULL_KEY_LITERAL: ConfigOption =
     ConfigOption::optional("map-null-key.literal", OptionType::String, Some("null"), "As in json.");

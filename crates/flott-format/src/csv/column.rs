@@ -14,7 +14,7 @@ use flott_core::types::{LogicalType, TypeKind, from_arrow_field};
 use super::options::CsvOptions;
 use super::structure::Cells;
 use crate::builder::{ColumnBuilder, Values, bytes_array, primitive};
-use crate::text::number::{parse_decimal, parse_f32, parse_f64, parse_i64};
+use crate::text::number::{parse_decimal, parse_f32, parse_f64, parse_i64, parse_i64_with_tail};
 use crate::text::time::{TimeStyle, TimestampParser, parse_sql_date, parse_time};
 use crate::text::trim;
 
@@ -100,10 +100,10 @@ impl Column {
         let run = Run { column: self, cells, limit, options };
         let data_type = self.field.data_type();
         match (&self.logical.kind, data_type) {
-            (TypeKind::BigInt, _) => run.fixed(data_type, |t| parse_i64(t).ok_or(Failure::Wrong)),
-            (TypeKind::Int, _) => run.fixed(data_type, narrow::<i32>),
-            (TypeKind::SmallInt, _) => run.fixed(data_type, narrow::<i16>),
-            (TypeKind::TinyInt, _) => run.fixed(data_type, narrow::<i8>),
+            (TypeKind::BigInt, _) => run.integers::<i64>(data_type),
+            (TypeKind::Int, _) => run.integers::<i32>(data_type),
+            (TypeKind::SmallInt, _) => run.integers::<i16>(data_type),
+            (TypeKind::TinyInt, _) => run.integers::<i8>(data_type),
             (TypeKind::Double, _) => run.fixed(data_type, |t| parse_f64(t).ok_or(Failure::Wrong)),
             (TypeKind::Float, _) => run.fixed(data_type, |t| parse_f32(t).ok_or(Failure::Wrong)),
             (TypeKind::Date, _) => run.fixed(data_type, |t| parse_sql_date(t).ok_or(Failure::Wrong)),
@@ -169,6 +169,35 @@ impl<C: Cells> Run<'_, C> {
                     values.push(T::default());
                     set_null(&mut nulls, row, self.limit);
                 }
+            }
+        }
+        let nulls = nulls.map(|mut bits| NullBuffer::new(bits.finish()));
+        Ok(primitive(data_type, values, nulls)?)
+    }
+
+    /// Whole numbers.
+    fn integers<T: arrow_buffer::ArrowNativeType + TryFrom<i64>>(
+        &self,
+        data_type: &DataType,
+    ) -> Result<ArrayRef, ColumnError> {
+        if !self.column.direct {
+            return self.fixed(data_type, narrow::<T>);
+        }
+        let mut values: Vec<T> = vec![T::default(); self.limit];
+        let mut nulls: Option<BooleanBufferBuilder> = None;
+        let mut scratch = vec![];
+        for (row, value) in values.iter_mut().enumerate() {
+            let cell = self.cells.cell_with_tail(row, self.column.index);
+            if let Some((text, tail)) = cell
+                && let Some(number) = parse_i64_with_tail(text, tail)
+                && let Ok(number) = T::try_from(number)
+            {
+                *value = number;
+                continue;
+            }
+            match self.slow(row, cell.map(|c| c.0), &mut scratch, &mut narrow::<T>)? {
+                Some(number) => *value = number,
+                None => set_null(&mut nulls, row, self.limit),
             }
         }
         let nulls = nulls.map(|mut bits| NullBuffer::new(bits.finish()));

@@ -8,7 +8,7 @@
 mod column;
 mod decoder;
 mod encoder;
-mod options;
+pub(crate) mod options;
 mod simd;
 mod structure;
 
@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 use flott_connector::format::{Decoding, EncoderFactory, FormatContext, FormatFactory, MessageDecoderFactory};
+use flott_connector::infer::Infer;
 use flott_core::options::ConfigOption;
 use flott_core::types::{LogicalType, TypeKind, from_arrow_field};
 use flott_core::{Error, Result};
@@ -25,6 +26,7 @@ pub use options::OPTIONS;
 use self::decoder::CsvDecoding;
 use self::encoder::CsvEncoding;
 use self::options::CsvOptions;
+use crate::infer::CsvInference;
 
 /// The longest record. A missing closing quote would otherwise read a whole file into memory.
 pub const RECORD_BYTES_MAX: usize = 16 << 20;
@@ -50,6 +52,10 @@ impl FormatFactory for CsvFormat {
 
     fn message_decoding(&self, context: &FormatContext) -> Result<Arc<dyn MessageDecoderFactory>> {
         Ok(Arc::new(CsvDecoding::new(context)?))
+    }
+
+    fn inference(&self) -> Option<Arc<dyn Infer>> {
+        Some(Arc::new(CsvInference))
     }
 
     fn encoding(&self, context: &FormatContext) -> Result<Arc<dyn EncoderFactory>> {

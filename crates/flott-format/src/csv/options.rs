@@ -100,9 +100,9 @@ const FAIL_ON_MISSING_COLUMNS: ConfigOption = ConfigOption::optional(
     Some("false"),
     "Treats a record with too few fields as malformed, so that 'ignore-parse-errors' skips it instead of filling it up with NULL. Only for reading.",
 );
-const EMPTY_STRING_AS_NULL: ConfigOption =
+pub(crate) const EMPTY_STRING_AS_NULL: ConfigOption =
     ConfigOption::optional("empty-string-as-null", OptionType::Boolean, Some("false"), "Reads an empty text as NULL.");
-const IGNORE_FIRST_LINE: ConfigOption = ConfigOption::optional(
+pub(crate) const IGNORE_FIRST_LINE: ConfigOption = ConfigOption::optional(
     "ignore-first-line",
     OptionType::Boolean,
     Some("false"),

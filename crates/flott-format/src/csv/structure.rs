@@ -140,6 +140,21 @@ pub(super) trait Cells {
     fn rows(&self) -> usize;
     /// A field; `None` where the record is too short.
     fn cell(&self, row: usize, column: usize) -> Option<&[u8]>;
+    /// A field with the eight bytes that end with its last one, the last one in the highest byte. Those before the field
+    /// may be anything.
+    #[inline(always)]
+    fn cell_with_tail(&self, row: usize, column: usize) -> Option<(&[u8], u64)> {
+        let cell = self.cell(row, column)?;
+        Some((cell, tail_of(cell)))
+    }
+}
+
+fn tail_of(cell: &[u8]) -> u64 {
+    cell.iter()
+        .rev()
+        .take(8)
+        .zip([56, 48, 40, 32, 24, 16, 8, 0])
+        .fold(0, |word, (byte, at)| word | u64::from(*byte) << at)
 }
 
 /// Regular records.
@@ -152,6 +167,18 @@ pub(super) struct RegularCells<'a> {
     pub(super) rows: usize,
 }
 
+impl RegularCells<'_> {
+    /// Where a field begins and ends, without the carriage return of its line.
+    #[inline(always)]
+    fn span(&self, row: usize, column: usize) -> (usize, usize) {
+        let at = row * self.columns + column;
+        let start = if at == 0 { self.first } else { self.ends[at - 1] as usize + 1 };
+        let end = self.ends[at] as usize;
+        let returns = column + 1 == self.columns && end > start && self.window[end - 1] == b'\r';
+        (start, end - usize::from(returns))
+    }
+}
+
 impl Cells for RegularCells<'_> {
     fn rows(&self) -> usize {
         self.rows
@@ -159,15 +186,19 @@ impl Cells for RegularCells<'_> {
 
     #[inline(always)]
     fn cell(&self, row: usize, column: usize) -> Option<&[u8]> {
-        let at = row * self.columns + column;
-        let start = if at == 0 { self.first } else { self.ends[at - 1] as usize + 1 };
-        let cell = &self.window[start..self.ends[at] as usize];
-        if column + 1 == self.columns
-            && let [head @ .., b'\r'] = cell
-        {
-            return Some(head);
-        }
-        Some(cell)
+        let (start, end) = self.span(row, column);
+        Some(&self.window[start..end])
+    }
+
+    #[inline(always)]
+    fn cell_with_tail(&self, row: usize, column: usize) -> Option<(&[u8], u64)> {
+        let (start, end) = self.span(row, column);
+        let cell = &self.window[start..end];
+        let tail = match self.window[..end].last_chunk::<8>() {
+            Some(tail) => u64::from_le_bytes(*tail),
+            None => tail_of(cell),
+        };
+        Some((cell, tail))
     }
 }
 
@@ -440,6 +471,13 @@ mod tests {
                     let scanned = ScannedCells { window: &text, spans: &spans, columns };
                     for column in 0..columns {
                         prop_assert_eq!(regular.cell(row, column), scanned.cell(0, column));
+                        for found in [regular.cell_with_tail(row, column), scanned.cell_with_tail(0, column)] {
+                            let (cell, tail) = found.expect("a cell");
+                            prop_assert_eq!(Some(cell), regular.cell(row, column));
+                            let tail = tail.to_le_bytes();
+                            let n = cell.len().min(8);
+                            prop_assert_eq!(&tail[8 - n..], &cell[cell.len() - n..]);
+                        }
                     }
                 }
                 let mut spans = vec![];

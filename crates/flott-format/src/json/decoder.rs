@@ -33,8 +33,9 @@ impl JsonDecoding {
 
     pub(crate) fn decoder(&self) -> Result<JsonDecoder> {
         let columns = self.schema.fields().iter().map(ColumnBuilder::new).collect::<Result<Vec<_>>>()?;
-        let (schema, options) = (self.schema.clone(), self.options);
-        Ok(JsonDecoder { schema, options, columns, rows: 0, reader: ValueReader::new(options) })
+        let (schema, options) = (self.schema.clone(), self.options.clone());
+        let reader = ValueReader::new(options.clone());
+        Ok(JsonDecoder { schema, options, columns, rows: 0, reader })
     }
 }
 

@@ -12,9 +12,10 @@ use arrow_schema::{DataType, Fields, SchemaRef, TimeUnit};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flott_connector::format::{Encoder, EncoderFactory, Messages};
+use flott_core::types::{has_null_key, map_key_field, map_keys};
 use flott_core::{ChangeBatch, Error, Result};
 
-use super::options::JsonOptions;
+use super::options::{JsonOptions, NullKeys};
 use super::scanner::write_string;
 use crate::text::bound::{Bound, Values};
 use crate::text::number::{write_decimal, write_decimal_in_full, write_java_float};
@@ -35,7 +36,7 @@ impl JsonEncoding {
 impl EncoderFactory for JsonEncoding {
     fn create(&self) -> Result<Box<dyn Encoder>> {
         let printers = fields_of(self.schema.fields(), &self.options)?;
-        Ok(Box::new(JsonEncoder { printers, options: self.options }))
+        Ok(Box::new(JsonEncoder { printers, options: self.options.clone() }))
     }
 
     fn file_extension(&self) -> &str {
@@ -70,6 +71,15 @@ impl JsonEncoder {
         let columns = rows.rows.columns();
         if columns.len() != self.printers.len() {
             return Err(Error::internal(format!("{} columns for {} printers", columns.len(), self.printers.len())));
+        }
+        if self.options.null_keys == NullKeys::Fail {
+            for (column, field) in columns.iter().zip(rows.rows.schema_ref().fields()) {
+                if has_null_key(column) {
+                    return Err(Error::data("JSON format doesn't support to serialize map data with null keys")
+                        .with("column", field.name())
+                        .hint("Drop such entries or write a text for NULL: see the option 'map-null-key.mode'"));
+                }
+            }
         }
         let bound: Vec<Bound<'_>> = columns.iter().map(Bound::new).collect();
         out.reserve(rows.num_rows() * columns.len() * 16);
@@ -207,7 +217,7 @@ impl Printer {
             }
             DataType::List(element) => Printer::List(Box::new(Printer::of(element.data_type(), options)?)),
             DataType::Map(entries, _) => match entries.data_type() {
-                DataType::Struct(kv) if kv.len() == 2 && kv[0].data_type() == &DataType::Utf8 => {
+                DataType::Struct(kv) if kv.len() == 2 && map_key_field(kv).data_type() == &DataType::Utf8 => {
                     Printer::Map(Box::new(Printer::of(kv[1].data_type(), options)?))
                 }
                 _ => return Err(refused()),
@@ -301,13 +311,27 @@ impl Printer {
             Printer::Map(value) => {
                 let map = column.as_map();
                 let (from, to) = (map.value_offsets()[row] as usize, map.value_offsets()[row + 1] as usize);
-                let (keys, values) = (map.keys().as_string::<i32>(), map.values());
+                let (keys, values) = (map_keys(map).as_string::<i32>(), map.values());
+                let name = |i: usize| match (keys.is_null(i), &options.null_keys) {
+                    (false, _) => Some(keys.value(i)),
+                    (true, NullKeys::Literal(text)) => Some(text.as_ref()),
+                    // Failed before anything was written.
+                    (true, NullKeys::Drop | NullKeys::Fail) => None,
+                };
+                let has_null = keys.slice(from, to - from).null_count() > 0;
                 out.push(b'{');
+                let mut first = true;
                 for i in from..to {
-                    if i > from {
+                    let Some(key) = name(i) else { continue };
+                    // The text for NULL may be a key of its own: the last one counts.
+                    if has_null && (i + 1..to).any(|later| name(later) == Some(key)) {
+                        continue;
+                    }
+                    if !first {
                         out.push(b',');
                     }
-                    write_string(keys.value(i).as_bytes(), out);
+                    first = false;
+                    write_string(key.as_bytes(), out);
                     out.push(b':');
                     value.write_or_null(values, i, options, out);
                 }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, SchemaRef};
 use flott_connector::format::{Decoding, EncoderFactory, FormatContext, FormatFactory, MessageDecoderFactory};
+use flott_connector::infer::Infer;
 use flott_core::options::ConfigOption;
 use flott_core::types::{LogicalType, TypeKind, from_arrow_field};
 use flott_core::{Error, Result};
@@ -22,6 +23,7 @@ pub use options::OPTIONS;
 use self::decoder::JsonDecoding;
 use self::encoder::JsonEncoding;
 use self::options::JsonOptions;
+use crate::infer::JsonInference;
 
 /// The longest line or message.
 pub const RECORD_BYTES_MAX: usize = 16 << 20;
@@ -49,6 +51,10 @@ impl FormatFactory for JsonFormat {
     fn message_decoding(&self, context: &FormatContext) -> Result<Arc<dyn MessageDecoderFactory>> {
         check_columns(&context.schema)?;
         Ok(Arc::new(JsonDecoding::new(context)?))
+    }
+
+    fn inference(&self) -> Option<Arc<dyn Infer>> {
+        Some(Arc::new(JsonInference { changes: None }))
     }
 
     fn encoding(&self, context: &FormatContext) -> Result<Arc<dyn EncoderFactory>> {
@@ -81,7 +87,7 @@ fn check_field(column: &Field, field: &Field) -> Result<()> {
         DataType::List(e) => check_field(column, e),
         DataType::Struct(fields) => fields.iter().try_for_each(|f| check_field(column, f)),
         DataType::Map(entries, _) => match entries.data_type() {
-            DataType::Struct(kv) => kv.iter().try_for_each(|f| check_field(column, f)),
+            DataType::Struct(kv) if kv.len() == 2 => check_field(column, &kv[1]),
             _ => Ok(()),
         },
         _ => Ok(()),

@@ -1,5 +1,7 @@
 //! The options of json.
 
+use std::sync::Arc;
+
 use flott_core::options::{ConfigOption, OptionType, Options};
 use flott_core::{Error, Result};
 
@@ -37,7 +39,7 @@ const MAP_NULL_KEY_MODE: ConfigOption = ConfigOption::optional(
     "map-null-key.mode",
     OptionType::Enum(&["FAIL", "DROP", "LITERAL"]),
     Some("FAIL"),
-    "What to do with a NULL key when writing a map. No mode changes anything here: maps hold no NULL keys, and making one is an error, as with FAIL. A filter does what DROP does, COALESCE(key, 'null') what LITERAL does.",
+    "What to do with a NULL key when writing a map: FAIL ends the job, DROP leaves the entry out, LITERAL writes 'map-null-key.literal' instead.",
 );
 const MAP_NULL_KEY_LITERAL: ConfigOption = ConfigOption::optional(
     "map-null-key.literal",
@@ -64,8 +66,16 @@ const DECODE_JSON_PARSER_ENABLED: ConfigOption = ConfigOption::optional(
     "Chooses between two parsers in Flink. Accepted for compatibility: there is one parser here, and it never builds a tree.",
 );
 
+/// What becomes of a map's NULL key.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum NullKeys {
+    Fail,
+    Drop,
+    Literal(Arc<str>),
+}
+
 /// The options' values.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct JsonOptions {
     pub(crate) fail_on_missing_field: bool,
     pub(crate) ignore_parse_errors: bool,
@@ -73,6 +83,7 @@ pub(crate) struct JsonOptions {
     pub(crate) iso_timestamps: bool,
     pub(crate) plain_decimals: bool,
     pub(crate) ignore_null_fields: bool,
+    pub(crate) null_keys: NullKeys,
 }
 
 impl JsonOptions {
@@ -89,6 +100,11 @@ impl JsonOptions {
             iso_timestamps: options.text(&TIMESTAMP_FORMAT).is_some_and(|t| t.eq_ignore_ascii_case("ISO-8601")),
             plain_decimals: options.bool(&ENCODE_DECIMAL_AS_PLAIN_NUMBER)?,
             ignore_null_fields: options.bool(&ENCODE_IGNORE_NULL_FIELDS)?,
+            null_keys: match options.text(&MAP_NULL_KEY_MODE).map(str::to_ascii_uppercase).as_deref() {
+                Some("DROP") => NullKeys::Drop,
+                Some("LITERAL") => NullKeys::Literal(options.text(&MAP_NULL_KEY_LITERAL).unwrap_or("null").into()),
+                _ => NullKeys::Fail,
+            },
         };
         if parsed.fail_on_missing_field && parsed.ignore_parse_errors {
             return Err(Error::user("fail-on-missing-field and ignore-parse-errors shouldn't both be true.")

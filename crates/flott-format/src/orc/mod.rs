@@ -6,6 +6,7 @@
 //! What it is not: it does not go through another library's arrays. Streams are read straight into columns (`column`).
 
 mod column;
+mod infer;
 mod meta;
 mod options;
 mod plan;
@@ -18,6 +19,7 @@ mod zone;
 use std::sync::Arc;
 
 use flott_connector::format::{Decoding, EncoderFactory, FormatContext, FormatFactory, MessageDecoderFactory};
+use flott_connector::infer::Infer;
 use flott_core::options::ConfigOption;
 use flott_core::{Error, Result};
 
@@ -25,6 +27,7 @@ pub use meta::FOOTER_BYTES_MAX;
 pub use options::OPTIONS;
 pub use read::STRIPE_BYTES_MAX;
 
+use self::infer::OrcInference;
 use self::options::OrcOptions;
 use self::read::OrcDecoding;
 use self::write::OrcEncoding;
@@ -49,6 +52,10 @@ impl FormatFactory for OrcFormat {
 
     fn message_decoding(&self, _context: &FormatContext) -> Result<Arc<dyn MessageDecoderFactory>> {
         Err(Error::user("Format 'orc' reads files, not messages").hint("Use 'json', 'csv' or 'avro' for messages"))
+    }
+
+    fn inference(&self) -> Option<Arc<dyn Infer>> {
+        Some(Arc::new(OrcInference))
     }
 
     fn encoding(&self, context: &FormatContext) -> Result<Arc<dyn EncoderFactory>> {

@@ -13,7 +13,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
 use super::column::{ColumnReader, Streams};
-use super::meta::{Encoding, FOOTER_BYTES_MAX, Footer, StreamKind, Stripe, StripeFooter, Tail};
+use super::meta::{Encoding, FOOTER_BYTES_MAX, Footer, StreamKind, Stripe, StripeFooter, Tail, Type};
 use super::plan::{self, Plan};
 use super::stream::{Compression, Stream};
 use super::zone::WriterZone;
@@ -116,6 +116,12 @@ impl StoredFile {
         };
         Ok((self.check(Footer::parse(footer, tail.compression))?, tail.compression))
     }
+}
+
+/// The types of a file, the first one that of its rows.
+pub(super) async fn types(store: Arc<dyn ObjectStore>, path: &Path, size: u64) -> Result<Vec<Type>> {
+    let file = StoredFile { store, path: path.clone(), size };
+    Ok(file.footer().await?.0.types)
 }
 
 #[async_trait]

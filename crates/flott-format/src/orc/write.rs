@@ -10,7 +10,7 @@ use arrow_array::types::{
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, SchemaRef, TimeUnit};
 use flott_connector::format::{Encoder, EncoderFactory};
-use flott_core::types::{LogicalType, MAX_LENGTH, TypeKind, from_arrow_field};
+use flott_core::types::{LogicalType, MAX_LENGTH, TypeKind, from_arrow_field, map_keys};
 use flott_core::{ChangeBatch, Error, Result};
 
 use super::meta::{self, Kind, StreamInfo, StreamKind, Stripe, Type};
@@ -326,7 +326,7 @@ impl StripeWriter<'_> {
             DataType::Map(..) => {
                 let map = column.as_map();
                 let inner = self.lengths(id, live, map.value_offsets())?;
-                self.column(self.types[id].children[0], map.keys(), &inner)?;
+                self.column(self.types[id].children[0], map_keys(map), &inner)?;
                 self.column(self.types[id].children[1], map.values(), &inner)
             }
             DataType::Struct(_) => {

@@ -3,6 +3,7 @@
 //! Columns are found by name; one that a file lacks is NULL. Timestamps are written as INT96 at any depth unless
 //! `write.int64.timestamp` says otherwise, and read from INT96 and INT64 of any unit.
 
+mod infer;
 mod levels;
 mod options;
 mod reader;
@@ -14,11 +15,13 @@ mod zone;
 use std::sync::Arc;
 
 use flott_connector::format::{Decoding, EncoderFactory, FormatContext, FormatFactory, MessageDecoderFactory};
+use flott_connector::infer::Infer;
 use flott_core::options::ConfigOption;
 use flott_core::{Error, Result};
 
 pub use options::OPTIONS;
 
+use self::infer::ParquetInference;
 use self::options::ParquetOptions;
 use self::reader::ParquetDecoding;
 use self::writer::ParquetEncoding;
@@ -42,6 +45,10 @@ impl FormatFactory for ParquetFormat {
 
     fn message_decoding(&self, _context: &FormatContext) -> Result<Arc<dyn MessageDecoderFactory>> {
         Err(Error::user("Format 'parquet' reads files, not messages").hint("Use 'json', 'csv' or 'avro' for messages"))
+    }
+
+    fn inference(&self) -> Option<Arc<dyn Infer>> {
+        Some(Arc::new(ParquetInference))
     }
 
     fn encoding(&self, context: &FormatContext) -> Result<Arc<dyn EncoderFactory>> {

@@ -1,5 +1,6 @@
 //! Reads row groups.
 
+use flott_core::types::map_key_field;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -126,7 +127,11 @@ fn hint(of_file: &FieldRef, wanted: Option<&DataType>, descriptor: &SchemaDescri
             let named = |f: &FieldRef, i: usize| match wanted {
                 // Keys and values are found by their place.
                 Some(DataType::Struct(wanted)) if wanted.len() == 2 && wanted.find(f.name()).is_none() => {
-                    wanted.get(i).map(|w| w.data_type())
+                    if i == 0 {
+                        Some(map_key_field(wanted).data_type())
+                    } else {
+                        wanted.get(i).map(|w| w.data_type())
+                    }
                 }
                 Some(DataType::Struct(wanted)) => wanted.find(f.name()).map(|(_, w)| w.data_type()),
                 _ => None,
@@ -272,7 +277,7 @@ fn corrupt(path: &Path) -> Error {
         .hint("It may be cut off or damaged, or not Parquet at all; remove it from the folder or write it again")
 }
 
-fn failed(e: ParquetError, path: &Path) -> Error {
+pub(super) fn failed(e: ParquetError, path: &Path) -> Error {
     match e {
         ParquetError::External(cause) => match cause.downcast::<object_store::Error>() {
             Ok(store) if matches!(*store, object_store::Error::NotFound { .. }) => {

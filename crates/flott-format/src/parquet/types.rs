@@ -9,7 +9,7 @@ use arrow_array::types::{
 use arrow_array::{Array, ArrayRef, ListArray, MapArray, StructArray, new_null_array};
 use arrow_cast::CastOptions;
 use arrow_schema::{DataType, Field, Fields, TimeUnit};
-use flott_core::types::from_arrow_field;
+use flott_core::types::{from_arrow_field, map_entries, map_key_field, map_keys};
 use flott_core::{Error, Result};
 
 use super::zone::Zone;
@@ -54,9 +54,9 @@ fn adapt_type(array: &ArrayRef, wanted: &Field, column: &str, instant: bool, zon
             if kv.len() != 2 {
                 return Err(mismatch(from, wanted, column));
             }
-            let keys = adapt(map.keys(), &kv[0], column, instant, zone)?;
+            let keys = adapt(map_keys(map), map_key_field(kv), column, instant, zone)?;
             let values = adapt(map.values(), &kv[1], column, instant, zone)?;
-            let pairs = StructArray::try_new(kv.clone(), vec![keys, values], None)?;
+            let pairs = map_entries(kv, keys, values)?;
             let (offsets, nulls) = (map.offsets().clone(), map.nulls().cloned());
             Ok(Arc::new(MapArray::try_new(entries.clone(), offsets, pairs, nulls, *sorted)?))
         }
@@ -152,8 +152,14 @@ pub(super) fn convert(
             match i64::try_from((moved * up).div_euclid(down)) {
                 Ok(value) => Ok(value),
                 Err(_) if nulls.is_some_and(|n| n.is_null(i)) => Ok(0),
-                Err(_) => Err(Error::data("A timestamp is outside the years 1677 to 2262 that nanoseconds can hold")
-                    .hint("Declare the column with a precision of 6 or less")),
+                Err(_) => {
+                    let ms = i64::try_from(moved * 1_000 / i128::from(from)).unwrap_or(i64::MAX);
+                    Err(Error::data(format!(
+                        "{} is outside the years 1677 to 2262 that nanoseconds can hold",
+                        flott_core::time_text::format_timestamp_ms(ms)
+                    ))
+                    .hint("Declare the column with a precision of 6 or less"))
+                }
             }
         })
         .collect()

@@ -1,5 +1,6 @@
 //! Writes row groups: they are held in memory, encoded, until they have their size.
 
+use flott_core::types::{has_null_key, map_array, map_key_field, map_keys};
 use std::io::Write;
 use std::sync::Arc;
 
@@ -135,7 +136,16 @@ fn written(field: &FieldRef, options: &ParquetOptions) -> FieldRef {
             DataType::Timestamp(unit, zone.clone())
         }
         DataType::List(element) => DataType::List(written(element, options)),
-        DataType::Map(entries, sorted) => DataType::Map(written(entries, options), *sorted),
+        // Parquet has no NULL among keys.
+        DataType::Map(entries, sorted) => match entries.data_type() {
+            DataType::Struct(kv) if kv.len() == 2 => {
+                let key = written(map_key_field(kv), options).as_ref().clone().with_nullable(false);
+                let kv = vec![Arc::new(key), written(&kv[1], options)];
+                let entries = Field::new(entries.name(), DataType::Struct(kv.into()), false);
+                DataType::Map(Arc::new(entries), *sorted)
+            }
+            _ => field.data_type().clone(),
+        },
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(|f| written(f, options)).collect()),
         // Parquet has no intervals that fit: the number alone is written, as Flink does.
         DataType::Interval(arrow_schema::IntervalUnit::YearMonth) => DataType::Int32,
@@ -225,6 +235,11 @@ impl Encoder for ParquetEncoder {
         };
         let mut next = 0;
         for ((column, field), leaves) in rows.rows.columns().iter().zip(&self.plan.fields).zip(&self.plan.leaves) {
+            if has_null_key(column) {
+                return Err(Error::data("Parquet does not support null keys in maps")
+                    .with("column", field.name())
+                    .hint("Filter NULL keys out, or use COALESCE(key, ..)"));
+            }
             let array = to_written(column, field.data_type())?;
             let by_library = leaves.iter().any(|leaf| matches!(leaf, Leaf::Library));
             let computed = if by_library { compute_leaves(field, &array).map_err(internal)? } else { vec![] };
@@ -322,12 +337,14 @@ fn to_written(array: &ArrayRef, data_type: &DataType) -> Result<ArrayRef> {
             }
             Ok(Arc::new(arrow_array::StructArray::try_new(fields.clone(), columns, rows.nulls().cloned())?))
         }
-        (_, DataType::Map(entries, sorted)) => {
+        (_, DataType::Map(entries, _)) => {
             let map = array.as_map();
-            let pairs: ArrayRef = Arc::new(map.entries().clone());
-            let pairs = to_written(&pairs, entries.data_type())?.as_struct().clone();
-            let (offsets, nulls) = (map.offsets().clone(), map.nulls().cloned());
-            Ok(Arc::new(arrow_array::MapArray::try_new(entries.clone(), offsets, pairs, nulls, *sorted)?))
+            let DataType::Struct(kv) = entries.data_type() else {
+                return Err(Error::internal("a map without entries"));
+            };
+            let keys = to_written(map_keys(map), map_key_field(kv).data_type())?;
+            let values = to_written(map.values(), kv[1].data_type())?;
+            Ok(Arc::new(map_array(data_type, map.offsets().clone(), keys, values, map.nulls().cloned())?))
         }
         (DataType::Interval(_) | DataType::Duration(_), to) => {
             Ok(arrow_array::make_array(array.to_data().into_builder().data_type(to.clone()).build()?))

@@ -173,10 +173,18 @@ impl Reader {
                 let span = input.length_delimited()?;
                 self.chain(field, slot, base, span);
             }
-            How::Seen(expected) if wire == *expected => {
-                input.skip(number, wire)?;
-                self.set(field, slot, base);
-            }
+            How::Seen { wire: expected, of } if wire == *expected => match of {
+                Some(kind) => {
+                    let bits = bits(kind, input)?;
+                    if kind.knows(bits) {
+                        self.set(field, slot, base);
+                    }
+                }
+                None => {
+                    input.skip(number, wire)?;
+                    self.set(field, slot, base);
+                }
+            },
             How::Scalars(scalar) if wire == scalar.kind.wire() => {
                 let bits = bits(&scalar.kind, input)?;
                 if let (Some(i), true) = (field.column, scalar.kind.knows(bits))
@@ -379,7 +387,11 @@ fn last_of_each(keys: &ColumnBuilder, from: usize) -> Option<Vec<usize>> {
     if count <= FEW_KEYS && !(from..keys.len()).any(|i| (from..i).any(|j| key_at(keys, i) == key_at(keys, j))) {
         return None;
     }
-    let last: HashMap<Key<'_>, usize> = (0..count).map(|i| (key_at(keys, from + i), i)).collect();
+    // It grows with the keys that there are: entries without bytes may all have one.
+    let mut last: HashMap<Key<'_>, usize> = HashMap::new();
+    for i in 0..count {
+        last.insert(key_at(keys, from + i), i);
+    }
     if last.len() == count {
         return None;
     }

@@ -1,9 +1,10 @@
 //! Where the definition of a message comes from, and which message is meant.
 
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use flott_core::suggest::nearest;
 use flott_core::{Error, Result};
@@ -30,9 +31,9 @@ pub(super) fn message(options: &ProtobufOptions) -> Result<MessageDescriptor> {
     let pool = pool(options)?;
     // Where Java has '$' between classes, Protobuf has '.'.
     let wanted = options.message.replace('$', ".");
-    let mut known: Vec<(String, MessageDescriptor)> = vec![];
+    let (mut known, mut outer): (Vec<(String, MessageDescriptor)>, _) = (vec![], HashMap::new());
     for message in pool.all_messages().filter(|m| !m.is_map_entry()) {
-        known.push((java::class_name(&message), message));
+        known.push((java::class_name(&message, &mut outer), message));
     }
     let by_class: Vec<&(String, MessageDescriptor)> = known.iter().filter(|(class, _)| *class == wanted).collect();
     match (by_class.as_slice(), pool.get_message_by_name(&wanted)) {
@@ -166,10 +167,18 @@ impl Imports {
     }
 }
 
-/// How deep brackets lie inside each other, those in comments and strings included.
+/// How deep brackets lie inside each other, outside of comments and strings.
 fn brackets_depth(text: &str) -> usize {
     let (mut depth, mut deepest) = (0usize, 0);
-    for byte in text.bytes() {
+    let mut rest = text.as_bytes();
+    while let Some((byte, behind)) = rest.split_first() {
+        let skipped = match (byte, behind) {
+            (b'/', [b'/', ..]) => behind.iter().position(|b| *b == b'\n'),
+            (b'/', [b'*', ..]) => behind.windows(2).skip(1).position(|w| w == b"*/").map(|at| at + 2),
+            (b'"' | b'\'', _) => end_of_string(*byte, behind),
+            _ => Some(0),
+        };
+        rest = &behind[skipped.unwrap_or(behind.len())..];
         match byte {
             b'{' | b'[' | b'<' | b'(' => {
                 depth += 1;
@@ -182,6 +191,19 @@ fn brackets_depth(text: &str) -> usize {
     deepest
 }
 
+/// Where the quote stands that ends a string, a backslash before others.
+fn end_of_string(quote: u8, text: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    while at < text.len() {
+        match text[at] {
+            b'\\' => at += 2,
+            byte if byte == quote => return Some(at + 1),
+            _ => at += 1,
+        }
+    }
+    None
+}
+
 impl FileResolver for Imports {
     fn open_file(&self, name: &str) -> Result<Proto, protox::Error> {
         let named = |e: io::Error| io::Error::new(e.kind(), format!("{name}: {e}"));
@@ -189,8 +211,8 @@ impl FileResolver for Imports {
             self.take(&self.main.1).map_err(named)?;
             return Proto::from_source(name, &self.main.1);
         }
-        // The parser refuses '..' and '\'; this keeps imports below the folders.
-        if Path::new(name).is_relative() {
+        // Imports stay below the folders.
+        if Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {
             for folder in &self.folders {
                 match read(&folder.join(name), self.bytes_left.get()) {
                     Ok(bytes) => {
@@ -198,11 +220,31 @@ impl FileResolver for Imports {
                         self.take(&text).map_err(named)?;
                         return Proto::from_source(name, &text);
                     }
-                    Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                    Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
                     Err(e) => return Err(named(e).into()),
                 }
             }
         }
         self.google.open_file(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::brackets_depth;
+
+    #[test]
+    fn brackets_in_comments_and_strings_are_none() {
+        for (text, depth) in [
+            ("message M { repeated int32 x = 1 [(a) = 1]; }", 3),
+            ("// a < b ( {\n/* [[[ */ {}", 1),
+            ("message M { // >\n message N { /* } */ } }", 2),
+            (r#"option a = "{{{\"{{"; option b = '[[' ; { }"#, 1),
+            ("{ /* never ends {{{", 1),
+            ("{ \"never ends {{{", 1),
+            ("{ // never ends {{{", 1),
+        ] {
+            assert_eq!(brackets_depth(text), depth, "{text}");
+        }
     }
 }

@@ -2,20 +2,24 @@
 //!
 //! Source: "Java Generated Code Guide" of Protocol Buffers, and its compiler's rules for the outer class.
 
+use std::collections::HashMap;
+
 use prost_reflect::{FileDescriptor, MessageDescriptor};
 
-/// The name of a message's class, with '.' also where Java has '$'.
-pub(super) fn class_name(message: &MessageDescriptor) -> String {
+/// The name of a message's class, with '.' also where Java has '$'. `outer`: the outer classes of files, which are looked for
+/// once.
+pub(super) fn class_name(message: &MessageDescriptor, outer: &mut HashMap<String, String>) -> String {
     let mut names = vec![message.name().to_string()];
     let mut parent = message.parent_message();
-    while let Some(outer) = parent {
-        names.push(outer.name().to_string());
-        parent = outer.parent_message();
+    while let Some(around) = parent {
+        names.push(around.name().to_string());
+        parent = around.parent_message();
     }
     let file = message.parent_file();
     let options = file.file_descriptor_proto().options.as_ref();
     if !options.is_some_and(|o| o.java_multiple_files()) {
-        names.push(outer_class(&file));
+        let class = outer.entry(file.name().to_string()).or_insert_with(|| outer_class(&file));
+        names.push(class.clone());
     }
     let package = options.and_then(|o| o.java_package.as_deref()).unwrap_or_else(|| file.package_name()).to_string();
     if !package.is_empty() {

@@ -47,8 +47,11 @@ pub(super) struct FieldPlan {
 /// How a field's values are read.
 #[derive(Debug)]
 pub(super) enum How {
-    /// No column takes it; it counts as set where it stands like this.
-    Seen(WireType),
+    /// No column takes it; it counts as set where it stands like this, and of an enum where its number is known.
+    Seen {
+        wire: WireType,
+        of: Option<ScalarKind>,
+    },
     One(Scalar),
     Message {
         plan: MessagePlan,
@@ -198,7 +201,10 @@ pub(super) fn of_message(
             others.filter_map(|f| numbers.binary_search(&f.number()).ok()).collect()
         });
         let how = match column {
-            None => How::Seen(wire_of(field)),
+            None => {
+                let of = scalar_kind(&field.kind()).filter(|kind| matches!(kind, ScalarKind::Enum(_)));
+                How::Seen { wire: wire_of(field), of }
+            }
             Some(i) => {
                 plan.of_columns[*i] = at;
                 of_field(field, &columns[*i], defaults, depth).map_err(|e| below(e, field.name()))?
@@ -268,6 +274,18 @@ fn of_field(field: &FieldDescriptor, column: &ColumnBuilder, defaults: ReadDefau
     }
 }
 
+/// Key and value of a map's entry. A file of descriptors may say of any message that it is one.
+pub(super) fn entry_fields(entry: &MessageDescriptor) -> Read<(FieldDescriptor, FieldDescriptor)> {
+    let (Some(key), Some(value)) = (entry.get_field(1), entry.get_field(2)) else {
+        return wrong(format!("the entry {} of a map has no key or no value", entry.full_name()));
+    };
+    let is_key = !matches!(key.kind(), Kind::Message(_) | Kind::Enum(_) | Kind::Bytes | Kind::Float | Kind::Double);
+    if !is_key || key.is_list() || value.is_list() {
+        return wrong(format!("the entry {} of a map has a key or value that no map has", entry.full_name()));
+    }
+    Ok((key, value))
+}
+
 /// A map's entry. What it lacks is always the default.
 fn of_entry(
     entry: &MessageDescriptor,
@@ -277,9 +295,8 @@ fn of_entry(
     depth: usize,
 ) -> Read<MessagePlan> {
     let mut plan = MessagePlan { fields: vec![], of_columns: vec![0, 1] };
-    for (i, (field, column)) in
-        [(entry.map_entry_key_field(), key), (entry.map_entry_value_field(), value)].into_iter().enumerate()
-    {
+    let (key_field, value_field) = entry_fields(entry)?;
+    for (i, (field, column)) in [(key_field, key), (value_field, value)].into_iter().enumerate() {
         plan.fields.push(FieldPlan {
             number: field.number(),
             name: field.name().to_string(),

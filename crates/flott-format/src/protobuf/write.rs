@@ -3,6 +3,7 @@
 //! As Java writes them: fields in the order of their numbers, arrays of numbers packed where the definition says so, no
 //! defaults of fields without presence. Of a oneof the last column that is not NULL is written, as in Flink.
 
+use flott_core::types::map_keys;
 use std::collections::BTreeMap;
 
 use arrow_array::cast::AsArray;
@@ -12,7 +13,7 @@ use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::DataType;
 use prost_reflect::{Cardinality, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
 
-use super::plan::java_type;
+use super::plan::{entry_fields, java_type};
 use super::wire::{WireType, put_length_before, put_tag, put_varint};
 use crate::text::shown;
 use crate::wrong::{Read, below, wrong};
@@ -39,8 +40,19 @@ struct FieldWriter<'a> {
 
 enum How<'a> {
     One(Value<'a>),
-    List { offsets: OffsetBuffer<i32>, element: Value<'a>, nulls: Option<NullBuffer>, packed: bool },
-    Map { offsets: OffsetBuffer<i32>, key: Value<'a>, value: Value<'a>, nulls: Option<NullBuffer> },
+    List {
+        offsets: OffsetBuffer<i32>,
+        element: Value<'a>,
+        nulls: Option<NullBuffer>,
+        packed: bool,
+    },
+    Map {
+        offsets: OffsetBuffer<i32>,
+        key: Value<'a>,
+        key_nulls: Option<NullBuffer>,
+        value: Value<'a>,
+        nulls: Option<NullBuffer>,
+    },
 }
 
 /// Values of one kind, and what stands for NULL in arrays and maps.
@@ -184,10 +196,12 @@ fn how<'a>(field: &FieldDescriptor, column: &'a ArrayRef, null_literal: &'a str)
             return unfit(&field.kind(), column);
         };
         let map = column.as_map();
+        let (key, value) = entry_fields(&entry)?;
         return Ok(How::Map {
             offsets: map.offsets().clone(),
-            key: Value::new(&entry.map_entry_key_field(), map.keys(), null_literal)?,
-            value: Value::new(&entry.map_entry_value_field(), map.values(), null_literal)?,
+            key: Value::new(&key, map_keys(map), null_literal)?,
+            key_nulls: map_keys(map).logical_nulls(),
+            value: Value::new(&value, map.values(), null_literal)?,
             nulls: map.values().logical_nulls(),
         });
     }
@@ -250,12 +264,13 @@ impl FieldWriter<'_> {
                     }
                 }
             }
-            How::Map { offsets, key, value, nulls } => {
+            How::Map { offsets, key, key_nulls, value, nulls } => {
                 for i in offsets[row] as usize..offsets[row + 1] as usize {
                     put_tag(self.number, WireType::Length, out);
                     let start = out.len();
                     put_tag(1, key.wire, out);
-                    key.write(i, 1, out).map_err(|e| below(e, "key"))?;
+                    let null = key_nulls.as_ref().is_some_and(|n| n.is_null(i));
+                    key.write_or_default(i, null, 1, out).map_err(|e| below(e, "key"))?;
                     put_tag(2, value.wire, out);
                     let null = nulls.as_ref().is_some_and(|n| n.is_null(i));
                     value.write_or_default(i, null, 2, out).map_err(|e| below(e, "value"))?;

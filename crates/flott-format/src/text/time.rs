@@ -144,7 +144,13 @@ impl TimestampParser {
         let (seconds, nanos) = self.split(text)?;
         if self.per_second < 1_000_000_000 {
             // Days fit 32 bits: no overflow in micros either, or it is caught.
-            return seconds.checked_mul(self.per_second)?.checked_add(nanos / self.per_step);
+            // A division by what the compiler knows is a multiplication.
+            let steps = match self.per_step {
+                1_000_000 => nanos / 1_000_000,
+                1_000 => nanos / 1_000,
+                step => nanos / step,
+            };
+            return seconds.checked_mul(self.per_second)?.checked_add(steps);
         }
         i64::try_from(i128::from(seconds) * 1_000_000_000 + i128::from(nanos)).ok()
     }

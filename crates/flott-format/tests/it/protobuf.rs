@@ -417,6 +417,15 @@ fn definitions_come_from_files_too() {
     let folders = format!("{}; {}", elsewhere.path().display(), folder.path().display());
     let c = with(&[("proto-file", moved), ("message-class-name", "Line"), ("import-paths", &folders)]);
     assert_eq!(rows(&c, &[&value]), ["{x: 1}|[{x: 2}, {x: 0}]"]);
+    // Neither above the folders nor anywhere else.
+    std::fs::create_dir(path("inside")).unwrap();
+    for import in ["../types/point.proto".to_string(), path("types/point.proto")] {
+        let text = format!(
+            "syntax = \"proto3\"; import \"{import}\"; message Line {{ t.Point from = 1; repeated t.Point to = 2; }}"
+        );
+        let e = refused(&with(&[("schema", &text), ("message-class-name", "Line"), ("import-paths", &path("inside"))]));
+        assert!(e.to_string().contains("schema.proto:1:27"), "{e}");
+    }
     // A file of descriptors.
     let set = protox::compile(["main_file.proto"], [folder.path()]).unwrap();
     std::fs::write(path("set.pb"), set.encode_to_vec()).unwrap();
@@ -603,5 +612,43 @@ proptest! {
         prop_assert_eq!(rows.num_rows(), 1 + usize::from(read_broken.is_ok()));
         let alone = read(&c, &[&values[0]]).unwrap();
         prop_assert_eq!(rows.slice(rows.num_rows() - 1, 1), alone);
+    }
+}
+
+/// A number that a closed enum does not have is unknown, whether a column takes the field or not.
+#[test]
+fn an_unknown_number_leaves_its_oneof_alone() {
+    let proto = "syntax = \"proto2\"; enum E { X = 0; } message M { oneof o { int32 a = 1; E e = 2; } }";
+    let with = |row: &str| context(row, row, &[("schema", proto), ("message-class-name", "M")]);
+    for (value, a, e) in [([8, 5, 16, 99], "5", "NULL"), ([8, 5, 16, 0], "NULL", "X")] {
+        assert_eq!(rows(&with("ROW<a INT, e STRING>"), &[&value]), [format!("{a}|{e}")]);
+        assert_eq!(rows(&with("ROW<a INT>"), &[&value]), [a]);
+        assert_eq!(rows(&with("ROW<e STRING>"), &[&value]), [e]);
+    }
+}
+
+/// A file of descriptors may call any message the entry of a map.
+#[test]
+fn an_entry_of_a_map_has_a_key_and_a_value() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.proto");
+    std::fs::write(&path, "syntax = \"proto3\"; message M { map<string, int32> m = 1; }").unwrap();
+    let whole = protox::compile(["m.proto"], [folder.path()]).unwrap();
+    let set = folder.path().join("set.pb");
+    let options = [("descriptor-file", set.to_str().unwrap()), ("message-class-name", "M")];
+    let row = "ROW<m MAP<STRING, INT>>";
+    for broken in 0..3 {
+        let mut with = whole.clone();
+        let entry = &mut with.file[0].message_type[0].nested_type[0];
+        match broken {
+            0 => drop(entry.field.remove(0)),
+            1 => drop(entry.field.remove(1)),
+            _ => entry.field[0].set_type(prost_reflect::prost_types::field_descriptor_proto::Type::Bytes),
+        }
+        std::fs::write(&set, with.encode_to_vec()).unwrap();
+        let c = context(row, row, &options);
+        for e in [refused(&c), ProtobufFormat.encoding(&c).err().expect("refused")] {
+            assert!(e.to_string().contains("of a map has") && e.kind() == ErrorKind::User, "{broken}: {e}");
+        }
     }
 }

@@ -142,7 +142,7 @@ fn column(data_type: &DataType, cells: &[Cell]) -> ArrayRef {
                 lengths.push(c.bytes.len());
             }
             let values = column(kv[1].data_type(), &values);
-            let pairs = StructArray::try_new(kv.clone(), vec![Arc::new(keys.finish()), values], None).unwrap();
+            let pairs = flott_core::types::map_entries(kv, Arc::new(keys.finish()), values).unwrap();
             let offsets = arrow_buffer::OffsetBuffer::from_lengths(lengths);
             Arc::new(MapArray::try_new(entries.clone(), offsets, pairs, None, false).unwrap())
         }

@@ -132,8 +132,10 @@ pub(crate) fn shown(batch: &RecordBatch) -> Vec<String> {
         .collect();
     let columns: Vec<_> =
         fixed.iter().map(|c| arrow_cast::display::ArrayFormatter::try_new(c.as_ref(), &options).unwrap()).collect();
+    // Keys that may be NULL lie in rows of one field.
+    let bare = |text: String| text.replace("{key: ", "").replace("}: ", ": ");
     (0..batch.num_rows())
-        .map(|row| columns.iter().map(|c| c.value(row).to_string()).collect::<Vec<_>>().join("|"))
+        .map(|row| columns.iter().map(|c| bare(c.value(row).to_string())).collect::<Vec<_>>().join("|"))
         .collect()
 }
 

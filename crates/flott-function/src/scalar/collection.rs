@@ -17,7 +17,7 @@ use arrow_schema::{DataType, SortOptions};
 use arrow_select::concat::concat;
 use arrow_select::interleave::interleave;
 use arrow_select::take::take;
-use flott_core::types::{RowField, TypeKind as K, arrow_field, arrow_type};
+use flott_core::types::{RowField, TypeKind as K, arrow_field, arrow_type, map_array, map_keys};
 use flott_core::{Error, LogicalType, Result};
 
 use super::shape::entry;
@@ -247,7 +247,7 @@ fn array(a: &mut Arguments) -> Result<Option<Resolved>> {
 }
 
 /// A map column of entries; the last of equal keys wins, at the place of the first.
-pub(super) fn build_map(
+pub(crate) fn build_map(
     t: &LogicalType,
     keys: &ArrayRef,
     values: &ArrayRef,
@@ -261,10 +261,6 @@ pub(super) fn build_map(
             continue;
         };
         let all: Vec<u32> = row.collect();
-        if let Some(null) = all.iter().find(|i| keys.is_null(**i as usize)) {
-            let _ = null;
-            return Err(Error::data("a key of a MAP is NULL").hint("Filter NULL out, or use COALESCE(key, ..)"));
-        }
         let kept = distinct_of(all.clone(), &compare);
         let last =
             |key: u32| all.iter().rev().find(|i| compare(**i as usize, key as usize).is_eq()).copied().unwrap_or(key);
@@ -273,18 +269,11 @@ pub(super) fn build_map(
         value_places.extend(kept.iter().map(|k| if repeats { last(*k) } else { *k }));
         key_places.push(Some(kept))?;
     }
-    let DataType::Map(entries, _) = arrow_type(t) else { return Err(Error::internal("a map type that is none")) };
-    let DataType::Struct(fields) = entries.data_type() else {
-        return Err(Error::internal("map entries that are none"));
-    };
-    let columns = vec![
-        take(keys.as_ref(), &UInt32Array::from(key_places.places), None)?,
-        take(values.as_ref(), &UInt32Array::from(value_places), None)?,
-    ];
-    let rows = StructArray::try_new(fields.clone(), columns, None)?;
+    let keys = take(keys.as_ref(), &UInt32Array::from(key_places.places), None)?;
+    let values = take(values.as_ref(), &UInt32Array::from(value_places), None)?;
     let offsets = OffsetBuffer::new(ScalarBuffer::from(key_places.offsets));
     let nulls = NullBuffer::from(key_places.valid);
-    Ok(Arc::new(MapArray::try_new(entries, offsets, rows, Some(nulls), false)?))
+    Ok(Arc::new(map_array(&arrow_type(t), offsets, keys, values, Some(nulls))?))
 }
 
 fn map(a: &mut Arguments) -> Result<Option<Resolved>> {
@@ -651,9 +640,10 @@ fn slice(a: &mut Arguments) -> Result<Option<Resolved>> {
                 places.push(None)?;
                 continue;
             };
-            // 0 is the first place, as 1 is.
+            // 0 is the first place, as 1 is. What starts before it starts there; what ends before it has nothing.
             let from_end = |n: i64| if n < 0 { n + count + 1 } else { n };
-            let (start, end) = (from_end(start).max(1), from_end(end).min(count));
+            let (start, end) = (from_end(start).max(1), from_end(end));
+            let end = if end == 0 { 1 } else { end.min(count) };
             let kept = if start > end {
                 vec![]
             } else {
@@ -717,13 +707,13 @@ fn parts_of_map(a: &mut Arguments, part: Part) -> Result<Option<Resolved>> {
     let resolved = Resolved::arrays(t, move |args, _| {
         let m = maps(&args[0])?;
         let values: ArrayRef = match part {
-            Part::Keys => Arc::clone(m.keys()),
+            Part::Keys => Arc::clone(map_keys(m)),
             Part::Values => Arc::clone(m.values()),
             Part::Entries => {
                 let DataType::Struct(fields) = arrow_type(&element) else {
                     return Err(Error::internal("a ROW that is no struct"));
                 };
-                Arc::new(StructArray::try_new(fields, vec![Arc::clone(m.keys()), Arc::clone(m.values())], None)?)
+                Arc::new(StructArray::try_new(fields, vec![Arc::clone(map_keys(m)), Arc::clone(m.values())], None)?)
             }
         };
         let field = Arc::new(arrow_field("item", &element));
@@ -846,7 +836,7 @@ mod tests {
         let bare =
             TypedExpr::literal(datafusion_common::ScalarValue::Null, flott_core::types::TypeKind::Null.nullable());
         assert_eq!(run("MAP", vec![text("a"), bare]), "{a=NULL}");
-        assert!(run("MAP", vec![constant("NULL", "STRING"), text("x")]).contains("key of a MAP is NULL"));
+        assert_eq!(run("MAP", vec![constant("NULL", "STRING"), text("x")]), "{NULL=x}");
         assert!(run("ARRAY", vec![constant("1", "INT"), text("x")]).starts_with("ERROR No match found"));
         let keys = fold(
             scalar::call("ARRAY", vec![text("a"), text("b")], &FunctionEnv::default()).expect("ARRAY").expect("one"),

@@ -168,8 +168,19 @@ fn type_of(a: &mut Arguments) -> Result<Option<Resolved>> {
     // What drives time is not named, nor the fields that an interval was written with.
     let mut t = a.values[0].data_type.with_time_attribute(Default::default());
     t.kind = interval_in_query(t.kind);
-    let text = t.to_string();
-    let value = TypedExpr::literal(datafusion_common::ScalarValue::Utf8(Some(text)), K::STRING.not_null());
+    // Written for machines a STRING is its VARCHAR.
+    let serializable = match a.values.get(1).map(|v| v.constant().cloned()) {
+        None => false,
+        Some(Some(datafusion_common::ScalarValue::Boolean(Some(yes)))) => yes,
+        Some(_) => return Ok(None),
+    };
+    // The type of '' has no length that could be written.
+    let text = match (&t.kind, serializable) {
+        (K::Char(0) | K::Binary(0), true) => None,
+        (_, true) => Some(t.serializable_string()),
+        _ => Some(t.to_string()),
+    };
+    let value = TypedExpr::literal(datafusion_common::ScalarValue::Utf8(text), K::STRING.nullable());
     rewritten(a, value)
 }
 
@@ -200,6 +211,8 @@ mod tests {
             ("LEAST", &[("3", "INT"), ("1", "INT"), ("2", "INT")], "1"),
             ("LEAST", &[("2020-01-02", "DATE"), ("2020-01-01", "DATE")], "2020-01-01"),
             ("TYPEOF", &[("1", "INT")], "INT NOT NULL"),
+            ("TYPEOF", &[("a", "STRING"), ("true", "BOOLEAN")], "VARCHAR(2147483647)"),
+            ("TYPEOF", &[("a", "STRING"), ("false", "BOOLEAN")], "STRING"),
         ]);
         assert!(call("GREATEST", vec![constant("1", "INT"), constant("x", "STRING")]).is_err());
         assert!(call("IF", vec![constant("1", "INT"), constant("1", "INT"), constant("1", "INT")]).is_err());

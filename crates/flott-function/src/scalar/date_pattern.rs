@@ -58,6 +58,11 @@ const ZONES: &str = "XxZzV";
 /// Letters that are only written: weeks, numbers of days, the era.
 const WRITTEN: &str = "YwWecqnNAG";
 
+/// Letters that `SimpleDateFormat` writes besides.
+const SIMPLY_WRITTEN: &str = "YwWG";
+/// What stands for `u` of `SimpleDateFormat`, which is no year.
+const DAY_NUMBER: char = '#';
+
 impl Pattern {
     /// Understands a pattern that `SimpleDateFormat` reads.
     pub(super) fn new(pattern: &str) -> Result<Pattern> {
@@ -78,6 +83,25 @@ impl Pattern {
     pub(super) fn to_write(pattern: &str) -> Result<Pattern> {
         let mut found = Pattern::of(pattern, WRITTEN)?;
         found.0.retain(|p| !matches!(p, Piece::Literal(l) if l == "[" || l == "]"));
+        Ok(found)
+    }
+
+    /// Understands a pattern to write with as `SimpleDateFormat` does: `u` is the number of the day of the week, from
+    /// Monday on, and there are no quarters.
+    pub(super) fn to_write_simple(pattern: &str) -> Result<Pattern> {
+        let mut found = Pattern::of(pattern, SIMPLY_WRITTEN)?;
+        for piece in &mut found.0 {
+            match piece {
+                Piece::Field('Q', _) => {
+                    return Err(Error::user("Illegal pattern character 'Q'").hint(format!(
+                        "Java's SimpleDateFormat writes by the pattern '{pattern}', which knows no such part: format a \
+                         TIMESTAMP"
+                    )));
+                }
+                Piece::Field(letter @ 'u', _) => *letter = DAY_NUMBER,
+                _ => {}
+            }
+        }
         Ok(found)
     }
 
@@ -136,6 +160,8 @@ impl Pattern {
                 }
                 'w' => write!(out, "{:0n$}", week_of_year(days).1)?,
                 'W' => write!(out, "{:0n$}", (week_start(days) - week_start(days - i64::from(d) + 1)) / 7 + 1)?,
+                DAY_NUMBER => write!(out, "{:0n$}", (days + 3).rem_euclid(7) + 1)?,
+                'Q' | 'q' if n == 5 => write!(out, "{}", (m - 1) / 3 + 1)?,
                 'e' | 'c' if n <= 2 => write!(out, "{:0n$}", (days + 4).rem_euclid(7) + 1)?,
                 'n' => write!(out, "{fraction:0n$}")?,
                 'N' => write!(out, "{of_day:0n$}")?,
@@ -252,6 +278,8 @@ impl Pattern {
         }
         match reader {
             Reader::Formatter => rest.is_empty().then(|| f.smart())?,
+            // Java takes nothing for no time.
+            Reader::Simple if rest.len() == text.len() => None,
             Reader::Simple => f.lenient(),
         }
     }

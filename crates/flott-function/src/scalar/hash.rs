@@ -6,7 +6,8 @@ use arrow_array::builder::BinaryBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type};
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use flott_core::types::TypeKind as K;
 use flott_core::{Error, Result};
 use md5::Digest;
@@ -30,6 +31,14 @@ const fn string(
 ) -> ScalarFunction {
     entry(Category::String, name, syntax, description, arity, resolve)
 }
+
+/// What Java's decoder takes: bits that are left over may be set.
+const AS_JAVA: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
 
 /// All of them.
 pub(super) const FUNCTIONS: &[ScalarFunction] = &[
@@ -68,7 +77,11 @@ pub(super) const FUNCTIONS: &[ScalarFunction] = &[
     string("FROM_BASE64", "FROM_BASE64(text)", "The text that is given in base 64.", (1, 1), |a| {
         try_texts(a, |[t]| {
             let wrong = || Error::data(format!("'{}' is not base 64", t.chars().take(100).collect::<String>()));
-            let bytes = STANDARD.decode(t).map_err(|_| wrong())?;
+            // Java's decoder needs no padding, but no half of one either.
+            if t.ends_with('=') && !t.len().is_multiple_of(4) {
+                return Err(wrong());
+            }
+            let bytes = AS_JAVA.decode(t).map_err(|_| wrong())?;
             Ok(Some(Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())))
         })
     }),
@@ -256,6 +269,8 @@ fn encode(a: &mut Arguments) -> Result<Option<Resolved>> {
             "UTF-16LE" => t.encode_utf16().flat_map(u16::to_le_bytes).collect(),
             "UTF-16BE" => t.encode_utf16().flat_map(u16::to_be_bytes).collect(),
             // With a mark of its byte order, as Java writes it.
+            // The mark of the order of bytes stands before the first of them.
+            "UTF-16" if t.is_empty() => vec![],
             "UTF-16" => [0xfe, 0xff].into_iter().chain(t.encode_utf16().flat_map(u16::to_be_bytes)).collect(),
             _ => t.as_bytes().to_vec(),
         }))
@@ -277,8 +292,13 @@ fn decode(a: &mut Arguments) -> Result<Option<Resolved>> {
             }
             let b = bytes.value(i);
             let wide = |unit: fn([u8; 2]) -> u16, b: &[u8]| {
-                let units = b.chunks(2).map(|two| unit([two[0], two.get(1).copied().unwrap_or(0)]));
-                char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect::<String>()
+                let (pairs, rest) = b.as_chunks::<2>();
+                let units = pairs.iter().map(|two| unit(*two));
+                let mut text: String =
+                    char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect();
+                // Half of a unit is no character either.
+                text.extend((!rest.is_empty()).then_some(char::REPLACEMENT_CHARACTER));
+                text
             };
             out.append_value(match charset(name.value(i))? {
                 "US-ASCII" => {

@@ -4,7 +4,7 @@ use arrow_array::{Array, UInt32Array};
 use arrow_select::concat::concat;
 use arrow_select::take::take;
 use flott_core::Result;
-use flott_core::types::TypeKind as K;
+use flott_core::types::{TypeKind as K, map_keys};
 
 use super::collection::{build_map, common, compare_all, distinct_of, maps};
 use super::shape::entry;
@@ -33,7 +33,7 @@ fn union(a: &mut Arguments) -> Result<Option<Resolved>> {
     Ok(Some(Resolved::arrays(t, move |args, rows| {
         // The last map comes first, as Flink puts them.
         let maps = args.iter().rev().map(maps).collect::<Result<Vec<_>>>()?;
-        let keys: Vec<&dyn Array> = maps.iter().map(|m| m.keys().as_ref()).collect();
+        let keys: Vec<&dyn Array> = maps.iter().map(|m| map_keys(m).as_ref()).collect();
         let values: Vec<&dyn Array> = maps.iter().map(|m| m.values().as_ref()).collect();
         let (keys, values) = (concat(&keys)?, concat(&values)?);
         let compare = compare_all(&keys, true)?;

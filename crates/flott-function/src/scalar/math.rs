@@ -96,7 +96,7 @@ fn unary(a: &mut Arguments, f: fn(f64) -> f64) -> Result<Option<Resolved>> {
     }
     let t = K::Double.nullable().with_nullable(a.nullable());
     let resolved = Resolved::arrays(t, move |args, _| {
-        Ok(Arc::new(args[0].as_primitive::<Float64Type>().unary::<_, Float64Type>(f)))
+        Ok(Arc::new(args[0].as_primitive::<Float64Type>().unary::<_, Float64Type>(|v| one_nan(f(v)))))
     });
     Ok(Some(resolved.infallible()))
 }
@@ -106,9 +106,16 @@ fn binary(a: &mut Arguments, f: fn(f64, f64) -> f64) -> Result<Option<Resolved>>
         return Ok(None);
     }
     let t = K::Double.nullable().with_nullable(a.nullable());
-    let resolved =
-        Resolved::new(t, move |args, rows| finish(args, Arc::new(map2::<Float64Type, Float64Type>(args, rows, f)?)));
+    let resolved = Resolved::new(t, move |args, rows| {
+        let map = |a, b| one_nan(f(a, b));
+        finish(args, Arc::new(map2::<Float64Type, Float64Type>(args, rows, map)?))
+    });
     Ok(Some(resolved.infallible()))
+}
+
+/// NaN without a sign, as Java has it: with the one that processors give it would be the least number and not the greatest.
+fn one_nan(v: f64) -> f64 {
+    if v.is_nan() { f64::NAN } else { v }
 }
 
 fn modulo(a: &mut Arguments) -> Result<Option<Resolved>> {

@@ -3,7 +3,7 @@
 
 mod angle;
 mod bitmap;
-mod collection;
+pub(crate) mod collection;
 mod conditional;
 mod date_pattern;
 mod hash;
@@ -27,6 +27,7 @@ pub use json::object_text as json_object_text;
 pub(crate) use json::{Json, compare_keys};
 pub use regex::MAX_REGEX_BYTES;
 pub use shape::MAX_TEXT_BYTES;
+pub use time_unit::interval_between;
 pub use variant::item as variant_item;
 
 use flott_core::{LogicalType, Result};
@@ -266,5 +267,129 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Some values of a type and its texts; each column has NULLs, and each type has the ends of its range.
+    const TYPES: &[(&str, &[&str])] = &[
+        ("BOOLEAN", &["true", "false"]),
+        ("TINYINT", &["-128", "127", "0"]),
+        ("SMALLINT", &["-32768", "32767", "1"]),
+        ("INT", &["-2147483648", "2147483647", "0", "3", "-1"]),
+        ("BIGINT", &["-9223372036854775808", "9223372036854775807", "0", "7"]),
+        ("FLOAT", &["NaN", "-Infinity", "1.5", "-0.0"]),
+        ("DOUBLE", &["NaN", "Infinity", "1e308", "-0.5", "0"]),
+        ("DECIMAL(5, 2)", &["999.99", "-0.01", "0"]),
+        ("DECIMAL(38, 18)", &["99999999999999999999.999999999999999999", "-1.5"]),
+        (
+            "STRING",
+            &[
+                "",
+                " a,b=c ",
+                "ä\u{1F600}%_\\",
+                "2024-02-29 01:02:03",
+                "(",
+                "{\"a\": [1, null]}",
+                "$.a[*]",
+                "-12.5",
+                "UTC",
+                "DAY",
+            ],
+        ),
+        ("CHAR(3)", &["abc", "ä 中"]),
+        ("BYTES", &["", "\u{0}\u{7f}ä"]),
+        ("DATE", &["0001-01-01", "9999-12-31", "2024-02-29"]),
+        ("TIME(3)", &["00:00:00", "23:59:59.999"]),
+        ("TIMESTAMP(3)", &["0001-01-01 00:00:00", "9999-12-31 23:59:59.999", "1969-12-31 23:59:59.999"]),
+        ("TIMESTAMP(9)", &["2262-04-11 23:47:16.854775807", "1677-09-21 00:12:44"]),
+        ("TIMESTAMP_LTZ(3)", &["0001-01-01 00:00:00", "9999-12-31 23:59:59.999", "2024-03-31 02:30:00"]),
+    ];
+
+    /// Rows of every type with the columns' names, and expressions over them: columns, constants, and collections of both.
+    fn arguments_of_every_type(env: &FunctionEnv) -> (arrow_array::RecordBatch, Vec<TypedExpr>) {
+        const ROWS: usize = 6;
+        let (mut columns, mut arguments) = (vec![], vec![]);
+        for (i, (t, texts)) in TYPES.iter().enumerate() {
+            // NULL, then the values over and over.
+            let cells = (0..ROWS).map(|row| constant(if row == 0 { "NULL" } else { texts[row % texts.len()] }, t));
+            let cells: Vec<_> =
+                cells.map(|c| crate::testing::values(&c, &crate::testing::one_row()).expect("a value")).collect();
+            let cells: Vec<&dyn arrow_array::Array> = cells.iter().map(|c| c.as_ref()).collect();
+            let name = format!("c{i}");
+            arguments.push(column(&name, t));
+            arguments.extend(texts.iter().map(|text| constant(text, t)));
+            arguments.push(constant("NULL", t));
+            columns.push((name, *t, arrow_select::concat::concat(&cells).expect("one type")));
+        }
+        let columns: Vec<_> = columns.iter().map(|(n, t, c)| (n.as_str(), *t, std::sync::Arc::clone(c))).collect();
+        let made = |name: &str, places: &[usize]| {
+            let parts = places.iter().map(|i| column(&format!("c{i}"), TYPES[*i].0)).collect();
+            call(name, parts, env).expect("a function").expect("a call")
+        };
+        let nested = [
+            made("ARRAY", &[3, 3]),
+            made("ARRAY", &[6, 6, 6]),
+            made("ARRAY", &[9, 9]),
+            made("ARRAY", &[11, 11]),
+            made("MAP", &[9, 3]),
+            made("MAP", &[3, 14]),
+            made("TRY_PARSE_JSON", &[9]),
+        ];
+        let deep = call("ARRAY", vec![nested[4].clone(), nested[4].clone()], env).expect("a function").expect("a call");
+        arguments.extend(nested);
+        arguments.push(deep);
+        (crate::testing::table(&columns), arguments)
+    }
+
+    #[test]
+    fn no_function_panics_on_values_of_any_type() {
+        let env = FunctionEnv::default();
+        let (rows, arguments) = arguments_of_every_type(&env);
+        let mut rng = flott_core::rng::Rng::seeded(7);
+        let mut never_called = vec![];
+        for f in functions() {
+            let most = f.arity.1.min(5).max(f.arity.0);
+            let (mut called, mut tries) = (0, 0);
+            while called < 60 && tries < 4_000 {
+                tries += 1;
+                let count = f.arity.0 + rng.below((most - f.arity.0 + 1) as u64) as usize;
+                let pick = |rng: &mut flott_core::rng::Rng| rng.below(arguments.len() as u64) as usize;
+                // Often the type of the one before, as most functions want it.
+                let mut args: Vec<TypedExpr> = vec![];
+                for i in 0..count {
+                    let same = args.last().map(|l| l.data_type.kind.clone()).filter(|_| i > 0 && rng.below(2) == 0);
+                    let mut next = pick(&mut rng);
+                    while same.as_ref().is_some_and(|kind| arguments[next].data_type.kind != *kind) {
+                        next = pick(&mut rng);
+                    }
+                    args.push(arguments[next].clone());
+                }
+                let shown: Vec<String> = args.iter().map(|a| a.expr.to_string()).collect();
+                let Some(Ok(e)) = call(f.name, args, &env) else { continue };
+                called += 1;
+                // A value of its type (that is looked at where it is computed) or an error of the data, never a bug.
+                let computed =
+                    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| crate::testing::values(&e, &rows)));
+                let computed = computed.unwrap_or_else(|_| panic!("{} panics on {shown:?}", f.name));
+                let is_bug = computed.as_ref().is_err_and(|e| e.kind() == flott_core::ErrorKind::Internal);
+                assert!(!is_bug, "{} {shown:?}: {computed:?}", f.name);
+            }
+            if called == 0 {
+                never_called.push(f.name);
+            }
+        }
+        // Of bitmaps, objects and watermarks there are no values here: their own tests call these.
+        let of_other_types = [
+            "CURRENT_WATERMARK",
+            "BITMAP_CARDINALITY",
+            "BITMAP_AND",
+            "BITMAP_OR",
+            "BITMAP_XOR",
+            "BITMAP_ANDNOT",
+            "BITMAP_TO_BYTES",
+            "BITMAP_TO_ARRAY",
+            "BITMAP_TO_STRING",
+            "OBJECT_UPDATE",
+        ];
+        assert_eq!(never_called, of_other_types);
     }
 }

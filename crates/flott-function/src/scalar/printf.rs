@@ -3,7 +3,7 @@
 use arrow_array::cast::AsArray;
 use arrow_array::types::*;
 use arrow_array::{Array, ArrayRef};
-use arrow_schema::DataType;
+use arrow_schema::{DataType, IntervalUnit, TimeUnit};
 use flott_core::types::TypeKind as K;
 use flott_core::{Error, Result};
 
@@ -25,8 +25,13 @@ pub(super) const FUNCTIONS: &[ScalarFunction] = &[entry(
 )];
 
 fn printf(a: &mut Arguments) -> Result<Option<Resolved>> {
-    let fits =
-        |k: &K| k.is_numeric() || k.is_character() || k.is_timestamp() || matches!(k, K::Boolean | K::Date | K::Null);
+    let fits = |k: &K| {
+        k.is_numeric()
+            || k.is_character()
+            || k.is_timestamp()
+            || k.is_interval()
+            || matches!(k, K::Boolean | K::Date | K::Time(_) | K::Null)
+    };
     if !matches!(&a.values[0].data_type.kind, k if k.is_character() || *k == K::Null)
         || !a.values[1..].iter().all(|v| fits(&v.data_type.kind))
     {
@@ -254,7 +259,7 @@ fn convert(spec: &Spec, value: &ArrayRef, row: usize) -> Result<Option<String>> 
     })
 }
 
-/// As `String.valueOf` shows a value inside of Flink: a DATE is its number of days.
+/// As `String.valueOf` shows a value inside of Flink: a DATE is its number of days, a TIME its milliseconds.
 fn plain(value: &ArrayRef, row: usize) -> Result<String> {
     Ok(match value.data_type() {
         DataType::Utf8 => value.as_string::<i32>().value(row).to_string(),
@@ -299,6 +304,17 @@ fn integer(value: &ArrayRef, row: usize) -> Option<(i64, u32)> {
         DataType::Int16 => (i64::from(value.as_primitive::<Int16Type>().value(row)), 16),
         DataType::Int32 => (i64::from(value.as_primitive::<Int32Type>().value(row)), 32),
         DataType::Int64 => (value.as_primitive::<Int64Type>().value(row), 64),
+        // Flink holds them as numbers: days, milliseconds of the day, months, milliseconds.
+        DataType::Date32 => (i64::from(value.as_primitive::<Date32Type>().value(row)), 32),
+        DataType::Time32(_) => (i64::from(value.as_primitive::<Time32MillisecondType>().value(row)), 32),
+        DataType::Time64(TimeUnit::Microsecond) => {
+            (value.as_primitive::<Time64MicrosecondType>().value(row) / 1_000, 32)
+        }
+        DataType::Time64(_) => (value.as_primitive::<Time64NanosecondType>().value(row) / 1_000_000, 32),
+        DataType::Interval(IntervalUnit::YearMonth) => {
+            (i64::from(value.as_primitive::<IntervalYearMonthType>().value(row)), 32)
+        }
+        DataType::Duration(_) => (value.as_primitive::<DurationMillisecondType>().value(row), 64),
         _ => return None,
     })
 }

@@ -253,14 +253,16 @@ pub(super) fn splitter(delimiter: &str) -> Result<Splitter> {
 }
 
 impl Splitter {
-    /// The pieces, without empty ones at the end.
+    /// The pieces, without empty ones at the end. A match of no length at the start makes no piece, as in Java.
     pub(super) fn split<'a>(&self, text: &'a str) -> Vec<&'a str> {
         let mut pieces: Vec<&str> = match &self.0 {
             None => text.split(self.1.as_str()).collect(),
-            Some(regex) => regex.split(text).collect(),
+            Some(regex) => regex.split(text).skip(usize::from(starts_with_nothing(regex, text))).collect(),
         };
-        while pieces.len() > 1 && pieces.last().is_some_and(|p| p.is_empty()) {
-            pieces.pop();
+        // A text without a delimiter is one piece, whatever it is; one of nothing but delimiters has none.
+        if pieces.len() > 1 {
+            let kept = pieces.iter().rposition(|p| !p.is_empty()).map_or(0, |last| last + 1);
+            pieces.truncate(kept);
         }
         pieces
     }
@@ -269,9 +271,17 @@ impl Splitter {
     pub(super) fn split_once<'a>(&self, text: &'a str) -> Option<(&'a str, &'a str)> {
         match &self.0 {
             None => text.split_once(self.1.as_str()),
-            Some(regex) => regex.find(text).map(|m| (&text[..m.start()], &text[m.end()..])),
+            Some(regex) => {
+                let found = regex.find_iter(text).find(|m| m.end() > 0);
+                found.map(|m| (&text[..m.start()], &text[m.end()..]))
+            }
         }
     }
+}
+
+/// Whether the first match lies at the start and has no length.
+fn starts_with_nothing(regex: &Regex, text: &str) -> bool {
+    !text.is_empty() && regex.find(text).is_some_and(|m| m.end() == 0)
 }
 
 // --- LIKE ---

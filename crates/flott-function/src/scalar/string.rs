@@ -13,7 +13,7 @@ use flott_core::{Error, Result};
 
 use super::shape::{all_texts, entry, fit, limit, string_of, texts, texts_and_numbers, texts_to_boolean, texts_to_int};
 use super::{Arguments, Category, Resolve, ScalarFunction};
-use crate::argument::{Primitive, Text, build, build_text};
+use crate::argument::{Primitive, Text, build, build_boolean, build_text};
 use crate::udf::Resolved;
 
 const fn function(
@@ -150,19 +150,19 @@ pub(super) const FUNCTIONS: &[ScalarFunction] = &[
         elt,
     ),
     function("IS_ALPHA", "IS_ALPHA(text)", "Whether all characters are letters.", (1, 1), |a| {
-        texts_to_boolean(a, |[t]| !t.is_empty() && t.chars().all(char::is_alphabetic))
+        is_text_of(a, |t| !t.is_empty() && t.chars().all(char::is_alphabetic))
     }),
     function("IS_DIGIT", "IS_DIGIT(text)", "Whether all characters are digits.", (1, 1), |a| {
         if a.values[0].data_type.kind.is_integer() {
             return always_true(a);
         }
-        texts_to_boolean(a, |[t]| !t.is_empty() && t.chars().all(|c| c.is_numeric()))
+        is_text_of(a, |t| !t.is_empty() && t.chars().all(|c| c.is_numeric()))
     }),
     function("IS_DECIMAL", "IS_DECIMAL(text)", "Whether it is a number.", (1, 1), |a| {
         if a.values[0].data_type.kind.is_numeric() {
             return always_true(a);
         }
-        texts_to_boolean(a, |[t]| {
+        is_text_of(a, |t| {
             !t.is_empty() && t.trim().parse::<f64>().is_ok_and(|_| !t.to_ascii_lowercase().contains("inf"))
         })
     }),
@@ -179,6 +179,18 @@ fn same_type(a: &mut Arguments, f: fn(&str) -> String) -> Result<Option<Resolved
             out.append_option(text.get(i).map(f));
             Ok(())
         })
+    });
+    Ok(Some(resolved.infallible()))
+}
+
+/// What is asked of a text; of NULL the answer is FALSE.
+fn is_text_of(a: &mut Arguments, f: fn(&str) -> bool) -> Result<Option<Resolved>> {
+    if !fit(a, &[K::STRING])? {
+        return Ok(None);
+    }
+    let resolved = Resolved::new(K::Boolean.not_null(), move |args, rows| {
+        let text = Text::of(&args[0])?;
+        build_boolean(args, rows, |i| Ok(Some(text.get(i).is_some_and(f))))
     });
     Ok(Some(resolved.infallible()))
 }
@@ -217,6 +229,10 @@ fn initcap(text: &str) -> String {
 
 /// The character at which the part starts, from a place on; both count from 1.
 fn position(text: &str, part: &str, from: i64) -> i32 {
+    // Flink finds the empty text at the start, wherever it begins to look.
+    if part.is_empty() {
+        return 1;
+    }
     let skipped = first(text, from.max(1) - 1).len();
     match text[skipped..].find(part) {
         Some(at) => text[..skipped + at].chars().count() as i32 + 1,
@@ -614,6 +630,8 @@ mod tests {
             ("POSITION", &[("ße", "STRING"), ("größe", "STRING")], "4"),
             ("POSITION", &[("x", "STRING"), ("größe", "STRING")], "0"),
             ("LOCATE", &[("a", "STRING"), ("banana", "STRING"), ("3", "INT")], "4"),
+            ("LOCATE", &[("", "STRING"), ("banana", "STRING"), ("3", "INT")], "1"),
+            ("INSTR", &[("banana", "STRING"), ("", "STRING"), ("9", "INT"), ("2", "INT")], "1"),
             ("LOCATE", &[("a", "STRING"), ("banana", "STRING"), ("0", "INT")], "2"),
             ("LOCATE", &[("a", "STRING"), ("banana", "STRING"), ("-1", "INT")], "2"),
             ("INSTR", &[("Corporate Floor", "STRING"), ("or", "STRING"), ("3", "INT"), ("2", "INT")], "14"),
@@ -686,6 +704,9 @@ mod tests {
             ("ENDSWITH", &[("abc", "STRING"), ("ab", "STRING")], "FALSE"),
             ("IS_ALPHA", &[("äb", "STRING")], "TRUE"),
             ("IS_ALPHA", &[("a1", "STRING")], "FALSE"),
+            ("IS_ALPHA", &[("NULL", "STRING")], "FALSE"),
+            ("IS_DIGIT", &[("NULL", "STRING")], "FALSE"),
+            ("IS_DECIMAL", &[("NULL", "STRING")], "FALSE"),
             ("IS_DIGIT", &[("123", "STRING")], "TRUE"),
             ("IS_DIGIT", &[("", "STRING")], "FALSE"),
             ("IS_DIGIT", &[("5", "INT")], "TRUE"),

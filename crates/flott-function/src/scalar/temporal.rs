@@ -17,6 +17,7 @@ use super::shape::{entry, fit};
 use super::time_unit::{Unit, extract, unit_of};
 use super::{Arguments, Category, Resolve, ScalarFunction};
 use crate::argument::{Primitive, Text, build, build_text, finish, rows_of};
+use crate::cast::too_far;
 use crate::context::{self, FunctionEnv};
 use crate::text::{self, DAY_NS};
 use crate::udf::Resolved;
@@ -319,19 +320,12 @@ fn to_timestamp_ltz(a: &mut Arguments) -> Result<Option<Resolved>> {
 /// Nanoseconds as instants; NULL outside the years 0 to 9999.
 fn instants(target: &DataType, nanos: Vec<Option<i128>>) -> Result<ArrayRef> {
     let kept = nanos.into_iter().map(|n| n.filter(|n| INSTANTS_MS.contains(&(n.div_euclid(1_000_000) as i64))));
-    let in_unit = |per: i128| kept.map(move |n| n.map(|n| n.div_euclid(per)));
-    let narrow = |n: Option<i128>| -> Result<Option<i64>> {
-        n.map(|n| {
-            i64::try_from(n).map_err(|_| {
-                Error::data("a time is outside what TIMESTAMP_LTZ(9) holds (1677 to 2262 for nanoseconds)")
-                    .hint("Use a precision of 6 or less")
-            })
-        })
-        .transpose()
+    let narrow = |n: Option<i128>, per: i128| -> Result<Option<i64>> {
+        n.map(|n| i64::try_from(n.div_euclid(per)).map_err(|_| too_far(n, target))).transpose()
     };
     macro_rules! column {
         ($t:ty, $per:expr) => {{
-            let values = in_unit($per).map(narrow).collect::<Result<Vec<_>>>()?;
+            let values = kept.map(|n| narrow(n, $per)).collect::<Result<Vec<_>>>()?;
             Ok(Arc::new(PrimitiveArray::<$t>::from_iter(values).with_timezone("UTC")))
         }};
     }
@@ -375,7 +369,7 @@ fn text_to_instant(a: &mut Arguments) -> Result<Option<Resolved>> {
         for i in 0..rows_of(args, rows) {
             nanos.push(match (texts.get(i), pattern.get(i)?) {
                 (Some(t), Some(pattern)) => match written {
-                    true => pattern.parse(t, Reader::Formatter),
+                    true => pattern.parse(t, Reader::Formatter).or_else(|| parse_sql(t)),
                     false => text::parse_timestamp(t),
                 },
                 _ => None,
@@ -396,7 +390,8 @@ fn date_format(a: &mut Arguments) -> Result<Option<Resolved>> {
     if !fits || !is_text(a, 1) {
         return Ok(None);
     }
-    let pattern = PatternArgument::of(a, 1, DEFAULT_PATTERN, Pattern::to_write)?;
+    let understand = if from_text { Pattern::to_write_simple } else { Pattern::to_write };
+    let pattern = PatternArgument::of(a, 1, DEFAULT_PATTERN, understand)?;
     let default = Pattern::new(DEFAULT_PATTERN)?;
     let zone = a.env.time_zone;
     let t = K::STRING.nullable().with_nullable(from_text || a.nullable());
@@ -462,7 +457,7 @@ fn from_unixtime(a: &mut Arguments) -> Result<Option<Resolved>> {
     if !numeric || !is_text(a, 1) {
         return Ok(None);
     }
-    let pattern = PatternArgument::of(a, 1, DEFAULT_PATTERN, Pattern::to_write)?;
+    let pattern = PatternArgument::of(a, 1, DEFAULT_PATTERN, Pattern::to_write_simple)?;
     let zone = a.env.time_zone;
     a.coerce(0, &K::BigInt.nullable())?;
     if a.values.len() == 2 {
@@ -474,6 +469,8 @@ fn from_unixtime(a: &mut Arguments) -> Result<Option<Resolved>> {
         build_text(args, rows, |i, out| {
             match (seconds.get(i), pattern.get(i)?) {
                 (Some(s), Some(pattern)) => {
+                    // Flink counts milliseconds, which wrap.
+                    let s = s.wrapping_mul(1_000).div_euclid(1_000);
                     append(pattern, i128::from(text::utc_to_local(zone, s)) * 1_000_000_000, out)?
                 }
                 _ => out.append_null(),
@@ -554,7 +551,11 @@ mod tests {
             ("TO_TIMESTAMP_LTZ", &[("-1", "BIGINT"), ("6", "INT")], "1969-12-31 23:59:59.999999"),
             ("TO_TIMESTAMP_LTZ", &[("1.5", "DOUBLE"), ("0", "INT")], "1970-01-01 00:00:01.500"),
             ("TO_TIMESTAMP_LTZ", &[("9223372036854775807", "BIGINT"), ("7", "INT")], "NULL"),
-            ("TO_TIMESTAMP_LTZ", &[("99999999999999999", "BIGINT"), ("7", "INT")], "ERROR outside what TIMESTAMP_LTZ"),
+            (
+                "TO_TIMESTAMP_LTZ",
+                &[("99999999999999999", "BIGINT"), ("7", "INT")],
+                "ERROR is outside what a timestamp with 9 digits",
+            ),
             (
                 "TO_TIMESTAMP_LTZ",
                 &[("2024-01-01 00:00:00.1234", "STRING"), ("yyyy-MM-dd HH:mm:ss.SSSS", "STRING")],

@@ -13,10 +13,11 @@ use flott_core::{Error, LogicalType, Result};
 
 use super::shape::{entry, rewritten};
 use super::{Arguments, Category, ScalarFunction};
-use crate::cast::to_nanos;
+use crate::cast::{to_nanos, too_far};
+use crate::context::FunctionEnv;
 use crate::operator::{binary, shift_months};
 use crate::text::{self, DAY_NS};
-use crate::udf::{Resolved, call_resolved};
+use crate::udf::{Resolved, TypedExpr, call_resolved};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -267,6 +268,63 @@ fn add(a: &mut Arguments) -> Result<Option<Resolved>> {
     rewritten(a, sum)
 }
 
+/// `(time - time) DAY TO SECOND` and `(time - time) YEAR TO MONTH`: the interval between two times of one kind, in
+/// milliseconds or whole months.
+///
+/// # Errors
+///
+/// Where the times are of different kinds, or months between times of day are asked for.
+pub fn interval_between(end: TypedExpr, start: TypedExpr, months: bool, env: &FunctionEnv) -> Result<TypedExpr> {
+    let kinds = [&end.data_type.kind, &start.data_type.kind];
+    let known = kinds.iter().find(|k| ***k != K::Null).map_or(K::timestamp(3), |k| (*k).clone());
+    let family = |k: &K| match k {
+        K::Date => Some(0),
+        K::Time(_) if !months => Some(1),
+        K::Timestamp(..) => Some(2),
+        K::TimestampLtz(..) => Some(3),
+        _ => None,
+    };
+    if family(&known).is_none() || kinds.iter().any(|k| **k != K::Null && family(k) != family(&known)) {
+        return Err(Error::user(format!(
+            "Cannot apply '-' to arguments of type {} and {} for an INTERVAL",
+            end.data_type, start.data_type
+        ))
+        .hint("Cast both to DATE, TIME or TIMESTAMP; months lie between dates and timestamps only"));
+    }
+    let of_known = |value: TypedExpr| match value.data_type.kind {
+        K::Null => crate::cast::cast_if_needed(value, &known.clone().nullable(), env),
+        _ => Ok(value),
+    };
+    let (end, start) = (of_known(end)?, of_known(start)?);
+    let kind = match months {
+        true => K::IntervalYearMonth(YearMonthResolution::YearToMonth, 2),
+        false => K::IntervalDayTime(DayTimeResolution::DayToSecond, 2, 3),
+    };
+    let nullable = end.data_type.nullable || start.data_type.nullable;
+    let t = crate::types::interval_in_query(kind).nullable().with_nullable(nullable);
+    let zone = env.time_zone;
+    let resolved = Resolved::arrays(t, move |args, _| {
+        let millis = |array: &ArrayRef| -> Result<Vec<Option<i64>>> {
+            let nanos = local_nanos(array, zone)?;
+            Ok(nanos.into_iter().map(|n| n.and_then(|n| i64::try_from(n.div_euclid(1_000_000)).ok())).collect())
+        };
+        let pairs = millis(&args[0])?.into_iter().zip(millis(&args[1])?);
+        Ok(match months {
+            true => {
+                let between = pairs.map(|(end, start)| Some(months_between(start?, end?) as i32));
+                Arc::new(between.collect::<PrimitiveArray<IntervalYearMonthType>>()) as ArrayRef
+            }
+            false => {
+                let between = pairs.map(|(end, start)| Some(end?.wrapping_sub(start?)));
+                Arc::new(between.collect::<PrimitiveArray<DurationMillisecondType>>())
+            }
+        })
+    });
+    // Two names: the arguments do not say which of the two it is.
+    let name = if months { "MINUS_MONTHS" } else { "MINUS_MILLIS" };
+    Ok(call_resolved(name, vec![end, start], resolved.infallible()))
+}
+
 /// An INT, as in Flink: it wraps.
 fn difference(a: &mut Arguments) -> Result<Option<Resolved>> {
     let unit = written_unit(a, 0)?;
@@ -329,12 +387,13 @@ pub(super) fn round_to_unit(a: &mut Arguments, up: bool) -> Result<Option<Resolv
     }
     let zone = a.env.time_zone;
     let result = t.with_time_attribute(Default::default());
+    let may_be_too_far = matches!(t.kind, K::Timestamp(7.., _) | K::TimestampLtz(7.., _));
     let resolved = Resolved::of_argument(0, result, move |array| {
         macro_rules! timestamps {
             ($t:ty, $per_ms:expr) => {{
                 let per_ms: i64 = $per_ms;
                 let zoned = matches!(array.data_type(), DataType::Timestamp(_, Some(_)));
-                let round = |v: i64| {
+                let round = |v: i64| -> Result<i64> {
                     let shift = |ms: i64| {
                         if zoned {
                             text::utc_to_local(zone, ms.div_euclid(1_000)) * 1_000 + ms.rem_euclid(1_000) - ms
@@ -345,9 +404,12 @@ pub(super) fn round_to_unit(a: &mut Arguments, up: bool) -> Result<Option<Resolv
                     let ms = v.div_euclid(per_ms);
                     let offset = shift(ms);
                     let part = i64::from(up && v.rem_euclid(per_ms) > 0 && unit.millis().is_some_and(|m| m <= DAY_MS));
-                    (round_millis(ms + offset + part, unit, up) - offset).wrapping_mul(per_ms)
+                    let rounded = round_millis(ms + offset + part, unit, up) - offset;
+                    rounded
+                        .checked_mul(per_ms)
+                        .ok_or_else(|| too_far(i128::from(rounded) * 1_000_000, array.data_type()))
                 };
-                let values = array.as_primitive::<$t>().unary::<_, $t>(round);
+                let values = array.as_primitive::<$t>().try_unary::<_, $t, _>(round)?;
                 Arc::new(values.with_data_type(array.data_type().clone())) as ArrayRef
             }};
         }
@@ -365,7 +427,7 @@ pub(super) fn round_to_unit(a: &mut Arguments, up: bool) -> Result<Option<Resolv
             other => return Err(Error::user(format!("FLOOR and CEIL to a unit are not supported for {other}"))),
         })
     });
-    Ok(Some(resolved.infallible()))
+    Ok(Some(if may_be_too_far { resolved } else { resolved.infallible() }))
 }
 
 fn round_millis(ms: i64, unit: Unit, up: bool) -> i64 {
@@ -453,7 +515,7 @@ mod tests {
             } else {
                 "INTERVAL MONTH"
             };
-            let value = crate::udf::TypedExpr::literal(value.clone(), crate::testing::logical(t).with_nullable(false));
+            let value = TypedExpr::literal(value.clone(), crate::testing::logical(t).with_nullable(false));
             crate::testing::call("EXTRACT", vec![crate::testing::text(unit), value])
                 .unwrap_or_else(|_| "ERROR".to_string())
         };

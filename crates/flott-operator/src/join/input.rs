@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Int64Array};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use flott_core::key_group::hash_rows;
-use flott_core::{ChangeBatch, Error, Result};
+use flott_core::{ChangeBatch, Result};
 use flott_graph::JoinInput;
 use flott_state::{RestoredState, StateRun};
 
@@ -42,8 +42,10 @@ pub(crate) struct Input {
     pub(crate) side: Side,
     pub(crate) keys: Vec<usize>,
     pub(crate) width: usize,
-    /// Where rows can go or be replaced.
+    /// Where rows can go or be replaced. An input that is to add rows only gets it with the first row that goes all the same:
+    /// as Flink's, which keeps whole rows and follows their kinds.
     pub(crate) lookup: Option<Lookup>,
+    identity: Vec<usize>,
     /// A row replaces the one with its unique key.
     pub(crate) replaces: bool,
     /// By entry: partners of a row. Only where its fate depends on them.
@@ -80,8 +82,9 @@ impl Input {
             side: Side::new(RowStore::new(table, &Schema::new(fields))),
             keys: keys.to_vec(),
             width,
-            lookup: (!spec.append_only).then(|| Lookup { columns, index: Identity::new() }),
-            replaces: spec.unique_key.is_some(),
+            lookup: (!spec.append_only).then(|| Lookup { columns: columns.clone(), index: Identity::new() }),
+            identity: columns,
+            replaces: spec.unique_key.is_some() && !spec.append_only,
             partners: counts.then(Vec::new),
             stamps: spec
                 .state_ttl
@@ -110,11 +113,26 @@ impl Input {
         self.side.remove(entry);
     }
 
+    /// Rows that are there can be found from now on.
+    fn find_rows(&mut self) -> Result<()> {
+        let mut index = Identity::new();
+        let mut hashes = vec![];
+        for (first, columns) in self.side.store.pieces() {
+            let identity: Vec<ArrayRef> = self.identity.iter().map(|c| Arc::clone(&columns[*c])).collect();
+            let rows = columns.first().map_or(0, |c| c.len());
+            hash_rows(&identity, rows, &mut hashes)?;
+            let live = (first..).zip(&hashes).filter(|(entry, _)| self.side.store.is_live(*entry));
+            live.for_each(|(entry, hash)| index.insert(entry, *hash));
+        }
+        self.lookup = Some(Lookup { columns: self.identity.clone(), index });
+        Ok(())
+    }
+
     /// Adds and removes the rows of a batch; where they have come to.
     pub(crate) fn apply(&mut self, batch: &ChangeBatch, numbers: &Numbers, now_ms: i64) -> Result<Applied> {
         let rows = batch.num_rows();
         if self.lookup.is_none() && batch.kinds.as_ref().is_some_and(|k| k.iter().any(|k| !k.is_addition())) {
-            return Err(Error::internal("an input that only adds rows takes one away"));
+            self.find_rows()?;
         }
         let mut applied = Applied { entries: vec![NONE; rows], replaced: vec![] };
         let stays = |row: usize| numbers.keys[row] != NONE && batch.kind(row).is_addition();

@@ -1,6 +1,8 @@
 //! Byte strings by number, packed one behind another. Numbers of removed ones are given out again, and their bytes are
 //! won back once they are the greater part.
 
+use std::hint::black_box;
+
 /// Below so many unused bytes nothing is moved.
 const SLACK_BYTES: usize = 1 << 16;
 /// Strings start at multiples of this, so that a place fits 32 bits.
@@ -60,6 +62,14 @@ impl Arena {
         let span = self.spans[number as usize];
         let from = span.place as usize * ALIGNMENT;
         &self.bytes[from..from + span.bytes as usize]
+    }
+
+    /// Brings these strings into the caches, as far as there are such numbers: reads that do not wait for one another.
+    pub(crate) fn warm(&self, numbers: &[u32]) {
+        let spans = || numbers.iter().filter_map(|n| self.spans.get(*n as usize));
+        black_box(spans().fold(0, |sum: u32, span| sum.wrapping_add(span.place)));
+        let first = spans().filter_map(|span| self.bytes.get(span.place as usize * ALIGNMENT));
+        black_box(first.fold(0, |sum: u8, byte| sum.wrapping_add(*byte)));
     }
 
     /// The number may be given out again.

@@ -13,6 +13,8 @@ use super::codec::canonical;
 
 const EMPTY: u32 = u32::MAX;
 const PLACES_MIN: usize = 16;
+/// A smaller table is in the caches anyway.
+const WARM_PLACES_MIN: usize = 1 << 14;
 
 #[derive(Clone, Copy)]
 struct Place {
@@ -67,6 +69,17 @@ impl KeyTable {
                 return Some(place.number);
             }
             at = (at + 1) & mask;
+        }
+    }
+
+    /// Brings what a search for these hashes most likely looks at into the caches, all at once: one search after another
+    /// would wait for each. `numbers`: those that are most likely found.
+    pub(crate) fn warm(&self, hashes: &[u64], numbers: &mut Vec<u32>) {
+        numbers.clear();
+        if self.places.len() >= WARM_PLACES_MIN {
+            let mask = self.places.len() - 1;
+            numbers.extend(hashes.iter().map(|h| self.places[*h as usize & mask].number));
+            self.keys.warm(numbers);
         }
     }
 

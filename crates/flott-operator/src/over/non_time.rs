@@ -252,12 +252,12 @@ impl NonTimeOver {
         self.partitions[number as usize].written_ms = now_ms;
         let order = work.encoded.order(row);
         let (rows, slots) = (&self.rows, &self.partitions[number as usize].slots);
-        let first = slots.partition_point(|s| rows.order(s) < order);
-        let end = slots.partition_point(|s| rows.order(s) <= order);
+        let first = slots.less(order, |s| rows.order(s));
+        let end = slots.less_or_equal(order, |s| rows.order(s));
         if kind.is_addition() {
             let slot = self.rows.insert(&work.encoded, row, self.rows.next_mark(), now_ms)?;
             self.groups.set(slot, NONE);
-            self.partitions[number as usize].slots.insert(end, slot);
+            self.partitions[number as usize].slots.insert(end, slot, order);
             return if self.of_rows {
                 self.row_comes(number, end, slot, kind)
             } else {
@@ -551,8 +551,9 @@ impl Operator for NonTimeOver {
             }
             let partition = &mut self.partitions[number as usize];
             let (rows, slot) = (&self.rows, restored.slot);
-            let place = partition.slots.partition_point(|s| rows.order(s) <= rows.order(slot));
-            partition.slots.insert(place, slot);
+            let order = rows.order(slot);
+            let place = partition.slots.less_or_equal(order, |s| rows.order(s));
+            partition.slots.insert(place, slot, order);
             partition.written_ms = partition.written_ms.max(restored.time);
         }
         self.regroup().map_err(|e| e.with("operator", &self.name))

@@ -1,5 +1,6 @@
 //! Top-N of each partition: Flink's AppendOnlyTopNFunction, UpdatableTopNFunction and RetractableTopNFunction.
 
+use std::hint::black_box;
 use std::sync::Arc;
 
 use arrow_array::types::{Int16Type, Int32Type, Int64Type};
@@ -19,6 +20,8 @@ use crate::window::aggregate::Ownership;
 const STATE_VERSION: u32 = 1;
 /// The state table.
 const ROW_TABLE: &str = "rows";
+/// For so many rows at a time what they look at is brought into the caches.
+const WARM_ROWS: usize = 64;
 /// Flink keeps so many rows of a partition whose last rank is in a column, whatever that says.
 const VARIABLE_ROWS: usize = 100;
 
@@ -29,6 +32,13 @@ pub(crate) struct Partition {
     /// Where it comes from a column: that of the first row.
     end: Option<u64>,
     written_ms: i64,
+}
+
+impl Partition {
+    /// Whether there are so many rows and none of them comes behind this order.
+    pub(crate) fn is_full_for(&self, order: &[u8], capacity: usize, rows: &RowStore) -> bool {
+        self.slots.len() >= capacity && self.slots.compare_last(order, |s| rows.order(s)).is_some_and(|o| o.is_le())
+    }
 }
 
 /// A batch that is being worked on.
@@ -54,6 +64,9 @@ pub struct TopN {
     ttl: TimeToLive,
     changes: Changes,
     work: Option<Work>,
+    /// Of partitions and their last rows that the next rows most likely look at.
+    numbers: Vec<u32>,
+    last_slots: Vec<u32>,
 }
 
 /// The types of columns of a schema.
@@ -93,6 +106,8 @@ impl TopN {
                 ttl,
                 changes: Changes::default(),
                 work: None,
+                numbers: vec![],
+                last_slots: vec![],
                 schema,
             })
         };
@@ -116,7 +131,12 @@ impl TopN {
 
     fn run(&mut self, context: &mut OperatorContext) -> Result<Progress> {
         if let Some(mut work) = self.work.take() {
+            let mut warm_until = work.next;
             while work.next < work.batch.num_rows() && !self.changes.is_full() {
+                if work.next == warm_until {
+                    warm_until = (work.next + WARM_ROWS).min(work.batch.num_rows());
+                    self.warm(&work.keys.hashes[work.next..warm_until]);
+                }
                 self.row(&work, work.next, context.processing_time_ms)?;
                 work.next += 1;
             }
@@ -137,6 +157,16 @@ impl TopN {
         let row_keys = self.row_keys.as_ref().map_or(0, RowKeys::size_bytes);
         context.metrics.state_bytes = (self.rows.size_bytes() + self.table.size_bytes() + lists + row_keys) as u64;
         Ok(Progress::Done)
+    }
+
+    /// Brings what the next rows look at into the caches, step by step for all of them.
+    fn warm(&mut self, hashes: &[u64]) {
+        self.table.warm(hashes, &mut self.numbers);
+        let partitions = || self.numbers.iter().filter_map(|n| self.partitions.get(*n as usize));
+        black_box(partitions().fold(0, |sum: usize, p| sum.wrapping_add(p.slots.len())));
+        self.last_slots.clear();
+        self.last_slots.extend(partitions().filter_map(|p| p.slots.last()));
+        self.rows.warm(&self.last_slots);
     }
 
     fn row(&mut self, work: &Work, row: usize, now_ms: i64) -> Result<()> {
@@ -170,8 +200,7 @@ impl TopN {
             (RankStrategy::AppendFast, true) => {
                 let order = work.encoded.order(row);
                 let capacity = capacity(&self.spec.range);
-                let last = partition.slots.get(partition.slots.len().wrapping_sub(1));
-                if partition.slots.len() >= capacity && last.is_some_and(|l| order >= self.rows.order(l)) {
+                if partition.is_full_for(order, capacity, &self.rows) {
                     return Ok(());
                 }
                 let (place, slot) = add(&mut self.rows, partition, &work.encoded, row, now_ms)?;
@@ -233,7 +262,7 @@ impl TopN {
         let (order, rest) = (work.encoded.order(row), work.encoded.rest(row));
         let partition = &mut self.partitions[number as usize];
         let rows = &self.rows;
-        let first = partition.slots.partition_point(|s| rows.order(s) < order);
+        let first = partition.slots.less(order, |s| rows.order(s));
         let place = {
             let mut equals = partition.slots.iter_from(first).take_while(|s| rows.order(*s) == order);
             equals.position(|s| rows.rest(s) == rest)
@@ -330,9 +359,9 @@ pub(crate) fn add(
     now_ms: i64,
 ) -> Result<(usize, u32)> {
     let order = encoded.order(row);
-    let place = partition.slots.partition_point(|s| rows.order(s) <= order);
+    let place = partition.slots.less_or_equal(order, |s| rows.order(s));
     let slot = rows.insert(encoded, row, rows.next_mark(), now_ms)?;
-    partition.slots.insert(place, slot);
+    partition.slots.insert(place, slot, order);
     Ok((place, slot))
 }
 
@@ -391,8 +420,9 @@ impl Operator for TopN {
             }
             let partition = &mut self.partitions[number as usize];
             let (rows, slot) = (&self.rows, restored.slot);
-            let place = partition.slots.partition_point(|s| rows.order(s) <= rows.order(slot));
-            partition.slots.insert(place, slot);
+            let order = rows.order(slot);
+            let place = partition.slots.less_or_equal(order, |s| rows.order(s));
+            partition.slots.insert(place, slot, order);
             partition.written_ms = partition.written_ms.max(restored.time);
             if let Some(ends) = &ends {
                 partition.end.get_or_insert(ends[row]);

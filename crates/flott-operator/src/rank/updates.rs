@@ -78,8 +78,7 @@ impl RowKeys {
         let order = encoded.order(row);
         let (hash, key) = (keys.hashes[row], keys.key(row));
         let Some(number) = self.table.find(hash, key) else {
-            let last = partition.slots.get(partition.slots.len().wrapping_sub(1));
-            if partition.slots.len() >= capacity && last.is_some_and(|l| order >= rows.order(l)) {
+            if partition.is_full_for(order, capacity, rows) {
                 return Ok(());
             }
             let (place, slot) = add(rows, partition, encoded, row, now_ms)?;
@@ -103,7 +102,7 @@ impl RowKeys {
             return Ok(());
         };
         let old = self.slots[number as usize];
-        let first = partition.slots.partition_point(|s| rows.order(s) < rows.order(old));
+        let first = partition.slots.less(rows.order(old), |s| rows.order(s));
         let Some(old_place) = partition.slots.iter_from(first).position(|s| s == old).map(|p| p + first) else {
             return Err(flott_core::Error::internal("a row with a key stands nowhere"));
         };

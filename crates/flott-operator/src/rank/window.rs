@@ -1,6 +1,7 @@
 //! Top-N of each window and its deduplication: rows leave when the window ends. Flink's WindowRank and
 //! WindowDeduplicate. Rows are only added, and bring the window that they are in.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 
 use arrow_array::RecordBatch;
@@ -27,6 +28,17 @@ const ROW_TABLE: &str = "rows";
 struct Partition {
     slots: SortedSlots,
     group: u16,
+}
+
+impl Partition {
+    /// Where a row of this order comes: behind those that are equal, or before them.
+    fn place(&self, order: &[u8], before_equals: bool, rows: &RowStore) -> usize {
+        if before_equals {
+            self.slots.less(order, |s| rows.order(s))
+        } else {
+            self.slots.less_or_equal(order, |s| rows.order(s))
+        }
+    }
 }
 
 /// The best rows of each window and partition.
@@ -128,15 +140,14 @@ impl WindowRank {
             let number = self.partition(&of_window, row, end, group);
             let (partition, rows) = (&mut self.partitions[number as usize], &mut self.rows);
             let order = encoded.order(row);
-            let last = partition.slots.get(partition.slots.len().wrapping_sub(1));
-            let worse = |last: u32| if last_of_equals { order > rows.order(last) } else { order >= rows.order(last) };
+            let last = partition.slots.compare_last(order, |s| rows.order(s));
+            let worse = |last: Ordering| if last_of_equals { last.is_lt() } else { last.is_le() };
             if partition.slots.len() >= most && last.is_none_or(worse) {
                 continue;
             }
-            let before = |slot: u32| if last_of_equals { rows.order(slot) < order } else { rows.order(slot) <= order };
-            let place = partition.slots.partition_point(before);
+            let place = partition.place(order, last_of_equals, rows);
             let slot = rows.insert(&encoded, row, rows.next_mark(), 0)?;
-            partition.slots.insert(place, slot);
+            partition.slots.insert(place, slot, order);
             if partition.slots.len() > most
                 && let Some(last) = partition.slots.remove(most)
             {
@@ -232,10 +243,8 @@ impl Operator for WindowRank {
             let number = self.partition(&of_window, row, ends[row], group);
             let (partition, rows) = (&mut self.partitions[number as usize], &self.rows);
             let order = rows.order(slot);
-            let last_of_equals = self.spec.last_of_equals;
-            let before = |s: u32| if last_of_equals { rows.order(s) < order } else { rows.order(s) <= order };
-            let place = partition.slots.partition_point(before);
-            partition.slots.insert(place, slot);
+            let place = partition.place(order, self.spec.last_of_equals, rows);
+            partition.slots.insert(place, slot, order);
         }
         Ok(())
     }

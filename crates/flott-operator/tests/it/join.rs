@@ -195,6 +195,40 @@ fn a_row_with_a_unique_key_replaces_the_one_before() {
     assert_eq!(run(&mut h, &rows), expected);
 }
 
+/// Sources may give what they do not declare; Flink's join, which keeps whole rows, follows the kinds.
+#[test]
+fn a_row_goes_from_an_input_that_was_to_add_rows_only() {
+    let mut adding = spec(JoinKind::Left, None);
+    (adding.left.append_only, adding.right.append_only) = (true, true);
+    let mut h = harness(&adding);
+    let rows = [
+        ("l", "+I[1, a, 10]"),
+        ("l", "+I[1, a, 10]"),
+        ("r", "+I[1, 5]"),
+        ("r", "+I[2, 5]"),
+        ("l", "-U[1, a, 10]"),
+        ("l", "+U[2, b, 10]"),
+        ("r", "-D[1, 5]"),
+        // Nobody has added it.
+        ("l", "-D[7, z, 10]"),
+    ];
+    let expected = [
+        "+I[1, a, 10, null, null]",
+        "+I[1, a, 10, null, null]",
+        "-D[1, a, 10, null, null]",
+        "+I[1, a, 10, 1, 5]",
+        "-D[1, a, 10, null, null]",
+        "+I[1, a, 10, 1, 5]",
+        "-D[1, a, 10, 1, 5]",
+        "+I[2, b, 10, 2, 5]",
+        "-D[1, a, 10, 1, 5]",
+        "+I[1, a, 10, null, null]",
+        "-D[7, z, 10, null, null]",
+    ];
+    assert_eq!(run(&mut h, &rows), expected);
+    assert_eq!(h.state_rows(), 3);
+}
+
 #[test]
 fn nulls_are_partners_where_the_condition_says_so() {
     let mut same = spec(JoinKind::Inner, None);

@@ -111,9 +111,50 @@ fn units_and_instants() {
     }
 }
 
+/// Rows that row-by-row processing calls late (against the watermarks that it has emitted) are the same ones, however the
+/// rows are cut into batches.
+fn late_rows_are_the_same(
+    values: &[(i64, Option<i64>)],
+    cuts: &[usize],
+    interval: u64,
+    restored: i64,
+) -> Result<(), TestCaseError> {
+    let spec = spec(&table(), interval);
+    let mut naive = vec![];
+    let (mut current, mut last) = (restored.max(0), 0);
+    for (time, mark) in values {
+        naive.push(*time <= last && last > 0);
+        current = current.max(mark.unwrap_or(i64::MIN));
+        if current - last > interval as i64 {
+            last = current;
+        }
+    }
+    let mut generator = WatermarkGenerator::new(&spec, restored);
+    let mut vectorised = vec![];
+    let mut emitted = 0;
+    let mut left = values;
+    for cut in cuts.iter().cycle() {
+        if left.is_empty() {
+            break;
+        }
+        let (batch, rest) = left.split_at(left.len().min(*cut));
+        left = rest;
+        for (piece, watermark) in generator.process(rows(batch), 0).expect("pieces") {
+            let times = arrow_array::cast::AsArray::as_primitive::<arrow_array::types::TimestampMillisecondType>(
+                piece.rows.column(0),
+            );
+            prop_assert!(watermark.is_none_or(|w| w.0 > emitted), "{watermark:?} after {emitted}");
+            vectorised.extend(times.values().iter().map(|t| *t <= emitted && emitted > 0));
+            emitted = emitted.max(watermark.map_or(i64::MIN, |w| w.0));
+        }
+    }
+    prop_assert_eq!(naive, vectorised);
+    prop_assert_eq!(emitted, last);
+    prop_assert_eq!(generator.current().max(0), current);
+    Ok(())
+}
+
 proptest! {
-    /// Rows that row-by-row processing calls late (against the watermarks that it has emitted) are the same ones, however
-    /// the rows are cut into batches.
     #[test]
     fn late_rows_are_those_of_row_by_row_processing(
         values in proptest::collection::vec((-1_000i64..2_000, proptest::option::weighted(0.9, 0i64..300)), 1..60),
@@ -122,35 +163,20 @@ proptest! {
         restored in prop_oneof![Just(i64::MIN), -500i64..1_000],
     ) {
         let values: Vec<(i64, Option<i64>)> = values.into_iter().map(|(t, d)| (t, d.map(|d| t - d))).collect();
-        let spec = spec(&table(), interval);
-        let mut naive = vec![];
-        let (mut current, mut last) = (restored.max(0), 0);
-        for (time, mark) in &values {
-            naive.push(*time <= last && last > 0);
-            current = current.max(mark.unwrap_or(i64::MIN));
-            if current - last > interval as i64 {
-                last = current;
-            }
-        }
-        let mut generator = WatermarkGenerator::new(&spec, restored);
-        let mut vectorised = vec![];
-        let mut emitted = 0;
-        let mut left = values.as_slice();
-        for cut in cuts.iter().cycle() {
-            if left.is_empty() {
-                break;
-            }
-            let (batch, rest) = left.split_at(left.len().min(*cut));
-            left = rest;
-            for (piece, watermark) in generator.process(rows(batch), 0).expect("pieces") {
-                let times = arrow_array::cast::AsArray::as_primitive::<arrow_array::types::TimestampMillisecondType>(piece.rows.column(0));
-                prop_assert!(watermark.is_none_or(|w| w.0 > emitted), "{watermark:?} after {emitted}");
-                vectorised.extend(times.values().iter().map(|t| *t <= emitted && emitted > 0));
-                emitted = emitted.max(watermark.map_or(i64::MIN, |w| w.0));
-            }
-        }
-        prop_assert_eq!(naive, vectorised);
-        prop_assert_eq!(emitted, last);
-        prop_assert_eq!(generator.current().max(0), current);
+        late_rows_are_the_same(&values, &cuts, interval, restored)?;
+    }
+
+    /// The same of rows that are nearly in order, which are looked at many at a time.
+    #[test]
+    fn late_rows_are_the_same_where_rows_are_nearly_in_order(
+        jitter in proptest::collection::vec(prop_oneof![20 => 0i64..3, 1 => -900i64..200], 1..1_500),
+        step in 0i64..4,
+        delay in prop_oneof![0i64..3, 100i64..1_000],
+        cuts in proptest::collection::vec(1usize..1_000, 1..5),
+        interval in 0u64..500,
+    ) {
+        let time = |(i, off): (usize, &i64)| i as i64 * step + off;
+        let values: Vec<_> = jitter.iter().enumerate().map(time).map(|t| (t, Some(t - delay))).collect();
+        late_rows_are_the_same(&values, &cuts, interval, i64::MIN)?;
     }
 }

@@ -201,6 +201,8 @@ fn modules_that_cannot_be_called_are_refused_when_they_are_made() {
         (module(&[&ALLOCATOR.replace("\"memory\") 1", "\"memory\") 100"), ECHO]), "f", "more memory than the 1048576"),
         (module(&[ALLOCATOR, ECHO, "(func $s (loop $again (br $again))) (start $s)"]), "f", "fuel-per-row"),
         (module(&[ALLOCATOR, ECHO, "(table 200000 funcref)"]), "f", "the module has stopped"),
+        (module(&[ALLOCATOR, ECHO, &"(func)".repeat(10_001)]), "f", "cannot be compiled"),
+        (module(&[ALLOCATOR, ECHO, &"(global i32 (i32.const 0))".repeat(1_001)]), "f", "cannot be compiled"),
         (
             module(&[&ALLOCATOR.replace("(memory (export \"memory\") 1)", "(memory (export \"memory\") i64 1)"), ""]),
             "f",

@@ -13,20 +13,7 @@ use flott_core::Result;
 use flott_wasm::WasmLanguage;
 
 /// Memory that is given out from its start to its end, and taken back as a whole when the arguments are.
-const ALLOCATOR: &str = r#"
-  (memory (export "memory") 1)
-  (global $top (mut i32) (i32.const 1024))
-  (func $alloc (export "flott_alloc") (param $size i32) (result i32)
-    (local $at i32) (local $missing i32)
-    (local.set $at (i32.and (i32.add (global.get $top) (i32.const 7)) (i32.const -8)))
-    (global.set $top (i32.add (local.get $at) (local.get $size)))
-    (local.set $missing
-      (i32.sub (i32.shr_u (i32.add (global.get $top) (i32.const 65535)) (i32.const 16)) (memory.size)))
-    (if (i32.gt_s (local.get $missing) (i32.const 0))
-      (then (if (i32.eq (memory.grow (local.get $missing)) (i32.const -1)) (then unreachable))))
-    (local.get $at))
-  (func $free (export "flott_free") (param i32 i32) (global.set $top (i32.const 1024)))
-"#;
+const ALLOCATOR: &str = include_str!("../wat/allocator.wat");
 
 /// The first argument is the result.
 const ECHO: &str = r#"
@@ -36,27 +23,7 @@ const ECHO: &str = r#"
 "#;
 
 /// An INT times two; NULLs are those of the argument.
-const TWICE: &str = r#"
-  (func (export "twice") (param $arguments i32) (param $count i32) (param $rows i32) (param $out i32) (result i32)
-    (local $from i32) (local $to i32) (local $table i32) (local $i i32)
-    (local.set $from (i32.load offset=4 (i32.load offset=40 (local.get $arguments))))
-    (local.set $to (call $alloc (i32.mul (local.get $rows) (i32.const 4))))
-    (block $done
-      (loop $next
-        (br_if $done (i32.ge_u (local.get $i) (local.get $rows)))
-        (i32.store
-          (i32.add (local.get $to) (i32.shl (local.get $i) (i32.const 2)))
-          (i32.shl (i32.load (i32.add (local.get $from) (i32.shl (local.get $i) (i32.const 2)))) (i32.const 1)))
-        (local.set $i (i32.add (local.get $i) (i32.const 1)))
-        (br $next)))
-    (local.set $table (call $alloc (i32.const 8)))
-    (i32.store (local.get $table) (i32.load (i32.load offset=40 (local.get $arguments))))
-    (i32.store offset=4 (local.get $table) (local.get $to))
-    (i64.store (local.get $out) (i64.extend_i32_u (local.get $rows)))
-    (i64.store offset=24 (local.get $out) (i64.const 2))
-    (i32.store offset=40 (local.get $out) (local.get $table))
-    (i32.const 0))
-"#;
+const TWICE: &str = include_str!("../wat/twice.wat");
 
 fn module(parts: &[&str]) -> Vec<u8> {
     wat::parse_str(format!("(module {})", parts.concat())).expect("a module")
@@ -116,6 +83,25 @@ fn threads_have_instances_of_their_own() {
             });
         }
     });
+}
+
+#[test]
+fn calls_of_one_function_share_it() {
+    let language = WasmLanguage::default();
+    let signature = |result: &str| FunctionSignature::scalar(&[("a", "INT")], result).expect("a signature");
+    let load = |result: &str, options: &[(&str, &str)]| {
+        let artifact = artifact(module(&[ALLOCATOR, TWICE]), "twice", options);
+        language.load(&artifact, &signature(result)).expect("a function")
+    };
+    let first = load("INT", &[]);
+    assert!(Arc::ptr_eq(&first, &load("INT", &[])));
+    for other in [load("INT NOT NULL", &[]), load("INT", &[("memory", "1 mb")])] {
+        assert!(!Arc::ptr_eq(&first, &other));
+    }
+    // Once nobody calls it, nothing of it is kept.
+    let weak = Arc::downgrade(&first);
+    drop(first);
+    assert!(weak.upgrade().is_none());
 }
 
 #[test]

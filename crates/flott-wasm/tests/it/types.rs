@@ -10,7 +10,7 @@ use arrow_array::{
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::DataType;
 use flott_core::LogicalType;
-use flott_core::types::arrow_type;
+use flott_core::types::{arrow_type, map_entries};
 
 use crate::{ALLOCATOR, ECHO, load, module};
 
@@ -34,7 +34,10 @@ fn row(t: &str, columns: Vec<ArrayRef>, nulls: Option<NullBuffer>) -> ArrayRef {
     let fields = match arrow_type(&logical(t)) {
         DataType::Struct(fields) => fields,
         DataType::Map(entries, _) => match entries.data_type() {
-            DataType::Struct(fields) => fields.clone(),
+            DataType::Struct(fields) => {
+                let [keys, values] = <[ArrayRef; 2]>::try_from(columns).expect("keys and values");
+                return Arc::new(map_entries(fields, keys, values).expect("entries"));
+            }
             other => panic!("{other}"),
         },
         other => panic!("{other}"),

@@ -6,7 +6,7 @@ use arrow_array::{Array, ArrayRef};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use datafusion_expr::Expr;
-use flott_core::types::TypeKind as K;
+use flott_core::types::{TypeKind as K, map_keys};
 use flott_core::{Error, LogicalType, Result};
 
 use super::super::Arguments;
@@ -97,8 +97,12 @@ fn write(array: &ArrayRef, t: &LogicalType, row: usize, out: &mut String) -> Res
         K::Map(_, value) => {
             let map = array.as_map();
             let offsets = map.value_offsets();
-            let keys = map.keys().as_string::<i32>();
+            let keys = map_keys(map).as_string::<i32>();
             let mut places: Vec<usize> = (offsets[row] as usize..offsets[row + 1] as usize).collect();
+            if places.iter().any(|i| keys.is_null(*i)) {
+                return Err(Error::data("a key of a MAP is NULL, which JSON has not")
+                    .hint("Filter NULL keys out, or use COALESCE(key, ..)"));
+            }
             places.sort_by(|a, b| compare_keys(keys.value(*a), keys.value(*b)));
             out.push('{');
             for (n, i) in places.into_iter().enumerate() {

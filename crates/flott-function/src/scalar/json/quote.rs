@@ -50,6 +50,10 @@ fn unquoted(text: &str) -> Option<String> {
     let mut units: Vec<u16> = Vec::with_capacity(inner.len());
     let mut chars = inner.chars();
     while let Some(c) = chars.next() {
+        // JSON has no such character in a string.
+        if c < ' ' {
+            return None;
+        }
         if c != '\\' {
             units.extend_from_slice(c.encode_utf16(&mut [0; 2]));
             continue;
@@ -99,6 +103,7 @@ mod tests {
             ("JSON_UNQUOTE", &[("\"\\u00\"", "STRING")], "\"\\u00\""),
             ("JSON_UNQUOTE", &[("\"", "STRING")], "\""),
             ("JSON_UNQUOTE", &[("\"a\"b\"", "STRING")], "a\"b"),
+            ("JSON_UNQUOTE", &[("\"\u{1}\"", "STRING")], "\"\u{1}\""),
             ("JSON_UNQUOTE", &[("\"\"", "STRING")], ""),
             ("JSON_UNQUOTE", &[("NULL", "STRING")], "NULL"),
         ]);

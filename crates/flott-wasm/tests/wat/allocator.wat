@@ -1,0 +1,12 @@
+  (memory (export "memory") 1)
+  (global $top (mut i32) (i32.const 1024))
+  (func $alloc (export "flott_alloc") (param $size i32) (result i32)
+    (local $at i32) (local $missing i32)
+    (local.set $at (i32.and (i32.add (global.get $top) (i32.const 7)) (i32.const -8)))
+    (global.set $top (i32.add (local.get $at) (local.get $size)))
+    (local.set $missing
+      (i32.sub (i32.shr_u (i32.add (global.get $top) (i32.const 65535)) (i32.const 16)) (memory.size)))
+    (if (i32.gt_s (local.get $missing) (i32.const 0))
+      (then (if (i32.eq (memory.grow (local.get $missing)) (i32.const -1)) (then unreachable))))
+    (local.get $at))
+  (func $free (export "flott_free") (param i32 i32) (global.set $top (i32.const 1024)))
