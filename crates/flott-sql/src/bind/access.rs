@@ -8,7 +8,7 @@ use arrow_schema::DataType;
 use arrow_select::take::take;
 use datafusion_common::ScalarValue;
 use datafusion_expr::Expr;
-use flott_core::types::{RowField, TypeKind, arrow_type};
+use flott_core::types::{RowField, TypeKind, arrow_type, map_keys};
 use flott_core::{Error, LogicalType, Result};
 use flott_function::udf::{Resolved, call_resolved};
 
@@ -92,7 +92,7 @@ pub(super) fn element(functions: &Functions, value: Typed, index: Typed) -> Resu
                     .flat_map(|row| std::iter::repeat_n(row as u32, (offsets[row + 1] - offsets[row]).max(0) as usize))
                     .collect();
                 let first = offsets[0] as usize;
-                let keys = map.keys().slice(first, asked.len());
+                let keys = map_keys(map).slice(first, asked.len());
                 let wanted = take(args[1].as_ref(), &asked, None)?;
                 let same = equal(&keys, &wanted)?;
                 let mut at: Vec<Option<u32>> = vec![None; rows];

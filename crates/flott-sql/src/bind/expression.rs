@@ -23,7 +23,7 @@ use super::over::OverCalls;
 use super::refuse::{At, at, name_parts, name_text, not_found, refuse_if, unsupported, unsupported_with};
 use super::scope::{Resolved, Scope, Typed};
 use super::types::data_type;
-use crate::parser::dialect::{BETWEEN_SYMMETRIC_CALL, MAP_CALL, when_values};
+use crate::parser::dialect::{BETWEEN_SYMMETRIC_CALL, MAP_CALL, MILLIS_BETWEEN_CALL, MONTHS_BETWEEN_CALL, when_values};
 use crate::parser::json::JSON_CALL_PREFIX;
 
 /// How deep expressions may nest; chains of one operator count once.
@@ -729,6 +729,16 @@ impl<'a> ExpressionBinder<'a> {
         }
         if function.value == BETWEEN_SYMMETRIC_CALL {
             return self.between_symmetric(&arguments).at_span(span);
+        }
+        let months = function.value == MONTHS_BETWEEN_CALL;
+        if (months || function.value == MILLIS_BETWEEN_CALL)
+            && let [
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(end)),
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(start)),
+            ] = arguments.as_slice()
+        {
+            let (end, start) = (self.bind(end)?, self.bind(start)?);
+            return self.functions.interval_between(end, start, months).at_span(span);
         }
         let mut values = vec![];
         for (i, argument) in arguments.into_iter().enumerate() {

@@ -160,6 +160,11 @@ impl Functions {
         cast::cast_if_needed(value, to, &self.env)
     }
 
+    /// `(end - start)` as an interval of months or of milliseconds.
+    pub(crate) fn interval_between(&self, end: Typed, start: Typed, months: bool) -> Result<Typed> {
+        scalar::interval_between(end, start, months, &self.env)
+    }
+
     pub(crate) fn binary(&self, op: Operator, l: Typed, r: Typed) -> Result<Typed> {
         if op == Operator::Eq
             && let (Some(left), Some(right)) = (access::row_values(&l), access::row_values(&r))

@@ -1,11 +1,13 @@
 //! Queries that group: their keys, their aggregates, HAVING, and sub-queries over the groups.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use datafusion_expr::logical_plan::Union;
 use datafusion_expr::{Expr, LogicalPlan};
 use flott_core::types::TypeKind;
 use flott_core::{Error, LogicalType, Result};
 use sqlparser::ast::{self, Expr as Ast, Spanned};
-use std::time::Duration;
 
 use super::aggregate::{Aggregates, KEYS_IN_GROUPING_ID_MAX};
 use super::expression::{ExpressionBinder, is_ordinal, not_grouped};
@@ -193,6 +195,16 @@ impl Binder<'_> {
                     }
                 }
                 sets.push(set);
+            }
+            if matches!(e, Ast::Rollup(_) | Ast::Cube(_)) {
+                // As in Calcite, theirs are sets: a key that is named twice makes none of them twice.
+                let mut seen: Vec<BTreeSet<usize>> = vec![];
+                sets.retain(|set| {
+                    let set: BTreeSet<usize> = set.iter().copied().collect();
+                    let is_new = !seen.contains(&set);
+                    seen.push(set);
+                    is_new
+                });
             }
             let mut next = vec![];
             for before in &product {

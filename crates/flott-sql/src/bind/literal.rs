@@ -126,7 +126,7 @@ pub(crate) fn typed_string(t: &TypedString) -> Result<LiteralValue> {
                     let total = days.checked_mul(86_400_000_000_000).and_then(|d| d.checked_add(nanos));
                     let total = total.ok_or_else(|| {
                         Error::user(format!("TIMESTAMP literal '{text}' out of range"))
-                            .hint("Timestamps with more than 6 digits reach from 1677 to 2262")
+                            .hint("Timestamps with more than 6 digits of fraction reach from 1677-09-21 to 2262-04-11")
                     })?;
                     ScalarValue::TimestampNanosecond(Some(total), None)
                 }

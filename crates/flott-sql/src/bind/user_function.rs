@@ -149,7 +149,8 @@ impl Functions {
             signature: signature.clone(),
             function: language.load(artifact, signature)?,
             is_deterministic: artifact.is_deterministic()?,
-            identity: format!("{} {} {symbol} {options:?}", language.name(), artifact.digest()),
+            // What its results depend on: a state that was written with another one is not restored.
+            identity: format!("{} {} {symbol} {options:?} {}", language.name(), artifact.digest(), signature.text("")),
         })
     }
 

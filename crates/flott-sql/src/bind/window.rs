@@ -253,7 +253,7 @@ pub struct WindowProperties {
     /// The function that made the window.
     pub function: WindowTableFunction,
     /// Right above a SESSION: for each of its keys the columns that are it.
-    session_keys: Option<Vec<Vec<String>>>,
+    pub(crate) session_keys: Option<Vec<Vec<String>>>,
 }
 
 impl WindowProperties {
@@ -264,6 +264,19 @@ impl WindowProperties {
         let is_window = |c: &&String| self.start.contains(c) || self.end.contains(c) || self.time.contains(c);
         group.iter().filter(|c| !is_window(c)).all(|c| keys.iter().any(|k| k.contains(c)))
             && keys.iter().all(|k| group.iter().any(|c| k.contains(c)))
+    }
+
+    /// Whether a grouping of the rows by these columns is one over their windows: see [`is_windowed`].
+    pub(crate) fn is_kept_by(&self, group: &[String], sets: Option<&[Vec<usize>]>) -> bool {
+        if sets.is_none() && !self.is_of_sessions(group) {
+            return false;
+        }
+        let all: Vec<usize> = (0..group.len()).collect();
+        let whole = [all];
+        sets.unwrap_or(&whole).iter().all(|set| {
+            let kept = |columns: &[String]| columns.iter().any(|c| set.iter().any(|i| group[*i] == *c));
+            kept(&self.start) && kept(&self.end)
+        })
     }
 }
 
@@ -328,9 +341,10 @@ pub fn properties(plan: &LogicalPlan) -> Option<WindowProperties> {
                     function: function.clone(),
                 }),
                 FlinkNodeKind::Aggregate(aggregate) => {
+                    // Asked once: what is below may be as deep as the query.
                     let below = properties(&node.input)?;
                     // Groups without a window are no windows' rows any more: they change.
-                    if !is_windowed(&node.input, &aggregate.group, aggregate.sets.as_deref()) {
+                    if !below.is_kept_by(&aggregate.group, aggregate.sets.as_deref()) {
                         return None;
                     }
                     // A column that some grouping set nulls is no window's any more.
@@ -353,16 +367,7 @@ pub fn properties(plan: &LogicalPlan) -> Option<WindowProperties> {
 /// Whether a grouping over `input` by these columns is one over windows: it keeps window_start and window_end. Any other
 /// is one without windows, as in Flink, also over rows that carry one.
 pub(crate) fn is_windowed(input: &LogicalPlan, group: &[String], sets: Option<&[Vec<usize>]>) -> bool {
-    let Some(window) = properties(input) else { return false };
-    if sets.is_none() && !window.is_of_sessions(group) {
-        return false;
-    }
-    let all: Vec<usize> = (0..group.len()).collect();
-    let whole = [all];
-    sets.unwrap_or(&whole).iter().all(|set| {
-        let kept = |columns: &[String]| columns.iter().any(|c| set.iter().any(|i| group[*i] == *c));
-        kept(&window.start) && kept(&window.end)
-    })
+    properties(input).is_some_and(|window| window.is_kept_by(group, sets))
 }
 
 /// Whether a grouping keeps the bounds of the rows' windows, be it one over windows or not.

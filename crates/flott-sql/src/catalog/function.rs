@@ -207,6 +207,7 @@ mod tests {
         restored.functions_mut().forget(&id.catalog, None);
         assert_eq!(restored.functions().names(&id.catalog, &id.database), ["g"]);
     }
+
     #[test]
     fn code_comes_back_with_its_bytes_and_options() {
         let mut catalog = CatalogManager::new();
@@ -215,15 +216,30 @@ mod tests {
         let artifact = FunctionArtifact::new("WASM", "score", "score.wasm", bytes.clone(), options);
         let signature = FunctionSignature::table(&[("a", "INT")], &[("b", "STRING NOT NULL")]).expect("a signature");
         let function = CatalogFunction { signature, body: FunctionBody::Artifact(Arc::new(artifact)) };
-        catalog.functions_mut().create(&FunctionPlace::System("f".to_string()), function.clone(), false).expect("made");
-        let restored = CatalogManager::from_snapshot(catalog.snapshot()).expect("a catalog");
+        for name in ["f", "g"] {
+            catalog.functions_mut().create(&FunctionPlace::System(name.into()), function.clone(), false).expect("made");
+        }
+        let stored = catalog.snapshot();
+        let restored = CatalogManager::from_snapshot(stored.clone()).expect("a catalog");
+        assert_eq!(restored, catalog);
+        // The bytes are stored once, whichever functions are of them.
+        assert_eq!(stored["artifacts"].as_object().map(|a| a.len()), Some(1));
+        assert!(stored["functions"][0]["artifact"].get("base64").is_none());
+        // As they were stored before: with each function.
+        let mut old = stored.clone();
+        let text = old["artifacts"].as_object().and_then(|a| a.values().next().cloned()).expect("bytes");
+        for function in old["functions"].as_array_mut().expect("functions") {
+            function["artifact"]["base64"] = text.clone();
+        }
+        old.as_object_mut().expect("an object").remove("artifacts");
+        assert_eq!(CatalogManager::from_snapshot(old).expect("a catalog"), catalog);
         assert_eq!(restored.functions().system("f"), Some(&function));
         let Some(FunctionBody::Artifact(code)) = restored.functions().system("f").map(|f| &f.body) else {
             panic!("it was code")
         };
         assert_eq!((code.bytes().as_ref(), code.location.as_str()), (bytes.as_slice(), "score.wasm"));
         // One whose bytes have changed on the way is not taken.
-        let mut stored = catalog.snapshot();
+        let mut stored = stored;
         stored["functions"][0]["artifact"]["digest"] = "00".into();
         let refused = CatalogManager::from_snapshot(stored).expect_err("other bytes").to_string();
         assert!(refused.contains("SHA-256"), "{refused}");

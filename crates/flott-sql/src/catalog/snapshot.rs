@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
 use flott_connector::function::{FunctionArtifact, FunctionSignature};
 use flott_connector::table::{
     CatalogTable, Column, ColumnKind, ObjectIdentifier, PrimaryKey, ResolvedSchema, WatermarkSpec,
@@ -30,6 +31,9 @@ struct SavedManager {
     temporary: Vec<(String, String, String, SavedEntry)>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     functions: Vec<SavedFunction>,
+    /// The code of functions, in base64, by its digest: a module may have many functions.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    artifacts: BTreeMap<String, String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -56,6 +60,8 @@ struct SavedArtifact {
     location: String,
     options: Pairs,
     digest: String,
+    /// The code, where it is not among the artifacts: so it was stored once.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     base64: String,
 }
 
@@ -113,6 +119,12 @@ struct SavedColumn {
 impl CatalogManager {
     /// Everything as JSON.
     pub fn snapshot(&self) -> serde_json::Value {
+        let mut artifacts = BTreeMap::new();
+        for (_, function) in self.functions.iter() {
+            if let FunctionBody::Artifact(a) = &function.body {
+                artifacts.entry(a.digest().to_string()).or_insert_with(|| BASE64.encode(a.bytes()));
+            }
+        }
         let saved = SavedManager {
             current_catalog: self.current_catalog.clone(),
             current_database: self.current_database.clone(),
@@ -123,6 +135,7 @@ impl CatalogManager {
                 .map(|(id, e)| (id.catalog.clone(), id.database.clone(), id.object.clone(), save_entry(e)))
                 .collect(),
             functions: self.functions.iter().map(|(place, f)| save_function(place, f)).collect(),
+            artifacts,
         };
         // Plain structs with text keys cannot fail to become JSON.
         serde_json::to_value(saved).unwrap_or_default()
@@ -153,8 +166,10 @@ impl CatalogManager {
             .map(|(c, d, o, e)| Ok((ObjectIdentifier::new(c, d, o), load_entry(e)?)))
             .collect::<Result<_>>()?;
         let mut functions = CatalogFunctions::default();
+        let artifacts = saved.artifacts.iter().map(|(digest, text)| Ok((digest.clone(), decoded(text)?)));
+        let artifacts = artifacts.collect::<Result<BTreeMap<String, Bytes>>>()?;
         for f in saved.functions {
-            let (place, function) = load_function(f)?;
+            let (place, function) = load_function(f, &artifacts)?;
             functions.create(&place, function, false)?;
         }
         let functions = Arc::new(functions);
@@ -179,7 +194,7 @@ fn save_function(place: &FunctionPlace, f: &CatalogFunction) -> SavedFunction {
                 location: a.location.clone(),
                 options: pairs(&a.options),
                 digest: a.digest().to_string(),
-                base64: BASE64.encode(a.bytes()),
+                base64: String::new(),
             };
             (String::new(), Some(saved))
         }
@@ -196,7 +211,7 @@ fn save_function(place: &FunctionPlace, f: &CatalogFunction) -> SavedFunction {
     }
 }
 
-fn load_function(f: SavedFunction) -> Result<(FunctionPlace, CatalogFunction)> {
+fn load_function(f: SavedFunction, artifacts: &BTreeMap<String, Bytes>) -> Result<(FunctionPlace, CatalogFunction)> {
     let place = match (f.name.as_slice(), f.temporary) {
         ([name], true) => FunctionPlace::System(name.clone()),
         ([c, d, o], true) => FunctionPlace::Temporary(ObjectIdentifier::new(c, d, o.as_str())),
@@ -207,15 +222,21 @@ fn load_function(f: SavedFunction) -> Result<(FunctionPlace, CatalogFunction)> {
     let signature = FunctionSignature { parameters, returns: f.returns.parse()?, is_table: f.is_table };
     let body = match f.artifact {
         None => FunctionBody::Sql(f.body),
-        Some(saved) => FunctionBody::Artifact(Arc::new(load_artifact(saved)?)),
+        Some(saved) => FunctionBody::Artifact(Arc::new(load_artifact(saved, artifacts)?)),
     };
     Ok((place, CatalogFunction { signature, body }))
 }
 
-fn load_artifact(saved: SavedArtifact) -> Result<FunctionArtifact> {
-    let bytes = BASE64
-        .decode(&saved.base64)
-        .map_err(|e| Error::data("The stored code of a function cannot be read").caused_by(e))?;
+fn decoded(base64: &str) -> Result<Bytes> {
+    let bytes = BASE64.decode(base64);
+    bytes.map(Bytes::from).map_err(|e| Error::data("The stored code of a function cannot be read").caused_by(e))
+}
+
+fn load_artifact(saved: SavedArtifact, artifacts: &BTreeMap<String, Bytes>) -> Result<FunctionArtifact> {
+    let bytes = match artifacts.get(&saved.digest) {
+        Some(bytes) => bytes.clone(),
+        None => decoded(&saved.base64)?,
+    };
     let options = saved.options.into_iter().collect();
     let artifact = FunctionArtifact::new(saved.language, saved.symbol, saved.location, bytes, options);
     if artifact.digest() != saved.digest {

@@ -4,8 +4,9 @@ use std::any::TypeId;
 
 use sqlparser::ast::helpers::attached_token::AttachedToken;
 use sqlparser::ast::{
-    CaseWhen, CastKind, DataType, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, Interval, ObjectName, ObjectNamePart, TrimWhereField,
+    BinaryOperator, CaseWhen, CastKind, DataType, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentList, FunctionArguments, Ident, Interval, ObjectName, ObjectNamePart, TrimWhereField,
+    UnaryOperator,
 };
 use sqlparser::dialect::{Dialect, GenericDialect, Precedence};
 use sqlparser::keywords::{Keyword, RESERVED_FOR_COLUMN_ALIAS};
@@ -20,6 +21,10 @@ pub const TABLE_CALL: &str = "$table";
 pub const MAP_CALL: &str = "$map";
 /// The function that `x BETWEEN SYMMETRIC a AND b` becomes.
 pub const BETWEEN_SYMMETRIC_CALL: &str = "$between_symmetric";
+/// The function that `(a - b) YEAR TO MONTH` becomes.
+pub const MONTHS_BETWEEN_CALL: &str = "$months_between";
+/// The function that `(a - b) DAY TO SECOND` becomes.
+pub const MILLIS_BETWEEN_CALL: &str = "$millis_between";
 /// `a, b` behind WHEN of a CASE with an operand.
 const WHEN_VALUES_CALL: &str = "$when_values";
 /// The type name whose one modifier is the text of a Flink type.
@@ -125,6 +130,22 @@ impl Dialect for FlinkDialect {
         !RESERVED_FOR_COLUMN_ALIAS.contains(keyword) && !ALSO.contains(keyword)
     }
 
+    /// Calcite's order of operators: IN, BETWEEN and LIKE bind more closely than comparisons, so that `a = d IN (1)` asks
+    /// whether `a` is the answer of `d IN (1)`.
+    fn prec_value(&self, precedence: Precedence) -> u8 {
+        match precedence {
+            Precedence::Between => 26,
+            Precedence::Like => 25,
+            other => GenericDialect.prec_value(other),
+        }
+    }
+
+    /// `IS DISTINCT FROM` and OVERLAPS stand among the comparisons, below them IS with its tests.
+    fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {
+        let overlaps = matches!(&parser.peek_token_ref().token, Token::Word(w) if w.keyword == Keyword::OVERLAPS);
+        (overlaps || distinct_follows(parser).is_some()).then(|| Ok(self.prec_value(Precedence::Eq)))
+    }
+
     fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
         let (first, second) = (parser.peek_token().token, parser.peek_nth_token(1).token);
         let starts_query = |t: &Token| {
@@ -132,7 +153,10 @@ impl Dialect for FlinkDialect {
             if w.quote_style.is_none() && matches!(w.keyword, Keyword::SELECT | Keyword::WITH | Keyword::VALUES))
         };
         if first == Token::LParen {
-            return (starts_query(&second) && partition_follows(parser)).then(|| parse_query_argument(parser));
+            if starts_query(&second) {
+                return partition_follows(parser).then(|| parse_query_argument(parser));
+            }
+            return unit_follows(parser).then(|| parse_interval_between(parser));
         }
         let Token::Word(word) = first else { return None };
         match second {
@@ -164,9 +188,12 @@ impl Dialect for FlinkDialect {
         }
     }
 
-    fn parse_infix(&self, parser: &mut Parser, left: &Expr, _precedence: u8) -> Option<Result<Expr, ParserError>> {
+    fn parse_infix(&self, parser: &mut Parser, left: &Expr, precedence: u8) -> Option<Result<Expr, ParserError>> {
         if let Some(between) = parse_between(self, parser, left) {
             return Some(between);
+        }
+        if let Some(negated) = distinct_follows(parser) {
+            return Some(parse_distinct(parser, left, negated, precedence));
         }
         let is = matches!(parser.peek_token().token, Token::Word(w) if w.keyword == Keyword::IS);
         let negated = matches!(parser.peek_nth_token(1).token, Token::Word(w) if w.keyword == Keyword::NOT);
@@ -185,12 +212,13 @@ impl Dialect for FlinkDialect {
             arguments.push(Expr::value(sqlparser::ast::Value::SingleQuotedString(w.value.to_uppercase())));
         }
         let call = call(IS_JSON_CALL, arguments);
-        Some(Ok(if negated {
-            Expr::UnaryOp { op: sqlparser::ast::UnaryOperator::Not, expr: Box::new(call) }
-        } else {
-            call
-        }))
+        Some(Ok(if negated { not(call) } else { call }))
     }
+}
+
+/// NOT of one operand, in brackets: written out, it would take what stands behind it, too.
+fn not(e: Expr) -> Expr {
+    Expr::Nested(Box::new(Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(e) }))
 }
 
 /// `CASE .. END`. Behind each WHEN of a CASE with an operand several values may stand, which sqlparser does not read: they
@@ -243,38 +271,52 @@ pub fn when_values(condition: &Expr) -> Option<Vec<&Expr>> {
         .collect()
 }
 
-/// `[NOT] BETWEEN SYMMETRIC|ASYMMETRIC a AND b`; `None` without one of the two words.
-fn parse_between(dialect: &FlinkDialect, parser: &mut Parser, left: &Expr) -> Option<Result<Expr, ParserError>> {
-    let keyword = |t: &Token, k: Keyword| matches!(t, Token::Word(w) if w.keyword == k);
-    let negated = keyword(&parser.peek_token_ref().token, Keyword::NOT);
-    let at = usize::from(negated);
-    if !keyword(&parser.peek_nth_token(at).token, Keyword::BETWEEN) {
-        return None;
-    }
-    let Token::Word(word) = parser.peek_nth_token(at + 1).token else { return None };
-    let symmetric = is_word(&word, "SYMMETRIC");
-    if !symmetric && !is_word(&word, "ASYMMETRIC") {
-        return None;
-    }
-    for _ in 0..at + 2 {
+/// Whether `IS DISTINCT FROM` stands here, and whether with NOT.
+fn distinct_follows(parser: &Parser) -> Option<bool> {
+    let is = |n: usize, k: Keyword| matches!(&parser.peek_nth_token_ref(n).token, Token::Word(w) if w.keyword == k);
+    let negated = is(1, Keyword::NOT);
+    let at = 1 + usize::from(negated);
+    (is(0, Keyword::IS) && is(at, Keyword::DISTINCT) && is(at + 1, Keyword::FROM)).then_some(negated)
+}
+
+/// `a IS [NOT] DISTINCT FROM b`. sqlparser takes all that follows for `b`, AND and OR too.
+fn parse_distinct(parser: &mut Parser, left: &Expr, negated: bool, precedence: u8) -> Result<Expr, ParserError> {
+    for _ in 0..3 + usize::from(negated) {
         parser.next_token();
     }
-    if !symmetric {
-        return Some(parser.parse_between(left.clone(), negated));
+    let (left, right) = (Box::new(left.clone()), Box::new(parser.parse_subexpr(precedence)?));
+    Ok(if negated { Expr::IsNotDistinctFrom(left, right) } else { Expr::IsDistinctFrom(left, right) })
+}
+
+/// `[NOT] BETWEEN [SYMMETRIC|ASYMMETRIC] a AND b`. In `a` everything may stand but AND, in `b` what binds more closely.
+fn parse_between(dialect: &FlinkDialect, parser: &mut Parser, left: &Expr) -> Option<Result<Expr, ParserError>> {
+    let is = |n: usize, k: Keyword| matches!(&parser.peek_nth_token_ref(n).token, Token::Word(w) if w.keyword == k);
+    let negated = is(0, Keyword::NOT);
+    let at = usize::from(negated);
+    if !is(at, Keyword::BETWEEN) {
+        return None;
     }
-    let precedence = dialect.prec_value(Precedence::Between);
-    let mut bounds = || {
-        let low = parser.parse_subexpr(precedence)?;
-        parser.expect_keyword_is(Keyword::AND)?;
-        Ok([low, parser.parse_subexpr(precedence)?])
+    let (symmetric, asymmetric) = match &parser.peek_nth_token_ref(at + 1).token {
+        Token::Word(w) => (is_word(w, "SYMMETRIC"), is_word(w, "ASYMMETRIC")),
+        _ => (false, false),
     };
-    Some(bounds().map(|[low, high]| {
-        let between = call(BETWEEN_SYMMETRIC_CALL, vec![left.clone(), low, high]);
-        if negated {
-            Expr::UnaryOp { op: sqlparser::ast::UnaryOperator::Not, expr: Box::new(between) }
-        } else {
-            between
+    for _ in 0..at + 1 + usize::from(symmetric || asymmetric) {
+        parser.next_token();
+    }
+    let and = dialect.prec_value(Precedence::And);
+    let mut bounds = || {
+        let mut low = parser.parse_subexpr(and)?;
+        while parser.parse_keyword(Keyword::OR) {
+            let right = Box::new(parser.parse_subexpr(and)?);
+            low = Expr::BinaryOp { left: Box::new(low), op: BinaryOperator::Or, right };
         }
+        parser.expect_keyword_is(Keyword::AND)?;
+        Ok([low, parser.parse_subexpr(dialect.prec_value(Precedence::Between))?])
+    };
+    Some(bounds().map(|[low, high]| match (symmetric, negated) {
+        (false, _) => Expr::Between { expr: Box::new(left.clone()), negated, low: Box::new(low), high: Box::new(high) },
+        (true, false) => call(BETWEEN_SYMMETRIC_CALL, vec![left.clone(), low, high]),
+        (true, true) => not(call(BETWEEN_SYMMETRIC_CALL, vec![left.clone(), low, high])),
     }))
 }
 
@@ -292,7 +334,7 @@ fn parse_quarters(parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
     let value = Expr::value(sqlparser::ast::Value::SingleQuotedString(text));
     Some(Ok(Expr::Interval(Interval {
         value: Box::new(if negative {
-            Expr::UnaryOp { op: sqlparser::ast::UnaryOperator::Minus, expr: Box::new(value) }
+            Expr::UnaryOp { op: UnaryOperator::Minus, expr: Box::new(value) }
         } else {
             value
         }),
@@ -336,21 +378,75 @@ fn parse_table_argument(parser: &mut Parser) -> Result<Expr, ParserError> {
 
 /// Whether `PARTITION BY` stands behind the bracket that opens here: then it is a table argument, and no scalar query.
 fn partition_follows(parser: &Parser) -> bool {
-    let mut depth = 0usize;
+    let word = |i: usize, k: Keyword| matches!(&parser.token_at(i).token, Token::Word(w) if w.keyword == k);
+    end_of_bracket(parser).is_some_and(|(i, _)| word(i + 1, Keyword::PARTITION) && word(i + 2, Keyword::BY))
+}
+
+/// Whether what stands in the bracket that opens here has a minus and a unit of time behind it.
+fn unit_follows(parser: &Parser) -> bool {
+    let Some((end, has_minus)) = end_of_bracket(parser) else { return false };
+    has_minus && matches!(&parser.token_at(end + 1).token, Token::Word(w) if unit_of_months(w).is_some())
+}
+
+/// Where the bracket that opens here closes, and whether a minus stands in it that is in no bracket of its own.
+fn end_of_bracket(parser: &Parser) -> Option<(usize, bool)> {
+    let (mut depth, mut has_minus) = (0usize, false);
     let mut i = parser.index();
     loop {
         match &parser.token_at(i).token {
-            Token::EOF => return false,
+            Token::EOF => return None,
             Token::LParen => depth += 1,
-            Token::RParen if depth == 1 => {
-                let word = |i: usize, k: Keyword| matches!(&parser.token_at(i).token, Token::Word(w) if w.keyword == k);
-                return word(i + 1, Keyword::PARTITION) && word(i + 2, Keyword::BY);
-            }
+            Token::RParen if depth == 1 => return Some((i, has_minus)),
             Token::RParen => depth = depth.saturating_sub(1),
+            Token::Minus if depth == 1 => has_minus = true,
             _ => {}
         }
         i += 1;
     }
+}
+
+/// Whether a unit is one of months, else of milliseconds; `None` for another word.
+fn unit_of_months(word: &Word) -> Option<bool> {
+    const MONTHS: [&str; 6] = ["YEAR", "YEARS", "QUARTER", "QUARTERS", "MONTH", "MONTHS"];
+    const MILLIS: [&str; 10] =
+        ["WEEK", "WEEKS", "DAY", "DAYS", "HOUR", "HOURS", "MINUTE", "MINUTES", "SECOND", "SECONDS"];
+    let is = |units: &[&str]| units.iter().any(|unit| is_word(word, unit));
+    if is(&MONTHS) { Some(true) } else { is(&MILLIS).then_some(false) }
+}
+
+/// `(end - start) unit [TO unit]`
+fn parse_interval_between(parser: &mut Parser) -> Result<Expr, ParserError> {
+    parser.expect_token(&Token::LParen)?;
+    let inner = parser.parse_expr()?;
+    parser.expect_token(&Token::RParen)?;
+    let Expr::BinaryOp { left, op: BinaryOperator::Minus, right } = inner else {
+        // The word behind it is a name: whoever called reads on.
+        return Ok(Expr::Nested(Box::new(inner)));
+    };
+    let months = parse_unit(parser)?;
+    if parser.parse_keyword(Keyword::TO) && parse_unit(parser)? != months {
+        return parser.expected("units of months, or of days and less", parser.peek_token());
+    }
+    Ok(call(if months { MONTHS_BETWEEN_CALL } else { MILLIS_BETWEEN_CALL }, vec![*left, *right]))
+}
+
+/// A unit with digits in brackets behind it, where they are there; whether it is one of months.
+fn parse_unit(parser: &mut Parser) -> Result<bool, ParserError> {
+    let token = parser.next_token();
+    let Some(months) = (match &token.token {
+        Token::Word(w) => unit_of_months(w),
+        _ => None,
+    }) else {
+        return parser.expected("a unit such as DAY or MONTH", token);
+    };
+    if parser.consume_token(&Token::LParen) {
+        parser.parse_literal_uint()?;
+        if parser.consume_token(&Token::Comma) {
+            parser.parse_literal_uint()?;
+        }
+        parser.expect_token(&Token::RParen)?;
+    }
+    Ok(months)
 }
 
 /// `(SELECT ..) [PARTITION BY ..]`

@@ -1,7 +1,9 @@
 //! Every statement and every form of expression that Flink knows: what parses, what is refused, and with which words.
 
+use std::ops::ControlFlow;
+
 use proptest::prelude::*;
-use sqlparser::ast::{Expr, SelectItem, SetExpr, TableFactor};
+use sqlparser::ast::{Expr, SelectItem, SetExpr, TableFactor, visit_expressions_mut};
 
 use super::ast::*;
 use super::{ParseLimits, parse_expression, parse_query, parse_script, parse_script_with_limits};
@@ -293,6 +295,57 @@ fn expressions_of_flink_parse() {
             panic!("{text}: {e}");
         }
     }
+}
+
+/// An expression without the brackets that group it.
+fn grouped(text: &str) -> Expr {
+    let mut e = parse_expression(text).unwrap_or_else(|e| panic!("{text}: {e}"));
+    let walked = visit_expressions_mut(&mut e, |e| {
+        while let Expr::Nested(inner) = e {
+            *e = inner.as_ref().clone();
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    assert!(walked.is_continue());
+    e
+}
+
+#[test]
+fn operators_take_their_operands_in_the_order_of_calcite() {
+    for (plain, explicit) in [
+        ("p = r IN (q)", "p = (r IN (q))"),
+        ("r NOT IN (q) <> p", "(r NOT IN (q)) <> p"),
+        ("NOT p = r IN (q)", "NOT (p = (r IN (q)))"),
+        ("p = i BETWEEN a AND b = q", "(p = (i BETWEEN a AND b)) = q"),
+        ("r BETWEEN q OR r AND p OR q", "(r BETWEEN (q OR r) AND p) OR q"),
+        ("r BETWEEN q = r AND p AND q", "(r BETWEEN (q = r) AND p) AND q"),
+        ("r NOT BETWEEN q IS NULL AND p IS NULL", "(r NOT BETWEEN (q IS NULL) AND p) IS NULL"),
+        ("p = i BETWEEN SYMMETRIC a OR b AND c = q", "(p = (i BETWEEN SYMMETRIC (a OR b) AND c)) = q"),
+        ("p = i NOT BETWEEN SYMMETRIC a AND b + c", "p = (i NOT BETWEEN SYMMETRIC a AND (b + c))"),
+        ("i BETWEEN ASYMMETRIC a AND b", "i BETWEEN a AND b"),
+        ("i BETWEEN a AND b IN (p)", "(i BETWEEN a AND b) IN (p)"),
+        ("p = s LIKE t", "p = (s LIKE t)"),
+        ("s LIKE t = p", "(s LIKE t) = p"),
+        ("s NOT LIKE t || u <> u LIKE t", "(s NOT LIKE (t || u)) <> (u LIKE t)"),
+        ("s SIMILAR TO t AND p", "(s SIMILAR TO t) AND p"),
+        ("p IS DISTINCT FROM q AND r", "(p IS DISTINCT FROM q) AND r"),
+        ("p IS NOT DISTINCT FROM q OR r", "(p IS NOT DISTINCT FROM q) OR r"),
+        ("p IS DISTINCT FROM q = r", "(p IS DISTINCT FROM q) = r"),
+        ("p = q IS DISTINCT FROM r IS NULL", "((p = q) IS DISTINCT FROM r) IS NULL"),
+        ("p IS DISTINCT FROM r IN (q)", "p IS DISTINCT FROM (r IN (q))"),
+        ("NOT p IS DISTINCT FROM q", "NOT (p IS DISTINCT FROM q)"),
+        ("p = NOT q = r", "p = (NOT (q = r))"),
+        ("p = q IS NULL", "(p = q) IS NULL"),
+        ("NOT p IS NULL", "NOT (p IS NULL)"),
+        ("NOT p AND q", "(NOT p) AND q"),
+        ("p < q < r", "(p < q) < r"),
+        ("i + k * c || t", "i + ((k * c) || t)"),
+    ] {
+        assert_eq!(grouped(plain), grouped(explicit), "{plain}");
+    }
+    assert_ne!(grouped("p = q = r"), grouped("p = (q = r)"));
+    assert!(parse_expression("p BETWEEN q AND").is_err());
+    assert!(parse_expression("p BETWEEN q OR r").is_err());
 }
 
 #[test]

@@ -17,6 +17,7 @@ use flott_graph::{
     OverAggregateSpec, Partitioning, SinkMaterializeSpec, SourceSpec, SplitLevel, WatermarkSpec, WindowAssignment,
 };
 
+use super::conditions::Conditions;
 use super::explain;
 use super::meaning;
 use super::options;
@@ -40,6 +41,7 @@ pub(crate) struct GraphBuilder<'a> {
     given: HashSet<String>,
     /// A node shows rows together with the watermark.
     shows_watermark: bool,
+    conditions: Conditions,
     /// Keeps the nodes alive whose addresses are in `done`.
     kept: Vec<Arc<StreamNode>>,
 }
@@ -59,6 +61,7 @@ impl<'a> GraphBuilder<'a> {
             ordinals: HashMap::new(),
             given: HashSet::new(),
             shows_watermark: false,
+            conditions: Conditions::default(),
             kept: vec![],
         })
     }
@@ -113,6 +116,9 @@ impl<'a> GraphBuilder<'a> {
         };
         if matches!(spec, OperatorSpec::Source(_)) {
             origins.insert(uid.trim_start_matches("source:").to_string());
+        }
+        if let Some(conditions) = self.conditions.of(node) {
+            self.graph.conditions.insert(uid.clone(), conditions);
         }
         let id = self.graph.add(Node {
             uid,

@@ -1,12 +1,14 @@
 //! Logical plan to stream plan to job graph, and EXPLAIN.
 //!
-//! Read first: [`Planner`], then `convert.rs` (which logical node becomes which operator), `program.rs` (fusing
-//! projections and filters), `window.rs` (where TUMBLE is planned), `group.rs` (where GROUP BY without a window is),
-//! `changelog` (which kinds of change each operator emits), `graph.rs` (ids).
+//! Read first: [`Planner`], then `optimize` (where conditions go, and in which order joins are), `convert.rs` (which logical
+//! node becomes which operator), `program.rs` (fusing projections and filters), `window.rs` (where TUMBLE is planned),
+//! `group.rs` (where GROUP BY without a window is), `changelog` (which kinds of change each operator emits), `graph.rs`
+//! (ids).
 
 mod advice;
 pub(crate) mod changelog;
 mod changelog_function;
+mod conditions;
 mod convert;
 mod explain;
 mod explain_over;
@@ -19,12 +21,14 @@ mod json;
 mod lookup;
 mod match_recognize;
 mod meaning;
+mod optimize;
 pub mod options;
 mod over;
 mod physical;
 mod program;
 mod rank;
 mod resolver;
+mod reuse;
 mod sink;
 mod split_distinct;
 mod stream;
@@ -57,6 +61,7 @@ use advice::Advice;
 use changelog::Reader;
 use convert::Converter;
 use graph::GraphBuilder;
+use optimize::Optimizer;
 use stream::{ScanColumns, Sink as SinkNode, StreamInput, StreamNode, StreamOp};
 
 pub use resolver::TypeResolver;
@@ -296,9 +301,11 @@ impl<'a> Planner<'a> {
         let logical = binder.query(query)?;
         let result = sink::materialized(logical.clone())?;
         crate::bind::validate(&result)?;
+        let result = Optimizer::new(self.config)?.plan(&result)?;
         let (root, late) = self.twice(&binder, |c| c.convert(&result)).at_span(query.span())?;
         let (roots, late) = changelog::infer(&[root], &late, reader, self.config).at_span(query.span())?;
         let (roots, late) = two_phase::with_mini_batches(roots, late, self.config)?;
+        let (roots, late) = reuse::shared(roots, late, self.config)?;
         Ok(Planned { logical: vec![explain::Ast { sink: None, plan: logical }], roots, late })
     }
 
@@ -314,12 +321,15 @@ impl<'a> Planner<'a> {
             crate::bind::validate(&insert.plan)?;
             bound.push(insert);
         }
+        let optimizer = Optimizer::new(self.config)?;
+        let plans = bound.iter().map(|insert| optimizer.plan(&insert.plan)).collect::<Result<Vec<_>>>()?;
         let (roots, late) = self.twice(&binder, |c| {
             bound
                 .iter()
+                .zip(&plans)
                 .zip(inserts)
-                .map(|(insert, statement)| {
-                    let input = c.convert(&insert.plan).map_err(|e| e.at(statement.position))?;
+                .map(|((insert, plan), statement)| {
+                    let input = c.convert(plan).map_err(|e| e.at(statement.position))?;
                     c.sink(
                         &insert.identifier,
                         &insert.table,
@@ -335,6 +345,7 @@ impl<'a> Planner<'a> {
         let (roots, late) =
             changelog::infer(&roots, &late, Reader::Changelog, self.config).map_err(|e| e.at(position))?;
         let (roots, late) = two_phase::with_mini_batches(roots, late, self.config)?;
+        let (roots, late) = reuse::shared(roots, late, self.config)?;
         let logical = bound
             .into_iter()
             .map(|i| explain::Ast { sink: Some(sink::summary(&i.identifier)), plan: i.plan })

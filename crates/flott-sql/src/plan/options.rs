@@ -8,6 +8,7 @@ use flott_core::{Error, Result};
 use flott_graph::spec::{NestedEnforcer, NotNullEnforcer, SinkConstraints, TypeLengthEnforcer};
 use flott_graph::{Changes, EmitStrategy, MiniBatch};
 
+use super::optimize::Order;
 use super::stream::KeyedShuffle;
 use crate::bind::is_batch;
 
@@ -220,8 +221,35 @@ pub const INCREMENTAL_AGG: ConfigOption = ConfigOption::optional(
     "Whether the first of two levels hands partial results on to the second one, in mini-batches.",
 );
 
+/// Whether equal parts of plans run once.
+pub const REUSE_SUB_PLAN: ConfigOption = ConfigOption::optional(
+    "table.optimizer.reuse-sub-plan-enabled",
+    OptionType::Boolean,
+    Some("true"),
+    "Whether parts of a job that are equal down to their sources, as those of a view that is read twice, run once.",
+);
+
+/// Whether inner joins are put in another order.
+pub const JOIN_REORDER: ConfigOption = ConfigOption::optional(
+    "table.optimizer.join-reorder-enabled",
+    OptionType::Boolean,
+    Some("false"),
+    "Whether inner joins are put in the order that has the least rows in between, as far as is known. Without it they keep \
+     theirs, but for products of tables that another order joins by an equality.",
+);
+/// Up to how many.
+pub const BUSHY_THRESHOLD: ConfigOption = ConfigOption::optional(
+    "table.optimizer.bushy-join-reorder-threshold",
+    OptionType::Int,
+    Some("12"),
+    "Of how many joined tables all orders are looked at where joins are reordered (14 at most); of more, one table is taken \
+     after the other.",
+);
 /// Every option that the planner reads.
-pub const ALL: [&ConfigOption; 30] = [
+pub const ALL: [&ConfigOption; 33] = [
+    &REUSE_SUB_PLAN,
+    &JOIN_REORDER,
+    &BUSHY_THRESHOLD,
     &SOURCE_IDLE_TIMEOUT,
     &AUTO_WATERMARK_INTERVAL,
     &AGG_PHASE_STRATEGY,
@@ -292,6 +320,19 @@ pub(super) fn late_records_table(config: &Options) -> Option<String> {
         return None;
     }
     config.text(&LATE_RECORDS_TABLE).filter(|t| !t.is_empty()).map(str::to_string)
+}
+
+pub(super) fn reuses_sub_plans(config: &Options) -> Result<bool> {
+    config.bool(&REUSE_SUB_PLAN)
+}
+
+/// The order that inner joins get.
+pub(super) fn join_order(config: &Options) -> Result<Order> {
+    if !config.bool(&JOIN_REORDER)? {
+        return Ok(Order::Written);
+    }
+    let bushy_max = usize::try_from(config.int(&BUSHY_THRESHOLD)?.unwrap_or(12)).unwrap_or(0);
+    Ok(Order::Cheapest { bushy_max })
 }
 
 /// Whether rows may be put in any order when the input ends.

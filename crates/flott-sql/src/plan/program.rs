@@ -19,7 +19,7 @@ use crate::bind::{FlinkNode, FlinkNodeKind, ScanTable, column, from_datafusion};
 const COPIED_OPERATORS_MAX: usize = 1_000;
 
 /// Operators and columns of an expression.
-fn size(e: &Expr) -> usize {
+pub(crate) fn size(e: &Expr) -> usize {
     let mut size = 0;
     let walked = e.apply(|_| {
         size += 1;

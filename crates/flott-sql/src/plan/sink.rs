@@ -365,10 +365,7 @@ fn unenforced(t: &LogicalType, nested: NestedEnforcer) -> LogicalType {
             TypeKind::Row(fields)
         }
         TypeKind::Array(element) if collections => TypeKind::Array(Box::new(inner(element))),
-        // The keys of Arrow's maps are never NULL.
-        TypeKind::Map(key, value) if collections => {
-            TypeKind::Map(Box::new(unenforced(key, nested)), Box::new(inner(value)))
-        }
+        TypeKind::Map(key, value) if collections => TypeKind::Map(Box::new(inner(key)), Box::new(inner(value))),
         other => other.clone(),
     };
     LogicalType { kind, nullable: t.nullable }

@@ -96,6 +96,10 @@ impl Printer<'_> {
                     .map_or_else(|| c.field.data_type().to_string(), |t| t.to_string());
                 self.cast("CAST", &c.expr, &t)
             }
+            // The call pins the type of the CASE that is its argument.
+            Expr::ScalarFunction(f) if f.func.name() == "CASE" && matches!(f.args.as_slice(), [Expr::Case(_)]) => {
+                self.print(&f.args[0])
+            }
             Expr::ScalarFunction(f) => {
                 let name = f.func.name().to_string();
                 crate::bind::Functions::shown(f)
@@ -153,7 +157,7 @@ impl Printer<'_> {
     fn literal(&self, v: &ScalarValue, t: Option<&LogicalType>) -> String {
         if v.is_null() {
             return match t {
-                Some(t) if t.kind != TypeKind::Null => format!("null:{}", t.with_nullable(true)),
+                Some(t) if t.kind != TypeKind::Null => format!("null:{}", type_name(t)),
                 _ => "null".to_string(),
             };
         }

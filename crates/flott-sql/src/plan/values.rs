@@ -40,6 +40,10 @@ pub(super) fn evaluate(rows: &[Vec<Expr>], schema: SchemaRef) -> Result<RecordBa
             let value = physical_expr(e, &nothing)?.evaluate(&one_row).map_err(crate::bind::from_datafusion)?;
             cells.push(value.into_array(1).map_err(crate::bind::from_datafusion)?);
         }
+        if cells.is_empty() {
+            columns.push(arrow_array::new_empty_array(schema.field(i).data_type()));
+            continue;
+        }
         let cells: Vec<&dyn arrow_array::Array> = cells.iter().map(|c| c.as_ref()).collect();
         columns.push(concat(&cells)?);
     }

@@ -31,7 +31,7 @@ const AUTO_OR_FORCE: &[&str] = &["NONE", "AUTO", "FORCE"];
 
 // One line an option reads as a table.
 #[rustfmt::skip]
-static KNOWN: [ConfigOption; 183] = [
+static KNOWN: [ConfigOption; 191] = [
     // Sources, sinks, state.
     option("table.exec.source.idle-timeout", Duration, Some("0 ms"), "After so long without a row a source counts as idle and holds back nobody's watermark; 0 is never."),
     option("table.exec.source.cdc-events-duplicate", Boolean, Some("false"), "Whether changes from a source may come twice and have to be normalised by the primary key."),
@@ -86,7 +86,7 @@ static KNOWN: [ConfigOption; 183] = [
     option("table.optimizer.distinct-agg.split.enabled", Boolean, Some("false"), "Whether DISTINCT aggregates are split into two levels."),
     option("table.optimizer.distinct-agg.split.bucket-num", Int, Some("1024"), "Into how many buckets DISTINCT aggregates are split."),
     option("table.optimizer.incremental-agg-enabled", Boolean, Some("true"), "Whether the first level of split aggregates hands partial results on to the second, in mini-batches."),
-    option("table.optimizer.join-reorder-enabled", Boolean, Some("false"), "Whether joins are reordered; has no effect here."),
+    option("table.optimizer.join-reorder-enabled", Boolean, Some("false"), "Whether inner joins are put in the order that has the least rows in between, as far as is known. Without it they keep theirs, but for products of tables that another order joins by an equality."),
     option("table.optimizer.join.broadcast-threshold", Long, Some("1048576"), "Up to which size a batch join broadcasts a table; has no effect here."),
     option("table.optimizer.multi-join.enabled", Boolean, Some("false"), "Whether chains of joins become one operator; has no effect here."),
     option("table.optimizer.delta-join.strategy", Enum(AUTO_OR_FORCE), Some("AUTO"), "Whether joins read the other side from its storage; has no effect here."),
@@ -96,14 +96,14 @@ static KNOWN: [ConfigOption; 183] = [
     option("table.optimizer.multiple-input-enabled", Boolean, Some("true"), "Whether batch operators are merged into one; has no effect here."),
     option("table.optimizer.non-deterministic-update.strategy", Enum(&["TRY_RESOLVE", "IGNORE"]), Some("IGNORE"), "Whether a lookup join over changes keeps what it found, so that a row that is taken back is the one that was given."),
     option("table.optimizer.reuse-source-enabled", Boolean, Some("true"), "Whether equal sources of a statement set are read once; has no effect here."),
-    option("table.optimizer.reuse-sub-plan-enabled", Boolean, Some("true"), "Whether equal parts of plans run once; has no effect here."),
+    option("table.optimizer.reuse-sub-plan-enabled", Boolean, Some("true"), "Whether parts of a job that are equal down to their sources, as those of a view that is read twice, run once."),
     option("table.optimizer.reuse-optimize-block-with-digest-enabled", Boolean, Some("false"), "Whether common views are optimized once; has no effect here."),
     option("table.optimizer.source.predicate-pushdown-enabled", Boolean, Some("true"), "Whether conditions are given to sources; has no effect here."),
     option("table.optimizer.source.report-statistics-enabled", Boolean, Some("true"), "Whether sources are asked for statistics; has no effect here."),
     option("table.optimizer.ignore-query-hints", Boolean, Some("false"), "Whether query hints are ignored; has no effect here."),
     option("table.optimizer.adaptive-broadcast-join.strategy", Enum(&["AUTO", "RUNTIME_ONLY", "NONE"]), Some("AUTO"), "When a batch join broadcasts; has no effect here."),
     option("table.optimizer.skewed-join-optimization.#", Text, None, "How batch joins treat skew; has no effect here."),
-    option("table.optimizer.bushy-join-reorder-threshold", Int, Some("12"), "Up to how many tables joins are reordered as bushy trees; has no effect here."),
+    option("table.optimizer.bushy-join-reorder-threshold", Int, Some("12"), "Of how many joined tables all orders are looked at where joins are reordered (14 at most); of more, one table is taken after the other."),
     option("table.optimizer.dynamic-filtering.enabled", Boolean, Some("true"), "Whether batch sources are filtered by the other side of a join; has no effect here."),
     option("table.optimizer.runtime-filter.#", Text, None, "Whether and when batch joins filter the larger side; has no effect here."),
     option("table.optimizer.sql2rel.project-merge.enabled", Boolean, Some("false"), "Whether projections are merged early; has no effect here."),
@@ -165,34 +165,42 @@ static KNOWN: [ConfigOption; 183] = [
     option("execution.checkpointing.min-pause", Duration, Some("0 ms"), "How long at least lies between the end of a checkpoint and the begin of the next."),
     option("execution.checkpointing.num-retained", Int, Some("2"), "How many checkpoints are kept. Files of older ones stay as long as a kept one needs them."),
     option("execution.checkpointing.max-concurrent-checkpoints", Int, Some("1"), "How many checkpoints may be under way; has no effect here, where it is one."),
-    option("execution.checkpointing.tolerable-failed-checkpoints", Int, Some("0"), "How many checkpoints in a row may time out before the job fails."),
+    option("execution.checkpointing.tolerable-failed-checkpoints", Int, Some("0"), "How many checkpoints in a row may time out, or fail to be written, before the attempt fails."),
     option("execution.checkpointing.externalized-checkpoint-retention", Enum(&["DELETE_ON_CANCELLATION", "RETAIN_ON_CANCELLATION", "NO_EXTERNALIZED_CHECKPOINTS"]), Some("RETAIN_ON_CANCELLATION"), "Whether checkpoints stay when the job is cancelled; has no effect here, where they always stay."),
-    option("execution.checkpointing.unaligned.enabled", Boolean, Some("false"), "Whether barriers overtake rows; has no effect here."),
-    option("execution.checkpointing.incremental", Boolean, Some("false"), "Whether checkpoints store only what changed; has no effect here."),
-    option("execution.checkpointing.unaligned.#", Text, None, "How barriers overtake rows; has no effect here."),
-    option("execution.checkpointing.aligned-checkpoint-timeout", Duration, Some("0 ms"), "When barriers begin to overtake rows; has no effect here."),
-    option("execution.checkpointing.checkpoints-after-tasks-finish.enabled", Boolean, Some("true"), "Whether checkpoints and savepoints go on when a source has ended; the last checkpoint, at the end of the input, is always made."),
-    option("execution.checkpointing.local-backup.enabled", Boolean, Some("false"), "Whether a copy of the state stays on the worker; has no effect here."),
-    option("execution.checkpointing.local-backup.#", Text, None, "Where copies of the state stay on the worker; has no effect here."),
+    option("execution.checkpointing.unaligned.enabled", Boolean, Some("false"), "Whether barriers overtake rows; has no effect here, where little is under way (flott.in-flight-bytes) and a barrier waits for no more than that."),
+    option("execution.checkpointing.incremental", Boolean, Some("false"), "Whether checkpoints store only what changed; has no effect here, where they always do."),
+    option("execution.checkpointing.unaligned.forced", Boolean, Some("false"), "Whether barriers overtake rows where Flink would not let them; has no effect here, where they never do."),
+    option("execution.checkpointing.unaligned.interruptible-timers.enabled", Boolean, Some("true"), "Whether a barrier may come between timers that fire; has no effect here, where barriers overtake nothing."),
+    option("execution.checkpointing.unaligned.max-subtasks-per-channel-state-file", Int, Some("5"), "How many subtasks store overtaken rows in one file; has no effect here, where no row is overtaken."),
+    option("execution.checkpointing.unaligned.recover-output-on-downstream.enabled", Boolean, Some("false"), "Where overtaken rows are read back; has no effect here, where no row is overtaken."),
+    option("execution.checkpointing.during-recovery.enabled", Boolean, Some("false"), "Whether checkpoints are made while overtaken rows are read back; has no effect here, where no row is overtaken and a job is restored before it runs."),
+    option("execution.checkpointing.aligned-checkpoint-timeout", Duration, Some("0 ms"), "When barriers begin to overtake rows; has no effect here, where they never do."),
+    option("execution.checkpointing.checkpoints-after-tasks-finish", Boolean, Some("true"), "Whether checkpoints and savepoints go on when a source has ended; the last checkpoint, at the end of the input, is always made."),
+    option("execution.checkpointing.local-backup.enabled", Boolean, Some("false"), "Whether a copy of the state stays on the worker; has no effect here, where a restart reads the checkpoint itself."),
+    option("execution.checkpointing.local-backup.dirs", Text, None, "Where copies of the state stay on the worker; has no effect here, where there are none."),
     option("execution.checkpointing.create-subdir", Boolean, Some("true"), "Whether each job has a folder below the directory of checkpoints; has no effect here, where it always has."),
-    option("execution.checkpointing.file-merging.#", Text, None, "Whether and how small files of a checkpoint are merged; has no effect here, where each operator writes one."),
-    option("execution.checkpointing.cleaner.#", Text, None, "How files of old checkpoints are removed; has no effect here."),
-    option("execution.checkpointing.snapshot-compression", Boolean, Some("false"), "Whether snapshots are compressed; has no effect here."),
+    option("execution.checkpointing.file-merging.enabled", Boolean, Some("false"), "Whether small files of a checkpoint are merged; has no effect here, where each operator writes one."),
+    option("execution.checkpointing.file-merging.across-checkpoint-boundary", Boolean, Some("false"), "Whether a file holds state of several checkpoints; has no effect here, where each operator writes one file for a checkpoint."),
+    option("execution.checkpointing.file-merging.max-file-size", MemorySize, Some("32 mb"), "How large a merged file may be; has no effect here, where none are merged."),
+    option("execution.checkpointing.file-merging.pool-blocking", Boolean, Some("false"), "Whether writers wait for a merged file; has no effect here, where none are merged."),
+    option("execution.checkpointing.file-merging.max-subtasks-per-file", Int, Some("4"), "How many subtasks write one merged file; has no effect here, where none are merged."),
+    option("execution.checkpointing.file-merging.max-space-amplification", OptionType::Double, Some("2.0"), "How much of a merged file may be unused; has no effect here, where none are merged."),
+    option("execution.checkpointing.cleaner.parallel-mode", Boolean, Some("true"), "Whether files of old checkpoints are removed in parallel; has no effect here, where they are removed one after another beside the job."),
+    option("execution.checkpointing.snapshot-compression", Boolean, Some("false"), "Whether snapshots are compressed; has no effect here, where they always are."),
     option("execution.checkpointing.storage", Text, None, "How checkpoints are stored; has no effect here, execution.checkpointing.dir says where."),
-    option("execution.checkpointing.write-buffer-size", Int, Some("4096"), "The buffer of a snapshot's file; has no effect here."),
-    option("execution.checkpointing.data-inline-threshold", MemorySize, Some("20 kb"), "Up to which size state lies in the checkpoint's metadata; has no effect here."),
+    option("execution.checkpointing.write-buffer-size", Int, Some("4096"), "The buffer of a snapshot's file; has no effect here, where files are written in blocks."),
+    option("execution.checkpointing.data-inline-threshold", MemorySize, Some("20 kb"), "Up to which size state lies in the checkpoint's metadata; has no effect here, where state lies in files of its own."),
     option("execution.state-recovery.ignore-unclaimed-state", Boolean, Some("false"), "Whether a restore may drop state and outputs that the job no longer has, as --allow-non-restored-state."),
-    option("execution.savepoint.ignore-unclaimed-state", Boolean, Some("false"), "The older name of execution.state-recovery.ignore-unclaimed-state; has no effect here, use the newer one."),
     option("execution.state-recovery.path", Text, None, "The savepoint or checkpoint that the next job starts from, as --restore PATH."),
     option("execution.state-recovery.claim-mode", Enum(&["NO_CLAIM", "CLAIM"]), Some("NO_CLAIM"), "Whether a savepoint that a job starts from belongs to it from then on: with CLAIM the job removes it once enough checkpoints are kept, with NO_CLAIM it is never touched."),
-    option("execution.state-recovery.from-local", Boolean, Some("false"), "Whether a worker restores from its own copy of the state; has no effect here."),
-    option("execution.state-recovery.#", Text, None, "Other ways of recovery; has no effect here."),
-    option("state.checkpoints.dir", Text, None, "The older name of execution.checkpointing.dir."),
-    option("state.savepoints.dir", Text, None, "The older name of execution.checkpointing.savepoint-dir."),
+    option("execution.state-recovery.from-local", Boolean, Some("false"), "Whether a worker restores from its own copy of the state; has no effect here, where there is none."),
+    option("execution.state-recovery.approximate-local-recovery", Boolean, Some("false"), "Whether a failed task starts alone and rows may be missing; has no effect here, where no row may be."),
+    option("execution.state-recovery.without-channel-state.checkpoint-id", Long, Some("-1"), "A checkpoint whose overtaken rows are left out; has no effect here, where no row is overtaken."),
     option("state.backend.type", Text, None, "Where state lives, such as hashmap or rocksdb; has no effect here, where there is one backend."),
-    option("state.backend", Text, None, "The older name of state.backend.type; has no effect here, where there is one backend."),
     option("state.backend.#", Text, None, "Options of Flink's state backends; has no effect here, where there is one of its own."),
-    option("state.checkpoints.num-retained", Int, None, "The older name of execution.checkpointing.num-retained."),
+    option("state.changelog.#", Text, None, "Whether and how changes of the state are stored between checkpoints; has no effect here, where each checkpoint stores them."),
+    option("state.latency-track.#", Text, None, "Whether the time that state takes is measured; has no effect here."),
+    option("state.size-track.#", Text, None, "Whether the size of keys and values is measured; has no effect here, where metrics tell the size of each operator's state."),
     option("restart-strategy.type", Enum(&["none", "off", "disable", "fixed-delay", "fixeddelay", "exponential-delay", "exponentialdelay", "failure-rate", "failurerate"]), None, "How a job is started again that failed because something outside was not there: exponential-delay where it has checkpoints, none otherwise."),
     option("restart-strategy.fixed-delay.attempts", Int, Some("1"), "How often a job is started again with fixed-delay."),
     option("restart-strategy.fixed-delay.delay", Duration, Some("1 s"), "How long is waited before that."),
@@ -226,8 +234,53 @@ static KNOWN: [ConfigOption; 183] = [
     option("s3.path.style.access", Boolean, Some("false"), "Another spelling of s3.path-style-access."),
 ];
 
+/// Names that Flink had before, and still takes, with those of today.
+const OLDER: &[(&str, &str)] = &[
+    ("execution.checkpointing.alignment-timeout", "execution.checkpointing.aligned-checkpoint-timeout"),
+    ("execution.checkpointing.approximate-local-recovery", "execution.state-recovery.approximate-local-recovery"),
+    (
+        "execution.checkpointing.checkpoints-after-tasks-finish.enabled",
+        "execution.checkpointing.checkpoints-after-tasks-finish",
+    ),
+    (
+        "execution.checkpointing.recover-without-channel-state.checkpoint-id",
+        "execution.state-recovery.without-channel-state.checkpoint-id",
+    ),
+    ("execution.checkpointing.unaligned", "execution.checkpointing.unaligned.enabled"),
+    ("execution.savepoint-restore-mode", "execution.state-recovery.claim-mode"),
+    ("execution.savepoint.ignore-unclaimed-state", "execution.state-recovery.ignore-unclaimed-state"),
+    ("execution.savepoint.path", "execution.state-recovery.path"),
+    ("restart-strategy", "restart-strategy.type"),
+    ("state.backend", "state.backend.type"),
+    ("state.backend.fs.checkpointdir", "execution.checkpointing.dir"),
+    ("state.backend.fs.memory-threshold", "execution.checkpointing.data-inline-threshold"),
+    ("state.backend.fs.write-buffer-size", "execution.checkpointing.write-buffer-size"),
+    ("state.backend.incremental", "execution.checkpointing.incremental"),
+    ("state.backend.local-recovery", "execution.checkpointing.local-backup.enabled"),
+    ("state.checkpoint-storage", "execution.checkpointing.storage"),
+    ("state.checkpoint.cleaner.parallel-mode", "execution.checkpointing.cleaner.parallel-mode"),
+    ("state.checkpoints.create-subdir", "execution.checkpointing.create-subdir"),
+    ("state.checkpoints.dir", "execution.checkpointing.dir"),
+    ("state.checkpoints.num-retained", "execution.checkpointing.num-retained"),
+    ("state.local.root-dirs", "execution.checkpointing.local-backup.dirs"),
+    ("state.savepoints.dir", "execution.checkpointing.savepoint-dir"),
+    ("state.storage.fs.memory-threshold", "execution.checkpointing.data-inline-threshold"),
+    ("state.storage.fs.write-buffer-size", "execution.checkpointing.write-buffer-size"),
+];
+
+/// Older names of options, each with the one of today.
+pub fn older_names() -> &'static [(&'static str, &'static str)] {
+    OLDER
+}
+
+/// The name that an option has today. What is set under an older one is kept under it, so that whoever reads it asks once.
+pub fn name_of_today(key: &str) -> &str {
+    OLDER.iter().find(|(older, _)| *older == key).map_or(key, |(_, newer)| newer)
+}
+
 /// The option that a key means, or an error with the nearest.
 fn find(key: &str) -> Result<&'static ConfigOption> {
+    let key = name_of_today(key);
     KNOWN.iter().find(|o| o.key == key).or_else(|| KNOWN.iter().find(|o| o.matches(key))).ok_or_else(|| {
         let error = Error::user(format!("Unknown configuration option '{key}'")).with("option", key);
         match suggest::nearest(key, KNOWN.iter().map(|o| o.key).filter(|k| !k.contains('#'))) {
@@ -288,7 +341,7 @@ pub(super) fn set(pair: Option<&(String, String)>, state: &mut SessionState) -> 
 
 /// Sets an option after checking key and value.
 pub fn set_option(key: &str, value: &str, state: &mut SessionState) -> Result<()> {
-    let (key, value) = (key.trim(), value.trim());
+    let (key, value) = (name_of_today(key.trim()), value.trim());
     let option = find(key)?;
     option.check(key, value)?;
     check_fixed(option, value)?;
@@ -308,7 +361,7 @@ pub(super) fn reset(key: Option<&str>, state: &mut SessionState) -> Result<()> {
     match key {
         None => state.config = Default::default(),
         Some(key) => {
-            let key = key.trim();
+            let key = name_of_today(key.trim());
             if !state.config.remove(key) {
                 find(key)?;
             }

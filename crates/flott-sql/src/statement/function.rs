@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flott_connector::function::{DETERMINISTIC, FunctionArtifact, FunctionLanguage, FunctionSignature};
@@ -78,15 +78,64 @@ fn artifact(
     Ok(FunctionArtifact::new(name, &create.class, location, bytes, options))
 }
 
+/// The file that a location names: a path, which starts at `base_dir` where it is relative, or a URI `file:/path`,
+/// `file:///path` or `file://localhost/path` (RFC 8089), whose path is absolute and may have `%20` for a space.
+fn file_of(base_dir: &Path, location: &str) -> Result<PathBuf> {
+    let has_scheme = |scheme: &str| {
+        location
+            .get(..scheme.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+            .then(|| &location[scheme.len()..])
+    };
+    let Some(rest) = has_scheme("file:") else {
+        return match location.split_once("://") {
+            Some((scheme, _)) => Err(Error::user(format!("an artifact cannot be read from {scheme}://"))
+                .hint("Copy it to this machine first")),
+            None => Ok(base_dir.join(location)),
+        };
+    };
+    let path = match rest.strip_prefix("//") {
+        None => rest,
+        Some(rest) => {
+            let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            if !host.is_empty() && !host.eq_ignore_ascii_case("localhost") {
+                return Err(Error::user(format!("the URI names a file of another machine, '{host}'"))
+                    .hint("Write file:///path, or a path alone where it is relative"));
+            }
+            path
+        }
+    };
+    if !path.starts_with('/') {
+        return Err(Error::user("the path of a URI of a file is absolute").hint("Write file:///path, or a path alone"));
+    }
+    unescaped(path).map(PathBuf::from)
+}
+
+/// The text with `%xx` as the bytes that they stand for.
+fn unescaped(path: &str) -> Result<String> {
+    let wrong = || {
+        Error::user("the URI has a '%' that two hexadecimal digits and UTF-8 do not follow")
+            .hint("Write %25 for the sign itself, or a path alone instead of a URI")
+    };
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let Some((first, behind)) = rest.split_first() {
+        rest = behind;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
+        }
+        let digits = behind.get(..2).and_then(|d| std::str::from_utf8(d).ok());
+        let digits = digits.filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit())).ok_or_else(wrong)?;
+        bytes.push(u8::from_str_radix(digits, 16).map_err(|_| wrong())?);
+        rest = &behind[2..];
+    }
+    String::from_utf8(bytes).map_err(|_| wrong())
+}
+
 /// The content of a file of so many bytes at most.
 fn read(base_dir: &Path, location: &str, bytes_max: usize) -> Result<Vec<u8>> {
-    let path = location.strip_prefix("file://").unwrap_or(location);
-    if let Some((scheme, _)) = path.split_once("://") {
-        return Err(
-            Error::user(format!("an artifact cannot be read from {scheme}://")).hint("Copy it to this machine first")
-        );
-    }
-    let path = base_dir.join(path);
+    let path = file_of(base_dir, location)?;
     // A pipe would be waited for.
     let found = std::fs::metadata(&path)
         .map_err(|e| Error::from(e).hint("Check the path: a relative one starts at the folder of the script"))?;
@@ -186,4 +235,36 @@ pub(super) fn drop(
     }
     let place = place(name, temporary, system, state)?;
     state.catalog.functions_mut().drop(&place, if_exists)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locations_are_paths_or_uris_of_files() {
+        for (location, path) in [
+            ("f.wasm", "/job/f.wasm"),
+            ("./lib/../f.wasm", "/job/./lib/../f.wasm"),
+            ("/lib/f.wasm", "/lib/f.wasm"),
+            ("50%.wasm", "/job/50%.wasm"),
+            ("file:/lib/f.wasm", "/lib/f.wasm"),
+            ("file:///lib/f.wasm", "/lib/f.wasm"),
+            ("FILE://LocalHost/lib/a%20b%c3%A4.wasm", "/lib/a b\u{e4}.wasm"),
+        ] {
+            assert_eq!(file_of(Path::new("/job"), location).expect(location), PathBuf::from(path), "{location}");
+        }
+        for (location, why) in [
+            ("s3://bucket/f.wasm", "cannot be read from s3://"),
+            ("file://server/f.wasm", "another machine, 'server'"),
+            ("file:f.wasm", "is absolute"),
+            ("file://localhost", "is absolute"),
+            ("file:///a%2", "'%'"),
+            ("file:///a%zz", "'%'"),
+            ("file:///%ff", "UTF-8"),
+        ] {
+            let error = file_of(Path::new("/job"), location).expect_err(location).to_string();
+            assert!(error.contains(why), "{location}: {error}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use flott_connector::factory::Registry;
 use flott_connector::function::FunctionSignature;
 use flott_core::error::{Error, Result};
+use flott_core::options::OptionType;
 use flott_core::types::{LogicalType, TimeAttribute, TypeKind};
 
 use super::{ExpressionResolver, SessionState, StatementResult, create_table, execute};
@@ -447,6 +448,126 @@ fn set_and_reset() {
 }
 
 #[test]
+fn older_names_set_and_reset_the_option_of_today() {
+    let mut state = SessionState::default();
+    run(&mut state, "SET 'state.checkpoints.num-retained' = '5'; SET 'execution.savepoint-restore-mode' = 'CLAIM'")
+        .expect("known");
+    assert_eq!(state.config.get("execution.checkpointing.num-retained"), Some("5"));
+    assert_eq!(state.config.get("execution.state-recovery.claim-mode"), Some("CLAIM"));
+    run(&mut state, "RESET 'state.checkpoints.num-retained'").expect("known");
+    assert_eq!(state.config.get("execution.checkpointing.num-retained"), None);
+    for wrong in ["execution.state-recovery.pth", "execution.checkpointing.unaligned.enable"] {
+        let error = run(&mut state, &format!("SET '{wrong}' = 'true'")).expect_err("a typing error");
+        assert!(error.to_string().contains("Did you mean"), "{error}");
+    }
+}
+
+/// All that Flink 2.3 reads under these names is honoured or explained, with its defaults.
+#[test]
+fn checkpointing_options_of_flink_are_known() {
+    let mut state = SessionState::default();
+    for key in FLINKS_CHECKPOINTING_OPTIONS {
+        let option = super::config::option_of(super::config::name_of_today(key));
+        let default = option.as_ref().ok().and_then(|o| o.default);
+        let value = default.unwrap_or_else(|| match option.as_ref().map(|o| o.value) {
+            Ok(OptionType::Duration) => "10 s",
+            Ok(OptionType::Enum(values)) => values[0],
+            _ => "1",
+        });
+        run(&mut state, &format!("SET '{key}' = '{value}'")).unwrap_or_else(|e| panic!("{key}: {e}"));
+    }
+}
+
+/// From CheckpointingOptions, StateRecoveryOptions, StateBackendOptions, StateChangelogOptions and RestartStrategyOptions of
+/// Flink 2.3, older names included.
+const FLINKS_CHECKPOINTING_OPTIONS: &[&str] = &[
+    "execution.checkpointing.aligned-checkpoint-timeout",
+    "execution.checkpointing.alignment-timeout",
+    "execution.checkpointing.approximate-local-recovery",
+    "execution.checkpointing.checkpoints-after-tasks-finish",
+    "execution.checkpointing.checkpoints-after-tasks-finish.enabled",
+    "execution.checkpointing.cleaner.parallel-mode",
+    "execution.checkpointing.create-subdir",
+    "execution.checkpointing.data-inline-threshold",
+    "execution.checkpointing.dir",
+    "execution.checkpointing.during-recovery.enabled",
+    "execution.checkpointing.externalized-checkpoint-retention",
+    "execution.checkpointing.file-merging.across-checkpoint-boundary",
+    "execution.checkpointing.file-merging.enabled",
+    "execution.checkpointing.file-merging.max-file-size",
+    "execution.checkpointing.file-merging.max-space-amplification",
+    "execution.checkpointing.file-merging.max-subtasks-per-file",
+    "execution.checkpointing.file-merging.pool-blocking",
+    "execution.checkpointing.incremental",
+    "execution.checkpointing.interval",
+    "execution.checkpointing.interval-during-backlog",
+    "execution.checkpointing.local-backup.dirs",
+    "execution.checkpointing.local-backup.enabled",
+    "execution.checkpointing.max-concurrent-checkpoints",
+    "execution.checkpointing.min-pause",
+    "execution.checkpointing.mode",
+    "execution.checkpointing.num-retained",
+    "execution.checkpointing.recover-without-channel-state.checkpoint-id",
+    "execution.checkpointing.savepoint-dir",
+    "execution.checkpointing.storage",
+    "execution.checkpointing.timeout",
+    "execution.checkpointing.tolerable-failed-checkpoints",
+    "execution.checkpointing.unaligned",
+    "execution.checkpointing.unaligned.enabled",
+    "execution.checkpointing.unaligned.forced",
+    "execution.checkpointing.unaligned.interruptible-timers.enabled",
+    "execution.checkpointing.unaligned.max-subtasks-per-channel-state-file",
+    "execution.checkpointing.unaligned.recover-output-on-downstream.enabled",
+    "execution.checkpointing.write-buffer-size",
+    "execution.savepoint-restore-mode",
+    "execution.savepoint.ignore-unclaimed-state",
+    "execution.savepoint.path",
+    "execution.state-recovery.approximate-local-recovery",
+    "execution.state-recovery.claim-mode",
+    "execution.state-recovery.from-local",
+    "execution.state-recovery.ignore-unclaimed-state",
+    "execution.state-recovery.path",
+    "execution.state-recovery.without-channel-state.checkpoint-id",
+    "restart-strategy.exponential-delay.attempts-before-reset-backoff",
+    "restart-strategy.exponential-delay.backoff-multiplier",
+    "restart-strategy.exponential-delay.initial-backoff",
+    "restart-strategy.exponential-delay.jitter-factor",
+    "restart-strategy.exponential-delay.max-backoff",
+    "restart-strategy.exponential-delay.reset-backoff-threshold",
+    "restart-strategy.failure-rate.delay",
+    "restart-strategy.failure-rate.failure-rate-interval",
+    "restart-strategy.failure-rate.max-failures-per-interval",
+    "restart-strategy.fixed-delay.attempts",
+    "restart-strategy.fixed-delay.delay",
+    "restart-strategy.type",
+    "state.backend.changelog.enabled",
+    "state.backend.changelog.max-failures-allowed",
+    "state.backend.changelog.periodic-materialize.enabled",
+    "state.backend.changelog.periodic-materialize.interval",
+    "state.backend.changelog.storage",
+    "state.backend.fs.checkpointdir",
+    "state.backend.fs.dir",
+    "state.backend.fs.memory-threshold",
+    "state.backend.fs.write-buffer-size",
+    "state.backend.incremental",
+    "state.backend.local-recovery",
+    "state.changelog.enabled",
+    "state.changelog.max-failures-allowed",
+    "state.changelog.periodic-materialize.enabled",
+    "state.changelog.periodic-materialize.interval",
+    "state.changelog.storage",
+    "state.checkpoint-storage",
+    "state.checkpoint.cleaner.parallel-mode",
+    "state.checkpoints.create-subdir",
+    "state.checkpoints.dir",
+    "state.checkpoints.num-retained",
+    "state.local.root-dirs",
+    "state.savepoints.dir",
+    "state.storage.fs.memory-threshold",
+    "state.storage.fs.write-buffer-size",
+];
+
+#[test]
 fn known_options_are_sound() {
     let known = super::config::known();
     for (i, option) in known.iter().enumerate() {
@@ -455,6 +576,10 @@ fn known_options_are_sound() {
         if let Some(default) = option.default {
             option.check(option.key, default).unwrap_or_else(|e| panic!("{e}"));
         }
+    }
+    for (older, newer) in super::config::older_names() {
+        assert!(known.iter().any(|o| o.key == *newer), "{older} is called {newer}, which there is not");
+        assert!(known.iter().all(|o| o.key != *older), "{older} is an option and the older name of {newer}");
     }
     for planned in crate::plan::options::ALL {
         let listed = known.iter().find(|o| o.key == planned.key);

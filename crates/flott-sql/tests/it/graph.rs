@@ -225,3 +225,49 @@ fn the_state_of_aggregates_says_what_it_was_computed_of() {
         assert_eq!(changed(plain, &plain.replace(from, to)), parts, "{from} -> {to}");
     }
 }
+
+/// What rows have passed that an operator keeps, by the operator's kind. These texts are stored with checkpoints: another
+/// text for the same condition needs another `CONDITIONS_VERSION`.
+#[test]
+fn conditions_below_operators_with_state_have_a_stored_form() {
+    let conditions = |query: &str| {
+        let mut session = Session::standard();
+        session.run("CREATE VIEW v AS SELECT bidder AS b, LOWER(channel) AS c, price, ts FROM bid").unwrap();
+        let query = flott_sql::parser::parse_query(query).unwrap();
+        let graph = session.planner().plan_query(&query).unwrap().into_graph(void_sink(), None, None).unwrap();
+        let of = |n: &flott_graph::Node| {
+            let all = graph.conditions.get(&n.uid)?;
+            Some(format!("{}: {}", n.name.split('(').next()?, all.all().into_iter().collect::<Vec<_>>().join("; ")))
+        };
+        graph.nodes.iter().filter_map(of).collect::<Vec<_>>()
+    };
+    const COUNTED: &str =
+        "SELECT b AS x, COUNT(*) AS n FROM TABLE(TUMBLE(TABLE v, DESCRIPTOR(ts), INTERVAL '1' MINUTE))";
+    let windowed = |below: &str, above: &str| {
+        conditions(&format!("SELECT x FROM ({COUNTED} {below} GROUP BY window_start, window_end, b, c) {above}"))
+    };
+    assert_eq!(windowed("", "WHERE x > 5 AND n > 3"), ["GlobalWindowAggregate: bid.bidder > 5"]);
+    assert_eq!(windowed("WHERE 5 < b AND price > 2", ""), ["GlobalWindowAggregate: bid.bidder > 5"]);
+    assert_eq!(
+        windowed("WHERE c = 'it''s' OR b IN (3, 1, 2)", ""),
+        ["GlobalWindowAggregate: (LOWER(bid.channel) = 'it''s') OR (bid.bidder IN (1, 2, 3))"]
+    );
+    assert_eq!(
+        conditions("SELECT l.x FROM two l JOIN t ON l.x = t.b AND t.f WHERE l.y LIKE 'a%' AND NOT t.a + 1 <= l.x"),
+        ["Join: LIKE(two.y, 'a%'); t.f"],
+        "what reads both sides is asked when they meet"
+    );
+    assert_eq!(
+        conditions("SELECT SUM(x) AS x FROM two WHERE x > 1 GROUP BY y HAVING y IS NOT NULL"),
+        Vec::<String>::new(),
+        "a group is shown when a row of it comes"
+    );
+    assert_eq!(
+        conditions(
+            "SELECT l.s AS x FROM (SELECT y, SUM(x) AS s FROM two WHERE x <> 0 GROUP BY y) l
+             JOIN (SELECT x FROM two UNION ALL SELECT b FROM t) r ON l.s = r.x WHERE l.s < 10 AND l.y <> 'a'"
+        ),
+        ["Join: SUM(two.x) < 10; t.b < 10; two.x < 10; two.y <> 'a'"],
+        "of a grouping those on its keys pass it; of a union each input has its own"
+    );
+}

@@ -2,6 +2,7 @@
 //! `-- EXPECT` the text that it prints. `UPDATE_PLANS=1 cargo test -p flott-sql` writes what is printed now.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::common::Session;
 
@@ -48,4 +49,46 @@ fn joins_of_many_tables_are_planned() {
     let printed = Session::new().run(&script).unwrap();
     let plan = printed.split("== Optimized Execution Plan ==").nth(1).unwrap();
     assert_eq!(plan.matches("Join(joinType=[InnerJoin]").count(), 47, "{plan}");
+}
+
+/// 45 tables in a chain whose end is written the other way round: the product of so many is more than a number can say, and
+/// an order without products is found all the same.
+#[expect(clippy::disallowed_methods, reason = "the test is about how long planning takes")]
+#[test]
+fn joins_of_many_tables_are_put_in_an_order() {
+    let order: Vec<usize> = (0..39).chain((39..45).rev()).collect();
+    let from = order.iter().map(|i| format!("a t{i}")).collect::<Vec<_>>().join(", ");
+    let equal = (1..45).map(|i| format!("t{i}.k = t{}.v", i - 1)).collect::<Vec<_>>().join(" AND ");
+    let script = format!(
+        "SET 'table.optimizer.join-reorder-enabled' = 'true'; CREATE TABLE a (k BIGINT, v BIGINT) WITH ('connector' = 'fake');
+         EXPLAIN SELECT t0.k FROM {from} WHERE {equal};"
+    );
+    let begun = Instant::now();
+    let printed = Session::new().run(&script).unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    let plan = printed.split("== Optimized Execution Plan ==").nth(1).unwrap();
+    assert_eq!(plan.matches("Join(joinType=[InnerJoin]").count(), 44, "{plan}");
+    assert!(!plan.contains("where=[true]"), "no product: {plan}");
+}
+
+/// Views over the windows of views: what is below is looked at once at each level, not twice.
+#[expect(clippy::disallowed_methods, reason = "the test is about how long planning takes")]
+#[test]
+fn windows_over_many_windows_are_planned() {
+    let mut script =
+        "CREATE TABLE a (k BIGINT, v BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts) WITH ('connector' = 'fake');
+         CREATE VIEW v0 AS SELECT window_start, window_end, k, v FROM TABLE(TUMBLE(TABLE a, DESCRIPTOR(ts), \
+           INTERVAL '1' MINUTE));"
+            .to_string();
+    for i in 1..=40 {
+        script += &format!(
+            "CREATE VIEW v{i} AS SELECT window_start, window_end, k, SUM(v) AS v FROM v{} GROUP BY window_start, window_end, k;",
+            i - 1
+        );
+    }
+    let begun = Instant::now();
+    let printed = Session::new().run(&format!("{script} EXPLAIN SELECT * FROM v40 WHERE k > 1;")).unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    let plan = printed.split("== Optimized Execution Plan ==").nth(1).unwrap();
+    assert_eq!(plan.matches("GlobalWindowAggregate(").count(), 40, "{plan}");
 }

@@ -1,13 +1,13 @@
 //! `t FOR SYSTEM_TIME AS OF left.proctime`: of each row the rows that a table outside has for it when it comes.
 
-use flott_core::{Error, Result};
+use flott_core::Result;
 use flott_graph::JoinKind;
 use sqlparser::ast::{JoinConstraint, Spanned, TableFactor};
 
 use super::{Bound, beside, join, side_by_side, without_version};
 use crate::bind::expression::ExpressionBinder;
 use crate::bind::node::{JoinFlavour, LookupHint};
-use crate::bind::refuse::{at, name_text, unsupported};
+use crate::bind::refuse::{name_text, unsupported};
 use crate::bind::{Binder, Ctes};
 
 impl Binder<'_> {
@@ -21,13 +21,6 @@ impl Binder<'_> {
         ctes: &Ctes,
     ) -> Result<Bound> {
         let span = relation.span();
-        if self.is_batch() {
-            return Err(at(
-                Error::user("a lookup join needs processing time, which a batch does not have")
-                    .hint("SET 'execution.runtime-mode' = 'STREAMING', or join the table as it is"),
-                span,
-            ));
-        }
         let (right, right_scope) = self.table_factor(&without_version(relation), ctes)?;
         let (right, right_scope) = beside(&left, right, right_scope)?;
         let scope = side_by_side(&left_scope, &right_scope, JoinKind::Inner);

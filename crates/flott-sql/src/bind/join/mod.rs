@@ -26,8 +26,8 @@ use sqlparser::ast::{self, JoinConstraint, JoinOperator, Spanned, TableFactor, T
 use sqlparser::tokenizer::Span;
 
 pub(crate) use embedded::parts;
-pub(crate) use predicate::{comparison, conjuncts, is_true, reads, together};
-pub(crate) use settle::settle;
+pub(crate) use predicate::{Of, comparison, conjuncts, implied, is_true, of, reads, together};
+pub(crate) use settle::{Above, settle};
 pub(crate) use subquery::Source;
 pub(crate) use vector_search::FUNCTION as VECTOR_SEARCH;
 

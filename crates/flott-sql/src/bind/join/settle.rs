@@ -72,6 +72,48 @@ fn filtered(plan: LogicalPlan, conditions: Vec<Expr>) -> Result<LogicalPlan> {
     }
 }
 
+/// Where conditions above a join are asked.
+pub(crate) struct Above {
+    /// What the join is with them: who filters out what an outer join adds needs no outer join.
+    pub(crate) kind: JoinKind,
+    pub(crate) to_left: Vec<Expr>,
+    pub(crate) to_right: Vec<Expr>,
+    /// Of an inner join, with what it joins by.
+    pub(crate) own: Vec<Expr>,
+    pub(crate) stay: Vec<Expr>,
+}
+
+impl Above {
+    pub(crate) fn of(mut kind: JoinKind, left: &LogicalPlan, right: &LogicalPlan, above: Vec<Expr>) -> Above {
+        if above.iter().any(|c| rejects_nulls(c, right)) {
+            kind = match kind {
+                JoinKind::Left => JoinKind::Inner,
+                JoinKind::Full => JoinKind::Right,
+                other => other,
+            };
+        }
+        if above.iter().any(|c| rejects_nulls(c, left)) {
+            kind = match kind {
+                JoinKind::Right => JoinKind::Inner,
+                JoinKind::Full => JoinKind::Left,
+                other => other,
+            };
+        }
+        let mut placed = Above { kind, to_left: vec![], to_right: vec![], own: vec![], stay: vec![] };
+        for condition in above {
+            let to = match (of(&condition, left, right), kind) {
+                _ if condition.is_volatile() => &mut placed.stay,
+                (Of::Left, JoinKind::Inner | JoinKind::Left | JoinKind::Semi | JoinKind::Anti) => &mut placed.to_left,
+                (Of::Right, JoinKind::Inner | JoinKind::Right) => &mut placed.to_right,
+                (Of::Both, JoinKind::Inner) => &mut placed.own,
+                _ => &mut placed.stay,
+            };
+            to.push(condition);
+        }
+        placed
+    }
+}
+
 fn decide(
     binder: &Binder<'_>,
     node: &Join,
@@ -79,33 +121,7 @@ fn decide(
     right: &LogicalPlan,
     above: Vec<Expr>,
 ) -> Result<LogicalPlan> {
-    let mut kind = node.kind;
-    // Who filters out what an outer join adds needs no outer join.
-    if above.iter().any(|c| rejects_nulls(c, right)) {
-        kind = match kind {
-            JoinKind::Left => JoinKind::Inner,
-            JoinKind::Full => JoinKind::Right,
-            other => other,
-        };
-    }
-    if above.iter().any(|c| rejects_nulls(c, left)) {
-        kind = match kind {
-            JoinKind::Right => JoinKind::Inner,
-            JoinKind::Full => JoinKind::Left,
-            other => other,
-        };
-    }
-    let (mut to_left, mut to_right, mut own, mut stay) = (vec![], vec![], vec![], vec![]);
-    for condition in above {
-        let to = match (of(&condition, left, right), kind) {
-            _ if condition.is_volatile() => &mut stay,
-            (Of::Left, JoinKind::Inner | JoinKind::Left | JoinKind::Semi | JoinKind::Anti) => &mut to_left,
-            (Of::Right, JoinKind::Inner | JoinKind::Right) => &mut to_right,
-            (Of::Both, JoinKind::Inner) => &mut own,
-            _ => &mut stay,
-        };
-        to.push(condition);
-    }
+    let Above { kind, mut to_left, mut to_right, mut own, stay } = Above::of(node.kind, left, right, above);
     for condition in node.condition.iter().flat_map(conjuncts) {
         let to = match (of(&condition, left, right), kind) {
             _ if condition.is_volatile() => &mut own,

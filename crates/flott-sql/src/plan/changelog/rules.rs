@@ -215,8 +215,12 @@ impl ChangelogRule for WindowAggregateSpec {
         Some(ModifyKinds::ALL)
     }
 
-    fn produces(&self, _inputs: &[ModifyKinds]) -> ModifyKinds {
-        ModifyKinds { update: self.emit != EmitStrategy::default(), ..ModifyKinds::INSERT_ONLY }
+    /// A window that was shown before its end and whose last row goes is taken back. (Flink's operator does so too, and its
+    /// inference says that it does not.)
+    fn produces(&self, inputs: &[ModifyKinds]) -> ModifyKinds {
+        let update = self.emit != EmitStrategy::default();
+        let delete = update && inputs.iter().any(|i| i.update || i.delete);
+        ModifyKinds { update, delete, ..ModifyKinds::INSERT_ONLY }
     }
 
     fn updates(&self, _required: UpdateKind, _input: &RuleInput<'_>) -> Way<UpdateKind> {

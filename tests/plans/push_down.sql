@@ -1,0 +1,68 @@
+-- Conditions go below unions, groupings and windows, and to what is equal; what is constant is computed.
+CREATE TABLE t (k INT, v INT) WITH ('connector' = 'fake');
+CREATE TABLE u (k INT, w INT) WITH ('connector' = 'fake');
+CREATE TEMPORARY VIEW g AS SELECT k, SUM(v) AS s, 'a' AS typ FROM t GROUP BY k UNION ALL SELECT k, SUM(w * 2), 'b' FROM u GROUP BY k;
+CREATE TEMPORARY VIEW r AS SELECT k, v FROM (SELECT k, v, ROW_NUMBER() OVER (PARTITION BY k ORDER BY v) AS n FROM t) WHERE n < 1 + 2;
+EXPLAIN SELECT g.k, g.s, r.v, u.w FROM g JOIN r ON g.k = r.k LEFT JOIN u ON g.k = u.k WHERE g.typ = 'a' AND g.k = 3 + 4 AND g.s > 0;
+-- EXPECT
+-- == Abstract Syntax Tree ==
+-- LogicalProject(k=[$0], s=[$1], v=[$4], w=[$6])
+-- +- LogicalJoin(condition=[=($0, $5)], joinType=[left])
+--    :- LogicalJoin(condition=[=($0, $3)], joinType=[inner])
+--    :  :- LogicalFilter(condition=[AND(=($2, _UTF-16LE'a'), =($0, +(3, 4)), >($1, 0))])
+--    :  :  +- LogicalUnion(all=[true])
+--    :  :     :- LogicalProject(k=[$0], s=[$1], typ=[_UTF-16LE'a'])
+--    :  :     :  +- LogicalAggregate(group=[{0}], EXPR$0=[SUM($1)])
+--    :  :     :     +- LogicalProject(k=[$0], v=[$1])
+--    :  :     :        +- LogicalTableScan(table=[[default_catalog, default_database, t]])
+--    :  :     +- LogicalProject(k=[$0], s=[$1], typ=[$2])
+--    :  :        +- LogicalProject(k=[$0], EXPR$1=[$1], EXPR$2=[_UTF-16LE'b'])
+--    :  :           +- LogicalAggregate(group=[{0}], EXPR$0=[SUM($1)])
+--    :  :              +- LogicalProject(k=[$0], $f1=[*($1, 2)])
+--    :  :                 +- LogicalTableScan(table=[[default_catalog, default_database, u]])
+--    :  +- LogicalProject(k0=[$0], v=[$1])
+--    :     +- LogicalProject(k=[$0], v=[$1])
+--    :        +- LogicalFilter(condition=[<($2, CAST(+(1, 2)):BIGINT)])
+--    :           +- LogicalProject(k=[$0], v=[$1], n=[$2])
+--    :              +- LogicalOver(w0$o0=[ROW_NUMBER() OVER (PARTITION BY $0 ORDER BY $1 NULLS FIRST)])
+--    :                 +- LogicalTableScan(table=[[default_catalog, default_database, t]])
+--    +- LogicalProject(k1=[$0], w=[$1])
+--       +- LogicalTableScan(table=[[default_catalog, default_database, u]])
+--
+-- == Optimized Physical Plan ==
+-- Calc(select=[k, s, v, w])
+-- +- Join(joinType=[LeftOuterJoin], where=[=(k, k1)], select=[k, s, v, k1, w], leftInputSpec=[NoUniqueKey], rightInputSpec=[NoUniqueKey])
+--    :- Exchange(distribution=[hash[k]])
+--    :  +- Calc(select=[k, s, v])
+--    :     +- Join(joinType=[InnerJoin], where=[=(k, k0)], select=[k, s, k0, v], leftInputSpec=[JoinKeyContainsUniqueKey], rightInputSpec=[NoUniqueKey])
+--    :        :- Exchange(distribution=[hash[k]])
+--    :        :  +- Calc(select=[k, EXPR$0 AS s], where=[>(EXPR$0, 0)])
+--    :        :     +- GroupAggregate(groupBy=[k], select=[k, SUM(v) AS EXPR$0])
+--    :        :        +- Exchange(distribution=[hash[k]])
+--    :        :           +- Calc(select=[k, v], where=[=(k, 7)])
+--    :        :              +- TableSourceScan(table=[[default_catalog, default_database, t]], fields=[k, v])
+--    :        +- Exchange(distribution=[hash[k0]])
+--    :           +- Rank(strategy=[AppendFastStrategy], rankType=[ROW_NUMBER], rankRange=[rankStart=1, rankEnd=2], partitionBy=[k], orderBy=[v ASC], select=[k, v])
+--    :              +- Exchange(distribution=[hash[k]])
+--    :                 +- TableSourceScan(table=[[default_catalog, default_database, t]], fields=[k, v])
+--    +- Exchange(distribution=[hash[k1]])
+--       +- TableSourceScan(table=[[default_catalog, default_database, u]], fields=[k, w])
+--
+-- == Optimized Execution Plan ==
+-- Calc(select=[k, s, v, w])
+-- +- Join(joinType=[LeftOuterJoin], where=[(k = k1)], select=[k, s, v, k1, w], leftInputSpec=[NoUniqueKey], rightInputSpec=[NoUniqueKey])
+--    :- Exchange(distribution=[hash[k]])
+--    :  +- Calc(select=[k, s, v])
+--    :     +- Join(joinType=[InnerJoin], where=[(k = k0)], select=[k, s, k0, v], leftInputSpec=[JoinKeyContainsUniqueKey], rightInputSpec=[NoUniqueKey])
+--    :        :- Exchange(distribution=[hash[k]])
+--    :        :  +- Calc(select=[k, EXPR$0 AS s], where=[(EXPR$0 > 0)])
+--    :        :     +- GroupAggregate(groupBy=[k], select=[k, SUM(v) AS EXPR$0])
+--    :        :        +- Exchange(distribution=[hash[k]])
+--    :        :           +- Calc(select=[k, v], where=[(k = 7)])
+--    :        :              +- TableSourceScan(table=[[default_catalog, default_database, t]], fields=[k, v])(reuse_id=[1])
+--    :        +- Exchange(distribution=[hash[k0]])
+--    :           +- Rank(strategy=[AppendFastStrategy], rankType=[ROW_NUMBER], rankRange=[rankStart=1, rankEnd=2], partitionBy=[k], orderBy=[v ASC], select=[k, v])
+--    :              +- Exchange(distribution=[hash[k]])
+--    :                 +- Reused(reference_id=[1])
+--    +- Exchange(distribution=[hash[k1]])
+--       +- TableSourceScan(table=[[default_catalog, default_database, u]], fields=[k, w])

@@ -1,0 +1,33 @@
+-- Each reader has its own copy.
+SET 'table.optimizer.reuse-sub-plan-enabled' = 'false';
+CREATE TABLE a (k INT, v INT) WITH ('connector' = 'fake');
+EXPLAIN WITH c AS (SELECT k, v + 1 AS w FROM a WHERE v > 3) SELECT * FROM c x JOIN c y ON x.k = y.k;
+-- EXPECT
+-- == Abstract Syntax Tree ==
+-- LogicalProject(k=[$0], w=[$1], k0=[$2], w0=[$3])
+-- +- LogicalJoin(condition=[=($0, $2)], joinType=[inner])
+--    :- LogicalProject(k=[$0], w=[+($1, 1)])
+--    :  +- LogicalFilter(condition=[>($1, 3)])
+--    :     +- LogicalTableScan(table=[[default_catalog, default_database, a]])
+--    +- LogicalProject(k0=[$0], w0=[$1])
+--       +- LogicalProject(k=[$0], w=[+($1, 1)])
+--          +- LogicalFilter(condition=[>($1, 3)])
+--             +- LogicalTableScan(table=[[default_catalog, default_database, a]])
+--
+-- == Optimized Physical Plan ==
+-- Join(joinType=[InnerJoin], where=[=(k, k0)], select=[k, w, k0, w0], leftInputSpec=[NoUniqueKey], rightInputSpec=[NoUniqueKey])
+-- :- Exchange(distribution=[hash[k]])
+-- :  +- Calc(select=[k, +(v, 1) AS w], where=[>(v, 3)])
+-- :     +- TableSourceScan(table=[[default_catalog, default_database, a]], fields=[k, v])
+-- +- Exchange(distribution=[hash[k0]])
+--    +- Calc(select=[k AS k0, +(v, 1) AS w0], where=[>(v, 3)])
+--       +- TableSourceScan(table=[[default_catalog, default_database, a]], fields=[k, v])
+--
+-- == Optimized Execution Plan ==
+-- Join(joinType=[InnerJoin], where=[(k = k0)], select=[k, w, k0, w0], leftInputSpec=[NoUniqueKey], rightInputSpec=[NoUniqueKey])
+-- :- Exchange(distribution=[hash[k]])
+-- :  +- Calc(select=[k, (v + 1) AS w], where=[(v > 3)])
+-- :     +- TableSourceScan(table=[[default_catalog, default_database, a]], fields=[k, v])(reuse_id=[1])
+-- +- Exchange(distribution=[hash[k0]])
+--    +- Calc(select=[k AS k0, (v + 1) AS w0], where=[(v > 3)])
+--       +- Reused(reference_id=[1])
