@@ -242,15 +242,22 @@ impl JobClient {
     /// Stops the job and waits for its end; gives the savepoint where one was asked for. As in Flink, a job whose savepoint
     /// cannot be taken goes on.
     pub async fn stop(&self, mode: StopMode) -> Result<Option<SavepointInfo>> {
-        let wants_savepoint = mode.savepoint.is_some();
+        let (wants_savepoint, wants_drain) = (mode.savepoint.is_some(), mode.drain);
+        let restarts = self.state().restarts;
         let answer = self.ask_to_stop(mode).await?.await;
-        let refused = matches!(&answer, Ok(Err(_)));
-        if !refused || self.is_ending() {
+        let goes_on = match &answer {
+            Ok(Ok(_)) => false,
+            Ok(Err(_)) => !self.is_ending(),
+            Err(_) if wants_savepoint || wants_drain => self.goes_on_after_failure(restarts).await,
+            Err(_) => false,
+        };
+        if !goes_on {
             self.ended().await;
         }
         match answer {
             Ok(taken) => Ok(taken?.savepoint),
             Err(_) if wants_savepoint => Err(self.ended_before("the savepoint was taken")),
+            Err(_) if goes_on => Err(self.ended_before("it was drained")),
             Err(_) if self.state().status == JobStatus::Failed => {
                 Err(Error::unavailable("the job failed while it was to stop")
                     .hint("--restore latest goes on from its last checkpoint"))
@@ -296,6 +303,13 @@ impl JobClient {
 
     async fn wish(&self, control: Control) -> Result<()> {
         self.control.send(control).await.map_err(|_| self.ended_before("it could be asked"))
+    }
+
+    /// Nobody has answered, so that the attempt has ended: whether the job has begun another one, or will.
+    async fn goes_on_after_failure(&self, restarts_before: u64) -> bool {
+        let mut state = self.state.clone();
+        let told = state.wait_for(|s| s.status != JobStatus::Running || s.restarts > restarts_before).await;
+        told.is_ok_and(|s| matches!(s.status, JobStatus::Running | JobStatus::Restarting))
     }
 
     fn is_ending(&self) -> bool {
@@ -391,7 +405,10 @@ pub(crate) fn handle(
     let (done, ended) = oneshot::channel();
     let id = id::random_hex().into();
     let client = JobClient { control, state, metrics, graph, id, open_savepoint, has_checkpoints };
-    (JobHandle { client, ended }, Desk { wishes: Wishes { commands, end: None }, report, done })
+    (
+        JobHandle { client, ended },
+        Desk { wishes: Wishes { commands, end: None, ends_in_any_case: false }, report, done },
+    )
 }
 
 /// What users want of the job. A wish counts for all attempts: a job that is to end is not started again.
@@ -399,6 +416,8 @@ pub(crate) struct Wishes {
     commands: mpsc::Receiver<Control>,
     /// The strongest wish so far.
     pub(crate) end: Option<Ending>,
+    /// Somebody wants the end and nothing with it: no savepoint, no drain.
+    ends_in_any_case: bool,
 }
 
 impl Wishes {
@@ -406,6 +425,11 @@ impl Wishes {
     pub(crate) async fn next(&mut self) -> Control {
         match self.commands.recv().await {
             Some(control) => {
+                self.ends_in_any_case |= match &control {
+                    Control::Checkpoint(_) => false,
+                    Control::Stop { drain, request } => !drain && request.to.is_none(),
+                    Control::Cancel => true,
+                };
                 self.end = self.end.max(match &control {
                     Control::Checkpoint(_) => None,
                     Control::Stop { .. } => Some(Ending::Stop),
@@ -421,6 +445,21 @@ impl Wishes {
     /// The job goes on although somebody has wanted its end: what they wanted of it cannot be had.
     pub(crate) fn take_back_stop(&mut self) {
         self.end = self.end.filter(|end| *end != Ending::Stop);
+    }
+
+    /// The job must not be started again.
+    pub(crate) fn end_in_any_case(&mut self) {
+        self.ends_in_any_case = true;
+    }
+
+    /// The attempt has failed: whether the job may be started again. As in Flink, a stop that was to come with a savepoint or
+    /// a drain comes to nothing then, and who wanted it hears so.
+    pub(crate) fn allow_another_attempt(&mut self) -> bool {
+        if self.ends_in_any_case {
+            return false;
+        }
+        self.end = None;
+        true
     }
 
     /// Waits for a wish that ends a job of which no attempt runs. What needs one is refused: nothing is stopped without

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use flott_connector::Versioned;
 use flott_connector::sink::{CommitOutcome, Committable, Committer};
-use flott_core::{DecidedCheckpoint, Error, FailPoint, FailPoints, Result};
+use flott_core::{DecidedCheckpoint, Error, ErrorKind, FailPoint, FailPoints, Result};
 use flott_graph::{JobGraph, NodeId};
 use flott_state::CheckpointStore;
 use flott_state::manifest::{
@@ -119,6 +119,15 @@ pub fn manifest(
     Ok(m)
 }
 
+/// What becomes of decided output that can never be committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The attempt fails; the output stays with the checkpoint.
+    Fails,
+    /// It is given up where an attempt before has recorded it, so that its user has read of it.
+    IsGivenUpOnceKnown,
+}
+
 /// Decides and commits a checkpoint, and retires older ones.
 pub async fn finalize(
     graph: &JobGraph,
@@ -128,7 +137,7 @@ pub async fn finalize(
     manifest: &Manifest,
 ) -> Result<DecidedCheckpoint> {
     let decided = store.decide(manifest).await?;
-    commit_decided(graph, store, committers, fail_points, manifest, &decided).await?;
+    commit_decided(graph, store, committers, fail_points, manifest, &decided, Refusal::Fails).await?;
     store.retire().await?;
     Ok(decided)
 }
@@ -141,8 +150,10 @@ pub async fn commit_decided(
     fail_points: &FailPoints,
     manifest: &Manifest,
     decided: &DecidedCheckpoint,
+    refusal: Refusal,
 ) -> Result<()> {
-    let (mut first, mut refused) = (true, None);
+    let (mut first, mut refused, mut failed) = (true, None, None);
+    let mut refused_output = BTreeMap::new();
     let tenure = store.tenure();
     for (uid, sink) in &manifest.sinks {
         if sink.committables.is_empty() {
@@ -162,14 +173,28 @@ pub async fn commit_decided(
         first = false;
         let committables: Vec<Committable> =
             sink.committables.iter().map(|c| Committable { id: c.id.clone(), data: versioned(&c.data) }).collect();
-        let outcome = commit_until_done(committer.as_mut(), &tenure, decided, committables).await;
-        // What others can show is shown all the same: who gives the refused output up is not to lose theirs with it.
-        if let Some(error) = outcome.map_err(|e| e.with("sink", uid))? {
-            refused.get_or_insert(error.with("sink", uid));
+        // What others can show is shown all the same: whoever gives this output up is not to lose theirs with it.
+        match commit_until_done(committer.as_mut(), &tenure, decided, committables).await {
+            Ok(None) => {}
+            Ok(Some((error, count))) => {
+                refused_output.insert(uid.clone(), count);
+                let error = error.with("sink", uid);
+                tracing::warn!(%error, "output is refused");
+                refused.get_or_insert(error);
+            }
+            Err(e) if e.kind() == ErrorKind::Fenced => return Err(e.with("sink", uid)),
+            Err(e) => drop(failed.get_or_insert(e.with("sink", uid))),
         }
     }
-    if let Some(refused) = refused {
-        if let Err(error) = store.record_refused(decided).await {
+    // Another try may come to something else here, so that it goes first.
+    if let Some(failed) = failed {
+        return Err(failed);
+    }
+    let is_known = store.is_known_as_refused(decided, &refused_output);
+    if let Some(refused) = refused.take_if(|_| is_known && refusal == Refusal::IsGivenUpOnceKnown) {
+        tracing::warn!(error = %refused, checkpoint = decided.id().0, "rows are missing in the output: given up, as allowed");
+    } else if let Some(refused) = refused {
+        if let Err(error) = store.record_refused(decided, refused_output).await {
             tracing::warn!(%error, "it cannot be recorded that output is refused: --fresh will ask for it to be committed");
         }
         return Err(refused);
@@ -188,9 +213,9 @@ async fn commit_until_done(
     tenure: &Tenure,
     decided: &DecidedCheckpoint,
     mut committables: Vec<Committable>,
-) -> Result<Option<Error>> {
+) -> Result<Option<(Error, u64)>> {
     let mut pause = Duration::from_millis(50);
-    let mut refused = None;
+    let mut refused: Vec<(String, String)> = vec![];
     loop {
         tenure.check().await?;
         let outcomes = committer.commit(decided, &committables).await?;
@@ -212,17 +237,21 @@ async fn commit_until_done(
                     Some(c)
                 }
                 CommitOutcome::Failed { reason: why } => {
-                    refused.get_or_insert((c.id, why));
+                    refused.push((c.id, why));
                     None
                 }
             })
             .collect();
         if rest.is_empty() {
-            return Ok(refused.map(|(id, why)| {
+            let count = refused.len();
+            return Ok(refused.into_iter().next().map(|(id, why)| {
                 let error = Error::data(format!("output of checkpoint {} cannot be committed: {why}", decided.id()));
-                error.with("committable", id).hint(
-                    "It is kept with the checkpoint: --restore latest tries again once the cause is gone, and --fresh gives it up",
-                )
+                let which = if count == 1 { id } else { format!("{id} and {} more", count - 1) };
+                let error = error.with("committable", which).hint(
+                    "It is kept with the checkpoint: --restore latest tries again once the cause is gone. Without its rows, \
+                     but with the job's state, it goes on with --restore latest --allow-lost-output; --fresh starts over",
+                );
+                (error, count as u64)
             }));
         }
         tracing::warn!(
@@ -243,7 +272,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use async_trait::async_trait;
-    use flott_core::{CheckpointId, ErrorKind};
+    use flott_core::CheckpointId;
     use flott_state::CheckpointStorage;
     use flott_state::store::Begin;
     use object_store::memory::InMemory;

@@ -13,6 +13,7 @@ pub mod enumerators;
 pub mod finalize;
 pub mod job;
 pub mod options;
+mod planted;
 pub mod process;
 pub mod restart;
 mod restore;
@@ -26,7 +27,7 @@ pub use control::{
     Ending, JobClient, JobHandle, JobOutcome, JobState, OpenSavepoint, SavepointInfo, SavepointTarget, StopMode,
 };
 pub use enumerators::check_sources;
-pub use job::{JobSpec, start};
+pub use job::{JobSpec, give_back, start};
 pub use options::CheckpointOptions;
 pub use restart::RestartStrategy;
 pub use restore::check_restorable;

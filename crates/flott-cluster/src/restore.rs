@@ -10,7 +10,7 @@ use flott_state::manifest::Manifest;
 use flott_state::store::{Opened, restore_operator};
 use flott_state::{CheckpointStorage, CheckpointStore};
 
-use crate::finalize::{self, Committers};
+use crate::finalize::{self, Committers, Refusal};
 
 /// After a restore: commit what was decided, then remove what dead attempts left.
 pub(crate) async fn roll_forward(
@@ -19,11 +19,12 @@ pub(crate) async fn roll_forward(
     committers: &mut Committers,
     fail_points: &FailPoints,
     opened: &Opened,
+    refusal: Refusal,
 ) -> Result<()> {
     if opened.commit_pending
         && let (Some(manifest), Some(decided)) = (&opened.manifest, store.last_decided())
     {
-        finalize::commit_decided(graph, store, committers, fail_points, manifest, &decided).await?;
+        finalize::commit_decided(graph, store, committers, fail_points, manifest, &decided, refusal).await?;
     }
     for (node, committer) in committers {
         committer.clean_up(&[]).await.map_err(|e| e.with("operator", &graph.node(*node).name))?;

@@ -1,11 +1,13 @@
 //! Nodes and edges.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use arrow_schema::SchemaRef;
 use flott_connector::factory::ChangelogMode;
 use flott_core::{Error, Result, key_group};
 
+use crate::conditions::StateConditions;
 use crate::spec::OperatorSpec;
 
 /// Index of a node in its graph. Inputs have smaller indices than the nodes that read them.
@@ -73,12 +75,19 @@ pub struct JobGraph {
     pub nodes: Vec<Node>,
     /// Number of key groups.
     pub max_parallelism: u16,
+    /// By the ids of operators that show rows which they have kept: what those have passed.
+    pub conditions: BTreeMap<String, StateConditions>,
 }
 
 impl JobGraph {
     /// An empty job.
     pub fn new(name: impl Into<String>) -> JobGraph {
-        JobGraph { name: name.into(), nodes: vec![], max_parallelism: key_group::DEFAULT_MAX_PARALLELISM }
+        JobGraph {
+            name: name.into(),
+            nodes: vec![],
+            max_parallelism: key_group::DEFAULT_MAX_PARALLELISM,
+            conditions: BTreeMap::new(),
+        }
     }
 
     /// Adds a node whose inputs are already there.

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod changelog_function;
+pub mod conditions;
 pub mod graph;
 pub mod group;
 pub mod join;
@@ -21,6 +22,7 @@ pub mod spec;
 pub mod window;
 
 pub use changelog_function::ChangelogFunctionSpec;
+pub use conditions::{CONDITIONS_VERSION, StateConditions};
 pub use graph::{Input, JobGraph, Node, NodeId, Partitioning};
 pub use group::{
     ChangelogNormalizeSpec, Changes, ConflictStrategy, GroupAggregateSpec, IncrementalAggregateSpec, MiniBatch,

@@ -8,7 +8,7 @@ use flott_connector::factory::ChangelogMode;
 use flott_connector::sink::WriterContext;
 use flott_connector::source::SubtaskInfo;
 use flott_core::Result;
-use flott_graph::{JobGraph, Node, NodeId, OperatorSpec, Partitioning, SinkSpec, SourceSpec};
+use flott_graph::{Input, JobGraph, Node, NodeId, OperatorSpec, Partitioning, SinkSpec, SourceSpec};
 use timely::communication::Pull;
 use timely::container::NoopBuilder;
 use timely::dataflow::channels::pact::{DistributorPact, Pipeline};
@@ -20,6 +20,7 @@ use timely::scheduling::SyncActivator;
 
 use crate::api::{AttemptOptions, Restored};
 use crate::attempt::BuildOperator;
+use crate::checked::Checked;
 use crate::container::{Envelope, Route};
 use crate::driver::{Driver, InputState, Role, Task};
 use crate::exchange::{Partitioner, partition};
@@ -186,6 +187,12 @@ fn driver(
     peers: usize,
 ) -> Result<Driver> {
     let operator = (plan.build)(node, task.index, peers, plan.graph.max_parallelism)?;
+    // Late rows are the windows' own.
+    let mode = |input: &Input| match plan.graph.nodes.get(input.node.0) {
+        Some(from) if input.port == 0 => from.changelog_mode,
+        _ => ChangelogMode::ALL,
+    };
+    let operator = Checked::watched(node, operator, node.inputs.iter().map(mode).collect());
     let restored = {
         let mut all = plan.restored.lock().unwrap_or_else(PoisonError::into_inner);
         all.operators.remove(&(task.node, task.index))

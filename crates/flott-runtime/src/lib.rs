@@ -14,6 +14,7 @@
 mod alignment;
 pub mod api;
 mod attempt;
+mod checked;
 mod container;
 mod dataflow;
 mod driver;

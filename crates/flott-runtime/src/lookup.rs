@@ -19,6 +19,7 @@ use flott_graph::{LookupJoinSpec, LookupRetry, NodeId};
 use flott_operator::operator::{LOOKUPS_MAX, LookupRequest};
 use futures::FutureExt;
 use timely::scheduling::SyncActivator;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Mutex, mpsc};
 
 use crate::driver::panicked;
@@ -38,6 +39,7 @@ pub(crate) struct Answer {
 
 /// The worker's end of the channels.
 pub(crate) struct LookupQueue {
+    shared: Arc<Shared>,
     questions: mpsc::Sender<LookupRequest>,
     answers: mpsc::Receiver<Answer>,
 }
@@ -45,10 +47,13 @@ pub(crate) struct LookupQueue {
 impl LookupQueue {
     /// Sends a question. The operator has no more under way than the channel takes.
     pub(crate) fn ask(&self, request: LookupRequest) -> Result<()> {
-        self.questions.try_send(request).map_err(|e| match e {
-            mpsc::error::TrySendError::Full(_) => Error::internal("an operator asked for more lookups than it may"),
-            mpsc::error::TrySendError::Closed(_) => Error::unavailable("the lookups ended without a word"),
-        })
+        match self.questions.try_send(request) {
+            Ok(()) => Ok(()),
+            // The tasks of a cancelled attempt may be gone before its worker is: nobody waits for an answer.
+            Err(TrySendError::Closed(_)) if self.shared.is_cancelled() => Ok(()),
+            Err(TrySendError::Closed(_)) => Err(Error::internal("the lookups ended without a word")),
+            Err(TrySendError::Full(_)) => Err(Error::internal("an operator asked for more lookups than it may")),
+        }
     }
 
     /// An answer that has come.
@@ -103,7 +108,7 @@ pub(crate) fn start(
         let lookup = CachedLookup::new(spec.source.as_ref(), inner, spec.policy.clone(), Arc::clone(clock))?;
         tasks.push(run(Arc::clone(&asking), lookup));
     }
-    Ok((LookupQueue { questions: to_tasks, answers }, tasks))
+    Ok((LookupQueue { shared: Arc::clone(shared), questions: to_tasks, answers }, tasks))
 }
 
 async fn run(asking: Arc<Asking>, mut lookup: CachedLookup) {
@@ -183,4 +188,26 @@ fn merged(first: LookupRows, second: LookupRows, keys_of_second: &[u32]) -> Resu
     let (keys, rows_in_order): (Vec<u32>, Vec<u32>) = order.into_iter().unzip();
     let rows = take_record_batch(&rows, &UInt32Array::from(rows_in_order))?;
     Ok(LookupRows { rows, keys: UInt32Array::from(keys) })
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_schema::Schema;
+    use flott_core::ErrorKind;
+
+    use super::*;
+    use crate::memory::Memory;
+
+    #[test]
+    fn questions_to_tasks_that_are_gone_are_an_error_unless_the_attempt_is_cancelled() {
+        let shared = Shared::new(1, 1, Memory::new(None));
+        let (questions, to_tasks) = mpsc::channel(1);
+        let (_, answers) = mpsc::channel(1);
+        let queue = LookupQueue { shared: Arc::clone(&shared), questions, answers };
+        drop(to_tasks);
+        let request = || LookupRequest { id: 0, keys: RecordBatch::new_empty(Arc::new(Schema::empty())) };
+        assert_eq!(queue.ask(request()).map_err(|e| e.kind()), Err(ErrorKind::Internal));
+        shared.cancel();
+        queue.ask(request()).expect("nobody waits for the answer");
+    }
 }

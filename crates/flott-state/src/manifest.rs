@@ -219,6 +219,9 @@ pub struct Head {
     /// A decided checkpoint whose commit a sink has refused for good: who starts over need not wait for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<CheckpointId>,
+    /// How many pieces of output of that checkpoint each sink has refused.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refused_output: BTreeMap<String, u64>,
     /// The newest checkpoint whose commit made output visible: nothing older may be restored.
     pub last_output: Option<CheckpointId>,
     /// The next checkpoint's number is at least this.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use flott_core::{CheckpointId, Error, ErrorKind, Result};
+use flott_core::{CheckpointId, Error, ErrorKind, FailPoint, FailPoints, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::manifest::{MANIFEST_VERSION, Manifest, StoredRun};
@@ -140,6 +140,7 @@ impl GiveUp {
 /// Files written so far, to take them back where one cannot be.
 struct Writer<'a> {
     to: &'a CheckpointStorage,
+    fail_points: &'a FailPoints,
     files: Vec<SavepointFile>,
     give_up: &'a GiveUp,
 }
@@ -244,7 +245,7 @@ pub async fn write(
     manifest: &Manifest,
     bundle: Option<Bytes>,
 ) -> Result<u64> {
-    prepare(from, to, manifest, bundle, &GiveUp::default()).await?.publish().await
+    prepare(from, to, manifest, bundle, &GiveUp::default(), &FailPoints::none()).await?.publish().await
 }
 
 /// Copies a checkpoint into an empty folder, which becomes a savepoint once it is published: when the checkpoint is
@@ -255,8 +256,9 @@ pub async fn prepare(
     manifest: &Manifest,
     bundle: Option<Bytes>,
     give_up: &GiveUp,
+    fail_points: &FailPoints,
 ) -> Result<PreparedSavepoint> {
-    let mut writer = Writer { to, files: vec![], give_up };
+    let mut writer = Writer { to, fail_points, files: vec![], give_up };
     match write_files(&mut writer, from, manifest, bundle).await {
         Ok(()) => Ok(PreparedSavepoint {
             to: to.clone(),
@@ -287,6 +289,7 @@ async fn write_files(
     for (index, operator) in manifest.operators.values_mut().enumerate() {
         operator.runs = writer.runs(from, index, &operator.runs).await?;
     }
+    writer.fail_points.hit(FailPoint::DuringSavepoint);
     // They are committed; whoever restores has nothing to show again.
     manifest.sinks.values_mut().for_each(|sink| sink.committables.clear());
     writer.put(MANIFEST, record::encode("manifest", MANIFEST_VERSION, &manifest)?).await

@@ -3,6 +3,7 @@
 //! Layout: `FLOTTRUN`, version (u32, little endian), zeroes to byte 64, then the runs' streams one after another. Where
 //! each stands, and its checksum, is in the manifest.
 
+use flott_core::types::with_nullable_keys;
 use std::io::Cursor;
 use std::sync::Arc;
 
@@ -106,7 +107,7 @@ pub fn decode(content: &[u8], stored: &StoredRun, key_groups: std::ops::Range<u1
     let schema = reader.schema();
     let batches: Vec<RecordBatch> =
         reader.collect::<Result<_, _>>().map_err(|e| corrupt("it is not Arrow IPC").caused_by(e))?;
-    let rows = arrow_select::concat::concat_batches(&schema, &batches)?;
+    let rows = with_nullable_keys(&arrow_select::concat::concat_batches(&schema, &batches)?)?;
     let whole = key_groups.contains(&stored.first_key_group) && key_groups.contains(&stored.last_key_group);
     if whole {
         return (rows.num_rows() > 0).then(|| StateRun::named(&stored.uid, &stored.table, rows)).transpose();

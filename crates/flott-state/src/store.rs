@@ -103,6 +103,8 @@ pub struct CheckpointStore {
     savepoint: Option<Savepoint>,
     /// This attempt starts from it.
     restores_savepoint: bool,
+    /// HEAD of the lineage that this one has replaced with a savepoint, until the first checkpoint is decided.
+    before: Option<Arc<Head>>,
 }
 
 /// How a job stands, read without taking it over.
@@ -201,6 +203,7 @@ impl CheckpointStore {
             lineage: self.head.lineage.clone(),
             generation: self.head.generation,
             savepoint: self.savepoint.clone(),
+            before: self.before.clone(),
         }
     }
 
@@ -222,7 +225,7 @@ impl CheckpointStore {
             }
             _ => None,
         };
-        let mut moved_aside = None;
+        let (mut moved_aside, mut before) = (None, None);
         let (mut head, version) = match found {
             // Whoever asked how the job stands may have asked before another attempt brought it to its end.
             Found::Head(old, _) if begin == Begin::Latest && old.status == JobStatus::Finished => {
@@ -237,6 +240,9 @@ impl CheckpointStore {
                 head.generation = Generation(old.generation.0 + 1);
                 head.attempt = attempt;
                 if begin.is_new_lineage() {
+                    // Whoever starts over wants no checkpoint back.
+                    let is_kept = begin != Begin::Fresh && !old.retained.is_empty();
+                    before = is_kept.then(|| Arc::new((*old).clone()));
                     refuse_uncommitted(&old, &storage).await?;
                     head.replaced_lineages.insert(0, old.lineage.clone());
                     head.replaced_lineages.truncate(REPLACED_LINEAGES_MAX);
@@ -244,6 +250,7 @@ impl CheckpointStore {
                     head.retained.clear();
                     (head.committed, head.last_output, head.bundle) = (None, None, None);
                     head.refused = None;
+                    head.refused_output.clear();
                     head.savepoint = None;
                     head.restores_since_decided = 0;
                 }
@@ -300,6 +307,7 @@ impl CheckpointStore {
             files,
             savepoint,
             restores_savepoint,
+            before,
         };
         store.write_head(store.head.clone()).await?;
         Ok((store, opened))
@@ -328,6 +336,12 @@ impl CheckpointStore {
                 && now.generation > self.head.generation
                 && now.status == JobStatus::Finished
         }))
+    }
+
+    /// Replaced lineages whose staged output nobody needs: none as long as the job may be [given back](Tenure::give_back) to
+    /// one of them.
+    pub fn lineages_to_clean_up(&self) -> Vec<String> {
+        if self.before.is_some() { vec![] } else { self.head.replaced_lineages.clone() }
     }
 
     /// Where it lies, for people.
@@ -400,6 +414,7 @@ impl CheckpointStore {
         // From here on this checkpoint stands for it. One that is claimed goes with the checkpoints that are not kept.
         head.savepoint = head.savepoint.filter(|s| s.claimed);
         self.write_head(head).await?;
+        self.before = None;
         self.stored_runs = runs_by_name(manifest).collect();
         self.files.insert(name, manifest.files());
         self.fail_points.hit(FailPoint::AfterDecidedBeforeCommit);
@@ -429,9 +444,20 @@ impl CheckpointStore {
     }
 
     /// Records that a sink can never commit a part of a decided checkpoint. A later attempt may still try: what is in the way may
-    /// be gone by then.
-    pub async fn record_refused(&mut self, checkpoint: &DecidedCheckpoint) -> Result<()> {
-        self.write_head(Head { refused: Some(checkpoint.id()), ..self.head.clone() }).await
+    /// be gone by then. `output`: how many pieces of each sink.
+    pub async fn record_refused(
+        &mut self,
+        checkpoint: &DecidedCheckpoint,
+        output: BTreeMap<String, u64>,
+    ) -> Result<()> {
+        let (refused, refused_output) = (Some(checkpoint.id()), output);
+        self.write_head(Head { refused, refused_output, ..self.head.clone() }).await
+    }
+
+    /// Whether an attempt before has recorded at least so much output of this checkpoint as refused.
+    pub fn is_known_as_refused(&self, checkpoint: &DecidedCheckpoint, output: &BTreeMap<String, u64>) -> bool {
+        let known = |(sink, n): (&String, &u64)| self.head.refused_output.get(sink).is_some_and(|known| known >= n);
+        self.head.refused == Some(checkpoint.id()) && output.iter().all(known)
     }
 
     /// Records how the attempt ended.
@@ -451,7 +477,7 @@ impl CheckpointStore {
         to: &CheckpointStorage,
         give_up: &GiveUp,
     ) -> Result<PreparedSavepoint> {
-        savepoint::prepare(&self.storage, to, manifest, self.bundle().await?, give_up).await
+        savepoint::prepare(&self.storage, to, manifest, self.bundle().await?, give_up, &self.fail_points).await
     }
 
     async fn bundle(&self) -> Result<Option<Bytes>> {
@@ -515,6 +541,7 @@ pub struct Tenure {
     lineage: String,
     generation: Generation,
     savepoint: Option<Savepoint>,
+    before: Option<Arc<Head>>,
 }
 
 /// Whether HEAD was written by the attempt that it was read of, so that who lost a swap to that may try once more.
@@ -549,9 +576,31 @@ impl Tenure {
                         return Err(e);
                     }
                 }
-                opened => return opened,
+                Ok((mut store, opened)) => {
+                    store.before = self.before.clone().filter(|_| store.head.retained.is_empty());
+                    return Ok((store, opened));
+                }
             }
         }
+    }
+
+    /// Gives the job back to the lineage that a savepoint has replaced, where this one has failed before its first checkpoint
+    /// was decided: true where it has its checkpoints again. What this one has staged goes as that of a replaced lineage.
+    pub async fn give_back(&self) -> Result<bool> {
+        let Some(before) = &self.before else { return Ok(false) };
+        let (now, version) = self.held().await?;
+        if !now.retained.is_empty() {
+            return Ok(false);
+        }
+        let mut head = (**before).clone();
+        head.replaced_lineages.insert(0, now.lineage);
+        head.replaced_lineages.truncate(REPLACED_LINEAGES_MAX);
+        (head.generation, head.attempt, head.owner) = (now.generation, now.attempt, now.owner);
+        if head.status == JobStatus::Running {
+            head.status = JobStatus::Suspended;
+        }
+        let bytes = record::encode("head", HEAD_VERSION, &head)?;
+        Ok(matches!(self.storage.swap_head(&version, bytes).await?, Swap::Done(_)))
     }
 
     /// `Fenced` where somebody else has taken the job over. An attempt then fails with whatever its successor has taken

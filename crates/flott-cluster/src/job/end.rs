@@ -137,8 +137,13 @@ impl JobMaster {
             collected.enumerators = positions.enumerators.clone();
             collected.splits = positions.splits.clone();
         }
+        // Once its end is decided a drained job has no state that another attempt could go on with.
+        let is_drained = drained.is_some();
         self.finalize(collected, drained, true);
         self.finish_committing(wishes).await;
+        if is_drained && !self.undrained {
+            wishes.end_in_any_case();
+        }
         if self.undrained && wishes.end == Some(Ending::Cancel) {
             self.durable = None;
             return Ok(());

@@ -92,7 +92,7 @@ impl JobMaster {
                     s.last_state_bytes = manifest.state_bytes();
                     s.last_new_bytes = manifest.new_bytes();
                 });
-                self.timed_out = 0;
+                self.failed_in_a_row = 0;
                 self.metrics.settle(decided.id().0);
                 if !self.stopping {
                     self.next_checkpoint = self.next_checkpoint.map(|at| at.max(now + self.options.min_pause));

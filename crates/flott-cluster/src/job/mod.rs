@@ -29,7 +29,7 @@ use crate::alignment::WatermarkAlignment;
 use crate::checkpoint::{CheckpointCoordinator, OperatorPart, TaskId, Topology};
 use crate::control::{Control, JobOutcome, JobState, OpenSavepoint, Request, Wishes};
 use crate::enumerators::Enumerators;
-use crate::finalize::Committers;
+use crate::finalize::{Committers, Refusal};
 use crate::options::CheckpointOptions;
 use crate::process::ProcessOptions;
 use crate::process::message::WorkerEvent;
@@ -39,7 +39,7 @@ use crate::restart::RestartStrategy;
 use crate::restore::{check_restorable, restore, roll_forward};
 use crate::waiting_readers::WaitingReaders;
 
-pub use supervisor::start;
+pub use supervisor::{give_back, start};
 
 /// Events that the worker may be ahead of the coordinator.
 const EVENT_QUEUE: usize = 1_024;
@@ -74,6 +74,8 @@ pub struct JobSpec {
     pub savepoints: OpenSavepoint,
     /// State that no operator takes is dropped instead of refused.
     pub allow_non_restored_state: bool,
+    /// Decided output that an attempt before could not commit for good is given up instead of failing the job again.
+    pub allow_lost_output: bool,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Where a test stops the process.
@@ -131,8 +133,8 @@ pub struct JobMaster {
     metrics: Arc<JobMetrics>,
     next_checkpoint: Option<Duration>,
     triggered_at: Duration,
-    /// Checkpoints that timed out, one after another.
-    timed_out: u32,
+    /// Checkpoints that timed out or could not be written, one after another.
+    failed_in_a_row: u32,
     stopping: bool,
     /// The first checkpoint behind whose barrier nothing is emitted: it, or one that follows it, ends the job.
     last: Option<CheckpointId>,
@@ -179,7 +181,8 @@ impl JobMaster {
         let (mut lineage, mut generation, mut next) = (String::new(), flott_core::Generation(1), CheckpointId(1));
         if let Some((mut store, opened)) = store {
             let mut committers = create_committers(&spec.graph, &store)?;
-            roll_forward(&spec.graph, &mut store, &mut committers, &spec.fail_points, &opened).await?;
+            let refusal = if spec.allow_lost_output { Refusal::IsGivenUpOnceKnown } else { Refusal::Fails };
+            roll_forward(&spec.graph, &mut store, &mut committers, &spec.fail_points, &opened, refusal).await?;
             if let Some(m) = &opened.manifest {
                 check_restorable(&spec.graph, m, spec.allow_non_restored_state)?;
                 let here = subtasks(spec.parallelism, processes, 0);
@@ -233,7 +236,7 @@ impl JobMaster {
             fail_points: spec.fail_points.clone(),
             report,
             metrics,
-            timed_out: 0,
+            failed_in_a_row: 0,
             triggered_at: now,
             stopping: false,
             last: None,
@@ -343,31 +346,35 @@ impl JobMaster {
     }
 
     fn on_timed_out(&mut self, id: CheckpointId) {
-        tracing::warn!(checkpoint = id.0, "checkpoint timed out; its output travels in the next one");
+        let timeout = self.options.timeout;
+        let error = Error::unavailable(format!("checkpoint {id} was not complete after {timeout:?}")).hint(
+            "A sink that is slower than its source holds it up: raise 'execution.checkpointing.timeout' or \
+                     'execution.checkpointing.tolerable-failed-checkpoints'",
+        );
+        self.on_given_up(id, error);
+    }
+
+    /// A checkpoint has come to nothing: its output travels in the next one. More of them in a row than are tolerated are
+    /// a failure of the attempt.
+    fn on_given_up(&mut self, id: CheckpointId, error: Error) {
+        tracing::warn!(checkpoint = id.0, %error, "a checkpoint has failed; its output travels in the next one");
         self.report.send_modify(|s| s.failed_checkpoints += 1);
         let commands = self.enumerators.checkpoint_aborted(id);
         self.send_all(commands);
-        self.timed_out += 1;
+        self.failed_in_a_row += 1;
         for request in std::mem::take(&mut self.attached) {
             if request.ends && request.to.is_none() {
                 // Whoever wants an end and nothing else gets it from the next one.
                 self.requests.push(request);
                 continue;
             }
-            let why = Error::unavailable(format!("checkpoint {id} was not complete in time"));
-            request.answer(Err(
-                why.hint("A slow sink holds it up: raise 'execution.checkpointing.timeout', or try again")
-            ));
+            request.answer(Err(Error::new(error.kind(), error.to_string())));
         }
         if self.stopping {
             self.stop_again_or_resume();
         }
-        if self.timed_out > self.options.tolerable_failures {
-            let timeout = self.options.timeout;
-            self.fail(Error::unavailable(format!("checkpoint {id} was not complete after {timeout:?}")).hint(
-                "A sink that is slower than its source holds it up: raise 'execution.checkpointing.timeout' or \
-                     'execution.checkpointing.tolerable-failed-checkpoints'",
-            ));
+        if self.failed_in_a_row > self.options.tolerable_failures {
+            self.fail(error);
         }
     }
 
@@ -466,8 +473,20 @@ impl JobMaster {
                 tracing::debug!(checkpoint = checkpoint.0, error = %e, "state of a checkpoint that was given up");
             }
             // What can be done about it is known where it happened.
-            Ok((_, _, Err(e))) | Err(e) if e.hint_text().is_some() => self.fail(e),
-            Ok((_, _, Err(e))) | Err(e) => self.fail(e.hint("The checkpoint could not be written")),
+            Ok((checkpoint, task, Err(e))) => {
+                let node = &self.graph.node(task.0).name;
+                let e = if e.hint_text().is_some() { e } else { e.hint("The checkpoint could not be written") };
+                let e = e.with("operator", node);
+                match e.kind() {
+                    // No other checkpoint would fare better.
+                    ErrorKind::Fenced | ErrorKind::Internal => self.fail(e),
+                    _ => {
+                        self.coordinator.abort();
+                        self.on_given_up(checkpoint, e);
+                    }
+                }
+            }
+            Err(e) => self.fail(e),
         }
         self.finalize_if_complete();
     }
@@ -494,7 +513,7 @@ fn create_committers(graph: &JobGraph, store: &CheckpointStore) -> Result<Commit
             lineage: store.lineage().to_string(),
             generation: store.generation(),
             operator_uid: node.uid.clone(),
-            replaced_lineages: store.head().replaced_lineages.clone(),
+            replaced_lineages: store.lineages_to_clean_up(),
         };
         if let Some(c) = sink.sink.create_committer(context).map_err(|e| e.with("table", &sink.table.object))? {
             committers.insert(id, c);

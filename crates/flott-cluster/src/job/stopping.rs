@@ -1,6 +1,6 @@
 //! What users ask of a running attempt: checkpoints, a stop, a drain.
 
-use flott_core::{CheckpointId, Error};
+use flott_core::{CheckpointId, Error, FailPoint};
 use flott_runtime::api::TaskCommand;
 
 use super::{Drain, JobMaster, Positions};
@@ -67,5 +67,6 @@ impl JobMaster {
             Err(e) => return self.fail(e),
         }
         self.attempt.send(TaskCommand::Drain);
+        self.fail_points.hit(FailPoint::Drain);
     }
 }

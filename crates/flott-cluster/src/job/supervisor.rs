@@ -18,6 +18,9 @@ use crate::status::JobStatus;
 /// Starts a job. What was decided before and not committed is committed first. A failure of the first attempt's opening
 /// is the caller's; later ones are the restart strategy's.
 pub async fn start(mut spec: JobSpec) -> Result<JobHandle> {
+    if let Some(mistake) = spec.fail_points.planted() {
+        spec.graph = Arc::new(crate::planted::plant(&spec.graph, mistake));
+    }
     let metrics = Arc::new(JobMetrics::new(spec.graph.nodes.len(), spec.parallelism));
     let (graph, open_savepoint) = (Arc::clone(&spec.graph), Arc::clone(&spec.savepoints));
     let store = spec.store.take();
@@ -70,6 +73,11 @@ struct Supervisor {
 impl Supervisor {
     async fn run(mut self, first: JobMaster) -> Result<JobOutcome> {
         let outcome = Box::pin(self.attempts(first)).await;
+        if outcome.is_err()
+            && let Some(tenure) = &self.tenure
+        {
+            give_back(tenure).await;
+        }
         self.report.send_modify(|s| s.ending = self.wishes.end);
         outcome
     }
@@ -87,12 +95,16 @@ impl Supervisor {
                 Ok(outcome) => return Ok(outcome),
                 Err(error) => self.unless_taken_over(error).await,
             };
-            if self.wishes.end.is_some() {
+            let was_to_end = self.wishes.end.is_some();
+            if was_to_end && !self.wishes.allow_another_attempt() {
                 return Err(
                     error.hint("It failed while it was to end; --restore latest goes on from the last checkpoint")
                 );
             }
             let Some(pause) = restarts.after(&error, self.spec.clock.monotonic(), &mut rng) else { return Err(error) };
+            if was_to_end {
+                tracing::warn!("the job goes on: it was to stop with a savepoint or a drain, and has failed before");
+            }
             tracing::warn!(%error, pause_ms = pause.as_millis() as u64, "the job failed and is started again");
             attempt = match self.next_attempt(pause).await {
                 Some(attempt) => attempt,
@@ -136,6 +148,18 @@ impl Supervisor {
             });
         }
         Some(attempt)
+    }
+}
+
+/// A job that a savepoint was to replace, and that has failed before its first checkpoint, has not replaced it: the
+/// checkpoints from before are those of the job again.
+pub async fn give_back(tenure: &Tenure) {
+    match tenure.give_back().await {
+        Ok(true) => tracing::warn!(
+            "the savepoint has not replaced the checkpoints that were there before: --restore latest goes on from those"
+        ),
+        Ok(false) => {}
+        Err(error) => tracing::warn!(%error, "the checkpoints that were there before cannot be given back"),
     }
 }
 

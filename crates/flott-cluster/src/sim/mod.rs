@@ -11,7 +11,7 @@
 //!
 //! A search looks at every order of a job of some workers, sinks, epochs and crashes, one of which may be a stopped process
 //! that goes on with what was under way. In every test run: 1, 1, 1, 1 with a stop by a user (121,419 states), 1, 2, 2, 0 with
-//! one (4,089), and 2, 2, 1, 1 (21,255). By `cargo xtask sim --size`: 2, 2, 3, 2 with kills alone (`FLOTT_SIM_SLEEPERS=0`;
+//! one (4,089), and 2, 2, 1, 1 (21,255). By `cargo xtask sim --size`: 2, 2, 3, 2 with kills alone (`--sleepers 0`;
 //! 810,048, a minute), and 2, 2, 2, 2 with a stopped process (4,542,207, under ten).
 //!
 //! Read first: [`world`] (the outside), [`works`] (the asynchronous code as an automaton), [`tasks`] (an attempt without
@@ -209,7 +209,16 @@ mod tests {
             Some(text) => vec![text.split(',').map(|n| n.parse().expect("a number")).collect()],
             None => vec![vec![1, 1, 1, 1, 0, 1], vec![1, 2, 2, 0, 0, 1], vec![2, 2, 1, 1]],
         };
-        for size in sizes {
+        // A search that has become small finds nothing because it looks at nothing.
+        let states_min = match &asked {
+            None => vec![80_000, 2_500, 14_000],
+            Some(size) => vec![match (size.as_str(), setting("FLOTT_SIM_SLEEPERS").unwrap_or(1)) {
+                ("2,2,3,2", 0) => 700_000,
+                ("2,2,2,2", 1) => 4_000_000,
+                _ => 0,
+            }],
+        };
+        for (size, states_min) in sizes.into_iter().zip(states_min) {
             let [workers, sinks, epochs, crashes, ref more @ ..] = size[..] else { panic!("four numbers, by commas") };
             let mut config = Config::new(workers, sinks, epochs as u8, crashes as u8);
             config.faults = more.first().copied().unwrap_or(0) as u8;
@@ -233,6 +242,7 @@ mod tests {
                 (clock.monotonic() - start).as_secs_f64()
             );
             expect_none(&what, explored.violation);
+            assert!(explored.states >= states_min, "{what}: {} states only", explored.states);
         }
     }
 
@@ -268,6 +278,21 @@ mod tests {
             assert_eq!(walk(&large(), seed), walk(&large(), seed));
         }
         assert_ne!(walk(&large(), 1).0, walk(&large(), 2).0);
+    }
+
+    /// What a search of every order says of a mistake that a job of this size can make.
+    #[test]
+    fn every_planted_mistake_is_found_by_a_search() {
+        for sabotage in SABOTAGES {
+            let sizes = [[1, 1, 1, 1], [1, 1, 2, 1], [1, 1, 2, 2]];
+            let found = sizes.into_iter().find_map(|[workers, sinks, epochs, crashes]| {
+                let mut config = Config::new(workers, sinks, epochs as u8, crashes as u8);
+                (config.sabotage, config.states_max) = (Some(sabotage), 400_000);
+                explore(&config).violation.map(|(violation, path)| (violation, path.len()))
+            });
+            let (violation, steps) = found.unwrap_or_else(|| panic!("{sabotage:?} is not found"));
+            eprintln!("{sabotage:?}: after {steps} steps: {violation}");
+        }
     }
 
     #[test]

@@ -23,7 +23,7 @@ use super::tasks::End;
 use super::world::{Operation, Output, Said, Table, Tables};
 use super::{Config, Sabotage, sink_node};
 use crate::checkpoint::Collected;
-use crate::finalize::{self, Committers};
+use crate::finalize::{self, Committers, Refusal};
 use crate::restore::roll_forward;
 
 /// What some work begins with. Numbers are of [`Works`].
@@ -323,7 +323,7 @@ async fn open(config: Arc<Config>, storage: CheckpointStorage, number: u8, tenur
     if config.sabotage == Some(Sabotage::DoesNotRollForward) {
         opened.commit_pending = false;
     }
-    let rolled = roll_forward(&config.graph, &mut store, &mut committers, &none, &opened).await;
+    let rolled = roll_forward(&config.graph, &mut store, &mut committers, &none, &opened, Refusal::Fails).await;
     Done { store: Some(store), tenure, result: rolled.map(|()| opened.manifest) }
 }
 
@@ -337,7 +337,16 @@ async fn decide(config: Arc<Config>, mut store: CheckpointStore, collected: Coll
         if config.sabotage == Some(Sabotage::CommitsBeforeTheDecision)
             && let Some(proof) = store.last_decided()
         {
-            finalize::commit_decided(&config.graph, &mut store, &mut committers, &none, &manifest, &proof).await?;
+            finalize::commit_decided(
+                &config.graph,
+                &mut store,
+                &mut committers,
+                &none,
+                &manifest,
+                &proof,
+                Refusal::Fails,
+            )
+            .await?;
         }
         finalize::finalize(&config.graph, &mut store, &mut committers, &none, &manifest).await?;
         match end {

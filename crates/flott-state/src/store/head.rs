@@ -1,5 +1,7 @@
 //! What an attempt finds in HEAD's place.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use flott_core::{CheckpointId, Error, ErrorKind, Generation, Result, id};
 
@@ -107,6 +109,7 @@ pub(super) fn first_head(lineage: String, generation: Generation, attempt: Strin
         retained: vec![],
         committed: None,
         refused: None,
+        refused_output: BTreeMap::new(),
         last_output: None,
         next: CheckpointId(1),
         status: JobStatus::Running,

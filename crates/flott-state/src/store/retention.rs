@@ -64,16 +64,19 @@ impl CheckpointStore {
         if self.head.status == JobStatus::Finished {
             return Ok(BTreeSet::new());
         }
-        for entry in &self.head.retained {
+        let before: Vec<_> = self.before.iter().flat_map(|head| &head.retained).cloned().collect();
+        for entry in self.head.retained.iter().chain(&before) {
             if !self.files.contains_key(&entry.manifest) {
                 let files = read_manifest(&self.storage, entry).await?.files();
                 self.files.insert(entry.manifest.clone(), files);
             }
         }
-        let retained: BTreeSet<&String> = self.head.retained.iter().map(|entry| &entry.manifest).collect();
+        let retained: BTreeSet<&String> =
+            self.head.retained.iter().chain(&before).map(|entry| &entry.manifest).collect();
         self.files.retain(|manifest, _| retained.contains(manifest));
         let runs = self.stored_runs.values().map(|run| &run.file);
-        Ok(runs.chain(retained).chain(self.files.values().flatten()).cloned().collect())
+        let bundle = self.before.iter().filter_map(|head| head.bundle.as_ref());
+        Ok(runs.chain(bundle).chain(retained).chain(self.files.values().flatten()).cloned().collect())
     }
 
     /// Files of older attempts, and of this attempt's checkpoints up to the newest decided one, are garbage once no

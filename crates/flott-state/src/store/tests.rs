@@ -220,7 +220,7 @@ fn a_fresh_start_does_not_wait_for_what_cannot_be_committed() {
             let m = manifest(&store, 1, vec![run(10)], refused).await;
             let decided = store.decide(&m).await.expect("decides");
             if refused {
-                store.record_refused(&decided).await.expect("recorded");
+                store.record_refused(&decided, [("sink".to_string(), 1)].into()).await.expect("recorded");
             }
             let (store, opened) = place.open(Begin::Fresh).await.expect("opens");
             assert!(opened.manifest.is_none() && store.head().refused.is_none());
@@ -230,9 +230,14 @@ fn a_fresh_start_does_not_wait_for_what_cannot_be_committed() {
         let (mut store, _) = place.open(Begin::Latest).await.expect("opens");
         let m = manifest(&store, 1, vec![run(10)], true).await;
         let decided = store.decide(&m).await.expect("decides");
-        store.record_refused(&decided).await.expect("recorded");
+        store.record_refused(&decided, [("sink".to_string(), 1)].into()).await.expect("recorded");
         let (mut store, opened) = place.open(Begin::Latest).await.expect("opens");
         assert!(opened.commit_pending);
+        // Only as much is known as was recorded, and of whom.
+        for (sink, count, is_known) in [("sink", 1, true), ("sink", 2, false), ("another", 1, false)] {
+            let output = [(sink.to_string(), count)].into();
+            assert_eq!(store.is_known_as_refused(&decided, &output), is_known, "{sink} {count}");
+        }
         store.record_committed(&decided, true).await.expect("recorded");
         let m = manifest(&store, 2, vec![run(10)], true).await;
         store.decide(&m).await.expect("decides");
@@ -673,5 +678,51 @@ fn a_savepoint_in_an_object_store_is_like_one_on_a_disk() {
         assert_eq!(rows(&store, &opened.manifest.expect("state")).await, 10);
         savepoint.discard().await.expect("goes");
         assert!(to.list("").await.expect("listed").is_empty());
+    });
+}
+
+#[test]
+fn a_savepoint_that_has_not_led_to_a_checkpoint_gives_the_job_back() {
+    block_on(async {
+        let (old, to, job) = (Place::new(), Place::new(), Place::new());
+        with_savepoint(&old, &to).await;
+        let (mut store, _) = job.open(Begin::Latest).await.expect("opens");
+        store.set_bundle(b"of before").await.expect("a bundle");
+        let m = manifest(&store, 1, vec![run(7)], true).await;
+        let decided = store.decide(&m).await.expect("decides");
+        store.record_committed(&decided, true).await.expect("records");
+        let lineage = store.lineage().to_string();
+
+        let begin = Begin::Savepoint { claim: true };
+        for gives_back in [true, false] {
+            let savepoint = open_savepoint(&to).await;
+            let (mut store, _) = job.begin_with(begin, Some(savepoint)).await.expect("begins");
+            store.set_bundle(b"of the savepoint").await.expect("a bundle");
+            let begun = store.lineage().to_string();
+            // The clean-up at the start, and of another attempt.
+            store.retire().await.expect("retires");
+            let (mut store, _) = store.tenure().reopen().await.expect("another attempt");
+            store.retire().await.expect("retires");
+            assert!(store.lineages_to_clean_up().is_empty(), "what it has staged may be needed again");
+            if gives_back {
+                assert!(store.tenure().give_back().await.expect("swaps HEAD"));
+                assert!(store.tenure().give_back().await.is_err(), "the job is another lineage's");
+            } else {
+                let m = manifest(&store, 3, vec![run(3)], false).await;
+                store.decide(&m).await.expect("decides");
+                assert!(store.lineages_to_clean_up().contains(&lineage));
+                assert!(!store.tenure().give_back().await.expect("looks"), "it has a checkpoint of its own");
+                store.retire().await.expect("retires");
+                assert!(!job.names().iter().any(|n| n.starts_with("chk-1-")), "{:?}", job.names());
+                continue;
+            }
+            let (store, opened) = job.open(Begin::Latest).await.expect("goes on from before");
+            let m = opened.manifest.expect("state");
+            assert_eq!((store.lineage(), m.checkpoint, rows(&store, &m).await), (lineage.as_str(), CheckpointId(1), 7));
+            assert_eq!(store.head().replaced_lineages, [begun], "what it has staged goes");
+            let bundle = store.bundle().await.expect("read").expect("there");
+            assert_eq!(bundle.as_ref(), b"of before");
+            assert_eq!(to.names().len(), 4, "the savepoint stays");
+        }
     });
 }
