@@ -8,6 +8,7 @@ mod docs;
 mod exit;
 mod explain;
 mod held;
+mod infer;
 mod interrupts;
 mod list;
 mod man;
@@ -42,7 +43,8 @@ Examples:
   flott sql                                  type statements and see their results
   flott list                                 show the jobs that run
   flott stop job --savepoint backup          stop one with a savepoint
-  flott explain job.sql                      show the plans of a script's jobs";
+  flott explain job.sql                      show the plans of a script's jobs
+  flott infer data/orders.csv                propose a CREATE TABLE for data";
 
 /// Flink SQL in one binary.
 #[derive(Parser)]
@@ -63,6 +65,8 @@ enum Command {
     Sql(sql::SqlArgs),
     /// Show the plans of a script's jobs without running them
     Explain(explain::ExplainArgs),
+    /// Propose a CREATE TABLE for a file, a topic or a subject of a schema registry
+    Infer(infer::InferArgs),
     /// List the running jobs of this user
     List(list::ListArgs),
     /// Take a savepoint of a running job, which goes on
@@ -115,6 +119,7 @@ fn command(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Run(args) => run::run(args),
         Command::Sql(args) => sql::sql(args),
         Command::Explain(args) => explain::explain(args).map(done),
+        Command::Infer(args) => infer::infer(args).map(done),
         Command::List(args) => list::list(args).map(done),
         Command::Savepoint(args) => savepoint::savepoint(args).map(done),
         Command::Stop(args) => stop::stop(args).map(done),

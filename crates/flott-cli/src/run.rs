@@ -37,6 +37,9 @@ pub(crate) struct RunArgs {
     /// Let a restore drop state and outputs that the script no longer has
     #[arg(long)]
     allow_non_restored_state: bool,
+    /// Go on without decided output that the last run could not commit, and has failed with: its rows will be missing
+    #[arg(long, requires = "restore")]
+    allow_lost_output: bool,
     /// Run the script's jobs in N processes of this machine, with as many worker threads each
     #[arg(long, value_name = "N")]
     processes: Option<usize>,
@@ -57,6 +60,7 @@ impl RunArgs {
         Ok(Earlier {
             restore,
             allow_non_restored_state: self.allow_non_restored_state,
+            allow_lost_output: self.allow_lost_output,
             claim_mode: self.claim_mode.clone(),
             metrics_port: self.metrics_port.clone(),
             processes,

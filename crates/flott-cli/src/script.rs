@@ -34,6 +34,7 @@ pub(crate) struct SessionArgs {
 pub(crate) struct Earlier {
     pub(crate) restore: Restore,
     pub(crate) allow_non_restored_state: bool,
+    pub(crate) allow_lost_output: bool,
     /// Of a savepoint: `no-claim` or `claim`.
     pub(crate) claim_mode: Option<String>,
     /// Where Prometheus reads metrics.
@@ -89,7 +90,7 @@ pub(crate) fn session_of(args: &ScriptArgs, earlier: Earlier) -> Result<Session,
 pub(crate) fn session(args: &SessionArgs, folder: &Path, name: &str, earlier: Earlier) -> Result<Session, Failure> {
     let mut builder = Session::builder().base_dir(folder).name(name).restore(earlier.restore);
     builder = builder.allow_non_restored_state(earlier.allow_non_restored_state).fail_points(fail_points()?);
-    builder = builder.control_sockets(true);
+    builder = builder.control_sockets(true).allow_lost_output(earlier.allow_lost_output);
     if let Some(mode) = &earlier.claim_mode {
         builder = builder.option("execution.state-recovery.claim-mode", mode.replace('-', "_").to_uppercase());
     }
@@ -112,15 +113,20 @@ pub(crate) fn session(args: &SessionArgs, folder: &Path, name: &str, earlier: Ea
     builder.build().map_err(Failure::of_arguments)
 }
 
-/// For the kill harness: where this process is to stop.
+/// For the kill harness: where this process is to stop, and what it is to do wrong.
 fn fail_points() -> Result<FailPoints, Failure> {
-    let Ok(point) = std::env::var("FLOTT_FAILPOINT") else { return Ok(FailPoints::none()) };
+    let (point, mistake) = (std::env::var("FLOTT_FAILPOINT").ok(), std::env::var("FLOTT_PLANTED").ok());
+    if point.is_none() && mistake.is_none() {
+        return Ok(FailPoints::none());
+    }
     if !FailPoints::compiled_in() {
         let error = Error::user("this build has no fail points").hint("Build with --features failpoints");
         return Err(Failure::of_arguments(error));
     }
+    let wrong = |text: String| Failure::of_arguments(Error::user(text));
     let report = std::env::var("FLOTT_FAILPOINT_REPORT").unwrap_or_else(|_| "/dev/null".to_string());
-    FailPoints::armed(&point, report).map_err(|e| Failure::of_arguments(Error::user(e)))
+    let points = point.map_or(Ok(FailPoints::none()), |point| FailPoints::armed(&point, report)).map_err(wrong)?;
+    mistake.map_or(Ok(points.clone()), |name| points.planting(&name)).map_err(wrong)
 }
 
 /// The runtime that sessions need.

@@ -14,7 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) async fn run(session: &mut Session, sql: &str) -> Result<Answer, String> {
     let run = async {
         let mut query = session.sql_query(sql).await.map_err(|e| e.to_string())?;
-        let mut answer = Answer::new(query.columns.iter().map(|(_, t)| t.to_string()).collect());
+        // The gateway's types have no quotes around the names of fields.
+        let mut answer = Answer::new(query.columns.iter().map(|(_, t)| t.to_string().replace('`', "")).collect());
         while let Some(batch) = query.next().await {
             let rows = query.texts(&batch).map_err(|e| e.to_string())?;
             for (row, values) in rows.into_iter().enumerate() {

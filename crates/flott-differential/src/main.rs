@@ -71,6 +71,9 @@ struct Args {
     /// Shows the queries
     #[arg(long)]
     verbose: bool,
+    /// Shows the differences between expressions that are explained, too
+    #[arg(long)]
+    explained: bool,
 }
 
 /// The beginning of a message.
@@ -224,6 +227,7 @@ async fn main() -> ExitCode {
                 shrink: args.shrink.unwrap_or(12),
                 examples: args.examples,
                 verbose: args.verbose,
+                explained: args.explained,
             };
             return expressions::run(&mut both, &plan).await;
         }

@@ -10,7 +10,9 @@ use arrow_array::{
 };
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
-use flott_core::types::{TypeKind, arrow_field, from_arrow_field};
+use flott_core::types::{
+    TYPE_METADATA_KEY, TypeKind, arrow_field, from_arrow_field, map_entries, map_entries_key, map_key_field,
+};
 use flott_core::{ChangeBatch, Error, LogicalType, Result, RowKinds};
 
 use crate::row_parser::{Value, parse_row};
@@ -123,9 +125,11 @@ fn relaxed(field: &Field) -> Field {
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(|f| Arc::new(relaxed(f))).collect()),
         DataType::Map(entries, sorted) => match entries.data_type() {
             DataType::Struct(kv) if kv.len() == 2 => {
-                // Arrow refuses null keys in any form.
-                let key = relaxed(&kv[0]).with_nullable(false);
-                let entry = DataType::Struct(Fields::from(vec![key, relaxed(&kv[1])]));
+                let entry = match field.metadata().get(TYPE_METADATA_KEY).is_some_and(|t| t.starts_with("MULTISET")) {
+                    true => vec![relaxed(&kv[0]).with_nullable(false), relaxed(&kv[1])],
+                    false => vec![map_entries_key(relaxed(map_key_field(kv))), relaxed(&kv[1])],
+                };
+                let entry = DataType::Struct(Fields::from(entry));
                 DataType::Map(Arc::new(Field::new(entries.name(), entry, false)), *sorted)
             }
             _ => field.data_type().clone(),
@@ -235,8 +239,7 @@ fn array(t: &DataType, values: &[&Value]) -> Result<ArrayRef> {
                 keys.extend(pairs.iter().map(|p| &p.0));
                 items.extend(pairs.iter().map(|p| &p.1));
             }
-            let columns = vec![column(&kv[0], &keys)?, column(&kv[1], &items)?];
-            let pairs = StructArray::try_new(kv.clone(), columns, None)?;
+            let pairs = map_entries(kv, column(map_key_field(kv), &keys)?, column(&kv[1], &items)?)?;
             let offsets = OffsetBuffer::from_lengths(lengths);
             Arc::new(MapArray::try_new(Arc::clone(entries), offsets, pairs, Some(nulls()), *sorted)?)
         }

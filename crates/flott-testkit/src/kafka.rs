@@ -54,6 +54,35 @@ impl KafkaRecord {
     }
 }
 
+/// What asks who one is, of the broker that runs.
+#[derive(Debug, Clone)]
+pub struct Secured {
+    /// Logins by PLAIN.
+    pub by_plain: Kafka,
+    /// Logins by SCRAM-SHA-512, over TLS.
+    pub by_tls: Kafka,
+    /// Who may log in.
+    pub user: String,
+    /// By which password.
+    pub password: String,
+    /// A file with the broker's certificate, as PEM.
+    pub certificate: String,
+}
+
+impl Secured {
+    /// Of the broker that [runs](Kafka::running).
+    pub fn running() -> Secured {
+        let get = |name: &str| std::env::var(format!("FLOTT_TEST_KAFKA_{name}")).expect("the broker's variables");
+        Secured {
+            by_plain: Kafka { servers: get("LOGIN") },
+            by_tls: Kafka { servers: get("TLS") },
+            user: get("USER"),
+            password: get("PASSWORD"),
+            certificate: get("CERTIFICATE"),
+        }
+    }
+}
+
 fn failed(error: KafkaError) -> Error {
     Error::unavailable("the broker of the tests").caused_by(error)
 }

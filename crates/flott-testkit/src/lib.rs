@@ -18,7 +18,10 @@
 mod assert;
 mod build;
 mod datetime_parser;
+mod files;
+pub mod http;
 pub mod kafka;
+pub mod nats;
 mod row_parser;
 pub mod services;
 mod source_harness;
@@ -28,6 +31,7 @@ pub mod values;
 
 pub use assert::{RowsOf, assert_rows_equal, rows_of};
 pub use build::{batch, batch_of, relaxed_schema, schema, try_batch, try_batch_of, try_schema};
+pub use files::files_below;
 pub use row_parser::{Value, parse_row, parse_value};
 pub use source_harness::{SourceCheckpoint, SourceHarness, settle};
 pub use table::{TableBuilder, writer_context};

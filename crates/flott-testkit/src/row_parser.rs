@@ -159,10 +159,13 @@ fn fields(types: &[&LogicalType], body: &str) -> Result<Vec<Value>, String> {
             continue;
         }
         let mut search = Search { body, pieces, attempts: 0, found: vec![] };
-        search.join(types, 0, &mut vec![])?;
-        match search.found.len() {
-            0 => {}
-            1 => return Ok(search.found.remove(0)),
+        search.join(types, 0, 0, &mut vec![])?;
+        // A number or a time is a value of its own sooner than the end of a sentence.
+        let least = search.found.iter().map(|way| way.0).min();
+        let mut ways = search.found.into_iter().filter(|way| Some(way.0) == least);
+        match (ways.next(), ways.next()) {
+            (None, _) => {}
+            (Some((_, row)), None) => return Ok(row),
             _ => return Err("its commas can be read in more than one way; register typed batches instead".into()),
         }
     }
@@ -173,14 +176,25 @@ struct Search<'a> {
     body: &'a str,
     pieces: Vec<&'a str>,
     attempts: usize,
-    found: Vec<Vec<Value>>,
+    /// Rows, each with how many numbers and times were taken into a longer text.
+    found: Vec<(usize, Vec<Value>)>,
 }
 
+/// Whether a piece of a row is a number or a time.
+fn is_typed(piece: &str) -> bool {
+    let starts = piece.trim_start_matches(['+', '-']).starts_with(|c: char| c.is_ascii_digit());
+    let is_time = || TIMES.iter().any(|t| t.parse().is_ok_and(|t| parse_value(&t, piece).is_ok()));
+    starts && (piece.parse::<f64>().is_ok() || is_time())
+}
+
+/// Types of times that rows print.
+const TIMES: [&str; 3] = ["DATE", "TIME(3)", "TIMESTAMP(9)"];
+
 impl Search<'_> {
-    fn join(&mut self, types: &[&LogicalType], from: usize, row: &mut Vec<Value>) -> Result<(), String> {
+    fn join(&mut self, types: &[&LogicalType], from: usize, hidden: usize, row: &mut Vec<Value>) -> Result<(), String> {
         let Some((t, rest)) = types.split_first() else {
             if from == self.pieces.len() {
-                self.found.push(row.clone());
+                self.found.push((hidden, row.clone()));
             }
             return Ok(());
         };
@@ -191,14 +205,12 @@ impl Search<'_> {
             if self.attempts > ATTEMPTS_MAX {
                 return Err("it has too many commas to read; register typed batches instead".into());
             }
-            if self.found.len() > 1 {
-                return Ok(());
-            }
             let start = self.offset(from);
             let end = self.offset(to - 1) + self.pieces[to - 1].len();
             if let Ok(value) = parse_value(t, &self.body[start..end]) {
                 row.push(value);
-                self.join(rest, to, row)?;
+                let more = if to - from > 1 { self.pieces[from..to].iter().filter(|p| is_typed(p)).count() } else { 0 };
+                self.join(rest, to, hidden + more, row)?;
                 row.pop();
             }
         }
@@ -327,6 +339,11 @@ mod tests {
         );
         assert_eq!(row(&["INT", "STRING"], "+I[1, a], b]").expect("one way"), vec![Value::Integer(1), text("a], b")]);
         assert_eq!(row(&["STRING", "INT"], "+I[:[, 2]").expect("one way"), vec![text(":["), Value::Integer(2)]);
+        // A time stands for itself.
+        assert_eq!(
+            row(&["STRING", "STRING", "INT"], "+I[hi, you, 2020-04-15 08:00:03, 2]").expect("one way"),
+            vec![text("hi, you"), text("2020-04-15 08:00:03"), Value::Integer(2)]
+        );
         assert!(row(&["STRING", "STRING"], "+I[a, b, c]").is_err());
         assert!(row(&["INT", "INT"], "+I[1]").is_err());
         assert!(row(&["INT"], "[1]").is_err());

@@ -25,6 +25,11 @@ pub fn schema_registry() -> Option<String> {
     variable("schema-registry", "FLOTT_TEST_SCHEMA_REGISTRY")
 }
 
+/// The URL of a Redis server that runs and its password, or `None` and a word on why the test is skipped.
+pub fn redis() -> Option<(String, String)> {
+    Some((variable("redis", "FLOTT_TEST_REDIS")?, variable("redis", "FLOTT_TEST_REDIS_PASSWORD")?))
+}
+
 /// How to reach an S3-compatible store.
 #[derive(Debug, Clone)]
 pub struct S3 {

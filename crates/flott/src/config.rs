@@ -6,7 +6,7 @@ use flott_cluster::process::Heartbeat;
 use flott_cluster::{CheckpointOptions, RestartStrategy};
 use flott_core::options::{ConfigOption, Options};
 use flott_core::{Error, Result};
-use flott_sql::statement::config::option_of;
+use flott_sql::statement::config::{name_of_today, option_of};
 
 use crate::{memory, metrics_endpoint};
 
@@ -54,17 +54,9 @@ pub(crate) fn checkpoints(config: &Options) -> Result<CheckpointOptions> {
         min_pause: duration(config, "execution.checkpointing.min-pause")?,
         tolerable_failures: u32::try_from(tolerable.unwrap_or(0))
             .map_err(|_| Error::user("'execution.checkpointing.tolerable-failed-checkpoints' must not be negative"))?,
-        retained: retained(config)?,
-        after_tasks_finish: config
-            .bool(option_of("execution.checkpointing.checkpoints-after-tasks-finish.enabled")?)?,
+        retained: at_least_one(config, option_of("execution.checkpointing.num-retained")?)?,
+        after_tasks_finish: config.bool(option_of("execution.checkpointing.checkpoints-after-tasks-finish")?)?,
     })
-}
-
-fn retained(config: &Options) -> Result<usize> {
-    let older = option_of("state.checkpoints.num-retained")?;
-    let newer = option_of("execution.checkpointing.num-retained")?;
-    let option = if config.contains(newer.key) || !config.contains(older.key) { newer } else { older };
-    at_least_one(config, option)
 }
 
 fn at_least_one<N: TryFrom<i32>>(config: &Options, option: &ConfigOption) -> Result<N> {
@@ -179,11 +171,10 @@ fn chosen_strategy(config: &Options, has_checkpoints: bool) -> Result<RestartStr
 /// What SET cannot know from an option's type alone: its range. Asked when the option is set, so that nobody learns of it
 /// when the first job starts, or never.
 pub(crate) fn check(config: &Options, key: &str) -> Result<()> {
-    match key {
+    match name_of_today(key) {
         key if key.starts_with("restart-strategy.") => chosen_strategy(config, true).map(drop),
         "metrics.reporter.prom.port" => metrics_endpoint::ports(config).map(drop),
         "heartbeat.interval" | "heartbeat.timeout" => at_least_1_ms(config, key).map(drop),
-        "state.checkpoints.num-retained" => at_least_one::<usize>(config, option_of(key)?).map(drop),
         key if key.starts_with("execution.checkpointing.") => checkpoints(config).map(drop),
         "parallelism.default" => threads(config, 1).map(drop),
         "table.display.max-column-width" => column_width(config).map(drop),
@@ -236,14 +227,6 @@ mod tests {
         assert_eq!(threads(&none, 10_000).unwrap(), 1);
         assert_eq!(restart_strategy(&none, false).unwrap(), RestartStrategy::None);
         assert_eq!(restart_strategy(&none, true).unwrap(), RestartStrategy::exponential());
-    }
-
-    #[test]
-    fn older_names_count_where_the_newer_one_is_not_set() {
-        let older = options(&[("state.checkpoints.num-retained", "5")]);
-        assert_eq!(retained(&older).unwrap(), 5);
-        let both = options(&[("state.checkpoints.num-retained", "5"), ("execution.checkpointing.num-retained", "3")]);
-        assert_eq!(retained(&both).unwrap(), 3);
     }
 
     #[test]

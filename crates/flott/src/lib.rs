@@ -52,6 +52,7 @@ mod collect;
 mod config;
 pub mod control;
 pub mod function;
+mod infer;
 mod jobs;
 mod limits;
 mod lineage;
@@ -64,6 +65,8 @@ mod registry;
 mod session;
 mod vocabulary;
 pub mod watermarks;
+
+pub use infer::{InferRequest, InferredTable, SAMPLE_RECORDS};
 
 pub use arrow_array;
 pub use arrow_schema;
@@ -91,4 +94,9 @@ pub use vocabulary::Vocabulary;
 /// Tables of configuration options, for the reference page.
 pub fn configuration() -> &'static [flott_core::options::ConfigOption] {
     flott_sql::statement::config::known()
+}
+
+/// Names that options had in older versions of Flink, each with the one of today.
+pub fn older_names() -> &'static [(&'static str, &'static str)] {
+    flott_sql::statement::config::older_names()
 }

@@ -100,7 +100,7 @@ impl Places {
 
     /// The folder of a job's checkpoints: `execution.checkpointing.dir` or `.flott`, then the job's name.
     pub(crate) fn checkpoints(&self, job: &str) -> Result<CheckpointStorage> {
-        let root = ["execution.checkpointing.dir", "state.checkpoints.dir"].iter().find_map(|k| self.config.get(k));
+        let root = self.config.get("execution.checkpointing.dir");
         self.at(&format!("{}/{}", root.unwrap_or(".flott").trim_end_matches('/'), file_name(job)))
     }
 
@@ -108,8 +108,8 @@ impl Places {
     pub(crate) fn savepoints(&self) -> OpenSavepoint {
         let places = self.clone();
         Arc::new(move |directory, name| {
-            let keys = ["execution.checkpointing.savepoint-dir", "state.savepoints.dir"];
-            let directory = directory.or_else(|| keys.iter().find_map(|k| places.config.get(k))).ok_or_else(|| {
+            let configured = places.config.get("execution.checkpointing.savepoint-dir");
+            let directory = directory.or(configured).ok_or_else(|| {
                 Error::user("there is no directory for savepoints")
                     .hint("Name one, or SET 'execution.checkpointing.savepoint-dir' before the job starts")
             })?;

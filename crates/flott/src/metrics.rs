@@ -263,21 +263,39 @@ impl Rates {
     }
 }
 
+/// What Flink tells of a task alone, and what it tells of a task and of its operators. Here each subtask of an operator is a task.
+const OF_TASKS: [&str; 3] = ["busyTimeMsPerSecond", "backPressuredTimeMsPerSecond", "idleTimeMsPerSecond"];
+const OF_TASKS_TOO: [&str; 4] = ["numRecordsIn", "numRecordsOut", "numRecordsInPerSecond", "numRecordsOutPerSecond"];
+
+/// The scopes that Flink's reporter puts before the name of a metric.
+fn scopes(metric: &Metric) -> &'static [&'static str] {
+    let name = metric.name.as_str();
+    match &metric.operator {
+        None => &["jobmanager_job"],
+        Some(_) if OF_TASKS.contains(&name) => &["taskmanager_job_task"],
+        Some(_) if OF_TASKS_TOO.contains(&name) => &["taskmanager_job_task", "taskmanager_job_task_operator"],
+        Some(_) => &["taskmanager_job_task_operator"],
+    }
+}
+
 /// Reports as Prometheus' text format 0.0.4, under the names that Flink's reporter gives them:
-/// `flink_jobmanager_job_<name>` and `flink_taskmanager_job_task_operator_<name>`.
+/// `flink_jobmanager_job_<name>`, `flink_taskmanager_job_task_<name>` and `flink_taskmanager_job_task_operator_<name>`.
 pub fn prometheus(reports: &[MetricsReport]) -> String {
     // One block for each name, whatever the number of jobs.
     let mut blocks: Vec<(String, bool, String)> = vec![];
     for report in reports {
-        for metric in &report.metrics {
-            let scope = if metric.operator.is_some() { "taskmanager_job_task_operator" } else { "jobmanager_job" };
+        for (metric, scope) in report.metrics.iter().flat_map(|m| scopes(m).iter().map(move |scope| (m, scope))) {
             let name = format!("flink_{scope}_{}", metric.name);
             let mut line = format!("{name}{{");
             label(&mut line, "job_id", &report.job_id);
             label(&mut line, "job_name", &report.job_name);
             if let Some(operator) = &metric.operator {
-                label(&mut line, "operator_id", &operator.operator_id);
-                label(&mut line, "operator_name", &operator.operator_name);
+                label(&mut line, "task_id", &operator.operator_id);
+                label(&mut line, "task_name", &operator.operator_name);
+                if scope.ends_with("operator") {
+                    label(&mut line, "operator_id", &operator.operator_id);
+                    label(&mut line, "operator_name", &operator.operator_name);
+                }
                 label(&mut line, "subtask_index", &operator.subtask_index.to_string());
             }
             line.push_str("} ");
@@ -293,8 +311,9 @@ pub fn prometheus(reports: &[MetricsReport]) -> String {
     let mut text = String::new();
     for (name, is_counter, lines) in blocks {
         let kind = if is_counter { "counter" } else { "gauge" };
-        let short = name.rsplit('_').next().unwrap_or_default();
-        text.push_str(&format!("# HELP {name} {short} (scope: job)\n# TYPE {name} {kind}\n{lines}"));
+        let (scope, short) = name.rsplit_once('_').unwrap_or_default();
+        let scope = scope.trim_start_matches("flink_");
+        text.push_str(&format!("# HELP {name} {short} (scope: {scope})\n# TYPE {name} {kind}\n{lines}"));
     }
     text
 }
@@ -335,12 +354,21 @@ mod tests {
                 metric("uptime", false, 12.0),
                 Metric { name: "numRecordsIn".to_string(), operator: Some(operator(0)), is_counter: true, value: 5.0 },
                 Metric { name: "numRecordsIn".to_string(), operator: Some(operator(1)), is_counter: true, value: 1e15 },
+                Metric {
+                    name: "busyTimeMsPerSecond".to_string(),
+                    operator: Some(operator(0)),
+                    is_counter: false,
+                    value: 1.5,
+                },
             ],
         };
         let text = prometheus(&[report("1"), report("2")]);
-        let expected = r#"flink_taskmanager_job_task_operator_numRecordsIn{job_id="2",job_name="a \"job\"",operator_id="source:a",operator_name="Calc(where=[a = '\"\\\n'])",subtask_index="1"} 1000000000000000"#;
+        let expected = r#"flink_taskmanager_job_task_operator_numRecordsIn{job_id="2",job_name="a \"job\"",task_id="source:a",task_name="Calc(where=[a = '\"\\\n'])",operator_id="source:a",operator_name="Calc(where=[a = '\"\\\n'])",subtask_index="1"} 1000000000000000"#;
         assert!(text.lines().any(|l| l == expected), "{text}");
-        assert_eq!(text.matches("# TYPE").count(), 2, "{text}");
+        assert_eq!(text.matches("# TYPE").count(), 4, "{text}");
+        assert!(text.contains("# TYPE flink_taskmanager_job_task_numRecordsIn counter\n"), "{text}");
+        assert!(text.contains("# HELP flink_taskmanager_job_task_busyTimeMsPerSecond busyTimeMsPerSecond (scope: taskmanager_job_task)\n"), "{text}");
+        assert!(!text.contains("operator_busyTime"), "{text}");
         assert!(text.contains("# TYPE flink_taskmanager_job_task_operator_numRecordsIn counter\n"), "{text}");
         assert!(text.starts_with("# HELP flink_jobmanager_job_uptime "), "{text}");
     }

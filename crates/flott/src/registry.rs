@@ -10,8 +10,14 @@ pub fn default_registry() -> Registry {
     let mut registry = Registry::default();
     let connectors = flott_connector_basic::connectors().into_iter().chain(flott_connector_files::connectors());
     connectors.for_each(|c| registry.add_connector(c));
+    #[cfg(feature = "http")]
+    flott_connector_http::connectors().into_iter().for_each(|c| registry.add_connector(c));
     #[cfg(feature = "kafka")]
     flott_connector_kafka::connectors().into_iter().for_each(|c| registry.add_connector(c));
+    #[cfg(feature = "nats")]
+    flott_connector_nats::connectors().into_iter().for_each(|c| registry.add_connector(c));
+    #[cfg(feature = "redis")]
+    flott_connector_redis::connectors().into_iter().for_each(|c| registry.add_connector(c));
     flott_format::formats().into_iter().for_each(|f| registry.add_format(f));
     #[cfg(feature = "schema-registry")]
     {

@@ -41,6 +41,7 @@ pub struct SessionBuilder {
     name: String,
     restore: Restore,
     allow_non_restored_state: bool,
+    allow_lost_output: bool,
     fail_points: FailPoints,
     control_sockets: bool,
     processes: Option<Processes>,
@@ -99,6 +100,13 @@ impl SessionBuilder {
         self
     }
 
+    /// Decided output that an earlier run could not commit, and has failed with, is given up: its rows will be missing.
+    #[must_use]
+    pub fn allow_lost_output(mut self, allow: bool) -> Self {
+        self.allow_lost_output = allow;
+        self
+    }
+
     /// Where a test stops the process.
     #[must_use]
     pub fn fail_points(mut self, fail_points: FailPoints) -> Self {
@@ -153,6 +161,7 @@ impl SessionBuilder {
             name: self.name,
             restore: self.restore,
             allow_non_restored_state: self.allow_non_restored_state,
+            allow_lost_output: self.allow_lost_output,
             fail_points: self.fail_points,
             processes: self.processes,
             clock: self.clock.unwrap_or_else(SystemClock::shared),
@@ -230,6 +239,7 @@ pub struct Session {
     name: String,
     restore: Restore,
     allow_non_restored_state: bool,
+    allow_lost_output: bool,
     fail_points: FailPoints,
     processes: Option<Processes>,
     clock: Arc<dyn Clock>,
@@ -279,6 +289,7 @@ impl Session {
             name: "session".to_string(),
             restore: Restore::Ask,
             allow_non_restored_state: false,
+            allow_lost_output: false,
             fail_points: FailPoints::none(),
             control_sockets: false,
             processes: None,
@@ -504,7 +515,24 @@ impl Session {
             let manifest = content.as_ref().map(|(manifest, _)| manifest);
             flott_cluster::check_sources(&graph, threads, manifest, &*self.clock).await?;
         }
-        let (mut store, opened) = beginning.open(self.fail_points.clone(), retained).await?;
+        let (store, opened) = beginning.open(self.fail_points.clone(), retained).await?;
+        let tenure = store.tenure();
+        let started = Box::pin(self.start_with(graph, (store, opened), job, text, wants_latest)).await;
+        if started.is_err() {
+            flott_cluster::give_back(&tenure).await;
+        }
+        started
+    }
+
+    /// Starts a job whose checkpoints are taken over.
+    async fn start_with(
+        &mut self,
+        graph: JobGraph,
+        (mut store, opened): (flott_state::CheckpointStore, flott_state::store::Opened),
+        job: String,
+        text: &str,
+        wants_latest: bool,
+    ) -> Result<Outcome> {
         let bundle = bundle::encode(&graph, vec![text.to_string()], &self.state.config, self.state.catalog.snapshot())?;
         store.set_bundle(&bundle).await?;
         let checkpoints = Some(store.location());
@@ -528,7 +556,11 @@ impl Session {
             }
         }
         let Some(bundle) = bundle else { return Ok(()) };
-        let changes = bundle::compare(bundle, graph)?;
+        let keeps_rows = |uid: &str| manifest.operators.get(uid).is_some_and(|stored| !stored.runs.is_empty());
+        let changes = bundle::compare(bundle, graph, keeps_rows)?;
+        for widened in &changes.widened {
+            tracing::warn!("the query asks less of its rows than before checkpoint {}: {widened}", manifest.checkpoint);
+        }
         if !changes.dropped_sinks.is_empty() && !allowed {
             return Err(Error::user(format!(
                 "checkpoint {} is of a job that also wrote to: {}",
@@ -546,7 +578,7 @@ impl Session {
         Ok(())
     }
 
-    fn places(&self) -> Places {
+    pub(crate) fn places(&self) -> Places {
         let (config, base_dir) = (self.state.config.clone(), self.base_dir.clone());
         Places { config, base_dir, fail_points: self.fail_points.clone() }
     }
@@ -716,6 +748,7 @@ impl Session {
             restarts,
             savepoints: self.places().savepoints(),
             allow_non_restored_state: self.allow_non_restored_state()?,
+            allow_lost_output: self.allow_lost_output,
             in_flight_bytes: config::in_flight_bytes(options)?,
             // Each process counts its own.
             memory_bytes_max: config::memory_bytes_max(options)?.map(|bytes| bytes / count as u64),

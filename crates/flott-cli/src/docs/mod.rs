@@ -59,6 +59,11 @@ fn configuration() -> String {
     let mut text = head("Configuration");
     text.push_str("\nSet with `SET 'key' = 'value'` or `flott run -D key=value`.\n\n");
     options(flott::configuration(), &mut text);
+    section("Older names\n\nThose that Flink had before mean the same.", &mut text);
+    text.push_str("| older | today |\n|---|---|\n");
+    for (older, today) in flott::older_names() {
+        line(&mut text, &format!("| `{older}` | `{today}` |"));
+    }
     text
 }
 

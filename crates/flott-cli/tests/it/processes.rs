@@ -134,6 +134,36 @@ fn a_query_shows_its_result_and_three_processes_work() {
     assert_eq!(place.rows("copy").len(), 3_000);
 }
 
+/// The other process has the module from the job, and not from its file.
+#[test]
+fn functions_in_webassembly_run_in_both_processes() {
+    let place = Place::new();
+    input(&place);
+    let parts = [
+        "(module ",
+        include_str!("../../../flott-wasm/tests/wat/allocator.wat"),
+        include_str!("../../../flott-wasm/tests/wat/twice.wat"),
+        ")",
+    ];
+    std::fs::write(place.path().join("twice.wasm"), wat::parse_str(parts.concat()).expect("a module"))
+        .expect("written");
+    let script = WINDOWS.replace("SUM(v)", "SUM(twice(CAST(v AS INT)) - v)").replace(
+        "INSERT",
+        "CREATE FUNCTION twice(a INT) RETURNS INT LANGUAGE WASM AS 'twice' USING ARTIFACT 'twice.wasm';
+         INSERT",
+    );
+    place.write("job.sql", WINDOWS);
+    let plain = place.flott(&["run", "job.sql", "-p", "2"]);
+    assert_eq!(plain.code, Some(0), "{plain:?}");
+    let expected = place.rows("o");
+    assert!(expected.len() > 100);
+    std::fs::remove_dir_all(place.path().join("o")).expect("removed");
+    place.write("job.sql", &script);
+    let two = place.flott(&[&TWO[..], &["-p", "2", "--fresh"]].concat());
+    assert_eq!(two.code, Some(0), "{two:?}");
+    assert_eq!(place.rows("o"), expected);
+}
+
 #[test]
 fn an_error_of_either_process_is_shown_as_it_is() {
     let place = Place::new();

@@ -142,6 +142,19 @@ macro_rules! sink_suite {
     };
 }
 
+/// One test of each sink case, at-least-once, for a sink that promises no more: like [`source_suite!`](crate::source_suite).
+#[macro_export]
+macro_rules! at_least_once_sink_suite {
+    ($name:ident, $environment:expr, $context:expr) => {
+        mod $name {
+            #[allow(unused_imports, reason = "the expressions name what they need")]
+            use super::*;
+            $crate::suite_cases_of!(sink, AtLeastOnce, $environment, $context;
+                basic, savepoint, scale_up, scale_down, metrics, worker_failure);
+        }
+    };
+}
+
 /// The tests of [`source_suite!`](crate::source_suite) and [`sink_suite!`](crate::sink_suite).
 #[doc(hidden)]
 #[macro_export]
@@ -150,13 +163,22 @@ macro_rules! suite_cases {
         mod exactly_once {
             #[allow(unused_imports, reason = "the expressions name what they need")]
             use super::*;
-            $($crate::suite_case!($kind, $case, ExactlyOnce, $environment, $context);)+
+            $crate::suite_cases_of!($kind, ExactlyOnce, $environment, $context; $($case),+);
         }
         mod at_least_once {
             #[allow(unused_imports, reason = "the expressions name what they need")]
             use super::*;
-            $($crate::suite_case!($kind, $case, AtLeastOnce, $environment, $context);)+
+            $crate::suite_cases_of!($kind, AtLeastOnce, $environment, $context; $($case),+);
         }
+    };
+}
+
+/// The tests of one of the semantics.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! suite_cases_of {
+    ($kind:ident, $semantics:ident, $environment:expr, $context:expr; $($case:ident),+) => {
+        $($crate::suite_case!($kind, $case, $semantics, $environment, $context);)+
     };
 }
 

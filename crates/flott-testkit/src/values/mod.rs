@@ -18,6 +18,7 @@ use flott_connector::factory::{
     ChangelogMode, ConnectorFactory, MetadataKey, Registry, TableContext, TableLookup, TableSink, TableSource,
     VectorSearch,
 };
+use flott_connector::table::Column;
 use flott_core::options::{ConfigOption, Options};
 use flott_core::types::arrow_field;
 use flott_core::{ChangeBatch, Error, LogicalType, Result};
@@ -186,6 +187,9 @@ impl ConnectorFactory for Values {
         };
         let key = key.iter().map(|name| context.schema.index_of(name));
         let key: Vec<usize> = key.collect::<std::result::Result<_, _>>()?;
+        let order = sink_order(context)?;
+        let place = |column: usize| order.iter().position(|c| *c == column).unwrap_or(column);
+        let key = key.into_iter().map(place).collect();
         self.store.register_sink(&context.identifier.object, key);
         let exactly_once = match options.text(&SINK_GUARANTEE) {
             Some("exactly-once") => true,
@@ -196,7 +200,8 @@ impl ConnectorFactory for Values {
                     .hint("Use 'at-least-once' or 'exactly-once'"));
             }
         };
-        let sink = ValuesSink { store: self.store.clone(), name: context.identifier.object.clone(), exactly_once };
+        let sink =
+            ValuesSink { store: self.store.clone(), name: context.identifier.object.clone(), exactly_once, order };
         let parallelism = options.int(&SINK_PARALLELISM)?.and_then(|n| usize::try_from(n).ok());
         Ok(TableSink { sink: Arc::new(sink), changelog_mode, parallelism })
     }
@@ -243,6 +248,17 @@ fn metadata_keys(text: Option<&str>) -> Result<Vec<(String, LogicalType)>> {
         start = end + 1;
     }
     Ok(keys)
+}
+
+/// The columns of a sink as Flink hands them to one: the physical columns, then metadata in the order in which the connector
+/// lists it.
+fn sink_order(context: &TableContext) -> Result<Vec<usize>> {
+    let writable = metadata_keys(context.table.options.get(WRITABLE_METADATA.key))?;
+    let columns = context.table.schema.columns.iter().filter(|c| c.is_persisted());
+    let place = |c: &Column| c.metadata_key().map(|key| writable.iter().position(|w| w.0 == key));
+    let mut order: Vec<(Option<Option<usize>>, usize)> = columns.enumerate().map(|(i, c)| (place(c), i)).collect();
+    order.sort();
+    Ok(order.into_iter().map(|(_, column)| column).collect())
 }
 
 /// What a data row holds: the physical columns, then the readable metadata.

@@ -16,6 +16,8 @@ pub(super) struct ValuesSink {
     pub(super) name: String,
     /// Rows wait for their checkpoint.
     pub(super) exactly_once: bool,
+    /// The columns in the order in which rows are recorded.
+    pub(super) order: Vec<usize>,
 }
 
 impl Sink for ValuesSink {
@@ -24,12 +26,12 @@ impl Sink for ValuesSink {
     }
 
     fn create_writer(&self, context: WriterContext, _restored: Vec<Versioned>) -> Result<Box<dyn SinkWriter>> {
-        let (store, name) = (self.store.clone(), self.name.clone());
+        let (store, name, order) = (self.store.clone(), self.name.clone(), self.order.clone());
         Ok(if self.exactly_once {
             let unique = format!("{}-{}", id::random_hex(), context.subtask.index);
-            Box::new(StagingWriter { store, name, unique, next: 0, rows: vec![] })
+            Box::new(StagingWriter { store, name, unique, next: 0, rows: vec![], order })
         } else {
-            Box::new(ValuesWriter { store, name })
+            Box::new(ValuesWriter { store, name, order })
         })
     }
 
@@ -39,15 +41,25 @@ impl Sink for ValuesSink {
     }
 }
 
+/// The rows with their columns in this order.
+fn ordered(batch: ChangeBatch, order: &[usize]) -> Result<ChangeBatch> {
+    if order.len() != batch.rows.num_columns() || order.iter().copied().eq(0..order.len()) {
+        return Ok(batch);
+    }
+    let rows = batch.rows.project(order)?;
+    Ok(batch.with_rows(rows))
+}
+
 struct ValuesWriter {
     store: ValuesStore,
     name: String,
+    order: Vec<usize>,
 }
 
 #[async_trait]
 impl SinkWriter for ValuesWriter {
     async fn write(&mut self, batch: ChangeBatch) -> Result<()> {
-        self.store.record(&self.name, &batch)
+        self.store.record(&self.name, &ordered(batch, &self.order)?)
     }
 
     async fn flush(&mut self, _end_of_input: bool) -> Result<()> {
@@ -62,12 +74,13 @@ struct StagingWriter {
     unique: String,
     next: u64,
     rows: Vec<ChangeBatch>,
+    order: Vec<usize>,
 }
 
 #[async_trait]
 impl SinkWriter for StagingWriter {
     async fn write(&mut self, batch: ChangeBatch) -> Result<()> {
-        self.rows.push(batch);
+        self.rows.push(ordered(batch, &self.order)?);
         Ok(())
     }
 

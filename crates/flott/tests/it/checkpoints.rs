@@ -80,6 +80,36 @@ async fn a_checkpoint_that_takes_too_long_is_given_up_and_fails_the_job_unless_t
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_checkpoint_that_cannot_be_written_fails_the_job_unless_that_is_tolerated() {
+    for tolerable in ["0", "2"] {
+        let (folder, target) = (tempfile::tempdir().expect("a folder"), Scripted::new(Target::There));
+        let checkpoints = folder.path().join("checkpoints/session");
+        std::fs::create_dir_all(&checkpoints).expect("a folder");
+        for in_the_way in ["chk-2-g1", "chk-3-g1"] {
+            std::fs::write(checkpoints.join(in_the_way), "a file where a folder is to be").expect("written");
+        }
+        let options = [
+            OFTEN,
+            ("execution.checkpointing.dir", "checkpoints"),
+            ("execution.checkpointing.tolerable-failed-checkpoints", tolerable),
+        ];
+        let numbered =
+            "SELECT id, ROW_NUMBER() OVER (PARTITION BY id ORDER BY pt) AS n FROM (SELECT id, PROCTIME() AS pt FROM s)";
+        let first = format!("({numbered}) WHERE n = 1");
+        let mut job = start_with(folder.path(), &target, &options, &first).await;
+        if tolerable == "0" {
+            let error = end(&mut job).await.expect_err("none may fail").to_string();
+            assert!(error.contains("chk-2-g1"), "{error}");
+            continue;
+        }
+        let state = end(&mut job).await.expect("it goes on");
+        assert_eq!((state.failed_checkpoints, state.restarts), (2, 0));
+        assert!(state.checkpoints > 2, "{state:?}");
+        assert_eq!(target.visible_rows(), ROWS);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn between_two_checkpoints_is_a_pause() {
     let (folder, target) = (tempfile::tempdir().expect("a folder"), Scripted::new(Target::There));
     let pause = ("execution.checkpointing.min-pause", "400 ms");

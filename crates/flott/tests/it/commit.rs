@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use flott::{ErrorKind, Job, JobOutcome, Outcome, Restore, Session, StopMode, default_registry};
+use flott::{ErrorKind, Job, JobOutcome, Outcome, Restore, SavepointTarget, Session, StopMode, default_registry};
 
 use crate::scripted::{Scripted, Target};
 
@@ -13,12 +13,23 @@ const ROWS: usize = 3_000;
 
 /// A job that reads rows for about two seconds and commits every 50 ms; `more` are further settings.
 async fn start(folder: &Path, target: &Scripted, restore: Restore, more: &str) -> flott::Result<Job> {
+    start_with(folder, target, restore, more, false).await
+}
+
+async fn start_with(
+    folder: &Path,
+    target: &Scripted,
+    restore: Restore,
+    more: &str,
+    allow_lost_output: bool,
+) -> flott::Result<Job> {
     let mut registry = default_registry();
     registry.add_connector(Arc::new(target.clone()));
     let mut session = Session::builder()
         .registry(registry)
         .base_dir(folder)
         .restore(restore)
+        .allow_lost_output(allow_lost_output)
         .option("parallelism.default", "2")
         .build()?;
     let script = format!(
@@ -144,6 +155,64 @@ async fn a_piece_that_can_never_be_committed_fails_the_job_and_is_kept() {
     assert_eq!(error.kind(), ErrorKind::Data, "{error}");
     assert!(error.to_string().contains("it is too heavy"), "{error}");
     assert_eq!(target.commits.load(Ordering::SeqCst), 1, "a refusal is not tried again");
+    finish(folder.path(), &target).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn output_that_can_never_be_committed_is_given_up_once_its_user_knows_and_allows_it() {
+    let (folder, target) = (tempfile::tempdir().expect("a folder"), Scripted::new(Target::RefusesOne));
+    let start_allowed = || start_with(folder.path(), &target, Restore::Latest, "", true);
+    let mut job = start_allowed().await.expect("starts");
+    // Allowed or not: nobody has heard of this loss yet.
+    end(&mut job).await.expect_err("it is refused");
+    let before = target.visible_rows();
+    let error = start(folder.path(), &target, Restore::Latest, "").await.map(drop).expect_err("not in silence");
+    assert!(error.to_string().contains("--allow-lost-output"), "{error}");
+    // The first piece is refused again when it is restored. Behind it the target takes all.
+    let mut job = start_allowed().await.expect("goes on");
+    target.set(Target::There);
+    let outcome = end(&mut job).await.expect("finishes");
+    assert!(matches!(outcome, JobOutcome::Finished(_)), "{outcome:?}");
+    let rows = target.visible_rows();
+    assert!(before < rows && rows < ROWS, "{rows} rows, {before} before");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_that_was_to_come_with_a_savepoint_comes_to_nothing_where_the_attempt_fails() {
+    for (drain, savepoint) in [(false, true), (true, false)] {
+        let (folder, target) = (tempfile::tempdir().expect("a folder"), Scripted::new(Target::Busy));
+        let timeout = "SET 'execution.checkpointing.timeout' = '20 s';";
+        let mut job = start(folder.path(), &target, Restore::Ask, timeout).await.expect("starts");
+        until("a commit", || target.commits.load(Ordering::SeqCst) > 0).await;
+        let to = SavepointTarget::In("savepoints".to_string());
+        let mode = StopMode { drain, savepoint: savepoint.then_some(to) };
+        let client = job.handle.client();
+        let stopping = tokio::spawn(async move { client.stop(mode).await });
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        target.set(Target::FailsHalfWay);
+        let stopped =
+            tokio::time::timeout(Duration::from_secs(10), stopping).await.expect("answered").expect("no panic");
+        let error = stopped.expect_err("there was a failure before");
+        assert!(error.to_string().contains("is started again"), "drain {drain}: {error}");
+        let outcome = end(&mut job).await.expect("it goes on");
+        let JobOutcome::Finished(state) = outcome else { panic!("drain {drain}: {outcome:?}") };
+        assert_eq!((state.restarts, target.visible_rows()), (1, ROWS), "drain {drain}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drained_job_is_not_started_again_once_its_end_is_decided() {
+    let (folder, target) = (tempfile::tempdir().expect("a folder"), Scripted::new(Target::FailsHalfWay));
+    // The first commit is that of the end.
+    let mut job = start(folder.path(), &target, Restore::Ask, "SET 'execution.checkpointing.interval' = '1 h';")
+        .await
+        .expect("starts");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    job.handle.request_stop(StopMode::suspend().with_drain()).await.expect("it runs");
+    let error = end(&mut job).await.expect_err("the commit fails");
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert_eq!(job.handle.state().restarts, 0, "another attempt would have no state");
+    assert_eq!(target.commits.load(Ordering::SeqCst), 1);
     finish(folder.path(), &target).await;
 }
 

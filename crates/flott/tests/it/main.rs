@@ -3,8 +3,10 @@
 mod alignment;
 mod checkpoints;
 mod commit;
+mod edits;
 mod full_disk;
 mod functions;
+mod infer;
 mod listing;
 mod lookups;
 mod memory;

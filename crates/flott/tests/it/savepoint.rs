@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use flott::{Job, JobOutcome, Outcome, Restore, SavepointTarget, Session, StopMode};
 
-const ROWS: i64 = 3_000;
+pub(crate) const ROWS: i64 = 3_000;
 
 fn rows_job(rows_per_second: u32) -> String {
     format!(
@@ -30,10 +30,10 @@ fn window_job(rows_per_second: u32) -> String {
     )
 }
 
-struct Place(tempfile::TempDir);
+pub(crate) struct Place(tempfile::TempDir);
 
 impl Place {
-    fn new() -> Place {
+    pub(crate) fn new() -> Place {
         Place(tempfile::tempdir().expect("a folder"))
     }
 
@@ -42,7 +42,7 @@ impl Place {
     }
 
     /// Starts the script's job; checkpoints are only those that are asked for.
-    async fn start(&self, script: &str, restore: Restore, options: &[(&str, &str)]) -> flott::Result<Job> {
+    pub(crate) async fn start(&self, script: &str, restore: Restore, options: &[(&str, &str)]) -> flott::Result<Job> {
         let mut builder = Session::builder()
             .base_dir(self.path())
             .restore(restore)
@@ -61,7 +61,7 @@ impl Place {
     }
 
     /// The first column of all visible rows, sorted.
-    fn written(&self) -> Vec<Vec<i64>> {
+    pub(crate) fn written(&self) -> Vec<Vec<i64>> {
         let files = std::fs::read_dir(self.path().join("o")).into_iter().flatten().flatten();
         let mut rows = vec![];
         for file in files.filter(|f| f.path().is_file()) {
@@ -86,7 +86,7 @@ impl Place {
     }
 }
 
-async fn end(job: &mut Job) -> JobOutcome {
+pub(crate) async fn end(job: &mut Job) -> JobOutcome {
     let ended = tokio::time::timeout(Duration::from_secs(30), job.wait()).await;
     ended.expect("the job ends in time").expect("it ends well")
 }
@@ -98,7 +98,7 @@ fn read_rows(job: &Job) -> u64 {
 }
 
 /// Until its sources have read something.
-async fn underway(job: &Job, rows: u64) {
+pub(crate) async fn underway(job: &Job, rows: u64) {
     for _ in 0..2_000 {
         if read_rows(job) >= rows {
             return;
@@ -425,7 +425,7 @@ async fn a_stop_that_times_out_is_taken_back_where_its_savepoint_was_wanted() {
     underway(&job, 100).await;
     let stop = job.handle.stop(StopMode::suspend().with_savepoint(into(&place))).await;
     let error = stop.expect_err("two files are synced before it is complete").to_string();
-    assert!(error.contains("not complete in time"), "{error}");
+    assert!(error.contains("was not complete after"), "{error}");
     let state = job.handle.state();
     assert_eq!((state.status, state.restarts), (flott::JobStatus::Running, 0), "{state:?}");
     let read = read_rows(&job);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use flott::{Registry, default_registry};
 use flott_connector::Boundedness;
-use flott_connector::format::FormatContext;
+use flott_connector::format::{FormatContext, RecordPosition};
 use flott_core::Result;
 use flott_core::options::Options;
 use flott_testkit::suite::{
@@ -59,6 +59,24 @@ pub(crate) fn encoded(format: &str, records: &[Record]) -> Result<Vec<u8>> {
     encoder.encode(&batch_of_records(records)?, &mut bytes)?;
     encoder.finish(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Records from messages of this format.
+#[cfg(any(feature = "http", feature = "redis"))]
+pub(crate) fn decoded<'a>(format: &str, messages: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Record>> {
+    let schema = schema(COLUMNS);
+    let context = FormatContext {
+        schema: schema.clone(),
+        declared: schema,
+        options: Options::new(),
+        local_time_zone: "UTC".to_string(),
+    };
+    let mut decoder = default_registry().format(format)?.message_decoding(&context)?.create()?;
+    let position = RecordPosition { origin: "the tests".into(), row: 0, offset: 0, row_is_exact: false };
+    for message in messages {
+        decoder.decode(Some(message), &position)?;
+    }
+    Record::from_batch(&decoder.flush()?)
 }
 
 #[async_trait]
