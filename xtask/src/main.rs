@@ -8,6 +8,7 @@ mod functions;
 mod services;
 mod sim;
 mod tidy;
+mod unstable;
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -18,14 +19,19 @@ pub(crate) type Failure = String;
 const USAGE: &str = "\
 cargo xtask TASK
 
-  test [ARGS]       builds what the tests need and runs them all, then kill cycles; ARGS go to cargo test
+  test              builds what the tests need and runs them all, then kill cycles; a test that fails is run once more,
+                    alone, and named UNSTABLE at the end where it passes then
+  test ARGS         the tests that cargo test chooses by ARGS
   ci                every check: fmt, clippy, doc, tidy, machete, deny, typos
   tidy              the dependency table, file headers, links, generated docs
   docs              writes the generated docs
   functions         prints Flink's functions: implemented, cases, differences
   chaos [OPTIONS]   kills a job again and again and checks its output against a ledger
-                      --pipeline files|files-two-sinks|processes|processes-two-sinks|s3|kafka-kafka
+                      --pipeline files|files-two-sinks|processes|processes-two-sinks|s3|kafka-kafka|kafka-files|
+                                 nats-kafka|nats-nats
                       --cycles N  --seed S  --rows N  --release  --binary FILE
+                      --planted drop-row|duplicate-on-recovery|commit-before-decided|
+                                acknowledge-before-committed: the job is made to do wrong, and has to be found out
   conformance [FILE..] [--only PART]
                     runs Flink's semantic programs (one JSON object a line) and scores them; the last line is JSON
   differential [--queries N] [--seed S] [--mode streaming|batch] [--mini-batch ROWS] [--set KEY=VALUE] [--gateway URL]
@@ -37,9 +43,9 @@ cargo xtask TASK
   goldens [--only NAME] [--gateway URL]
                     records the expected rows of tests/sql/function/*.slt anew from Flink
   services up|down|env|status NAME
-                    real servers for tests and benchmarks: versitygw (S3), minio (S3), kafka
+                    real servers for tests and benchmarks: versitygw (S3), minio (S3), kafka, nats, redis
   sim [OPTIONS]     explores the checkpoint protocol: in every order, and under seeds
-                      --seeds N  --first SEED  --size WORKERS,SINKS,EPOCHS,CRASHES
+                      --seeds N  --first SEED  --size WORKERS,SINKS,EPOCHS,CRASHES  --sleepers N
 ";
 
 fn main() -> ExitCode {
@@ -48,7 +54,8 @@ fn main() -> ExitCode {
         Some((task, rest)) => (task.as_str(), rest),
         None => ("help", &[][..]),
     };
-    let done = match task {
+    let asks = rest.first().is_some_and(|a| a == "--help" || a == "-h");
+    let done = match if asks { "help" } else { task } {
         "test" => ci::test(rest),
         "ci" => ci::checks(),
         "tidy" => tidy::run(),
@@ -133,6 +140,20 @@ fn goldens(args: &[String]) -> Result<(), Failure> {
     let mut all = vec!["--goldens".to_string(), "tests/sql/function".to_string()];
     all.extend_from_slice(args);
     differential(&all)
+}
+
+/// Refuses what a task does not know: an option that is spelled wrong would run something else.
+pub(crate) fn known_options(args: &[String], with_value: &[&str], flags: &[&str]) -> Result<(), Failure> {
+    let mut args = args.iter().map(String::as_str);
+    while let Some(arg) = args.next() {
+        if with_value.contains(&arg) {
+            args.next();
+        } else if !flags.contains(&arg) {
+            let known: Vec<&str> = with_value.iter().chain(flags).copied().collect();
+            return Err(format!("there is no option '{arg}' here; there are {}", known.join(", ")));
+        }
+    }
+    Ok(())
 }
 
 /// The value after `name`, parsed.

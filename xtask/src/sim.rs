@@ -1,14 +1,16 @@
 //! Explores the checkpoint protocol: every order of events of a small job, and larger ones under seeds.
 
-use crate::{Failure, option, root, say};
+use crate::{Failure, known_options, option, root, say};
 use std::process::Command;
 
 /// Runs the simulation of `flott-cluster`; the same seed gives the same trace. With `--size` it explores a job of that size
 /// in every order, as optimised code: only the crate that searches is compiled anew for it.
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
+    known_options(args, &["--seeds", "--first", "--size", "--sleepers"], &[])?;
     let seeds: u64 = option(args, "--seeds", 1_000)?;
     let first: u64 = option(args, "--first", 0)?;
     let size: String = option(args, "--size", String::new())?;
+    let sleepers: u8 = option(args, "--sleepers", 1)?;
     let mut command = Command::new("cargo");
     command.args(["test", "--locked", "-p", "flott-cluster", "--lib"]).current_dir(root());
     if size.is_empty() {
@@ -17,6 +19,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
     } else {
         command.args(["--config", "profile.dev.package.flott-cluster.opt-level=3"]);
         command.args(["sim::tests::every_order", "--", "--nocapture"]).env("FLOTT_SIM_SIZE", size);
+        command.env("FLOTT_SIM_SLEEPERS", sleepers.to_string());
     }
     say("+ cargo test -p flott-cluster --lib sim::");
     let status = command.status().map_err(|e| format!("cargo cannot be started: {e}"))?;

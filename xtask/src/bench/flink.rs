@@ -16,7 +16,7 @@ use crate::services::free_ports;
 const READY_PATIENCE_S: u32 = 90;
 const STEP: Duration = Duration::from_millis(100);
 /// Memory of the TaskManager process as Flink ships it.
-const TASK_MANAGER_MEMORY: &str = "1728m";
+pub(super) const TASK_MANAGER_MEMORY: &str = "1728m";
 const JOB_MANAGER_MEMORY: &str = "1600m";
 
 /// An installation.
@@ -100,7 +100,7 @@ pub(super) struct Cluster {
 
 impl Cluster {
     /// Starts one whose Java has done nothing yet.
-    pub(super) fn start(flink: &Installation, folder: &Path, slots: usize) -> Result<Cluster, Failure> {
+    pub(super) fn start(flink: &Installation, folder: &Path, slots: usize, memory: &str) -> Result<Cluster, Failure> {
         let folder = folder.join("flink");
         let conf = folder.join("conf");
         let wrong = |e: std::io::Error| format!("{}: {e}", folder.display());
@@ -117,7 +117,7 @@ impl Cluster {
             ("taskmanager.host", "127.0.0.1".to_string()),
             ("taskmanager.bind-host", "127.0.0.1".to_string()),
             ("taskmanager.numberOfTaskSlots", slots.to_string()),
-            ("taskmanager.memory.process.size", TASK_MANAGER_MEMORY.to_string()),
+            ("taskmanager.memory.process.size", memory.to_string()),
             ("rest.address", "127.0.0.1".to_string()),
             ("rest.bind-address", "127.0.0.1".to_string()),
             ("rest.port", rest.to_string()),
@@ -237,7 +237,13 @@ impl Cluster {
                 let cpu_s = after.cpu_s - before.cpu_s;
                 Ok(Figures { rows, wall_s: ms / 1e3, cpu_s, rss_mb: after.rss_mb })
             }
-            (state, _) => Err(format!("Flink's job is {state:?}")),
+            (state, _) => {
+                let why = http::json("GET", self.rest, &format!("/jobs/{job}/exceptions"), &Value::Null);
+                let why = why
+                    .ok()
+                    .and_then(|w| Some(w["exceptionHistory"]["entries"][0]["exceptionName"].as_str()?.to_string()));
+                Err(format!("Flink's job is {}: {}", state.unwrap_or("unknown"), why.unwrap_or_default()))
+            }
         }
     }
 

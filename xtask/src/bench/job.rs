@@ -51,6 +51,96 @@ pub(super) fn csv(input: &Path, output: &Path) -> Vec<String> {
     ]
 }
 
+/// Jobs whose state is what they are about: random rows of many keys, into nowhere. Written so that Flink takes them too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stateful {
+    /// COUNT and SUM by key.
+    Aggregate,
+    /// Two streams by key.
+    Join,
+    /// The ten largest values of each key.
+    TopN,
+}
+
+/// Keys of the aggregate and the join.
+const STATE_KEYS: u64 = 10_000_000;
+/// Keys of the ranks.
+const RANK_KEYS: u64 = 1_000_000;
+/// Ranks of a key.
+const RANKS: u64 = 10;
+/// How far a count of random rows may be from the expected one: far beyond its deviation. It finds a job that does not do its
+/// work; single rows are what the tests count.
+const COUNT_TOLERANCE: f64 = 0.005;
+
+impl Stateful {
+    pub(super) const ALL: [Stateful; 3] = [Stateful::Aggregate, Stateful::Join, Stateful::TopN];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Stateful::Aggregate => "aggregate",
+            Stateful::Join => "join",
+            Stateful::TopN => "top-n",
+        }
+    }
+
+    /// Rows that are read, over all inputs.
+    pub(super) fn rows(self) -> u64 {
+        20_000_000
+    }
+
+    pub(super) fn statements(self, rows: u64) -> Vec<String> {
+        let source = |name: &str, keys: u64, rows: u64| {
+            format!(
+                "CREATE TABLE {name} (k BIGINT, id BIGINT, v BIGINT) WITH ('connector' = 'datagen',\n\
+                 'number-of-rows' = '{rows}', 'rows-per-second' = '1000000000',\n\
+                 'fields.k.min' = '0', 'fields.k.max' = '{}', 'fields.v.min' = '0', 'fields.v.max' = '1000000')",
+                keys - 1
+            )
+        };
+        let nowhere = |columns: &str| format!("CREATE TABLE nowhere ({columns}) WITH ('connector' = 'blackhole')");
+        match self {
+            Stateful::Aggregate => vec![
+                source("a", STATE_KEYS, rows),
+                nowhere("k BIGINT, n BIGINT, s BIGINT"),
+                "INSERT INTO nowhere SELECT k, COUNT(*), SUM(v) FROM a GROUP BY k".to_string(),
+            ],
+            Stateful::Join => vec![
+                source("a", STATE_KEYS, rows / 2),
+                source("b", STATE_KEYS, rows / 2),
+                nowhere("k BIGINT, a BIGINT, b BIGINT, s BIGINT"),
+                "INSERT INTO nowhere SELECT a.k, a.id, b.id, a.v + b.v FROM a JOIN b ON a.k = b.k".to_string(),
+            ],
+            Stateful::TopN => vec![
+                source("a", RANK_KEYS, rows),
+                nowhere("k BIGINT, id BIGINT, v BIGINT"),
+                format!(
+                    "INSERT INTO nowhere SELECT k, id, v FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY k ORDER BY v DESC) AS r\n\
+                     FROM a) WHERE r <= {RANKS}"
+                ),
+            ],
+        }
+    }
+
+    /// Whether as many changes came out as have to. `blackhole` asks for no rows as they were before, in both engines.
+    pub(super) fn check(self, rows: u64, written: u64) -> Result<(), Failure> {
+        let expected = match self {
+            // Each row is the first of its key or an update; the few of one key in one batch are merged.
+            Stateful::Aggregate => rows as f64,
+            Stateful::Join => (rows as f64 / 2.0).powi(2) / STATE_KEYS as f64,
+            // How often a row enters depends on the order. At the end each key has its ranks, as a row that has entered.
+            Stateful::TopN => {
+                let least = (RANK_KEYS * RANKS) as f64 * (1.0 - COUNT_TOLERANCE);
+                let enough = rows < RANK_KEYS * RANKS * 2 || written as f64 >= least;
+                return enough.then_some(()).ok_or_else(|| format!("{written} changes are less than {least}"));
+            }
+        };
+        if (written as f64 - expected).abs() > expected * COUNT_TOLERANCE {
+            return Err(format!("{} wrote {written} changes instead of about {expected}", self.name()));
+        }
+        Ok(())
+    }
+}
+
 /// Three rows, printed.
 pub(super) fn start() -> Vec<String> {
     vec![

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::http;
 use super::measure::{Flott, now, pause, percentile, taken, waited_s};
+use super::{http, limit};
 use crate::services::free_ports;
 use crate::{Failure, say};
 
@@ -116,8 +116,13 @@ pub(super) fn slow_sink(flott: &Flott, seconds: u64, workers: usize) -> Result<(
         took.cpu_s,
         took.rss_mb
     ));
-    Ok(())
+    limit("the peak of memory, MB", took.rss_mb, SLOW_SINK_MB_MAX)
 }
+
+/// What a source that is faster than its sink may hold, whatever it reads.
+const SLOW_SINK_MB_MAX: f64 = 200.0;
+/// So long a checkpoint of a large state may stop a subtask.
+const PAUSE_MS_MAX: f64 = 100.0;
 
 /// Checkpoints every second at one row per second: how long does each take?
 pub(super) fn trickle(flott: &Flott, seconds: u64, workers: usize) -> Result<(), Failure> {
@@ -244,7 +249,7 @@ pub(super) fn large_state(flott: &Flott, large: &Large) -> Result<(), Failure> {
         took.cpu_s,
         took.rss_mb
     ));
-    Ok(())
+    limit("the pause by a checkpoint, p99 without waits for a core, ms", without(0.99), PAUSE_MS_MAX)
 }
 
 /// When counters moved.

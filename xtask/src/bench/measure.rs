@@ -88,6 +88,17 @@ impl Flott {
 
     /// One run to the end. Wall time is that from exec to exit.
     pub(super) fn once(&self, script: &Path, workers: usize, cores: Cores, rows: u64) -> Result<Figures, Failure> {
+        self.counted(script, workers, cores, rows).map(|(figures, _)| figures)
+    }
+
+    /// The same, with the number of rows that the sinks were given.
+    pub(super) fn counted(
+        &self,
+        script: &Path,
+        workers: usize,
+        cores: Cores,
+        rows: u64,
+    ) -> Result<(Figures, u64), Failure> {
         let summary = self.folder.join("summary.json");
         // That of the run before, if there is one, must not count for this one.
         drop(fs::remove_file(&summary));
@@ -103,7 +114,9 @@ impl Flott {
         let text = fs::read_to_string(&summary).map_err(|e| e.to_string())?;
         let v: Value = serde_json::from_str(&text).map_err(|e| e.to_string())?;
         let number = |key: &str| v[key].as_f64().ok_or_else(|| format!("the summary has no '{key}'"));
-        Ok(Figures { rows, wall_s, cpu_s: number("cpu_ms")? / 1e3, rss_mb: number("peak_rss_bytes")? / 1e6 })
+        let written = v["jobs"].as_array().into_iter().flatten().filter_map(|j| j["rows_out"].as_u64()).sum();
+        let figures = Figures { rows, wall_s, cpu_s: number("cpu_ms")? / 1e3, rss_mb: number("peak_rss_bytes")? / 1e6 };
+        Ok((figures, written))
     }
 }
 

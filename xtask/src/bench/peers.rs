@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::flink::{Cluster, Installation};
-use super::job::{self, Windows};
+use super::flink::{Cluster, Installation, TASK_MANAGER_MEMORY};
+use super::job::{self, Stateful, Windows};
 use super::measure::{Cores, Figures, Flott, median, middle};
 use crate::{Failure, say};
 
@@ -33,10 +33,12 @@ pub(super) struct Peers<'a> {
     pub(super) warm: Duration,
     /// Some of [`PARTS`] only, or all.
     pub(super) only: String,
+    /// Memory of Flink's TaskManager for jobs with much state, which need more than it is shipped with.
+    pub(super) flink_memory: String,
 }
 
 /// The batch engines; Flink in each of its states.
-const PARTS: [&str; 4] = ["batch", "cold", "warm", "steady"];
+const PARTS: [&str; 7] = ["batch", "cold", "warm", "steady", "aggregate", "join", "top-n"];
 
 impl Peers<'_> {
     /// All peers that are there; the others are named, with the reason.
@@ -99,6 +101,14 @@ impl Peers<'_> {
         self.flott.once(&script, cores(), Cores::All, rows)
     }
 
+    /// A job with much state; how many changes come out is checked.
+    fn stateful(&self, job: Stateful, rows: u64) -> Result<Figures, Failure> {
+        let script = self.flott.script(job.name(), &job::script(&job.statements(rows)))?;
+        let (figures, written) = self.flott.counted(&script, cores(), Cores::All, rows)?;
+        job.check(rows, written)?;
+        Ok(figures)
+    }
+
     fn pairs(
         &self,
         mut pair: impl FnMut() -> Result<(Figures, Figures), Failure>,
@@ -114,8 +124,8 @@ impl Peers<'_> {
         table: &mut Table,
     ) -> Result<(), Failure> {
         let (name, folder) = (format!("Flink {}", flink.version), &self.flott.folder);
-        let start = || -> Result<Cluster, Failure> {
-            let cluster = Cluster::start(flink, folder, cores())?;
+        let start_with = |memory: &str| -> Result<Cluster, Failure> {
+            let cluster = Cluster::start(flink, folder, cores(), memory)?;
             for (key, value) in [
                 ("table.dml-sync", "true".to_string()),
                 ("parallelism.default", cores().to_string()),
@@ -126,6 +136,7 @@ impl Peers<'_> {
             }
             Ok(cluster)
         };
+        let start = || start_with(TASK_MANAGER_MEMORY);
         let window = |cluster: &Cluster| -> Result<Figures, Failure> {
             let figures = cluster.run(&job::window(self.rows_window), self.rows_window)?;
             drop_tables(cluster, &["events", "nowhere"])?;
@@ -144,6 +155,18 @@ impl Peers<'_> {
             say("Flink cold: a new cluster for each run");
             table.add("window, cold", &name, &self.pairs(|| Ok((self.window(self.rows_window)?, window(&start()?)?)))?);
             table.add("CSV, cold", &name, &self.pairs(|| Ok((own()?, csv(&start()?)?)))?);
+        }
+        for job in Stateful::ALL.into_iter().filter(|j| self.wants(j.name())) {
+            let rows = job.rows();
+            say(&format!("{}: a new cluster for each run, its TaskManager with {}", job.name(), self.flink_memory));
+            table.add(
+                job.name(),
+                &format!("{name}, {}", self.flink_memory),
+                &self.pairs(|| {
+                    let own = self.stateful(job, rows)?;
+                    Ok((own, start_with(&self.flink_memory)?.run(&job.statements(rows), rows)?))
+                })?,
+            );
         }
         if !self.wants("warm") && !self.wants("steady") {
             return Ok(());

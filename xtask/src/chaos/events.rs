@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::Pipeline;
+use super::proxy::Network;
 
-/// The kill points of the checkpoint protocol that a run passes, K0 to K11.
+/// The kill points of the checkpoint protocol that a run passes by itself, K0 to K11.
 const POINTS: [&str; 12] = [
     "before_barrier",
     "mid_snapshot",
@@ -20,6 +21,8 @@ const POINTS: [&str; 12] = [
     "during_second_restore",
     "during_retention_gc",
 ];
+/// Those that a run passes where a user asks for it, with what the command is told to do: K12 and K13.
+const ASKED: [(&str, &[&str]); 2] = [("during_savepoint", &["savepoint"]), ("drain", &["stop", "--drain"])];
 /// Those that the second process passes itself.
 const POINTS_OF_SECOND: [&str; 3] = ["before_barrier", "mid_snapshot", "after_snapshot_before_prepare"];
 
@@ -28,6 +31,8 @@ const POINTS_OF_SECOND: [&str; 3] = ["before_barrier", "mid_snapshot", "after_sn
 pub(super) enum Event {
     /// kill -9 of the only process, or of the first.
     Kill { at: Option<&'static str> },
+    /// The same, at a point that it passes because somebody has asked for it by a command.
+    KillAsked { at: &'static str, command: &'static [&'static str] },
     /// kill -9 of the second process, while the first stands at a point, or when it may.
     KillSecond { at: Option<&'static str> },
     /// kill -9 of the second process at a point of its own.
@@ -40,19 +45,45 @@ pub(super) enum Event {
     StopSecondKillFirst,
     /// SIGSTOP of the only process, or of the first, until a successor has taken over.
     Sleeper,
+    /// SIGSTOP of a server for a while, in some cases for longer than a transaction may take.
+    ServerStopped,
+    /// kill -9 of a server, which is started again.
+    ServerKilled,
+    /// What lies between the job and a server, for a while.
+    Network(Network),
 }
+
+/// What can happen to a server that a job talks to.
+const OF_SERVERS: [Event; 6] = [
+    Event::ServerStopped,
+    Event::Network(Network::Cut),
+    Event::Network(Network::HalfOpen),
+    Event::ServerKilled,
+    Event::Network(Network::Delayed(50)),
+    Event::Network(Network::Throttled(500_000)),
+];
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let at = |at: &Option<&'static str>| at.unwrap_or("at random");
         match self {
             Event::Kill { at: point } => write!(f, "{}", at(point)),
+            Event::KillAsked { at, .. } => f.write_str(at),
             Event::KillSecond { at: point } => write!(f, "second process killed, first {}", at(point)),
             Event::KillSecondAtOwn(point) => write!(f, "second process killed at its {point}"),
             Event::Nap => write!(f, "second process stopped for a moment"),
             Event::StopSecond => write!(f, "second process stopped until it is replaced"),
             Event::StopSecondKillFirst => write!(f, "second process stopped, first killed"),
             Event::Sleeper => write!(f, "a sleeper woken after its successor"),
+            Event::ServerStopped => write!(f, "server stopped for a while"),
+            Event::ServerKilled => write!(f, "server killed"),
+            Event::Network(network) => f.write_str(match network {
+                Network::Whole => "network whole",
+                Network::Delayed(_) => "network delayed",
+                Network::Throttled(_) => "network throttled",
+                Network::HalfOpen => "network half open",
+                Network::Cut => "network cut",
+            }),
         }
     }
 }
@@ -66,6 +97,15 @@ pub(super) struct Events {
 impl Events {
     pub(super) fn of(pipeline: Pipeline) -> Events {
         let mut all: Vec<Event> = POINTS.iter().map(|p| Event::Kill { at: Some(p) }).collect();
+        all.extend(ASKED.iter().map(|(at, command)| Event::KillAsked { at, command }));
+        if pipeline.has_logs() {
+            all = all
+                .iter()
+                .enumerate()
+                .flat_map(|(i, e)| [OF_SERVERS.get(i / 2).filter(|_| i % 2 == 1).copied(), Some(*e)])
+                .flatten()
+                .collect();
+        }
         if pipeline.has_two_processes() {
             // While a restore begins there is no second process yet.
             let second = POINTS.iter().filter(|p| !p.starts_with("during_") || **p == "during_retention_gc");

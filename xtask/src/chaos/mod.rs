@@ -4,31 +4,35 @@
 //! Then every row of its outputs is compared with what the ledger says ([`ledger`]), and nothing may be left over. Some
 //! cycles stop a process instead (SIGSTOP), let a successor run and wake it: it must find itself fenced and add nothing.
 //!
-//! The same in two processes, where either may be killed or stopped ([`events`]), and with checkpoints and output on S3, and from topic to topic of a
-//! Kafka broker.
+//! The same in two processes, where either may be killed or stopped ([`events`]), with checkpoints and output on S3, and from log to
+//! log ([`logs`]): topics of Kafka and streams of NATS, whose servers are stopped, killed and cut off, too ([`servers`]).
 
 mod events;
-mod kafka;
 mod ledger;
+mod logs;
 mod place;
 mod process;
+mod proxy;
 mod round;
+mod servers;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::services::ForTests;
-use crate::{Failure, debug_binary, option, root, run as run_command, say};
+use crate::{Failure, debug_binary, known_options, option, root, run as run_command, say};
 
 use events::{Event, Events};
-use kafka::Broker;
 use place::Bucket;
 use round::Round;
+use servers::{Kind, Server};
 
 /// From so many cycles on, every kill point has to have been passed.
 const CYCLES_FOR_ALL: u64 = 60;
 const CYCLES_FOR_ALL_OF_TWO: u64 = 150;
+/// Cycles of a round with a planted mistake: then it goes on to its end.
+const CYCLES_OF_PLANTED: u64 = 3;
 
 /// What is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,16 +49,25 @@ pub(crate) enum Pipeline {
     S3,
     /// One process, one sink, from topic to topic.
     KafkaKafka,
+    /// One process, several sinks, from a topic to files.
+    KafkaFiles,
+    /// One process, one sink, from a stream to a topic.
+    NatsKafka,
+    /// One process, one sink, from stream to stream.
+    NatsNats,
 }
 
 impl Pipeline {
-    const ALL: [(&'static str, Pipeline); 6] = [
+    const ALL: [(&'static str, Pipeline); 9] = [
         ("files", Pipeline::Files),
         ("files-two-sinks", Pipeline::FilesTwoSinks),
         ("processes", Pipeline::Processes),
         ("processes-two-sinks", Pipeline::ProcessesTwoSinks),
         ("s3", Pipeline::S3),
         ("kafka-kafka", Pipeline::KafkaKafka),
+        ("kafka-files", Pipeline::KafkaFiles),
+        ("nats-kafka", Pipeline::NatsKafka),
+        ("nats-nats", Pipeline::NatsNats),
     ];
 
     fn from_name(name: &str) -> Result<Pipeline, Failure> {
@@ -72,7 +85,22 @@ impl Pipeline {
     }
 
     fn has_two_sinks(self) -> bool {
-        matches!(self, Pipeline::FilesTwoSinks | Pipeline::ProcessesTwoSinks | Pipeline::S3)
+        matches!(self, Pipeline::FilesTwoSinks | Pipeline::ProcessesTwoSinks | Pipeline::S3 | Pipeline::KafkaFiles)
+    }
+
+    /// Where it reads from, and where it writes to; `None` for files.
+    fn logs(self) -> (Option<Kind>, Option<Kind>) {
+        match self {
+            Pipeline::KafkaKafka => (Some(Kind::Kafka), Some(Kind::Kafka)),
+            Pipeline::KafkaFiles => (Some(Kind::Kafka), None),
+            Pipeline::NatsKafka => (Some(Kind::Nats), Some(Kind::Kafka)),
+            Pipeline::NatsNats => (Some(Kind::Nats), Some(Kind::Nats)),
+            _ => (None, None),
+        }
+    }
+
+    fn has_logs(self) -> bool {
+        self.logs() != (None, None)
     }
 }
 
@@ -85,15 +113,27 @@ pub(crate) struct Plan {
     pub(crate) release: bool,
     /// A binary with fail points to use instead of building one.
     pub(crate) binary: Option<PathBuf>,
+    /// A mistake that the job is made to make, and that has to be found.
+    pub(crate) planted: Option<String>,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Plan { pipeline: Pipeline::Files, cycles: 100, seed: 1, rows: 200_000, release: false, binary: None }
+        Plan {
+            pipeline: Pipeline::Files,
+            cycles: 100,
+            seed: 1,
+            rows: 200_000,
+            release: false,
+            binary: None,
+            planted: None,
+        }
     }
 }
 
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
+    let with_value = ["--pipeline", "--cycles", "--seed", "--rows", "--binary", "--planted"];
+    known_options(args, &with_value, &["--release"])?;
     let plan = Plan::default();
     cycles(&Plan {
         pipeline: Pipeline::from_name(&option(args, "--pipeline", plan.pipeline.name().to_string())?)?,
@@ -102,6 +142,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
         rows: option(args, "--rows", plan.rows)?,
         release: args.iter().any(|a| a == "--release"),
         binary: Some(option(args, "--binary", PathBuf::new())?).filter(|p| !p.as_os_str().is_empty()),
+        planted: Some(option(args, "--planted", String::new())?).filter(|name| !name.is_empty()),
     })
 }
 
@@ -142,16 +183,22 @@ impl Tally {
 
 pub(crate) fn cycles(plan: &Plan) -> Result<(), Failure> {
     let name = plan.pipeline.name();
-    let services = match plan.pipeline {
-        Pipeline::S3 => Some(ForTests::start(&["versitygw"])?),
-        Pipeline::KafkaKafka => Some(ForTests::start(&["kafka"])?),
-        _ => None,
-    };
-    let broker = services.as_ref().and_then(|s| Broker::of(&s.variables));
-    if plan.pipeline == Pipeline::KafkaKafka && broker.is_none() {
-        say(&format!("SKIPPED: chaos {name}: there is no broker"));
-        return Ok(());
+    let (input, output) = plan.pipeline.logs();
+    let mut needed: Vec<&str> = input.into_iter().chain(output).map(Kind::name).collect();
+    needed.dedup();
+    needed.extend((plan.pipeline == Pipeline::S3).then_some("versitygw"));
+    let services = if needed.is_empty() { None } else { Some(ForTests::start(&needed)?) };
+    let variables = services.as_ref().map_or(&[][..], |s| &s.variables);
+    let mut servers = vec![];
+    for name in needed.iter().filter(|name| **name != "versitygw") {
+        let kind = if *name == Kind::Nats.name() { Kind::Nats } else { Kind::Kafka };
+        let Some(server) = Server::of(kind, variables)? else {
+            say(&format!("SKIPPED: chaos {name}: {name} could not be started", name = plan.pipeline.name()));
+            return Ok(());
+        };
+        servers.push(server);
     }
+    let server = |kind: Option<Kind>| servers.iter().find(|server| Some(server.kind) == kind);
     let stores = services.as_ref().filter(|_| plan.pipeline == Pipeline::S3);
     let bucket = stores.map(|s| Bucket::create(&s.variables)).transpose()?;
     let bucket = match bucket {
@@ -174,13 +221,26 @@ pub(crate) fn cycles(plan: &Plan) -> Result<(), Failure> {
     while done < plan.cycles {
         tally.rounds += 1;
         let place = folder.join(tally.rounds.to_string());
-        let round =
-            Round::prepare(plan.pipeline, &place, bucket.as_ref(), broker.as_ref(), &binary, plan.rows, &mut rng)?;
-        done += round
-            .play(plan.cycles - done, &mut events, &mut rng, &mut tally)
+        let round = Round::prepare(plan, &place, bucket.as_ref(), (server(input), server(output)), &binary, &mut rng)?;
+        // A mistake that needs many rows is not to be hidden by a kill before them.
+        let most =
+            if plan.planted.is_some() { (plan.cycles - done).min(CYCLES_OF_PLANTED) } else { plan.cycles - done };
+        let cycles = round
+            .play(most, &mut events, &mut rng, &mut tally)
             .and_then(|cycles| round.check(&mut tally).map(|()| cycles))
-            .map_err(|e| format!("{name}, seed {}, round {}, in {}: {e}", plan.seed, tally.rounds, place.display()))?;
+            .map_err(|e| format!("{name}, seed {}, round {}, in {}: {e}", plan.seed, tally.rounds, place.display()));
+        if let (Some(mistake), Err(found)) = (&plan.planted, &cycles)
+            && ledger::is_of_rows(found)
+        {
+            say(&format!("chaos {name}: the planted mistake '{mistake}' is found: {found}"));
+            drop(fs::remove_dir_all(&folder));
+            return Ok(());
+        }
+        done += cycles?.max(u64::from(plan.planted.is_some()));
         round.remove()?;
+    }
+    if let Some(mistake) = &plan.planted {
+        return Err(format!("{name}: the planted mistake '{mistake}' was not found in {done} cycles"));
     }
     drop(fs::remove_dir_all(&folder));
     if let Some(bucket) = &bucket {
@@ -189,7 +249,7 @@ pub(crate) fn cycles(plan: &Plan) -> Result<(), Failure> {
     }
     report(plan, done, &tally);
     let is_long = done >= if plan.pipeline.has_two_processes() { CYCLES_FOR_ALL_OF_TWO } else { CYCLES_FOR_ALL };
-    if is_long && plan.pipeline != Pipeline::KafkaKafka && tally.amid_windows == 0 {
+    if is_long && output.is_none() && tally.amid_windows == 0 {
         return Err("no kill fell between two windows: the state of windows was never at stake".to_string());
     }
     let missed = events.missed(&tally.cycles);

@@ -6,11 +6,13 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use super::events::{Event, Events};
-use super::kafka::{Broker, Topics};
 use super::ledger::Ledger;
+use super::logs::{Logs, check_order};
 use super::place::{Bucket, Place};
 use super::process::{children, is_alive, pause, signal, until};
-use super::{Pipeline, Rng, Tally, wrong};
+use super::proxy::Network;
+use super::servers::Server;
+use super::{Pipeline, Plan, Rng, Tally, wrong};
 use crate::Failure;
 
 /// A run that takes longer hangs.
@@ -44,14 +46,16 @@ impl Outputs {
     }
 }
 
-pub(super) struct Round {
+pub(super) struct Round<'a> {
     pipeline: Pipeline,
     folder: PathBuf,
     place: Place,
     binary: PathBuf,
     outputs: Outputs,
     ledger: Ledger,
-    topics: Option<Topics>,
+    logs: Option<Logs<'a>>,
+    /// A mistake that the job is to make.
+    planted: Option<String>,
 }
 
 /// Of the input, without its watermark.
@@ -66,23 +70,23 @@ struct Run {
     peers: Vec<u32>,
 }
 
-impl Round {
+impl<'a> Round<'a> {
     /// Input files, the script, and what must come out.
     ///
     /// Which rows are late depends on who reads which piece when. So a script either sends late rows to a table of their
     /// own, or none can be late.
     pub(super) fn prepare(
-        pipeline: Pipeline,
+        plan: &Plan,
         folder: &Path,
         bucket: Option<&Bucket>,
-        broker: Option<&Broker>,
+        servers: (Option<&'a Server>, Option<&'a Server>),
         binary: &Path,
-        rows: u64,
         rng: &mut Rng,
-    ) -> Result<Round, Failure> {
+    ) -> Result<Round<'a>, Failure> {
+        let (pipeline, rows) = (plan.pipeline, plan.rows);
         let outputs = match pipeline.has_two_sinks() {
             true => Outputs::All,
-            false if pipeline == Pipeline::KafkaKafka => Outputs::Copies,
+            false if pipeline.logs().1.is_some() => Outputs::Copies,
             false => rng.one_of(&[Outputs::Windows, Outputs::Windows, Outputs::OpenWindows, Outputs::Copies]),
         };
         let files = if outputs == Outputs::Windows { 1 } else { 1 + rng.below(4) };
@@ -91,9 +95,12 @@ impl Round {
             Some(bucket) => Place::on_s3(bucket, folder),
             None => Place::local(folder),
         };
-        let topics = broker.map(|b| Topics::prepare(b, folder, binary, EVENTS, 1 + rng.below(4))).transpose()?;
+        let logs = match pipeline.has_logs() {
+            true => Some(Logs::prepare(servers, folder, binary, EVENTS, 1 + rng.below(4))?),
+            false => None,
+        };
         let (folder, binary) = (folder.to_path_buf(), binary.to_path_buf());
-        let round = Round { pipeline, folder, place, binary, outputs, ledger, topics };
+        let round = Round { pipeline, folder, place, binary, outputs, ledger, logs, planted: plan.planted.clone() };
         let file = round.folder.join("job.sql");
         fs::write(&file, round.script(rng)).map_err(wrong(&file))?;
         Ok(round)
@@ -128,23 +135,20 @@ impl Round {
             "SET 'execution.checkpointing.interval' = '30 ms';\n".to_string(),
             format!("SET 'execution.checkpointing.num-retained' = '{}';\n", 1 + rng.below(3)),
             "SET 'restart-strategy.type' = 'fixed-delay';\n\
-             SET 'restart-strategy.fixed-delay.attempts' = '100';\n\
+             SET 'restart-strategy.fixed-delay.attempts' = '1000';\n\
              SET 'restart-strategy.fixed-delay.delay' = '20 ms';\n"
                 .to_string(),
             format!("SET 'heartbeat.interval' = '{HEARTBEAT_MS} ms';\n"),
             format!("SET 'heartbeat.timeout' = '{HEARTBEAT_TIMEOUT_MS} ms';\n"),
             late.to_string(),
             self.place.settings.clone(),
-            match &self.topics {
-                Some(topics) => topics.input(&columns),
-                None => table("events", &columns, &self.folder.join("in").display().to_string(), cut),
-            },
+            self.logs
+                .as_ref()
+                .and_then(|logs| logs.input(&columns))
+                .unwrap_or_else(|| table("events", &columns, &self.folder.join("in").display().to_string(), cut)),
             output("windows", "window_start TIMESTAMP(3), k INT, n BIGINT, total BIGINT"),
             output("late", "id BIGINT, k INT, amount BIGINT, ts TIMESTAMP(3)"),
-            match &self.topics {
-                Some(topics) => topics.output(COPIES),
-                None => output("copies", COPIES),
-            },
+            self.logs.as_ref().and_then(|logs| logs.output(COPIES)).unwrap_or_else(|| output("copies", COPIES)),
             job,
         ]
         .concat()
@@ -159,14 +163,20 @@ impl Round {
     /// Every row once, and nothing left over. Adds what the round showed to the tally.
     pub(super) fn check(&self, tally: &mut Tally) -> Result<(), Failure> {
         let has = |output: &str| self.outputs.names().contains(&output);
-        match &self.topics {
-            Some(topics) => {
-                topics.read(COPIES)?;
-                topics.check_leftovers()?;
-                self.ledger.check_copies(&self.place.rows("read")?)?;
+        let is_in_log = match &self.logs {
+            Some(logs) => logs.read(COPIES)?,
+            None => false,
+        };
+        if has("copies") {
+            self.ledger.check_copies(&self.place.rows(if is_in_log { "read" } else { "copies" })?)?;
+        }
+        if let Some(logs) = &self.logs {
+            logs.check_leftovers()?;
+            if let Some(mut observed) = logs.observed(self.ledger.rows())? {
+                check_order(&observed, |id| self.ledger.file_of(id))?;
+                observed.sort();
+                self.ledger.check_copies(&observed).map_err(|e| format!("as observed: {e}"))?;
             }
-            None if has("copies") => self.ledger.check_copies(&self.place.rows("copies")?)?,
-            None => {}
         }
         if has("windows") {
             let late = if has("late") { self.place.rows("late")? } else { vec![] };
@@ -200,6 +210,8 @@ impl Round {
             let (happened, finished) = match event {
                 Event::Sleeper => self.sleeper(rng, tally)?,
                 Event::Kill { at } => self.kill(at, rng, tally)?,
+                Event::KillAsked { at, command } => self.kill_asked(at, command, rng, tally)?,
+                Event::ServerStopped | Event::ServerKilled | Event::Network(_) => self.server(event, rng, tally)?,
                 _ => self.second(event, rng, tally)?,
             };
             if happened {
@@ -238,11 +250,13 @@ impl Round {
         }
         let hit = 1 + rng.below(3);
         match event {
-            Event::Kill { at: Some(point) } | Event::KillSecond { at: Some(point) } => {
+            Event::Kill { at: Some(point) }
+            | Event::KillAsked { at: point, .. }
+            | Event::KillSecond { at: Some(point) } => {
                 // HEAD is swapped twice before a second process starts.
                 let is_too_early = point == "torn_decided" && matches!(event, Event::KillSecond { .. });
                 let hit = match point {
-                    _ if point.starts_with("during_") => 1,
+                    _ if point.starts_with("during_") || point == "drain" => 1,
                     _ if is_too_early => hit + 2,
                     _ => hit,
                 };
@@ -255,6 +269,7 @@ impl Round {
             }
             _ => {}
         }
+        command.envs(self.planted.iter().map(|name| ("FLOTT_PLANTED", name)));
         let child = command.spawn().map_err(wrong(&self.binary))?;
         Ok(Run { child, peers: vec![] })
     }
@@ -271,6 +286,41 @@ impl Round {
         }
         if at.is_some() && !reached.exists() {
             return Err(format!("the job hangs: {}", self.output()));
+        }
+        self.kill_first(run, rng)?;
+        Ok((true, false))
+    }
+
+    /// kill -9 of the first process where it does what a command asks for. A job that cannot be asked yet is asked again.
+    fn kill_asked(
+        &self,
+        at: &'static str,
+        command: &'static [&'static str],
+        rng: &mut Rng,
+        tally: &mut Tally,
+    ) -> Result<(bool, bool), Failure> {
+        let mut run = self.start(Event::KillAsked { at, command }, rng, tally)?;
+        let reached = self.folder.join("reached");
+        let delay = Duration::from_millis(rng.below(300));
+        let mut ended = self.until(&mut run, delay, || false)?;
+        while ended.is_none() && !reached.exists() {
+            let mut ask = Command::new(&self.binary);
+            ask.args(command).arg(run.child.id().to_string()).current_dir(&self.folder);
+            if command == ["savepoint"] {
+                ask.arg("savepoints");
+            }
+            let mut child = ask.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+            let child = child.as_mut().map_err(|e| format!("{}: {e}", self.binary.display()))?;
+            ended = self.until(&mut run, PATIENCE, || reached.exists() || matches!(child.try_wait(), Ok(Some(_))))?;
+            drop(child.kill());
+            drop(child.wait());
+            if ended.is_none() && !reached.exists() {
+                pause(STEP);
+            }
+        }
+        if let Some(status) = ended {
+            self.expect_success(status)?;
+            return Ok((false, true));
         }
         self.kill_first(run, rng)?;
         Ok((true, false))
@@ -356,7 +406,7 @@ impl Round {
                 let successor = self.start(Event::Kill { at: None }, rng, tally)?;
                 return self.with_sleeping_second(successor, second, rng);
             }
-            Event::Kill { .. } | Event::Sleeper => return Err("an event of the first process".to_string()),
+            _ => return Err(format!("{event} is no event of the second process")),
         }
         if rng.below(2) == 0 {
             let deadline = Duration::from_millis(rng.below(600));
@@ -375,6 +425,53 @@ impl Round {
         self.expect_success(status)?;
         self.await_end(&peers)?;
         Ok((true, true))
+    }
+
+    /// Something happens to a server, or to the way to it; the job outlives it, or is killed then or afterwards.
+    fn server(&self, event: Event, rng: &mut Rng, tally: &mut Tally) -> Result<(bool, bool), Failure> {
+        let servers = self.logs.as_ref().map(Logs::servers).unwrap_or_default();
+        let server = *servers.get(rng.below(servers.len().max(1) as u64) as usize).ok_or("there is no server")?;
+        let mut run = self.start(event, rng, tally)?;
+        if let Some(status) = self.until(&mut run, Duration::from_millis(rng.below(600)), || false)? {
+            self.expect_success(status)?;
+            return Ok((false, true));
+        }
+        match event {
+            Event::ServerStopped => server.pause()?,
+            Event::ServerKilled => server.kill()?,
+            Event::Network(network) => server.network(network),
+            _ => return Err(format!("{event} is no event of a server")),
+        }
+        let longest = if event == Event::ServerStopped { 5_000 } else { 2_000 };
+        let ended = self.until(&mut run, Duration::from_millis(rng.below(longest)), || false);
+        let is_killed_now = rng.below(3) == 0;
+        if is_killed_now && matches!(ended, Ok(None)) {
+            run.child.kill().map_err(|e| e.to_string())?;
+        }
+        // Whatever has become of the job, the server comes back.
+        match event {
+            Event::ServerStopped => server.resume()?,
+            Event::ServerKilled => server.restart()?,
+            _ => server.network(Network::Whole),
+        }
+        if let Some(status) = ended? {
+            return self.ended_beside(status);
+        }
+        if !is_killed_now {
+            let some_time = Duration::from_millis(rng.below(1_500));
+            if let Some(status) = self.until(&mut run, some_time, || false)? {
+                return self.ended_beside(status);
+            }
+        }
+        self.kill_first(run, rng).map(|()| (true, false))
+    }
+
+    /// A job that finds no server when it begins says so and ends: whoever has started it starts it again.
+    fn ended_beside(&self, status: ExitStatus) -> Result<(bool, bool), Failure> {
+        if !status.success() && self.output().contains("can be reached from here") {
+            return self.check_panics().map(|()| (false, false));
+        }
+        self.expect_success(status).map(|()| (true, true))
     }
 
     /// The first process goes on from where it stands.

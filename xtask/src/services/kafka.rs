@@ -9,6 +9,9 @@ use crate::{Failure, say};
 
 const VERSION: &str = "4.3.1";
 const LOG4J: &str = "2.26.1";
+/// Of the listeners that ask who one is.
+const USER: &str = "flott";
+const PASSWORD: &str = "a password of the tests";
 /// Of the log directory; any will do.
 const CLUSTER: &str = "Zmxvdi10ZXN0cy1rYWZrYQ";
 
@@ -24,7 +27,7 @@ impl Service for Kafka {
     }
 
     fn needs(&self) -> &'static [(&'static str, &'static str)] {
-        &[("java", "a JDK 17 or later"), ("mvn", "Apache Maven")]
+        &[("java", "a JDK 17 or later"), ("keytool", "a JDK 17 or later"), ("mvn", "Apache Maven")]
     }
 
     fn install(&self, cache: &Path) -> Result<(), Failure> {
@@ -37,7 +40,7 @@ impl Service for Kafka {
     }
 
     fn ports(&self) -> usize {
-        2
+        6
     }
 
     fn processes(&self, place: &Place) -> Result<Vec<Process>, Failure> {
@@ -46,10 +49,12 @@ impl Service for Kafka {
         let wrong = |e: std::io::Error| format!("{}: {e}", place.folder.display());
         fs::write(&properties, settings(place)).map_err(wrong)?;
         fs::write(&logging, LOGGING).map_err(wrong)?;
+        make_certificate(&place.folder)?;
         // A broker that was killed goes on with its data.
         if !data.is_dir() {
             let mut format = java(place);
             format.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c"]).arg(&properties);
+            format.args(["--add-scram", &format!("SCRAM-SHA-512=[name={USER},password={PASSWORD}]")]);
             let output = format.output().map_err(|e| format!("java cannot be started: {e}"))?;
             if !output.status.success() {
                 return Err(format!("StorageTool: {}", String::from_utf8_lossy(&output.stderr)));
@@ -64,6 +69,15 @@ impl Service for Kafka {
         let libraries = place.cache.join(VERSION).join("libs").display().to_string();
         [
             ("FLOTT_TEST_KAFKA", format!("127.0.0.1:{}", place.ports[0])),
+            // Who listens at the second passes bytes on to the first: clients that begin there are told to stay there.
+            ("FLOTT_TEST_KAFKA_BEHIND_PROXY", format!("127.0.0.1:{}", place.ports[2])),
+            ("FLOTT_TEST_KAFKA_PROXY", format!("127.0.0.1:{}", place.ports[3])),
+            // Who asks for a user by PLAIN, and who does so by SCRAM-SHA-512 and speaks TLS, with this certificate.
+            ("FLOTT_TEST_KAFKA_LOGIN", format!("127.0.0.1:{}", place.ports[4])),
+            ("FLOTT_TEST_KAFKA_TLS", format!("127.0.0.1:{}", place.ports[5])),
+            ("FLOTT_TEST_KAFKA_USER", USER.to_string()),
+            ("FLOTT_TEST_KAFKA_PASSWORD", PASSWORD.to_string()),
+            ("FLOTT_TEST_KAFKA_CERTIFICATE", place.folder.join(CERTIFICATE).display().to_string()),
             ("FLOTT_TEST_KAFKA_LIBRARIES", libraries),
             ("FLOTT_TEST_KAFKA_FOLDER", place.folder.display().to_string()),
         ]
@@ -79,6 +93,21 @@ fn java(place: &Place) -> Command {
     command.arg(format!("-Dlog4j2.configurationFile={}", place.folder.join("log4j2.yaml").display()));
     command.arg("-cp").arg(libraries);
     command
+}
+
+/// The broker's key store, and its certificate for clients.
+const STORE: &str = "broker.p12";
+const CERTIFICATE: &str = "broker.pem";
+
+fn make_certificate(folder: &Path) -> Result<(), Failure> {
+    if folder.join(CERTIFICATE).is_file() {
+        return Ok(());
+    }
+    let store = ["-alias", "broker", "-keystore", STORE, "-storetype", "PKCS12", "-storepass", PASSWORD];
+    let made = ["-genkeypair", "-keyalg", "RSA", "-dname", "CN=localhost", "-ext", "san=ip:127.0.0.1,dns:localhost"];
+    let shown = ["-exportcert", "-rfc", "-file", CERTIFICATE];
+    run_in(folder, "keytool", &[made.as_slice(), &["-validity", "30"], &store].concat())?;
+    run_in(folder, "keytool", &[shown.as_slice(), &store].concat())
 }
 
 fn pom() -> String {
@@ -103,16 +132,28 @@ fn pom() -> String {
 
 /// Short sessions, so that a broker that was killed is back in seconds; few partitions of the inner topics.
 fn settings(place: &Place) -> String {
-    let (clients, controller) = (place.ports[0], place.ports[1]);
+    let [clients, controller, behind, proxy, login, tls] = [0, 1, 2, 3, 4, 5].map(|i| place.ports[i]);
+    let store = place.folder.join(STORE).display().to_string();
+    let modules = "org.apache.kafka.common.security";
     let data = place.folder.join("data/logs");
     format!(
         "process.roles=broker,controller\n\
          node.id=1\n\
          controller.quorum.voters=1@127.0.0.1:{controller}\n\
-         listeners=PLAINTEXT://127.0.0.1:{clients},CONTROLLER://127.0.0.1:{controller}\n\
-         advertised.listeners=PLAINTEXT://127.0.0.1:{clients}\n\
+         listeners=PLAINTEXT://127.0.0.1:{clients},PROXIED://127.0.0.1:{behind},LOGIN://127.0.0.1:{login},\
+         TLS://127.0.0.1:{tls},CONTROLLER://127.0.0.1:{controller}\n\
+         advertised.listeners=PLAINTEXT://127.0.0.1:{clients},PROXIED://127.0.0.1:{proxy},\
+         LOGIN://127.0.0.1:{login},TLS://127.0.0.1:{tls}\n\
          controller.listener.names=CONTROLLER\n\
-         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,LOGIN:SASL_PLAINTEXT,TLS:SASL_SSL,\
+         CONTROLLER:PLAINTEXT\n\
+         listener.name.login.sasl.enabled.mechanisms=PLAIN\n\
+         listener.name.login.plain.sasl.jaas.config={modules}.plain.PlainLoginModule required user_{USER}=\"{PASSWORD}\";\n\
+         listener.name.tls.sasl.enabled.mechanisms=SCRAM-SHA-512\n\
+         listener.name.tls.scram-sha-512.sasl.jaas.config={modules}.scram.ScramLoginModule required;\n\
+         listener.name.tls.ssl.keystore.type=PKCS12\n\
+         listener.name.tls.ssl.keystore.location={store}\n\
+         listener.name.tls.ssl.keystore.password={PASSWORD}\n\
          inter.broker.listener.name=PLAINTEXT\n\
          log.dirs={}\n\
          offsets.topic.replication.factor=1\n\

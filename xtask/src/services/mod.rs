@@ -7,7 +7,9 @@
 
 mod kafka;
 mod minio;
+mod nats;
 mod process;
+mod redis;
 mod schema_registry;
 mod versitygw;
 
@@ -75,6 +77,8 @@ fn all() -> Vec<Box<dyn Service>> {
         Box::new(versitygw::Versitygw),
         Box::new(minio::Minio),
         Box::new(kafka::Kafka),
+        Box::new(nats::Nats),
+        Box::new(redis::Redis),
         Box::new(schema_registry::SchemaRegistry),
     ]
 }
@@ -92,10 +96,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["up", name] => print_variables(&up(&*find(name)?)?),
         ["down", name] => down(&*find(name)?),
-        ["pause", name] => signal(&*find(name)?, "-STOP"),
-        ["resume", name] => signal(&*find(name)?, "-CONT"),
-        ["kill", name] => signal(&*find(name)?, "-KILL"),
-        ["restart", name] => restart(&*find(name)?),
+        [what @ ("pause" | "resume" | "kill" | "restart"), name] => disturb(what, name),
         ["env", name] => {
             let service = find(name)?;
             let place = running(&*service).ok_or_else(|| format!("{name} does not run"))?;
@@ -118,6 +119,18 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
                 list.join("\n")
             ))
         }
+    }
+}
+
+/// What a fault is made of: `pause`, `resume`, `kill` or `restart`.
+pub(crate) fn disturb(what: &str, name: &str) -> Result<(), Failure> {
+    let service = find(name)?;
+    match what {
+        "pause" => signal(&*service, "-STOP"),
+        "resume" => signal(&*service, "-CONT"),
+        "kill" => signal(&*service, "-KILL"),
+        "restart" => restart(&*service),
+        other => Err(format!("a service cannot be told to {other}")),
     }
 }
 
@@ -324,7 +337,9 @@ fn run_in(folder: &Path, program: &str, arguments: &[&str]) -> Result<(), Failur
 /// Builds a Go program into the cache, and checks that it is of the sources that we mean: `sum` is the module's checksum
 /// as in a `go.sum`.
 fn go_install(cache: &Path, module: &str, package: &str, version: &str, sum: &str) -> Result<PathBuf, Failure> {
-    let program = package.rsplit('/').next().unwrap_or(package);
+    // As Go names it: a number of a version at the end is no part of the name.
+    let is_version = |part: &&str| part.strip_prefix('v').is_some_and(|n| n.parse::<u32>().is_ok());
+    let program = package.rsplit('/').find(|part| !is_version(part)).unwrap_or(package);
     let built = cache.join(version).join(program);
     if built.is_file() {
         return Ok(built);
