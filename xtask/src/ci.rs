@@ -1,5 +1,7 @@
 //! What has to pass before a change lands.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::chaos::Pipeline;
@@ -30,12 +32,14 @@ pub(crate) fn test(args: &[String]) -> Result<(), Failure> {
         say("the target wasm32-unknown-unknown cannot be added: the test that compiles to it is skipped");
     }
     // Without it the tests that need it are skipped, and say why.
-    let services = ForTests::start(&TEST_SERVICES)?;
+    let mut services = ForTests::start(&TEST_SERVICES)?;
     if !args.is_empty() {
         let fixed = ["test", "--workspace", "--locked"];
         let all: Vec<&str> = fixed.into_iter().chain(args.iter().map(String::as_str)).collect();
         return run_with("cargo", &all, &services.variables);
     }
+    let skipped = Skipped::start();
+    services.variables.push(skipped.variable());
     let unstable = unstable::run(&services.variables)?;
     drop(services);
     for (pipeline, cycles, rows) in TEST_KILL_CYCLES {
@@ -48,7 +52,33 @@ pub(crate) fn test(args: &[String]) -> Result<(), Failure> {
     for test in unstable {
         say(&format!("UNSTABLE: {test} failed among all tests (see above) and passed alone"));
     }
+    skipped.tell();
     Ok(())
+}
+
+/// Tests that could not run. They pass, and of tests that pass nothing is printed: they write into a file what they miss.
+struct Skipped(PathBuf);
+
+impl Skipped {
+    fn start() -> Skipped {
+        let file = crate::root().join("target/skipped-tests.txt");
+        drop(std::fs::remove_file(&file));
+        Skipped(file)
+    }
+
+    /// What tells the tests of the file.
+    fn variable(&self) -> (String, String) {
+        ("FLOTT_TEST_SKIPPED".to_string(), self.0.display().to_string())
+    }
+
+    /// The last lines of a run are read: there it stands what it did not test.
+    fn tell(&self) {
+        let text = std::fs::read_to_string(&self.0).unwrap_or_default();
+        let lines: BTreeSet<&str> = text.lines().collect();
+        for line in &lines {
+            say(&format!("SKIPPED: {line}"));
+        }
+    }
 }
 
 /// All other checks.

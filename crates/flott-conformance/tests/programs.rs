@@ -15,7 +15,7 @@ const MATERIALISED_MIN: usize = 180;
 async fn programs() {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(FILE);
     let Ok(lines) = std::fs::read_to_string(&file) else {
-        println!("SKIPPED: there is no {}", file.display());
+        flott_testkit::skipped(&format!("there is no {}", file.display()));
         return;
     };
     let only = std::env::var("PROGRAMS").unwrap_or_default();

@@ -8,15 +8,16 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::skipped;
+
 /// Looks a service's variable up, or says why the test is skipped.
-#[expect(clippy::print_stderr, reason = "whoever runs the tests has to know what was not tested")]
 pub(crate) fn variable(service: &str, name: &str) -> Option<String> {
     if let Ok(value) = std::env::var(name) {
         return Some(value);
     }
     let reason = std::env::var(format!("FLOTT_TEST_SKIP_{}", service.to_ascii_uppercase().replace('-', "_")));
     let reason = reason.unwrap_or_else(|_| format!("{name} is not set: cargo xtask services up {service}"));
-    eprintln!("SKIPPED: {reason}");
+    skipped(&reason);
     None
 }
 

@@ -292,7 +292,9 @@ impl ForTests {
                 }
                 Err(why) => {
                     say(&format!("SKIPPED: the tests with {name}: {why}"));
-                    these.variables.push((format!("FLOTT_TEST_SKIP_{}", name.to_ascii_uppercase()), why));
+                    these
+                        .variables
+                        .push((format!("FLOTT_TEST_SKIP_{}", name.to_ascii_uppercase().replace('-', "_")), why));
                 }
             }
         }

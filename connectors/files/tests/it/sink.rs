@@ -5,7 +5,7 @@ use std::time::Duration;
 use flott_connector::sink::DeliveryGuarantee;
 use flott_core::clock::ManualClock;
 use flott_core::{ChangeBatch, ErrorKind, RowKind, RowKinds};
-use flott_testkit::batch;
+use flott_testkit::{batch, skipped};
 
 use crate::support::*;
 
@@ -191,7 +191,7 @@ async fn a_full_disk_is_no_fault_of_the_job() {
     let small =
         std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]).arg(&staging).output();
     if !small.is_ok_and(|o| o.status.success()) {
-        println!("SKIPPED(no right to mount a small disk)");
+        skipped("a small disk cannot be mounted here: run the tests as root of a machine or user namespace");
         return;
     }
     drop(writer);

@@ -206,9 +206,9 @@ for row in f.read().to_pylist():
     let python = std::env::var("FLOTT_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
     let there = std::process::Command::new(&python).args(["-c", "import pyarrow.orc"]).output();
     if !there.is_ok_and(|o| o.status.success()) {
-        eprintln!(
-            "SKIPPED: {python} has no pyarrow; `pip install pyarrow`, or set FLOTT_TEST_PYTHON to a Python that has it"
-        );
+        flott_testkit::skipped(&format!(
+            "{python} has no pyarrow; `pip install pyarrow`, or set FLOTT_TEST_PYTHON to a Python that has it"
+        ));
         return;
     }
     let row = "ROW<b BOOLEAN, t TINYINT, i INT, l BIGINT, f FLOAT, d DOUBLE, s STRING, v VARCHAR(9), y BYTES, de DECIMAL(20, 3), da DATE, ts TIMESTAMP(6), tz TIMESTAMP_LTZ(3), a ARRAY<INT>, m MAP<STRING, BIGINT>, r ROW<x INT, y STRING>>";

@@ -43,7 +43,7 @@ fn columns(schema: &Value) -> String {
 #[test]
 fn every_row_of_flinks_programs_is_read_and_printed_the_same() {
     let Some(path) = std::env::var_os(PROGRAMS) else {
-        eprintln!("SKIPPED: {PROGRAMS} does not name a file of test programs");
+        flott_testkit::skipped(&format!("{PROGRAMS} does not name a file of test programs"));
         return;
     };
     let text = std::fs::read_to_string(path).expect("the file of programs");

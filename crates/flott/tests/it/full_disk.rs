@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use flott::{ErrorKind, Job, JobOutcome, Outcome, Restore, Session};
+use flott_testkit::skipped;
 
 const ROWS: i64 = 6_000;
 
@@ -15,7 +16,6 @@ const ROWS: i64 = 6_000;
 struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
-    #[expect(clippy::print_stderr, reason = "whoever runs the tests has to know what was not tested")]
     fn mount() -> Option<SmallDisk> {
         let folder = tempfile::tempdir().expect("a folder");
         let mut mount = Command::new("mount");
@@ -23,7 +23,7 @@ impl SmallDisk {
         if mount.status().is_ok_and(|s| s.success()) {
             return Some(SmallDisk(folder));
         }
-        eprintln!("SKIPPED: a tmpfs cannot be mounted here: run the tests as root of a machine or user namespace");
+        skipped("a tmpfs cannot be mounted here: run the tests as root of a machine or user namespace");
         None
     }
 

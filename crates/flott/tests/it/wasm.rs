@@ -14,7 +14,6 @@ use flott_testkit::values::{Values, ValuesStore};
 const TARGET: &str = "wasm32-unknown-unknown";
 
 /// The module of the example, compiled; `None`, and a word on why, where that cannot be done here.
-#[expect(clippy::print_stderr, reason = "whoever runs the tests has to know what was not tested")]
 fn example() -> Option<&'static Path> {
     static COMPILED: OnceLock<Result<(tempfile::TempDir, PathBuf), String>> = OnceLock::new();
     let compiled = COMPILED.get_or_init(|| {
@@ -37,7 +36,7 @@ fn example() -> Option<&'static Path> {
     match compiled {
         Ok((_, module)) => Some(module),
         Err(reason) => {
-            eprintln!("SKIPPED: {reason}");
+            flott_testkit::skipped(&reason);
             None
         }
     }
