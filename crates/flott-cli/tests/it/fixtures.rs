@@ -1,14 +1,14 @@
 //! What was once written to disk: checkpoints and savepoints in `tests/fixtures` go on, in every format that is read.
 //!
 //! Each folder there holds, as the product has written it, a checkpoint that is decided and not committed (a job killed at
-//! that point), and a savepoint of another job. Its name lists the versions in it.
+//! that point), a savepoint of another job, and one of a job with operators of all kinds. Its name lists the versions in it.
 //!
 //! *A version was raised, and a test here fails?* Before 0.1 a format may change with a new version: run
 //! `UPDATE_FIXTURES=1 cargo test -p flott-cli --test it fixtures::the_present`, which writes a folder for the present
 //! versions, remove the folders that are no longer read, and say in the changelog that older checkpoints are refused. From
 //! 0.1 on the old folders stay: what they hold has to be read for ever.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, SystemTime};
@@ -64,6 +64,18 @@ INSERT INTO c SELECT k, COUNT(*), SUM(id)
   GROUP BY k, window_start, window_end;
 END;
 ";
+
+/// Operators of all kinds whose state says something until the end, each before a sink of its own.
+const OPERATORS_JOB: &str = include_str!("operators.sql");
+/// Its sinks' folders.
+fn operators_outputs() -> Vec<&'static str> {
+    let path =
+        |line: &'static str| line.split_once("'filesystem', 'path' = '")?.1.split_once('\'').map(|(path, _)| path);
+    OPERATORS_JOB.lines().filter_map(path).collect()
+}
+
+/// The parts of a fixture.
+const HALVES: [&str; 3] = ["checkpoint", "savepoint", "operators"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures")
@@ -174,6 +186,37 @@ fn savepoints_of_every_format_start_jobs() {
     }
 }
 
+/// What a changelog or a table of additions comes to, as lines `row x times`.
+fn consolidated(place: &Place, output: &str) -> Vec<String> {
+    let mut rows: BTreeMap<String, i64> = BTreeMap::new();
+    for line in place.rows(output) {
+        let Some(change) = serde_json::from_str::<Value>(&line).ok().filter(Value::is_object) else {
+            *rows.entry(line).or_default() += 1;
+            continue;
+        };
+        for (image, by) in [("before", -1), ("after", 1)] {
+            if !change[image].is_null() {
+                *rows.entry(change[image].to_string()).or_default() += by;
+            }
+        }
+    }
+    rows.into_iter().filter(|(_, times)| *times != 0).map(|(row, times)| format!("{row} x {times}")).collect()
+}
+
+#[test]
+fn state_of_every_operator_of_every_format_goes_on() {
+    for fixture in fixtures() {
+        let place = open(&fixture, "operators");
+        let ran = place.flott(&["run", "job.sql", "-p", "2", "--restore", &savepoint(&place)]);
+        assert_eq!(ran.code, Some(0), "{}: {ran:?}", fixture.display());
+        for output in operators_outputs() {
+            let expected = std::fs::read_to_string(place.path().join("expected").join(output)).expect("a file");
+            let expected: Vec<&str> = expected.lines().collect();
+            assert_eq!(consolidated(&place, output), expected, "{}: {output}", fixture.display());
+        }
+    }
+}
+
 /// `flott <kind> <version> <checksum>`, a line, and JSON behind it.
 struct Record {
     kind: String,
@@ -252,20 +295,20 @@ fn inner_versions(manifest: &Value) -> BTreeSet<(String, u64)> {
     found
 }
 
+/// Those of all its parts.
+fn all_versions(fixture: &Path) -> BTreeSet<(String, u64)> {
+    let stored = ["checkpoint/checkpoints", "savepoint/saved", "operators/saved"];
+    stored.iter().flat_map(|folder| versions(&fixture.join(folder))).collect()
+}
+
 #[test]
 fn the_present_formats_have_a_fixture() {
-    let known: BTreeSet<_> = fixtures()
-        .iter()
-        .flat_map(|f| [versions(&f.join("checkpoint/checkpoints")), versions(&f.join("savepoint/saved"))])
-        .flatten()
-        .collect();
+    let known: BTreeSet<_> = fixtures().iter().flat_map(|folder| all_versions(folder)).collect();
     let now = tempfile::tempdir().expect("a folder");
     write_checkpoint(&now.path().join("checkpoint"));
     write_savepoint(&now.path().join("savepoint"));
-    let present: BTreeSet<_> = [now.path().join("checkpoint/checkpoints"), now.path().join("savepoint/saved")]
-        .iter()
-        .flat_map(|f| versions(f))
-        .collect();
+    write_operators(&now.path().join("operators"));
+    let present = all_versions(now.path());
     let kinds: BTreeSet<&str> = present.iter().map(|(kind, _)| kind.split(' ').next().unwrap_or(kind)).collect();
     let all = ["bundle", "committable", "enumerator", "head", "manifest", "savepoint", "split", "state"];
     assert!(kinds.iter().copied().eq(all), "{kinds:?}");
@@ -274,8 +317,9 @@ fn the_present_formats_have_a_fixture() {
         let outer = present.iter().filter(|(kind, _)| !kind.contains(" of "));
         let name: Vec<String> = outer.map(|(kind, version)| format!("{}{version}", kind.replace(' ', "-"))).collect();
         let to = root().join(name.join("-"));
-        assert!(!to.exists(), "{} is there already", to.display());
-        return copy(now.path(), &to);
+        let new: Vec<_> = HALVES.iter().filter(|half| !to.join(half).exists()).collect();
+        assert!(!new.is_empty(), "{} is there already", to.display());
+        return new.iter().for_each(|half| copy(&now.path().join(half), &to.join(half)));
     }
     assert!(
         missing.is_empty(),
@@ -467,17 +511,50 @@ fn is_underway(job: &Path) -> bool {
 }
 
 fn write_savepoint(to: &Path) {
-    let (place, runtime) = (Place::new(), tempfile::tempdir().expect("a folder"));
-    place.write("job.sql", SAVEPOINT_JOB);
-    let mut command = place.command(&["run", "job.sql", "-p", "2"]);
-    let child = command.env("FLOTT_RUNTIME_DIR", runtime.path().join("flott")).spawn().expect("flott starts");
-    until("a file", || !place.rows("o").is_empty() && !place.rows("c").is_empty());
-    rest(100);
-    let mut stop = place.command(&["stop", "job", "--savepoint", "saved"]);
-    let stopped = ran(stop.env("FLOTT_RUNTIME_DIR", runtime.path().join("flott")).output().expect("flott runs"));
-    assert_eq!(stopped.code, Some(0), "{stopped:?}");
-    child.wait_with_output().expect("an end");
-    // It stands alone.
-    std::fs::remove_dir_all(place.path().join("checkpoints")).expect("removed");
+    copy(stopped_with_savepoint(SAVEPOINT_JOB, "2", &["o", "c"]).path(), to);
+}
+
+/// A job that was stopped with a savepoint when these outputs had rows. The savepoint stands alone.
+fn stopped_with_savepoint(job: &str, parallelism: &str, outputs: &[&str]) -> Place {
+    for _ in 0..20 {
+        let (place, runtime) = (Place::new(), tempfile::tempdir().expect("a folder"));
+        place.write("job.sql", job);
+        let mut command = place.command(&["run", "job.sql", "-p", parallelism]);
+        let mut child = command.env("FLOTT_RUNTIME_DIR", runtime.path().join("flott")).spawn().expect("flott starts");
+        until("rows or the end", || {
+            child_has_ended(&child) || outputs.iter().all(|output| !place.rows(output).is_empty())
+        });
+        rest(100);
+        let mut stop = place.command(&["stop", "job", "--savepoint", "saved"]);
+        let stopped = ran(stop.env("FLOTT_RUNTIME_DIR", runtime.path().join("flott")).output().expect("flott runs"));
+        let ended = child.wait().expect("an end");
+        assert!(ended.success() || stopped.code == Some(0), "{ended}, {stopped:?}");
+        // On a slow machine the job may have come to its end first.
+        if stopped.code == Some(0) {
+            std::fs::remove_dir_all(place.path().join("checkpoints")).expect("removed");
+            return place;
+        }
+    }
+    panic!("the job is always over too soon");
+}
+
+/// Operators whose state there has to be something of.
+const OPERATORS_MIN: usize = 17;
+
+fn write_operators(to: &Path) {
+    let place = stopped_with_savepoint(OPERATORS_JOB, "1", &["so_far", "hops", "grouped", "near", "runs"]);
+    let manifest = Record::read(&place.path().join(savepoint(&place)).join("manifest.json")).json;
+    let operators = manifest["operators"].as_object().expect("operators").values();
+    let with_state = operators.filter(|o| o["runs"][0].is_object()).count();
+    assert!(with_state >= OPERATORS_MIN, "only {with_state} operators have state");
+    let undisturbed = Place::new();
+    undisturbed.write("job.sql", OPERATORS_JOB);
+    let ran = undisturbed.flott(&["run", "job.sql", "-p", "1"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    for output in operators_outputs() {
+        let rows: String = consolidated(&undisturbed, output).iter().map(|row| format!("{row}\n")).collect();
+        assert!(!rows.is_empty(), "{output} is empty");
+        place.write(&format!("expected/{output}"), &rows);
+    }
     copy(place.path(), to);
 }
