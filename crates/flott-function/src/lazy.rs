@@ -19,7 +19,7 @@ use arrow_schema::{DataType, FieldRef, Schema};
 use arrow_select::filter::filter_record_batch;
 use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_common::{DataFusionError, ScalarValue};
-use datafusion_expr::{ColumnarValue, Operator};
+use datafusion_expr::{ColumnarValue, Operator, Volatility};
 use datafusion_physical_expr::expressions::{
     BinaryExpr, CaseExpr, Column, InListExpr, IsNotNullExpr, IsNullExpr, Literal, NotExpr,
 };
@@ -48,6 +48,93 @@ pub fn short_circuit(expr: Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr
     Ok(lazy.map_err(from_datafusion)?.data)
 }
 
+/// The expression with the values of each IN evaluated for every batch, where they are not all constants.
+///
+/// [`InListExpr`] takes values for constants, and asks for them once, where a batch without rows makes each a scalar: CASE is
+/// NULL then, whatever its branches read, and so would be `i IN (5, NULLIF(j, 0))`.
+pub fn evaluate_lists(expr: Arc<dyn PhysicalExpr>, schema: &Schema) -> Result<Arc<dyn PhysicalExpr>> {
+    let evaluated = expr.transform_up(|e| {
+        let list = match e.downcast_ref::<InListExpr>() {
+            Some(list) if !list.list().iter().all(is_constant) => list,
+            _ => return Ok(Transformed::no(e)),
+        };
+        let values = list.list().iter().map(|v| match is_constant(v) {
+            true => Arc::clone(v),
+            false => Arc::new(PerRow(Arc::clone(v))) as Arc<dyn PhysicalExpr>,
+        });
+        let again = InListExpr::try_new(Arc::clone(list.expr()), values.collect(), list.negated(), schema)?;
+        Ok(Transformed::yes(Arc::new(again) as Arc<dyn PhysicalExpr>))
+    });
+    Ok(evaluated.map_err(from_datafusion)?.data)
+}
+
+/// Whether an expression reads no column and has the same value whenever it is asked.
+fn is_constant(expr: &Arc<dyn PhysicalExpr>) -> bool {
+    let varies = expr.is::<Column>()
+        || expr
+            .downcast_ref::<ScalarFunctionExpr>()
+            .is_some_and(|f| f.fun().signature().volatility != Volatility::Immutable);
+    !varies && expr.children().into_iter().all(is_constant)
+}
+
+/// An expression whose value is never a scalar.
+#[derive(Debug, Eq)]
+struct PerRow(Arc<dyn PhysicalExpr>);
+
+impl PartialEq for PerRow {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.eq(&other.0)
+    }
+}
+
+impl Hash for PerRow {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+impl fmt::Display for PerRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl PhysicalExpr for PerRow {
+    fn data_type(&self, schema: &Schema) -> datafusion_common::Result<DataType> {
+        self.0.data_type(schema)
+    }
+
+    fn nullable(&self, schema: &Schema) -> datafusion_common::Result<bool> {
+        self.0.nullable(schema)
+    }
+
+    fn evaluate(&self, batch: &RecordBatch) -> datafusion_common::Result<ColumnarValue> {
+        Ok(ColumnarValue::Array(self.0.evaluate(batch)?.into_array(batch.num_rows())?))
+    }
+
+    fn return_field(&self, schema: &Schema) -> datafusion_common::Result<FieldRef> {
+        self.0.return_field(schema)
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
+        vec![&self.0]
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn PhysicalExpr>>,
+    ) -> datafusion_common::Result<Arc<dyn PhysicalExpr>> {
+        match (children.pop(), children.pop()) {
+            (Some(value), None) => Ok(Arc::new(PerRow(value))),
+            _ => Err(DataFusionError::External(Box::new(Error::internal("a value of IN is one expression")))),
+        }
+    }
+
+    fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt_sql(f)
+    }
+}
+
 /// Whether evaluating an expression can fail for some row. What is not known to be harmless can.
 fn can_fail(expr: &Arc<dyn PhysicalExpr>) -> bool {
     let harmless = expr.is::<Column>()
@@ -57,6 +144,7 @@ fn can_fail(expr: &Arc<dyn PhysicalExpr>) -> bool {
         || expr.is::<NotExpr>()
         || expr.is::<CaseExpr>()
         || expr.is::<InListExpr>()
+        || expr.is::<PerRow>()
         || expr.downcast_ref::<BinaryExpr>().is_some_and(|b| {
             matches!(
                 b.op(),

@@ -4,8 +4,9 @@
 //! columns ([`udf::Resolved`]). To the planner it is a DataFusion expression ([`TypedExpr`]); coercions, overflow and NULL
 //! rules are decided here and nowhere else.
 //!
-//! Whoever turns such an expression into a physical one passes that through [`lazy::short_circuit`]: AND and OR evaluate from
-//! left to right. Operators stamp the time with [`context::enter`] before they evaluate.
+//! Whoever turns such an expression into a physical one passes that through [`lazy::evaluate_lists`] and
+//! [`lazy::short_circuit`]: AND and OR evaluate from left to right. Operators stamp the time with [`context::enter`] before
+//! they evaluate.
 //!
 //! Read first: [`TypedExpr`], [`operator::binary`], [`cast::cast`], [`scalar::call`].
 #![forbid(unsafe_code)]
