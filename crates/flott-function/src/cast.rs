@@ -19,7 +19,7 @@ use flott_core::types::{MAX_LENGTH, TypeKind, arrow_field, arrow_type, map_array
 use flott_core::{Error, ErrorKind, LogicalType, Result};
 
 use crate::context::FunctionEnv;
-use crate::print::{Bytes, format_values};
+use crate::print::{Bytes, Style, format_values};
 use crate::scalar::collection::build_map;
 use crate::types::as_decimal;
 use crate::udf::{Resolved, TypedExpr, call_resolved};
@@ -32,9 +32,12 @@ use TypeKind as K;
 const DAY_NS: i128 = 86_400_000_000_000;
 
 /// `CAST(value AS to)` or `TRY_CAST`: where a value cannot be cast the one fails and the other gives NULL.
+///
+/// With [`FunctionEnv::legacy_cast`] both give NULL, no text and no byte string is cut, and none is made longer but a constant.
 pub fn cast(value: TypedExpr, to: &LogicalType, try_cast: bool, env: &FunctionEnv) -> Result<TypedExpr> {
     let from = value.data_type.clone();
-    let nullable = from.nullable || from.kind == K::Null || try_cast;
+    let fails_to_null = env.legacy_cast && from.kind != to.kind && may_fail(&from.kind, &to.kind);
+    let nullable = from.nullable || from.kind == K::Null || try_cast || fails_to_null;
     let to = to.with_nullable(nullable);
     if from.kind == to.kind {
         return Ok(TypedExpr { data_type: to, ..value });
@@ -49,11 +52,18 @@ pub fn cast(value: TypedExpr, to: &LogicalType, try_cast: bool, env: &FunctionEn
     if !supported(&from.kind, &to.kind) || is_ambiguous {
         return Err(refused(&from, &to));
     }
-    let never_fails = try_cast || infallible(&from.kind, &to.kind);
-    let nested = matches!(to.kind, K::Array(_) | K::Map(..) | K::Multiset(_) | K::Row(_));
-    let rule = Rule { from, to: to.clone(), zone: env.time_zone, try_cast };
+    let nulls = try_cast || env.legacy_cast;
+    let never_fails = nulls || infallible(&from.kind, &to.kind);
+    let nested = is_nested(&to.kind);
+    let lengths = match env.legacy_cast {
+        false => Lengths::Kept,
+        // Flink's planner computes casts of constants, and fills up those that are shorter than their type.
+        true if value.constant().is_some() => Lengths::FilledUp,
+        true => Lengths::Ignored,
+    };
+    let rule = Rule { from, to: to.clone(), zone: env.time_zone, try_cast: nulls, lengths };
     let name = if try_cast { "TRY_CAST" } else { "CAST" };
-    let resolved = Resolved::arrays(to, move |args, _| match try_cast && nested {
+    let resolved = Resolved::arrays(to, move |args, _| match nulls && nested {
         true => rule.whole_or_null(&args[0]),
         false => rule.apply(&args[0]),
     });
@@ -76,18 +86,32 @@ fn refused(from: &LogicalType, to: &LogicalType) -> Error {
     })
 }
 
+fn is_nested(kind: &TypeKind) -> bool {
+    matches!(kind, K::Array(_) | K::Map(..) | K::Multiset(_) | K::Row(_) | K::Structured(..))
+}
+
 /// Whether no value can fail: what does not fit wraps or is NULL.
 fn infallible(from: &TypeKind, to: &TypeKind) -> bool {
     match (from, to) {
         (f, K::Decimal { .. }) => f.is_integer(),
-        (f, t) if t.is_character() => {
-            !f.is_binary() && !matches!(f, K::Array(_) | K::Map(..) | K::Multiset(_) | K::Row(_) | K::Structured(..))
-        }
+        (f, t) if t.is_character() => !f.is_binary() && !is_nested(f),
         (f, t) if t.is_numeric() || *t == K::Boolean => !f.is_character(),
         (_, t) if t.is_binary() => true,
         (f, t) if t.is_interval() => f.is_numeric(),
         (f, t) if f.is_datetime() => matches!(t, K::Date | K::Time(_)),
         _ => false,
+    }
+}
+
+/// Whether a value may be NULL behind the cast that was none before, where a failure gives NULL.
+fn may_fail(from: &TypeKind, to: &TypeKind) -> bool {
+    match (from, to) {
+        (f, K::Decimal { precision, scale }) => {
+            !as_decimal(f).is_some_and(|(p, s)| s <= *scale && p - s <= precision - scale)
+        }
+        // Any time of the years 0 to 9999 can be counted in microseconds.
+        (f, K::Timestamp(p, _) | K::TimestampLtz(p, _)) if f.is_datetime() => *p > 6,
+        _ => !infallible(from, to),
     }
 }
 
@@ -137,11 +161,25 @@ struct Rule {
     to: LogicalType,
     zone: SessionZone,
     try_cast: bool,
+    lengths: Lengths,
+}
+
+/// What becomes of the lengths of CHAR, VARCHAR, BINARY and VARBINARY.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Lengths {
+    /// Longer values are cut, shorter ones of CHAR and BINARY are filled up.
+    Kept,
+    /// Shorter ones are filled up.
+    FilledUp,
+    /// Values stay as they are.
+    Ignored,
 }
 
 impl Rule {
     fn inner(&self, from: &LogicalType, to: &LogicalType) -> Rule {
-        Rule { from: from.clone(), to: to.clone(), zone: self.zone, try_cast: self.try_cast }
+        // Constants that stand inside of others are no constants of their own in Flink.
+        let lengths = if self.lengths == Lengths::FilledUp { Lengths::Ignored } else { self.lengths };
+        Rule { from: from.clone(), to: to.clone(), zone: self.zone, try_cast: self.try_cast, lengths }
     }
 
     fn wrong(&self, value: &str) -> Error {
@@ -170,7 +208,7 @@ impl Rule {
             (_, K::Boolean) => self.number_to_boolean(array),
             (K::Boolean, t) => self.boolean_to_number(array, t),
             (f, t) if f.is_numeric() && t.is_numeric() => self.number(array),
-            (f, t) if f.is_binary() && t.is_binary() => self.binary(array, t),
+            (f, t) if f.is_binary() && t.is_binary() => self.binary(array),
             (f, t) if f.is_interval() && t.is_interval() => Ok(Arc::clone(array)),
             (f, K::IntervalYearMonth(..)) if f.is_numeric() => {
                 let months = self.inner(&self.from, &K::Int.nullable()).apply(array)?;
@@ -311,10 +349,9 @@ impl Rule {
                 from_nanos(&arrow_type(&self.to), nanos.into_iter().map(|n| n.map(|n| to_utc(zone, n))), *p, self)?
             }
             t if t.is_binary() => {
-                let limit = length(t);
                 let mut out = BinaryBuilder::new();
                 for t in array.as_string::<i32>() {
-                    out.append_option(t.map(|t| fixed_bytes(t.as_bytes(), to, limit)));
+                    out.append_option(t.map(|t| self.fitted(t.as_bytes())));
                 }
                 Arc::new(out.finish())
             }
@@ -323,9 +360,10 @@ impl Rule {
     }
 
     fn to_text(&self, array: &ArrayRef) -> Result<ArrayRef> {
-        let limit = length(&self.to.kind) as usize;
-        let padded = matches!(self.to.kind, K::Char(_));
-        if limit == MAX_LENGTH as usize {
+        let declared = length(&self.to.kind) as usize;
+        let limit = if self.lengths == Lengths::Kept { declared } else { MAX_LENGTH as usize };
+        let padded = matches!(self.to.kind, K::Char(_)) && self.fills_up();
+        if limit == MAX_LENGTH as usize && !padded {
             // The plain cases of a STRING, without a text of its own for each row.
             if self.from.kind.is_character() {
                 return Ok(Arc::clone(array));
@@ -352,7 +390,8 @@ impl Rule {
             }
         }
         let bytes = if self.try_cast { Bytes::TryUtf8 } else { Bytes::Utf8 };
-        let texts = format_values(array, &self.from, self.zone, bytes)?;
+        let style = Style { bytes, legacy: self.lengths != Lengths::Kept };
+        let texts = format_values(array, &self.from, self.zone, style)?;
         let mut out = StringBuilder::with_capacity(texts.len(), texts.len() * 16);
         for t in texts {
             let Some(t) = t else {
@@ -362,8 +401,8 @@ impl Rule {
             let count = if t.len() <= limit && !padded { 0 } else { t.chars().count() };
             if count > limit {
                 out.append_value(t.chars().take(limit).collect::<String>());
-            } else if padded && count < limit {
-                out.append_value(format!("{t}{}", " ".repeat(limit - count)));
+            } else if padded && count < declared {
+                out.append_value(format!("{t}{}", " ".repeat(declared - count)));
             } else {
                 out.append_value(t);
             }
@@ -371,13 +410,32 @@ impl Rule {
         Ok(Arc::new(out.finish()))
     }
 
-    fn binary(&self, array: &ArrayRef, to: &TypeKind) -> Result<ArrayRef> {
-        let limit = length(to);
+    fn binary(&self, array: &ArrayRef) -> Result<ArrayRef> {
         let mut out = BinaryBuilder::new();
         for b in array.as_binary::<i32>() {
-            out.append_option(b.map(|b| fixed_bytes(b, to, limit)));
+            out.append_option(b.map(|b| self.fitted(b)));
         }
         Ok(Arc::new(out.finish()))
+    }
+
+    /// Whether shorter values of CHAR and BINARY are filled up.
+    fn fills_up(&self) -> bool {
+        match self.lengths {
+            Lengths::Kept => true,
+            Lengths::FilledUp => !is_nested(&self.from.kind),
+            Lengths::Ignored => false,
+        }
+    }
+
+    /// A byte string with the length of the type.
+    fn fitted(&self, bytes: &[u8]) -> Vec<u8> {
+        let declared = length(&self.to.kind) as usize;
+        let kept = if self.lengths == Lengths::Kept { bytes.len().min(declared) } else { bytes.len() };
+        let mut out = bytes[..kept].to_vec();
+        if matches!(self.to.kind, K::Binary(_)) && kept < declared && self.fills_up() {
+            out.resize(declared, 0);
+        }
+        out
     }
 
     fn number_to_boolean(&self, array: &ArrayRef) -> Result<ArrayRef> {
@@ -546,15 +604,6 @@ fn length(kind: &TypeKind) -> u32 {
         K::Char(n) | K::VarChar(n) | K::Binary(n) | K::VarBinary(n) => *n,
         _ => MAX_LENGTH,
     }
-}
-
-fn fixed_bytes(bytes: &[u8], to: &TypeKind, limit: u32) -> Vec<u8> {
-    let limit = limit as usize;
-    let mut out = bytes[..bytes.len().min(limit)].to_vec();
-    if matches!(to, K::Binary(_)) {
-        out.resize(limit, 0);
-    }
-    out
 }
 
 fn to_utc(zone: SessionZone, nanos: i128) -> i128 {

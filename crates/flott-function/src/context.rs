@@ -13,12 +13,14 @@ pub struct FunctionEnv {
     /// What CURRENT_TIMESTAMP and its like give in batch mode: when the query started, in ms since the epoch. `None`: they
     /// give the time of each row.
     pub query_start_ms: Option<i64>,
+    /// `table.exec.legacy-cast-behaviour` is ENABLED: a CAST that fails gives NULL, and texts are those of Flink 1.14.
+    pub legacy_cast: bool,
 }
 
 impl FunctionEnv {
     /// For a zone by its IANA name, `UTC` or a fixed offset such as `GMT+05:30`.
     pub fn new(zone: &str) -> Result<FunctionEnv> {
-        Ok(FunctionEnv { time_zone: SessionZone::parse(zone)?, query_start_ms: None })
+        Ok(FunctionEnv { time_zone: SessionZone::parse(zone)?, query_start_ms: None, legacy_cast: false })
     }
 
     /// What the time now is for functions that are asked once per query in batch mode.

@@ -24,9 +24,17 @@ pub(crate) enum Bytes {
     TryUtf8,
 }
 
+/// How values are written.
+#[derive(Clone, Copy)]
+pub(crate) struct Style {
+    pub(crate) bytes: Bytes,
+    /// As casts of Flink 1.14: `true`, `null` inside of other values, `(a,b)` for a row.
+    pub(crate) legacy: bool,
+}
+
 /// Every value of a column as Flink prints results.
 pub fn format_column(array: &ArrayRef, t: &LogicalType, zone: SessionZone) -> Result<Vec<Option<String>>> {
-    format_values(array, t, zone, Bytes::Hex)
+    format_values(array, t, zone, Style { bytes: Bytes::Hex, legacy: false })
 }
 
 /// Every value of a column as text.
@@ -34,7 +42,7 @@ pub(crate) fn format_values(
     array: &ArrayRef,
     t: &LogicalType,
     zone: SessionZone,
-    bytes: Bytes,
+    style: Style,
 ) -> Result<Vec<Option<String>>> {
     macro_rules! print {
         ($t:ty, $f:expr) => {
@@ -44,7 +52,8 @@ pub(crate) fn format_values(
     Ok(match &t.kind {
         K::Null => vec![None; array.len()],
         K::Boolean => {
-            array.as_boolean().iter().map(|b| b.map(|b| if b { "TRUE" } else { "FALSE" }.to_string())).collect()
+            let [no, yes] = if style.legacy { ["false", "true"] } else { ["FALSE", "TRUE"] };
+            array.as_boolean().iter().map(|b| b.map(|b| if b { yes } else { no }.to_string())).collect()
         }
         K::TinyInt => print!(Int8Type, |v| v.to_string()),
         K::SmallInt => print!(Int16Type, |v| v.to_string()),
@@ -55,11 +64,11 @@ pub(crate) fn format_values(
         K::Decimal { scale, .. } => print!(Decimal128Type, |v| decimal::format(v, *scale)),
         K::Char(_) | K::VarChar(_) => array.as_string::<i32>().iter().map(|s| s.map(str::to_string)).collect(),
         K::Binary(_) | K::VarBinary(_) => {
-            let show = |b: &[u8]| match bytes {
+            let show = |b: &[u8]| match style.bytes {
                 Bytes::Hex => Ok(Some(format!("x'{}'", text::hex(b)))),
                 Bytes::Utf8 | Bytes::TryUtf8 => match std::str::from_utf8(b) {
                     Ok(t) => Ok(Some(t.to_string())),
-                    Err(_) if bytes == Bytes::TryUtf8 => Ok(None),
+                    Err(_) if style.bytes == Bytes::TryUtf8 => Ok(None),
                     Err(_) => {
                         Err(Error::data(format!("the bytes x'{}' are not UTF-8", text::hex(&b[..b.len().min(50)])))
                             .hint("TRY_CAST gives NULL instead; DECODE(bytes, charset) reads other character sets"))
@@ -88,34 +97,35 @@ pub(crate) fn format_values(
         }
         K::Array(e) => {
             let list = array.as_list::<i32>();
-            let inner = format_values(list.values(), e, zone, bytes)?;
+            let inner = format_values(list.values(), e, zone, style)?;
             (0..list.len())
                 .map(|i| {
                     list.is_valid(i).then(|| {
                         let range = list.value_offsets()[i] as usize..list.value_offsets()[i + 1] as usize;
-                        let items: Vec<_> = inner[range].iter().map(or_null).collect();
+                        let items: Vec<_> = inner[range].iter().map(|v| style.or_null(v)).collect();
                         format!("[{}]", items.join(", "))
                     })
                 })
                 .collect()
         }
-        K::Map(k, v) => entries(array, k, v, zone, bytes)?,
-        K::Multiset(e) => entries(array, e, &K::Int.not_null(), zone, bytes)?,
+        K::Map(k, v) => entries(array, k, v, zone, style)?,
+        K::Multiset(e) => entries(array, e, &K::Int.not_null(), zone, style)?,
         K::Row(fields) | K::Structured(_, fields) => {
             let named = matches!(t.kind, K::Structured(..));
+            let comma = if style.legacy && !named { "," } else { ", " };
             let row = array.as_struct();
             let mut columns = vec![];
             for (f, c) in fields.iter().zip(row.columns()) {
-                columns.push(format_values(c, &f.data_type, zone, bytes)?);
+                columns.push(format_values(c, &f.data_type, zone, style)?);
             }
             (0..row.len())
                 .map(|i| {
                     row.is_valid(i).then(|| {
                         let items = columns.iter().zip(fields).map(|(c, f)| match named {
-                            true => format!("{}={}", f.name, or_null(&c[i])),
-                            false => or_null(&c[i]).to_string(),
+                            true => format!("{}={}", f.name, style.or_null(&c[i])),
+                            false => style.or_null(&c[i]).to_string(),
                         });
-                        format!("({})", items.collect::<Vec<_>>().join(", "))
+                        format!("({})", items.collect::<Vec<_>>().join(comma))
                     })
                 })
                 .collect()
@@ -123,8 +133,10 @@ pub(crate) fn format_values(
     })
 }
 
-fn or_null(text: &Option<String>) -> &str {
-    text.as_deref().unwrap_or("NULL")
+impl Style {
+    fn or_null(self, text: &Option<String>) -> &str {
+        text.as_deref().unwrap_or(if self.legacy { "null" } else { "NULL" })
+    }
 }
 
 fn nanos(array: &ArrayRef, show: impl Fn(i128) -> String) -> Result<Vec<Option<String>>> {
@@ -136,16 +148,17 @@ fn entries(
     key: &LogicalType,
     value: &LogicalType,
     zone: SessionZone,
-    bytes: Bytes,
+    style: Style,
 ) -> Result<Vec<Option<String>>> {
     let map = array.as_map();
-    let keys = format_values(map_keys(map), key, zone, bytes)?;
-    let values = format_values(map.values(), value, zone, bytes)?;
+    let keys = format_values(map_keys(map), key, zone, style)?;
+    let values = format_values(map.values(), value, zone, style)?;
     Ok((0..map.len())
         .map(|i| {
             map.is_valid(i).then(|| {
                 let range = map.value_offsets()[i] as usize..map.value_offsets()[i + 1] as usize;
-                let items: Vec<_> = range.map(|j| format!("{}={}", or_null(&keys[j]), or_null(&values[j]))).collect();
+                let items: Vec<_> =
+                    range.map(|j| format!("{}={}", style.or_null(&keys[j]), style.or_null(&values[j]))).collect();
                 format!("{{{}}}", items.join(", "))
             })
         })

@@ -163,20 +163,10 @@ impl OverFrame {
     pub const WHOLE: OverFrame =
         OverFrame { rows: false, lower: OverBound::UnboundedPreceding, upper: OverBound::UnboundedFollowing };
 
-    /// Whether every row sees at least itself.
+    /// Whether every row sees at least itself, as far as Flink's types know: a bound at a distance counts as empty.
     pub fn is_never_empty(&self) -> bool {
-        let zero = |o: &OverOffset| o.unscaled == 0;
-        let from = match &self.lower {
-            OverBound::UnboundedPreceding | OverBound::Preceding(_) | OverBound::CurrentRow => true,
-            OverBound::Following(o) => zero(o),
-            OverBound::UnboundedFollowing => false,
-        };
-        let to = match &self.upper {
-            OverBound::UnboundedFollowing | OverBound::Following(_) | OverBound::CurrentRow => true,
-            OverBound::Preceding(o) => zero(o),
-            OverBound::UnboundedPreceding => false,
-        };
-        from && to
+        matches!(self.lower, OverBound::UnboundedPreceding | OverBound::CurrentRow)
+            && matches!(self.upper, OverBound::UnboundedFollowing | OverBound::CurrentRow)
     }
 }
 

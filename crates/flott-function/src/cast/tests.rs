@@ -233,7 +233,13 @@ fn nested_values() {
     let DataType::Struct(fields) = arrow_type(&from) else { panic!("a ROW is a struct") };
     let nulls = NullBuffer::from(vec![true, false, true, true]);
     let rows: ArrayRef = Arc::new(StructArray::new(fields, vec![texts, bytes], Some(nulls)));
-    let rule = |to: &str| Rule { from: from.clone(), to: logical(to), zone: env.time_zone, try_cast: false };
+    let rule = |to: &str| Rule {
+        from: from.clone(),
+        to: logical(to),
+        zone: env.time_zone,
+        try_cast: false,
+        lengths: Lengths::Kept,
+    };
     // The text under the NULL row is no number, and nobody sees it.
     let cast_rows = rule("ROW<x INT, y STRING>").apply(&rows).expect("rows");
     let shown = format_column(&cast_rows, &logical("ROW<x INT, y STRING>"), env.time_zone).expect("texts");
@@ -251,7 +257,8 @@ fn nested_values() {
     let field = Arc::new(arrow_field("item", &logical("INT")));
     let list: ArrayRef =
         Arc::new(ListArray::new(field, list.offsets().clone(), list.values().clone(), list.nulls().cloned()));
-    let rule = Rule { from, to: logical("ARRAY<STRING>"), zone: env.time_zone, try_cast: false };
+    let rule =
+        Rule { from, to: logical("ARRAY<STRING>"), zone: env.time_zone, try_cast: false, lengths: Lengths::Kept };
     let sliced = rule.apply(&list.slice(1, 2)).expect("a cast");
     let shown = format_column(&sliced, &logical("ARRAY<STRING>"), env.time_zone).expect("texts");
     assert_eq!(shown, [Some("[2, NULL]".to_string()), None]);

@@ -31,7 +31,7 @@ const fn function(
 
 /// All of them.
 pub(super) const FUNCTIONS: &[ScalarFunction] = &[
-    function("SQRT", "SQRT(number)", "The square root.", (1, 1), |a| unary(a, f64::sqrt)),
+    function("SQRT", "SQRT(number)", "The square root.", (1, 1), |a| unary(a, sqrt)),
     function("EXP", "EXP(number)", "e to the power of the number.", (1, 1), |a| unary(a, f64::exp)),
     function("LN", "LN(number)", "The natural logarithm.", (1, 1), |a| unary(a, f64::ln)),
     function("LOG10", "LOG10(number)", "The logarithm to base 10.", (1, 1), |a| unary(a, libm::log10)),
@@ -88,6 +88,11 @@ pub(super) const FUNCTIONS: &[ScalarFunction] = &[
 fn constant(value: f64) -> Resolved {
     Resolved::new(K::Double.not_null(), move |_, _| Ok(ColumnarValue::Scalar(ScalarValue::Float64(Some(value)))))
         .infallible()
+}
+
+/// As Flink computes it, which is by `POWER(x, 0.5)`: there -Infinity has a root, and that of -0.0 is 0.0.
+fn sqrt(x: f64) -> f64 {
+    if x == f64::NEG_INFINITY { f64::INFINITY } else { x.sqrt() + 0.0 }
 }
 
 fn unary(a: &mut Arguments, f: fn(f64) -> f64) -> Result<Option<Resolved>> {

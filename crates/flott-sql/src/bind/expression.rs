@@ -559,6 +559,16 @@ impl<'a> ExpressionBinder<'a> {
             let any = self.balanced(Operator::Or, &mut each)?;
             return Ok(if negated { self.functions.not(any) } else { any });
         }
+        // Beside a text the values are compared as texts, each as it is written, as in Flink: `s IN (12, 3.7)`.
+        let is_plain = |kind: &TypeKind| kind.is_numeric() || kind.is_datetime() || *kind == TypeKind::Boolean;
+        let as_text = |item: Typed| match is_plain(&item.data_type.kind) {
+            true => self.functions.cast_if_needed(item, &TypeKind::STRING.nullable()),
+            false => Ok(item),
+        };
+        let list = match value.data_type.kind.is_character() {
+            true => list.into_iter().map(as_text).collect::<Result<Vec<_>>>()?,
+            false => list,
+        };
         let types: Vec<LogicalType> = std::iter::once(&value).chain(&list).map(|t| t.data_type.clone()).collect();
         let common = self.functions.comparable_type(&types).ok_or_else(|| {
             Error::user(format!("IN compares {} with {}", types[0], joined(&types[1..]))).hint("CAST them to one type")

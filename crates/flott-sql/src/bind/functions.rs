@@ -50,6 +50,7 @@ impl Functions {
         let start_ms = config.get(super::QUERY_START).and_then(|ms| ms.parse().ok());
         let env = FunctionEnv {
             query_start_ms: start_ms.filter(|_| is_batch),
+            legacy_cast: super::is_legacy_cast(config),
             ..FunctionEnv::new(&super::local_time_zone(config))?
         };
         let (program, calls) = (Arc::default(), AtomicUsize::new(0));

@@ -237,6 +237,11 @@ pub(crate) fn is_batch(config: &Options) -> bool {
     config.get(RUNTIME_MODE).is_some_and(|m| m.eq_ignore_ascii_case("batch"))
 }
 
+/// Whether casts are those of Flink before 1.15.
+fn is_legacy_cast(config: &Options) -> bool {
+    config.get("table.exec.legacy-cast-behaviour").is_some_and(|v| v.eq_ignore_ascii_case("enabled"))
+}
+
 /// AUTOMATIC is for programs of the DataStream API; a statement is planned for one mode.
 pub(crate) fn check_runtime_mode(key: &str, mode: &str) -> Result<()> {
     if key != RUNTIME_MODE || !mode.eq_ignore_ascii_case("automatic") {

@@ -44,7 +44,7 @@ static KNOWN: [ConfigOption; 191] = [
     option("table.exec.sink.keyed-shuffle", Enum(AUTO_OR_FORCE), Some("AUTO"), "Whether rows are distributed by the sink's primary key before they are written."),
     option("table.exec.sink.rowtime-inserter", Enum(&["ENABLED", "DISABLED"]), Some("ENABLED"), "Whether records carry their rowtime to the sink; has no effect here."),
     option("table.exec.late-records.table", Text, None, "A table that takes the rows which come too late for their window, instead of dropping them."),
-    option("table.exec.legacy-cast-behaviour", Enum(&["ENABLED", "DISABLED"]), Some("DISABLED"), "ENABLED makes a CAST that fails NULL instead of an error."),
+    option("table.exec.legacy-cast-behaviour", Enum(&["ENABLED", "DISABLED"]), Some("DISABLED"), "ENABLED: a CAST that fails is NULL instead of an error, no text is cut or filled up to the length of its type, BOOLEANs are `true` and `false` as text, and rows and collections have `null` in it."),
     // Mini-batches and early results.
     option("table.exec.mini-batch.enabled", Boolean, Some("false"), "Whether changes of one key inside a batch are merged before they are emitted."),
     option("table.exec.mini-batch.allow-latency", Duration, Some("0 ms"), "How long changes may wait for those that follow them, where changes are merged."),
@@ -293,12 +293,7 @@ fn find(key: &str) -> Result<&'static ConfigOption> {
 const LOCAL_TIME_ZONE: &str = "table.local-time-zone";
 
 /// Options of which only the default is there: another value would change what a query means, so it is refused.
-const FIXED: [&str; 4] = [
-    "table.exec.legacy-cast-behaviour",
-    "table.exec.sort.default-limit",
-    "table.column-expansion-strategy",
-    "table.sql-dialect",
-];
+const FIXED: [&str; 3] = ["table.exec.sort.default-limit", "table.column-expansion-strategy", "table.sql-dialect"];
 
 /// Refuses a value that would have to change results and cannot.
 fn check_fixed(option: &ConfigOption, value: &str) -> Result<()> {

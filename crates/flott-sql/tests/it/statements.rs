@@ -201,7 +201,7 @@ fn errors_inside_parts_name_their_place_in_the_script() {
         ("ALTER TABLE orders RESET ('connector')", vec!["does not support changing 'connector'"]),
         ("SHOW JOBS", vec!["SHOW JOBS is not supported"]),
         ("ADD JAR 'x'", vec!["ADD JAR", "line 1, column 1", "no JVM"]),
-        ("SET 'table.exec.legacy-cast-behaviour' = 'ENABLED'", vec!["not supported yet", "'DISABLED'"]),
+        ("SET 'table.sql-dialect' = 'hive'", vec!["not supported yet", "'default'"]),
         ("SET 'table.exec.sink.not-null-enforcer' = 'DORP'", vec!["did you mean 'DROP'?"]),
         ("SET 'parallelism.defualt' = '2'", vec!["Did you mean 'parallelism.default'?"]),
     ] {

@@ -1,5 +1,7 @@
 //! JSON out of values: JSON_OBJECT, JSON_ARRAY, JSON_STRING, JSON.
 
+use std::sync::Arc;
+
 use arrow_array::cast::AsArray;
 use arrow_array::types::*;
 use arrow_array::{Array, ArrayRef};
@@ -165,6 +167,9 @@ pub(super) fn string(a: &mut Arguments) -> Result<Option<Resolved>> {
     let t = a.values[0].data_type.clone();
     check(&t)?;
     let result = string_of(a);
+    if is_raw(&a.values[0]) {
+        return Ok(Some(Resolved::arrays(result, |args, _| Ok(Arc::clone(&args[0]))).infallible()));
+    }
     let resolved = Resolved::new(result, move |args, rows| {
         let rows = rows_of(args, rows);
         let columns = columns(args, rows)?;

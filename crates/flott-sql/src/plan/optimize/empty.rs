@@ -23,7 +23,10 @@ pub(super) fn is_nothing(plan: &LogicalPlan) -> bool {
 /// Whether a plan has no rows, also where a time attribute keeps its filter.
 pub(super) fn has_no_rows(plan: &LogicalPlan) -> bool {
     match plan {
-        LogicalPlan::Filter(f) => parts(&f.predicate).any(|c| fold::is_never_true(&c)) || has_no_rows(&f.input),
+        LogicalPlan::Filter(f) => {
+            let conditions: Vec<_> = parts(&f.predicate).collect();
+            conditions.iter().any(fold::is_never_true) || fold::contradict(&conditions) || has_no_rows(&f.input)
+        }
         LogicalPlan::Projection(p) => has_no_rows(&p.input),
         other => is_nothing(other),
     }

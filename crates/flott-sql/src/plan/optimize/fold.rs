@@ -3,6 +3,8 @@
 //!
 //! Only operators, AND, OR, NOT and tests over literals: functions may ask for the time or the session.
 
+use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::{RecordBatch, RecordBatchOptions};
@@ -31,7 +33,102 @@ pub(super) fn folded(e: Expr) -> Result<Expr> {
 
 /// FALSE or NULL: no row passes.
 pub(super) fn is_never_true(e: &Expr) -> bool {
-    matches!(unaliased(e), Expr::Literal(ScalarValue::Boolean(Some(false) | None), _))
+    let is_false = |e: &Expr| matches!(unaliased(e), Expr::Literal(ScalarValue::Boolean(Some(false) | None), _));
+    // A condition is computed with the functions in it, which expressions in general keep.
+    is_false(e) || compares_with_null(e) || (!e.any_column_refs() && computed(e).is_some_and(|value| is_false(&value)))
+}
+
+/// A comparison with the literal NULL, which gives NULL.
+fn compares_with_null(e: &Expr) -> bool {
+    let Expr::ScalarFunction(f) = unaliased(e) else { return false };
+    matches!(Functions::shown(f), Some(Shown::Operator("=" | "<>" | "<" | "<=" | ">" | ">=")))
+        && f.args.iter().any(|a| matches!(unaliased(a), Expr::Literal(value, _) if value.is_null()))
+}
+
+/// Whether no row meets all of them, as `a = 1 AND a = 2` or `a > 5 AND a < 3`: what Calcite's `RexSimplify` sees.
+pub(super) fn contradict(conditions: &[Expr]) -> bool {
+    let mut tests: HashMap<&Expr, Vec<Vec<Test<'_>>>> = HashMap::new();
+    for condition in conditions {
+        if let Some((operand, any)) = tests_of(condition)
+            && !operand.is_volatile()
+        {
+            tests.entry(operand).or_default().push(any);
+        }
+    }
+    let never = |one: &[Test<'_>], other: &[Test<'_>]| one.iter().all(|a| other.iter().all(|b| exclude(*a, *b)));
+    tests.values().any(|all| all.iter().enumerate().any(|(n, one)| all[..n].iter().any(|other| never(one, other))))
+}
+
+/// An operator and what it compares with; nothing for IS NULL.
+type Test<'a> = (&'static str, Option<&'a ScalarValue>);
+
+/// What a condition asks of its operand: one of these.
+fn tests_of(e: &Expr) -> Option<(&Expr, Vec<Test<'_>>)> {
+    Some(match unaliased(e) {
+        Expr::IsNull(x) => (unaliased(x), vec![("IS NULL", None)]),
+        Expr::InList(list) if !list.negated => {
+            let values = list.list.iter().map(|v| Some(("=", Some(literal(v)?)))).collect::<Option<_>>()?;
+            (unaliased(&list.expr), values)
+        }
+        Expr::ScalarFunction(f) => {
+            let Some(Shown::Operator(op @ ("=" | "<>" | "<" | "<=" | ">" | ">="))) = Functions::shown(f) else {
+                return None;
+            };
+            let [left, right] = &f.args[..] else { return None };
+            match (literal(left), literal(right)) {
+                (None, Some(value)) => (unaliased(left), vec![(op, Some(value))]),
+                (Some(value), None) => (unaliased(right), vec![(turned(op), Some(value))]),
+                _ => return None,
+            }
+        }
+        _ => return None,
+    })
+}
+
+/// The literal that an expression is.
+fn literal(e: &Expr) -> Option<&ScalarValue> {
+    match unaliased(e) {
+        Expr::Literal(value, _) => is_ordered(value).then_some(value),
+        _ => None,
+    }
+}
+
+/// Whether a value is less than, equal to or greater than every other of its type: floating-point numbers have NaN and -0.0.
+fn is_ordered(value: &ScalarValue) -> bool {
+    let t = value.data_type();
+    !value.is_null() && (t.is_integer() || t.is_decimal() || t.is_temporal() || t.is_string())
+}
+
+fn turned(op: &'static str) -> &'static str {
+    match op {
+        "<" => ">",
+        "<=" => ">=",
+        ">" => "<",
+        ">=" => "<=",
+        other => other,
+    }
+}
+
+/// Whether no value meets both.
+fn exclude(a: Test<'_>, b: Test<'_>) -> bool {
+    let (Some(x), Some(y)) = (a.1, b.1) else {
+        // NULL compares with nothing.
+        return a.1.is_some() || b.1.is_some();
+    };
+    if x.data_type() != y.data_type() {
+        return false;
+    }
+    // `=` is a bound on both sides.
+    let excluded = |above: &str, below: &str| matches!(above, ">" | ">=" | "=") && matches!(below, "<" | "<=" | "=");
+    match x.partial_cmp(y) {
+        Some(Ordering::Greater) => excluded(a.0, b.0),
+        Some(Ordering::Less) => excluded(b.0, a.0),
+        Some(Ordering::Equal) if a.0 == "<>" || b.0 == "<>" => a.0 == "=" || b.0 == "=",
+        Some(Ordering::Equal) => {
+            (matches!(a.0, "<" | ">") || matches!(b.0, "<" | ">")) && (excluded(a.0, b.0) || excluded(b.0, a.0))
+        }
+        None => false,
+    }
 }
 
 fn truth(e: &Expr) -> Option<Option<bool>> {

@@ -57,7 +57,8 @@ impl Optimizer {
     /// A plan's rows for which these conditions on its columns are true.
     fn under(&self, plan: &LogicalPlan, conditions: Vec<Expr>) -> Result<LogicalPlan> {
         // Rows of windows are planned as such, also where there are none.
-        if conditions.iter().any(fold::is_never_true) && !has_time(plan) && properties(plan).is_none() {
+        let is_empty = conditions.iter().any(fold::is_never_true) || fold::contradict(&conditions);
+        if is_empty && !has_time(plan) && properties(plan).is_none() {
             return nothing(plan.schema());
         }
         if region::is_region(plan) {
