@@ -402,6 +402,9 @@ impl Driver {
             }
             // Where nothing was sent between two barriers both have passed at once; each is reported.
             let next = self.task.shared.first_triggered(self.epoch, next).map_or(next, |c| c + 1);
+            if !self.has_heard_of(checkpoint_before(next)) {
+                return Ok(false);
+            }
             return self.barrier(next, out);
         }
         Ok(false)
@@ -420,8 +423,21 @@ impl Driver {
             && self.held.is_some()
             && open > self.epoch
             && open != u64::MAX
+            && self.has_heard_of(checkpoint_before(open))
             && !self.task.shared.is_behind_stop(open)
             && self.inputs.iter().any(|i| i.ended < i.channels)
+    }
+
+    /// Whether the command of a checkpoint whose barrier is here has come to this process. Between processes barriers go
+    /// with the rows and commands over the control connection, so that a barrier can be first; behind one that has not
+    /// waited nobody would know that the job is to end with it. Where not, the command wakes this operator.
+    fn has_heard_of(&self, checkpoint: CheckpointId) -> bool {
+        let shared = &self.task.shared;
+        if !shared.has_heard_of(checkpoint) {
+            shared.listen(&self.task.listener);
+        }
+        // Looked at once more, as elsewhere.
+        shared.has_heard_of(checkpoint)
     }
 
     fn timer_is_due(&self) -> bool {

@@ -263,13 +263,22 @@ impl Shared {
         }
     }
 
-    /// A checkpoint's command is about to be sent.
+    /// A checkpoint's command is about to be sent. Operators whose frontier has passed its barrier already, because the
+    /// sources before them are in other processes, go on now.
     pub(crate) fn trigger(&self, checkpoint: CheckpointId) {
-        let mut triggered = lock(&self.triggered);
-        triggered.insert(checkpoint.0);
-        if triggered.len() > TRIGGERED_MAX {
-            triggered.pop_first();
+        {
+            let mut triggered = lock(&self.triggered);
+            triggered.insert(checkpoint.0);
+            if triggered.len() > TRIGGERED_MAX {
+                triggered.pop_first();
+            }
         }
+        self.wake_emitters();
+    }
+
+    /// Whether the command of this checkpoint, or of one that follows it, has come to this process.
+    pub(crate) fn has_heard_of(&self, checkpoint: CheckpointId) -> bool {
+        lock(&self.triggered).last().is_some_and(|last| *last >= checkpoint.0)
     }
 
     /// Nothing is emitted behind this checkpoint's barrier.

@@ -177,15 +177,18 @@ async fn run(mut task: SinkTask, mut receiver: mpsc::Receiver<SinkMessage>, leve
         // A writer may hang in the outside system; its future is dropped.
         _ = cancelled.wait_for(|c| *c) => Ok(Ok(())),
     };
-    // Whoever waits for room learns that the channel has closed.
+    // The reason is told before the channel closes: its end alone is a failure that says nothing.
+    let has_panicked = result.is_err();
+    match result {
+        Err(panic) => shared.fail(Some(node), panicked("the writer", panic.as_ref())),
+        Ok(Err(e)) => shared.fail(Some(node), e),
+        Ok(Ok(())) => {}
+    }
+    // Whoever waits for room learns that it has.
     drop(receiver);
     flow::wake(&wake);
-    let error = match result {
-        Err(panic) => return shared.fail(Some(node), panicked("the writer", panic.as_ref())),
-        Ok(written) => written.err(),
-    };
-    if let Some(e) = error {
-        shared.fail(Some(node), e);
+    if has_panicked {
+        return;
     }
     let closed = tokio::time::timeout(CLOSE_TIMEOUT, AssertUnwindSafe(task.writer.close()).catch_unwind()).await;
     let error = match closed {
@@ -263,5 +266,89 @@ impl SinkTask {
             writer_state,
         });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{ArrayRef, RecordBatch, UInt8Array};
+    use arrow_buffer::{Buffer, ScalarBuffer};
+    use async_trait::async_trait;
+    use bytes::Bytes;
+    use flott_core::clock::SystemClock;
+
+    use super::*;
+    use crate::memory::Memory;
+
+    struct Failing {
+        panics: bool,
+    }
+
+    #[async_trait]
+    impl SinkWriter for Failing {
+        async fn write(&mut self, _: ChangeBatch) -> Result<()> {
+            if self.panics {
+                panic!("the cause");
+            }
+            Err(Error::data("the cause"))
+        }
+        async fn flush(&mut self, _end_of_input: bool) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    /// One byte that notes, when it is dropped, whether the attempt had failed by then.
+    struct Witness(Arc<Shared>, Arc<AtomicBool>);
+
+    impl AsRef<[u8]> for Witness {
+        fn as_ref(&self) -> &[u8] {
+            &[7]
+        }
+    }
+
+    impl Drop for Witness {
+        fn drop(&mut self) {
+            self.1.store(self.0.has_failed(), Ordering::SeqCst);
+        }
+    }
+
+    fn rows(of: impl AsRef<[u8]> + Send + Sync + 'static) -> SinkMessage {
+        let bytes = ScalarBuffer::from(Buffer::from(Bytes::from_owner(of)));
+        let column: ArrayRef = Arc::new(UInt8Array::new(bytes, None));
+        let batch = ChangeBatch::append(RecordBatch::try_from_iter([("b", column)]).expect("a batch"));
+        SinkMessage::Rows { batch, bytes: 1 }
+    }
+
+    /// The worker that finds the channel closed has a failure to tell, too, and must not be first with it.
+    #[tokio::test]
+    async fn the_cause_is_told_before_the_channel_closes() {
+        for panics in [false, true] {
+            let shared = Shared::new(1, 1, Memory::new(None));
+            let wake = timely::execute_directly(|worker| worker.sync_activator_for(vec![0]));
+            let task = SinkTask {
+                node: NodeId(0),
+                subtask: 0,
+                writer: Box::new(Failing { panics }),
+                shared: Arc::clone(&shared),
+                metrics: Arc::default(),
+                clock: SystemClock::shared(),
+                fail_points: FailPoints::none(),
+            };
+            let (mut queue, running) = channel(task, wake);
+            let failed_before = Arc::new(AtomicBool::new(false));
+            let waits = Witness(Arc::clone(&shared), Arc::clone(&failed_before));
+            for message in [rows([7]), rows(waits)] {
+                queue.waiting.push_back(Waiting { capability: None, message, ticket: None });
+            }
+            queue.push();
+            running.await;
+            assert!(failed_before.load(Ordering::SeqCst), "the channel has closed before the cause was told");
+            queue.waiting.push_back(Waiting { capability: None, message: rows([7]), ticket: None });
+            queue.push();
+            match shared.events.next().await {
+                TaskEvent::Failed { error, .. } => assert!(error.to_string().contains("the cause"), "{error}"),
+                other => panic!("{other:?}"),
+            }
+        }
     }
 }

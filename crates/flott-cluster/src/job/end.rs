@@ -5,7 +5,7 @@ use std::time::Duration;
 use flott_core::{CheckpointId, Error, Result};
 use flott_state::manifest::JobStatus as StoredStatus;
 
-use super::JobMaster;
+use super::{JobMaster, join_first};
 use crate::checkpoint::Collected;
 use crate::control::{Ending, JobOutcome, Wishes};
 use crate::finalize;
@@ -22,6 +22,9 @@ const ABORT_TIMEOUT: Duration = Duration::from_secs(2);
 impl JobMaster {
     pub(super) async fn end(mut self, finished: bool, wishes: &mut Wishes) -> Result<JobOutcome> {
         self.attempt.join().await;
+        if finished && self.failure.is_none() {
+            self.complete_under_way(wishes).await;
+        }
         // Their checkpoint comes to nothing, but a file that appears after the last clean-up would stay. A write that
         // blocks cannot be called back, so it is waited for; one that hangs is left to the next attempt's clean-up.
         let writing = futures::future::join_all(self.writing.drain(..));
@@ -52,6 +55,21 @@ impl JobMaster {
             return Ok(JobOutcome::Cancelled(*self.report.borrow()));
         }
         Ok(JobOutcome::Finished(*self.report.borrow()))
+    }
+
+    /// All tasks have ended, and their reports are in. A checkpoint of which nothing is missing but state that is still being
+    /// written is waited for: a savepoint of it is of what its barriers have cut, and not of the end. One that takes too long
+    /// comes to nothing, as at any other time; its output is in the last one.
+    async fn complete_under_way(&mut self, wishes: &mut Wishes) {
+        let deadline = self.triggered_at + self.options.timeout;
+        while self.coordinator.pending().is_some() && !self.writing.is_empty() && self.failure.is_none() {
+            let left = deadline.saturating_sub(self.clock.monotonic());
+            tokio::select! {
+                done = join_first(&mut self.writing) => self.on_written(done),
+                () = wishes.cancelled() => return,
+                () = tokio::time::sleep(left) => return,
+            }
+        }
     }
 
     /// Output behind the last checkpoint goes: it is read again, or not wanted. Staged files need not wait for an attempt
@@ -125,8 +143,12 @@ impl JobMaster {
         if !self.coordinator.sinks_ended() {
             return Err(Error::internal("the input has ended, but not every sink has said so"));
         }
-        let id = self.coordinator.pending().unwrap_or(CheckpointId(u64::MAX));
-        let enumerators = self.enumerators.snapshot(id)?;
+        let under_way = self.coordinator.pending();
+        if under_way.is_some() {
+            // It comes to nothing here. Who waits for it waits for the end, where that is what they want.
+            self.requests.append(&mut self.attached);
+        }
+        let enumerators = self.enumerators.snapshot(under_way.unwrap_or(CheckpointId(u64::MAX)))?;
         self.triggered_at = self.clock.monotonic();
         let mut collected = self.coordinator.take_final();
         collected.enumerators = enumerators;

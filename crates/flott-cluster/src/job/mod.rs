@@ -4,6 +4,8 @@ mod end;
 mod finalizing;
 mod stopping;
 mod supervisor;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -41,6 +41,14 @@ impl JobMaster {
             self.cancelled = true;
             return self.attempt.cancel();
         }
+        // Behind the barrier of a stop sources read nothing, so that they would not come to the end that a drain makes of
+        // their input; and once a drain has begun no other checkpoint follows where that of the stop comes to nothing.
+        if let Some(drain) = self.drain.take_if(|drain| drain.begun.is_none())
+            && let Some(request) = drain.request
+        {
+            let why = Error::user("somebody else has stopped the job before its sources could be made to end");
+            request.answer(Err(why.hint("Start it with --restore latest and drain it then")));
+        }
         self.requests.push(request);
         if is_first {
             self.next_checkpoint = Some(self.clock.monotonic());

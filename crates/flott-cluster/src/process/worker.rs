@@ -439,13 +439,19 @@ impl Running {
         to.send_in_time(FromWorker::Metrics(changes)).await
     }
 
-    /// Everything has ended but what is being written: a file that appears after the next clean-up would stay.
+    /// Everything has ended but what is being written: a file that appears after the next clean-up would stay, and the
+    /// checkpoint that it belongs to may lack nothing else.
     async fn end(mut self, to: &Connection<FromWorker>) -> Result<()> {
         if let Some(attempt) = &mut self.attempt {
             attempt.join().await;
         }
-        let writing = futures::future::join_all(self.writing.drain(..));
-        drop(tokio::time::timeout(WRITING_TIMEOUT, writing).await);
+        let deadline = tokio::time::Instant::now() + WRITING_TIMEOUT;
+        while !self.writing.is_empty() {
+            match tokio::time::timeout_at(deadline, join_first(&mut self.writing)).await {
+                Ok(done) => self.on_written(done, to).await?,
+                Err(_) => break,
+            }
+        }
         self.report(to).await
     }
 }
@@ -456,11 +462,40 @@ mod tests {
 
     const HEARTBEAT: Heartbeat = Heartbeat { interval: Duration::from_millis(10), timeout: Duration::from_secs(5) };
 
-    #[tokio::test]
-    async fn a_cancel_that_comes_after_the_end_is_not_answered() {
+    async fn connections() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let here = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("a connection");
-        let there = listener.accept().await.expect("a connection").0;
+        (here, listener.accept().await.expect("a connection").0)
+    }
+
+    #[tokio::test]
+    async fn state_that_is_being_written_at_the_end_is_reported() {
+        let (here, there) = connections().await;
+        let (_coordinator, mut heard) = connection::open::<FromWorker, ToWorker>(here, HEARTBEAT);
+        let (connection, _incoming) = connection::open::<ToWorker, FromWorker>(there, HEARTBEAT);
+        let writing = |subtask| {
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                let part = OperatorPart { watermark_ms: 0, version: 1, meta: vec![], runs: vec![] };
+                (CheckpointId(7), NodeId(1), subtask, Ok(part))
+            })
+        };
+        let running = Running { writing: vec![writing(2), writing(3)], ..Running::none() };
+        running.end(&connection).await.expect("ends");
+        drop(connection);
+        let mut written = vec![];
+        while let Some(Heard::Message(message)) = heard.recv().await {
+            if let FromWorker::Written { checkpoint: CheckpointId(7), node: 1, subtask, part: Ok(_) } = message {
+                written.push(subtask);
+            }
+        }
+        written.sort_unstable();
+        assert_eq!(written, [2, 3]);
+    }
+
+    #[tokio::test]
+    async fn a_cancel_that_comes_after_the_end_is_not_answered() {
+        let (here, there) = connections().await;
         let (coordinator, mut heard) = connection::open::<FromWorker, ToWorker>(here, HEARTBEAT);
         let (connection, incoming) = connection::open(there, HEARTBEAT);
         let (secret, build) = (Secret::new("s".to_string()), "b".to_string());

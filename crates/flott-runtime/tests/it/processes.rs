@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use flott_core::ChangeBatch;
+use flott_core::{ChangeBatch, CheckpointId, Result};
 use flott_graph::Partitioning;
+use flott_operator::{Operator, OperatorContext, Progress};
+use flott_runtime::TaskCommand;
+use flott_state::OperatorSnapshot;
 
 use crate::support::*;
 
@@ -111,4 +114,84 @@ async fn a_lost_process_fails_the_others_and_nothing_hangs() {
         job.log.failed
     );
     job.cancel().await;
+}
+
+/// Once it has seen a row it gives one more every millisecond.
+#[derive(Default)]
+struct Ticking {
+    emitted: u64,
+}
+
+impl Ticking {
+    fn give(&mut self, rows: ChangeBatch, context: &mut OperatorContext) -> Result<Progress> {
+        self.emitted += rows.num_rows() as u64;
+        context.emit(rows);
+        context.timer_ms = Some(context.processing_time_ms + 1);
+        Ok(Progress::Done)
+    }
+}
+
+impl Operator for Ticking {
+    fn process_batch(&mut self, _input: usize, rows: ChangeBatch, context: &mut OperatorContext) -> Result<Progress> {
+        self.give(rows, context)
+    }
+    fn on_processing_time(&mut self, context: &mut OperatorContext) -> Result<Progress> {
+        self.give(batch([(0, 0, 0)]), context)
+    }
+    fn snapshot_state(&mut self) -> Result<OperatorSnapshot> {
+        Ok(OperatorSnapshot { version: 1, meta: self.emitted.to_le_bytes().to_vec(), runs: vec![] })
+    }
+}
+
+/// The only source is in process 0, so that its barrier comes to process 1 with the rows, whenever the command does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_barrier_that_overtakes_the_command_to_stop_waits_for_it() {
+    let mut g = Graph::new();
+    let script = |_, step| if step < 20 { Step::Rows(batch((0..10).map(|i| (i, 1, 0)))) } else { Step::Park };
+    let source = g.limited_source(ScriptSource::new(script), None, Some(1));
+    let ticking =
+        g.operator("ticking", &[(source, Partitioning::Rebalance)], |_, _, _| Box::new(Ticking::default()));
+    let (_, seen) = g.sink(MemorySink::counting(|_, _| Write::Take), ticking, Partitioning::Forward);
+    let mut job = Job::start(g, &[(source, vec![split(0)])], Options { processes: 2, ..Options::new(2) });
+    job.until("rows", |_| seen.count.load(Ordering::SeqCst) > 200).await;
+    let stop = TaskCommand::StopWithCheckpoint(CheckpointId(1));
+    job.attempt.send_to(0, stop.clone());
+    job.until("the barrier in process 0", |l| l.operators.get(&1).is_some_and(|o| o.contains_key(&(ticking, 0)))).await;
+    job.work_for(Duration::from_millis(100)).await;
+    assert!(!job.log.operators[&1].contains_key(&(ticking, 1)), "process 1 has not heard of the checkpoint");
+    job.attempt.send_to(1, stop);
+    job.complete(1).await;
+    job.work_for(Duration::from_millis(50)).await;
+    let emitted = |(_, s): &(i64, OperatorSnapshot)| u64::from_le_bytes(s.meta[..].try_into().expect("8 bytes"));
+    let covered: u64 = job.log.operators[&1].values().map(emitted).sum();
+    assert_eq!(seen.count.load(Ordering::SeqCst), covered, "rows behind the last barrier");
+    job.cancel().await;
+}
+
+/// A barrier that comes with the end of the input waits as well, and then the end follows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_barrier_and_the_end_behind_it_wait_for_a_late_command() {
+    let mut g = Graph::new();
+    let script = |_, step| match step {
+        0 => Step::Rows(batch((0..10).map(|i| (i, 1, 0)))),
+        1 => Step::Sleep(Duration::from_millis(300)),
+        _ => Step::Finish,
+    };
+    let source = g.limited_source(ScriptSource::new(script), None, Some(1));
+    let sum = g.sum(&[(source, Partitioning::Hash(vec![0]))]);
+    let (_, seen) = g.sink(MemorySink::new(), sum, Partitioning::Forward);
+    let mut job = Job::start(g, &[(source, vec![split(0)])], Options { processes: 2, ..Options::new(2) });
+    job.until("the reader", |l| l.registered.len() == 1).await;
+    job.work_for(Duration::from_millis(50)).await;
+    let trigger = TaskCommand::TriggerCheckpoint(CheckpointId(1));
+    job.attempt.send_to(0, trigger.clone());
+    job.until("the end of the source", |l| l.ended.contains(&(source, 0))).await;
+    job.work_for(Duration::from_millis(50)).await;
+    assert!(job.log.sources[&1].contains_key(&(source, 0)), "it has ended behind the barrier");
+    assert!(!job.log.operators.get(&1).is_some_and(|o| o.contains_key(&(sum, 1))), "process 1 has heard nothing");
+    job.attempt.send_to(1, trigger);
+    job.complete(1).await;
+    assert_eq!(job.log.operators[&1].len(), 2, "both had their rows before the barrier");
+    job.finish().await;
+    assert_eq!(seen.count.load(Ordering::SeqCst), 10);
 }

@@ -95,6 +95,11 @@ impl Attempts {
         self.parts.iter().for_each(|part| part.send(command.clone()));
     }
 
+    /// The command comes to this process only: on its way to the others it is late.
+    pub(crate) fn send_to(&self, process: usize, command: TaskCommand) {
+        self.parts[process].send(command);
+    }
+
     pub(crate) fn commands_waiting(&self) -> usize {
         self.parts.iter().map(Attempt::commands_waiting).sum()
     }

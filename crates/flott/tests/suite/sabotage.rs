@@ -2,7 +2,8 @@
 //!
 //! The `values` connector, which passes, is broken in one way at a time.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arrow_array::UInt32Array;
@@ -12,7 +13,7 @@ use flott_connector::sink::*;
 use flott_connector::source::*;
 use flott_connector::{Boundedness, Versioned};
 use flott_core::options::{ConfigOption, Options};
-use flott_core::{ChangeBatch, CheckpointId, DecidedCheckpoint, Result};
+use flott_core::{ChangeBatch, CheckpointId, DecidedCheckpoint, Generation, Result};
 use flott_testkit::suite::values::ValuesContext;
 use flott_testkit::suite::*;
 
@@ -44,6 +45,10 @@ enum Broken {
     CommitsNothing,
     /// What no checkpoint holds stays where it is.
     LeavesWhatItStaged,
+    /// The first batch of an attempt behind the first is written twice.
+    RepeatsAfterAFailure,
+    /// Each attempt names its output as the one before did.
+    NamesOutputAlike,
 }
 
 #[derive(Clone)]
@@ -81,7 +86,7 @@ impl ConnectorFactory for Connector {
             context.table.options.set("sink.delivery-guarantee", "at-least-once");
         }
         let inner = self.inner.sink(&context)?;
-        let sink = BrokenSink { inner: Arc::clone(&inner.sink), broken: self.broken };
+        let sink = BrokenSink { inner: Arc::clone(&inner.sink), broken: self.broken, committed: Arc::default() };
         Ok(TableSink { sink: Arc::new(sink), ..inner })
     }
 }
@@ -212,6 +217,8 @@ impl SourceReader for BrokenReader {
 struct BrokenSink {
     inner: Arc<dyn Sink>,
     broken: Broken,
+    /// Names of output that is visible, as the outside knows them.
+    committed: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Sink for BrokenSink {
@@ -220,13 +227,18 @@ impl Sink for BrokenSink {
     }
 
     fn create_writer(&self, context: WriterContext, restored: Vec<Versioned>) -> Result<Box<dyn SinkWriter>> {
+        let (subtask, is_again) = (context.subtask.index, context.generation > Generation(1));
         let inner = self.inner.create_writer(context, restored)?;
-        Ok(Box::new(BrokenWriter { inner, broken: self.broken, last: None }))
+        let repeats_next = is_again && self.broken == Broken::RepeatsAfterAFailure;
+        Ok(Box::new(BrokenWriter { inner, broken: self.broken, last: None, subtask, prepared: 0, repeats_next }))
     }
 
     fn create_committer(&self, context: CommitterContext) -> Result<Option<Box<dyn Committer>>> {
         let broken = self.broken;
-        let wrap = |inner| Box::new(BrokenCommitter { inner, broken }) as Box<dyn Committer>;
+        let wrap = |inner| {
+            let committed = Arc::clone(&self.committed);
+            Box::new(BrokenCommitter { inner, broken, committed }) as Box<dyn Committer>
+        };
         Ok(self.inner.create_committer(context)?.map(wrap))
     }
 }
@@ -235,12 +247,19 @@ struct BrokenWriter {
     inner: Box<dyn SinkWriter>,
     broken: Broken,
     last: Option<ChangeBatch>,
+    subtask: usize,
+    /// Pieces of output so far.
+    prepared: u64,
+    repeats_next: bool,
 }
 
 #[async_trait]
 impl SinkWriter for BrokenWriter {
     async fn write(&mut self, batch: ChangeBatch) -> Result<()> {
         self.last = Some(batch.clone());
+        if std::mem::take(&mut self.repeats_next) {
+            self.inner.write(batch.clone()).await?;
+        }
         match self.broken {
             Broken::LosesARecord => self.inner.write(without_one(&batch)?).await,
             Broken::RepeatsRecords => {
@@ -256,7 +275,15 @@ impl SinkWriter for BrokenWriter {
     }
 
     async fn prepare_commit(&mut self, checkpoint: CheckpointId) -> Result<Vec<Committable>> {
-        let committables = self.inner.prepare_commit(checkpoint).await?;
+        let mut committables = self.inner.prepare_commit(checkpoint).await?;
+        if self.broken == Broken::NamesOutputAlike {
+            for committable in &mut committables {
+                let name = format!("{}-{}", self.subtask, self.prepared);
+                let real = std::mem::replace(&mut committable.id, name);
+                committable.data = Versioned::new(committable.data.version, real.into_bytes());
+                self.prepared += 1;
+            }
+        }
         if let (Broken::LeavesWhatItStaged, Some(batch)) = (self.broken, self.last.take()) {
             // Staged for a checkpoint that never hears of it.
             self.inner.write(batch).await?;
@@ -269,6 +296,13 @@ impl SinkWriter for BrokenWriter {
 struct BrokenCommitter {
     inner: Box<dyn Committer>,
     broken: Broken,
+    committed: Arc<Mutex<BTreeSet<String>>>,
+}
+
+/// As the connector below has named it.
+fn real(committable: &Committable) -> Committable {
+    let id = String::from_utf8(committable.data.bytes.to_vec()).expect("a name");
+    Committable { id, data: Versioned::new(committable.data.version, vec![]) }
 }
 
 #[async_trait]
@@ -281,10 +315,26 @@ impl Committer for BrokenCommitter {
         if self.broken == Broken::CommitsNothing {
             return Ok(vec![CommitOutcome::Committed; committables.len()]);
         }
+        if self.broken == Broken::NamesOutputAlike {
+            let mut outcomes = vec![];
+            for committable in committables {
+                let is_new = self.committed.lock().expect("lock").insert(committable.id.clone());
+                if is_new {
+                    outcomes.extend(self.inner.commit(checkpoint, &[real(committable)]).await?);
+                } else {
+                    outcomes.push(CommitOutcome::AlreadyCommitted);
+                }
+            }
+            return Ok(outcomes);
+        }
         self.inner.commit(checkpoint, committables).await
     }
 
     async fn abort(&mut self, committables: &[Committable]) -> Result<()> {
+        if self.broken == Broken::NamesOutputAlike {
+            let committables: Vec<Committable> = committables.iter().map(real).collect();
+            return self.inner.abort(&committables).await;
+        }
         self.inner.abort(committables).await
     }
 
@@ -421,6 +471,8 @@ catches!(stop_uncommitted: sink savepoint CommitsNothing ExactlyOnce "is missing
 catches!(sink_scale_up: sink scale_up RepeatsRecords ExactlyOnce "is there 2 times");
 catches!(sink_scale_down: sink scale_down LosesARecord ExactlyOnce "is missing");
 catches!(shown_too_early: sink undecided ShowsAtOnce ExactlyOnce "should not be there");
+catches!(sink_failure_repeated: sink worker_failure RepeatsAfterAFailure ExactlyOnce "is there 2 times");
+catches!(sink_failure_alike: sink worker_failure NamesOutputAlike ExactlyOnce "is missing");
 catches!(staged_for_ever: sink basic LeavesWhatItStaged ExactlyOnce "left behind");
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,0 +1,313 @@
+//! Whole jobs in one process, of which a test decides what happens when.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, UInt16Array};
+use arrow_schema::{DataType, Field, Schema};
+use async_trait::async_trait;
+use flott_connector::Versioned;
+use flott_connector::factory::ChangelogMode;
+use flott_connector::sink::{DeliveryGuarantee, Sink, SinkWriter, WriterContext};
+use flott_connector::source::{
+    Boundedness, EnumeratorContext, ReaderEvent, Source, SourceBatch, SourceReader, SourceSplit, SplitEnumerator,
+    SubtaskInfo,
+};
+use flott_connector::table::ObjectIdentifier;
+use flott_core::clock::SystemClock;
+use flott_core::{ChangeBatch, CheckpointId, FailPoints, Result};
+use flott_graph::spec::SinkConstraints;
+use flott_graph::{Input, JobGraph, Node, OperatorSpec, Partitioning, SinkSpec, SourceSpec};
+use flott_operator::{Operator, OperatorContext, Progress};
+use flott_state::savepoint::Savepoint;
+use flott_state::store::Begin;
+use flott_state::{CheckpointStorage, CheckpointStore, OperatorSnapshot, RestoredState, StateRun};
+use object_store::ObjectStore;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::throttle::{ThrottleConfig, ThrottledStore};
+use tokio::sync::watch;
+
+use crate::control::{JobHandle, JobOutcome, SavepointTarget, StopMode};
+use crate::options::CheckpointOptions;
+use crate::restart::RestartStrategy;
+use crate::{JobSpec, start};
+
+/// Nothing here takes longer, unless it hangs.
+const LONG: Duration = Duration::from_secs(30);
+
+/// What a test decides.
+#[derive(Clone)]
+struct Switches {
+    /// Readers start.
+    starts: Arc<watch::Sender<bool>>,
+    /// The input has an end.
+    ends: Arc<watch::Sender<bool>>,
+    /// The input ends behind the next barrier.
+    ends_behind_barrier: Arc<watch::Sender<bool>>,
+    /// Writers come to the end of a checkpoint.
+    flushes: Arc<watch::Sender<bool>>,
+}
+
+impl Switches {
+    fn new() -> Switches {
+        let switch = |on| Arc::new(watch::Sender::new(on));
+        Switches { starts: switch(true), ends: switch(false), ends_behind_barrier: switch(false), flushes: switch(true) }
+    }
+}
+
+async fn is_on(switch: &watch::Sender<bool>) {
+    switch.subscribe().wait_for(|on| *on).await.expect("the switch is there");
+}
+
+/// One split with a batch of rows.
+struct Rows(Switches);
+
+impl Source for Rows {
+    fn boundedness(&self) -> Boundedness {
+        Boundedness::ContinuousUnbounded
+    }
+    fn create_enumerator(&self, restored: Option<Versioned>) -> Result<Box<dyn SplitEnumerator>> {
+        Ok(Box::new(Enumerator { given: restored.is_some() }))
+    }
+    fn create_reader(&self, _: SubtaskInfo) -> Result<Box<dyn SourceReader>> {
+        Ok(Box::new(Reader { switches: self.0.clone(), split: None }))
+    }
+}
+
+struct Enumerator {
+    given: bool,
+}
+
+impl SplitEnumerator for Enumerator {
+    fn start(&mut self, _: &mut EnumeratorContext) -> Result<()> {
+        Ok(())
+    }
+    fn add_reader(&mut self, reader: usize, context: &mut EnumeratorContext) -> Result<()> {
+        if !std::mem::replace(&mut self.given, true) {
+            context.assign(reader, vec![SourceSplit { id: "rows".into(), data: Versioned::new(1, vec![0]) }]);
+        }
+        Ok(())
+    }
+    fn handle_split_request(&mut self, _: usize, _: &mut EnumeratorContext) -> Result<()> {
+        Ok(())
+    }
+    fn add_splits_back(&mut self, _: Vec<SourceSplit>, _: &mut EnumeratorContext) -> Result<()> {
+        Ok(())
+    }
+    fn snapshot_state(&mut self, _: CheckpointId) -> Result<Versioned> {
+        Ok(Versioned::new(1, vec![]))
+    }
+}
+
+struct Reader {
+    switches: Switches,
+    split: Option<SourceSplit>,
+}
+
+#[async_trait]
+impl SourceReader for Reader {
+    async fn start(&mut self) -> Result<()> {
+        is_on(&self.switches.starts).await;
+        Ok(())
+    }
+    fn add_splits(&mut self, splits: Vec<SourceSplit>) -> Result<()> {
+        self.split = splits.into_iter().next();
+        Ok(())
+    }
+    fn no_more_splits(&mut self) {}
+    async fn next(&mut self) -> Result<ReaderEvent> {
+        let Some(split) = &mut self.split else { return Ok(ReaderEvent::NeedSplits) };
+        if split.data.bytes[..] == [0] {
+            split.data = Versioned::new(1, vec![1]);
+            let column: ArrayRef = Arc::new(Int64Array::from_iter_values(0..10));
+            let rows = ChangeBatch::append(RecordBatch::try_from_iter([("n", column)])?);
+            let (split, position) = (split.id.clone(), split.data.clone());
+            return Ok(ReaderEvent::Batch(SourceBatch { split, rows, position, watermark: None, skipped: 0 }));
+        }
+        is_on(&self.switches.ends).await;
+        Ok(ReaderEvent::EndOfInput)
+    }
+    fn snapshot_taken(&mut self, _: CheckpointId, _: &[SourceSplit]) {
+        if *self.switches.ends_behind_barrier.borrow() {
+            self.switches.ends.send_replace(true);
+        }
+    }
+}
+
+/// Passes rows on and keeps their number.
+struct Counting(i64);
+
+impl Operator for Counting {
+    fn process_batch(&mut self, _input: usize, rows: ChangeBatch, context: &mut OperatorContext) -> Result<Progress> {
+        self.0 += rows.num_rows() as i64;
+        context.emit(rows);
+        Ok(Progress::Done)
+    }
+    fn snapshot_state(&mut self) -> Result<OperatorSnapshot> {
+        let columns: Vec<ArrayRef> =
+            vec![Arc::new(UInt16Array::from(vec![0])), Arc::new(Int64Array::from(vec![self.0]))];
+        let schema = Schema::new(vec![StateRun::key_group_field(), Field::new("n", DataType::Int64, false)]);
+        let run = StateRun::seal("count", RecordBatch::try_new(Arc::new(schema), columns)?)?;
+        Ok(OperatorSnapshot { version: 1, meta: vec![], runs: vec![run] })
+    }
+    fn restore_state(&mut self, _: RestoredState) -> Result<()> {
+        Ok(())
+    }
+}
+
+struct Writes(Switches);
+
+impl Sink for Writes {
+    fn guarantee(&self) -> DeliveryGuarantee {
+        DeliveryGuarantee::AtLeastOnce
+    }
+    fn create_writer(&self, _: WriterContext, _: Vec<Versioned>) -> Result<Box<dyn SinkWriter>> {
+        Ok(Box::new(Writes(self.0.clone())))
+    }
+}
+
+#[async_trait]
+impl SinkWriter for Writes {
+    async fn write(&mut self, _: ChangeBatch) -> Result<()> {
+        Ok(())
+    }
+    async fn flush(&mut self, _end_of_input: bool) -> Result<()> {
+        is_on(&self.0.flushes).await;
+        Ok(())
+    }
+}
+
+fn graph(switches: &Switches) -> JobGraph {
+    let mut graph = JobGraph::new("job");
+    let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, false)]));
+    let mut add = |uid: &str, spec: OperatorSpec, inputs: Vec<Input>| {
+        graph.add(Node {
+            uid: uid.to_string(),
+            name: uid.to_string(),
+            spec,
+            inputs,
+            schema: Arc::clone(&schema),
+            changelog_mode: ChangelogMode::INSERT_ONLY,
+            parallelism: None,
+        })
+    };
+    let table = |name: &str| ObjectIdentifier::new("c", "d", name);
+    let source = Arc::new(Rows(switches.clone()));
+    let source = SourceSpec { table: table("source"), source, watermark: None, parallelism: None };
+    let source = add("source", OperatorSpec::Source(source), vec![]);
+    let count = add("count", OperatorSpec::Union, vec![Input::new(source, Partitioning::Forward)]);
+    let sink = Arc::new(Writes(switches.clone()));
+    let sink = SinkSpec { table: table("sink"), sink, constraints: SinkConstraints::default() };
+    add("sink", OperatorSpec::Sink(sink), vec![Input::new(count, Partitioning::Forward)]);
+    graph
+}
+
+fn storage(store: Arc<dyn ObjectStore>, folder: &str) -> CheckpointStorage {
+    CheckpointStorage::Object { store, prefix: Path::from(folder), display: folder.to_string() }
+}
+
+/// Starts a job whose checkpoints are in `store`; its savepoints are in `savepoints`.
+async fn job(
+    switches: &Switches,
+    store: Arc<dyn ObjectStore>,
+    savepoints: &Arc<InMemory>,
+    checkpoints: CheckpointOptions,
+) -> JobHandle {
+    let opened = CheckpointStore::open(storage(store, "job"), FailPoints::none(), Begin::Latest, 2).await;
+    let savepoints = Arc::clone(savepoints);
+    let spec = JobSpec {
+        graph: Arc::new(graph(switches)),
+        build: Arc::new(|_, _, _, _| Ok(Box::new(Counting(0)))),
+        store: Some(opened.expect("opens")),
+        parallelism: 1,
+        processes: None,
+        checkpoints: CheckpointOptions { interval: None, ..checkpoints },
+        restarts: RestartStrategy::None,
+        in_flight_bytes: 1 << 20,
+        memory_bytes_max: None,
+        buffer_timeout: Duration::from_millis(5),
+        savepoints: Arc::new(move |_, name| Ok(storage(Arc::clone(&savepoints) as _, name))),
+        allow_non_restored_state: false,
+        allow_lost_output: false,
+        clock: SystemClock::shared(),
+        fail_points: FailPoints::none(),
+        base_dir: PathBuf::new(),
+    };
+    start(spec).await.expect("starts")
+}
+
+async fn outcome(job: &mut JobHandle) -> JobOutcome {
+    tokio::time::timeout(LONG, job.wait()).await.expect("the job ends").expect("it ends well")
+}
+
+/// All tasks have ended, and the state of the checkpoint under way is not in the store yet: a savepoint of it holds that
+/// state, and the end of the job is another checkpoint.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_the_input_waits_for_the_checkpoint_under_way() {
+    let (switches, savepoints) = (Switches::new(), Arc::new(InMemory::new()));
+    let slow = ThrottleConfig { wait_put_per_call: Duration::from_millis(300), ..ThrottleConfig::default() };
+    let store = Arc::new(ThrottledStore::new(InMemory::new(), slow));
+    let mut job = job(&switches, store, &savepoints, CheckpointOptions::default()).await;
+    switches.ends_behind_barrier.send_replace(true);
+    let savepoint = tokio::time::timeout(LONG, job.savepoint(SavepointTarget::Configured)).await.expect("in time");
+    let savepoint = savepoint.expect("a savepoint");
+    let JobOutcome::Finished(state) = outcome(&mut job).await else { panic!("it has not finished") };
+    assert_eq!(state.checkpoints, 2, "that of the savepoint and the last one");
+    let opened = Savepoint::open(storage(savepoints, &savepoint.location)).await.expect("reads").expect("a savepoint");
+    let manifest = opened.manifest();
+    assert!(!manifest.finished, "it is of the barrier and not of the end");
+    assert_eq!(manifest.operators["count"].runs.len(), 1);
+    assert_eq!(manifest.sources["source"].splits.len(), 1);
+}
+
+/// The same where its state takes longer than a checkpoint may: the savepoint is refused, and the job finishes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_checkpoint_that_takes_too_long_does_not_hold_the_end() {
+    let (switches, savepoints) = (Switches::new(), Arc::new(InMemory::new()));
+    let slow = ThrottleConfig { wait_put_per_call: Duration::from_millis(1_500), ..ThrottleConfig::default() };
+    let store = Arc::new(ThrottledStore::new(InMemory::new(), slow));
+    let options = CheckpointOptions { timeout: Duration::from_millis(700), ..CheckpointOptions::default() };
+    let mut job = job(&switches, store, &savepoints, options).await;
+    switches.ends_behind_barrier.send_replace(true);
+    let savepoint = tokio::time::timeout(LONG, job.savepoint(SavepointTarget::Configured)).await.expect("in time");
+    let refused = savepoint.expect_err("there is none").to_string();
+    assert!(refused.contains("has processed all of its input"), "{refused}");
+    assert!(matches!(outcome(&mut job).await, JobOutcome::Finished(state) if state.checkpoints == 1));
+}
+
+/// A drain that waits for its sources, and a stop that comes before they are there: the checkpoint of the stop comes to
+/// nothing at first, and is taken again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_that_overtakes_a_drain_ends_the_job() {
+    let (switches, savepoints) = (Switches::new(), Arc::new(InMemory::new()));
+    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let options = || CheckpointOptions {
+        timeout: Duration::from_millis(300),
+        tolerable_failures: 1_000,
+        ..CheckpointOptions::default()
+    };
+    let mut first = job(&switches, Arc::clone(&store), &savepoints, options()).await;
+    first.checkpoint().await.expect("taken");
+    first.stop(StopMode::suspend()).await.expect("stops");
+    assert!(matches!(outcome(&mut first).await, JobOutcome::Suspended(_)));
+
+    switches.starts.send_replace(false);
+    switches.flushes.send_replace(false);
+    let mut second = job(&switches, store, &savepoints, options()).await;
+    let client = second.client();
+    let drained = tokio::spawn(async move { client.stop(StopMode::suspend().with_drain()).await });
+    // It is asked for first.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    second.request_stop(StopMode::suspend()).await.expect("asked");
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    switches.starts.send_replace(true);
+    let mut states = second.watch();
+    let given_up = states.wait_for(|state| state.failed_checkpoints > 0);
+    tokio::time::timeout(LONG, given_up).await.expect("in time").expect("the job is there");
+    switches.flushes.send_replace(true);
+    assert!(matches!(outcome(&mut second).await, JobOutcome::Suspended(_)));
+    let refused = drained.await.expect("no panic").expect_err("it was not drained").to_string();
+    assert!(refused.contains("stopped the job before"), "{refused}");
+}
