@@ -42,14 +42,20 @@ pub(crate) enum Command {
 /// What reader and thread share.
 #[derive(Default)]
 pub(crate) struct Shared {
-    /// Few: the runtime's queue of commands has a bound.
+    /// Splits come and pause a few times a second at the most, and positions replace those before them.
     commands: Mutex<Vec<Command>>,
     pending: AtomicU64,
 }
 
 impl Shared {
     pub(crate) fn push(&self, command: Command) {
-        self.commands.lock().push(command);
+        let mut commands = self.commands.lock();
+        if let (Some(last @ Command::Commit(_)), Command::Commit(_)) = (commands.last_mut(), &command) {
+            // Of a later checkpoint.
+            *last = command;
+        } else {
+            commands.push(command);
+        }
     }
 
     /// Records that are there and not read, as far as is known.

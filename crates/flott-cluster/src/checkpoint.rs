@@ -78,6 +78,7 @@ pub struct CheckpointCoordinator {
     /// A checkpoint is being decided or committed.
     finalizing: bool,
     ended: BTreeSet<TaskId>,
+    /// It grows with the checkpoints that come to nothing one after another, of which the job fails with a number.
     carried: BTreeMap<NodeId, Vec<Committable>>,
     last_writer_states: BTreeMap<TaskId, Vec<Versioned>>,
 }

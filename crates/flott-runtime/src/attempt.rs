@@ -75,8 +75,9 @@ impl Attempt {
             | TaskCommand::NoMoreSplits { node, subtask }
             | TaskCommand::AlignWatermark { node, subtask, .. }
             | TaskCommand::SourceEvent { node, subtask, .. } => {
-                if let Some(queue) = self.commands.get(&(*node, *subtask)) {
-                    queue.push(command);
+                let of = (*node, *subtask);
+                if let Some(queue) = self.commands.get(&of) {
+                    self.hand_over(of.0, queue, command);
                 }
             }
             TaskCommand::TriggerCheckpoint(_)
@@ -93,10 +94,16 @@ impl Attempt {
                     TaskCommand::Resume => self.shared.resume(),
                     _ => {}
                 }
-                for queue in self.commands.values() {
-                    queue.push(command.clone());
+                for ((node, _), queue) in &self.commands {
+                    self.hand_over(*node, queue, command.clone());
                 }
             }
+        }
+    }
+
+    fn hand_over(&self, node: NodeId, queue: &CommandQueue, command: TaskCommand) {
+        if let Err(error) = queue.push(command) {
+            self.shared.fail(Some(node), error);
         }
     }
 

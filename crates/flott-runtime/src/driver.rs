@@ -142,8 +142,12 @@ pub(crate) struct Driver {
     role: Role,
     inputs: Vec<InputState>,
     combined: Valve,
+    /// What follows from one message: the next is taken once this is empty.
     outputs: VecDeque<ValveOutput>,
+    /// Messages that have arrived. Those who send them wait: all rows, and the watermarks between them, are in flight with
+    /// their source (`InFlight`), and rows that operators made have tickets, until they are taken from here.
     queue: VecDeque<Pending>,
+    /// The same, of later epochs. There are few: a source opens one with each checkpoint, and its rows stay in flight.
     parked: BTreeMap<u64, VecDeque<Pending>>,
     epoch: u64,
     /// The operator has more to emit, at `capability`.

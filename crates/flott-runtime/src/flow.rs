@@ -47,27 +47,69 @@ pub(crate) fn tick_after(time: u64) -> Result<u64> {
     }
 }
 
-/// Events on their way to the coordinator. Workers never wait for it, so this queue has no bound of its own: what fills
-/// it is bounded by the protocol, a few events per subtask and checkpoint, and one checkpoint at a time.
+/// Events of tasks that may wait for the coordinator: those that can come as often as a reader likes.
+const EVENTS_MAX: usize = 1_024;
+
+/// Events on their way to the coordinator. Workers never wait for it: theirs are bounded by the protocol, a few per subtask
+/// and checkpoint, with one checkpoint at a time, and one report of event time per reader. Readers wait.
 #[derive(Default)]
 pub(crate) struct EventQueue {
     queue: Mutex<VecDeque<TaskEvent>>,
     ready: Notify,
+    room: Notify,
 }
 
 impl EventQueue {
+    /// From a worker. A report of event time takes the place of one that has not been heard.
     pub(crate) fn push(&self, event: TaskEvent) {
-        lock(&self.queue).push_back(event);
+        {
+            let mut queue = lock(&self.queue);
+            let older = match &event {
+                TaskEvent::WatermarkReport { node, subtask, .. } => {
+                    let of = (*node, *subtask);
+                    queue.iter_mut().find(
+                        |e| matches!(e, TaskEvent::WatermarkReport { node, subtask, .. } if (*node, *subtask) == of),
+                    )
+                }
+                _ => None,
+            };
+            match older {
+                Some(older) => *older = event,
+                None => queue.push_back(event),
+            }
+        }
+        self.ready.notify_one();
+    }
+
+    /// From a reader, which waits while there is much on its way.
+    pub(crate) async fn push_in_turn(&self, event: TaskEvent) {
+        loop {
+            let room = self.room.notified();
+            {
+                let mut queue = lock(&self.queue);
+                if queue.len() < EVENTS_MAX {
+                    queue.push_back(event);
+                    break;
+                }
+            }
+            room.await;
+        }
         self.ready.notify_one();
     }
 
     pub(crate) async fn next(&self) -> TaskEvent {
         loop {
-            let front = lock(&self.queue).pop_front();
-            match front {
-                Some(event) => return event,
-                None => self.ready.notified().await,
+            let (front, left) = {
+                let mut queue = lock(&self.queue);
+                (queue.pop_front(), queue.len())
+            };
+            if let Some(event) = front {
+                if left < EVENTS_MAX {
+                    self.room.notify_waiters();
+                }
+                return event;
             }
+            self.ready.notified().await;
         }
     }
 }
@@ -475,7 +517,8 @@ impl Probe {
     }
 }
 
-/// Bytes that an emitter has sent and that have not left the sinks.
+/// Bytes that an emitter has sent and that have not left the sinks, by tick: each that is closed has some, so that the
+/// window bounds their number too.
 pub(crate) struct InFlight {
     most: usize,
     closed: VecDeque<(u64, usize)>,
@@ -555,6 +598,34 @@ pub(crate) fn checkpoint_before(epoch: u64) -> CheckpointId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn readers_wait_while_much_is_on_its_way_and_reports_are_replaced() {
+        let queue = EventQueue::default();
+        let (node, subtask) = (NodeId(0), 0);
+        for _ in 0..EVENTS_MAX {
+            queue.push_in_turn(TaskEvent::SplitRequest { node, subtask }).await;
+        }
+        let mut waits = std::pin::pin!(queue.push_in_turn(TaskEvent::SourceEnded { node, subtask: 1 }));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(waits.as_mut().poll(&mut context).is_pending());
+        // A worker's word is never held up, and an older report is worth nothing.
+        for watermark_ms in 0..10 {
+            queue.push(TaskEvent::WatermarkReport { node, subtask, watermark_ms: Some(watermark_ms), held: false });
+        }
+        assert_eq!(lock(&queue.queue).len(), EVENTS_MAX + 1);
+        queue.next().await;
+        assert!(waits.as_mut().poll(&mut context).is_pending());
+        queue.next().await;
+        assert!(waits.as_mut().poll(&mut context).is_ready());
+        let mut last = None;
+        while !lock(&queue.queue).is_empty() {
+            if let TaskEvent::WatermarkReport { watermark_ms, .. } = queue.next().await {
+                assert_eq!(last.replace(watermark_ms), None);
+            }
+        }
+        assert_eq!(last, Some(Some(9)));
+    }
 
     #[test]
     fn ticks_end_with_a_clear_error_instead_of_in_the_next_epoch() {

@@ -40,7 +40,9 @@ pub(crate) struct Answer {
 /// The worker's end of the channels.
 pub(crate) struct LookupQueue {
     shared: Arc<Shared>,
+    /// It takes as many as an operator may have under way.
     questions: mpsc::Sender<LookupRequest>,
+    /// The same.
     answers: mpsc::Receiver<Answer>,
 }
 

@@ -3,6 +3,10 @@
 //! Timely's threads panic where a peer is lost, take any length that a frame names, and end together with both sides or
 //! not at all. So they see streams that look at every frame's head before they hand it on, that tell of a lost peer
 //! and then end as if it had closed in peace, once the workers that could take that for an end are gone.
+//!
+//! What waits in front of a socket that takes nothing has no bound of timely's. Rows are counted by their sender until the
+//! peer has taken them, and hold whoever makes more; what workers say of their progress is small, follows from rows, and
+//! ends with the peer's time-out.
 
 use std::io::{self, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};

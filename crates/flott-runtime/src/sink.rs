@@ -62,6 +62,7 @@ struct Waiting {
 /// counts as in flight.
 pub(crate) struct SinkQueue {
     sender: Option<mpsc::Sender<SinkMessage>>,
+    /// What one call of the operator has emitted: it is not called again while anything waits.
     waiting: VecDeque<Waiting>,
     level: Arc<Level>,
     shared: Arc<Shared>,

@@ -34,6 +34,10 @@ const QUEUE_BYTES_MAX: usize = 4 << 20;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Commands that a reader may have to catch up with.
 const COMMAND_QUEUE: usize = 1_024;
+/// Commands that a worker may have to catch up with: they come in bursts, one a split.
+const COMMANDS_MAX: usize = 65_536;
+/// What a message counts for in flight beside its rows, so that watermarks without rows have a bound, too.
+const MESSAGE_BYTES: usize = 64;
 /// Batches that are taken in one go before other operators have their turn.
 const BATCHES_PER_TURN: usize = 16;
 
@@ -69,14 +73,26 @@ impl CommandQueue {
         Arc::new(CommandQueue { commands: Mutex::new(Some(VecDeque::new())), wake: Mutex::new(None) })
     }
 
-    pub(crate) fn push(&self, command: TaskCommand) {
+    /// Hands over a command; an error where the worker is too far behind.
+    pub(crate) fn push(&self, command: TaskCommand) -> Result<()> {
         match &mut *self.commands.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(commands) => commands.push_back(command),
-            None => return,
+            None => return Ok(()),
+            Some(commands) => match (commands.back_mut(), command) {
+                // The newer one says it all.
+                (Some(last @ TaskCommand::AlignWatermark { .. }), command @ TaskCommand::AlignWatermark { .. }) => {
+                    *last = command;
+                }
+                (_, command) if commands.len() < COMMANDS_MAX => commands.push_back(command),
+                _ => {
+                    return Err(Error::unavailable("a source does not take its commands")
+                        .hint("An operator or function that works for very long holds its worker thread up"));
+                }
+            },
         }
         if let Some(wake) = &*self.wake.lock().unwrap_or_else(PoisonError::into_inner) {
             wake.activate().ok();
         }
+        Ok(())
     }
 
     fn pop(&self) -> Option<TaskCommand> {
@@ -524,6 +540,7 @@ impl SourceDriver {
     fn send(&mut self, envelope: Envelope, out: &mut dyn Emit) {
         if let Some(capability) = &self.capability {
             out.emit(capability, envelope);
+            self.in_flight.open += MESSAGE_BYTES;
             if self.dirty_since.is_none() {
                 self.dirty_since = Some(self.task.clock.monotonic());
             }
@@ -818,7 +835,7 @@ impl Reading {
     ) -> Result<()> {
         let (node, subtask) = (self.node, self.subtask);
         reader.start().await?;
-        self.shared.events.push(TaskEvent::ReaderRegistered { node, subtask });
+        self.shared.events.push_in_turn(TaskEvent::ReaderRegistered { node, subtask }).await;
         // Before it has been given anything a reader has nothing to do; its registration asks for it.
         let mut has_work = false;
         let mut draining = false;
@@ -872,11 +889,11 @@ impl Reading {
                     }
                     ReaderEvent::SplitFinished { split } => outgoing = Some(Item::SplitFinished(split)),
                     ReaderEvent::Event(event) => {
-                        self.shared.events.push(TaskEvent::SourceEvent { node, subtask, event });
+                        self.shared.events.push_in_turn(TaskEvent::SourceEvent { node, subtask, event }).await;
                     }
                     ReaderEvent::NeedSplits => {
                         has_work = false;
-                        self.shared.events.push(TaskEvent::SplitRequest { node, subtask });
+                        self.shared.events.push_in_turn(TaskEvent::SplitRequest { node, subtask }).await;
                     }
                     ReaderEvent::EndOfInput => outgoing = Some(Item::End),
                 },
@@ -909,5 +926,29 @@ async fn obey(reader: &mut dyn SourceReader, command: TaskCommand) -> Result<boo
         | TaskCommand::Resume
         | TaskCommand::AlignWatermark { .. }
         | TaskCommand::Drain => Ok(false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_takes_no_commands_is_told_of_in_the_end() {
+        let queue = CommandQueue::new();
+        let align =
+            |max_watermark_ms| TaskCommand::AlignWatermark { node: NodeId(0), subtask: 0, max_watermark_ms };
+        for ms in 0..100 {
+            queue.push(align(ms)).expect("room");
+        }
+        assert_eq!(queue.len(), 1, "only the last one counts");
+        for checkpoint in 1..COMMANDS_MAX as u64 {
+            queue.push(TaskCommand::TriggerCheckpoint(CheckpointId(checkpoint))).expect("room");
+        }
+        queue.push(TaskCommand::Resume).expect_err("there is no room");
+        assert!(matches!(queue.pop(), Some(TaskCommand::AlignWatermark { max_watermark_ms: 99, .. })));
+        queue.push(TaskCommand::Resume).expect("room");
+        queue.close();
+        queue.push(TaskCommand::Resume).expect("nobody is there to take it");
     }
 }

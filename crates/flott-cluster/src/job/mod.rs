@@ -7,7 +7,7 @@ mod supervisor;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +45,13 @@ pub use supervisor::{give_back, start};
 
 /// Events that the worker may be ahead of the coordinator.
 const EVENT_QUEUE: usize = 1_024;
+
+/// Wishes of users that may wait for a checkpoint.
+const REQUESTS_MAX: usize = 1_024;
+
+/// Checkpoints whose state may be on its way to the store at a time. More than one is where one has come to nothing because
+/// its state took too long, which goes on being written meanwhile.
+const WRITTEN_AT_ONCE_MAX: usize = 4;
 
 /// A store that is taken over, and what was found in it.
 type OpenedStore = (CheckpointStore, Opened);
@@ -127,7 +134,10 @@ pub struct JobMaster {
     durable: Option<(CheckpointStore, Committers)>,
     has_store: bool,
     finalizing: Option<JoinHandle<Finalized>>,
+    /// No more than what is in `unwritten`.
     writing: Vec<JoinHandle<Written>>,
+    /// State that is on its way to the store, from here or from another process, also of checkpoints that were given up.
+    unwritten: BTreeSet<(CheckpointId, TaskId)>,
     options: CheckpointOptions,
     clock: Arc<dyn Clock>,
     fail_points: FailPoints,
@@ -140,7 +150,7 @@ pub struct JobMaster {
     stopping: bool,
     /// The first checkpoint behind whose barrier nothing is emitted: it, or one that follows it, ends the job.
     last: Option<CheckpointId>,
-    /// Checkpoints that users wait for and that have not begun.
+    /// Checkpoints that users wait for and that have not begun: [`REQUESTS_MAX`] at most.
     requests: Vec<Request>,
     /// Those that the checkpoint under way is for.
     attached: Vec<Request>,
@@ -232,6 +242,7 @@ impl JobMaster {
             has_store,
             finalizing: None,
             writing: vec![],
+            unwritten: BTreeSet::new(),
             next_checkpoint: spec.checkpoints.interval.filter(|_| has_store).map(|i| now + i),
             options: spec.checkpoints,
             clock: Arc::clone(&spec.clock),
@@ -261,6 +272,7 @@ impl JobMaster {
                     Some(WorkerEvent::Task(TaskEvent::Ended { finished })) => break finished,
                     Some(WorkerEvent::Task(event)) => self.on_event(event),
                     Some(WorkerEvent::SnapshotTaken { checkpoint, node, subtask }) => {
+                        self.unwritten.insert((checkpoint, (node, subtask)));
                         self.coordinator.operator_snapshot(checkpoint, (node, subtask));
                     }
                     Some(WorkerEvent::Written { checkpoint, node, subtask, part }) => {
@@ -381,6 +393,15 @@ impl JobMaster {
     }
 
     fn trigger(&mut self) {
+        let late = self.unwritten.iter().map(|(checkpoint, _)| checkpoint).collect::<BTreeSet<_>>().len();
+        if late >= WRITTEN_AT_ONCE_MAX {
+            // Each holds a copy of the state in memory.
+            let text = format!("the state of {late} checkpoints that came to nothing is still being written");
+            return self.fail(Error::unavailable(text).hint(
+                "The folder of the checkpoints takes less than the job writes: raise 'execution.checkpointing.interval' and \
+                 'execution.checkpointing.timeout', or see what holds it up",
+            ));
+        }
         let now = self.clock.monotonic();
         self.next_checkpoint = self.options.interval.map(|i| now + i);
         self.triggered_at = now;
@@ -442,6 +463,7 @@ impl JobMaster {
             }
             TaskEvent::OperatorSnapshot { checkpoint, node, subtask, watermark_ms, snapshot } => {
                 if let Some((store, _)) = &self.durable {
+                    self.unwritten.insert((checkpoint, (node, subtask)));
                     self.coordinator.operator_snapshot(checkpoint, (node, subtask));
                     let (writer, fail_points) = (store.writer(), self.fail_points.clone());
                     self.writing.push(tokio::spawn(async move {
@@ -469,6 +491,9 @@ impl JobMaster {
     }
 
     fn on_written(&mut self, done: Result<Written>) {
+        if let Ok((checkpoint, task, _)) = &done {
+            self.unwritten.remove(&(*checkpoint, *task));
+        }
         match done {
             Ok((checkpoint, task, Ok(part))) => self.coordinator.operator_stored(checkpoint, task, part),
             Ok((checkpoint, _, Err(e))) if self.coordinator.pending() != Some(checkpoint) => {

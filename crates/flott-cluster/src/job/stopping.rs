@@ -3,7 +3,7 @@
 use flott_core::{CheckpointId, Error, FailPoint};
 use flott_runtime::api::TaskCommand;
 
-use super::{Drain, JobMaster, Positions};
+use super::{Drain, JobMaster, Positions, REQUESTS_MAX};
 use crate::control::Request;
 
 impl JobMaster {
@@ -15,6 +15,15 @@ impl JobMaster {
             let why = Error::user("a source has ended, and the job was told to take no checkpoint after that");
             let option = "execution.checkpointing.checkpoints-after-tasks-finish.enabled";
             return request.answer(Err(why.hint(format!("SET '{option}' = 'true' before the job starts"))));
+        }
+        self.wait_for_next(request);
+    }
+
+    /// With the next checkpoint comes the answer.
+    fn wait_for_next(&mut self, request: Request) {
+        if self.requests.len() >= REQUESTS_MAX {
+            let why = Error::unavailable(format!("{REQUESTS_MAX} others wait for a checkpoint of this job already"));
+            return request.answer(Err(why.hint("Try again once they have it")));
         }
         self.requests.push(request);
     }
@@ -49,7 +58,7 @@ impl JobMaster {
             let why = Error::user("somebody else has stopped the job before its sources could be made to end");
             request.answer(Err(why.hint("Start it with --restore latest and drain it then")));
         }
-        self.requests.push(request);
+        self.wait_for_next(request);
         if is_first {
             self.next_checkpoint = Some(self.clock.monotonic());
         }

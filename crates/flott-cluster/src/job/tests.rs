@@ -223,7 +223,7 @@ async fn job(
         store: Some(opened.expect("opens")),
         parallelism: 1,
         processes: None,
-        checkpoints: CheckpointOptions { interval: None, ..checkpoints },
+        checkpoints,
         restarts: RestartStrategy::None,
         in_flight_bytes: 1 << 20,
         memory_bytes_max: None,
@@ -238,6 +238,11 @@ async fn job(
     start(spec).await.expect("starts")
 }
 
+/// No checkpoint but those that are asked for.
+fn asked_for() -> CheckpointOptions {
+    CheckpointOptions { interval: None, ..CheckpointOptions::default() }
+}
+
 async fn outcome(job: &mut JobHandle) -> JobOutcome {
     tokio::time::timeout(LONG, job.wait()).await.expect("the job ends").expect("it ends well")
 }
@@ -249,7 +254,7 @@ async fn the_end_of_the_input_waits_for_the_checkpoint_under_way() {
     let (switches, savepoints) = (Switches::new(), Arc::new(InMemory::new()));
     let slow = ThrottleConfig { wait_put_per_call: Duration::from_millis(300), ..ThrottleConfig::default() };
     let store = Arc::new(ThrottledStore::new(InMemory::new(), slow));
-    let mut job = job(&switches, store, &savepoints, CheckpointOptions::default()).await;
+    let mut job = job(&switches, store, &savepoints, asked_for()).await;
     switches.ends_behind_barrier.send_replace(true);
     let savepoint = tokio::time::timeout(LONG, job.savepoint(SavepointTarget::Configured)).await.expect("in time");
     let savepoint = savepoint.expect("a savepoint");
@@ -268,7 +273,7 @@ async fn a_checkpoint_that_takes_too_long_does_not_hold_the_end() {
     let (switches, savepoints) = (Switches::new(), Arc::new(InMemory::new()));
     let slow = ThrottleConfig { wait_put_per_call: Duration::from_millis(1_500), ..ThrottleConfig::default() };
     let store = Arc::new(ThrottledStore::new(InMemory::new(), slow));
-    let options = CheckpointOptions { timeout: Duration::from_millis(700), ..CheckpointOptions::default() };
+    let options = CheckpointOptions { timeout: Duration::from_millis(700), ..asked_for() };
     let mut job = job(&switches, store, &savepoints, options).await;
     switches.ends_behind_barrier.send_replace(true);
     let savepoint = tokio::time::timeout(LONG, job.savepoint(SavepointTarget::Configured)).await.expect("in time");
@@ -286,7 +291,7 @@ async fn a_stop_that_overtakes_a_drain_ends_the_job() {
     let options = || CheckpointOptions {
         timeout: Duration::from_millis(300),
         tolerable_failures: 1_000,
-        ..CheckpointOptions::default()
+        ..asked_for()
     };
     let mut first = job(&switches, Arc::clone(&store), &savepoints, options()).await;
     first.checkpoint().await.expect("taken");
@@ -310,4 +315,51 @@ async fn a_stop_that_overtakes_a_drain_ends_the_job() {
     assert!(matches!(outcome(&mut second).await, JobOutcome::Suspended(_)));
     let refused = drained.await.expect("no panic").expect_err("it was not drained").to_string();
     assert!(refused.contains("stopped the job before"), "{refused}");
+}
+
+/// A store that takes less than the job writes: what waits for it in memory has a bound.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn state_that_is_not_written_in_time_does_not_pile_up() {
+    let (switches, savepoints) = (Switches::new(), Arc::new(InMemory::new()));
+    let store = Arc::new(ThrottledStore::new(InMemory::new(), ThrottleConfig::default()));
+    let options = CheckpointOptions {
+        interval: Some(Duration::from_millis(20)),
+        timeout: Duration::from_millis(100),
+        tolerable_failures: u32::MAX,
+        ..CheckpointOptions::default()
+    };
+    let mut job = job(&switches, Arc::clone(&store) as _, &savepoints, options).await;
+    store.config_mut(|config| config.wait_put_per_call = Duration::from_secs(3));
+    let error = tokio::time::timeout(LONG, job.wait()).await.expect("the job ends").expect_err("it fails").to_string();
+    assert!(error.contains("4 checkpoints") && error.contains("still being written"), "{error}");
+    assert!(job.state().failed_checkpoints >= 4);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_many_users_may_wait_for_a_checkpoint() {
+    let (switches, savepoints) = (Switches::new(), Arc::new(InMemory::new()));
+    switches.flushes.send_replace(false);
+    let mut job = job(&switches, Arc::new(InMemory::new()), &savepoints, asked_for()).await;
+    let client = job.client();
+    let asked: Vec<_> = (0..1_200)
+        .map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move { client.checkpoint().await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    switches.flushes.send_replace(true);
+    let (mut taken, mut refused) = (0, 0);
+    for asked in asked {
+        match asked.await.expect("no panic") {
+            Ok(_) => taken += 1,
+            Err(e) => {
+                assert!(e.to_string().contains("others wait for a checkpoint"), "{e}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(taken >= 1_024 && refused > 0, "{taken} taken, {refused} refused");
+    job.cancel().await;
+    assert!(matches!(outcome(&mut job).await, JobOutcome::Cancelled(_)));
 }

@@ -15,8 +15,6 @@ use tokio::time::MissedTickBehavior;
 use crate::process::frame;
 use crate::process::message::Message;
 
-/// Messages that may wait to be sent. Commands come in bursts, one a split; who is behind by more does not listen.
-const OUT_QUEUE: usize = 65_536;
 /// Messages that were read and not looked at.
 const IN_QUEUE: usize = 1_024;
 
@@ -122,7 +120,7 @@ pub(crate) fn open<In: Message, Out: Message>(
         tracing::debug!(%error, "small messages may be delayed");
     }
     let (read, write) = stream.into_split();
-    let (out, outgoing) = mpsc::channel(OUT_QUEUE);
+    let (out, outgoing) = mpsc::channel(Out::WAITING_MAX);
     let (deliver, incoming) = mpsc::channel(IN_QUEUE);
     let dead = Arc::new(watch::Sender::new(false));
     let line = Line { dead: Arc::clone(&dead), heard: AtomicU64::new(0), delivering: AtomicBool::new(false) };

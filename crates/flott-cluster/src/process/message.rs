@@ -18,6 +18,8 @@ use crate::process::error_text::ErrorText;
 
 /// A message of one direction.
 pub(crate) trait Message: Serialize + serde::de::DeserializeOwned + Send + 'static {
+    /// So many may wait to be sent.
+    const WAITING_MAX: usize;
     /// Says nothing but that the sender lives.
     fn ping() -> Self;
     /// Whether it is that.
@@ -98,6 +100,8 @@ pub(crate) enum FromWorker {
 }
 
 impl Message for ToWorker {
+    /// Nobody waits with these. Commands come in bursts, one a split; who is behind by more does not listen, and is given up.
+    const WAITING_MAX: usize = 65_536;
     fn ping() -> ToWorker {
         ToWorker::Ping
     }
@@ -107,6 +111,8 @@ impl Message for ToWorker {
 }
 
 impl Message for FromWorker {
+    /// They can be large, and the worker waits for room.
+    const WAITING_MAX: usize = 1_024;
     fn ping() -> FromWorker {
         FromWorker::Ping
     }

@@ -338,8 +338,10 @@ struct Running {
     peers: Option<NewsSource>,
     files: Option<Writing>,
     fail_points: FailPoints,
-    /// Runs by checkpoint: known once it is decided.
+    /// Runs by checkpoint: known once it is decided. Those of checkpoints that came to nothing go with the next one that
+    /// does not.
     written: BTreeMap<CheckpointId, Vec<StoredRun>>,
+    /// The coordinator counts them, and begins no checkpoint where they are too many.
     writing: Vec<JoinHandle<Written>>,
     metrics: Arc<JobMetrics>,
     nodes: usize,
