@@ -18,6 +18,7 @@ mod enumerator;
 mod factory;
 mod input;
 mod listing;
+mod one_version;
 mod open_partitions;
 pub mod options;
 mod overwrite;

@@ -8,11 +8,13 @@ use async_trait::async_trait;
 use flott_connector::format::{BulkReader, Decoding, RecordPosition, StreamDecoder, StreamDecoderFactory};
 use flott_connector::source::{ReaderEvent, SourceBatch, SourceReader, SourceSplit};
 use flott_core::{ChangeBatch, Error, Result};
+use object_store::ObjectStore;
 use object_store::path::Path;
 
 use crate::compression::Compression;
 use crate::input::{Block, Input};
 use crate::listing::object_path;
+use crate::one_version::OneVersion;
 use crate::scan::{Constants, FileScan};
 use crate::split::FileSplit;
 
@@ -35,7 +37,8 @@ struct TextFile {
 
 enum Open {
     Text(TextFile),
-    Bulk(Box<dyn BulkReader>),
+    /// With the file, of which it reads more as it goes on.
+    Bulk(Box<dyn BulkReader>, Arc<OneVersion>),
 }
 
 struct Current {
@@ -81,11 +84,13 @@ impl FileReader {
                     })?,
                     None => object_path(&split.path)?,
                 };
-                check_bulk(&scan, &split, &path).await?;
+                // A bulk format reads the file itself.
+                let file = OneVersion::of(&scan.location.store, &path, &split).await?;
                 let range = (!split.is_whole()).then_some((split.start, split.end));
-                let store = Arc::clone(&scan.location.store);
+                let store = Arc::clone(&file) as Arc<dyn ObjectStore>;
                 let reader = factory.open(store, &path, split.file_size, range, split.offset).await;
-                Open::Bulk(reader.map_err(|e| e.renamed("file", &split.path))?)
+                let reader = reader.map_err(|e| failed(e, &split, &file))?;
+                Open::Bulk(reader, file)
             }
             Decoding::Stream(factory) => Open::Text(TextFile::open(&scan, factory.as_ref(), &split)?),
         };
@@ -93,26 +98,16 @@ impl FileReader {
     }
 }
 
-/// A bulk format reads the file itself, so it is compared with what was listed beforehand.
-async fn check_bulk(scan: &FileScan, split: &FileSplit, path: &Path) -> Result<()> {
-    use object_store::ObjectStoreExt;
-    let meta = scan.location.store.head(path).await.map_err(|e| {
-        flott_connector::storage::storage_error(format!("Cannot read '{}'", split.path), e).with("file", &split.path)
-    })?;
-    if meta.size != split.file_size {
-        return Err(split.changed(&format!("{} bytes instead of {}", meta.size, split.file_size)));
-    }
-    if meta.last_modified.timestamp_millis() != split.modified_ms {
-        return Err(split.changed("another modification time"));
-    }
-    Ok(())
+/// What a format says of a file, which does not know that it has changed meanwhile.
+fn failed(error: Error, split: &FileSplit, file: &OneVersion) -> Error {
+    if file.has_changed() { split.changed_while_read() } else { error.renamed("file", &split.path) }
 }
 
 impl Current {
     /// The next rows; `None` at the end of the piece. Nothing is lost where the future is dropped.
     async fn next(&mut self) -> Result<Option<SourceBatch>> {
         let (rows, skipped) = match &mut self.open {
-            Open::Bulk(reader) => match reader.next().await.map_err(|e| e.renamed("file", &self.split.path))? {
+            Open::Bulk(reader, file) => match reader.next().await.map_err(|e| failed(e, &self.split, file))? {
                 None => return Ok(None),
                 Some(batch) => {
                     self.split.offset = batch.next_row;

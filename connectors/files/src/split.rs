@@ -69,6 +69,14 @@ impl FileSplit {
         )
     }
 
+    /// The error for a file whose pieces are of two versions.
+    pub(crate) fn changed_while_read(&self) -> Error {
+        Error::data("the file changed while it was read").with("file", &self.path).hint(
+            "Some of its rows are of the version before: start over with --fresh, and let nobody write to files of a source. \
+             New data belongs in a new file, which is moved into the folder when it is complete",
+        )
+    }
+
     pub(crate) fn encode(&self) -> Result<Versioned> {
         encode(self)
     }

@@ -124,3 +124,11 @@ async fn large_files_are_uploaded_in_parts() {
     let e = Table::new("t", "a STRING").store(store).option("sink.rolling-policy.file-size", "5 gb").try_sink();
     assert!(e.err().expect("refused").to_string().contains("4 gb at most"));
 }
+
+#[tokio::test]
+async fn an_object_of_which_a_format_reads_pieces_does_not_change_between_them() {
+    let store = memory();
+    put(&store, "t/a", three_hundred_lines(100)).await;
+    let source = Table::new("t", "a INT").store(Arc::clone(&store)).option("format", "unit").source();
+    changed_while_read(&source, async || put(&store, "t/a", three_hundred_lines(500)).await).await;
+}

@@ -165,6 +165,16 @@ async fn an_object_that_changes_is_refused() {
 }
 
 #[tokio::test]
+async fn an_object_of_which_a_format_reads_pieces_does_not_change_between_them() {
+    let Some(prefix) = Prefix::new() else { return };
+    prefix.put("a", three_hundred_lines(100)).await;
+    let source = prefix.table("a INT").option("format", "unit").source();
+    changed_while_read(&source, async || prefix.put("a", three_hundred_lines(500)).await).await;
+    prefix.put("a", three_hundred_lines(100)).await;
+    assert_eq!(prefix.table("a INT").option("format", "unit").read().await.len(), 300);
+}
+
+#[tokio::test]
 async fn what_is_wrong_is_said_and_no_secret() {
     let Some(prefix) = Prefix::new() else { return };
     prefix.put("a", "1\n").await;

@@ -186,6 +186,20 @@ async fn a_file_that_changes_is_refused() {
 }
 
 #[tokio::test]
+async fn a_file_of_which_a_format_reads_pieces_does_not_change_between_them() {
+    let (_dir, path) = temp();
+    for after in [three_hundred_lines(500), three_hundred_lines(100) + "1\n"] {
+        files(&path, &[("a", &three_hundred_lines(100))]);
+        let source = Table::new(&path, "a INT").option("format", "unit").source();
+        let change = async || {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            files(&path, &[("a", &after)]);
+        };
+        changed_while_read(&source, change).await;
+    }
+}
+
+#[tokio::test]
 async fn a_record_without_an_end_is_refused() {
     let (_dir, path) = temp();
     let long = "x".repeat((16 << 20) - 10);

@@ -232,6 +232,8 @@ impl FormatFactory for LineFormat {
 }
 
 struct UnitReader {
+    store: Arc<dyn ObjectStore>,
+    path: object_store::path::Path,
     line: Line,
     records: Vec<(u64, Vec<String>)>,
     next: usize,
@@ -241,6 +243,9 @@ struct UnitReader {
 impl BulkReader for UnitReader {
     async fn next(&mut self) -> Result<Option<BulkBatch>> {
         let end = (self.next + 100).min(self.records.len());
+        // As formats do that read a file piece by piece.
+        let piece = self.store.get_ranges(&self.path, &[0..1]).await;
+        piece.map_err(|e| Error::unavailable("the file cannot be read").caused_by(e))?;
         let records = &self.records[self.next..end];
         self.next = end;
         let position = RecordPosition { origin: "".into(), row: 0, offset: 0, row_is_exact: true };
@@ -269,7 +274,8 @@ impl BulkReaderFactory for Line {
             }
             at += length;
         }
-        Ok(Box::new(UnitReader { line: self.clone(), records, next: skip_rows as usize }))
+        let (line, path, next) = (self.clone(), path.clone(), skip_rows as usize);
+        Ok(Box::new(UnitReader { store, path, line, records, next }))
     }
 }
 
@@ -507,4 +513,25 @@ pub(crate) fn temp() -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("data");
     (dir, path)
+}
+
+/// Lines of which a bulk format gives a hundred at a time.
+pub(crate) fn three_hundred_lines(from: i32) -> String {
+    (from..from + 300).map(|i| format!("{i}\n")).collect()
+}
+
+/// Reads a part of the only file of a table, has it changed, and reads on.
+pub(crate) async fn changed_while_read(source: &Arc<dyn Source>, change: impl AsyncFnOnce()) {
+    let mut harness = SourceHarness::start(source, 1, None).await.expect("started");
+    let rows = loop {
+        if let Some(rows) = harness.step(0).await.expect("read") {
+            break rows;
+        }
+    };
+    assert_eq!(rows.num_rows(), 100);
+    change().await;
+    let e = harness.run_to_end().await.expect_err("changed");
+    assert_eq!(e.kind(), flott_core::ErrorKind::Data, "{e}");
+    assert!(e.to_string().contains("the file changed while it was read"), "{e}");
+    assert!(e.hint_text().is_some_and(|hint| hint.contains("--fresh")), "{e}");
 }
