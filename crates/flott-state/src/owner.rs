@@ -14,6 +14,10 @@ pub struct Owner {
     pub process: u32,
     /// The machine's name.
     pub host: String,
+    /// The machine's start that it belongs to, where the system tells it: after another one its number says nothing. Two
+    /// machines that share a name differ in it, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<String>,
     /// When it took the job over, in ms since the epoch.
     pub since_ms: i64,
 }
@@ -21,19 +25,29 @@ pub struct Owner {
 impl Owner {
     /// This process, now.
     pub fn this_process() -> Owner {
-        Owner { process: std::process::id(), host: host(), since_ms: SystemClock::shared().now_ms() }
+        Owner {
+            process: std::process::id(),
+            host: host(),
+            boot: boot(),
+            since_ms: SystemClock::shared().now_ms(),
+        }
     }
 
     /// Whether it is this very process.
     pub fn is_this_process(&self) -> bool {
-        self.process == std::process::id() && self.host == host()
+        self.process == std::process::id() && self.is_of_this_boot()
     }
 
-    /// Whether a process of this number runs on this machine; `None` where nobody can tell from here. A number may have
+    fn is_of_this_boot(&self) -> bool {
+        self.host == host() && (self.boot.is_none() || self.boot == boot())
+    }
+
+    /// Whether a process of this number runs on this machine; `None` where nobody can tell from here: it is on another
+    /// machine, or on this one before it was started anew, unless that is another one of the same name. A number may have
     /// been given away again: it may make somebody ask the user, and never decide who has the job, which is HEAD's to say.
     pub fn seems_alive(&self) -> Option<bool> {
         let processes = Path::new("/proc");
-        (self.host == host() && processes.join("self").exists())
+        (self.is_of_this_boot() && processes.join("self").exists())
             .then(|| processes.join(self.process.to_string()).exists())
     }
 }
@@ -46,10 +60,16 @@ impl fmt::Display for Owner {
 }
 
 /// The machine's name.
-fn host() -> String {
+pub fn host() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let name = name.or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_default();
     if name.trim().is_empty() { "an unnamed host".to_string() } else { name.trim().to_string() }
+}
+
+/// What Linux draws by chance when it starts.
+fn boot() -> Option<String> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_string()).filter(|id| !id.is_empty())
 }
 
 #[cfg(test)]
@@ -63,6 +83,8 @@ mod tests {
         assert_eq!(this.seems_alive(), Some(true));
         // Greater than any number that Linux gives.
         assert_eq!(Owner { process: u32::MAX, ..this.clone() }.seems_alive(), Some(false));
-        assert_eq!(Owner { host: "elsewhere".to_string(), ..this }.seems_alive(), None);
+        assert_eq!(Owner { host: "elsewhere".to_string(), ..this.clone() }.seems_alive(), None);
+        let before = Owner { boot: Some("another".to_string()), ..this };
+        assert!(before.seems_alive().is_none() && !before.is_this_process());
     }
 }

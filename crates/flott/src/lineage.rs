@@ -150,7 +150,7 @@ pub(crate) async fn decide(places: &Places, restore: &Restore, job: &str, claim:
         }
         (Restore::Latest, Some(_)) => Begin::Latest,
         (Restore::Latest, None) => Begin::Latest,
-        // Of a process that is known to be here: one on another machine may long be gone.
+        // Of a process that is known to be here.
         (Restore::Ask, Some(head))
             if seems_to_run(head) && head.owner.as_ref().is_some_and(|o| o.seems_alive() == Some(true)) =>
         {
@@ -162,6 +162,20 @@ pub(crate) async fn decide(places: &Places, restore: &Restore, job: &str, claim:
             .hint(format!(
                 "flott stop {job} ends it with a last checkpoint. Where that process is none of Flott's, or hangs, \
                      --restore latest takes the job over from its last checkpoint"
+            )));
+        }
+        // One on another machine may run, or long be gone: nobody can tell from here, and it would only hear of this one at
+        // its next checkpoint.
+        (Restore::Ask, Some(head)) if seems_to_run(head) => {
+            let owner = head.owner.as_ref().map(ToString::to_string).unwrap_or_default();
+            let far = head.decided().map_or("no checkpoint so far".to_string(), |d| format!("up to checkpoint {}", d.id));
+            return Err(Error::user(format!(
+                "job '{job}' may be running on another machine, or before this one was started anew: {owner} has it in {}, {far}",
+                storage.display()
+            ))
+            .hint(format!(
+                "Where it runs, flott stop {job} ends it there with a last checkpoint. Where it is gone, --restore latest takes \
+                 the job over, from its last checkpoint or the beginning, and --fresh starts over"
             )));
         }
         (Restore::Ask, Some(head)) if head.status != JobStatus::Finished && head.decided().is_some() => {

@@ -642,7 +642,7 @@ async fn whoever_takes_a_running_attempt_over_is_told_of_it() {
     assert_eq!(opened.took_over, None, "there was nobody");
     let (_, opened) = place.open(Begin::Latest).await.expect("opens");
     assert_eq!(opened.took_over, None, "this process knows of itself");
-    let elsewhere = Owner { process: 17, host: "elsewhere".to_string(), since_ms: 0 };
+    let elsewhere = Owner { process: 17, host: "elsewhere".to_string(), boot: None, since_ms: 0 };
     let (mut store, _) = place.open(Begin::Latest).await.expect("opens");
     store.write_head(Head { owner: Some(elsewhere.clone()), ..store.head().clone() }).await.expect("written");
     let generation = store.generation();

@@ -10,6 +10,7 @@ mod infer;
 mod listing;
 mod lookups;
 mod memory;
+mod owner;
 mod processing_time;
 mod query;
 mod restart;
