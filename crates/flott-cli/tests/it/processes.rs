@@ -262,6 +262,36 @@ fn a_worker_that_stays_stopped_ends_with_the_job() {
     assert_exact(&place);
 }
 
+/// The worker has a keep-alive of its own: it waits no longer for a coordinator that is stopped than that one for it. Whoever
+/// wakes it finds the worker gone, and the output is as if nothing had been.
+#[test]
+fn a_worker_of_a_stopped_coordinator_ends_and_is_replaced_when_that_goes_on() {
+    let place = Place::new();
+    place.write("job.sql", COUNTING);
+    let child = place.start(&[&TWO[..], &["-p", "2"]].concat());
+    let first = worker_of(&child);
+    until("a file", || !place.rows("o").is_empty());
+    send("STOP", child.id());
+    until("the end of its worker", || !is_alive(first));
+    let shown = place.rows("o").len();
+    rest(200);
+    assert_eq!(place.rows("o").len(), shown, "nobody commits meanwhile");
+    send("CONT", child.id());
+    until("the next worker", || children(child.id()).iter().any(|pid| *pid != first));
+    // For less than the time-out, which nobody minds.
+    let second = worker_of(&child);
+    send("STOP", child.id());
+    rest(300);
+    send("CONT", child.id());
+    rest(300);
+    assert!(is_alive(second), "it was given up before its time");
+    let ran = ran(child.wait_with_output().expect("an end"));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(!ran.err.contains("panicked"), "{ran:?}");
+    assert_exact(&place);
+    assert!(!place.path().join("o/.flott-staging").exists(), "what the first had staged is left");
+}
+
 #[test]
 fn ctrl_c_in_a_terminal_reaches_both_and_stops_with_a_checkpoint() {
     let place = Place::new();
