@@ -6,7 +6,7 @@ use std::ops::Range;
 use flott_core::{Error, FailPoints, Result, key_group};
 use flott_graph::JobGraph;
 use flott_runtime::api::{Restored, RestoredOperator};
-use flott_state::manifest::Manifest;
+use flott_state::manifest::{Manifest, StoredOperator, StoredSubtask};
 use flott_state::store::{Opened, restore_operator};
 use flott_state::{CheckpointStorage, CheckpointStore};
 
@@ -32,13 +32,20 @@ pub(crate) async fn roll_forward(
     store.retire().await
 }
 
+/// Whether an operator has stored anything that a job without it would lose: rows, or how far time had come where that is
+/// all of its state. One that has seen no time has nothing in its small state but what a new one has.
+fn holds_state(stored: &StoredOperator) -> bool {
+    let knows_time = |s: &StoredSubtask| s.watermark_ms != i64::MIN && !s.meta.bytes.is_empty();
+    !stored.runs.is_empty() || stored.subtasks.iter().any(knows_time)
+}
+
 /// Whether a job can go on from a checkpoint: state that none of its operators takes is refused, with the list.
 pub fn check_restorable(graph: &JobGraph, manifest: &Manifest, allow_non_restored_state: bool) -> Result<()> {
     let known = |uid: &String| graph.nodes.iter().any(|n| n.uid == *uid);
     let dropped: Vec<String> = manifest
         .operators
         .iter()
-        .filter(|(_, o)| !o.runs.is_empty())
+        .filter(|(_, o)| holds_state(o))
         .map(|(uid, _)| uid)
         .chain(manifest.sources.keys())
         .filter(|uid| !known(uid))
@@ -91,4 +98,45 @@ pub(crate) async fn restore(
         }
     }
     Ok(restored)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use flott_core::{CheckpointId, ErrorKind, Generation};
+    use flott_state::manifest::StoredBytes;
+
+    use super::*;
+
+    /// A checkpoint of a job with one operator of this small state and time.
+    fn manifest(meta: &[u8], watermark_ms: i64) -> Manifest {
+        let meta = StoredBytes { version: 1, bytes: meta.to_vec() };
+        let operator =
+            StoredOperator { version: 1, subtasks: vec![StoredSubtask { watermark_ms, meta }], runs: vec![] };
+        Manifest {
+            lineage: "l".to_string(),
+            checkpoint: CheckpointId(7),
+            generation: Generation(1),
+            created_ms: 0,
+            max_parallelism: 128,
+            finished: false,
+            sources: BTreeMap::new(),
+            operators: BTreeMap::from([("windows".to_string(), operator)]),
+            sinks: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn small_state_of_an_operator_that_is_gone_is_refused_too() {
+        let graph = JobGraph::new("job");
+        for nothing in [manifest(b"", 5), manifest(b"small", i64::MIN)] {
+            check_restorable(&graph, &nothing, false).expect("nothing is lost");
+        }
+        let something = manifest(b"small", 5);
+        let error = check_restorable(&graph, &something, false).expect_err("it would be lost");
+        assert_eq!(error.kind(), ErrorKind::User);
+        assert!(error.to_string().contains("checkpoint 7") && error.to_string().contains("'windows'"), "{error}");
+        check_restorable(&graph, &something, true).expect("as the user wants it");
+    }
 }

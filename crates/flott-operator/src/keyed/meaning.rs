@@ -11,8 +11,11 @@ use flott_state::{OperatorSnapshot, RestoredState};
 
 use crate::window::aggregate::RestoredProgress;
 
-/// Puts it behind the operator's own bytes.
+/// Puts it behind the operator's own bytes. Where nothing is stored there is nothing that could mean something else.
 pub(crate) fn seal(mut snapshot: OperatorSnapshot, meaning: &StateMeaning) -> OperatorSnapshot {
+    if snapshot.runs.is_empty() {
+        return snapshot;
+    }
     for (name, text) in &meaning.parts {
         snapshot.meta.extend((name.len() as u32).to_le_bytes());
         snapshot.meta.extend((text.len() as u32).to_le_bytes());
