@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chrono::DateTime;
 use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use flott::{Error, ErrorKind, Job, JobOutcome, Outcome, Query, Restore, Session, Statement, StopMode, TakenOver};
 use flott_core::clock::{Clock, SystemClock};
 use futures::future::select_all;
@@ -26,7 +27,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "latest|PATH", conflicts_with = "fresh")]
     restore: Option<String>,
     /// Whether the savepoint belongs to the job from then on, which removes it once it is not needed
-    #[arg(long, value_name = "no-claim|claim", value_parser = ["no-claim", "claim"], requires = "restore")]
+    #[arg(long, value_name = "no-claim|claim", value_parser = claim_modes(), requires = "restore")]
     claim_mode: Option<String>,
     /// Let Prometheus read metrics at this port of the loopback address (metrics.reporter.prom.port)
     #[arg(long, value_name = "PORT")]
@@ -393,6 +394,12 @@ fn started_anew(job: &str, place: &str) -> String {
     let absolute = std::path::absolute(place).ok().filter(|_| !place.contains("://"));
     let place = absolute.map_or_else(|| place.to_string(), |p| p.display().to_string());
     format!("Job '{job}' starts from the beginning: there is no checkpoint in {place}.")
+}
+
+/// Those of Flink. What became of LEGACY is told where it is set.
+fn claim_modes() -> PossibleValuesParser {
+    let legacy = PossibleValue::new("legacy").hide(true);
+    PossibleValuesParser::new([PossibleValue::new("no-claim"), PossibleValue::new("claim"), legacy])
 }
 
 /// Whom a job was taken over from.

@@ -172,7 +172,10 @@ impl TypeParser<'_> {
     fn parse(&mut self) -> Result<LogicalType> {
         self.depth += 1;
         if self.depth > TYPE_DEPTH_MAX {
-            return Err(Error::user(format!("a type nests deeper than {TYPE_DEPTH_MAX}")));
+            return Err(Error::user(format!("a type nests deeper than {TYPE_DEPTH_MAX}")).hint(
+                "Declare what lies deeper as STRING, and read it where it is needed with JSON_VALUE or JSON_QUERY, or \
+                 flatten the rows before they come here",
+            ));
         }
         let kind = self.parse_kind()?;
         let mut parsed = LogicalType::from(kind);
@@ -536,6 +539,7 @@ mod tests {
             assert!(e.contains(part), "{text}: {e}");
         }
         let deep = format!("{}INT{}", "ARRAY<".repeat(10_000), ">".repeat(10_000));
-        assert!(deep.parse::<LogicalType>().is_err());
+        let error = deep.parse::<LogicalType>().expect_err("too deep");
+        assert!(error.hint_text().is_some_and(|hint| hint.contains("STRING")), "{error}");
     }
 }

@@ -258,7 +258,9 @@ impl Settle {
         self.depth += 1;
         if self.depth + by > MAX_DEPTH {
             return ControlFlow::Break(Beyond {
-                reason: format!("the statement nests deeper than {MAX_DEPTH}"),
+                reason: format!(
+                    "the statement nests deeper than {MAX_DEPTH}: name parts of it in a WITH clause or a view"
+                ),
                 at: at(),
             });
         }

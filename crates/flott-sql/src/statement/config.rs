@@ -310,6 +310,19 @@ fn check_fixed(option: &ConfigOption, value: &str) -> Result<()> {
     ))
 }
 
+/// Refuses a value that Flink has had and has no more.
+fn check_removed(option: &ConfigOption, value: &str) -> Result<()> {
+    if option.key != "execution.state-recovery.claim-mode" || !value.eq_ignore_ascii_case("LEGACY") {
+        return Ok(());
+    }
+    Err(Error::user("the claim mode LEGACY is not supported: Flink has removed it in 2.0, since nobody owned the savepoint")
+        .with("option", option.key)
+        .hint(
+            "Use NO_CLAIM, which never touches the savepoint and needs it for nothing once the first checkpoint is taken, or \
+             CLAIM, which leaves it to the job to remove it",
+        ))
+}
+
 /// What to tell who sets an option that has no effect here.
 fn note(key: &str) -> Option<&'static str> {
     find(key.trim()).ok().map(|o| o.description).filter(|d| d.contains("no effect here"))
@@ -338,6 +351,7 @@ pub(super) fn set(pair: Option<&(String, String)>, state: &mut SessionState) -> 
 pub fn set_option(key: &str, value: &str, state: &mut SessionState) -> Result<()> {
     let (key, value) = (name_of_today(key.trim()), value.trim());
     let option = find(key)?;
+    check_removed(option, value)?;
     option.check(key, value)?;
     check_fixed(option, value)?;
     crate::bind::check_runtime_mode(key, value).map_err(|e| e.with("option", key))?;

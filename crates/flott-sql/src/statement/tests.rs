@@ -448,6 +448,15 @@ fn set_and_reset() {
 }
 
 #[test]
+fn the_claim_mode_that_flink_has_removed_is_refused_with_what_to_use() {
+    for key in ["execution.state-recovery.claim-mode", "execution.savepoint-restore-mode"] {
+        let error = run(&mut SessionState::default(), &format!("SET '{key}' = 'legacy'")).expect_err("removed");
+        assert!(error.to_string().contains("removed it in 2.0"), "{error}");
+        assert!(error.hint_text().is_some_and(|hint| hint.contains("NO_CLAIM")), "{error}");
+    }
+}
+
+#[test]
 fn older_names_set_and_reset_the_option_of_today() {
     let mut state = SessionState::default();
     run(&mut state, "SET 'state.checkpoints.num-retained' = '5'; SET 'execution.savepoint-restore-mode' = 'CLAIM'")
