@@ -144,6 +144,7 @@ mod tests {
                 operator_id: format!("id of {name}"),
                 operator_name: name.to_string(),
                 subtask_index: subtask,
+                tm_id: "ab-0".to_string(),
             }),
             is_counter: true,
             value,
@@ -154,7 +155,7 @@ mod tests {
             metrics.push(metric("numRecordsIn", Some((long, subtask)), 1e6 + subtask as f64));
             metrics.push(metric("rate", Some((long, subtask)), 0.5));
         }
-        MetricsReport { job_id: "ab".to_string(), job_name: "job".to_string(), metrics }
+        MetricsReport { job_id: "ab".to_string(), job_name: "job".to_string(), host: "machine".to_string(), metrics }
     }
 
     #[test]

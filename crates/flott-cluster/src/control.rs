@@ -42,6 +42,8 @@ pub struct JobState {
     pub last_new_bytes: u64,
     /// Checkpoints that came to nothing.
     pub failed_checkpoints: u64,
+    /// Checkpoints that have begun and are neither committed nor given up: one at most.
+    pub checkpoints_in_progress: u64,
     /// Attempts after the first.
     pub restarts: u64,
     /// The end that a user wanted, where the job has ended by that.
@@ -181,12 +183,21 @@ pub struct JobClient {
     id: Arc<str>,
     open_savepoint: OpenSavepoint,
     has_checkpoints: bool,
+    /// How many it runs in, and their subtasks of each operator.
+    processes: usize,
+    parallelism: usize,
 }
 
 impl JobClient {
     /// The job's id: 32 hexadecimal digits, new at every start.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The number of the process in which a subtask runs; the coordinator is 0.
+    pub fn process_of(&self, subtask: usize) -> usize {
+        let threads = self.parallelism / self.processes.max(1);
+        subtask / threads.max(1)
     }
 
     /// Counters.
@@ -398,13 +409,15 @@ pub(crate) fn handle(
     open_savepoint: OpenSavepoint,
     has_checkpoints: bool,
     started_ms: i64,
+    (processes, parallelism): (usize, usize),
 ) -> (JobHandle, Desk) {
     let (control, commands) = mpsc::channel(CONTROL_QUEUE);
     let state = JobState { started_ms, attempt_started_ms: started_ms, ..JobState::default() };
     let (report, state) = watch::channel(state);
     let (done, ended) = oneshot::channel();
     let id = id::random_hex().into();
-    let client = JobClient { control, state, metrics, graph, id, open_savepoint, has_checkpoints };
+    let client =
+        JobClient { control, state, metrics, graph, id, open_savepoint, has_checkpoints, processes, parallelism };
     (
         JobHandle { client, ended },
         Desk { wishes: Wishes { commands, end: None, ends_in_any_case: false }, report, done },

@@ -26,6 +26,10 @@ pub struct SubtaskMetrics {
     pub records_skipped: AtomicU64,
     /// Rows dropped by an enforcer.
     pub records_dropped: AtomicU64,
+    /// `numRecordsSendErrors`, of sinks: rows of batches that the outside has refused. An attempt ends with the first.
+    pub send_errors: AtomicU64,
+    /// `currentSendTime`, of sinks: milliseconds that the last batch or flush took.
+    pub send_time_ms: AtomicU64,
     /// `currentOutputWatermark` in ms.
     pub watermark_ms: AtomicI64,
     /// Bytes of state, estimated.

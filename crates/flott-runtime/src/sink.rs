@@ -241,11 +241,15 @@ impl SinkTask {
     async fn handle(&mut self, message: SinkMessage) -> Result<()> {
         match message {
             SinkMessage::Rows { batch, bytes } => {
+                let rows = batch.num_rows() as u64;
                 if let Some(m) = self.metrics.subtask(self.node.0, self.subtask) {
-                    m.records_out.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+                    m.records_out.fetch_add(rows, Ordering::Relaxed);
                     m.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
                 }
-                self.writer.write(batch).await
+                let begin = self.clock.monotonic();
+                let written = self.writer.write(batch).await;
+                self.sent(begin, rows, written.is_err());
+                written
             }
             SinkMessage::Watermark(watermark) => self.writer.write_watermark(watermark).await,
             SinkMessage::Barrier(checkpoint) => self.prepare(checkpoint, false).await,
@@ -253,8 +257,22 @@ impl SinkTask {
         }
     }
 
+    /// The outside has taken something, or refused so many rows.
+    fn sent(&self, begin: Duration, rows: u64, refused: bool) {
+        let Some(m) = self.metrics.subtask(self.node.0, self.subtask) else { return };
+        let took = self.clock.monotonic().saturating_sub(begin);
+        m.send_time_ms.store(u64::try_from(took.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        if refused {
+            m.send_errors.fetch_add(rows, Ordering::Relaxed);
+        }
+    }
+
     async fn prepare(&mut self, checkpoint: CheckpointId, end: bool) -> Result<()> {
-        self.writer.flush(end).await?;
+        let begin = self.clock.monotonic();
+        let flushed = self.writer.flush(end).await;
+        // How many of the rows that waited were refused nobody says.
+        self.sent(begin, 1, flushed.is_err());
+        flushed?;
         self.fail_points.hit(FailPoint::AfterSnapshotBeforePrepare);
         let committables = self.writer.prepare_commit(checkpoint).await?;
         let writer_state = self.writer.snapshot_state(checkpoint).await?;

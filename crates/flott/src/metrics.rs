@@ -30,6 +30,9 @@ pub struct OperatorScope {
     pub operator_name: String,
     /// Which of its subtasks (`subtask_index`).
     pub subtask_index: usize,
+    /// The process in which it runs (`tm_id`): the job's id and the process's number.
+    #[serde(default)]
+    pub tm_id: String,
 }
 
 /// One measured value.
@@ -53,6 +56,9 @@ pub struct MetricsReport {
     pub job_id: String,
     /// Its name.
     pub job_name: String,
+    /// The machine's name (`host`).
+    #[serde(default)]
+    pub host: String,
     /// By scope, the job first.
     pub metrics: Vec<Metric>,
 }
@@ -162,7 +168,8 @@ impl JobMeter {
                 index += 1;
             }
         }
-        MetricsReport { job_id: self.client.id().to_string(), job_name: self.name.to_string(), metrics }
+        let (job_id, host) = (self.client.id().to_string(), flott_state::owner::host());
+        MetricsReport { job_id, job_name: self.name.to_string(), host, metrics }
     }
 
     fn of_job(&self) -> Vec<Metric> {
@@ -179,7 +186,11 @@ impl JobMeter {
             count("numRestarts", state.restarts),
             count("numberOfCompletedCheckpoints", state.checkpoints),
             count("numberOfFailedCheckpoints", state.failed_checkpoints),
-            count("totalNumberOfCheckpoints", state.checkpoints + state.failed_checkpoints),
+            gauge("numberOfInProgressCheckpoints", state.checkpoints_in_progress as f64),
+            count(
+                "totalNumberOfCheckpoints",
+                state.checkpoints + state.failed_checkpoints + state.checkpoints_in_progress,
+            ),
             gauge("lastCompletedCheckpointId", state.last_checkpoint.map_or(-1.0, |c| c.0 as f64)),
             gauge("lastCheckpointDuration", completed(state.last_duration_ms as f64)),
             gauge("lastCheckpointSize", completed(state.last_new_bytes as f64)),
@@ -191,8 +202,9 @@ impl JobMeter {
         let read = |c: &std::sync::atomic::AtomicU64| c.load(Ordering::Relaxed);
         let (is_source, is_sink) =
             (matches!(node.spec, OperatorSpec::Source(_)), matches!(node.spec, OperatorSpec::Sink(_)));
+        let tm_id = format!("{}-{}", self.client.id(), self.client.process_of(subtask));
         let scope =
-            OperatorScope { operator_id: node.uid.clone(), operator_name: node.name.clone(), subtask_index: subtask };
+            OperatorScope { operator_id: node.uid.clone(), operator_name: node.name.clone(), subtask_index: subtask, tm_id };
         let mut add = |name: &str, is_counter: bool, value: f64| {
             to.push(Metric { name: name.to_string(), operator: Some(scope.clone()), is_counter, value });
         };
@@ -211,6 +223,8 @@ impl JobMeter {
             // A sink sends what it gives out.
             add("numRecordsSend", true, counts.records_out as f64);
             add("numBytesSend", true, counts.bytes_out as f64);
+            add("numRecordsSendErrors", true, read(&m.send_errors) as f64);
+            add("currentSendTime", false, read(&m.send_time_ms) as f64);
         }
         let output = m.watermark_ms.load(Ordering::Relaxed);
         if !is_source {
@@ -287,6 +301,10 @@ pub fn prometheus(reports: &[MetricsReport]) -> String {
         for (metric, scope) in report.metrics.iter().flat_map(|m| scopes(m).iter().map(move |scope| (m, scope))) {
             let name = format!("flink_{scope}_{}", metric.name);
             let mut line = format!("{name}{{");
+            label(&mut line, "host", &report.host);
+            if let Some(operator) = &metric.operator {
+                label(&mut line, "tm_id", &operator.tm_id);
+            }
             label(&mut line, "job_id", &report.job_id);
             label(&mut line, "job_name", &report.job_name);
             if let Some(operator) = &metric.operator {
@@ -346,10 +364,12 @@ mod tests {
             operator_id: "source:a".to_string(),
             operator_name: "Calc(where=[a = '\"\\\n'])".to_string(),
             subtask_index: n,
+            tm_id: format!("ab-{n}"),
         };
         let report = |job: &str| MetricsReport {
             job_id: job.to_string(),
             job_name: "a \"job\"".to_string(),
+            host: "machine".to_string(),
             metrics: vec![
                 metric("uptime", false, 12.0),
                 Metric { name: "numRecordsIn".to_string(), operator: Some(operator(0)), is_counter: true, value: 5.0 },
@@ -363,7 +383,7 @@ mod tests {
             ],
         };
         let text = prometheus(&[report("1"), report("2")]);
-        let expected = r#"flink_taskmanager_job_task_operator_numRecordsIn{job_id="2",job_name="a \"job\"",task_id="source:a",task_name="Calc(where=[a = '\"\\\n'])",operator_id="source:a",operator_name="Calc(where=[a = '\"\\\n'])",subtask_index="1"} 1000000000000000"#;
+        let expected = r#"flink_taskmanager_job_task_operator_numRecordsIn{host="machine",tm_id="ab-1",job_id="2",job_name="a \"job\"",task_id="source:a",task_name="Calc(where=[a = '\"\\\n'])",operator_id="source:a",operator_name="Calc(where=[a = '\"\\\n'])",subtask_index="1"} 1000000000000000"#;
         assert!(text.lines().any(|l| l == expected), "{text}");
         assert_eq!(text.matches("# TYPE").count(), 4, "{text}");
         assert!(text.contains("# TYPE flink_taskmanager_job_task_numRecordsIn counter\n"), "{text}");
@@ -371,5 +391,6 @@ mod tests {
         assert!(!text.contains("operator_busyTime"), "{text}");
         assert!(text.contains("# TYPE flink_taskmanager_job_task_operator_numRecordsIn counter\n"), "{text}");
         assert!(text.starts_with("# HELP flink_jobmanager_job_uptime "), "{text}");
+        assert!(text.contains("flink_jobmanager_job_uptime{host=\"machine\",job_id=\"1\",job_name="), "{text}");
     }
 }

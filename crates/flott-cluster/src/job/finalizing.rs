@@ -85,7 +85,7 @@ impl JobMaster {
                 let duration = now.saturating_sub(self.triggered_at);
                 tracing::debug!(checkpoint = decided.id().0, ms = duration.as_millis() as u64, "checkpoint committed");
                 self.report.send_modify(|s| {
-                    s.checkpoints += 1;
+                    (s.checkpoints, s.checkpoints_in_progress) = (s.checkpoints + 1, 0);
                     s.last_checkpoint = Some(decided.id());
                     s.last_checkpoint_ms = Some(now_ms);
                     s.last_duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);

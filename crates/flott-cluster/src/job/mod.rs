@@ -372,7 +372,7 @@ impl JobMaster {
     /// a failure of the attempt.
     fn on_given_up(&mut self, id: CheckpointId, error: Error) {
         tracing::warn!(checkpoint = id.0, %error, "a checkpoint has failed; its output travels in the next one");
-        self.report.send_modify(|s| s.failed_checkpoints += 1);
+        self.report.send_modify(|s| (s.failed_checkpoints, s.checkpoints_in_progress) = (s.failed_checkpoints + 1, 0));
         let commands = self.enumerators.checkpoint_aborted(id);
         self.send_all(commands);
         self.failed_in_a_row += 1;
@@ -407,6 +407,7 @@ impl JobMaster {
         self.triggered_at = now;
         self.attached.append(&mut self.requests);
         let id = self.coordinator.trigger();
+        self.report.send_modify(|s| s.checkpoints_in_progress = 1);
         // Between this snapshot and the command nothing is assigned: every split is in exactly one of the two states.
         match self.enumerators.snapshot(id) {
             Ok(states) => self.coordinator.set_enumerators(states),

@@ -25,7 +25,8 @@ pub async fn start(mut spec: JobSpec) -> Result<JobHandle> {
     let (graph, open_savepoint) = (Arc::clone(&spec.graph), Arc::clone(&spec.savepoints));
     let store = spec.store.take();
     let now_ms = spec.clock.now_ms();
-    let (job, desk) = handle(graph, Arc::clone(&metrics), open_savepoint, store.is_some(), now_ms);
+    let room = (spec.processes.as_ref().map_or(1, |p| p.processes), spec.parallelism);
+    let (job, desk) = handle(graph, Arc::clone(&metrics), open_savepoint, store.is_some(), now_ms, room);
     let Desk { wishes, report, done } = desk;
     let tenure = store.as_ref().map(|(store, _)| store.tenure());
     let pool = match spec.processes.take() {
@@ -47,7 +48,9 @@ pub async fn start(mut spec: JobSpec) -> Result<JobHandle> {
             Ok(JobOutcome::Cancelled(_)) => JobStatus::Canceled,
             Err(_) => JobStatus::Failed,
         };
-        last_word.send_modify(|s| (s.status, s.ended_ms) = (status, Some(clock.now_ms())));
+        last_word.send_modify(|s| {
+            (s.status, s.ended_ms, s.checkpoints_in_progress) = (status, Some(clock.now_ms()), 0);
+        });
         if let Ok(JobOutcome::Finished(s) | JobOutcome::Suspended(s) | JobOutcome::Cancelled(s)) = &mut outcome {
             *s = *last_word.borrow();
         }
@@ -134,7 +137,7 @@ impl Supervisor {
             () = self.wishes.end_between_attempts() => return None,
         }
         let Supervisor { spec, pool, tenure, metrics, report, wishes } = self;
-        report.send_modify(|s| s.restarts += 1);
+        report.send_modify(|s| (s.restarts, s.checkpoints_in_progress) = (s.restarts + 1, 0));
         let attempt = tokio::select! {
             attempt = reopen(spec, pool.as_ref(), tenure, metrics, report) => attempt,
             () = wishes.end_between_attempts() => return None,

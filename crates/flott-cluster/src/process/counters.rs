@@ -7,9 +7,9 @@ use flott_runtime::metrics::{Counts, JobMetrics, SplitWatermark, SubtaskMetrics}
 use serde::{Deserialize, Serialize};
 
 /// Counters that only grow during an attempt, of which later attempts add to earlier ones.
-const GROWING: usize = 9;
+const GROWING: usize = 10;
 /// Those of which the last value counts.
-const GAUGES: usize = 3;
+const GAUGES: usize = 4;
 /// The same of those that can be negative.
 const SIGNED: usize = 6;
 
@@ -27,6 +27,8 @@ fn counters(m: &SubtaskMetrics) -> Counters<'_> {
         late_records_dropped,
         records_skipped,
         records_dropped,
+        send_errors,
+        send_time_ms,
         watermark_ms,
         state_bytes,
         state_rows,
@@ -49,8 +51,9 @@ fn counters(m: &SubtaskMetrics) -> Counters<'_> {
             back_pressured_ms,
             late_records_dropped,
             records_dropped,
+            send_errors,
         ],
-        [state_bytes, state_rows, idle],
+        [state_bytes, state_rows, idle, send_time_ms],
         [input_watermark_ms, watermark_ms, pending_records, pending_bytes, watermark_since_ms, next_timer_ms],
     )
 }
