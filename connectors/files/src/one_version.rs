@@ -32,9 +32,10 @@ impl OneVersion {
     /// # Errors
     /// It is not what was listed, or cannot be looked at.
     pub(crate) async fn of(inner: &Arc<dyn ObjectStore>, path: &Path, split: &FileSplit) -> Result<Arc<OneVersion>> {
-        let first = inner.head(path).await.map_err(|e| {
-            storage_error(format!("Cannot read '{}'", split.path), e).with("file", &split.path)
-        })?;
+        let first = inner
+            .head(path)
+            .await
+            .map_err(|e| storage_error(format!("Cannot read '{}'", split.path), e).with("file", &split.path))?;
         if first.size != split.file_size {
             return Err(split.changed(&format!("{} bytes instead of {}", first.size, split.file_size)));
         }

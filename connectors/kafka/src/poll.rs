@@ -50,12 +50,12 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn push(&self, command: Command) {
         let mut commands = self.commands.lock();
-        if let (Some(last @ Command::Commit(_)), Command::Commit(_)) = (commands.last_mut(), &command) {
+        let commits = |command: &Command| matches!(command, Command::Commit(_));
+        if commits(&command) && commands.last().is_some_and(commits) {
             // Of a later checkpoint.
-            *last = command;
-        } else {
-            commands.push(command);
+            commands.pop();
         }
+        commands.push(command);
     }
 
     /// Records that are there and not read, as far as is known.

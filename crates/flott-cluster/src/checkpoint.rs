@@ -51,6 +51,8 @@ pub struct Collected {
     pub splits: BTreeMap<TaskId, Vec<SplitState>>,
     /// Sources with no reader left.
     pub ended_sources: BTreeSet<NodeId>,
+    /// Operators all of whose subtasks had ended before the barrier.
+    pub ended_operators: BTreeSet<NodeId>,
     /// Operators' parts.
     pub operators: BTreeMap<TaskId, OperatorPart>,
     /// Committables by sink, older checkpoints' first.
@@ -223,6 +225,14 @@ impl CheckpointCoordinator {
                     .filter(|t| t.0 == *n)
                     // One that reported this checkpoint ended behind its barrier.
                     .all(|t| self.ended.contains(t) && !collected.splits.contains_key(t))
+            })
+            .collect();
+        let nodes: BTreeSet<NodeId> = self.topology.operators.iter().map(|t| t.0).collect();
+        collected.ended_operators = nodes
+            .into_iter()
+            .filter(|n| {
+                let mut tasks = self.topology.operators.iter().filter(|t| t.0 == *n);
+                tasks.all(|t| self.ended.contains(t) && !collected.operators.contains_key(t))
             })
             .collect();
         self.finalizing = true;
@@ -477,6 +487,7 @@ mod tests {
         assert_eq!(last.checkpoint, Some(CheckpointId(8)));
         assert_eq!(ids(&last), ["end"]);
         assert_eq!(last.ended_sources, [NodeId(0)].into());
+        assert!(last.ended_operators.is_empty() == last.operators.contains_key(&OPERATOR));
         assert!(!c.can_trigger());
     }
 }

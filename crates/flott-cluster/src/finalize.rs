@@ -108,6 +108,9 @@ pub fn manifest(
         });
         operator.runs.extend(part.runs.iter().cloned());
     }
+    for node in &collected.ended_operators {
+        m.operators.entry(uid(*node)).or_default().ended = true;
+    }
     for (node, committables) in &collected.committables {
         let sink: &mut StoredSink = m.sinks.entry(uid(*node)).or_default();
         sink.committables

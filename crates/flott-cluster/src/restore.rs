@@ -85,10 +85,14 @@ pub(crate) async fn restore(
         if let Some(stored) = manifest.operators.get(&node.uid) {
             let watermark_ms = stored.subtasks.iter().map(|s| s.watermark_ms).min();
             for subtask in subtasks.clone() {
+                if stored.ended {
+                    restored.operators.insert((id, subtask), RestoredOperator { ended: true, ..Default::default() });
+                    continue;
+                }
                 let range = key_group::range_of(subtask, parallelism, manifest.max_parallelism);
                 let state =
                     restore_operator(storage, stored, range).await.map_err(|e| e.with("operator", &node.name))?;
-                restored.operators.insert((id, subtask), RestoredOperator { watermark_ms, state });
+                restored.operators.insert((id, subtask), RestoredOperator { watermark_ms, state, ended: false });
             }
         }
         if let Some(stored) = manifest.sinks.get(&node.uid) {
@@ -112,8 +116,12 @@ mod tests {
     /// A checkpoint of a job with one operator of this small state and time.
     fn manifest(meta: &[u8], watermark_ms: i64) -> Manifest {
         let meta = StoredBytes { version: 1, bytes: meta.to_vec() };
-        let operator =
-            StoredOperator { version: 1, subtasks: vec![StoredSubtask { watermark_ms, meta }], runs: vec![] };
+        let operator = StoredOperator {
+            version: 1,
+            subtasks: vec![StoredSubtask { watermark_ms, meta }],
+            runs: vec![],
+            ended: false,
+        };
         Manifest {
             lineage: "l".to_string(),
             checkpoint: CheckpointId(7),

@@ -61,6 +61,9 @@ pub struct RestoredOperator {
     pub watermark_ms: Option<i64>,
     /// Its state, cut to the subtask's key groups.
     pub state: RestoredState,
+    /// It had ended, in all its subtasks: it has no state, takes no rows, and emits nothing at the end of its input, but
+    /// passes the end on. It reports its end at once and takes part in no checkpoint.
+    pub ended: bool,
 }
 
 /// What the subtasks start from; empty for a fresh start. Splits come by [`TaskCommand::AssignSplits`].

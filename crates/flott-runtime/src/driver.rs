@@ -160,6 +160,8 @@ pub(crate) struct Driver {
     in_flight: InFlight,
     /// It started from a checkpoint and was not called yet.
     restored: bool,
+    /// It started from a checkpoint before which it had ended: nothing is left for the operator to do.
+    had_ended: bool,
     /// The last watermark has left the operator. It goes on right before the end: what the operator emits because its
     /// input has ended is not late for those behind it.
     last_watermark: bool,
@@ -185,8 +187,9 @@ impl Driver {
         }
         let mut context = OperatorContext { processing_time_ms: task.clock.now_ms(), ..OperatorContext::default() };
         let mut restored_ms = i64::MIN;
-        let is_restored = restored.is_some();
-        if let Some(restored) = restored {
+        let had_ended = restored.as_ref().is_some_and(|r| r.ended);
+        let is_restored = restored.is_some() && !had_ended;
+        if let Some(restored) = restored.filter(|_| is_restored) {
             operator.restore_state(restored.state)?;
             restored_ms = restored.watermark_ms.unwrap_or(i64::MIN);
             context.watermark = (restored_ms != i64::MIN).then_some(Watermark(restored_ms));
@@ -213,6 +216,7 @@ impl Driver {
             flushed: false,
             in_flight: InFlight::new(in_flight_bytes),
             restored: is_restored,
+            had_ended,
             last_watermark: restored_ms == i64::MAX,
             end_sent: false,
             ended: false,
@@ -228,6 +232,11 @@ impl Driver {
 
     /// The capability that the operator is born with: kept where timers may have to be set again.
     pub(crate) fn begin(&mut self, mut capability: Capability<u64>) {
+        if self.had_ended
+            && let Role::Operator = self.role
+        {
+            self.report_end();
+        }
         if self.restored {
             capability.downgrade(&epoch_start(self.epoch));
             self.held = Some(capability);
@@ -459,6 +468,12 @@ impl Driver {
         self.capability = Some(capability);
         let state = &mut self.inputs[input];
         match payload {
+            Payload::Data { port, batch, .. } if port == state.port && self.had_ended && batch.num_rows() > 0 => {
+                return Err(Error::data("rows come to an operator whose input had ended before the checkpoint").hint(
+                    "A source that had come to its end has more now, and what has to do with its end is in the output \
+                     already: start over with --fresh",
+                ));
+            }
             Payload::Data { port, batch, ticket: _ticket } if port == state.port => {
                 if let Some(m) = self.task.metrics() {
                     m.records_in.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
@@ -476,7 +491,7 @@ impl Driver {
                     Control::Active => state.valve.active(channel, &mut seen),
                     Control::End => {
                         state.ended += 1;
-                        if state.ended == state.channels {
+                        if state.ended == state.channels && !self.had_ended {
                             self.stamp();
                             let progress = self.operator.end_input(input, &mut self.context)?;
                             self.after_call(progress, out)?;
@@ -507,7 +522,12 @@ impl Driver {
                     m.input_watermark_ms.store(ms, Ordering::Relaxed);
                 }
                 self.stamp();
-                let progress = self.operator.process_watermark(Watermark(ms), &mut self.context)?;
+                let progress = if self.had_ended {
+                    self.context.emit_watermark(Watermark(ms));
+                    Progress::Done
+                } else {
+                    self.operator.process_watermark(Watermark(ms), &mut self.context)?
+                };
                 self.after_call(progress, out)?;
             }
             ValveOutput::Idle => {
@@ -700,6 +720,7 @@ impl Driver {
         }
         self.task.metrics().inspect(|m| m.mark(checkpoint.0));
         match self.role {
+            Role::Operator if self.had_ended => {}
             Role::Operator => {
                 let snapshot = self.operator.snapshot_state()?;
                 self.task.shared.events.push(TaskEvent::OperatorSnapshot {
@@ -738,11 +759,17 @@ impl Driver {
         self.ended = true;
         self.task.metrics().inspect(|m| m.mark(self.epoch));
         (self.held, self.capability) = (None, None);
-        if let Role::Operator = self.role {
-            let (node, subtask) = (self.task.node, self.task.index);
-            self.task.shared.events.push(TaskEvent::OperatorEnded { node, subtask });
+        if let Role::Operator = self.role
+            && !self.had_ended
+        {
+            self.report_end();
         }
         Ok(false)
+    }
+
+    fn report_end(&self) {
+        let (node, subtask) = (self.task.node, self.task.index);
+        self.task.shared.events.push(TaskEvent::OperatorEnded { node, subtask });
     }
 }
 

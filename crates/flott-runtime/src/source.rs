@@ -75,19 +75,18 @@ impl CommandQueue {
 
     /// Hands over a command; an error where the worker is too far behind.
     pub(crate) fn push(&self, command: TaskCommand) -> Result<()> {
-        match &mut *self.commands.lock().unwrap_or_else(PoisonError::into_inner) {
-            None => return Ok(()),
-            Some(commands) => match (commands.back_mut(), command) {
+        if let Some(commands) = &mut *self.commands.lock().unwrap_or_else(PoisonError::into_inner) {
+            let aligns = |command: &TaskCommand| matches!(command, TaskCommand::AlignWatermark { .. });
+            if aligns(&command) && commands.back().is_some_and(aligns) {
                 // The newer one says it all.
-                (Some(last @ TaskCommand::AlignWatermark { .. }), command @ TaskCommand::AlignWatermark { .. }) => {
-                    *last = command;
-                }
-                (_, command) if commands.len() < COMMANDS_MAX => commands.push_back(command),
-                _ => {
-                    return Err(Error::unavailable("a source does not take its commands")
-                        .hint("An operator or function that works for very long holds its worker thread up"));
-                }
-            },
+                commands.pop_back();
+            } else if commands.len() >= COMMANDS_MAX {
+                return Err(Error::unavailable("a source does not take its commands")
+                    .hint("An operator or function that works for very long holds its worker thread up"));
+            }
+            commands.push_back(command);
+        } else {
+            return Ok(());
         }
         if let Some(wake) = &*self.wake.lock().unwrap_or_else(PoisonError::into_inner) {
             wake.activate().ok();
@@ -936,8 +935,7 @@ mod tests {
     #[test]
     fn a_worker_that_takes_no_commands_is_told_of_in_the_end() {
         let queue = CommandQueue::new();
-        let align =
-            |max_watermark_ms| TaskCommand::AlignWatermark { node: NodeId(0), subtask: 0, max_watermark_ms };
+        let align = |max_watermark_ms| TaskCommand::AlignWatermark { node: NodeId(0), subtask: 0, max_watermark_ms };
         for ms in 0..100 {
             queue.push(align(ms)).expect("room");
         }

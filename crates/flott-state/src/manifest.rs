@@ -112,6 +112,10 @@ pub struct StoredOperator {
     pub subtasks: Vec<StoredSubtask>,
     /// All runs of all subtasks.
     pub runs: Vec<StoredRun>,
+    /// Its input had ended before the checkpoint, and all that followed from that is in the output: it has no state, and must
+    /// not say once more what it says at its end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ended: bool,
 }
 
 /// A committable in a manifest.

@@ -25,12 +25,7 @@ pub struct Owner {
 impl Owner {
     /// This process, now.
     pub fn this_process() -> Owner {
-        Owner {
-            process: std::process::id(),
-            host: host(),
-            boot: boot(),
-            since_ms: SystemClock::shared().now_ms(),
-        }
+        Owner { process: std::process::id(), host: host(), boot: boot(), since_ms: SystemClock::shared().now_ms() }
     }
 
     /// Whether it is this very process.

@@ -168,7 +168,8 @@ pub(crate) async fn decide(places: &Places, restore: &Restore, job: &str, claim:
         // its next checkpoint.
         (Restore::Ask, Some(head)) if seems_to_run(head) => {
             let owner = head.owner.as_ref().map(ToString::to_string).unwrap_or_default();
-            let far = head.decided().map_or("no checkpoint so far".to_string(), |d| format!("up to checkpoint {}", d.id));
+            let far =
+                head.decided().map_or("no checkpoint so far".to_string(), |d| format!("up to checkpoint {}", d.id));
             return Err(Error::user(format!(
                 "job '{job}' may be running on another machine, or before this one was started anew: {owner} has it in {}, {far}",
                 storage.display()

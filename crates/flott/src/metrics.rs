@@ -203,8 +203,12 @@ impl JobMeter {
         let (is_source, is_sink) =
             (matches!(node.spec, OperatorSpec::Source(_)), matches!(node.spec, OperatorSpec::Sink(_)));
         let tm_id = format!("{}-{}", self.client.id(), self.client.process_of(subtask));
-        let scope =
-            OperatorScope { operator_id: node.uid.clone(), operator_name: node.name.clone(), subtask_index: subtask, tm_id };
+        let scope = OperatorScope {
+            operator_id: node.uid.clone(),
+            operator_name: node.name.clone(),
+            subtask_index: subtask,
+            tm_id,
+        };
         let mut add = |name: &str, is_counter: bool, value: f64| {
             to.push(Metric { name: name.to_string(), operator: Some(scope.clone()), is_counter, value });
         };

@@ -244,8 +244,10 @@ impl BulkReader for UnitReader {
     async fn next(&mut self) -> Result<Option<BulkBatch>> {
         let end = (self.next + 100).min(self.records.len());
         // As formats do that read a file piece by piece.
-        let piece = self.store.get_ranges(&self.path, &[0..1]).await;
-        piece.map_err(|e| Error::unavailable("the file cannot be read").caused_by(e))?;
+        if !self.records.is_empty() {
+            let piece = self.store.get_ranges(&self.path, &[0..1]).await;
+            piece.map_err(|e| Error::unavailable("the file cannot be read").caused_by(e))?;
+        }
         let records = &self.records[self.next..end];
         self.next = end;
         let position = RecordPosition { origin: "".into(), row: 0, offset: 0, row_is_exact: true };

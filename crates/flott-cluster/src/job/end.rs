@@ -158,6 +158,7 @@ impl JobMaster {
             // made to end.
             collected.enumerators = positions.enumerators.clone();
             collected.splits = positions.splits.clone();
+            collected.ended_operators.clear();
         }
         // Once its end is decided a drained job has no state that another attempt could go on with.
         let is_drained = drained.is_some();

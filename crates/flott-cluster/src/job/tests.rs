@@ -53,7 +53,12 @@ struct Switches {
 impl Switches {
     fn new() -> Switches {
         let switch = |on| Arc::new(watch::Sender::new(on));
-        Switches { starts: switch(true), ends: switch(false), ends_behind_barrier: switch(false), flushes: switch(true) }
+        Switches {
+            starts: switch(true),
+            ends: switch(false),
+            ends_behind_barrier: switch(false),
+            flushes: switch(true),
+        }
     }
 }
 
@@ -288,11 +293,8 @@ async fn a_checkpoint_that_takes_too_long_does_not_hold_the_end() {
 async fn a_stop_that_overtakes_a_drain_ends_the_job() {
     let (switches, savepoints) = (Switches::new(), Arc::new(InMemory::new()));
     let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-    let options = || CheckpointOptions {
-        timeout: Duration::from_millis(300),
-        tolerable_failures: 1_000,
-        ..asked_for()
-    };
+    let options =
+        || CheckpointOptions { timeout: Duration::from_millis(300), tolerable_failures: 1_000, ..asked_for() };
     let mut first = job(&switches, Arc::clone(&store), &savepoints, options()).await;
     first.checkpoint().await.expect("taken");
     first.stop(StopMode::suspend()).await.expect("stops");

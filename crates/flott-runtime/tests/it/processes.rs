@@ -149,8 +149,7 @@ async fn a_barrier_that_overtakes_the_command_to_stop_waits_for_it() {
     let mut g = Graph::new();
     let script = |_, step| if step < 20 { Step::Rows(batch((0..10).map(|i| (i, 1, 0)))) } else { Step::Park };
     let source = g.limited_source(ScriptSource::new(script), None, Some(1));
-    let ticking =
-        g.operator("ticking", &[(source, Partitioning::Rebalance)], |_, _, _| Box::new(Ticking::default()));
+    let ticking = g.operator("ticking", &[(source, Partitioning::Rebalance)], |_, _, _| Box::new(Ticking::default()));
     let (_, seen) = g.sink(MemorySink::counting(|_, _| Write::Take), ticking, Partitioning::Forward);
     let mut job = Job::start(g, &[(source, vec![split(0)])], Options { processes: 2, ..Options::new(2) });
     job.until("rows", |_| seen.count.load(Ordering::SeqCst) > 200).await;

@@ -928,7 +928,7 @@ impl Job {
                     .collect();
                 let watermark_ms = parts.iter().map(|(_, (w, _))| *w).min();
                 let state = RestoredState { version: 1, metas: vec![], runs };
-                restored.operators.insert((id, subtask), RestoredOperator { watermark_ms, state });
+                restored.operators.insert((id, subtask), RestoredOperator { watermark_ms, state, ended: false });
             }
             for ((n, s), (_, states)) in self.log.sinks.get(&checkpoint).into_iter().flatten() {
                 if *n == id {

@@ -33,7 +33,8 @@ async fn manifest(store: &CheckpointStore, id: u64, runs: Vec<Arc<StateRun>>, ou
         max_parallelism: 128,
         finished: false,
         sources: BTreeMap::new(),
-        operators: [("op".to_string(), StoredOperator { version: 1, subtasks: vec![subtask], runs })].into(),
+        operators: [("op".to_string(), StoredOperator { version: 1, subtasks: vec![subtask], runs, ended: false })]
+            .into(),
         sinks: [("sink".to_string(), StoredSink { committables, writers: vec![] })].into(),
     }
 }

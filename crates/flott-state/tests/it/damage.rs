@@ -51,7 +51,10 @@ async fn manifest(store: &CheckpointStore, id: u64, runs: Vec<Arc<StateRun>>, ha
             "source".to_string(),
             StoredSource { enumerator: Some(bytes(b"[]")), splits: vec![split], ended: false },
         )]),
-        operators: BTreeMap::from([("op".to_string(), StoredOperator { version: 1, subtasks: vec![subtask], runs })]),
+        operators: BTreeMap::from([(
+            "op".to_string(),
+            StoredOperator { version: 1, subtasks: vec![subtask], runs, ended: false },
+        )]),
         sinks: BTreeMap::from([("sink".to_string(), StoredSink { committables, writers: vec![bytes(b"w")] })]),
     }
 }

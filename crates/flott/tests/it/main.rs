@@ -4,6 +4,7 @@ mod alignment;
 mod checkpoints;
 mod commit;
 mod edits;
+mod ended;
 mod full_disk;
 mod functions;
 mod infer;

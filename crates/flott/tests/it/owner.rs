@@ -30,7 +30,8 @@ async fn taken_by(folder: &Path, host: Option<&str>, boot: Option<&str>) -> Chec
     let (host, boot) = (host.map(str::to_string), boot.map(str::to_string));
     let draw = move || {
         let this = Owner::this_process();
-        let owner = Owner { host: host.clone().unwrap_or(this.host.clone()), boot: boot.clone().or(this.boot.clone()), ..this };
+        let owner =
+            Owner { host: host.clone().unwrap_or(this.host.clone()), boot: boot.clone().or(this.boot.clone()), ..this };
         Identity { owner, ..Identity::draw() }
     };
     let opened = CheckpointStore::open_as(storage, FailPoints::none(), Begin::Latest, 2, None, &draw).await;

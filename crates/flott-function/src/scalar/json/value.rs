@@ -193,7 +193,9 @@ impl Reader<'_> {
 
     fn value(&mut self, depth: usize) -> Result<Json, String> {
         if depth > DEPTH_MAX {
-            return Err(format!("values nest deeper than {DEPTH_MAX}: flatten the document before, or keep it as text"));
+            return Err(format!(
+                "values nest deeper than {DEPTH_MAX}: flatten the document before, or keep it as text"
+            ));
         }
         match self.peek() {
             Some(b'{') => self.object(depth),
