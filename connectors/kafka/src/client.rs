@@ -2,27 +2,40 @@
 
 use std::time::Duration;
 
+use flott_core::clock::SystemClock;
 use flott_core::{Error, Result};
-use rdkafka::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::config::{FromClientConfigAndContext as _, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{ClientConfig, ClientContext};
 
+use crate::marker::pause;
 use crate::properties::{Properties, Role};
+use crate::refusal::{self, Heard};
 
 /// How long a question to the cluster may take.
 pub(crate) const REQUEST_PATIENCE: Duration = Duration::from_secs(20);
 /// How often an idle client looks up from waiting.
 pub(crate) const TURN: Duration = Duration::from_millis(20);
 
+/// How long a question waits at first, before it is looked whether the client is let in at all. It is asked again with twice as
+/// much, so that a cluster that is slow has its time.
+const FIRST_PATIENCE: Duration = Duration::from_millis(300);
+
 /// Events of a client that are looked at for a cause.
 const EVENTS_MAX: usize = 1_000;
+/// Lines of the log between two of them.
+const LINES_MAX: usize = 50;
 
-/// Logs of a client go where the job's go.
-pub(crate) struct Context;
+/// Logs of a client go where the job's go, and what brokers say against it is kept.
+#[derive(Default)]
+pub(crate) struct Context {
+    pub(crate) heard: Heard,
+}
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.heard.hear_line(facility, message);
         match level {
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
                 tracing::warn!(facility, "kafka: {message}");
@@ -36,6 +49,7 @@ impl ClientContext for Context {
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
             return;
         }
+        self.heard.hear(&error, reason);
         tracing::warn!(%error, "kafka: {reason}");
     }
 }
@@ -55,27 +69,76 @@ pub(crate) fn consumer(properties: &Properties, group: Option<&str>) -> Result<B
     if let Some(group) = group {
         config.set("group.id", group);
     }
-    config.create_with_context(Context).map_err(|e| error(e, properties, "make a consumer for"))
+    made(&config, properties)
 }
 
-/// Why nobody answered, where a client was told: a broker that refuses a login, or a certificate that nobody trusts, closes the
-/// connection, and a question only finds that it is gone. Of a consumer that reads nothing yet.
-pub(crate) fn cause<C: ConsumerContext>(error: KafkaError, consumer: &BaseConsumer<C>) -> KafkaError {
-    // Lines of the log are among them, and look like none.
+/// A consumer by these settings.
+pub(crate) fn made(config: &ClientConfig, properties: &Properties) -> Result<BaseConsumer<Context>> {
+    BaseConsumer::from_config_and_context(config, Context::default())
+        .map_err(|e| error(e, properties, "make a consumer for"))
+}
+
+/// Asks the cluster, and is told soon where the client is not let in. Blocks. Of a consumer that reads nothing yet.
+pub(crate) fn ask<T>(
+    consumer: &BaseConsumer<Context>,
+    properties: &Properties,
+    what: &str,
+    question: impl Fn(Duration) -> std::result::Result<T, KafkaError>,
+) -> Result<T> {
+    ask_by(&consumer.context().heard, || look_up(consumer), properties, what, question)
+}
+
+/// The same of any client. `look_up` takes in what the library has said meanwhile.
+pub(crate) fn ask_by<T>(
+    heard: &Heard,
+    look_up: impl Fn(),
+    properties: &Properties,
+    what: &str,
+    question: impl Fn(Duration) -> std::result::Result<T, KafkaError>,
+) -> Result<T> {
+    let clock = SystemClock::shared();
+    let end = clock.monotonic() + REQUEST_PATIENCE;
+    let mut patience = FIRST_PATIENCE;
+    loop {
+        let asked = clock.monotonic();
+        let failed = match question(patience.min(end.saturating_sub(asked)).max(TURN)) {
+            Ok(answer) => {
+                heard.forget();
+                properties.reached();
+                return Ok(answer);
+            }
+            Err(failed) => failed,
+        };
+        look_up();
+        if let Some((refusal, words)) = heard.refusal(properties.was_reached()) {
+            return Err(refusal::error(refusal, &words, properties));
+        }
+        if !is_silence(&failed) || clock.monotonic() >= end {
+            return Err(error(failed, properties, what));
+        }
+        // Where it is known at once that nobody is there.
+        pause((asked + patience.min(FIRST_PATIENCE)).saturating_sub(clock.monotonic()));
+        patience *= 2;
+    }
+}
+
+/// Nobody has answered.
+fn is_silence(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    let code = error.rdkafka_error_code();
+    matches!(code, Some(Code::OperationTimedOut | Code::BrokerTransportFailure | Code::AllBrokersDown | Code::Resolve))
+}
+
+/// Takes in what the library has said. Of a consumer that reads nothing yet.
+pub(crate) fn look_up(consumer: &BaseConsumer<Context>) {
+    let mut nothing = 0;
     for _ in 0..EVENTS_MAX {
-        if let Some(Err(event)) = consumer.poll(Duration::ZERO)
-            && is_refusal(&event)
-        {
-            return event;
+        // Lines of the log are among the events, and look like none.
+        nothing = if consumer.poll(Duration::ZERO).is_none() { nothing + 1 } else { 0 };
+        if nothing > LINES_MAX {
+            return;
         }
     }
-    error
-}
-
-/// Whether an answer says that a client is not let in.
-pub(crate) fn is_refusal(error: &KafkaError) -> bool {
-    use RDKafkaErrorCode as Code;
-    matches!(error.rdkafka_error_code(), Some(Code::Authentication | Code::SaslAuthenticationFailed | Code::SSL))
 }
 
 /// What an error means for the job.
@@ -86,7 +149,6 @@ pub(crate) fn error(error: KafkaError, properties: &Properties, what: &str) -> E
     let told = match code {
         Some(Code::Authentication | Code::SaslAuthenticationFailed) => Error::user(message)
             .hint("Check 'properties.sasl.jaas.config', 'properties.sasl.mechanism' and the certificates"),
-        Some(Code::SSL) => Error::user(message).hint("Check 'properties.ssl.*' and the port"),
         Some(Code::TopicAuthorizationFailed) => {
             Error::user(message).hint("The login may not use the topic: ask for access")
         }

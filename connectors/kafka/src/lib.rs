@@ -6,7 +6,7 @@
 //!
 //! What it is not: formats. They come through `flott_connector::format`.
 //!
-//! Read first: [`options`] and `properties` (what is understood); `enumerator`, `offsets` and `poll` (reading);
+//! Read first: [`options`] and `properties` (what is understood); `refusal` (why a broker lets nobody in); `enumerator`, `offsets` and `poll` (reading);
 //! `staged_writer`, `committer` and `marker` (exactly once, docs/rfcs/0009-kafka-exactly-once.md).
 #![warn(missing_docs)]
 #![deny(unsafe_code)]
@@ -28,6 +28,7 @@ mod producer;
 mod properties;
 mod reader;
 mod record;
+mod refusal;
 mod rows;
 mod scan;
 mod split;

@@ -98,8 +98,7 @@ impl<'a> Reading<'a> {
             config.set("auto.offset.reset", "earliest").set("enable.partition.eof", "true");
             // A client that reads has to have a group, also where it never speaks of it.
             config.set("group.id", "flott-markers");
-            BaseConsumer::from_config_and_context(&config, Context)
-                .map_err(|e| client::error(e, properties, "make a consumer for"))
+            client::made(&config, properties)
         };
         Ok(Reading { topic, properties, all: ask("read_uncommitted")?, committed: ask("read_committed")? })
     }
@@ -164,7 +163,7 @@ impl<'a> Reading<'a> {
 
 pub(crate) fn admin(properties: &Properties) -> Result<AdminClient<Context>> {
     let config = properties.config(Role::Producer)?;
-    AdminClient::from_config_and_context(&config, Context)
+    AdminClient::from_config_and_context(&config, Context::default())
         .map_err(|e| client::error(e, properties, "make a client for"))
 }
 

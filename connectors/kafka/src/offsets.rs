@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use flott_core::options::{ConfigOption, Options};
 use flott_core::{Error, Result};
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::client::{self, Context, REQUEST_PATIENCE};
+use crate::client::{self, Context};
 use crate::options;
 use crate::properties::Properties;
 
@@ -161,9 +162,9 @@ pub(crate) fn resolve(
     };
     let mut ranges = vec![];
     for place @ (topic, partition) in partitions {
-        let (low, high) = consumer
-            .fetch_watermarks(topic, *partition, REQUEST_PATIENCE)
-            .map_err(|e| at(client::error(e, properties, "ask for offsets of"), topic, *partition))?;
+        let question = |patience| consumer.fetch_watermarks(topic, *partition, patience);
+        let (low, high) =
+            client::ask(consumer, properties, "ask for offsets of", question).map_err(|e| at(e, topic, *partition))?;
         let start = match startup {
             Startup::Earliest => low,
             Startup::Latest => high,
@@ -247,8 +248,8 @@ fn by_time(
         return Ok(BTreeMap::new());
     }
     let asked = list(partitions, Offset::Offset(time_ms))?;
-    let answer = consumer.offsets_for_times(asked, REQUEST_PATIENCE);
-    answered(&answer.map_err(|e| client::error(e, properties, "ask for offsets of"))?, properties)
+    let question = |patience| consumer.offsets_for_times(asked.clone(), patience);
+    answered(&client::ask(consumer, properties, "ask for offsets of", question)?, properties)
 }
 
 /// The group's offsets; a partition without one is not in the answer.
@@ -261,8 +262,13 @@ fn committed(
         return Ok(BTreeMap::new());
     }
     let asked = list(partitions, Offset::Invalid)?;
-    let answer = consumer.committed_offsets(asked, REQUEST_PATIENCE);
-    answered(&answer.map_err(|e| client::error(e, properties, "ask for the group's offsets in"))?, properties)
+    let question = |patience| {
+        if consumer.context().heard.group_is_refused() {
+            return Err(KafkaError::Global(RDKafkaErrorCode::GroupAuthorizationFailed));
+        }
+        consumer.committed_offsets(asked.clone(), patience)
+    };
+    answered(&client::ask(consumer, properties, "ask for the group's offsets in", question)?, properties)
 }
 
 fn answered(list: &TopicPartitionList, properties: &Properties) -> Result<BTreeMap<(String, i32), i64>> {

@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use crate::client::{self, Context, REQUEST_PATIENCE, TURN};
 use crate::native;
 use crate::offsets::{self, Bounded};
+use crate::refusal;
 use crate::rows::{Incoming, Metadata, RowDecoder};
 use crate::scan::Scan;
 use crate::split::PartitionSplit;
@@ -342,6 +343,16 @@ impl Poller {
             // The client goes on by itself when the brokers are back.
             Some(Code::BrokerTransportFailure | Code::AllBrokersDown | Code::OperationTimedOut | Code::Resolve) => {
                 Ok(())
+            }
+            // A login or a certificate that is not accepted any more. A broker that goes in the middle of a handshake is an outage.
+            Some(Code::Authentication | Code::SaslAuthenticationFailed | Code::SSL) => {
+                match consumer.context().heard.refusal(true) {
+                    Some((refusal, words)) => {
+                        Err(refusal::error(refusal, &words, &self.scan.properties)
+                            .with("table", self.scan.table.clone()))
+                    }
+                    None => Ok(()),
+                }
             }
             // Only who commits to a group has to have one.
             Some(Code::GroupAuthorizationFailed) if self.scan.properties.get("group.id").is_none() => Ok(()),

@@ -31,20 +31,16 @@ const TRANSACTION_TIMEOUT_MS: u64 = 120_000;
 pub(crate) struct Answers {
     answered: AtomicU64,
     failure: Mutex<Option<KafkaError>>,
-    /// The last word of a broker that does not let the client in.
-    refusal: Mutex<Option<KafkaError>>,
+    context: Context,
 }
 
 impl ClientContext for Answers {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        Context.log(level, facility, message);
+        self.context.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        if client::is_refusal(&error) {
-            *self.refusal.lock() = Some(error.clone());
-        }
-        Context.error(error, reason);
+        self.context.error(error, reason);
     }
 }
 
@@ -182,10 +178,11 @@ impl Producer {
 }
 
 fn partitions(client: &ThreadedProducer<Answers>, properties: &Properties, topic: &str) -> Result<i32> {
-    let metadata = client.client().fetch_metadata(Some(topic), client::REQUEST_PATIENCE);
-    let cause = |e| client.context().refusal.lock().clone().unwrap_or(e);
-    let metadata =
-        metadata.map_err(|e| client::error(cause(e), properties, "look up a topic in").with("topic", topic))?;
+    // The producer's own thread takes in what is said.
+    let heard = &client.context().context.heard;
+    let question = |patience| client.client().fetch_metadata(Some(topic), patience);
+    let metadata = client::ask_by(heard, || (), properties, "look up a topic in", question);
+    let metadata = metadata.map_err(|e| e.with("topic", topic))?;
     let found = metadata.topics().iter().find(|t| t.name() == topic && t.error().is_none());
     match i32::try_from(found.map_or(0, |t| t.partitions().len())) {
         Ok(n) if n > 0 => Ok(n),

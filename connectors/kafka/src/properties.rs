@@ -1,9 +1,14 @@
 //! From `properties.*`, which are the Java client's, to the settings of librdkafka: by a list of what is understood. Nothing
-//! on it runs a command or loads code, and files are read only where a certificate or a key is asked for.
+//! on it runs a command or loads code, and the only files that are read are the stores that it names.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use flott_connector::stores::{self, Names, Store};
 use flott_core::options::Options;
-use flott_core::{Error, Result, suggest};
+use flott_core::{Error, Result, Secret, suggest};
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 
 use crate::jaas;
 
@@ -54,13 +59,13 @@ const BOTH: &[(&str, Use)] = &[
     ("ssl.truststore.type", Use::Special),
     ("ssl.truststore.location", Use::Special),
     ("ssl.truststore.password", Use::Special),
-    ("ssl.truststore.certificates", Use::As("ssl.ca.pem")),
+    ("ssl.truststore.certificates", Use::Special),
     ("ssl.keystore.type", Use::Special),
     ("ssl.keystore.location", Use::Special),
     ("ssl.keystore.password", Use::Special),
-    ("ssl.keystore.key", Use::As("ssl.key.pem")),
-    ("ssl.keystore.certificate.chain", Use::As("ssl.certificate.pem")),
-    ("ssl.key.password", Use::Same),
+    ("ssl.keystore.key", Use::Special),
+    ("ssl.keystore.certificate.chain", Use::Special),
+    ("ssl.key.password", Use::Special),
     ("ssl.cipher.suites", Use::Same),
     ("ssl.enabled.protocols", Use::Nothing),
     ("ssl.protocol", Use::Nothing),
@@ -121,9 +126,31 @@ fn find(key: &str) -> Option<(Option<Role>, Use)> {
         .or_else(|| of(PRODUCER).map(|u| (Some(Role::Producer), u)))
 }
 
+const TRUST: Names = Names {
+    location: "properties.ssl.truststore.location",
+    password: "properties.ssl.truststore.password",
+    key_password: "properties.ssl.truststore.password",
+};
+const KEY: Names = Names {
+    location: "properties.ssl.keystore.location",
+    password: "properties.ssl.keystore.password",
+    key_password: "properties.ssl.key.password",
+};
+const TRUST_TEXT: &str = "properties.ssl.truststore.certificates";
+const KEY_TEXT: &str = "properties.ssl.keystore.key";
+const CHAIN_TEXT: &str = "properties.ssl.keystore.certificate.chain";
+/// What Java's clients and those of its security providers that every JDK has can read.
+const STORE_TYPES: &[&str] = &["JKS", "PKCS12", "PEM"];
+
 /// The client's properties of a table, without `properties.`.
 #[derive(Debug, Clone)]
-pub(crate) struct Properties(Options);
+pub(crate) struct Properties {
+    given: Options,
+    trust: Option<Arc<Store>>,
+    key: Option<Arc<Store>>,
+    /// A question to these brokers was answered: what goes wrong from there on is an outage rather than a wrong address.
+    reached: Arc<AtomicBool>,
+}
 
 impl Properties {
     /// Takes those of a table. One that nobody knows is refused, with the nearest.
@@ -151,14 +178,25 @@ impl Properties {
                 .with("option", "properties.bootstrap.servers")
                 .hint("Name brokers: 'host:9092'"));
         }
-        let properties = Properties(given);
-        // What is wrong is told before the job runs.
-        properties.config(Role::Consumer)?;
+        let secret = |key| given.get(key).map(Secret::new);
+        let key_password = secret("ssl.key.password");
+        let store = |location, password, key_password, names| {
+            Some(Arc::new(Store::new(given.get(location)?, secret(password), key_password, names)))
+        };
+        let properties = Properties {
+            trust: store("ssl.truststore.location", "ssl.truststore.password", None, TRUST),
+            key: store("ssl.keystore.location", "ssl.keystore.password", key_password, KEY),
+            given,
+            reached: Arc::default(),
+        };
+        // What is wrong is told before the job runs; stores are read when it does.
+        properties.check_stores()?;
+        properties.settings(Role::Consumer)?;
         Ok(properties)
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key)
+        self.given.get(key)
     }
 
     /// For messages.
@@ -166,14 +204,61 @@ impl Properties {
         self.get("bootstrap.servers").unwrap_or_default()
     }
 
-    /// The settings of a client.
+    /// Whether a question was answered before, by whichever client of the table.
+    pub(crate) fn was_reached(&self) -> bool {
+        self.reached.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn reached(&self) {
+        self.reached.store(true, Ordering::Relaxed);
+    }
+
+    /// The settings of a client. Reads the stores; blocks.
     pub(crate) fn config(&self, role: Role) -> Result<ClientConfig> {
+        let mut config = self.settings(role)?;
+        if self.speaks_tls() {
+            self.set_stores(&mut config)?;
+        }
+        Ok(config)
+    }
+
+    /// The settings of a client that says nothing of itself and does not look for the host in a certificate; `None` where nobody
+    /// does. Reads the stores; blocks.
+    pub(crate) fn nameless(&self) -> Result<Option<ClientConfig>> {
+        let full = self.config(Role::Consumer)?;
+        if !self.speaks_tls() || full.get("ssl.endpoint.identification.algorithm") == Some("none") {
+            return Ok(None);
+        }
         let mut config = ClientConfig::new();
+        config.set_log_level(RDKafkaLogLevel::Info);
+        config.set("security.protocol", "SSL").set("ssl.endpoint.identification.algorithm", "none");
+        for key in ["bootstrap.servers", "ssl.ca.pem", "ssl.ca.location", "ssl.cipher.suites"] {
+            if let Some(value) = full.get(key) {
+                config.set(key, value);
+            }
+        }
+        Ok(Some(config))
+    }
+
+    /// Whether connections are encrypted.
+    fn speaks_tls(&self) -> bool {
+        self.protocol().ends_with("SSL")
+    }
+
+    fn protocol(&self) -> String {
+        self.get("security.protocol").unwrap_or("PLAINTEXT").trim().to_ascii_uppercase()
+    }
+
+    /// What can be said without a look into files.
+    fn settings(&self, role: Role) -> Result<ClientConfig> {
+        let mut config = ClientConfig::new();
+        // That a broker closes connections is in lines of this level.
+        config.set_log_level(RDKafkaLogLevel::Info);
         if self.get("reconnect.backoff.ms").is_none() {
             // Java's; librdkafka's ten seconds would be added to every outage.
             config.set("reconnect.backoff.max.ms", "1000");
         }
-        for (key, value) in self.0.iter() {
+        for (key, value) in self.given.iter() {
             let Some((of, usage)) = find(key) else { continue };
             if of.is_some_and(|of| of != role) {
                 continue;
@@ -189,13 +274,13 @@ impl Properties {
             }
         }
         self.set_protocol(&mut config)?;
-        self.set_stores(&mut config)?;
+        self.set_name_check(&mut config)?;
         self.set_login(&mut config)?;
         Ok(config)
     }
 
     fn set_protocol(&self, config: &mut ClientConfig) -> Result<()> {
-        let protocol = self.get("security.protocol").unwrap_or("PLAINTEXT").trim().to_ascii_uppercase();
+        let protocol = self.protocol();
         let mechanism = self.get("sasl.mechanism").unwrap_or("GSSAPI").trim().to_ascii_uppercase();
         let needs_ssl = match protocol.as_str() {
             "PLAINTEXT" => false,
@@ -203,21 +288,19 @@ impl Properties {
             "SASL_PLAINTEXT" => mechanism != "PLAIN",
             _ => return Err(wrong("security.protocol", "expected PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL")),
         };
-        if protocol.starts_with("SASL") && !["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"].contains(&mechanism.as_str()) {
-            return Err(Error::user(format!("The mechanism '{mechanism}' is not supported"))
-                .with("option", "properties.sasl.mechanism")
-                .hint("There are PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512; Java's default is GSSAPI"));
+        if protocol.starts_with("SASL") {
+            check_mechanism(&mechanism)?;
         }
         if needs_ssl && !cfg!(feature = "ssl") {
             return Err(Error::user(format!("This build of Flott has no TLS for Kafka, and {protocol} needs it"))
                 .with("option", "properties.security.protocol")
-                .hint("Build with `--features kafka-ssl`, which needs OpenSSL's headers (libssl-dev)"));
+                .hint("Build with the feature `kafka-ssl`, which is on by default"));
         }
         config.set("security.protocol", protocol);
         Ok(())
     }
 
-    fn set_stores(&self, config: &mut ClientConfig) -> Result<()> {
+    fn set_name_check(&self, config: &mut ClientConfig) -> Result<()> {
         match self.get("ssl.endpoint.identification.algorithm").map(str::trim) {
             None => {}
             // Java's way to say that names are not checked.
@@ -227,33 +310,60 @@ impl Properties {
             }
             Some(_) => return Err(wrong("ssl.endpoint.identification.algorithm", "expected 'https' or nothing")),
         }
-        if let Some(location) = self.get("ssl.truststore.location") {
-            match store_type(self.get("ssl.truststore.type"), location).as_str() {
-                "PEM" => drop(config.set("ssl.ca.location", location)),
-                other => {
-                    return Err(Error::user(format!("A {other} trust store cannot be read"))
-                        .with("option", "properties.ssl.truststore.location")
-                        .hint("Write its certificates to a PEM file (keytool -exportcert -rfc) and set 'properties.ssl.truststore.type' = 'PEM'"));
-                }
+        Ok(())
+    }
+
+    /// Types that are not read, and what contradicts itself. Which of the known types a store has is seen in it.
+    fn check_stores(&self) -> Result<()> {
+        for key in ["ssl.truststore.type", "ssl.keystore.type"] {
+            let Some(kind) = self.get(key).map(str::trim) else { continue };
+            if !STORE_TYPES.iter().any(|known| known.eq_ignore_ascii_case(kind)) {
+                return Err(Error::user(format!("Stores of the type '{kind}' are not read"))
+                    .with("option", format!("properties.{key}"))
+                    .hint("There are JKS, PKCS12 and PEM; keytool -importkeystore converts others"));
             }
         }
-        if let Some(location) = self.get("ssl.keystore.location") {
-            match store_type(self.get("ssl.keystore.type"), location).as_str() {
-                "PEM" => {
-                    config.set("ssl.certificate.location", location).set("ssl.key.location", location);
-                }
-                "PKCS12" => {
-                    config.set("ssl.keystore.location", location);
-                    if let Some(password) = self.get("ssl.keystore.password") {
-                        config.set("ssl.keystore.password", password);
-                    }
-                }
-                other => {
-                    return Err(Error::user(format!("A {other} key store cannot be read"))
-                        .with("option", "properties.ssl.keystore.location")
-                        .hint("Convert it: keytool -importkeystore -deststoretype PKCS12"));
-                }
+        for (one, other) in [
+            ("ssl.truststore.location", "ssl.truststore.certificates"),
+            ("ssl.keystore.location", "ssl.keystore.key"),
+            ("ssl.keystore.location", "ssl.keystore.certificate.chain"),
+        ] {
+            if self.get(one).is_some() && self.get(other).is_some() {
+                return Err(wrong(other, &format!("'{one}' is set, too")));
             }
+        }
+        match (self.get("ssl.keystore.key"), self.get("ssl.keystore.certificate.chain")) {
+            (Some(_), None) => Err(wrong("ssl.keystore.key", "'ssl.keystore.certificate.chain' is missing")),
+            (None, Some(_)) => Err(wrong("ssl.keystore.certificate.chain", "'ssl.keystore.key' is missing")),
+            _ => Ok(()),
+        }
+    }
+
+    fn set_stores(&self, config: &mut ClientConfig) -> Result<()> {
+        let trusted = match (&self.trust, self.get("ssl.truststore.certificates")) {
+            (Some(store), _) => Some(store.trusted()?),
+            (None, Some(text)) => Some(stores::trusted_pem(text, TRUST_TEXT)?),
+            (None, None) => None,
+        };
+        match trusted {
+            Some(pem) => config.set("ssl.ca.pem", pem),
+            // The system's. Where they lie OpenSSL does not know: it was built elsewhere.
+            None => config.set("ssl.ca.location", "probe"),
+        };
+        let key = self.get("ssl.keystore.key").zip(self.get("ssl.keystore.certificate.chain"));
+        let identity = match (&self.key, key) {
+            (Some(store), _) => store.identity()?,
+            (None, Some((key, chain))) => {
+                // Apart, so that a message names the right one.
+                let chain = stores::trusted_pem(chain, CHAIN_TEXT)?;
+                let password = self.get("ssl.key.password").map(Secret::new);
+                stores::identity_pem(key, &chain, password.as_ref(), KEY_TEXT)?
+            }
+            (None, None) => return Ok(()),
+        };
+        config.set("ssl.certificate.pem", identity.certificates).set("ssl.key.pem", identity.key.reveal());
+        if let Some(password) = identity.key_password {
+            config.set("ssl.key.password", password.reveal());
         }
         Ok(())
     }
@@ -277,14 +387,19 @@ impl Properties {
     }
 }
 
-/// As given, or by the file's name; Java's default is JKS.
-fn store_type(given: Option<&str>, location: &str) -> String {
-    match given {
-        Some(given) => given.trim().to_ascii_uppercase(),
-        None if location.ends_with(".pem") || location.ends_with(".crt") => "PEM".to_string(),
-        None if location.ends_with(".p12") || location.ends_with(".pfx") => "PKCS12".to_string(),
-        None => "JKS".to_string(),
-    }
+/// Logins that nobody can make here are refused, with the reason.
+fn check_mechanism(mechanism: &str) -> Result<()> {
+    let why = match mechanism {
+        "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512" => return Ok(()),
+        "GSSAPI" => "Kerberos needs a library of the system that no build of Flott has",
+        "OAUTHBEARER" => {
+            "tokens are fetched by code of the user's own, or from a server that only Java's client knows how to ask"
+        }
+        _ => "it is not known",
+    };
+    Err(Error::user(format!("The mechanism '{mechanism}' is not supported: {why}"))
+        .with("option", "properties.sasl.mechanism")
+        .hint("There are PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512; where 'properties.sasl.mechanism' is not set it is GSSAPI, as in Java"))
 }
 
 fn wrong(key: &str, why: &str) -> Error {
@@ -338,13 +453,53 @@ mod tests {
         let config = properties(&plain).expect("understood").config(Role::Producer).expect("config");
         assert_eq!((config.get("sasl.username"), config.get("sasl.password")), (Some("u"), Some("p")));
         assert!(properties(&[("security.protocol", "SASL_PLAINTEXT"), ("sasl.mechanism", "GSSAPI")]).is_err());
-        assert!(properties(&[("ssl.truststore.location", "/x.jks")]).is_err());
-        let ssl = properties(&[("security.protocol", "SSL"), ("ssl.truststore.location", "/x.pem")]);
+        for mechanism in ["GSSAPI", "OAUTHBEARER"] {
+            let error = properties(&[("security.protocol", "SASL_PLAINTEXT"), ("sasl.mechanism", mechanism)]);
+            assert!(error.expect_err(mechanism).to_string().contains(mechanism));
+        }
+        // Which store it is is seen when it is read, and so is that there is none.
+        let ssl = properties(&[("security.protocol", "SSL"), ("ssl.truststore.location", "/nowhere/x.jks")]);
         if cfg!(feature = "ssl") {
-            let config = ssl.expect("understood").config(Role::Consumer).expect("config");
-            assert_eq!(config.get("ssl.ca.location"), Some("/x.pem"));
+            let error = ssl.expect("understood").config(Role::Consumer).map(drop).expect_err("no file");
+            assert_eq!(error.context("option"), Some("properties.ssl.truststore.location"), "{error}");
         } else {
             assert!(ssl.expect_err("no TLS").to_string().contains("kafka-ssl"));
         }
+        for (given, word) in [
+            (&[("ssl.truststore.type", "BKS")][..], "BKS"),
+            (&[("ssl.keystore.key", "x")], "certificate.chain"),
+            (&[("ssl.truststore.location", "/x"), ("ssl.truststore.certificates", "x")], "is set, too"),
+        ] {
+            let error = properties(given).expect_err(word).to_string();
+            assert!(error.contains(word), "{error}");
+        }
+    }
+
+    #[cfg(feature = "ssl")]
+    #[test]
+    fn texts_of_certificates_and_keys() {
+        let block = |label: &str, body: &str| format!("-----BEGIN {label}----- {body} -----END {label}-----");
+        let certificate = block("CERTIFICATE", "AAAA AAAA");
+        let key = block("ENCRYPTED PRIVATE KEY", "AAAA");
+        let given = [
+            ("security.protocol", "SSL"),
+            ("ssl.truststore.certificates", certificate.as_str()),
+            ("ssl.keystore.certificate.chain", &certificate),
+            ("ssl.keystore.key", &key),
+            ("ssl.key.password", "p"),
+        ];
+        let config = properties(&given).expect("understood").config(Role::Consumer).expect("config");
+        assert_eq!(
+            config.get("ssl.ca.pem"),
+            Some("-----BEGIN CERTIFICATE-----\nAAAAAAAA\n-----END CERTIFICATE-----\n")
+        );
+        assert_eq!(config.get("ssl.ca.pem"), config.get("ssl.certificate.pem"));
+        assert_eq!(config.get("ssl.key.password"), Some("p"));
+        let error =
+            properties(&given[..4]).expect("understood").config(Role::Consumer).map(drop).expect_err("encrypted");
+        assert_eq!(error.context("option"), Some(KEY_TEXT), "{error}");
+        // Without a store the system's certificates count.
+        let config = properties(&given[..1]).expect("understood").config(Role::Consumer).expect("config");
+        assert_eq!(config.get("ssl.ca.location"), Some("probe"));
     }
 }

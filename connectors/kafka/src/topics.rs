@@ -6,7 +6,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::types::RDKafkaRespErr;
 use regex::Regex;
 
-use crate::client::{self, Context, REQUEST_PATIENCE};
+use crate::client::{self, Context};
 use crate::options;
 use crate::properties::Properties;
 
@@ -79,9 +79,8 @@ impl Topics {
                 }
             }
             Topics::Pattern(pattern) => {
-                let metadata = consumer.fetch_metadata(None, REQUEST_PATIENCE);
-                let metadata = metadata
-                    .map_err(|e| client::error(client::cause(e, consumer), properties, "list the topics of"))?;
+                let question = |patience| consumer.fetch_metadata(None, patience);
+                let metadata = client::ask(consumer, properties, "list the topics of", question)?;
                 for topic in metadata.topics() {
                     if pattern.is_match(topic.name()) && topic.error().is_none() {
                         found.push((topic.name().to_string(), count(topic.partitions().len())));
@@ -99,14 +98,14 @@ fn count(partitions: usize) -> i32 {
 }
 
 /// How many partitions a topic has; `None` where it is missing. Blocks.
-pub(crate) fn partition_count<C: rdkafka::consumer::ConsumerContext>(
-    consumer: &BaseConsumer<C>,
+pub(crate) fn partition_count(
+    consumer: &BaseConsumer<Context>,
     properties: &Properties,
     topic: &str,
 ) -> Result<Option<i32>> {
-    let metadata = consumer.fetch_metadata(Some(topic), REQUEST_PATIENCE);
-    let wrong = |e| client::error(client::cause(e, consumer), properties, "look up a topic in").with("topic", topic);
-    let metadata = metadata.map_err(wrong)?;
+    let question = |patience| consumer.fetch_metadata(Some(topic), patience);
+    let metadata = client::ask(consumer, properties, "look up a topic in", question);
+    let metadata = metadata.map_err(|e| e.with("topic", topic))?;
     let Some(found) = metadata.topics().iter().find(|t| t.name() == topic) else { return Ok(None) };
     match found.error() {
         None => Ok(Some(count(found.partitions().len())).filter(|n| *n > 0)),

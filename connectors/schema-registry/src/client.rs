@@ -2,18 +2,19 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::error::Error as _;
 use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
 use flott_connector::schema_registry::{RegisteredSchema, SchemaRegistry};
-use flott_core::{Error, Result};
+use flott_core::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
 use reqwest::{Certificate, Identity, Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::options::{Access, Credentials, Server};
+use crate::options::{Access, Credentials, KEY_LOCATION, Server, TRUST_LOCATION};
 
 /// How long a call may take with all of its requests, tries and references: its caller does nothing else meanwhile.
 /// Each server has half of it for the first try.
@@ -256,6 +257,8 @@ impl Session {
                         refused(&self.access, status, &refusal)
                     }
                     Ok(answer) => return Ok(answer),
+                    // No later try goes otherwise.
+                    Err(e) if e.kind() == ErrorKind::User => return Err(e),
                     Err(e) => e,
                 };
                 self.last.replace(Some(failed));
@@ -328,31 +331,62 @@ fn refused(access: &Access, status: StatusCode, refusal: &Refusal) -> Error {
 fn http(access: &Access, patience: Duration) -> Result<reqwest::Client> {
     // One that is silent does not take the time of the next.
     let each = patience / 2 / u32::try_from(access.servers.len()).unwrap_or(u32::MAX).max(1);
-    let read = |path: &str| {
-        std::fs::read(path).map_err(|e| {
-            Error::user(format!("'{path}' cannot be read"))
-                .caused_by(e)
-                .hint("It has to be a PEM file on every process's machine")
-        })
-    };
-    let no_pem = |path: &str, what: &str, e: reqwest::Error| {
-        Error::user(format!("'{path}' holds no {what} in PEM")).caused_by(e.without_url())
+    let no_pem = |option: &'static str, what: &str, e: reqwest::Error| {
+        Error::user(format!("The {what} of the store cannot be used")).with("option", option).caused_by(e.without_url())
     };
     let mut client = reqwest::Client::builder()
         .timeout(each)
         // A registry does not move; credentials are not carried elsewhere.
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("flott/", env!("CARGO_PKG_VERSION")));
-    if let Some(path) = &access.trusted {
-        for certificate in Certificate::from_pem_bundle(&read(path)?).map_err(|e| no_pem(path, "certificates", e))? {
+    if let Some(store) = &access.trusted {
+        let no_pem = |e| no_pem(TRUST_LOCATION.key, "certificates", e);
+        for certificate in Certificate::from_pem_bundle(store.trusted()?.as_bytes()).map_err(no_pem)? {
             client = client.add_root_certificate(certificate);
         }
     }
-    if let Some(path) = &access.identity {
-        client =
-            client.identity(Identity::from_pem(&read(path)?).map_err(|e| no_pem(path, "key and certificates", e))?);
+    if let Some(store) = &access.identity {
+        let identity = store.identity()?;
+        if identity.key_password.is_some() {
+            return Err(Error::user("The client's key for the schema registry is encrypted PEM, which is not read")
+                .with("option", KEY_LOCATION.key)
+                .hint("Decrypt it (openssl pkey), or put it into a PKCS#12 store (openssl pkcs12 -export)"));
+        }
+        let pem = format!("{}{}", identity.key.reveal(), identity.certificates);
+        let identity =
+            Identity::from_pem(pem.as_bytes()).map_err(|e| no_pem(KEY_LOCATION.key, "key and certificates", e))?;
+        client = client.identity(identity);
     }
     client.build().map_err(|e| Error::user("A client of the schema registry cannot be made").caused_by(e.without_url()))
+}
+
+/// Which side does not trust the other one, where TLS came to nothing for that: a message, the option, and a hint.
+fn distrust(error: &reqwest::Error) -> Option<(&'static str, &'static str, &'static str)> {
+    let mut causes = std::iter::successors(error.source(), |cause| (*cause).source()).map(ToString::to_string);
+    causes.find_map(|cause| {
+        let says = |words: &[&str]| words.iter().any(|w| cause.contains(w));
+        if says(&["invalid peer certificate"]) {
+            Some((
+                "The certificate of the schema registry is not trusted, or is another host's",
+                TRUST_LOCATION.key,
+                "Set 'ssl.truststore.location' to a store with the certificate of who has signed it",
+            ))
+        } else if says(&[
+            "CertificateRequired",
+            "BadCertificate",
+            "CertificateUnknown",
+            "UnknownCA",
+            "HandshakeFailure",
+        ]) {
+            Some((
+                "The schema registry does not accept the client's certificate, or wants one and gets none",
+                KEY_LOCATION.key,
+                "Set 'ssl.keystore.location' to a store with a key and a certificate that the registry trusts",
+            ))
+        } else {
+            None
+        }
+    })
 }
 
 async fn once(
@@ -372,8 +406,14 @@ async fn once(
     if let Some(body) = body {
         request = request.header("content-type", MEDIA_TYPE).body(body.to_string());
     }
-    let silent = |e: reqwest::Error| {
-        Error::unavailable("The schema registry does not answer").with("url", &url).caused_by(e.without_url())
+    let silent = |e: reqwest::Error| match distrust(&e) {
+        Some((message, option, hint)) => Error::user(message)
+            .with("url", &url)
+            .with("option", option)
+            .hint(hint)
+            .caused_by(e.without_url())
+            .from_outside(),
+        None => Error::unavailable("The schema registry does not answer").with("url", &url).caused_by(e.without_url()),
     };
     let mut response = request.send().await.map_err(silent)?;
     let status = response.status();

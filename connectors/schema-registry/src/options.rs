@@ -1,5 +1,8 @@
 //! Flink's options of formats that have a registry, and the properties of Confluent's client behind them.
 
+use std::sync::Arc;
+
+use flott_connector::stores::{Names, Store};
 use flott_core::options::{ConfigOption, OptionType, Options};
 use flott_core::{Error, Result, Secret};
 
@@ -46,29 +49,29 @@ const BEARER_SOURCE: ConfigOption = ConfigOption::optional(
 );
 const BEARER_TOKEN: ConfigOption =
     ConfigOption::optional("bearer-auth.token", OptionType::Secret, None, "A token that every request carries.");
-const TRUST_LOCATION: ConfigOption = ConfigOption::optional(
+pub(crate) const TRUST_LOCATION: ConfigOption = ConfigOption::optional(
     "ssl.truststore.location",
     OptionType::String,
     None,
-    "A PEM file with the certificates that are trusted beside the system's. Java's stores (JKS, PKCS#12) are refused.",
+    "A store with the certificates that are trusted beside the system's: JKS, PKCS#12 or PEM, which is seen in it.",
 );
 const TRUST_PASSWORD: ConfigOption = ConfigOption::optional(
     "ssl.truststore.password",
     OptionType::Secret,
     None,
-    "Accepted for compatibility: a PEM file of certificates has no password.",
+    "The password of that store. JKS is read without one, too; PEM has none.",
 );
-const KEY_LOCATION: ConfigOption = ConfigOption::optional(
+pub(crate) const KEY_LOCATION: ConfigOption = ConfigOption::optional(
     "ssl.keystore.location",
     OptionType::String,
     None,
-    "A PEM file with the client's private key and its certificates. Java's stores (JKS, PKCS#12) are refused.",
+    "A store with the client's private key and its certificates: JKS, PKCS#12 or PEM, which is seen in it.",
 );
 const KEY_PASSWORD: ConfigOption = ConfigOption::optional(
     "ssl.keystore.password",
     OptionType::Secret,
     None,
-    "Accepted for compatibility: the key must not be encrypted.",
+    "The password of that store and of its key. A key in PEM must not be encrypted.",
 );
 const PROPERTIES: ConfigOption = ConfigOption::optional(
     "properties",
@@ -114,9 +117,9 @@ pub(crate) struct Server {
 pub(crate) struct Access {
     pub(crate) servers: Vec<Server>,
     pub(crate) auto_register: bool,
-    /// PEM files.
-    pub(crate) trusted: Option<String>,
-    pub(crate) identity: Option<String>,
+    /// Certificates that are trusted, and the client's key.
+    pub(crate) trusted: Option<Arc<Store>>,
+    pub(crate) identity: Option<Arc<Store>>,
 }
 
 impl Access {
@@ -196,15 +199,14 @@ impl Access {
         if !matches!(of_all, Credentials::None) {
             servers.iter_mut().for_each(|s| s.credentials = of_all.clone());
         }
-        let pem = |option: &ConfigOption| match options.get(option.key) {
-            Some(path) if [".jks", ".p12", ".pfx"].iter().any(|end| path.to_ascii_lowercase().ends_with(end)) => Err(
-                Error::user(format!("'{path}' is a store of Java, which is not read")).with("option", option.key).hint(
-                    "Write its content to a PEM file: keytool -importkeystore to PKCS#12, then openssl pkcs12 -nodes",
-                ),
-            ),
-            path => Ok(path.map(str::to_string)),
+        let store = |location: &ConfigOption, password: &ConfigOption| {
+            let names = Names { location: location.key, password: password.key, key_password: password.key };
+            let secret = options.get(password.key).map(Secret::new);
+            options.get(location.key).map(|path| Arc::new(Store::new(path, secret, None, names)))
         };
-        Ok(Access { servers, auto_register, trusted: pem(&TRUST_LOCATION)?, identity: pem(&KEY_LOCATION)? })
+        let trusted = store(&TRUST_LOCATION, &TRUST_PASSWORD);
+        let identity = store(&KEY_LOCATION, &KEY_PASSWORD);
+        Ok(Access { servers, auto_register, trusted, identity })
     }
 }
 
@@ -317,7 +319,6 @@ mod tests {
             (&[("url", "http://a@c")], "no colon"),
             (&[("url", "http://x,http://a:b@c"), ("bearer-auth.token", "t")], "Both a user and a bearer token"),
             (&[("url", "http://a:b@c"), ("bearer-auth.token", "t")], "Both a user and a bearer token"),
-            (&[("url", "http://a"), ("ssl.truststore.location", "/x.jks")], "a store of Java"),
         ] {
             let e = access(options).expect_err(part);
             assert!(e.to_string().contains(part) && e.context("option").is_some(), "{e}");

@@ -25,6 +25,8 @@ pub mod source;
 pub mod staged;
 pub mod storage;
 pub mod stored;
+#[cfg(feature = "stores")]
+pub mod stores;
 pub mod table;
 pub mod watermark_options;
 

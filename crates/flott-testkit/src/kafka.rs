@@ -59,14 +59,24 @@ impl KafkaRecord {
 pub struct Secured {
     /// Logins by PLAIN.
     pub by_plain: Kafka,
-    /// Logins by SCRAM-SHA-512, over TLS.
+    /// Logins by SCRAM-SHA-256 and SCRAM-SHA-512, over TLS.
     pub by_tls: Kafka,
+    /// TLS for who has a certificate.
+    pub mutual: Kafka,
+    /// TLS with a certificate that is another host's.
+    pub elsewhere: Kafka,
     /// Who may log in.
     pub user: String,
-    /// By which password.
+    /// Who may log in by PLAIN, and may do nothing but what is [allowed](Secured::allow).
+    pub stranger: String,
+    /// By which password, both, and that of all stores.
     pub password: String,
     /// A file with the broker's certificate, as PEM.
     pub certificate: String,
+    /// A file with the certificate of the other host, as PEM.
+    pub elsewhere_certificate: String,
+    /// A PKCS#12 store with the client's key and certificate.
+    pub client: String,
 }
 
 impl Secured {
@@ -76,10 +86,33 @@ impl Secured {
         Secured {
             by_plain: Kafka { servers: get("LOGIN") },
             by_tls: Kafka { servers: get("TLS") },
+            mutual: Kafka { servers: get("MUTUAL") },
+            elsewhere: Kafka { servers: get("ELSEWHERE") },
             user: get("USER"),
+            stranger: get("STRANGER"),
             password: get("PASSWORD"),
             certificate: get("CERTIFICATE"),
+            elsewhere_certificate: get("ELSEWHERE_CERTIFICATE"),
+            client: get("CLIENT"),
         }
+    }
+
+    /// Lets the stranger do everything with something: `["--topic", "t"]`, `["--group", "g"]`. Blocks.
+    pub fn allow(&self, kafka: &Kafka, what: &[&str]) {
+        let libraries = std::env::var("FLOTT_TEST_KAFKA_LIBRARIES").expect("the broker's variables");
+        let mut command = Command::new("java");
+        command.args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", &format!("{libraries}/*")]);
+        command.args([
+            "org.apache.kafka.tools.AclCommand",
+            "--bootstrap-server",
+            &kafka.servers,
+            "--add",
+            "--operation",
+            "All",
+        ]);
+        command.args(["--allow-principal", &format!("User:{}", self.stranger)]).args(what);
+        let done = command.output().expect("java");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     }
 }
 

@@ -12,6 +12,8 @@ const LOG4J: &str = "2.26.1";
 /// Of the listeners that ask who one is.
 const USER: &str = "flott";
 const PASSWORD: &str = "a password of the tests";
+/// Who may log in with the same password, and then nothing, until a test allows it.
+const STRANGER: &str = "stranger";
 /// Of the log directory; any will do.
 const CLUSTER: &str = "Zmxvdi10ZXN0cy1rYWZrYQ";
 
@@ -40,7 +42,7 @@ impl Service for Kafka {
     }
 
     fn ports(&self) -> usize {
-        6
+        8
     }
 
     fn processes(&self, place: &Place) -> Result<Vec<Process>, Failure> {
@@ -49,12 +51,14 @@ impl Service for Kafka {
         let wrong = |e: std::io::Error| format!("{}: {e}", place.folder.display());
         fs::write(&properties, settings(place)).map_err(wrong)?;
         fs::write(&logging, LOGGING).map_err(wrong)?;
-        make_certificate(&place.folder)?;
+        make_certificates(&place.folder)?;
         // A broker that was killed goes on with its data.
         if !data.is_dir() {
             let mut format = java(place);
             format.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c"]).arg(&properties);
-            format.args(["--add-scram", &format!("SCRAM-SHA-512=[name={USER},password={PASSWORD}]")]);
+            for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
+                format.args(["--add-scram", &format!("{mechanism}=[name={USER},password={PASSWORD}]")]);
+            }
             let output = format.output().map_err(|e| format!("java cannot be started: {e}"))?;
             if !output.status.success() {
                 return Err(format!("StorageTool: {}", String::from_utf8_lossy(&output.stderr)));
@@ -72,12 +76,18 @@ impl Service for Kafka {
             // Who listens at the second passes bytes on to the first: clients that begin there are told to stay there.
             ("FLOTT_TEST_KAFKA_BEHIND_PROXY", format!("127.0.0.1:{}", place.ports[2])),
             ("FLOTT_TEST_KAFKA_PROXY", format!("127.0.0.1:{}", place.ports[3])),
-            // Who asks for a user by PLAIN, and who does so by SCRAM-SHA-512 and speaks TLS, with this certificate.
+            // Who asks for a user by PLAIN; who does so by SCRAM and speaks TLS, with this certificate; who speaks TLS and asks for
+            // a certificate, which is in this store; and who speaks TLS with a certificate of another host.
             ("FLOTT_TEST_KAFKA_LOGIN", format!("127.0.0.1:{}", place.ports[4])),
             ("FLOTT_TEST_KAFKA_TLS", format!("127.0.0.1:{}", place.ports[5])),
+            ("FLOTT_TEST_KAFKA_MUTUAL", format!("127.0.0.1:{}", place.ports[6])),
+            ("FLOTT_TEST_KAFKA_ELSEWHERE", format!("127.0.0.1:{}", place.ports[7])),
             ("FLOTT_TEST_KAFKA_USER", USER.to_string()),
+            ("FLOTT_TEST_KAFKA_STRANGER", STRANGER.to_string()),
             ("FLOTT_TEST_KAFKA_PASSWORD", PASSWORD.to_string()),
-            ("FLOTT_TEST_KAFKA_CERTIFICATE", place.folder.join(CERTIFICATE).display().to_string()),
+            ("FLOTT_TEST_KAFKA_CERTIFICATE", place.folder.join("broker.pem").display().to_string()),
+            ("FLOTT_TEST_KAFKA_ELSEWHERE_CERTIFICATE", place.folder.join("elsewhere.pem").display().to_string()),
+            ("FLOTT_TEST_KAFKA_CLIENT", place.folder.join("client.p12").display().to_string()),
             ("FLOTT_TEST_KAFKA_LIBRARIES", libraries),
             ("FLOTT_TEST_KAFKA_FOLDER", place.folder.display().to_string()),
         ]
@@ -95,19 +105,36 @@ fn java(place: &Place) -> Command {
     command
 }
 
-/// The broker's key store, and its certificate for clients.
-const STORE: &str = "broker.p12";
-const CERTIFICATE: &str = "broker.pem";
+/// Key stores and their certificates: whose, and for which host.
+const KEYS: [(&str, &str, &str); 3] = [
+    ("broker", "CN=localhost", "san=ip:127.0.0.1,dns:localhost"),
+    ("elsewhere", "CN=elsewhere.test", "san=dns:elsewhere.test"),
+    ("client", CLIENT, "san=dns:client.test"),
+];
+/// Who a client with a certificate is.
+const CLIENT: &str = "CN=flott-client";
+/// The certificates that the broker trusts.
+const CLIENTS: &str = "clients.p12";
 
-fn make_certificate(folder: &Path) -> Result<(), Failure> {
-    if folder.join(CERTIFICATE).is_file() {
+/// What keytool is told of a store.
+fn store(file: &str) -> [&str; 6] {
+    ["-keystore", file, "-storetype", "PKCS12", "-storepass", PASSWORD]
+}
+
+fn make_certificates(folder: &Path) -> Result<(), Failure> {
+    if folder.join(CLIENTS).is_file() {
         return Ok(());
     }
-    let store = ["-alias", "broker", "-keystore", STORE, "-storetype", "PKCS12", "-storepass", PASSWORD];
-    let made = ["-genkeypair", "-keyalg", "RSA", "-dname", "CN=localhost", "-ext", "san=ip:127.0.0.1,dns:localhost"];
-    let shown = ["-exportcert", "-rfc", "-file", CERTIFICATE];
-    run_in(folder, "keytool", &[made.as_slice(), &["-validity", "30"], &store].concat())?;
-    run_in(folder, "keytool", &[shown.as_slice(), &store].concat())
+    for (name, subject, host) in KEYS {
+        let (file, pem) = (format!("{name}.p12"), format!("{name}.pem"));
+        let made =
+            ["-genkeypair", "-alias", name, "-keyalg", "RSA", "-dname", subject, "-ext", host, "-validity", "30"];
+        run_in(folder, "keytool", &[made.as_slice(), &store(&file)].concat())?;
+        let shown = ["-exportcert", "-alias", name, "-rfc", "-file", &pem];
+        run_in(folder, "keytool", &[shown.as_slice(), &store(&file)].concat())?;
+    }
+    let trusted = ["-importcert", "-noprompt", "-alias", "client", "-file", "client.pem"];
+    run_in(folder, "keytool", &[trusted.as_slice(), &store(CLIENTS)].concat())
 }
 
 fn pom() -> String {
@@ -133,7 +160,18 @@ fn pom() -> String {
 /// Short sessions, so that a broker that was killed is back in seconds; few partitions of the inner topics.
 fn settings(place: &Place) -> String {
     let [clients, controller, behind, proxy, login, tls] = [0, 1, 2, 3, 4, 5].map(|i| place.ports[i]);
-    let store = place.folder.join(STORE).display().to_string();
+    let [mutual, elsewhere] = [6, 7].map(|i| place.ports[i]);
+    let of = |listener: &str, what: &str, file: &str| {
+        let (begin, file) = (format!("listener.name.{listener}.ssl.{what}store"), place.folder.join(file));
+        format!("{begin}.type=PKCS12\n{begin}.location={}\n{begin}.password={PASSWORD}\n", file.display())
+    };
+    let stores = [
+        of("tls", "key", "broker.p12"),
+        of("mutual", "key", "broker.p12"),
+        of("mutual", "trust", CLIENTS),
+        of("elsewhere", "key", "elsewhere.p12"),
+    ]
+    .concat();
     let modules = "org.apache.kafka.common.security";
     let data = place.folder.join("data/logs");
     format!(
@@ -141,19 +179,23 @@ fn settings(place: &Place) -> String {
          node.id=1\n\
          controller.quorum.voters=1@127.0.0.1:{controller}\n\
          listeners=PLAINTEXT://127.0.0.1:{clients},PROXIED://127.0.0.1:{behind},LOGIN://127.0.0.1:{login},\
-         TLS://127.0.0.1:{tls},CONTROLLER://127.0.0.1:{controller}\n\
+         TLS://127.0.0.1:{tls},MUTUAL://127.0.0.1:{mutual},ELSEWHERE://127.0.0.1:{elsewhere},\
+         CONTROLLER://127.0.0.1:{controller}\n\
          advertised.listeners=PLAINTEXT://127.0.0.1:{clients},PROXIED://127.0.0.1:{proxy},\
-         LOGIN://127.0.0.1:{login},TLS://127.0.0.1:{tls}\n\
+         LOGIN://127.0.0.1:{login},TLS://127.0.0.1:{tls},MUTUAL://127.0.0.1:{mutual},ELSEWHERE://127.0.0.1:{elsewhere}\n\
          controller.listener.names=CONTROLLER\n\
          listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,LOGIN:SASL_PLAINTEXT,TLS:SASL_SSL,\
-         CONTROLLER:PLAINTEXT\n\
+         MUTUAL:SSL,ELSEWHERE:SSL,CONTROLLER:PLAINTEXT\n\
          listener.name.login.sasl.enabled.mechanisms=PLAIN\n\
-         listener.name.login.plain.sasl.jaas.config={modules}.plain.PlainLoginModule required user_{USER}=\"{PASSWORD}\";\n\
-         listener.name.tls.sasl.enabled.mechanisms=SCRAM-SHA-512\n\
+         listener.name.login.plain.sasl.jaas.config={modules}.plain.PlainLoginModule required user_{USER}=\"{PASSWORD}\" \
+         user_{STRANGER}=\"{PASSWORD}\";\n\
+         listener.name.tls.sasl.enabled.mechanisms=SCRAM-SHA-256,SCRAM-SHA-512\n\
+         listener.name.tls.scram-sha-256.sasl.jaas.config={modules}.scram.ScramLoginModule required;\n\
          listener.name.tls.scram-sha-512.sasl.jaas.config={modules}.scram.ScramLoginModule required;\n\
-         listener.name.tls.ssl.keystore.type=PKCS12\n\
-         listener.name.tls.ssl.keystore.location={store}\n\
-         listener.name.tls.ssl.keystore.password={PASSWORD}\n\
+         {stores}\
+         listener.name.mutual.ssl.client.auth=required\n\
+         authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n\
+         super.users=User:ANONYMOUS;User:{USER};User:{CLIENT}\n\
          inter.broker.listener.name=PLAINTEXT\n\
          log.dirs={}\n\
          offsets.topic.replication.factor=1\n\

@@ -2,6 +2,8 @@
 //! (`cargo xtask services up schema-registry`, and its variables).
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod tls;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;

@@ -5,6 +5,7 @@ mod control;
 mod exits;
 mod fixtures;
 mod jobs;
+mod kafka;
 mod messages;
 mod pages;
 mod processes;
