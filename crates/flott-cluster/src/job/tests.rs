@@ -248,6 +248,16 @@ fn asked_for() -> CheckpointOptions {
     CheckpointOptions { interval: None, ..CheckpointOptions::default() }
 }
 
+/// Waits until the reader has its split and has read it.
+async fn has_read(job: &JobHandle) {
+    let read = async {
+        while job.metrics().sum(0, |m| &m.records_in) < 10 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(LONG, read).await.expect("the rows are read");
+}
+
 async fn outcome(job: &mut JobHandle) -> JobOutcome {
     tokio::time::timeout(LONG, job.wait()).await.expect("the job ends").expect("it ends well")
 }
@@ -260,6 +270,7 @@ async fn the_end_of_the_input_waits_for_the_checkpoint_under_way() {
     let slow = ThrottleConfig { wait_put_per_call: Duration::from_millis(300), ..ThrottleConfig::default() };
     let store = Arc::new(ThrottledStore::new(InMemory::new(), slow));
     let mut job = job(&switches, store, &savepoints, asked_for()).await;
+    has_read(&job).await;
     switches.ends_behind_barrier.send_replace(true);
     let savepoint = tokio::time::timeout(LONG, job.savepoint(SavepointTarget::Configured)).await.expect("in time");
     let savepoint = savepoint.expect("a savepoint");
@@ -280,6 +291,7 @@ async fn a_checkpoint_that_takes_too_long_does_not_hold_the_end() {
     let store = Arc::new(ThrottledStore::new(InMemory::new(), slow));
     let options = CheckpointOptions { timeout: Duration::from_millis(700), ..asked_for() };
     let mut job = job(&switches, store, &savepoints, options).await;
+    has_read(&job).await;
     switches.ends_behind_barrier.send_replace(true);
     let savepoint = tokio::time::timeout(LONG, job.savepoint(SavepointTarget::Configured)).await.expect("in time");
     let refused = savepoint.expect_err("there is none").to_string();
