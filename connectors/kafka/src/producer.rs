@@ -10,6 +10,7 @@ use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::types::RDKafkaRespErr;
 
 use crate::client::{self, Context, blocking};
 use crate::limits::REQUEST_BYTES_MAX;
@@ -183,7 +184,12 @@ fn partitions(client: &ThreadedProducer<Answers>, properties: &Properties, topic
     let question = |patience| client.client().fetch_metadata(Some(topic), patience);
     let metadata = client::ask_by(heard, || (), properties, "look up a topic in", question);
     let metadata = metadata.map_err(|e| e.with("topic", topic))?;
-    let found = metadata.topics().iter().find(|t| t.name() == topic && t.error().is_none());
+    let found = metadata.topics().iter().find(|t| t.name() == topic);
+    if let Some(code @ RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED) = found.and_then(|t| t.error()) {
+        let error = KafkaError::MetadataFetch(code.into());
+        return Err(client::error(error, properties, "look up a topic in").with("topic", topic));
+    }
+    let found = found.filter(|t| t.error().is_none());
     match i32::try_from(found.map_or(0, |t| t.partitions().len())) {
         Ok(n) if n > 0 => Ok(n),
         _ => Err(crate::topics::missing(topic, properties)),
