@@ -448,7 +448,7 @@ mod tests {
         let client = Client { patience: Duration::from_millis(800), ..Client::new(access) };
         let e = client.schema(1).expect_err("silent");
         assert!(e.to_string().contains("does not answer within 0.8 s"), "{e}");
-        assert_eq!(e.kind(), flott_core::ErrorKind::Unavailable);
+        assert_eq!(e.kind(), ErrorKind::Unavailable);
         for server in &servers {
             server.set_nonblocking(true).expect("set");
             server.accept().expect("each was asked");

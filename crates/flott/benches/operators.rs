@@ -366,6 +366,7 @@ impl Loaded {
     }
 
     /// The time that a batch of every input and the watermark behind them take.
+    #[expect(clippy::disallowed_methods, reason = "a benchmark takes the time")]
     fn round(&mut self) -> Duration {
         let keys = self.keys;
         let batches: Vec<ChangeBatch> = self.inputs.iter_mut().map(|rows| rows.batch(|rows| rows.next(keys))).collect();
@@ -378,6 +379,7 @@ impl Loaded {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "bytes of state are a result, too")]
 fn operators(c: &mut Criterion) {
     let keys = std::env::var("FLOTT_BENCH_KEYS").ok().map_or(1_000_000, |keys| keys.parse().expect("a number of keys"));
     let planned = Planned::new();

@@ -231,6 +231,8 @@ impl FormatFactory for LineFormat {
     }
 }
 
+const FIRST_BYTE: std::ops::Range<u64> = 0..1;
+
 struct UnitReader {
     store: Arc<dyn ObjectStore>,
     path: object_store::path::Path,
@@ -245,7 +247,8 @@ impl BulkReader for UnitReader {
         let end = (self.next + 100).min(self.records.len());
         // As formats do that read a file piece by piece.
         if !self.records.is_empty() {
-            let piece = self.store.get_ranges(&self.path, &[0..1]).await;
+            let first = std::slice::from_ref(&FIRST_BYTE);
+            let piece = self.store.get_ranges(&self.path, first).await;
             piece.map_err(|e| Error::unavailable("the file cannot be read").caused_by(e))?;
         }
         let records = &self.records[self.next..end];

@@ -268,7 +268,7 @@ fn pem_of(store: &str, password: &str, folder: &Path) -> Option<(String, String)
         let mut command = Command::new("openssl");
         command.args(["pkcs12", "-in", store, "-passin", &pass]).args(part).current_dir(folder);
         let Ok(done) = command.output() else {
-            println!("SKIPPED: keys as PEM: there is no openssl on this machine");
+            flott_testkit::skipped("keys as PEM: there is no openssl on this machine");
             return None;
         };
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));

@@ -40,7 +40,7 @@ impl Server {
     /// Starts it, and gives its port.
     fn start(&mut self) -> u16 {
         let mut command = Command::new("openssl");
-        command.args(["s_server", "-accept", "0", "-HTTP", "-cert", "server.pem", "-key", "server.key"]);
+        command.args(["s_server", "-accept", "0", "-WWW", "-cert", "server.pem", "-key", "server.key"]);
         command.args(["-Verify", "1", "-verify_return_error", "-CAfile", "client.pem"]);
         let process =
             command.current_dir(&self.folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -57,7 +57,7 @@ impl Server {
 fn stores_of_java_are_read() {
     for (tool, argument) in [("openssl", "version"), ("keytool", "-help")] {
         if Command::new(tool).arg(argument).output().is_err() {
-            println!("SKIPPED: there is no {tool} on this machine");
+            flott_testkit::skipped(&format!("there is no {tool} on this machine"));
             return;
         }
     }

@@ -101,7 +101,7 @@ fn what_is_no_store_is_told_as_that() {
 
 #[test]
 fn a_store_that_changes_is_read_again() {
-    let (path, store) = written(&std::fs::read(self::path("trust.jks")).expect("a file"), Some(PASSWORD));
+    let (path, store) = written(&std::fs::read(path("trust.jks")).expect("a file"), Some(PASSWORD));
     let first = store.trusted().expect("read");
     std::fs::copy(self::path("client.p12"), &path).expect("copied");
     assert_ne!(store.trusted().expect("read"), first);

@@ -36,7 +36,7 @@ fn example() -> Option<&'static Path> {
     match compiled {
         Ok((_, module)) => Some(module),
         Err(reason) => {
-            flott_testkit::skipped(&reason);
+            flott_testkit::skipped(reason);
             None
         }
     }
