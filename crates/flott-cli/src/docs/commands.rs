@@ -38,7 +38,12 @@ fn of(command: &Command, global: &[&Arg]) -> String {
 fn table(arguments: &[&Arg]) -> String {
     let mut text = "| Argument | Description |\n|---|---|\n".to_string();
     for argument in arguments {
-        let values: Vec<String> = argument.get_possible_values().iter().map(|v| v.get_name().to_string()).collect();
+        let values: Vec<String> = argument
+            .get_possible_values()
+            .iter()
+            .filter(|v| !v.is_hide_set())
+            .map(|v| v.get_name().to_string())
+            .collect();
         let takes = argument.get_action().takes_values();
         let mut description = argument.get_help().map(ToString::to_string).unwrap_or_default();
         if takes && !values.is_empty() {
