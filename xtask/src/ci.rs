@@ -102,7 +102,7 @@ pub(crate) fn checks() -> Result<(), Failure> {
 fn rustdoc() -> Result<(), Failure> {
     for of in [["--workspace", "--exclude", "flott-cli"].as_slice(), &["--package", "flott-cli"]] {
         say(&format!("+ cargo doc {} --no-deps (warnings are errors)", of.join(" ")));
-        let status = Command::new("cargo")
+        let status = crate::command("cargo")
             .arg("doc")
             .args(of)
             .args(["--no-deps", "--locked", "--quiet"])

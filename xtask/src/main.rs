@@ -101,6 +101,19 @@ pub(crate) fn debug_binary() -> Result<PathBuf, Failure> {
     Ok(root().join("target/debug/flott"))
 }
 
+/// A command without what cargo has told this program of itself. Build scripts ask for it (that of `ring` does): cargo, called
+/// from here, would build everything behind them anew, and once more when it is called by hand.
+pub(crate) fn command(program: &str) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        let is_of_this = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        if name.to_str().is_some_and(is_of_this) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 /// Runs a command in the workspace's folder and shows what it prints.
 pub(crate) fn run(program: &str, args: &[&str]) -> Result<(), Failure> {
     run_with(program, args, &[])
@@ -109,7 +122,7 @@ pub(crate) fn run(program: &str, args: &[&str]) -> Result<(), Failure> {
 /// The same, with more environment variables.
 pub(crate) fn run_with(program: &str, args: &[&str], variables: &[(String, String)]) -> Result<(), Failure> {
     say(&format!("+ {program} {}", args.join(" ")));
-    let status = Command::new(program)
+    let status = command(program)
         .args(args)
         .envs(variables.iter().map(|(name, value)| (name, value)))
         .current_dir(root())

@@ -1,7 +1,6 @@
 //! Explores the checkpoint protocol: every order of events of a small job, and larger ones under seeds.
 
 use crate::{Failure, known_options, option, root, say};
-use std::process::Command;
 
 /// Runs the simulation of `flott-cluster`; the same seed gives the same trace. With `--size` it explores a job of that size
 /// in every order, as optimised code: only the crate that searches is compiled anew for it.
@@ -11,7 +10,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
     let first: u64 = option(args, "--first", 0)?;
     let size: String = option(args, "--size", String::new())?;
     let sleepers: u8 = option(args, "--sleepers", 1)?;
-    let mut command = Command::new("cargo");
+    let mut command = crate::command("cargo");
     command.args(["test", "--locked", "-p", "flott-cluster", "--lib"]).current_dir(root());
     if size.is_empty() {
         command.args(["sim::", "--", "--nocapture"]);

@@ -6,7 +6,6 @@
 //! the run.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::Command;
 
 use crate::{Failure, say};
 
@@ -41,7 +40,7 @@ fn cargo(args: &[String], variables: &[(String, String)], on_line: &mut dyn FnMu
     say(&format!("+ cargo {}", args.join(" ")));
     // One pipe for both streams: which target a test is of is known from the order of their lines.
     let (reader, writer) = std::io::pipe().map_err(|e| e.to_string())?;
-    let mut child = Command::new("cargo")
+    let mut child = crate::command("cargo")
         .args(args)
         .envs(variables.iter().map(|(name, value)| (name, value)))
         .current_dir(crate::root())

@@ -18,8 +18,11 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use crate::client;
 use crate::properties::Properties;
 
-/// How long a connection has to have been closed as by a broker of another protocol.
-const CLOSED_PATIENCE: Duration = Duration::from_millis(500);
+/// How long a connection has to have been closed as by a broker of another protocol. A broker that starts, and whatever stands in
+/// front of one that is away, closes connections as well: that is an outage, and passes.
+const CLOSED_PATIENCE: Duration = Duration::from_secs(8);
+/// What a broker may take to answer whether its certificate is right but for the name.
+const NAMELESS_PATIENCE: Duration = Duration::from_millis(250);
 /// How long a name has to have been unknown: it may be made just now, with the broker.
 const NAME_PATIENCE: Duration = Duration::from_secs(3);
 /// Brokers whose last words are kept.
@@ -299,7 +302,7 @@ fn is_trusted_without_name(properties: &Properties) -> Result<bool> {
         consumer.context().heard.last()
     };
     for _ in 0..4 {
-        if consumer.fetch_metadata(None, CLOSED_PATIENCE / 2).is_ok() {
+        if consumer.fetch_metadata(None, NAMELESS_PATIENCE).is_ok() {
             return Ok(true);
         }
         match heard() {
@@ -368,12 +371,12 @@ mod tests {
             ("ssl://", "SSL_HANDSHAKE", Some(Refusal::SpeaksPlain)),
         ] {
             let said = line(protocol, state);
-            assert_eq!(heard(&[(Code::NoError, &said)], Duration::from_secs(1), false), expected, "{said}");
+            assert_eq!(heard(&[(Code::NoError, &said)], Duration::from_secs(9), false), expected, "{said}");
         }
         let down =
             (Code::BrokerTransportFailure, "h:2/bootstrap: Connect to ipv4#1.2.3.4:2 failed: Connection refused");
         let name = (Code::Resolve, "h:1/bootstrap: Failed to resolve 'h:1': Name or service not known");
-        let (now, soon, later) = (Duration::ZERO, Duration::from_secs(1), Duration::from_secs(4));
+        let (now, soon, later) = (Duration::ZERO, Duration::from_secs(2), Duration::from_secs(9));
         assert_eq!(heard(&[down, login], now, true), Some(Refusal::Login));
         let gone =
             (Code::Authentication, "h:1/1: SASL PLAIN mechanism handshake failed: Local: Broker transport failure: ..");
@@ -385,10 +388,12 @@ mod tests {
             Some(Refusal::Login)
         );
         assert_eq!(heard(&[plain], now, false), None);
-        assert_eq!(heard(&[plain], soon, false), Some(Refusal::SpeaksTls));
+        // An outage of a moment, with something in front of the broker that goes on to accept.
+        assert_eq!(heard(&[plain], soon, false), None);
+        assert_eq!(heard(&[plain], later, false), Some(Refusal::SpeaksTls));
         // A broker that goes while it is read from closes connections as well.
-        assert_eq!(heard(&[plain], soon, true), None);
-        assert_eq!(heard(&[plain, down], soon, false), None);
+        assert_eq!(heard(&[plain], later, true), None);
+        assert_eq!(heard(&[plain, down], later, false), None);
         assert_eq!(heard(&[name], soon, false), None);
         assert_eq!(heard(&[name], later, false), Some(Refusal::NoHost));
         assert_eq!(heard(&[name], later, true), None);

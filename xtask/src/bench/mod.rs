@@ -107,7 +107,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
 /// The page of every function's speed, measured anew.
 fn functions() -> Result<(), Failure> {
     let arguments = ["bench", "--quiet", "--locked", "-p", "flott-function", "--bench", "functions", "--", "--page"];
-    let done = std::process::Command::new("cargo").args(arguments).current_dir(crate::root()).output();
+    let done = crate::command("cargo").args(arguments).current_dir(crate::root()).output();
     let done = done.map_err(|e| format!("cargo cannot be started: {e}"))?;
     let page = String::from_utf8_lossy(&done.stdout);
     if !done.status.success() {

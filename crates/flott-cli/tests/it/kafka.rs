@@ -74,6 +74,7 @@ fn who_is_not_let_in_is_told_why() {
         let (ran, took) = run(&place, servers, &properties);
         says(&ran, 1, words);
         // The start of a process is in it.
-        assert!(took < Duration::from_secs(6), "{words:?}: {took:?}");
+        let is_of_closed = words[0].contains("speak TLS");
+        assert!(took < Duration::from_secs(if is_of_closed { 25 } else { 6 }), "{words:?}: {took:?}");
     }
 }
