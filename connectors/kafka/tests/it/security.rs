@@ -20,7 +20,7 @@ const OPTIONS: [(&str, &str); 4] = [
 /// Within which somebody who is not let in is told so: two seconds, and as much again for a machine that is busy.
 const SOON: Duration = Duration::from_secs(4);
 /// The same where a broker only closes connections.
-const OF_CLOSED: Duration = Duration::from_secs(20);
+const OF_CLOSED: Duration = Duration::from_secs(40);
 
 fn secured(kafka: &Kafka, topic: &str, properties: &[(&str, &str)]) -> TableBuilder {
     let table = table("kafka", "i INT", kafka, topic, &OPTIONS);
