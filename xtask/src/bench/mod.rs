@@ -4,6 +4,7 @@
 mod flink;
 mod http;
 mod job;
+mod kafka;
 mod live;
 mod measure;
 mod peers;
@@ -25,6 +26,8 @@ const ROWS_WINDOW: u64 = 20_000_000;
 const ROWS_CSV: u64 = 5_000_000;
 /// Of Flink's TaskManager where a job keeps much state.
 const FLINK_MEMORY: &str = "6g";
+/// Of 200 bytes.
+const ROWS_KAFKA: u64 = 5_000_000;
 /// Their window takes about 1 GB as it is stored.
 const KEYS_LARGE: u64 = 30_000_000;
 
@@ -44,12 +47,13 @@ pub(crate) const USAGE: &str = "\
                       peers        window, csv and the three with much state beside Flink (in FLINK_HOME), window and csv
                                    beside DuckDB and DataFusion (modules of the Python in FLOTT_BENCH_PYTHON)
                                    --warm-seconds N  --flink-memory 6g  --only batch,cold,warm,steady,aggregate,join,top-n
+                      kafka        topic -> calculation -> topic, beside the bare client library and Flink       --rows N
                       functions    every scalar function by itself, ns per row -> docs/reference/function-speed.md
                       all of them: -p WORKERS  --runs N  --binary FILE
 ";
 
 const NAMES: &str =
-    "window, csv, aggregate, join, top-n, start, size, slow-sink, trickle, large-state, peers and functions";
+    "window, csv, aggregate, join, top-n, start, size, slow-sink, trickle, large-state, peers, kafka and functions";
 
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
     let name = args.first().map(String::as_str).unwrap_or("");
@@ -99,6 +103,11 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
             let only = option(args, "--only", String::new())?;
             let flink_memory = option(args, "--flink-memory", FLINK_MEMORY.to_string())?;
             peers::Peers { flott: &flott, runs, rows_window, rows_csv, warm, only, flink_memory }.run()
+        }
+        "kafka" => {
+            let (rows, memory) = (option(args, "--rows", ROWS_KAFKA)?, flink::TASK_MANAGER_MEMORY.to_string());
+            let flink_memory = &option(args, "--flink-memory", memory)?;
+            kafka::Bench { flott: &flott, rows, runs, workers, flink_memory }.run()
         }
         job => whole(&flott, job, args, workers, runs),
     }

@@ -266,13 +266,13 @@ impl Python {
 }
 
 /// One line for each side of each comparison.
-struct Table {
+pub(super) struct Table {
     lines: Vec<String>,
     skipped: Vec<String>,
 }
 
 impl Table {
-    fn new() -> Table {
+    pub(super) fn new() -> Table {
         let lines = vec![
             "| Job | Engine | rows | wall s | CPU s | peak RSS MB | M rows per CPU s | CPU, of Flott's | wall, of Flott's |"
                 .to_string(),
@@ -281,12 +281,12 @@ impl Table {
         Table { lines, skipped: vec![] }
     }
 
-    fn skip(&mut self, name: &str, why: &str) {
+    pub(super) fn skip(&mut self, name: &str, why: &str) {
         say(&format!("SKIPPED: {name}: {why}"));
         self.skipped.push(format!("SKIPPED: {name}: {why}"));
     }
 
-    fn add(&mut self, job: &str, name: &str, pairs: &[(Figures, Figures)]) {
+    pub(super) fn add(&mut self, job: &str, name: &str, pairs: &[(Figures, Figures)]) {
         let (own, other): (Vec<Figures>, Vec<Figures>) = pairs.iter().copied().unzip();
         // Per row: a steady job of an endless source has as many as it had time for.
         let ratio = |f: fn(&Figures) -> f64| {
@@ -301,7 +301,7 @@ impl Table {
         }
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let mut all = vec![String::new()];
         all.extend(self.lines.iter().cloned());
         all.push(String::new());
