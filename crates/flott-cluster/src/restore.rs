@@ -39,6 +39,11 @@ fn holds_state(stored: &StoredOperator) -> bool {
     !stored.runs.is_empty() || stored.subtasks.iter().any(knows_time)
 }
 
+/// Whether a checkpoint has something under an operator's id that a job without it would lose.
+pub fn holds_state_of(manifest: &Manifest, uid: &str) -> bool {
+    manifest.operators.get(uid).is_some_and(holds_state) || manifest.sources.contains_key(uid)
+}
+
 /// Whether a job can go on from a checkpoint: state that none of its operators takes is refused, with the list.
 pub fn check_restorable(graph: &JobGraph, manifest: &Manifest, allow_non_restored_state: bool) -> Result<()> {
     let known = |uid: &String| graph.nodes.iter().any(|n| n.uid == *uid);

@@ -8,6 +8,7 @@ use flott_connector::factory::ChangelogMode;
 use flott_core::{Error, Result, key_group};
 
 use crate::conditions::StateConditions;
+use crate::identity::StateIdentity;
 use crate::spec::OperatorSpec;
 
 /// Index of a node in its graph. Inputs have smaller indices than the nodes that read them.
@@ -77,6 +78,8 @@ pub struct JobGraph {
     pub max_parallelism: u16,
     /// By the ids of operators that show rows which they have kept: what those have passed.
     pub conditions: BTreeMap<String, StateConditions>,
+    /// By the ids of operators: what tells their state from that of others.
+    pub identities: BTreeMap<String, StateIdentity>,
 }
 
 impl JobGraph {
@@ -87,6 +90,7 @@ impl JobGraph {
             nodes: vec![],
             max_parallelism: key_group::DEFAULT_MAX_PARALLELISM,
             conditions: BTreeMap::new(),
+            identities: BTreeMap::new(),
         }
     }
 

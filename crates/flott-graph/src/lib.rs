@@ -10,6 +10,7 @@ pub mod changelog_function;
 pub mod conditions;
 pub mod graph;
 pub mod group;
+pub mod identity;
 pub mod join;
 pub mod lookup;
 pub mod match_recognize;
@@ -28,6 +29,7 @@ pub use group::{
     ChangelogNormalizeSpec, Changes, ConflictStrategy, GroupAggregateSpec, IncrementalAggregateSpec, MiniBatch,
     MiniBatchAssignerSpec, SinkMaterializeSpec, SplitLevel,
 };
+pub use identity::StateIdentity;
 pub use join::{
     IntervalJoinSpec, JoinCondition, JoinInput, JoinKind, RegularJoinSpec, TemporalJoinSpec, UnnestSpec, WindowJoinSpec,
 };

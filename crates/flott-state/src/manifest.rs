@@ -192,6 +192,9 @@ pub struct RetainedCheckpoint {
     pub manifest: String,
     /// CRC-32 of the manifest's file.
     pub crc32: u32,
+    /// The bundle's file of the job that wrote it; `None` where that is HEAD's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<String>,
 }
 
 /// How a job lineage stands.
@@ -232,7 +235,7 @@ pub struct Head {
     pub next: CheckpointId,
     /// Whether it is over.
     pub status: JobStatus,
-    /// The job bundle's file.
+    /// The file of the attempt's job bundle, which the checkpoints belong to that it decides.
     pub bundle: Option<String>,
     /// A restore has begun and no checkpoint was decided since (for `during_second_restore`).
     #[serde(default)]
@@ -256,6 +259,11 @@ pub struct RestoredSavepoint {
 }
 
 impl Head {
+    /// The files of the bundles that are needed: the attempt's, and those of kept checkpoints.
+    pub fn bundles(&self) -> impl Iterator<Item = &str> {
+        self.retained.iter().filter_map(|entry| entry.bundle.as_deref()).chain(self.bundle.as_deref())
+    }
+
     /// The last decided checkpoint.
     pub fn decided(&self) -> Option<&RetainedCheckpoint> {
         self.retained.first()

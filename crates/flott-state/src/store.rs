@@ -122,7 +122,7 @@ pub async fn peek_newest(storage: &CheckpointStorage, head: &Head) -> Result<Opt
         Err(e) if e.kind() == ErrorKind::Data => return Ok(None),
         Err(e) => return Err(e),
     };
-    let bundle = match &head.bundle {
+    let bundle = match entry.bundle.as_ref().or(head.bundle.as_ref()) {
         Some(name) => read_bundle(storage, name).await?,
         None => None,
     };
@@ -139,7 +139,7 @@ async fn read_bundle(storage: &CheckpointStorage, name: &str) -> Result<Option<B
     match storage.get(name).await? {
         Some(bytes) if name.contains(&format!("-{:08x}-", crc32fast::hash(&bytes))) => Ok(Some(bytes)),
         Some(_) => refuse("is corrupt: its checksum does not fit its name"),
-        None if peek(storage).await?.is_some_and(|now| now.bundle.as_deref() == Some(name)) => refuse("is missing"),
+        None if peek(storage).await?.is_some_and(|now| now.bundles().any(|b| b == name)) => refuse("is missing"),
         None => Ok(None),
     }
 }
@@ -391,11 +391,25 @@ impl CheckpointStore {
             return Ok(());
         }
         self.storage.put(&name, Bytes::copy_from_slice(bundle)).await?;
-        let old = self.head.bundle.clone();
-        self.write_head(Head { bundle: Some(name), ..self.head.clone() }).await?;
+        let mut head = self.head.clone();
+        let old = head.bundle.replace(name);
+        // They stay what they were written for: who cannot go on from them with this bundle may still do so with that one.
+        head.retained.iter_mut().filter(|entry| entry.bundle.is_none()).for_each(|entry| entry.bundle.clone_from(&old));
+        self.write_head(head).await?;
         match old {
-            Some(old) => self.storage.delete(&old).await,
-            None => Ok(()),
+            Some(old) if !self.head.bundles().any(|b| b == old) => self.storage.delete(&old).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// The bundle of the job that wrote the checkpoint which this attempt starts from.
+    pub async fn restored_bundle(&self) -> Result<Option<Bytes>> {
+        if let Some(savepoint) = self.savepoint.as_ref().filter(|_| self.restores_savepoint) {
+            return Ok(savepoint.bundle().cloned());
+        }
+        match self.head.decided().and_then(|entry| entry.bundle.as_ref()).or(self.head.bundle.as_ref()) {
+            Some(name) => read_bundle(&self.storage, name).await,
+            None => Ok(None),
         }
     }
 
@@ -403,8 +417,8 @@ impl CheckpointStore {
     pub async fn decide(&mut self, manifest: &Manifest) -> Result<DecidedCheckpoint> {
         let name = format!("chk-{}-g{}/manifest.json", manifest.checkpoint, self.head.generation);
         let bytes = record::encode("manifest", MANIFEST_VERSION, manifest)?;
-        let entry =
-            RetainedCheckpoint { id: manifest.checkpoint, manifest: name.clone(), crc32: crc32fast::hash(&bytes) };
+        let (id, crc32) = (manifest.checkpoint, crc32fast::hash(&bytes));
+        let entry = RetainedCheckpoint { id, manifest: name.clone(), crc32, bundle: self.head.bundle.clone() };
         self.storage.put(&name, bytes).await?;
         self.fail_points.hit(FailPoint::AfterPrecommitBeforeDecided);
         let mut head = self.head.clone();

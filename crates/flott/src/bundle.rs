@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flott_core::options::Options;
 use flott_core::{Error, Result, Secret, secret};
-use flott_graph::{CONDITIONS_VERSION, JobGraph, OperatorSpec, StateConditions};
+use flott_graph::{CONDITIONS_VERSION, JobGraph, OperatorSpec, StateConditions, StateIdentity, StateMeaning, identity};
 use flott_sql::parser::mask_secrets;
 use flott_state::record;
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,32 @@ struct StoredOperator {
     /// Of one that shows rows which it has kept: what those have passed, by where they come from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     conditions: Option<BTreeMap<String, BTreeSet<String>>>,
+    /// What tells its state from that of others. Builds before this one did not store it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    identity: Option<StoredIdentity>,
+}
+
+/// See [`StateIdentity`].
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredIdentity {
+    /// Hexadecimal.
+    digest: String,
+    shape: String,
+    /// Name and text of each part.
+    meaning: Vec<(String, String)>,
+    /// The sinks that its rows can come to, without ordinals.
+    sinks: BTreeSet<String>,
+}
+
+impl StoredIdentity {
+    fn of(identity: &StateIdentity, sinks: &BTreeSet<String>) -> StoredIdentity {
+        StoredIdentity {
+            digest: format!("{:016x}", identity.digest),
+            shape: format!("{:016x}", identity.shape),
+            meaning: identity.meaning.parts.clone(),
+            sinks: sinks.clone(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -46,6 +72,7 @@ pub(crate) fn encode(
     config: &Options,
     catalog: serde_json::Value,
 ) -> Result<Vec<u8>> {
+    let reached = graph.sinks_reached();
     let bundle = Bundle {
         build: env!("CARGO_PKG_VERSION").to_string(),
         job: graph.name.clone(),
@@ -59,7 +86,9 @@ pub(crate) fn encode(
         operators: graph
             .nodes
             .iter()
-            .map(|n| StoredOperator {
+            .zip(&reached)
+            .map(|(n, sinks)| StoredOperator {
+                identity: graph.identities.get(&n.uid).map(|i| StoredIdentity::of(i, sinks)),
                 uid: n.uid.clone(),
                 name: n.name.clone(),
                 is_sink: matches!(n.spec, OperatorSpec::Sink(_)),
@@ -79,6 +108,124 @@ pub(crate) fn encode(
 
 /// Where a catalog's snapshot holds SQL.
 const SQL_TEXTS: [&str; 2] = ["text", "expanded"];
+
+/// Which operator of an edited script has which stored state: gives the nodes of a plan the ids that their state has. Those
+/// that have none get ids that no state has.
+///
+/// Operators of one class (their ids without ordinals) are told apart by what they do and read, then by the same without the
+/// options of tables, then by the sinks that their rows come to; where a class had one operator and has one, it is that.
+///
+/// # Errors
+/// State that may be of several operators. `has_state` says of which ids something would be lost.
+pub(crate) fn adopt(bytes: &[u8], graph: &mut JobGraph, has_state: impl Fn(&str) -> bool) -> Result<()> {
+    let before: Bundle = record::decode("bundle", VERSION, "the job bundle", bytes)?;
+    // A build that did not store what operators do told them apart by their order alone.
+    if before.operators.iter().any(|o| o.identity.is_none()) {
+        return Ok(());
+    }
+    let mut classes: BTreeMap<String, (Vec<usize>, Vec<usize>)> = BTreeMap::new();
+    for (i, operator) in before.operators.iter().enumerate() {
+        classes.entry(identity::class(&operator.uid)).or_default().0.push(i);
+    }
+    for (i, node) in graph.nodes.iter().enumerate() {
+        classes.entry(identity::class(&node.uid)).or_default().1.push(i);
+    }
+    let reached = graph.sinks_reached();
+    let now: Vec<Option<StoredIdentity>> = graph
+        .nodes
+        .iter()
+        .zip(&reached)
+        .map(|(n, sinks)| graph.identities.get(&n.uid).map(|i| StoredIdentity::of(i, sinks)))
+        .collect();
+    let mut given: Vec<Option<&str>> = vec![None; graph.nodes.len()];
+    for (stored, nodes) in classes.values() {
+        let old = |i: usize| before.operators[i].identity.as_ref();
+        let new = |i: usize| now[i].as_ref();
+        let is_sink = nodes.iter().any(|i| matches!(graph.nodes[*i].spec, OperatorSpec::Sink(_)));
+        for (stored, node) in matched(stored, nodes, old, new, is_sink) {
+            given[node] = Some(before.operators[stored].uid.as_str());
+        }
+        let taken = |i: &usize| given.iter().flatten().any(|uid| *uid == before.operators[*i].uid);
+        let left = stored.iter().filter(|i| !taken(i));
+        let free: Vec<usize> = nodes.iter().copied().filter(|i| given[*i].is_none()).collect();
+        let alike = |a: usize, b: usize| {
+            old(a).zip(new(b)).is_some_and(|(a, b)| a.shape == b.shape || !a.sinks.is_disjoint(&b.sinks))
+        };
+        for operator in left.filter(|i| has_state(&before.operators[**i].uid)) {
+            if let Some(node) = free.iter().find(|b| alike(*operator, **b)) {
+                return Err(Error::user(format!(
+                    "it cannot be told which operator of the changed script has the stored state of '{}' ('{}'): \
+                     several are like it, one of them '{}'",
+                    before.operators[*operator].name, before.operators[*operator].uid, graph.nodes[*node].name
+                ))
+                .hint("Restore with the script that wrote it and change one query at a time, or start over with --fresh"));
+            }
+        }
+    }
+    let mut used: BTreeSet<String> = before.operators.iter().map(|o| o.uid.clone()).collect();
+    let mut uids = vec![];
+    for (node, given) in graph.nodes.iter().zip(&given) {
+        let uid = match given {
+            Some(uid) => (*uid).to_string(),
+            None => {
+                let class = identity::class(&node.uid);
+                let fresh = |n: u32| if n == 1 { class.clone() } else { format!("{class}#{n}") };
+                (1..).map(fresh).find(|uid| !used.contains(uid)).unwrap_or(class)
+            }
+        };
+        used.insert(uid.clone());
+        uids.push(uid);
+    }
+    graph.rename(uids);
+    Ok(())
+}
+
+/// Pairs of stored operators and nodes of one class.
+fn matched<'i>(
+    stored: &[usize],
+    nodes: &[usize],
+    old: impl Fn(usize) -> Option<&'i StoredIdentity>,
+    new: impl Fn(usize) -> Option<&'i StoredIdentity>,
+    is_sink: bool,
+) -> Vec<(usize, usize)> {
+    let (mut stored, mut nodes, mut pairs) = (stored.to_vec(), nodes.to_vec(), vec![]);
+    let is_single = stored.len() == 1 && nodes.len() == 1;
+    let same_sinks = |a: usize, b: usize| old(a).zip(new(b)).is_some_and(|(a, b)| !a.sinks.is_disjoint(&b.sinks));
+    let digest = |a: usize, b: usize| old(a).zip(new(b)).is_some_and(|(a, b)| a.digest == b.digest);
+    let shape = |a: usize, b: usize| old(a).zip(new(b)).is_some_and(|(a, b)| a.shape == b.shape);
+    // What does and reads the same is the same, however often it is there.
+    for rule in [&(|a, b| digest(a, b) && same_sinks(a, b)) as &dyn Fn(usize, usize) -> bool, &digest] {
+        stored.retain(|a| match nodes.iter().position(|b| rule(*a, *b)) {
+            Some(at) => {
+                pairs.push((*a, nodes.remove(at)));
+                false
+            }
+            None => true,
+        });
+    }
+    for rule in [
+        &(|a, b| shape(a, b) && same_sinks(a, b)) as &dyn Fn(usize, usize) -> bool,
+        &shape,
+        &same_sinks,
+    ] {
+        // Only where there is no other choice, on both sides.
+        let only = |a: &usize, b: &usize| {
+            rule(*a, *b)
+                && stored.iter().filter(|x| rule(**x, *b)).count() == 1
+                && nodes.iter().filter(|x| rule(*a, **x)).count() == 1
+        };
+        let found: Vec<(usize, usize)> =
+            stored.iter().flat_map(|a| nodes.iter().filter(|b| only(a, b)).map(|b| (*a, *b))).collect();
+        stored.retain(|a| !found.iter().any(|f| f.0 == *a));
+        nodes.retain(|b| !found.iter().any(|f| f.1 == *b));
+        pairs.extend(found);
+    }
+    // Output that one sink of a table has prepared another one can commit.
+    if is_single || is_sink {
+        pairs.extend(stored.into_iter().zip(nodes));
+    }
+    pairs
+}
 
 /// What a changed script means for a checkpoint.
 #[derive(Debug, PartialEq, Eq)]
@@ -103,6 +250,10 @@ pub(crate) fn compare(bytes: &[u8], graph: &JobGraph, keeps_rows: impl Fn(&str) 
     let list = |a: &BTreeSet<&str>, b: &BTreeSet<&str>| a.difference(b).map(|uid| (*uid).to_string()).collect();
     let mut widened = vec![];
     for node in graph.nodes.iter().filter(|n| keeps_rows(&n.uid)) {
+        let identity = before.operators.iter().find(|o| o.uid == node.uid).and_then(|o| o.identity.as_ref());
+        if let (Some(stored), Some(now)) = (identity, graph.identities.get(&node.uid)) {
+            check_meaning(&node.name, &stored.meaning, &now.meaning)?;
+        }
         let Some(asked) = graph.conditions.get(&node.uid) else { continue };
         let stored = before.operators.iter().find(|o| o.uid == node.uid).and_then(|o| o.conditions.as_ref());
         let stored = stored.filter(|_| before.conditions_version == CONDITIONS_VERSION);
@@ -138,6 +289,23 @@ pub(crate) fn compare(bytes: &[u8], graph: &JobGraph, keeps_rows: impl Fn(&str) 
         }
     }
     Ok(Comparison { new_sinks: list(&now, &then), dropped_sinks: list(&then, &now), widened })
+}
+
+/// Kept rows have to be what the query takes them for.
+fn check_meaning(name: &str, stored: &[(String, String)], now: &StateMeaning) -> Result<()> {
+    let changes: Vec<String> = now
+        .parts
+        .iter()
+        .filter_map(|(part, is)| {
+            let was = &stored.iter().find(|p| p.0 == *part)?.1;
+            (was != is).then(|| format!("{part}: [{was}] before, [{is}] now"))
+        })
+        .collect();
+    if changes.is_empty() {
+        return Ok(());
+    }
+    Err(Error::user(format!("the stored state of '{name}' is of another query ({})", changes.join("; ")))
+        .hint("The query has changed: restore with the script that wrote it, or start over with --fresh"))
 }
 
 fn shown<'c>(conditions: impl IntoIterator<Item = &'c str>) -> String {

@@ -88,6 +88,8 @@ pub(crate) struct WorkerBundle {
     pub(crate) base_dir: PathBuf,
     /// Under which its checkpoints lie; `None` where it has none.
     pub(crate) job: Option<String>,
+    /// The ids of the operators, in their order: those under which their state lies.
+    pub(crate) uids: Vec<String>,
 }
 
 impl WorkerBundle {
@@ -132,7 +134,15 @@ impl WorkerBundle {
 fn plan(bundle: &str, registry: Arc<Registry>, fail_points: FailPoints) -> Result<PlannedJob> {
     let bundle: WorkerBundle = serde_json::from_str(bundle)
         .map_err(|e| Error::internal("the job that the coordinator has sent cannot be read").caused_by(e))?;
-    let (graph, keep) = bundle.plan(registry, fail_points.clone())?;
+    let (mut graph, keep) = bundle.plan(registry, fail_points.clone())?;
+    if bundle.uids.len() != graph.nodes.len() {
+        return Err(Error::internal(format!(
+            "the coordinator has planned {} operators, this process {}",
+            bundle.uids.len(),
+            graph.nodes.len()
+        )));
+    }
+    graph.rename(bundle.uids.clone());
     let places =
         Places { config: bundle.options(), base_dir: bundle.base_dir.clone(), fail_points: fail_points.clone() };
     let storage = bundle.job.as_deref().map(|job| places.checkpoints(job)).transpose()?;

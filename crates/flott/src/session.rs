@@ -480,7 +480,7 @@ impl Session {
     }
 
     async fn start_inserts(&mut self, inserts: &[InsertStatement], text: &str) -> Result<Outcome> {
-        let graph = self.planner().plan_statement_set(inserts, None)?;
+        let mut graph = self.planner().plan_statement_set(inserts, None)?;
         self.open_endpoint().await?;
         let job = self.job_name();
         let restore = self.restore_from()?;
@@ -508,7 +508,7 @@ impl Session {
         // Before the job is taken over: an attempt that cannot go on must not end one that does.
         let content = beginning.content().await?;
         if let Some((manifest, bundle)) = &content {
-            self.check_restorable(&graph, manifest, bundle.as_deref())?;
+            self.adopt_state(&mut graph, manifest, bundle.as_deref())?;
         }
         if beginning.ends_something() {
             let threads = config::threads(&self.state.config, 1)?;
@@ -517,7 +517,19 @@ impl Session {
         }
         let (store, opened) = beginning.open(self.fail_points.clone(), retained).await?;
         let tenure = store.tenure();
-        let started = Box::pin(self.start_with(graph, (store, opened), job, text, wants_latest)).await;
+        // Another one than it seemed: the newest is damaged, or somebody has decided one since.
+        let seen = content.as_ref().map(|(manifest, _)| manifest.checkpoint);
+        let adopted = match opened.manifest.as_ref().filter(|m| Some(m.checkpoint) != seen) {
+            Some(manifest) => match store.restored_bundle().await {
+                Ok(bundle) => self.adopt_state(&mut graph, manifest, bundle.as_deref()),
+                Err(e) => Err(e),
+            },
+            None => Ok(()),
+        };
+        let started = match adopted {
+            Ok(()) => Box::pin(self.start_with(graph, (store, opened), job, text, wants_latest)).await,
+            Err(e) => Err(e),
+        };
         if started.is_err() {
             flott_cluster::give_back(&tenure).await;
         }
@@ -544,6 +556,15 @@ impl Session {
         let bundle = self.bundle(text, Some(&job));
         let handle = self.start(graph, Some((store, opened)), restarts, bundle).await?;
         Ok(self.submit(Job { name: job, checkpoints, restored, savepoint, started_anew, took_over, handle }))
+    }
+
+    /// Gives the operators of a plan their state of a checkpoint, or says why it is not theirs.
+    fn adopt_state(&self, graph: &mut JobGraph, manifest: &Manifest, bundle: Option<&[u8]>) -> Result<()> {
+        if let Some(bundle) = bundle {
+            let allowed = self.allow_non_restored_state()?;
+            bundle::adopt(bundle, graph, |uid| !allowed && flott_cluster::holds_state_of(manifest, uid))?;
+        }
+        self.check_restorable(graph, manifest, bundle)
     }
 
     fn check_restorable(&self, graph: &JobGraph, manifest: &Manifest, bundle: Option<&[u8]>) -> Result<()> {
@@ -725,6 +746,7 @@ impl Session {
             catalog: self.state.catalog.snapshot(),
             base_dir: self.base_dir.clone(),
             job: job.map(str::to_string),
+            uids: vec![],
         }
     }
 
@@ -736,6 +758,7 @@ impl Session {
         bundle: WorkerBundle,
     ) -> Result<JobHandle> {
         let options = &self.state.config;
+        let bundle = WorkerBundle { uids: graph.nodes.iter().map(|n| n.uid.clone()).collect(), ..bundle };
         let processes = self.processes.as_ref().map(|p| p.options(&bundle, options)).transpose()?.flatten();
         let count = processes.as_ref().map_or(1, |p| p.processes);
         let spec = JobSpec {

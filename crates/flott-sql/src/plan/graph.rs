@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use flott_connector::table::ObjectIdentifier;
 use flott_connector::watermark_options::WatermarkOptions;
+use flott_core::key_group::hash_bytes;
 use flott_core::options::Options;
 use flott_core::{Error, Result};
 use flott_graph::spec::SinkSpec;
 use flott_graph::{
     CalcSpec, ChangelogNormalizeSpec, GroupAggregateSpec, Input, JobGraph, Node, NodeId, OperatorSpec,
-    OverAggregateSpec, Partitioning, SinkMaterializeSpec, SourceSpec, SplitLevel, WatermarkSpec, WindowAssignment,
+    OverAggregateSpec, Partitioning, SinkMaterializeSpec, SourceSpec, SplitLevel, StateIdentity, StateMeaning,
+    WatermarkSpec, WindowAssignment, identity,
 };
 
 use super::conditions::Conditions;
@@ -36,6 +38,8 @@ pub(crate) struct GraphBuilder<'a> {
     scans: HashMap<String, NodeId>,
     /// The sources that a node stems from.
     origins: HashMap<NodeId, BTreeSet<String>>,
+    /// What a node does and reads, with the options of tables and without.
+    digests: HashMap<NodeId, (u64, u64)>,
     ordinals: HashMap<String, usize>,
     /// The ids of operators so far.
     given: HashSet<String>,
@@ -58,6 +62,7 @@ impl<'a> GraphBuilder<'a> {
             done: HashMap::new(),
             scans: HashMap::new(),
             origins: HashMap::new(),
+            digests: HashMap::new(),
             ordinals: HashMap::new(),
             given: HashSet::new(),
             shows_watermark: false,
@@ -120,9 +125,19 @@ impl<'a> GraphBuilder<'a> {
         if let Some(conditions) = self.conditions.of(node) {
             self.graph.conditions.insert(uid.clone(), conditions);
         }
+        let (own, shape) = match &node.op {
+            StreamOp::Scan(scan) => (format!("{} {:?}", scan.key, scan.columns), summary(&scan.table.identifier)),
+            StreamOp::Values { batch, .. } => (format!("{batch:?}"), String::new()),
+            _ => (String::new(), String::new()),
+        };
+        let name = explain::describe(node);
+        let digests = self.digest(&name, (&own, &shape), &inputs);
+        let meaning = self.meaning(node, &inputs)?;
+        let identity = StateIdentity { digest: digests.0, shape: digests.1, meaning };
+        self.graph.identities.insert(uid.clone(), identity);
         let id = self.graph.add(Node {
             uid,
-            name: explain::describe(node),
+            name,
             spec,
             inputs,
             schema: Arc::new(node.schema.as_arrow().clone()),
@@ -130,12 +145,35 @@ impl<'a> GraphBuilder<'a> {
             parallelism,
         });
         self.origins.insert(id, origins);
+        self.digests.insert(id, digests);
         self.done.insert(address, id);
         self.kept.push(node.clone());
         if let StreamOp::Scan(scan) = &node.op {
             self.scans.insert(scan.key.clone(), id);
         }
         Ok(id)
+    }
+
+    /// What a node does and reads: `own` is of a node that reads from outside, with its table's options and without.
+    fn digest(&self, name: &str, own: (&str, &str), inputs: &[Input]) -> (u64, u64) {
+        let below = |of: fn(&(u64, u64)) -> u64| -> String {
+            inputs.iter().map(|i| format!("|{:x}/{}", self.digests.get(&i.node).map_or(0, of), i.port)).collect()
+        };
+        let hash = |own: &str, below: String| hash_bytes(format!("{name}|{own}{below}").as_bytes());
+        (hash(own.0, below(|d| d.0)), hash(own.1, below(|d| d.1)))
+    }
+
+    /// What a node's state stands for. Of several inputs each has its side.
+    fn meaning(&self, node: &StreamNode, inputs: &[Input]) -> Result<StateMeaning> {
+        let meaning = meaning::of_state(node)?;
+        if inputs.len() < 2 || meaning.parts.is_empty() {
+            return Ok(meaning);
+        }
+        Ok(inputs.iter().enumerate().fold(meaning, |meaning, (i, input)| {
+            let origins: BTreeSet<String> =
+                self.origins.get(&input.node).into_iter().flatten().map(|o| identity::class(o)).collect();
+            meaning.with(&format!("input {}", i + 1), origins.into_iter().collect::<Vec<_>>().join(", "))
+        }))
     }
 
     /// `kind`, then `kind#2`.
@@ -204,6 +242,11 @@ impl<'a> GraphBuilder<'a> {
             conflict: sink.conflict.unwrap_or_default(),
             state_ttl: sink.state_ttl,
         };
+        let edges = std::slice::from_ref(&edge);
+        let digests = self.digest(&name, ("", ""), edges);
+        let meaning = meaning::of_materialized(below, &key, materialize.upsert_key.as_deref())?;
+        let identity = StateIdentity { digest: digests.0, shape: digests.1, meaning };
+        self.graph.identities.insert(uid.clone(), identity);
         let node = self.graph.add(Node {
             uid,
             name,
@@ -214,6 +257,7 @@ impl<'a> GraphBuilder<'a> {
             parallelism: None,
         });
         self.origins.insert(node, self.origins.get(&edge.node).cloned().unwrap_or_default());
+        self.digests.insert(node, digests);
         let partitioning = match edge.partitioning {
             Partitioning::Rebalance => Partitioning::Hash(key),
             other => other,

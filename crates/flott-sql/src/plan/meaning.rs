@@ -3,13 +3,18 @@
 //! Columns are told by what they are computed of, down to an operator that makes them: the names of those in between are
 //! numbers that say nothing.
 
-use flott_core::Result;
+use arrow_schema::Schema;
+use flott_core::types::from_arrow_field;
+use flott_core::{Error, Result};
 use flott_graph::meaning::COLUMNS;
-use flott_graph::{AggregateCall, OverAggregateSpec, SortKey, StateMeaning};
+use flott_graph::{
+    AggregateCall, Keep, OverAggregateSpec, RankRange, RankStrategy, SortKey, StateMeaning, WindowAssignment, WindowKind,
+};
 
 use super::explain_over;
+use super::join::{InputSpec, JoinOp, JoinWay};
 use super::program::substitute;
-use super::stream::{StreamNode, StreamOp};
+use super::stream::{Rank, StreamNode, StreamOp, WindowRank};
 use super::text::{Style, expression};
 use crate::bind::{column, columns_of};
 
@@ -56,9 +61,13 @@ pub(super) fn with_time(meaning: StateMeaning, node: &StreamNode, time: usize) -
 
 /// The columns of a node's input.
 fn columns(node: &StreamNode) -> Result<Vec<String>> {
-    let Some(input) = node.input() else { return Ok(vec![]) };
-    let types = columns_of(&input.schema)?;
-    Ok(types.iter().enumerate().map(|(i, (_, t))| format!("{} {}", origin(input, i), t.with_nullable(true))).collect())
+    node.input().map_or_else(|| Ok(vec![]), |input| columns_out(input))
+}
+
+/// The columns of a node, with their types.
+fn columns_out(node: &StreamNode) -> Result<Vec<String>> {
+    let types = columns_of(&node.schema)?;
+    Ok(types.iter().enumerate().map(|(i, (_, t))| format!("{} {}", origin(node, i), t.with_nullable(true))).collect())
 }
 
 /// Columns by their places, without their types.
@@ -103,4 +112,137 @@ pub(super) fn of_match(
 ) -> Result<StateMeaning> {
     let meaning = keyed(node, partition, keys)?;
     Ok(parts.into_iter().fold(meaning, |meaning, (name, text)| meaning.with(name, text)))
+}
+
+/// Of an operator that keeps rows, as far as it does not store that by itself; empty of one without state. What is
+/// computed of kept rows when they are shown may change; what they are may not.
+pub(super) fn of_state(node: &StreamNode) -> Result<StateMeaning> {
+    let rows = |meaning: StateMeaning| Ok::<_, Error>(meaning.with(COLUMNS, columns(node)?.join(", ")));
+    let nothing = StateMeaning::default();
+    Ok(match &node.op {
+        StreamOp::GroupAggregate(spec) | StreamOp::GlobalGroupAggregate(spec) => {
+            of_types(&spec.input_schema, &spec.group_keys, &spec.aggregates)
+        }
+        StreamOp::IncrementalGroupAggregate(spec) => {
+            of_types(&spec.partial.input_schema, &spec.partial.group_keys, &spec.partial.aggregates)
+        }
+        StreamOp::WindowAggregate(spec) | StreamOp::GlobalWindowAggregate(spec) => {
+            of_types(&spec.input_schema, &spec.group_keys, &spec.aggregates)
+        }
+        StreamOp::Rank(Rank { spec, .. }) => keyed(node, &spec.partition_keys, &spec.order)?
+            .with("ranks", ranks(node, spec.range))
+            .with("strategy", strategy(node, &spec.strategy)),
+        StreamOp::WindowRank(WindowRank { spec, .. }) => keyed(node, &spec.partition_keys, &spec.order)?
+            .with("ranks", format!("{} to {}", spec.start, spec.end))
+            .with("of equals", if spec.last_of_equals { "the last" } else { "the first" })
+            .with("window", picked(node, spec.window_start.into_iter().chain(spec.window_end))),
+        StreamOp::Deduplicate(spec) => {
+            let keep = match spec.keep {
+                Keep::First => "the first row",
+                Keep::Last => "the last row",
+            };
+            let time = if spec.rowtime.is_some() { picked(node, spec.rowtime.into_iter()) } else { "PROCTIME".into() };
+            keyed(node, &spec.keys, &[])?.with("time", time).with("keeps", keep)
+        }
+        StreamOp::Sort(spec) => rows(
+            nothing
+                .with("ORDER BY", order(node, &spec.order))
+                .with("rows", format!("{} from {}", spec.fetch.map_or("all".into(), |n| n.to_string()), spec.offset)),
+        )?,
+        StreamOp::TemporalSort(spec) => rows(
+            nothing
+                .with("time", picked(node, std::iter::once(spec.time_column)))
+                .with("ORDER BY", order(node, &spec.then)),
+        )?,
+        StreamOp::ChangelogNormalize(normalize) => {
+            rows(nothing.with("key", picked(node, normalize.key.iter().copied())))?
+        }
+        StreamOp::WindowTableFunction(spec) => match &spec.assignment {
+            WindowAssignment::TimeColumn { column, kind: WindowKind::Session { gap_ms, partition_keys }, .. } => rows(
+                nothing
+                    .with("PARTITION BY", picked(node, partition_keys.iter().copied()))
+                    .with("time", picked(node, std::iter::once(*column)))
+                    .with("gap", format!("{gap_ms} ms")),
+            )?,
+            _ => nothing,
+        },
+        StreamOp::LookupJoin(_) => rows(nothing)?,
+        StreamOp::Join(join) => of_join(node, join)?,
+        _ => nothing,
+    })
+}
+
+/// Of rows that a sink's key has had.
+pub(super) fn of_materialized(below: &StreamNode, key: &[usize], upsert: Option<&[usize]>) -> Result<StateMeaning> {
+    let list = |places: &[usize]| places.iter().map(|p| name(below, *p)).collect::<Vec<_>>().join(", ");
+    Ok(StateMeaning::default()
+        .with("primary key", list(key))
+        .with("upsert key", upsert.map_or_else(|| "all columns".to_string(), list))
+        .with(COLUMNS, columns_out(below)?.join(", ")))
+}
+
+/// What the values of aggregates are made of.
+fn of_types(input: &Schema, keys: &[usize], calls: &[AggregateCall]) -> StateMeaning {
+    let of = |place: &usize| {
+        let field = input.fields().get(*place)?;
+        let logical = from_arrow_field(field);
+        Some(logical.map_or_else(|| field.data_type().to_string(), |t| t.with_nullable(true).to_string()))
+    };
+    let list = |places: &[usize]| places.iter().filter_map(of).collect::<Vec<_>>().join(", ");
+    let function =
+        |c: &AggregateCall| format!("{}({}) {}", c.kind.name(), list(&c.arguments), c.result.with_nullable(true));
+    StateMeaning::default()
+        .with("types of keys", list(keys))
+        .with("types of functions", calls.iter().map(function).collect::<Vec<_>>().join(", "))
+}
+
+fn ranks(node: &StreamNode, range: RankRange) -> String {
+    match range {
+        RankRange::Constant { start, end } => format!("{start} to {end}"),
+        RankRange::Variable { column } => format!("1 to {}", picked(node, std::iter::once(column))),
+    }
+}
+
+fn strategy(node: &StreamNode, strategy: &RankStrategy) -> String {
+    match strategy {
+        RankStrategy::AppendFast => "append".to_string(),
+        RankStrategy::UpdateFast { primary_keys } => {
+            format!("update by {}", picked(node, primary_keys.iter().copied()))
+        }
+        RankStrategy::Retract => "retract".to_string(),
+    }
+}
+
+/// Rows of both sides, and which of them have met.
+fn of_join(node: &StreamNode, join: &JoinOp) -> Result<StateMeaning> {
+    let mut meaning = StateMeaning::default();
+    for (i, input) in node.inputs.iter().enumerate() {
+        meaning = meaning.with(&format!("columns of input {}", i + 1), columns_out(&input.node)?.join(", "));
+    }
+    if let Some(rest) = &join.rest {
+        let pair = join.pair_schema(&node.inputs)?;
+        meaning = meaning.with("condition", expression(rest, &pair, Style::Prefix));
+    } else {
+        meaning = meaning.with("condition", "");
+    }
+    let of = |input: usize, place: usize| node.inputs.get(input).map_or_else(String::new, |i| origin(&i.node, place));
+    Ok(match &join.way {
+        JoinWay::Regular => {
+            let key = |i: usize| match node.inputs.get(i).map(|input| InputSpec::of(&input.node, join.keys(i)).key()) {
+                Some(Some(key)) => key.iter().map(|k| of(i, *k)).collect::<Vec<_>>().join(", "),
+                _ => String::new(),
+            };
+            meaning.with("unique keys", format!("[{}], [{}]", key(0), key(1)))
+        }
+        JoinWay::Interval { left_time, right_time, left_lower_ms, left_upper_ms, .. } => meaning.with(
+            "interval",
+            format!("{} - {} in {left_lower_ms} ms to {left_upper_ms} ms", of(0, *left_time), of(1, *right_time)),
+        ),
+        JoinWay::Window { left, right, .. } => {
+            meaning.with("windows", format!("{}, {}", of(0, left.1), of(1, right.1)))
+        }
+        JoinWay::Temporal { left_time, right_time } => {
+            meaning.with("times", format!("{}, {}", of(0, *left_time), of(1, *right_time)))
+        }
+    })
 }

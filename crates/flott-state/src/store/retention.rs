@@ -75,8 +75,9 @@ impl CheckpointStore {
             self.head.retained.iter().chain(&before).map(|entry| &entry.manifest).collect();
         self.files.retain(|manifest, _| retained.contains(manifest));
         let runs = self.stored_runs.values().map(|run| &run.file);
-        let bundle = self.before.iter().filter_map(|head| head.bundle.as_ref());
-        Ok(runs.chain(bundle).chain(retained).chain(self.files.values().flatten()).cloned().collect())
+        let bundles = std::iter::once(&self.head).chain(self.before.as_deref()).flat_map(Head::bundles);
+        let files = runs.chain(retained).chain(self.files.values().flatten()).cloned();
+        Ok(files.chain(bundles.map(str::to_string)).collect())
     }
 
     /// Files of older attempts, and of this attempt's checkpoints up to the newest decided one, are garbage once no

@@ -11,6 +11,7 @@ mod infer;
 mod listing;
 mod lookups;
 mod memory;
+mod moved;
 mod owner;
 mod processing_time;
 mod query;

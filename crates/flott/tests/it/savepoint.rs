@@ -60,9 +60,14 @@ impl Place {
         panic!("no job was started")
     }
 
-    /// The first column of all visible rows, sorted.
+    /// All visible rows, sorted.
     pub(crate) fn written(&self) -> Vec<Vec<i64>> {
-        let files = std::fs::read_dir(self.path().join("o")).into_iter().flatten().flatten();
+        self.written_to("o")
+    }
+
+    /// Those of one table.
+    pub(crate) fn written_to(&self, folder: &str) -> Vec<Vec<i64>> {
+        let files = std::fs::read_dir(self.path().join(folder)).into_iter().flatten().flatten();
         let mut rows = vec![];
         for file in files.filter(|f| f.path().is_file()) {
             let text = std::fs::read_to_string(file.path()).expect("text");
