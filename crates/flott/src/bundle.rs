@@ -158,7 +158,9 @@ pub(crate) fn adopt(bytes: &[u8], graph: &mut JobGraph, has_state: impl Fn(&str)
                      several are like it, one of them '{}'",
                     before.operators[*operator].name, before.operators[*operator].uid, graph.nodes[*node].name
                 ))
-                .hint("Restore with the script that wrote it and change one query at a time, or start over with --fresh"));
+                .hint(
+                    "Restore with the script that wrote it and change one query at a time, or start over with --fresh",
+                ));
             }
         }
     }
@@ -203,11 +205,7 @@ fn matched<'i>(
             None => true,
         });
     }
-    for rule in [
-        &(|a, b| shape(a, b) && same_sinks(a, b)) as &dyn Fn(usize, usize) -> bool,
-        &shape,
-        &same_sinks,
-    ] {
+    for rule in [&(|a, b| shape(a, b) && same_sinks(a, b)) as &dyn Fn(usize, usize) -> bool, &shape, &same_sinks] {
         // Only where there is no other choice, on both sides.
         let only = |a: &usize, b: &usize| {
             rule(*a, *b)

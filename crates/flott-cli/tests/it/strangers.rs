@@ -130,7 +130,7 @@ fn a_worker_refuses_a_graph_that_it_has_not_planned_itself() {
         "temporary": [],
     });
     let bundle = json!({
-        "statement": "SELECT 1 AS one", "config": [], "catalog": catalog, "base_dir": ".", "job": null,
+        "statement": "SELECT 1 AS one", "config": [], "catalog": catalog, "base_dir": ".", "job": null, "uids": [],
     });
     let deploy = json!({ "Deploy": {
         "generation": 1, "lineage": "", "processes": 2, "threads": 1, "bundle": bundle.to_string(), "fingerprint": 7,

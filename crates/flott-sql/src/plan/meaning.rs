@@ -8,7 +8,8 @@ use flott_core::types::from_arrow_field;
 use flott_core::{Error, Result};
 use flott_graph::meaning::COLUMNS;
 use flott_graph::{
-    AggregateCall, Keep, OverAggregateSpec, RankRange, RankStrategy, SortKey, StateMeaning, WindowAssignment, WindowKind,
+    AggregateCall, Keep, OverAggregateSpec, RankRange, RankStrategy, SortKey, StateMeaning, WindowAssignment,
+    WindowKind,
 };
 
 use super::explain_over;

@@ -154,7 +154,13 @@ async fn kept_rows_of_another_query_are_refused_before_the_job_is_taken_over() {
             vec![
                 (join("a.id, b.k", "b JOIN a ON a.id = b.id"), "of another query"),
                 (join("a.id, a.k", "a JOIN b ON a.id = b.id"), "of another query"),
-                (join("a.id, -b.k", "(SELECT * FROM a) AS a JOIN (SELECT id, k + 1 AS k FROM b) AS b ON a.id = b.id"), ""),
+                (
+                    join(
+                        "a.id, -b.k",
+                        "(SELECT * FROM a) AS a JOIN (SELECT id, k + 1 AS k FROM b) AS b ON a.id = b.id",
+                    ),
+                    "",
+                ),
             ],
         ),
         (
@@ -167,10 +173,7 @@ async fn kept_rows_of_another_query_are_refused_before_the_job_is_taken_over() {
                 ),
             ],
         ),
-        (
-            rank("ASC", 2),
-            vec![(rank("DESC", 2), "of another query"), (rank("ASC", 3), "of another query")],
-        ),
+        (rank("ASC", 2), vec![(rank("DESC", 2), "of another query"), (rank("ASC", 3), "of another query")]),
         (latest("ASC"), vec![(latest("DESC"), "")]),
     ];
     for (script, edits) in cases {
