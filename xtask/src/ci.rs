@@ -11,10 +11,10 @@ use crate::{Failure, chaos, run, run_with, say, tidy, unstable};
 /// Kill cycles in the test command, and rows of a round.
 const TEST_KILL_CYCLES: [(Pipeline, u64, u64); 7] = [
     (Pipeline::Files, 100, ROWS),
-    (Pipeline::FilesTwoSinks, 20, ROWS),
-    (Pipeline::Processes, 10, ROWS),
-    (Pipeline::ProcessesTwoSinks, 10, ROWS),
-    (Pipeline::S3, 15, ROWS),
+    (Pipeline::FilesTwoSinks, 30, ROWS),
+    (Pipeline::Processes, 64, ROWS),
+    (Pipeline::ProcessesTwoSinks, 64, ROWS),
+    (Pipeline::S3, 30, ROWS),
     (Pipeline::KafkaFiles, 6, ROWS / 4),
     (Pipeline::NatsKafka, 6, ROWS / 4),
 ];

@@ -97,7 +97,8 @@ pub(crate) fn say(text: &str) {
 
 /// The binary as tests have built it: with the features of the whole workspace, so that nothing is compiled twice.
 pub(crate) fn debug_binary() -> Result<PathBuf, Failure> {
-    run("cargo", &["build", "--quiet", "--locked", "--workspace", "--bin", "flott"])?;
+    // As the tests are built, which use it: `cargo build` takes other features of what it needs, and would build all anew.
+    run("cargo", &["test", "--quiet", "--locked", "--workspace", "--no-run"])?;
     Ok(root().join("target/debug/flott"))
 }
 

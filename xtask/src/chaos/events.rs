@@ -119,6 +119,10 @@ impl Events {
         Events { all, next: 0 }
     }
 
+    pub(super) fn kinds(&self) -> u64 {
+        self.all.len() as u64
+    }
+
     pub(super) fn next(&self) -> Event {
         self.all[self.next % self.all.len()]
     }

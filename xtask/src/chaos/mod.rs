@@ -28,9 +28,8 @@ use place::Bucket;
 use round::Round;
 use servers::{Kind, Server};
 
-/// From so many cycles on, every kill point has to have been passed.
-const CYCLES_FOR_ALL: u64 = 60;
-const CYCLES_FOR_ALL_OF_TWO: u64 = 150;
+/// From so many cycles for each kind of event on, every kind has to have come about.
+const CYCLES_FOR_EACH: u64 = 2;
 /// Cycles of a round with a planted mistake: then it goes on to its end.
 const CYCLES_OF_PLANTED: u64 = 3;
 
@@ -248,7 +247,7 @@ pub(crate) fn cycles(plan: &Plan) -> Result<(), Failure> {
         bucket.remove();
     }
     report(plan, done, &tally);
-    let is_long = done >= if plan.pipeline.has_two_processes() { CYCLES_FOR_ALL_OF_TWO } else { CYCLES_FOR_ALL };
+    let is_long = done >= CYCLES_FOR_EACH * events.kinds();
     if is_long && output.is_none() && tally.amid_windows == 0 {
         return Err("no kill fell between two windows: the state of windows was never at stake".to_string());
     }
