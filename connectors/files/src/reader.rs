@@ -126,7 +126,8 @@ impl Current {
             Some(batch) => ChangeBatch { rows: self.constants.output(batch.rows)?, kinds: batch.kinds },
             None => ChangeBatch::empty(self.constants.schema()),
         };
-        Ok(Some(SourceBatch { split: self.split.id(), rows, position: self.split.encode()?, watermark: None, skipped }))
+        let (split, position) = (self.split.id(), self.split.encode()?);
+        Ok(Some(SourceBatch { split, rows, position, watermark: None, skipped, dead_letters: None }))
     }
 }
 

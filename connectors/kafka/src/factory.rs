@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow_schema::{Schema, SchemaRef};
+use flott_connector::dead_letter::InvalidRecords;
 use flott_connector::factory::{
     ChangelogMode, ConnectorFactory, MetadataKey, Registry, TableContext, TableSink, TableSource,
 };
@@ -145,7 +146,14 @@ fn source(context: &TableContext, upsert: bool) -> Result<TableSource> {
     let bounded = Bounded::of(given, &properties)?;
     let topics = Topics::of(given)?;
     check_specific(&topics, &startup, &bounded)?;
-    let plan = RowPlan { schema: Arc::clone(&context.schema), origins, value, key, upsert };
+    let plan = RowPlan {
+        schema: Arc::clone(&context.schema),
+        origins,
+        value,
+        key,
+        upsert,
+        invalid: InvalidRecords::of(given)?,
+    };
     let scan = Scan {
         table: context.identifier.object.clone(),
         topics,

@@ -1,5 +1,6 @@
 //! The options of both connectors, as Flink names them.
 
+use flott_connector::dead_letter::{INVALID_RECORDS, TABLE as DEAD_LETTER_TABLE};
 use flott_core::config_option as option;
 use flott_core::options::{ConfigOption, OptionType};
 
@@ -196,6 +197,8 @@ pub static KAFKA: &[ConfigOption] = &[
     BOUNDED_OFFSETS,
     BOUNDED_TIMESTAMP,
     DISCOVERY_INTERVAL,
+    INVALID_RECORDS,
+    DEAD_LETTER_TABLE,
     SCAN_PARALLELISM,
     PARTITIONER,
     GUARANTEE,
@@ -226,6 +229,8 @@ pub static UPSERT: &[ConfigOption] = &[
     BOUNDED_OFFSETS,
     BOUNDED_TIMESTAMP,
     DISCOVERY_INTERVAL,
+    INVALID_RECORDS,
+    DEAD_LETTER_TABLE,
     SCAN_PARALLELISM,
     GUARANTEE,
     TRANSACTION_PREFIX,

@@ -286,7 +286,8 @@ impl Poller {
         open.split.offset = offset + 1;
         open.moved = true;
         open.ended = open.split.is_finished();
-        Ok(open.decoder.rows() >= BATCH_ROWS || open.bytes >= BATCH_BYTES)
+        let is_full = open.decoder.rows() >= BATCH_ROWS || open.bytes >= BATCH_BYTES;
+        Ok(is_full || open.decoder.is_costly(BATCH_ROWS))
     }
 
     /// The client has come to the end of a partition. An end that was asked of the cluster is reached then, also where the last
@@ -380,7 +381,7 @@ impl Poller {
         let mut finished: Vec<usize> = vec![];
         for (place, open) in self.open.iter_mut().enumerate() {
             if open.moved {
-                let (rows, skipped) = open.decoder.flush()?;
+                let (rows, skipped, dead_letters) = open.decoder.flush()?;
                 let (of_value, of_key) = open.decoder.known_schemas();
                 for (known, kept) in [(of_value, &mut open.split.schemas), (of_key, &mut open.split.key_schemas)] {
                     // Numbers are only added: as many are the same, but where the oldest made room for the newest.
@@ -389,7 +390,8 @@ impl Poller {
                     }
                 }
                 let split = open.id.clone();
-                let batch = SourceBatch { split, rows, position: open.split.encode()?, watermark: None, skipped };
+                let position = open.split.encode()?;
+                let batch = SourceBatch { split, rows, position, watermark: None, skipped, dead_letters };
                 (open.bytes, open.moved) = (0, false);
                 if self.events.blocking_send(Ok(ReaderEvent::Batch(batch))).is_err() {
                     return Ok(false);

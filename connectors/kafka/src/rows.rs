@@ -8,8 +8,9 @@ use arrow_array::{
     UInt32Array, make_array,
 };
 use arrow_schema::{DataType, Field, SchemaRef};
+use flott_connector::dead_letter::{DeadLetter, DeadLetters, InvalidRecords, TolerantDecoder};
 use flott_connector::factory::MetadataKey;
-use flott_connector::format::{MessageDecoder, MessageDecoderFactory, RecordPosition};
+use flott_connector::format::{MessageDecoderFactory, RecordPosition};
 use flott_connector::schema_registry::KnownSchemas;
 use flott_core::types::{LogicalType, TypeKind};
 use flott_core::{ChangeBatch, Error, Result, RowKind, RowKinds};
@@ -79,6 +80,7 @@ pub(crate) struct RowPlan {
     pub(crate) key: Option<Arc<dyn MessageDecoderFactory>>,
     /// `upsert-kafka`: `+U`, and `-D` for a NULL value.
     pub(crate) upsert: bool,
+    pub(crate) invalid: InvalidRecords,
 }
 
 impl RowPlan {
@@ -106,8 +108,9 @@ pub(crate) struct RowDecoder {
     topic: String,
     partition: i32,
     origin: Arc<str>,
-    value: Box<dyn MessageDecoder>,
-    key: Option<Box<dyn MessageDecoder>>,
+    value: TolerantDecoder,
+    key: Option<TolerantDecoder>,
+    dead_letters: DeadLetters,
     /// Rows decoded since the last batch.
     values: u32,
     keys: u32,
@@ -124,10 +127,13 @@ pub(crate) struct RowDecoder {
 
 impl RowDecoder {
     pub(crate) fn new(plan: Arc<RowPlan>, topic: &str, partition: i32) -> Result<RowDecoder> {
-        let key = plan.key.as_ref().map(|k| k.create()).transpose()?;
+        let decoder =
+            |factory: &Arc<dyn MessageDecoderFactory>| TolerantDecoder::new(Arc::clone(factory), plan.invalid);
+        let key = plan.key.as_ref().map(decoder).transpose()?;
         Ok(RowDecoder {
-            value: plan.value.create()?,
+            value: decoder(&plan.value)?,
             key,
+            dead_letters: DeadLetters::default(),
             topic: topic.to_string(),
             partition,
             origin: format!("{topic}-{partition}").into(),
@@ -155,12 +161,17 @@ impl RowDecoder {
 
     /// What value and key have looked up in a registry.
     pub(crate) fn known_schemas(&self) -> (Option<&KnownSchemas>, Option<&KnownSchemas>) {
-        (self.value.known_schemas(), self.key.as_ref().and_then(|k| k.known_schemas()))
+        (self.value.known_schemas(), self.key.as_ref().and_then(TolerantDecoder::known_schemas))
     }
 
     /// Rows that wait.
     pub(crate) fn rows(&self) -> usize {
         self.places.as_ref().map_or(self.values as usize, Vec::len)
+    }
+
+    /// So many records have been read again, for those that cannot be read, that the batch had better end.
+    pub(crate) fn is_costly(&self, most: usize) -> bool {
+        self.value.is_costly(most) || self.key.as_ref().is_some_and(|k| k.is_costly(most))
     }
 
     /// Decodes one record.
@@ -182,6 +193,13 @@ impl RowDecoder {
             Some(key) => key.decode(record.key, &position).map_err(|e| named(e, "key"))? as u32,
             None => 1,
         };
+        let of_value = self.value.take_failed().map(|e| (e, "value"));
+        let of_key = self.key.as_mut().and_then(TolerantDecoder::take_failed).map(|e| (e, "key"));
+        if let Some((error, part)) = of_value.or(of_key).filter(|_| self.plan.invalid == InvalidRecords::DeadLetter) {
+            let (topic, partition) = (self.topic.as_str(), Some(partition));
+            let letter = DeadLetter { topic, partition, offset, part, key: record.key, value: record.value };
+            self.dead_letters.push(letter, &error);
+        }
         let (value, key, number) = (self.values, self.keys, self.records);
         if values != 1 || keys != 1 || deletes || self.places.is_some() {
             let before = || (0..value).map(|i| (Some(i), i, i)).collect();
@@ -220,10 +238,10 @@ impl RowDecoder {
         Ok(())
     }
 
-    /// The rows since the last call, and how many records were skipped.
-    pub(crate) fn flush(&mut self) -> Result<(ChangeBatch, u64)> {
+    /// The rows since the last call, how many records were skipped, and those of them that go to a table of their own.
+    pub(crate) fn flush(&mut self) -> Result<(ChangeBatch, u64, Option<RecordBatch>)> {
         let values = self.value.flush()?;
-        let keys = self.key.as_mut().map(|k| k.flush()).transpose()?;
+        let keys = self.key.as_mut().map(TolerantDecoder::flush).transpose()?;
         let rows = self.rows();
         let places = self.places.take();
         let plan = Arc::clone(&self.plan);
@@ -265,7 +283,7 @@ impl RowDecoder {
         };
         (self.values, self.keys, self.records) = (0, 0, 0);
         let skipped = std::mem::take(&mut self.skipped);
-        Ok((ChangeBatch { rows: batch, kinds }, skipped))
+        Ok((ChangeBatch { rows: batch, kinds }, skipped, self.dead_letters.take()?))
     }
 
     /// One value a record.

@@ -340,7 +340,8 @@ impl Consumption {
         if self.split.end == Some(consumer.reached) {
             return Ok(Taken::End);
         }
-        let is_full = self.decoder.rows() >= BATCH_ROWS || consumer.bytes >= BATCH_BYTES;
+        let is_full =
+            self.decoder.rows() >= BATCH_ROWS || consumer.bytes >= BATCH_BYTES || self.decoder.is_costly(BATCH_ROWS);
         Ok(if is_full { Taken::Full } else { Taken::More })
     }
 
@@ -376,7 +377,7 @@ impl Consumption {
                 return Err(positions::gone(&self.split.stream, position, &info));
             }
         }
-        let (rows, skipped) = self.decoder.flush()?;
+        let (rows, skipped, dead_letters) = self.decoder.flush()?;
         self.split.sequence = consumer.reached;
         let kept = &mut self.split.schemas;
         // Numbers are only added: as many are the same, but where the oldest made room for the newest.
@@ -387,7 +388,7 @@ impl Consumption {
         consumer.bytes = 0;
         self.pending.store(consumer.pending, Ordering::Relaxed);
         let position = self.split.encode()?;
-        let batch = SourceBatch { split: self.id.clone(), rows, position, watermark: None, skipped };
+        let batch = SourceBatch { split: self.id.clone(), rows, position, watermark: None, skipped, dead_letters };
         Ok(self.events.send(Ok(ReaderEvent::Batch(batch))).await.is_ok())
     }
 }

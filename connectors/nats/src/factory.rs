@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow_schema::{Schema, SchemaRef};
+use flott_connector::dead_letter::InvalidRecords;
 use flott_connector::factory::{ConnectorFactory, MetadataKey, Registry, TableContext, TableSink, TableSource};
 use flott_connector::format::{FormatContext, FormatFactory};
 use flott_connector::sink::DeliveryGuarantee;
@@ -117,7 +118,12 @@ fn source(context: &TableContext) -> Result<TableSource> {
         subjects: if subjects.is_empty() { vec![None] } else { subjects.into_iter().map(Some).collect() },
         startup: Startup::of(given)?,
         bounded: Bounded::of(given)?,
-        plan: Arc::new(RowPlan { schema: Arc::clone(&context.schema), origins, value }),
+        plan: Arc::new(RowPlan {
+            schema: Arc::clone(&context.schema),
+            origins,
+            value,
+            invalid: InvalidRecords::of(given)?,
+        }),
     };
     Ok(TableSource {
         source: Arc::new(NatsSource(Arc::new(scan))),

@@ -1,5 +1,6 @@
 //! The options, with Flink's names where Flink has them.
 
+use flott_connector::dead_letter::{INVALID_RECORDS, TABLE as DEAD_LETTER_TABLE};
 use flott_core::config_option as option;
 use flott_core::options::{ConfigOption, OptionType};
 
@@ -155,6 +156,8 @@ pub static ALL: &[ConfigOption] = &[
     BOUNDED_MODE,
     BOUNDED_SEQUENCE,
     BOUNDED_TIMESTAMP,
+    INVALID_RECORDS,
+    DEAD_LETTER_TABLE,
     SCAN_PARALLELISM,
     GUARANTEE,
     MARKER_SUBJECT,

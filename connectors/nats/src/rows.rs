@@ -8,8 +8,9 @@ use arrow_array::{
 };
 use arrow_schema::{DataType, Field, SchemaRef};
 use async_nats::HeaderMap;
+use flott_connector::dead_letter::{DeadLetter, DeadLetters, InvalidRecords, TolerantDecoder};
 use flott_connector::factory::MetadataKey;
-use flott_connector::format::{MessageDecoder, MessageDecoderFactory, RecordPosition};
+use flott_connector::format::{MessageDecoderFactory, RecordPosition};
 use flott_connector::schema_registry::KnownSchemas;
 use flott_core::types::{LogicalType, TypeKind};
 use flott_core::{ChangeBatch, Result};
@@ -67,6 +68,7 @@ pub(crate) struct RowPlan {
     pub(crate) schema: SchemaRef,
     pub(crate) origins: Vec<Origin>,
     pub(crate) value: Arc<dyn MessageDecoderFactory>,
+    pub(crate) invalid: InvalidRecords,
 }
 
 impl RowPlan {
@@ -89,7 +91,8 @@ pub(crate) struct RowDecoder {
     plan: Arc<RowPlan>,
     stream: String,
     origin: Arc<str>,
-    value: Box<dyn MessageDecoder>,
+    value: TolerantDecoder,
+    dead_letters: DeadLetters,
     /// Of each row its message. None where each message has had one.
     places: Option<Vec<u32>>,
     rows: u32,
@@ -103,10 +106,11 @@ pub(crate) struct RowDecoder {
 
 impl RowDecoder {
     pub(crate) fn new(plan: Arc<RowPlan>, stream: &str, schemas: &KnownSchemas) -> Result<RowDecoder> {
-        let mut value = plan.value.create()?;
+        let mut value = TolerantDecoder::new(Arc::clone(&plan.value), plan.invalid)?;
         value.restore_schemas(schemas);
         Ok(RowDecoder {
             value,
+            dead_letters: DeadLetters::default(),
             stream: stream.to_string(),
             origin: stream.into(),
             places: None,
@@ -130,12 +134,22 @@ impl RowDecoder {
         self.rows as usize
     }
 
+    /// So many messages have been read again, for those that cannot be read, that the batch had better end.
+    pub(crate) fn is_costly(&self, most: usize) -> bool {
+        self.value.is_costly(most)
+    }
+
     pub(crate) fn decode(&mut self, message: Incoming<'_>) -> Result<()> {
         let position =
             RecordPosition { origin: Arc::clone(&self.origin), row: 0, offset: message.sequence, row_is_exact: false };
         let decoded = self.value.decode(Some(message.payload), &position).map_err(|e| {
             e.with("stream", &self.stream).with("subject", message.subject).with("sequence", message.sequence)
         })?;
+        if let Some(error) = self.value.take_failed().filter(|_| self.plan.invalid == InvalidRecords::DeadLetter) {
+            let (topic, offset) = (self.stream.as_str(), i64::try_from(message.sequence).unwrap_or(i64::MAX));
+            let (part, value) = ("value", Some(message.payload));
+            self.dead_letters.push(DeadLetter { topic, partition: None, offset, part, key: None, value }, &error);
+        }
         let (rows, decoded) = (self.rows, u32::try_from(decoded).unwrap_or(u32::MAX));
         if decoded != 1 || self.places.is_some() {
             let places = self.places.get_or_insert_with(|| (0..rows).collect());
@@ -161,8 +175,8 @@ impl RowDecoder {
         Ok(())
     }
 
-    /// The rows since the last call, and how many messages were skipped.
-    pub(crate) fn flush(&mut self) -> Result<(ChangeBatch, u64)> {
+    /// The rows since the last call, how many messages were skipped, and those of them that go to a table of their own.
+    pub(crate) fn flush(&mut self) -> Result<(ChangeBatch, u64, Option<RecordBatch>)> {
         let values = self.value.flush()?;
         let places: Option<UInt32Array> = self.places.take().map(UInt32Array::from);
         let plan = Arc::clone(&self.plan);
@@ -180,7 +194,8 @@ impl RowDecoder {
         let rows = RecordBatch::try_new_with_options(Arc::clone(&plan.schema), columns, &options)?;
         (self.rows, self.messages) = (0, 0);
         self.headers.clear();
-        Ok((ChangeBatch { rows, kinds: values.kinds }, std::mem::take(&mut self.skipped)))
+        let skipped = std::mem::take(&mut self.skipped);
+        Ok((ChangeBatch { rows, kinds: values.kinds }, skipped, self.dead_letters.take()?))
     }
 
     /// One value a message.

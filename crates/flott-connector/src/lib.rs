@@ -9,6 +9,7 @@
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
 
+pub mod dead_letter;
 pub mod factory;
 pub mod format;
 pub mod function;

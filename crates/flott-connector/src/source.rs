@@ -228,8 +228,10 @@ pub struct SourceBatch {
     pub position: Versioned,
     /// A watermark that the source itself knows (`SOURCE_WATERMARK()`), valid after these rows.
     pub watermark: Option<Watermark>,
-    /// Records that the format skipped as unreadable (`ignore-parse-errors`) since the last batch.
+    /// Records that the format skipped as unreadable (`ignore-parse-errors`) since the last batch, dead letters included.
     pub skipped: u64,
+    /// Those of them that go to a table of their own, with the schema of [`dead_letter`](crate::dead_letter::schema).
+    pub dead_letters: Option<arrow_array::RecordBatch>,
 }
 
 /// Reads splits. One per subtask, in an async task of its own.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use flott_connector::source::{ReaderEvent, SourceBatch, SourceReader, SourceSplit};
-use flott_core::{CheckpointId, Error, FailPoint, FailPoints, Result};
+use flott_core::{ChangeBatch, CheckpointId, Error, FailPoint, FailPoints, Result};
 use flott_graph::{NodeId, SourceSpec};
 use flott_operator::WatermarkGenerator;
 use futures::FutureExt;
@@ -38,6 +38,8 @@ const COMMAND_QUEUE: usize = 1_024;
 const COMMANDS_MAX: usize = 65_536;
 /// What a message counts for in flight beside its rows, so that watermarks without rows have a bound, too.
 const MESSAGE_BYTES: usize = 64;
+/// The port by which records leave that could not be read.
+const DEAD_LETTERS: usize = 1;
 /// Batches that are taken in one go before other operators have their turn.
 const BATCHES_PER_TURN: usize = 16;
 
@@ -650,6 +652,9 @@ impl SourceDriver {
             m.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
             m.records_skipped.fetch_add(batch.skipped, Ordering::Relaxed);
         }
+        if let Some(letters) = batch.dead_letters {
+            self.send(Envelope::data(DEAD_LETTERS, ChangeBatch::append(letters)), out);
+        }
         let now_ms = self.task.clock.now_ms();
         let Some(split) = self.splits.get_mut(&batch.split) else {
             return Err(Error::internal(format!("rows of split '{}', which was never assigned", batch.split)));
@@ -882,7 +887,8 @@ impl Reading {
                 }
                 event = reader.next(), if has_work && outgoing.is_none() => match event? {
                     ReaderEvent::Batch(batch) => {
-                        let bytes = batch.rows.size_bytes();
+                        let letters = batch.dead_letters.as_ref().map_or(0, |b| b.get_array_memory_size());
+                        let bytes = batch.rows.size_bytes() + letters;
                         output.holding.store(true, Ordering::SeqCst);
                         outgoing = Some(Item::Batch(batch, bytes, None));
                     }

@@ -93,7 +93,14 @@ impl DatagenReader {
         let position = split.to_versioned()?;
         // Splits take turns.
         self.splits.push_back(split);
-        Ok(SourceBatch { split: split.id(), rows: ChangeBatch::append(batch), position, watermark: None, skipped: 0 })
+        Ok(SourceBatch {
+            split: split.id(),
+            rows: ChangeBatch::append(batch),
+            position,
+            watermark: None,
+            skipped: 0,
+            dead_letters: None,
+        })
     }
 }
 

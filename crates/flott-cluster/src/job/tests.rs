@@ -129,7 +129,14 @@ impl SourceReader for Reader {
             let column: ArrayRef = Arc::new(Int64Array::from_iter_values(0..10));
             let rows = ChangeBatch::append(RecordBatch::try_from_iter([("n", column)])?);
             let (split, position) = (split.id.clone(), split.data.clone());
-            return Ok(ReaderEvent::Batch(SourceBatch { split, rows, position, watermark: None, skipped: 0 }));
+            return Ok(ReaderEvent::Batch(SourceBatch {
+                split,
+                rows,
+                position,
+                watermark: None,
+                skipped: 0,
+                dead_letters: None,
+            }));
         }
         is_on(&self.switches.ends).await;
         Ok(ReaderEvent::EndOfInput)

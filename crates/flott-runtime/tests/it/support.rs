@@ -216,8 +216,14 @@ impl SourceReader for ScriptReader {
             };
             s.at.step += 1;
             s.at.rows += rows.num_rows() as u64;
-            let batch =
-                SourceBatch { split: s.id.clone(), position: s.at.write(), watermark, skipped: 0, rows: rows.clone() };
+            let batch = SourceBatch {
+                split: s.id.clone(),
+                position: s.at.write(),
+                watermark,
+                skipped: 0,
+                dead_letters: None,
+                rows: rows.clone(),
+            };
             self.splits.rotate_left(1);
             self.produced.fetch_add(rows.size_bytes() as u64, Ordering::SeqCst);
             return Ok(ReaderEvent::Batch(batch));

@@ -34,8 +34,10 @@ pub(crate) struct Converter<'a> {
     pub(crate) fixed: Option<ScanColumns>,
     /// What the scans of this planning read.
     pub(crate) seen: RefCell<Vec<(String, Vec<usize>)>>,
-    /// Sinks of late rows, found on the way.
+    /// Sinks of late rows and of records that cannot be read, found on the way.
     pub(crate) late: RefCell<Vec<Arc<StreamNode>>>,
+    /// Sources whose dead letters have their sink.
+    pub(crate) dead_letters: RefCell<BTreeSet<String>>,
 }
 
 impl<'a> Converter<'a> {
@@ -234,7 +236,9 @@ impl<'a> Converter<'a> {
         let deletes_by_key = mode.delete && factory.source_deletes_by_key(&table.table.options);
         let pushes_watermark = factory.supports_watermark_push_down(&table.table.options);
         let scan = Scan { table, columns: read, pruned, watermark, source, deletes_by_key, pushes_watermark, key };
-        Ok(StreamNode::new(StreamOp::Scan(scan), vec![], schema, mode))
+        let node = StreamNode::new(StreamOp::Scan(scan), vec![], schema, mode);
+        self.dead_letters(&node)?;
+        Ok(node)
     }
 
     /// The columns that the scans of this planning read together.

@@ -335,11 +335,16 @@ fn stream(node: &Arc<StreamNode>, depth: usize, how: &mut Printing<'_>, lines: &
     lines.push((depth, text));
     for StreamInput { node: input, port } in &node.inputs {
         if *port == 1 {
-            lines.push((depth + 1, format!("LateRecords(of=[{}])", self::text(input, how.style))));
+            lines.push((depth + 1, format!("{}(of=[{}])", side_name(input), self::text(input, how.style))));
         } else {
             stream(input, depth + 1, how, lines);
         }
     }
+}
+
+/// What leaves a node by its second port.
+pub(super) fn side_name(node: &StreamNode) -> &'static str {
+    if matches!(node.op, StreamOp::Scan(_)) { "InvalidRecords" } else { "LateRecords" }
 }
 
 /// A node as the execution plan prints it.

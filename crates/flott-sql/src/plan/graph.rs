@@ -20,6 +20,7 @@ use flott_graph::{
 };
 
 use super::conditions::Conditions;
+use super::dead_letter;
 use super::explain;
 use super::meaning;
 use super::options;
@@ -267,7 +268,7 @@ impl<'a> GraphBuilder<'a> {
 
     /// What the node does, its identity without sources and ordinal, and its parallelism.
     fn spec(&self, node: &StreamNode) -> Result<(OperatorSpec, String, Option<usize>)> {
-        let input_schema = node.inputs.first().map(read_schema);
+        let input_schema = node.inputs.first().map(read_schema).transpose()?;
         let input_schema = input_schema.as_ref().unwrap_or(&node.schema);
         let single = node.inputs.iter().any(|i| matches!(&i.node.op, StreamOp::Exchange(Distribution::Single)));
         let one = single.then_some(1);
@@ -436,14 +437,14 @@ impl<'a> GraphBuilder<'a> {
 }
 
 /// The columns that an input port gives.
-fn read_schema(input: &StreamInput) -> datafusion_common::DFSchemaRef {
+fn read_schema(input: &StreamInput) -> Result<datafusion_common::DFSchemaRef> {
     if input.port == 0 {
-        return input.node.schema.clone();
+        return Ok(input.node.schema.clone());
     }
     // Late rows are rows of the aggregate's own input.
     match input.node.inputs.first() {
-        Some(below) => below.node.schema.clone(),
-        None => input.node.schema.clone(),
+        Some(below) => Ok(below.node.schema.clone()),
+        None => dead_letter::schema(),
     }
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod changelog;
 mod changelog_function;
 mod conditions;
 mod convert;
+mod dead_letter;
 mod explain;
 mod explain_over;
 mod explain_rank;
@@ -276,6 +277,7 @@ impl<'a> Planner<'a> {
             fixed,
             seen: RefCell::new(vec![]),
             late: RefCell::new(vec![]),
+            dead_letters: RefCell::default(),
         }
     }
 

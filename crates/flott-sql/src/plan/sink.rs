@@ -207,7 +207,7 @@ impl Converter<'_> {
     }
 
     /// The value as a sink column's type, materialising time attributes; `None` where Flink asks for a CAST.
-    fn implicit(&self, value: Typed, target: &LogicalType) -> Result<Option<Typed>> {
+    pub(super) fn implicit(&self, value: Typed, target: &LogicalType) -> Result<Option<Typed>> {
         let plain = value.data_type.with_time_attribute(TimeAttribute::None);
         let wanted = target.with_nullable(plain.nullable);
         // What the sink's enforcer looks at arrives with its NULLs: it knows where they stand.

@@ -20,6 +20,7 @@ use flott_graph::{
     SplitLevel, WindowAssignment, group_partial_schema,
 };
 
+use super::dead_letter::scan_below;
 use super::options;
 use super::stream::{StreamInput, StreamNode, StreamOp};
 use super::window::exchange;
@@ -162,7 +163,11 @@ impl Rewrite {
         let inputs = node
             .inputs
             .iter()
-            .map(|i| Ok(StreamInput { node: self.node(&i.node)?, port: i.port }))
+            .map(|i| {
+                let node = self.node(&i.node)?;
+                let is_dead_letter = i.port == 1 && matches!(i.node.op, StreamOp::Scan(_));
+                Ok(StreamInput { node: if is_dead_letter { scan_below(&node) } else { node }, port: i.port })
+            })
             .collect::<Result<Vec<_>>>()?;
         let same = inputs.iter().zip(&node.inputs).all(|(a, b)| Arc::ptr_eq(&a.node, &b.node));
         let mut made = match same {

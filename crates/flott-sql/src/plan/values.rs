@@ -170,6 +170,7 @@ impl SourceReader for ValuesReader {
                     position: state((row + n) as u64),
                     watermark: None,
                     skipped: 0,
+                    dead_letters: None,
                 }));
             }
             self.next = None;

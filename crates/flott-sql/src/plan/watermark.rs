@@ -86,10 +86,13 @@ impl Printer {
             let last = i + 1 == node.inputs.len();
             let (branch, next) = if last { ("+- ", "   ") } else { (":- ", ":  ") };
             if input.port == 1 {
-                self.line(&format!("{prefix}{branch}LateRecords(of=[{}])", title(&input.node)));
-                self.line(&format!(
-                    "{prefix}{next}   rows that came too late for all their windows, as soon as they come"
-                ));
+                let name = super::explain::side_name(&input.node);
+                let what = match name {
+                    "LateRecords" => "rows that came too late for all their windows, as soon as they come",
+                    _ => "records that cannot be read, as soon as they come",
+                };
+                self.line(&format!("{prefix}{branch}{name}(of=[{}])", title(&input.node)));
+                self.line(&format!("{prefix}{next}   {what}"));
                 continue;
             }
             self.node(&input.node, prefix, branch, &format!("{prefix}{next}"));

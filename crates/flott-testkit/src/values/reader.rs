@@ -243,6 +243,7 @@ impl SourceReader for ValuesReader {
             position: position(next + len),
             watermark: None,
             skipped: 0,
+            dead_letters: None,
         }))
     }
 

@@ -181,6 +181,7 @@ impl SplitLogReader {
                     position: next.position(),
                     watermark: None,
                     skipped: 0,
+                    dead_letters: None,
                 })));
             }
             if !self.stays_open {

@@ -3,6 +3,7 @@
 mod alignment;
 mod checkpoints;
 mod commit;
+mod dead_letters;
 mod edits;
 mod ended;
 mod full_disk;

@@ -21,6 +21,7 @@ use flott_core::options::Options;
 use flott_core::{Error, Result};
 use flott_graph::Changes;
 
+use super::dead_letter::scan_below;
 use super::explain;
 use super::stream::{StreamInput, StreamNode, StreamOp};
 use rules::rule;
@@ -198,7 +199,10 @@ impl Inference<'_> {
         let mut made = None;
         for (index, input) in node.inputs.iter().enumerate() {
             if input.port == 1 {
-                let below = self.last.get(&Arc::as_ptr(&input.node)).cloned();
+                let mut below = self.last.get(&Arc::as_ptr(&input.node)).cloned();
+                if matches!(input.node.op, StreamOp::Scan(_)) {
+                    below = Some(scan_below(below.as_ref().unwrap_or(&input.node)));
+                }
                 let below = below.ok_or_else(|| Error::internal("late rows of an aggregate that nobody plans"))?;
                 inputs.push(StreamInput { node: below, port: 1 });
                 continue;
