@@ -94,7 +94,11 @@ async fn invalid_records_are_rows_of_another_table_each_once() {
         let expected: Vec<i64> = (0..1_000).filter(|i| i % 2 == partition && i % 7 == 0).map(|i| i / 2).collect();
         assert_eq!(offsets_of(partition), expected, "of partition {partition}, each once");
     }
-    assert!(letters.iter().all(|l| l.starts_with("{id:") && l.contains("offset")), "{:?}", letters.first());
+    assert!(
+        letters.iter().all(|l| l.starts_with("{id:") && l.contains("Failed to deserialize")),
+        "{:?}",
+        letters.first()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
