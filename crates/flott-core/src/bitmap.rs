@@ -29,12 +29,19 @@ pub fn write(set: &RoaringBitmap) -> Vec<u8> {
     bytes
 }
 
+/// Bytes of a set as text behind which only `...` follows.
+pub const MAX_TEXT_BYTES: usize = 0x80000;
+
 /// `{1,2,3}`
 pub fn to_text(set: &RoaringBitmap) -> String {
     let mut text = String::from("{");
     for (i, n) in set.iter().enumerate() {
         if i > 0 {
             text.push(',');
+            if text.len() > MAX_TEXT_BYTES {
+                text.push_str("...");
+                break;
+            }
         }
         // Writing into a text never fails.
         write!(text, "{n}").unwrap_or_default();

@@ -138,6 +138,7 @@ pub fn supported(from: &TypeKind, to: &TypeKind) -> bool {
         (f, K::Boolean) => f.is_character() || f.is_numeric(),
         (K::Boolean, t) if t.is_numeric() => true,
         (f, t) if t.is_numeric() => f.is_character() || f.is_numeric(),
+        (K::Bitmap, t) if t.is_binary() => *t == K::BYTES,
         (f, t) if t.is_binary() => f.is_binary() || f.is_character(),
         (f, K::Date) => f.is_character() || f.is_timestamp(),
         (f, K::Time(_)) => f.is_character() || f.is_timestamp() || matches!(f, K::Time(_)),
@@ -209,6 +210,8 @@ impl Rule {
             (K::Boolean, t) => self.boolean_to_number(array, t),
             (f, t) if f.is_numeric() && t.is_numeric() => self.number(array),
             (f, t) if f.is_binary() && t.is_binary() => self.binary(array),
+            // The bytes of BITMAP_TO_BYTES: it lies so.
+            (K::Bitmap, t) if t.is_binary() => Ok(Arc::clone(array)),
             (f, t) if f.is_interval() && t.is_interval() => Ok(Arc::clone(array)),
             (f, K::IntervalYearMonth(..)) if f.is_numeric() => {
                 let months = self.inner(&self.from, &K::Int.nullable()).apply(array)?;

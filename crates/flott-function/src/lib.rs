@@ -32,7 +32,7 @@ pub mod variant;
 
 /// The limits of functions.
 pub mod limits {
-    pub use crate::scalar::{MAX_REGEX_BYTES, MAX_TEXT_BYTES};
+    pub use crate::scalar::{MAX_ARRAY_NUMBERS, MAX_REGEX_BYTES, MAX_TEXT_BYTES};
 }
 
 pub use aggregate::AggregateKind;

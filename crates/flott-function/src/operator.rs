@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::*;
-use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, BooleanArray, PrimitiveArray};
+use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, BooleanArray, PrimitiveArray, make_array};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_schema::{DataType, TimeUnit};
 use datafusion_common::ScalarValue;
@@ -438,7 +438,8 @@ fn decimal_arithmetic(
     };
     let as_type = |p, s| K::Decimal { precision: p, scale: s }.nullable();
     // What does not fit is NULL. Below 38 digits everything fits.
-    let all_fit = precision < MAX_DECIMAL_PRECISION;
+    let whole = sign == '%' && s1 == 0 && s2 == 0;
+    let all_fit = precision < MAX_DECIMAL_PRECISION || whole;
     let nullable = left.data_type.nullable || right.data_type.nullable || !all_fit;
     let data_type = as_type(precision, scale).with_nullable(nullable);
     let (left, right) = (cast_if_needed(left, &as_type(p1, s1), env)?, cast_if_needed(right, &as_type(p2, s2), env)?);
@@ -463,7 +464,9 @@ fn decimal_arithmetic(
         finish(args, Arc::new(result?.with_precision_and_scale(precision, scale as i8)?))
     });
     let resolved = if matches!(sign, '/' | '%') { resolved } else { resolved.infallible() };
-    Ok(call_resolved(&sign.to_string(), vec![left, right], resolved))
+    let value = call_resolved(&sign.to_string(), vec![left, right], resolved);
+    // A remainder of whole numbers has the divisor's type.
+    if whole { cast_if_needed(value, &r.clone().nullable(), env) } else { Ok(value) }
 }
 
 fn interval(kind: &TypeKind, nullable: bool) -> LogicalType {
@@ -507,11 +510,11 @@ fn times(sign: char, l: &TypeKind, r: &TypeKind, nullable: bool) -> Option<Resol
             let t = t.clone().nullable().with_nullable(nullable).with_time_attribute(Default::default());
             Some(Resolved::new(t, move |args, rows| add_millis(args, 1, 0, false, rows)))
         }
-        (t, K::IntervalYearMonth(..), '+' | '-') if t.is_datetime() && !matches!(t, K::Time(_)) => {
+        (t, K::IntervalYearMonth(..), '+' | '-') if t.is_datetime() => {
             let t = t.clone().nullable().with_nullable(nullable).with_time_attribute(Default::default());
             Some(Resolved::new(t, move |args, rows| add_months(args, 0, 1, negate, rows)))
         }
-        (K::IntervalYearMonth(..), t, '+') if t.is_datetime() && !matches!(t, K::Time(_)) => {
+        (K::IntervalYearMonth(..), t, '+') if t.is_datetime() => {
             let t = t.clone().nullable().with_nullable(nullable).with_time_attribute(Default::default());
             Some(Resolved::new(t, move |args, rows| add_months(args, 1, 0, false, rows)))
         }
@@ -625,7 +628,7 @@ fn moved_timestamps(
     })
 }
 
-/// A date or timestamp plus months; the day is cut to the month's length.
+/// A date or timestamp plus months; the day is cut to the month's length. A time of day is the same in every month.
 fn add_months(
     args: &[ColumnarValue],
     time: usize,
@@ -662,6 +665,10 @@ fn add_months(
             let result: PrimitiveArray<Date32Type> =
                 arrow_arith::arity::binary(values, by, |v: i32, m: i32| shift_months(i64::from(v), months(m)) as i32)?;
             Arc::new(result)
+        }
+        DataType::Time32(_) | DataType::Time64(_) => {
+            let nulls = NullBuffer::union(times.nulls(), by.nulls());
+            make_array(times.to_data().into_builder().nulls(nulls).build()?)
         }
         other => return Err(Error::internal(format!("months added to {other}"))),
     };

@@ -86,7 +86,7 @@ pub(crate) fn format_values(
             array.as_binary::<i32>().iter().map(|v| v.map(show).transpose()).collect::<Result<Vec<_>>>()?
         }
         K::Date => print!(Date32Type, text::format_date),
-        K::Time(p) => nanos(array, |n| text::format_time(n as i64, *p))?,
+        K::Time(p) => nanos(array, |n| text::format_time_of_day(n as i64, *p))?,
         K::Timestamp(p, _) => nanos(array, |n| text::format_timestamp(n, *p))?,
         K::TimestampLtz(p, _) => nanos(array, |n| text::format_timestamp(to_local(zone, n), *p))?,
         K::IntervalYearMonth(..) => {

@@ -20,6 +20,16 @@ pub fn format_time(nanos: i64, precision: u8) -> String {
     with_fraction(text, f, precision)
 }
 
+/// A TIME as text. As in Flink, zeros at the end of a fraction are left out, but for the first digit.
+pub fn format_time_of_day(nanos: i64, precision: u8) -> String {
+    let mut text = format_time(nanos, precision);
+    if precision > 0 {
+        let digits = text.trim_end_matches('0').len();
+        text.truncate(if text[..digits].ends_with('.') { digits + 1 } else { digits });
+    }
+    text
+}
+
 /// `2020-01-01 12:34:56[.fraction]` of nanoseconds since the epoch.
 pub fn format_timestamp(nanos: i128, precision: u8) -> String {
     let (days, rest) = (nanos.div_euclid(DAY_NS), nanos.rem_euclid(DAY_NS));
@@ -234,6 +244,11 @@ mod tests {
 
     #[test]
     fn dates_and_times_round_trip() {
+        for (nanos, precision, text) in
+            [(100_000_000, 3, "00:00:00.1"), (0, 3, "00:00:00.0"), (123_000_000, 5, "00:00:00.123"), (0, 0, "00:00:00")]
+        {
+            assert_eq!(format_time_of_day(nanos, precision), text);
+        }
         assert_eq!(parse_date("2020-02-30"), None);
         assert_eq!(parse_date("2020-2-3").map(format_date).as_deref(), Some("2020-02-03"));
         assert_eq!(parse_timestamp("1969-12-31 23:59:59.5"), Some(-500_000_000));

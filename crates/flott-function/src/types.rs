@@ -50,7 +50,9 @@ pub fn decimal_result(op: char, (p1, s1): (u8, u8), (p2, s2): (u8, u8)) -> TypeK
         }
         '%' => {
             let scale = s1.max(s2);
-            adjust((p1 - s1).min(p2 - s2) + scale, scale)
+            // Of whole numbers the divisor's type.
+            let digits = if scale == 0 { p2 } else { (p1 - s1).min(p2 - s2) };
+            adjust(digits + scale, scale)
         }
         _ => {
             let scale = s1.max(s2);
@@ -204,6 +206,7 @@ mod tests {
         assert_eq!(decimal_result('/', (30, 20), (30, 20)), d(38, 8));
         assert_eq!(decimal_result('/', (10, 2), (5, 4)), d(20, 8));
         assert_eq!(decimal_result('%', (10, 2), (5, 4)), d(5, 4));
+        assert_eq!(decimal_result('%', (3, 0), (19, 0)), d(19, 0));
         assert_eq!(decimal_result('*', (38, 10), (38, 10)), d(38, 6));
     }
 

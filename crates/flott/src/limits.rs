@@ -62,6 +62,7 @@ pub fn limits() -> Vec<Limit> {
         limit("Types", "timestamps with 7 to 9 digits of fraction", "the years 1677 to 2262"),
         limit("Functions", "a text that a function makes (REPEAT, LPAD, ..)", size(function::MAX_TEXT_BYTES)),
         limit("Functions", "a compiled regular expression", size(function::MAX_REGEX_BYTES)),
+        limit("Functions", "numbers of a BITMAP that become an ARRAY", function::MAX_ARRAY_NUMBERS),
         #[cfg(feature = "wasm")]
         limit("Functions", "a module in WebAssembly", size(flott_wasm::ARTIFACT_BYTES_MAX)),
         limit("Formats", "avro: a message", size(flott_format::avro::RECORD_BYTES_MAX)),

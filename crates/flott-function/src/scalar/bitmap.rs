@@ -15,6 +15,9 @@ use super::{Arguments, Category, Resolve, ScalarFunction};
 use crate::bitmap::{self, RoaringBitmap};
 use crate::udf::Resolved;
 
+/// The most numbers of a set that become an ARRAY.
+pub const MAX_ARRAY_NUMBERS: u64 = 1 << 27;
+
 const fn function(
     name: &'static str,
     syntax: &'static str,
@@ -157,8 +160,17 @@ fn to_array(a: &mut Arguments) -> Result<Option<Resolved>> {
     let t = nullable_as(a, K::Array(Box::new(K::Int.nullable())));
     let arrow = arrow_type(&t);
     Ok(Some(Resolved::arrays(t, move |args, rows| {
-        let numbers =
-            (0..rows).map(|row| Ok(set(&args[0], row)?.map(|s| s.iter().map(|n| Some(n as i32)).collect::<Vec<_>>())));
+        let numbers = (0..rows).map(|row| {
+            let Some(set) = set(&args[0], row)? else { return Ok(None) };
+            if set.len() > MAX_ARRAY_NUMBERS {
+                return Err(Error::data(format!(
+                    "an ARRAY of {} numbers is longer than {MAX_ARRAY_NUMBERS}",
+                    set.len()
+                ))
+                .hint("Take a part of the set, such as BITMAP_AND with another"));
+            }
+            Ok(Some(set.iter().map(|n| Some(n as i32)).collect::<Vec<_>>()))
+        });
         let lists = ListArray::from_iter_primitive::<Int32Type, _, _>(numbers.collect::<Result<Vec<_>>>()?);
         let DataType::List(item) = &arrow else { return Err(Error::internal("an ARRAY that is no list")) };
         let (_, offsets, values, nulls) = lists.into_parts();

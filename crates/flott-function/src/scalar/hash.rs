@@ -5,9 +5,11 @@ use std::borrow::Cow;
 use arrow_array::builder::BinaryBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type};
+use arrow_array::{Array, BinaryArray};
 use base64::Engine;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+use datafusion_expr::ColumnarValue;
 use flott_core::types::TypeKind as K;
 use flott_core::{Error, Result};
 use md5::Digest;
@@ -16,7 +18,7 @@ use super::shape::{entry, fit, string_of, texts, texts_to_int, try_texts};
 use super::{Arguments, Category, Resolve, ScalarFunction};
 use crate::argument::{Primitive, Text, build_text};
 use crate::text::hex;
-use crate::udf::Resolved;
+use crate::udf::{Resolved, columns};
 
 const fn hash(name: &'static str, syntax: &'static str, description: &'static str, resolve: Resolve) -> ScalarFunction {
     entry(Category::Hash, name, syntax, description, (1, 1), resolve)
@@ -42,28 +44,28 @@ const AS_JAVA: GeneralPurpose = GeneralPurpose::new(
 
 /// All of them.
 pub(super) const FUNCTIONS: &[ScalarFunction] = &[
-    hash("MD5", "MD5(text)", "The MD5 digest in 32 hexadecimal digits.", |a| {
-        texts(a, |[t]| Cow::Owned(hex(&md5::Md5::digest(t))))
+    hash("MD5", "MD5(text or bytes)", "The MD5 digest in 32 hexadecimal digits.", |a| {
+        of_octets(a, |o| Ok(hex(&md5::Md5::digest(o))))
     }),
-    hash("SHA1", "SHA1(text)", "The SHA-1 digest in 40 hexadecimal digits.", |a| {
-        texts(a, |[t]| Cow::Owned(hex(&sha1(t.as_bytes()))))
+    hash("SHA1", "SHA1(text or bytes)", "The SHA-1 digest in 40 hexadecimal digits.", |a| {
+        of_octets(a, |o| Ok(hex(&sha1(o))))
     }),
-    hash("SHA224", "SHA224(text)", "The SHA-224 digest in 56 hexadecimal digits.", |a| {
-        texts(a, |[t]| Cow::Owned(hex(&sha2::Sha224::digest(t))))
+    hash("SHA224", "SHA224(text or bytes)", "The SHA-224 digest in 56 hexadecimal digits.", |a| {
+        of_octets(a, |o| Ok(hex(&sha2::Sha224::digest(o))))
     }),
-    hash("SHA256", "SHA256(text)", "The SHA-256 digest in 64 hexadecimal digits.", |a| {
-        texts(a, |[t]| Cow::Owned(hex(&sha2::Sha256::digest(t))))
+    hash("SHA256", "SHA256(text or bytes)", "The SHA-256 digest in 64 hexadecimal digits.", |a| {
+        of_octets(a, |o| Ok(hex(&sha2::Sha256::digest(o))))
     }),
-    hash("SHA384", "SHA384(text)", "The SHA-384 digest in 96 hexadecimal digits.", |a| {
-        texts(a, |[t]| Cow::Owned(hex(&sha2::Sha384::digest(t))))
+    hash("SHA384", "SHA384(text or bytes)", "The SHA-384 digest in 96 hexadecimal digits.", |a| {
+        of_octets(a, |o| Ok(hex(&sha2::Sha384::digest(o))))
     }),
-    hash("SHA512", "SHA512(text)", "The SHA-512 digest in 128 hexadecimal digits.", |a| {
-        texts(a, |[t]| Cow::Owned(hex(&sha2::Sha512::digest(t))))
+    hash("SHA512", "SHA512(text or bytes)", "The SHA-512 digest in 128 hexadecimal digits.", |a| {
+        of_octets(a, |o| Ok(hex(&sha2::Sha512::digest(o))))
     }),
     entry(
         Category::Hash,
         "SHA2",
-        "SHA2(text, bits)",
+        "SHA2(text or bytes, bits)",
         "The SHA-2 digest of 224, 256, 384 or 512 bits in hexadecimal digits.",
         (2, 2),
         sha2_of,
@@ -73,17 +75,11 @@ pub(super) const FUNCTIONS: &[ScalarFunction] = &[
             t.encode_utf16().fold(0i32, |h, u| h.wrapping_mul(31).wrapping_add(i32::from(u))).wrapping_abs()
         })
     }),
-    string("TO_BASE64", "TO_BASE64(text)", "In base 64.", (1, 1), |a| texts(a, |[t]| Cow::Owned(STANDARD.encode(t)))),
-    string("FROM_BASE64", "FROM_BASE64(text)", "The text that is given in base 64.", (1, 1), |a| {
-        try_texts(a, |[t]| {
-            let wrong = || Error::data(format!("'{}' is not base 64", t.chars().take(100).collect::<String>()));
-            // Java's decoder needs no padding, but no half of one either.
-            if t.ends_with('=') && !t.len().is_multiple_of(4) {
-                return Err(wrong());
-            }
-            let bytes = AS_JAVA.decode(t).map_err(|_| wrong())?;
-            Ok(Some(Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())))
-        })
+    string("TO_BASE64", "TO_BASE64(text or bytes)", "In base 64.", (1, 1), |a| {
+        of_octets(a, |o| Ok(STANDARD.encode(o)))
+    }),
+    string("FROM_BASE64", "FROM_BASE64(text or bytes)", "The text that is given in base 64.", (1, 1), |a| {
+        try_octets(a, from_base64)
     }),
     string("HEX", "HEX(number or text)", "In hexadecimal digits.", (1, 1), hex_of),
     string("UNHEX", "UNHEX(text)", "The bytes of hexadecimal digits; NULL where it has others.", (1, 1), unhex),
@@ -167,8 +163,69 @@ fn sha1(bytes: &[u8]) -> [u8; 20] {
     out
 }
 
+/// A text's or a byte string's bytes to a text, or an error.
+fn try_octets(a: &mut Arguments, f: fn(&[u8]) -> Result<String>) -> Result<Option<Resolved>> {
+    let binary = a.values[0].data_type.kind.is_binary();
+    if !binary && !fit(a, &[K::STRING])? {
+        return Ok(None);
+    }
+    Ok(Some(Resolved::new(string_of(a), move |args, rows| {
+        let octets = Octets::of(&args[0], binary)?;
+        build_text(args, rows, |i, out| {
+            out.append_option(octets.get(i).map(f).transpose()?);
+            Ok(())
+        })
+    })))
+}
+
+/// The same where nothing can be wrong.
+fn of_octets(a: &mut Arguments, f: fn(&[u8]) -> Result<String>) -> Result<Option<Resolved>> {
+    Ok(try_octets(a, f)?.map(Resolved::infallible))
+}
+
+/// Texts and byte strings, as bytes.
+enum Octets {
+    Text(Text),
+    Bytes(BinaryArray, bool),
+}
+
+impl Octets {
+    fn of(value: &ColumnarValue, binary: bool) -> Result<Octets> {
+        if !binary {
+            return Text::of(value).map(Octets::Text);
+        }
+        let constant = matches!(value, ColumnarValue::Scalar(_));
+        let array = columns(std::slice::from_ref(value), 1)?.remove(0);
+        Ok(Octets::Bytes(array.as_binary().clone(), constant))
+    }
+
+    fn get(&self, row: usize) -> Option<&[u8]> {
+        match self {
+            Octets::Text(text) => text.get(row).map(str::as_bytes),
+            Octets::Bytes(bytes, constant) => {
+                let row = if *constant { 0 } else { row };
+                bytes.is_valid(row).then(|| bytes.value(row))
+            }
+        }
+    }
+}
+
+fn from_base64(text: &[u8]) -> Result<String> {
+    let wrong = || {
+        let shown: String = String::from_utf8_lossy(text).chars().take(100).collect();
+        Error::data(format!("'{shown}' is not base 64"))
+    };
+    // Java's decoder needs no padding, but no half of one either.
+    if text.ends_with(b"=") && !text.len().is_multiple_of(4) {
+        return Err(wrong());
+    }
+    let bytes = AS_JAVA.decode(text).map_err(|_| wrong())?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 fn sha2_of(a: &mut Arguments) -> Result<Option<Resolved>> {
-    if !fit(a, &[K::STRING, K::Int])? {
+    let binary = a.values[0].data_type.kind.is_binary();
+    if !fit(a, &[if binary { K::BYTES } else { K::STRING }, K::Int])? {
         return Ok(None);
     }
     let check = |bits: i32| match bits {
@@ -179,7 +236,7 @@ fn sha2_of(a: &mut Arguments) -> Result<Option<Resolved>> {
         check(*bits)?;
     }
     Ok(Some(Resolved::new(string_of(a), move |args, rows| {
-        let (text, bits) = (Text::of(&args[0])?, Primitive::<Int32Type>::of(&args[1])?);
+        let (text, bits) = (Octets::of(&args[0], binary)?, Primitive::<Int32Type>::of(&args[1])?);
         build_text(args, rows, |i, out| {
             let (Some(t), Some(bits)) = (text.get(i), bits.get(i)) else {
                 out.append_null();
@@ -227,8 +284,8 @@ fn bytes_of(a: &mut Arguments, f: fn(&str, &str) -> Result<Option<Vec<u8>>>) -> 
         let second = args.get(1).map(|a| a.as_string::<i32>());
         let mut out = BinaryBuilder::new();
         for i in 0..rows {
-            let second = second.map_or(Some(""), |s| arrow_array::Array::is_valid(s, i).then(|| s.value(i)));
-            match (arrow_array::Array::is_valid(text, i), second) {
+            let second = second.map_or(Some(""), |s| Array::is_valid(s, i).then(|| s.value(i)));
+            match (Array::is_valid(text, i), second) {
                 (true, Some(second)) => out.append_option(f(text.value(i), second)?),
                 _ => out.append_null(),
             }

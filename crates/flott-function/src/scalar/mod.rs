@@ -23,6 +23,7 @@ mod temporal;
 mod time_unit;
 mod variant;
 
+pub use bitmap::MAX_ARRAY_NUMBERS;
 pub use json::object_text as json_object_text;
 pub(crate) use json::{Json, compare_keys};
 pub use regex::MAX_REGEX_BYTES;

@@ -5,11 +5,12 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::ops::Range;
 
 use arrow_array::types::Int32Type;
 use flott_core::types::TypeKind as K;
 use flott_core::{Error, Result};
-use regex::Regex;
+use regex::{Captures, Match, Regex};
 
 use super::shape::{entry, fit};
 use super::{Arguments, Category, Resolve, ScalarFunction};
@@ -58,7 +59,7 @@ pub(super) const FUNCTIONS: &[ScalarFunction] = &[
     ),
     function("REGEXP_SUBSTR", "REGEXP_SUBSTR(text, pattern)", "The first part that fits.", (2, 2), extract),
     function("REGEXP_COUNT", "REGEXP_COUNT(text, pattern)", "How many parts fit.", (2, 2), |a| {
-        to_int(a, |r, t| r.find_iter(t).count() as i32)
+        to_int(a, |r, t| matches(r, t).count() as i32)
     }),
     function(
         "REGEXP_INSTR",
@@ -242,6 +243,52 @@ fn translated(pattern: &str) -> Result<String> {
     Ok(out)
 }
 
+/// What fits, one after the other as Java finds it: behind a part with a length one of no length may begin at once.
+pub(super) fn matches<'r, 't>(regex: &'r Regex, text: &'t str) -> impl Iterator<Item = Match<'t>> + use<'r, 't> {
+    let mut from = Some(0);
+    std::iter::from_fn(move || {
+        let found = regex.find_at(text, from?)?;
+        from = behind(text, found.range());
+        Some(found)
+    })
+}
+
+/// The groups of what fits, in the same order.
+pub(super) fn captures<'r, 't>(regex: &'r Regex, text: &'t str) -> impl Iterator<Item = Captures<'t>> + use<'r, 't> {
+    let mut from = Some(0);
+    std::iter::from_fn(move || {
+        let found = regex.captures_at(text, from?)?;
+        from = found.get(0).and_then(|whole| behind(text, whole.range()));
+        Some(found)
+    })
+}
+
+/// Where to look on behind a part that fits; `None` at the end.
+fn behind(text: &str, found: Range<usize>) -> Option<usize> {
+    if !found.is_empty() {
+        return Some(found.end);
+    }
+    text[found.end..].chars().next().map(|c| found.end + c.len_utf8())
+}
+
+/// Every part that fits replaced.
+fn replaced<'t>(regex: &Regex, text: &'t str, by: &str) -> Cow<'t, str> {
+    let mut kept = 0;
+    let mut out = String::new();
+    let mut any = false;
+    for found in matches(regex, text) {
+        any = true;
+        out.push_str(&text[kept..found.start()]);
+        out.push_str(by);
+        kept = found.end();
+    }
+    if !any {
+        return Cow::Borrowed(text);
+    }
+    out.push_str(&text[kept..]);
+    Cow::Owned(out)
+}
+
 /// A regular expression that splits texts, as Java's `String.split`.
 pub(super) struct Splitter(Option<Regex>, String);
 
@@ -257,7 +304,16 @@ impl Splitter {
     pub(super) fn split<'a>(&self, text: &'a str) -> Vec<&'a str> {
         let mut pieces: Vec<&str> = match &self.0 {
             None => text.split(self.1.as_str()).collect(),
-            Some(regex) => regex.split(text).skip(usize::from(starts_with_nothing(regex, text))).collect(),
+            Some(regex) => {
+                let mut pieces = vec![];
+                let mut from = 0;
+                for found in matches(regex, text).filter(|m| m.end() > 0) {
+                    pieces.push(&text[from..found.start()]);
+                    from = found.end();
+                }
+                pieces.push(&text[from..]);
+                pieces
+            }
         };
         // A text without a delimiter is one piece, whatever it is; one of nothing but delimiters has none.
         if pieces.len() > 1 {
@@ -272,16 +328,11 @@ impl Splitter {
         match &self.0 {
             None => text.split_once(self.1.as_str()),
             Some(regex) => {
-                let found = regex.find_iter(text).find(|m| m.end() > 0);
+                let found = matches(regex, text).find(|m| m.end() > 0);
                 found.map(|m| (&text[..m.start()], &text[m.end()..]))
             }
         }
     }
-}
-
-/// Whether the first match lies at the start and has no length.
-fn starts_with_nothing(regex: &Regex, text: &str) -> bool {
-    !text.is_empty() && regex.find(text).is_some_and(|m| m.end() == 0)
 }
 
 // --- LIKE ---
@@ -352,11 +403,12 @@ fn like_regex(pattern: &str, escape: Option<char>) -> Result<Regex> {
     build_regex(&out, pattern)
 }
 
-/// The constant of ESCAPE.
-fn escape_of(a: &mut Arguments) -> Result<Option<char>> {
+/// The constant of ESCAPE; where it may be empty, nothing is an escape then.
+fn escape_of(a: &mut Arguments, may_be_empty: bool) -> Result<Option<char>> {
     let escape = match a.values.get(2).map(|e| e.text().map(str::to_string)) {
         None => None,
-        Some(Some(text)) if text.chars().count() == 1 => text.chars().next(),
+        Some(Some(text)) if text.is_empty() && may_be_empty => None,
+        Some(Some(text)) if text.chars().count() == 1 && text != "\0" => text.chars().next(),
         Some(_) => return Err(Error::user("Invalid escape character").hint("ESCAPE takes a constant of one character")),
     };
     a.values.truncate(2);
@@ -364,7 +416,7 @@ fn escape_of(a: &mut Arguments) -> Result<Option<char>> {
 }
 
 fn like(a: &mut Arguments) -> Result<Option<Resolved>> {
-    let escape = escape_of(a)?;
+    let escape = escape_of(a, true)?;
     let constant = a.values[1].text().map(|p| Like::new(p, escape)).transpose()?;
     if !fit(a, &[K::STRING, K::STRING])? {
         return Ok(None);
@@ -391,7 +443,8 @@ fn like(a: &mut Arguments) -> Result<Option<Resolved>> {
 
 // --- SIMILAR TO ---
 
-/// SQL's regular expressions: `% _ | * + ? {m,n} ( ) [ ]`, over the whole text.
+/// SQL's regular expressions: `% _ | * + ? {m,n} ( ) [ ]`, over the whole text. As in Flink a point is any character, too,
+/// and `^` the start.
 fn similar_regex(pattern: &str, escape: Option<char>) -> Result<Regex> {
     let mut out = String::from("(?s)^(?:");
     let mut chars = pattern.chars().peekable();
@@ -427,12 +480,12 @@ fn similar_regex(pattern: &str, escape: Option<char>) -> Result<Regex> {
         }
         match c {
             '%' => out.push_str(".*"),
-            '_' => out.push('.'),
+            '_' | '.' => out.push('.'),
             '[' => {
                 in_class = true;
                 out.push('[');
             }
-            '|' | '*' | '+' | '?' | '{' | '}' | '(' | ')' => out.push(c),
+            '|' | '*' | '+' | '?' | '{' | '}' | '(' | ')' | '^' => out.push(c),
             c => out.push_str(&regex::escape(c.encode_utf8(&mut [0; 4]))),
         }
     }
@@ -441,7 +494,7 @@ fn similar_regex(pattern: &str, escape: Option<char>) -> Result<Regex> {
 }
 
 fn similar(a: &mut Arguments) -> Result<Option<Resolved>> {
-    let escape = escape_of(a)?;
+    let escape = escape_of(a, false)?;
     let constant = a.values[1].text().map(|p| similar_regex(p, escape)).transpose()?;
     if !fit(a, &[K::STRING, K::STRING])? {
         return Ok(None);
@@ -488,10 +541,10 @@ fn replace(a: &mut Arguments) -> Result<Option<Resolved>> {
             (Text::of(&args[0])?, pattern(&constant, &args[1], java_or_null)?, Text::of(&args[2])?);
         build_text(args, rows, |i, out| {
             let replaced = match (text.get(i), by.get(i)) {
-                (Some(t), Some(by)) => pattern.with(i, |r| r.replace_all(t, regex::NoExpand(by)))?,
+                (Some(t), Some(by)) => pattern.with(i, |r| replaced(r, t, by))?,
                 _ => None,
             };
-            out.append_option(replaced as Option<Cow<str>>);
+            out.append_option(replaced);
             Ok(())
         })
     })))
@@ -574,7 +627,10 @@ mod tests {
             ("abc", "[a-c]{3}", true),
             ("abd", "[a-c]{3}", false),
             ("a.c", "a.c", true),
-            ("abc", "a.c", false),
+            ("abc", "a.c", true),
+            ("ac", "a.c", false),
+            ("a$c", "a$c", true),
+            ("abc", "^abc", true),
             ("abc", "b", false),
             ("ab1", "[[:ALPHA:]]+1", true),
         ] {
@@ -600,6 +656,11 @@ mod tests {
             ("REGEXP_EXTRACT", &[("foothebar", "STRING"), ("nothing", "STRING"), ("0", "INT")], "NULL"),
             ("REGEXP_SUBSTR", &[("foobar", "STRING"), ("o+b", "STRING")], "oob"),
             ("REGEXP_COUNT", &[("foobarfoo", "STRING"), ("foo", "STRING")], "2"),
+            ("REGEXP_COUNT", &[("ab1ç", "STRING"), ("[a-z]*", "STRING")], "4"),
+            ("REGEXP_REPLACE", &[("ab1ç", "STRING"), ("[a-z]*", "STRING"), ("x", "STRING")], "xx1xçx"),
+            ("REGEXP_REPLACE", &[("", "STRING"), ("[a-z]*", "STRING"), ("x", "STRING")], "x"),
+            ("LIKE", &[("a%c", "STRING"), ("a%c", "STRING"), ("", "STRING")], "TRUE"),
+            ("LIKE", &[("abc", "STRING"), ("abc", "STRING"), ("\0", "STRING")], "ERROR Invalid escape character"),
             ("REGEXP_INSTR", &[("größe", "STRING"), ("ß", "STRING")], "4"),
             ("REGEXP_INSTR", &[("größe", "STRING"), ("x", "STRING")], "0"),
             ("REGEXP_INSTR", &[("größe", "STRING"), ("(", "STRING")], "NULL"),

@@ -5,7 +5,7 @@ use arrow_array::types::Int32Type;
 use flott_core::Result;
 use flott_core::types::{TypeKind as K, arrow_field};
 
-use super::regex::{constant_pattern, java_or_null, pattern};
+use super::regex::{captures, constant_pattern, java_or_null, pattern};
 use super::shape::{entry, fit};
 use super::{Arguments, Category, ScalarFunction};
 use crate::argument::{Primitive, Text, finish, rows_of};
@@ -41,7 +41,7 @@ fn extract_all(a: &mut Arguments) -> Result<Option<Resolved>> {
             };
             let found = patterns.with(row, |regex| {
                 let group = usize::try_from(group).ok().filter(|g| *g < regex.captures_len())?;
-                let parts = regex.captures_iter(text).map(|c| c.get(group).map(|m| m.as_str()));
+                let parts = captures(regex, text).map(|c| c.get(group).map(|m| m.as_str()));
                 Some(parts.collect::<Vec<Option<&str>>>())
             })?;
             match found.flatten() {
@@ -73,6 +73,8 @@ mod tests {
             ("REGEXP_EXTRACT_ALL", &[T, ("x(y)", "STRING")], "[]"),
             ("REGEXP_EXTRACT_ALL", &[T, ("0", "STRING")], "NULL"),
             ("REGEXP_EXTRACT_ALL", &[("abab", "STRING"), ("(a)(c)?", "STRING"), ("2", "INT")], "[NULL, NULL]"),
+            ("REGEXP_EXTRACT_ALL", &[("ab1c", "STRING"), ("[a-z]*", "STRING"), ("0", "INT")], "[ab, , c, ]"),
+            ("REGEXP_EXTRACT_ALL", &[("ab", "STRING"), ("(ab)|([a-z]*)", "STRING"), ("2", "INT")], "[NULL, ]"),
             ("REGEXP_EXTRACT_ALL", &[("NULL", "STRING"), P], "NULL"),
             ("REGEXP_EXTRACT_ALL", &[T, ("NULL", "STRING")], "NULL"),
             ("REGEXP_EXTRACT_ALL", &[T, ("(", "STRING")], "NULL"),

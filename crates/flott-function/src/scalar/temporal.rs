@@ -10,7 +10,7 @@ use arrow_schema::{DataType, TimeUnit};
 use datafusion_common::ScalarValue;
 use datafusion_expr::ColumnarValue;
 use flott_core::types::{TimeAttribute, TypeKind as K};
-use flott_core::{Error, LogicalType, Result};
+use flott_core::{Error, LogicalType, Result, SessionZone};
 
 use super::date_pattern::{DEFAULT_PATTERN, Pattern, Reader, parse_sql};
 use super::shape::{entry, fit};
@@ -137,7 +137,7 @@ pub(super) const FUNCTIONS: &[ScalarFunction] = &[
     function("SECOND", "SECOND(timestamp)", "The second.", (1, 1), |a| extract(a, 0, Unit::Second)),
 ];
 
-fn local_ms(zone: flott_core::SessionZone, ms: i64) -> i64 {
+fn local_ms(zone: SessionZone, ms: i64) -> i64 {
     text::utc_to_local(zone, ms.div_euclid(1_000)) * 1_000 + ms.rem_euclid(1_000)
 }
 
@@ -278,8 +278,11 @@ fn to_date(a: &mut Arguments) -> Result<Option<Resolved>> {
 }
 
 fn to_timestamp_ltz(a: &mut Arguments) -> Result<Option<Resolved>> {
-    if a.values[0].data_type.kind.is_character() {
-        return text_to_instant(a);
+    let beside_text = a.values.get(1).is_some_and(|v| v.data_type.kind.is_character());
+    match &a.values[0].data_type.kind {
+        kind if kind.is_character() => return text_to_instant(a),
+        K::Null if beside_text => return text_to_instant(a),
+        _ => {}
     }
     if a.values.len() == 3 || !(a.values[0].data_type.kind.is_numeric() || a.values[0].data_type.kind == K::Null) {
         return Ok(None);
@@ -353,33 +356,40 @@ fn text_to_instant(a: &mut Arguments) -> Result<Option<Resolved>> {
     let written = a.values.len() > 1;
     let precision = a.values.get(1).and_then(|p| p.text()).map_or(3, fraction_digits);
     let pattern = PatternArgument::of(a, 1, DEFAULT_PATTERN, Pattern::with_zone)?;
-    let zone = match a.values.get(2).map(|z| z.text()) {
-        None => flott_core::SessionZone::UTC,
-        Some(Some(zone)) => FunctionEnv::new(zone)?.time_zone,
-        Some(None) => {
-            return Err(Error::user("the zone of TO_TIMESTAMP_LTZ must be a constant").hint("Write 'Europe/Berlin'"));
-        }
+    let constant_zone = match a.values.get(2).map(|z| z.text()) {
+        None => Some(SessionZone::UTC),
+        Some(Some(zone)) => Some(FunctionEnv::new(zone)?.time_zone),
+        Some(None) => None,
     };
     fit(a, &[K::STRING, K::STRING, K::STRING])?;
     let t = K::timestamp_ltz(precision).nullable();
     let target = flott_core::types::arrow_type(&t);
     Ok(Some(Resolved::new(t, move |args, rows| {
         let (texts, mut pattern) = (Text::of(&args[0])?, pattern.rows(args, 1)?);
+        let zones = args.get(2).map(Text::of).transpose()?;
+        let mut last_zone: Option<(String, Option<SessionZone>)> = None;
         let mut nanos = vec![];
         for i in 0..rows_of(args, rows) {
-            nanos.push(match (texts.get(i), pattern.get(i)?) {
+            let local = match (texts.get(i), pattern.get(i)?) {
                 (Some(t), Some(pattern)) => match written {
                     true => pattern.parse(t, Reader::Formatter).or_else(|| parse_sql(t)),
                     false => text::parse_timestamp(t),
                 },
                 _ => None,
+            };
+            let zone = constant_zone.or_else(|| {
+                let name = zones.as_ref()?.get(i)?;
+                if last_zone.as_ref().is_none_or(|(last, _)| last != name) {
+                    last_zone = Some((name.to_string(), FunctionEnv::new(name).ok().map(|env| env.time_zone)));
+                }
+                last_zone.as_ref()?.1
             });
+            nanos.push(local.zip(zone).map(|(n, zone)| {
+                let (s, f) = (n.div_euclid(1_000_000_000), n.rem_euclid(1_000_000_000));
+                i128::from(text::local_to_utc(zone, s as i64)) * 1_000_000_000 + f
+            }));
         }
-        let utc = |n: i128| {
-            let (s, f) = (n.div_euclid(1_000_000_000), n.rem_euclid(1_000_000_000));
-            i128::from(text::local_to_utc(zone, s as i64)) * 1_000_000_000 + f
-        };
-        finish(args, instants(&target, nanos.into_iter().map(|n| n.map(utc)).collect())?)
+        finish(args, instants(&target, nanos)?)
     })))
 }
 

@@ -378,7 +378,10 @@ pub(super) fn round_to_unit(a: &mut Arguments, up: bool) -> Result<Option<Resolv
     let unit = written_unit(a, 1)?;
     let t = a.values[0].data_type.clone();
     let fits = match &t.kind {
-        K::Date => unit.months().is_some() || matches!(unit, Unit::Week | Unit::Day),
+        K::Date => {
+            let below_millis = matches!(unit, Unit::Microsecond | Unit::Nanosecond);
+            unit.months().is_some() || unit.millis().is_some() || below_millis
+        }
         K::Time(_) => matches!(unit, Unit::Hour | Unit::Minute | Unit::Second | Unit::Millisecond),
         k => k.is_timestamp() && (unit.months().is_some() || unit.millis().is_some()),
     };
@@ -417,9 +420,12 @@ pub(super) fn round_to_unit(a: &mut Arguments, up: bool) -> Result<Option<Resolv
             DataType::Timestamp(TimeUnit::Millisecond, _) => timestamps!(TimestampMillisecondType, 1),
             DataType::Timestamp(TimeUnit::Microsecond, _) => timestamps!(TimestampMicrosecondType, 1_000),
             DataType::Timestamp(TimeUnit::Nanosecond, _) => timestamps!(TimestampNanosecondType, 1_000_000),
-            DataType::Date32 => Arc::new(
-                array.as_primitive::<Date32Type>().unary::<_, Date32Type>(|d| round_day(i64::from(d), unit, up) as i32),
-            ),
+            DataType::Date32 => {
+                // Flink's CEIL of a date to days is the next day, though the date is a whole day already.
+                let next = i64::from(up && unit == Unit::Day);
+                let round = |d: i32| (round_day(i64::from(d), unit, up) + next) as i32;
+                Arc::new(array.as_primitive::<Date32Type>().unary::<_, Date32Type>(round))
+            }
             DataType::Time32(TimeUnit::Millisecond) => {
                 let round = |v: i32| round_millis(i64::from(v), unit, up).rem_euclid(DAY_MS) as i32;
                 Arc::new(array.as_primitive::<Time32MillisecondType>().unary::<_, Time32MillisecondType>(round))
@@ -551,6 +557,10 @@ mod tests {
             ("CEIL", &[T, ("HOUR", "STRING")], "2018-03-20 07:00:00.000"),
             ("CEIL", &[T, ("SECOND", "STRING")], "2018-03-20 06:44:32.000"),
             ("CEIL", &[("2018-01-01", "DATE"), ("YEAR", "STRING")], "2018-01-01"),
+            ("CEIL", &[("2018-01-01", "DATE"), ("DAY", "STRING")], "2018-01-02"),
+            ("CEIL", &[("2018-01-01", "DATE"), ("HOUR", "STRING")], "2018-01-01"),
+            ("FLOOR", &[("2018-01-01", "DATE"), ("DAY", "STRING")], "2018-01-01"),
+            ("FLOOR", &[("2018-01-01", "DATE"), ("MILLISECOND", "STRING")], "2018-01-01"),
             ("FLOOR", &[("2018-03-20", "DATE"), ("MONTH", "STRING")], "2018-03-01"),
             ("FLOOR", &[("12:44:31", "TIME(0)"), ("MINUTE", "STRING")], "12:44:00"),
             ("CEIL", &[("12:44:31", "TIME(0)"), ("MINUTE", "STRING")], "12:45:00"),

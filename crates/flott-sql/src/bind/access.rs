@@ -42,7 +42,7 @@ pub(super) fn field(value: Typed, name: &str) -> Result<Typed> {
     Ok(call_resolved(&format!("{FIELD_PREFIX}{name}"), vec![value], resolved))
 }
 
-/// `array[i]` from 1, NULL behind the end; `map[key]`, NULL where the key is not.
+/// `array[i]` from 1, NULL behind the end; `map[key]`, NULL where the key is not; `row['field']`.
 pub(super) fn element(functions: &Functions, value: Typed, index: Typed) -> Result<Typed> {
     match value.data_type.kind.clone() {
         TypeKind::Array(element) => {
@@ -107,8 +107,25 @@ pub(super) fn element(functions: &Functions, value: Typed, index: Typed) -> Resu
             Ok(call_resolved("ITEM", vec![value, index], resolved))
         }
         TypeKind::Variant => functions.variant_item(value, index),
+        TypeKind::Row(fields) => {
+            let found = match index.constant() {
+                Some(ScalarValue::Utf8(Some(name))) => fields.iter().find(|f| f.name == *name),
+                Some(ScalarValue::Int32(Some(i))) => {
+                    usize::try_from(*i).ok().and_then(|i| fields.get(i.checked_sub(1)?))
+                }
+                _ => None,
+            };
+            let Some(found) = found else {
+                let names: Vec<&str> = fields.iter().map(|f| f.name.as_str()).collect();
+                return Err(Error::user("'[..]' of a ROW names no field of it").hint(format!(
+                    "Write the name of a field as a constant, or its place from 1; fields: {}",
+                    names.join(", ")
+                )));
+            };
+            field(value, &found.name)
+        }
         _ => Err(Error::user(format!("'[..]' asks for an element of a {}", value.data_type))
-            .hint("Only an ARRAY, a MAP and a VARIANT have elements")),
+            .hint("Only an ARRAY, a MAP, a ROW and a VARIANT have elements")),
     }
 }
 

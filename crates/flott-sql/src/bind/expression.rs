@@ -763,7 +763,12 @@ impl<'a> ExpressionBinder<'a> {
                     self.text(unit.strip_prefix("SQL_TSI_").unwrap_or(&unit))
                 }
                 FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => {
-                    self.json_fits = matches!(upper.as_str(), "JSON_OBJECT" | "JSON_ARRAY") && is_call(e);
+                    // Behind the words of the clauses, keys and values take turns.
+                    let fits = match upper.as_str() {
+                        "JSON_OBJECT" => i % 2 == 0,
+                        other => other == "JSON_ARRAY",
+                    };
+                    self.json_fits = fits && is_call(e);
                     self.bind(e)?
                 }
                 FunctionArg::Unnamed(_) => return Err(unsupported(format!("* as an argument of {upper}"), span)),

@@ -236,6 +236,9 @@ impl Functions {
     /// A function by name, in any case.
     pub(crate) fn call_at(&self, name: &str, args: Vec<Typed>, span: Span) -> Result<Typed> {
         if name.eq_ignore_ascii_case("ROW") {
+            if args.is_empty() {
+                return Err(Error::user("ROW() has no fields").hint("Write at least one value")).at_span(span);
+            }
             return access::row(args).at_span(span);
         }
         if name.eq_ignore_ascii_case("CURRENT_DATABASE") && args.is_empty() {

@@ -380,8 +380,8 @@ fn over_groups<'q>(item: Item<'q>, aggregates: &Aggregates) -> Result<Item<'q>> 
     let key = |of_rows: &Typed, name: &str| aggregates.key(&of_rows.expr).ok_or_else(|| not_grouped(name));
     let source = match item.source {
         ItemSource::Column { field, name } => ItemSource::Column { field: key(&field, &name)?, name },
-        ItemSource::Field { row, row_name, span } => {
-            ItemSource::Field { row: key(&row, &row_name).at_span(span)?, row_name, span }
+        ItemSource::Field { row, path, row_name, span } => {
+            ItemSource::Field { row: key(&row, &row_name).at_span(span)?, path, row_name, span }
         }
         other => other,
     };

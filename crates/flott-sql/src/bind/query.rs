@@ -6,7 +6,7 @@ use std::time::Duration;
 use datafusion_common::DFSchema;
 use datafusion_expr::logical_plan::{EmptyRelation, Values as ValuesNode};
 use datafusion_expr::{Expr, LogicalPlan};
-use flott_core::types::{TimeAttribute, TypeKind};
+use flott_core::types::{RowField, TimeAttribute, TypeKind};
 use flott_core::{Error, LogicalType, Result};
 use sqlparser::ast::{
     self, Cte, Distinct, Expr as Ast, GroupByExpr, Query, Select, SelectFlavor, SelectItem,
@@ -358,18 +358,13 @@ impl Binder<'_> {
                         .map(Item::of_column)
                         .collect();
                     if columns.is_empty() {
-                        let is_row = |c: &&super::ScopeColumn| match parts.split_last() {
-                            Some((one, of)) => c.name == **one && super::scope::ends_with(&c.qualifier, of),
-                            None => false,
-                        };
-                        if let (Some(one), Some(row)) = (parts.last(), scope.columns.iter().find(is_row))
-                            && let TypeKind::Row(fields) = &row.data_type.kind
-                        {
+                        if let Some((row, path, fields)) = row_of(scope, &parts) {
                             out.extend(fields.iter().map(|f| Item {
                                 name: Some(f.name.clone()),
                                 source: ItemSource::Field {
                                     row: row.typed(),
-                                    row_name: (*one).into(),
+                                    path: path.iter().map(|p| p.to_string()).collect(),
+                                    row_name: parts.last().copied().unwrap_or_default().into(),
                                     span: name.span(),
                                 },
                             }));
@@ -469,6 +464,8 @@ pub(super) enum ItemSource<'q> {
     /// A field that `row.*` stands for; the item has its name.
     Field {
         row: Typed,
+        /// The fields that lead from the column to the row.
+        path: Vec<String>,
         row_name: String,
         span: sqlparser::tokenizer::Span,
     },
@@ -678,10 +675,11 @@ fn bind_items(
         let is_written = matches!(item.source, ItemSource::Ast(_));
         let bound = match item.source {
             ItemSource::Ast(e) => binder.bind(e)?,
-            ItemSource::Field { row, row_name, span } => {
+            ItemSource::Field { row, mut path, row_name, span } => {
                 let field = item.name.clone().unwrap_or_default();
                 let shown = format!("{row_name}.{field}");
-                binder.fields(row, &[field], &shown).at_span(span)?
+                path.push(field);
+                binder.fields(row, &path, &shown).at_span(span)?
             }
             ItemSource::Column { field, name } => match &binder.aggregates {
                 None => field,
@@ -712,6 +710,25 @@ pub(super) fn implicit_name(e: &Ast) -> Option<String> {
         Ast::Nested(inner) => implicit_name(inner),
         _ => None,
     }
+}
+
+/// The column in `t.column.field.*`, the fields behind it, and what `*` stands for.
+fn row_of<'s, 'p>(
+    scope: &'s Scope,
+    parts: &'p [&'p str],
+) -> Option<(&'s super::ScopeColumn, &'p [&'p str], &'s [RowField])> {
+    (0..parts.len()).find_map(|at| {
+        let named =
+            |c: &&super::ScopeColumn| c.name == parts[at] && super::scope::ends_with(&c.qualifier, &parts[..at]);
+        let column = scope.columns.iter().find(named)?;
+        let path = &parts[at + 1..];
+        let mut kind = &column.data_type.kind;
+        for name in path {
+            kind = &kind.fields()?.iter().find(|f| f.name == *name)?.data_type.kind;
+        }
+        let TypeKind::Row(fields) = kind else { return None };
+        Some((column, path, fields.as_slice()))
+    })
 }
 
 fn plain_wildcard(options: &WildcardAdditionalOptions) -> Result<()> {

@@ -73,6 +73,10 @@ impl CatalogManager {
                     edits.insert(place(text, options.wildcard_token.0.span)?, columns);
                 }
                 SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) => {
+                    // Another name is that of a row, whose fields it stands for.
+                    if name.0.last().and_then(|p| p.as_ident()).is_none_or(|i| i.value != relation.name) {
+                        continue;
+                    }
                     let start = name.0.first().and_then(|p| p.as_ident()).map(|i| i.span.start)?;
                     let end = options.wildcard_token.0.span.end;
                     edits.insert(place(text, Span { start, end })?, relation.all());

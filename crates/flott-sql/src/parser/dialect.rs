@@ -158,6 +158,11 @@ impl Dialect for FlinkDialect {
             }
             return unit_follows(parser).then(|| parse_interval_between(parser));
         }
+        if matches!(&first, Token::UnicodeStringLiteral(_))
+            && matches!(&second, Token::Word(w) if is_word(w, "UESCAPE"))
+        {
+            return Some(parse_unicode_escape(parser));
+        }
         let Token::Word(word) = first else { return None };
         match second {
             Token::LParen
@@ -318,6 +323,44 @@ fn parse_between(dialect: &FlinkDialect, parser: &mut Parser, left: &Expr) -> Op
         (true, false) => call(BETWEEN_SYMMETRIC_CALL, vec![left.clone(), low, high]),
         (true, true) => not(call(BETWEEN_SYMMETRIC_CALL, vec![left.clone(), low, high])),
     }))
+}
+
+/// `U&'#263A' UESCAPE '#'`: another character than the backslash stands before four hexadecimal digits.
+fn parse_unicode_escape(parser: &mut Parser) -> Result<Expr, ParserError> {
+    let Token::UnicodeStringLiteral(text) = parser.next_token().token else {
+        return parser.expected("a text", parser.peek_token());
+    };
+    parser.next_token();
+    let written = parser.next_token();
+    let escape = match &written.token {
+        Token::SingleQuotedString(s) => {
+            let mut chars = s.chars();
+            let fits = |c: &char| !c.is_ascii_hexdigit() && !c.is_whitespace() && !matches!(c, '+' | '\'' | '"');
+            chars.next().filter(fits).filter(|_| chars.next().is_none())
+        }
+        _ => None,
+    };
+    let Some(escape) = escape else { return parser.expected("one character that is no digit and no letter", written) };
+    let mut out = String::new();
+    let mut rest = text.as_str();
+    while let Some((before, behind)) = rest.split_once(escape) {
+        out.push_str(before);
+        let digits = if behind.starts_with('+') { 1..7 } else { 0..4 };
+        let code = behind.get(digits.clone()).and_then(|d| u32::from_str_radix(d, 16).ok()).and_then(char::from_u32);
+        rest = match (behind.strip_prefix(escape), code) {
+            (Some(behind), _) => {
+                out.push(escape);
+                behind
+            }
+            (None, Some(c)) => {
+                out.push(c);
+                &behind[digits.end..]
+            }
+            (None, None) => return parser.expected(&format!("four hexadecimal digits behind {escape}"), written),
+        };
+    }
+    out.push_str(rest);
+    Ok(Expr::value(sqlparser::ast::Value::UnicodeStringLiteral(out)))
 }
 
 /// `INTERVAL '2' QUARTERS`: the parser knows the unit only in the singular.
