@@ -378,7 +378,8 @@ impl<'a> Script<'a> {
 /// Whether a statement starts a job that writes to a table.
 fn writes(statement: &Statement) -> bool {
     match statement {
-        Statement::Insert(_) | Statement::StatementSet(_) => true,
+        Statement::Insert(_) => true,
+        Statement::StatementSet(inserts) => !inserts.is_empty(),
         Statement::CreateTable(create) => create.query.is_some(),
         _ => false,
     }

@@ -377,6 +377,7 @@ impl Session {
         let done = match &statement.statement {
             Statement::Query(query) => self.query(query, text).await,
             Statement::Insert(insert) => self.inserts(std::slice::from_ref(insert), text).await,
+            Statement::StatementSet(inserts) if inserts.is_empty() => Ok(Outcome::Done),
             Statement::StatementSet(inserts) => self.inserts(inserts, text).await,
             Statement::Explain { details, inner } => self.planner().explain(inner, details).map(Outcome::Text),
             Statement::ExplainJob { job } => self.explain_job(job).await.map(Outcome::Text),
@@ -392,6 +393,7 @@ impl Session {
     /// session, so that later statements of a script can be explained too.
     pub fn explain(&mut self, statement: &SpannedStatement, details: &[ExplainDetail]) -> Result<Option<String>> {
         let explained = match &statement.statement {
+            Statement::StatementSet(inserts) if inserts.is_empty() => Ok(None),
             Statement::Query(_) | Statement::Insert(_) | Statement::StatementSet(_) => {
                 self.planner().explain(&statement.statement, details).map(Some)
             }

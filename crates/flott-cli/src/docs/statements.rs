@@ -50,7 +50,8 @@ pub(super) const SECTIONS: &[Section] = &[
         title: "Catalogs and databases",
         examples: &[
             example(
-                "CREATE CATALOG. The kind that there is keeps its objects in memory, as `default_catalog` does.",
+                "CREATE CATALOG. The kind that there is keeps its objects in memory, as `default_catalog` does. Its first \
+                 database is `default`, or what 'default-database' says.",
                 "CREATE CATALOG IF NOT EXISTS archive COMMENT 'old things' WITH ('type' = 'generic_in_memory');",
             ),
             example(
@@ -120,10 +121,13 @@ LIKE orders (EXCLUDING OPTIONS EXCLUDING CONSTRAINTS EXCLUDING GENERATED EXCLUDI
                  WITH ('connector' = 'blackhole');",
             ),
             example(
-                "CREATE TABLE AS makes a table of a query's columns and starts the job that fills it.",
+                "CREATE TABLE AS makes a table of a query's columns and starts the job that fills it. CREATE OR REPLACE \
+                 TABLE AS and REPLACE TABLE AS do so in place of a table that there is; what lies in its target stays.",
                 "\
 CREATE TABLE cheap WITH ('connector' = 'filesystem', 'path' = 'cheap', 'format' = 'json')
-AS SELECT id, item FROM orders WHERE cents < 500;",
+AS SELECT id, item FROM orders WHERE cents < 500;
+REPLACE TABLE cheap WITH ('connector' = 'filesystem', 'path' = 'cheaper', 'format' = 'json')
+AS SELECT id, item FROM orders WHERE cents < 300;",
             ),
             example(
                 "ALTER TABLE adds, modifies, renames and drops columns, keys, watermarks and the distribution, and \
@@ -212,6 +216,7 @@ WITH ('fuel-per-row' = '100000', 'memory' = '64 mb');",
         examples: &[
             example("SELECT without a table.", "SELECT 1 + 1 AS two, CURRENT_DATE < DATE '2000-01-01' AS past;"),
             example("VALUES. Rows of one value need no brackets: `VALUES 1, 2`.", "VALUES (1, 'a'), (2, 'b');"),
+            example("TABLE is all of a table.", "TABLE orders;"),
             example(
                 "Columns, expressions, CASE, CAST and the functions of [functions.md](functions.md); WHERE keeps rows.",
                 "\

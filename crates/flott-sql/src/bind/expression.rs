@@ -124,6 +124,11 @@ impl<'a> ExpressionBinder<'a> {
             Ast::Nested(inner) => self.bind(inner),
             Ast::Value(v) => self.literal(literal::value(&v.value)).at_span(v.span),
             Ast::TypedString(t) => self.literal(literal::typed_string(t)).at_expr(e),
+            Ast::Interval(i) if literal::is_counted_interval(i) => {
+                let number = self.bind(&i.value)?;
+                let unit = self.literal(literal::interval(&literal::one_of(i))).at_expr(e)?;
+                self.functions.binary(Operator::Multiply, number, unit).at_expr(e)
+            }
             Ast::Interval(i) => self.literal(literal::interval(i)).at_expr(e),
             Ast::BinaryOp { left, op, right } => self.binary(e, left, op, right),
             Ast::UnaryOp { op, expr } => self.unary(op, expr).at_expr(e),

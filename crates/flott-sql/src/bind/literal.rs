@@ -174,6 +174,20 @@ fn digits(text: &str) -> Option<u32> {
     (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?
 }
 
+/// `INTERVAL n DAY` where `n` is no literal: so many of the unit.
+pub(crate) fn is_counted_interval(i: &Interval) -> bool {
+    let mut inner = i.value.as_ref();
+    while let Expr::UnaryOp { op: UnaryOperator::Minus, expr } = inner {
+        inner = expr;
+    }
+    i.leading_field.is_some() && i.last_field.is_none() && !matches!(inner, Expr::Value(_))
+}
+
+/// One of the unit of an interval.
+pub(crate) fn one_of(i: &Interval) -> Interval {
+    Interval { value: Box::new(Expr::value(Value::SingleQuotedString("1".to_string()))), ..i.clone() }
+}
+
 /// `INTERVAL '10' MINUTES`, `INTERVAL '1 02:03:04.5' DAY TO SECOND`, `INTERVAL '1-6' YEAR TO MONTH`.
 pub(crate) fn interval(i: &Interval) -> Result<LiteralValue> {
     let Interval { value, leading_field, leading_precision, last_field, fractional_seconds_precision } = i;
@@ -190,6 +204,8 @@ pub(crate) fn interval(i: &Interval) -> Result<LiteralValue> {
     let text = match inner {
         Expr::Value(v) => match &v.value {
             Value::SingleQuotedString(s) => s.trim().to_string(),
+            // `INTERVAL 5 SECOND`
+            Value::Number(n, _) if last_field.is_none() && n.bytes().all(|b| b.is_ascii_digit()) => n.clone(),
             _ => return Err(illegal()),
         },
         _ => return Err(illegal()),

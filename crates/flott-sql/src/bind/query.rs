@@ -101,7 +101,12 @@ impl Binder<'_> {
                 self.written.take();
                 self.values(values)
             }
-            SetExpr::Table(_) => Err(unsupported_with("TABLE t as a query", body.span(), "Write SELECT * FROM t")),
+            SetExpr::Table(table) => {
+                let parts = table.schema_name.iter().chain(&table.table_name);
+                let name: Vec<String> = parts.map(|p| format!("`{}`", p.replace('`', "``"))).collect();
+                let query = self.tables.parse_query(&format!("SELECT * FROM {}", name.join(".")))?;
+                self.bind_query(&query, ctes)
+            }
             SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
                 Err(unsupported("a statement that writes, inside a query", body.span()))
             }
@@ -124,9 +129,8 @@ impl Binder<'_> {
         let scope = Scope::default();
         let mut bound: Vec<Vec<Typed>> = vec![];
         for row in rows {
-            let cells = row
-                .content
-                .iter()
+            let cells = row_values(&row.content)
+                .into_iter()
                 .map(|e| ExpressionBinder::new(&self.functions, &scope, "VALUES").bind(e))
                 .collect::<Result<Vec<_>>>()?;
             if bound.first().is_some_and(|first| first.len() != cells.len()) {
@@ -323,6 +327,7 @@ impl Binder<'_> {
             match item {
                 SelectItem::UnnamedExpr(e) => out.push(Item { name: implicit_name(e), source: ItemSource::Ast(e) }),
                 SelectItem::ExprWithAlias { expr, alias } => {
+                    refuse_text(alias)?;
                     out.push(Item { name: Some(alias.value.clone()), source: ItemSource::Ast(expr) });
                 }
                 SelectItem::ExprWithAliases { expr, aliases: _ } => {
@@ -393,6 +398,7 @@ impl Binder<'_> {
     pub(crate) fn renamed(&self, plan: LogicalPlan, alias: &ast::TableAlias) -> Result<LogicalPlan> {
         let ast::TableAlias { explicit: _, name, columns, at: alias_at } = alias;
         refuse_if(alias_at.is_some(), "AT after an alias", name.span)?;
+        refuse_text(name)?;
         if columns.is_empty() {
             return Ok(plan);
         }
@@ -400,6 +406,38 @@ impl Binder<'_> {
         let names: Vec<String> = columns.iter().map(|c| c.name.value.clone()).collect();
         rename_columns(plan, &names).at_span(name.span)
     }
+}
+
+/// The values of a row of VALUES: `(ROW(1, 'a'))` is one of two values, as `ROW(1, 'a')` is.
+fn row_values(row: &[Ast]) -> Vec<&Ast> {
+    if let [Ast::Function(f)] = row
+        && f.name.to_string().eq_ignore_ascii_case("ROW")
+        && let ast::FunctionArguments::List(list) = &f.args
+        && let Some(values) = list
+            .args
+            .iter()
+            .map(|a| match a {
+                ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(e)) => Some(e),
+                _ => None,
+            })
+            .collect::<Option<Vec<_>>>()
+        && !values.is_empty()
+    {
+        return values;
+    }
+    row.iter().collect()
+}
+
+/// `SELECT a 'b'`: the parser takes a text for a name.
+fn refuse_text(alias: &ast::Ident) -> Result<()> {
+    if alias.quote_style == Some('\'') {
+        return Err(at(
+            Error::user(format!("the text '{}' cannot stand here", alias.value))
+                .hint("Names stand in backticks; texts are put together with ||"),
+            alias.span,
+        ));
+    }
+    Ok(())
 }
 
 /// Whether both are event time of one kind, both processing time, or neither is a time attribute.

@@ -27,8 +27,12 @@ use flott_core::suggest;
 
 /// The catalog that exists from the start.
 pub const DEFAULT_CATALOG: &str = "default_catalog";
-/// Its database, and the first one of every other catalog.
+/// Its database.
 pub const DEFAULT_DATABASE: &str = "default_database";
+/// The first database of every other catalog, where `default-database` names no other.
+pub const CATALOG_DATABASE: &str = "default";
+/// The most names that an error lists.
+const NAMES_SHOWN_MAX: usize = 40;
 /// Flink's name of the type of a database in a catalog without one.
 pub const CATALOG_TYPE: &str = "generic_in_memory";
 
@@ -119,7 +123,7 @@ pub(crate) fn missing<'a>(message: String, name: &str, names: impl IntoIterator<
     let error = Error::user(message);
     match suggest::nearest(name, names.iter().copied()) {
         Some(near) => error.hint(format!("Did you mean '{near}'?")),
-        None if names.is_empty() => error,
+        None if names.is_empty() || names.len() > NAMES_SHOWN_MAX => error,
         None => error.hint(format!("There are: {}", names.join(", "))),
     }
 }
@@ -265,7 +269,8 @@ impl CatalogManager {
     /// USE CATALOG: its default database becomes current too.
     pub fn use_catalog(&mut self, name: &str) -> Result<()> {
         let catalog = self.catalog(name)?;
-        let default = catalog.options.get("default-database").unwrap_or(DEFAULT_DATABASE).to_string();
+        let first = if name == DEFAULT_CATALOG { DEFAULT_DATABASE } else { CATALOG_DATABASE };
+        let default = catalog.options.get("default-database").unwrap_or(first).to_string();
         self.current_database = if catalog.databases.contains_key(&default) { default } else { String::new() };
         self.current_catalog = name.to_string();
         Ok(())
@@ -350,5 +355,5 @@ fn check_catalog_options(name: &str, options: &Options) -> Result<String> {
                 .map_err(|e| e.hint("Supported options: default-database, type"));
         }
     }
-    Ok(options.get("default-database").unwrap_or(DEFAULT_DATABASE).to_string())
+    Ok(options.get("default-database").unwrap_or(CATALOG_DATABASE).to_string())
 }

@@ -102,6 +102,8 @@ pub struct ColumnDef {
     pub comment: Option<String>,
     /// `PRIMARY KEY NOT ENFORCED` behind the column.
     pub primary_key: bool,
+    /// The name of that constraint, where it has one.
+    pub constraint: Option<String>,
 }
 
 /// `[CONSTRAINT name] PRIMARY KEY (..) NOT ENFORCED`
@@ -192,6 +194,8 @@ pub struct CreateTable {
     pub if_not_exists: bool,
     /// OR REPLACE
     pub or_replace: bool,
+    /// REPLACE TABLE: there is a table to be replaced.
+    pub must_exist: bool,
     /// Columns in order.
     pub columns: Vec<ColumnDef>,
     /// At most one.

@@ -13,6 +13,12 @@ use super::ast::*;
 use super::dialect::type_text;
 use super::statement::{Parsed, StatementParser, error_at};
 
+/// The kind of object that a plain table and an INSERT stand in for.
+const MATERIALIZED: &str = "MATERIALIZED TABLE";
+const PLAIN_TABLE: &str = "Write a plain table and an INSERT statement";
+const NO_OBJECTS: &str = "There are catalogs, databases, tables, views and functions";
+const NO_UNIQUE: &str = "UNIQUE constraints are not supported; use PRIMARY KEY .. NOT ENFORCED";
+
 /// Elements between the brackets of a CREATE TABLE.
 #[derive(Default)]
 struct Elements {
@@ -25,13 +31,13 @@ impl StatementParser<'_> {
     pub(crate) fn create(&mut self) -> Parsed<Statement> {
         self.expect_words(&["CREATE"])?;
         let modifier = self.p.peek_token();
-        if self.words(&["OR", "ALTER"]) {
-            return self.unsupported("CREATE OR ALTER", "Write a plain table and an INSERT statement");
+        if self.words(&["OR", "ALTER", "MATERIALIZED", "TABLE"]) {
+            return self.unsupported("CREATE OR ALTER MATERIALIZED TABLE", PLAIN_TABLE);
         }
         let or_replace = self.words(&["OR", "REPLACE"]);
         let temporary = self.words(&["TEMPORARY"]);
         if self.words(&["TABLE"]) {
-            return self.create_table(temporary, or_replace);
+            return self.create_table(temporary, or_replace, false);
         }
         if or_replace {
             return self.p.expected("TABLE after CREATE OR REPLACE", self.p.peek_token());
@@ -45,11 +51,9 @@ impl StatementParser<'_> {
         if temporary && self.words(&["SYSTEM", "FUNCTION"]) {
             return self.create_function(true, true);
         }
-        if self.words(&["MODEL"]) || self.words(&["CONNECTION"]) || self.words(&["MATERIALIZED", "TABLE"]) {
-            return self.unsupported(
-                "CREATE MODEL, CONNECTION and MATERIALIZED TABLE",
-                "Write a plain table and an INSERT statement",
-            );
+        if let Some(kind) = self.unknown_kind(temporary) {
+            return self
+                .unsupported(&format!("CREATE {kind}"), if kind == MATERIALIZED { PLAIN_TABLE } else { NO_OBJECTS });
         }
         let next = self.p.peek_token();
         let is_catalog = self.words(&["CATALOG"]);
@@ -68,6 +72,29 @@ impl StatementParser<'_> {
         } else {
             Statement::CreateDatabase { name, if_not_exists, comment, options }
         })
+    }
+
+    /// A kind of object that there is not, and past its words.
+    pub(crate) fn unknown_kind(&mut self, temporary: bool) -> Option<&'static str> {
+        if self.words(&["MATERIALIZED", "TABLE"]) {
+            Some(MATERIALIZED)
+        } else if self.words(&["MODEL"]) {
+            Some("MODEL")
+        } else if self.words(&["CONNECTION"]) || (temporary && self.words(&["SYSTEM", "CONNECTION"])) {
+            Some("CONNECTION")
+        } else {
+            None
+        }
+    }
+
+    /// `REPLACE TABLE .. AS query`, from TABLE on.
+    pub(crate) fn replace_table(&mut self) -> Parsed<Statement> {
+        self.expect_words(&["REPLACE", "TABLE"])?;
+        let statement = self.create_table(false, true, true)?;
+        match &statement {
+            Statement::CreateTable(create) if create.query.is_some() => Ok(statement),
+            _ => self.p.expected("AS and a query after REPLACE TABLE", self.p.peek_token()),
+        }
     }
 
     /// A name without dots.
@@ -149,7 +176,7 @@ impl StatementParser<'_> {
         }
     }
 
-    fn create_table(&mut self, temporary: bool, or_replace: bool) -> Parsed<Statement> {
+    fn create_table(&mut self, temporary: bool, or_replace: bool, must_exist: bool) -> Parsed<Statement> {
         let if_not_exists = self.words(&["IF", "NOT", "EXISTS"]);
         let name = self.name()?;
         let mut elements = Elements::default();
@@ -176,6 +203,7 @@ impl StatementParser<'_> {
             temporary,
             if_not_exists,
             or_replace,
+            must_exist,
             columns: elements.columns.into_iter().map(|(c, _)| c).collect(),
             primary_key: elements.primary_key,
             watermark: elements.watermark,
@@ -258,7 +286,7 @@ impl StatementParser<'_> {
                 return Err(error_at("a table has at most one primary key", &at));
             }
             if self.words(&["UNIQUE"]) {
-                return Err(error_at("UNIQUE constraints are not supported; use PRIMARY KEY .. NOT ENFORCED", &at));
+                return Err(error_at(NO_UNIQUE, &at));
             }
             self.expect_words(&["PRIMARY", "KEY"])?;
             let columns = self.identifiers()?;
@@ -266,18 +294,43 @@ impl StatementParser<'_> {
             elements.primary_key = Some(PrimaryKeyDef { name: constraint, columns });
             return Ok(());
         }
+        if places {
+            self.refuse_nested()?;
+        }
         let column = self.column()?;
         let place = if !places {
             ColumnPlace::Last
         } else if self.words(&["FIRST"]) {
             ColumnPlace::First
         } else if self.words(&["AFTER"]) {
-            ColumnPlace::After(self.p.parse_identifier()?)
+            ColumnPlace::After(self.own_column()?)
         } else {
             ColumnPlace::Last
         };
         elements.columns.push((column, place));
         Ok(())
+    }
+
+    /// A column's name in ALTER TABLE; a field of a column is refused.
+    fn own_column(&mut self) -> Parsed<Ident> {
+        self.refuse_nested()?;
+        self.p.parse_identifier()
+    }
+
+    fn refuse_nested(&mut self) -> Parsed<()> {
+        let first = self.p.peek_token();
+        if !matches!(first.token, Token::Word(_)) || self.p.peek_nth_token(1).token != Token::Period {
+            return Ok(());
+        }
+        let mut parts = vec![self.p.parse_identifier()?.value];
+        while self.p.consume_token(&Token::Period) {
+            parts.push(self.p.parse_identifier()?.value);
+        }
+        let name = parts.iter().map(|p| format!("`{}`", p.replace('`', "``"))).collect::<Vec<_>>().join(".");
+        Err(error_at(
+            &format!("Altering the nested row type {name} is not supported yet. Modify the whole column {}", parts[0]),
+            &first,
+        ))
     }
 
     fn peek_primary_key(&self) -> bool {
@@ -302,29 +355,44 @@ impl StatementParser<'_> {
         let name = self.p.parse_identifier()?;
         if self.words(&["AS"]) {
             let spec = ColumnSpec::Computed(self.expression_text()?);
-            return Ok(ColumnDef { name, spec, comment: self.comment()?, primary_key: false });
+            return Ok(ColumnDef { name, spec, comment: self.comment()?, primary_key: false, constraint: None });
         }
         if matches!(self.p.peek_token().token, Token::Comma | Token::RParen) {
-            return Ok(ColumnDef { name, spec: ColumnSpec::NameOnly, comment: None, primary_key: false });
+            let spec = ColumnSpec::NameOnly;
+            return Ok(ColumnDef { name, spec, comment: None, primary_key: false, constraint: None });
         }
         let data_type = self.data_type()?;
-        let mut primary_key = false;
+        let (mut primary_key, mut constraint) = (false, None);
         let spec = if self.words(&["METADATA"]) {
             let key = if self.words(&["FROM"]) { Some(self.literal()?) } else { None };
             ColumnSpec::Metadata { data_type, key, is_virtual: self.words(&["VIRTUAL"]) }
         } else {
             let at = self.p.peek_token();
+            if self.words(&["CONSTRAINT"]) {
+                constraint = Some(self.p.parse_identifier()?.value);
+            }
+            if self.words(&["UNIQUE"]) {
+                return Err(error_at(NO_UNIQUE, &at));
+            }
             if self.words(&["PRIMARY", "KEY"]) {
                 self.not_enforced(&at)?;
                 primary_key = true;
+            } else if constraint.is_some() {
+                return self.p.expected("PRIMARY KEY", self.p.peek_token());
             }
             ColumnSpec::Physical(data_type)
         };
-        Ok(ColumnDef { name, spec, comment: self.comment()?, primary_key })
+        Ok(ColumnDef { name, spec, comment: self.comment()?, primary_key, constraint })
     }
 
     fn data_type(&mut self) -> Parsed<LogicalType> {
         let at = self.p.peek_token();
+        if matches!(at.token, Token::Word(_)) && self.p.peek_nth_token(1).token == Token::Period {
+            return Err(error_at(
+                "types of the user's own are not supported. Write the type out: ROW<a INT, b STRING>",
+                &at,
+            ));
+        }
         let text = type_text(&mut self.p)?;
         LogicalType::from_str(&text).map_err(|e| {
             let hint = e.hint_text().map(|h| format!(". {h}")).unwrap_or_default();
@@ -448,12 +516,12 @@ impl StatementParser<'_> {
             return Ok(Statement::AlterCatalog { name, change: AlterCatalog::Set(self.option_list()?) });
         }
         let next = self.p.peek_token();
-        let known = ["FUNCTION", "MODEL", "CONNECTION", "MATERIALIZED", "TEMPORARY"];
-        if known.iter().any(|k| self.words(&[k])) {
-            return self.unsupported(
-                "ALTER FUNCTION, MODEL, CONNECTION and MATERIALIZED TABLE",
-                "ALTER works for TABLE, VIEW, DATABASE and CATALOG",
-            );
+        let temporary = self.words(&["TEMPORARY"]);
+        if self.words(&["FUNCTION"]) || (temporary && self.words(&["SYSTEM", "FUNCTION"])) {
+            return self.unsupported("ALTER FUNCTION", "Drop the function and create it again");
+        }
+        if let Some(kind) = self.unknown_kind(temporary) {
+            return self.unsupported(&format!("ALTER {kind}"), NO_OBJECTS);
         }
         self.p.expected("TABLE, VIEW, DATABASE or CATALOG after ALTER", next)
     }
@@ -462,9 +530,9 @@ impl StatementParser<'_> {
         let change = if self.words(&["RENAME", "TO"]) {
             AlterTable::Rename(self.name()?)
         } else if self.words(&["RENAME"]) {
-            let from = self.p.parse_identifier()?;
+            let from = self.own_column()?;
             self.expect_words(&["TO"])?;
-            AlterTable::RenameColumn(from, self.p.parse_identifier()?)
+            AlterTable::RenameColumn(from, self.own_column()?)
         } else if self.words(&["SET"]) {
             AlterTable::Set(self.option_list()?)
         } else if self.words(&["RESET"]) {
@@ -491,11 +559,14 @@ impl StatementParser<'_> {
             AlterTable::DropWatermark
         } else if self.words(&["DROP"]) {
             if self.p.consume_token(&Token::LParen) {
-                let columns = self.p.parse_comma_separated(Parser::parse_identifier)?;
+                let mut columns = vec![self.own_column()?];
+                while self.p.consume_token(&Token::Comma) {
+                    columns.push(self.own_column()?);
+                }
                 self.p.expect_token(&Token::RParen)?;
                 AlterTable::DropColumns(columns)
             } else {
-                AlterTable::DropColumns(vec![self.p.parse_identifier()?])
+                AlterTable::DropColumns(vec![self.own_column()?])
             }
         } else {
             return self.p.expected("RENAME, SET, RESET, ADD, MODIFY or DROP", self.p.peek_token());
@@ -560,6 +631,10 @@ impl StatementParser<'_> {
         self.expect_words(&["DROP"])?;
         let modifier = self.p.peek_token();
         let temporary = self.words(&["TEMPORARY"]);
+        let unknown = self.unknown_kind(temporary);
+        if let Some(kind) = unknown {
+            return self.unsupported(&format!("DROP {kind}"), "There are none to drop");
+        }
         let system = temporary && self.words(&["SYSTEM"]);
         let next = self.p.peek_token();
         let kind = if self.words(&["FUNCTION"]) {
@@ -574,8 +649,6 @@ impl StatementParser<'_> {
             ObjectKind::Database
         } else if self.words(&["CATALOG"]) {
             ObjectKind::Catalog
-        } else if self.words(&["MODEL"]) || self.words(&["CONNECTION"]) || self.words(&["MATERIALIZED", "TABLE"]) {
-            return self.unsupported("DROP MODEL, CONNECTION and MATERIALIZED TABLE", "There are none to drop");
         } else {
             return self.p.expected("TABLE, VIEW, DATABASE, CATALOG or FUNCTION after DROP", next);
         };

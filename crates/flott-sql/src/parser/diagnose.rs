@@ -210,6 +210,11 @@ fn advice(message: &str, tokens: &[TokenWithSpan], index: usize) -> Option<Strin
     if before == Some(&Token::Comma) && !starts_operand(here) {
         return Some("The comma before it is one too many, or what follows the comma is missing".into());
     }
+    if matches!(before, Some(Token::Word(w)) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case("MODEL"))
+        && message.starts_with("expected )")
+    {
+        return Some("Models as arguments (ML_PREDICT) are not supported".into());
+    }
     if message.starts_with("INTERVAL requires a unit") {
         let near = match here {
             Some(Token::Word(w)) => suggest::nearest(&w.value, UNITS),

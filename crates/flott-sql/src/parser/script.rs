@@ -231,7 +231,31 @@ const DOUBLE_QUOTES: &str = "Strings stand in single quotes, names in backticks"
 
 /// What sqlparser does not read, in forms that it reads.
 fn arrange(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    values::arrange(match_recognize::arrange(tokens))
+    values::arrange(match_recognize::arrange(join_texts(tokens)))
+}
+
+/// A text that goes on in another line: `'a'` and below it `'b'` are `'ab'`.
+fn join_texts(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let goes_on = |a: &TokenWithSpan, b: &TokenWithSpan| {
+        matches!((&a.token, &b.token), (Token::SingleQuotedString(_), Token::SingleQuotedString(_)))
+            && b.span.start.line > a.span.end.line
+    };
+    if !tokens.windows(2).any(|pair| goes_on(&pair[0], &pair[1])) {
+        return tokens;
+    }
+    let mut out: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
+    for t in tokens {
+        match (out.last_mut(), &t.token) {
+            (Some(last), Token::SingleQuotedString(more)) if goes_on(last, &t) => {
+                if let Token::SingleQuotedString(text) = &mut last.token {
+                    text.push_str(more);
+                }
+                last.span.end = t.span.end;
+            }
+            _ => out.push(t),
+        }
+    }
+    out
 }
 
 /// Tokens of one statement: comments out, hints in, limits checked. Also where hints stood.
@@ -290,10 +314,10 @@ fn parse_piece(text: &str, begin: Position, limits: &ParseLimits) -> Result<Span
 }
 
 /// The first words of all statements, for suggestions.
-const STARTS: [&str; 28] = [
+const STARTS: [&str; 30] = [
     "SELECT", "INSERT", "CREATE", "DROP", "ALTER", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "SET", "RESET", "USE",
     "EXECUTE", "BEGIN", "WITH", "VALUES", "LOAD", "UNLOAD", "CALL", "ANALYZE", "COMPILE", "ADD", "REMOVE", "STOP",
-    "UPDATE", "DELETE", "TRUNCATE", "REPLACE",
+    "UPDATE", "DELETE", "TRUNCATE", "REPLACE", "UPSERT", "MERGE",
 ];
 
 /// The statement that a word was meant to start.

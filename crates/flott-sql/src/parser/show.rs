@@ -8,6 +8,17 @@ use super::statement::{Parsed, StatementParser};
 impl StatementParser<'_> {
     pub(crate) fn show(&mut self) -> Parsed<Statement> {
         self.expect_words(&["SHOW"])?;
+        if self.words(&["CREATE", "OR", "ALTER", "MATERIALIZED", "TABLE"]) {
+            return self.unsupported("SHOW CREATE MATERIALIZED TABLE", "There are none to show");
+        }
+        for kind in ["MODEL", "CONNECTION"] {
+            if self.words(&["CREATE", kind]) {
+                return self.unsupported(&format!("SHOW CREATE {kind}"), "There are none to show");
+            }
+        }
+        if self.words(&["CREATE", "MATERIALIZED", "TABLE"]) {
+            return self.unsupported("SHOW CREATE MATERIALIZED TABLE", "There are none to show");
+        }
         let kind = self.show_kind()?;
         let mut scope = None;
         let scoped = matches!(

@@ -164,11 +164,12 @@ impl<'a> StatementParser<'a> {
         };
         let keyword = if word.quote_style.is_some() { String::new() } else { word.value.to_ascii_uppercase() };
         let parsed = match keyword.as_str() {
-            "SELECT" | "WITH" | "VALUES" => self.query().map(Statement::Query),
+            "SELECT" | "WITH" | "VALUES" | "TABLE" => self.query().map(Statement::Query),
             "INSERT" => self.insert().map(Statement::Insert),
             "EXECUTE" => self.execute(),
             "BEGIN" => self.begin_set(),
             "CREATE" => self.create(),
+            "REPLACE" => self.replace_table(),
             "ALTER" => self.alter(),
             "DROP" => self.drop_object(),
             "USE" => self.use_object(),
@@ -289,7 +290,7 @@ impl<'a> StatementParser<'a> {
         }
         if self.words(&["STATEMENT"]) {
             self.expect_words(&["SET", "BEGIN"])?;
-            return self.set_body();
+            return self.set_body(false);
         }
         match self.p.peek_token().token {
             Token::Word(w) if w.keyword == Keyword::INSERT => self.insert().map(Statement::Insert),
@@ -304,10 +305,10 @@ impl<'a> StatementParser<'a> {
     fn begin_set(&mut self) -> Parsed<Statement> {
         self.expect_words(&["BEGIN", "STATEMENT", "SET"])?;
         self.p.expect_token(&Token::SemiColon)?;
-        self.set_body()
+        self.set_body(true)
     }
 
-    fn set_body(&mut self) -> Parsed<Statement> {
+    fn set_body(&mut self, may_be_empty: bool) -> Parsed<Statement> {
         let mut inserts = vec![];
         loop {
             while self.p.consume_token(&Token::SemiColon) {}
@@ -315,13 +316,19 @@ impl<'a> StatementParser<'a> {
                 break;
             }
             let next = self.p.peek_token();
+            if self.words(&["CREATE"]) {
+                return Err(error_at(
+                    "CREATE TABLE .. AS in a statement set is not supported. Create the table before it, and write INSERT",
+                    &next,
+                ));
+            }
             if !matches!(&next.token, Token::Word(w) if w.keyword == Keyword::INSERT) {
                 let expected = if inserts.is_empty() { "INSERT" } else { "INSERT or the END of the statement set" };
                 return self.p.expected(expected, next);
             }
             inserts.push(self.insert()?);
         }
-        if inserts.is_empty() {
+        if inserts.is_empty() && !may_be_empty {
             return self.p.expected("an INSERT statement in the set", self.p.peek_token());
         }
         Ok(Statement::StatementSet(inserts))
@@ -332,6 +339,7 @@ impl<'a> StatementParser<'a> {
         let mut details = vec![];
         if !self.words(&["PLAN", "FOR"]) {
             loop {
+                let at = self.p.peek_token();
                 let detail = if self.words(&["ESTIMATED_COST"]) {
                     ExplainDetail::EstimatedCost
                 } else if self.words(&["CHANGELOG_MODE"]) {
@@ -345,6 +353,9 @@ impl<'a> StatementParser<'a> {
                 } else {
                     break;
                 };
+                if details.contains(&detail) {
+                    return Err(error_at("Duplicate EXPLAIN DETAIL is not allowed.", &at));
+                }
                 details.push(detail);
                 if !self.p.consume_token(&Token::Comma) {
                     break;
@@ -355,12 +366,17 @@ impl<'a> StatementParser<'a> {
             }
         }
         let inner = if self.words(&["STATEMENT", "SET", "BEGIN"]) {
-            self.set_body()?
+            self.set_body(false)?
         } else {
             match self.p.peek_token().token {
                 Token::Word(w) if w.keyword == Keyword::INSERT => Statement::Insert(self.insert()?),
                 Token::Word(w) if w.keyword == Keyword::EXECUTE => self.execute()?,
                 Token::Word(w) if w.keyword == Keyword::CREATE => self.create()?,
+                Token::Word(w) if w.keyword == Keyword::REPLACE => self.replace_table()?,
+                Token::Word(w) if unsupported(&w.value.to_ascii_uppercase()).is_some() => {
+                    let (what, hint) = unsupported(&w.value.to_ascii_uppercase()).unwrap_or_default();
+                    return self.unsupported(what, hint);
+                }
                 Token::LParen => Statement::Query(self.query()?),
                 Token::Word(w) if matches!(w.keyword, Keyword::SELECT | Keyword::WITH | Keyword::VALUES) => {
                     Statement::Query(self.query()?)
@@ -457,8 +473,10 @@ impl<'a> StatementParser<'a> {
             ObjectKind::Function
         } else if self.words(&["JOB"]) {
             return self.unsupported("DESCRIBE JOB", "A job's progress is shown where it was started");
-        } else if self.words(&["MODEL"]) || self.words(&["CONNECTION"]) {
-            return self.unsupported("DESCRIBE MODEL and CONNECTION", "Models and connections are not supported");
+        } else if self.words(&["MODEL"]) {
+            return self.unsupported("DESCRIBE MODEL", "There are none to describe");
+        } else if self.words(&["CONNECTION"]) {
+            return self.unsupported("DESCRIBE CONNECTION", "There are none to describe");
         } else {
             self.words(&["TABLE"]);
             ObjectKind::Table
@@ -529,7 +547,9 @@ fn unsupported(first: &str) -> Option<(&'static str, &'static str)> {
         ),
         "UPDATE" | "DELETE" => ("UPDATE and DELETE", "Write the change as an INSERT into an upsert table"),
         "TRUNCATE" => ("TRUNCATE TABLE", "Truncate the table in its own system"),
-        "REPLACE" => ("REPLACE TABLE", "Drop the table and create it again"),
+        "UPSERT" => ("UPSERT INTO", "Write INSERT INTO a table with a primary key"),
+        "MERGE" => ("MERGE INTO", "Write INSERT INTO a table with a primary key"),
+        "REFRESH" => ("REFRESH", "There are no materialized tables"),
         _ => return None,
     })
 }

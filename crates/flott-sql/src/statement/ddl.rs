@@ -69,6 +69,11 @@ fn table(
         ))
         .with("column", column));
     }
+    if create.must_exist && state.catalog.table(&create.name.texts()).is_err() {
+        return Err(Error::user(format!("The table {id} to be replaced doesn't exist."))
+            .at(create.name.position())
+            .hint("CREATE TABLE .. AS and CREATE OR REPLACE TABLE .. AS make it"));
+    }
     let taken = match (create.or_replace, create.if_not_exists) {
         (true, _) => IfTaken::Replace,
         (_, true) => IfTaken::Keep,
@@ -92,7 +97,17 @@ fn derived_columns(declared: &[ColumnDef], derived: Vec<(String, LogicalType)>) 
         for column in derived {
             match columns.iter().find(|c| c.name == column.name) {
                 None => columns.push(column),
-                Some(c) if c.kind == ColumnKind::Physical => {}
+                Some(c) if c.kind == ColumnKind::Physical => {
+                    if column.data_type.nullable && !c.data_type.nullable {
+                        return Err(Error::user(format!(
+                            "Incompatible types for column '{}'. The query's column has type '{}', which may be NULL, \
+                             while the target column has type '{}'.",
+                            c.name, column.data_type, c.data_type
+                        ))
+                        .with("column", &c.name)
+                        .hint("Leave NOT NULL out, or give the query's column a value with COALESCE"));
+                    }
+                }
                 Some(c) => {
                     return Err(Error::user(format!(
                         "A column named '{0}' already exists in the source schema. Computed and virtual metadata \

@@ -41,15 +41,17 @@ pub(super) fn column(def: &ColumnDef) -> Result<Column> {
 
 /// The key of a statement: a constraint, or PRIMARY KEY behind columns.
 pub(super) fn primary_key(constraint: Option<&PrimaryKeyDef>, columns: &[&ColumnDef]) -> Result<Option<PrimaryKey>> {
-    let inline: Vec<String> = columns.iter().filter(|c| c.primary_key).map(|c| c.name.value.clone()).collect();
+    let inline: Vec<&&ColumnDef> = columns.iter().filter(|c| c.primary_key).collect();
     if inline.len() + usize::from(constraint.is_some()) > 1 {
         return Err(Error::user("Duplicate primary key definition")
             .hint("A key of several columns is written PRIMARY KEY (a, b) NOT ENFORCED"));
     }
     let (name, columns) = match constraint {
         Some(c) => (c.name.clone(), c.columns.iter().map(|c| c.value.clone()).collect()),
-        None if inline.is_empty() => return Ok(None),
-        None => (None, inline),
+        None => match inline[..] {
+            [] => return Ok(None),
+            [column, ..] => (column.constraint.clone(), vec![column.name.value.clone()]),
+        },
     };
     Ok(Some(PrimaryKey { name: name.unwrap_or_else(|| format!("PK_{}", columns.join("_"))), columns }))
 }

@@ -10,7 +10,8 @@ use flott_core::error::Result;
 use flott_core::options::{OptionType, Options};
 use flott_core::{LogicalType, Secret, secret};
 use sqlparser::ast::{
-    DataType, DateTimeField, Expr, Ident, ObjectName, ObjectNamePart, Query, Visit, VisitMut, Visitor, VisitorMut,
+    DataType, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName,
+    ObjectNamePart, Query, Visit, VisitMut, Visitor, VisitorMut,
 };
 
 use super::show::extras;
@@ -63,6 +64,7 @@ fn canonical(tree: &Expr) -> Option<String> {
                     if name.starts_with('$') || name == IS_JSON_CALL {
                         return ControlFlow::Break(());
                     }
+                    unquote_unit(f);
                     for part in &mut f.name.0 {
                         if let ObjectNamePart::Identifier(i) = part
                             && i.quote_style.is_none()
@@ -91,6 +93,19 @@ fn canonical(tree: &Expr) -> Option<String> {
     match VisitMut::visit(&mut tree, &mut Canonical) {
         ControlFlow::Continue(()) => Some(tree.to_string()),
         ControlFlow::Break(()) => None,
+    }
+}
+
+/// The unit of TIMESTAMPADD and TIMESTAMPDIFF is a word and no column.
+fn unquote_unit(f: &mut Function) {
+    let name = f.name.to_string();
+    if !["TIMESTAMPADD", "TIMESTAMPDIFF"].iter().any(|n| name.eq_ignore_ascii_case(n)) {
+        return;
+    }
+    if let FunctionArguments::List(list) = &mut f.args
+        && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(unit)))) = list.args.first_mut()
+    {
+        *unit = Ident::new(unit.value.to_uppercase());
     }
 }
 

@@ -319,7 +319,7 @@ fn show_lists_and_patterns() {
         ("SHOW TABLES FROM db", "table name\nother"),
         ("SHOW VIEWS", "view name\nv"),
         ("SHOW DATABASES", "database name\ndb\ndefault_database"),
-        ("SHOW DATABASES FROM cat", "database name\ndefault_database"),
+        ("SHOW DATABASES FROM cat", "database name\ndefault"),
         ("SHOW CATALOGS", "catalog name\ncat\ndefault_catalog"),
         ("SHOW CURRENT CATALOG", "current catalog name\ndefault_catalog"),
         ("SHOW CURRENT DATABASE", "current database name\ndefault_database"),

@@ -1,8 +1,10 @@
 //! Views: create, change, rename.
 
+use std::collections::BTreeSet;
+
 use flott_connector::table::Column;
 use flott_core::error::{Error, Position, Result};
-use sqlparser::ast::Ident;
+use sqlparser::ast::{Expr, Ident, SelectItem, SetExpr};
 
 use super::place::moved;
 use super::{ExpressionResolver, SessionState};
@@ -10,6 +12,7 @@ use crate::bind::with_full_names;
 use crate::catalog::object::IfTaken;
 use crate::catalog::{CatalogView, Entry};
 use crate::parser::ast::Name;
+use crate::parser::parse_query;
 
 /// What a CREATE VIEW says.
 pub(super) struct Definition<'a> {
@@ -31,6 +34,9 @@ fn view(definition: &Definition, state: &SessionState, resolver: &dyn Expression
     };
     let expanded = with_full_names(state, &expanded, true)?;
     let given = definition.columns;
+    if given.is_empty() {
+        refuse_same_names(definition.text)?;
+    }
     if !given.is_empty() && given.len() != schema.len() {
         return Err(Error::user(format!(
             "VIEW definition and input fields not match:\n\tDef fields: [{}].\n\tInput fields: [{}].",
@@ -45,14 +51,39 @@ fn view(definition: &Definition, state: &SessionState, resolver: &dyn Expression
             None => (name, None),
         };
         if columns.iter().any(|c| c.name == name) {
-            return Err(Error::user(format!("A column with the same name `{name}` has been defined in the view."))
-                .with("column", &name)
-                .hint("Give the columns names of their own: CREATE VIEW v (a, b) AS .., or with AS in the query"));
+            return Err(same_name(&name));
         }
         columns.push(Column { comment, ..Column::physical(name, data_type) });
     }
     let comment = definition.comment.map(str::to_string);
     Ok(CatalogView { text: definition.text.to_string(), expanded, columns, comment })
+}
+
+fn same_name(name: &str) -> Error {
+    Error::user(format!("A column with the same name `{name}` has been defined in the view."))
+        .with("column", name)
+        .hint("Give the columns names of their own: CREATE VIEW v (a, b) AS .., or with AS in the query")
+}
+
+/// `SELECT a, a`: a query gives the second one another name, a view does not.
+fn refuse_same_names(text: &str) -> Result<()> {
+    let query = parse_query(text)?;
+    let SetExpr::Select(select) = query.body.as_ref() else { return Ok(()) };
+    let mut seen = BTreeSet::new();
+    for item in &select.projection {
+        let name = match item {
+            SelectItem::ExprWithAlias { alias, .. } => Some(&alias.value),
+            SelectItem::UnnamedExpr(Expr::Identifier(name)) => Some(&name.value),
+            SelectItem::UnnamedExpr(Expr::CompoundIdentifier(path)) => path.last().map(|name| &name.value),
+            _ => None,
+        };
+        if let Some(name) = name
+            && !seen.insert(name)
+        {
+            return Err(same_name(name));
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn create(

@@ -249,22 +249,25 @@ fn views_are_kept_in_their_long_form() {
         (
             "SELECT b, o.r.x,  UPPER(b) u -- a comment\n FROM o\n where a in (1, 2) AND b = 'it''s  from  a'",
             format!(
-                "SELECT `o`.`b`, `o`.`r`.`x`, UPPER(`o`.`b`) `u`\nFROM {full} AS `o`\nWHERE `o`.`a` IN (1, 2) AND `o`.`b` = 'it''s  from  a'"
+                "SELECT `o`.`b`, `o`.`r`.`x`, UPPER(`o`.`b`) AS `u`\nFROM {full} AS `o`\nWHERE `o`.`a` IN (1, 2) AND `o`.`b` = 'it''s  from  a'"
             ),
         ),
         (
             "SELECT a FROM o UNION ALL SELECT a FROM (SELECT * FROM o WHERE a > 1) AS i",
             format!(
-                "SELECT `o`.`a`\nFROM {full} AS `o`\nUNION ALL\nSELECT a\nFROM (SELECT `o`.`a`, `o`.`b`, `o`.`r`, `o`.`ts` FROM {full} AS `o` WHERE `o`.`a` > 1) AS i"
+                "SELECT `o`.`a`\nFROM {full} AS `o`\nUNION ALL\nSELECT `i`.`a`\nFROM (SELECT `o`.`a`, `o`.`b`, `o`.`r`, `o`.`ts`\nFROM {full} AS `o`\nWHERE `o`.`a` > 1) AS `i`"
             ),
         ),
         (
             "SELECT window_end, COUNT(*) AS n FROM TABLE(TUMBLE(TABLE o, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) GROUP BY window_start, window_end",
             format!(
-                "SELECT window_end, COUNT(*) AS n\nFROM TABLE(TUMBLE(TABLE {full}, DESCRIPTOR(ts), INTERVAL '1' MINUTE))\nGROUP BY window_start, window_end"
+                "SELECT window_end, COUNT(*) AS `n`\nFROM TABLE(TUMBLE(TABLE {full}, DESCRIPTOR(ts), INTERVAL '1' MINUTE))\nGROUP BY window_start, window_end"
             ),
         ),
-        ("WITH q AS (SELECT a FROM o) SELECT * FROM q", format!("WITH q AS (SELECT a FROM {full})\nSELECT *\nFROM q")),
+        (
+            "WITH q AS (SELECT a FROM o) SELECT * FROM q",
+            format!("WITH `q` AS (SELECT `o`.`a`\nFROM {full} AS `o`)\nSELECT `q`.`a`\nFROM `q` AS `q`"),
+        ),
     ] {
         c.run(&format!("CREATE VIEW v AS {written}")).unwrap_or_else(|e| panic!("{written}: {e}"));
         let shown = c.shows("SHOW CREATE VIEW v");
