@@ -72,7 +72,7 @@ async fn a_job_of_another_session_of_this_process_is_not_taken_over_unasked() {
         let mut session = Session::builder().base_dir(folder.path()).restore(restore).build()?;
         for statement in session.parse(ENDLESS)? {
             if let Outcome::Job(job) = session.execute(&statement).await? {
-                return Ok((session, job));
+                return Ok::<_, flott::Error>((session, job));
             }
         }
         panic!("no job was started")
