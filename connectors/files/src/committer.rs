@@ -99,6 +99,10 @@ impl FileCommitter {
         match shown {
             // Of the file, and not of the store: another try would come to the same.
             Err(e) if e.kind() == ErrorKind::Data => Ok(CommitOutcome::Failed { reason: e.to_string() }),
+            // What an object store says of such a key is no more than that the request is wrong.
+            Err(e) if e.kind() == ErrorKind::User && target.has_long_key(&file.target) => {
+                Ok(CommitOutcome::Failed { reason: e.hint("Keys of objects have at most 1024 bytes").to_string() })
+            }
             shown => shown.map_err(|e| e.with("path", &target.location.display)),
         }
     }
@@ -338,7 +342,17 @@ fn clean_up_local(lineage: &Path, end: u64, operator: &str, keep: &HashSet<Strin
 
 /// Blocks. With `check` the content is read and compared before it is shown.
 fn rename(from: &Path, to: &Path, file: &StagedFile, check: bool) -> Result<CommitOutcome> {
-    let fail = |e: std::io::Error| Error::from(e).with("file", to.display());
+    let fail = |e: std::io::Error| match e.kind() {
+        std::io::ErrorKind::InvalidFilename => Error::data("a name in the file's path is too long for its disk")
+            .with("file", to.display())
+            .hint("The partition's value is a part of the path"),
+        std::io::ErrorKind::CrossesDevices => {
+            Error::data("the file's folder is on another disk than the table's folder")
+                .with("file", to.display())
+                .hint("Files are renamed when they are committed: keep all partitions of a table on one disk")
+        }
+        _ => Error::from(e).with("file", to.display()),
+    };
     match std::fs::symlink_metadata(to) {
         Ok(meta) => {
             if !meta.is_file() || meta.len() != file.size || checksum(to).map_err(fail)? != (file.size, file.crc32) {
@@ -366,14 +380,7 @@ fn rename(from: &Path, to: &Path, file: &StagedFile, check: bool) -> Result<Comm
     if let Some(parent) = to.parent() {
         create_folders(parent).map_err(fail)?;
     }
-    std::fs::rename(from, to).map_err(|e| match e.kind() {
-        std::io::ErrorKind::CrossesDevices => {
-            Error::user("the file's folder is on another disk than the table's folder")
-                .with("file", to.display())
-                .hint("Files are renamed when they are committed: keep all partitions of a table on one disk")
-        }
-        _ => fail(e),
-    })?;
+    std::fs::rename(from, to).map_err(fail)?;
     Ok(CommitOutcome::Committed)
 }
 

@@ -190,7 +190,7 @@ impl ConnectorFactory for FilesFactory {
         let (format, _) = context.format(options::FORMAT.key)?;
         let scan = FileScan {
             location,
-            selection: Arc::new(Selection { pattern, regex: regex.transpose()? }),
+            selection: Arc::new(Selection { pattern, regex: regex.transpose()?, keys: keys.to_vec() }),
             monitor,
             split_bytes: given.bytes(&options::SPLIT_SIZE)?.unwrap_or(64 << 20).max(1),
             decoding: format.decoding(&format_context(context, wanted)?)?,

@@ -13,6 +13,8 @@ use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use regex::Regex;
 
+use crate::partition;
+
 /// Folders below each other at most.
 pub const FOLDER_DEPTH_MAX: usize = 128;
 
@@ -34,12 +36,21 @@ pub(crate) struct Selection {
     pub(crate) pattern: Option<Pattern>,
     /// `source.path.regex-pattern`.
     pub(crate) regex: Option<Regex>,
+    /// The table's partition keys.
+    pub(crate) keys: Vec<String>,
 }
 
 impl Selection {
     fn takes(&self, path: &str) -> bool {
         self.pattern.as_ref().is_none_or(|p| p.path.is_match(path))
             && self.regex.as_ref().is_none_or(|r| r.is_match(path))
+    }
+
+    /// Whether nobody is to see a folder of this name (a file: `is_file`). A partition's folder is one of the table's, also
+    /// where the name of its column begins like a hidden one.
+    fn hides(&self, name: &str, is_file: bool) -> bool {
+        let of_key = |key: &String| name.split_once('=').is_some_and(|(k, _)| partition::unescape(k) == *key);
+        name.starts_with(['.', '_']) && (is_file || !self.keys.iter().any(of_key))
     }
 
     /// Whether a file or folder of this name, so many folders below the first one, can be or hold what is meant. The
@@ -65,7 +76,8 @@ pub(crate) fn object_path(path: &str) -> Result<Path> {
         .map_err(|e| Error::user("an object has an unusable name").with("file", path).caused_by(e))
 }
 
-/// Files below a location, sorted by path. Hidden ones (`.x`, `_x`) and those in hidden folders are left out. A path
+/// Files below a location, sorted by path. Hidden ones (`.x`, `_x`) and those in hidden folders are left out, but for the
+/// folders of the table's partitions. A path
 /// that is not there is an error, an empty folder is not; an object store has no empty folders, so there
 /// `may_be_empty` says what nothing means.
 pub(crate) async fn list(
@@ -139,16 +151,17 @@ fn walk(root: &FsPath, selection: &Selection) -> Result<Vec<FileEntry>> {
 /// may be unreadable, and there may be a lot of it.
 fn look(item: &std::fs::DirEntry, depth: usize, selection: &Selection) -> std::io::Result<Option<std::fs::Metadata>> {
     let name = item.file_name();
-    let is_hidden = name.as_encoded_bytes().first().is_some_and(|b| matches!(b, b'.' | b'_'));
-    if is_hidden || !selection.may_hold(depth, &name.to_string_lossy()) {
+    let name = name.to_string_lossy();
+    if selection.hides(&name, false) || !selection.may_hold(depth, &name) {
         return Ok(None);
     }
     let path = item.path();
-    if item.file_type()?.is_file() && !selection.takes(&path.to_string_lossy()) {
+    if item.file_type()?.is_file() && (selection.hides(&name, true) || !selection.takes(&path.to_string_lossy())) {
         return Ok(None);
     }
     // Follows links.
     match std::fs::metadata(&path) {
+        Ok(meta) if meta.is_file() && selection.hides(&name, true) => Ok(None),
         Ok(meta) => Ok(Some(meta)),
         // Removed since its folder was read.
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -211,7 +224,14 @@ async fn list_objects(location: &StorageLocation, selection: &Selection, may_be_
     let depth = root.parts().count();
     let visible = all
         .into_iter()
-        .filter(|m| !m.location.parts().skip(depth).any(|p| p.as_ref().starts_with(['.', '_'])))
+        .filter(|m| {
+            let mut parts = m.location.parts().skip(depth).peekable();
+            let mut is_hidden = false;
+            while let Some(part) = parts.next() {
+                is_hidden |= selection.hides(part.as_ref(), parts.peek().is_none());
+            }
+            !is_hidden
+        })
         // Markers that some tools put where a folder would be.
         .filter(|m| !(m.size == 0 && m.location.as_ref().ends_with('/')))
         .map(object_entry);
@@ -336,7 +356,7 @@ mod tests {
         ] {
             let pattern_of = glob("/data/", pattern).expect("a pattern");
             assert_eq!(pattern_of.path.is_match(path), fits, "{pattern} {path}");
-            let selection = Selection { pattern: Some(pattern_of), regex: None };
+            let selection = Selection { pattern: Some(pattern_of), regex: None, keys: vec![] };
             let names = path.strip_prefix("/data/").into_iter().flat_map(|p| p.split('/')).enumerate();
             assert!(!fits || names.into_iter().all(|(i, n)| selection.may_hold(i, n)), "{pattern} {path}");
         }
@@ -355,7 +375,8 @@ mod tests {
             ("a*/**/b", 1, "c", true),
             ("{a,b/c}/d", 0, "x", true),
         ] {
-            let selection = Selection { pattern: Some(glob("/data", pattern).expect("a pattern")), regex: None };
+            let selection =
+                Selection { pattern: Some(glob("/data", pattern).expect("a pattern")), regex: None, keys: vec![] };
             assert_eq!(selection.may_hold(depth, name), may, "{pattern} {depth} {name}");
         }
         assert_eq!(pattern_root("/data/x/*.csv"), Some("/data/x/"));

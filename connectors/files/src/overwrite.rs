@@ -64,7 +64,9 @@ impl Overwrite {
     pub(crate) async fn remove_old(&self, files: &[StagedFile]) -> Result<()> {
         let partitions: BTreeSet<&str> = files.iter().map(|f| f.partition.as_str()).collect();
         let is_partitioned = !self.target.partition_columns.is_empty();
-        let there = listing::list(&self.target.location, Arc::new(Selection::default()), true).await?;
+        let keys = self.target.partition_columns.iter().map(|(name, _)| name.clone()).collect();
+        let selection = Selection { keys, ..Selection::default() };
+        let there = listing::list(&self.target.location, Arc::new(selection), true).await?;
         let marker = format!("{}/{MARKER}", self.folder);
         if self.target.get(&marker).await?.is_some() {
             return Ok(());

@@ -36,6 +36,46 @@ pub(crate) struct PartitionCommit {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PendingPartitions(pub(crate) BTreeMap<String, i64>);
 
+/// The longest name of a success file: it is written under a longer one first.
+const SUCCESS_FILE_BYTES_MAX: usize = 200;
+
+fn check_name(success_file: &str) -> Result<()> {
+    let is_no_name = success_file.is_empty() || success_file.contains(['/', '\\', '\0']) || success_file == ".";
+    let why = match () {
+        () if is_no_name || success_file.starts_with("..") => "is not a file's name",
+        () if success_file.len() > SUCCESS_FILE_BYTES_MAX => "is too long for a file's name",
+        () => return Ok(()),
+    };
+    let shown: String = success_file.chars().take(60).collect();
+    Err(Error::user(format!("'{shown}' {why}"))
+        .with("option", options::SUCCESS_FILE.key)
+        .hint("Use a name such as '_SUCCESS'"))
+}
+
+/// Options that say how partitions are reported mean nothing where none is.
+fn warn_of_no_policy(given: &Options) {
+    let about = [
+        options::COMMIT_POLICY_CLASS.key,
+        options::COMMIT_POLICY_PARAMETERS.key,
+        options::COMMIT_TRIGGER.key,
+        options::COMMIT_DELAY.key,
+        options::COMMIT_ZONE.key,
+        options::SUCCESS_FILE.key,
+        options::TIME_EXTRACTOR.key,
+        options::TIME_EXTRACTOR_CLASS.key,
+        options::TIMESTAMP_PATTERN.key,
+        options::TIMESTAMP_FORMATTER.key,
+    ];
+    let ignored: Vec<&str> = about.into_iter().filter(|key| given.contains(key)).collect();
+    if !ignored.is_empty() {
+        tracing::warn!(
+            "'{}' has no effect without '{}' = 'success-file': no partition is reported as complete",
+            ignored.join("', '"),
+            options::COMMIT_POLICY.key
+        );
+    }
+}
+
 impl PartitionCommit {
     /// Whether watermarks decide.
     pub(crate) fn is_of_event_time(&self) -> bool {
@@ -46,7 +86,10 @@ impl PartitionCommit {
     pub(crate) fn from_options(given: &Options, keys: &[String]) -> Result<Option<PartitionCommit>> {
         let text = |option| given.text(option).unwrap_or_default();
         let zone = parse_zone(text(&options::COMMIT_ZONE))?;
-        let Some(kinds) = given.get(options::COMMIT_POLICY.key) else { return Ok(None) };
+        let Some(kinds) = given.get(options::COMMIT_POLICY.key) else {
+            warn_of_no_policy(given);
+            return Ok(None);
+        };
         for kind in kinds.split(',').map(str::trim) {
             let refused = match kind.to_ascii_lowercase().as_str() {
                 "success-file" => continue,
@@ -59,11 +102,7 @@ impl PartitionCommit {
                 .hint("Use 'success-file'"));
         }
         let success_file = text(&options::SUCCESS_FILE).to_string();
-        if success_file.is_empty() || success_file.contains('/') || success_file.starts_with("..") {
-            return Err(Error::user(format!("'{success_file}' is not a file's name"))
-                .with("option", options::SUCCESS_FILE.key)
-                .hint("Use a name such as '_SUCCESS'"));
-        }
+        check_name(&success_file)?;
         let trigger = if text(&options::COMMIT_TRIGGER).eq_ignore_ascii_case("partition-time") {
             let kind = text(&options::TIME_EXTRACTOR);
             if !kind.eq_ignore_ascii_case("default") {

@@ -139,6 +139,21 @@ pub(crate) fn sync_folder(folder: &Path) -> std::io::Result<()> {
     std::fs::File::open(folder)?.sync_all()
 }
 
+/// The folder of staged files is its owner's alone: what lies there has not been published. The files themselves have the
+/// mode with which they are to be seen, as their commit only moves them.
+fn create_folder(folder: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    if folder.file_name().is_some_and(|name| name == STAGING_FOLDER) {
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    }
+    match builder.create(folder) {
+        // Another writer has made it.
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        made => made,
+    }
+}
+
 /// Makes a folder and those above it, durably.
 pub(crate) fn create_folders(folder: &Path) -> std::io::Result<()> {
     let mut missing = vec![];
@@ -150,7 +165,9 @@ pub(crate) fn create_folders(folder: &Path) -> std::io::Result<()> {
             None => break,
         }
     }
-    std::fs::create_dir_all(folder)?;
+    for folder in missing.iter().rev() {
+        create_folder(folder)?;
+    }
     let parents: BTreeSet<PathBuf> = missing.iter().filter_map(|m| m.parent().map(Path::to_path_buf)).collect();
     parents.iter().try_for_each(|p| sync_folder(p))
 }

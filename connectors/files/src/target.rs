@@ -142,6 +142,63 @@ fn names_in(folder: &std::path::Path) -> std::io::Result<Vec<String>> {
     }
 }
 
+/// The longest key of S3, in bytes. Other stores take no longer ones.
+pub(crate) const KEY_BYTES_MAX: usize = 1_024;
+/// The longest name of a file or folder, in bytes, on the disks that there are.
+pub(crate) const NAME_BYTES_MAX: usize = 255;
+/// The longest path that a system call takes on Linux, without its end mark.
+const PATH_BYTES_MAX: usize = 4_095;
+/// What a value of a message is cut at.
+const SHOWN_CHARS: usize = 60;
+
+impl FileTarget {
+    /// Whether an object below the table's path has a key that no store takes.
+    pub(crate) fn has_long_key(&self, relative: &str) -> bool {
+        self.location.local.is_none() && self.location.path.as_ref().len() + 1 + relative.len() > KEY_BYTES_MAX
+    }
+
+    /// Fails where a partition's folder, or a file of this name in it, cannot be: before anything of it is decided.
+    pub(crate) fn check_names(&self, partition: &str, name: &str) -> Result<()> {
+        let Some(root) = &self.location.local else {
+            // The object that says that a partition is complete lies there, too.
+            let longest = self.partition_commit.as_ref().map_or(0, |c| c.success_file.len()).max(name.len());
+            let bytes = self.location.path.as_ref().len() + 1 + partition.len() + 1 + longest;
+            if bytes <= KEY_BYTES_MAX {
+                return Ok(());
+            }
+            return Err(self.too_long(partition, format!("a key of {bytes} bytes, and {KEY_BYTES_MAX} are possible")));
+        };
+        let mut columns = self.partition_columns.iter().map(|(name, _)| name);
+        for folder in partition.split('/').filter(|f| !f.is_empty()) {
+            let column = columns.next();
+            if folder.len() > NAME_BYTES_MAX {
+                let why = format!("a folder's name of {} bytes, and {NAME_BYTES_MAX} are possible", folder.len());
+                let error = self.too_long(folder, why);
+                return Err(match column {
+                    Some(column) => error.with("column", column),
+                    None => error,
+                });
+            }
+        }
+        let bytes = root.as_os_str().len() + 1 + partition.len() + 1 + name.len();
+        if bytes > PATH_BYTES_MAX {
+            return Err(self.too_long(partition, format!("a path of {bytes} bytes, and {PATH_BYTES_MAX} are possible")));
+        }
+        Ok(())
+    }
+
+    fn too_long(&self, folder: &str, why: String) -> Error {
+        let mut shown: String = folder.chars().take(SHOWN_CHARS).collect();
+        if shown.len() < folder.len() {
+            shown.push_str("...");
+        }
+        Error::data(format!("the partition's value is too long: it makes {why}"))
+            .with("partition", shown)
+            .with("path", &self.location.display)
+            .hint("Partition by a shorter value, such as LEFT(x, 50) or a hash of it: it is a part of the files' path")
+    }
+}
+
 /// Where a small file is written first. Hidden, so that no reader sees it.
 fn unfinished(path: &std::path::Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();

@@ -112,6 +112,7 @@ impl FileWriter {
         let extension = self.target.encoders.file_extension();
         let dot = if extension.is_empty() { "" } else { "." };
         let name = format!("part-{}-{}-{}{dot}{extension}", self.unique, self.context.subtask.index, self.next);
+        self.target.check_names(partition, &name)?;
         self.next += 1;
         let slash = if partition.is_empty() { "" } else { "/" };
         let multipart = self.target.location.multipart.clone();

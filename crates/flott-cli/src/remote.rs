@@ -31,6 +31,11 @@ pub(crate) fn with_job<T>(arg: &JobArg, act: impl AsyncFnOnce(RunningJob) -> flo
 
 /// A directory as the job is to understand it: it has another working folder than this command.
 pub(crate) fn directory(text: &str) -> Result<String, Failure> {
+    if text.trim().is_empty() {
+        let error = Error::user("the directory for the savepoint has no name")
+            .hint("Name one, or leave it out where the job has 'execution.checkpointing.savepoint-dir'");
+        return Err(Failure::of_arguments(error));
+    }
     if text.contains("://") {
         return Ok(text.to_string());
     }

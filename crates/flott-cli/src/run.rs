@@ -24,7 +24,7 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     script: ScriptArgs,
     /// Go on from the last checkpoint (latest) or from a checkpoint's folder, or start from a savepoint's
-    #[arg(long, value_name = "latest|PATH", conflicts_with = "fresh")]
+    #[arg(long, value_name = "latest|PATH", conflicts_with = "fresh", group = "earlier")]
     restore: Option<String>,
     /// Whether the savepoint belongs to the job from then on, which removes it once it is not needed
     #[arg(long, value_name = "no-claim|claim", value_parser = claim_modes(), requires = "restore")]
@@ -33,13 +33,13 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "PORT")]
     metrics_port: Option<String>,
     /// Start over; what an earlier run has committed stays
-    #[arg(long)]
+    #[arg(long, group = "earlier")]
     fresh: bool,
     /// Let a restore drop state and outputs that the script no longer has
     #[arg(long)]
     allow_non_restored_state: bool,
-    /// Go on without decided output that the last run could not commit, and has failed with: its rows will be missing
-    #[arg(long, requires = "restore")]
+    /// Go on, or with --fresh start over, without decided output that the last run could not commit: its rows will be missing
+    #[arg(long, requires = "earlier")]
     allow_lost_output: bool,
     /// Run the script's jobs in N processes of this machine, with as many worker threads each
     #[arg(long, value_name = "N")]

@@ -1,15 +1,56 @@
 //! Results as tables, in the form of Flink's SQL client.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use flott_core::types::TypeKind;
 use flott_core::{LogicalType, RowKind};
+use unicode_width::UnicodeWidthChar;
 
 /// How NULL is shown.
 const NULL: &str = "<NULL>";
 
+/// Columns of a terminal that a character takes: as Flink's client counts, two where it is wide or full width in East Asia
+/// and one otherwise.
+fn char_width(c: char) -> usize {
+    if c.width() == Some(2) { 2 } else { 1 }
+}
+
+/// Of a text as it is shown.
 fn width(text: &str) -> usize {
-    text.chars().count()
+    if text.is_ascii() { text.len() } else { text.chars().map(char_width).sum() }
+}
+
+/// What a terminal may take for an order, or for the end of a line, or what changes the direction of the text behind it.
+fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A value as it may be printed: data writes no orders to the terminal and breaks no frame.
+fn shown(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_unsafe) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if is_unsafe(c) {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// As much of a text as fits into these columns.
+fn cut(text: &str, columns: usize) -> &str {
+    let mut passed = 0;
+    let end = text.char_indices().find(|(_, c)| {
+        passed += char_width(*c);
+        passed > columns
+    });
+    &text[..end.map_or(text.len(), |(at, _)| at)]
 }
 
 /// A frame line over columns of these widths.
@@ -23,12 +64,9 @@ fn line(widths: &[usize], cells: &[String]) -> String {
         .iter()
         .zip(cells)
         .map(|(w, c)| {
-            let cut = if width(c) > *w {
-                c.chars().take(w.saturating_sub(3)).chain("...".chars()).collect()
-            } else {
-                c.clone()
-            };
-            format!(" {}{cut} ", " ".repeat(w.saturating_sub(width(&cut))))
+            let c = shown(c);
+            let (text, dots) = if width(&c) > *w { (cut(&c, w.saturating_sub(3)), "...") } else { (&*c, "") };
+            format!(" {}{text}{dots} ", " ".repeat(w.saturating_sub(width(text) + dots.len())))
         })
         .collect();
     format!("|{}|\n", cells.join("|"))
@@ -79,13 +117,13 @@ pub(crate) struct Whole {
 
 impl Whole {
     pub(crate) fn new(names: &[String], width_max: usize) -> Whole {
-        Whole { names: names.to_vec(), widths: names.iter().map(|n| width(n)).collect(), width_max }
+        Whole { names: names.to_vec(), widths: names.iter().map(|n| width(&shown(n))).collect(), width_max }
     }
 
     /// Makes room for a row. All of them have to be seen before the first line is written.
     pub(crate) fn see(&mut self, row: &[String]) {
         for (known, cell) in self.widths.iter_mut().zip(row) {
-            *known = (*known).max(width(cell).min(self.width_max));
+            *known = (*known).max(width(&shown(cell)).min(self.width_max));
         }
     }
 
@@ -119,7 +157,9 @@ impl Stream {
         let mut all = vec!["op".to_string()];
         all.extend(names.iter().cloned());
         let mut widths = vec![2];
-        widths.extend(names.iter().zip(types).map(|(n, t)| display_width(t, max_width).max(width(n)).max(width(NULL))));
+        widths.extend(
+            names.iter().zip(types).map(|(n, t)| display_width(t, max_width).max(width(&shown(n))).max(width(NULL))),
+        );
         Stream { names: all, widths }
     }
 
@@ -189,6 +229,30 @@ mod tests {
         narrow.see(&["z".repeat(12)]);
         assert_eq!(narrow.row(&["z".repeat(12)]), "| zzzzzzz... |\n");
         assert!(of_texts(&["v".to_string()], &rows).contains("| zzzzzzzzzzzz |"));
+    }
+
+    #[test]
+    fn data_writes_no_orders_to_the_terminal() {
+        let rows = vec![vec![Some("a\u{1b}[2J\nb\tc\u{9b}\u{202e}".to_string())], vec![Some("plain \\n".to_string())]];
+        let text = of_texts(&["v\r".to_string()], &rows);
+        assert!(!text.contains(['\u{1b}', '\r', '\t', '\u{9b}', '\u{202e}']), "{text:?}");
+        assert!(text.contains(r"| a\u{1b}[2J\nb\tc\u{9b}\u{202e} |") && text.contains(r"  plain \n |"), "{text}");
+        assert_eq!(text.lines().count(), 7, "{text}");
+        let widths: Vec<usize> = text.lines().take(6).map(|line| line.chars().count()).collect();
+        assert!(widths.iter().all(|w| *w == widths[0]), "{text}");
+    }
+
+    #[test]
+    fn wide_characters_take_two_columns() {
+        let rows = vec![vec![Some("日本".to_string())], vec![Some("abc\u{301}".to_string())]];
+        assert_eq!(
+            of_texts(&["v".to_string()], &rows),
+            "+------+\n|    v |\n+------+\n| 日本 |\n| abc\u{301} |\n+------+\n2 rows in set\n"
+        );
+        let narrow = Whole { names: vec!["v".to_string()], widths: vec![6], width_max: 6 };
+        // Of a character that fits by half nothing is shown.
+        assert_eq!(narrow.row(&["日本語日".to_string()]), "|  日... |\n");
+        assert_eq!(narrow.row(&["日本語".to_string()]), "| 日本語 |\n");
     }
 
     #[test]

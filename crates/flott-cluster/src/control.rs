@@ -7,7 +7,7 @@ use flott_core::{CheckpointId, Error, Result, id};
 use flott_graph::{JobGraph, OperatorSpec};
 use flott_runtime::metrics::JobMetrics;
 use flott_state::CheckpointStorage;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::status::JobStatus;
 
@@ -177,6 +177,8 @@ pub enum Ending {
 #[derive(Clone)]
 pub struct JobClient {
     control: mpsc::Sender<Control>,
+    /// A wish to cancel that needs no place in the queue.
+    cancel_now: Arc<Notify>,
     state: watch::Receiver<JobState>,
     metrics: Arc<JobMetrics>,
     graph: Arc<JobGraph>,
@@ -305,11 +307,9 @@ impl JobClient {
         }
     }
 
-    /// The same from where nothing can wait. A job that is being asked much already may not hear it.
+    /// The same from where nothing can wait. It is heard before all wishes that wait.
     pub fn try_cancel(&self) {
-        if self.control.try_send(Control::Cancel).is_err() {
-            tracing::debug!("the job has ended before, or is busy with other wishes");
-        }
+        self.cancel_now.notify_one();
     }
 
     async fn wish(&self, control: Control) -> Result<()> {
@@ -413,20 +413,32 @@ pub(crate) fn handle(
 ) -> (JobHandle, Desk) {
     let (control, commands) = mpsc::channel(CONTROL_QUEUE);
     let state = JobState { started_ms, attempt_started_ms: started_ms, ..JobState::default() };
+    let cancel_now = Arc::new(Notify::new());
     let (report, state) = watch::channel(state);
     let (done, ended) = oneshot::channel();
     let id = id::random_hex().into();
-    let client =
-        JobClient { control, state, metrics, graph, id, open_savepoint, has_checkpoints, processes, parallelism };
+    let client = JobClient {
+        control,
+        cancel_now: Arc::clone(&cancel_now),
+        state,
+        metrics,
+        graph,
+        id,
+        open_savepoint,
+        has_checkpoints,
+        processes,
+        parallelism,
+    };
     (
         JobHandle { client, ended },
-        Desk { wishes: Wishes { commands, end: None, ends_in_any_case: false }, report, done },
+        Desk { wishes: Wishes { commands, cancel_now, end: None, ends_in_any_case: false }, report, done },
     )
 }
 
 /// What users want of the job. A wish counts for all attempts: a job that is to end is not started again.
 pub(crate) struct Wishes {
     commands: mpsc::Receiver<Control>,
+    cancel_now: Arc<Notify>,
     /// The strongest wish so far.
     pub(crate) end: Option<Ending>,
     /// Somebody wants the end and nothing with it: no savepoint, no drain.
@@ -434,9 +446,18 @@ pub(crate) struct Wishes {
 }
 
 impl Wishes {
+    /// `None` once nobody can have a wish. Nothing is lost where the future is dropped.
+    async fn receive(&mut self) -> Option<Control> {
+        tokio::select! {
+            biased;
+            () = self.cancel_now.notified() => Some(Control::Cancel),
+            control = self.commands.recv() => control,
+        }
+    }
+
     /// The next wish; never, once nobody can have one.
     pub(crate) async fn next(&mut self) -> Control {
-        match self.commands.recv().await {
+        match self.receive().await {
             Some(control) => {
                 self.ends_in_any_case |= match &control {
                     Control::Checkpoint(_) => false,
@@ -479,7 +500,7 @@ impl Wishes {
     /// the savepoint or the drain that were asked for.
     pub(crate) async fn end_between_attempts(&mut self) {
         let ending = loop {
-            match self.commands.recv().await {
+            match self.receive().await {
                 None => std::future::pending().await,
                 Some(Control::Stop { drain: false, request: Request { to: None, .. } }) => break Ending::Stop,
                 Some(Control::Cancel) => break Ending::Cancel,
@@ -498,6 +519,29 @@ impl Wishes {
             if let Control::Checkpoint(request) | Control::Stop { request, .. } = self.next().await {
                 request.answer(Err(Error::user("the job is ending already")));
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_wish_to_cancel_needs_no_place_among_those_that_wait() {
+        let open: OpenSavepoint = Arc::new(|_, _| Err(Error::internal("nobody asks")));
+        let graph = Arc::new(JobGraph::new("job"));
+        let (job, Desk { mut wishes, .. }) = handle(graph, Arc::default(), open, true, 0, (1, 1));
+        let mut waiting = 0;
+        while job.control.try_send(Control::Checkpoint(Request::new(None, false).0)).is_ok() {
+            waiting += 1;
+        }
+        assert_eq!(waiting, CONTROL_QUEUE);
+        job.try_cancel();
+        drop(job);
+        assert!(matches!(wishes.next().await, Control::Cancel) && wishes.end == Some(Ending::Cancel));
+        for _ in 0..waiting {
+            assert!(matches!(wishes.next().await, Control::Checkpoint(_)), "none is lost");
         }
     }
 }

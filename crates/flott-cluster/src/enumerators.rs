@@ -1,6 +1,7 @@
 //! The enumerators of a job, and what they want done.
 
 use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use flott_connector::Versioned;
@@ -11,6 +12,7 @@ use flott_core::clock::Clock;
 use flott_core::{DecidedCheckpoint, Error, Result};
 use flott_graph::{JobGraph, NodeId, OperatorSpec};
 use flott_runtime::api::{SplitState, TaskCommand};
+use flott_runtime::panicked;
 use flott_state::manifest::Manifest;
 use tokio::task::JoinSet;
 
@@ -21,6 +23,8 @@ use crate::finalize::versioned;
 const FIRST_CALLS_PATIENCE: Duration = Duration::from_secs(2);
 
 struct Slot {
+    /// The table's name.
+    table: String,
     enumerator: Box<dyn SplitEnumerator>,
     context: EnumeratorContext,
     discovery: Option<Duration>,
@@ -33,6 +37,22 @@ struct Slot {
     returned_watermarks: HashMap<String, i64>,
     /// Work that is under way.
     calls: usize,
+}
+
+impl Slot {
+    /// Every call of an enumerator. A panic in it is an error of the attempt.
+    fn call<T>(
+        &mut self,
+        work: impl FnOnce(&mut dyn SplitEnumerator, &mut EnumeratorContext) -> Result<T>,
+    ) -> Result<T> {
+        let Slot { table, enumerator, context, .. } = self;
+        unless_panic(table, || work(enumerator.as_mut(), context))
+    }
+}
+
+fn unless_panic<T>(table: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|panic| Err(panicked("an enumerator", panic.as_ref()).with("table", table)))
 }
 
 /// Work of an enumerator that is done.
@@ -79,12 +99,18 @@ impl Enumerators {
                     restored.entry(i % readers).or_default().push(SplitState { split, watermark_ms });
                 }
             }
-            let enumerator = spec.source.create_enumerator(state).map_err(|e| e.with("table", &spec.table.object))?;
+            let table = spec.table.object.clone();
+            let created = unless_panic(&table, || {
+                let enumerator = spec.source.create_enumerator(state)?;
+                let discovery = enumerator.discovery_interval();
+                Ok((enumerator, discovery))
+            });
+            let (enumerator, discovery) = created.map_err(|e| e.with("table", &table))?;
             let context = EnumeratorContext { parallelism: readers, load: vec![0; readers], ..Default::default() };
-            let discovery = enumerator.discovery_interval();
             slots.insert(
                 id,
                 Slot {
+                    table,
                     enumerator,
                     context,
                     discovery,
@@ -105,11 +131,11 @@ impl Enumerators {
         let nodes: Vec<NodeId> = self.slots.keys().copied().collect();
         for node in nodes {
             let Some(slot) = self.slots.get_mut(&node) else { continue };
-            slot.enumerator.start(&mut slot.context)?;
+            slot.call(|e, context| e.start(context))?;
             slot.next_discovery = now + slot.discovery.unwrap_or_default();
             let returned = std::mem::take(&mut slot.returned);
             if !returned.is_empty() {
-                slot.enumerator.add_splits_back(returned, &mut slot.context)?;
+                slot.call(|e, context| e.add_splits_back(returned, context))?;
             }
             commands.extend(self.take(node)?);
         }
@@ -138,7 +164,7 @@ impl Enumerators {
     pub fn called(&mut self, (node, output): Called) -> Result<Vec<TaskCommand>> {
         let Some(slot) = self.slots.get_mut(&node) else { return Ok(vec![]) };
         slot.calls = slot.calls.saturating_sub(1);
-        slot.enumerator.handle_call(output, &mut slot.context)?;
+        slot.call(|e, context| e.handle_call(output, context))?;
         self.take(node)
     }
 
@@ -170,10 +196,10 @@ impl Enumerators {
         }
         slot.context.readers.push(reader);
         slot.context.readers.sort_unstable();
-        slot.enumerator.add_reader(reader, &mut slot.context)?;
+        slot.call(|e, context| e.add_reader(reader, context))?;
         commands.extend(take_actions(node, slot));
         if !commands.iter().any(|c| is_for(c, reader)) {
-            slot.enumerator.handle_split_request(reader, &mut slot.context)?;
+            slot.call(|e, context| e.handle_split_request(reader, context))?;
         }
         commands.extend(self.take(node)?);
         Ok(commands)
@@ -185,14 +211,14 @@ impl Enumerators {
         if let Some(load) = slot.context.load.get_mut(reader) {
             *load = 0;
         }
-        slot.enumerator.handle_split_request(reader, &mut slot.context)?;
+        slot.call(|e, context| e.handle_split_request(reader, context))?;
         self.take(node)
     }
 
     /// A connector's own event.
     pub fn source_event(&mut self, node: NodeId, reader: usize, event: Versioned) -> Result<Vec<TaskCommand>> {
         let Some(slot) = self.slots.get_mut(&node) else { return Ok(vec![]) };
-        slot.enumerator.handle_source_event(reader, event, &mut slot.context)?;
+        slot.call(|e, context| e.handle_source_event(reader, event, context))?;
         self.take(node)
     }
 
@@ -206,7 +232,7 @@ impl Enumerators {
         self.for_each(|slot| match slot.discovery {
             Some(interval) if slot.next_discovery <= now => {
                 slot.next_discovery = now + interval;
-                slot.enumerator.discover(&mut slot.context)
+                slot.call(|e, context| e.discover(context))
             }
             _ => Ok(()),
         })
@@ -227,7 +253,7 @@ impl Enumerators {
     /// States at a checkpoint. Splits of a restored checkpoint whose readers are not there yet would be in neither
     /// state, so there is no snapshot before all have registered.
     pub fn snapshot(&mut self, checkpoint: flott_core::CheckpointId) -> Result<BTreeMap<NodeId, Versioned>> {
-        self.slots.iter_mut().map(|(node, s)| Ok((*node, s.enumerator.snapshot_state(checkpoint)?))).collect()
+        self.slots.iter_mut().map(|(node, s)| Ok((*node, s.call(|e, _| e.snapshot_state(checkpoint))?))).collect()
     }
 
     /// Whether all restored splits are with their readers.
@@ -237,12 +263,12 @@ impl Enumerators {
 
     /// A checkpoint is decided.
     pub fn checkpoint_complete(&mut self, decided: &DecidedCheckpoint) -> Result<Vec<TaskCommand>> {
-        self.for_each(|slot| slot.enumerator.notify_checkpoint_complete(decided, &mut slot.context))
+        self.for_each(|slot| slot.call(|e, context| e.notify_checkpoint_complete(decided, context)))
     }
 
     /// A checkpoint came to nothing.
     pub fn checkpoint_aborted(&mut self, checkpoint: flott_core::CheckpointId) -> Result<Vec<TaskCommand>> {
-        self.for_each(|slot| slot.enumerator.notify_checkpoint_aborted(checkpoint, &mut slot.context))
+        self.for_each(|slot| slot.call(|e, context| e.notify_checkpoint_aborted(checkpoint, context)))
     }
 }
 

@@ -17,6 +17,7 @@ pub mod headers;
 pub mod infer;
 pub mod lookup;
 pub mod lookup_full;
+pub mod private_file;
 pub mod record;
 pub mod row_text;
 mod s3;

@@ -175,7 +175,7 @@ fn time_of_day(text: &str) -> Option<Duration> {
         Some(text) => {
             let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
             let fraction: f64 = format!("0.{fraction}").parse().ok()?;
-            Duration::from_secs(u64::from(number(whole, 59)?)) + Duration::from_secs_f64(fraction)
+            Duration::from_secs(u64::from(number(whole, 59)?)) + Duration::try_from_secs_f64(fraction).ok()?
         }
     };
     if parts.next().is_some() {

@@ -69,6 +69,12 @@ impl S3Options {
             let scheme = if e.contains("://") { "" } else { "https://" };
             format!("{scheme}{}", e.trim_end_matches('/'))
         });
+        let authority = endpoint.as_deref().and_then(|e: &str| e.split_once("://")).map_or("", |(_, rest)| rest);
+        if authority.split('/').next().unwrap_or_default().contains('@') {
+            return Err(Error::user("'s3.endpoint' holds a name or a password")
+                .with("option", "s3.endpoint")
+                .hint("Write the host alone, and who asks as 's3.access-key' and 's3.secret-key'"));
+        }
         let path_style = match first(["s3.path.style.access", "s3.path-style-access"]) {
             None => false,
             Some(text) if text.eq_ignore_ascii_case("true") => true,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flott_core::options::Options;
-use flott_core::{Error, Result};
+use flott_core::{Error, Result, secret};
 use object_store::ObjectStore;
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
@@ -41,13 +41,14 @@ pub fn open(url: &str, base: &std::path::Path, options: &Options) -> Result<Stor
     if let Some(rest) = s3::of_url(url) {
         return s3::open(url, rest, options);
     }
-    if let Some((scheme, _)) = url.split_once("://")
-        && scheme != "file"
+    let of_file = path_of_file_url(url)?;
+    if of_file.is_none()
+        && let Some((scheme, _)) = url.split_once("://")
     {
         return Err(Error::user(format!("Cannot open '{url}': there is no file system for the scheme '{scheme}'"))
             .hint("Supported are local paths, file:// and s3://"));
     }
-    let text = url.strip_prefix("file://").or_else(|| url.strip_prefix("file:")).unwrap_or(url);
+    let text = of_file.unwrap_or(url);
     let absolute = std::path::absolute(base.join(text))?;
     let clean = normalize(&absolute);
     let path = Path::from_absolute_path(&clean)
@@ -55,6 +56,29 @@ pub fn open(url: &str, base: &std::path::Path, options: &Options) -> Result<Stor
     let store = object_store::local::LocalFileSystem::new();
     let display = clean.display().to_string();
     Ok(StorageLocation { store: Arc::new(store), path, display, local: Some(clean), multipart: None })
+}
+
+/// The path of a URL of a file: `file:///path`, `file://localhost/path` or `file:path`. `None` for what is none.
+///
+/// # Errors
+/// Where it names a file of another machine, or has two slashes where there should be three.
+pub fn path_of_file_url(url: &str) -> Result<Option<&str>> {
+    const SCHEME: &str = "file:";
+    let is_file = url.get(..SCHEME.len()).is_some_and(|start| start.eq_ignore_ascii_case(SCHEME));
+    if !is_file {
+        return Ok(None);
+    }
+    let rest = &url[SCHEME.len()..];
+    let Some(behind) = rest.strip_prefix("//") else { return Ok(Some(rest)) };
+    let (host, path) = behind.split_at(behind.find('/').unwrap_or(behind.len()));
+    if !host.is_empty() && !host.eq_ignore_ascii_case("localhost") {
+        return Err(Error::user(format!("'{url}' names a file of another machine, '{host}'"))
+            .hint("Write file:///path, or a path alone where it is relative"));
+    }
+    if path.is_empty() {
+        return Err(Error::user(format!("'{url}' names no path")).hint("Write file:///path, or a path alone"));
+    }
+    Ok(Some(path))
 }
 
 /// `.` and `..` taken out without asking the file system (the file may not exist yet).
@@ -145,7 +169,7 @@ struct Answer(String);
 
 impl Answer {
     fn of(error: object_store::Error) -> Answer {
-        let mut text = error.to_string();
+        let mut text = secret::mask_urls(&error.to_string()).into_owned();
         if let Some(begin) = text.find("<?xml").or_else(|| text.find("<Error")) {
             let xml = text.split_off(begin);
             let element = |name: &str| {
@@ -201,6 +225,33 @@ mod tests {
             assert_eq!(storage_error("x", generic(&format!("{list}{status}: "))).kind(), kind, "{status}");
         }
         assert_eq!(storage_error("x", generic("connection refused")).kind(), ErrorKind::Unavailable);
+    }
+
+    #[test]
+    fn urls_of_files_are_of_this_machine() {
+        let base = std::path::Path::new("/base");
+        for (url, path) in [
+            ("file:///a/b", "/a/b"),
+            ("file://localhost/a", "/a"),
+            ("FILE:///a", "/a"),
+            ("file:/a", "/a"),
+            ("file:a", "/base/a"),
+            ("a/b", "/base/a/b"),
+        ] {
+            let opened = open(url, base, &Options::new()).expect(url);
+            assert_eq!(opened.local.as_deref(), Some(std::path::Path::new(path)), "{url}");
+        }
+        for url in ["file://host/x", "file://a", "file://./a", "file://"] {
+            let error = open(url, base, &Options::new()).expect_err(url);
+            assert!(error.kind() == ErrorKind::User && error.to_string().contains("file:///path"), "{error}");
+        }
+    }
+
+    #[test]
+    fn passwords_in_what_a_store_answers_are_not_told() {
+        let e = storage_error("x", generic("error sending request for url (http://u:CANARY@h/b?list-type=2)"));
+        let all = format!("{e} {e:?} {}", std::error::Error::source(&e).expect("a cause"));
+        assert!(!all.contains("CANARY") && all.contains("u:******@h"), "{all}");
     }
 
     #[test]

@@ -237,6 +237,10 @@ impl From<std::io::Error> for Error {
             K::PermissionDenied => (ErrorKind::User, "Check who owns the file or folder and its permissions"),
             K::StorageFull | K::QuotaExceeded => (ErrorKind::Unavailable, "Free some space"),
             K::ReadOnlyFilesystem | K::NotADirectory | K::IsADirectory => (ErrorKind::User, "Choose another path"),
+            K::InvalidFilename => {
+                (ErrorKind::User, "A name is too long for the file system, or has characters that it does not take")
+            }
+            K::CrossesDevices => (ErrorKind::User, "Files are renamed, which needs both places on one disk"),
             _ => (ErrorKind::Unavailable, "Try again"),
         };
         Error::new(kind, "the file system answered").caused_by(e).hint(hint).from_outside()
@@ -259,6 +263,15 @@ mod tests {
             "'x' is not an INT (file orders.csv, row 17, column price). Set 'csv.ignore-parse-errors' = 'true' to skip such rows"
         );
         assert_eq!(e.context("row"), Some("17"));
+    }
+
+    #[test]
+    fn what_no_other_try_mends_is_no_outage() {
+        use std::io::ErrorKind as K;
+        for kind in [K::InvalidFilename, K::CrossesDevices, K::NotFound, K::PermissionDenied] {
+            assert_eq!(Error::from(std::io::Error::from(kind)).kind(), ErrorKind::User, "{kind}");
+        }
+        assert_eq!(Error::from(std::io::Error::from(K::TimedOut)).kind(), ErrorKind::Unavailable);
     }
 
     #[test]

@@ -2,12 +2,27 @@
 
 use std::time::Duration;
 
-/// A duration such as `10 s`, `5min`, `100` (milliseconds) or `PT10S` (Flink's `TimeUtils.parseDuration`).
+/// The longest duration: 1,000 years. Points in time are reckoned by adding durations to clocks, which must never overflow.
+pub const DURATION_MAX: Duration = Duration::from_secs(365_250 * 86_400);
+
+/// A duration such as `10 s`, `5min`, `100` (milliseconds) or `PT10S` (Flink's `TimeUtils.parseDuration`). None is longer
+/// than [`DURATION_MAX`].
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();
-    if text.starts_with(['P', 'p']) {
-        return parse_iso(text).ok_or_else(|| format!("'{text}' is not an ISO-8601 duration such as PT10S"));
-    }
+    let duration = if text.starts_with(['P', 'p']) {
+        parse_iso(text).ok_or_else(|| format!("'{text}' is not an ISO-8601 duration such as PT10S"))
+    } else {
+        parse_number_and_unit(text)
+    };
+    let is_sane = |duration: &Duration| *duration <= DURATION_MAX;
+    duration.and_then(|d| Some(d).filter(is_sane).ok_or_else(|| too_long(text)))
+}
+
+fn too_long(text: &str) -> String {
+    format!("'{text}' is too long: a duration is at most 1000 years (365250 d)")
+}
+
+fn parse_number_and_unit(text: &str) -> Result<Duration, String> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
     let number: u64 =
@@ -23,7 +38,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         other => return Err(format!("'{other}' is not a unit of time: use d, h, min, s, ms, us or ns")),
     };
     let total = u128::from(number) * u128::from(nanos);
-    let secs = u64::try_from(total / 1_000_000_000).map_err(|_| format!("'{text}' is too long"))?;
+    let secs = u64::try_from(total / 1_000_000_000).map_err(|_| too_long(text))?;
     Ok(Duration::new(secs, (total % 1_000_000_000) as u32))
 }
 
@@ -124,6 +139,18 @@ mod tests {
         for text in ["", "s", "10 lightyears", "-1 s", "PT", "P1X"] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
+        for text in [
+            "18446744073709551615 s",
+            "18446744073709551615 d",
+            "365251 d",
+            "P365251D",
+            "PT1e18S",
+            "9223372036854775807",
+        ] {
+            let error = parse_duration(text).expect_err("nobody waits so long");
+            assert!(error.contains("1000 years") || error.contains("PT10S"), "{text}: {error}");
+        }
+        assert_eq!(parse_duration("365250 d"), Ok(DURATION_MAX));
         assert_eq!(format_duration(Duration::from_secs(90)), "90 s");
         assert_eq!(format_duration(Duration::from_secs(120)), "2 min");
     }

@@ -59,7 +59,7 @@ impl NewsSource {
     }
 }
 
-/// A running attempt. Dropping it does not end it; [`cancel`](Self::cancel) does.
+/// A running attempt. Dropping it before it has ended [cancels](Self::cancel) it: nothing runs on that nobody can end.
 pub struct Attempt {
     shared: Arc<Shared>,
     mesh: Option<Arc<Mesh>>,
@@ -131,6 +131,15 @@ impl Attempt {
         if let Some(ended) = self.ended.take() {
             // A supervisor that panicked has ended too.
             drop(ended.await);
+        }
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        // Of one that was waited for nothing runs.
+        if self.ended.is_some() {
+            self.cancel();
         }
     }
 }

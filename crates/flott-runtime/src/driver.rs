@@ -99,7 +99,8 @@ fn idled_for_nothing(outputs: &mut VecDeque<ValveOutput>) -> bool {
 }
 
 /// What was said in a panic, as an error.
-pub(crate) fn panicked(who: &str, panic: &(dyn Any + Send)) -> Error {
+/// What a panic that was caught is to whoever waits for the work.
+pub fn panicked(who: &str, panic: &(dyn Any + Send)) -> Error {
     let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
     Error::internal(format!("{who} panicked: {}", text.unwrap_or("no message")))
 }

@@ -32,4 +32,5 @@ mod wire;
 
 pub use api::{AttemptOptions, Restored, TaskCommand, TaskEvent};
 pub use attempt::{Attempt, BuildOperator, NewsSource, Place, start, start_among};
+pub use driver::panicked;
 pub use peers::{PeerNews, Taken};

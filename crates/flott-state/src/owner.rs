@@ -20,17 +20,31 @@ pub struct Owner {
     pub boot: Option<String>,
     /// When it took the job over, in ms since the epoch.
     pub since_ms: i64,
+    /// When the process was started, in ticks since the machine's start, where the system tells it: another process of the
+    /// same number has another time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<u64>,
 }
 
 impl Owner {
     /// This process, now.
     pub fn this_process() -> Owner {
-        Owner { process: std::process::id(), host: host(), boot: boot(), since_ms: SystemClock::shared().now_ms() }
+        let process = std::process::id();
+        let since_ms = SystemClock::shared().now_ms();
+        Owner { process, host: host(), boot: boot(), since_ms, started: start_of(process) }
     }
 
     /// Whether it is this very process.
     pub fn is_this_process(&self) -> bool {
-        self.process == std::process::id() && self.is_of_this_boot()
+        self.process == std::process::id() && self.is_of_this_boot() && self.is_as_old_as(self.process)
+    }
+
+    /// Whether the process that has the number now is the one that had it then. One that cannot be told apart is.
+    fn is_as_old_as(&self, process: u32) -> bool {
+        match (self.started, start_of(process)) {
+            (Some(then), Some(now)) => then == now,
+            _ => true,
+        }
     }
 
     fn is_of_this_boot(&self) -> bool {
@@ -38,12 +52,12 @@ impl Owner {
     }
 
     /// Whether a process of this number runs on this machine; `None` where nobody can tell from here: it is on another
-    /// machine, or on this one before it was started anew, unless that is another one of the same name. A number may have
-    /// been given away again: it may make somebody ask the user, and never decide who has the job, which is HEAD's to say.
+    /// machine, or on this one before it was started anew, unless that is another one of the same name. It may make somebody
+    /// ask the user, and never decides who has the job, which is HEAD's to say.
     pub fn seems_alive(&self) -> Option<bool> {
         let processes = Path::new("/proc");
         (self.is_of_this_boot() && processes.join("self").exists())
-            .then(|| processes.join(self.process.to_string()).exists())
+            .then(|| processes.join(self.process.to_string()).exists() && self.is_as_old_as(self.process))
     }
 }
 
@@ -59,6 +73,12 @@ pub fn host() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let name = name.or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_default();
     if name.trim().is_empty() { "an unnamed host".to_string() } else { name.trim().to_string() }
+}
+
+/// When a process was started: the 22nd word of what Linux tells of it, of which the second may hold anything in brackets.
+fn start_of(process: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
 /// What Linux draws by chance when it starts.
@@ -79,6 +99,11 @@ mod tests {
         // Greater than any number that Linux gives.
         assert_eq!(Owner { process: u32::MAX, ..this.clone() }.seems_alive(), Some(false));
         assert_eq!(Owner { host: "elsewhere".to_string(), ..this.clone() }.seems_alive(), None);
+        // Its number has been given away again.
+        let older = Owner { started: Some(1), ..this.clone() };
+        assert!(!older.is_this_process() && older.seems_alive() == Some(false));
+        // Of a build that did not say it.
+        assert!(Owner { started: None, ..this.clone() }.is_this_process());
         let before = Owner { boot: Some("another".to_string()), ..this };
         assert!(before.seems_alive().is_none() && !before.is_this_process());
     }

@@ -58,13 +58,22 @@ pub struct Savepoint {
     bundle: Option<Bytes>,
 }
 
+/// What is left where one is damaged.
+const OTHER: &str = "take it from a backup, or restore another savepoint or --restore latest";
+
 impl Savepoint {
     /// Opens a folder; `None` where it is no savepoint.
     pub async fn open(storage: CheckpointStorage) -> Result<Option<Savepoint>> {
         let Some(metadata) = read_metadata(&storage).await? else { return Ok(None) };
         let what = format!("the manifest of the savepoint in {}", storage.display());
         let bytes = checked(&storage, &metadata, MANIFEST).await?;
-        let manifest = record::decode("manifest", MANIFEST_VERSION, &what, &bytes)?;
+        let manifest: Manifest = record::decode("manifest", MANIFEST_VERSION, &what, &bytes)?;
+        // Names are followed: those of the list lie in the folder.
+        let is_listed = |name: &String| metadata.files.iter().any(|f| f.name == *name);
+        if let Some(stranger) = manifest.files().iter().find(|name| !is_listed(name)) {
+            return Err(Error::data(format!("{what} names a file that cannot be its own: '{stranger}'"))
+                .hint("It has been tampered with: do not restore it"));
+        }
         let bundle = match metadata.files.iter().any(|f| f.name == BUNDLE) {
             true => Some(checked(&storage, &metadata, BUNDLE).await?),
             false => None,
@@ -100,7 +109,14 @@ impl Savepoint {
 async fn read_metadata(storage: &CheckpointStorage) -> Result<Option<Metadata>> {
     let Some(bytes) = storage.get(METADATA).await? else { return Ok(None) };
     let what = format!("the savepoint in {}", storage.display());
-    let metadata: Metadata = record::decode("savepoint", SAVEPOINT_VERSION, &what, &bytes)?;
+    let metadata = record::decode("savepoint", SAVEPOINT_VERSION, &what, &bytes);
+    let metadata: Metadata = metadata.map_err(|e: Error| match (e.hint_text(), bytes.is_empty()) {
+        (Some(_), _) => e,
+        (None, true) => {
+            e.hint(format!("Its {METADATA} is empty: it was not written to its end, or the disk was full; {OTHER}"))
+        }
+        (None, false) => e.hint(format!("Its {METADATA} is no such file, or the disk has lost data; {OTHER}")),
+    })?;
     // Names are followed and removed: none may lead out of the folder.
     match metadata.files.iter().find(|f| f.name.contains(['/', '\\']) || f.name.starts_with('.')) {
         Some(file) => Err(Error::data(format!("{what} names a file that cannot be its own: '{}'", file.name))),

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use flott_connector::private_file;
 use flott_connector::storage::storage_error;
 use flott_core::{Error, FailPoint, FailPoints, Result};
 use futures::TryStreamExt;
@@ -340,7 +341,7 @@ fn write_durably(path: &FsPath, content: &[u8]) -> Result<()> {
     create_folder_durably(folder)?;
     let temporary = path.with_extension("tmp");
     let write = || {
-        let mut file = fs::File::create(&temporary)?;
+        let mut file = private_file::create(&temporary)?;
         file.write_all(content)?;
         file.sync_all()?;
         drop(file);
@@ -399,7 +400,7 @@ fn list_local(root: &FsPath, folder: &FsPath, names: &mut Vec<String>) -> Result
 /// The lock of HEAD; `None` while another process holds it. It is advisory and dies with its process, so that a killed
 /// attempt leaves none behind.
 fn try_lock(path: &FsPath) -> Result<Option<fs::File>> {
-    let lock = fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+    let lock = private_file::open(path)?;
     match lock.try_lock() {
         Ok(()) => Ok(Some(lock)),
         Err(fs::TryLockError::WouldBlock) => Ok(None),
@@ -421,7 +422,7 @@ fn swap_local(root: &FsPath, fail_points: &FailPoints, expected: &HeadVersion, n
         return Ok(Some(Swap::Lost));
     }
     if fail_points.would_stop(FailPoint::TornDecided) {
-        fs::write(path.with_extension("tmp"), &new[..new.len() / 2])?;
+        private_file::create(&path.with_extension("tmp"))?.write_all(&new[..new.len() / 2])?;
         fail_points.stop();
     }
     write_durably(&path, new)?;

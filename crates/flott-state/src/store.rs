@@ -3,12 +3,14 @@
 //! All methods that change something are told the attempt's generation by the HEAD that they hold, and fail as
 //! `Fenced` once a newer attempt has swapped HEAD.
 
+mod alive;
 mod head;
 mod identity;
 mod retention;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::path::{Component, Path};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -25,6 +27,8 @@ use crate::savepoint::{self, GiveUp, PreparedSavepoint, Savepoint};
 use crate::snapshot_file;
 use crate::storage::{CheckpointStorage, HeadVersion, Swap};
 
+use alive::Alive;
+pub use alive::runs_here;
 use head::{Found, Seen, decode_head, find_head, first_generation, first_head};
 pub use identity::{DrawIdentity, Identity};
 pub use retention::sweep_finished;
@@ -44,6 +48,8 @@ pub enum Begin {
     At(CheckpointId),
     /// A new lineage from the beginning.
     Fresh,
+    /// The same, and decided output that is not committed is given up: readers of the target never see it.
+    FreshWithoutOutput,
     /// A new lineage from a savepoint.
     Savepoint {
         /// Whether the savepoint belongs to the job from here on, which removes it once it is not needed.
@@ -53,7 +59,12 @@ pub enum Begin {
 
 impl Begin {
     fn is_new_lineage(self) -> bool {
-        matches!(self, Begin::Fresh | Begin::Savepoint { .. })
+        self.is_fresh() || matches!(self, Begin::Savepoint { .. })
+    }
+
+    /// Whether nothing of before is wanted.
+    pub fn is_fresh(self) -> bool {
+        matches!(self, Begin::Fresh | Begin::FreshWithoutOutput)
     }
 }
 
@@ -105,6 +116,8 @@ pub struct CheckpointStore {
     restores_savepoint: bool,
     /// HEAD of the lineage that this one has replaced with a savepoint, until the first checkpoint is decided.
     before: Option<Arc<Head>>,
+    /// As long as this store, or a right to the next attempt, is there, the process has the job.
+    alive: Arc<Alive>,
 }
 
 /// How a job stands, read without taking it over.
@@ -204,6 +217,7 @@ impl CheckpointStore {
             generation: self.head.generation,
             savepoint: self.savepoint.clone(),
             before: self.before.clone(),
+            _alive: Arc::clone(&self.alive),
         }
     }
 
@@ -241,9 +255,9 @@ impl CheckpointStore {
                 head.attempt = attempt;
                 if begin.is_new_lineage() {
                     // Whoever starts over wants no checkpoint back.
-                    let is_kept = begin != Begin::Fresh && !old.retained.is_empty();
+                    let is_kept = !begin.is_fresh() && !old.retained.is_empty();
                     before = is_kept.then(|| Arc::new((*old).clone()));
-                    refuse_uncommitted(&old, &storage).await?;
+                    refuse_uncommitted(&old, &storage, begin).await?;
                     head.replaced_lineages.insert(0, old.lineage.clone());
                     head.replaced_lineages.truncate(REPLACED_LINEAGES_MAX);
                     head.lineage = lineage;
@@ -297,7 +311,9 @@ impl CheckpointStore {
         let retain = retain.max(1);
         let files = BTreeMap::new();
         let restores_savepoint = is_savepoint;
+        let alive = Arc::new(Alive::begin(&head.attempt));
         let mut store = CheckpointStore {
+            alive,
             storage,
             fail_points,
             head,
@@ -556,6 +572,7 @@ pub struct Tenure {
     generation: Generation,
     savepoint: Option<Savepoint>,
     before: Option<Arc<Head>>,
+    _alive: Arc<Alive>,
 }
 
 /// Whether HEAD was written by the attempt that it was read of, so that who lost a swap to that may try once more.
@@ -654,7 +671,7 @@ fn runs_by_name(manifest: &Manifest) -> impl Iterator<Item = (String, StoredRun)
 
 /// Decided output belongs to the readers of the target, also when the user starts over. But not where there is none, and
 /// not where a sink has said that it can never be committed: there would be no way out.
-async fn refuse_uncommitted(head: &Head, storage: &CheckpointStorage) -> Result<()> {
+async fn refuse_uncommitted(head: &Head, storage: &CheckpointStorage, begin: Begin) -> Result<()> {
     match head.decided() {
         Some(decided) if head.committed < Some(decided.id) && head.status != JobStatus::Finished => {
             if head.refused == Some(decided.id) {
@@ -667,14 +684,40 @@ async fn refuse_uncommitted(head: &Head, storage: &CheckpointStorage) -> Result<
             if read_manifest(storage, decided).await.is_ok_and(|manifest| !manifest.has_output()) {
                 return Ok(());
             }
+            if begin == Begin::FreshWithoutOutput {
+                tracing::warn!(
+                    checkpoint = decided.id.0,
+                    "OUTPUT IS LOST: what checkpoint {} in {} has decided and not committed is given up with the fresh \
+                     start, as allowed; what of it was committed before stays",
+                    decided.id,
+                    storage.display()
+                );
+                return Ok(());
+            }
             Err(Error::user(format!(
                 "checkpoint {} in {} is decided, but its output is not all committed",
                 decided.id,
                 storage.display()
             ))
-            .hint("Run once with --restore latest, which commits it; then start over with --fresh"))
+            .hint(
+                "Run once with --restore latest, which commits it; then start over with --fresh. Where it can never be \
+                 committed, --fresh --allow-lost-output starts over without it",
+            ))
         }
         _ => Ok(()),
+    }
+}
+
+/// Names in records are followed: none may lead out of the job's folder.
+fn check_confined<'a>(what: &str, names: impl IntoIterator<Item = &'a String>) -> Result<()> {
+    let is_confined = |name: &String| {
+        let parts = Path::new(name).components();
+        !name.is_empty() && !name.contains('\\') && parts.into_iter().all(|part| matches!(part, Component::Normal(_)))
+    };
+    match names.into_iter().find(|name| !is_confined(name)) {
+        None => Ok(()),
+        Some(name) => Err(Error::data(format!("{what} names a file that cannot be its own: '{name}'"))
+            .hint("It has been tampered with: do not restore it")),
     }
 }
 
@@ -682,11 +725,14 @@ async fn refuse_uncommitted(head: &Head, storage: &CheckpointStorage) -> Result<
 pub async fn read_manifest(storage: &CheckpointStorage, entry: &RetainedCheckpoint) -> Result<Manifest> {
     let what = format!("the manifest of checkpoint {}", entry.id);
     let read = async {
+        check_confined(&what, [&entry.manifest])?;
         let bytes = storage.get(&entry.manifest).await?.ok_or_else(|| Error::data(format!("{what} is missing")))?;
         if crc32fast::hash(&bytes) != entry.crc32 {
             return Err(Error::data(format!("{what} is corrupt: its checksum does not fit HEAD's")));
         }
-        record::decode("manifest", MANIFEST_VERSION, &what, &bytes)
+        let manifest: Manifest = record::decode("manifest", MANIFEST_VERSION, &what, &bytes)?;
+        check_confined(&what, &manifest.files())?;
+        Ok(manifest)
     };
     read.await.map_err(|e| e.with("file", &entry.manifest))
 }

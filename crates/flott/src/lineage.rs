@@ -58,7 +58,7 @@ impl Beginning {
     pub(crate) async fn content(&self) -> Result<Option<(Manifest, Option<Bytes>)>> {
         let of_savepoint = || self.savepoint.as_ref().map(|s| (s.manifest().clone(), s.bundle().cloned()));
         match self.begin {
-            Begin::Fresh => Ok(None),
+            Begin::Fresh | Begin::FreshWithoutOutput => Ok(None),
             Begin::Savepoint { .. } => Ok(of_savepoint()),
             Begin::Latest | Begin::At(_) => {
                 let head = store::peek(&self.storage).await?.filter(|h| h.status != JobStatus::Finished);
@@ -100,8 +100,18 @@ impl Places {
 
     /// The folder of a job's checkpoints: `execution.checkpointing.dir` or `.flott`, then the job's name.
     pub(crate) fn checkpoints(&self, job: &str) -> Result<CheckpointStorage> {
-        let root = self.config.get("execution.checkpointing.dir");
-        self.at(&format!("{}/{}", root.unwrap_or(".flott").trim_end_matches('/'), file_name(job)))
+        const DIR: &str = "execution.checkpointing.dir";
+        self.below(self.config.get(DIR).unwrap_or(".flott"), &file_name(job)).map_err(|e| e.with("option", DIR))
+    }
+
+    /// A folder in a directory that a user has named. Without a name it would lie below the root of the file system.
+    fn below(&self, directory: &str, name: &str) -> Result<CheckpointStorage> {
+        if directory.trim().is_empty() {
+            return Err(
+                Error::user("the name of the directory is empty").hint("Name a directory; '.' is the current one")
+            );
+        }
+        self.at(&format!("{}/{name}", directory.trim_end_matches('/')))
     }
 
     /// Folders for savepoints: below the one that is named, or else `execution.checkpointing.savepoint-dir`.
@@ -113,7 +123,7 @@ impl Places {
                 Error::user("there is no directory for savepoints")
                     .hint("Name one, or SET 'execution.checkpointing.savepoint-dir' before the job starts")
             })?;
-            places.at(&format!("{}/{name}", directory.trim_end_matches('/')))
+            places.below(directory, name)
         })
     }
 }
@@ -138,18 +148,37 @@ fn file_name(job: &str) -> String {
 
 /// Decides how a run begins, or says why it does not. `claim` is about a savepoint: whether the job removes it once it is
 /// not needed.
-pub(crate) async fn decide(places: &Places, restore: &Restore, job: &str, claim: bool) -> Result<Decision> {
+///
+/// `allow_lost_output` lets a fresh start give up decided output that is not committed.
+pub(crate) async fn decide(
+    places: &Places,
+    restore: &Restore,
+    job: &str,
+    claim: bool,
+    allow_lost_output: bool,
+) -> Result<Decision> {
     let storage = places.checkpoints(job)?;
     // A record that cannot be read does not hold who starts over.
     let head = if *restore == Restore::Fresh { None } else { store::peek(&storage).await? };
     let begin = match (restore, &head) {
         (Restore::Path(path), _) => return from_path(path, storage, head, places, claim).await,
+        (Restore::Fresh, _) if allow_lost_output => Begin::FreshWithoutOutput,
         (Restore::Fresh, _) => Begin::Fresh,
         (Restore::Latest, Some(head)) if head.status == JobStatus::Finished => {
             return already_finished(&storage, head).await;
         }
         (Restore::Latest, Some(_)) => Begin::Latest,
         (Restore::Latest, None) => Begin::Latest,
+        (Restore::Ask, Some(head)) if seems_to_run(head) && runs_here(head) => {
+            return Err(Error::user(format!(
+                "job '{job}' is running already: another session of this process has it in {}",
+                storage.display()
+            ))
+            .hint(
+                "Give each session a name of its own (SET 'pipeline.name' = '..'), or a folder of its own; --restore latest \
+                 (Restore::Latest) takes the job over from its last checkpoint",
+            ));
+        }
         // Of a process that is known to be here.
         (Restore::Ask, Some(head))
             if seems_to_run(head) && head.owner.as_ref().is_some_and(|o| o.seems_alive() == Some(true)) =>
@@ -196,7 +225,7 @@ pub(crate) async fn decide(places: &Places, restore: &Restore, job: &str, claim:
 /// With the savepoint that HEAD names, where the run begins in the lineage that began with it.
 async fn begin_at(storage: CheckpointStorage, begin: Begin, head: Option<Head>, places: &Places) -> Result<Decision> {
     let fences = head.as_ref().is_some_and(seems_to_run);
-    let named = head.filter(|_| begin != Begin::Fresh).and_then(|h| h.savepoint.map(|s| (s, h.retained.is_empty())));
+    let named = head.filter(|_| !begin.is_fresh()).and_then(|h| h.savepoint.map(|s| (s, h.retained.is_empty())));
     let savepoint = match named {
         None => None,
         Some((named, is_needed)) => match Savepoint::open(places.at(&named.location)?).await {
@@ -211,10 +240,15 @@ async fn begin_at(storage: CheckpointStorage, begin: Begin, head: Option<Head>, 
     Ok(Decision::Begin(Box::new(Beginning { storage, begin, savepoint, fences })))
 }
 
-/// Whether another process has the job, and may be there.
+/// Whether another process, or another session of this one, has the job and may be there.
 fn seems_to_run(head: &Head) -> bool {
     let elsewhere = |owner: &Owner| !owner.is_this_process() && owner.seems_alive() != Some(false);
-    head.status == JobStatus::Running && head.owner.as_ref().is_some_and(elsewhere)
+    head.status == JobStatus::Running && (runs_here(head) || head.owner.as_ref().is_some_and(elsewhere))
+}
+
+/// Whether it is this process that has it. What an attempt of it has left that is over is nobody's.
+fn runs_here(head: &Head) -> bool {
+    head.owner.as_ref().is_some_and(Owner::is_this_process) && store::runs_here(&head.attempt)
 }
 
 /// Nothing to run; what a kill at the very end left behind goes.
@@ -276,6 +310,12 @@ async fn from_path(
     let Some(head) = head else {
         return Err(wrong("there is no HEAD record, so it is no job's checkpoint folder"));
     };
+    if let Some(id) = checkpoint.map(CheckpointId)
+        && id >= head.next
+    {
+        return Err(wrong(&format!("there never was a checkpoint {id} of the job"))
+            .hint("--restore latest goes on from its last one"));
+    }
     if head.status == JobStatus::Finished {
         return already_finished(&storage, &head).await;
     }

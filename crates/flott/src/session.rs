@@ -9,6 +9,7 @@ use flott_cluster::{JobHandle, JobOutcome, JobSpec, RestartStrategy, SavepointTa
 use flott_connector::factory::Registry;
 use flott_connector::function::{FunctionDefinition, FunctionSignature};
 use flott_connector::sink::DeliveryGuarantee;
+use flott_connector::storage;
 use flott_core::clock::{Clock, SystemClock};
 use flott_core::options::Options;
 use flott_core::{Error, FailPoints, LogicalType, Result};
@@ -253,6 +254,24 @@ pub struct Session {
     endpoint: Option<MetricsEndpoint>,
 }
 
+/// What a statement has changed is put back where it comes to nothing: by an error, or because its future is dropped.
+struct Undo<'a> {
+    session: &'a mut Session,
+    catalog: Option<CatalogManager>,
+    names: Option<HashMap<String, usize>>,
+}
+
+impl Drop for Undo<'_> {
+    fn drop(&mut self) {
+        if let Some(catalog) = self.catalog.take() {
+            self.session.state.catalog = catalog;
+        }
+        if let Some(names) = self.names.take() {
+            self.session.names = names;
+        }
+    }
+}
+
 /// Types expressions for the DDL.
 struct Resolver<'a> {
     registry: &'a Arc<Registry>,
@@ -428,15 +447,14 @@ impl Session {
         })
     }
 
-    /// The table is made first, and taken back where its job does not start.
+    /// The table is made first, and taken back where its job does not start, or nobody waits for that any more.
     async fn create_table_as(&mut self, create: &CreateTable, text: &str) -> Result<Outcome> {
-        let before = self.state.catalog.clone();
-        let insert = self.define_table_as(create)?;
-        let started = self.inserts(&[insert], text).await;
-        if started.is_err() {
-            self.state.catalog = before;
-        }
-        started
+        let catalog = Some(self.state.catalog.clone());
+        let mut undo = Undo { session: self, catalog, names: None };
+        let insert = undo.session.define_table_as(create)?;
+        let started = undo.session.inserts(&[insert], text).await?;
+        undo.catalog = None;
+        Ok(started)
     }
 
     /// Makes the table of a CREATE TABLE AS; what is left is the INSERT.
@@ -473,12 +491,11 @@ impl Session {
 
     /// Starts the job of one or several INSERTs. One that does not start leaves its name to the next.
     async fn inserts(&mut self, inserts: &[InsertStatement], text: &str) -> Result<Outcome> {
-        let names = self.names.clone();
-        let started = Box::pin(self.start_inserts(inserts, text)).await;
-        if started.is_err() {
-            self.names = names;
-        }
-        started
+        let names = Some(self.names.clone());
+        let mut undo = Undo { session: self, catalog: None, names };
+        let started = Box::pin(undo.session.start_inserts(inserts, text)).await?;
+        undo.names = None;
+        Ok(started)
     }
 
     async fn start_inserts(&mut self, inserts: &[InsertStatement], text: &str) -> Result<Outcome> {
@@ -503,7 +520,7 @@ impl Session {
         }
         let (places, retained) = (self.places(), config::checkpoints(&self.state.config)?.retained);
         let claim = config::claims_savepoints(&self.state.config)?;
-        let beginning = match lineage::decide(&places, &restore, &job, claim).await? {
+        let beginning = match lineage::decide(&places, &restore, &job, claim, self.allow_lost_output).await? {
             Decision::Begin(beginning) => beginning,
             Decision::AlreadyFinished => return Ok(Outcome::AlreadyFinished { job }),
         };
@@ -696,7 +713,7 @@ impl Session {
         let option = statement::config::option_of("execution.state-recovery.path")?;
         Ok(match (&self.restore, self.state.config.text(option)) {
             (Restore::Ask, Some(path)) => {
-                let path = path.strip_prefix("file://").unwrap_or(path);
+                let path = storage::path_of_file_url(path)?.unwrap_or(path);
                 Restore::Path(if path.contains("://") { path.into() } else { self.base_dir.join(path) })
             }
             (told, _) => told.clone(),

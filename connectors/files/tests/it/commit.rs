@@ -221,3 +221,19 @@ async fn the_end_removes_what_replaced_attempts_staged_meanwhile() {
         assert!(!path.join(".flott-staging").exists());
     }
 }
+
+/// Committables of builds that did not look at the names: there is a way out.
+#[tokio::test]
+async fn a_name_that_no_disk_takes_is_refused_for_good() {
+    let (_dir, path) = temp();
+    let table = table(&path);
+    let sink = table.sink();
+    let mut committables = three(&sink).await;
+    let long = format!("p={}", "y".repeat(300));
+    let old = String::from_utf8(committables[1].data.bytes.to_vec()).expect("JSON");
+    assert!(old.contains("p=y"), "{old}");
+    committables[1].data.bytes = old.replace("p=y", &long).into_bytes().into();
+    let why = refused(committer_of(&sink, 1).commit(&decided(1), &committables).await);
+    assert!(why.len() == 1 && why[0].contains("too long for its disk"), "{why:?}");
+    assert_eq!(table.read_sorted().await, ["+I[1, x]", "+I[3, z]"]);
+}

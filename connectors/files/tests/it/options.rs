@@ -46,6 +46,14 @@ fn refused_by_the_sink() {
     assert!(e.contains("is not a supported formatter: 3 times 'M'"), "{e}");
     let e = sink_error(&[policy, ("sink.partition-commit.success-file.name", "a/b")]);
     assert!(e.contains("'a/b' is not a file's name"), "{e}");
+    for name in ["", ".", "..", "../x", "a\\b"] {
+        let e = sink_error(&[policy, ("sink.partition-commit.success-file.name", name)]);
+        assert!(e.contains("is not a file's name"), "{name}: {e}");
+    }
+    let e = sink_error(&[policy, ("sink.partition-commit.success-file.name", &"x".repeat(201))]);
+    assert!(e.contains("is too long for a file's name"), "{e}");
+    let e = sink_error(&[("path", "file://host/x")]);
+    assert!(e.contains("a file of another machine, 'host'"), "{e}");
 }
 
 #[test]

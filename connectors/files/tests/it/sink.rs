@@ -260,3 +260,50 @@ async fn a_writer_that_is_closed_leaves_what_was_prepared() {
     committer_of(&sink, 1).abort(&prepared).await.expect("aborted");
     assert!(!path.join(".flott-staging").exists(), "{:?}", tree(&path));
 }
+
+/// The name of a partition is first used at the commit, when there is no way back.
+#[tokio::test]
+async fn a_value_that_makes_too_long_a_name_fails_before_anything_is_decided() {
+    let (_dir, path) = temp();
+    let columns = "a INT, day STRING, p STRING";
+    let row = |bytes: usize| batch(columns, &[&format!("+I[1, x, {}]", "y".repeat(bytes))]);
+    let sink = Table::new(&path, columns).partitioned_by(&["day", "p"]).sink();
+    let mut writer = writer_of(&sink, 1, 0);
+    // With "p=" these are 255 bytes.
+    let committables = staged(writer.as_mut(), &[row(253)], 1).await;
+    committer_of(&sink, 1).commit(&decided(1), &committables).await.expect("committed");
+    assert_eq!(visible(&path).len(), 1);
+    let error = writer.write(row(254)).await.expect_err("too long");
+    assert_eq!((error.kind(), error.context("column")), (ErrorKind::Data, Some("p")), "{error}");
+    assert!(error.to_string().contains("256 bytes, and 255 are possible") && error.to_string().len() < 500, "{error}");
+    assert!(error.context("partition").expect("the value").starts_with("p=yyyy"), "{error}");
+
+    // Four names of 250 bytes are a key of more than 1,024.
+    let columns = "a INT, p STRING, q STRING, r STRING, s STRING";
+    let text = "y".repeat(250);
+    let row = batch(columns, &[&format!("+I[1, {text}, {text}, {text}, {text}]")]);
+    let store: Arc<dyn object_store::ObjectStore> = Arc::new(object_store::memory::InMemory::new());
+    let table = |path: &Path| Table::new(path, columns).partitioned_by(&["p", "q", "r", "s"]);
+    let sink = table(Path::new("bucket/t")).store(store).sink();
+    let error = writer_of(&sink, 1, 0).write(row.clone()).await.expect_err("too long");
+    assert!(error.kind() == ErrorKind::Data && error.to_string().contains("1024 are possible"), "{error}");
+    // A disk has no such limit.
+    let sink = table(&path.join("local")).sink();
+    writer_of(&sink, 1, 0).write(row).await.expect("written");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_is_staged_is_its_owner_s_alone_and_what_is_shown_is_not() {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = |path: &Path| std::fs::metadata(path).expect("there").permissions().mode() & 0o777;
+    let (_dir, path) = temp();
+    let plain = path.join("plain");
+    std::fs::write(&plain, "").expect("written");
+    let sink = Table::new(path.join("o"), "a INT, b STRING").sink();
+    let committables = staged(writer_of(&sink, 1, 0).as_mut(), &[rows(&["+I[1, x]"])], 1).await;
+    assert_eq!(mode(&path.join("o/.flott-staging")), 0o700);
+    committer_of(&sink, 1).commit(&decided(1), &committables).await.expect("committed");
+    let shown = visible(&path.join("o")).into_keys().next().expect("a file");
+    assert_eq!(mode(&path.join("o").join(shown)), mode(&plain));
+}

@@ -433,3 +433,36 @@ async fn bytes_that_wait_are_counted_down_to_none() {
     }
     assert!(left.is_sorted_by(|a, b| a >= b) && left.contains(&4) && left.last() == Some(&0), "{left:?}");
 }
+
+/// What a sink has written to a partition whose key begins like a hidden name is read; everything else that is hidden stays
+/// so.
+#[tokio::test]
+async fn a_partition_key_may_begin_like_a_hidden_name() {
+    for key in ["_p", ".p"] {
+        let (_dir, path) = temp();
+        let columns = format!("a INT, `{key}` STRING");
+        let table = |path: &Path| Table::new(path, &columns).partitioned_by(&[key]);
+        let sink = table(&path).sink();
+        let rows = flott_testkit::batch(&columns, &["+I[1, x]", "+I[2, _y]"]);
+        let committables = staged(writer_of(&sink, 1, 0).as_mut(), &[rows], 1).await;
+        committer_of(&sink, 1).commit(&decided(1), &committables).await.expect("committed");
+        let hidden = [
+            (format!("{key}=x/_hidden"), "3"),
+            (format!("{key}=x/_q=1/part"), "4"),
+            ("_q=1/part".to_string(), "5"),
+            (format!("{key}=file"), "6"),
+        ];
+        let hidden: Vec<(&str, &str)> = hidden.iter().map(|(name, content)| (name.as_str(), *content)).collect();
+        files(&path, &hidden);
+        assert_eq!(table(&path).read_sorted().await, ["+I[1, x]", "+I[2, _y]"], "{key}");
+        // In an object store, too.
+        let store: std::sync::Arc<dyn object_store::ObjectStore> =
+            std::sync::Arc::new(object_store::memory::InMemory::new());
+        let table = table(Path::new("bucket/t")).store(std::sync::Arc::clone(&store));
+        let sink = table.sink();
+        let rows = flott_testkit::batch(&columns, &["+I[1, x]"]);
+        let committables = staged(writer_of(&sink, 1, 0).as_mut(), &[rows], 1).await;
+        committer_of(&sink, 1).commit(&decided(1), &committables).await.expect("committed");
+        assert_eq!(table.read_sorted().await, ["+I[1, x]"], "{key}");
+    }
+}

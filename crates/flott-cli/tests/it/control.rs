@@ -229,6 +229,10 @@ fn a_savepoint_that_cannot_be_written_says_where_and_why() {
             "{refused:?}"
         );
     }
+    for args in [&["savepoint", "counting", ""][..], &["stop", "counting", "--savepoint", ""]] {
+        let refused = user.flott(args);
+        assert!(refused.code == Some(2) && refused.err.contains("the savepoint has no name"), "{refused:?}");
+    }
     assert_eq!(user.flott(&["cancel", "counting"]).code, Some(0), "it goes on");
     let ended = ran(child.wait_with_output().expect("an end"));
     assert!(ended.err.contains("Job 'counting' is CANCELED by flott cancel: it had no checkpoint yet"), "{ended:?}");

@@ -320,3 +320,103 @@ fn staged_output_that_somebody_removed_is_given_up_on_demand_and_nothing_else() 
     let gaps = ids.windows(2).filter(|pair| pair[1] != pair[0] + 1).count();
     assert_eq!(gaps, 1, "one checkpoint's rows are missing, and no row is there twice");
 }
+
+#[test]
+fn a_long_partition_value_fails_the_row_and_not_the_commit() {
+    let place = Place::new();
+    let script = "CREATE TABLE o (v INT, p STRING) PARTITIONED BY (p)
+          WITH ('connector' = 'filesystem', 'path' = 'o', 'format' = 'csv');
+        SET 'execution.checkpointing.interval' = '100 ms';
+        INSERT INTO o SELECT 1, REPEAT('x', 300);";
+    let ran = place.run(script);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.err.contains("the partition's value is too long") && ran.err.contains("column p"), "{ran:?}");
+    assert!(!ran.err.contains("started again"), "{ran:?}");
+    // Nothing is decided, so that nothing is in the way.
+    place.write("job.sql", &script.replace("300", "3"));
+    let ran = place.flott(&["run", "job.sql", "--fresh"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(place.rows("o/p=xxx"), ["1"]);
+}
+
+#[test]
+fn a_fresh_start_without_decided_output_is_said_loudly() {
+    let place = Place::new();
+    place.write("job.sql", COUNTING);
+    let reached = place.path().join("reached");
+    let mut command = place.command(&["run", "job.sql", "-p", "1"]);
+    command.env("FLOTT_FAILPOINT", "after_decided_before_commit:2").env("FLOTT_FAILPOINT_REPORT", &reached);
+    let mut child = command.spawn().expect("flott starts");
+    until("a decision", || reached.exists());
+    child.kill().expect("killed");
+    child.wait().expect("dead");
+    let ran = place.flott(&["run", "job.sql", "-p", "1", "--fresh"]);
+    assert!(ran.code != Some(0) && ran.err.contains("--fresh --allow-lost-output"), "{ran:?}");
+    let ran = place.flott(&["run", "job.sql", "-p", "1", "--allow-lost-output"]);
+    assert_eq!(ran.code, Some(2), "it is about an earlier run: {ran:?}");
+    std::fs::remove_dir_all(place.path().join("o")).expect("removed");
+    let ran = place.flott(&["run", "job.sql", "-p", "1", "--fresh", "--allow-lost-output"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.err.contains("OUTPUT IS LOST"), "{ran:?}");
+    assert_eq!(place.rows("o").len(), 6_000);
+}
+
+#[test]
+fn a_checkpoint_that_never_was_is_not_restored() {
+    let place = Place::new();
+    let ran = place.run(&(files("a") + "INSERT INTO a VALUES (1);"));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let ran = place.flott(&["run", "job.sql", "--restore", ".flott/job/chk-99-g1"]);
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.err.contains("there never was a checkpoint 99"), "{ran:?}");
+    let ran = place.flott(&["run", "job.sql", "--restore", ".flott/job/chk-1-g1"]);
+    assert!(ran.code == Some(0) && ran.err.contains("had finished"), "{ran:?}");
+}
+
+#[test]
+fn options_that_have_no_effect_say_so() {
+    let place = Place::new();
+    let ran = place.run(
+        "CREATE TABLE s (v INT) WITH ('connector' = 'datagen', 'number-of-rows' = '3', 'scan.parallelism' = '5');
+        CREATE TABLE o (v INT, p INT) PARTITIONED BY (p) WITH ('connector' = 'filesystem', 'path' = 'o', 'format' = 'csv',
+          'sink.parallelism' = '7', 'sink.partition-commit.trigger' = 'process-time',
+          'sink.partition-commit.policy.class' = 'x.Y');
+        SET 'parallelism.default' = '2';
+        INSERT INTO o SELECT v, 1 FROM s;",
+    );
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    for said in [
+        "'scan.parallelism' = '5' of table 's' is more than the job's parallelism of 2",
+        "'sink.parallelism' = '7' of table 'o' is more than the job's parallelism of 2",
+        "'sink.partition-commit.policy.class', 'sink.partition-commit.trigger' has no effect without",
+    ] {
+        assert!(ran.err.contains(said), "{said}: {ran:?}");
+    }
+}
+
+/// Durations that no clock can be reckoned with, of every kind of options.
+#[test]
+fn absurd_durations_are_refused() {
+    let place = Place::new();
+    for key in [
+        "execution.checkpointing.min-pause",
+        "execution.checkpointing.timeout",
+        "execution.checkpointing.interval",
+        "execution.buffer-timeout",
+        "table.exec.source.idle-timeout",
+        "table.exec.state.ttl",
+        "pipeline.auto-watermark-interval",
+        "restart-strategy.fixed-delay.delay",
+        "heartbeat.timeout",
+    ] {
+        let ran = place.run(&format!("SET '{key}' = '18446744073709551615 s'; SELECT 1;"));
+        assert!(ran.code == Some(2) && ran.err.contains("at most 1000 years"), "{key}: {ran:?}");
+        assert!(!ran.err.contains("panicked"), "{key}: {ran:?}");
+    }
+    let ran = place.run(
+        "CREATE TABLE s (v INT) WITH ('connector' = 'filesystem', 'path' = 's', 'format' = 'csv',
+          'source.monitor-interval' = '18446744073709551615 s');
+        SELECT * FROM s;",
+    );
+    assert!(ran.code == Some(2) && ran.err.contains("at most 1000 years"), "{ran:?}");
+}

@@ -1,12 +1,17 @@
 //! A job over all of its attempts: started, started again after failures, until one ends well or nobody wants another.
 
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use flott_core::rng::Rng;
 use flott_core::{Error, ErrorKind, Result};
+use flott_graph::{JobGraph, OperatorSpec};
 use flott_runtime::metrics::JobMetrics;
+use flott_runtime::panicked;
 use flott_state::store::Tenure;
+use futures::FutureExt;
 use tokio::sync::{Mutex, watch};
 
 use super::{JobMaster, JobSpec};
@@ -21,6 +26,9 @@ pub async fn start(mut spec: JobSpec) -> Result<JobHandle> {
     if let Some(mistake) = spec.fail_points.planted() {
         spec.graph = Arc::new(crate::planted::plant(&spec.graph, mistake));
     }
+    for warning in clamped(&spec.graph, spec.parallelism) {
+        tracing::warn!("{warning}");
+    }
     let metrics = Arc::new(JobMetrics::new(spec.graph.nodes.len(), spec.parallelism));
     let (graph, open_savepoint) = (Arc::clone(&spec.graph), Arc::clone(&spec.savepoints));
     let store = spec.store.take();
@@ -33,7 +41,8 @@ pub async fn start(mut spec: JobSpec) -> Result<JobHandle> {
         Some(options) => Some(Arc::new(Mutex::new(Pool::new(options).await?))),
         None => None,
     };
-    let master = JobMaster::open(&spec, store, pool.as_ref(), Arc::clone(&metrics), report.clone()).await?;
+    let opening = JobMaster::open(&spec, store, pool.as_ref(), Arc::clone(&metrics), report.clone());
+    let master = unless_panic("the start of the job", Box::pin(opening)).await?;
     let clock = Arc::clone(&spec.clock);
     let supervisor = Supervisor { spec, pool: pool.clone(), tenure, metrics, report, wishes };
     let last_word = supervisor.report.clone();
@@ -61,6 +70,31 @@ pub async fn start(mut spec: JobSpec) -> Result<JobHandle> {
     Ok(job)
 }
 
+/// What a table's options ask for and the job does not have.
+fn clamped(graph: &JobGraph, parallelism: usize) -> Vec<String> {
+    let mut warnings = vec![];
+    for (_, node) in graph.iter() {
+        let (option, table, wanted) = match &node.spec {
+            OperatorSpec::Source(s) => ("scan.parallelism", &s.table, s.parallelism.or(node.parallelism)),
+            OperatorSpec::Sink(s) => ("sink.parallelism", &s.table, node.parallelism),
+            _ => continue,
+        };
+        if let Some(wanted) = wanted.filter(|wanted| *wanted > parallelism) {
+            warnings.push(format!(
+                "'{option}' = '{wanted}' of table '{}' is more than the job's parallelism of {parallelism}, which it gets: \
+                 raise 'parallelism.default' (-p) to {wanted}",
+                table.object
+            ));
+        }
+    }
+    warnings
+}
+
+/// A panic is a failed job in a living process, and nothing of it runs on.
+async fn unless_panic<T>(who: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| Err(panicked(who, panic.as_ref())))
+}
+
 /// Runs attempt after attempt, until one ends well or the restart strategy gives up.
 struct Supervisor {
     spec: JobSpec,
@@ -75,7 +109,8 @@ struct Supervisor {
 
 impl Supervisor {
     async fn run(mut self, first: JobMaster) -> Result<JobOutcome> {
-        let outcome = Box::pin(self.attempts(first)).await;
+        // The attempt that is dropped with the panic is cancelled.
+        let outcome = unless_panic("the job's coordinator", Box::pin(self.attempts(first))).await;
         if outcome.is_err()
             && let Some(tenure) = &self.tenure
         {

@@ -11,12 +11,12 @@ use flott_connector::Versioned;
 use flott_connector::factory::ChangelogMode;
 use flott_connector::sink::{DeliveryGuarantee, Sink, SinkWriter, WriterContext};
 use flott_connector::source::{
-    Boundedness, EnumeratorContext, ReaderEvent, Source, SourceBatch, SourceReader, SourceSplit, SplitEnumerator,
-    SubtaskInfo,
+    Boundedness, CallOutput, EnumeratorContext, ReaderEvent, Source, SourceBatch, SourceReader, SourceSplit,
+    SplitEnumerator, SubtaskInfo,
 };
 use flott_connector::table::ObjectIdentifier;
 use flott_core::clock::SystemClock;
-use flott_core::{ChangeBatch, CheckpointId, FailPoints, Result};
+use flott_core::{ChangeBatch, CheckpointId, DecidedCheckpoint, ErrorKind, FailPoints, Result};
 use flott_graph::spec::SinkConstraints;
 use flott_graph::{Input, JobGraph, Node, OperatorSpec, Partitioning, SinkSpec, SourceSpec};
 use flott_operator::{Operator, OperatorContext, Progress};
@@ -32,6 +32,7 @@ use tokio::sync::watch;
 use crate::control::{JobHandle, JobOutcome, SavepointTarget, StopMode};
 use crate::options::CheckpointOptions;
 use crate::restart::RestartStrategy;
+use crate::status::JobStatus;
 use crate::{JobSpec, start};
 
 /// Nothing here takes longer, unless it hangs.
@@ -48,6 +49,8 @@ struct Switches {
     ends_behind_barrier: Arc<watch::Sender<bool>>,
     /// Writers come to the end of a checkpoint.
     flushes: Arc<watch::Sender<bool>>,
+    /// The method of the enumerator that panics.
+    panics_in: &'static str,
 }
 
 impl Switches {
@@ -58,6 +61,7 @@ impl Switches {
             ends: switch(false),
             ends_behind_barrier: switch(false),
             flushes: switch(true),
+            panics_in: "",
         }
     }
 }
@@ -74,7 +78,12 @@ impl Source for Rows {
         Boundedness::ContinuousUnbounded
     }
     fn create_enumerator(&self, restored: Option<Versioned>) -> Result<Box<dyn SplitEnumerator>> {
-        Ok(Box::new(Enumerator { given: restored.is_some() }))
+        let enumerator = Enumerator { given: restored.is_some(), panics_in: self.0.panics_in };
+        enumerator.enter("create_enumerator");
+        Ok(Box::new(enumerator))
+    }
+    fn reassigns_splits_on_recovery(&self) -> bool {
+        self.0.panics_in == "add_splits_back"
     }
     fn create_reader(&self, _: SubtaskInfo) -> Result<Box<dyn SourceReader>> {
         Ok(Box::new(Reader { switches: self.0.clone(), split: None }))
@@ -83,26 +92,66 @@ impl Source for Rows {
 
 struct Enumerator {
     given: bool,
+    panics_in: &'static str,
+}
+
+impl Enumerator {
+    fn enter(&self, method: &str) {
+        assert_ne!(self.panics_in, method, "an enumerator that panics");
+    }
 }
 
 impl SplitEnumerator for Enumerator {
-    fn start(&mut self, _: &mut EnumeratorContext) -> Result<()> {
+    fn start(&mut self, context: &mut EnumeratorContext) -> Result<()> {
+        self.enter("start");
+        if self.panics_in.contains("call") {
+            let panics = self.panics_in == "call";
+            context.call_async(async move { assert!(!panics, "an enumerator that panics") });
+        }
+        Ok(())
+    }
+    fn handle_call(&mut self, _: CallOutput, _: &mut EnumeratorContext) -> Result<()> {
+        self.enter("handle_call");
+        Ok(())
+    }
+    fn discovery_interval(&self) -> Option<Duration> {
+        self.enter("discovery_interval");
+        Some(Duration::from_millis(20))
+    }
+    fn discover(&mut self, _: &mut EnumeratorContext) -> Result<()> {
+        self.enter("discover");
         Ok(())
     }
     fn add_reader(&mut self, reader: usize, context: &mut EnumeratorContext) -> Result<()> {
+        self.enter("add_reader");
         if !std::mem::replace(&mut self.given, true) {
             context.assign(reader, vec![SourceSplit { id: "rows".into(), data: Versioned::new(1, vec![0]) }]);
         }
         Ok(())
     }
     fn handle_split_request(&mut self, _: usize, _: &mut EnumeratorContext) -> Result<()> {
+        self.enter("handle_split_request");
         Ok(())
     }
     fn add_splits_back(&mut self, _: Vec<SourceSplit>, _: &mut EnumeratorContext) -> Result<()> {
+        self.enter("add_splits_back");
+        Ok(())
+    }
+    fn handle_source_event(&mut self, _: usize, _: Versioned, _: &mut EnumeratorContext) -> Result<()> {
+        self.enter("handle_source_event");
         Ok(())
     }
     fn snapshot_state(&mut self, _: CheckpointId) -> Result<Versioned> {
+        self.enter("snapshot_state");
         Ok(Versioned::new(1, vec![]))
+    }
+    fn notify_checkpoint_complete(&mut self, _: &DecidedCheckpoint, _: &mut EnumeratorContext) -> Result<()> {
+        self.enter("notify_checkpoint_complete");
+        Ok(())
+    }
+    fn notify_checkpoint_aborted(&mut self, _: CheckpointId, _: &mut EnumeratorContext) -> Result<()> {
+        self.enter("notify_checkpoint_aborted");
+        Ok(())
     }
 }
 
@@ -124,6 +173,11 @@ impl SourceReader for Reader {
     fn no_more_splits(&mut self) {}
     async fn next(&mut self) -> Result<ReaderEvent> {
         let Some(split) = &mut self.split else { return Ok(ReaderEvent::NeedSplits) };
+        match std::mem::take(&mut self.switches.panics_in) {
+            "handle_source_event" => return Ok(ReaderEvent::Event(Versioned::new(1, vec![]))),
+            "handle_split_request" => return Ok(ReaderEvent::NeedSplits),
+            _ => {}
+        }
         if split.data.bytes[..] == [0] {
             split.data = Versioned::new(1, vec![1]);
             let column: ArrayRef = Arc::new(Int64Array::from_iter_values(0..10));
@@ -227,6 +281,15 @@ async fn job(
     savepoints: &Arc<InMemory>,
     checkpoints: CheckpointOptions,
 ) -> JobHandle {
+    try_job(switches, store, savepoints, checkpoints).await.expect("starts")
+}
+
+async fn try_job(
+    switches: &Switches,
+    store: Arc<dyn ObjectStore>,
+    savepoints: &Arc<InMemory>,
+    checkpoints: CheckpointOptions,
+) -> Result<JobHandle> {
     let opened = CheckpointStore::open(storage(store, "job"), FailPoints::none(), Begin::Latest, 2).await;
     let savepoints = Arc::clone(savepoints);
     let spec = JobSpec {
@@ -247,7 +310,7 @@ async fn job(
         fail_points: FailPoints::none(),
         base_dir: PathBuf::new(),
     };
-    start(spec).await.expect("starts")
+    start(spec).await
 }
 
 /// No checkpoint but those that are asked for.
@@ -383,4 +446,80 @@ async fn so_many_users_may_wait_for_a_checkpoint() {
     assert!(taken >= 1_024 && refused > 0, "{taken} taken, {refused} refused");
     job.cancel().await;
     assert!(matches!(outcome(&mut job).await, JobOutcome::Cancelled(_)));
+}
+
+/// Which begins the job anew where that is what its method needs.
+async fn fails_by_a_panic_in(method: &'static str) -> flott_core::Error {
+    let (mut switches, savepoints) = (Switches::new(), Arc::new(InMemory::new()));
+    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let mut options =
+        CheckpointOptions { interval: Some(Duration::from_millis(50)), tolerable_failures: 9, ..asked_for() };
+    if method == "add_splits_back" {
+        let mut first = job(&switches, Arc::clone(&store), &savepoints, asked_for()).await;
+        has_read(&first).await;
+        first.stop(StopMode::suspend()).await.expect("stops");
+        outcome(&mut first).await;
+    }
+    if method == "notify_checkpoint_aborted" {
+        switches.flushes.send_replace(false);
+        options.timeout = Duration::from_millis(100);
+    }
+    switches.panics_in = method;
+    match try_job(&switches, store, &savepoints, options).await {
+        Err(error) => error,
+        Ok(mut job) => {
+            let ended = tokio::time::timeout(LONG, job.wait()).await;
+            let error = ended.unwrap_or_else(|_| panic!("{method}: the job goes on")).expect_err(method);
+            assert_eq!(job.state().status, JobStatus::Failed, "{method}");
+            error
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_enumerator_that_panics_fails_the_job() {
+    let methods = [
+        "create_enumerator",
+        "discovery_interval",
+        "start",
+        "call",
+        "handle_call",
+        "discover",
+        "add_reader",
+        "handle_split_request",
+        "add_splits_back",
+        "handle_source_event",
+        "snapshot_state",
+        "notify_checkpoint_complete",
+        "notify_checkpoint_aborted",
+    ];
+    for method in methods {
+        let error = fails_by_a_panic_in(method).await;
+        assert_eq!(error.kind(), ErrorKind::Internal, "{method}: {error}");
+        assert!(error.to_string().contains("panic"), "{method}: {error}");
+    }
+}
+
+/// A bug of the coordinator itself: an interval that no option can have makes its reckoning of time overflow.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_coordinator_that_panics_leaves_nothing_that_runs_on() {
+    let (switches, savepoints) = (Switches::new(), Arc::new(InMemory::new()));
+    let options = CheckpointOptions {
+        interval: Some(Duration::from_millis(200)),
+        min_pause: Duration::MAX,
+        ..CheckpointOptions::default()
+    };
+    let mut job = job(&switches, Arc::new(InMemory::new()), &savepoints, options).await;
+    has_read(&job).await;
+    let with_reader = Arc::strong_count(&switches.starts);
+    let error = tokio::time::timeout(LONG, job.wait()).await.expect("the job ends").expect_err("it fails");
+    assert_eq!(error.kind(), ErrorKind::Internal, "{error}");
+    assert!(error.to_string().contains("coordinator panicked"), "{error}");
+    assert_eq!(job.state().status, JobStatus::Failed);
+    let ends = async {
+        while Arc::strong_count(&switches.starts) >= with_reader {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(LONG, ends).await.expect("its tasks end");
 }

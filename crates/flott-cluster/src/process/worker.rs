@@ -338,8 +338,8 @@ struct Running {
     peers: Option<NewsSource>,
     files: Option<Writing>,
     fail_points: FailPoints,
-    /// Runs by checkpoint: known once it is decided. Those of checkpoints that came to nothing go with the next one that
-    /// does not.
+    /// Runs by checkpoint: known once it is decided. Those of checkpoints that came to nothing go with the next
+    /// one that begins.
     written: BTreeMap<CheckpointId, Vec<StoredRun>>,
     /// The coordinator counts them, and begins no checkpoint where they are too many.
     writing: Vec<JoinHandle<Written>>,
@@ -390,6 +390,10 @@ impl Running {
     }
 
     fn on_command(&mut self, command: Command) {
+        if let Command::Trigger(begun) | Command::Stop(begun) = &command {
+            // All before it are decided, which was told before, or have come to nothing.
+            self.written.retain(|written, _| written >= begun);
+        }
         if let Command::Complete { checkpoint, .. } = &command {
             self.metrics.settle(checkpoint.0);
         }

@@ -161,6 +161,16 @@ impl Workers {
     }
 }
 
+impl Drop for Workers {
+    /// A coordinator that is gone, by a panic for one, leaves nothing that runs on. A process that has ended its part is in
+    /// the pool: a word to it would be heard by the next attempt.
+    fn drop(&mut self) {
+        if self.remote.as_ref().is_some_and(|remote| !remote.relays.is_empty()) {
+            self.cancel();
+        }
+    }
+}
+
 /// Starts this process's part; what happens in it goes to `events`.
 fn start_local(
     place: Option<Place>,

@@ -303,7 +303,7 @@ async fn open(config: Arc<Config>, storage: CheckpointStorage, number: u8, tenur
     let draw = move || Identity {
         attempt: number.to_string(),
         lineage: "lineage".to_string(),
-        owner: Owner { process: 1, host: "sim".to_string(), boot: None, since_ms: 0 },
+        owner: Owner { process: 1, host: "sim".to_string(), boot: None, since_ms: 0, started: None },
     };
     let none = FailPoints::none();
     let opened = match &tenure {

@@ -14,10 +14,10 @@ use futures::TryStreamExt;
 use object_store::{ObjectStoreExt, PutPayload};
 use serde::{Deserialize, Serialize};
 
-use crate::Versioned;
 use crate::sink::Committable;
 use crate::storage::{self, StorageLocation, storage_error};
 use crate::stored::{check_version, from_json, to_json};
+use crate::{Versioned, private_file};
 
 /// The folder in that of the checkpoints.
 pub const STAGING_FOLDER: &str = ".staged";
@@ -262,7 +262,7 @@ fn write_durably(path: &Path, content: &[u8]) -> std::io::Result<()> {
             std::fs::File::open(parent)?.sync_all()?;
         }
     }
-    let mut file = std::fs::File::options().write(true).create_new(true).open(path)?;
+    let mut file = private_file::create_new(path)?;
     file.write_all(content)?;
     file.sync_all()?;
     std::fs::File::open(folder)?.sync_all()

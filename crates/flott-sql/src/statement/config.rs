@@ -332,7 +332,7 @@ fn note(key: &str) -> Option<&'static str> {
 fn shown(key: &str, value: &str) -> String {
     let secret =
         Secret::is_sensitive_key(key) || KNOWN.iter().any(|o| o.matches(key) && matches!(o.value, OptionType::Secret));
-    if secret { secret::MASK.to_string() } else { value.to_string() }
+    if secret { secret::MASK.to_string() } else { secret::mask_urls(value).into_owned() }
 }
 
 /// SET: with a pair sets it, without lists what is set.

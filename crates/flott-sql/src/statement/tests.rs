@@ -426,9 +426,13 @@ fn set_and_reset() {
         session("SET 'table.exec.state.ttl' = '1 h'; SET 's3.secret-key' = 'x'; SET 'parallelism.default' = '4'");
     let listed = "key|value\nparallelism.default|4\ns3.secret-key|******\ntable.exec.state.ttl|1 h";
     assert_eq!(shown(&mut state, "SET"), listed);
+    let mut with_url = session("SET 's3.endpoint' = 'http://u:CANARY@h:9000'");
+    assert_eq!(shown(&mut with_url, "SET"), "key|value\ns3.endpoint|http://u:******@h:9000");
     for (text, why) in [
         ("SET 'table.exec.state.tl' = '1 h'", "Did you mean 'table.exec.state.ttl'?"),
         ("SET 'table.exec.state.ttl' = '1 parsec'", "unit of time"),
+        ("SET 'execution.checkpointing.min-pause' = '18446744073709551615 s'", "at most 1000 years"),
+        ("SET 'execution.checkpointing.interval' = '9223372036854775807 ms'", "at most 1000 years"),
         ("SET 'parallelism.default' = 'many'", "expected an integer"),
         ("SET 'execution.runtime-mode' = 'streeming'", "did you mean 'STREAMING'?"),
         ("SET 'execution.runtime-mode' = 'automatic'", "Only an explicit BATCH or STREAMING mode is supported"),

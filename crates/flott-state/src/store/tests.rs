@@ -211,6 +211,112 @@ fn a_fresh_start_is_a_new_lineage_and_forgets_the_old_state() {
     });
 }
 
+#[test]
+fn a_fresh_start_gives_decided_output_up_where_its_user_says_so() {
+    block_on(async {
+        let place = Place::new();
+        let (mut store, _) = place.open(Begin::Latest).await.expect("opens");
+        let m = manifest(&store, 1, vec![run(10)], true).await;
+        store.decide(&m).await.expect("decides");
+        let refused = place.open(Begin::Fresh).await.expect_err("its output is not committed").to_string();
+        assert!(refused.contains("--fresh --allow-lost-output"), "{refused}");
+        let (store, opened) = place.open(Begin::FreshWithoutOutput).await.expect("opens");
+        assert!(opened.manifest.is_none() && !opened.commit_pending && store.head().retained.is_empty());
+        assert_eq!(store.lineages_to_clean_up().len(), 1, "what it has staged goes");
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_stored_is_its_owner_s_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    block_on(async {
+        let place = Place::new();
+        let (mut store, _) = place.open(Begin::Latest).await.expect("opens");
+        let m = manifest(&store, 1, vec![run(10)], true).await;
+        let decided = store.decide(&m).await.expect("decides");
+        store.set_bundle(b"{}").await.expect("stored");
+        store.record_committed(&decided, true).await.expect("recorded");
+        let saved = Place::new();
+        store.write_savepoint(&m, &saved.storage()).await.expect("a savepoint");
+        for place in [&place, &saved] {
+            let names = place.storage().list("").await.expect("lists");
+            assert!(names.len() > 3, "{names:?}");
+            for name in names {
+                let meta = std::fs::metadata(place.0.path().join(&name)).expect("there");
+                assert_eq!(meta.permissions().mode() & 0o777, 0o600, "{name}");
+            }
+        }
+    });
+}
+
+/// An attempt is this process's until nothing is left of it that could go on.
+#[test]
+fn a_process_knows_which_attempts_it_runs() {
+    block_on(async {
+        let place = Place::new();
+        let (store, _) = place.open(Begin::Latest).await.expect("opens");
+        let first = store.head().attempt.clone();
+        let tenure = store.tenure();
+        drop(store);
+        assert!(runs_here(&first), "it is between two attempts");
+        let (store, _) = tenure.reopen().await.expect("opens");
+        drop(tenure);
+        let second = store.head().attempt.clone();
+        assert!(!runs_here(&first) && runs_here(&second));
+        drop(store);
+        assert!(!runs_here(&second));
+    });
+}
+
+#[test]
+fn names_of_files_that_lead_out_of_the_folder_are_refused() {
+    block_on(async {
+        for stranger in ["../x.run", "/etc/passwd", "chk-1-g1/../../x.run", ""] {
+            let place = Place::new();
+            let (mut store, _) = place.open(Begin::Latest).await.expect("opens");
+            let mut m = manifest(&store, 1, vec![run(10)], false).await;
+            let saved = Place::new();
+            store.write_savepoint(&m, &saved.storage()).await.expect("a savepoint");
+            for operator in m.operators.values_mut() {
+                operator.runs.iter_mut().for_each(|run| run.file = stranger.to_string());
+            }
+            store.decide(&m).await.expect("decides");
+            let error = place.open(Begin::Latest).await.expect_err(stranger).to_string();
+            assert!(error.contains("cannot be its own"), "{stranger}: {error}");
+
+            // A savepoint whose checksums fit: its list of files is what they have to be in.
+            let bytes = record::encode("manifest", MANIFEST_VERSION, &m).expect("encoded");
+            let metadata = saved.storage().get(savepoint::METADATA).await.expect("reads").expect("there");
+            let text = String::from_utf8(metadata.to_vec()).expect("text");
+            let (_, json) = text.split_once('\n').expect("a header");
+            let mut list: serde_json::Value = serde_json::from_str(json).expect("JSON");
+            let entries = list["files"].as_array_mut().expect("a list");
+            let entry = entries.iter_mut().find(|f| f["name"] == "manifest.json").expect("the manifest");
+            entry["bytes"] = bytes.len().into();
+            entry["crc32"] = crc32fast::hash(&bytes).into();
+            saved.storage().put("manifest.json", bytes).await.expect("written");
+            let list = record::encode("savepoint", 1, &list).expect("encoded");
+            saved.storage().put(savepoint::METADATA, list).await.expect("written");
+            let error = Savepoint::open(saved.storage()).await.map(drop).expect_err(stranger).to_string();
+            assert!(error.contains("cannot be its own"), "{stranger}: {error}");
+        }
+    });
+}
+
+#[test]
+fn a_savepoint_that_is_cut_short_says_what_to_do() {
+    block_on(async {
+        for content in ["", "flott savepoint"] {
+            let saved = Place::new();
+            saved.storage().put(savepoint::METADATA, Bytes::from(content)).await.expect("written");
+            let error = Savepoint::open(saved.storage()).await.map(drop).expect_err("it is damaged");
+            let hint = error.hint_text().expect("what to do");
+            assert!(hint.contains("another savepoint") && hint.contains("--restore latest"), "{error}");
+        }
+    });
+}
+
 /// Without output there is nothing to lose, and with output that can never be committed there is no other way out.
 #[test]
 fn a_fresh_start_does_not_wait_for_what_cannot_be_committed() {
@@ -643,7 +749,7 @@ async fn whoever_takes_a_running_attempt_over_is_told_of_it() {
     assert_eq!(opened.took_over, None, "there was nobody");
     let (_, opened) = place.open(Begin::Latest).await.expect("opens");
     assert_eq!(opened.took_over, None, "this process knows of itself");
-    let elsewhere = Owner { process: 17, host: "elsewhere".to_string(), boot: None, since_ms: 0 };
+    let elsewhere = Owner { process: 17, host: "elsewhere".to_string(), boot: None, since_ms: 0, started: None };
     let (mut store, _) = place.open(Begin::Latest).await.expect("opens");
     store.write_head(Head { owner: Some(elsewhere.clone()), ..store.head().clone() }).await.expect("written");
     let generation = store.generation();

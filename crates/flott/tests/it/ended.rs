@@ -58,3 +58,27 @@ async fn an_aggregate_that_has_ended_before_the_checkpoint_is_not_begun_anew() {
     assert!(matches!(job.wait().await, Ok(JobOutcome::Finished(_))));
     assert_eq!((rows(&a), rows(&b)), (vec!["10".to_string()], vec!["1000".to_string()]));
 }
+
+/// A shell drops the statement that its user interrupts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_that_is_dropped_leaves_no_table_and_no_name_behind() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut session = Session::builder().base_dir(folder.path()).build().expect("a session");
+    let create = "CREATE TABLE o WITH ('connector' = 'filesystem', 'path' = 'o', 'format' = 'csv') AS SELECT 1 AS a";
+    let mut dropped = 0;
+    for _ in 0..20 {
+        // It waits for the disk, where it looks for an earlier run.
+        if futures::FutureExt::now_or_never(session.execute_sql(create)).is_none() {
+            dropped += 1;
+            break;
+        }
+    }
+    assert_eq!(dropped, 1, "it never waits");
+    let Outcome::Rows { rows, .. } = session.execute_sql("SHOW TABLES").await.expect("tables") else {
+        panic!("no rows")
+    };
+    assert!(rows.is_empty(), "{rows:?}");
+    let Outcome::Job(mut job) = session.execute_sql(create).await.expect("starts") else { panic!("no job") };
+    assert_eq!(job.name, "session");
+    job.wait().await.expect("finishes");
+}

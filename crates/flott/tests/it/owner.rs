@@ -60,6 +60,42 @@ async fn a_job_of_another_machine_or_another_start_is_refused_before_its_first_c
     }
 }
 
+/// Two sessions of one program, neither of which has said what its jobs are called.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_of_another_session_of_this_process_is_not_taken_over_unasked() {
+    const ENDLESS: &str = "SET 'execution.checkpointing.interval' = '50 ms';
+        CREATE TABLE s (id INT) WITH ('connector' = 'datagen', 'rows-per-second' = '100');
+        CREATE TABLE o (id INT) WITH ('connector' = 'filesystem', 'path' = 'o', 'format' = 'csv');
+        INSERT INTO o SELECT id FROM s;";
+    let folder = tempfile::tempdir().expect("a folder");
+    let start = async |restore: Restore| {
+        let mut session = Session::builder().base_dir(folder.path()).restore(restore).build()?;
+        for statement in session.parse(ENDLESS)? {
+            if let Outcome::Job(job) = session.execute(&statement).await? {
+                return Ok::<_, flott::Error>((session, job));
+            }
+        }
+        panic!("no job was started")
+    };
+    let (_first, mut job) = start(Restore::Ask).await.expect("starts");
+    for _ in 0..2 {
+        let error = start(Restore::Ask).await.map(drop).expect_err("it runs");
+        assert_eq!(error.kind(), ErrorKind::User, "{error}");
+        assert!(error.to_string().contains("another session of this process"), "{error}");
+        assert!(error.hint_text().expect("what to do").contains("pipeline.name"), "{error}");
+        // The one that runs has lost nothing by that.
+        job.handle.checkpoint().await.expect("it goes on");
+    }
+    // Whoever wants that says so.
+    let (_second, mut other) = start(Restore::Latest).await.expect("taken over");
+    assert_eq!(job.wait().await.expect_err("fenced").kind(), ErrorKind::Fenced);
+    other.handle.stop(flott::StopMode::suspend()).await.expect("stops");
+    assert!(matches!(other.wait().await, Ok(JobOutcome::Suspended(_))));
+    // Nothing of it runs any more: what is asked then is asked of a run that has ended.
+    let error = start(Restore::Ask).await.map(drop).expect_err("it has checkpoints").to_string();
+    assert!(error.contains("has an unfinished run"), "{error}");
+}
+
 /// What this very process has left is its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_of_this_process_is_not_refused() {
