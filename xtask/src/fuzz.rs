@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 
 use crate::{Failure, known_options, option, root, say};
 
-const WITH_VALUE: [&str; 5] = ["--executions", "--seconds", "--jobs", "--input", "--seed"];
+const WITH_VALUE: [&str; 6] = ["--executions", "--seconds", "--jobs", "--input", "--seed", "--binary"];
 const FLAGS: [&str; 2] = ["--planted", "--list"];
 /// The target that fails on purpose.
 const PLANTED: &str = "planted";
+/// The longest input; some targets cut it.
+const LENGTH_MAX: usize = 8 << 10;
 /// An input that takes longer hangs.
 const TIMEOUT_SECONDS: u32 = 30;
 /// A process that takes more has found something, too.
@@ -50,7 +52,8 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
         let known: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
         return Err(format!("there is no target '{unknown}'; there are {}", known.join(", ")));
     }
-    let binary = build()?;
+    let given: String = option(&options, "--binary", String::new())?;
+    let binary = if given.is_empty() { build()? } else { PathBuf::from(given) };
     let input: String = option(&options, "--input", String::new())?;
     if !input.is_empty() {
         let [name] = names.as_slice() else { return Err("--input is for one target: name it".to_string()) };
@@ -106,22 +109,20 @@ fn listed(text: &str) -> Vec<(String, String)> {
     text.lines().filter_map(line).collect()
 }
 
-/// Builds the program of all targets. The crates whose paths count are named in its manifest with the instructions for the
-/// compiler, which only an unstable feature of cargo takes: hence the variable.
+/// Builds the program of all targets. The crates whose paths count are built with counters, by a wrapper of the compiler.
 fn build() -> Result<PathBuf, Failure> {
-    let manifest = root().join("fuzz/Cargo.toml");
     say("+ cargo build --release --locked --manifest-path fuzz/Cargo.toml");
     let status = crate::command("cargo")
         .args(["build", "--release", "--locked", "--quiet", "--manifest-path"])
-        .arg(&manifest)
-        .env("RUSTC_BOOTSTRAP", "1")
+        .arg(root().join("fuzz/Cargo.toml"))
+        .env("RUSTC_WRAPPER", root().join("fuzz/instrument.sh"))
+        .env("CARGO_TARGET_DIR", root().join("fuzz/target"))
         .env("CARGO_INCREMENTAL", "0")
-        .env_remove("CARGO_TARGET_DIR")
         .current_dir(root())
         .status()
         .map_err(|e| format!("cargo cannot be started: {e}"))?;
     if !status.success() {
-        return Err("the targets cannot be built".to_string());
+        return Err("the targets cannot be built; libFuzzer needs a C++ compiler".to_string());
     }
     Ok(root().join("fuzz/target/release/flott-libfuzzer"))
 }
@@ -179,7 +180,7 @@ fn side_by_side(binary: &Path, names: &[&str], plan: &Plan, jobs: usize) -> Resu
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a command-line tool that waits for programs")]
+#[expect(clippy::disallowed_methods, reason = "waits for other processes")]
 fn pause() {
     std::thread::sleep(Duration::from_millis(100));
 }
@@ -229,7 +230,7 @@ impl Running {
             .args([format!("-runs={}", plan.executions), format!("-seed={}", plan.seed)])
             .args([format!("-timeout={TIMEOUT_SECONDS}"), format!("-rss_limit_mb={RSS_MB_MAX}")])
             .args(["-print_final_stats=1", "-verbosity=0"])
-            .arg(format!("-max_len={}", length_max(name)))
+            .arg(format!("-max_len={LENGTH_MAX}"))
             .arg(format!("-artifact_prefix={}/", artifacts.display()));
         if plan.seconds > 0 {
             command.arg(format!("-max_total_time={}", plan.seconds));
@@ -262,25 +263,14 @@ impl Running {
     }
 }
 
-/// The longest input of a target, from the list.
-fn length_max(name: &str) -> usize {
-    let text = std::fs::read_to_string(root().join("crates/flott-fuzz/src/target/mod.rs")).unwrap_or_default();
-    let name = format!("of(\"{name}\"");
-    let kilobytes = text.lines().find(|l| l.trim().starts_with(&name)).map_or(4, |line| match line.split_once(".length(") {
-        Some((_, rest)) => rest.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(4),
-        None if line.contains(".file()") => 8,
-        None => 4,
-    });
-    kilobytes << 10
-}
-
 /// What libFuzzer says at the end, and what a panic has said before.
 fn read_log(log: &str) -> Done {
     let number = |key: &str| {
         let line = log.lines().rev().find_map(|l| l.strip_prefix(key));
         line.and_then(|l| l.trim().parse::<u64>().ok()).unwrap_or(0)
     };
-    let reproducer = log.lines().find_map(|l| l.split_once("Test unit written to ")).map(|(_, file)| PathBuf::from(file.trim()));
+    let reproducer =
+        log.lines().find_map(|l| l.split_once("Test unit written to ")).map(|(_, file)| PathBuf::from(file.trim()));
     let panic = log.lines().position(|l| l.contains("panicked at"));
     let lines = |from: usize, count: usize| log.lines().skip(from).take(count).map(cut).collect::<Vec<_>>();
     let told = match panic {
@@ -308,15 +298,18 @@ mod tests {
     #[test]
     fn the_list_is_read_as_text() {
         let text = "\n    of(\"csv\", csv::run, \"csv: a, b\"),\n    of(PLANTED, planted::run, \"fails\"),\nconst fn of(name: &'static str";
-        assert_eq!(listed(text), [("csv".to_string(), "csv: a, b".to_string()), ("planted".to_string(), "fails".to_string())]);
+        assert_eq!(
+            listed(text),
+            [("csv".to_string(), "csv: a, b".to_string()), ("planted".to_string(), "fails".to_string())]
+        );
         let all = targets().expect("the list");
         assert!(all.len() > 25 && all.iter().any(|(name, _)| name == PLANTED), "{all:?}");
-        assert_eq!((length_max("csv"), length_max("wasm"), length_max("orc")), (4 << 10, 2 << 10, 8 << 10));
     }
 
     #[test]
     fn what_a_fuzzer_says_is_read() {
-        let ok = read_log("stat::number_of_executed_units: 1000\nstat::average_exec_per_sec: 500\nstat::peak_rss_mb: 71\n");
+        let ok =
+            read_log("stat::number_of_executed_units: 1000\nstat::average_exec_per_sec: 500\nstat::peak_rss_mb: 71\n");
         assert_eq!((ok.executions, ok.per_second, ok.peak_mb, ok.reproducer), (1000, 500, 71, None));
         let log = "thread '<unnamed>' panicked at a.rs:1:2:\nindex out of range\nartifact_prefix='x/'; Test unit written to x/crash-1\nstat::number_of_executed_units: 7\n";
         let found = read_log(log);

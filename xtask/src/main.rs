@@ -4,8 +4,8 @@ mod bench;
 mod chaos;
 mod ci;
 mod docs;
-mod fuzz;
 mod functions;
+mod fuzz;
 mod services;
 mod sim;
 mod tidy;
@@ -49,7 +49,7 @@ cargo xtask TASK
                       --seeds N  --first SEED  --size WORKERS,SINKS,EPOCHS,CRASHES  --sleepers N
   fuzz [TARGET..] [OPTIONS]
                     runs everything that reads bytes or text under libFuzzer (docs/fuzzing.md); needs a C++ compiler
-                      --executions N  --seconds S  --jobs N  --seed S  --list
+                      --executions N  --seconds S  --jobs N  --seed S  --list  --binary FILE
                       --input FILE    one input again, with what it says
                       --planted       a target that fails on purpose: it has to be found
 ";

@@ -62,7 +62,12 @@ impl Target {
         let began = clock.monotonic();
         let ((), peak) = allocator::peak(|| (self.run)(data));
         let (took, most) = (clock.monotonic() - began, self.bytes_max(data.len()));
-        assert!(peak <= most, "{}: {} bytes of input took {peak} bytes of memory; the most is {most}", self.name, data.len());
+        assert!(
+            peak <= most,
+            "{}: {} bytes of input took {peak} bytes of memory; the most is {most}",
+            self.name,
+            data.len()
+        );
         assert!(took < PATIENCE, "{}: {} bytes of input took {took:?}", self.name, data.len());
     }
 

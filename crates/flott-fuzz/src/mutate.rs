@@ -4,9 +4,45 @@ use flott_core::rng::Rng;
 
 /// What formats and parsers look for.
 const PIECES: &[&[u8]] = &[
-    b"\"", b"'", b"{", b"}", b"[", b"]", b"(", b")", b",", b":", b";", b"\n", b"\r\n", b"\\", b"null", b"true", b"-", b"0", b"1e999",
-    b"9223372036854775808", b"NaN", b"\\u0000", b"\\ud800", b"\xff", b"\xc3", b"\xf0\x9f\x98\x80", b"\0\0\0\0", b"\xff\xff\xff\xff",
-    b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", b"\x7f", b"\x80", b"%", b"_", b"/*", b"--", b"SELECT ", b" FROM ", b" AS ", b"CAST(",
+    b"\"",
+    b"'",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b"(",
+    b")",
+    b",",
+    b":",
+    b";",
+    b"\n",
+    b"\r\n",
+    b"\\",
+    b"null",
+    b"true",
+    b"-",
+    b"0",
+    b"1e999",
+    b"9223372036854775808",
+    b"NaN",
+    b"\\u0000",
+    b"\\ud800",
+    b"\xff",
+    b"\xc3",
+    b"\xf0\x9f\x98\x80",
+    b"\0\0\0\0",
+    b"\xff\xff\xff\xff",
+    b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+    b"\x7f",
+    b"\x80",
+    b"%",
+    b"_",
+    b"/*",
+    b"--",
+    b"SELECT ",
+    b" FROM ",
+    b" AS ",
+    b"CAST(",
 ];
 
 /// Bytes, fewer than this, that a number in the middle of a file may have.
@@ -111,6 +147,9 @@ mod tests {
         let inputs = make();
         assert_eq!(inputs, make());
         assert!(inputs.iter().all(|i| i.len() <= 100) && inputs.iter().any(|i| i.len() > 40));
-        assert_eq!(Mutator::new(1, vec![], 10).next_input().len().min(10), Mutator::new(1, vec![], 10).next_input().len());
+        assert_eq!(
+            Mutator::new(1, vec![], 10).next_input().len().min(10),
+            Mutator::new(1, vec![], 10).next_input().len()
+        );
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use flott_connector::format::{
-    Decoding, EncoderFactory, FormatContext, FormatFactory, MessageDecoder, MessageDecoderFactory, Messages, RecordPosition,
-    StreamDecoder, StreamDecoderFactory,
+    Decoding, EncoderFactory, FormatContext, FormatFactory, MessageDecoder, MessageDecoderFactory, Messages,
+    RecordPosition, StreamDecoder, StreamDecoderFactory,
 };
 use flott_core::types::{LogicalType, TypeKind, arrow_schema};
 use flott_core::{ChangeBatch, Error, ErrorKind, Result};
@@ -187,7 +187,8 @@ pub fn check_messages(schema: &SchemaRef, factory: &dyn MessageDecoderFactory, m
     let mut used = new();
     let (mut alone, mut counted) = (vec![], 0);
     for message in messages {
-        let decode = |decoder: &mut dyn MessageDecoder| decoder.decode(Some(message), &position(0, 0)).map_err(|e| refusal(&e));
+        let decode =
+            |decoder: &mut dyn MessageDecoder| decoder.decode(Some(message), &position(0, 0)).map_err(|e| refusal(&e));
         let mut fresh = new();
         let (first, again) = (decode(fresh.as_mut()), decode(used.as_mut()));
         assert_eq!(first, again, "what was decoded before changes the outcome");
@@ -220,7 +221,10 @@ pub fn check_message_round(table: &Table, rows: &ChangeBatch) {
     for i in 0..out.len() {
         let message = out.get(i);
         decoder.decode(message, &position(0, i as u64)).unwrap_or_else(|e| {
-            panic!("what was encoded cannot be decoded: {e}\n{:?}", String::from_utf8_lossy(message.unwrap_or_default()))
+            panic!(
+                "what was encoded cannot be decoded: {e}\n{:?}",
+                String::from_utf8_lossy(message.unwrap_or_default())
+            )
         });
     }
     let back = decoder.flush().unwrap_or_else(|e| panic!("{e}"));
@@ -232,7 +236,8 @@ pub fn check_file_round(table: &Table, rows: &RecordBatch) {
     let (Some(encoding), Some(decoding)) = (&table.encoding, &table.stream) else { return };
     let mut encoder = encoding.create().unwrap_or_else(|e| panic!("no encoder: {e}"));
     let mut file = vec![];
-    let written = encoder.encode(&ChangeBatch::append(rows.clone()), &mut file).and_then(|()| encoder.finish(&mut file));
+    let written =
+        encoder.encode(&ChangeBatch::append(rows.clone()), &mut file).and_then(|()| encoder.finish(&mut file));
     if given(written).is_none() || !table.exact {
         return;
     }
@@ -249,7 +254,12 @@ pub fn same(a: &ChangeBatch, b: &ChangeBatch, what: &str) {
     let kinds = |batch: &ChangeBatch| (0..batch.num_rows()).map(|row| batch.kind(row)).collect::<Vec<_>>();
     assert_eq!(kinds(a), kinds(b), "kinds of {what}");
     // Floats that are no numbers are the same here, so it is texts that are compared where batches are not equal.
-    assert!(a.rows == b.rows || format!("{:?}", a.rows) == format!("{:?}", b.rows), "{what}:\n{:?}\n{:?}", a.rows, b.rows);
+    assert!(
+        a.rows == b.rows || format!("{:?}", a.rows) == format!("{:?}", b.rows),
+        "{what}:\n{:?}\n{:?}",
+        a.rows,
+        b.rows
+    );
 }
 
 /// Parts of an input: behind a length byte each, or by a line break where `lines`.

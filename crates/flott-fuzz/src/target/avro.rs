@@ -19,7 +19,10 @@ fn tables() -> &'static [Table] {
     static TABLES: OnceLock<Vec<Table>> = OnceLock::new();
     TABLES.get_or_init(|| {
         let mut tables: Vec<Table> = ROWS.iter().map(|row| messages_of(row, &[])).collect();
-        tables.push(messages_of("ROW<c TIMESTAMP(3), d TIMESTAMP_LTZ(3), g TIMESTAMP(6)>", &[("timestamp_mapping.legacy", "false")]));
+        tables.push(messages_of(
+            "ROW<c TIMESTAMP(3), d TIMESTAMP_LTZ(3), g TIMESTAMP(6)>",
+            &[("timestamp_mapping.legacy", "false")],
+        ));
         tables
     })
 }

@@ -8,7 +8,9 @@ use super::bulk::{self, Bulk, ROWS};
 
 fn tables() -> &'static [Bulk] {
     static TABLES: OnceLock<Vec<Bulk>> = OnceLock::new();
-    TABLES.get_or_init(|| ROWS.iter().map(|row| Bulk::of(&AvroFormat, row, &[("timestamp_mapping.legacy", "false")])).collect())
+    TABLES.get_or_init(|| {
+        ROWS.iter().map(|row| Bulk::of(&AvroFormat, row, &[("timestamp_mapping.legacy", "false")])).collect()
+    })
 }
 
 pub(crate) fn run(data: &[u8]) {

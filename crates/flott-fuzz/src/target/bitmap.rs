@@ -9,11 +9,7 @@ const PRINTED_MAX: u64 = 10_000;
 
 pub(crate) fn run(data: &[u8]) {
     let Some((first, rest)) = data.split_first() else { return };
-    let set = if *first == b't' {
-        std::str::from_utf8(rest).ok().and_then(from_text)
-    } else {
-        rows::given(read(rest))
-    };
+    let set = if *first == b't' { std::str::from_utf8(rest).ok().and_then(from_text) } else { rows::given(read(rest)) };
     let Some(set) = set else { return };
     let again = read(&write(&set)).unwrap_or_else(|e| panic!("a set cannot be read again: {e}"));
     assert!(again == set, "a set that was written");

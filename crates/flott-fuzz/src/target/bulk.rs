@@ -29,7 +29,13 @@ impl Bulk {
         Bulk { context, factory }
     }
 
-    async fn read(&self, store: &Arc<InMemory>, size: u64, range: Option<(u64, u64)>, skip: u64) -> Result<RecordBatch> {
+    async fn read(
+        &self,
+        store: &Arc<InMemory>,
+        size: u64,
+        range: Option<(u64, u64)>,
+        skip: u64,
+    ) -> Result<RecordBatch> {
         let store: Arc<dyn ObjectStore> = Arc::<InMemory>::clone(store);
         let mut reader = self.factory.open(store, &Path::from("f"), size, range, skip).await?;
         let mut batches = vec![];

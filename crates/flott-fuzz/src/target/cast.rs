@@ -87,7 +87,12 @@ fn check(casts: &Casts, texts: &[&str], exact: bool) {
             Err(e) => {
                 rows::refusal(e);
                 fails = true;
-                assert!(together.is_null(row), "{text:?} AS {}: CAST fails ({e}), TRY_CAST gives {:?}", casts.to, printed[row]);
+                assert!(
+                    together.is_null(row),
+                    "{text:?} AS {}: CAST fails ({e}), TRY_CAST gives {:?}",
+                    casts.to,
+                    printed[row]
+                );
             }
         }
     }

@@ -17,7 +17,8 @@ fn tables() -> &'static [Table] {
         let format = DebeziumAvroFormat::new(Arc::new(registry));
         // An update comes back as a deletion and an insert.
         let of = |row| Table::of(&format, row, &[("subject", "s")]).inexact();
-        let tables = vec![of("ROW<a INT, b STRING>"), of("ROW<b STRING, a BIGINT NOT NULL>"), of("ROW<a BIGINT, c DOUBLE>")];
+        let tables =
+            vec![of("ROW<a INT, b STRING>"), of("ROW<b STRING, a BIGINT NOT NULL>"), of("ROW<a BIGINT, c DOUBLE>")];
         // Their own schemas are registered, in this order.
         for table in &tables {
             let made = table.encoding.as_ref().map(|e| e.create().map(drop));

@@ -62,8 +62,12 @@ pub(crate) fn both_ways(name: &str, first: &str, others: &[&str]) {
     };
     let columns: Vec<TypedExpr> = names.iter().take(1 + others.len()).map(|n| column(n)).collect();
     let constants: Vec<TypedExpr> = std::iter::once(column("a")).chain(others.iter().map(|o| text(o))).collect();
-    let values: Vec<(&str, Vec<&str>)> =
-        names.iter().copied().zip(std::iter::once(first).chain(others.iter().copied())).map(|(n, v)| (n, vec![v])).collect();
+    let values: Vec<(&str, Vec<&str>)> = names
+        .iter()
+        .copied()
+        .zip(std::iter::once(first).chain(others.iter().copied()))
+        .map(|(n, v)| (n, vec![v]))
+        .collect();
     let batch = batch(&values);
     let columns_of = |n: usize| &names[..n];
     let value = |e: TypedExpr| -> Result<(LogicalType, Vec<Option<String>>)> {
@@ -85,10 +89,15 @@ pub(crate) fn both_ways(name: &str, first: &str, others: &[&str]) {
         // A constant that is wrong is told when the statement is planned.
         (Ok(_), Err(e)) => {
             let (kind, text) = rows::refusal(&e);
-            assert!(kind == flott_core::ErrorKind::User, "{name}({first:?}, {others:?}) fails with constants alone: {text}");
+            assert!(
+                kind == flott_core::ErrorKind::User,
+                "{name}({first:?}, {others:?}) fails with constants alone: {text}"
+            );
         }
         // Some insist on constants.
-        (Err(e), Ok(_)) if e.kind() == flott_core::ErrorKind::User && e.message().contains("constant") => {}
-        (Err(e), Ok((_, value))) => panic!("{name}({first:?}, {others:?}) over columns fails: {e}; with constants {value:?}"),
+        (Err(e), Ok(_)) if e.kind() == flott_core::ErrorKind::User && e.to_string().contains("constant") => {}
+        (Err(e), Ok((_, value))) => {
+            panic!("{name}({first:?}, {others:?}) over columns fails: {e}; with constants {value:?}")
+        }
     }
 }

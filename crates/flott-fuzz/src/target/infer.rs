@@ -19,7 +19,9 @@ pub(crate) fn run(data: &[u8]) {
     let format = &formats[usize::from(*first % 2)];
     let Some(inference) = format.inference() else { return };
     let records = rows::lines(rest).into_iter().map(|line| line.to_vec().into()).collect();
-    let Some(found) = rows::given(block_on(inference.infer(&Sample::Records(records), &Options::new()))) else { return };
+    let Some(found) = rows::given(block_on(inference.infer(&Sample::Records(records), &Options::new()))) else {
+        return;
+    };
     if found.columns.is_empty() {
         return;
     }

@@ -12,10 +12,14 @@ fn tables() -> &'static [Table] {
         let of = |row, options: &[(&str, &str)]| Table::of(&JsonFormat, row, options);
         let times = "ROW<a DATE, b TIME(3), c TIMESTAMP(3), d TIMESTAMP(9), e TIMESTAMP_LTZ(3), f TIME(0)>";
         let four = "ROW<a INT, b STRING, c DOUBLE, d ROW<x INT, y ARRAY<STRING>>>";
-        let part = Table { encoding: None, ..Table::new(&JsonFormat, rows::context(four, "ROW<c DOUBLE, b STRING>", &[])) };
+        let part =
+            Table { encoding: None, ..Table::new(&JsonFormat, rows::context(four, "ROW<c DOUBLE, b STRING>", &[])) };
         vec![
             of("ROW<a INT, b STRING, c DOUBLE, d BOOLEAN>", &[]),
-            of("ROW<a TINYINT, b SMALLINT, c BIGINT, d FLOAT, e DECIMAL(20, 5), f BYTES, g CHAR(3), h VARCHAR(5)>", &[]),
+            of(
+                "ROW<a TINYINT, b SMALLINT, c BIGINT, d FLOAT, e DECIMAL(20, 5), f BYTES, g CHAR(3), h VARCHAR(5)>",
+                &[],
+            ),
             of(times, &[]),
             of(times, &[("timestamp-format.standard", "ISO-8601")]),
             of("ROW<a ARRAY<ROW<x INT, y STRING>>, b MAP<STRING, INT>, c ROW<x ROW<y ROW<z ARRAY<ARRAY<INT>>>>>>", &[]),

@@ -18,7 +18,9 @@ pub(crate) fn run(data: &[u8]) {
     match first {
         b'h' => drop(round::<Head>("head", HEAD_VERSION, &with_checksum("head", HEAD_VERSION, rest))),
         b'm' => {
-            if let Some(manifest) = round::<Manifest>("manifest", MANIFEST_VERSION, &with_checksum("manifest", MANIFEST_VERSION, rest)) {
+            if let Some(manifest) =
+                round::<Manifest>("manifest", MANIFEST_VERSION, &with_checksum("manifest", MANIFEST_VERSION, rest))
+            {
                 manifest.files();
                 manifest.has_output();
                 assert!(manifest.new_bytes() <= manifest.state_bytes(), "more is new than there is");
@@ -38,7 +40,8 @@ fn with_checksum(kind: &str, version: u32, json: &[u8]) -> Vec<u8> {
 fn round<T: Serialize + DeserializeOwned + PartialEq + Debug>(kind: &str, version: u32, bytes: &[u8]) -> Option<T> {
     let value: T = rows::given(record::decode(kind, version, "it", bytes))?;
     let again = record::encode(kind, version, &value).unwrap_or_else(|e| panic!("a record cannot be written: {e}"));
-    let read: T = record::decode(kind, version, "it", &again).unwrap_or_else(|e| panic!("a record cannot be read again: {e}"));
+    let read: T =
+        record::decode(kind, version, "it", &again).unwrap_or_else(|e| panic!("a record cannot be read again: {e}"));
     assert_eq!(read, value, "a record that is stored again");
     Some(value)
 }

@@ -74,14 +74,14 @@ pub const TARGETS: &[Target] = &[
     of("staged", staged::run, "files of staged records, markers"),
     // --- what is stored, and what processes say ---
     of("manifest", manifest::run, "HEAD, manifests, bundles: as they are stored they are read, damage is seen"),
-    of("state_file", state_file::run, "runs of a state file with a checksum that fits: whole, cut by key groups, written again"),
+    of("state_file", state_file::run, "runs behind a checksum that fits: whole, cut by key groups, written again"),
     of("wire", wire::run, "messages between workers: damaged ones are refused, rows arrive as they went"),
     of("process_frames", process_frames::run, "frames between coordinator and worker: read, written, read"),
     of("control", control::run, "requests and replies of the control socket: read, written, read"),
     // --- SQL ---
-    of("sql", sql::run, "statements: parsed, bound and planned without a bug; masked texts are masked").length(4 * KB).floor(256 * MB),
+    of("sql", sql::run, "statements: parsed, bound and planned without a bug; secrets are masked").floor(256 * MB),
     of("types", types::run, "names of types: what is printed is read as the same"),
-    of("cast", cast::run, "CAST from STRING: TRY_CAST fails where it does, rows alone as together, printed values come back"),
+    of("cast", cast::run, "CAST from STRING: as TRY_CAST, rows alone as together, printed values come back"),
     of("json_path", json_path::run, "JSON functions: a constant path as a path in a column"),
     of("pattern", pattern::run, "LIKE against a plain matcher, SIMILAR TO, REGEXP and their kin: constants as columns"),
     of("date_pattern", date_pattern::run, "TO_TIMESTAMP, DATE_FORMAT and their kin: constants as columns"),

@@ -11,7 +11,16 @@ const PLAIN_LENGTH_MAX: usize = 500;
 pub(crate) fn run(data: &[u8]) {
     let Ok(all) = std::str::from_utf8(data) else { return };
     let (pattern, text) = all.split_once('\n').unwrap_or((all, "a text of some words, 12 and 7"));
-    for name in ["LIKE", "SIMILAR", "REGEXP", "REGEXP_EXTRACT", "REGEXP_SUBSTR", "REGEXP_COUNT", "REGEXP_INSTR", "REGEXP_EXTRACT_ALL"] {
+    for name in [
+        "LIKE",
+        "SIMILAR",
+        "REGEXP",
+        "REGEXP_EXTRACT",
+        "REGEXP_SUBSTR",
+        "REGEXP_COUNT",
+        "REGEXP_INSTR",
+        "REGEXP_EXTRACT_ALL",
+    ] {
         both_ways(name, text, &[pattern]);
     }
     both_ways("REGEXP_REPLACE", text, &[pattern, "<$1>"]);

@@ -12,7 +12,8 @@ pub(crate) struct InMemory(Arc<Mutex<Vec<RegisteredSchema>>>);
 
 impl InMemory {
     pub(crate) fn of(schemas: &[&str]) -> InMemory {
-        let avro = |text: &&str| RegisteredSchema { kind: "AVRO".into(), text: (*text).to_string(), references: vec![] };
+        let avro =
+            |text: &&str| RegisteredSchema { kind: "AVRO".into(), text: (*text).to_string(), references: vec![] };
         InMemory(Arc::new(Mutex::new(schemas.iter().map(avro).collect())))
     }
 

@@ -57,8 +57,13 @@ impl Planning {
 
     fn plan(&self, statement: &Statement, state: &mut SessionState) {
         let explain = |state: &SessionState, statement: &Statement, details: &[_]| {
-            let planner =
-                Planner::new(&state.catalog, Arc::clone(&self.registry), &state.config, "/nowhere", FailPoints::default());
+            let planner = Planner::new(
+                &state.catalog,
+                Arc::clone(&self.registry),
+                &state.config,
+                "/nowhere",
+                FailPoints::default(),
+            );
             rows::given(planner.explain(statement, details));
         };
         match statement {
@@ -70,7 +75,8 @@ impl Planning {
                 let resolver = TypeResolver::new(Arc::clone(&self.registry));
                 if let Err(e) = execute(plain, state, &self.registry, &resolver) {
                     // What only a session can do is said to be one's mistake who asks here.
-                    let is_sessions = e.kind() == ErrorKind::Internal && e.message().contains("was given to the statements");
+                    let is_sessions =
+                        e.kind() == ErrorKind::Internal && e.message().contains("was given to the statements");
                     assert!(is_sessions || rows::refusal(&e).0 != ErrorKind::Internal);
                 }
             }

@@ -18,6 +18,10 @@ pub(crate) fn run(data: &[u8]) {
     let Ok(bytes) = parse_json(text, first & 1 == 1) else { return };
     let value = Variant::read(&bytes).unwrap_or_else(|e| panic!("what was made cannot be read: {e}"));
     let printed = to_json(&value).unwrap_or_else(|e| panic!("what was made cannot be printed: {e}"));
+    // Beyond a DOUBLE there is no number that is JSON.
+    if printed.contains("Infinity") {
+        return;
+    }
     // A number may be written in another way once; then it stays as it is.
     let round = |text: &str| {
         let again = parse_json(text, false).unwrap_or_else(|e| panic!("{text}: {e}"));

@@ -14,6 +14,15 @@ use flott_fuzz::{TARGETS, Target};
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
+/// Seconds for each target in a longer run without a fuzzer, its seed, and targets with commas between them.
+const SECONDS: &str = "FLOTT_FUZZ_SECONDS";
+const SEED: &str = "FLOTT_FUZZ_SEED";
+const TARGET: &str = "FLOTT_FUZZ_TARGET";
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
 /// Inputs that are made for each target, unless its time is up before.
 const INPUTS: usize = 3_000;
 /// The time that a target has for them. A debug build is slow: `cargo xtask fuzz` is for more.
@@ -21,6 +30,15 @@ const TIME: Duration = Duration::from_millis(400);
 
 /// The first input that breaks a property, or `None`.
 fn first_failure(target: &Target, seed: u64, inputs: usize, time: Duration) -> Option<(String, Vec<u8>)> {
+    let mut done = 0;
+    let found = search(target, seed, inputs, time, &mut done);
+    if std::env::var_os(SECONDS).is_some() {
+        println!("{:<18}{done:>12} inputs  {}", target.name, if found.is_some() { "FOUND" } else { "ok" });
+    }
+    found
+}
+
+fn search(target: &Target, seed: u64, inputs: usize, time: Duration, done: &mut usize) -> Option<(String, Vec<u8>)> {
     let clock = SystemClock::shared();
     let fails = |data: &[u8]| catch_unwind(AssertUnwindSafe(|| target.check(data))).is_err();
     let seeds = target.seeds();
@@ -36,6 +54,7 @@ fn first_failure(target: &Target, seed: u64, inputs: usize, time: Duration) -> O
             return None;
         }
         let data = mutator.next_input();
+        *done += 1;
         if fails(&data) {
             return Some((format!("input {i} of seed {seed}"), data));
         }
@@ -44,10 +63,14 @@ fn first_failure(target: &Target, seed: u64, inputs: usize, time: Duration) -> O
 }
 
 fn run(targets: impl Iterator<Item = &'static Target>) {
+    let seconds = number(SECONDS).map(Duration::from_secs);
+    let (inputs, time) = seconds.map_or((INPUTS, TIME), |seconds| (usize::MAX, seconds));
+    let only = std::env::var(TARGET).ok();
+    let targets = targets.filter(|t| only.as_deref().is_none_or(|only| only.split(',').any(|o| o == t.name)));
     let mut broken = vec![];
     for target in targets.filter(|t| t.name != PLANTED) {
         assert!(!target.seeds().is_empty(), "{}: no corpus in {}", target.name, target.corpus().display());
-        if let Some((which, data)) = first_failure(target, 1, INPUTS, TIME) {
+        if let Some((which, data)) = first_failure(target, number(SEED).unwrap_or(1), inputs, time) {
             let file = std::env::temp_dir().join(format!("flott-fuzz-{}", target.name));
             std::fs::write(&file, &data).expect("written");
             broken.push(format!("{which}; again: cargo xtask fuzz {} --input {}", target.name, file.display()));

@@ -24,7 +24,10 @@ fn write(target: &str, name: &str, parts: &[&[u8]]) {
 
 /// Rows for the row types of files and Avro messages.
 const ROWS: [(&str, &str); 4] = [
-    ("ROW<a INT, b STRING, c DOUBLE>", "{\"a\":1,\"b\":\"x\",\"c\":1.5}\n{\"a\":null,\"b\":null,\"c\":-2}\n{\"a\":7,\"b\":\"text\",\"c\":0}"),
+    (
+        "ROW<a INT, b STRING, c DOUBLE>",
+        "{\"a\":1,\"b\":\"x\",\"c\":1.5}\n{\"a\":null,\"b\":null,\"c\":-2}\n{\"a\":7,\"b\":\"text\",\"c\":0}",
+    ),
     (
         "ROW<a BIGINT, b BOOLEAN, c FLOAT, d BYTES, e DECIMAL(20, 5), f SMALLINT>",
         "{\"a\":5,\"b\":true,\"c\":1.5,\"d\":\"YWJj\",\"e\":12.5,\"f\":7}\n{\"a\":6,\"b\":false,\"d\":\"\",\"e\":-1}",
@@ -54,7 +57,11 @@ fn file(format: &dyn FormatFactory, row: &str, rows: &RecordBatch, options: &[(&
 fn messages(format: &dyn FormatFactory, row: &str, rows: &RecordBatch) -> Vec<u8> {
     let encoding = format.encoding(&context(row, row, &[])).expect("an encoding");
     let mut out = Messages::default();
-    encoding.create().expect("an encoder").encode_messages(&ChangeBatch::append(rows.clone()), &mut out).expect("encoded");
+    encoding
+        .create()
+        .expect("an encoder")
+        .encode_messages(&ChangeBatch::append(rows.clone()), &mut out)
+        .expect("encoded");
     (0..out.len()).filter_map(|i| out.get(i)).flat_map(|m| [&[m.len() as u8][..], m].concat()).collect()
 }
 
@@ -116,10 +123,18 @@ fn writes_the_binary_corpora() {
             "ROW<a DATE, b TIME(3), c TIMESTAMP(3), e DECIMAL(20, 5), f SMALLINT>",
             "{\"a\":\"2024-02-29\",\"b\":\"12:00:00\",\"c\":\"2024-02-29 12:00:00\",\"e\":12.5,\"f\":-3}",
         ),
-        (3, "ROW<a ARRAY<ROW<x INT, y STRING>>, b MAP<STRING, INT>, c ROW<x ROW<y ARRAY<ARRAY<INT>>>>>", "{\"a\":[{\"x\":1,\"y\":\"s\"},null],\"b\":{\"k\":1},\"c\":{\"x\":{\"y\":[[1],[]]}}}"),
+        (
+            3,
+            "ROW<a ARRAY<ROW<x INT, y STRING>>, b MAP<STRING, INT>, c ROW<x ROW<y ARRAY<ARRAY<INT>>>>>",
+            "{\"a\":[{\"x\":1,\"y\":\"s\"},null],\"b\":{\"k\":1},\"c\":{\"x\":{\"y\":[[1],[]]}}}",
+        ),
         (4, "ROW<a ARRAY<ROW<x INT NOT NULL>>, b ARRAY<BOOLEAN NOT NULL>>", "{\"a\":[{\"x\":1}],\"b\":[true,false]}"),
     ] {
-        write("avro", &format!("row_{i}"), &[format!("{i}").as_bytes(), &messages(&AvroFormat, row, &rows_of(row, json))]);
+        write(
+            "avro",
+            &format!("row_{i}"),
+            &[format!("{i}").as_bytes(), &messages(&AvroFormat, row, &rows_of(row, json))],
+        );
     }
     let (content, _) = flott_state::snapshot_file::encode("f", &[run_of(5)]).expect("a file");
     write("state_file", "small", &[&[0, 60], &content[64..]]);
@@ -145,7 +160,16 @@ fn writes_the_binary_corpora() {
 
     let stores = Path::new(env!("CARGO_MANIFEST_DIR")).join("../flott-connector/tests/stores");
     let of = |name: &str| std::fs::read(PathBuf::from(&stores).join(name)).expect(name);
-    for (name, first) in [("ca.pem", 0), ("client.pem", 0), ("trust.jks", 1), ("client.jks", 3), ("trust.p12", 1), ("openssl.p12", 1), ("client.p12", 1), ("old.p12", 1)] {
+    for (name, first) in [
+        ("ca.pem", 0),
+        ("client.pem", 0),
+        ("trust.jks", 1),
+        ("client.jks", 3),
+        ("trust.p12", 1),
+        ("openssl.p12", 1),
+        ("client.p12", 1),
+        ("old.p12", 1),
+    ] {
         let content = of(name);
         write("stores", &name.replace('.', "_"), &[&[first], &content]);
     }
@@ -154,7 +178,10 @@ fn writes_the_binary_corpora() {
         ("nothing", "(i32.const 0)"),
         ("error", "(i32.store (local.get $result) (i32.const 3)) (i32.const 1)"),
         ("endless", "(loop $l (br $l)) (i32.const 0)"),
-        ("echo", "(memory.copy (local.get $result) (i32.add (local.get $arguments) (i32.const 64)) (i32.const 64)) (i32.const 0)"),
+        (
+            "echo",
+            "(memory.copy (local.get $result) (i32.add (local.get $arguments) (i32.const 64)) (i32.const 64)) (i32.const 0)",
+        ),
     ] {
         let module = wat::parse_str(MODULE.replace("BODY", body)).expect("a module");
         write("wasm", name, &[&module]);

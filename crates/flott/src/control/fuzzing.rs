@@ -17,7 +17,9 @@ pub enum Frame {
 pub async fn read(mut stream: &[u8], is_request: bool) -> Result<Frame> {
     let mut again = vec![];
     let text = if is_request {
-        let Some(request) = read_frame::<Request>(&mut stream, REQUEST_BYTES_MAX).await? else { return Ok(Frame::None) };
+        let Some(request) = read_frame::<Request>(&mut stream, REQUEST_BYTES_MAX).await? else {
+            return Ok(Frame::None);
+        };
         write(&mut again, &request, REQUEST_BYTES_MAX).await?;
         format!("{request:?}")
     } else {
