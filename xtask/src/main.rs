@@ -1,10 +1,11 @@
-//! Development tasks: `cargo xtask test`, `ci`, `tidy`, `docs`, `functions`, `goldens`, `chaos`, `services`, `bench`.
+//! Development tasks: `cargo xtask test`, `ci`, `tidy`, `docs`, `functions`, `goldens`, `chaos`, `fuzz`, `services`, `bench`.
 
 mod bench;
 mod chaos;
 mod ci;
 mod docs;
 mod functions;
+mod fuzz;
 mod services;
 mod sim;
 mod tidy;
@@ -46,6 +47,11 @@ cargo xtask TASK
                     real servers for tests and benchmarks: versitygw (S3), minio (S3), kafka, nats, redis
   sim [OPTIONS]     explores the checkpoint protocol: in every order, and under seeds
                       --seeds N  --first SEED  --size WORKERS,SINKS,EPOCHS,CRASHES  --sleepers N
+  fuzz [TARGET..] [OPTIONS]
+                    runs everything that reads bytes or text under libFuzzer (docs/fuzzing.md); needs a C++ compiler
+                      --executions N  --seconds S  --jobs N  --seed S  --list  --binary FILE
+                      --input FILE    one input again, with what it says
+                      --planted       a target that fails on purpose: it has to be found
 ";
 
 fn main() -> ExitCode {
@@ -67,6 +73,7 @@ fn main() -> ExitCode {
         "goldens" => goldens(rest),
         "services" => services::run(rest),
         "sim" => sim::run(rest),
+        "fuzz" => fuzz::run(rest),
         "bench" => bench::run(rest),
         "help" | "--help" | "-h" => {
             say(&format!("{USAGE}{}", bench::USAGE));

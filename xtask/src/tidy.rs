@@ -29,6 +29,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("flott-cli", &["flott", "flott-core"]),
     ("flott-conformance", &["flott", "flott-core", "flott-testkit"]),
     ("flott-differential", &["flott", "flott-core"]),
+    // It reads what every other one reads.
+    ("flott-fuzz", &["*"]),
     ("xtask", &[]),
 ];
 
@@ -41,8 +43,8 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("datafusion", &[]),
     ("datafusion-sql", &["flott-sql"]),
     ("datafusion-optimizer", &["flott-sql"]),
-    ("datafusion-expr", &["flott-function", "flott-operator", "flott-sql"]),
-    ("datafusion-physical-expr", &["flott-function", "flott-graph", "flott-operator", "flott-sql"]),
+    ("datafusion-expr", &["flott-function", "flott-fuzz", "flott-operator", "flott-sql"]),
+    ("datafusion-physical-expr", &["flott-function", "flott-fuzz", "flott-graph", "flott-operator", "flott-sql"]),
     ("wasmi", &["flott-wasm"]),
     ("anyhow", &["flott-cli"]),
 ];

@@ -17,6 +17,9 @@ mod columns;
 mod committer;
 mod enumerator;
 mod factory;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod jaas;
 mod limits;
 mod marker;

@@ -18,6 +18,9 @@ mod committer;
 mod consume;
 mod enumerator;
 mod factory;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod marker;
 pub mod options;
 mod positions;

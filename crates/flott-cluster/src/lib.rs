@@ -11,6 +11,9 @@ pub mod checkpoint;
 pub mod control;
 pub mod enumerators;
 pub mod finalize;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod job;
 pub mod options;
 mod planted;

@@ -15,6 +15,7 @@ pub mod format;
 pub mod function;
 pub mod headers;
 pub mod infer;
+pub mod ipc;
 pub mod lookup;
 pub mod lookup_full;
 pub mod private_file;

@@ -163,7 +163,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn new(nodes: usize, workers: usize, memory: Memory) -> Arc<Shared> {
         Shared::among(nodes, workers, memory, 0, None)
     }

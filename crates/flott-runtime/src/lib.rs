@@ -20,6 +20,9 @@ mod dataflow;
 mod driver;
 mod exchange;
 mod flow;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod lookup;
 mod memory;
 mod mesh;

@@ -13,6 +13,7 @@ use arrow_buffer::Buffer;
 use arrow_ipc::reader::StreamDecoder;
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::SchemaRef;
+use flott_connector::ipc;
 use flott_core::{ChangeBatch, Error, Result, RowKinds};
 use flott_graph::NodeId;
 use timely::bytes::arc::Bytes;
@@ -142,10 +143,15 @@ impl Decoder {
         }
         let stream = self.streams.get_mut(&wire.from).ok_or_else(|| wrong("the schema did not come first"))?;
         let content = Buffer::from_vec(wire.content);
+        if wire.kinds > content.len() {
+            return Err(wrong("the message is not whole"));
+        }
         let kinds = content.slice_with_length(0, wire.kinds);
         // Columns are aligned as they were written, which a slice behind the kinds would not be.
         let mut rest = if wire.kinds == 0 { content } else { Buffer::from_slice_ref(&content[wire.kinds..]) };
-        let rows: Option<RecordBatch> = stream.decode(&mut rest)?;
+        let messages = rest.strip_suffix(&TAIL).ok_or_else(|| wrong("the message is not whole"))?;
+        ipc::check(messages).map_err(|why| wrong(&why))?;
+        let rows: Option<RecordBatch> = ipc::guarded(|| stream.decode(&mut rest)).map_err(|why| wrong(&why))?;
         let rows = rows.ok_or_else(|| wrong("the batch is not whole"))?;
         if rows.num_rows() != wire.rows {
             return Err(wrong("another number of rows was announced"));
@@ -364,10 +370,13 @@ mod tests {
             let decoded = decode(whole[..length].to_vec());
             assert!(decoded.is_err(), "{length} bytes of {}", whole.len());
         }
-        for at in 0..HEAD {
-            let mut bytes = whole.clone();
-            bytes[at] ^= 0xff;
-            drop(decode(bytes));
+        // A part that lies a terabyte behind its batch, and more kinds than there are bytes, are among them.
+        for at in 0..whole.len() {
+            for change in [0x01, 0x80, 0xff] {
+                let mut bytes = whole.clone();
+                bytes[at] ^= change;
+                drop(decode(bytes));
+            }
         }
         let unread = Decoder::default().decode(over_the_wire(&Envelope::data(0, batch(1))).payload, &shared());
         assert!(unread.is_err(), "rows that nobody has encoded");

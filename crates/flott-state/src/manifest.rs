@@ -174,12 +174,12 @@ impl Manifest {
     pub fn new_bytes(&self) -> u64 {
         let own = format!("chk-{}-g{}/", self.checkpoint, self.generation);
         let runs = self.operators.values().flat_map(|o| &o.runs);
-        runs.filter(|r| r.file.starts_with(&own)).map(|r| r.length).sum()
+        runs.filter(|r| r.file.starts_with(&own)).map(|r| r.length).fold(0, u64::saturating_add)
     }
 
     /// Bytes of state.
     pub fn state_bytes(&self) -> u64 {
-        self.operators.values().flat_map(|o| o.runs.iter().map(|r| r.length)).sum()
+        self.operators.values().flat_map(|o| o.runs.iter().map(|r| r.length)).fold(0, u64::saturating_add)
     }
 }
 

@@ -4,14 +4,13 @@
 //! each stands, and its checksum, is in the manifest.
 
 use flott_core::types::with_nullable_keys;
-use std::io::Cursor;
 use std::sync::Arc;
 
-use arrow_array::{BooleanArray, RecordBatch};
+use arrow_array::BooleanArray;
 use arrow_ipc::CompressionType;
-use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
 use bytes::Bytes;
+use flott_connector::ipc;
 use flott_core::{Error, Result};
 
 use crate::manifest::StoredRun;
@@ -102,11 +101,7 @@ pub(crate) fn slice<'a>(content: &'a [u8], stored: &StoredRun) -> Result<&'a [u8
 pub fn decode(content: &[u8], stored: &StoredRun, key_groups: std::ops::Range<u16>) -> Result<Option<Arc<StateRun>>> {
     let bytes = slice(content, stored)?;
     let corrupt = |why: &str| corrupt(stored, why);
-    let reader =
-        StreamReader::try_new(Cursor::new(bytes), None).map_err(|e| corrupt("it is not Arrow IPC").caused_by(e))?;
-    let schema = reader.schema();
-    let batches: Vec<RecordBatch> =
-        reader.collect::<Result<_, _>>().map_err(|e| corrupt("it is not Arrow IPC").caused_by(e))?;
+    let (schema, batches) = ipc::read(bytes).map_err(|why| corrupt(&format!("it is not Arrow IPC: {why}")))?;
     let rows = with_nullable_keys(&arrow_select::concat::concat_batches(&schema, &batches)?)?;
     let whole = key_groups.contains(&stored.first_key_group) && key_groups.contains(&stored.last_key_group);
     if whole {
@@ -123,7 +118,7 @@ pub fn decode(content: &[u8], stored: &StoredRun, key_groups: std::ops::Range<u1
 
 #[cfg(test)]
 mod tests {
-    use arrow_array::{Int64Array, UInt16Array};
+    use arrow_array::{Int64Array, RecordBatch, UInt16Array};
     use arrow_schema::{DataType, Field, Schema};
 
     use super::*;
@@ -163,5 +158,21 @@ mod tests {
             assert!(decode(&b, &stored[0], 0..128).is_err(), "bit {i}");
         }
         assert!(decode(&content[..content.len() - 1], &stored[0], 0..128).is_err());
+    }
+
+    /// A checksum that fits says who has written a file, and nothing of what a build of then has written.
+    #[test]
+    fn what_is_no_run_behind_a_checksum_that_fits_is_refused() {
+        let (content, stored) = encode("f", &[run(50)]).expect("encodes");
+        let at = stored[0].offset as usize;
+        for i in 0..content.len() - at {
+            for change in [0x01, 0x80, 0xff] {
+                let mut damaged = content[..at + stored[0].length as usize].to_vec();
+                let Some(byte) = damaged.get_mut(at + i) else { continue };
+                *byte ^= change;
+                let crc32 = crc32fast::hash(&damaged[at..]);
+                drop(decode(&damaged, &StoredRun { crc32, ..stored[0].clone() }, 0..50));
+            }
+        }
     }
 }

@@ -52,6 +52,9 @@ mod collect;
 mod config;
 pub mod control;
 pub mod function;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod infer;
 mod jobs;
 mod limits;

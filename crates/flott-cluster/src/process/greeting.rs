@@ -56,7 +56,7 @@ impl Identity {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Greeting {
+pub(crate) struct Greeting {
     magic: String,
     role: Role,
     identity: Identity,

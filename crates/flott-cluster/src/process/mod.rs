@@ -7,8 +7,8 @@
 mod connection;
 mod counters;
 mod error_text;
-mod frame;
-mod greeting;
+pub(crate) mod frame;
+pub(crate) mod greeting;
 mod mesh;
 pub(crate) mod message;
 pub(crate) mod pool;

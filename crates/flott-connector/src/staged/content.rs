@@ -13,6 +13,8 @@ use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use flott_core::{Error, Result};
 
+use crate::ipc;
+
 /// Records in a batch of a file.
 const BATCH_RECORDS: usize = 16_384;
 
@@ -168,13 +170,13 @@ pub fn for_each(
 ) -> Result<ControlFlow<u64, u64>> {
     let damaged =
         || Error::data("a staged file is damaged").hint("The disk has lost data: its rows cannot be committed");
-    let reader = StreamReader::try_new(content, None).map_err(|_| damaged())?;
+    ipc::check(content).map_err(|_| damaged())?;
+    let mut reader = ipc::guarded(|| StreamReader::try_new(content, None)).map_err(|_| damaged())?;
     if reader.schema() != schema() {
         return Err(damaged());
     }
     let mut records = 0u64;
-    for batch in reader {
-        let batch = batch.map_err(|_| damaged())?;
+    while let Some(batch) = ipc::guarded(|| reader.next().transpose()).map_err(|_| damaged())? {
         let begin = usize::try_from(skip.saturating_sub(records)).unwrap_or(usize::MAX).min(batch.num_rows());
         records += begin as u64;
         let topics = batch.column(0).as_string::<i32>();

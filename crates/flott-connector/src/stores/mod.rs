@@ -3,6 +3,9 @@
 //!
 //! A store is a file that a table names and perhaps did not make: all that is read of one has a limit.
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod jks;
 mod pem;
 mod pkcs12;

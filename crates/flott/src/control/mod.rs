@@ -6,6 +6,8 @@
 
 mod client;
 mod directory;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod protocol;
 mod server;
 

@@ -147,9 +147,14 @@ pub(super) async fn read<T: DeserializeOwned>(from: &mut (impl AsyncRead + Unpin
     if length > most {
         return Err(Error::data(format!("a frame of {length} bytes; the most is {most}")));
     }
-    let mut json = vec![0u8; length];
-    let whole = tokio::time::timeout(FRAME_TIMEOUT, from.read_exact(&mut json)).await;
-    whole.map_err(|_| Error::unavailable("the other process stopped in the middle of a frame"))??;
+    let stopped = || Error::unavailable("the other process stopped in the middle of a frame");
+    // Grows as bytes arrive: a length alone reserves nothing.
+    let mut json = vec![];
+    let mut frame = from.take(length as u64);
+    let read = tokio::time::timeout(FRAME_TIMEOUT, frame.read_to_end(&mut json)).await;
+    if read.map_err(|_| stopped())?? < length {
+        return Err(stopped());
+    }
     serde_json::from_slice(&json).map(Some).map_err(|e| Error::data("a frame that is none of ours").caused_by(e))
 }
 
@@ -171,6 +176,8 @@ mod tests {
         read::<Request>(&mut b, REQUEST_BYTES_MAX).await.expect_err("no JSON");
         drop(a);
         assert!(read::<Request>(&mut b, REQUEST_BYTES_MAX).await.expect("an end").is_none());
+        let cut = [&[0, 0xf0, 0, 0][..], b"{}"].concat();
+        read::<Reply>(&mut &cut[..], REPLY_BYTES_MAX).await.expect_err("it ends in the middle");
     }
 
     #[test]

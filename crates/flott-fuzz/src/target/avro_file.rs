@@ -1,0 +1,18 @@
+//! Container files of Avro.
+
+use std::sync::OnceLock;
+
+use flott_format::avro::AvroFormat;
+
+use super::bulk::{self, Bulk, ROWS};
+
+fn tables() -> &'static [Bulk] {
+    static TABLES: OnceLock<Vec<Bulk>> = OnceLock::new();
+    TABLES.get_or_init(|| {
+        ROWS.iter().map(|row| Bulk::of(&AvroFormat, row, &[("timestamp_mapping.legacy", "false")])).collect()
+    })
+}
+
+pub(crate) fn run(data: &[u8]) {
+    bulk::run(tables(), data);
+}

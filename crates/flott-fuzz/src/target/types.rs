@@ -1,0 +1,14 @@
+//! Names of types, as they stand in DDL, states and error messages.
+
+use flott_core::LogicalType;
+
+use crate::rows;
+
+pub(crate) fn run(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Some(parsed) = rows::given(text.parse::<LogicalType>()) else { return };
+    let printed = parsed.to_string();
+    let again: LogicalType = printed.parse().unwrap_or_else(|e| panic!("{printed}: {e}"));
+    assert_eq!(again, parsed, "{printed}");
+    drop(parsed.summary_without_nullability());
+}
