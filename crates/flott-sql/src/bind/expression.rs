@@ -889,7 +889,7 @@ impl<'a> ExpressionBinder<'a> {
 /// The error for what neither is a group key nor stands in an aggregate.
 pub(crate) fn not_grouped(name: &str) -> Error {
     Error::user(format!("Expression '{name}' is not being grouped"))
-        .hint("Add it to GROUP BY or put it into an aggregate such as MAX")
+        .hint("Add it to GROUP BY by its name (a number there is no place, but the number) or put it into an aggregate such as MAX")
 }
 
 /// Functions that exist, but not as a plain call.
@@ -953,7 +953,7 @@ pub(crate) fn case_expr(branches: Vec<(Expr, Expr)>, last: Option<Expr>) -> Expr
     })
 }
 
-/// Whether an AST expression is a plain number, as ordinals in GROUP BY are.
+/// Whether an AST expression is a plain number, as places in ORDER BY are.
 pub(crate) fn is_ordinal(e: &Ast) -> bool {
     matches!(e, Ast::Value(v) if matches!(v.value, Value::Number(..)))
 }

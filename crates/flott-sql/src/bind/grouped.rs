@@ -10,7 +10,7 @@ use flott_core::{Error, LogicalType, Result};
 use sqlparser::ast::{self, Expr as Ast, Spanned};
 
 use super::aggregate::{Aggregates, KEYS_IN_GROUPING_ID_MAX};
-use super::expression::{ExpressionBinder, is_ordinal, not_grouped};
+use super::expression::{ExpressionBinder, not_grouped};
 use super::group_window;
 use super::join::parts;
 use super::node::{Aggregate, EXPAND_ID, FlinkNode, FlinkNodeKind};
@@ -18,7 +18,7 @@ use super::over::OverCalls;
 use super::query::{
     BoundTail, GROUPING_SETS_MAX, Item, ItemSource, Tail, bind_tail, flattened, implicit_name, is_aggregate,
 };
-use super::refuse::{At, at, name_text, unsupported_with};
+use super::refuse::{At, at, name_text};
 use super::scope::ScopeColumn;
 use super::window;
 use super::{Binder, Ctes, Scope, Typed, column, filter, plan_schema, project};
@@ -177,9 +177,6 @@ impl Binder<'_> {
                 let mut set = vec![];
                 for key in alternative {
                     for key in flattened(key) {
-                        if is_ordinal(key) {
-                            return Err(unsupported_with("ordinals in GROUP BY", key.span(), "Name the column"));
-                        }
                         let bound = ExpressionBinder::new(&self.functions, scope, "GROUP BY").bind(key)?;
                         let i = match keys.iter().position(|(_, k)| k.expr == bound.expr) {
                             Some(i) => i,

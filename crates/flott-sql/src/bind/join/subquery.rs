@@ -154,23 +154,16 @@ impl Binder<'_> {
         ctes: &Ctes,
     ) -> Result<(Source, Vec<Typed>)> {
         if let Some(select) = simple(query) {
-            let (plan, mut scope) = self.from(&select.from, ctes)?;
-            scope.let_repeat();
-            let shown = if values { crate::bind::query::expressions(&select.projection) } else { vec![] };
-            let source = self.source(plan, scope, select.selection.as_ref(), &shown, Some(outer), ctes)?;
-            if !values {
-                return Ok((source, vec![]));
-            }
-            let values = self.items(&select.projection, &source.scope)?;
-            if let Some(of_outer) = values.iter().find(|v| reads(&v.expr).iter().any(|c| c.starts_with(OUTER))) {
-                return Err(unsupported(
-                    format!("a column of the outer query in the SELECT list of IN ({})", of_outer.expr),
-                    query.span(),
-                ));
-            }
-            return Ok((source, values));
+            return self.rows_of_select(query, select, outer, values, ctes);
         }
-        let plan = match self.bind_query(query, ctes) {
+        let bound = self.bind_query(query, ctes);
+        if let (Err(e), Some(select)) = (&bound, ungrouped(query, values))
+            && is_not_found(e)
+            && let Ok(rows) = self.rows_of_select(query, select, outer, values, ctes)
+        {
+            return Ok(rows);
+        }
+        let plan = match bound {
             Err(e) if is_not_found(&e) && groups_by_keys(query) => {
                 // It may name columns of the query outside, which its groups then have.
                 let inside = self.inside(outer, query, ctes).map_err(|_| correlated_deeper(e, query))?;
@@ -183,6 +176,37 @@ impl Binder<'_> {
         let values = identity(&plan)?.into_iter().map(|c| c.1).collect();
         let scope = Scope::of_plan(&plan, &[])?;
         Ok((Source { plan, scope, correlated: vec![] }, values))
+    }
+
+    /// The rows of FROM and WHERE of a sub-query: to EXISTS and IN they are its rows.
+    fn rows_of_select(
+        &self,
+        query: &Query,
+        select: &ast::Select,
+        outer: &Scope,
+        values: bool,
+        ctes: &Ctes,
+    ) -> Result<(Source, Vec<Typed>)> {
+        let (plan, mut scope) = self.from(&select.from, ctes)?;
+        scope.let_repeat();
+        let shown = if values { crate::bind::query::expressions(&select.projection) } else { vec![] };
+        let source = self.source(plan, scope, select.selection.as_ref(), &shown, Some(outer), ctes)?;
+        if let ast::GroupByExpr::Expressions(keys, _) = &select.group_by {
+            for key in keys {
+                ExpressionBinder::new(self.functions(), &source.scope, "GROUP BY").bind(key)?;
+            }
+        }
+        if !values {
+            return Ok((source, vec![]));
+        }
+        let values = self.items(&select.projection, &source.scope)?;
+        if let Some(of_outer) = values.iter().find(|v| reads(&v.expr).iter().any(|c| c.starts_with(OUTER))) {
+            return Err(unsupported(
+                format!("a column of the outer query in the SELECT list of IN ({})", of_outer.expr),
+                query.span(),
+            ));
+        }
+        Ok((source, values))
     }
 
     /// The left rows of a join with the values that its condition asks for in sub-queries.
@@ -458,6 +482,20 @@ fn simple(query: &Query) -> Option<&ast::Select> {
     let over = select.qualify.is_some() || crate::bind::query::contains_over(select);
     // Every row once or many times is the same to EXISTS and IN.
     (plain && !is_grouped(select) && !over).then_some(select)
+}
+
+/// A SELECT that groups, and has a row where FROM and WHERE have one: its groups are never empty. Where its `values` are
+/// wanted, they are keys, which are the same in each row of a group.
+fn ungrouped(query: &Query, values: bool) -> Option<&ast::Select> {
+    let plain = query.with.is_none() && query.limit_clause.is_none() && query.fetch.is_none();
+    let SetExpr::Select(select) = query.body.as_ref() else { return None };
+    let ast::GroupByExpr::Expressions(keys, modifiers) = &select.group_by else { return None };
+    let is_set = |e: &Ast| matches!(e, Ast::GroupingSets(_) | Ast::Rollup(_) | Ast::Cube(_) | Ast::Tuple(_));
+    let plain = plain && !keys.is_empty() && modifiers.is_empty() && !keys.iter().any(is_set);
+    let plain = plain && select.having.is_none() && select.qualify.is_none();
+    let shown = crate::bind::query::expressions(&select.projection);
+    let of_keys = shown.len() == select.projection.len() && shown.iter().all(|e| keys.contains(e));
+    (plain && (!values || of_keys)).then_some(select)
 }
 
 fn correlated_deeper(error: Error, query: &Query) -> Error {
