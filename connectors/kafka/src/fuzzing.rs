@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use flott_connector::Versioned;
+use flott_connector::dead_letter::InvalidRecords;
 use flott_connector::factory::MetadataKey;
 use flott_connector::format::MessageDecoderFactory;
 use flott_core::types::arrow_schema;
@@ -49,7 +50,16 @@ impl Reading {
         let schema = arrow_schema([("k", key.1), ("v", value.1)].into_iter().chain(named));
         let mut origins = vec![Origin::Key(0), Origin::Value(0)];
         origins.extend(metadata.iter().filter_map(|m| Metadata::of(m.key.as_ref())).map(Origin::Metadata));
-        Reading { plan: Arc::new(RowPlan { schema, origins, value: value.0, key: Some(key.0), upsert }) }
+        Reading {
+            plan: Arc::new(RowPlan {
+                schema,
+                origins,
+                value: value.0,
+                key: Some(key.0),
+                upsert,
+                invalid: InvalidRecords::Fail,
+            }),
+        }
     }
 
     /// The rows of some records, and how many of those were skipped. Stops at the first that cannot be read.
@@ -67,6 +77,6 @@ impl Reading {
                 headers: vec![header(record.key), header(record.value)],
             })?;
         }
-        decoder.flush()
+        decoder.flush().map(|(rows, skipped, _)| (rows, skipped))
     }
 }

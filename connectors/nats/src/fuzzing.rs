@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use flott_connector::Versioned;
+use flott_connector::dead_letter::InvalidRecords;
 use flott_connector::format::MessageDecoderFactory;
 use flott_connector::schema_registry::KnownSchemas;
 use flott_core::types::arrow_schema;
@@ -49,11 +50,11 @@ pub fn rows(
     let schema = arrow_schema(std::iter::once(("v", value_type)).chain(named));
     let mut origins = vec![Origin::Value(0)];
     origins.extend(metadata.iter().filter_map(|m| Metadata::of(m.key.as_ref())).map(Origin::Metadata));
-    let plan = Arc::new(RowPlan { schema, origins, value });
+    let plan = Arc::new(RowPlan { schema, origins, value, invalid: InvalidRecords::Fail });
     let mut decoder = RowDecoder::new(plan, "S", &KnownSchemas::new())?;
     for (sequence, payload) in messages.iter().enumerate() {
         let sequence = sequence as u64;
         decoder.decode(Incoming { subject: "a.b", payload, headers: None, sequence, timestamp_ms: 0 })?;
     }
-    decoder.flush()
+    decoder.flush().map(|(rows, skipped, _)| (rows, skipped))
 }
