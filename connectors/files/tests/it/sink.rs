@@ -1,11 +1,15 @@
 //! Writing local files: what is staged, where, and when files are closed.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use flott_connector::sink::DeliveryGuarantee;
 use flott_core::clock::ManualClock;
 use flott_core::{ChangeBatch, ErrorKind, RowKind, RowKinds};
 use flott_testkit::{batch, skipped};
+use object_store::ObjectStore;
+use object_store::memory::InMemory;
 
 use crate::support::*;
 
@@ -282,7 +286,7 @@ async fn a_value_that_makes_too_long_a_name_fails_before_anything_is_decided() {
     let columns = "a INT, p STRING, q STRING, r STRING, s STRING";
     let text = "y".repeat(250);
     let row = batch(columns, &[&format!("+I[1, {text}, {text}, {text}, {text}]")]);
-    let store: Arc<dyn object_store::ObjectStore> = Arc::new(object_store::memory::InMemory::new());
+    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let table = |path: &Path| Table::new(path, columns).partitioned_by(&["p", "q", "r", "s"]);
     let sink = table(Path::new("bucket/t")).store(store).sink();
     let error = writer_of(&sink, 1, 0).write(row.clone()).await.expect_err("too long");
@@ -299,7 +303,7 @@ async fn what_is_staged_is_its_owner_s_alone_and_what_is_shown_is_not() {
     let mode = |path: &Path| std::fs::metadata(path).expect("there").permissions().mode() & 0o777;
     let (_dir, path) = temp();
     let plain = path.join("plain");
-    std::fs::write(&plain, "").expect("written");
+    files(&path, &[("plain", "")]);
     let sink = Table::new(path.join("o"), "a INT, b STRING").sink();
     let committables = staged(writer_of(&sink, 1, 0).as_mut(), &[rows(&["+I[1, x]"])], 1).await;
     assert_eq!(mode(&path.join("o/.flott-staging")), 0o700);

@@ -1,11 +1,13 @@
 //! Reading local files.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use flott_connector::source::{EnumeratorAction, ReaderEvent, SourceReader, SubtaskInfo};
 use flott_core::ErrorKind;
-use flott_testkit::{SourceHarness, assert_rows, rows_of, settle, suite};
-use object_store::ObjectStoreExt;
+use flott_testkit::{SourceHarness, assert_rows, batch, rows_of, settle, suite};
+use object_store::memory::InMemory;
+use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::support::*;
 
@@ -235,7 +237,7 @@ async fn nothing_is_lost_where_a_wait_is_dropped() {
     // More than one request to an object store brings.
     let content: String = (0..20_000).map(|i| format!("{i},{}\n", "v".repeat(1_000))).collect();
     files(&path, &[("a", &content)]);
-    let store = Arc::new(object_store::memory::InMemory::new());
+    let store = Arc::new(InMemory::new());
     store.put(&"t/a".into(), content.into()).await.expect("put");
     let objects = Table::new("t", "a INT").store(store);
     for (table, must_wait) in [(Table::new(&path, "a INT"), false), (objects, true)] {
@@ -443,7 +445,7 @@ async fn a_partition_key_may_begin_like_a_hidden_name() {
         let columns = format!("a INT, `{key}` STRING");
         let table = |path: &Path| Table::new(path, &columns).partitioned_by(&[key]);
         let sink = table(&path).sink();
-        let rows = flott_testkit::batch(&columns, &["+I[1, x]", "+I[2, _y]"]);
+        let rows = batch(&columns, &["+I[1, x]", "+I[2, _y]"]);
         let committables = staged(writer_of(&sink, 1, 0).as_mut(), &[rows], 1).await;
         committer_of(&sink, 1).commit(&decided(1), &committables).await.expect("committed");
         let hidden = [
@@ -456,11 +458,10 @@ async fn a_partition_key_may_begin_like_a_hidden_name() {
         files(&path, &hidden);
         assert_eq!(table(&path).read_sorted().await, ["+I[1, x]", "+I[2, _y]"], "{key}");
         // In an object store, too.
-        let store: std::sync::Arc<dyn object_store::ObjectStore> =
-            std::sync::Arc::new(object_store::memory::InMemory::new());
-        let table = table(Path::new("bucket/t")).store(std::sync::Arc::clone(&store));
+        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let table = table(Path::new("bucket/t")).store(Arc::clone(&store));
         let sink = table.sink();
-        let rows = flott_testkit::batch(&columns, &["+I[1, x]"]);
+        let rows = batch(&columns, &["+I[1, x]"]);
         let committables = staged(writer_of(&sink, 1, 0).as_mut(), &[rows], 1).await;
         committer_of(&sink, 1).commit(&decided(1), &committables).await.expect("committed");
         assert_eq!(table.read_sorted().await, ["+I[1, x]"], "{key}");
