@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, Query, Select, SelectItem, SelectItemQualifiedWildcardKind,
-    SetExpr, TableAlias, TableFactor, TableWithJoins, Visit, Visitor,
+    Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, ObjectName, Query, Select, SelectItem,
+    SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor, TableWithJoins, Visit, Visitor,
 };
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Span, Token, Tokenizer, Whitespace};
@@ -35,7 +35,9 @@ struct Relation {
 #[derive(Default)]
 struct Relations {
     all: Vec<Relation>,
-    /// USING or NATURAL: `*` gives the columns of both sides once.
+    /// The columns of USING, where two relations are joined by it: `*` gives them once, and first.
+    using: Vec<String>,
+    /// Other joins whose `*` is not the columns of all sides.
     merged: bool,
 }
 
@@ -48,7 +50,7 @@ impl CatalogManager {
         let query = parser::parse_query(text).ok()?;
         let mut edits = self.table_names(text, &query).ok()?;
         self.expand_query(text, &query, &Ctes::new(), &mut edits)?;
-        Some(laid_out(&apply(text, edits)))
+        Some(laid_out(&apply(text, edits), &|function| self.functions.has_name(function)))
     }
 
     fn expand_query(&self, text: &str, query: &Query, ctes: &Ctes, edits: &mut Edits) -> Option<Names> {
@@ -121,6 +123,13 @@ impl CatalogManager {
                 | JoinOperator::FullOuter(c)
                 | JoinOperator::CrossJoin(c) => match c {
                     JoinConstraint::On(e) => conditions.push(e),
+                    JoinConstraint::Using(columns) if relations.all.len() == 2 && from.joins.len() == 1 => {
+                        let name = |c: &ObjectName| match c.0.as_slice() {
+                            [one] => one.as_ident().map(|i| i.value.clone()),
+                            _ => None,
+                        };
+                        relations.using = columns.iter().map(name).collect::<Option<_>>()?;
+                    }
                     JoinConstraint::Using(_) | JoinConstraint::Natural => relations.merged = true,
                     JoinConstraint::None => {}
                 },
@@ -211,7 +220,7 @@ impl Relations {
         for (i, item) in items.iter().enumerate() {
             match item {
                 SelectItem::Wildcard(options) => {
-                    let known = if self.merged { None } else { self.columns_of(&self.all) };
+                    let known = if self.merged { None } else { self.all_columns() };
                     let at = place(text, options.wildcard_token.0.span)?;
                     given = star(known, given, at, edits);
                 }
@@ -247,6 +256,19 @@ impl Relations {
             }
         }
         Some(given)
+    }
+
+    /// What `*` stands for: columns with their tables, without one where USING merges two.
+    fn all_columns(&self) -> Option<Vec<(String, String)>> {
+        let columns = self.columns_of(&self.all)?;
+        if self.using.is_empty() {
+            return Some(columns);
+        }
+        if self.all.len() != 2 {
+            return None;
+        }
+        let merged = self.using.iter().map(|c| (String::new(), c.clone()));
+        Some(merged.chain(columns.into_iter().filter(|(_, c)| !self.using.contains(c))).collect())
     }
 
     /// The columns of these relations, where all are known and each answers to a name of its own.
@@ -326,7 +348,8 @@ fn star(known: Option<Vec<(String, String)>>, given: Names, at: (usize, usize), 
     for (table, column) in known {
         let (with, name) = with_unique(given, &column);
         given = with;
-        let item = format!("{}.{}", quote(&table), quote(&column));
+        let table = if table.is_empty() { String::new() } else { format!("{}.", quote(&table)) };
+        let item = format!("{table}{}", quote(&column));
         items.push(if name == column { item } else { format!("{item} AS {}", quote(&name)) });
     }
     edits.insert(at, items.join(", "));
@@ -365,7 +388,8 @@ enum Bracket {
 }
 
 /// As Flink writes queries: one blank between words, keywords and functions in capitals, each clause on a line of its own.
-fn laid_out(text: &str) -> String {
+/// Functions of the user's own keep their names as written.
+fn laid_out(text: &str, is_users: &dyn Fn(&str) -> bool) -> String {
     let Ok(tokens) = Tokenizer::new(&FlinkDialect, text).with_unescape(false).tokenize() else {
         return text.to_string();
     };
@@ -377,26 +401,26 @@ fn laid_out(text: &str) -> String {
     };
     let is_text = |i: Option<usize>| matches!(i.and_then(|i| tokens.get(i)), Some(Token::SingleQuotedString(_)));
     let mut out = String::new();
-    let mut open = vec![Bracket::Query];
+    // Whether it holds a query, and whether its FROM is being read.
+    let mut open = vec![(Bracket::Query, false)];
     for (i, token) in tokens.iter().enumerate() {
         let before = i.checked_sub(1);
         let here = keyword(Some(i));
-        let in_query = open.last() == Some(&Bracket::Query);
+        let (bracket, in_from) = open.last().copied().unwrap_or((Bracket::Query, false));
         let mut shown = token.to_string();
         if let Token::Word(w) = token
             && w.quote_style.is_none()
             && (w.keyword != Keyword::NoKeyword || tokens.get(i + 1) == Some(&Token::LParen))
+            && !is_users(&w.value)
         {
             shown = shown.to_uppercase();
         }
         if here == Keyword::JOIN && is_bare_join(keyword(before)) {
             shown = "INNER JOIN".to_string();
         }
-        if in_query
-            && begins_line(here, keyword(before), keyword(Some(i + 1)))
-            && !out.is_empty()
-            && !out.ends_with('(')
-        {
+        let begins = bracket == Bracket::Query && begins_line(here, keyword(before), keyword(Some(i + 1)));
+        let next_table = in_from && before.is_some_and(|b| tokens[b] == Token::Comma);
+        if (begins || next_table) && !out.is_empty() && !out.ends_with('(') {
             out.push('\n');
         } else if is_text(before) && is_text(Some(i)) {
             // A text that goes on does so in another line.
@@ -405,12 +429,15 @@ fn laid_out(text: &str) -> String {
             out.push(' ');
         }
         out.push_str(&shown);
+        if begins && let Some((_, in_from)) = open.last_mut() {
+            *in_from = here == Keyword::FROM || (*in_from && is_join(here));
+        }
         match token {
             Token::LParen => {
                 let query = matches!(keyword(Some(i + 1)), Keyword::SELECT | Keyword::WITH | Keyword::VALUES);
-                open.push(if query { Bracket::Query } else { Bracket::Other });
+                open.push((if query { Bracket::Query } else { Bracket::Other }, false));
             }
-            Token::LBracket => open.push(Bracket::Other),
+            Token::LBracket => open.push((Bracket::Other, false)),
             Token::RParen | Token::RBracket if open.len() > 1 => drop(open.pop()),
             _ => {}
         }
@@ -432,13 +459,17 @@ fn is_bare_join(before: Keyword) -> bool {
     )
 }
 
+fn is_join(word: Keyword) -> bool {
+    word == Keyword::JOIN || !is_bare_join(word)
+}
+
 /// Whether a word of a query, between these two, begins a line.
 fn begins_line(here: Keyword, before: Keyword, after: Keyword) -> bool {
     match here {
         Keyword::FROM => before != Keyword::DISTINCT,
         Keyword::WHERE | Keyword::HAVING | Keyword::UNION | Keyword::INTERSECT | Keyword::EXCEPT => true,
         Keyword::GROUP | Keyword::ORDER => after == Keyword::BY,
-        Keyword::LIMIT | Keyword::OFFSET | Keyword::FETCH => true,
+        Keyword::LIMIT | Keyword::OFFSET | Keyword::FETCH | Keyword::WINDOW => true,
         // Behind a set operation or a WITH clause.
         Keyword::SELECT => true,
         Keyword::JOIN => is_bare_join(before),
@@ -463,7 +494,9 @@ fn is_apart(tokens: &[Token], at: usize) -> bool {
         // The columns of an alias.
         (Token::Word(_), Token::LParen) => at > 0 && is_as(&tokens[at - 1]),
         // Brackets of types.
-        (Token::Lt, _) | (_, Token::Lt | Token::Gt) => !is_type_bracket(tokens, at),
+        (Token::Lt, _) => !opens_type(tokens, at),
+        (_, Token::Lt) => !opens_type(tokens, at + 1),
+        (_, Token::Gt | Token::ShiftRight) => open_types(&tokens[..=at]) == 0,
         _ => true,
     }
 }
@@ -498,6 +531,7 @@ fn is_no_call(keyword: Keyword) -> bool {
             | Keyword::ELSE
             | Keyword::CASE
             | Keyword::LIKE
+            | Keyword::EXISTS
             | Keyword::BETWEEN
             | Keyword::VALUES
             | Keyword::OVER
@@ -520,18 +554,24 @@ fn ends_operand(token: &Token) -> bool {
     }
 }
 
-/// Whether `<` or `>` here or next is of a type: ARRAY<INT>, ROW<a INT>, MAP<STRING, INT>.
-fn is_type_bracket(tokens: &[Token], at: usize) -> bool {
-    let opens = |i: usize| {
-        matches!(tokens.get(i), Some(Token::Lt))
-            && matches!(i.checked_sub(1).and_then(|b| tokens.get(b)), Some(Token::Word(w)) if w.quote_style.is_none()
-                && ["ARRAY", "MAP", "ROW", "MULTISET"].iter().any(|t| w.value.eq_ignore_ascii_case(t)))
-    };
-    if opens(at) || opens(at + 1) {
-        return true;
+/// Whether there is the `<` of a type: ARRAY<INT>, ROW<a INT>, MAP<STRING, INT>.
+fn opens_type(tokens: &[Token], at: usize) -> bool {
+    let before = at.checked_sub(1).and_then(|b| tokens.get(b));
+    let is_type = matches!(before, Some(Token::Word(w)) if w.quote_style.is_none()
+        && ["ARRAY", "MAP", "ROW", "MULTISET"].iter().any(|t| w.value.eq_ignore_ascii_case(t)));
+    is_type && tokens.get(at) == Some(&Token::Lt)
+}
+
+/// How many brackets of types are open behind these tokens.
+fn open_types(tokens: &[Token]) -> usize {
+    let mut open = 0usize;
+    for (i, token) in tokens.iter().enumerate() {
+        match token {
+            Token::Lt if opens_type(tokens, i) => open += 1,
+            Token::Gt => open = open.saturating_sub(1),
+            Token::ShiftRight => open = open.saturating_sub(2),
+            _ => {}
+        }
     }
-    let close = if matches!(tokens[at], Token::Gt) { at } else { at + 1 };
-    let depth = (0..close).filter(|i| opens(*i)).count();
-    matches!(tokens.get(close), Some(Token::Gt))
-        && depth > (0..close).filter(|i| matches!(tokens[*i], Token::Gt)).count().min(depth)
+    open
 }

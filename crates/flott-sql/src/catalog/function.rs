@@ -102,6 +102,15 @@ impl CatalogFunctions {
         temporary.or_else(|| self.by_place.get(&FunctionPlace::Permanent(id)))
     }
 
+    /// Whether a function anywhere has this name.
+    pub(crate) fn has_name(&self, name: &str) -> bool {
+        let name = name.to_lowercase();
+        self.by_place.keys().any(|place| match place {
+            FunctionPlace::System(own) => *own == name,
+            FunctionPlace::Temporary(id) | FunctionPlace::Permanent(id) => id.object == name,
+        })
+    }
+
     /// Whether there is a function at this place.
     pub fn is_taken(&self, place: &FunctionPlace) -> bool {
         self.by_place.contains_key(&place.normalized())
