@@ -215,6 +215,16 @@ fn values(text: &str, name: &str) -> Vec<f64> {
     values
 }
 
+/// Before any job is asked.
+#[test]
+fn a_directory_without_a_name_is_refused() {
+    let user = User::new();
+    for args in [&["savepoint", "counting", ""][..], &["stop", "counting", "--savepoint", ""]] {
+        let refused = user.flott(args);
+        assert!(refused.code == Some(2) && refused.err.contains("the savepoint has no name"), "{refused:?}");
+    }
+}
+
 #[test]
 fn a_savepoint_that_cannot_be_written_says_where_and_why() {
     let user = User::new();
@@ -228,10 +238,6 @@ fn a_savepoint_that_cannot_be_written_says_where_and_why() {
             refused.err.contains("Not a directory") && refused.err.contains("in-the-way/savepoint-"),
             "{refused:?}"
         );
-    }
-    for args in [&["savepoint", "counting", ""][..], &["stop", "counting", "--savepoint", ""]] {
-        let refused = user.flott(args);
-        assert!(refused.code == Some(2) && refused.err.contains("the savepoint has no name"), "{refused:?}");
     }
     assert_eq!(user.flott(&["cancel", "counting"]).code, Some(0), "it goes on");
     let ended = ran(child.wait_with_output().expect("an end"));
