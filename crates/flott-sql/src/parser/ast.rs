@@ -192,6 +192,8 @@ pub struct CreateTable {
     pub if_not_exists: bool,
     /// OR REPLACE
     pub or_replace: bool,
+    /// REPLACE TABLE: the table must be there.
+    pub replaces: bool,
     /// Columns in order.
     pub columns: Vec<ColumnDef>,
     /// At most one.

@@ -16,6 +16,8 @@ pub mod show;
 mod source;
 pub mod split;
 pub mod statement;
+mod strings;
+mod table_query;
 mod values;
 
 pub use ast::{InsertStatement, Name, SpannedStatement, Statement};

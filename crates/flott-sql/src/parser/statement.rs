@@ -169,6 +169,7 @@ impl<'a> StatementParser<'a> {
             "EXECUTE" => self.execute(),
             "BEGIN" => self.begin_set(),
             "CREATE" => self.create(),
+            "REPLACE" => self.replace(),
             "ALTER" => self.alter(),
             "DROP" => self.drop_object(),
             "USE" => self.use_object(),
@@ -529,7 +530,6 @@ fn unsupported(first: &str) -> Option<(&'static str, &'static str)> {
         ),
         "UPDATE" | "DELETE" => ("UPDATE and DELETE", "Write the change as an INSERT into an upsert table"),
         "TRUNCATE" => ("TRUNCATE TABLE", "Truncate the table in its own system"),
-        "REPLACE" => ("REPLACE TABLE", "Drop the table and create it again"),
         _ => return None,
     })
 }

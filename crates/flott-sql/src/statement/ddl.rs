@@ -34,6 +34,10 @@ fn table(
 ) -> Result<()> {
     let id = state.catalog.qualify(&create.name.texts())?;
     state.catalog.database(&id.catalog, &id.database)?;
+    if create.replaces && state.catalog.table(&create.name.texts()).is_err() {
+        return Err(Error::user(format!("The table `{id}` to be replaced doesn't exist."))
+            .hint("Write CREATE TABLE .. AS, or CREATE OR REPLACE TABLE .. AS"));
+    }
     let columns = match derived {
         Some(derived) => derived_columns(&create.columns, derived)?,
         None => create.columns.iter().map(schema::column).collect::<Result<_>>()?,
