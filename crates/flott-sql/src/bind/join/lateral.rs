@@ -23,6 +23,7 @@ use crate::bind::node::JoinFlavour;
 use crate::bind::query::implicit_name;
 use crate::bind::refuse::{at, from_datafusion, is_not_found, refuse_if, unsupported, unsupported_with};
 use crate::bind::scope::OUTER;
+use crate::bind::sort;
 use crate::bind::{Binder, Ctes, Scope, ScopeColumn, Typed, UniqueNames, columns_of, filter, project};
 
 /// Names of the keys that a grouped query gets.
@@ -223,16 +224,19 @@ impl Binder<'_> {
         let span = query.span();
         let what = |part: &str| format!("{part} in a LATERAL query that names columns of the tables before it");
         refuse_if(query.with.is_some(), &what("WITH"), span)?;
-        if query.limit_clause.is_some() || query.fetch.is_some() {
-            return Err(unsupported_with(
-                what("LIMIT"),
-                span,
-                "Join first, then number the rows: ROW_NUMBER() OVER (PARTITION BY .. ORDER BY ..) in a query around it",
-            ));
-        }
         let SetExpr::Select(select) = query.body.as_ref() else {
             return Err(unsupported(what("UNION and the like"), span));
         };
+        if query.limit_clause.is_some() || query.fetch.is_some() {
+            let Some(ranked) = ranked(query, select)? else {
+                return Err(unsupported_with(
+                    what("LIMIT without ORDER BY, or beside GROUP BY, DISTINCT or OVER,"),
+                    span,
+                    "Join first, then number the rows: ROW_NUMBER() OVER (PARTITION BY .. ORDER BY ..) in a query around it",
+                ));
+            };
+            return self.inside_grouped(outer, query, &ranked, false, ctes);
+        }
         let distinct = match select.distinct {
             None | Some(ast::Distinct::All) => false,
             Some(ast::Distinct::Distinct) => true,
@@ -310,7 +314,7 @@ impl Binder<'_> {
         let ungrouped = matches!(&select.group_by, ast::GroupByExpr::Expressions(e, _) if e.is_empty());
         let whole = if !distinct && ungrouped && is_grouped(select) { Some(whole(select)?) } else { None };
         let mut own = query.clone();
-        own.order_by = None;
+        (own.order_by, own.limit_clause, own.fetch) = (None, None, None);
         let mut keyed = select.clone();
         keyed.selection = rest.into_iter().cloned().reduce(|left, right| Ast::BinaryOp {
             left: Box::new(left),
@@ -350,6 +354,51 @@ impl Binder<'_> {
         }
         Ok(Inside { plan, columns, conditions, both: vec![], whole })
     }
+}
+
+/// `ORDER BY .. LIMIT n` as a condition on the rows' numbers, which [`by_keys`] makes those of the rows that belong to one row
+/// outside; `None` where there is no such.
+fn ranked(query: &Query, select: &ast::Select) -> Result<Option<ast::Select>> {
+    let (offset, most) = sort::limits(query.limit_clause.as_ref(), query.fetch.as_ref())?;
+    let order = sort::order_of(query.order_by.as_ref())?;
+    let distinct = matches!(select.distinct, Some(ast::Distinct::Distinct | ast::Distinct::On(_)));
+    if order.is_empty() || distinct || is_grouped(select) || is_over(select) {
+        return Ok(None);
+    }
+    let order: Vec<ast::OrderByExpr> = order.iter().map(|by| by_place(by, &select.projection)).collect();
+    let mut number = crate::parser::parse_expression("ROW_NUMBER() OVER (ORDER BY 1)")?;
+    if let Ast::Function(f) = &mut number
+        && let Some(ast::WindowType::WindowSpec(spec)) = &mut f.over
+    {
+        spec.order_by = order;
+    }
+    let compared = |op: ast::BinaryOperator, n: u64| Ast::BinaryOp {
+        left: Box::new(number.clone()),
+        op,
+        right: Box::new(Ast::value(ast::Value::Number(n.to_string(), false))),
+    };
+    let first = (offset > 0).then(|| compared(ast::BinaryOperator::Gt, offset));
+    let last = most.map(|n| compared(ast::BinaryOperator::LtEq, offset.saturating_add(n)));
+    let mut ranked = select.clone();
+    ranked.qualify = first.into_iter().chain(last).reduce(|left, right| Ast::BinaryOp {
+        left: Box::new(left),
+        op: ast::BinaryOperator::And,
+        right: Box::new(right),
+    });
+    Ok(ranked.qualify.is_some().then_some(ranked))
+}
+
+/// A part of ORDER BY; the number of a column is what stands there.
+fn by_place(by: &ast::OrderByExpr, projection: &[SelectItem]) -> ast::OrderByExpr {
+    let mut by = by.clone();
+    if let Ast::Value(v) = &by.expr
+        && let ast::Value::Number(place, _) = &v.value
+        && let Some(SelectItem::UnnamedExpr(e) | SelectItem::ExprWithAlias { expr: e, .. }) =
+            place.parse::<usize>().ok().and_then(|n| projection.get(n.checked_sub(1)?))
+    {
+        by.expr = e.clone();
+    }
+    by
 }
 
 /// A SELECT that aggregates all its rows.
