@@ -427,13 +427,11 @@ fn set_and_reset() {
     let listed = "key|value\nparallelism.default|4\ns3.secret-key|******\ntable.exec.state.ttl|1 h";
     assert_eq!(shown(&mut state, "SET"), listed);
     for (text, why) in [
-        ("SET 'table.exec.state.tl' = '1 h'", "Did you mean 'table.exec.state.ttl'?"),
         ("SET 'table.exec.state.ttl' = '1 parsec'", "unit of time"),
         ("SET 'parallelism.default' = 'many'", "expected an integer"),
         ("SET 'execution.runtime-mode' = 'streeming'", "did you mean 'STREAMING'?"),
         ("SET 'execution.runtime-mode' = 'automatic'", "Only an explicit BATCH or STREAMING mode is supported"),
-        ("SET 'nothing.like.that' = '1'", "docs/reference/configuration.md lists all options"),
-        ("RESET 'parallelism.defaul'", "Did you mean 'parallelism.default'?"),
+        ("SET '' = '1'", "an option without a name"),
     ] {
         refused(&mut state, text, why);
     }
@@ -443,6 +441,20 @@ fn set_and_reset() {
     )
     .expect("known");
     assert_eq!(state.config.get("parallelism.default"), None);
+    // Any other key is kept; what is wrong with it is told.
+    run(&mut state, "SET 'table.exec.state.tl' = '1 h'; SET 'rest.port' = '1'; RESET 'parallelism.defaul'")
+        .expect("any");
+    assert_eq!(state.config.get("table.exec.state.tl"), Some("1 h"));
+    run(&mut state, "RESET 'table.exec.state.tl'; RESET 'rest.port'").expect("set");
+    for (key, told) in [
+        ("table.exec.state.tl", "did you mean 'table.exec.state.ttl'?"),
+        ("taskmanager.memory.process.size", "an option of Flink's cluster"),
+        ("pipeline.time-characteristic", "no effect here"),
+        ("nothing.like.that", "docs/reference/configuration.md lists"),
+    ] {
+        let text = super::config::about_unknown(key);
+        assert!(text.contains(key) && text.contains(told), "{text}");
+    }
     run(&mut state, "RESET").expect("all");
     assert!(state.config.is_empty());
 }
