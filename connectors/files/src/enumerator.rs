@@ -141,7 +141,8 @@ impl FileEnumerator {
         // Noted by a source that ends, too: it may be restored as one that goes on.
         let mut new = vec![];
         for file in files {
-            if (file.size > 0 || takes_empty) && self.seen.insert(&file.path)? {
+            // What is not wanted is not seen: a later query may want it.
+            if (file.size > 0 || takes_empty) && self.scan.wants(&file.path) && self.seen.insert(&file.path)? {
                 new.push(file);
             }
         }

@@ -1,19 +1,20 @@
 //! From a table's DDL to a source or a sink.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_schema::{Schema, SchemaRef};
 use flott_connector::Versioned;
-use flott_connector::factory::{ConnectorFactory, MetadataKey, TableContext, TableSink, TableSource};
+use flott_connector::factory::{ConnectorFactory, MetadataKey, PartitionFilter, TableContext, TableSink, TableSource};
 use flott_connector::format::FormatContext;
 use flott_connector::sink::{Committer, CommitterContext, DeliveryGuarantee, Sink, SinkWriter, WriterContext};
 use flott_connector::source::{Boundedness, Source, SourceReader, SplitEnumerator, SubtaskInfo};
 use flott_connector::storage::{self, StorageLocation};
 use flott_core::clock::{Clock, SystemClock};
 use flott_core::options::{ConfigOption, Options};
-use flott_core::types::{TypeKind, arrow_field};
+use flott_core::types::{TypeKind, arrow_field, arrow_schema};
 use flott_core::{Error, Result};
 use regex::Regex;
 
@@ -23,7 +24,7 @@ use crate::listing::{self, Selection};
 use crate::partition_commit::PartitionCommit;
 use crate::reader::FileReader;
 use crate::rolling::RollingPolicy;
-use crate::scan::{FileScan, OutputColumn};
+use crate::scan::{FileScan, OutputColumn, Wanted};
 use crate::target::FileTarget;
 use crate::writer::FileWriter;
 use crate::{options, partition};
@@ -155,6 +156,24 @@ impl ConnectorFactory for FilesFactory {
     }
 
     fn source(&self, context: &TableContext) -> Result<TableSource> {
+        self.source_of(context, None)
+    }
+
+    fn partitioned_source(&self, context: &TableContext, wanted: &PartitionFilter) -> Option<Result<TableSource>> {
+        Some(self.source_of(context, Some(wanted)))
+    }
+
+    fn sink(&self, context: &TableContext) -> Result<TableSink> {
+        self.table_sink(context, false)
+    }
+
+    fn overwriting_sink(&self, context: &TableContext) -> Option<Result<TableSink>> {
+        Some(self.table_sink(context, true))
+    }
+}
+
+impl FilesFactory {
+    fn source_of(&self, context: &TableContext, filter: Option<&PartitionFilter>) -> Result<TableSource> {
         context.validate_options(options::ALL, &[options::FORMAT.key])?;
         let given = &context.table.options;
         let path = path(context)?;
@@ -198,6 +217,7 @@ impl ConnectorFactory for FilesFactory {
             columns,
             partition_keys: keys.to_vec(),
             default_partition: text(context, &options::DEFAULT_PARTITION).unwrap_or_default(),
+            wanted: filter.map(|filter| Wanted { keys: key_schema(context, keys), filter: Arc::clone(filter) }),
         };
         Ok(TableSource {
             source: Arc::new(FileSource { scan: Arc::new(scan) }),
@@ -206,16 +226,6 @@ impl ConnectorFactory for FilesFactory {
         })
     }
 
-    fn sink(&self, context: &TableContext) -> Result<TableSink> {
-        self.table_sink(context, false)
-    }
-
-    fn overwriting_sink(&self, context: &TableContext) -> Option<Result<TableSink>> {
-        Some(self.table_sink(context, true))
-    }
-}
-
-impl FilesFactory {
     fn table_sink(&self, context: &TableContext, overwrite: bool) -> Result<TableSink> {
         context.validate_options(options::ALL, &[options::FORMAT.key])?;
         let given = &context.table.options;
@@ -288,6 +298,13 @@ impl FilesFactory {
     }
 }
 
+/// The partition columns as the table declares them.
+fn key_schema(context: &TableContext, keys: &[String]) -> SchemaRef {
+    let columns = &context.table.schema.columns;
+    let declared = keys.iter().filter_map(|key| columns.iter().find(|c| c.name == *key));
+    arrow_schema(declared.map(|c| (c.name.as_str(), &c.data_type)))
+}
+
 struct FileSource {
     scan: Arc<FileScan>,
 }
@@ -303,6 +320,18 @@ impl Source for FileSource {
 
     fn create_reader(&self, _subtask: SubtaskInfo) -> Result<Box<dyn SourceReader>> {
         Ok(Box::new(FileReader::new(Arc::clone(&self.scan))))
+    }
+
+    fn partitions(&self) -> Result<Option<Vec<String>>> {
+        let scan = &self.scan;
+        let (Some(_), Some(root)) = (&scan.wanted, &scan.location.local) else { return Ok(None) };
+        let mut partitions = BTreeSet::new();
+        for file in listing::walk(root, &scan.selection)?.iter().filter(|f| scan.wants(&f.path)) {
+            let values = partition::raw_values_of(&file.path, &scan.partition_keys)?;
+            let shown: Vec<String> = scan.partition_keys.iter().zip(values).map(|(k, v)| format!("{k}={v}")).collect();
+            partitions.insert(format!("{{{}}}", shown.join(", ")));
+        }
+        Ok(Some(partitions.into_iter().collect()))
     }
 }
 

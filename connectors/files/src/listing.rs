@@ -100,7 +100,7 @@ pub(crate) fn ended(e: tokio::task::JoinError) -> Error {
     Error::internal("a task on files ended early").caused_by(e)
 }
 
-fn walk(root: &FsPath, selection: &Selection) -> Result<Vec<FileEntry>> {
+pub(crate) fn walk(root: &FsPath, selection: &Selection) -> Result<Vec<FileEntry>> {
     let fail = |e: std::io::Error, path: &FsPath| Error::from(e).with("path", path.display());
     let meta = std::fs::metadata(root).map_err(|e| {
         if e.kind() == std::io::ErrorKind::NotFound {

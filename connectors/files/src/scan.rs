@@ -6,7 +6,8 @@ use std::time::Duration;
 use arrow_array::{
     ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, StringArray, TimestampMillisecondArray, UInt32Array,
 };
-use arrow_schema::SchemaRef;
+use arrow_schema::{FieldRef, SchemaRef};
+use flott_connector::factory::PartitionFilter;
 use flott_connector::format::Decoding;
 use flott_connector::storage::StorageLocation;
 use flott_core::Result;
@@ -44,6 +45,15 @@ pub(crate) struct FileScan {
     pub(crate) columns: Vec<OutputColumn>,
     pub(crate) partition_keys: Vec<String>,
     pub(crate) default_partition: String,
+    /// The partitions that are read, where not all are.
+    pub(crate) wanted: Option<Wanted>,
+}
+
+/// Some of the partitions of a table.
+pub(crate) struct Wanted {
+    /// The partition columns, in the order of the keys.
+    pub(crate) keys: SchemaRef,
+    pub(crate) filter: PartitionFilter,
 }
 
 impl FileScan {
@@ -57,6 +67,20 @@ impl FileScan {
             Decoding::Stream(factory) => factory.quoted_field_delimiter(),
             Decoding::Bulk(_) => None,
         }
+    }
+
+    /// Whether a file is of a partition that is wanted. One whose values cannot be read is: its reader says what is wrong.
+    pub(crate) fn wants(&self, file: &str) -> bool {
+        let Some(Wanted { keys, filter }) = &self.wanted else { return true };
+        let wanted = || -> Result<bool> {
+            let values = partition::values_of(file, &self.partition_keys, &self.default_partition)?;
+            let typed = |(value, field): (&Option<String>, &FieldRef)| {
+                partition::typed(value.as_deref(), field.data_type(), file, field.name())
+            };
+            let columns = values.iter().zip(keys.fields()).map(typed).collect::<Result<_>>()?;
+            filter(&RecordBatch::try_new(Arc::clone(keys), columns)?)
+        };
+        wanted().unwrap_or(true)
     }
 
     /// The columns of one file, made once.

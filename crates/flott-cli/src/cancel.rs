@@ -19,6 +19,8 @@ pub(crate) fn cancel(args: &CancelArgs) -> Result<(), Failure> {
         job.cancel().await?;
         Ok(job.description.name)
     })?;
-    output::note(&format!("Job '{name}' is cancelled. What was not committed is gone; its checkpoints stay."));
+    output::note(&format!(
+        "Job '{name}' is cancelled. What was not committed is gone; checkpoints that it has taken stay."
+    ));
     Ok(())
 }

@@ -20,7 +20,7 @@ pub(crate) const INTERRUPTED: u8 = 130;
 /// For `--help`.
 pub(crate) const HELP: &str = "\
 Exit codes:
-  0    finished
+  0    finished, or ended by flott stop or flott cancel
   1    a job failed, or a file or service that it needs is missing, changed or refuses: a later run may do it
   2    the command line or the script is wrong, or a word such as --restore is needed: the same run fails again
   3    another attempt has taken the job over

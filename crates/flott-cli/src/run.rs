@@ -15,9 +15,9 @@ use futures::future::select_all;
 use crate::exit::{self, Failure};
 use crate::interrupts::{Interrupt, Interrupts};
 use crate::progress::Progress;
-use crate::script::{self, Earlier, ScriptArgs};
+use crate::script::{self, Earlier, ScriptArgs, ShellWord};
 use crate::summary::Summary;
-use crate::{allocator, canceled, output, query, table, worker};
+use crate::{allocator, canceled, output, query, sql, table, worker};
 
 #[derive(Args)]
 pub(crate) struct RunArgs {
@@ -44,7 +44,7 @@ pub(crate) struct RunArgs {
     /// Run the script's jobs in N processes of this machine, with as many worker threads each
     #[arg(long, value_name = "N")]
     processes: Option<usize>,
-    /// Write a summary of the run as JSON
+    /// Write a summary of the run as JSON; - is stdout
     #[arg(long, value_name = "FILE")]
     summary: Option<PathBuf>,
 }
@@ -97,8 +97,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
 /// How a script ended.
 #[derive(Default)]
 struct End {
-    /// By the user.
+    /// By a signal.
     interrupted: bool,
+    /// By `flott stop` or `flott cancel`: somebody wanted it, elsewhere.
+    stopped: bool,
     /// The first failure; it has been printed.
     failure: Option<Failure>,
 }
@@ -146,16 +148,22 @@ const REHEARSED_MAX: usize = 1_000;
 
 /// Plans all statements in a session of their own, so that no job of a script runs where a later statement is wrong.
 fn rehearse(args: &RunArgs, text: &str) -> Result<(), Failure> {
-    let mut session = script::session_of(&args.script, Earlier::default())?;
-    let planned = || {
-        for statement in flott::statements(text)? {
-            session.explain(&statement?, &[])?;
-        }
-        Ok(())
-    };
     // What it warns of is told when it runs.
     let silent = tracing::subscriber::NoSubscriber::new();
-    let planned: Result<(), Error> = tracing::subscriber::with_default(silent, planned);
+    let planned = tracing::subscriber::with_default(silent, || -> Result<Result<(), Error>, Failure> {
+        let mut session = script::session_of(&args.script, Earlier::default())?;
+        Ok(flott::statements(text).and_then(|all| {
+            for statement in all {
+                let statement = statement?;
+                match ShellWord::of(&statement.text) {
+                    Some(ShellWord::Quit) => break,
+                    Some(_) => {}
+                    None => drop(session.explain(&statement, &[])?),
+                }
+            }
+            Ok(())
+        }))
+    })?;
     // Whatever else fails may work when its turn comes.
     match planned {
         Err(e) if e.kind() == ErrorKind::User => {
@@ -205,6 +213,17 @@ impl<'a> Script<'a> {
         let statements = flott::statements(&text);
         for statement in statements.into_iter().flatten() {
             let name = self.args.script.file.display();
+            match statement.as_ref().ok().and_then(|s| ShellWord::of(&s.text)) {
+                Some(ShellWord::Quit) => break,
+                Some(word) => {
+                    if let (ShellWord::Help, Err(e)) = (word, output::out(&format!("{}\n", sql::HELP))) {
+                        self.end.fail(e.into());
+                        break;
+                    }
+                    continue;
+                }
+                None => {}
+            }
             // A restore, or output that has to be committed first, may take long.
             let executed = match statement {
                 Ok(statement) => tokio::select! {
@@ -228,7 +247,7 @@ impl<'a> Script<'a> {
                     output::note("The jobs of the statements before go on; Ctrl-C stops them.");
                 }
             }
-            if self.end.interrupted || self.end.failure.is_some() {
+            if self.end.interrupted || self.end.stopped || self.end.failure.is_some() {
                 break;
             }
         }
@@ -352,18 +371,33 @@ impl<'a> Script<'a> {
         match outcome {
             Ok(JobOutcome::Finished(_)) => progress.last(&job),
             Ok(JobOutcome::Suspended(state)) => {
-                let checkpoint = state.last_checkpoint.map_or("none".to_string(), |c| c.to_string());
-                output::note(&format!(
-                    "Job '{name}' is stopped at checkpoint {checkpoint}. Go on with: flott run {} --restore latest",
-                    self.args.script.file.display()
-                ));
-                self.end.interrupted = true;
+                output::note(&match (state.last_checkpoint, &job.checkpoints) {
+                    (Some(checkpoint), _) => format!(
+                        "Job '{name}' is stopped at checkpoint {checkpoint}. Go on with: flott run {} --restore latest",
+                        self.args.script.file.display()
+                    ),
+                    (None, Some(_)) => {
+                        format!("Job '{name}' is stopped before its first checkpoint: there is nothing to go on from.")
+                    }
+                    (None, None) => format!(
+                        "Job '{name}' is stopped; it keeps no checkpoints, so that there is nothing to go on from."
+                    ),
+                });
+                self.ended_early();
             }
             Ok(JobOutcome::Cancelled(state)) => {
                 output::note(&format!("Job '{name}' is {}", canceled::told(&job, &state, self.stopped_by)));
-                self.end.interrupted = true;
+                self.ended_early();
             }
             Err(e) => self.end.fail(Failure::of_job(e)),
+        }
+    }
+
+    /// A job has not come to its own end: a signal has stopped the run, or somebody the job.
+    fn ended_early(&mut self) {
+        match self.stopped_by {
+            Some(_) => self.end.interrupted = true,
+            None => self.end.stopped = true,
         }
     }
 
@@ -414,7 +448,7 @@ pub(crate) fn took_over(job: &str, before: &TakenOver) -> String {
     let since = DateTime::from_timestamp_millis(owner.since_ms).map_or_else(String::new, |t| t.to_rfc3339());
     let fate = match owner.seems_alive() {
         Some(true) => "still runs and stops at its next checkpoint",
-        Some(false) => "is gone",
+        Some(false) => "has ended without a last checkpoint",
         None => "stops at its next checkpoint if it still runs",
     };
     format!("Job '{job}' was taken over from attempt {}, started {since} by {owner}, which {fate}.", before.generation)

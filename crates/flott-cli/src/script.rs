@@ -27,6 +27,9 @@ pub(crate) struct SessionArgs {
     /// Worker threads (parallelism.default); one per core where it is not said
     #[arg(short, long, value_name = "N")]
     parallelism: Option<u32>,
+    /// The most memory that a job may take for state and rows, such as 2GiB (flott.memory.max); 0 is any
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<String>,
 }
 
 /// What the session does with checkpoints of earlier runs, and where jobs run.
@@ -73,6 +76,29 @@ pub(crate) fn not_utf8(what: &str, error: &FromUtf8Error, first_line: u64) -> Er
         .hint("Save it as UTF-8, or convert it: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW")
 }
 
+/// A word of the shell in a script, which `flott sql -f` takes, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ShellWord {
+    /// The script ends here.
+    Quit,
+    /// The list of commands.
+    Help,
+    /// Nothing: a script has no screen.
+    Clear,
+}
+
+impl ShellWord {
+    /// Where a statement is such a word alone.
+    pub(crate) fn of(statement: &str) -> Option<ShellWord> {
+        match statement.trim().to_ascii_uppercase().as_str() {
+            "QUIT" | "EXIT" => Some(ShellWord::Quit),
+            "HELP" => Some(ShellWord::Help),
+            "CLEAR" => Some(ShellWord::Clear),
+            _ => None,
+        }
+    }
+}
+
 /// The script's text, and a session whose paths start at its folder.
 pub(crate) fn open(args: &ScriptArgs, earlier: Earlier) -> Result<(String, Session), Failure> {
     Ok((read(&args.file)?, session_of(args, earlier)?))
@@ -109,6 +135,9 @@ pub(crate) fn session(args: &SessionArgs, folder: &Path, name: &str, earlier: Ea
     }
     if let Some(n) = args.parallelism {
         builder = builder.option("parallelism.default", n.to_string());
+    }
+    if let Some(size) = &args.memory {
+        builder = builder.option("flott.memory.max", size);
     }
     builder.build().map_err(Failure::of_arguments)
 }

@@ -7,6 +7,8 @@ use flott::{Error, Job, JobOutcome, Result};
 use flott_core::clock::{Clock, SystemClock};
 use serde_json::{Value, json};
 
+use crate::output;
+
 /// Collects what a run did.
 pub(crate) struct Summary {
     clock: Arc<dyn Clock>,
@@ -57,6 +59,9 @@ impl Summary {
 
     /// Whether the file can be written; makes it where it is not there.
     pub(crate) fn check(file: &Path) -> Result<()> {
+        if is_stdout(file) {
+            return Ok(());
+        }
         let opened = std::fs::OpenOptions::new().create(true).append(true).open(file);
         opened.map(drop).map_err(|e| Error::from(e).with("summary", file.display()))
     }
@@ -73,8 +78,15 @@ impl Summary {
             "peak_rss_bytes": peak_rss_bytes(),
         });
         let text = serde_json::to_string_pretty(&value).map_err(|e| Error::internal("no summary").caused_by(e))?;
+        if is_stdout(file) {
+            return output::out(&(text + "\n"));
+        }
         std::fs::write(file, text + "\n").map_err(|e| Error::from(e).with("file", file.display()))
     }
+}
+
+fn is_stdout(file: &Path) -> bool {
+    file.as_os_str() == "-"
 }
 
 /// Rows that a job's sources have read. As everything here without those of attempts that were thrown away: they are read

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use flott_core::options::{ConfigOption, Options};
 use flott_core::{Error, FailPoints, LogicalType, Result, RowKind, suggest};
@@ -198,6 +199,9 @@ pub struct MetadataKey {
     pub writable: bool,
 }
 
+/// Which partitions of a table a query reads: asked with one row of the partition columns, in the order of the table's keys.
+pub type PartitionFilter = Arc<dyn Fn(&RecordBatch) -> Result<bool> + Send + Sync>;
+
 /// A connector, by its identifier.
 pub trait ConnectorFactory: Send + Sync {
     /// The value of the option `connector`.
@@ -213,6 +217,11 @@ pub trait ConnectorFactory: Send + Sync {
     /// The metadata columns of one table, where they depend on its options; its format's are among them.
     fn table_metadata(&self, _options: &Options, _registry: &Registry) -> Result<Vec<MetadataKey>> {
         Ok(self.metadata())
+    }
+    /// The source of a partitioned table of which only some partitions are wanted; it may read others, too. `None` where it
+    /// reads all of them in any case.
+    fn partitioned_source(&self, _context: &TableContext, _wanted: &PartitionFilter) -> Option<Result<TableSource>> {
+        None
     }
     /// Whether the `-D` rows of this source hold only the primary key (Flink's `keyOnlyDeletes` of a changelog mode).
     fn source_deletes_by_key(&self, _options: &Options) -> bool {

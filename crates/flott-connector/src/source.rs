@@ -55,6 +55,10 @@ pub trait Source: Send + Sync {
     fn reassigns_splits_on_recovery(&self) -> bool {
         false
     }
+    /// The partitions that it would read now, as EXPLAIN shows them (`{k=v, ..}`), where it reads some only.
+    fn partitions(&self) -> Result<Option<Vec<String>>> {
+        Ok(None)
+    }
 }
 
 /// What an enumerator wants done. The coordinator does it after the call that pushed it has returned.

@@ -2,12 +2,27 @@
 
 /// The candidate nearest to `name` by edit distance, where it is near enough to be a slip of the pen.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let length = name.chars().count();
+    // Of three letters two others are another word.
+    within(name, candidates, if length <= 3 { 1 } else { (length / 3).max(2) })
+}
+
+/// The candidate that is nearer still: where most names are words that mean something else.
+pub fn nearest_strictly<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    within(name, candidates, (name.chars().count() / 4).max(1))
+}
+
+fn within<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>, most: usize) -> Option<&'a str> {
     let lower = name.to_lowercase();
-    let bound = (name.chars().count() / 3).max(2);
     candidates
         .into_iter()
-        .map(|c| (distance(&lower, &c.to_lowercase()), c))
-        .filter(|(d, _)| *d <= bound)
+        .map(|c| {
+            let candidate = c.to_lowercase();
+            // The beginning of a name is as good as a slip.
+            let begun = lower.len() > 1 && candidate.starts_with(&lower);
+            (if begun { 1 } else { distance(&lower, &candidate) }, c)
+        })
+        .filter(|(d, _)| *d <= most)
         .min_by_key(|(d, _)| *d)
         .map(|(_, c)| c)
 }
@@ -35,7 +50,7 @@ fn distance(a: &str, b: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::nearest;
+    use super::{nearest, nearest_strictly};
 
     #[test]
     fn a_slip_finds_its_word_and_nonsense_finds_none() {
@@ -44,5 +59,9 @@ mod tests {
         assert_eq!(nearest("rows-per-secnod", keys), Some("rows-per-second"));
         assert_eq!(nearest("PATH", keys), Some("path"));
         assert_eq!(nearest("zookeeper", keys), None);
+        assert_eq!(nearest("ce", ["id", "cents", "ts"]), Some("cents"));
+        assert_eq!(nearest("x", ["id", "ts"]), None);
+        assert_eq!(nearest_strictly("TO_CHAR", ["TO_DATE", "CHR"]), None);
+        assert_eq!(nearest_strictly("SQRTT", ["SQRT"]), Some("SQRT"));
     }
 }

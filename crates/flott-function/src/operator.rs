@@ -716,10 +716,20 @@ pub fn negate(value: TypedExpr, _env: &FunctionEnv) -> Result<TypedExpr> {
 
 /// `CASE WHEN condition THEN value .. ELSE last END`; branches are evaluated only for their rows.
 pub fn case(branches: Vec<(TypedExpr, TypedExpr)>, last: TypedExpr, env: &FunctionEnv) -> Result<TypedExpr> {
+    case_of("CASE", branches, last, env)
+}
+
+/// The same, written as a function of this name.
+pub(crate) fn case_of(
+    name: &str,
+    branches: Vec<(TypedExpr, TypedExpr)>,
+    last: TypedExpr,
+    env: &FunctionEnv,
+) -> Result<TypedExpr> {
     let types: Vec<LogicalType> = branches.iter().map(|b| &b.1).chain([&last]).map(|t| t.data_type.clone()).collect();
     let data_type = least_common_type(&types).ok_or_else(|| {
         let types: Vec<_> = types.iter().map(LogicalType::summary_without_nullability).collect();
-        Error::user(format!("The branches of CASE have no common type: {}", types.join(", ")))
+        Error::user(format!("The branches of {name} have no common type: {}", types.join(", ")))
             .hint("Cast them to one type")
     })?;
     let branches = branches

@@ -294,7 +294,12 @@ impl Proposal {
         let lines: Vec<String> = self
             .columns
             .iter()
-            .map(|c| format!("  {} {}", quoted(&c.name), c.data_type.serializable_string()))
+            .map(|c| {
+                let data_type = c.data_type.serializable_string();
+                let short =
+                    data_type.replace("VARCHAR(2147483647)", "STRING").replace("VARBINARY(2147483647)", "BYTES");
+                format!("  {} {short}", quoted(&c.name))
+            })
             .collect();
         text.push_str(&format!("{}\n)", lines.join(",\n")));
         if !self.partitions.is_empty() {
@@ -352,6 +357,10 @@ async fn first_file(location: &StorageLocation) -> Result<(ObjectMeta, Vec<Strin
         && let Ok(meta) = location.store.head(&location.path).await
     {
         return Ok((meta, vec![]));
+    }
+    if location.local.as_ref().is_some_and(|path| !path.exists()) {
+        return Err(Error::user(format!("'{}' does not exist", location.display))
+            .hint("Check the path: a relative one begins in the working directory"));
     }
     let mut listed = location.store.list(Some(&location.path));
     let (mut first, mut seen): (Option<ObjectMeta>, usize) = (None, 0);

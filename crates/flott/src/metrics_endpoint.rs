@@ -74,7 +74,11 @@ impl MetricsEndpoint {
                 Err(e) => failure = Some(e),
             }
         }
-        let error = Error::user(format!("no metrics endpoint can be opened on port {}-{}", ports.start(), ports.end()))
+        let places = match (ports.start(), ports.end()) {
+            (one, other) if one == other => format!("port {one}"),
+            (first, last) => format!("any of the ports {first}-{last}"),
+        };
+        let error = Error::user(format!("no metrics endpoint can be opened on {places}"))
             .hint("Another process listens there: choose another port, or a range such as 9249-9260");
         Err(match failure {
             Some(e) => error.caused_by(e),

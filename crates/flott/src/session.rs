@@ -687,7 +687,10 @@ impl Session {
     /// STOP JOB: with a last checkpoint, and a savepoint below `execution.checkpointing.savepoint-dir` where one is asked
     /// for. It returns when the job has ended.
     async fn stop_job(&mut self, id: &str, savepoint: bool, drain: bool) -> Result<Outcome> {
-        let job = self.jobs.all().into_iter().find(|job| job.client().id() == id);
+        let all = self.jobs.all();
+        // The id, or else the name: of several jobs of one name the last, which is the one that may run.
+        let named = || all.iter().rev().find(|job| *job.name == *id);
+        let job = all.iter().find(|job| job.client().id() == id).or_else(named);
         let job = job.ok_or_else(|| Error::user(format!("there is no job '{id}'")).hint("SHOW JOBS lists the jobs"))?;
         let mode = StopMode { drain, savepoint: savepoint.then(SavepointTarget::default) };
         let taken = job.client().stop(mode).await.map_err(|e| e.with("job", &job.name))?;

@@ -281,11 +281,14 @@ ON a.item = b.item AND b.ordered_at BETWEEN a.ordered_at AND a.ordered_at + INTE
             ),
             example(
                 "LATERAL is a query that names columns of the tables before it: in its WHERE (where it groups or is DISTINCT \
-                 only as `own = other`), and where it does not group in its SELECT list.",
+                 only as `own = other`), and where it does not group in its SELECT list. With ORDER BY and LIMIT it gives the first \
+                 rows of each row outside.",
                 "\
 SELECT o.id, dearer.item FROM offers AS o, LATERAL (SELECT item FROM orders WHERE id = o.id AND cents > 100) AS dearer;
 SELECT o.id, t.n FROM offers AS o LEFT JOIN LATERAL
-(SELECT COUNT(*) AS n FROM orders WHERE item = o.item) AS t ON TRUE;",
+(SELECT COUNT(*) AS n FROM orders WHERE item = o.item) AS t ON TRUE;
+SELECT o.id, top.cents FROM offers AS o, LATERAL
+(SELECT cents FROM orders WHERE item = o.item ORDER BY cents DESC LIMIT 2) AS top;",
             ),
             example(
                 "FOR SYSTEM_TIME AS OF a time attribute: of event time, each row meets the version that a table with a \

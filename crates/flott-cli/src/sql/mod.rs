@@ -15,6 +15,7 @@ use flott_core::id;
 
 use crate::exit::Failure;
 use crate::script::{self, Earlier, SessionArgs};
+pub(crate) use shell::HELP;
 use shell::{Next, Script, Shell};
 
 /// Characters of the name that tells the jobs of one shell from those of another.

@@ -15,7 +15,7 @@ use crate::exit::{self, Failure};
 use crate::interrupts::{Interrupt, Interrupts};
 use crate::{allocator, canceled, output, query, table};
 
-const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 The following commands are available:
 
 HELP            Shows this text.

@@ -32,7 +32,6 @@ fn a_malformed_row_is_named() {
 #[test]
 fn wrong_scripts_are_shown_where_they_are_wrong() {
     refused("SELECT 1;\nSELCT 2;", 2, &["line 2", "SELCT"]);
-    refused("SET 'parallelism.defaullt' = '2';", 2, &["parallelism.defaullt", "Did you mean 'parallelism.default'?"]);
     refused("SET 'table.local-time-zone' = 'Europe/Berlln';", 2, &["Europe/Berlln", "table.local-time-zone", "line 1"]);
     refused(&format!("{TABLES}INSERT INTO o SELECT vv, t FROM i;"), 2, &["vv", "line 3"]);
     refused(&format!("{TABLES}INSERT INTO o SELECT t, v FROM i;"), 2, &["INT", "STRING"]);
@@ -54,6 +53,33 @@ fn an_option_without_effect_is_told() {
     let ran = place.run("SET 'state.backend.type' = 'rocksdb';");
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.err.contains("state.backend.type") && ran.err.contains("no effect here"), "{ran:?}");
+}
+
+#[test]
+fn an_option_that_nothing_reads_is_told_once() {
+    let place = Place::new();
+    let script = format!("{TABLES}SET 'parallelism.defaullt' = '2'; SET 'rest.port' = '1'; SELECT 1; SELECT 2;");
+    let ran = place.run(&script);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    for told in ["did you mean 'parallelism.default'?", "'rest.port': an option of Flink's cluster"] {
+        assert_eq!(ran.err.matches(told).count(), 1, "{ran:?}");
+    }
+}
+
+#[test]
+fn state_without_an_end_is_told() {
+    let place = Place::new();
+    let script = "CREATE TABLE g (i INT, j INT) WITH ('connector' = 'datagen', 'rows-per-second' = '1'); \
+                  EXPLAIN SELECT i, COUNT(*) FROM g GROUP BY i; SELECT 'between'; \
+                  EXPLAIN SELECT a.i FROM g a JOIN g b ON a.i = b.j; \
+                  SET 'table.exec.state.ttl' = '1 h'; EXPLAIN SELECT j, COUNT(*) FROM g GROUP BY j;";
+    let ran = place.run(script);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let told: Vec<&str> = ran.err.lines().filter(|l| l.contains("state grows without bound")).collect();
+    assert_eq!(told.len(), 2, "{ran:?}");
+    assert!(told[0].contains("GroupAggregate(") && told[0].contains("'table.exec.state.ttl'"), "{ran:?}");
+    assert!(told[1].contains("Join(") && told[1].contains("STATE_TTL"), "{ran:?}");
+    assert!(!ran.out.contains("state grows"), "{ran:?}");
 }
 
 #[test]

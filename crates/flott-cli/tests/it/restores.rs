@@ -77,7 +77,10 @@ fn a_job_that_still_runs_is_named_when_it_is_taken_over() {
     until("another file", || place.rows("o").len() > files);
     signal(&fourth, "INT");
     let fourth = ran(fourth.wait_with_output().expect("an end"));
-    assert!(fourth.err.contains("taken over from attempt 3") && fourth.err.contains("is gone"), "{fourth:?}");
+    assert!(
+        fourth.err.contains("taken over from attempt 3") && fourth.err.contains("has ended without a last checkpoint"),
+        "{fourth:?}"
+    );
 }
 
 #[test]

@@ -197,6 +197,44 @@ impl ChangeDecoder {
     }
 }
 
+impl ChangeDecoder {
+    /// A field of the message that was read last which has to be a time and is none: told with its message, not with the batch.
+    fn no_time(&self) -> Option<&'static str> {
+        if self.options.ignore_parse_errors {
+            return None;
+        }
+        let columns = self.envelope.columns();
+        let inside = match columns.first().map(|c| &c.values) {
+            Some(Values::Struct(fields)) if self.options.schema_include => &fields[..],
+            _ => columns,
+        };
+        let is_wrong = |m: &Metadata| {
+            let place = if self.options.schema_include && m.beside_payload { columns } else { inside };
+            let Some(column) = place.iter().find(|c| c.field.name() == m.field) else { return false };
+            let text = match m.read_entry() {
+                Some(name) => entry_at(column, self.messages, name),
+                None => text_at(column, self.messages),
+            };
+            text.and_then(|text| m.is_readable(text)) == Some(false)
+        };
+        self.metadata.iter().find(|m| is_wrong(m)).map(|m| m.field)
+    }
+}
+
+/// A text of a column.
+fn text_at(column: &ColumnBuilder, row: usize) -> Option<&str> {
+    let Values::Bytes { offsets, data } = &column.values else { return None };
+    let (start, end) = (*offsets.get(row)? as usize, *offsets.get(row + 1)? as usize);
+    column.is_valid(row).then(|| std::str::from_utf8(data.get(start..end)?).ok()).flatten()
+}
+
+/// The text of an entry in a column of maps.
+fn entry_at<'c>(column: &'c ColumnBuilder, row: usize, name: &str) -> Option<&'c str> {
+    let Values::Map { offsets, key, value } = &column.values else { return None };
+    let (start, end) = (*offsets.get(row)? as usize, *offsets.get(row + 1)? as usize);
+    (start..end).filter(|_| column.is_valid(row)).find(|i| text_at(key, *i) == Some(name)).and_then(|i| text_at(value, i))
+}
+
 /// Whether a column of an image is present in a row of a message.
 fn has_value(image: &ColumnBuilder, message: usize, row: usize, column: usize) -> bool {
     match &image.values {
@@ -257,6 +295,11 @@ impl MessageDecoder for ChangeDecoder {
             return Err(self.corrupt(message, &why, position).with("column", column).hint(format!(
                 "Declare the column nullable: a deletion may hold the key alone, and a field that cannot be read is NULL; or set '{format}.ignore-parse-errors' = 'true' to skip such messages"
             )));
+        }
+        if let Some(field) = self.no_time() {
+            self.envelope.truncate(self.messages);
+            let why = format!("its field '{field}' is no time");
+            return Err(self.corrupt(message, &why, position));
         }
         self.messages += 1;
         let count = rows.len();
@@ -397,6 +440,24 @@ mod tests {
                 let rows = decoder.flush().expect("a batch");
                 assert_rows!(rows, ["+I[1, a]", "+I[1, a]"]);
             }
+        }
+    }
+
+    /// Told with the message, not when the batch is made.
+    #[test]
+    fn a_time_that_is_none() {
+        let ogg = |at: &str| format!(r#"{{"op_type":"I","op_ts":"{at}","before":null,"after":{{"id":1}}}}"#);
+        let debezium =
+            |at: &str| format!(r#"{{"op":"c","source":{{"ts_ms":"{at}"}},"before":null,"after":{{"id":1}}}}"#);
+        for (dialect, key, good, bad) in [
+            (ChangelogJson::Ogg, "event-timestamp", ogg("2020-05-13 15:40:06.000000"), ogg("2020-013 15:40:06")),
+            (ChangelogJson::Debezium, "source.timestamp", debezium("1589355504100"), debezium("noon")),
+        ] {
+            let all = [good.as_str(), bad.as_str(), good.as_str()];
+            let e = decode_with(dialect, &[], &[key], &all).expect_err("no time");
+            assert!(e.to_string().contains("is no time") && e.to_string().contains("message '"), "{e}");
+            let rows = decode_with(dialect, &[("ignore-parse-errors", "true")], &[key], &all).expect("as NULL");
+            assert_eq!(rows.num_rows(), 3);
         }
     }
 

@@ -134,6 +134,25 @@ impl Metadata {
         arrow_field(self.key, &parsed(self.data_type))
     }
 
+    /// Whether a message's text for the column can be read as it has to be; `None` where it may be any.
+    pub(super) fn is_readable(&self, text: &str) -> Option<bool> {
+        let wanted = match self.reading {
+            Reading::Words => DataType::Timestamp(TimeUnit::Microsecond, None),
+            Reading::MillisecondsEntry(_) => DataType::Int64,
+            _ => return None,
+        };
+        let strict = CastOptions { safe: false, ..CastOptions::default() };
+        Some(cast_with_options(&StringArray::from(vec![text]), &wanted, &strict).is_ok())
+    }
+
+    /// The entry of the field's map that the column is of, where it is one that is read.
+    pub(super) fn read_entry(&self) -> Option<&'static str> {
+        match self.reading {
+            Reading::MillisecondsEntry(name) => Some(name),
+            _ => None,
+        }
+    }
+
     /// One value a message, of what json has read there. `lenient`: what is no time is NULL.
     pub(super) fn read(&self, field: &ArrayRef, lenient: bool) -> Result<ArrayRef> {
         let wanted = self.column();

@@ -158,7 +158,7 @@ fn of(cell: &Cell, options: &CsvOptions) -> Shape {
     Shape::of(match unsigned.split_once('.') {
         _ if text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false") => Kind::Boolean,
         None if is_digits(unsigned) && !has_zeros(unsigned) && digits(unsigned) <= 38 => {
-            Kind::Integer { fits: text.parse::<i64>().is_ok() }
+            Kind::Integer { fits: text.parse::<i64>().is_ok(), digits: digits(unsigned) }
         }
         Some((whole, fraction))
             if is_digits(whole) && is_digits(fraction) && !has_zeros(whole) && whole.len() + fraction.len() <= 38 =>

@@ -86,14 +86,19 @@ impl JsonInference {
     }
 }
 
+/// How many digits a whole number has.
+fn digits(n: &serde_json::Number) -> u32 {
+    u32::try_from(n.to_string().trim_start_matches('-').len()).unwrap_or(u32::MAX)
+}
+
 /// What one value is.
 fn of(value: Value, depth: usize) -> Shape {
     let kind = match value {
         Value::Null => return Shape::default(),
         _ if depth > DEPTH_MAX => Kind::Mixed,
         Value::Bool(_) => Kind::Boolean,
-        Value::Number(n) if n.is_i64() => Kind::Integer { fits: true },
-        Value::Number(n) if n.is_u64() => Kind::Integer { fits: false },
+        Value::Number(n) if n.is_i64() => Kind::Integer { fits: true, digits: digits(&n) },
+        Value::Number(n) if n.is_u64() => Kind::Integer { fits: false, digits: digits(&n) },
         Value::Number(_) => Kind::Double,
         Value::String(text) => Kind::Text(TextKind::of(&text)),
         Value::Array(elements) => {

@@ -29,9 +29,10 @@ pub(crate) struct Shape {
 #[derive(Debug, Clone, PartialEq)]
 enum Kind {
     Boolean,
-    /// Whole numbers; false where one does not fit a BIGINT.
+    /// Whole numbers: whether all fit a BIGINT, and the most digits of one.
     Integer {
         fits: bool,
+        digits: u32,
     },
     /// Numbers with a fraction written out: digits before and behind the point.
     Decimal {
@@ -70,8 +71,8 @@ impl Shape {
                 TypeKind::STRING
             }
             Some(Kind::Boolean) => TypeKind::Boolean,
-            Some(Kind::Integer { fits: true }) => TypeKind::BigInt,
-            Some(Kind::Integer { fits: false }) => TypeKind::Decimal { precision: 38, scale: 0 },
+            Some(Kind::Integer { fits: true, .. }) => TypeKind::BigInt,
+            Some(Kind::Integer { fits: false, .. }) => TypeKind::Decimal { precision: 38, scale: 0 },
             Some(Kind::Decimal { whole, scale }) => decimal(*whole, *scale),
             Some(Kind::Double) => TypeKind::Double,
             Some(Kind::Text(text)) => text.data_type(),
@@ -112,13 +113,13 @@ fn merge(mine: Kind, other: Kind) -> Kind {
     use Kind::{Array, Boolean, Decimal, Double, Integer, Map, Mixed, Row, Text};
     match (mine, other) {
         (Boolean, Boolean) => Boolean,
-        (Integer { fits: a }, Integer { fits: b }) => Integer { fits: a && b },
+        (Integer { fits: a, digits: x }, Integer { fits: b, digits: y }) => Integer { fits: a && b, digits: x.max(y) },
         (Decimal { whole: w, scale: s }, Decimal { whole, scale }) => {
             Decimal { whole: w.max(whole), scale: s.max(scale) }
         }
         // How long the whole ones are is not counted: those of a BIGINT have 19 digits.
-        (Integer { fits }, Decimal { whole, scale }) | (Decimal { whole, scale }, Integer { fits }) => {
-            Decimal { whole: whole.max(if fits { 19 } else { 38 }), scale }
+        (Integer { digits, .. }, Decimal { whole, scale }) | (Decimal { whole, scale }, Integer { digits, .. }) => {
+            Decimal { whole: whole.max(digits), scale }
         }
         (Double, Integer { .. } | Decimal { .. } | Double) | (Integer { .. } | Decimal { .. }, Double) => Double,
         (Text(a), Text(b)) => Text(a.merge(b)),

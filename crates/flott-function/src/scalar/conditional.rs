@@ -12,7 +12,7 @@ use flott_core::types::TypeKind as K;
 
 use super::shape::rewritten;
 use super::{Arguments, Category, ScalarFunction};
-use crate::operator::{binary, case, comparable_type};
+use crate::operator::{binary, case, case_of, comparable_type};
 use crate::types::{interval_in_query, least_common_type};
 use crate::udf::{Resolved, TypedExpr};
 
@@ -138,7 +138,7 @@ fn if_then(a: &mut Arguments) -> Result<Option<Resolved>> {
         return Ok(None);
     }
     let (condition, then, other) = (a.values[0].clone(), a.values[1].clone(), a.values[2].clone());
-    let value = case(vec![(condition, then)], other, a.env)?;
+    let value = case_of("IF", vec![(condition, then)], other, a.env)?;
     chosen(a, value)
 }
 

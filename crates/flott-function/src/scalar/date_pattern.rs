@@ -130,7 +130,10 @@ impl Pattern {
                 }
                 if !(LETTERS.contains(c) || also.contains(c)) || n > 9 {
                     return Err(Error::user(format!("the letter '{c}' in the pattern '{pattern}' is not supported"))
-                        .hint("Use y u M d D Q H h k K m s S a E, and quotes around other text"));
+                        .hint(format!(
+                            "Use {}, each up to nine times, and quotes around other text",
+                            LETTERS.chars().chain(also.chars()).map(String::from).collect::<Vec<_>>().join(" ")
+                        )));
                 }
                 out.push(Piece::Field(c, n));
             } else {

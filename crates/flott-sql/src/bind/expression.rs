@@ -755,6 +755,9 @@ impl<'a> ExpressionBinder<'a> {
             let (end, start) = (self.bind(end)?, self.bind(start)?);
             return self.functions.interval_between(end, start, months).at_span(span);
         }
+        if let Some(unknown) = self.functions.unknown(&function.value, span).filter(|_| function.value == text) {
+            return Err(unknown);
+        }
         let mut values = vec![];
         for (i, argument) in arguments.into_iter().enumerate() {
             values.push(match argument {

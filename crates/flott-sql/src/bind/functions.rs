@@ -9,12 +9,12 @@ use flott_connector::function::ProgramFunctions;
 use flott_connector::table::ObjectIdentifier;
 use flott_core::options::Options;
 use flott_core::types::{TimeAttribute, TypeKind, from_arrow_field};
-use flott_core::{Error, LogicalType, Result};
+use flott_core::{Error, LogicalType, Result, suggest};
 use flott_function::{AggregateKind, FunctionEnv, cast, operator, scalar};
 use sqlparser::tokenizer::Span;
 
 use super::access;
-use super::refuse::{At, not_found};
+use super::refuse::{At, at};
 use super::scope::Typed;
 use super::user_function::UserDefined;
 use crate::catalog::CatalogManager;
@@ -255,18 +255,18 @@ impl Functions {
         }
         match scalar::call(name, args, &self.env) {
             Some(called) => called.at_span(span),
-            None => {
-                let shown = name.trim_start_matches('$').to_uppercase();
-                let names = scalar::functions().map(|f| f.name).chain(AggregateKind::ALL.map(AggregateKind::name));
-                Err(not_found(
-                    format!("Function '{shown}' not found, or not supported yet"),
-                    &shown,
-                    names.filter(|n| !n.starts_with('$')),
-                    "Functions",
-                    span,
-                ))
-            }
+            None => Err(no_function(name, span)),
         }
+    }
+
+    /// The error for a function that there is not, before anything is said of its arguments.
+    pub(crate) fn unknown(&self, name: &str, span: Span) -> Option<Error> {
+        let known = scalar::exists(name)
+            || name.starts_with('$')
+            || ["ROW", "CURRENT_DATABASE"].iter().any(|n| name.eq_ignore_ascii_case(n))
+            || self.system(name).is_some()
+            || self.in_catalog(&[name]).is_some();
+        (!known).then(|| no_function(name, span))
     }
 
     /// A field of a ROW that has it.
@@ -282,6 +282,19 @@ impl Functions {
     pub(crate) fn variant_item(&self, value: Typed, index: Typed) -> Result<Typed> {
         scalar::variant_item(value, index, &self.env)
     }
+}
+
+fn no_function(name: &str, span: Span) -> Error {
+    let shown = name.trim_start_matches('$').to_uppercase();
+    let names = scalar::functions().map(|f| f.name).chain(AggregateKind::ALL.map(AggregateKind::name));
+    let error = Error::user(format!("Function '{shown}' not found, or not supported yet"));
+    at(
+        match suggest::nearest_strictly(&shown, names.filter(|n| !n.starts_with('$'))) {
+            Some(near) => error.hint(format!("Did you mean '{near}'?")),
+            None => error,
+        },
+        span,
+    )
 }
 
 /// Whether a name is one of a function that is always there.

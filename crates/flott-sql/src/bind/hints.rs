@@ -241,39 +241,65 @@ fn check_ttl(hint: &GivenHint) -> Result<()> {
 
 /// The hints behind SELECT: checked, and those that no operator takes told to have no effect. Returns how long the state of
 /// its aggregation is kept.
-pub(crate) fn of_select(select: &Select, aggregates: bool) -> Result<Option<Duration>> {
+pub(crate) fn of_select(select: &Select, aggregates: bool, batch: bool) -> Result<Option<Duration>> {
     let mut state_ttl = None;
     let span = select.select_token.0.span;
+    let joins = has_joins(select);
     for OptimizerHint { text, .. } in &select.optimizer_hints {
         for hint in parse(text).map_err(|e| at(e, span))? {
             check(&hint).map_err(|e| at(e, span))?;
-            // An aggregation's state belongs to its input, which the hint must name.
-            if hint.name == "STATE_TTL" && has_joins(select) {
+            let named = hint.list.iter().filter(|_| JOIN_STRATEGIES.contains(&hint.name.as_str()));
+            let of_state = hint.pairs.iter().map(|(k, _)| k).filter(|_| hint.name == "STATE_TTL");
+            if joins || aggregates {
+                names_inputs(select, &hint.name, named.chain(of_state)).map_err(|e| at(e, span))?;
+            }
+            // An aggregation's state belongs to its input.
+            if hint.name == "STATE_TTL" && joins {
                 continue;
             }
             if hint.name == "LOOKUP" && looks_up(select) {
                 continue;
             }
             if hint.name == "STATE_TTL" && aggregates {
-                let inputs = input_names(select);
-                let unknown: Vec<&str> =
-                    hint.pairs.iter().map(|(k, _)| k.as_str()).filter(|k| !inputs.iter().any(|n| n == k)).collect();
-                if !unknown.is_empty() {
-                    let error = Error::user(format!(
-                        "The options of following hints cannot match the name of input tables or views: \n`{}` in `{}`",
-                        unknown.join(", "),
-                        hint.name
-                    ));
-                    return Err(at(error.hint(format!("The inputs here: {}", inputs.join(", "))), span));
-                }
                 let first = hint.pairs.first().map(|(_, v)| parse_duration(v)).transpose().map_err(Error::user)?;
                 state_ttl = state_ttl.or(first);
                 continue;
             }
-            ignored(&hint.name, &hint.shown());
+            let why = match hint.name.as_str() {
+                OPTIONS => "it belongs directly behind a table's name",
+                "STATE_TTL" => "nothing here keeps state that it could apply to (windows drop theirs when they end)",
+                "LOOKUP" => "the query has no lookup join that it could apply to",
+                name if joins && name != "ALIAS" => match (batch, JOIN_STRATEGIES.contains(&name)) {
+                    (false, true) => "joins of streams keep the rows of both sides by key, whatever it says",
+                    _ => "there is one way only in which joins are executed",
+                },
+                name if name == "MULTI_JOIN" || JOIN_STRATEGIES.contains(&name) => {
+                    "the query has no join that it could apply to"
+                }
+                _ => "it is for the planner's own use",
+            };
+            tracing::warn!("the hint {} has no effect: {why}", hint.shown());
         }
     }
     Ok(state_ttl)
+}
+
+/// Refuses a hint that names what the query does not read.
+fn names_inputs<'n>(select: &Select, hint: &str, named: impl Iterator<Item = &'n String>) -> Result<()> {
+    let mut named = named.peekable();
+    if named.peek().is_none() {
+        return Ok(());
+    }
+    let inputs = input_names(select);
+    let unknown: Vec<&str> = named.filter(|n| !inputs.contains(n)).map(String::as_str).collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    Err(Error::user(format!(
+        "The options of following hints cannot match the name of input tables or views: \n`{}` in `{hint}`",
+        unknown.join(", ")
+    ))
+    .hint(format!("The inputs here: {}", inputs.join(", "))))
 }
 
 /// How long the rows of the tables of a join are kept, by their names (the hint STATE_TTL); the first hint wins.
@@ -301,13 +327,7 @@ pub(crate) fn of_lookups(select: &Select) -> Result<HashMap<String, LookupHint>>
     for OptimizerHint { text, .. } in &select.optimizer_hints {
         for hint in parse(text).map_err(|e| at(e, span))?.iter().filter(|h| h.name == "LOOKUP") {
             let (table, lookup) = check_lookup(hint).map_err(|e| at(e, span))?;
-            let inputs = input_names(select);
-            if !inputs.contains(&table) {
-                let error = Error::user(format!(
-                    "The options of following hints cannot match the name of input tables or views: \n`{table}` in `LOOKUP`"
-                ));
-                return Err(at(error.hint(format!("The inputs here: {}", inputs.join(", "))), span));
-            }
+            names_inputs(select, "LOOKUP", std::iter::once(&table)).map_err(|e| at(e, span))?;
             lookups.entry(table).or_insert(lookup);
         }
     }
@@ -325,17 +345,13 @@ fn looks_up(select: &Select) -> bool {
     select.from.iter().flat_map(|t| &t.joins).any(|join| of(&join.relation))
 }
 
-/// Tells that a hint does nothing.
-pub(crate) fn ignored(name: &str, shown: &str) {
-    let why = match name {
-        OPTIONS => "it belongs directly behind a table's name",
-        "STATE_TTL" => "windows drop their state when they end",
-        "LOOKUP" => "the query has no lookup join that it could apply to",
-        "MULTI_JOIN" => "the query has no join that it could apply to",
-        _ if JOIN_STRATEGIES.contains(&name) => "the query has no join that it could apply to",
-        _ => "it is for the planner's own use",
+/// Tells that a hint behind a table's name does nothing.
+pub(crate) fn ignored_at_table(hint: &GivenHint) {
+    let why = match hint.name.as_str() {
+        "ALIAS" | "QUERY_BLOCK_ALIAS" | "JSON_AGGREGATE_WRAPPED" => "it is for the planner's own use",
+        _ => "it belongs behind SELECT",
     };
-    tracing::warn!("the hint {shown} has no effect: {why}");
+    tracing::warn!("the hint {} has no effect: {why}", hint.shown());
 }
 
 /// Names and aliases of what a SELECT reads, also inside of table functions and sub-queries of FROM.

@@ -4,7 +4,7 @@ use datafusion_common::ScalarValue;
 use flott_core::time_text::days_from_civil;
 use flott_core::types::{DayTimeResolution, MAX_DECIMAL_PRECISION, TypeKind, YearMonthResolution};
 use flott_core::{Error, LogicalType, Result};
-use sqlparser::ast::{DataType, DateTimeField, Expr, Interval, TypedString, UnaryOperator, Value};
+use sqlparser::ast::{DataType, DateTimeField, Expr, Interval, TimezoneInfo, TypedString, UnaryOperator, Value};
 
 /// A value and its type.
 pub(crate) type LiteralValue = (ScalarValue, LogicalType);
@@ -96,6 +96,17 @@ pub(crate) fn typed_string(t: &TypedString) -> Result<LiteralValue> {
         );
     };
     let text = text.trim();
+    if let DataType::Timestamp(_, zone) | DataType::Time(_, zone) = data_type
+        && *zone != TimezoneInfo::None
+    {
+        let hint = match data_type {
+            DataType::Time(..) => format!("Write TIME '{text}': times of day have no zone"),
+            _ => format!(
+                "Write TIMESTAMP '{text}', or CAST('{text}' AS TIMESTAMP_LTZ(3)) for a time of the session's zone"
+            ),
+        };
+        return Err(Error::user(format!("There are no literals of type {data_type}")).hint(hint));
+    }
     let illegal =
         |expected: &str| Error::user(format!("Illegal {data_type} literal '{text}': not in format '{expected}'"));
     match data_type {

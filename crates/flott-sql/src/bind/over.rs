@@ -3,7 +3,7 @@
 use datafusion_common::ScalarValue;
 use datafusion_expr::{Expr, LogicalPlan, Operator};
 use flott_core::types::{TimeAttribute, TypeKind};
-use flott_core::{Error, LogicalType, Result};
+use flott_core::{Error, LogicalType, Result, suggest};
 use flott_function::AggregateKind;
 use flott_graph::{OverFrame, OverFunction};
 use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, Spanned};
@@ -152,6 +152,16 @@ pub(crate) fn no_aggregate(span: Span) -> Error {
     at(error, span)
 }
 
+/// A function that does not stand before OVER.
+fn no_window_function(name: &str, span: Span) -> Error {
+    let names = FUNCTIONS.iter().map(|f| f.0).chain(AggregateKind::ALL.map(AggregateKind::name));
+    let hint = match suggest::nearest_strictly(name, names.filter(|n| !n.starts_with('$'))) {
+        Some(near) => format!("Did you mean {near}?"),
+        None => format!("{name} is none: before OVER stand aggregate functions, {}", FUNCTIONS.map(|f| f.0).join(", ")),
+    };
+    at(Error::user("OVER must be applied to aggregate function").hint(hint), span)
+}
+
 /// `IGNORE NULLS`
 pub(crate) fn null_treatment(name: &str, over: bool, span: Span) -> Error {
     let upper = name.to_uppercase();
@@ -180,7 +190,7 @@ impl ExpressionBinder<'_> {
     ) -> Result<Typed> {
         let kind = AggregateKind::from_name(name).filter(|k| !k.name().starts_with('$'));
         if kind.is_none() && !is_over_only(name) {
-            return Err(no_aggregate(span));
+            return Err(no_window_function(name, span));
         }
         let Some(calls) = self.over.take() else {
             let text = match self.clause {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion_common::DFSchema;
-use datafusion_expr::logical_plan::{EmptyRelation, Values as ValuesNode};
+use datafusion_expr::logical_plan::{EmptyRelation, Union, Values as ValuesNode};
 use datafusion_expr::{Expr, LogicalPlan};
 use flott_core::types::{RowField, TimeAttribute, TypeKind};
 use flott_core::{Error, LogicalType, Result};
@@ -166,6 +166,9 @@ impl Binder<'_> {
                     .collect::<Result<Vec<Expr>>>()
             })
             .collect::<Result<Vec<_>>>()?;
+        if values.iter().flatten().any(Expr::is_volatile) {
+            return rows_computed(values, names, types, schema);
+        }
         Ok(LogicalPlan::Values(ValuesNode { schema, values }))
     }
 
@@ -215,6 +218,7 @@ impl Binder<'_> {
         refuse_if(value_table_mode.is_some(), "AS VALUE / AS STRUCT", span)?;
         refuse_if(!matches!(flavor, SelectFlavor::Standard), "FROM before SELECT", span)?;
 
+        super::relation::names_differ(from)?;
         self.ttls.borrow_mut().push(super::hints::of_joins(s)?);
         self.lookups.borrow_mut().push(super::hints::of_lookups(s)?);
         let bound = self.from(from, ctes);
@@ -248,7 +252,7 @@ impl Binder<'_> {
         let super::join::Source { plan, scope, .. } =
             self.source(plan, scope, selection.as_ref(), &values, None, ctes)?;
         let items = self.expand(projection, &scope)?;
-        let state_ttl = super::hints::of_select(s, aggregates || distinct)?;
+        let state_ttl = super::hints::of_select(s, aggregates || distinct, self.is_batch())?;
         let tail = Tail { order, qualify };
         let mut over = OverCalls::new(named_window, self.is_batch());
         let (plan, bound) = if aggregates {
@@ -588,6 +592,24 @@ fn without_aliases(condition: &Ast, projection: &[SelectItem]) -> Ast {
     let walked = ast::VisitMut::visit(&mut condition, &mut Replace { projection, depth: 0 });
     debug_assert!(walked.is_continue());
     condition
+}
+
+/// VALUES that are not known before the job runs (of the clock, or of chance): each row a projection, as in Flink.
+fn rows_computed(
+    rows: Vec<Vec<Expr>>,
+    names: Vec<String>,
+    types: Vec<LogicalType>,
+    schema: datafusion_common::DFSchemaRef,
+) -> Result<LogicalPlan> {
+    let mut inputs = vec![];
+    for row in rows {
+        let typed = row.into_iter().zip(&types).map(|(expr, t)| Typed { expr, data_type: t.clone() });
+        inputs.push(Arc::new(project(one_row(), names.iter().cloned().zip(typed).collect())?));
+    }
+    Ok(match <[Arc<LogicalPlan>; 1]>::try_from(inputs) {
+        Ok([one]) => Arc::unwrap_or_clone(one),
+        Err(inputs) => LogicalPlan::Union(Union { inputs, schema }),
+    })
 }
 
 /// One row without columns.

@@ -51,8 +51,7 @@ pub(crate) fn unsupported_with(what: impl Display, span: Span, hint: impl Into<S
     at(Error::user(format!("not supported yet: {what}")).hint(hint), span)
 }
 
-const UNSUPPORTED_HINT: &str =
-    "Rewrite the query without it; the functions that there are stand in docs/reference/functions.md";
+const UNSUPPORTED_HINT: &str = "Rewrite the query without it";
 
 /// Refuses a clause that is there.
 pub(crate) fn refuse_if(present: bool, what: &str, span: Span) -> Result<()> {

@@ -186,7 +186,7 @@ impl Binder<'_> {
                 let hint = super::hints::of_table(hint)?;
                 super::hints::check(&hint).at_span(span)?;
                 refuse_if(hint.name == super::hints::OPTIONS, "the hint OPTIONS on a CTE", span)?;
-                super::hints::ignored(&hint.name, &hint.shown());
+                super::hints::ignored_at_table(&hint);
             }
             super::not_too_large(plan).at_span(span)?;
             return Ok((plan.clone(), parts));
@@ -207,7 +207,7 @@ impl Binder<'_> {
                         check_dynamic_options(self.config, &identifier).at_span(span)?;
                         return Err(super::hints::on_view(&identifier, span));
                     }
-                    super::hints::ignored(&hint.name, &hint.shown());
+                    super::hints::ignored_at_table(&hint);
                 }
                 let known = self.views.borrow().get(&identifier).cloned();
                 if let Some(plan) = known {
@@ -245,7 +245,7 @@ impl Binder<'_> {
             let hint = super::hints::of_table(hint)?;
             super::hints::check(&hint).at_span(span)?;
             if hint.name != super::hints::OPTIONS {
-                super::hints::ignored(&hint.name, &hint.shown());
+                super::hints::ignored_at_table(&hint);
                 continue;
             }
             check_dynamic_options(self.config, identifier).at_span(span)?;
@@ -518,6 +518,49 @@ impl Binder<'_> {
             return Ok(id.value.clone());
         }
         Err(Scope::of_plan(input, &[])?.missing(&[id], id.span))
+    }
+}
+
+/// Refuses two tables of one FROM that answer to the same name.
+pub(crate) fn names_differ(from: &[TableWithJoins]) -> Result<()> {
+    let mut names: Vec<(String, Span)> = vec![];
+    let mut rest: Vec<&TableWithJoins> = from.iter().rev().collect();
+    while let Some(t) = rest.pop() {
+        for relation in std::iter::once(&t.relation).chain(t.joins.iter().map(|j| &j.relation)) {
+            match relation {
+                TableFactor::NestedJoin { table_with_joins, alias: None } => rest.push(table_with_joins),
+                _ => names.extend(own_name(relation)),
+            }
+        }
+    }
+    for (i, (name, span)) in names.iter().enumerate() {
+        if names[..i].iter().any(|(other, _)| other == name) {
+            let error = Error::user(format!("Duplicate relation name '{name}' in FROM clause"));
+            return Err(at(error.hint("Give each of them an alias of its own: FROM t AS a, t AS b"), *span));
+        }
+    }
+    Ok(())
+}
+
+/// The name that the columns of a relation answer to.
+fn own_name(relation: &TableFactor) -> Option<(String, Span)> {
+    let alias = match relation {
+        TableFactor::Table { alias, .. }
+        | TableFactor::Derived { alias, .. }
+        | TableFactor::TableFunction { alias, .. }
+        | TableFactor::Function { alias, .. }
+        | TableFactor::UNNEST { alias, .. }
+        | TableFactor::NestedJoin { alias, .. }
+        | TableFactor::MatchRecognize { alias, .. } => alias.as_ref(),
+        _ => None,
+    };
+    match (alias, relation) {
+        (Some(alias), _) => Some((alias.name.value.clone(), alias.name.span)),
+        (None, TableFactor::Table { name, args: None, .. }) => {
+            let last = name.0.last()?.as_ident()?;
+            Some((last.value.clone(), name.span()))
+        }
+        _ => None,
     }
 }
 

@@ -244,6 +244,11 @@ impl Scope {
                     let rest = parts[qualified_by + 1..].iter().map(|s| s.to_string()).collect();
                     return Ok(Resolved::Column(one.typed(), rest));
                 }
+                [one, more @ ..] if more.iter().all(|c| c.qualifier == one.qualifier) => {
+                    let name = parts[qualified_by];
+                    let error = Error::user(format!("Column '{name}' is ambiguous"));
+                    return Err(at(error.hint("Rename one of the columns in the query that gives them"), span));
+                }
                 _ => return Err(ambiguous(parts[qualified_by], span)),
             }
         }

@@ -548,8 +548,10 @@ impl StatementParser<'_> {
         } else if self.words(&["DROP", "DISTRIBUTION"]) {
             AlterTable::DropDistribution
         } else if self.words(&["ADD"]) {
+            self.no_word_column("ADD")?;
             self.alter_schema(false)?
         } else if self.words(&["MODIFY"]) {
+            self.no_word_column("MODIFY")?;
             self.alter_schema(true)?
         } else if self.words(&["DROP", "PRIMARY", "KEY"]) {
             AlterTable::DropKey(None)
@@ -614,6 +616,20 @@ impl StatementParser<'_> {
             partitions.push(spec);
         }
         Ok(AlterTable::DropPartitions { if_exists, partitions })
+    }
+
+    /// `ADD COLUMN c t`, which is of other dialects.
+    fn no_word_column(&mut self, verb: &str) -> Parsed<()> {
+        let word = |n: usize| match self.p.peek_nth_token(n).token {
+            Token::Word(w) => Some(w),
+            _ => None,
+        };
+        let (Some(first), Some(name), Some(_)) = (word(0), word(1), word(2)) else { return Ok(()) };
+        if first.quote_style.is_some() || !first.value.eq_ignore_ascii_case("COLUMN") {
+            return Ok(());
+        }
+        let name = &name.value;
+        Err(error_at(&format!("there is no word COLUMN behind {verb}: write {verb} {name} .."), &self.p.peek_token()))
     }
 
     fn alter_schema(&mut self, modify: bool) -> Parsed<AlterTable> {

@@ -272,6 +272,7 @@ impl VisitorMut for Settle {
     type Break = Beyond;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Beyond> {
+        super::strings::no_string_aliases(query)?;
         self.deeper(0, || query.span().start)
     }
 

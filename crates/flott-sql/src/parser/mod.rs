@@ -16,6 +16,7 @@ pub mod show;
 mod source;
 pub mod split;
 pub mod statement;
+mod strings;
 mod values;
 
 pub use ast::{InsertStatement, Name, SpannedStatement, Statement};

@@ -15,7 +15,7 @@ use super::limits::{MAX_DEPTH, MAX_NODES, ParseLimits, check_tokens, settle_expr
 use super::source::SourceText;
 use super::split::{Piece, Split, split};
 use super::statement::StatementParser;
-use super::{match_recognize, values};
+use super::{match_recognize, strings, values};
 
 pub use super::hints::HINT_PREFIX;
 
@@ -159,17 +159,88 @@ pub(crate) fn expect_end(parser: &Parser) -> Result<()> {
     {
         return Err(error.hint(format!("Is a ';' missing before {}?", w.value)));
     }
+    if let Some(error) = misplaced_condition(parser, &next) {
+        return Err(error);
+    }
     let at = parser.index();
-    let near = [at, at.wrapping_sub(1)].into_iter().find_map(|i| match &parser.token_at(i).token {
+    let keyword = |i: usize| match &parser.token_at(i).token {
+        Token::Word(w) if w.quote_style.is_none() => Some(w.keyword),
+        _ => None,
+    };
+    let slip = |i: usize| match &parser.token_at(i).token {
         Token::Word(w) if w.quote_style.is_none() && !CLAUSES.contains(&w.value.to_ascii_uppercase().as_str()) => {
             suggest::nearest(&w.value, CLAUSES).map(|near| format!("Did you mean {near} instead of {}?", w.value))
         }
         _ => None,
-    });
-    Err(match near {
+    };
+    let hint = if let Token::Char(wide) = next.token
+        && let Some(plain) = plain_form(wide)
+    {
+        Some(format!("'{wide}' is a wide character: write {plain}"))
+    } else if !(0..at).any(|i| matches!(keyword(i), Some(Keyword::SELECT | Keyword::VALUES))) {
+        // No clause of a query follows here.
+        behind_dropped(parser, &next)
+    } else {
+        // The word before was taken for an alias where it is at the place of one; a name behind FROM is what it is.
+        let named = at < 2
+            || matches!(parser.token_at(at - 2).token, Token::Comma | Token::Period)
+            || matches!(keyword(at - 2), Some(Keyword::FROM | Keyword::JOIN | Keyword::TABLE | Keyword::AS));
+        let before = if named { None } else { slip(at - 1) };
+        before.or_else(|| slip(at))
+    };
+    Err(match hint {
         Some(hint) => error.hint(hint),
         None => error,
     })
+}
+
+/// `CROSS JOIN u ON ..` and `NATURAL JOIN u ON ..`, in Flink's words.
+fn misplaced_condition(parser: &Parser, next: &TokenWithSpan) -> Option<Error> {
+    let keyword = |i: usize| match &parser.token_at(i).token {
+        Token::Word(w) if w.quote_style.is_none() => w.keyword,
+        _ => Keyword::NoKeyword,
+    };
+    let is_condition = matches!(&next.token, Token::Word(w) if matches!(w.keyword, Keyword::ON | Keyword::USING));
+    let join = (0..parser.index()).rev().find(|i| keyword(*i) == Keyword::JOIN).filter(|_| is_condition)?;
+    let kinds = [Keyword::INNER, Keyword::LEFT, Keyword::RIGHT, Keyword::FULL, Keyword::OUTER];
+    let kind = (0..join).rev().map(keyword).find(|k| !kinds.contains(k))?;
+    let (message, hint) = match kind {
+        Keyword::CROSS => (
+            "Cannot specify condition (NATURAL keyword, or ON or USING clause) following CROSS JOIN",
+            "Write JOIN .. ON, or leave the condition out",
+        ),
+        Keyword::NATURAL => (
+            "Cannot specify NATURAL keyword with ON or USING clause",
+            "Write JOIN .. ON: NATURAL joins by all columns of the same name",
+        ),
+        _ => return None,
+    };
+    Some(Error::user(message).at(position(next.span.start)).hint(hint))
+}
+
+/// What a wide or typographic character was meant to be.
+fn plain_form(c: char) -> Option<char> {
+    Some(match c {
+        '\u{FF1B}' | '\u{037E}' => ';',
+        '\u{FF0C}' => ',',
+        '\u{FF08}' => '(',
+        '\u{FF09}' => ')',
+        '\u{FF1D}' => '=',
+        '\u{2018}' | '\u{2019}' | '\u{FF07}' => '\'',
+        _ => return None,
+    })
+}
+
+/// What may have been meant behind the name of what is dropped.
+fn behind_dropped(parser: &Parser, next: &TokenWithSpan) -> Option<String> {
+    let dropped = matches!(&parser.token_at(0).token, Token::Word(w) if w.keyword == Keyword::DROP);
+    match &next.token {
+        Token::Comma if dropped => Some("Each DROP names one object: write a statement for each".into()),
+        Token::Word(w) if dropped && matches!(w.keyword, Keyword::CASCADE | Keyword::RESTRICT) => {
+            Some(format!("{} goes with DROP DATABASE; leave it out", w.value))
+        }
+        _ => None,
+    }
 }
 
 /// An error at the place of a hint means that the hint could not be attached.
@@ -230,32 +301,8 @@ fn run_on(tokens: &[TokenWithSpan], line: u64, column: u64) -> Option<Position> 
 const DOUBLE_QUOTES: &str = "Strings stand in single quotes, names in backticks";
 
 /// What sqlparser does not read, in forms that it reads.
-fn arrange(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    values::arrange(match_recognize::arrange(join_texts(tokens)))
-}
-
-/// A text that goes on in another line: `'a'` and below it `'b'` are `'ab'`.
-fn join_texts(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    let goes_on = |a: &TokenWithSpan, b: &TokenWithSpan| {
-        matches!((&a.token, &b.token), (Token::SingleQuotedString(_), Token::SingleQuotedString(_)))
-            && b.span.start.line > a.span.end.line
-    };
-    if !tokens.windows(2).any(|pair| goes_on(&pair[0], &pair[1])) {
-        return tokens;
-    }
-    let mut out: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
-    for t in tokens {
-        match (out.last_mut(), &t.token) {
-            (Some(last), Token::SingleQuotedString(more)) if goes_on(last, &t) => {
-                if let Token::SingleQuotedString(text) = &mut last.token {
-                    text.push_str(more);
-                }
-                last.span.end = t.span.end;
-            }
-            _ => out.push(t),
-        }
-    }
-    out
+fn arrange(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
+    Ok(values::arrange(match_recognize::arrange(strings::arrange(tokens)?)))
 }
 
 /// Tokens of one statement: comments out, hints in, limits checked. Also where hints stood.
@@ -264,7 +311,7 @@ fn prepare(text: &str) -> Result<(Vec<TokenWithSpan>, Vec<Span>)> {
     check_length(text.len(), limits.statement_bytes, "a statement")?;
     let (tokens, hints) = attach_hints(tokenize(text, START)?)?;
     check_tokens(&tokens, &limits)?;
-    Ok((arrange(tokens), hints))
+    Ok((arrange(tokens)?, hints))
 }
 
 fn check_length(bytes: usize, most: usize, what: &str) -> Result<()> {
@@ -299,7 +346,7 @@ fn parse_piece(text: &str, begin: Position, limits: &ParseLimits) -> Result<Span
     on_large_stack(|| {
         let source = SourceText::at(text, begin);
         let (tokens, hints) = attach_hints(tokenize(text, begin)?)?;
-        let tokens = arrange(tokens);
+        let tokens = arrange(tokens)?;
         let is_text = |t: &&TokenWithSpan| !matches!(t.token, Token::Whitespace(_) | Token::EOF);
         let end = tokens.iter().rev().find(is_text).map_or(begin, |last| position(last.span.end));
         check_tokens(&tokens, limits)?;

@@ -5,6 +5,11 @@ use sqlparser::tokenizer::Token;
 use super::ast::*;
 use super::statement::{Parsed, StatementParser};
 
+/// All that SHOW lists.
+const WHAT: &str = "CATALOGS, DATABASES, TABLES, VIEWS, MATERIALIZED TABLES, COLUMNS FROM .., PARTITIONS .., FUNCTIONS, \
+                    USER FUNCTIONS, [FULL] MODULES, JARS, JOBS, PROCEDURES, MODELS, CONNECTIONS, CREATE TABLE .., \
+                    CREATE VIEW .., CREATE CATALOG .., CURRENT CATALOG or CURRENT DATABASE";
+
 impl StatementParser<'_> {
     pub(crate) fn show(&mut self) -> Parsed<Statement> {
         self.expect_words(&["SHOW"])?;
@@ -92,9 +97,9 @@ impl StatementParser<'_> {
         }
         let next = self.p.peek_token();
         if next.token == Token::EOF {
-            return self.p.expected("what to show: TABLES, DATABASES, CATALOGS, CREATE TABLE ..", next);
+            return self.p.expected(&format!("what to show: {WHAT}"), next);
         }
-        self.p.expected("TABLES, VIEWS, DATABASES, CATALOGS, COLUMNS, FUNCTIONS, CREATE TABLE or CURRENT ..", next)
+        self.p.expected(WHAT, next)
     }
 }
 

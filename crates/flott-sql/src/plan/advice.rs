@@ -8,6 +8,7 @@ use flott_core::options::Options;
 use flott_core::types::TimeAttribute;
 use flott_graph::{Changes, WindowAggregateSpec, WindowAssignment};
 
+use super::join::JoinWay;
 use super::options;
 use super::stream::{StreamNode, StreamOp};
 use crate::bind::is_batch;
@@ -75,6 +76,16 @@ impl Advice {
                  WITHIN INTERVAL .. behind PATTERN (..), after which it is given up."
                     .to_string(),
             ),
+            StreamOp::Join(join)
+                if matches!(join.way, JoinWay::Regular) && !join.final_only && join.state_ttl.contains(&None) =>
+            {
+                self.add(
+                    node,
+                    "[ADVICE] The rows of a side are kept for ever. You might want to set 'table.exec.state.ttl', or the hint \
+                     STATE_TTL, after which one that nobody touches is forgotten."
+                        .to_string(),
+                );
+            }
             StreamOp::ChangelogNormalize(normalize) if normalize.state_ttl.is_none() => self.grows(node, "key"),
             StreamOp::OverAggregate(spec) if spec.state_ttl.is_none() && super::over::grows(spec) => {
                 self.grows(node, "partition");

@@ -5,17 +5,20 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arrow_array::Array;
+use arrow_array::cast::AsArray;
 use datafusion_common::DFSchema;
 use datafusion_expr::logical_plan::{TableScan, Values};
-use datafusion_expr::{Expr, LogicalPlan};
+use datafusion_expr::{Expr, LogicalPlan, Operator};
 use flott_connector::Boundedness;
-use flott_connector::factory::{ChangelogMode, Registry, TableContext, TableSource};
+use flott_connector::factory::{ChangelogMode, PartitionFilter, Registry, TableContext, TableSource};
 use flott_connector::table::ColumnKind;
 use flott_core::options::Options;
 use flott_core::types::{TypeKind, arrow_schema};
 use flott_core::{Error, FailPoints, LogicalType, Result};
 
 use super::changelog::{ModifyKinds, UpdateKind};
+use super::physical::physical_expr;
 use super::program::{Base, Program, column_uses};
 use super::sink::summary;
 use super::stream::{Calc, Scan, ScanColumns, ScanWatermark, StreamInput, StreamNode, StreamOp};
@@ -33,7 +36,7 @@ pub(crate) struct Converter<'a> {
     /// What the scans of a first planning read; the second reads the union of it.
     pub(crate) fixed: Option<ScanColumns>,
     /// What the scans of this planning read.
-    pub(crate) seen: RefCell<Vec<(String, Vec<usize>)>>,
+    pub(crate) seen: RefCell<Vec<(String, (Vec<usize>, Option<Expr>))>>,
     /// Sinks of late rows and of records that cannot be read, found on the way.
     pub(crate) late: RefCell<Vec<Arc<StreamNode>>>,
     /// Sources whose dead letters have their sink.
@@ -174,7 +177,9 @@ impl<'a> Converter<'a> {
                 (0..columns.len()).find(|i| is_physical(&columns[*i].0)).or((!columns.is_empty()).then_some(0)),
             );
         }
-        let make = |read: &mut Vec<usize>| -> Result<TableSource> {
+        // Which rows a watermark has seen does not depend on a condition behind it.
+        let mut wanted = if watermark.is_none() { partition_condition(&table, filter) } else { None };
+        let make = |read: &mut Vec<usize>, wanted: &Option<Expr>| -> Result<TableSource> {
             // Physical columns first, then metadata: the order in which a connector gives them.
             read.sort_by_key(|i| (!is_physical(&columns[*i].0), *i));
             let key_of =
@@ -196,24 +201,30 @@ impl<'a> Converter<'a> {
                 registry: self.registry.clone(),
                 fail_points: self.fail_points.clone(),
             };
-            factory.source(&context).map_err(|e| e.with("table", &table.identifier.object))
+            let partitioned = match wanted {
+                Some(condition) => factory.partitioned_source(&context, &partition_filter(&table, condition)?),
+                None => None,
+            };
+            partitioned
+                .unwrap_or_else(|| factory.source(&context))
+                .map_err(|e| e.with("table", &table.identifier.object))
         };
-        let mut source = make(&mut read)?;
-        let first = read.clone();
+        let mut source = make(&mut read, &wanted)?;
+        let first = (read.clone(), wanted.clone());
         check_source_mode(&table, source.changelog_mode)?;
         if self.must_be_normalized(source.changelog_mode, &table)? {
             // Whoever makes a changelog complete needs its key.
             let key = table.table.schema.primary_key.iter().flat_map(|k| &k.columns);
             let places: Vec<usize> = key.filter_map(|name| columns.iter().position(|c| c.0 == *name)).collect();
-            read.extend(places.into_iter().filter(|i| !first.contains(i)));
+            read.extend(places.into_iter().filter(|i| !first.0.contains(i)));
         }
         let key = scan_key(&table, watermark.as_ref());
-        self.seen.borrow_mut().push((key.clone(), read.clone()));
+        self.seen.borrow_mut().push((key.clone(), (read.clone(), wanted.clone())));
         if let Some(fixed) = self.fixed.as_ref().and_then(|f| f.get(&key)) {
-            read = fixed.clone();
+            (read, wanted) = fixed.clone();
         }
-        if read != first {
-            source = make(&mut read)?;
+        if (&read, &wanted) != (&first.0, &first.1) {
+            source = make(&mut read, &wanted)?;
         }
         let mode = source.changelog_mode;
         if is_batch(self.config) {
@@ -235,7 +246,18 @@ impl<'a> Converter<'a> {
         let schema = plan_schema(typed.iter().map(|(n, t)| (n.as_str(), t)))?;
         let deletes_by_key = mode.delete && factory.source_deletes_by_key(&table.table.options);
         let pushes_watermark = factory.supports_watermark_push_down(&table.table.options);
-        let scan = Scan { table, columns: read, pruned, watermark, source, deletes_by_key, pushes_watermark, key };
+        let partition_conditions = wanted.iter().flat_map(crate::bind::join::conjuncts).collect();
+        let scan = Scan {
+            table,
+            columns: read,
+            pruned,
+            watermark,
+            source,
+            deletes_by_key,
+            pushes_watermark,
+            key,
+            partition_conditions,
+        };
         let node = StreamNode::new(StreamOp::Scan(scan), vec![], schema, mode);
         self.dead_letters(&node)?;
         Ok(node)
@@ -250,15 +272,46 @@ impl<'a> Converter<'a> {
                 None => {
                     all.insert(key.clone(), columns.clone());
                 }
-                Some(union) => {
-                    differ |= union != columns;
+                Some((union, partitions)) => {
+                    let (columns, wanted) = columns;
+                    differ |= union != columns || partitions != wanted;
                     union.extend(columns.iter().filter(|c| !union.clone().contains(c)).copied().collect::<Vec<_>>());
                     union.sort_unstable();
+                    // A source that several read gives what any of them wants.
+                    *partitions = match (partitions.take(), wanted) {
+                        (Some(a), Some(b)) if a == *b => Some(a),
+                        (Some(a), Some(b)) => Some(datafusion_expr::binary_expr(a, Operator::Or, b.clone())),
+                        _ => None,
+                    };
                 }
             }
         }
         (all, differ)
     }
+}
+
+/// What a filter says of partition columns alone: the same for all rows of a partition.
+fn partition_condition(table: &ScanTable, filter: Option<&Expr>) -> Option<Expr> {
+    let keys = &table.table.partition_keys;
+    let of_keys = |e: &Expr| {
+        let uses = column_uses(e);
+        !e.is_volatile() && !uses.is_empty() && uses.keys().all(|name| keys.contains(name))
+    };
+    let conditions = crate::bind::join::conjuncts(filter.filter(|_| !keys.is_empty())?);
+    conditions.into_iter().filter(of_keys).reduce(|a, b| datafusion_expr::binary_expr(a, Operator::And, b))
+}
+
+/// Asks a condition over partition columns.
+fn partition_filter(table: &ScanTable, condition: &Expr) -> Result<PartitionFilter> {
+    let columns = &table.table.schema.columns;
+    let keys = table.table.partition_keys.iter().filter_map(|key| columns.iter().find(|c| c.name == *key));
+    let schema = plan_schema(keys.map(|c| (c.name.as_str(), &c.data_type)))?;
+    let condition = physical_expr(condition, &schema)?;
+    Ok(Arc::new(move |partition| {
+        let value = condition.evaluate(partition).map_err(crate::bind::from_datafusion)?;
+        let value = value.into_array(1).map_err(crate::bind::from_datafusion)?;
+        Ok(value.as_boolean_opt().is_none_or(|v| v.is_valid(0) && v.value(0)))
+    }))
 }
 
 /// A batch reads what ends, and only rows that are added.

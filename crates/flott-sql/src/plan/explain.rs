@@ -15,8 +15,9 @@ use flott_graph::{
 use super::advice::Advice;
 use super::explain_rank;
 use super::explain_two_phase;
-use super::stream::{Distribution, StreamInput, StreamNode, StreamOp};
+use super::stream::{Calc, Distribution, StreamInput, StreamNode, StreamOp};
 use super::text::{Style, expression};
+use crate::bind::join::{conjuncts, together};
 use crate::bind::node::{Aggregate, WindowTableFunction};
 use crate::bind::window::unaliased;
 use crate::bind::{FlinkNode, FlinkNodeKind, ScanTable};
@@ -304,7 +305,17 @@ fn stream(node: &Arc<StreamNode>, depth: usize, how: &mut Printing<'_>, lines: &
     {
         return stream(input, depth, how, lines);
     }
+    if let Some(calc) = without_partition_conditions(node) {
+        return stream(&calc, depth, how, lines);
+    }
     let mut text = text(node, how.style);
+    if let StreamOp::Scan(scan) = &node.op
+        && !scan.partition_conditions.is_empty()
+        && let Ok(Some(partitions)) = scan.source.source.partitions()
+    {
+        let table = path(&scan.table.identifier);
+        text = text.replacen(&table, &format!("{table}, partitions=[{}]", partitions.join(", ")), 1);
+    }
     let mut attributes = vec![];
     if how.changelog {
         let mode = match &node.op {
@@ -358,6 +369,24 @@ pub(super) fn sink_name(node: &StreamNode) -> String {
         StreamOp::Sink(s) => s.shown.clone(),
         _ => node.kind().to_string(),
     }
+}
+
+/// A Calc over a source that leaves partitions out, without the conditions on them: as in Flink, they are the source's.
+fn without_partition_conditions(node: &Arc<StreamNode>) -> Option<Arc<StreamNode>> {
+    let (StreamOp::Calc(Calc { projection, filter: Some(filter) }), Some(input)) = (&node.op, node.input()) else {
+        return None;
+    };
+    let StreamOp::Scan(scan) = &input.op else { return None };
+    if scan.partition_conditions.is_empty() || !matches!(scan.source.source.partitions(), Ok(Some(_))) {
+        return None;
+    }
+    let conditions = conjuncts(filter);
+    let rest: Vec<Expr> = conditions.iter().filter(|c| !scan.partition_conditions.contains(c)).cloned().collect();
+    if rest.len() == conditions.len() {
+        return None;
+    }
+    let calc = Calc { projection: projection.clone(), filter: together(rest) };
+    Some(StreamNode::new(StreamOp::Calc(calc), node.inputs.clone(), node.schema.clone(), node.changelog))
 }
 
 fn text(node: &StreamNode, style: Style) -> String {

@@ -244,7 +244,10 @@ impl Converter<'_> {
                 "Temporal table join requires an equality condition on fields of table [{}].",
                 summary(&table.identifier)
             ))
-            .hint("Compare a column of the table with = in ON; both sides must have the same type"));
+            .hint(
+                "Compare a column of the table, as it is, with = in ON: where the types differ, CAST the other side to the \
+                 column's type",
+            ));
         }
         let Conditions { mut equal, constant, of_left, of_right, rest } = conditions;
         let mut wanted: BTreeSet<String> = needed.clone();

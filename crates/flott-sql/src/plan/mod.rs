@@ -17,6 +17,7 @@ mod explain_rank;
 mod explain_two_phase;
 mod graph;
 mod group;
+mod growth;
 mod join;
 mod json;
 mod lookup;
@@ -154,6 +155,7 @@ impl<'a> Planner<'a> {
     pub fn plan_statement_set(&self, inserts: &[InsertStatement], name: Option<String>) -> Result<JobGraph> {
         on_large_stack(|| {
             let planned = self.plan_inserts(inserts)?;
+            growth::warn(&planned.roots, self.config);
             let default_name = || {
                 let sinks: Vec<String> = planned.roots.iter().map(|r| explain::sink_name(r)).collect();
                 format!("insert-into_{}", sinks.join(","))
@@ -174,6 +176,7 @@ impl<'a> Planner<'a> {
     pub fn plan_query(&self, query: &Query) -> Result<PlannedQuery> {
         on_large_stack(|| {
             let Planned { roots, late, .. } = self.plan_select(query, Reader::Changelog)?;
+            growth::warn(&roots, self.config);
             let root = roots.into_iter().next().ok_or_else(|| Error::internal("a query without a plan"))?;
             Ok(PlannedQuery {
                 schema: Arc::new(root.schema.as_arrow().clone()),
@@ -200,6 +203,9 @@ impl<'a> Planner<'a> {
                         .hint("Write EXPLAIN SELECT .. or EXPLAIN INSERT INTO .."));
                 }
             };
+            if !details.contains(&ExplainDetail::PlanAdvice) {
+                growth::warn(&planned.roots, self.config);
+            }
             let roots: Vec<Arc<StreamNode>> = planned.roots.into_iter().chain(planned.late).collect();
             self.explained(&planned.logical, &roots, details)
         })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion_common::ScalarValue;
 use datafusion_expr::{Expr, LogicalPlan};
 use flott_connector::factory::{ChangelogMode, ConnectorFactory, TableContext, TableSink};
-use flott_connector::table::{CatalogTable, Column, ObjectIdentifier};
+use flott_connector::table::{CatalogTable, Column, ColumnKind, ObjectIdentifier};
 use flott_core::types::{TimeAttribute, TypeKind, arrow_schema};
 use flott_core::{Error, LogicalType, Result, suggest};
 use flott_graph::ConflictStrategy;
@@ -84,7 +84,7 @@ impl Converter<'_> {
             let given = GivenHint { name: hint.name.clone(), list: vec![], pairs: hint.options.clone() };
             hints::check(&given).map_err(|e| e.at(hint.position))?;
             if hint.name != hints::OPTIONS {
-                hints::ignored(&hint.name, &given.shown());
+                hints::ignored_at_table(&given);
                 continue;
             }
             check_dynamic_options(self.config, &identifier).map_err(|e| e.at(hint.position))?;
@@ -209,7 +209,8 @@ impl Converter<'_> {
     /// The value as a sink column's type, materialising time attributes; `None` where Flink asks for a CAST.
     pub(super) fn implicit(&self, value: Typed, target: &LogicalType) -> Result<Option<Typed>> {
         let plain = value.data_type.with_time_attribute(TimeAttribute::None);
-        let wanted = target.with_nullable(plain.nullable);
+        // What a sink calls its rowtime arrives as a plain timestamp.
+        let wanted = target.with_nullable(plain.nullable).with_time_attribute(TimeAttribute::None);
         // What the sink's enforcer looks at arrives with its NULLs: it knows where they stand.
         let wanted = unenforced(&wanted, options::nested_enforcer(self.config)?);
         if plain.kind == wanted.kind || is_contained(&plain.kind, &wanted.kind) {
@@ -238,6 +239,9 @@ impl Converter<'_> {
                 .hint(format!("Available connectors: {}", self.registry.connector_names().join(", ")))
         })?;
         let factory = self.registry.connector(connector)?;
+        if columns.iter().any(|c| c.metadata_key().is_some() || matches!(c.kind, ColumnKind::Metadata { .. })) {
+            self.writes_metadata(factory.as_ref(), identifier, table)?;
+        }
         let name = |c: &Column| c.metadata_key().unwrap_or(&c.name).to_string();
         let arriving: Vec<(String, LogicalType)> =
             columns.iter().map(|c| (name(c), c.data_type.with_time_attribute(TimeAttribute::None))).collect();
@@ -285,6 +289,25 @@ impl Converter<'_> {
             columns,
         });
         Ok(StreamNode::new(op, vec![input], schema, mode))
+    }
+
+    /// Refuses metadata columns that are to be written where the connector writes none.
+    fn writes_metadata(
+        &self,
+        factory: &dyn ConnectorFactory,
+        identifier: &ObjectIdentifier,
+        table: &CatalogTable,
+    ) -> Result<()> {
+        if factory.table_metadata(&table.options, self.registry.as_ref())?.iter().any(|k| k.writable) {
+            return Ok(());
+        }
+        let message = format!(
+            "Table '{}' declares persistable metadata columns, but the underlying DynamicTableSink doesn't implement the \
+             SupportsWritingMetadata interface. If the column should not be persisted, it can be declared with the \
+             VIRTUAL keyword.",
+            summary(identifier)
+        );
+        Err(Error::user(message).hint("Write METADATA FROM '..' VIRTUAL for what only a source has"))
     }
 
     /// The sink of an INSERT OVERWRITE: only where the connector has one, and for most only in a batch, as in Flink.

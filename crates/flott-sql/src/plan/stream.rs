@@ -164,6 +164,8 @@ pub(crate) struct Scan {
     pub(crate) pushes_watermark: bool,
     /// What makes two scans the same source.
     pub(crate) key: String,
+    /// The source leaves partitions out for which these are not true.
+    pub(crate) partition_conditions: Vec<Expr>,
 }
 
 impl Scan {
@@ -333,7 +335,7 @@ impl StreamNode {
 }
 
 /// The columns that all scans of one source need, found by a first planning.
-pub(crate) type ScanColumns = BTreeMap<String, Vec<usize>>;
+pub(crate) type ScanColumns = BTreeMap<String, (Vec<usize>, Option<Expr>)>;
 
 /// Names and types.
 pub(crate) type Columns = Vec<(String, LogicalType)>;

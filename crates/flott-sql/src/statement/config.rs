@@ -278,16 +278,10 @@ pub fn name_of_today(key: &str) -> &str {
     OLDER.iter().find(|(older, _)| *older == key).map_or(key, |(_, newer)| newer)
 }
 
-/// The option that a key means, or an error with the nearest.
-fn find(key: &str) -> Result<&'static ConfigOption> {
+/// The option that a key means.
+fn known_option(key: &str) -> Option<&'static ConfigOption> {
     let key = name_of_today(key);
-    KNOWN.iter().find(|o| o.key == key).or_else(|| KNOWN.iter().find(|o| o.matches(key))).ok_or_else(|| {
-        let error = Error::user(format!("Unknown configuration option '{key}'")).with("option", key);
-        match suggest::nearest(key, KNOWN.iter().map(|o| o.key).filter(|k| !k.contains('#'))) {
-            Some(near) => error.hint(format!("Did you mean '{near}'?")),
-            None => error.hint("docs/reference/configuration.md lists all options"),
-        }
-    })
+    KNOWN.iter().find(|o| o.key == key).or_else(|| KNOWN.iter().find(|o| o.matches(key)))
 }
 
 const LOCAL_TIME_ZONE: &str = "table.local-time-zone";
@@ -325,7 +319,7 @@ fn check_removed(option: &ConfigOption, value: &str) -> Result<()> {
 
 /// What to tell who sets an option that has no effect here.
 fn note(key: &str) -> Option<&'static str> {
-    find(key.trim()).ok().map(|o| o.description).filter(|d| d.contains("no effect here"))
+    known_option(key.trim()).map(|o| o.description).filter(|d| d.contains("no effect here"))
 }
 
 /// A value as it may be shown.
@@ -350,7 +344,9 @@ pub(super) fn set(pair: Option<&(String, String)>, state: &mut SessionState) -> 
 /// Sets an option after checking key and value.
 pub fn set_option(key: &str, value: &str, state: &mut SessionState) -> Result<()> {
     let (key, value) = (name_of_today(key.trim()), value.trim());
-    let option = find(key)?;
+    let Some(option) = known_option(key) else {
+        return set_unknown(key, value, state);
+    };
     check_removed(option, value)?;
     option.check(key, value)?;
     check_fixed(option, value)?;
@@ -365,14 +361,87 @@ pub fn set_option(key: &str, value: &str, state: &mut SessionState) -> Result<()
     Ok(())
 }
 
+/// Begins of keys that are of Flink's cluster, its processes and their surroundings.
+const OF_THE_CLUSTER: [&str; 47] = [
+    "akka.",
+    "blob.",
+    "classloader.",
+    "client.",
+    "cluster.",
+    "containerized.",
+    "daemon.",
+    "env.",
+    "execution.allow-client-job-configurations",
+    "execution.batch.",
+    "execution.job-listeners",
+    "execution.sorted-inputs.",
+    "external-resource",
+    "fs.",
+    "high-availability",
+    "historyserver.",
+    "internal.",
+    "io.tmp.dirs",
+    "job.",
+    "jobmanager.",
+    "jobstore.",
+    "kubernetes.",
+    "metrics.",
+    "parallelism.max",
+    "pekko.",
+    "pipeline.closure-cleaner-level",
+    "pipeline.default-kryo-serializers",
+    "pipeline.force-",
+    "pipeline.registered-",
+    "pipeline.serialization-config",
+    "pipeline.time-characteristic",
+    "process.",
+    "python.",
+    "queryable-state.",
+    "resourcemanager.",
+    "rest.",
+    "s3a.",
+    "security.",
+    "slot.",
+    "slotmanager.",
+    "sql-gateway.",
+    "table.exec.hive.",
+    "table.exec.shuffle-mode",
+    "taskmanager.",
+    "user.artifacts.",
+    "web.",
+    "yarn.",
+];
+
+/// A key that nothing here reads. Flink takes any; who has mistyped one has to see it.
+fn set_unknown(key: &str, value: &str, state: &mut SessionState) -> Result<()> {
+    if key.is_empty() {
+        return Err(Error::user("an option without a name").hint("Write SET 'key' = 'value'"));
+    }
+    tracing::warn!("{}", about_unknown(key));
+    state.config.set(key, value);
+    Ok(())
+}
+
+pub(super) fn about_unknown(key: &str) -> String {
+    if OF_THE_CLUSTER.iter().any(|begin| key.starts_with(begin)) {
+        return format!("'{key}': an option of Flink's cluster, its processes or libraries; has no effect here.");
+    }
+    match suggest::nearest(key, KNOWN.iter().map(|o| o.key).filter(|k| !k.contains('#'))) {
+        Some(near) => format!("'{key}' is no option that anything here reads; did you mean '{near}'?"),
+        None => format!(
+            "'{key}' is no option that anything here reads; docs/reference/configuration.md lists those that are."
+        ),
+    }
+}
+
 /// RESET: of one key, or of all.
 pub(super) fn reset(key: Option<&str>, state: &mut SessionState) -> Result<()> {
     match key {
         None => state.config = Default::default(),
         Some(key) => {
             let key = name_of_today(key.trim());
-            if !state.config.remove(key) {
-                find(key)?;
+            if !state.config.remove(key) && known_option(key).is_none() {
+                tracing::warn!("{}", about_unknown(key));
             }
         }
     }

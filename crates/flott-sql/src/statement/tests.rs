@@ -429,15 +429,13 @@ fn set_and_reset() {
     let mut with_url = session("SET 's3.endpoint' = 'http://u:CANARY@h:9000'");
     assert_eq!(shown(&mut with_url, "SET"), "key|value\ns3.endpoint|http://u:******@h:9000");
     for (text, why) in [
-        ("SET 'table.exec.state.tl' = '1 h'", "Did you mean 'table.exec.state.ttl'?"),
         ("SET 'table.exec.state.ttl' = '1 parsec'", "unit of time"),
         ("SET 'execution.checkpointing.min-pause' = '18446744073709551615 s'", "at most 1000 years"),
         ("SET 'execution.checkpointing.interval' = '9223372036854775807 ms'", "at most 1000 years"),
         ("SET 'parallelism.default' = 'many'", "expected an integer"),
         ("SET 'execution.runtime-mode' = 'streeming'", "did you mean 'STREAMING'?"),
         ("SET 'execution.runtime-mode' = 'automatic'", "Only an explicit BATCH or STREAMING mode is supported"),
-        ("SET 'nothing.like.that' = '1'", "docs/reference/configuration.md lists all options"),
-        ("RESET 'parallelism.defaul'", "Did you mean 'parallelism.default'?"),
+        ("SET '' = '1'", "an option without a name"),
     ] {
         refused(&mut state, text, why);
     }
@@ -447,6 +445,20 @@ fn set_and_reset() {
     )
     .expect("known");
     assert_eq!(state.config.get("parallelism.default"), None);
+    // Any other key is kept; what is wrong with it is told.
+    run(&mut state, "SET 'table.exec.state.tl' = '1 h'; SET 'rest.port' = '1'; RESET 'parallelism.defaul'")
+        .expect("any");
+    assert_eq!(state.config.get("table.exec.state.tl"), Some("1 h"));
+    run(&mut state, "RESET 'table.exec.state.tl'; RESET 'rest.port'").expect("set");
+    for (key, told) in [
+        ("table.exec.state.tl", "did you mean 'table.exec.state.ttl'?"),
+        ("taskmanager.memory.process.size", "an option of Flink's cluster"),
+        ("pipeline.time-characteristic", "no effect here"),
+        ("nothing.like.that", "docs/reference/configuration.md lists"),
+    ] {
+        let text = super::config::about_unknown(key);
+        assert!(text.contains(key) && text.contains(told), "{text}");
+    }
     run(&mut state, "RESET").expect("all");
     assert!(state.config.is_empty());
 }

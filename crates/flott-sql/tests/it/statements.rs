@@ -203,7 +203,6 @@ fn errors_inside_parts_name_their_place_in_the_script() {
         ("ADD JAR 'x'", vec!["ADD JAR", "line 1, column 1", "no JVM"]),
         ("SET 'table.sql-dialect' = 'hive'", vec!["not supported yet", "'default'"]),
         ("SET 'table.exec.sink.not-null-enforcer' = 'DORP'", vec!["did you mean 'DROP'?"]),
-        ("SET 'parallelism.defualt' = '2'", vec!["Did you mean 'parallelism.default'?"]),
     ] {
         let e = c.refuses(text);
         for part in parts {

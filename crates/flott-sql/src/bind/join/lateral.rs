@@ -2,14 +2,13 @@
 //!
 //! What it says of those columns becomes the condition of a join. A query of rows keeps the columns that its conditions
 //! read. One that groups or is DISTINCT is grouped by the columns that equal those outside, too; one that aggregates all its
-//! rows has a row for every row outside, so that the join pads, and what counts is 0 there. With LIMIT, the rows that belong
-//! to one row outside are numbered, and the first of them stay.
+//! rows has a row for every row outside, so that the join pads, and what counts is 0 there.
 
 use std::collections::HashMap;
 
 use datafusion_common::ScalarValue;
 use datafusion_expr::{Expr, LogicalPlan, Operator};
-use flott_core::types::{TypeKind, arrow_type};
+use flott_core::types::arrow_type;
 use flott_core::{Error, Result};
 use flott_graph::JoinKind;
 use sqlparser::ast::{self, Expr as Ast, Ident, JoinConstraint, Query, SelectItem, SetExpr, Spanned};
@@ -18,21 +17,19 @@ use super::predicate::{reads, together};
 use super::subquery::{is_grouped, renamed};
 use super::table_function::{expands, named};
 use super::{Bound, beside, identity, join_with, settle, side_by_side};
-use crate::bind::expression::{ExpressionBinder, is_ordinal};
+use crate::bind::expression::ExpressionBinder;
 use crate::bind::grouped::calls_over_groups;
 use crate::bind::node::JoinFlavour;
 use crate::bind::query::implicit_name;
 use crate::bind::refuse::{at, from_datafusion, is_not_found, refuse_if, unsupported, unsupported_with};
 use crate::bind::scope::OUTER;
-use crate::bind::sort::{limits, order_of};
+use crate::bind::sort;
 use crate::bind::{Binder, Ctes, Scope, ScopeColumn, Typed, UniqueNames, columns_of, filter, project};
 
 /// Names of the keys that a grouped query gets.
 const KEY: &str = "$lateral";
 /// Names of the aggregates of a query that aggregates all its rows.
 const CALL: &str = "$aggregate";
-/// Name of the column that numbers the rows of a query with LIMIT.
-const ROW: &str = "$row";
 
 /// A query that names columns of the tables before it, taken apart.
 pub(super) struct Inside {
@@ -227,25 +224,24 @@ impl Binder<'_> {
         let span = query.span();
         let what = |part: &str| format!("{part} in a LATERAL query that names columns of the tables before it");
         refuse_if(query.with.is_some(), &what("WITH"), span)?;
-        let limited = query.limit_clause.is_some() || query.fetch.is_some();
         let SetExpr::Select(select) = query.body.as_ref() else {
             return Err(unsupported(what("UNION and the like"), span));
         };
+        if query.limit_clause.is_some() || query.fetch.is_some() {
+            let Some(ranked) = ranked(query, select)? else {
+                return Err(unsupported_with(
+                    what("LIMIT without ORDER BY, or beside GROUP BY, DISTINCT or OVER,"),
+                    span,
+                    "Join first, then number the rows: ROW_NUMBER() OVER (PARTITION BY .. ORDER BY ..) in a query around it",
+                ));
+            };
+            return self.inside_grouped(outer, query, &ranked, false, ctes);
+        }
         let distinct = match select.distinct {
             None | Some(ast::Distinct::All) => false,
             Some(ast::Distinct::Distinct) => true,
             Some(ast::Distinct::On(_)) => return Err(unsupported("DISTINCT ON", span)),
         };
-        if limited {
-            if distinct || is_grouped(select) || is_over(select) || query.order_by.is_none() {
-                return Err(unsupported_with(
-                    what("LIMIT without ORDER BY, or with DISTINCT, GROUP BY or OVER,"),
-                    span,
-                    "Join first, then number the rows: ROW_NUMBER() OVER (PARTITION BY .. ORDER BY ..) in a query around it",
-                ));
-            }
-            return self.inside_limited(outer, query, select, ctes);
-        }
         if distinct || is_grouped(select) || is_over(select) {
             refuse_if(is_over(select) && (distinct || is_grouped(select)), &what("OVER beside GROUP BY"), span)?;
             return self.inside_grouped(outer, query, select, distinct, ctes);
@@ -275,42 +271,6 @@ impl Binder<'_> {
         }
         let plan = if columns.len() > own { project(source.plan, columns)? } else { source.plan };
         Ok(Inside { plan, columns: seen, conditions: source.correlated, both, whole: None })
-    }
-
-    /// The first rows for every row outside: those that belong to one are numbered.
-    fn inside_limited(&self, outer: &Scope, query: &Query, select: &ast::Select, ctes: &Ctes) -> Result<Inside> {
-        let (offset, most) = limits(query.limit_clause.as_ref(), query.fetch.as_ref())?;
-        let mut numbered = select.clone();
-        numbered.projection.push(self.numbering(in_order(order_of(query.order_by.as_ref())?, &select.projection)?)?);
-        let mut own = query.clone();
-        (own.order_by, own.limit_clause, own.fetch) = (None, None, None);
-        *own.body = SetExpr::Select(Box::new(numbered.clone()));
-        let mut inside = self.inside_grouped(outer, &own, &numbered, false, ctes)?;
-        let row = inside.columns.pop().ok_or_else(|| Error::internal("rows without a number"))?.typed();
-        let number = |n: u64| {
-            let n = i64::try_from(n).unwrap_or(i64::MAX);
-            Typed::literal(ScalarValue::Int64(Some(n)), TypeKind::BigInt.not_null())
-        };
-        let last = most.map(|most| (Operator::LtEq, offset.saturating_add(most)));
-        let first = (offset > 0).then_some((Operator::Gt, offset));
-        for (operator, bound) in [first, last].into_iter().flatten() {
-            let condition = self.functions().binary(operator, row.clone(), number(bound))?;
-            inside.plan = filter(inside.plan, condition)?;
-        }
-        Ok(inside)
-    }
-
-    /// `ROW_NUMBER() OVER (ORDER BY ..)`
-    fn numbering(&self, order: Vec<ast::OrderByExpr>) -> Result<SelectItem> {
-        let query = self.tables().parse_query(&format!("SELECT ROW_NUMBER() OVER (ORDER BY 1) AS `{ROW}`"))?;
-        let SetExpr::Select(select) = *query.body else { return Err(Error::internal("no SELECT")) };
-        let mut item = select.projection.into_iter().next().ok_or_else(|| Error::internal("an empty SELECT"))?;
-        if let SelectItem::ExprWithAlias { expr: Ast::Function(f), .. } = &mut item
-            && let Some(ast::WindowType::WindowSpec(spec)) = &mut f.over
-        {
-            spec.order_by = order;
-        }
-        Ok(item)
     }
 
     /// A query that groups: by the columns, too, that equal those outside.
@@ -354,7 +314,7 @@ impl Binder<'_> {
         let ungrouped = matches!(&select.group_by, ast::GroupByExpr::Expressions(e, _) if e.is_empty());
         let whole = if !distinct && ungrouped && is_grouped(select) { Some(whole(select)?) } else { None };
         let mut own = query.clone();
-        own.order_by = None;
+        (own.order_by, own.limit_clause, own.fetch) = (None, None, None);
         let mut keyed = select.clone();
         keyed.selection = rest.into_iter().cloned().reduce(|left, right| Ast::BinaryOp {
             left: Box::new(left),
@@ -396,28 +356,49 @@ impl Binder<'_> {
     }
 }
 
-/// What rows are ordered by, where ORDER BY may name what the SELECT list shows, by its name or its place.
-fn in_order(order: &[ast::OrderByExpr], shown: &[SelectItem]) -> Result<Vec<ast::OrderByExpr>> {
-    let of_item = |item: &SelectItem| match item {
-        SelectItem::UnnamedExpr(e) | SelectItem::ExprWithAlias { expr: e, .. } => Some(e.clone()),
-        _ => None,
+/// `ORDER BY .. LIMIT n` as a condition on the rows' numbers, which [`by_keys`] makes those of the rows that belong to one row
+/// outside; `None` where there is no such.
+fn ranked(query: &Query, select: &ast::Select) -> Result<Option<ast::Select>> {
+    let (offset, most) = sort::limits(query.limit_clause.as_ref(), query.fetch.as_ref())?;
+    let order = sort::order_of(query.order_by.as_ref())?;
+    let distinct = matches!(select.distinct, Some(ast::Distinct::Distinct | ast::Distinct::On(_)));
+    if order.is_empty() || distinct || is_grouped(select) || is_over(select) {
+        return Ok(None);
+    }
+    let order: Vec<ast::OrderByExpr> = order.iter().map(|by| by_place(by, &select.projection)).collect();
+    let mut number = crate::parser::parse_expression("ROW_NUMBER() OVER (ORDER BY 1)")?;
+    if let Ast::Function(f) = &mut number
+        && let Some(ast::WindowType::WindowSpec(spec)) = &mut f.over
+    {
+        spec.order_by = order;
+    }
+    let compared = |op: ast::BinaryOperator, n: u64| Ast::BinaryOp {
+        left: Box::new(number.clone()),
+        op,
+        right: Box::new(Ast::value(ast::Value::Number(n.to_string(), false))),
     };
-    let named = |item: &&SelectItem, name: &Ident| matches!(item, SelectItem::ExprWithAlias { alias, .. } if alias.value == name.value);
-    order
-        .iter()
-        .map(|by| {
-            let expr = match &by.expr {
-                Ast::Identifier(name) => shown.iter().find(|i| named(i, name)).and_then(of_item),
-                e if is_ordinal(e) => {
-                    let place = e.to_string().parse::<usize>().ok().and_then(|n| n.checked_sub(1));
-                    let item = place.and_then(|n| shown.get(n)).and_then(of_item);
-                    Some(item.ok_or_else(|| at(Error::user("Ordinal out of range").hint("Name the column"), e.span()))?)
-                }
-                _ => None,
-            };
-            Ok(ast::OrderByExpr { expr: expr.unwrap_or_else(|| by.expr.clone()), ..by.clone() })
-        })
-        .collect()
+    let first = (offset > 0).then(|| compared(ast::BinaryOperator::Gt, offset));
+    let last = most.map(|n| compared(ast::BinaryOperator::LtEq, offset.saturating_add(n)));
+    let mut ranked = select.clone();
+    ranked.qualify = first.into_iter().chain(last).reduce(|left, right| Ast::BinaryOp {
+        left: Box::new(left),
+        op: ast::BinaryOperator::And,
+        right: Box::new(right),
+    });
+    Ok(ranked.qualify.is_some().then_some(ranked))
+}
+
+/// A part of ORDER BY; the number of a column is what stands there.
+fn by_place(by: &ast::OrderByExpr, projection: &[SelectItem]) -> ast::OrderByExpr {
+    let mut by = by.clone();
+    if let Ast::Value(v) = &by.expr
+        && let ast::Value::Number(place, _) = &v.value
+        && let Some(SelectItem::UnnamedExpr(e) | SelectItem::ExprWithAlias { expr: e, .. }) =
+            place.parse::<usize>().ok().and_then(|n| projection.get(n.checked_sub(1)?))
+    {
+        by.expr = e.clone();
+    }
+    by
 }
 
 /// A SELECT that aggregates all its rows.

@@ -63,6 +63,12 @@ impl Binder<'_> {
                 return Err(unsupported("ARRAY JOIN", span));
             }
         };
+        if *constraint == JoinConstraint::None && !matches!(join_operator, JoinOperator::CrossJoin(_)) {
+            let error = Error::user(
+                "INNER, LEFT, RIGHT or FULL join requires a condition (NATURAL keyword or ON or USING clause)",
+            );
+            return Err(at(error.hint("Write ON .. behind the table, or CROSS JOIN for every pair of rows"), span));
+        }
         if reads_the_left(relation) {
             return self.of_the_left(left, relation, kind, constraint, ctes);
         }

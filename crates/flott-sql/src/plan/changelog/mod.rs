@@ -138,10 +138,13 @@ impl Inference<'_> {
                 more.words(),
                 explain::describe(node)
             ))
-            .hint(
+            .hint(if reader.contains("Sink") || reader.contains("sink") {
                 "Use a sink that takes changes (an upsert sink with a PRIMARY KEY, print, blackhole), or a query that \
-                 only appends",
-            ));
+                 only appends"
+            } else {
+                "It takes rows that are only added, whatever the sink: let it read a table that only appends, or \
+                 TO_CHANGELOG(TABLE ..), which makes each change a row of its own"
+            }));
         }
         self.kinds.insert(Arc::as_ptr(node), kinds);
         self.taken.insert((Arc::as_ptr(node), takes));
