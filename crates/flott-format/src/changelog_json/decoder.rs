@@ -232,7 +232,10 @@ fn text_at(column: &ColumnBuilder, row: usize) -> Option<&str> {
 fn entry_at<'c>(column: &'c ColumnBuilder, row: usize, name: &str) -> Option<&'c str> {
     let Values::Map { offsets, key, value } = &column.values else { return None };
     let (start, end) = (*offsets.get(row)? as usize, *offsets.get(row + 1)? as usize);
-    (start..end).filter(|_| column.is_valid(row)).find(|i| text_at(key, *i) == Some(name)).and_then(|i| text_at(value, i))
+    (start..end)
+        .filter(|_| column.is_valid(row))
+        .find(|i| text_at(key, *i) == Some(name))
+        .and_then(|i| text_at(value, i))
 }
 
 /// Whether a column of an image is present in a row of a message.

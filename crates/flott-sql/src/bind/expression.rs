@@ -955,8 +955,3 @@ pub(crate) fn case_expr(branches: Vec<(Expr, Expr)>, last: Option<Expr>) -> Expr
         else_expr: last.map(Box::new),
     })
 }
-
-/// Whether an AST expression is a plain number, as places in ORDER BY are.
-pub(crate) fn is_ordinal(e: &Ast) -> bool {
-    matches!(e, Ast::Value(v) if matches!(v.value, Value::Number(..)))
-}

@@ -17,6 +17,7 @@ mod source;
 pub mod split;
 pub mod statement;
 mod strings;
+mod table_query;
 mod values;
 
 pub use ast::{InsertStatement, Name, SpannedStatement, Statement};

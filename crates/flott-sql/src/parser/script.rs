@@ -15,7 +15,7 @@ use super::limits::{MAX_DEPTH, MAX_NODES, ParseLimits, check_tokens, settle_expr
 use super::source::SourceText;
 use super::split::{Piece, Split, split};
 use super::statement::StatementParser;
-use super::{match_recognize, strings, values};
+use super::{match_recognize, strings, table_query, values};
 
 pub use super::hints::HINT_PREFIX;
 
@@ -302,7 +302,7 @@ const DOUBLE_QUOTES: &str = "Strings stand in single quotes, names in backticks"
 
 /// What sqlparser does not read, in forms that it reads.
 fn arrange(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
-    Ok(values::arrange(match_recognize::arrange(strings::arrange(tokens)?)))
+    Ok(values::arrange(match_recognize::arrange(table_query::arrange(strings::arrange(tokens)?))))
 }
 
 /// Tokens of one statement: comments out, hints in, limits checked. Also where hints stood.
