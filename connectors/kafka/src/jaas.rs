@@ -26,8 +26,11 @@ pub(crate) fn parse(text: &str) -> Result<Login> {
     if !flags.iter().any(|f| f.eq_ignore_ascii_case(&rest[..end])) {
         return wrong("the control flag is not 'required'");
     }
-    let mut login =
-        Login { module: class.rsplit('.').next().unwrap_or(class).to_string(), username: None, password: None };
+    let module = class.rsplit('.').next().unwrap_or(class);
+    if module.is_empty() {
+        return wrong("the class has no name");
+    }
+    let mut login = Login { module: module.to_string(), username: None, password: None };
     let mut rest = rest[end..].trim_start();
     loop {
         if let Some(after) = rest.strip_prefix(';') {
@@ -82,9 +85,14 @@ mod tests {
 
     #[test]
     fn damaged_ones_are_refused_without_their_text() {
-        for text in
-            ["", "Plain", "Plain maybe x=1;", "Plain required username=\"CANARY", "Plain required password=\"CANARY\""]
-        {
+        for text in [
+            "",
+            "Plain",
+            "Plain maybe x=1;",
+            "Plain required username=\"CANARY",
+            "Plain required password=\"CANARY\"",
+            "a. required username=CANARY;",
+        ] {
             let error = parse(text).expect_err(text).to_string();
             assert!(error.contains("sasl.jaas.config") && !error.contains("CANARY"), "{error}");
         }

@@ -28,7 +28,7 @@ use flott_core::clock::{Clock, SystemClock};
 pub use target::TARGETS;
 
 /// An input of some kilobytes that takes longer hangs. Debug builds and busy machines are slow.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Something that reads bytes, and what has to be true of it whatever they are.
 #[derive(Debug, Clone, Copy)]

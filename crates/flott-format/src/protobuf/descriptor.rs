@@ -94,12 +94,20 @@ fn unguarded_pool(options: &ProtobufOptions) -> Result<DescriptorPool> {
         }
         Definition::Descriptors(path) => {
             let bytes = read(Path::new(path), DESCRIPTOR_BYTES_MAX).map_err(|e| unreadable(path, e))?;
-            DescriptorPool::decode(bytes.as_slice()).map_err(|e| {
-                Error::user(format!("The file of descriptors cannot be used: {e:?}")).with("file", path).hint(
+            descriptors(&bytes).map_err(|e| {
+                Error::user(format!("The file of descriptors cannot be used: {e}")).with("file", path).hint(
                     "Write it with `protoc --include_imports --descriptor_set_out=FILE`; syntax \"proto2\" and \"proto3\" are supported, editions are not",
                 )
             })
         }
+    }
+}
+
+/// The library panics over some files that `protoc` has not made.
+fn descriptors(bytes: &[u8]) -> std::result::Result<DescriptorPool, String> {
+    match std::panic::catch_unwind(|| DescriptorPool::decode(bytes)) {
+        Ok(decoded) => decoded.map_err(|e| format!("{e:?}")),
+        Err(_) => Err("its parts do not fit together".to_string()),
     }
 }
 
@@ -239,7 +247,25 @@ impl FileResolver for Imports {
 
 #[cfg(test)]
 mod tests {
-    use super::brackets_depth;
+    use super::{brackets_depth, descriptors};
+
+    /// Found by the target proto_schema of flott-fuzz: an import that is not there, in a file that an error then names.
+    #[test]
+    fn damaged_descriptors_are_refused_and_no_panic() {
+        let fields = b"\x0a\x01M\x12\x09\x0a\x01a\x18\x01\x20\x01\x28\x05\x12\x09\x0a\x01b\x18\x02\x20\x01\x28\x09";
+        let message = [&[0x22, fields.len() as u8][..], fields].concat();
+        let file = [&b"\x0a\x07m.proto\x12\x01p\x1a\x07n.proto"[..], &message, b"\x62\x06proto3"].concat();
+        let set = [&[0x0a, file.len() as u8][..], &file].concat();
+        for at in 0..set.len() {
+            drop(descriptors(&set[..at]));
+            for change in 1..=255 {
+                let mut damaged = set.clone();
+                damaged[at] ^= change;
+                drop(descriptors(&damaged));
+            }
+        }
+        descriptors(&set).expect_err("an import is not there");
+    }
 
     #[test]
     fn brackets_in_comments_and_strings_are_none() {

@@ -9,6 +9,7 @@ pub(crate) fn run(data: &[u8]) {
     let Some(parsed) = rows::given(text.parse::<LogicalType>()) else { return };
     let printed = parsed.to_string();
     let again: LogicalType = printed.parse().unwrap_or_else(|e| panic!("{printed}: {e}"));
-    assert_eq!(again, parsed, "{printed}");
+    // The comments of fields of STRUCTURED are not printed.
+    assert_eq!(again.to_string(), printed);
     drop(parsed.summary_without_nullability());
 }
