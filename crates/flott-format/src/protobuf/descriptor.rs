@@ -72,15 +72,7 @@ fn unknown(given: &str, wanted: &str, known: &[(String, MessageDescriptor)]) -> 
     Error::user(format!("The message '{given}' is not defined")).with("option", "message-class-name").hint(hint)
 }
 
-/// The library that reads definitions panics on some that are wrong, where it looks for the place of the error.
 fn pool(options: &ProtobufOptions) -> Result<DescriptorPool> {
-    std::panic::catch_unwind(|| unguarded_pool(options)).unwrap_or_else(|_| {
-        Err(Error::user("The definition of the message is wrong, and it cannot be told where")
-            .hint("Let `protoc` check it: it names the place"))
-    })
-}
-
-fn unguarded_pool(options: &ProtobufOptions) -> Result<DescriptorPool> {
     match &options.definition {
         Definition::Text(text) => compile(TEXT_NAME, text.clone(), &options.import_paths, None),
         Definition::Proto(path) => {
