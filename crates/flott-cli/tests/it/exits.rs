@@ -54,7 +54,6 @@ fn wrong_usage_is_2() {
     exits(&place.flott(&["run", "gone.sql"]), 2, "gone.sql");
     exits(&place.flott(&["explain", "gone.sql"]), 2, "gone.sql");
     exits(&place.flott(&["run", "job.sql", "-D", "parallelism.default"]), 2, "KEY=VALUE");
-    exits(&place.flott(&["run", "job.sql", "-D", "parallelism.defaullt=2"]), 2, "parallelism.default");
     exits(&place.flott(&["run", "job.sql", "-p", "0"]), 2, "parallelism.default");
     exits(&place.flott(&["run", "job.sql", "--log-level", "lout=="]), 2, "log level");
     exits(&place.flott(&["run", "job.sql", "--log-level", "silly"]), 2, "error, warn, info, debug, trace");
