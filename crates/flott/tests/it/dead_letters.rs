@@ -135,7 +135,7 @@ async fn a_table_that_cannot_take_them_is_refused_when_the_job_is_planned() {
         (of("error STRING", "'scan.invalid-records' = 'dead-letter'"), "needs a table"),
         (of("error STRING", "'scan.dead-letter.table' = 'bad'"), "has no effect"),
         (of("error STRING", &format!("{both} 'gone'")), "there is no such table"),
-        (of("eror STRING", &format!("{both} 'bad'")), "Did you mean 'error'?"),
+        (of("errors STRING", &format!("{both} 'bad'")), "Did you mean 'error'?"),
         (of("`offset` ROW<a INT>", &format!("{both} 'bad'")), "column 'offset' is BIGINT"),
         (of("error STRING", "'scan.invalid-records' = 'ignore'"), "dead-letter"),
     ] {
