@@ -103,6 +103,15 @@ pub fn decode(content: &[u8], stored: &StoredRun, key_groups: std::ops::Range<u1
     let corrupt = |why: &str| corrupt(stored, why);
     let (schema, batches) = ipc::read(bytes).map_err(|why| corrupt(&format!("it is not Arrow IPC: {why}")))?;
     let rows = with_nullable_keys(&arrow_select::concat::concat_batches(&schema, &batches)?)?;
+    let key_group = StateRun::key_group_field();
+    if rows
+        .schema()
+        .fields()
+        .first()
+        .is_none_or(|f| (f.name(), f.data_type()) != (key_group.name(), key_group.data_type()))
+    {
+        return Err(corrupt("a run does not start with key groups"));
+    }
     let whole = key_groups.contains(&stored.first_key_group) && key_groups.contains(&stored.last_key_group);
     if whole {
         return (rows.num_rows() > 0).then(|| StateRun::named(&stored.uid, &stored.table, rows)).transpose();
@@ -120,6 +129,7 @@ pub fn decode(content: &[u8], stored: &StoredRun, key_groups: std::ops::Range<u1
 mod tests {
     use arrow_array::{Int64Array, RecordBatch, UInt16Array};
     use arrow_schema::{DataType, Field, Schema};
+    use flott_core::ErrorKind;
 
     use super::*;
 
@@ -171,7 +181,8 @@ mod tests {
                 let Some(byte) = damaged.get_mut(at + i) else { continue };
                 *byte ^= change;
                 let crc32 = crc32fast::hash(&damaged[at..]);
-                drop(decode(&damaged, &StoredRun { crc32, ..stored[0].clone() }, 0..50));
+                let decoded = decode(&damaged, &StoredRun { crc32, ..stored[0].clone() }, 0..50);
+                assert!(decoded.is_ok() || decoded.is_err_and(|e| e.kind() != ErrorKind::Internal), "byte {i}");
             }
         }
     }

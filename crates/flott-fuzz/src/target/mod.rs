@@ -57,7 +57,9 @@ pub const TARGETS: &[Target] = &[
     of("avro_schema", avro_schema::run, "a schema of another's, and a message in it").floor(64 * MB),
     of("debezium_avro", debezium_avro::run, "debezium-avro-confluent: changes in an envelope"),
     of("protobuf", protobuf::run, "protobuf messages: independent, rows survive encoding"),
-    of("proto_schema", proto_schema::run, "the text of a .proto file, a file of descriptors").length(2 * KB),
+    of("proto_schema", proto_schema::run, "the text of a .proto file, a file of descriptors")
+        .length(2 * KB)
+        .floor(64 * MB),
     of("debezium_json", changelog_json::debezium, "debezium-json: pieces, messages, metadata"),
     of("canal_json", changelog_json::canal, "canal-json: the same"),
     of("maxwell_json", changelog_json::maxwell, "maxwell-json: the same"),
