@@ -26,11 +26,7 @@ pub fn messages(content: &[u8]) -> Vec<io::Result<Vec<u8>>> {
         _ => {}
     }
     match frame::decode(content) {
-        Ok(FromWorker::Event(event)) => {
-            if concerns(&event, 4, &(0..8)) {
-                drop(WorkerEvent::from(event));
-            }
-        }
+        Ok(FromWorker::Event(event)) if concerns(&event, 4, &(0..8)) => drop(WorkerEvent::from(event)),
         Ok(FromWorker::Refused(error)) => drop(flott_core::Error::from(error)),
         Ok(FromWorker::Written { part: Err(error), .. }) => drop(flott_core::Error::from(error)),
         _ => {}

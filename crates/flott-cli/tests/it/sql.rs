@@ -109,7 +109,8 @@ fn the_first_error_ends_a_file() {
     let ran = place.flott(&["sql", "-i", "some.sql", "-f", "init.sql"]);
     assert_eq!(ran.code, Some(2), "an error in the first file ends all: {ran:?}");
     assert_eq!(place.flott(&["sql", "-f", "gone.sql"]).code, Some(2));
-    assert_eq!(piped(&place, &["-D", "parallelism.defaullt=2"], "SELECT 1;").code, Some(2));
+    let mistyped = piped(&place, &["-D", "parallelism.defaullt=2"], "SELECT 1;");
+    assert!(mistyped.code == Some(0) && mistyped.err.contains("did you mean 'parallelism.default'?"), "{mistyped:?}");
 }
 
 #[test]
