@@ -29,6 +29,7 @@ const INPUTS: usize = 3_000;
 const TIME: Duration = Duration::from_millis(400);
 
 /// The first input that breaks a property, or `None`.
+#[expect(clippy::print_stdout, reason = "a long run tells how far it has come")]
 fn first_failure(target: &Target, seed: u64, inputs: usize, time: Duration) -> Option<(String, Vec<u8>)> {
     let mut done = 0;
     let found = search(target, seed, inputs, time, &mut done);
