@@ -481,10 +481,6 @@ fn older_names_set_and_reset_the_option_of_today() {
     assert_eq!(state.config.get("execution.state-recovery.claim-mode"), Some("CLAIM"));
     run(&mut state, "RESET 'state.checkpoints.num-retained'").expect("known");
     assert_eq!(state.config.get("execution.checkpointing.num-retained"), None);
-    for wrong in ["execution.state-recovery.pth", "execution.checkpointing.unaligned.enable"] {
-        let error = run(&mut state, &format!("SET '{wrong}' = 'true'")).expect_err("a typing error");
-        assert!(error.to_string().contains("Did you mean"), "{error}");
-    }
 }
 
 /// All that Flink 2.3 reads under these names is honoured or explained, with its defaults.
