@@ -92,7 +92,12 @@ impl fmt::Display for Event {
 pub(super) struct Events {
     all: Vec<Event>,
     next: usize,
+    /// How often the next one has come too late.
+    late: u32,
 }
+
+/// An event that came too late for a job has another chance with the next, but not for ever.
+const CHANCES: u32 = 10;
 
 impl Events {
     pub(super) fn of(pipeline: Pipeline) -> Events {
@@ -116,7 +121,7 @@ impl Events {
             let kinds = all.len(); // 11 and it have no common divisor: the test sees to it.
             all = (0..kinds).map(|i| all[i * 11 % kinds]).collect();
         }
-        Events { all, next: 0 }
+        Events { all, next: 0, late: 0 }
     }
 
     pub(super) fn kinds(&self) -> u64 {
@@ -127,8 +132,12 @@ impl Events {
         self.all[self.next % self.all.len()]
     }
 
-    pub(super) fn step(&mut self) {
-        self.next += 1;
+    /// After the next one has happened, or has come too late.
+    pub(super) fn step(&mut self, happened: bool) {
+        self.late += 1;
+        if happened || self.late >= CHANCES {
+            (self.next, self.late) = (self.next + 1, 0);
+        }
     }
 
     /// What has not come about.
@@ -149,7 +158,7 @@ mod tests {
             assert!(!events.missed(&tally).is_empty());
             for _ in 0..events.all.len() {
                 tally.insert(events.next().to_string(), 1);
-                events.step();
+                events.step(true);
             }
             assert_eq!(events.missed(&tally), [""; 0]);
         }

@@ -219,9 +219,8 @@ impl<'a> Round<'a> {
                 cycles += 1;
                 self.look_at(tally);
             }
-            // An event that came too late for this job has another chance with the next, but not for ever.
-            if event == events.next() && (happened || rng.below(2) == 0) {
-                events.step();
+            if event == events.next() {
+                events.step(happened);
             }
             if finished {
                 return Ok(cycles);
