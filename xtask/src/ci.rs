@@ -12,8 +12,8 @@ use crate::{Failure, chaos, run, run_with, say, tidy, unstable};
 const TEST_KILL_CYCLES: [(Pipeline, u64, u64); 7] = [
     (Pipeline::Files, 100, ROWS),
     (Pipeline::FilesTwoSinks, 30, ROWS),
-    (Pipeline::Processes, 64, ROWS),
-    (Pipeline::ProcessesTwoSinks, 64, ROWS),
+    (Pipeline::Processes, 40, ROWS),
+    (Pipeline::ProcessesTwoSinks, 40, ROWS),
     (Pipeline::S3, 30, ROWS),
     (Pipeline::KafkaFiles, 6, ROWS / 4),
     (Pipeline::NatsKafka, 6, ROWS / 4),

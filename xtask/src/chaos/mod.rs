@@ -29,7 +29,7 @@ use round::Round;
 use servers::{Kind, Server};
 
 /// From so many cycles for each kind of event on, every kind has to have come about.
-const CYCLES_FOR_EACH: u64 = 2;
+const CYCLES_FOR_EACH: u64 = 5;
 /// Cycles of a round with a planted mistake: then it goes on to its end.
 const CYCLES_OF_PLANTED: u64 = 3;
 
