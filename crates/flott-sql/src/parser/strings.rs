@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 
 use flott_core::{Error, Result};
 use sqlparser::ast::{Ident, Query, Select, SelectItem, SetExpr, TableAlias, TableFactor};
+use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 
 use super::ast::position;
@@ -36,11 +37,14 @@ pub(crate) fn arrange(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> 
             continue;
         };
         let set = i > 0 && is_set(&tokens[i - 1].token);
-        // `'k' = 'v' 'k2' = ..`: a comma is missing in a list of options.
-        let next_option = next.is_some_and(|n| n.token == Token::Eq)
-            && matches!(out.as_slice(), [.., key, eq, _] if is_part(&key.token) && eq.token == Token::Eq);
-        match out.last_mut().filter(|_| !set && !next_option) {
-            Some(last) if literal(&last.token).is_some() => {
+        let goes_on = !set && out.last().is_some_and(|last| literal(&last.token).is_some());
+        // `'k' = 'v' 'k2' = ..`: in a list of options a comma is missing, or `=`, which the parser tells.
+        if goes_on && in_options(&out) {
+            out.extend(tokens[i..].iter().cloned());
+            return Ok(out);
+        }
+        match out.last_mut().filter(|_| goes_on) {
+            Some(last) => {
                 if last.span.end.line == t.span.start.line {
                     return Err(Error::user("String literal continued on same line")
                         .at(position(t.span.start))
@@ -49,10 +53,23 @@ pub(crate) fn arrange(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> 
                 append(&mut last.token, more);
                 last.span.end = t.span.end;
             }
-            _ => out.push(t),
+            None => out.push(t),
         }
     }
     Ok(out)
+}
+
+/// Whether a list of options is open: `WITH ('k' = 'v', ..`.
+fn in_options(tokens: &[TokenWithSpan]) -> bool {
+    let bracket =
+        tokens.iter().rposition(|t| !matches!(t.token, Token::SingleQuotedString(_) | Token::Eq | Token::Comma));
+    let before = |i: usize| match i.checked_sub(1).map(|i| &tokens[i].token) {
+        Some(Token::Word(w)) => {
+            w.quote_style.is_none() && matches!(w.keyword, Keyword::WITH | Keyword::SET | Keyword::RESET)
+        }
+        _ => false,
+    };
+    bracket.is_some_and(|i| tokens[i].token == Token::LParen && before(i))
 }
 
 /// A character set, `_UTF8`.

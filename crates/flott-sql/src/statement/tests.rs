@@ -481,6 +481,9 @@ fn older_names_set_and_reset_the_option_of_today() {
     assert_eq!(state.config.get("execution.state-recovery.claim-mode"), Some("CLAIM"));
     run(&mut state, "RESET 'state.checkpoints.num-retained'").expect("known");
     assert_eq!(state.config.get("execution.checkpointing.num-retained"), None);
+    for wrong in ["execution.state-recovery.pth", "execution.checkpointing.unaligned.enable"] {
+        assert!(super::config::about_unknown(wrong).contains("did you mean"), "{wrong}");
+    }
 }
 
 /// All that Flink 2.3 reads under these names is honoured or explained, with its defaults.
