@@ -101,12 +101,8 @@ impl Binder<'_> {
                 self.written.take();
                 self.values(values)
             }
-            SetExpr::Table(table) => {
-                let parts = table.schema_name.iter().chain(&table.table_name);
-                let name: Vec<String> = parts.map(|p| format!("`{}`", p.replace('`', "``"))).collect();
-                let query = self.tables.parse_query(&format!("SELECT * FROM {}", name.join(".")))?;
-                self.bind_query(&query, ctes)
-            }
+            // Where TABLE t is a query the parser has made a SELECT of it.
+            SetExpr::Table(_) => Err(unsupported_with("TABLE t here", body.span(), "Write SELECT * FROM t")),
             SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
                 Err(unsupported("a statement that writes, inside a query", body.span()))
             }

@@ -19,6 +19,7 @@ use super::node::{FlinkNode, FlinkNodeKind, ScanTable};
 use super::query::{df, rename_columns};
 use super::refuse::{At, at, check_dynamic_options, name_parts, name_text, not_found, refuse_if, unsupported};
 use super::{Binder, CatalogObject, Ctes, Scope, Typed, as_rowtime, column, columns_of, plan_schema, project};
+use crate::parser::alias_of;
 use crate::parser::dialect::TABLE_CALL;
 use crate::parser::match_recognize::QUERY_CALL;
 
@@ -544,17 +545,7 @@ pub(crate) fn names_differ(from: &[TableWithJoins]) -> Result<()> {
 
 /// The name that the columns of a relation answer to.
 fn own_name(relation: &TableFactor) -> Option<(String, Span)> {
-    let alias = match relation {
-        TableFactor::Table { alias, .. }
-        | TableFactor::Derived { alias, .. }
-        | TableFactor::TableFunction { alias, .. }
-        | TableFactor::Function { alias, .. }
-        | TableFactor::UNNEST { alias, .. }
-        | TableFactor::NestedJoin { alias, .. }
-        | TableFactor::MatchRecognize { alias, .. } => alias.as_ref(),
-        _ => None,
-    };
-    match (alias, relation) {
+    match (alias_of(relation), relation) {
         (Some(alias), _) => Some((alias.name.value.clone(), alias.name.span)),
         (None, TableFactor::Table { name, args: None, .. }) => {
             let last = name.0.last()?.as_ident()?;

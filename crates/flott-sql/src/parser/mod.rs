@@ -33,6 +33,21 @@ mod tests;
 /// The syntax tree of queries, for who passes one on.
 pub use sqlparser::ast::Query as QueryAst;
 
+/// What a relation in FROM is called there.
+pub(crate) fn alias_of(relation: &sqlparser::ast::TableFactor) -> Option<&sqlparser::ast::TableAlias> {
+    use sqlparser::ast::TableFactor;
+    match relation {
+        TableFactor::Table { alias, .. }
+        | TableFactor::Derived { alias, .. }
+        | TableFactor::TableFunction { alias, .. }
+        | TableFactor::Function { alias, .. }
+        | TableFactor::UNNEST { alias, .. }
+        | TableFactor::NestedJoin { alias, .. }
+        | TableFactor::MatchRecognize { alias, .. } => alias.as_ref(),
+        _ => None,
+    }
+}
+
 /// A name as an identifier in backticks, whatever it contains.
 pub fn quoted(name: &str) -> sqlparser::ast::Ident {
     sqlparser::ast::Ident::with_quote('`', name)

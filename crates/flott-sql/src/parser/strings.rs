@@ -5,10 +5,11 @@
 use std::ops::ControlFlow;
 
 use flott_core::{Error, Result};
-use sqlparser::ast::{Ident, Query, Select, SelectItem, SetExpr, TableAlias, TableFactor};
+use sqlparser::ast::{Ident, Query, Select, SelectItem, SetExpr, TableAlias};
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 
+use super::alias_of;
 use super::ast::position;
 use super::limits::Beyond;
 
@@ -125,17 +126,7 @@ fn select_aliases(select: &Select) -> ControlFlow<Beyond> {
     }
     for from in &select.from {
         for relation in std::iter::once(&from.relation).chain(from.joins.iter().map(|j| &j.relation)) {
-            let alias = match relation {
-                TableFactor::Table { alias, .. }
-                | TableFactor::Derived { alias, .. }
-                | TableFactor::TableFunction { alias, .. }
-                | TableFactor::Function { alias, .. }
-                | TableFactor::UNNEST { alias, .. }
-                | TableFactor::NestedJoin { alias, .. }
-                | TableFactor::MatchRecognize { alias, .. } => alias.as_ref(),
-                _ => None,
-            };
-            if let Some(alias) = alias {
+            if let Some(alias) = alias_of(relation) {
                 table_alias(alias)?;
             }
         }
