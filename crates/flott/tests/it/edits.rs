@@ -1,8 +1,8 @@
 //! State that is restored by a query whose conditions have changed.
 
-use flott::{JobOutcome, Restore, StopMode};
+use flott::{JobOutcome, Restore};
 
-use crate::savepoint::{Place, ROWS, end, underway};
+use crate::savepoint::{self, Place, ROWS, end};
 
 /// Counts the rows of each key in windows of 1,000 rows, with conditions below the windows and above them.
 fn windows(below: &str, above: &str) -> String {
@@ -37,11 +37,7 @@ fn pairs(condition: &str) -> String {
 
 /// Stops the job of the script before its first window has ended.
 async fn stopped(script: &str) -> Place {
-    let place = Place::new();
-    let mut job = place.start(script, Restore::Ask, &[]).await.expect("starts");
-    underway(&job, 200).await;
-    job.handle.request_stop(StopMode::suspend()).await.expect("it runs");
-    assert!(matches!(end(&mut job).await, JobOutcome::Suspended(_)));
+    let place = savepoint::stopped(script).await;
     assert_eq!(place.written(), Vec::<Vec<i64>>::new(), "what was read is in the state");
     place
 }

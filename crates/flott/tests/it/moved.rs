@@ -1,8 +1,8 @@
 //! State of scripts that were edited: it goes to the query that it is of, or nowhere.
 
-use flott::{JobOutcome, Restore, StopMode};
+use flott::{JobOutcome, Restore};
 
-use crate::savepoint::{Place, ROWS, end, underway};
+use crate::savepoint::{Place, ROWS, end, stopped};
 
 const SLOW: &str = "'rows-per-second' = '500'";
 const FAST: &str = "'rows-per-second' = '100000'";
@@ -37,16 +37,6 @@ fn windows(sink: &str, condition: &str) -> String {
         "INSERT INTO {sink} SELECT k, COUNT(*) FROM TABLE(TUMBLE(TABLE s, DESCRIPTOR(ts), INTERVAL '1' SECOND))
          WHERE {condition} GROUP BY window_start, window_end, k"
     )
-}
-
-/// Stops the job of the script with its rows in the state.
-async fn stopped(script: &str) -> Place {
-    let place = Place::new();
-    let mut job = place.start(script, Restore::Ask, &[]).await.expect("starts");
-    underway(&job, 200).await;
-    job.handle.request_stop(StopMode::suspend()).await.expect("it runs");
-    assert!(matches!(end(&mut job).await, JobOutcome::Suspended(_)));
-    place
 }
 
 async fn continued(place: &Place, script: &str, options: &[(&str, &str)]) -> flott::Result<()> {

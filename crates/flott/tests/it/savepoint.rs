@@ -91,6 +91,16 @@ impl Place {
     }
 }
 
+/// Stops the job of a script once it has read some rows, with what it keeps of them in the state.
+pub(crate) async fn stopped(script: &str) -> Place {
+    let place = Place::new();
+    let mut job = place.start(script, Restore::Ask, &[]).await.expect("starts");
+    underway(&job, 200).await;
+    job.handle.request_stop(StopMode::suspend()).await.expect("it runs");
+    assert!(matches!(end(&mut job).await, JobOutcome::Suspended(_)));
+    place
+}
+
 pub(crate) async fn end(job: &mut Job) -> JobOutcome {
     let ended = tokio::time::timeout(Duration::from_secs(30), job.wait()).await;
     ended.expect("the job ends in time").expect("it ends well")
