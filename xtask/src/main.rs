@@ -31,6 +31,8 @@ cargo xtask TASK
                       --pipeline files|files-two-sinks|processes|processes-two-sinks|s3|kafka-kafka|kafka-files|
                                  nats-kafka|nats-nats
                       --cycles N  --seed S  --rows N  --release  --binary FILE
+                      --at POINT      every kill where this point is passed first, and how long a restart takes to it:
+                                      after_commit_before_record is the first committed output
                       --planted drop-row|duplicate-on-recovery|commit-before-decided|
                                 acknowledge-before-committed: the job is made to do wrong, and has to be found out
   conformance [FILE..] [--only PART]

@@ -26,6 +26,8 @@ pub struct JobState {
     pub started_ms: i64,
     /// When the attempt that runs was started, in ms since the epoch.
     pub attempt_started_ms: i64,
+    /// When the last attempt that failed did, in ms since the epoch.
+    pub failed_ms: Option<i64>,
     /// When it ended, in ms since the epoch.
     pub ended_ms: Option<i64>,
     /// Checkpoints decided and committed since the job was started.

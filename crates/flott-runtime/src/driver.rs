@@ -150,6 +150,8 @@ pub(crate) struct Driver {
     queue: VecDeque<Pending>,
     /// The same, of later epochs. There are few: a source opens one with each checkpoint, and its rows stay in flight.
     parked: BTreeMap<u64, VecDeque<Pending>>,
+    /// When the first of those that are parked came.
+    aligning_since: Option<Duration>,
     epoch: u64,
     /// The operator has more to emit, at `capability`.
     more: bool,
@@ -209,6 +211,7 @@ impl Driver {
             outputs: VecDeque::new(),
             queue: VecDeque::new(),
             parked: BTreeMap::new(),
+            aligning_since: None,
             epoch,
             more: false,
             dropped: (0, 0),
@@ -259,6 +262,7 @@ impl Driver {
         let epoch = epoch_of(*capability.time());
         let pending = Pending { capability, input, payload };
         if epoch > self.epoch {
+            self.aligning_since.get_or_insert_with(|| self.task.clock.monotonic());
             self.parked.entry(epoch).or_default().push_back(pending);
         } else {
             self.queue.push_back(pending);
@@ -719,7 +723,12 @@ impl Driver {
                 return Ok(true);
             }
         }
-        self.task.metrics().inspect(|m| m.mark(checkpoint.0));
+        let aligned = self.aligning_since.take().map(|since| self.task.clock.monotonic().saturating_sub(since));
+        self.task.metrics().inspect(|m| {
+            m.mark(checkpoint.0);
+            let ns = aligned.unwrap_or_default().as_nanos();
+            m.alignment_ns.store(u64::try_from(ns).unwrap_or(u64::MAX), Ordering::Relaxed);
+        });
         match self.role {
             Role::Operator if self.had_ended => {}
             Role::Operator => {

@@ -30,6 +30,8 @@ pub struct SubtaskMetrics {
     pub send_errors: AtomicU64,
     /// `currentSendTime`, of sinks: milliseconds that the last batch or flush took.
     pub send_time_ms: AtomicU64,
+    /// `checkpointAlignmentTime` in ns: from the first message behind the last barrier to that barrier's passing.
+    pub alignment_ns: AtomicU64,
     /// `currentOutputWatermark` in ms.
     pub watermark_ms: AtomicI64,
     /// Bytes of state, estimated.

@@ -176,13 +176,17 @@ impl JobMeter {
         let (state, now_ms) = (self.client.state(), self.clock.now_ms());
         let running = state.status == JobStatus::Running;
         let since = |ms: i64| (state.ended_ms.unwrap_or(now_ms) - ms).max(0) as f64;
+        // Without an outage 0.
+        let restarting = state.failed_ms.filter(|_| state.status == JobStatus::Restarting).map_or(0.0, since);
         // As in Flink: -1 where there was none, and an uptime only while it runs.
         let completed = |value: f64| if state.last_checkpoint.is_some() { value } else { -1.0 };
         let gauge = |name: &str, value: f64| metric(name, false, value);
         let count = |name: &str, value: u64| metric(name, true, value as f64);
         vec![
             gauge("uptime", if running { since(state.attempt_started_ms) } else { -1.0 }),
+            gauge("downtime", if state.ended_ms.is_some() { -1.0 } else { restarting }),
             gauge("runningTime", since(state.started_ms)),
+            gauge("restartingTime", restarting),
             count("numRestarts", state.restarts),
             count("numberOfCompletedCheckpoints", state.checkpoints),
             count("numberOfFailedCheckpoints", state.failed_checkpoints),
@@ -250,6 +254,7 @@ impl JobMeter {
             }
             add("isIdle", false, read(&m.idle) as f64);
         } else {
+            add("checkpointAlignmentTime", false, read(&m.alignment_ns) as f64);
             add("numLateRecordsDropped", true, read(&m.late_records_dropped) as f64);
             add("numRecordsDropped", true, read(&m.records_dropped) as f64);
             add("stateBytes", false, read(&m.state_bytes) as f64);
@@ -282,7 +287,8 @@ impl Rates {
 }
 
 /// What Flink tells of a task alone, and what it tells of a task and of its operators. Here each subtask of an operator is a task.
-const OF_TASKS: [&str; 3] = ["busyTimeMsPerSecond", "backPressuredTimeMsPerSecond", "idleTimeMsPerSecond"];
+const OF_TASKS: [&str; 4] =
+    ["busyTimeMsPerSecond", "backPressuredTimeMsPerSecond", "idleTimeMsPerSecond", "checkpointAlignmentTime"];
 const OF_TASKS_TOO: [&str; 4] = ["numRecordsIn", "numRecordsOut", "numRecordsInPerSecond", "numRecordsOutPerSecond"];
 
 /// The scopes that Flink's reporter puts before the name of a metric.

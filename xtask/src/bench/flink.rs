@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -96,11 +96,13 @@ pub(super) struct Cluster {
     rest: u16,
     gateway: u16,
     session: String,
+    begun: Instant,
 }
 
 impl Cluster {
-    /// Starts one whose Java has done nothing yet.
+    /// Starts one whose Java has done nothing yet but to start.
     pub(super) fn start(flink: &Installation, folder: &Path, slots: usize, memory: &str) -> Result<Cluster, Failure> {
+        let begun = super::measure::now();
         let folder = folder.join("flink");
         let conf = folder.join("conf");
         let wrong = |e: std::io::Error| format!("{}: {e}", folder.display());
@@ -131,7 +133,7 @@ impl Cluster {
         fs::write(conf.join("log4j.properties"), LOG).map_err(wrong)?;
 
         let class_path = flink.class_path()?;
-        let mut cluster = Cluster { processes: vec![], task_manager: 0, rest, gateway, session: String::new() };
+        let mut cluster = Cluster { processes: vec![], task_manager: 0, rest, gateway, session: String::new(), begun };
         let conf_arg = conf.display().to_string();
         let start = |name: &str, java: &[String], class_path: &str, main: &[&str], more: &[String]| {
             let log = fs::File::create(folder.join(format!("{name}.log"))).map_err(wrong)?;
@@ -173,9 +175,12 @@ impl Cluster {
         cluster.await_answer(gateway, "/info", "productName")?;
         let session = http::json("POST", gateway, "/v1/sessions", &json!({"properties": {}}))?;
         cluster.session = session["sessionHandle"].as_str().ok_or("the gateway gives no session")?.to_string();
-        // The first statement loads the planner: that is not the job's.
-        cluster.execute("SELECT 1")?;
         Ok(cluster)
+    }
+
+    /// Has the planner loaded by a first statement, so that it is not the job's.
+    pub(super) fn load_planner(&self) -> Result<(), Failure> {
+        self.execute("SELECT 1").map(drop)
     }
 
     fn await_answer(&mut self, port: u16, path: &str, holds: &str) -> Result<(), Failure> {
@@ -245,6 +250,20 @@ impl Cluster {
                 Err(format!("Flink's job is {}: {}", state.unwrap_or("unknown"), why.unwrap_or_default()))
             }
         }
+    }
+
+    /// A job to its end as somebody sees it who starts Flink for it: everything since the first process was started, of
+    /// all three processes. They are not ended in it.
+    pub(super) fn run_since_start(&self, statements: &[String], rows: u64) -> Result<Figures, Failure> {
+        self.run(statements, rows)?;
+        let wall_s = self.begun.elapsed().as_secs_f64();
+        let mut all = Figures { rows, wall_s, cpu_s: 0.0, rss_mb: 0.0 };
+        for process in &self.processes {
+            let taken = taken(process.id())?;
+            all.cpu_s += taken.cpu_s;
+            all.rss_mb += taken.rss_mb;
+        }
+        Ok(all)
     }
 
     /// Starts an endless job, lets it run warm, and measures a while of it: rows that its source has read.

@@ -67,6 +67,7 @@ impl Bench<'_> {
             Ok(flink) => {
                 let name = format!("Flink {}", flink.version);
                 let cluster = Cluster::start(&flink, &self.flott.folder, PARTITIONS, self.flink_memory)?;
+                cluster.load_planner()?;
                 for (key, value) in [
                     ("table.dml-sync", "true".to_string()),
                     ("parallelism.default", self.workers.to_string()),

@@ -189,7 +189,7 @@ pub(super) fn waited_s(pid: u32, name: &str) -> Vec<f64> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures")]
-pub(super) fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 

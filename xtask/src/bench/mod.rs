@@ -6,7 +6,7 @@ mod http;
 mod job;
 mod kafka;
 mod live;
-mod measure;
+pub(crate) mod measure;
 mod peers;
 
 use std::path::PathBuf;
@@ -46,7 +46,7 @@ pub(crate) const USAGE: &str = "\
                       large-state  pauses by checkpoints of 1 GB of window state          --keys N --checkpoints N --interval-ms N
                       peers        window, csv and the three with much state beside Flink (in FLINK_HOME), window and csv
                                    beside DuckDB and DataFusion (modules of the Python in FLOTT_BENCH_PYTHON)
-                                   --warm-seconds N  --flink-memory 6g  --only batch,cold,warm,steady,aggregate,join,top-n
+                                   --warm-seconds N  --flink-memory 6g  --only batch,start-up,cold,warm,steady,aggregate,join,top-n
                       kafka        topic -> calculation -> topic, beside the bare client library and Flink       --rows N
                       functions    every scalar function by itself, ns per row -> docs/reference/function-speed.md
                       all of them: -p WORKERS  --runs N  --binary FILE

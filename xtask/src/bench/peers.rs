@@ -38,7 +38,7 @@ pub(super) struct Peers<'a> {
 }
 
 /// The batch engines; Flink in each of its states.
-const PARTS: [&str; 7] = ["batch", "cold", "warm", "steady", "aggregate", "join", "top-n"];
+const PARTS: [&str; 8] = ["batch", "start-up", "cold", "warm", "steady", "aggregate", "join", "top-n"];
 
 impl Peers<'_> {
     /// All peers that are there; the others are named, with the reason.
@@ -124,7 +124,7 @@ impl Peers<'_> {
         table: &mut Table,
     ) -> Result<(), Failure> {
         let (name, folder) = (format!("Flink {}", flink.version), &self.flott.folder);
-        let start_with = |memory: &str| -> Result<Cluster, Failure> {
+        let started = |memory: &str| -> Result<Cluster, Failure> {
             let cluster = Cluster::start(flink, folder, cores(), memory)?;
             for (key, value) in [
                 ("table.dml-sync", "true".to_string()),
@@ -134,6 +134,11 @@ impl Peers<'_> {
             ] {
                 cluster.execute(&format!("SET '{key}' = '{value}'"))?;
             }
+            Ok(cluster)
+        };
+        let start_with = |memory: &str| -> Result<Cluster, Failure> {
+            let cluster = started(memory)?;
+            cluster.load_planner()?;
             Ok(cluster)
         };
         let start = || start_with(TASK_MANAGER_MEMORY);
@@ -151,6 +156,20 @@ impl Peers<'_> {
             Ok(figures)
         };
         let own = || self.csv(input, cores(), Cores::All, expected);
+        if self.wants("start-up") {
+            say("Flink with its start-up: the three processes for each run, from the first one's start");
+            let window = |cluster: &Cluster| cluster.run_since_start(&job::window(self.rows_window), self.rows_window);
+            let windows =
+                self.pairs(|| Ok((self.window(self.rows_window)?, window(&started(TASK_MANAGER_MEMORY)?)?)))?;
+            table.add("window, with start-up", &name, &windows);
+            let csv = |cluster: &Cluster| -> Result<Figures, Failure> {
+                drop(fs::remove_dir_all(&target));
+                let figures = cluster.run_since_start(&job::csv(input, &target), self.rows_csv)?;
+                check(&name, &target, expected)?;
+                Ok(figures)
+            };
+            table.add("CSV, with start-up", &name, &self.pairs(|| Ok((own()?, csv(&started(TASK_MANAGER_MEMORY)?)?)))?);
+        }
         if self.wants("cold") {
             say("Flink cold: a new cluster for each run");
             table.add("window, cold", &name, &self.pairs(|| Ok((self.window(self.rows_window)?, window(&start()?)?)))?);

@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::Pipeline;
 use super::proxy::Network;
+use crate::Failure;
 
 /// The kill points of the checkpoint protocol that a run passes by itself, K0 to K11.
 const POINTS: [&str; 12] = [
@@ -25,6 +26,12 @@ const POINTS: [&str; 12] = [
 const ASKED: [(&str, &[&str]); 2] = [("during_savepoint", &["savepoint"]), ("drain", &["stop", "--drain"])];
 /// Those that the second process passes itself.
 const POINTS_OF_SECOND: [&str; 3] = ["before_barrier", "mid_snapshot", "after_snapshot_before_prepare"];
+
+/// The kill point of this name.
+pub(super) fn point(name: &str) -> Result<&'static str, Failure> {
+    let known = POINTS.into_iter().find(|p| *p == name);
+    known.ok_or_else(|| format!("no run passes '{name}' by itself; there are {}", POINTS.join(", ")))
+}
 
 /// One cycle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,6 +19,7 @@ mod servers;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::services::ForTests;
 use crate::{Failure, debug_binary, known_options, option, root, run as run_command, say};
@@ -114,6 +115,8 @@ pub(crate) struct Plan {
     pub(crate) binary: Option<PathBuf>,
     /// A mistake that the job is made to make, and that has to be found.
     pub(crate) planted: Option<String>,
+    /// Every cycle is a kill where this point is passed first; how long each start took to it is told.
+    pub(crate) at: Option<&'static str>,
 }
 
 impl Default for Plan {
@@ -126,12 +129,13 @@ impl Default for Plan {
             release: false,
             binary: None,
             planted: None,
+            at: None,
         }
     }
 }
 
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
-    let with_value = ["--pipeline", "--cycles", "--seed", "--rows", "--binary", "--planted"];
+    let with_value = ["--pipeline", "--cycles", "--seed", "--rows", "--binary", "--planted", "--at"];
     known_options(args, &with_value, &["--release"])?;
     let plan = Plan::default();
     cycles(&Plan {
@@ -142,6 +146,10 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
         release: args.iter().any(|a| a == "--release"),
         binary: Some(option(args, "--binary", PathBuf::new())?).filter(|p| !p.as_os_str().is_empty()),
         planted: Some(option(args, "--planted", String::new())?).filter(|name| !name.is_empty()),
+        at: match option(args, "--at", String::new())?.as_str() {
+            "" => None,
+            name => Some(events::point(name)?),
+        },
     })
 }
 
@@ -172,6 +180,8 @@ struct Tally {
     /// Kills where windows had fired and more were to come.
     amid_windows: u64,
     late: u64,
+    /// From the start of a process to the point that it was killed at, where all are killed at one.
+    reached: Vec<Duration>,
 }
 
 impl Tally {
@@ -247,7 +257,7 @@ pub(crate) fn cycles(plan: &Plan) -> Result<(), Failure> {
         bucket.remove();
     }
     report(plan, done, &tally);
-    let is_long = done >= CYCLES_FOR_EACH * events.kinds();
+    let is_long = plan.at.is_none() && done >= CYCLES_FOR_EACH * events.kinds();
     if is_long && output.is_none() && tally.amid_windows == 0 {
         return Err("no kill fell between two windows: the state of windows was never at stake".to_string());
     }
@@ -271,6 +281,17 @@ fn report(plan: &Plan, done: u64, tally: &Tally) {
     for (what, n) in &tally.cycles {
         say(&format!("  {n:5} {what}"));
     }
+    if let Some(at) = plan.at {
+        say(&format!("  from start to {at}: {}", percentiles(&tally.reached)));
+    }
+}
+
+fn percentiles(times: &[Duration]) -> String {
+    let mut times = times.to_vec();
+    times.sort();
+    let at = |percent: usize| times.get((times.len() * percent).div_ceil(100).saturating_sub(1));
+    let text = |percent| at(percent).map_or("-".to_string(), |t| format!("{:.0} ms", t.as_secs_f64() * 1e3));
+    format!("p50 {}, p99 {}, at most {}, of {}", text(50), text(99), text(100), times.len())
 }
 
 fn build(release: bool) -> Result<PathBuf, Failure> {

@@ -56,6 +56,8 @@ pub(super) struct Round<'a> {
     logs: Option<Logs<'a>>,
     /// A mistake that the job is to make.
     planted: Option<String>,
+    /// Where every cycle ends.
+    at: Option<&'static str>,
 }
 
 /// Of the input, without its watermark.
@@ -100,7 +102,17 @@ impl<'a> Round<'a> {
             false => None,
         };
         let (folder, binary) = (folder.to_path_buf(), binary.to_path_buf());
-        let round = Round { pipeline, folder, place, binary, outputs, ledger, logs, planted: plan.planted.clone() };
+        let round = Round {
+            pipeline,
+            folder,
+            place,
+            binary,
+            outputs,
+            ledger,
+            logs,
+            planted: plan.planted.clone(),
+            at: plan.at,
+        };
         let file = round.folder.join("job.sql");
         fs::write(&file, round.script(rng)).map_err(wrong(&file))?;
         Ok(round)
@@ -202,6 +214,7 @@ impl<'a> Round<'a> {
                 return Ok(cycles);
             }
             let event = match rng.below(10) {
+                _ if self.at.is_some() => Event::Kill { at: self.at },
                 0 => Event::Sleeper,
                 1 if self.pipeline.has_two_processes() => Event::KillSecond { at: None },
                 1..3 => Event::Kill { at: None },
@@ -217,6 +230,10 @@ impl<'a> Round<'a> {
             if happened {
                 tally.count(&event);
                 cycles += 1;
+                if cycles == 1 {
+                    // The first start of a round restores nothing.
+                    tally.reached.pop();
+                }
                 self.look_at(tally);
             }
             if event == events.next() {
@@ -255,6 +272,7 @@ impl<'a> Round<'a> {
                 // HEAD is swapped twice before a second process starts.
                 let is_too_early = point == "torn_decided" && matches!(event, Event::KillSecond { .. });
                 let hit = match point {
+                    _ if self.at.is_some() => 1,
                     _ if point.starts_with("during_") || point == "drain" => 1,
                     _ if is_too_early => hit + 2,
                     _ => hit,
@@ -277,6 +295,7 @@ impl<'a> Round<'a> {
     fn kill(&self, at: Option<&'static str>, rng: &mut Rng, tally: &mut Tally) -> Result<(bool, bool), Failure> {
         let mut run = self.start(Event::Kill { at }, rng, tally)?;
         let reached = self.folder.join("reached");
+        let started = crate::bench::measure::now();
         let deadline = if at.is_some() { PATIENCE } else { Duration::from_millis(rng.below(400)) };
         if let Some(status) = self.until(&mut run, deadline, || at.is_some() && reached.exists())? {
             // It finished before the point was reached: the round is over.
@@ -286,6 +305,7 @@ impl<'a> Round<'a> {
         if at.is_some() && !reached.exists() {
             return Err(format!("the job hangs: {}", self.output()));
         }
+        tally.reached.extend(self.at.map(|_| started.elapsed()));
         self.kill_first(run, rng)?;
         Ok((true, false))
     }

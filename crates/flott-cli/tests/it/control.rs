@@ -175,6 +175,8 @@ fn prometheus_reads_the_metrics_of_a_job() {
         records = values(body, "flink_taskmanager_job_task_operator_numRecordsOut").iter().sum();
         if records > 0.0 {
             assert_eq!(values(body, "flink_jobmanager_job_numRestarts"), [0.0]);
+            assert_eq!(values(body, "flink_jobmanager_job_downtime"), [0.0]);
+            assert!(!values(body, "flink_taskmanager_job_task_checkpointAlignmentTime").is_empty(), "{body}");
             assert!(body.contains(r#"job_name="job""#), "{body}");
             break;
         }

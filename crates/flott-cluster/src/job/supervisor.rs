@@ -166,7 +166,8 @@ impl Supervisor {
     /// Waits, then opens the next attempt; `None` where a user wants an end meanwhile. What is decided is then committed
     /// by whoever opens the job next.
     async fn next_attempt(&mut self, pause: Duration) -> Option<Result<JobMaster>> {
-        self.report.send_modify(|s| s.status = JobStatus::Restarting);
+        let failed_ms = self.spec.clock.now_ms();
+        self.report.send_modify(|s| (s.status, s.failed_ms) = (JobStatus::Restarting, Some(failed_ms)));
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = self.wishes.end_between_attempts() => return None,

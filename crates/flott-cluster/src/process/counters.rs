@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Counters that only grow during an attempt, of which later attempts add to earlier ones.
 const GROWING: usize = 10;
 /// Those of which the last value counts.
-const GAUGES: usize = 4;
+const GAUGES: usize = 5;
 /// The same of those that can be negative.
 const SIGNED: usize = 6;
 
@@ -29,6 +29,7 @@ fn counters(m: &SubtaskMetrics) -> Counters<'_> {
         records_dropped,
         send_errors,
         send_time_ms,
+        alignment_ns,
         watermark_ms,
         state_bytes,
         state_rows,
@@ -53,7 +54,7 @@ fn counters(m: &SubtaskMetrics) -> Counters<'_> {
             records_dropped,
             send_errors,
         ],
-        [state_bytes, state_rows, idle, send_time_ms],
+        [state_bytes, state_rows, idle, send_time_ms, alignment_ns],
         [input_watermark_ms, watermark_ms, pending_records, pending_bytes, watermark_since_ms, next_timer_ms],
     )
 }

@@ -75,3 +75,40 @@ async fn without_a_strategy_the_job_fails() {
     let error = run(folder.path(), &store(), &script("none")).await.expect_err("it fails");
     assert!(error.to_string().contains("fails once, as asked"), "{error}");
 }
+
+/// Flink's `downtime` and `restartingTime` grow while the job waits to be started again, and are 0 while it runs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_is_in_the_metrics() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut registry = default_registry();
+    registry.add_connector(Arc::new(Values::new(store())));
+    let mut session = Session::builder().registry(registry).base_dir(folder.path()).build().expect("a session");
+    let script = script("fixed-delay").replace("10 ms", "1500 ms").replace("SHOW JOBS;", "");
+    let mut jobs = vec![];
+    for statement in session.parse(&script).expect("parsed") {
+        if let Outcome::Job(job) = session.execute(&statement).await.expect("executed") {
+            jobs.push(job);
+        }
+    }
+    let read = |session: &Session, name: &str| {
+        let reports = session.metrics();
+        reports.iter().flat_map(|r| &r.metrics).find(|m| m.name == name).map(|m| m.value)
+    };
+    let mut outages = vec![];
+    for _ in 0..1_000 {
+        let outage = (read(&session, "downtime"), read(&session, "restartingTime"));
+        if let (Some(down), Some(restarting)) = outage
+            && down > 0.0
+        {
+            assert!(restarting >= down && read(&session, "uptime") == Some(-1.0), "{restarting} {down}");
+            outages.push(down);
+        } else if !outages.is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(outages.last().is_some_and(|last| (500.0..5_000.0).contains(last)), "{outages:?}");
+    assert!(outages.windows(2).all(|w| w[0] <= w[1]), "{outages:?}");
+    let end = tokio::time::timeout(Duration::from_secs(60), jobs[0].wait()).await.expect("the job ends");
+    assert!(matches!(end, Ok(JobOutcome::Finished(_))), "{end:?}");
+}
