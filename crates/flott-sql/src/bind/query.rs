@@ -409,7 +409,7 @@ impl Binder<'_> {
 }
 
 /// The values of a row of VALUES: `(ROW(1, 'a'))` is one of two values, as `ROW(1, 'a')` is.
-fn row_values(row: &[Ast]) -> Vec<&Ast> {
+pub(crate) fn row_values(row: &[Ast]) -> Vec<&Ast> {
     if let [Ast::Function(f)] = row
         && f.name.to_string().eq_ignore_ascii_case("ROW")
         && let ast::FunctionArguments::List(list) = &f.args

@@ -1,5 +1,6 @@
 //! What stands in FROM: tables with their computed columns and watermark, views, derived tables, window TVFs.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -10,13 +11,13 @@ use flott_connector::table::{CatalogTable, ColumnKind, ObjectIdentifier};
 use flott_core::types::{TimeAttribute, TypeKind, arrow_schema};
 use flott_core::{Error, LogicalType, Result};
 use sqlparser::ast::{
-    self, Expr as Ast, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Spanned, TableFactor,
+    self, Expr as Ast, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Query, Spanned, TableFactor,
     TableFunctionArgs, TableWithJoins,
 };
 use sqlparser::tokenizer::Span;
 
 use super::node::{FlinkNode, FlinkNodeKind, ScanTable};
-use super::query::{df, rename_columns};
+use super::query::{df, rename_columns, row_values};
 use super::refuse::{At, at, check_dynamic_options, name_parts, name_text, not_found, refuse_if, unsupported};
 use super::{Binder, CatalogObject, Ctes, Scope, Typed, as_rowtime, column, columns_of, plan_schema, project};
 use crate::parser::alias_of;
@@ -77,8 +78,10 @@ impl Binder<'_> {
                 refuse_if(sample.is_some(), "TABLESAMPLE", t.span())?;
                 let plan = self.bind_query(subquery, ctes)?;
                 let written = self.written.take();
-                let (plan, mut scope) = self.aliased(plan, &[], alias.as_ref())?;
-                if alias.as_ref().is_none_or(|a| a.columns.is_empty()) {
+                let alias = alias.as_ref().map(|alias| naming(subquery, alias));
+                let alias = alias.as_deref();
+                let (plan, mut scope) = self.aliased(plan, &[], alias)?;
+                if alias.is_none_or(|a| a.columns.is_empty()) {
                     scope.written_as(written);
                 }
                 Ok((plan, scope))
@@ -544,6 +547,21 @@ pub(crate) fn names_differ(from: &[TableWithJoins]) -> Result<()> {
 }
 
 /// The name that the columns of a relation answer to.
+/// As in Calcite, the one column of VALUES is named after an alias that names none.
+pub(crate) fn naming<'a>(query: &Query, alias: &'a ast::TableAlias) -> Cow<'a, ast::TableAlias> {
+    let one = match query.body.as_ref() {
+        ast::SetExpr::Values(values) => values.rows.first().is_some_and(|row| row_values(&row.content).len() == 1),
+        _ => false,
+    };
+    match one && alias.columns.is_empty() {
+        true => {
+            let columns = vec![ast::TableAliasColumnDef::from_name(alias.name.clone())];
+            Cow::Owned(ast::TableAlias { columns, ..alias.clone() })
+        }
+        false => Cow::Borrowed(alias),
+    }
+}
+
 fn own_name(relation: &TableFactor) -> Option<(String, Span)> {
     match (alias_of(relation), relation) {
         (Some(alias), _) => Some((alias.name.value.clone(), alias.name.span)),

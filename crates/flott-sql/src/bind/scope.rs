@@ -252,6 +252,11 @@ impl Scope {
                 _ => return Err(ambiguous(parts[qualified_by], span)),
             }
         }
+        for qualified_by in (0..parts.len().min(4)).rev() {
+            if let Some(inside) = self.peek(&parts[..qualified_by], &parts[qualified_by..], span)? {
+                return Ok(inside);
+            }
+        }
         if self.outer.is_empty() {
             return Ok(Resolved::Missing);
         }
@@ -263,6 +268,37 @@ impl Scope {
             }
             other => other,
         })
+    }
+
+    /// A field of a ROW that is named without its column: the one that lies least deep. (Calcite's
+    /// `StructKind.PEEK_FIELDS_NO_EXPAND`, which Flink gives to such types.)
+    fn peek(&self, qualifier: &[&str], names: &[&str], span: Span) -> Result<Option<Resolved>> {
+        let columns = self.columns.iter().filter(|c| ends_with(&c.qualifier, qualifier));
+        let mut level: Vec<(&ScopeColumn, Vec<String>, &LogicalType)> = columns
+            .filter(|c| !(qualifier.is_empty() && self.is_merged(c)))
+            .map(|c| (c, vec![], &c.data_type))
+            .collect();
+        while !level.is_empty() {
+            let fields = level.iter().filter_map(|(c, path, t)| Some((c, path, t.kind.fields()?)));
+            let below: Vec<_> = fields
+                .flat_map(|(c, path, fields)| {
+                    fields.iter().map(move |f| {
+                        let path = path.iter().chain([&f.name]).cloned().collect();
+                        (*c, path, &f.data_type)
+                    })
+                })
+                .collect();
+            let mut found = below.iter().filter(|(_, path, _)| path.last().is_some_and(|name| name == names[0]));
+            match (found.next(), found.next()) {
+                (None, _) => level = below,
+                (Some((c, path, _)), None) => {
+                    let rest = path.iter().cloned().chain(names[1..].iter().map(|n| n.to_string())).collect();
+                    return Ok(Some(Resolved::Column(c.typed(), rest)));
+                }
+                (Some(_), Some(_)) => return Err(ambiguous(names[0], span)),
+            }
+        }
+        Ok(None)
     }
 
     /// The error for a name that [`resolve`](Self::resolve) does not know.

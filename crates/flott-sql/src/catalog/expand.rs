@@ -197,6 +197,14 @@ impl CatalogManager {
         let word = if alias.explicit { "" } else { "AS " };
         edits.insert(place(text, alias.name.span)?, format!("{word}{}", quote(&alias.name.value)));
         let given = alias_columns(text, alias, edits)?;
+        // As in Calcite, the one column of VALUES is named after an alias that names none.
+        let sole = match factor {
+            TableFactor::Derived { subquery, .. } if matches!(subquery.body.as_ref(), SetExpr::Values(_)) => {
+                columns.as_ref().is_some_and(|c| c.len() == 1)
+            }
+            _ => false,
+        };
+        let columns = if sole { Some(vec![alias.name.value.clone()]) } else { columns };
         relations.all.push(Relation { name: Some(alias.name.value.clone()), columns: given.or(columns) });
         Some(())
     }

@@ -91,6 +91,9 @@ impl Converter<'_> {
         let shown = needed.remove(&call.name);
         needed.extend(over.partition.iter().cloned().chain(over.order.iter().map(|k| k.column.clone())));
         needed.extend(limits.column.clone());
+        if !batch {
+            needed.extend(self.upsert_key_below(node, &over.partition)?);
+        }
         let input = self.columns_below(node, &needed)?;
         let fed: Columns = columns_of(&input.schema)?;
         let range = range(&fed)?;
@@ -107,6 +110,19 @@ impl Converter<'_> {
             None => self.rank(plan, &call.name)?,
         };
         self.calc(ranked, projection, rest, schema)
+    }
+
+    /// The columns by which updates below a rank are found, whether somebody asks for them or not: without them it would
+    /// have to keep all rows. (Flink's `CalcRankTransposeRule` leaves them, too.)
+    fn upsert_key_below(&self, node: &FlinkNode, partition: &[String]) -> Result<Vec<String>> {
+        let all = self.finish(self.program(&node.input)?)?;
+        if all.changelog.is_insert_only() {
+            return Ok(vec![]);
+        }
+        let columns = columns_of(&all.schema)?;
+        let partition = partition.iter().map(|p| index_of(&columns, p)).collect::<Result<Vec<usize>>>()?;
+        let keys = containing(&upsert_keys(&exchange(&all, partition.clone())), &partition);
+        Ok(smallest(&keys).into_iter().flatten().map(|c| columns[*c].0.clone()).collect())
     }
 
     /// What a node reads, with these columns alone.

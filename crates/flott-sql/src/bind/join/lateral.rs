@@ -22,6 +22,7 @@ use crate::bind::grouped::calls_over_groups;
 use crate::bind::node::JoinFlavour;
 use crate::bind::query::implicit_name;
 use crate::bind::refuse::{at, from_datafusion, is_not_found, refuse_if, unsupported, unsupported_with};
+use crate::bind::relation::naming;
 use crate::bind::scope::OUTER;
 use crate::bind::sort;
 use crate::bind::{Binder, Ctes, Scope, ScopeColumn, Typed, UniqueNames, columns_of, filter, project};
@@ -67,6 +68,8 @@ impl Binder<'_> {
         ctes: &Ctes,
     ) -> Result<Bound> {
         let span = query.span();
+        let alias = alias.map(|alias| naming(query, alias));
+        let alias = alias.as_deref();
         match self.bind_query(query, ctes) {
             Ok(plan) => {
                 let right = self.aliased(plan, &[], alias)?;

@@ -87,7 +87,12 @@ impl Binder<'_> {
         if with_ordinality {
             added.push(("ORDINALITY".to_string(), TypeKind::Int.not_null()));
         }
-        let given = alias.map(|a| a.columns.as_slice()).unwrap_or_default();
+        let given: Vec<&str> = match alias {
+            // As in Calcite, one column is named after an alias that names none.
+            Some(a) if a.columns.is_empty() && added.len() == 1 => vec![&a.name.value],
+            Some(a) => a.columns.iter().map(|c| c.name.value.as_str()).collect(),
+            None => vec![],
+        };
         if !given.is_empty() && given.len() != added.len() {
             return Err(at(
                 Error::user(format!("{} names for {} columns", given.len(), added.len()))
@@ -100,7 +105,7 @@ impl Binder<'_> {
         let mut all: Vec<(String, LogicalType)> =
             columns.iter().map(|(n, v)| (n.clone(), v.data_type.clone())).collect();
         for (i, (name, data_type)) in added.into_iter().enumerate() {
-            let name = given.get(i).map_or(name, |g| g.name.value.clone());
+            let name = given.get(i).map_or(name, |given| given.to_string());
             let data_type = if outer { data_type.with_nullable(true) } else { data_type };
             let field = names.take(&name);
             all.push((field.clone(), data_type.clone()));
