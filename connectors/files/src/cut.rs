@@ -19,8 +19,8 @@ use std::io::{Read, Seek, SeekFrom};
 use flott_core::{Error, Result};
 use memchr::memchr;
 
-/// Bytes read at a time.
-const BLOCK_BYTES: usize = 1 << 20;
+/// Bytes read at a time: so few that they stay in the second cache of a core.
+const BLOCK_BYTES: usize = 128 << 10;
 /// The longest record that a border is looked for behind.
 pub(crate) const PROBE_BYTES_MAX: u64 = 16 << 20;
 
@@ -129,20 +129,21 @@ pub(crate) fn local_border(
     let mut scan = quoting.map(QuoteScan::new);
     let mut file = File::open(path).map_err(fail)?;
     file.seek(SeekFrom::Start(begin)).map_err(fail)?;
-    let mut block = Vec::with_capacity(BLOCK_BYTES);
+    let mut buffer = vec![0; BLOCK_BYTES];
     let mut at = begin;
     // Without an end a file of one record would be read once for each piece that it might have.
     let end = size.min(target.saturating_add(PROBE_BYTES_MAX));
     while at < end {
-        block.clear();
-        let wanted = (end - at).min(BLOCK_BYTES as u64);
-        file.by_ref().take(wanted).read_to_end(&mut block).map_err(fail)?;
-        if block.is_empty() {
+        let wanted = usize::try_from(end - at).unwrap_or(usize::MAX).min(BLOCK_BYTES);
+        let block = match file.read(&mut buffer[..wanted]) {
             // Shorter than it was: whoever reads it will say so.
-            return Ok(None);
-        }
+            Ok(0) => return Ok(None),
+            Ok(read) => &buffer[..read],
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(fail(e)),
+        };
         let skip = usize::try_from(target.saturating_sub(1).saturating_sub(at)).unwrap_or(usize::MAX);
-        match scan_block(&mut scan, &block, skip) {
+        match scan_block(&mut scan, block, skip) {
             Scanned::Border(i) => return Ok(Some(at + i as u64).filter(|b| *b < size)),
             Scanned::More => at += block.len() as u64,
             Scanned::Irregular => return Ok(None),

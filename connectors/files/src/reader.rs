@@ -12,14 +12,14 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 
 use crate::compression::Compression;
-use crate::input::{Block, Input};
+use crate::input::{Block, HEADROOM_BYTES, Input, Read};
 use crate::listing::object_path;
 use crate::one_version::OneVersion;
 use crate::scan::{Constants, FileScan};
 use crate::split::FileSplit;
 
-/// Rows of a batch at most.
-const BATCH_ROWS: usize = 8_192;
+/// Rows of a batch at most. Where records are short this ends it, else the bytes that were read at once.
+const BATCH_ROWS: usize = 16_384;
 /// The longest record: a wrong format would otherwise read a whole file into memory.
 const RECORD_BYTES_MAX: usize = 16 << 20;
 
@@ -28,8 +28,9 @@ struct TextFile {
     decoder: Box<dyn StreamDecoder>,
     input: Input,
     buffer: Vec<u8>,
-    /// Bytes of the buffer that are decoded.
+    /// Bytes of the buffer that are decoded, and those that were read.
     used: usize,
+    filled: usize,
     ended: bool,
     skipped: u64,
     origin: Arc<str>,
@@ -139,6 +140,7 @@ impl TextFile {
             input: Input::open(&scan.location, split)?,
             buffer: vec![],
             used: 0,
+            filled: 0,
             ended: done,
             skipped: 0,
             origin: split.path.as_str().into(),
@@ -153,17 +155,19 @@ impl TextFile {
             if self.ended {
                 return Ok(None);
             }
-            match self.input.next().await? {
-                Some(block) => self.append(block),
-                None => self.ended = true,
+            self.move_rest();
+            match self.input.next(&mut self.buffer, self.filled).await? {
+                Read::Appended(bytes) => self.filled += bytes,
+                Read::Block(block) => self.append(block),
+                Read::End => self.ended = true,
             }
         }
     }
 
     /// Decodes what is in the buffer; `None` where more bytes are needed or nothing is left.
     fn decode(&mut self, split: &mut FileSplit) -> Result<Option<ChangeBatch>> {
-        while self.used < self.buffer.len() {
-            let input = &self.buffer[self.used..];
+        while self.used < self.filled {
+            let input = &self.buffer[self.used..self.filled];
             let position = RecordPosition {
                 origin: Arc::clone(&self.origin),
                 row: split.row,
@@ -190,7 +194,7 @@ impl TextFile {
                 }
                 if self.ended {
                     // What is left is no record: a byte order mark alone, for instance.
-                    self.used = self.buffer.len();
+                    self.used = self.filled;
                 }
                 return Ok(None);
             }
@@ -198,23 +202,36 @@ impl TextFile {
         Ok(None)
     }
 
+    /// Makes room behind what is left. As with blocks it goes to the end of the headroom, so that most reads fill whole
+    /// pages.
+    fn move_rest(&mut self) {
+        let rest = self.filled - self.used;
+        let to = HEADROOM_BYTES.saturating_sub(rest);
+        if self.used > to {
+            self.buffer.copy_within(self.used..self.filled, to);
+            (self.used, self.filled) = (to, to + rest);
+        }
+    }
+
     /// Puts a block behind what is left of the one before.
     fn append(&mut self, mut block: Block) {
-        let rest = self.buffer.len() - self.used;
-        if rest <= block.start {
-            let start = block.start - rest;
-            block.data[start..block.start].copy_from_slice(&self.buffer[self.used..]);
+        let rest = &self.buffer[self.used..self.filled];
+        if rest.len() <= block.start {
+            let start = block.start - rest.len();
+            block.data[start..block.start].copy_from_slice(rest);
             let old = std::mem::replace(&mut self.buffer, block.data);
             self.used = start;
             if old.capacity() > 0 {
                 self.input.reuse(old);
             }
         } else {
+            self.buffer.truncate(self.filled);
             self.buffer.drain(..self.used);
             self.used = 0;
             self.buffer.extend_from_slice(&block.data[block.start..]);
             self.input.reuse(block.data);
         }
+        self.filled = self.buffer.len();
     }
 }
 

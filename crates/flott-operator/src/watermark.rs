@@ -7,7 +7,7 @@ use flott_state::{OperatorSnapshot, RestoredState};
 
 use crate::expression::evaluate;
 use crate::operator::{Operator, OperatorContext, Progress};
-use crate::timestamp::{null_rowtime, to_milliseconds};
+use crate::timestamp::{all_after, greatest, null_rowtime, to_milliseconds};
 
 /// Version of the operator's stored form: the watermark, 8 bytes, little-endian.
 const STATE_VERSION: u32 = 1;
@@ -95,20 +95,17 @@ impl WatermarkGenerator {
         let mut start = 0;
         let mut current = self.current;
         let mut would_be = self.emitted.max(self.floor);
-        // Rows up to this one have been looked at together.
-        let mut looked_at = 0;
-        for row in 0..batch.num_rows() {
-            if row < looked_at {
-                continue;
-            }
+        let mut row = 0;
+        while row < batch.num_rows() {
             if row.is_multiple_of(BLOCK_ROWS) && nulls.is_none() && !self.spec.is_shown {
                 let block = row..(row + BLOCK_ROWS).min(batch.num_rows());
-                let least = times[block.clone()].iter().fold(i64::MAX, |least, time| least.min(*time));
-                let greatest = marks[block.clone()].iter().fold(current, |greatest, mark| greatest.max(*mark));
+                let greatest = greatest(&marks[block.clone()], current);
                 // No watermark of this block can be seen by one of its rows, and none leaves behind it.
-                if least > greatest.saturating_add(1) && greatest.saturating_sub(would_be) <= self.interval_ms {
+                if greatest.saturating_sub(would_be) <= self.interval_ms
+                    && all_after(&times[block.clone()], greatest.saturating_add(1))
+                {
                     current = greatest;
-                    looked_at = block.end;
+                    row = block.end;
                     continue;
                 }
             }
@@ -125,6 +122,7 @@ impl WatermarkGenerator {
             if current.saturating_sub(would_be) > self.interval_ms {
                 would_be = current;
             }
+            row += 1;
         }
         self.current = current;
         let last = (would_be > self.emitted.max(self.floor)).then(|| self.leave(would_be));

@@ -2,9 +2,10 @@
 //! behind a barrier.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ use crate::metrics::{JobMetrics, SplitWatermark};
 
 /// Items between a reader and its worker.
 const QUEUE: usize = 4;
+/// So many items wake a worker that sleeps, unless the reader itself has to wait before.
+const ITEMS_PER_WAKE: usize = 2;
 /// Bytes between a reader and its worker (a larger batch goes alone).
 const QUEUE_BYTES_MAX: usize = 4 << 20;
 /// The longest that an attempt waits for a reader to release what it holds.
@@ -214,8 +217,14 @@ impl SourceDriver {
         let (armed, holding) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         commands.set_waker(wake.clone());
         let room = Arc::new(Semaphore::new(QUEUE_BYTES_MAX));
-        let output =
-            ItemSender { sender: Some(sender), room, armed: Arc::clone(&armed), holding: Arc::clone(&holding), wake };
+        let output = ItemSender {
+            sender: Some(sender),
+            room,
+            armed: Arc::clone(&armed),
+            holding: Arc::clone(&holding),
+            untold: AtomicUsize::new(0),
+            wake,
+        };
         let reading = Reading {
             node: task.node,
             subtask: task.index,
@@ -750,6 +759,8 @@ struct ItemSender {
     armed: Arc<AtomicBool>,
     /// The reader has rows that the queue has no room for.
     holding: Arc<AtomicBool>,
+    /// Items in the queue that the worker was not woken for.
+    untold: AtomicUsize,
     wake: SyncActivator,
 }
 
@@ -763,11 +774,32 @@ impl ItemSender {
         Some((self.sender.as_ref()?.reserve().await.ok()?, room))
     }
 
+    /// An item is in the queue. The worker is woken for a few at once: to wake a thread takes as long as a good part of
+    /// what it does with an item.
+    fn sent(&self) {
+        if self.untold.fetch_add(1, Ordering::Relaxed) + 1 >= ITEMS_PER_WAKE {
+            self.tell();
+        }
+    }
+
     /// The activator's queue has no bound, so the worker is woken only when it has asked for it.
-    fn wake(&self) {
-        if self.armed.swap(false, Ordering::SeqCst) {
+    fn tell(&self) {
+        if self.untold.swap(0, Ordering::Relaxed) > 0 && self.armed.swap(false, Ordering::SeqCst) {
             flow::wake(&self.wake);
         }
+    }
+
+    /// Before anything is waited for the worker is told of what was sent.
+    async fn tell_before<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        poll_fn(|context| {
+            let result = work.as_mut().poll(context);
+            if result.is_pending() {
+                self.tell();
+            }
+            result
+        })
+        .await
     }
 }
 
@@ -798,7 +830,8 @@ impl Reading {
         let Some(mut reader) = reader else {
             if let Some((permit, _)) = output.room(0).await {
                 permit.send(Item::End);
-                output.wake();
+                output.sent();
+                output.tell();
             }
             return;
         };
@@ -858,6 +891,10 @@ impl Reading {
                 outgoing = Some(Item::End);
             }
             let bytes = if let Some(Item::Batch(_, bytes, _)) = &outgoing { *bytes } else { 0 };
+            if outgoing.is_none() && !has_work {
+                // Only a command is waited for.
+                output.tell();
+            }
             tokio::select! {
                 biased;
                 command = commands.recv() => match command {
@@ -869,9 +906,9 @@ impl Reading {
                     }
                     Some(ToReader::Snapshot(checkpoint, splits)) => reader.snapshot_taken(checkpoint, &splits),
                     Some(ToReader::Command(TaskCommand::Drain)) => draining = true,
-                    Some(ToReader::Command(command)) => has_work |= obey(reader, command).await?,
+                    Some(ToReader::Command(command)) => has_work |= output.tell_before(obey(reader, command)).await?,
                 },
-                room = output.room(bytes), if outgoing.is_some() => {
+                room = output.tell_before(output.room(bytes)), if outgoing.is_some() => {
                     let (Some((permit, room)), Some(item)) = (room, outgoing.take()) else { return Ok(()) };
                     let item = match item {
                         Item::Batch(batch, bytes, _) => Item::Batch(batch, bytes, room),
@@ -880,12 +917,13 @@ impl Reading {
                     let is_end = matches!(item, Item::End);
                     permit.send(item);
                     output.holding.store(false, Ordering::SeqCst);
-                    output.wake();
+                    output.sent();
                     if is_end {
+                        output.tell();
                         return Ok(());
                     }
                 }
-                event = reader.next(), if has_work && outgoing.is_none() => match event? {
+                event = output.tell_before(reader.next()), if has_work && outgoing.is_none() => match event? {
                     ReaderEvent::Batch(batch) => {
                         let letters = batch.dead_letters.as_ref().map_or(0, |b| b.get_array_memory_size());
                         let bytes = batch.rows.size_bytes() + letters;
@@ -894,11 +932,13 @@ impl Reading {
                     }
                     ReaderEvent::SplitFinished { split } => outgoing = Some(Item::SplitFinished(split)),
                     ReaderEvent::Event(event) => {
-                        self.shared.events.push_in_turn(TaskEvent::SourceEvent { node, subtask, event }).await;
+                        let event = TaskEvent::SourceEvent { node, subtask, event };
+                        output.tell_before(self.shared.events.push_in_turn(event)).await;
                     }
                     ReaderEvent::NeedSplits => {
                         has_work = false;
-                        self.shared.events.push_in_turn(TaskEvent::SplitRequest { node, subtask }).await;
+                        let request = TaskEvent::SplitRequest { node, subtask };
+                        output.tell_before(self.shared.events.push_in_turn(request)).await;
                     }
                     ReaderEvent::EndOfInput => outgoing = Some(Item::End),
                 },

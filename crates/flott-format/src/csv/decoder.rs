@@ -14,7 +14,7 @@ use flott_core::{ChangeBatch, Error, Result};
 
 use super::column::{Column, ColumnError, WrongCell, append_cell};
 use super::options::CsvOptions;
-use super::structure::{Cells, Index, MISSING, RegularCells, Scanned, ScannedCells, Span, scan_record};
+use super::structure::{Cells, Index, MISSING, Scanned, ScannedCells, Span, scan_record};
 use super::{RECORD_BYTES_MAX, check_columns};
 use crate::builder::ColumnBuilder;
 use crate::text::shown;
@@ -130,28 +130,20 @@ impl StreamDecoder for CsvStreamDecoder {
         let (found, rows) = match regular {
             Some(rows) => {
                 let rows = rows.min(max_rows);
-                let ends = self.index.ends(rows, declared);
-                let consumed = match ends.last() {
-                    None => start,
-                    Some(end) => window.len().min(*end as usize + 1),
-                };
+                let cells = self.index.cells(window, rows, declared);
+                let consumed = if rows == 0 { start } else { window.len().min(cells.record_end(rows - 1) + 1) };
                 if rows < max_rows {
                     // What is left is the beginning of one record.
                     check_length(window.len() - consumed, at_end, position, rows as u64 + header_records, consumed)?;
                 }
                 if consumed > RECORD_BYTES_MAX {
-                    let mut from = start;
-                    for (row, record) in ends.chunks_exact(declared).enumerate() {
-                        let end = record[declared - 1] as usize;
-                        check_length(end - from, false, position, row as u64 + header_records, from)?;
-                        from = end + 1;
+                    for row in 0..rows {
+                        let from = cells.record_start(row);
+                        let bytes = cells.record_end(row) - from;
+                        check_length(bytes, false, position, row as u64 + header_records, from)?;
                     }
                 }
-                let cells = RegularCells { window, first: start, ends, columns: declared, rows };
-                let place = |row: usize| {
-                    let at = if row == 0 { start } else { ends[row * declared - 1] as usize + 1 };
-                    (row as u64 + header_records, at)
-                };
+                let place = |row: usize| (row as u64 + header_records, cells.record_start(row));
                 let (batch, dropped) = columns(&plan, &cells, position, place)?;
                 (Found { consumed, records: rows as u64, skipped: dropped }, batch)
             }

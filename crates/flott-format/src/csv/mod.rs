@@ -8,6 +8,7 @@
 mod column;
 mod decoder;
 mod encoder;
+mod lanes;
 pub(crate) mod options;
 mod simd;
 mod structure;

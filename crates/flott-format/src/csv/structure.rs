@@ -5,59 +5,68 @@
 //! and knows everything: escapes, comments, quotes in odd places, lone carriage returns, too few and too many fields.
 
 use super::options::CsvOptions;
-use super::simd::{BLOCK_BYTES, BlockMasks, block_masks, prefix_xor};
+use super::simd::{self, BLOCK_BYTES, Loop, Vector, prefix_xor};
 
-/// Bytes that are indexed in one go: the index of more than that would leave the first cache.
+/// Bytes for which there is room at once.
 const CHUNK_BYTES: usize = 64 * BLOCK_BYTES;
 
 /// Ends of fields in a window of regular records.
 #[derive(Debug, Default)]
 pub(super) struct Index {
+    /// What ends before the first record, then the ends of fields.
     ends: Vec<u32>,
-    masks: Vec<BlockMasks>,
+    /// There is a carriage return outside quotes.
+    returns: bool,
 }
 
-impl Index {
-    /// Indexes records of `columns` fields from `from` on, at most about `max_rows`. `None` where something is not
-    /// regular; else the number of whole records.
-    pub(super) fn build(
-        &mut self,
-        window: &[u8],
-        from: usize,
-        columns: usize,
-        max_rows: usize,
-        at_end: bool,
-        delimiter: u8,
-        quote: Option<u8>,
-    ) -> Option<usize> {
+/// Goes through the blocks of a window.
+struct Blocks<'a> {
+    ends: &'a mut Vec<u32>,
+    window: &'a [u8],
+    from: usize,
+    max_rows: usize,
+    delimiter: u8,
+    quote: Option<u8>,
+}
+
+/// What is in them.
+struct Seen {
+    /// Ends, with the one before the first record.
+    ends: usize,
+    /// Line breaks.
+    lines: usize,
+    /// The first byte that was not looked at.
+    next: usize,
+    /// A quote is open there.
+    is_open: bool,
+    returns: bool,
+}
+
+impl Loop for Blocks<'_> {
+    /// `None` where something is not regular.
+    type Output = Option<Seen>;
+
+    #[inline(always)]
+    fn run<V: Vector>(self, vector: V) -> Option<Seen> {
+        let Blocks { ends, window, from, max_rows, delimiter, quote } = self;
         let needles = [delimiter, b'\n', b'\r', quote.unwrap_or(delimiter)];
-        let mut at = from;
-        let mut count = 0;
-        let mut lines = 0;
+        let (mut at, mut count, mut lines) = (from, 1, 0);
         let mut inside = 0u64;
         // Bits that the block before hands over: a quote may open here; a quote has just closed; a carriage return.
         let (mut may_open, mut closed, mut returned) = (1u64, 0u64, 0u64);
-        let mut odd = 0u64;
+        let (mut odd, mut all_returns) = (0u64, 0u64);
         while at < window.len() && lines < max_rows {
             let chunk = &window[at..window.len().min(at + CHUNK_BYTES)];
-            self.masks.clear();
-            block_masks(chunk, needles, &mut self.masks);
-            let rest = chunk.as_chunks::<BLOCK_BYTES>().1;
-            let mut valid_last = u64::MAX;
-            if !rest.is_empty() {
-                let mut block = [0; BLOCK_BYTES];
-                block[..rest.len()].copy_from_slice(rest);
-                block_masks(&block, needles, &mut self.masks);
-                valid_last = (1 << rest.len()) - 1;
+            let (whole, rest) = chunk.as_chunks::<BLOCK_BYTES>();
+            let needed = count + chunk.len() + BLOCK_BYTES;
+            if ends.len() < needed {
+                ends.resize(needed, 0);
             }
-            let needed = count + self.masks.len() * BLOCK_BYTES + 8;
-            if self.ends.len() < needed {
-                self.ends.resize(needed, 0);
-            }
-            let last = self.masks.len() - 1;
-            for (b, masks) in self.masks.iter().enumerate() {
-                let valid = if b == last { valid_last } else { u64::MAX };
-                let [s, n, c, q] = masks.map(|m| m & valid);
+            let mut last = [0; BLOCK_BYTES];
+            last[..rest.len()].copy_from_slice(rest);
+            let last = (!rest.is_empty()).then_some((&last, (1 << rest.len()) - 1));
+            for (block, valid) in whole.iter().map(|block| (block, u64::MAX)).chain(last) {
+                let [s, n, c, q] = vector.masks(block, needles).map(|m| m & valid);
                 let (mut separators, mut breaks, mut returns) = (s, n, c);
                 if quote.is_some() && (q | inside | closed) != 0 {
                     let quoted = prefix_xor(q) ^ inside;
@@ -77,31 +86,51 @@ impl Index {
                 if (returns | returned) != 0 {
                     odd |= (returns << 1 | returned) & !n & valid;
                     returned = returns >> 63;
+                    all_returns |= returns;
                 }
+                let places = separators | breaks;
+                vector.places(places, at as u32, ends.get_mut(count..)?.first_chunk_mut()?);
+                count += places.count_ones() as usize;
                 lines += breaks.count_ones() as usize;
-                let mut bits = separators | breaks;
-                let found = bits.count_ones() as usize;
-                let base = (at + b * BLOCK_BYTES) as u32;
-                let slots = &mut self.ends[count..count + BLOCK_BYTES + 8];
-                let mut k = 0;
-                while k < found {
-                    for slot in &mut slots[k..k + 8] {
-                        *slot = base + bits.trailing_zeros();
-                        bits &= bits.wrapping_sub(1);
-                    }
-                    k += 8;
+                at += BLOCK_BYTES;
+                if lines >= max_rows {
+                    break;
                 }
-                count += found;
             }
             if odd != 0 {
                 return None;
             }
-            at += chunk.len();
         }
+        let next = at.min(window.len());
+        Some(Seen { ends: count, lines, next, is_open: inside != 0, returns: all_returns != 0 })
+    }
+}
+
+impl Index {
+    /// Indexes records of `columns` fields from `from` on, at most about `max_rows`. `None` where something is not
+    /// regular; else the number of whole records.
+    pub(super) fn build(
+        &mut self,
+        window: &[u8],
+        from: usize,
+        columns: usize,
+        max_rows: usize,
+        at_end: bool,
+        delimiter: u8,
+        quote: Option<u8>,
+    ) -> Option<usize> {
+        let ends = &mut self.ends;
+        if ends.is_empty() {
+            ends.push(0);
+        }
+        ends[0] = (from as u32).wrapping_sub(1);
+        let Seen { ends: mut count, lines, next, is_open, returns } =
+            simd::run(Blocks { ends, window, from, max_rows, delimiter, quote })?;
+        self.returns = returns;
         let mut rows = lines;
-        if at_end && at >= window.len() && window.last() != Some(&b'\n') && window.len() > from {
+        if at_end && next >= window.len() && window.last() != Some(&b'\n') && window.len() > from {
             // The last record ends with the file.
-            if inside != 0 {
+            if is_open {
                 return None;
             }
             if self.ends.len() <= count {
@@ -110,27 +139,27 @@ impl Index {
             self.ends[count] = window.len() as u32;
             count += 1;
             rows += 1;
-        } else if inside != 0 && at_end && at >= window.len() {
+        } else if is_open && at_end && next >= window.len() {
             return None;
         }
-        if count < rows * columns {
+        if count < rows * columns + 1 {
             return None;
         }
         // As many line breaks as records, and one at the end of each: then none is anywhere else.
-        for record in self.ends[..lines * columns].chunks_exact(columns) {
+        for record in self.ends[1..=lines * columns].chunks_exact(columns) {
             if window[record[columns - 1] as usize] != b'\n' {
                 return None;
             }
         }
-        if rows > lines && (count != rows * columns || self.ends[count - 1] as usize != window.len()) {
+        if rows > lines && (count != rows * columns + 1 || self.ends[count - 1] as usize != window.len()) {
             return None;
         }
         Some(rows)
     }
 
-    /// The ends of the fields of the first `rows` records.
-    pub(super) fn ends(&self, rows: usize, columns: usize) -> &[u32] {
-        &self.ends[..rows * columns]
+    /// The first `rows` records.
+    pub(super) fn cells<'a>(&'a self, window: &'a [u8], rows: usize, columns: usize) -> RegularCells<'a> {
+        RegularCells { window, ends: &self.ends[..=rows * columns], columns, rows, returns: self.returns }
     }
 }
 
@@ -140,42 +169,76 @@ pub(super) trait Cells {
     fn rows(&self) -> usize;
     /// A field; `None` where the record is too short.
     fn cell(&self, row: usize, column: usize) -> Option<&[u8]>;
-    /// A field with the eight bytes that end with its last one, the last one in the highest byte. Those before the field
-    /// may be anything.
-    #[inline(always)]
-    fn cell_with_tail(&self, row: usize, column: usize) -> Option<(&[u8], u64)> {
-        let cell = self.cell(row, column)?;
-        Some((cell, tail_of(cell)))
+    /// Regular records have more to offer.
+    fn regular(&self) -> Option<&RegularCells<'_>> {
+        None
     }
-}
-
-fn tail_of(cell: &[u8]) -> u64 {
-    cell.iter()
-        .rev()
-        .take(8)
-        .zip([56, 48, 40, 32, 24, 16, 8, 0])
-        .fold(0, |word, (byte, at)| word | u64::from(*byte) << at)
 }
 
 /// Regular records.
 pub(super) struct RegularCells<'a> {
-    pub(super) window: &'a [u8],
-    /// Where the first record begins.
-    pub(super) first: usize,
-    pub(super) ends: &'a [u32],
-    pub(super) columns: usize,
-    pub(super) rows: usize,
+    window: &'a [u8],
+    /// What ends before the first record, then the ends of all fields.
+    ends: &'a [u32],
+    columns: usize,
+    rows: usize,
+    /// Some lines may end with a carriage return.
+    returns: bool,
 }
 
-impl RegularCells<'_> {
+/// Starts and ends of the fields of a column.
+#[derive(Debug, Clone)]
+pub(super) struct ColumnSpans<'a> {
+    ends: &'a [u32],
+    /// The end before the next field.
+    at: usize,
+    columns: usize,
+}
+
+impl Iterator for ColumnSpans<'_> {
+    type Item = (usize, usize);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<(usize, usize)> {
+        let [before, end] = *self.ends.get(self.at..)?.first_chunk()?;
+        self.at += self.columns;
+        Some((before.wrapping_add(1) as usize, end as usize))
+    }
+}
+
+impl<'a> RegularCells<'a> {
+    /// Where a record ends: at its line break, or with the window.
+    pub(super) fn record_end(&self, row: usize) -> usize {
+        self.ends[(row + 1) * self.columns] as usize
+    }
+
+    /// Where a record begins.
+    pub(super) fn record_start(&self, row: usize) -> usize {
+        self.ends[row * self.columns].wrapping_add(1) as usize
+    }
+
     /// Where a field begins and ends, without the carriage return of its line.
     #[inline(always)]
     fn span(&self, row: usize, column: usize) -> (usize, usize) {
         let at = row * self.columns + column;
-        let start = if at == 0 { self.first } else { self.ends[at - 1] as usize + 1 };
-        let end = self.ends[at] as usize;
-        let returns = column + 1 == self.columns && end > start && self.window[end - 1] == b'\r';
+        let start = self.ends[at].wrapping_add(1) as usize;
+        let end = self.ends[at + 1] as usize;
+        let returns = self.returns && column + 1 == self.columns && end > start && self.window[end - 1] == b'\r';
         (start, end - usize::from(returns))
+    }
+
+    /// The bytes that the spans are about.
+    pub(super) fn window(&self) -> &'a [u8] {
+        self.window
+    }
+
+    /// The spans of a column in the first `rows` records, unless there are carriage returns to leave out.
+    pub(super) fn spans(&self, column: usize, rows: usize) -> Option<ColumnSpans<'a>> {
+        let is_clean = !self.returns || column + 1 < self.columns;
+        // Behind the last of them comes nothing that could be the start of another.
+        let behind = if rows == 0 { 0 } else { (rows - 1) * self.columns + column + 2 };
+        let ends = self.ends.get(..behind)?;
+        is_clean.then_some(ColumnSpans { ends, at: column, columns: self.columns })
     }
 }
 
@@ -190,15 +253,8 @@ impl Cells for RegularCells<'_> {
         Some(&self.window[start..end])
     }
 
-    #[inline(always)]
-    fn cell_with_tail(&self, row: usize, column: usize) -> Option<(&[u8], u64)> {
-        let (start, end) = self.span(row, column);
-        let cell = &self.window[start..end];
-        let tail = match self.window[..end].last_chunk::<8>() {
-            Some(tail) => u64::from_le_bytes(*tail),
-            None => tail_of(cell),
-        };
-        Some((cell, tail))
+    fn regular(&self) -> Option<&RegularCells<'_>> {
+        Some(self)
     }
 }
 
@@ -458,8 +514,7 @@ mod tests {
             let options = options(if quoted { &[] } else { &[("disable-quote-character", "true")] });
             let mut index = Index::default();
             if let Some(rows) = index.build(&text, 0, columns, usize::MAX, at_end, b',', options.quote) {
-                let ends = index.ends(rows, columns);
-                let regular = RegularCells { window: &text, first: 0, ends, columns, rows };
+                let regular = index.cells(&text, rows, columns);
                 let mut at = 0;
                 for row in 0..rows {
                     let mut spans = vec![];
@@ -471,12 +526,11 @@ mod tests {
                     let scanned = ScannedCells { window: &text, spans: &spans, columns };
                     for column in 0..columns {
                         prop_assert_eq!(regular.cell(row, column), scanned.cell(0, column));
-                        for found in [regular.cell_with_tail(row, column), scanned.cell_with_tail(0, column)] {
-                            let (cell, tail) = found.expect("a cell");
-                            prop_assert_eq!(Some(cell), regular.cell(row, column));
-                            let tail = tail.to_le_bytes();
-                            let n = cell.len().min(8);
-                            prop_assert_eq!(&tail[8 - n..], &cell[cell.len() - n..]);
+                        if let Some(mut spans) = regular.spans(column, rows) {
+                            let span = spans.nth(row).map(|(start, end)| &text[start..end]);
+                            prop_assert_eq!(span, regular.cell(row, column));
+                            prop_assert_eq!(spans.count(), rows - row - 1);
+                            prop_assert_eq!(regular.spans(column, row).map(Iterator::count), Some(row));
                         }
                     }
                 }

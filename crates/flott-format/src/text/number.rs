@@ -67,23 +67,6 @@ pub(crate) fn parse_i64(text: &[u8]) -> Option<i64> {
     parse_long_digits(digits, negative)
 }
 
-/// The same of a text whose last eight bytes lie in a word, the last one in the highest byte; what is before the text in it may
-/// be anything. Up to eight digits take one way whatever their number, so that nothing is guessed wrong where texts differ in
-/// length.
-#[inline(always)]
-pub(crate) fn parse_i64_with_tail(text: &[u8], tail: u64) -> Option<i64> {
-    let first = *text.first()?;
-    let negative = first == b'-';
-    let digits = text.len() - usize::from(negative | (first == b'+'));
-    if !(1..=8).contains(&digits) {
-        return parse_i64(text);
-    }
-    let missing = 8 * (8 - digits);
-    let word = tail >> missing << missing | 0x3030_3030_3030_3030 & ((1 << missing) - 1);
-    let value = eight_digits(word)?.cast_signed();
-    Some(if negative { -value } else { value })
-}
-
 #[cold]
 fn parse_long_digits(digits: &[u8], negative: bool) -> Option<i64> {
     let mut value: i64 = 0;
@@ -369,11 +352,6 @@ mod tests {
             ("1234567:", None),
         ] {
             assert_eq!(parse_i64(text.as_bytes()), value, "{text}");
-            for before in ["\0\0\0\0\0\0\0\0", "12345678", "-------,"] {
-                let all = format!("{before}{text}");
-                let tail = word8(&all.as_bytes()[text.len()..]).expect("eight bytes");
-                assert_eq!(parse_i64_with_tail(text.as_bytes(), tail), value, "{text} behind {before:?}");
-            }
         }
     }
 

@@ -106,6 +106,17 @@ fn fraction_nanos(digits: &[u8]) -> Option<i64> {
     Some(parse_digits16(digits)? as i64 * 10i64.pow(9 - digits.len() as u32))
 }
 
+/// A day, as text and as a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Day {
+    /// `yyyy-MM-dd` and the separator of date and time, as two words: eight bytes and three.
+    pub(crate) text: [u64; 2],
+    /// Midnight, in the parser's unit.
+    pub(crate) start: i64,
+    /// The unit's steps in a millisecond.
+    pub(crate) per_ms: u64,
+}
+
 /// Reads timestamps; remembers the last date, as neighbouring rows mostly share it.
 pub(crate) struct TimestampParser {
     date: [u8; 10],
@@ -128,7 +139,7 @@ impl TimestampParser {
     pub(crate) fn new(separator: u8, style: TimeStyle, unit: TimeUnit) -> TimestampParser {
         let per_second = per_second(unit);
         TimestampParser {
-            date: [0; 10],
+            date: *b"1970-01-01",
             date_seconds: 0,
             separator,
             style,
@@ -136,6 +147,18 @@ impl TimestampParser {
             per_second,
             per_step: 1_000_000_000 / per_second,
         }
+    }
+
+    /// The day of the last timestamp that was read in the short way, where all of it fits the unit and the unit is a
+    /// millisecond or less.
+    pub(crate) fn day(&self) -> Option<Day> {
+        let start = self.date_seconds.checked_mul(self.per_second)?;
+        start.checked_add(DAY_SECONDS.checked_mul(self.per_second)?)?;
+        let per_ms = u64::try_from(self.per_second / 1_000).ok().filter(|n| *n > 0)?;
+        let [a, b, c, d, e, f, g, h, i, j] = self.date;
+        let text =
+            [u64::from_le_bytes([a, b, c, d, e, f, g, h]), u64::from_le_bytes([i, j, self.separator, 0, 0, 0, 0, 0])];
+        Some(Day { text, start, per_ms })
     }
 
     /// The timestamp in the parser's unit; digits beyond it are cut. `None` also for what the unit cannot hold.

@@ -347,6 +347,57 @@ proptest! {
         prop_assert_eq!(whole.consumed, text.len());
     }
 
+    /// With an escape character, which nothing has, all is scanned byte by byte and parsed one by one.
+    #[test]
+    fn many_at_a_time_is_as_one_by_one(
+        cells in prop::collection::vec(
+            prop_oneof![
+                20 => "-?[0-9]{1,3}",
+                6 => "[-+]?[0-9]{1,19}",
+                20 => "2024-02-2[89] [01][0-9]:[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?",
+                1 => "\"[-0-9 ]{0,3}\"",
+                1 => " ?[0-9]{0,3} ?",
+                1 => "[0-9é\"]{0,4}",
+                1 => "nix",
+            ],
+            1..700,
+        ),
+        records in 1usize..150,
+        crlf in any::<bool>(),
+        last_break in any::<bool>(),
+        pieces in prop::collection::vec(1usize..4_000, 1..8),
+        max_rows in prop_oneof![1usize..200, Just(usize::MAX)],
+    ) {
+        const COLUMNS: [&str; 6] = ["a BIGINT", "b INT", "c TINYINT", "d TIMESTAMP(3)", "e TIMESTAMP(6)", "f TIMESTAMP(9)"];
+        let row = format!("ROW<{}>", COLUMNS.join(", "));
+        let is_time = |cell: &str| cell.contains(':');
+        let (times, numbers): (Vec<&String>, Vec<&String>) = cells.iter().partition(|cell| is_time(cell));
+        let mut text = String::new();
+        for record in 0..records {
+            for column in 0..COLUMNS.len() {
+                // Mostly what belongs there.
+                let from = if column < 3 || times.is_empty() { &numbers } else { &times };
+                text.push_str(if column == 0 { "" } else { "," });
+                text.push_str(from.get((record * COLUMNS.len() + column) % from.len().max(1)).map_or("7", |cell| cell));
+            }
+            text.push_str(if record + 1 == records && !last_break { "" } else if crlf { "\r\n" } else { "\n" });
+        }
+        for more in [&[][..], &[("ignore-parse-errors", "true")], &[("null-literal", "nix")]] {
+            let with = |option: &[(&'static str, &'static str)]| {
+                let c = context(&row, &row, &[more, option].concat());
+                let factory = stream(&CsvFormat, &c).unwrap();
+                let mut turn = 0;
+                decode_all(factory.create(true).unwrap().as_mut(), text.as_bytes(), max_rows, |_| {
+                    turn += 1;
+                    pieces[turn % pieces.len()]
+                })
+                .map(|all| (shown(&all.one(&c.schema)), all.consumed, all.records, all.skipped))
+                .map_err(|e| e.to_string())
+            };
+            prop_assert_eq!(with(&[]), with(&[("escape-character", "~")]));
+        }
+    }
+
     #[test]
     fn arbitrary_bytes_never_panic(text in prop::collection::vec(any::<u8>(), 0..300), kind in kinds(), ignore in any::<bool>()) {
         let row = format!("ROW<a STRING, b {kind}>");

@@ -9,7 +9,7 @@ use flott_core::{Error, Result};
 use flott_graph::{WindowAssignment, WindowKind};
 
 use super::time_zone::ShiftZone;
-use crate::timestamp::{null_rowtime, to_milliseconds};
+use crate::timestamp::{all_within, null_rowtime, to_milliseconds};
 
 /// So many slices are found by looking through a list; more go to a map.
 const LISTED_SLICES_MAX: usize = 16;
@@ -282,20 +282,19 @@ impl SliceAssigner {
     }
 
     fn assign_local(&self, times: &[i64]) -> Partition {
-        // Most batches lie within one slice, which two vectorised passes tell.
-        let least = times.iter().copied().min().unwrap_or(0);
-        let greatest = times.iter().copied().max().unwrap_or(0);
-        let end = self.slice_end(least);
-        if greatest < end {
-            return Partition::single(SliceId::ending_at(end), times.len());
-        }
+        let Some(first) = times.first() else { return Partition::single(SliceId::ending_at(0), 0) };
         let width = match self.shape {
             Shape::Tumble { size, .. } => size,
             Shape::Hop { size, slide, .. } => hop_width(size, slide),
             Shape::Cumulate { step, .. } => step,
             Shape::Attached { .. } => 1,
         };
-        let (mut from, mut to) = (end.saturating_sub(width), end);
+        let mut to = self.slice_end(*first);
+        let mut from = to.saturating_sub(width);
+        // Most batches lie within one slice.
+        if all_within(times, from, to) {
+            return Partition::single(SliceId::ending_at(to), times.len());
+        }
         partition(times.len(), |i| {
             let time = times[i];
             if time < from || time >= to {

@@ -138,25 +138,43 @@ impl Index {
 
     /// As far as the index is not split.
     fn in_whole<P: Probe>(&mut self, keys: &mut P, hashes: &[u64], groups: &mut Vec<u32>) {
-        for (row, hash) in hashes.iter().enumerate() {
-            let tag = (hash >> 32) as u32;
-            let mask = self.slots.len() - 1;
-            let mut place = *hash as usize & mask;
-            let group = loop {
-                let slot = self.slots[place];
-                if slot == EMPTY {
-                    break self.insert_in_whole(place, *hash, keys, row);
-                }
-                if (slot >> 32) as u32 == tag && keys.equals(group_of(slot) as usize, row) {
-                    break group_of(slot);
-                }
-                place = (place + 1) & mask;
-            };
-            groups.push(group);
+        groups.resize(hashes.len(), 0);
+        let mut row = 0;
+        while let Some((new, place)) = self.find_known(keys, hashes, groups, row) {
+            groups[new] = self.insert_in_whole(place, hashes[new], keys, new);
+            row = new + 1;
             if self.slots.is_empty() {
-                return;
+                return groups.truncate(row);
             }
         }
+    }
+
+    /// The groups of rows from this one on; the first row that has none, and the place where it belongs.
+    #[inline]
+    fn find_known<P: Probe>(
+        &self,
+        keys: &P,
+        hashes: &[u64],
+        groups: &mut [u32],
+        from: usize,
+    ) -> Option<(usize, usize)> {
+        let slots = self.slots.as_slice();
+        let mask = slots.len() - 1;
+        for (i, (hash, group)) in hashes[from..].iter().zip(&mut groups[from..]).enumerate() {
+            let mut place = *hash as usize & mask;
+            loop {
+                let slot = slots[place];
+                if slot == EMPTY {
+                    return Some((from + i, place));
+                }
+                if (slot ^ hash) >> 32 == 0 && keys.equals(group_of(slot) as usize, from + i) {
+                    *group = group_of(slot);
+                    break;
+                }
+                place = (place + 1) & mask;
+            }
+        }
+        None
     }
 
     #[cold]

@@ -181,8 +181,13 @@ impl GroupTable {
                 groups.resize(hashes.len(), 0);
             }
             Keys::One { values, null } => {
-                load(columns[0].as_ref(), &mut self.columns[0])?;
-                let batch = &self.columns[0];
+                let batch = match words_of(columns[0].as_ref()) {
+                    Some(words) => words,
+                    None => {
+                        load(columns[0].as_ref(), &mut self.columns[0])?;
+                        &self.columns[0]
+                    }
+                };
                 match columns[0].nulls().filter(|n| n.null_count() > 0) {
                     None => self.index.find_or_insert_all(One { stored: values, null: *null, batch }, hashes, groups),
                     Some(nulls) => self.index.find_or_insert_all(
@@ -428,6 +433,16 @@ fn canonical_floats(column: &ArrayRef) -> ArrayRef {
         ),
         _ => Arc::clone(column),
     }
+}
+
+/// A column of whole numbers of 64 bits as it lies.
+fn words_of(array: &dyn Array) -> Option<&[u64]> {
+    let values = match array.data_type() {
+        DataType::Int64 => array.as_primitive::<Int64Type>().values(),
+        DataType::Timestamp(TimeUnit::Millisecond, _) => array.as_primitive::<TimestampMillisecondType>().values(),
+        _ => return None,
+    };
+    Some(values.inner().typed_data())
 }
 
 /// A column of up to 64 bits as words.

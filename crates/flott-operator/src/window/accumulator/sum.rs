@@ -148,6 +148,22 @@ impl<A: Adder> Sums<A> {
         let values = argument.as_primitive::<A::In>().values();
         let sums = self.sums.as_mut_slice();
         match (&mut self.counts, input.signs) {
+            (None, None) if input.include.is_none() => {
+                for (g, value) in groups.iter().zip(values) {
+                    let sum = &mut sums[*g as usize];
+                    *sum = A::add(*sum, A::widen(*value));
+                }
+            }
+            (Some(counts), None) if input.include.is_none() => {
+                // Of one length: one look at the bounds is enough.
+                let len = sums.len().min(counts.len());
+                let (sums, counts) = (&mut sums[..len], &mut counts[..len]);
+                for (g, value) in groups.iter().zip(values) {
+                    let sum = &mut sums[*g as usize];
+                    *sum = A::add(*sum, A::widen(*value));
+                    counts[*g as usize] += 1;
+                }
+            }
             (None, None) => each_row(groups, input.include, |row, g| sums[g] = A::add(sums[g], A::widen(values[row]))),
             (Some(counts), None) => each_row(groups, input.include, |row, g| {
                 sums[g] = A::add(sums[g], A::widen(values[row]));
