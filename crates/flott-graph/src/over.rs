@@ -86,6 +86,12 @@ pub enum OverFunction {
     /// The first argument of the row that is so far before (below zero: behind) this one, or the second argument where
     /// there is none.
     Lag(i64),
+    /// The same at the distance that the second argument says; the third argument, if any, is what there is where there is
+    /// none.
+    LagBy {
+        /// Behind the row and not before it.
+        lead: bool,
+    },
 }
 
 impl OverFunction {
@@ -100,7 +106,8 @@ impl OverFunction {
             OverFunction::CumeDist => "CUME_DIST",
             OverFunction::Ntile(_) => "NTILE",
             OverFunction::Lag(offset) if offset < 0 => "LEAD",
-            OverFunction::Lag(_) => "LAG",
+            OverFunction::LagBy { lead: true } => "LEAD",
+            OverFunction::Lag(_) | OverFunction::LagBy { lead: false } => "LAG",
         }
     }
 }

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use arrow_array::types::{
     TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
 };
-use arrow_array::{Array, ArrayRef, PrimitiveArray, TimestampMicrosecondArray, TimestampMillisecondArray};
+use arrow_array::{
+    Array, ArrayRef, BooleanArray, PrimitiveArray, TimestampMicrosecondArray, TimestampMillisecondArray,
+};
 use arrow_array::{TimestampNanosecondArray, TimestampSecondArray, cast::AsArray};
 use arrow_buffer::ScalarBuffer;
 use arrow_schema::{DataType, TimeUnit};
-use flott_core::{Error, Result};
+use flott_core::{ChangeBatch, Error, Result};
 
 /// The values in milliseconds (rounded down, as Flink's `TimestampData.getMillisecond`); nulls are whatever lies there.
 pub(crate) fn to_milliseconds(array: &dyn Array) -> Result<ScalarBuffer<i64>> {
@@ -85,6 +87,14 @@ pub(crate) fn from_milliseconds(values: Vec<i64>, data_type: &DataType) -> Resul
         }
         other => return Err(Error::internal(format!("a window column of type {other}"))),
     })
+}
+
+/// The rows that have a time. A batch, which has no watermarks, leaves the others out of every window.
+pub(crate) fn with_times(batch: ChangeBatch, column: usize) -> Result<ChangeBatch> {
+    match batch.rows.column(column).nulls().cloned() {
+        Some(nulls) if nulls.null_count() > 0 => batch.filter(&BooleanArray::new(nulls.into_inner(), None)),
+        _ => Ok(batch),
+    }
 }
 
 /// The error for a NULL event time, in Flink's words.

@@ -53,7 +53,23 @@ pub(super) fn results(
             };
             whole(&bucket)
         }
-        OverFunction::Lag(offset) => lag(call, offset, rows, partitions)?,
+        OverFunction::Lag(offset) => lag(call, &|_| offset, &call.arguments, rows, partitions)?,
+        OverFunction::LagBy { lead } => {
+            let [value, offset, default @ ..] = call.arguments.as_slice() else {
+                return Err(Error::internal(format!("{} without a distance", call.name)));
+            };
+            let offsets = rows.column(*offset);
+            let offsets = offsets
+                .as_any()
+                .downcast_ref::<Int64Array>()
+                .ok_or_else(|| Error::internal(format!("a distance of the type {}", offsets.data_type())))?;
+            let of = |row: usize| {
+                let offset = if offsets.is_valid(row) { offsets.value(row) } else { 0 };
+                if lead { offset.saturating_neg() } else { offset }
+            };
+            let arguments: Vec<usize> = std::iter::once(value).chain(default).copied().collect();
+            lag(call, &of, &arguments, rows, partitions)?
+        }
         OverFunction::Aggregate(_) => return Err(Error::internal("an aggregate is no function of a place")),
     })
 }
@@ -82,15 +98,22 @@ fn real(n: usize, partitions: &[Range<usize>], of: impl Fn(&Range<usize>, usize)
     Arc::new(Float64Array::from(values))
 }
 
-fn lag(call: &OverCall, offset: i64, rows: &RecordBatch, partitions: &[Range<usize>]) -> Result<ArrayRef> {
-    let [value, default @ ..] = call.arguments.as_slice() else {
+/// The values of rows at distances, which each row says itself.
+fn lag(
+    call: &OverCall,
+    offset: &dyn Fn(usize) -> i64,
+    arguments: &[usize],
+    rows: &RecordBatch,
+    partitions: &[Range<usize>],
+) -> Result<ArrayRef> {
+    let [value, default @ ..] = arguments else {
         return Err(Error::internal(format!("{} without an argument", call.name)));
     };
     let mut from = UInt32Builder::with_capacity(rows.num_rows());
     for partition in partitions {
         for row in partition.clone() {
             let other =
-                i64::try_from(row).ok().and_then(|r| r.checked_sub(offset)).and_then(|r| usize::try_from(r).ok());
+                i64::try_from(row).ok().and_then(|r| r.checked_sub(offset(row))).and_then(|r| usize::try_from(r).ok());
             from.append_option(other.filter(|r| partition.contains(r)).map(|r| r as u32));
         }
     }

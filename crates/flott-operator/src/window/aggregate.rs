@@ -174,6 +174,7 @@ impl WindowAggregate {
     }
 
     fn add(&mut self, batch: ChangeBatch, context: &mut OperatorContext) -> Result<()> {
+        let batch = if self.global { batch } else { self.assigner.timed(batch)? };
         let partition = if self.global {
             self.partition_partial(&batch)?
         } else {

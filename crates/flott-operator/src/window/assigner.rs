@@ -5,11 +5,11 @@ use std::ops::Range;
 
 use arrow_array::{Array, RecordBatch, UInt32Array};
 use flott_core::types::TimeAttribute;
-use flott_core::{Error, Result};
+use flott_core::{ChangeBatch, Error, Result};
 use flott_graph::{WindowAssignment, WindowKind};
 
 use super::time_zone::ShiftZone;
-use crate::timestamp::{all_within, null_rowtime, to_milliseconds};
+use crate::timestamp::{all_within, null_rowtime, to_milliseconds, with_times};
 
 /// So many slices are found by looking through a list; more go to a map.
 const LISTED_SLICES_MAX: usize = 16;
@@ -254,6 +254,15 @@ impl SliceAssigner {
             end += step;
         }
         SliceId::ending_at(end)
+    }
+
+    /// The rows that are in a window: those that have a time.
+    pub(crate) fn timed(&self, batch: ChangeBatch) -> Result<ChangeBatch> {
+        match self.shape {
+            Shape::Attached { .. } => Ok(batch),
+            _ if !self.event_time => Ok(batch),
+            _ => with_times(batch, self.column),
+        }
     }
 
     /// The slices of rows by their time column (or by processing time).

@@ -190,7 +190,8 @@ impl LocalWindowAggregate {
 
 impl Operator for LocalWindowAggregate {
     fn process_batch(&mut self, _input: usize, batch: ChangeBatch, context: &mut OperatorContext) -> Result<Progress> {
-        self.add(&batch, context).map_err(|e| e.with("operator", &self.name))?;
+        let timed = self.assigner.timed(batch).map_err(|e| e.with("operator", &self.name))?;
+        self.add(&timed, context).map_err(|e| e.with("operator", &self.name))?;
         Ok(self.drain(context))
     }
 

@@ -24,7 +24,7 @@ use super::time_zone::ShiftZone;
 use crate::calc::assemble;
 use crate::keyed::meaning;
 use crate::operator::{Operator, OperatorContext, Progress};
-use crate::timestamp::{null_rowtime, to_milliseconds};
+use crate::timestamp::{null_rowtime, to_milliseconds, with_times};
 
 /// Version of the stored form.
 const STATE_VERSION: u32 = 1;
@@ -143,6 +143,7 @@ impl SessionWindowAggregate {
     }
 
     fn add(&mut self, batch: ChangeBatch, context: &mut OperatorContext) -> Result<()> {
+        let batch = if self.time.event_time { with_times(batch, self.time.column)? } else { batch };
         let times = self.time.times(&batch.rows, context.processing_time_ms)?;
         let prepared = self.layout.prepare(&batch, None)?;
         let mut keys = vec![];

@@ -19,6 +19,7 @@ use super::session::{SessionTime, kept_rows};
 use super::sessions::Sessions;
 use crate::calc::assemble;
 use crate::operator::{Operator, OperatorContext, Progress};
+use crate::timestamp::with_times;
 
 /// The columns that a window table function appends.
 const APPENDED: [WindowProperty; 3] = [WindowProperty::Start, WindowProperty::End, WindowProperty::Time];
@@ -168,6 +169,7 @@ impl SessionTableFunction {
     /// Puts rows to their sessions. `run`: they are stored already, and in time.
     fn add(&mut self, batch: ChangeBatch, processing_time_ms: i64, run: Option<Arc<StateRun>>) -> Result<()> {
         let restored = run.is_some();
+        let batch = if self.time.event_time && !restored { with_times(batch, self.time.column)? } else { batch };
         let times = match (&run, self.time.event_time) {
             // Rows of processing time carry the time that they came at behind their kind.
             (Some(run), false) => crate::timestamp::to_milliseconds(run.rows()?.column(2).as_ref())?.to_vec(),

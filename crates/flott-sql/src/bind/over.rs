@@ -221,7 +221,7 @@ impl ExpressionBinder<'_> {
         span: Span,
     ) -> Result<Typed> {
         let window = self.window_of(over, calls)?;
-        let frame = frame_of(self.functions, &window.order, window.frame.as_ref(), kind, name, span)?;
+        let frame = frame_of(self.functions, &window.order, window.frame.as_ref(), kind, name, calls.batch, span)?;
         self.clause = "an argument of OVER";
         let mut bound = vec![];
         for argument in arguments {
@@ -424,8 +424,8 @@ fn lag(functions: &Functions, name: &str, arguments: Vec<Typed>, batch: bool, sp
     else {
         return Err(wrong_count(name, "1 to 3", span));
     };
-    let offset = match offset {
-        None => 1,
+    let distance = match offset {
+        None => Ok(1),
         Some(offset) => {
             if !offset.data_type.kind.is_numeric() {
                 let text = format!(
@@ -436,8 +436,12 @@ fn lag(functions: &Functions, name: &str, arguments: Vec<Typed>, batch: bool, sp
                 );
                 return Err(at(Error::user(text).hint("The second argument is a number of rows"), span));
             }
-            integer(&offset.expr)
-                .ok_or_else(|| unsupported(format!("{name} with an offset that is no literal"), span))?
+            match integer(&offset.expr) {
+                Some(rows) => Ok(rows),
+                // Each row says how far away the other one is.
+                None if batch => Err(functions.cast_if_needed(offset, &TypeKind::BigInt.nullable()).at_span(span)?),
+                None => return Err(unsupported(format!("{name} with an offset that is no literal"), span)),
+            }
         }
     };
     let mut result = value.data_type.with_time_attribute(TimeAttribute::None);
@@ -457,7 +461,14 @@ fn lag(functions: &Functions, name: &str, arguments: Vec<Typed>, batch: bool, sp
         }
         inputs.push(functions.cast_if_needed(default, &result.with_nullable(true)).at_span(span)?);
     }
-    let function = OverFunction::Lag(if name == "LEAD" { -offset } else { offset });
+    let lead = name == "LEAD";
+    let function = match distance {
+        Ok(rows) => OverFunction::Lag(if lead { -rows } else { rows }),
+        Err(of_row) => {
+            inputs.insert(1, of_row);
+            OverFunction::LagBy { lead }
+        }
+    };
     Ok(Call { function, arguments: inputs, distinct: false, result })
 }
 

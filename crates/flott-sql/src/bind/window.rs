@@ -128,16 +128,6 @@ pub(crate) fn table_function(
         "HOP" => {
             let slide_ms = positive(duration("SLIDE")?, "SLIDE")?;
             let size_ms = positive(duration("SIZE")?, "SIZE")?;
-            if size_ms % slide_ms != 0 {
-                return Err(at(
-                    Error::user(format!(
-                        "HOP table function based aggregate requires size must be an integral multiple of slide, but \
-                         got size {size_ms} ms and slide {slide_ms} ms"
-                    ))
-                    .hint("The order of the arguments is slide, size"),
-                    span,
-                ));
-            }
             WindowKind::Hop { size_ms, slide_ms, offset_ms: offset }
         }
         "CUMULATE" => {

@@ -28,6 +28,7 @@ pub(super) fn frame_of(
     frame: Option<&ast::WindowFrame>,
     kind: Option<AggregateKind>,
     name: &str,
+    batch: bool,
     span: Span,
 ) -> Result<OverFrame> {
     let wrong = |text: &str, hint: &str| Err(at(Error::user(text).hint(hint), span));
@@ -65,8 +66,14 @@ pub(super) fn frame_of(
             WindowFrameBound::CurrentRow => OverBound::CurrentRow,
             WindowFrameBound::Preceding(None) => OverBound::UnboundedPreceding,
             WindowFrameBound::Following(None) => OverBound::UnboundedFollowing,
-            WindowFrameBound::Preceding(Some(e)) => OverBound::Preceding(offset(functions, order, rows, e)?),
-            WindowFrameBound::Following(Some(e)) => OverBound::Following(offset(functions, order, rows, e)?),
+            WindowFrameBound::Preceding(Some(e)) => match offset(functions, order, rows, batch, e)? {
+                back if back.unscaled < 0 => OverBound::Following(turned(back)),
+                offset => OverBound::Preceding(offset),
+            },
+            WindowFrameBound::Following(Some(e)) => match offset(functions, order, rows, batch, e)? {
+                back if back.unscaled < 0 => OverBound::Preceding(turned(back)),
+                offset => OverBound::Following(offset),
+            },
         })
     };
     let frame = OverFrame { rows, lower: bound(start_bound)?, upper: bound(end)? };
@@ -93,8 +100,13 @@ fn check_bounds(start: &WindowFrameBound, end: &WindowFrameBound, has_end: bool,
     Err(at(Error::user(text).hint("Write BETWEEN .. PRECEDING AND CURRENT ROW, or AND .. FOLLOWING"), span))
 }
 
-/// The distance of a bound.
-fn offset(functions: &Functions, order: &[Ordered], rows: bool, e: &ast::Expr) -> Result<OverOffset> {
+/// A distance in the other direction.
+fn turned(offset: OverOffset) -> OverOffset {
+    OverOffset { unscaled: -offset.unscaled, ..offset }
+}
+
+/// The distance of a bound; that of a RANGE of numbers in a batch may be below zero.
+fn offset(functions: &Functions, order: &[Ordered], rows: bool, batch: bool, e: &ast::Expr) -> Result<OverOffset> {
     let span = e.span();
     let wrong = |text: &str, hint: &str| Err(at(Error::user(text).hint(hint), span));
     let scope = Scope::default();
@@ -143,7 +155,7 @@ fn offset(functions: &Functions, order: &[Ordered], rows: bool, e: &ast::Expr) -
         return wrong("Data Type mismatch between ORDER BY and RANGE clause", hint);
     }
     match constant {
-        Some(o) if o.unscaled >= 0 => Ok(o),
+        Some(o) if o.unscaled >= 0 || batch && key.is_numeric() => Ok(o),
         _ => wrong("RANGE value must be a non-negative constant", "Write a literal that is not below zero"),
     }
 }

@@ -66,7 +66,7 @@ pub(super) fn call_over(call: &OverCall, name: &dyn Fn(usize) -> String) -> Stri
 fn kind_of(function: OverFunction) -> u8 {
     match function {
         OverFunction::Aggregate(_) => 0,
-        OverFunction::Lag(_) => 1,
+        OverFunction::Lag(_) | OverFunction::LagBy { .. } => 1,
         OverFunction::Ntile(_) => 2,
         _ => 3,
     }

@@ -81,6 +81,9 @@ impl Converter<'_> {
     ) -> Result<(Arc<StreamNode>, Vec<Expr>)> {
         let window = properties(&node.input)
             .ok_or_else(|| Error::internal("a grouped aggregation without a window reached the planner"))?;
+        if !crate::bind::is_batch(self.config) {
+            check_slices(&window.function)?;
+        }
         let is_window = |c: &String| window.start.contains(c) || window.end.contains(c) || window.time.contains(c);
         let keys: Vec<String> = aggregate.group.iter().filter(|c| !is_window(c)).cloned().collect();
         let late_table = options::late_records_table(self.config);
@@ -342,6 +345,20 @@ impl Converter<'_> {
         let end = attach(&window.end).ok_or_else(|| Error::internal("a window without its end"))?;
         let assignment = Assign::Attached { start, end, properties: Box::new(window.clone()) };
         Ok(Feed { program, columns, filter: None, assignment, keeps_all: keep_all })
+    }
+}
+
+/// Refuses what Flink refuses of a stream's windows that are aggregated: only the functions of GROUP BY take any measures.
+fn check_slices(function: &WindowTableFunction) -> Result<()> {
+    match function.kind {
+        WindowKind::Hop { size_ms, slide_ms, .. } if !function.in_group_by && size_ms % slide_ms != 0 => {
+            Err(Error::user(format!(
+                "HOP table function based aggregate requires size must be an integral multiple of slide, but got size \
+                 {size_ms} ms and slide {slide_ms} ms"
+            ))
+            .hint("The order of the arguments is slide, size"))
+        }
+        _ => Ok(()),
     }
 }
 

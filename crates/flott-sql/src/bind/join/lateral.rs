@@ -246,7 +246,8 @@ impl Binder<'_> {
             Some(ast::Distinct::On(_)) => return Err(unsupported("DISTINCT ON", span)),
         };
         if distinct || is_grouped(select) || is_over(select) {
-            refuse_if(is_over(select) && (distinct || is_grouped(select)), &what("OVER beside GROUP BY"), span)?;
+            let no_keys = matches!(&select.group_by, ast::GroupByExpr::Expressions(by, _) if by.is_empty());
+            refuse_if(is_over(select) && is_grouped(select) && no_keys, &what("OVER beside aggregates"), span)?;
             return self.inside_grouped(outer, query, select, distinct, ctes);
         }
         let (plan, scope) = self.from(&select.from, ctes)?;
@@ -434,7 +435,7 @@ fn whole(select: &ast::Select) -> Result<Whole> {
 }
 
 /// Whether a SELECT looks at windows of rows.
-fn is_over(select: &ast::Select) -> bool {
+pub(super) fn is_over(select: &ast::Select) -> bool {
     select.qualify.is_some() || has_over(select)
 }
 

@@ -197,12 +197,16 @@ impl Binder<'_> {
         negated: bool,
         ctes: &Ctes,
     ) -> Result<(LogicalPlan, Typed)> {
-        if super::subquery::gives_one_row(query) {
-            self.check_one_row(query, scope, ctes)?;
-            return Ok((left, self.boolean(Some(!negated))?));
+        let (query, none) = super::subquery::without_limit(query)?;
+        if super::subquery::gives_one_row(&query) {
+            self.check_one_row(&query, scope, ctes)?;
+            return Ok((left, self.boolean(Some(negated == none))?));
         }
-        let (source, _) = self.rows_of(query, scope, false, ctes)?;
-        let keys = Keys::of(&source, query)?;
+        let (source, _) = self.rows_of(&query, scope, false, ctes)?;
+        if none {
+            return Ok((left, self.boolean(Some(negated))?));
+        }
+        let keys = Keys::of(&source, &query)?;
         let mut columns = keys.columns();
         columns.push(("i".to_string(), self.boolean(Some(true))?));
         let there = placed(&left, self.distinct(project(source.plan, columns)?, None)?)?;

@@ -89,6 +89,8 @@ impl Binder<'_> {
         let mut plan = plan;
         let (mut inner, mut correlated) = (vec![], vec![]);
         let mut all = vec![];
+        let compared = selection.and_then(|e| self.compared_with_one_row(e, ctes));
+        let selection = compared.as_ref().or(selection);
         if let Some(selection) = selection {
             parts(selection, false, &mut all);
         }
@@ -144,6 +146,29 @@ impl Binder<'_> {
         Ok(Source { plan, scope, correlated })
     }
 
+    /// A condition in which `x IN (..)` stands as `x = (..)` where the sub-query has one row, which depends on the row outside;
+    /// `None` where nothing changes.
+    fn compared_with_one_row(&self, condition: &Ast, ctes: &Ctes) -> Option<Ast> {
+        use std::ops::ControlFlow;
+        let mut condition = condition.clone();
+        let mut changed = false;
+        let walked = ast::visit_expressions_mut(&mut condition, |e: &mut Ast| {
+            if let Ast::InSubquery { expr, subquery, negated } = e
+                && !matches!(expr.as_ref(), Ast::Tuple(_))
+                && gives_one_row(subquery)
+                && self.bind_query(subquery, ctes).is_err_and(|e| is_not_found(&e))
+            {
+                let op = if *negated { ast::BinaryOperator::NotEq } else { ast::BinaryOperator::Eq };
+                let (left, right) = (expr.clone(), Box::new(Ast::Subquery(subquery.clone())));
+                *e = Ast::Nested(Box::new(Ast::BinaryOp { left, op, right }));
+                changed = true;
+            }
+            ControlFlow::<()>::Continue(())
+        });
+        debug_assert!(walked.is_continue());
+        changed.then_some(condition)
+    }
+
     /// The rows of a sub-query, with the columns that its conditions on the outer row read. `values`: its SELECT list is
     /// wanted; then it stands at the front.
     pub(super) fn rows_of(
@@ -153,7 +178,7 @@ impl Binder<'_> {
         values: bool,
         ctes: &Ctes,
     ) -> Result<(Source, Vec<Typed>)> {
-        if let Some(select) = simple(query) {
+        if let Some(select) = simple(query, values) {
             return self.rows_of_select(query, select, outer, values, ctes);
         }
         let bound = self.bind_query(query, ctes);
@@ -164,8 +189,8 @@ impl Binder<'_> {
             return Ok(rows);
         }
         let plan = match bound {
-            Err(e) if is_not_found(&e) && groups_by_keys(query) => {
-                // It may name columns of the query outside, which its groups then have.
+            Err(e) if is_not_found(&e) && (groups_by_keys(query) || looks_at_windows(query)) => {
+                // It may name columns of the query outside, which its groups and windows then have.
                 let inside = self.inside(outer, query, ctes).map_err(|_| correlated_deeper(e, query))?;
                 let values = inside.columns.iter().map(ScopeColumn::typed).collect();
                 let scope = Scope::of(inside.columns);
@@ -284,7 +309,7 @@ impl Binder<'_> {
         query: &Query,
         ctes: &Ctes,
     ) -> Result<LogicalPlan> {
-        let plain = simple(query)
+        let plain = simple(query, true)
             .filter(|s| matches!(s.distinct, None | Some(ast::Distinct::Distinct)) && !super::lateral::has_over(s));
         let (Some(inside), SetExpr::Select(around)) = (plain, *self.single(query)?.body) else {
             return Err(unsupported("this sub-query as a value", query.span()));
@@ -338,16 +363,27 @@ impl Binder<'_> {
     }
 
     fn exists(&self, left: LogicalPlan, scope: &Scope, query: &Query, negated: bool, ctes: &Ctes) -> Result<Asked> {
-        if gives_one_row(query) {
-            // A row is there, whatever the rows are that it is made of.
-            self.check_one_row(query, scope, ctes)?;
-            let left = if negated { crate::bind::filter(left, self.boolean(Some(false))?)? } else { left };
-            return Ok(Asked { left, right: None, kind: JoinKind::Semi, conditions: vec![] });
+        let (query, none) = without_limit(query)?;
+        let one = gives_one_row(&query);
+        let mut source = None;
+        if one {
+            self.check_one_row(&query, scope, ctes)?;
+        } else {
+            source = Some(self.rows_of(&query, scope, false, ctes)?.0);
         }
-        let (source, _) = self.rows_of(query, scope, false, ctes)?;
-        let kind = if negated { JoinKind::Anti } else { JoinKind::Semi };
-        let (right, conditions) = connected(&left, source.plan, source.correlated)?;
-        Ok(Asked { left, right: Some(right), kind, conditions })
+        match source.filter(|_| !none) {
+            Some(source) => {
+                let kind = if negated { JoinKind::Anti } else { JoinKind::Semi };
+                let (right, conditions) = connected(&left, source.plan, source.correlated)?;
+                Ok(Asked { left, right: Some(right), kind, conditions })
+            }
+            None => {
+                // A row is there, or none, whatever the rows are that it is made of.
+                let holds = (one && !none) != negated;
+                let left = if holds { left } else { crate::bind::filter(left, self.boolean(Some(false))?)? };
+                Ok(Asked { left, right: None, kind: JoinKind::Semi, conditions: vec![] })
+            }
+        }
     }
 
     /// Whether a query could be answered that nobody needs to ask.
@@ -475,11 +511,28 @@ pub(super) fn is_grouped(select: &ast::Select) -> bool {
     !ungrouped || select.having.is_some() || aggregates
 }
 
-/// A SELECT whose rows are those of FROM and WHERE.
-fn simple(query: &Query) -> Option<&ast::Select> {
+/// Whether a query shows or keeps rows by windows of them.
+fn looks_at_windows(query: &Query) -> bool {
+    let SetExpr::Select(select) = query.body.as_ref() else { return false };
+    super::lateral::is_over(select)
+}
+
+/// A query with all its rows, and whether LIMIT leaves none of them: EXISTS asks for no more than that.
+pub(super) fn without_limit(query: &Query) -> Result<(std::borrow::Cow<'_, Query>, bool)> {
+    use std::borrow::Cow;
+    let (offset, most) = crate::bind::sort::limits(query.limit_clause.as_ref(), query.fetch.as_ref())?;
+    if most.is_none() || most != Some(0) && offset > 0 {
+        return Ok((Cow::Borrowed(query), false));
+    }
+    let all = Query { limit_clause: None, fetch: None, order_by: None, ..query.clone() };
+    Ok((Cow::Owned(all), most == Some(0)))
+}
+
+/// A SELECT whose rows are those of FROM and WHERE. `values`: its SELECT list is wanted.
+fn simple(query: &Query, values: bool) -> Option<&ast::Select> {
     let plain = query.with.is_none() && query.limit_clause.is_none() && query.fetch.is_none();
     let SetExpr::Select(select) = query.body.as_ref() else { return None };
-    let over = select.qualify.is_some() || crate::bind::query::contains_over(select);
+    let over = select.qualify.is_some() || values && crate::bind::query::contains_over(select);
     // Every row once or many times is the same to EXISTS and IN.
     (plain && !is_grouped(select) && !over).then_some(select)
 }
