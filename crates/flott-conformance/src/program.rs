@@ -297,7 +297,7 @@ impl Program {
         let statements = self.statements();
         has("SOURCE_WITH_RESTORE_DATA")
             && has("SINK_WITH_RESTORE_DATA")
-            && matches!(statements.as_slice(), [(_, false)])
+            && matches!(statements.as_slice(), [(_, None)])
     }
 
     /// The rows of a half come early in a window of processing time.

@@ -555,7 +555,7 @@ pub(crate) fn naming<'a>(query: &Query, alias: &'a ast::TableAlias) -> Cow<'a, a
     };
     match one && alias.columns.is_empty() {
         true => {
-            let columns = vec![ast::TableAliasColumnDef::from_name(alias.name.clone())];
+            let columns = vec![ast::TableAliasColumnDef::from_name(alias.name.value.as_str())];
             Cow::Owned(ast::TableAlias { columns, ..alias.clone() })
         }
         false => Cow::Borrowed(alias),

@@ -283,7 +283,7 @@ impl Scope {
             let below: Vec<_> = fields
                 .flat_map(|(c, path, fields)| {
                     fields.iter().map(move |f| {
-                        let path = path.iter().chain([&f.name]).cloned().collect();
+                        let path: Vec<String> = path.iter().chain([&f.name]).cloned().collect();
                         (*c, path, &f.data_type)
                     })
                 })
