@@ -295,9 +295,7 @@ impl Program {
     fn is_in_halves(&self) -> bool {
         let has = |kind: &str| self.steps().iter().any(|s| text(s, "kind") == kind);
         let statements = self.statements();
-        has("SOURCE_WITH_RESTORE_DATA")
-            && has("SINK_WITH_RESTORE_DATA")
-            && matches!(statements.as_slice(), [(_, None)])
+        has("SOURCE_WITH_RESTORE_DATA") && has("SINK_WITH_RESTORE_DATA") && matches!(statements.as_slice(), [(_, None)])
     }
 
     /// The rows of a half come early in a window of processing time.
