@@ -41,9 +41,28 @@ pub(crate) struct Converter<'a> {
     pub(crate) late: RefCell<Vec<Arc<StreamNode>>>,
     /// Sources whose dead letters have their sink.
     pub(crate) dead_letters: RefCell<BTreeSet<String>>,
+    /// Whether what is planned here only tells which keys there are: ranks then keep all columns instead of asking again, or
+    /// ranks of ranks would take time exponential in their depth.
+    pub(crate) for_keys: bool,
 }
 
 impl<'a> Converter<'a> {
+    /// Plans beside this one: no scan, sink of late rows or of dead letters of its plan is in the job.
+    pub(crate) fn for_keys(&self) -> Converter<'a> {
+        Converter {
+            binder: self.binder,
+            registry: self.registry.clone(),
+            config: self.config,
+            base_dir: self.base_dir.clone(),
+            fail_points: self.fail_points.clone(),
+            fixed: self.fixed.clone(),
+            seen: RefCell::default(),
+            late: RefCell::default(),
+            dead_letters: RefCell::default(),
+            for_keys: true,
+        }
+    }
+
     /// The stream plan of a query.
     pub(crate) fn convert(&self, plan: &LogicalPlan) -> Result<Arc<StreamNode>> {
         let program = self.program(plan)?;

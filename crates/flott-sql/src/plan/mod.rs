@@ -284,6 +284,7 @@ impl<'a> Planner<'a> {
             seen: RefCell::new(vec![]),
             late: RefCell::new(vec![]),
             dead_letters: RefCell::default(),
+            for_keys: false,
         }
     }
 

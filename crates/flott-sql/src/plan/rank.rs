@@ -115,7 +115,10 @@ impl Converter<'_> {
     /// The columns by which updates below a rank are found, whether somebody asks for them or not: without them it would
     /// have to keep all rows. (Flink's `CalcRankTransposeRule` leaves them, too.)
     fn upsert_key_below(&self, node: &FlinkNode, partition: &[String]) -> Result<Vec<String>> {
-        let all = self.finish(self.program(&node.input)?)?;
+        if self.for_keys {
+            return Ok(node.input.schema().fields().iter().map(|f| f.name().clone()).collect());
+        }
+        let all = self.for_keys().convert(&node.input)?;
         if all.changelog.is_insert_only() {
             return Ok(vec![]);
         }

@@ -94,6 +94,26 @@ fn late_rows_go_to_their_table() {
     assert!(spec.late_output);
 }
 
+/// What is below a rank is looked at for its keys, too: that leaves no second sink and no late rows of a node that is not
+/// in the job.
+#[test]
+fn late_rows_below_a_rank_go_to_their_table_once() {
+    let mut session = Session::standard();
+    let ranked = format!(
+        "SELECT a, b FROM (SELECT a, b, ROW_NUMBER() OVER (PARTITION BY a ORDER BY b DESC) AS n FROM ({WINDOWED}) AS w (a, b)) WHERE n <= 3"
+    );
+    let graph = session
+        .graph(&format!(
+            "CREATE TABLE late (auction BIGINT, bidder BIGINT, price DECIMAL(10, 2), channel STRING, ts TIMESTAMP(3), pt TIMESTAMP_LTZ(3)) WITH ('connector' = 'fake');
+             SET 'table.exec.late-records.table' = 'late';
+             CREATE TABLE changes (a BIGINT, b STRING) WITH ('connector' = 'fake', 'changelog' = 'ALL');
+             INSERT INTO changes {ranked}"
+        ))
+        .unwrap();
+    assert_eq!(graph.sinks().filter(|(_, n)| n.uid.ends_with("late")).count(), 1);
+    assert_eq!(graph.iter().filter(|(_, n)| matches!(n.spec, OperatorSpec::WindowAggregate(_))).count(), 1);
+}
+
 #[test]
 fn a_query_without_a_table_and_values_have_a_bounded_source() {
     let session = Session::standard();

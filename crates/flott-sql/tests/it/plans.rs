@@ -51,6 +51,21 @@ fn joins_of_many_tables_are_planned() {
     assert_eq!(plan.matches("Join(joinType=[InnerJoin]").count(), 47, "{plan}");
 }
 
+/// A rank asks for the keys of what is below it: below 30 ranks, each asking again would never end.
+#[test]
+fn ranks_of_ranks_are_planned() {
+    let mut query = "SELECT k, COUNT(*) AS v FROM a GROUP BY k".to_string();
+    for _ in 0..30 {
+        query = format!(
+            "SELECT k, v FROM (SELECT k, v, ROW_NUMBER() OVER (PARTITION BY v ORDER BY k) AS n FROM ({query})) WHERE n <= 2"
+        );
+    }
+    let script = format!("CREATE TABLE a (k BIGINT) WITH ('connector' = 'fake'); EXPLAIN {query};");
+    let printed = Session::new().run(&script).unwrap();
+    let plan = printed.split("== Optimized Execution Plan ==").nth(1).unwrap();
+    assert_eq!(plan.matches("Rank(").count(), 30, "{plan}");
+}
+
 /// 45 tables in a chain whose end is written the other way round: the product of so many is more than a number can say, and
 /// an order without products is found all the same.
 #[expect(clippy::disallowed_methods, reason = "the test is about how long planning takes")]
