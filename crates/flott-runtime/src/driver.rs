@@ -98,7 +98,6 @@ fn idled_for_nothing(outputs: &mut VecDeque<ValveOutput>) -> bool {
     both
 }
 
-/// What was said in a panic, as an error.
 /// What a panic that was caught is to whoever waits for the work.
 pub fn panicked(who: &str, panic: &(dyn Any + Send)) -> Error {
     let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
@@ -127,6 +126,13 @@ struct Pending {
     payload: Payload,
 }
 
+/// Messages of an epoch that has not begun here.
+struct Parked {
+    /// When the first of them came: from then on the slower inputs are waited for.
+    since: Duration,
+    messages: VecDeque<Pending>,
+}
+
 /// What a driver does at a barrier and at the end.
 pub(crate) enum Role {
     /// Reports its state.
@@ -149,9 +155,7 @@ pub(crate) struct Driver {
     /// their source (`InFlight`), and rows that operators made have tickets, until they are taken from here.
     queue: VecDeque<Pending>,
     /// The same, of later epochs. There are few: a source opens one with each checkpoint, and its rows stay in flight.
-    parked: BTreeMap<u64, VecDeque<Pending>>,
-    /// When the first of those that are parked came.
-    aligning_since: Option<Duration>,
+    parked: BTreeMap<u64, Parked>,
     epoch: u64,
     /// The operator has more to emit, at `capability`.
     more: bool,
@@ -211,7 +215,6 @@ impl Driver {
             outputs: VecDeque::new(),
             queue: VecDeque::new(),
             parked: BTreeMap::new(),
-            aligning_since: None,
             epoch,
             more: false,
             dropped: (0, 0),
@@ -262,8 +265,10 @@ impl Driver {
         let epoch = epoch_of(*capability.time());
         let pending = Pending { capability, input, payload };
         if epoch > self.epoch {
-            self.aligning_since.get_or_insert_with(|| self.task.clock.monotonic());
-            self.parked.entry(epoch).or_default().push_back(pending);
+            let clock = &self.task.clock;
+            let parked = self.parked.entry(epoch);
+            let parked = parked.or_insert_with(|| Parked { since: clock.monotonic(), messages: VecDeque::new() });
+            parked.messages.push_back(pending);
         } else {
             self.queue.push_back(pending);
         }
@@ -723,7 +728,8 @@ impl Driver {
                 return Ok(true);
             }
         }
-        let aligned = self.aligning_since.take().map(|since| self.task.clock.monotonic().saturating_sub(since));
+        let parked = self.parked.remove(&next);
+        let aligned = parked.as_ref().map(|p| self.task.clock.monotonic().saturating_sub(p.since));
         self.task.metrics().inspect(|m| {
             m.mark(checkpoint.0);
             let ns = aligned.unwrap_or_default().as_nanos();
@@ -751,9 +757,7 @@ impl Driver {
         {
             held.downgrade(&epoch_start(next));
         }
-        if let Some(parked) = self.parked.remove(&next) {
-            self.queue.extend(parked);
-        }
+        self.queue.extend(parked.into_iter().flat_map(|p| p.messages));
         Ok(true)
     }
 

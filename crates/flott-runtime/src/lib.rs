@@ -28,6 +28,7 @@ mod memory;
 mod mesh;
 pub mod metrics;
 mod peers;
+mod reading;
 mod sink;
 mod source;
 mod valve;
