@@ -422,7 +422,7 @@ pub async fn run(json: Value) -> Score {
         program.in_two_halves(&mut score, End::OfSinks).await;
     }
     // A restore in batch mode has no state to go on from: Flink gives it all rows.
-    if score.refused {
+    if score.refused && !score.is_good() {
         program.mode = "batch";
         program.store.clear_sinks();
         let mut in_batch = Score::default();

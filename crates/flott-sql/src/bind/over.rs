@@ -424,8 +424,10 @@ fn lag(functions: &Functions, name: &str, arguments: Vec<Typed>, batch: bool, sp
     else {
         return Err(wrong_count(name, "1 to 3", span));
     };
-    let distance = match offset {
-        None => Ok(1),
+    // How many rows away the other one is, or None where each row says it.
+    let mut of_row = None;
+    let rows = match offset {
+        None => Some(1),
         Some(offset) => {
             if !offset.data_type.kind.is_numeric() {
                 let text = format!(
@@ -436,12 +438,14 @@ fn lag(functions: &Functions, name: &str, arguments: Vec<Typed>, batch: bool, sp
                 );
                 return Err(at(Error::user(text).hint("The second argument is a number of rows"), span));
             }
-            match integer(&offset.expr) {
-                Some(rows) => Ok(rows),
-                // Each row says how far away the other one is.
-                None if batch => Err(functions.cast_if_needed(offset, &TypeKind::BigInt.nullable()).at_span(span)?),
-                None => return Err(unsupported(format!("{name} with an offset that is no literal"), span)),
+            let rows = integer(&offset.expr);
+            if rows.is_none() {
+                if !batch {
+                    return Err(unsupported(format!("{name} with an offset that is no literal"), span));
+                }
+                of_row = Some(functions.cast_if_needed(offset, &TypeKind::BigInt.nullable()).at_span(span)?);
             }
+            rows
         }
     };
     let mut result = value.data_type.with_time_attribute(TimeAttribute::None);
@@ -462,12 +466,10 @@ fn lag(functions: &Functions, name: &str, arguments: Vec<Typed>, batch: bool, sp
         inputs.push(functions.cast_if_needed(default, &result.with_nullable(true)).at_span(span)?);
     }
     let lead = name == "LEAD";
-    let function = match distance {
-        Ok(rows) => OverFunction::Lag(if lead { -rows } else { rows }),
-        Err(of_row) => {
-            inputs.insert(1, of_row);
-            OverFunction::LagBy { lead }
-        }
+    inputs.splice(1..1, of_row);
+    let function = match rows {
+        Some(rows) => OverFunction::Lag(if lead { rows.saturating_neg() } else { rows }),
+        None => OverFunction::LagBy { lead },
     };
     Ok(Call { function, arguments: inputs, distinct: false, result })
 }

@@ -546,7 +546,6 @@ pub(crate) fn names_differ(from: &[TableWithJoins]) -> Result<()> {
     Ok(())
 }
 
-/// The name that the columns of a relation answer to.
 /// As in Calcite, the one column of VALUES is named after an alias that names none.
 pub(crate) fn naming<'a>(query: &Query, alias: &'a ast::TableAlias) -> Cow<'a, ast::TableAlias> {
     let one = match query.body.as_ref() {
@@ -562,6 +561,7 @@ pub(crate) fn naming<'a>(query: &Query, alias: &'a ast::TableAlias) -> Cow<'a, a
     }
 }
 
+/// The name that the columns of a relation answer to.
 fn own_name(relation: &TableFactor) -> Option<(String, Span)> {
     match (alias_of(relation), relation) {
         (Some(alias), _) => Some((alias.name.value.clone(), alias.name.span)),
