@@ -1,7 +1,7 @@
 //! Logical plan to stream plan.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -19,12 +19,13 @@ use flott_core::{Error, FailPoints, LogicalType, Result};
 
 use super::changelog::{ModifyKinds, UpdateKind};
 use super::physical::physical_expr;
-use super::program::{Base, Program, column_uses};
+use super::program::{Base, Program, column_uses, substitute};
 use super::sink::summary;
 use super::stream::{Calc, Scan, ScanColumns, ScanWatermark, StreamInput, StreamNode, StreamOp};
 use super::{text, values};
-use crate::bind::window::unaliased;
-use crate::bind::{Binder, ScanTable, as_rowtime, columns_of, is_batch, plan_schema};
+use crate::bind::node::Aggregate;
+use crate::bind::window::{is_windowed, unaliased};
+use crate::bind::{Binder, FlinkNode, ScanTable, as_rowtime, columns_of, is_batch, plan_schema};
 
 /// Plans the nodes of one job.
 pub(crate) struct Converter<'a> {
@@ -122,6 +123,15 @@ impl<'a> Converter<'a> {
                 let node = StreamNode::new(op, vec![], one, ChangelogMode::INSERT_ONLY);
                 self.calc(node, projection, filter, schema)
             }
+            Base::Aggregate { node, aggregate } => {
+                let read: BTreeSet<String> =
+                    projection.iter().chain(&filter).flat_map(|e| column_uses(e).into_keys()).collect();
+                let (planned, outputs) = self.aggregate(node, aggregate, &read)?;
+                let of_name = |e: &Expr| substitute(e, &|name| outputs.get(name).cloned());
+                let projection = projection.iter().map(of_name).collect::<Result<_>>()?;
+                let filter = filter.as_ref().map(of_name).transpose()?;
+                self.calc(planned, projection, filter, schema)
+            }
             Base::Join { node, join } => {
                 let read = projection.iter().chain(&filter).flat_map(|e| column_uses(e).into_keys()).collect();
                 let node = self.join(node, join, &read)?;
@@ -138,6 +148,28 @@ impl<'a> Converter<'a> {
                 self.calc(node, projection, filter, schema)
             }
         }
+    }
+
+    /// The nodes of an aggregation whose results are read under these names, and each column of it over what they emit.
+    /// What nobody reads is not computed: a change of it is no change then. (Calcite trims it, too.)
+    fn aggregate(
+        &self,
+        node: &FlinkNode,
+        aggregate: &Aggregate,
+        read: &BTreeSet<String>,
+    ) -> Result<(Arc<StreamNode>, BTreeMap<String, Expr>)> {
+        let mut kept = aggregate.clone();
+        kept.calls.retain(|call| read.contains(&call.name));
+        if kept.group.is_empty() && kept.calls.is_empty() {
+            // The one row of all rows is there whatever is read of it.
+            kept.calls.extend(aggregate.calls.first().cloned());
+        }
+        let (planned, outputs) = match is_windowed(&node.input, &kept.group, kept.sets.as_deref()) {
+            true => self.window_aggregate(node, &kept)?,
+            false => self.group_aggregate(node, &kept)?,
+        };
+        let names = node.schema.fields().iter().map(|f| f.name().clone());
+        Ok((planned, names.zip(outputs).collect()))
     }
 
     /// A Calc, where it is not the identity.

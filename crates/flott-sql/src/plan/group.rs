@@ -25,7 +25,8 @@ impl Converter<'_> {
         node: &FlinkNode,
         aggregate: &Aggregate,
     ) -> Result<(Arc<StreamNode>, Vec<Expr>)> {
-        let mut input = self.convert(&node.input)?;
+        let read = aggregate.calls.iter().flat_map(|c| c.arguments.iter().chain(&c.filter));
+        let mut input = self.columns_below(node, &aggregate.group.iter().chain(read).cloned().collect())?;
         let mut group = aggregate.group.clone();
         if let Some(sets) = &aggregate.sets {
             // Which rows fill a mini-batch is seen.

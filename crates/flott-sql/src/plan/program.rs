@@ -12,7 +12,7 @@ use flott_core::{Error, Result};
 use super::convert::Converter;
 use super::stream::{ScanWatermark, StreamNode};
 use crate::bind::node::{Aggregate, Join, Over, WindowTableFunction};
-use crate::bind::window::{is_windowed, unaliased};
+use crate::bind::window::unaliased;
 use crate::bind::{FlinkNode, FlinkNodeKind, ScanTable, column, from_datafusion};
 
 /// How many operators may be copied where expressions that are read several times stand in the place of their names.
@@ -36,6 +36,8 @@ pub(crate) enum Base<'p> {
     Scan { table: Arc<ScanTable>, watermark: Option<ScanWatermark> },
     /// One row without columns.
     OneRow,
+    /// An aggregation, of which it is not yet known which results are read.
+    Aggregate { node: &'p FlinkNode, aggregate: &'p Aggregate },
     /// A join, of which it is not yet known which columns are read.
     Join { node: &'p FlinkNode, join: &'p Join },
     /// A window TVF, not yet decided whether it becomes a node.
@@ -142,7 +144,9 @@ impl Converter<'_> {
                     FlinkNodeKind::WindowTableFunction(function) => {
                         Ok(Program::identity(Base::Window { function, input: &node.input }, node.schema.clone()))
                     }
-                    FlinkNodeKind::Aggregate(aggregate) => self.aggregate(node, aggregate),
+                    FlinkNodeKind::Aggregate(aggregate) => {
+                        Ok(Program::identity(Base::Aggregate { node, aggregate }, node.schema.clone()))
+                    }
                     FlinkNodeKind::Unnest(unnest) => {
                         let planned = self.unnest(node, unnest)?;
                         Ok(Program::identity(Base::Node(planned), node.schema.clone()))
@@ -175,19 +179,6 @@ impl Converter<'_> {
         let schema = program.schema.clone();
         let node = self.finish(program)?;
         Ok(Program::identity(Base::Node(node), schema))
-    }
-
-    fn aggregate<'p>(&self, node: &'p FlinkNode, aggregate: &'p Aggregate) -> Result<Program<'p>> {
-        let windowed = is_windowed(&node.input, &aggregate.group, aggregate.sets.as_deref());
-        let (planned, outputs) =
-            if windowed { self.window_aggregate(node, aggregate)? } else { self.group_aggregate(node, aggregate)? };
-        Ok(Program {
-            base_schema: planned.schema.clone(),
-            base: Base::Node(planned),
-            projection: outputs,
-            filter: None,
-            schema: node.schema.clone(),
-        })
     }
 }
 
