@@ -11,13 +11,15 @@ use crate::bind::node::IntervalBounds;
 use crate::bind::window::unaliased;
 use crate::bind::{Functions, Shown, columns_of};
 
-/// A time attribute of one side, so many milliseconds later.
+/// A time attribute of one side, so many milliseconds later: the least and the most, as a month may have 28 to 31 days.
 struct Time<'e> {
     is_left: bool,
     column: &'e str,
     data_type: &'e LogicalType,
-    later_ms: i64,
+    later_ms: (i64, i64),
 }
+
+const DAY_MS: i64 = 86_400_000;
 
 /// The bounds of the time between two rows, and the other conditions; `None` where time is not bounded from both sides.
 pub(super) fn bounds(
@@ -56,15 +58,20 @@ pub(super) fn bounds(
                 continue;
             }
         }
-        let distance = r.later_ms.saturating_sub(l.later_ms);
+        let least = r.later_ms.0.saturating_sub(l.later_ms.1);
+        let most = r.later_ms.1.saturating_sub(l.later_ms.0);
+        if least != most {
+            // No pair is left out, and those that are too many are looked at.
+            rest.push(condition.clone());
+        }
         let at_least = |lower: Option<i64>, d: i64| Some(lower.map_or(d, |l: i64| l.max(d)));
         let at_most = |upper: Option<i64>, d: i64| Some(upper.map_or(d, |u: i64| u.min(d)));
         match op {
-            ">=" => lower = at_least(lower, distance),
-            ">" => lower = at_least(lower, distance.saturating_add(1)),
-            "<=" => upper = at_most(upper, distance),
-            "<" => upper = at_most(upper, distance.saturating_sub(1)),
-            _ => (lower, upper) = (at_least(lower, distance), at_most(upper, distance)),
+            ">=" => lower = at_least(lower, least),
+            ">" => lower = at_least(lower, least.saturating_add(1)),
+            "<=" => upper = at_most(upper, most),
+            "<" => upper = at_most(upper, most.saturating_sub(1)),
+            _ => (lower, upper) = (at_least(lower, least), at_most(upper, most)),
         }
     }
     let (Some(left_lower_ms), Some(left_upper_ms), Some((left_time, right_time, attribute))) = (lower, upper, columns)
@@ -94,29 +101,38 @@ fn time<'e>(e: &'e Expr, left: &'e [(String, LogicalType)], right: &'e [(String,
                 None => (false, of(right)?),
             };
             let timed = attribute(&found.1) != TimeAttribute::None;
-            timed.then_some(Time { is_left, column: &found.0, data_type: &found.1, later_ms: 0 })
+            timed.then_some(Time { is_left, column: &found.0, data_type: &found.1, later_ms: (0, 0) })
         }
         Expr::ScalarFunction(f) => match (Functions::shown(f)?, f.args.as_slice()) {
             (Shown::Cast("CAST", target), [inner]) if target.starts_with("TIMESTAMP") => time(inner, left, right),
             (Shown::Operator("+"), [a, b]) => match (interval(a), interval(b)) {
-                (None, Some(ms)) => later(time(a, left, right)?, ms),
-                (Some(ms), None) => later(time(b, left, right)?, ms),
+                (None, Some(by)) => later(time(a, left, right)?, by),
+                (Some(by), None) => later(time(b, left, right)?, by),
                 _ => None,
             },
-            (Shown::Operator("-"), [a, b]) => later(time(a, left, right)?, interval(b)?.checked_neg()?),
+            (Shown::Operator("-"), [a, b]) => {
+                let (least, most) = interval(b)?;
+                later(time(a, left, right)?, (most.checked_neg()?, least.checked_neg()?))
+            }
             _ => None,
         },
         _ => None,
     }
 }
 
-fn later(time: Time<'_>, ms: i64) -> Option<Time<'_>> {
-    Some(Time { later_ms: time.later_ms.checked_add(ms)?, ..time })
+fn later(time: Time<'_>, by: (i64, i64)) -> Option<Time<'_>> {
+    let (least, most) = time.later_ms;
+    Some(Time { later_ms: (least.checked_add(by.0)?, most.checked_add(by.1)?), ..time })
 }
 
-fn interval(e: &Expr) -> Option<i64> {
+/// The least and the most milliseconds that an interval takes.
+fn interval(e: &Expr) -> Option<(i64, i64)> {
     match unaliased(e) {
-        Expr::Literal(ScalarValue::DurationMillisecond(ms), _) => *ms,
+        Expr::Literal(ScalarValue::DurationMillisecond(ms), _) => ms.map(|ms| (ms, ms)),
+        Expr::Literal(ScalarValue::IntervalYearMonth(Some(months)), _) => {
+            let days = |d: i64| i64::from(*months) * d * DAY_MS;
+            Some((days(28).min(days(31)), days(28).max(days(31))))
+        }
         _ => None,
     }
 }
