@@ -249,6 +249,9 @@ impl TopN {
                 self.partitions[number as usize].written_ms = now_ms;
             }
             // Their planner has seen to it that there are none.
+            (RankStrategy::UpdateFast { .. }, false) if work.batch.kind(row) == RowKind::Delete => {
+                return Err(Error::internal("a row is deleted below a Top-N whose rows only get better"));
+            }
             (RankStrategy::AppendFast | RankStrategy::UpdateFast { .. }, false) => {}
         }
         if self.partitions[number as usize].slots.is_empty() {

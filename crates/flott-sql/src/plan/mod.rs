@@ -23,6 +23,7 @@ mod json;
 mod lookup;
 mod match_recognize;
 mod meaning;
+mod monotonicity;
 mod optimize;
 pub mod options;
 mod over;

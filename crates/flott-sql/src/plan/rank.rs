@@ -8,7 +8,6 @@ use datafusion_expr::{Expr, Operator};
 use flott_connector::factory::ChangelogMode;
 use flott_core::types::{TimeAttribute, TypeKind};
 use flott_core::{Error, Result};
-use flott_function::AggregateKind;
 use flott_graph::{
     DeduplicateSpec, Keep, OverFunction, RankRange, RankSpec, RankStrategy, SortKey, SortSpec, TemporalSortSpec,
     WindowAssignment, WindowKind, WindowRankSpec,
@@ -16,6 +15,7 @@ use flott_graph::{
 
 use super::changelog::keys::{containing, smallest, upsert_keys};
 use super::convert::Converter;
+use super::monotonicity::{Course, courses};
 use super::options;
 use super::program::{Program, and, column_uses, substitute};
 use super::stream::{Columns, Rank, RankNode, StreamInput, StreamNode, StreamOp, WindowRank};
@@ -32,14 +32,6 @@ struct Limits {
     end: Option<i64>,
     /// The last one is in this column.
     column: Option<String>,
-}
-
-/// How a column of an updating stream moves from version to version of a row.
-#[derive(Clone, Copy, PartialEq)]
-enum Course {
-    Constant,
-    Rises,
-    Falls,
 }
 
 impl Converter<'_> {
@@ -351,11 +343,12 @@ fn strategy(plan: &RankPlan, exchanged: &StreamNode, appends: bool) -> RankStrat
         return RankStrategy::AppendFast;
     }
     let keys = containing(&upsert_keys(exchanged), &plan.partition);
-    let rises = |key: &SortKey| match course(exchanged, key.column) {
+    let courses = courses(exchanged);
+    let rises = |key: &SortKey| match courses.as_ref().and_then(|c| c.get(key.column)) {
         Some(Course::Constant) => true,
         Some(Course::Falls) => key.ascending,
         Some(Course::Rises) => !key.ascending,
-        None => false,
+        Some(Course::Anywhere) | None => false,
     };
     match smallest(&keys) {
         Some(key) if !plan.order.is_empty() && plan.order.iter().all(rises) => {
@@ -363,32 +356,6 @@ fn strategy(plan: &RankPlan, exchanged: &StreamNode, appends: bool) -> RankStrat
         }
         _ => RankStrategy::Retract,
     }
-}
-
-/// How a column moves; `None` where it may move anywhere.
-fn course(node: &StreamNode, column: usize) -> Option<Course> {
-    let below = |column: usize| node.input().and_then(|input| course(input, column));
-    match &node.op {
-        StreamOp::Exchange(_) | StreamOp::DropUpdateBefore => below(column),
-        StreamOp::Calc(calc) if calc.filter.is_none() => match unaliased(calc.projection.get(column)?) {
-            Expr::Column(c) => below(node.input()?.schema.index_of_column_by_name(None, &c.name)?),
-            _ => None,
-        },
-        // Nothing is known of a union, as in Flink.
-        StreamOp::GroupAggregate(spec) if !spec.retracts && !reads_union(node) => {
-            let Some(call) = column.checked_sub(spec.group_keys.len()) else { return Some(Course::Constant) };
-            match spec.aggregates.get(call)?.kind {
-                AggregateKind::Count | AggregateKind::Max => Some(Course::Rises),
-                AggregateKind::Min => Some(Course::Falls),
-                _ => None,
-            }
-        }
-        _ => None,
-    }
-}
-
-fn reads_union(node: &StreamNode) -> bool {
-    node.inputs.iter().any(|i| matches!(i.node.op, StreamOp::Union) || reads_union(&i.node))
 }
 
 pub(super) fn sort_keys(order: &[OrderKey], columns: &Columns) -> Result<Vec<SortKey>> {

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use flott_core::options::Options;
 use flott_core::{Error, Result};
-use flott_graph::Changes;
+use flott_graph::{Changes, RankStrategy};
 
 use super::dead_letter::scan_below;
 use super::explain;
@@ -163,7 +163,17 @@ impl Inference<'_> {
         if let Some(known) = self.built.get(&key) {
             return Ok(known.clone());
         }
-        let built = self.build(node, kinds, asked, hidden)?;
+        let mut built = self.build(node, kinds, asked, hidden)?;
+        if built.is_none()
+            && let StreamOp::Rank(rank) = &node.op
+            && let RankStrategy::UpdateFast { .. } = rank.spec.strategy
+        {
+            // Its input cannot leave out what updates replace: then all rows are kept, as in Flink.
+            let mut rank = rank.clone();
+            rank.spec.strategy = RankStrategy::Retract;
+            let keeps_all = node.remade(StreamOp::Rank(rank), node.inputs.clone(), node.changelog, node.deletes_by_key);
+            built = self.build(&keeps_all, kinds, asked, hidden)?;
+        }
         if let Some(built) = &built {
             self.last.insert(Arc::as_ptr(node), built.clone());
         }

@@ -12,8 +12,9 @@ impl ChangelogRule for Rank {
     fn accepts(&self) -> Option<ModifyKinds> {
         Some(match self.spec.strategy {
             RankStrategy::AppendFast => ModifyKinds::INSERT_ONLY,
-            RankStrategy::UpdateFast { .. } => ModifyKinds { delete: false, ..ModifyKinds::ALL },
-            RankStrategy::Retract => ModifyKinds::ALL,
+            // An aggregation over rows that are updated may say that it deletes groups; where it is known that columns
+            // only get better, none ever is.
+            RankStrategy::UpdateFast { .. } | RankStrategy::Retract => ModifyKinds::ALL,
         })
     }
 
