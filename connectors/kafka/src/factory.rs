@@ -15,6 +15,7 @@ use flott_core::types::arrow_field;
 use flott_core::{Error, Result, time_text};
 
 use crate::columns::{self, KeyValue};
+use crate::group::GroupOffsets;
 use crate::offsets::{Bounded, Startup};
 use crate::options;
 use crate::properties::Properties;
@@ -156,6 +157,7 @@ fn source(context: &TableContext, upsert: bool) -> Result<TableSource> {
     };
     let scan = Scan {
         table: context.identifier.object.clone(),
+        group: GroupOffsets::of(&context.identifier.object, &properties).map(Arc::new),
         topics,
         properties,
         startup,

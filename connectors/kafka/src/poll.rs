@@ -11,7 +11,7 @@ use std::time::Duration;
 use flott_connector::source::{ReaderEvent, SourceBatch};
 use flott_core::{Error, Result};
 use parking_lot::Mutex;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, Timestamp, TopicPartitionList};
@@ -35,28 +35,20 @@ pub(crate) enum Command {
     Add(Vec<PartitionSplit>),
     /// Splits to pause, splits to resume.
     Pause(Vec<String>, Vec<String>),
-    /// Positions that a decided checkpoint covers.
-    Commit(Vec<PartitionSplit>),
     Stop,
 }
 
 /// What reader and thread share.
 #[derive(Default)]
 pub(crate) struct Shared {
-    /// Splits come and pause a few times a second at the most, and positions replace those before them.
+    /// Splits come and pause a few times a second at the most.
     commands: Mutex<Vec<Command>>,
     pending: AtomicU64,
 }
 
 impl Shared {
     pub(crate) fn push(&self, command: Command) {
-        let mut commands = self.commands.lock();
-        let commits = |command: &Command| matches!(command, Command::Commit(_));
-        if commits(&command) && commands.last().is_some_and(commits) {
-            // Of a later checkpoint.
-            commands.pop();
-        }
-        commands.push(command);
+        self.commands.lock().push(command);
     }
 
     /// Records that are there and not read, as far as is known.
@@ -126,14 +118,12 @@ impl Poller {
     }
 
     fn run(&mut self) -> Result<()> {
-        let mut commit_errors = 0;
         loop {
             let commands = std::mem::take(&mut *self.shared.commands.lock());
             for command in commands {
                 match command {
                     Command::Add(splits) => self.add(splits)?,
                     Command::Pause(pause, resume) => self.pause(&pause, &resume)?,
-                    Command::Commit(positions) => self.commit(&positions, &mut commit_errors),
                     Command::Stop => return Ok(()),
                 }
             }
@@ -199,24 +189,6 @@ impl Poller {
             }
         }
         Ok(())
-    }
-
-    /// Tells the group how far a decided checkpoint has come. It is for those who watch: nothing depends on it.
-    fn commit(&mut self, positions: &[PartitionSplit], errors: &mut u32) {
-        let mut by_consumer: BTreeMap<String, TopicPartitionList> = BTreeMap::new();
-        for split in positions {
-            let list = by_consumer.entry(self.consumer_of(&split.topic)).or_default();
-            list.add_partition_offset(&split.topic, split.partition, Offset::Offset(split.offset)).ok();
-        }
-        for (name, list) in by_consumer {
-            let Some(consumer) = self.consumers.get(&name) else { continue };
-            if let Err(error) = consumer.commit(&list, CommitMode::Async) {
-                *errors += 1;
-                if errors.is_power_of_two() {
-                    tracing::warn!(%error, "offsets cannot be committed to the group");
-                }
-            }
-        }
     }
 
     /// Takes records until there is nothing more, or a batch is full.
@@ -410,6 +382,12 @@ impl Poller {
                 self.places.entry(moved.split.topic.clone()).or_default().insert(moved.split.partition, place);
             }
             self.release(&open.split);
+            // The enumerator tells the group of it when a checkpoint covers it, and that may be after this reader's end.
+            if self.scan.group.is_some()
+                && self.events.blocking_send(Ok(ReaderEvent::Event(open.split.encode()?))).is_err()
+            {
+                return Ok(false);
+            }
             if self.events.blocking_send(Ok(ReaderEvent::SplitFinished { split: open.id })).is_err() {
                 return Ok(false);
             }

@@ -95,6 +95,10 @@ const CONSUMER: &[(&str, Use)] = &[
     ("key.deserializer", Use::Nothing),
     ("value.deserializer", Use::Nothing),
     ("partition.discovery.interval.ms", Use::Nothing),
+    // Of Flink's source and not of the client.
+    ("commit.offsets.on.checkpoint", Use::Special),
+    ("register.consumer.metrics", Use::Nothing),
+    ("client.id.prefix", Use::Nothing),
 ];
 
 const PRODUCER: &[(&str, Use)] = &[
@@ -197,6 +201,11 @@ impl Properties {
 
     pub(crate) fn get(&self, key: &str) -> Option<&str> {
         self.given.get(key)
+    }
+
+    /// Whether the group hears of positions.
+    pub(crate) fn commits_offsets(&self) -> bool {
+        self.get("commit.offsets.on.checkpoint").is_none_or(|c| !c.trim().eq_ignore_ascii_case("false"))
     }
 
     /// For messages.

@@ -1,10 +1,11 @@
 //! The source against a real broker.
 
-use flott_connector::source::{ReaderEvent, SourceSplit};
-use flott_core::{CheckpointId, DecidedCheckpoint, ErrorKind, Result};
+use flott_connector::source::ReaderEvent;
+use flott_core::{ErrorKind, Result};
 use flott_testkit::kafka::{Kafka, KafkaRecord};
 use flott_testkit::{SourceHarness, TableBuilder};
 
+use crate::commit::decided;
 use crate::support::{registry, sorted, table, unique, values};
 
 async fn rows(table: &TableBuilder, connector: &str, parallelism: usize) -> Result<Vec<String>> {
@@ -198,23 +199,45 @@ async fn offsets_are_committed_with_their_checkpoint() {
     let table = table("kafka", "i INT", &kafka, &topic, &options);
     let source = registry().connector("kafka").expect("it").source(&table.source()).expect("a source").source;
     let mut harness = SourceHarness::start(&source, 1, None).await.expect("started");
-    let batch = loop {
-        if let ReaderEvent::Batch(batch) = harness.reader(0).next().await.expect("read") {
-            break batch;
-        }
-    };
-    let position: serde_json::Value = serde_json::from_slice(&batch.position.bytes).expect("a position");
-    let split = SourceSplit { id: batch.split, data: batch.position };
-    harness.reader(0).snapshot_taken(CheckpointId(1), &[split]);
+    while harness.step(0).await.expect("read").is_none() {}
+    let checkpoint = harness.snapshot().expect("a checkpoint");
+    let position: serde_json::Value = serde_json::from_slice(&checkpoint.splits[0].data.bytes).expect("a position");
+    kafka.write(&topic, &values(&["{\"i\":3}"])).expect("written");
+    while harness.step(0).await.expect("read").is_none() {}
     assert_eq!(kafka.committed(&group, &topic, 0).expect("asked"), None);
-    #[expect(clippy::disallowed_methods, reason = "stands for the store")]
-    let decided = DecidedCheckpoint::proven_by_head("l", CheckpointId(1));
-    harness.reader(0).notify_checkpoint_complete(&decided).await.expect("told");
-    for _ in 0..100 {
-        if kafka.committed(&group, &topic, 0).expect("asked") == position["offset"].as_i64() {
-            return;
+    harness.complete(&decided("l", 1), &checkpoint).await.expect("told");
+    assert_eq!(kafka.committed(&group, &topic, 0).expect("asked"), position["offset"].as_i64());
+}
+
+/// So does it of partitions that are read to their end, when no reader holds them any more: whoever goes on from the group's
+/// offsets reads what is new.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_source_has_ended_is_committed() {
+    let Some(kafka) = Kafka::running() else { return };
+    let (topic, group) = (kafka.topic(2).expect("a topic"), unique("group"));
+    let options = [
+        ("format", "json"),
+        ("properties.group.id", &group),
+        ("properties.auto.offset.reset", "earliest"),
+        ("scan.bounded.mode", "latest-offset"),
+    ];
+    let table = table("kafka", "i INT", &kafka, &topic, &options);
+    let source = registry().connector("kafka").expect("it").source(&table.source()).expect("a source").source;
+    for round in 0..2 {
+        let rows = [KafkaRecord::of(0, format!("{{\"i\":{round}}}")), KafkaRecord::of(1, format!("{{\"i\":{round}}}"))];
+        kafka.write(&topic, &rows).expect("written");
+        let mut harness = SourceHarness::start(&source, 1, None).await.expect("started");
+        let behind = harness.snapshot().expect("a checkpoint");
+        let read = sorted(&harness.run_to_end().await.expect("read"));
+        assert_eq!(read, [format!("+I[{round}]"), format!("+I[{round}]")]);
+        // One that was begun before the end holds the positions of then.
+        harness.complete(&decided("l", 1), &behind).await.expect("told");
+        assert_eq!(kafka.committed(&group, &topic, 0).expect("asked"), Some(round));
+        let last = harness.snapshot().expect("a checkpoint");
+        assert!(last.splits.is_empty());
+        harness.complete(&decided("l", 2), &last).await.expect("told");
+        for partition in 0..2 {
+            assert_eq!(kafka.committed(&group, &topic, partition).expect("asked"), Some(round + 1));
         }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
-    panic!("the group never heard of it");
 }
