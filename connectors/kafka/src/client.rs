@@ -169,6 +169,9 @@ pub(crate) fn error(error: KafkaError, properties: &Properties, what: &str) -> E
         Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) => {
             Error::data(message).hint("A record is larger than the topic or 'properties.max.request.size' allows")
         }
+        Some(Code::BadCompression | Code::BadMessage) => Error::data(message).hint(
+            "A batch of records is damaged, or larger than can be read at once. Begin behind it, by 'scan.startup.mode' and --fresh",
+        ),
         Some(Code::InvalidTimestamp) => {
             Error::data(message).hint("A record's timestamp is out of the topic's range ('message.timestamp.*.max.ms')")
         }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use flott_connector::source::{ReaderEvent, SourceBatch};
+use flott_core::clock::SystemClock;
 use flott_core::{Error, Result};
 use parking_lot::Mutex;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -29,6 +30,9 @@ use crate::split::PartitionSplit;
 const BATCH_ROWS: usize = 8_192;
 /// Bytes of keys, values and decoded headers in a batch at most (a larger record goes alone).
 const BATCH_BYTES: usize = 4 << 20;
+
+/// How long it may take to find the partition that cannot be read.
+const LOCATE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the thread is told.
 pub(crate) enum Command {
@@ -341,11 +345,52 @@ impl Poller {
                 }
                 Err(Error::data("A position in a topic is gone").caused_by(error).from_outside())
             }
+            // The client does not say where. Whatever the policy: nobody can tell the records of a batch that cannot be taken apart.
+            Some(Code::BadCompression | Code::BadMessage | Code::MessageSizeTooLarge) => {
+                let told = client::error(error, &self.scan.properties, "read from").with("table", self.scan.table.clone());
+                Err(match self.broken() {
+                    Some((topic, partition, offset)) => offsets::at(told, &topic, partition).with("offset", offset),
+                    None => told,
+                })
+            }
             _ => {
                 let table = self.scan.table.clone();
                 Err(client::error(error, &self.scan.properties, "read from").with("table", table))
             }
         }
+    }
+
+    /// The partition whose next batch cannot be read: each is tried by itself.
+    fn broken(&self) -> Option<(String, i32, i64)> {
+        let clock = SystemClock::shared();
+        let end = clock.monotonic() + LOCATE_PATIENCE;
+        for open in self.open.iter().filter(|o| !o.ended) {
+            let PartitionSplit { topic, partition, offset, .. } = &open.split;
+            let consumer = client::consumer(&self.scan.properties, Some("flott-locate")).ok()?;
+            let mut list = TopicPartitionList::new();
+            list.add_partition_offset(topic, *partition, Offset::Offset(*offset)).ok()?;
+            consumer.assign(&list).ok()?;
+            while clock.monotonic() < end {
+                match consumer.poll(TURN) {
+                    None => {}
+                    Some(Err(error))
+                        if matches!(
+                            error.rdkafka_error_code(),
+                            Some(
+                                RDKafkaErrorCode::BadCompression
+                                    | RDKafkaErrorCode::BadMessage
+                                    | RDKafkaErrorCode::MessageSizeTooLarge
+                            )
+                        ) =>
+                    {
+                        return Some((topic.clone(), *partition, *offset));
+                    }
+                    Some(Ok(_) | Err(KafkaError::PartitionEOF(_))) => break,
+                    Some(Err(_)) => {}
+                }
+            }
+        }
+        None
     }
 
     /// Hands batches and ends over; false where nobody takes them.

@@ -27,6 +27,11 @@ enum Use {
     Special,
 }
 
+/// Bytes of a broker's answer at most, unless 'fetch.max.bytes' is more: a batch that is larger comes nevertheless.
+const ANSWER_BYTES_MAX: i64 = 256 << 20;
+/// The most that librdkafka can be told to fetch.
+const FETCH_BYTES_MAX: i64 = 2_147_483_135;
+
 /// For whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
@@ -282,10 +287,31 @@ impl Properties {
                 Use::Nothing | Use::Special => {}
             }
         }
+        if role == Role::Consumer {
+            self.set_sizes(&mut config)?;
+        }
         self.set_protocol(&mut config)?;
         self.set_name_check(&mut config)?;
         self.set_login(&mut config)?;
         Ok(config)
+    }
+
+    /// Of what a consumer takes. The library would not fetch less than a producer may send, and would close the connection, again
+    /// and again, where a batch is larger than its own idea of an answer.
+    fn set_sizes(&self, config: &mut ClientConfig) -> Result<()> {
+        let mut fetch = 0;
+        if let Some(given) = self.get("fetch.max.bytes") {
+            fetch = given.trim().parse().map_err(|_| wrong("fetch.max.bytes", "a number of bytes is expected"))?;
+            config.set("message.max.bytes", fetch.clamp(1_000, 1_000_000).to_string());
+            config.set("fetch.max.bytes", fetch.clamp(1_000, FETCH_BYTES_MAX).to_string());
+        }
+        let answer = fetch.min(FETCH_BYTES_MAX).saturating_add(512).max(ANSWER_BYTES_MAX);
+        config.set("receive.message.max.bytes", answer.to_string());
+        if self.get("check.crcs").is_none() {
+            // Java's default.
+            config.set("check.crcs", "true");
+        }
+        Ok(())
     }
 
     fn set_protocol(&self, config: &mut ClientConfig) -> Result<()> {

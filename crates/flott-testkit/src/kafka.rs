@@ -221,6 +221,19 @@ impl Kafka {
         producer.flush(PATIENCE).map_err(failed)
     }
 
+    /// Writes values of any size into one batch of the first partition, compressed so. Blocks.
+    pub fn write_large(&self, topic: &str, values: &[Vec<u8>], compression: &str) -> Result<()> {
+        let mut config = self.config();
+        config.set("message.max.bytes", "1000000000").set("batch.size", "1000000000").set("linger.ms", "200");
+        config.set("compression.type", compression);
+        let producer: BaseProducer = config.create().map_err(failed)?;
+        for value in values {
+            let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic).partition(0).payload(value);
+            producer.send(record).map_err(|(e, _)| failed(e))?;
+        }
+        producer.flush(PATIENCE).map_err(failed)
+    }
+
     /// Writes records in a transaction, and aborts it. Blocks.
     pub fn write_aborted(&self, topic: &str, records: &[KafkaRecord]) -> Result<()> {
         let mut config = self.config();

@@ -1,5 +1,7 @@
 //! The source against a real broker.
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
 use flott_connector::source::ReaderEvent;
 use flott_core::{ErrorKind, Result};
 use flott_testkit::kafka::{Kafka, KafkaRecord};
@@ -240,4 +242,44 @@ async fn where_a_source_has_ended_is_committed() {
             assert_eq!(kafka.committed(&group, &topic, partition).expect("asked"), Some(round + 1));
         }
     }
+}
+
+/// Sizes that nobody expects. What is too large is not read, and its place is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn records_of_no_and_of_too_many_bytes() {
+    let Some(kafka) = Kafka::running() else { return };
+    let topic = unique("large");
+    kafka.create(&topic, 1, &[("max.message.bytes", "104857600")]).expect("a topic");
+    kafka.write(&topic, &values(&["{\"i\":1}"])).expect("written");
+    // A hundred million bytes, and by compression of few, with a record behind them that is not.
+    kafka.write_large(&topic, &[vec![b' '; 100_000_000]], "none").expect("written");
+    kafka.write_large(&topic, &[vec![b' '; 90_000_000], b"{\"i\":2}".to_vec()], "gzip").expect("written");
+    kafka.write(&topic, &values(&["", "{\"i\":3}"])).expect("written");
+    let of = |policy: &'static str| {
+        let options = [&BOUNDED[..], &[("scan.invalid-records", policy)]].concat();
+        table("kafka", "i INT", &kafka, &topic, &options)
+    };
+    let error = rows(&of("fail"), "kafka", 1).await.expect_err("too large");
+    let text = error.to_string();
+    assert!(error.kind() == ErrorKind::Data && text.contains("100000000 bytes"), "{text}");
+    assert_eq!((error.context("topic"), error.context("offset")), (Some(topic.as_str()), Some("1")), "{text}");
+    assert_eq!(error.context("partition"), Some("0"), "{text}");
+    assert_eq!(rows(&of("skip"), "kafka", 1).await.expect("read"), ["+I[1]", "+I[2]", "+I[3]"]);
+    let dead = of("dead-letter").option("scan.dead-letter.table", "bad");
+    let source = registry().connector("kafka").expect("it").source(&dead.source()).expect("a source").source;
+    let mut harness = SourceHarness::start(&source, 1, None).await.expect("started");
+    let (mut letters, mut skipped) = (vec![], 0);
+    loop {
+        match harness.reader(0).next().await.expect("read") {
+            ReaderEvent::Batch(batch) => {
+                skipped += batch.skipped;
+                letters.extend(batch.dead_letters);
+            }
+            ReaderEvent::SplitFinished { .. } => break,
+            _ => {}
+        }
+    }
+    let offsets: Vec<i64> = letters.iter().flat_map(|l| l.column(2).as_primitive::<Int64Type>().values().to_vec()).collect();
+    let held: usize = letters.iter().map(|l| l.column(5).as_binary::<i32>().values().len()).sum();
+    assert_eq!((offsets, skipped, held), (vec![1, 2], 3, 0), "none of them holds what is too large, and no bytes are no message");
 }
