@@ -283,3 +283,48 @@ async fn records_of_no_and_of_too_many_bytes() {
     let held: usize = letters.iter().map(|l| l.column(5).as_binary::<i32>().values().len()).sum();
     assert_eq!((offsets, skipped, held), (vec![1, 2], 3, 0), "none of them holds what is too large, and no bytes are no message");
 }
+
+/// Also where nobody asks for a column of the key: a record whose key cannot be read is invalid, and one without is none.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_cannot_be_read() {
+    let Some(kafka) = Kafka::running() else { return };
+    let record = |key: Option<&str>, value: Option<&str>| KafkaRecord {
+        partition: Some(0),
+        key: key.map(|k| k.as_bytes().to_vec()),
+        value: value.map(|v| v.as_bytes().to_vec()),
+        ..KafkaRecord::default()
+    };
+    let ends = [("scan.bounded.mode", "latest-offset"), ("key.format", "json"), ("value.format", "json")];
+    for (key, value) in [
+        (Some("{\"id\":"), Some("{\"id\":2,\"v\":\"b\"}")),
+        (Some("{\"id\":\"x\"}"), Some("{\"id\":2,\"v\":\"b\"}")),
+        (Some("{\"id\":"), None),
+        (Some("{\"id\":null}"), Some("{\"id\":2,\"v\":\"b\"}")),
+        (Some("{\"id\":null}"), None),
+        (Some("{}"), None),
+    ] {
+        let topic = kafka.topic(1).expect("a topic");
+        let good = record(Some("{\"id\":1}"), Some("{\"id\":1,\"v\":\"a\"}"));
+        kafka.write(&topic, &[good.clone(), record(key, value), record(None, None), good]).expect("written");
+        let upsert = |policy: &'static str| {
+            let options = [&ends[..], &[("scan.invalid-records", policy)]].concat();
+            table("upsert-kafka", "id INT, v STRING", &kafka, &topic, &options).primary_key(&["id"])
+        };
+        let error = rows(&upsert("fail"), "upsert-kafka", 1).await.expect_err("a key that cannot be read");
+        assert!(error.kind() == ErrorKind::Data && error.context("part") == Some("key"), "{key:?}: {error}");
+        assert_eq!(error.context("offset"), Some("1"), "{key:?}: {error}");
+        let skipped = rows(&upsert("skip"), "upsert-kafka", 1).await.expect("read");
+        assert_eq!(skipped, ["+U[1, a]", "+U[1, a]"], "{key:?}");
+        if key.is_some_and(|k| k.contains("null") || k == "{}") || value.is_none() {
+            // To `kafka` such a key is a key, and a record without a value is none.
+            continue;
+        }
+        let appended = |policy: &'static str| {
+            let options = [("scan.startup.mode", "earliest-offset"), ("key.fields", "id"), ("scan.invalid-records", policy)];
+            table("kafka", "id INT, v STRING", &kafka, &topic, &[&ends[..], &options].concat())
+        };
+        let error = rows(&appended("fail"), "kafka", 1).await.expect_err("a key that cannot be read");
+        assert!(error.kind() == ErrorKind::Data && error.context("part") == Some("key"), "{key:?}: {error}");
+        assert_eq!(rows(&appended("skip"), "kafka", 1).await.expect("read"), ["+I[1, a]", "+I[1, a]"], "{key:?}");
+    }
+}
