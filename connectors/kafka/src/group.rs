@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::client::{self, Context};
 use crate::marker::pause;
+use crate::passing;
 use crate::properties::{Properties, Role};
 
 /// The next offset by topic and partition.
@@ -64,7 +65,7 @@ impl GroupOffsets {
         let mut wait = BACK_OFF;
         for attempt in 1..=TRIES {
             let Err(error) = self.try_commit(&mut client, &positions) else { return };
-            if attempt == TRIES || !may_pass(&error) {
+            if attempt == TRIES || !passing::may_pass(&error) {
                 let (table, group) = (&self.table, &self.group);
                 tracing::warn!(%error, table, group, "offsets cannot be committed to the group");
                 return;
@@ -77,11 +78,7 @@ impl GroupOffsets {
         }
     }
 
-    fn try_commit(
-        &self,
-        client: &mut Option<BaseConsumer<Context>>,
-        positions: &Positions,
-    ) -> Result<(), KafkaError> {
+    fn try_commit(&self, client: &mut Option<BaseConsumer<Context>>, positions: &Positions) -> Result<(), KafkaError> {
         let consumer = match client {
             Some(consumer) => consumer,
             None => client.insert(self.client()?),
@@ -115,27 +112,6 @@ impl Drop for GroupOffsets {
             Err(_) => drop(client),
         }
     }
-}
-
-/// The coordinator of the group moves, or brokers are away.
-fn may_pass(error: &KafkaError) -> bool {
-    use RDKafkaErrorCode as Code;
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            Code::NotCoordinator
-                | Code::CoordinatorNotAvailable
-                | Code::CoordinatorLoadInProgress
-                | Code::WaitingForCoordinator
-                | Code::RequestTimedOut
-                | Code::OperationTimedOut
-                | Code::MessageTimedOut
-                | Code::BrokerTransportFailure
-                | Code::AllBrokersDown
-                | Code::Resolve
-                | Code::NetworkException
-        )
-    )
 }
 
 #[cfg(test)]

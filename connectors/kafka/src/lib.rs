@@ -28,6 +28,7 @@ mod marker;
 mod native;
 mod offsets;
 pub mod options;
+mod passing;
 mod poll;
 mod producer;
 mod properties;

@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use crate::client::{self, Context, REQUEST_PATIENCE, TURN};
 use crate::native;
 use crate::offsets::{self, Bounded};
+use crate::passing;
 use crate::refusal;
 use crate::rows::{Incoming, Metadata, RowDecoder};
 use crate::scan::Scan;
@@ -317,9 +318,16 @@ impl Poller {
     fn fail(&self, consumer: &BaseConsumer<Context>, error: KafkaError) -> Result<()> {
         use RDKafkaErrorCode as Code;
         match error.rdkafka_error_code() {
-            // The client goes on by itself when the brokers are back.
-            Some(Code::BrokerTransportFailure | Code::AllBrokersDown | Code::OperationTimedOut | Code::Resolve) => {
-                Ok(())
+            // The client goes on by itself when the brokers are back, and another one leads.
+            _ if passing::may_pass(&error) => Ok(()),
+            // Also of a topic that brokers which have just begun do not know yet.
+            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) => {
+                match self.deleted(consumer) {
+                    Some(topic) => Err(client::error(error, &self.scan.properties, "read from")
+                        .with("topic", topic)
+                        .with("table", self.scan.table.clone())),
+                    None => Ok(()),
+                }
             }
             // A login or a certificate that is not accepted any more. A broker that goes in the middle of a handshake is an outage.
             Some(Code::Authentication | Code::SaslAuthenticationFailed | Code::SSL) => {
@@ -346,8 +354,9 @@ impl Poller {
                 Err(Error::data("A position in a topic is gone").caused_by(error).from_outside())
             }
             // The client does not say where. Whatever the policy: nobody can tell the records of a batch that cannot be taken apart.
-            Some(Code::BadCompression | Code::BadMessage | Code::MessageSizeTooLarge) => {
-                let told = client::error(error, &self.scan.properties, "read from").with("table", self.scan.table.clone());
+            _ if is_broken(&error) => {
+                let told =
+                    client::error(error, &self.scan.properties, "read from").with("table", self.scan.table.clone());
                 Err(match self.broken() {
                     Some((topic, partition, offset)) => offsets::at(told, &topic, partition).with("offset", offset),
                     None => told,
@@ -358,6 +367,23 @@ impl Poller {
                 Err(client::error(error, &self.scan.properties, "read from").with("table", table))
             }
         }
+    }
+
+    /// A topic of those that are read which is not there, or has lost a partition.
+    fn deleted(&self, consumer: &BaseConsumer<Context>) -> Option<String> {
+        for open in self.open.iter().filter(|o| !o.ended) {
+            let PartitionSplit { topic, partition, .. } = &open.split;
+            let Ok(metadata) = consumer.fetch_metadata(Some(topic), REQUEST_PATIENCE) else { continue };
+            let found = metadata.topics().iter().find(|t| t.name() == topic);
+            let is_there = found.is_some_and(|t| {
+                t.error().is_none_or(|e| passing::may_pass(&KafkaError::MetadataFetch(e.into())))
+                    && (t.error().is_some() || t.partitions().iter().any(|p| p.id() == *partition))
+            });
+            if !is_there {
+                return Some(topic.clone());
+            }
+        }
+        None
     }
 
     /// The partition whose next batch cannot be read: each is tried by itself.
@@ -373,18 +399,7 @@ impl Poller {
             while clock.monotonic() < end {
                 match consumer.poll(TURN) {
                     None => {}
-                    Some(Err(error))
-                        if matches!(
-                            error.rdkafka_error_code(),
-                            Some(
-                                RDKafkaErrorCode::BadCompression
-                                    | RDKafkaErrorCode::BadMessage
-                                    | RDKafkaErrorCode::MessageSizeTooLarge
-                            )
-                        ) =>
-                    {
-                        return Some((topic.clone(), *partition, *offset));
-                    }
+                    Some(Err(error)) if is_broken(&error) => return Some((topic.clone(), *partition, *offset)),
                     Some(Ok(_) | Err(KafkaError::PartitionEOF(_))) => break,
                     Some(Err(_)) => {}
                 }
@@ -452,6 +467,15 @@ impl Poller {
             self.consumers.remove(&name);
         }
     }
+}
+
+/// A batch that is damaged, or larger than can be taken.
+fn is_broken(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        error.rdkafka_error_code(),
+        Some(Code::BadCompression | Code::BadMessage | Code::InvalidMessage | Code::MessageSizeTooLarge)
+    )
 }
 
 #[expect(clippy::disallowed_methods, reason = "a thread of its own that has nothing to read yet")]

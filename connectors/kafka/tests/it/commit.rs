@@ -354,3 +354,24 @@ async fn staged_rows_are_reduced_by_key() {
         std::fs::remove_dir_all(&folder).ok();
     }
 }
+
+/// Rows are decided, and their topic is gone: only a user can put that right, so that it is said and not tried for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_is_removed_before_the_commit_is_told() {
+    let Some(job) = Job::new() else { return };
+    let mut committer = job.committer(1);
+    committer.clean_up(&[]).await.expect("claimed");
+    let epoch = job.stage(1, 1, &["+I[1]"]).await;
+    job.kafka.delete(&job.topic).expect("removed");
+    let told = async {
+        loop {
+            match committer.commit(&decided(&job.lineage, 1), &epoch).await.expect("an outcome").remove(0) {
+                CommitOutcome::Failed { reason } => return reason,
+                CommitOutcome::RetryLater { .. } => tokio::time::sleep(Duration::from_millis(200)).await,
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    let reason = tokio::time::timeout(Duration::from_secs(60), told).await.expect("it is told");
+    assert!(reason.contains("does not exist") && reason.contains(&job.topic), "{reason}");
+}
