@@ -152,6 +152,7 @@ pub(crate) fn format(context: &TableContext, key: &str, wanted: SchemaRef, decla
     if let Some(topic) = context.table.options.get("topic").filter(|t| !t.contains(';'))
         && REGISTRY_FORMATS.contains(&factory.identifier())
         && !options.contains("subject")
+        && !options.contains("schema-registry.subject")
     {
         let part = if key == options::KEY_FORMAT.key { "key" } else { "value" };
         options.set("subject", format!("{}-{part}", topic.trim()));
