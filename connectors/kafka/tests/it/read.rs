@@ -4,7 +4,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use flott_connector::source::ReaderEvent;
 use flott_core::{ErrorKind, Result};
-use flott_testkit::kafka::{Kafka, KafkaRecord};
+use flott_testkit::kafka::{Kafka, KafkaRecord, OwnKafka};
 use flott_testkit::{SourceHarness, TableBuilder};
 
 use crate::commit::decided;
@@ -244,10 +244,12 @@ async fn where_a_source_has_ended_is_committed() {
     }
 }
 
-/// Sizes that nobody expects. What is too large is not read, and its place is told.
+/// Sizes that nobody expects. What is too large is not read, and its place is told. A broker of its own, whose memory that takes.
 #[tokio::test(flavor = "multi_thread")]
 async fn records_of_no_and_of_too_many_bytes() {
-    let Some(kafka) = Kafka::running() else { return };
+    let folder = std::env::temp_dir().join(unique("flott-large"));
+    let Some(broker) = OwnKafka::start(&folder) else { return };
+    let kafka = broker.address();
     let topic = unique("large");
     kafka.create(&topic, 1, &[("max.message.bytes", "104857600")]).expect("a topic");
     kafka.write(&topic, &values(&["{\"i\":1}"])).expect("written");
@@ -279,9 +281,16 @@ async fn records_of_no_and_of_too_many_bytes() {
             _ => {}
         }
     }
-    let offsets: Vec<i64> = letters.iter().flat_map(|l| l.column(2).as_primitive::<Int64Type>().values().to_vec()).collect();
+    let offsets: Vec<i64> =
+        letters.iter().flat_map(|l| l.column(2).as_primitive::<Int64Type>().values().to_vec()).collect();
     let held: usize = letters.iter().map(|l| l.column(5).as_binary::<i32>().values().len()).sum();
-    assert_eq!((offsets, skipped, held), (vec![1, 2], 3, 0), "none of them holds what is too large, and no bytes are no message");
+    assert_eq!(
+        (offsets, skipped, held),
+        (vec![1, 2], 3, 0),
+        "none holds what is too large, and no bytes are no message"
+    );
+    drop(broker);
+    std::fs::remove_dir_all(&folder).ok();
 }
 
 /// Also where nobody asks for a column of the key: a record whose key cannot be read is invalid, and one without is none.
@@ -320,7 +329,8 @@ async fn keys_that_cannot_be_read() {
             continue;
         }
         let appended = |policy: &'static str| {
-            let options = [("scan.startup.mode", "earliest-offset"), ("key.fields", "id"), ("scan.invalid-records", policy)];
+            let options =
+                [("scan.startup.mode", "earliest-offset"), ("key.fields", "id"), ("scan.invalid-records", policy)];
             table("kafka", "id INT, v STRING", &kafka, &topic, &[&ends[..], &options].concat())
         };
         let error = rows(&appended("fail"), "kafka", 1).await.expect_err("a key that cannot be read");
