@@ -175,6 +175,7 @@ impl Enumerators {
 
     /// What a call of an enumerator wants done: work is begun, the rest is for the readers.
     fn take(&mut self, node: NodeId) -> Result<Vec<TaskCommand>> {
+        let acknowledgements_max = ENUMERATOR_CALLS_MAX * self.slots.len();
         let Some(slot) = self.slots.get_mut(&node) else { return Ok(vec![]) };
         for call in std::mem::take(&mut slot.context.calls) {
             if slot.calls >= ENUMERATOR_CALLS_MAX {
@@ -187,9 +188,9 @@ impl Enumerators {
         }
         for work in std::mem::take(&mut slot.context.acknowledgements) {
             while self.acknowledgements.try_join_next().is_some() {}
-            if self.acknowledgements.len() >= ENUMERATOR_CALLS_MAX {
+            if self.acknowledgements.len() >= acknowledgements_max {
                 return Err(Error::internal(format!(
-                    "enumerators have more than {ENUMERATOR_CALLS_MAX} acknowledgements under way"
+                    "enumerators have more than {acknowledgements_max} acknowledgements under way"
                 )));
             }
             self.acknowledgements.spawn(async move { drop(work.run().await) });

@@ -134,7 +134,7 @@ impl EnumeratorContext {
 
     /// Begins work that tells the outside of a decided checkpoint. It runs beside the coordinator, nothing comes back, and what
     /// goes wrong in it is its own to tell. The end of a job waits for it, but only for some seconds; at most
-    /// [`ENUMERATOR_CALLS_MAX`] of a job may be under way.
+    /// [`ENUMERATOR_CALLS_MAX`] for each source of a job may be under way.
     pub fn acknowledge(&mut self, work: impl Future<Output = ()> + Send + 'static) {
         self.acknowledgements.push(AsyncCall(Box::pin(async move { Box::new(work.await) as CallOutput })));
     }

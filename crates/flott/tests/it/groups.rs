@@ -23,8 +23,7 @@ async fn the_group_hears_of_the_end_of_a_job() {
     for how in ["end", "stop", "drain"] {
         let topic = kafka.topic(2).expect("a topic");
         let group = format!("group-of-{topic}");
-        let records: Vec<KafkaRecord> =
-            (0..20).map(|i| KafkaRecord::of(i % 2, format!("{{\"id\":{i}}}"))).collect();
+        let records: Vec<KafkaRecord> = (0..20).map(|i| KafkaRecord::of(i % 2, format!("{{\"id\":{i}}}"))).collect();
         kafka.write(&topic, &records).expect("written");
         let place = Place::new();
         let script = script(&kafka, &topic, &group, how == "end");
