@@ -212,6 +212,9 @@ impl SplitEnumerator for PartitionEnumerator {
                     let split = PartitionSplit::of(range);
                     if !split.is_finished() {
                         self.state.pending.push(split);
+                    } else if self.scan.group.is_some() && self.scan.bounded.names(split.partition) {
+                        // Nothing is to be read, and the group goes on there.
+                        self.state.ended.insert(split.id(), split.offset);
                     }
                 }
                 self.state.looked = true;

@@ -216,7 +216,7 @@ async fn offsets_are_committed_with_their_checkpoint() {
 #[tokio::test(flavor = "multi_thread")]
 async fn where_a_source_has_ended_is_committed() {
     let Some(kafka) = Kafka::running() else { return };
-    let (topic, group) = (kafka.topic(2).expect("a topic"), unique("group"));
+    let (topic, group) = (kafka.topic(3).expect("a topic"), unique("group"));
     let options = [
         ("format", "json"),
         ("properties.group.id", &group),
@@ -241,6 +241,7 @@ async fn where_a_source_has_ended_is_committed() {
         for partition in 0..2 {
             assert_eq!(kafka.committed(&group, &topic, partition).expect("asked"), Some(round + 1));
         }
+        assert_eq!(kafka.committed(&group, &topic, 2).expect("asked"), Some(0), "it is empty");
     }
 }
 
