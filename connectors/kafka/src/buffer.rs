@@ -36,10 +36,14 @@ impl Held {
     }
 }
 
+/// Bytes of records that are held at most (and of one more): rows may be large, and their number alone is no bound.
+const HELD_BYTES_MAX: usize = 16 << 20;
+
 /// The last record of each key, keys in the order in which they came first.
 #[derive(Debug, Default)]
 pub(crate) struct Buffer {
     rows_max: usize,
+    bytes: usize,
     places: HashMap<(Option<String>, Option<Vec<u8>>), usize>,
     records: Vec<Held>,
 }
@@ -52,18 +56,23 @@ impl Buffer {
     /// Holds a record; true where it is time to write.
     pub(crate) fn put(&mut self, record: &Outgoing<'_>) -> bool {
         let held = Held::of(record);
+        self.bytes += record.bytes();
         match self.places.get(&(held.topic.clone(), held.key.clone())) {
-            Some(place) => self.records[*place] = held,
+            Some(place) => {
+                let before = std::mem::replace(&mut self.records[*place], held);
+                self.bytes -= before.outgoing().bytes();
+            }
             None => {
                 self.places.insert((held.topic.clone(), held.key.clone()), self.records.len());
                 self.records.push(held);
             }
         }
-        self.records.len() >= self.rows_max
+        self.records.len() >= self.rows_max || self.bytes >= HELD_BYTES_MAX
     }
 
     pub(crate) fn take(&mut self) -> Vec<Held> {
         self.places.clear();
+        self.bytes = 0;
         std::mem::take(&mut self.records)
     }
 }
@@ -89,5 +98,16 @@ mod tests {
         let shown: Vec<_> = taken.iter().map(|h| (h.outgoing().key, h.outgoing().value)).collect();
         assert_eq!(shown, [(Some(&b"a"[..]), None), (Some(b"b"), Some(&b"1"[..])), (Some(b"c"), Some(b"1"))]);
         assert!(buffer.take().is_empty());
+    }
+
+    #[test]
+    fn large_rows_are_not_held_until_there_are_many() {
+        let value = vec![0; HELD_BYTES_MAX / 2];
+        let of = |key: &'static str| Outgoing { key: Some(key.as_bytes()), value: Some(&value), ..Outgoing::default() };
+        let mut buffer = Buffer::new(1_000);
+        assert!(!buffer.put(&of("a")) && !buffer.put(&of("a")), "there is one of them");
+        assert!(buffer.put(&of("b")));
+        buffer.take();
+        assert!(!buffer.put(&of("b")));
     }
 }

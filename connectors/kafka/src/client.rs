@@ -10,6 +10,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, ClientContext};
 
 use crate::marker::pause;
+use crate::passing;
 use crate::properties::{Properties, Role};
 use crate::refusal::{self, Heard};
 
@@ -21,6 +22,9 @@ pub(crate) const TURN: Duration = Duration::from_millis(20);
 /// How long a question waits at first, before it is looked whether the client is let in at all. It is asked again with twice as
 /// much, so that a cluster that is slow has its time.
 const FIRST_PATIENCE: Duration = Duration::from_millis(300);
+
+/// The longest between two tries of what somebody else has to take over.
+const BACK_OFF_MAX: Duration = Duration::from_secs(2);
 
 /// Events of a client that are looked at for a cause.
 const EVENTS_MAX: usize = 1_000;
@@ -113,20 +117,14 @@ pub(crate) fn ask_by<T>(
         if let Some((refusal, words)) = heard.refusal(properties.was_reached()) {
             return Err(refusal::error(refusal, &words, properties));
         }
-        if !is_silence(&failed) || clock.monotonic() >= end {
+        if !passing::may_pass(&failed) || clock.monotonic() >= end {
             return Err(error(failed, properties, what));
         }
-        // Where it is known at once that nobody is there.
-        pause((asked + patience.min(FIRST_PATIENCE)).saturating_sub(clock.monotonic()));
+        // Where it is known at once that nobody is there, or that somebody is about to lead: less and less often.
+        let least = if passing::is_silence(&failed) { FIRST_PATIENCE } else { BACK_OFF_MAX };
+        pause((asked + patience.min(least)).saturating_sub(clock.monotonic()));
         patience *= 2;
     }
-}
-
-/// Nobody has answered.
-fn is_silence(error: &KafkaError) -> bool {
-    use RDKafkaErrorCode as Code;
-    let code = error.rdkafka_error_code();
-    matches!(code, Some(Code::OperationTimedOut | Code::BrokerTransportFailure | Code::AllBrokersDown | Code::Resolve))
 }
 
 /// Takes in what the library has said. Of a consumer that reads nothing yet.
@@ -166,9 +164,12 @@ pub(crate) fn error(error: KafkaError, properties: &Properties, what: &str) -> E
         }
         Some(Code::InvalidTransactionTimeout) => Error::user(message)
             .hint("'properties.transaction.timeout.ms' is longer than the broker's 'transaction.max.timeout.ms'"),
-        Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) => {
+        Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::MessageBatchTooLarge) => {
             Error::data(message).hint("A record is larger than the topic or 'properties.max.request.size' allows")
         }
+        Some(Code::BadCompression | Code::BadMessage | Code::InvalidMessage) => Error::data(message).hint(
+            "A batch of records is damaged, or larger than can be read at once. Begin behind it, by 'scan.startup.mode' and --fresh",
+        ),
         Some(Code::InvalidTimestamp) => {
             Error::data(message).hint("A record's timestamp is out of the topic's range ('message.timestamp.*.max.ms')")
         }
@@ -178,7 +179,7 @@ pub(crate) fn error(error: KafkaError, properties: &Properties, what: &str) -> E
         _ if matches!(error, KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_)) => {
             Error::user(message).hint("A value in 'properties.*' is wrong")
         }
-        _ => Error::unavailable(message).hint("Check that the brokers run and can be reached from here"),
+        _ => passing::error(code, message),
     };
     told.caused_by(Answer::of(&error)).from_outside()
 }

@@ -20,6 +20,8 @@ pub(crate) struct KeyValue {
     pub(crate) key: Vec<(usize, String)>,
     /// Columns of the value.
     pub(crate) value: Vec<usize>,
+    /// The key is the primary key, whose columns are never NULL.
+    pub(crate) is_primary: bool,
 }
 
 impl KeyValue {
@@ -88,15 +90,17 @@ impl KeyValue {
         }
         let value: Vec<usize> =
             (0..physical.len()).filter(|i| !except_key || !key.iter().any(|(k, _)| k == i)).collect();
-        Ok(KeyValue { key, value })
+        Ok(KeyValue { key, value, is_primary: upsert })
     }
 
     /// The declared columns of the key, with their names there.
     pub(crate) fn key_schema(&self, context: &TableContext) -> SchemaRef {
         let physical: Vec<&Column> = context.table.schema.physical().collect();
-        Arc::new(Schema::new(
-            self.key.iter().map(|(i, name)| arrow_field(name, &physical[*i].data_type)).collect::<Vec<_>>(),
-        ))
+        let field = |(i, name): &(usize, String)| {
+            let field = arrow_field(name, &physical[*i].data_type);
+            if self.is_primary { field.with_nullable(false) } else { field }
+        };
+        Arc::new(Schema::new(self.key.iter().map(field).collect::<Vec<_>>()))
     }
 
     /// The declared columns of the value.
@@ -148,6 +152,7 @@ pub(crate) fn format(context: &TableContext, key: &str, wanted: SchemaRef, decla
     if let Some(topic) = context.table.options.get("topic").filter(|t| !t.contains(';'))
         && REGISTRY_FORMATS.contains(&factory.identifier())
         && !options.contains("subject")
+        && !options.contains("schema-registry.subject")
     {
         let part = if key == options::KEY_FORMAT.key { "key" } else { "value" };
         options.set("subject", format!("{}-{part}", topic.trim()));

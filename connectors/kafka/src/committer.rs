@@ -31,6 +31,9 @@ const TRANSACTION_PATIENCE: Duration = Duration::from_secs(60);
 /// How long one that has failed may take to be aborted.
 const ABORT_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a refusal of decided rows is doubted.
+const REFUSAL_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Bytes of keys and values in a transaction at most (a larger record goes alone).
 const PART_BYTES: u64 = 1 << 30;
 
@@ -50,6 +53,8 @@ pub(crate) struct KafkaCommitter {
     held: HashMap<String, Held>,
     /// Rows of a transaction at most: fewer after one that has failed, since it may have been too slow.
     rows_max: u64,
+    /// When what only a user can put right was said first.
+    refused_since: Option<Duration>,
     clock: Arc<dyn Clock>,
 }
 
@@ -60,6 +65,7 @@ impl KafkaCommitter {
             target,
             context,
             held: HashMap::new(),
+            refused_since: None,
             clock: SystemClock::shared(),
         }
     }
@@ -100,6 +106,7 @@ impl KafkaCommitter {
             let (tried, written) = blocking(move || part.write(&target, next)).await?;
             match written {
                 Ok(after) => {
+                    self.refused_since = None;
                     self.rows_max = self.rows_max.saturating_mul(2).min(self.target.transaction_rows);
                     if after.marker.as_ref().is_some_and(|m| m.epoch >= group.epoch) {
                         self.held.insert(group.owner.clone(), after);
@@ -110,6 +117,16 @@ impl KafkaCommitter {
                 // What cannot be written now may be written later, and what is decided is never given up; but a record that
                 // is too large stays so.
                 Err(e) if e.kind() == ErrorKind::Data => return Ok(Done::Never(e.to_string())),
+                // So does what nobody but a user can put right: a login that may not write, a topic that was removed. A topic that
+                // brokers which have just begun do not know is there a moment later.
+                Err(e) if e.kind() == ErrorKind::User => {
+                    let now = self.clock.monotonic();
+                    let since = *self.refused_since.get_or_insert(now);
+                    if now.saturating_sub(since) >= REFUSAL_PATIENCE {
+                        return Ok(Done::Never(e.to_string()));
+                    }
+                    return Ok(Done::Later(e.to_string()));
+                }
                 Err(e) if e.kind() == ErrorKind::Internal => return Err(e),
                 Err(e) => {
                     let fewest = ROWS_AFTER_FAILURE.min(self.target.transaction_rows);

@@ -3,17 +3,18 @@
 //! What is found at the first look begins where the options say; what appears later is read from its beginning, since it
 //! has been empty then. Asking goes on beside the coordinator.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use flott_connector::Versioned;
 use flott_connector::source::{CallOutput, EnumeratorContext, SourceSplit, SplitEnumerator};
 use flott_connector::stored::{check_version, from_json, to_json};
-use flott_core::{CheckpointId, Error, ErrorKind, Result};
+use flott_core::{CheckpointId, DecidedCheckpoint, Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::client::{self, blocking};
+use crate::group::Positions;
 use crate::native;
 use crate::offsets::{self, Bounded, Range, Startup};
 use crate::scan::Scan;
@@ -34,6 +35,9 @@ struct State {
     /// The topics' ids, as far as the cluster has told them: a topic that was made anew has another. Older states have none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     ids: BTreeMap<String, String>,
+    /// Splits that were read to their end, and where that was: no reader holds them, and the group has to hear of them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    ended: BTreeMap<String, i64>,
 }
 
 pub(crate) struct PartitionEnumerator {
@@ -45,6 +49,9 @@ pub(crate) struct PartitionEnumerator {
     has_looked: bool,
     /// Readers that know that nothing follows.
     told: BTreeSet<usize>,
+    /// The last checkpoint that was begun, and those behind which this attempt has given splits to readers.
+    last_snapshot: CheckpointId,
+    given_behind: HashMap<String, CheckpointId>,
 }
 
 /// New partitions, and the ids of all topics.
@@ -61,7 +68,15 @@ impl PartitionEnumerator {
                 state
             }
         };
-        Ok(PartitionEnumerator { scan, state, looking: false, has_looked: false, told: BTreeSet::new() })
+        Ok(PartitionEnumerator {
+            scan,
+            state,
+            looking: false,
+            has_looked: false,
+            told: BTreeSet::new(),
+            last_snapshot: CheckpointId(0),
+            given_behind: HashMap::new(),
+        })
     }
 
     fn is_bounded(&self) -> bool {
@@ -111,7 +126,10 @@ impl PartitionEnumerator {
         for split in std::mem::take(&mut self.state.pending) {
             let owner = split.owner(context.parallelism);
             match given.get_mut(owner) {
-                Some(splits) if context.readers.contains(&owner) => splits.push(split.to_split()?),
+                Some(splits) if context.readers.contains(&owner) => {
+                    self.given_behind.insert(split.id(), self.last_snapshot);
+                    splits.push(split.to_split()?);
+                }
                 _ => kept.push(split),
             }
         }
@@ -142,6 +160,12 @@ fn check_topics(scan: &Scan, state: &State) -> Result<()> {
         .with("option", "topic")
         .hint("Put it back into 'topic' or 'topic-pattern', or start over with --fresh")),
     }
+}
+
+/// Topic and partition of a split's id.
+fn place(id: &str) -> Option<(String, i32)> {
+    let (topic, partition) = id.rsplit_once(':')?;
+    Some((topic.to_string(), partition.parse().ok()?))
 }
 
 /// Looks for partitions that are not known. Blocks.
@@ -188,6 +212,9 @@ impl SplitEnumerator for PartitionEnumerator {
                     let split = PartitionSplit::of(range);
                     if !split.is_finished() {
                         self.state.pending.push(split);
+                    } else if self.scan.group.is_some() && self.scan.bounded.names(split.partition) {
+                        // Nothing is to be read, and the group goes on there.
+                        self.state.ended.insert(split.id(), split.offset);
                     }
                 }
                 self.state.looked = true;
@@ -229,7 +256,42 @@ impl SplitEnumerator for PartitionEnumerator {
         self.serve(context)
     }
 
-    fn snapshot_state(&mut self, _checkpoint: CheckpointId) -> Result<Versioned> {
+    /// A reader has read a split to its end.
+    fn handle_source_event(
+        &mut self,
+        _reader: usize,
+        event: Versioned,
+        _context: &mut EnumeratorContext,
+    ) -> Result<()> {
+        let split = PartitionSplit::decode(&event)?;
+        self.state.ended.insert(split.id(), split.offset);
+        Ok(())
+    }
+
+    /// A split that no reader held in the checkpoint has ended before it, unless it was given out behind it.
+    fn notify_checkpoint_complete(
+        &mut self,
+        checkpoint: &DecidedCheckpoint,
+        splits: &[SourceSplit],
+        context: &mut EnumeratorContext,
+    ) -> Result<()> {
+        let Some(group) = &self.scan.group else { return Ok(()) };
+        let is_covered = |id: &str| self.given_behind.get(id).is_none_or(|behind| *behind < checkpoint.id());
+        let ended = self.state.ended.iter().filter(|(id, _)| is_covered(id));
+        let mut positions: Positions = ended.filter_map(|(id, offset)| Some((place(id)?, *offset))).collect();
+        for split in splits {
+            let split = PartitionSplit::decode(&split.data)?;
+            positions.insert((split.topic, split.partition), split.offset);
+        }
+        if group.take(positions) {
+            let group = Arc::clone(group);
+            context.acknowledge(async move { drop(blocking(move || group.commit()).await) });
+        }
+        Ok(())
+    }
+
+    fn snapshot_state(&mut self, checkpoint: CheckpointId) -> Result<Versioned> {
+        self.last_snapshot = checkpoint;
         Ok(Versioned::new(VERSION, to_json(&self.state)?))
     }
 }

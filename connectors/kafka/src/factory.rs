@@ -15,6 +15,7 @@ use flott_core::types::arrow_field;
 use flott_core::{Error, Result, time_text};
 
 use crate::columns::{self, KeyValue};
+use crate::group::GroupOffsets;
 use crate::offsets::{Bounded, Startup};
 use crate::options;
 use crate::properties::Properties;
@@ -87,8 +88,8 @@ fn source(context: &TableContext, upsert: bool) -> Result<TableSource> {
     let fields = context.schema.fields();
     let physical: Vec<&Column> = context.table.schema.physical().collect();
     let data_columns = fields.len().saturating_sub(context.metadata_keys.len());
-    // Columns of the decoded key and value, in the order in which they are wanted.
-    let (mut in_key, mut in_value): (Vec<usize>, Vec<usize>) = (vec![], vec![]);
+    // Columns of the decoded value, in the order in which they are wanted.
+    let mut in_value: Vec<usize> = vec![];
     let mut origins = vec![];
     // Metadata that the value's format reads, and the places of their columns.
     let (mut of_value, mut of_value_at): (Vec<String>, Vec<usize>) = (vec![], vec![]);
@@ -117,8 +118,7 @@ fn source(context: &TableContext, upsert: bool) -> Result<TableSource> {
         // Where a column is in both, the value's counts, as in Flink; a deletion has only a key.
         let by_key = of_key.filter(|_| upsert || !places.value.contains(&number));
         if let Some(k) = by_key {
-            in_key.push(k);
-            origins.push(Origin::Key(in_key.len() - 1));
+            origins.push(Origin::Key(k));
         } else {
             in_value.push(number);
             origins.push(Origin::Value(in_value.len() - 1));
@@ -135,12 +135,11 @@ fn source(context: &TableContext, upsert: bool) -> Result<TableSource> {
     let key = if places.key.is_empty() {
         None
     } else {
-        let declared = places.key_schema(context);
-        let wanted: SchemaRef = Arc::new(declared.project(&in_key)?);
-        let key = columns::format(context, options::KEY_FORMAT.key, wanted, declared)?;
+        // All of it, whoever asks for what: a record whose key cannot be read is invalid.
+        let schema = places.key_schema(context);
+        let key = columns::format(context, options::KEY_FORMAT.key, Arc::clone(&schema), schema)?;
         insert_only_where(true, &key, options::KEY_FORMAT.key)?;
-        let decoding = key.factory.message_decoding(&key.context)?;
-        (upsert || !in_key.is_empty()).then_some(decoding)
+        Some(key.factory.message_decoding(&key.context)?)
     };
     let startup = if upsert { Startup::Earliest } else { Startup::of(given, &properties)? };
     let bounded = Bounded::of(given, &properties)?;
@@ -156,6 +155,7 @@ fn source(context: &TableContext, upsert: bool) -> Result<TableSource> {
     };
     let scan = Scan {
         table: context.identifier.object.clone(),
+        group: GroupOffsets::of(&context.identifier.object, &properties).map(Arc::new),
         topics,
         properties,
         startup,

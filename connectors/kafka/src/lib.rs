@@ -7,6 +7,7 @@
 //! What it is not: formats. They come through `flott_connector::format`.
 //!
 //! Read first: [`options`] and `properties` (what is understood); `refusal` (why a broker lets nobody in); `enumerator`, `offsets` and `poll` (reading);
+//! `group` (what the group is told);
 //! `staged_writer`, `committer` and `marker` (exactly once, docs/rfcs/0009-kafka-exactly-once.md).
 #![warn(missing_docs)]
 #![deny(unsafe_code)]
@@ -20,12 +21,14 @@ mod factory;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod group;
 mod jaas;
 mod limits;
 mod marker;
 mod native;
 mod offsets;
 pub mod options;
+mod passing;
 mod poll;
 mod producer;
 mod properties;

@@ -36,6 +36,8 @@ struct Topic {
 pub(crate) struct Limits {
     properties: Properties,
     request_bytes_max: usize,
+    /// What a client holds, where that is set: a record that does not fit would wait for ever.
+    memory_bytes_max: Option<usize>,
     /// Compressed records are smaller, by what only the client knows.
     compresses: bool,
     /// `None` could not be asked for just now.
@@ -48,6 +50,7 @@ impl Limits {
         let number = |key| properties.get(key).and_then(|v| v.trim().parse().ok());
         Limits {
             request_bytes_max: number("max.request.size").unwrap_or(REQUEST_BYTES_MAX),
+            memory_bytes_max: number("buffer.memory"),
             compresses: properties.get("compression.type").is_some_and(|c| !c.trim().eq_ignore_ascii_case("none")),
             properties: properties.clone(),
             known: HashMap::new(),
@@ -89,6 +92,12 @@ impl Limits {
                 bytes, self.request_bytes_max
             ))
             .hint("Raise 'properties.max.request.size' and the topic's 'max.message.bytes', or leave such rows out"));
+        }
+        if let Some(max) = self.memory_bytes_max.filter(|max| bytes > (max / 1024).max(1) * 1024) {
+            return Err(Error::data(format!(
+                "A row is {bytes} bytes large, and the client holds {max} ('properties.buffer.memory')"
+            ))
+            .hint("Raise 'properties.buffer.memory', or leave such rows out"));
         }
         if let Some(max) = topic.batch_bytes_max.filter(|max| !self.compresses && bytes + BATCH_OVERHEAD > *max) {
             return Err(Error::data(format!(
@@ -257,6 +266,11 @@ mod tests {
         assert_eq!(shown(&of(Some(b"k"), b"v", None)), "'k' -> 'v'");
         // Nothing is known: only what the client itself refuses.
         limits.check_against(&Topic::default(), &of(None, b"v", Some(0))).expect("taken");
+        let options = [("properties.bootstrap.servers", "h:1"), ("properties.buffer.memory", "4096")];
+        let small = Limits::new(&Properties::of(&options.into_iter().collect()).expect("properties"));
+        let record = Outgoing { value: Some(&[0; 4096]), ..Outgoing::default() };
+        let error = small.check_against(&Topic::default(), &record).expect_err("never fits").to_string();
+        assert!(error.contains("buffer.memory"), "{error}");
         let large = vec![0; REQUEST_BYTES_MAX + 1];
         let record = Outgoing { value: Some(&large), ..Outgoing::default() };
         limits.check_against(&Topic::default(), &record).expect_err("too large for a request");

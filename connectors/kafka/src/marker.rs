@@ -14,6 +14,7 @@ use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::client::{self, Context, REQUEST_PATIENCE};
+use crate::passing;
 use crate::properties::{Properties, Role};
 use crate::topics;
 
@@ -110,7 +111,8 @@ impl<'a> Reading<'a> {
     fn last(&self, id: &str, partition: i32) -> Result<Option<Marker>> {
         let name = &self.topic.name;
         let end = |consumer: &BaseConsumer<Context>| {
-            consumer.fetch_watermarks(name, partition, REQUEST_PATIENCE).map_err(|e| self.failed(e))
+            let question = |patience| consumer.fetch_watermarks(name, partition, patience);
+            client::ask(consumer, self.properties, "read a marker from", question).map_err(|e| e.with("topic", name))
         };
         let (low, all) = end(&self.all)?;
         if low == all {
@@ -143,11 +145,8 @@ impl<'a> Reading<'a> {
                 Some(Err(KafkaError::PartitionEOF(at))) if at == partition => return Ok(last),
                 Some(Err(KafkaError::PartitionEOF(_))) => {}
                 Some(Err(error)) => match error.rdkafka_error_code() {
-                    Some(
-                        RDKafkaErrorCode::BrokerTransportFailure
-                        | RDKafkaErrorCode::AllBrokersDown
-                        | RDKafkaErrorCode::GroupAuthorizationFailed,
-                    ) => {}
+                    Some(RDKafkaErrorCode::GroupAuthorizationFailed) => {}
+                    _ if passing::may_pass(&error) => {}
                     _ => return Err(self.failed(error)),
                 },
                 None => {

@@ -104,6 +104,13 @@ impl Bounded {
     }
 }
 
+impl Bounded {
+    /// Whether a partition is read at all.
+    pub(crate) fn names(&self, partition: i32) -> bool {
+        !matches!(self, Bounded::Specific(offsets) if !offsets.contains_key(&partition))
+    }
+}
+
 fn required<T>(value: Option<T>, option: &ConfigOption) -> Result<T> {
     value.ok_or_else(|| {
         Error::user(format!("'{}' is missing", option.key))

@@ -167,7 +167,7 @@ option!(
     "sink.buffer-flush.max-rows",
     OptionType::Int,
     Some("0"),
-    "Keys that are held back at most, so that only the last row of each is written; 0 holds none back. Only together with the interval. Exactly-once output is held back until its checkpoint anyhow."
+    "Keys that are held back at most, so that only the last row of each is written; 0 holds none back. Only together with the interval. Rows go before where they have 16 MiB, and at each checkpoint."
 );
 option!(
     BUFFER_INTERVAL,

@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use flott_connector::source::{ReaderEvent, SourceBatch};
+use flott_core::clock::SystemClock;
 use flott_core::{Error, Result};
 use parking_lot::Mutex;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, Timestamp, TopicPartitionList};
@@ -20,6 +21,7 @@ use tokio::sync::mpsc;
 use crate::client::{self, Context, REQUEST_PATIENCE, TURN};
 use crate::native;
 use crate::offsets::{self, Bounded};
+use crate::passing;
 use crate::refusal;
 use crate::rows::{Incoming, Metadata, RowDecoder};
 use crate::scan::Scan;
@@ -30,33 +32,28 @@ const BATCH_ROWS: usize = 8_192;
 /// Bytes of keys, values and decoded headers in a batch at most (a larger record goes alone).
 const BATCH_BYTES: usize = 4 << 20;
 
+/// How long it may take to find the partition that cannot be read.
+const LOCATE_PATIENCE: Duration = Duration::from_secs(10);
+
 /// What the thread is told.
 pub(crate) enum Command {
     Add(Vec<PartitionSplit>),
     /// Splits to pause, splits to resume.
     Pause(Vec<String>, Vec<String>),
-    /// Positions that a decided checkpoint covers.
-    Commit(Vec<PartitionSplit>),
     Stop,
 }
 
 /// What reader and thread share.
 #[derive(Default)]
 pub(crate) struct Shared {
-    /// Splits come and pause a few times a second at the most, and positions replace those before them.
+    /// Splits come and pause a few times a second at the most.
     commands: Mutex<Vec<Command>>,
     pending: AtomicU64,
 }
 
 impl Shared {
     pub(crate) fn push(&self, command: Command) {
-        let mut commands = self.commands.lock();
-        let commits = |command: &Command| matches!(command, Command::Commit(_));
-        if commits(&command) && commands.last().is_some_and(commits) {
-            // Of a later checkpoint.
-            commands.pop();
-        }
-        commands.push(command);
+        self.commands.lock().push(command);
     }
 
     /// Records that are there and not read, as far as is known.
@@ -126,14 +123,12 @@ impl Poller {
     }
 
     fn run(&mut self) -> Result<()> {
-        let mut commit_errors = 0;
         loop {
             let commands = std::mem::take(&mut *self.shared.commands.lock());
             for command in commands {
                 match command {
                     Command::Add(splits) => self.add(splits)?,
                     Command::Pause(pause, resume) => self.pause(&pause, &resume)?,
-                    Command::Commit(positions) => self.commit(&positions, &mut commit_errors),
                     Command::Stop => return Ok(()),
                 }
             }
@@ -199,24 +194,6 @@ impl Poller {
             }
         }
         Ok(())
-    }
-
-    /// Tells the group how far a decided checkpoint has come. It is for those who watch: nothing depends on it.
-    fn commit(&mut self, positions: &[PartitionSplit], errors: &mut u32) {
-        let mut by_consumer: BTreeMap<String, TopicPartitionList> = BTreeMap::new();
-        for split in positions {
-            let list = by_consumer.entry(self.consumer_of(&split.topic)).or_default();
-            list.add_partition_offset(&split.topic, split.partition, Offset::Offset(split.offset)).ok();
-        }
-        for (name, list) in by_consumer {
-            let Some(consumer) = self.consumers.get(&name) else { continue };
-            if let Err(error) = consumer.commit(&list, CommitMode::Async) {
-                *errors += 1;
-                if errors.is_power_of_two() {
-                    tracing::warn!(%error, "offsets cannot be committed to the group");
-                }
-            }
-        }
     }
 
     /// Takes records until there is nothing more, or a batch is full.
@@ -341,9 +318,16 @@ impl Poller {
     fn fail(&self, consumer: &BaseConsumer<Context>, error: KafkaError) -> Result<()> {
         use RDKafkaErrorCode as Code;
         match error.rdkafka_error_code() {
-            // The client goes on by itself when the brokers are back.
-            Some(Code::BrokerTransportFailure | Code::AllBrokersDown | Code::OperationTimedOut | Code::Resolve) => {
-                Ok(())
+            // The client goes on by itself when the brokers are back, and another one leads.
+            _ if passing::may_pass(&error) => Ok(()),
+            // Also of a topic that brokers which have just begun do not know yet.
+            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) => {
+                match self.deleted(consumer) {
+                    Some(topic) => Err(client::error(error, &self.scan.properties, "read from")
+                        .with("topic", topic)
+                        .with("table", self.scan.table.clone())),
+                    None => Ok(()),
+                }
             }
             // A login or a certificate that is not accepted any more. A broker that goes in the middle of a handshake is an outage.
             Some(Code::Authentication | Code::SaslAuthenticationFailed | Code::SSL) => {
@@ -369,11 +353,59 @@ impl Poller {
                 }
                 Err(Error::data("A position in a topic is gone").caused_by(error).from_outside())
             }
+            // The client does not say where. Whatever the policy: nobody can tell the records of a batch that cannot be taken apart.
+            _ if is_broken(&error) => {
+                let told =
+                    client::error(error, &self.scan.properties, "read from").with("table", self.scan.table.clone());
+                Err(match self.broken() {
+                    Some((topic, partition, offset)) => offsets::at(told, &topic, partition).with("offset", offset),
+                    None => told,
+                })
+            }
             _ => {
                 let table = self.scan.table.clone();
                 Err(client::error(error, &self.scan.properties, "read from").with("table", table))
             }
         }
+    }
+
+    /// A topic of those that are read which is not there, or has lost a partition.
+    fn deleted(&self, consumer: &BaseConsumer<Context>) -> Option<String> {
+        for open in self.open.iter().filter(|o| !o.ended) {
+            let PartitionSplit { topic, partition, .. } = &open.split;
+            let Ok(metadata) = consumer.fetch_metadata(Some(topic), REQUEST_PATIENCE) else { continue };
+            let found = metadata.topics().iter().find(|t| t.name() == topic);
+            let is_there = found.is_some_and(|t| {
+                t.error().is_none_or(|e| passing::may_pass(&KafkaError::MetadataFetch(e.into())))
+                    && (t.error().is_some() || t.partitions().iter().any(|p| p.id() == *partition))
+            });
+            if !is_there {
+                return Some(topic.clone());
+            }
+        }
+        None
+    }
+
+    /// The partition whose next batch cannot be read: each is tried by itself.
+    fn broken(&self) -> Option<(String, i32, i64)> {
+        let clock = SystemClock::shared();
+        let end = clock.monotonic() + LOCATE_PATIENCE;
+        for open in self.open.iter().filter(|o| !o.ended) {
+            let PartitionSplit { topic, partition, offset, .. } = &open.split;
+            let consumer = client::consumer(&self.scan.properties, Some("flott-locate")).ok()?;
+            let mut list = TopicPartitionList::new();
+            list.add_partition_offset(topic, *partition, Offset::Offset(*offset)).ok()?;
+            consumer.assign(&list).ok()?;
+            while clock.monotonic() < end {
+                match consumer.poll(TURN) {
+                    None => {}
+                    Some(Err(error)) if is_broken(&error) => return Some((topic.clone(), *partition, *offset)),
+                    Some(Ok(_) | Err(KafkaError::PartitionEOF(_))) => break,
+                    Some(Err(_)) => {}
+                }
+            }
+        }
+        None
     }
 
     /// Hands batches and ends over; false where nobody takes them.
@@ -410,6 +442,12 @@ impl Poller {
                 self.places.entry(moved.split.topic.clone()).or_default().insert(moved.split.partition, place);
             }
             self.release(&open.split);
+            // The enumerator tells the group of it when a checkpoint covers it, and that may be after this reader's end.
+            if self.scan.group.is_some()
+                && self.events.blocking_send(Ok(ReaderEvent::Event(open.split.encode()?))).is_err()
+            {
+                return Ok(false);
+            }
             if self.events.blocking_send(Ok(ReaderEvent::SplitFinished { split: open.id })).is_err() {
                 return Ok(false);
             }
@@ -429,6 +467,15 @@ impl Poller {
             self.consumers.remove(&name);
         }
     }
+}
+
+/// A batch that is damaged, or larger than can be taken.
+fn is_broken(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        error.rdkafka_error_code(),
+        Some(Code::BadCompression | Code::BadMessage | Code::InvalidMessage | Code::MessageSizeTooLarge)
+    )
 }
 
 #[expect(clippy::disallowed_methods, reason = "a thread of its own that has nothing to read yet")]

@@ -93,7 +93,9 @@ impl Producer {
             config.set("batch.size", given.min(max).max(1).to_string());
         }
         if properties.get("enable.idempotence").is_none()
-            && properties.get("acks").is_none_or(|a| a == "all" || a == "-1")
+            && properties.get("acks").is_none_or(|a| ["all", "-1"].contains(&a.trim()))
+            // As in Java: who says that nothing is to be tried again means that.
+            && properties.get("retries").is_none_or(|r| r.trim() != "0")
         {
             config.set("enable.idempotence", "true");
         }
@@ -181,7 +183,11 @@ impl Producer {
 fn partitions(client: &ThreadedProducer<Answers>, properties: &Properties, topic: &str) -> Result<i32> {
     // The producer's own thread takes in what is said.
     let heard = &client.context().context.heard;
-    let question = |patience| client.client().fetch_metadata(Some(topic), patience);
+    let question = |patience| {
+        let metadata = client.client().fetch_metadata(Some(topic), patience)?;
+        metadata.topics().iter().try_for_each(crate::topics::settled)?;
+        Ok(metadata)
+    };
     let metadata = client::ask_by(heard, || (), properties, "look up a topic in", question);
     let metadata = metadata.map_err(|e| e.with("topic", topic))?;
     let found = metadata.topics().iter().find(|t| t.name() == topic);

@@ -1,6 +1,7 @@
 //! From `properties.*`, which are the Java client's, to the settings of librdkafka: by a list of what is understood. Nothing
 //! on it runs a command or loads code, and the only files that are read are the stores that it names.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -26,6 +27,11 @@ enum Use {
     /// Read elsewhere in this file or by the connector.
     Special,
 }
+
+/// Bytes of a broker's answer at most, unless 'fetch.max.bytes' is more: a batch that is larger comes nevertheless.
+const ANSWER_BYTES_MAX: i64 = 256 << 20;
+/// The most that librdkafka can be told to fetch.
+const FETCH_BYTES_MAX: i64 = 2_147_483_135;
 
 /// For whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +75,26 @@ const BOTH: &[(&str, Use)] = &[
     ("ssl.cipher.suites", Use::Same),
     ("ssl.enabled.protocols", Use::Nothing),
     ("ssl.protocol", Use::Nothing),
+    // How Java's client does what is done here in another way, and what it tells of itself to its virtual machine.
+    ("ssl.keymanager.algorithm", Use::Nothing),
+    ("ssl.trustmanager.algorithm", Use::Nothing),
+    ("ssl.secure.random.implementation", Use::Nothing),
+    ("ssl.provider", Use::Nothing),
+    ("sasl.kerberos.service.name", Use::Nothing),
+    ("sasl.kerberos.ticket.renew.window.factor", Use::Nothing),
+    ("sasl.kerberos.ticket.renew.jitter", Use::Nothing),
+    ("sasl.kerberos.min.time.before.relogin", Use::Nothing),
+    ("sasl.login.refresh.window.factor", Use::Nothing),
+    ("sasl.login.refresh.window.jitter", Use::Nothing),
+    ("sasl.login.refresh.min.period.seconds", Use::Nothing),
+    ("sasl.login.refresh.buffer.seconds", Use::Nothing),
+    ("metric.reporters", Use::Nothing),
+    ("metrics.num.samples", Use::Nothing),
+    ("metrics.recording.level", Use::Nothing),
+    ("metrics.sample.window.ms", Use::Nothing),
+    ("auto.include.jmx.reporter", Use::Nothing),
+    ("metadata.recovery.strategy", Use::Nothing),
+    ("metadata.recovery.rebootstrap.trigger.ms", Use::Nothing),
 ];
 
 const CONSUMER: &[(&str, Use)] = &[
@@ -86,6 +112,7 @@ const CONSUMER: &[(&str, Use)] = &[
     ("auto.commit.interval.ms", Use::Nothing),
     ("group.instance.id", Use::Nothing),
     ("group.protocol", Use::Nothing),
+    ("group.remote.assignor", Use::Nothing),
     ("heartbeat.interval.ms", Use::Nothing),
     ("session.timeout.ms", Use::Nothing),
     ("max.poll.interval.ms", Use::Nothing),
@@ -95,6 +122,10 @@ const CONSUMER: &[(&str, Use)] = &[
     ("key.deserializer", Use::Nothing),
     ("value.deserializer", Use::Nothing),
     ("partition.discovery.interval.ms", Use::Nothing),
+    // Of Flink's source and not of the client.
+    ("commit.offsets.on.checkpoint", Use::Special),
+    ("register.consumer.metrics", Use::Nothing),
+    ("client.id.prefix", Use::Nothing),
 ];
 
 const PRODUCER: &[(&str, Use)] = &[
@@ -110,6 +141,9 @@ const PRODUCER: &[(&str, Use)] = &[
     ("retries", Use::Same),
     ("transaction.timeout.ms", Use::Special),
     ("transactional.id", Use::Special),
+    ("compression.gzip.level", Use::Special),
+    ("compression.lz4.level", Use::Special),
+    ("compression.zstd.level", Use::Special),
     ("max.block.ms", Use::Nothing),
     ("metadata.max.idle.ms", Use::Nothing),
     ("partitioner.adaptive.partitioning.enable", Use::Nothing),
@@ -199,6 +233,11 @@ impl Properties {
         self.given.get(key)
     }
 
+    /// Whether the group hears of positions.
+    pub(crate) fn commits_offsets(&self) -> bool {
+        self.get("commit.offsets.on.checkpoint").is_none_or(|c| !c.trim().eq_ignore_ascii_case("false"))
+    }
+
     /// For messages.
     pub(crate) fn servers(&self) -> &str {
         self.get("bootstrap.servers").unwrap_or_default()
@@ -264,8 +303,8 @@ impl Properties {
                 continue;
             }
             match usage {
-                Use::Same => drop(config.set(key, value.trim())),
-                Use::As(name) => drop(config.set(name, value)),
+                Use::Same => drop(config.set(key, within(key, value.trim()))),
+                Use::As(name) => drop(config.set(name, within(key, value.trim()))),
                 Use::KibiBytes(name) => {
                     let bytes: u64 = value.trim().parse().map_err(|_| wrong(key, "a number of bytes is expected"))?;
                     config.set(name, (bytes / 1024).max(1).to_string());
@@ -273,10 +312,40 @@ impl Properties {
                 Use::Nothing | Use::Special => {}
             }
         }
+        match role {
+            Role::Consumer => self.set_sizes(&mut config)?,
+            Role::Producer => self.set_compression(&mut config),
+        }
         self.set_protocol(&mut config)?;
         self.set_name_check(&mut config)?;
         self.set_login(&mut config)?;
         Ok(config)
+    }
+
+    /// Of what a consumer takes. The library would not fetch less than a producer may send, and would close the connection, again
+    /// and again, where a batch is larger than its own idea of an answer.
+    fn set_sizes(&self, config: &mut ClientConfig) -> Result<()> {
+        let mut fetch = 0;
+        if let Some(given) = self.get("fetch.max.bytes") {
+            fetch = given.trim().parse().map_err(|_| wrong("fetch.max.bytes", "a number of bytes is expected"))?;
+            config.set("message.max.bytes", fetch.clamp(1_000, 1_000_000).to_string());
+            config.set("fetch.max.bytes", fetch.clamp(1_000, FETCH_BYTES_MAX).to_string());
+        }
+        let answer = fetch.min(FETCH_BYTES_MAX).saturating_add(512).max(ANSWER_BYTES_MAX);
+        config.set("receive.message.max.bytes", answer.to_string());
+        if self.get("check.crcs").is_none() {
+            // Java's default.
+            config.set("check.crcs", "true");
+        }
+        Ok(())
+    }
+
+    /// The level of the codec that is used; Java has one for each.
+    fn set_compression(&self, config: &mut ClientConfig) {
+        let codec = self.get("compression.type").unwrap_or("none").trim();
+        if let Some(level) = self.get(&format!("compression.{codec}.level")) {
+            config.set("compression.level", level.trim());
+        }
     }
 
     fn set_protocol(&self, config: &mut ClientConfig) -> Result<()> {
@@ -402,6 +471,38 @@ fn check_mechanism(mechanism: &str) -> Result<()> {
         .hint("There are PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512; where 'properties.sasl.mechanism' is not set it is GSSAPI, as in Java"))
 }
 
+/// Numbers that Java's client takes and librdkafka does not: the least and the most that it takes. What lies outside is as good as
+/// the nearest that lies inside.
+const RANGES: &[(&str, i64, i64)] = &[
+    ("request.timeout.ms", 10, 300_000),
+    ("socket.connection.setup.timeout.ms", 1_000, 2_147_483_647),
+    ("metadata.max.age.ms", 1, 3_600_000),
+    ("reconnect.backoff.ms", 0, 3_600_000),
+    ("reconnect.backoff.max.ms", 0, 3_600_000),
+    ("retry.backoff.ms", 1, 300_000),
+    ("retry.backoff.max.ms", 1, 300_000),
+    // Java's -1 is "never", and "as the system has it"; both are 0 here.
+    ("connections.max.idle.ms", 0, 2_147_483_647),
+    ("receive.buffer.bytes", 0, 100_000_000),
+    ("send.buffer.bytes", 0, 100_000_000),
+    ("fetch.min.bytes", 1, 100_000_000),
+    ("fetch.max.wait.ms", 0, 300_000),
+    ("max.partition.fetch.bytes", 1, 1_000_000_000),
+    ("batch.size", 1, 2_147_483_647),
+    ("linger.ms", 0, 900_000),
+    ("max.request.size", 1_000, 1_000_000_000),
+];
+
+/// A value as librdkafka takes it. One that is no number it refuses itself.
+fn within<'a>(key: &str, value: &'a str) -> Cow<'a, str> {
+    match (RANGES.iter().find(|(k, ..)| *k == key), value.parse::<i64>()) {
+        (Some((_, least, most)), Ok(number)) if !(*least..=*most).contains(&number) => {
+            Cow::Owned(number.clamp(*least, *most).to_string())
+        }
+        _ => Cow::Borrowed(value),
+    }
+}
+
 fn wrong(key: &str, why: &str) -> Error {
     Error::user(format!("The property '{key}' has a wrong value: {why}")).with("option", format!("properties.{key}"))
 }
@@ -423,6 +524,44 @@ mod tests {
         let producer = p.config(Role::Producer).expect("config");
         assert_eq!(producer.get("queue.buffering.max.kbytes"), Some("32768"));
         assert_eq!(producer.get("fetch.wait.max.ms"), None);
+    }
+
+    /// Each client is made with values that Java's takes.
+    #[test]
+    fn values_of_java_are_taken() {
+        let given = [
+            ("request.timeout.ms", "600000", "socket.timeout.ms", "300000"),
+            ("metadata.max.age.ms", "86400000", "topic.metadata.refresh.interval.ms", "3600000"),
+            ("retry.backoff.ms", "0", "retry.backoff.ms", "1"),
+            ("connections.max.idle.ms", "-1", "connections.max.idle.ms", "0"),
+            ("receive.buffer.bytes", "-1", "socket.receive.buffer.bytes", "0"),
+            ("send.buffer.bytes", "-1", "socket.send.buffer.bytes", "0"),
+            ("fetch.min.bytes", "0", "fetch.min.bytes", "1"),
+            ("fetch.max.wait.ms", "900000", "fetch.wait.max.ms", "300000"),
+            ("fetch.max.bytes", "65536", "fetch.max.bytes", "65536"),
+            ("max.partition.fetch.bytes", "2000000000", "max.partition.fetch.bytes", "1000000000"),
+            ("batch.size", "0", "batch.size", "1"),
+            ("linger.ms", "5", "linger.ms", "5"),
+            ("max.request.size", "2000000000", "message.max.bytes", "1000000000"),
+            ("metric.reporters", "org.apache.kafka.common.metrics.JmxReporter", "metric.reporters", ""),
+            ("compression.type", "zstd", "compression.type", "zstd"),
+            ("compression.zstd.level", "7", "compression.level", "7"),
+            ("compression.gzip.level", "1", "compression.gzip.level", ""),
+        ];
+        let pairs: Vec<(&str, &str)> = given.iter().map(|(k, v, ..)| (*k, *v)).collect();
+        let p = properties(&pairs).expect("understood");
+        let (consumer, producer) = (p.config(Role::Consumer), p.config(Role::Producer));
+        let (consumer, producer) = (consumer.expect("settings"), producer.expect("settings"));
+        for (key, _, name, value) in given {
+            let found = producer.get(name).filter(|_| name != "message.max.bytes" || key == "max.request.size");
+            let found = found.or(consumer.get(name)).unwrap_or_default();
+            assert_eq!(found, value, "{key}");
+        }
+        let made: std::result::Result<rdkafka::consumer::BaseConsumer, _> =
+            consumer.clone().set("group.id", "g").create();
+        made.map(drop).expect("a consumer");
+        let made: std::result::Result<rdkafka::producer::BaseProducer, _> = producer.create();
+        made.map(drop).expect("a producer");
     }
 
     #[test]

@@ -1,11 +1,10 @@
 //! A source's reader: what the runtime sees. The records come from a thread of its own (`poll`).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use flott_connector::source::{ReaderEvent, SourceReader, SourceSplit};
-use flott_core::{CheckpointId, DecidedCheckpoint, Error, Result};
+use flott_core::{Error, Result};
 use tokio::sync::mpsc;
 
 use crate::poll::{Command, Poller, Shared};
@@ -14,8 +13,6 @@ use crate::split::PartitionSplit;
 
 /// Events between the thread and the reader.
 const QUEUE: usize = 4;
-/// Checkpoints whose positions are kept until they are decided.
-const SNAPSHOTS_MAX: usize = 64;
 
 pub(crate) struct KafkaReader {
     scan: Arc<Scan>,
@@ -24,20 +21,11 @@ pub(crate) struct KafkaReader {
     /// Splits that are not finished.
     open: usize,
     no_more: bool,
-    /// Positions of checkpoints that are not decided yet.
-    snapshots: BTreeMap<CheckpointId, Vec<SourceSplit>>,
 }
 
 impl KafkaReader {
     pub(crate) fn new(scan: Arc<Scan>) -> KafkaReader {
-        KafkaReader {
-            scan,
-            shared: Arc::new(Shared::default()),
-            events: None,
-            open: 0,
-            no_more: false,
-            snapshots: BTreeMap::new(),
-        }
+        KafkaReader { scan, shared: Arc::new(Shared::default()), events: None, open: 0, no_more: false }
     }
 }
 
@@ -85,27 +73,6 @@ impl SourceReader for KafkaReader {
 
     fn pause_or_resume_splits(&mut self, pause: &[String], resume: &[String]) {
         self.shared.push(Command::Pause(pause.to_vec(), resume.to_vec()));
-    }
-
-    fn snapshot_taken(&mut self, checkpoint: CheckpointId, splits: &[SourceSplit]) {
-        if self.scan.properties.get("group.id").is_some() {
-            self.snapshots.insert(checkpoint, splits.to_vec());
-            while self.snapshots.len() > SNAPSHOTS_MAX {
-                self.snapshots.pop_first();
-            }
-        }
-    }
-
-    async fn notify_checkpoint_complete(&mut self, checkpoint: &DecidedCheckpoint) -> Result<()> {
-        let later = self.snapshots.split_off(&checkpoint.id().next());
-        let covered = std::mem::replace(&mut self.snapshots, later);
-        if let Some((id, splits)) = covered.into_iter().next_back()
-            && id == checkpoint.id()
-        {
-            let positions = splits.iter().map(|s| PartitionSplit::decode(&s.data)).collect::<Result<Vec<_>>>()?;
-            self.shared.push(Command::Commit(positions));
-        }
-        Ok(())
     }
 
     async fn close(&mut self) -> Result<()> {

@@ -8,6 +8,7 @@ use arrow_array::types::{
 };
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, TimeUnit};
+use arrow_select::filter::filter_record_batch;
 use flott_connector::format::{Encoder, EncoderFactory, Messages};
 pub(crate) use flott_connector::staged::StagedRecord as Outgoing;
 use flott_core::{ChangeBatch, Error, Result, RowKind};
@@ -45,8 +46,8 @@ pub(crate) struct Records {
     keys: Option<Messages>,
     values: Messages,
     rows: RecordBatch,
-    /// Rows that are deletions.
-    deletes: Option<Vec<bool>>,
+    /// Where rows are deletions: the value of each row that is none.
+    places: Option<Vec<Option<usize>>>,
     timestamps: Option<Vec<Option<i64>>>,
 }
 
@@ -67,6 +68,9 @@ impl RecordEncoder {
             }
         };
         let part = |columns: &[usize]| Ok::<_, Error>(ChangeBatch::append(batch.rows.project(columns)?));
+        if let Some((_, columns)) = plan.key.as_ref().filter(|_| plan.upsert) {
+            check_key(&batch.rows, columns)?;
+        }
         let keys = match (&mut self.key, &plan.key) {
             (Some(encoder), Some((_, columns))) => {
                 let mut keys = Messages::default();
@@ -80,9 +84,16 @@ impl RecordEncoder {
         if plan.changes {
             value_part.kinds = batch.kinds.clone();
         }
+        // Of a deletion there may be only the key: its value is no message, and is not made.
+        let places = deletes.filter(|deletes| deletes.contains(&true)).map(|deletes| {
+            value_part.rows = filter_record_batch(&value_part.rows, &deletes.iter().map(|d| Some(!d)).collect())?;
+            let mut next = 0..;
+            Ok::<_, Error>(deletes.iter().map(|deleted| if *deleted { None } else { next.next() }).collect())
+        });
+        let places = places.transpose()?;
         self.value.encode_messages(&value_part, &mut values)?;
         let timestamps = plan.timestamp_column.map(|c| milliseconds(batch.rows.column(c))).transpose()?;
-        let records = Records { plan, keys, values, rows: batch.rows.clone(), deletes, timestamps };
+        let records = Records { plan, keys, values, rows: batch.rows.clone(), places, timestamps };
         records.check()?;
         Ok(records)
     }
@@ -90,7 +101,7 @@ impl RecordEncoder {
 
 impl Records {
     pub(crate) fn len(&self) -> usize {
-        self.values.len()
+        self.rows.num_rows()
     }
 
     /// What has to be right before a record of the batch is written.
@@ -123,7 +134,6 @@ impl Records {
     }
 
     pub(crate) fn get(&self, row: usize) -> Result<Outgoing<'_>> {
-        let deleted = self.deletes.as_ref().is_some_and(|d| d[row]);
         // As in Flink: of a table with one topic the column says nothing.
         let topic = self.plan.topics.single().or_else(|| {
             let topics = self.rows.column(self.plan.topic_column?).as_string::<i32>();
@@ -132,13 +142,26 @@ impl Records {
         Ok(Outgoing {
             topic,
             key: self.keys.as_ref().and_then(|k| k.get(row)),
-            value: if deleted { None } else { self.values.get(row) },
+            value: match &self.places {
+                Some(places) => places[row].and_then(|place| self.values.get(place)),
+                None => self.values.get(row),
+            },
             timestamp_ms: self.timestamps.as_ref().and_then(|t| t[row]),
             headers: match self.plan.headers_column {
                 Some(c) => headers(self.rows.column(c), row)?,
                 None => vec![],
             },
         })
+    }
+}
+
+/// A row without its primary key would replace, or delete, those of nobody knows which key.
+fn check_key(rows: &RecordBatch, columns: &[usize]) -> Result<()> {
+    match columns.iter().find(|c| rows.column(**c).null_count() > 0) {
+        None => Ok(()),
+        Some(column) => Err(Error::data("A row has NULL in a column of the primary key, and cannot be written by key")
+            .with("column", rows.schema_ref().field(*column).name())
+            .hint("Leave such rows out: WHERE the column IS NOT NULL")),
     }
 }
 

@@ -81,7 +81,8 @@ impl Refusal {
     fn of_closed(broker: &str, text: &str) -> Option<Refusal> {
         let protocol = broker.split_once("://").map_or("plaintext", |(protocol, _)| protocol);
         let says = |words: &str| text.contains(words);
-        if !says("Disconnected") {
+        // A client that has more to say may notice it by that first.
+        if !["Disconnected", "Broken pipe", "Connection reset"].iter().any(|w| says(w)) {
             None
         } else if says("in state SSL_HANDSHAKE") {
             Some(Refusal::SpeaksPlain)
@@ -373,6 +374,9 @@ mod tests {
             let said = line(protocol, state);
             assert_eq!(heard(&[(Code::NoError, &said)], Duration::from_secs(9), false), expected, "{said}");
         }
+        let piped = (Code::BrokerTransportFailure, "h:1/bootstrap: Send failed: Broken pipe (after 2ms in state UP)");
+        assert_eq!(heard(&[piped], Duration::from_secs(9), false), Some(Refusal::WantsLogin));
+        assert_eq!(heard(&[piped], Duration::from_secs(9), true), None);
         let down =
             (Code::BrokerTransportFailure, "h:2/bootstrap: Connect to ipv4#1.2.3.4:2 failed: Connection refused");
         let name = (Code::Resolve, "h:1/bootstrap: Failed to resolve 'h:1': Name or service not known");

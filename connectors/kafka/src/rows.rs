@@ -15,6 +15,9 @@ use flott_connector::schema_registry::KnownSchemas;
 use flott_core::types::{LogicalType, TypeKind};
 use flott_core::{ChangeBatch, Error, Result, RowKind, RowKinds};
 
+/// Bytes of a key or a value at most: as many as formats take in one record.
+pub(crate) const RECORD_BYTES_MAX: usize = 16 << 20;
+
 /// A metadata column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Metadata {
@@ -174,8 +177,39 @@ impl RowDecoder {
         self.value.is_costly(most) || self.key.as_ref().is_some_and(|k| k.is_costly(most))
     }
 
+    /// A record that no format is asked to read. Where it becomes a dead letter, that has its place and not what is too large.
+    fn refuse_large(&mut self, record: &Incoming<'_>, part: &'static str, bytes: usize) -> Result<()> {
+        let (partition, offset) = (self.partition, record.offset);
+        let error = Error::data(format!(
+            "The {part} of a record is {bytes} bytes large, and at most {RECORD_BYTES_MAX} are read (RECORD_BYTES_MAX)"
+        ))
+        .hint("'scan.invalid-records' says what becomes of such records");
+        if self.plan.invalid == InvalidRecords::Fail {
+            return Err(error
+                .with("topic", &self.topic)
+                .with("partition", partition)
+                .with("offset", offset)
+                .with("part", part));
+        }
+        if self.plan.invalid == InvalidRecords::DeadLetter {
+            let small = |bytes: Option<&'_ [u8]>| bytes.filter(|b| b.len() <= RECORD_BYTES_MAX).map(<[u8]>::to_vec);
+            let (key, value) = (small(record.key), small(record.value));
+            let (topic, partition) = (self.topic.as_str(), Some(partition));
+            let letter = DeadLetter { topic, partition, offset, part, key: key.as_deref(), value: value.as_deref() };
+            self.dead_letters.push(letter, &error);
+        }
+        self.skipped += 1;
+        Ok(())
+    }
+
     /// Decodes one record.
     pub(crate) fn decode(&mut self, record: Incoming<'_>) -> Result<()> {
+        for (part, bytes) in [("value", record.value), ("key", record.key)] {
+            let bytes = bytes.map_or(0, <[u8]>::len);
+            if bytes > RECORD_BYTES_MAX {
+                return self.refuse_large(&record, part, bytes);
+            }
+        }
         let position = RecordPosition {
             origin: Arc::clone(&self.origin),
             row: 0,
@@ -258,14 +292,14 @@ impl RowDecoder {
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(plan.origins.len());
         for (origin, field) in plan.origins.iter().zip(plan.schema.fields()) {
             let column = match origin {
-                Origin::Value(i) => take(values.rows.column(*i), &of_value)?,
+                Origin::Value(i) => filled(take(values.rows.column(*i), &of_value)?, field)?,
                 Origin::Key(i) => match &keys {
                     Some(keys) => take(keys.rows.column(*i), &of_key)?,
                     None => return Err(Error::internal("a key column without a key format")),
                 },
                 Origin::Metadata(metadata) => take(&self.metadata(*metadata, field)?, &of_record)?,
             };
-            columns.push(filled(column, field)?);
+            columns.push(column);
         }
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(Arc::clone(&plan.schema), columns, &options)?;

@@ -9,6 +9,7 @@ use flott_core::Result;
 use std::sync::Arc;
 
 use crate::enumerator::PartitionEnumerator;
+use crate::group::GroupOffsets;
 use crate::offsets::{Bounded, Startup};
 use crate::properties::Properties;
 use crate::reader::KafkaReader;
@@ -25,6 +26,8 @@ pub(crate) struct Scan {
     pub(crate) bounded: Bounded,
     pub(crate) discovery: Option<Duration>,
     pub(crate) plan: Arc<RowPlan>,
+    /// What is told of positions.
+    pub(crate) group: Option<Arc<GroupOffsets>>,
 }
 
 /// A table's source.

@@ -1,15 +1,18 @@
 //! The exactly-once writer: records are staged, and go to the topic when their checkpoint is decided (`committer`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use flott_connector::sink::{Committable, SinkWriter, WriterContext};
 use flott_connector::staged::{StageBuilder, StagedFile, Staging};
+use flott_core::clock::{Clock, SystemClock};
 use flott_core::{ChangeBatch, CheckpointId, Result, id};
 
+use crate::buffer::Buffer;
 use crate::client::blocking;
 use crate::limits::Limits;
-use crate::record::RecordEncoder;
+use crate::record::{Outgoing, RecordEncoder};
 use crate::target::Target;
 
 /// Bytes of records in a file at most (and of one record more): as much is held in memory.
@@ -21,6 +24,9 @@ pub(crate) struct StagedWriter {
     encoder: RecordEncoder,
     limits: Limits,
     builder: StageBuilder,
+    /// Rows that are held back, and since when.
+    buffer: Option<(Buffer, Duration)>,
+    clock: Arc<dyn Clock>,
     /// In every file's name: no two writers or attempts share it.
     unique: String,
     next: u64,
@@ -31,17 +37,47 @@ pub(crate) struct StagedWriter {
 
 impl StagedWriter {
     pub(crate) fn new(target: Arc<Target>, context: WriterContext) -> Result<StagedWriter> {
+        let clock = SystemClock::shared();
+        let buffer = target.buffer.map(|(rows, _)| (Buffer::new(rows), clock.monotonic()));
         Ok(StagedWriter {
             encoder: RecordEncoder::new(Arc::clone(&target.plan))?,
             limits: Limits::new(&target.properties),
             target,
             context,
             builder: StageBuilder::default(),
+            buffer,
+            clock,
             unique: id::random_hex(),
             next: 0,
             files: vec![],
             bytes: 0,
         })
+    }
+
+    /// Puts a record into the file that is open, and ends that where it is large.
+    async fn add(&mut self, record: &Outgoing<'_>) -> Result<()> {
+        self.builder.append(record)?;
+        if self.builder.bytes() >= FILE_BYTES { self.store().await } else { Ok(()) }
+    }
+
+    /// Adds what was held back.
+    async fn drain(&mut self) -> Result<()> {
+        let Some((buffer, since)) = &mut self.buffer else { return Ok(()) };
+        *since = self.clock.monotonic();
+        for held in buffer.take() {
+            self.add(&held.outgoing()).await?;
+        }
+        Ok(())
+    }
+
+    /// Nobody sees a row before its checkpoint is decided, so that a row which is held for too long need not go before the next
+    /// ones come.
+    async fn drain_in_time(&mut self) -> Result<()> {
+        let interval = self.target.buffer.map_or(Duration::ZERO, |(_, interval)| interval);
+        match &self.buffer {
+            Some((_, since)) if self.clock.monotonic().saturating_sub(*since) >= interval => self.drain().await,
+            _ => Ok(()),
+        }
     }
 
     /// Writes what waits to a file.
@@ -73,15 +109,20 @@ impl SinkWriter for StagedWriter {
         for row in 0..records.len() {
             let record = records.get(row)?;
             self.limits.check(&record).await?;
-            self.builder.append(&record)?;
-            if self.builder.bytes() >= FILE_BYTES {
-                self.store().await?;
+            match &mut self.buffer {
+                Some((buffer, _)) => {
+                    if buffer.put(&record) {
+                        self.drain().await?;
+                    }
+                }
+                None => self.add(&record).await?,
             }
         }
-        Ok(())
+        self.drain_in_time().await
     }
 
     async fn flush(&mut self, _end_of_input: bool) -> Result<()> {
+        self.drain().await?;
         self.store().await
     }
 

@@ -3,11 +3,14 @@
 use flott_core::options::Options;
 use flott_core::{Error, Result};
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::types::RDKafkaRespErr;
 use regex::Regex;
 
 use crate::client::{self, Context};
 use crate::options;
+use crate::passing;
 use crate::properties::Properties;
 
 /// A list of names, or a pattern.
@@ -79,7 +82,11 @@ impl Topics {
                 }
             }
             Topics::Pattern(pattern) => {
-                let question = |patience| consumer.fetch_metadata(None, patience);
+                let question = |patience| {
+                    let metadata = consumer.fetch_metadata(None, patience)?;
+                    metadata.topics().iter().filter(|t| pattern.is_match(t.name())).try_for_each(settled)?;
+                    Ok(metadata)
+                };
                 let metadata = client::ask(consumer, properties, "list the topics of", question)?;
                 for topic in metadata.topics() {
                     if pattern.is_match(topic.name()) && topic.error().is_none() {
@@ -97,13 +104,23 @@ fn count(partitions: usize) -> i32 {
     i32::try_from(partitions).unwrap_or(i32::MAX)
 }
 
+/// An answer that will be another one soon is none: nobody leads the topic yet.
+pub(crate) fn settled(topic: &MetadataTopic) -> std::result::Result<(), KafkaError> {
+    let error = topic.error().map(|code| KafkaError::MetadataFetch(code.into()));
+    error.filter(passing::may_pass).map_or(Ok(()), Err)
+}
+
 /// How many partitions a topic has; `None` where it is missing. Blocks.
 pub(crate) fn partition_count(
     consumer: &BaseConsumer<Context>,
     properties: &Properties,
     topic: &str,
 ) -> Result<Option<i32>> {
-    let question = |patience| consumer.fetch_metadata(Some(topic), patience);
+    let question = |patience| {
+        let metadata = consumer.fetch_metadata(Some(topic), patience)?;
+        metadata.topics().iter().try_for_each(settled)?;
+        Ok(metadata)
+    };
     let metadata = client::ask(consumer, properties, "look up a topic in", question);
     let metadata = metadata.map_err(|e| e.with("topic", topic))?;
     let Some(found) = metadata.topics().iter().find(|t| t.name() == topic) else { return Ok(None) };
@@ -111,7 +128,7 @@ pub(crate) fn partition_count(
         None => Ok(Some(count(found.partitions().len())).filter(|n| *n > 0)),
         Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => Ok(None),
         Some(code) => {
-            let error = rdkafka::error::KafkaError::MetadataFetch(code.into());
+            let error = KafkaError::MetadataFetch(code.into());
             Err(client::error(error, properties, "look up a topic in").with("topic", topic))
         }
     }

@@ -9,6 +9,7 @@ use flott_core::{Error, Result, Secret};
 /// All, without the format's prefix.
 pub(crate) static ALL: &[ConfigOption] = &[
     URL,
+    OLD_URL,
     AUTO_REGISTER,
     BASIC_SOURCE,
     BASIC_USER,
@@ -22,11 +23,14 @@ pub(crate) static ALL: &[ConfigOption] = &[
     PROPERTY,
 ];
 
-const URL: ConfigOption = ConfigOption::required(
+const URL: ConfigOption = ConfigOption::optional(
     "url",
     OptionType::String,
-    "Where the schema registry is. It may have a path; of several, separated by commas, each is tried until one answers. Each may have a user of its own, as `https://name:password@host` with %-escapes; where options give one, it is for all.",
+    None,
+    "Required. Where the schema registry is. It may have a path; of several, separated by commas, each is tried until one answers. Each may have a user of its own, as `https://name:password@host` with %-escapes; where options give one, it is for all.",
 );
+const OLD_URL: ConfigOption =
+    ConfigOption::optional("schema-registry.url", OptionType::String, None, "The older name of 'url'.");
 const AUTO_REGISTER: ConfigOption = ConfigOption::optional(
     "auto.register.schemas",
     OptionType::Boolean,
@@ -96,6 +100,25 @@ const SAME: &[(&str, &str)] = &[
     ("schema.registry.ssl.keystore.password", KEY_PASSWORD.key),
 ];
 
+/// What is about Java's client, its caches and its serializers, and nothing here (and most of it nothing in Flink).
+const WITHOUT_EFFECT: &[&str] = &[
+    "http.connect.timeout.ms",
+    "http.read.timeout.ms",
+    "max.schemas.per.subject",
+    "latest.cache.size",
+    "latest.cache.ttl.sec",
+    "missing.cache.size",
+    "missing.id.cache.ttl.sec",
+    "missing.version.cache.ttl.sec",
+    "missing.schema.cache.ttl.sec",
+    "max.retries",
+    "retries.wait.ms",
+    "retries.max.wait.ms",
+    "specific.avro.reader",
+    "key.subject.name.strategy",
+    "value.subject.name.strategy",
+];
+
 /// Who asks.
 #[derive(Debug, Clone)]
 pub(crate) enum Credentials {
@@ -144,6 +167,9 @@ impl Access {
             given.iter().filter_map(|(k, v)| Some((k.strip_prefix("properties.")?.to_string(), v.to_string()))),
         );
         for (key, value) in properties {
+            if WITHOUT_EFFECT.contains(&key.as_str()) {
+                continue;
+            }
             let Some((_, option)) = SAME.iter().find(|(name, _)| *name == key) else {
                 let known: Vec<&str> = SAME.iter().map(|(name, _)| *name).collect();
                 return Err(Error::user(format!("The property '{key}' of the schema registry is not supported"))
@@ -164,11 +190,14 @@ impl Access {
         }
         let auto_register = options.bool(&AUTO_REGISTER)?;
         let mut servers = vec![];
-        for url in options.get(URL.key).unwrap_or_default().split(',').map(str::trim).filter(|u| !u.is_empty()) {
+        let urls = options.get(URL.key).or(options.get(OLD_URL.key)).unwrap_or_default();
+        for url in urls.split(',').map(str::trim).filter(|u| !u.is_empty()) {
             servers.push(without_user(url)?);
         }
         if servers.is_empty() {
-            return Err(Error::user("'url' of the schema registry is empty").with("option", URL.key));
+            return Err(Error::user("Missing required option: the 'url' of the schema registry is empty")
+                .with("option", URL.key)
+                .hint("Set it, as in 'avro-confluent.url' = 'http://host:8081'"));
         }
         let is_url_source = options.get(BASIC_SOURCE.key).is_some_and(|s| s.eq_ignore_ascii_case("URL"));
         let of_all = match options.get(BASIC_USER.key).filter(|_| !is_url_source).map(|user| user.split_once(':')) {
@@ -284,6 +313,14 @@ mod tests {
         }
         let token = access(&[("url", "http://a"), ("bearer-auth.token", "t")]).expect("valid");
         assert!(matches!(token.servers[0].credentials, Credentials::Bearer(_)));
+    }
+
+    #[test]
+    fn older_names_and_properties_of_javas_client() {
+        let older = [("schema-registry.url", "http://old"), ("properties.max.schemas.per.subject", "10")];
+        assert_eq!(access(&older).expect("valid").urls(), "http://old");
+        let both = [older[0], ("url", "http://new"), ("properties", "http.read.timeout.ms:5")];
+        assert_eq!(access(&both).expect("valid").urls(), "http://new", "the newer name counts");
     }
 
     #[test]

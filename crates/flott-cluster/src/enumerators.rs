@@ -23,6 +23,8 @@ use crate::finalize::versioned;
 const FIRST_CALLS_PATIENCE: Duration = Duration::from_secs(2);
 
 struct Slot {
+    /// In checkpoints.
+    uid: String,
     /// The table's name.
     table: String,
     enumerator: Box<dyn SplitEnumerator>,
@@ -63,6 +65,8 @@ pub struct Enumerators {
     slots: BTreeMap<NodeId, Slot>,
     /// Dropped with the attempt: work that is under way ends then.
     calls: JoinSet<Called>,
+    /// What tells the outside of decided checkpoints.
+    acknowledgements: JoinSet<()>,
 }
 
 /// Whether the sources of a job can begin, or go on from a checkpoint: what they list is thrown away.
@@ -110,6 +114,7 @@ impl Enumerators {
             slots.insert(
                 id,
                 Slot {
+                    uid: node.uid.clone(),
                     table,
                     enumerator,
                     context,
@@ -122,7 +127,7 @@ impl Enumerators {
                 },
             );
         }
-        Ok(Enumerators { slots, calls: JoinSet::new() })
+        Ok(Enumerators { slots, calls: JoinSet::new(), acknowledgements: JoinSet::new() })
     }
 
     /// First listings, and what they find within a little time.
@@ -170,6 +175,7 @@ impl Enumerators {
 
     /// What a call of an enumerator wants done: work is begun, the rest is for the readers.
     fn take(&mut self, node: NodeId) -> Result<Vec<TaskCommand>> {
+        let acknowledgements_max = ENUMERATOR_CALLS_MAX * self.slots.len();
         let Some(slot) = self.slots.get_mut(&node) else { return Ok(vec![]) };
         for call in std::mem::take(&mut slot.context.calls) {
             if slot.calls >= ENUMERATOR_CALLS_MAX {
@@ -179,6 +185,15 @@ impl Enumerators {
             }
             slot.calls += 1;
             self.calls.spawn(async move { (node, call.run().await) });
+        }
+        for work in std::mem::take(&mut slot.context.acknowledgements) {
+            while self.acknowledgements.try_join_next().is_some() {}
+            if self.acknowledgements.len() >= acknowledgements_max {
+                return Err(Error::internal(format!(
+                    "enumerators have more than {acknowledgements_max} acknowledgements under way"
+                )));
+            }
+            self.acknowledgements.spawn(async move { drop(work.run().await) });
         }
         Ok(take_actions(node, slot))
     }
@@ -261,9 +276,23 @@ impl Enumerators {
         self.slots.values().all(|s| s.restored.is_empty())
     }
 
-    /// A checkpoint is decided.
-    pub fn checkpoint_complete(&mut self, decided: &DecidedCheckpoint) -> Result<Vec<TaskCommand>> {
-        self.for_each(|slot| slot.call(|e, context| e.notify_checkpoint_complete(decided, context)))
+    /// A checkpoint is decided, and this is in it.
+    pub fn checkpoint_complete(
+        &mut self,
+        decided: &DecidedCheckpoint,
+        manifest: &Manifest,
+    ) -> Result<Vec<TaskCommand>> {
+        self.for_each(|slot| {
+            let stored = manifest.sources.get(&slot.uid).map_or(&[][..], |s| &s.splits);
+            let splits: Vec<SourceSplit> =
+                stored.iter().map(|s| SourceSplit { id: s.id.clone(), data: versioned(&s.data) }).collect();
+            slot.call(|e, context| e.notify_checkpoint_complete(decided, &splits, context))
+        })
+    }
+
+    /// Waits until the outside has been told of all checkpoints.
+    pub async fn acknowledged(&mut self) {
+        while self.acknowledgements.join_next().await.is_some() {}
     }
 
     /// A checkpoint came to nothing.

@@ -117,6 +117,8 @@ pub struct EnumeratorContext {
     pub actions: Vec<EnumeratorAction>,
     /// Work to begin.
     pub calls: Vec<AsyncCall>,
+    /// Of it, what tells the outside of a decided checkpoint.
+    pub acknowledgements: Vec<AsyncCall>,
 }
 
 /// Calls of one enumerator that may be under way at a time; one more fails the job.
@@ -128,6 +130,13 @@ impl EnumeratorContext {
     /// under way. Work that is under way when the attempt ends is dropped: the next attempt's enumerator begins it anew.
     pub fn call_async<T: Any + Send>(&mut self, work: impl Future<Output = T> + Send + 'static) {
         self.calls.push(AsyncCall(Box::pin(async move { Box::new(work.await) as CallOutput })));
+    }
+
+    /// Begins work that tells the outside of a decided checkpoint. It runs beside the coordinator, nothing comes back, and what
+    /// goes wrong in it is its own to tell. The end of a job waits for it, but only for some seconds; at most
+    /// [`ENUMERATOR_CALLS_MAX`] for each source of a job may be under way.
+    pub fn acknowledge(&mut self, work: impl Future<Output = ()> + Send + 'static) {
+        self.acknowledgements.push(AsyncCall(Box::pin(async move { Box::new(work.await) as CallOutput })));
     }
 
     /// Gives splits to a reader.
@@ -188,10 +197,12 @@ pub trait SplitEnumerator: Send {
     /// The state at this checkpoint: everything that has been found, and not yet assigned. Splits assigned before the
     /// call are in the readers' state; none is in both.
     fn snapshot_state(&mut self, checkpoint: CheckpointId) -> Result<Versioned>;
-    /// The checkpoint is decided: what it covers may be acknowledged to the outside.
+    /// The checkpoint is decided: what it covers may be acknowledged to the outside, by [`EnumeratorContext::acknowledge`].
+    /// That of a job's end comes, too, when all readers are gone. `splits`: those that readers held, where they stood in it.
     fn notify_checkpoint_complete(
         &mut self,
         _checkpoint: &DecidedCheckpoint,
+        _splits: &[SourceSplit],
         _context: &mut EnumeratorContext,
     ) -> Result<()> {
         Ok(())

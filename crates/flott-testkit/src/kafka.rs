@@ -4,16 +4,18 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use flott_core::{Error, Result, id};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use rdkafka::{ClientConfig, Offset, Timestamp, TopicPartitionList};
+use rdkafka::message::{DeliveryResult, Header, Headers, Message, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::{ClientConfig, ClientContext, Offset, Timestamp, TopicPartitionList};
 
 /// The longest that the broker may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -113,6 +115,22 @@ impl Secured {
         command.args(["--allow-principal", &format!("User:{}", self.stranger)]).args(what);
         let done = command.output().expect("java");
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+}
+
+/// What became of records, where one was not taken.
+#[derive(Default)]
+struct FirstFailure(Mutex<Option<KafkaError>>);
+
+impl ClientContext for FirstFailure {}
+
+impl ProducerContext for FirstFailure {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = result {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| error.clone());
+        }
     }
 }
 
@@ -219,6 +237,22 @@ impl Kafka {
             producer.send(message).map_err(|(e, _)| failed(e))?;
         }
         producer.flush(PATIENCE).map_err(failed)
+    }
+
+    /// Writes values of any size into one batch of the first partition, compressed so. Blocks.
+    pub fn write_large(&self, topic: &str, values: &[Vec<u8>], compression: &str) -> Result<()> {
+        let mut config = self.config();
+        config.set("message.max.bytes", "1000000000").set("batch.size", "1000000000").set("linger.ms", "200");
+        config.set("compression.type", compression);
+        let producer: BaseProducer<FirstFailure> =
+            BaseProducer::from_config_and_context(&config, FirstFailure::default()).map_err(failed)?;
+        for value in values {
+            let record: BaseRecord<'_, [u8], [u8], ()> = BaseRecord::to(topic).partition(0).payload(value);
+            producer.send(record).map_err(|(e, _)| failed(e))?;
+        }
+        producer.flush(PATIENCE).map_err(failed)?;
+        let failure = producer.context().0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        failure.map_or(Ok(()), |e| Err(failed(e)))
     }
 
     /// Writes records in a transaction, and aborts it. Blocks.

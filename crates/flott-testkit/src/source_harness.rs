@@ -7,7 +7,7 @@ use flott_connector::Versioned;
 use flott_connector::source::{
     EnumeratorAction, EnumeratorContext, ReaderEvent, Source, SourceReader, SourceSplit, SplitEnumerator, SubtaskInfo,
 };
-use flott_core::{ChangeBatch, CheckpointId, Result};
+use flott_core::{ChangeBatch, CheckpointId, DecidedCheckpoint, Result};
 
 /// Steps of one [`SourceHarness::run_to_end`] at most: a source that makes no progress fails its test.
 const STEPS_MAX: usize = 10_000_000;
@@ -212,6 +212,16 @@ impl SourceHarness {
                 .map(|(id, data)| SourceSplit { id: id.clone(), data: data.clone() })
                 .collect(),
         })
+    }
+
+    /// Tells the enumerator that a checkpoint is decided, and waits until it has told the outside.
+    pub async fn complete(&mut self, decided: &DecidedCheckpoint, checkpoint: &SourceCheckpoint) -> Result<()> {
+        let done = self.enumerator.notify_checkpoint_complete(decided, &checkpoint.splits, &mut self.context);
+        self.settle(done).await?;
+        for work in std::mem::take(&mut self.context.acknowledgements) {
+            drop(work.run().await);
+        }
+        Ok(())
     }
 
     /// The reader of one subtask, for calls that the harness does not make.

@@ -8,7 +8,7 @@ use flott_connector::TableContext;
 use flott_connector::sink::{CommitOutcome, Committable, Sink};
 use flott_core::{CheckpointId, DecidedCheckpoint, ErrorKind, FailPoints};
 use flott_testkit::batch;
-use flott_testkit::kafka::Kafka;
+use flott_testkit::kafka::{Kafka, KafkaRecord};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
@@ -305,4 +305,73 @@ async fn rows_that_a_topic_does_not_take_are_refused_when_they_are_written() {
     let outcomes = job.committer(1).commit(&decided(&job.lineage, 1), &epoch).await.expect("an outcome");
     assert_eq!(outcomes, [CommitOutcome::Committed]);
     assert_eq!(job.visible().len(), 100);
+}
+
+/// `upsert-kafka` holds rows back, and writes of several with a key only the last one: also where they are staged.
+#[tokio::test(flavor = "multi_thread")]
+async fn staged_rows_are_reduced_by_key() {
+    let Some(kafka) = Kafka::running() else { return };
+    let columns = "id INT NOT NULL, v STRING";
+    let first = batch(columns, &["+I[1, a]", "+U[1, b]", "+I[2, c]"]);
+    let second = batch(columns, &["-D[2, c]", "+U[1, d]", "+I[3, e]"]);
+    for (buffer, expected) in [
+        (&[][..], vec!["1:a", "1:b", "1:d", "2:-", "2:c", "3:e"]),
+        (&[("sink.buffer-flush.max-rows", "100"), ("sink.buffer-flush.interval", "1 h")], vec!["1:d", "2:-", "3:e"]),
+        // As many are held as it says, and as long.
+        (&[("sink.buffer-flush.max-rows", "3"), ("sink.buffer-flush.interval", "1 h")], vec!["1:d", "2:-", "3:e"]),
+        (
+            &[("sink.buffer-flush.max-rows", "2"), ("sink.buffer-flush.interval", "1 h")],
+            vec!["1:b", "1:d", "2:-", "2:c", "3:e"],
+        ),
+        (
+            &[("sink.buffer-flush.max-rows", "100"), ("sink.buffer-flush.interval", "1 ms")],
+            vec!["1:b", "1:d", "2:-", "2:c", "3:e"],
+        ),
+    ] {
+        let topic = kafka.topic(1).expect("a topic");
+        let folder = std::env::temp_dir().join(unique("flott-kafka"));
+        let options = [("key.format", "raw"), ("value.format", "raw"), ("value.fields-include", "EXCEPT_KEY")];
+        let options = [&options[..], &[("sink.delivery-guarantee", "exactly-once")], buffer].concat();
+        let table = table("upsert-kafka", columns, &kafka, &topic, &options).primary_key(&["id"]).base_dir(&folder);
+        let sink = registry().connector("upsert-kafka").expect("it").sink(&table.sink()).expect("a sink").sink;
+        let lineage = unique("lineage");
+        let mut committer = sink.create_committer(committer_context(&lineage, 1)).expect("made").expect("one");
+        committer.clean_up(&[]).await.expect("claimed");
+        let mut writer = sink.create_writer(writer_context(&lineage, 1), vec![]).expect("a writer");
+        writer.write(first.clone()).await.expect("taken");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        writer.write(second.clone()).await.expect("taken");
+        writer.flush(false).await.expect("durable");
+        let staged = writer.prepare_commit(CheckpointId(1)).await.expect("prepared");
+        committer.commit(&decided(&lineage, 1), &staged).await.expect("committed");
+        let shown = |r: &KafkaRecord| {
+            let id = r.key.as_deref().and_then(|k| Some(i32::from_be_bytes(k.try_into().ok()?))).expect("a key");
+            format!("{id}:{}", r.value.as_ref().map_or("-".to_string(), |_| r.text()))
+        };
+        let mut records: Vec<String> = kafka.read(&topic).expect("read").iter().map(shown).collect();
+        records.sort();
+        assert_eq!(records, expected, "{buffer:?}");
+        std::fs::remove_dir_all(&folder).ok();
+    }
+}
+
+/// Rows are decided, and their topic is gone: only a user can put that right, so that it is said and not tried for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_is_removed_before_the_commit_is_told() {
+    let Some(job) = Job::new() else { return };
+    let mut committer = job.committer(1);
+    committer.clean_up(&[]).await.expect("claimed");
+    let epoch = job.stage(1, 1, &["+I[1]"]).await;
+    job.kafka.delete(&job.topic).expect("removed");
+    let told = async {
+        loop {
+            match committer.commit(&decided(&job.lineage, 1), &epoch).await.expect("an outcome").remove(0) {
+                CommitOutcome::Failed { reason } => return reason,
+                CommitOutcome::RetryLater { .. } => tokio::time::sleep(Duration::from_millis(200)).await,
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    let reason = tokio::time::timeout(Duration::from_secs(60), told).await.expect("it is told");
+    assert!(reason.contains("does not exist") && reason.contains(&job.topic), "{reason}");
 }

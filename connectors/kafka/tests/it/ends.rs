@@ -219,3 +219,24 @@ async fn changes_are_written_and_read() {
         .metadata("at", "value.ingestion-timestamp", "TIMESTAMP_LTZ(3)", true);
     assert_eq!(rows(&table).await.expect("read"), ["+I[a, orders, 0, 1970-01-01T00:00:00.005Z]"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_is_removed_while_it_is_read_is_told() {
+    let Some(kafka) = Kafka::running() else { return };
+    let topic = kafka.topic(1).expect("a topic");
+    kafka.write(&topic, &values(&["{\"i\":1}"])).expect("written");
+    let options = [("format", "json"), ("scan.startup.mode", "earliest-offset")];
+    let reading = source(&table("kafka", "i INT", &kafka, &topic, &options));
+    let mut harness = SourceHarness::start(&reading, 1, None).await.expect("started");
+    while harness.step(0).await.expect("read").is_none() {}
+    kafka.delete(&topic).expect("removed");
+    let told = async {
+        loop {
+            if let Err(error) = harness.reader(0).next().await {
+                return error;
+            }
+        }
+    };
+    let error = tokio::time::timeout(Duration::from_secs(60), told).await.expect("it is told");
+    assert!(error.kind() == ErrorKind::User && error.context("topic") == Some(&topic), "{error}");
+}

@@ -1,10 +1,13 @@
 //! The source against a real broker.
 
-use flott_connector::source::{ReaderEvent, SourceSplit};
-use flott_core::{CheckpointId, DecidedCheckpoint, ErrorKind, Result};
-use flott_testkit::kafka::{Kafka, KafkaRecord};
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use flott_connector::source::ReaderEvent;
+use flott_core::{ErrorKind, Result};
+use flott_testkit::kafka::{Kafka, KafkaRecord, OwnKafka};
 use flott_testkit::{SourceHarness, TableBuilder};
 
+use crate::commit::decided;
 use crate::support::{registry, sorted, table, unique, values};
 
 async fn rows(table: &TableBuilder, connector: &str, parallelism: usize) -> Result<Vec<String>> {
@@ -198,23 +201,141 @@ async fn offsets_are_committed_with_their_checkpoint() {
     let table = table("kafka", "i INT", &kafka, &topic, &options);
     let source = registry().connector("kafka").expect("it").source(&table.source()).expect("a source").source;
     let mut harness = SourceHarness::start(&source, 1, None).await.expect("started");
-    let batch = loop {
-        if let ReaderEvent::Batch(batch) = harness.reader(0).next().await.expect("read") {
-            break batch;
-        }
-    };
-    let position: serde_json::Value = serde_json::from_slice(&batch.position.bytes).expect("a position");
-    let split = SourceSplit { id: batch.split, data: batch.position };
-    harness.reader(0).snapshot_taken(CheckpointId(1), &[split]);
+    while harness.step(0).await.expect("read").is_none() {}
+    let checkpoint = harness.snapshot().expect("a checkpoint");
+    let position: serde_json::Value = serde_json::from_slice(&checkpoint.splits[0].data.bytes).expect("a position");
+    kafka.write(&topic, &values(&["{\"i\":3}"])).expect("written");
+    while harness.step(0).await.expect("read").is_none() {}
     assert_eq!(kafka.committed(&group, &topic, 0).expect("asked"), None);
-    #[expect(clippy::disallowed_methods, reason = "stands for the store")]
-    let decided = DecidedCheckpoint::proven_by_head("l", CheckpointId(1));
-    harness.reader(0).notify_checkpoint_complete(&decided).await.expect("told");
-    for _ in 0..100 {
-        if kafka.committed(&group, &topic, 0).expect("asked") == position["offset"].as_i64() {
-            return;
+    harness.complete(&decided("l", 1), &checkpoint).await.expect("told");
+    assert_eq!(kafka.committed(&group, &topic, 0).expect("asked"), position["offset"].as_i64());
+}
+
+/// So does it of partitions that are read to their end, when no reader holds them any more: whoever goes on from the group's
+/// offsets reads what is new.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_source_has_ended_is_committed() {
+    let Some(kafka) = Kafka::running() else { return };
+    let (topic, group) = (kafka.topic(3).expect("a topic"), unique("group"));
+    let options = [
+        ("format", "json"),
+        ("properties.group.id", &group),
+        ("properties.auto.offset.reset", "earliest"),
+        ("scan.bounded.mode", "latest-offset"),
+    ];
+    let table = table("kafka", "i INT", &kafka, &topic, &options);
+    let source = registry().connector("kafka").expect("it").source(&table.source()).expect("a source").source;
+    for round in 0..2 {
+        let rows = [KafkaRecord::of(0, format!("{{\"i\":{round}}}")), KafkaRecord::of(1, format!("{{\"i\":{round}}}"))];
+        kafka.write(&topic, &rows).expect("written");
+        let mut harness = SourceHarness::start(&source, 1, None).await.expect("started");
+        let behind = harness.snapshot().expect("a checkpoint");
+        let read = sorted(&harness.run_to_end().await.expect("read"));
+        assert_eq!(read, [format!("+I[{round}]"), format!("+I[{round}]")]);
+        // One that was begun before the end holds the positions of then.
+        harness.complete(&decided("l", 1), &behind).await.expect("told");
+        assert_eq!(kafka.committed(&group, &topic, 0).expect("asked"), Some(round));
+        let last = harness.snapshot().expect("a checkpoint");
+        assert!(last.splits.is_empty());
+        harness.complete(&decided("l", 2), &last).await.expect("told");
+        for partition in 0..2 {
+            assert_eq!(kafka.committed(&group, &topic, partition).expect("asked"), Some(round + 1));
         }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        assert_eq!(kafka.committed(&group, &topic, 2).expect("asked"), Some(0), "it is empty");
     }
-    panic!("the group never heard of it");
+}
+
+/// Sizes that nobody expects. What is too large is not read, and its place is told. A broker of its own, whose memory that takes.
+#[tokio::test(flavor = "multi_thread")]
+async fn records_of_no_and_of_too_many_bytes() {
+    let folder = std::env::temp_dir().join(unique("flott-large"));
+    let Some(broker) = OwnKafka::start(&folder) else { return };
+    let kafka = broker.address();
+    let topic = unique("large");
+    kafka.create(&topic, 1, &[("max.message.bytes", "104857600")]).expect("a topic");
+    kafka.write(&topic, &values(&["{\"i\":1}"])).expect("written");
+    // A hundred million bytes, and by compression of few, with a record behind them that is not.
+    kafka.write_large(&topic, &[vec![b' '; 100_000_000]], "none").expect("written");
+    kafka.write_large(&topic, &[vec![b' '; 90_000_000], b"{\"i\":2}".to_vec()], "gzip").expect("written");
+    kafka.write(&topic, &values(&["", "{\"i\":3}"])).expect("written");
+    let of = |policy: &'static str| {
+        let options = [&BOUNDED[..], &[("scan.invalid-records", policy)]].concat();
+        table("kafka", "i INT", &kafka, &topic, &options)
+    };
+    let error = rows(&of("fail"), "kafka", 1).await.expect_err("too large");
+    let text = error.to_string();
+    assert!(error.kind() == ErrorKind::Data && text.contains("100000000 bytes"), "{text}");
+    assert_eq!((error.context("topic"), error.context("offset")), (Some(topic.as_str()), Some("1")), "{text}");
+    assert_eq!(error.context("partition"), Some("0"), "{text}");
+    assert_eq!(rows(&of("skip"), "kafka", 1).await.expect("read"), ["+I[1]", "+I[2]", "+I[3]"]);
+    let dead = of("dead-letter").option("scan.dead-letter.table", "bad");
+    let source = registry().connector("kafka").expect("it").source(&dead.source()).expect("a source").source;
+    let mut harness = SourceHarness::start(&source, 1, None).await.expect("started");
+    let (mut letters, mut skipped) = (vec![], 0);
+    loop {
+        match harness.reader(0).next().await.expect("read") {
+            ReaderEvent::Batch(batch) => {
+                skipped += batch.skipped;
+                letters.extend(batch.dead_letters);
+            }
+            ReaderEvent::SplitFinished { .. } => break,
+            _ => {}
+        }
+    }
+    let offsets: Vec<i64> =
+        letters.iter().flat_map(|l| l.column(2).as_primitive::<Int64Type>().values().to_vec()).collect();
+    let held: usize = letters.iter().map(|l| l.column(5).as_binary::<i32>().values().len()).sum();
+    assert_eq!(
+        (offsets, skipped, held),
+        (vec![1, 2], 3, 0),
+        "none holds what is too large, and no bytes are no message"
+    );
+    drop(broker);
+    std::fs::remove_dir_all(&folder).ok();
+}
+
+/// Also where nobody asks for a column of the key: a record whose key cannot be read is invalid, and one without is none.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_cannot_be_read() {
+    let Some(kafka) = Kafka::running() else { return };
+    let record = |key: Option<&str>, value: Option<&str>| KafkaRecord {
+        partition: Some(0),
+        key: key.map(|k| k.as_bytes().to_vec()),
+        value: value.map(|v| v.as_bytes().to_vec()),
+        ..KafkaRecord::default()
+    };
+    let ends = [("scan.bounded.mode", "latest-offset"), ("key.format", "json"), ("value.format", "json")];
+    for (key, value) in [
+        (Some("{\"id\":"), Some("{\"id\":2,\"v\":\"b\"}")),
+        (Some("{\"id\":\"x\"}"), Some("{\"id\":2,\"v\":\"b\"}")),
+        (Some("{\"id\":"), None),
+        (Some("{\"id\":null}"), Some("{\"id\":2,\"v\":\"b\"}")),
+        (Some("{\"id\":null}"), None),
+        (Some("{}"), None),
+    ] {
+        let topic = kafka.topic(1).expect("a topic");
+        let good = record(Some("{\"id\":1}"), Some("{\"id\":1,\"v\":\"a\"}"));
+        kafka.write(&topic, &[good.clone(), record(key, value), record(None, None), good]).expect("written");
+        let upsert = |policy: &'static str| {
+            let options = [&ends[..], &[("scan.invalid-records", policy)]].concat();
+            table("upsert-kafka", "id INT, v STRING", &kafka, &topic, &options).primary_key(&["id"])
+        };
+        let error = rows(&upsert("fail"), "upsert-kafka", 1).await.expect_err("a key that cannot be read");
+        assert!(error.kind() == ErrorKind::Data && error.context("part") == Some("key"), "{key:?}: {error}");
+        assert_eq!(error.context("offset"), Some("1"), "{key:?}: {error}");
+        let skipped = rows(&upsert("skip"), "upsert-kafka", 1).await.expect("read");
+        assert_eq!(skipped, ["+U[1, a]", "+U[1, a]"], "{key:?}");
+        if key.is_some_and(|k| k.contains("null") || k == "{}") || value.is_none() {
+            // To `kafka` such a key is a key, and a record without a value is none.
+            continue;
+        }
+        let appended = |policy: &'static str| {
+            let options =
+                [("scan.startup.mode", "earliest-offset"), ("key.fields", "id"), ("scan.invalid-records", policy)];
+            table("kafka", "id INT, v STRING", &kafka, &topic, &[&ends[..], &options].concat())
+        };
+        let error = rows(&appended("fail"), "kafka", 1).await.expect_err("a key that cannot be read");
+        assert!(error.kind() == ErrorKind::Data && error.context("part") == Some("key"), "{key:?}: {error}");
+        assert_eq!(rows(&appended("skip"), "kafka", 1).await.expect("read"), ["+I[1, a]", "+I[1, a]"], "{key:?}");
+    }
 }

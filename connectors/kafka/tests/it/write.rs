@@ -115,3 +115,36 @@ async fn a_client_that_cannot_be_made_is_the_users_matter() {
     let error = writer.write(batch("i INT", &["+I[1]"])).await.expect_err("no client");
     assert!(error.kind() == ErrorKind::User && error.to_string().contains("max.in.flight"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_without_their_primary_key_are_refused() {
+    let Some(kafka) = Kafka::running() else { return };
+    for (format, guarantee) in [("json", "at-least-once"), ("raw", "at-least-once"), ("json", "exactly-once")] {
+        let topic = kafka.topic(1).expect("a topic");
+        let options = [("sink.delivery-guarantee", guarantee), ("key.format", format), ("value.format", "json")];
+        let table = table("upsert-kafka", "id INT, v STRING", &kafka, &topic, &options).primary_key(&["id"]);
+        let sink = registry().connector("upsert-kafka").expect("it").sink(&table.sink()).expect("a sink").sink;
+        for row in ["+I[null, a]", "-D[null, a]"] {
+            let mut writer = sink.create_writer(writer_context(&unique("lineage"), 1), vec![]).expect("a writer");
+            let error = writer.write(batch("id INT, v STRING", &[row])).await.expect_err("no key");
+            assert!(error.kind() == ErrorKind::Data && error.context("column") == Some("id"), "{error}");
+            writer.close().await.expect("closed");
+        }
+        assert!(kafka.read(&topic).expect("read").is_empty());
+    }
+}
+
+/// A deletion has no value, so that one which its format refuses does not matter.
+#[tokio::test(flavor = "multi_thread")]
+async fn values_of_deletions_are_not_made() {
+    let Some(kafka) = Kafka::running() else { return };
+    let topic = kafka.topic(1).expect("a topic");
+    let options = [AT_LEAST_ONCE, ("key.format", "json"), ("value.format", "json")];
+    let columns = "id INT NOT NULL, v DOUBLE";
+    let table = table("upsert-kafka", columns, &kafka, &topic, &options).primary_key(&["id"]);
+    let rows = batch(columns, &["+I[1, 1.5]", "-D[2, NaN]", "+U[3, 2.5]"]);
+    write(&table, "upsert-kafka", vec![rows]).await;
+    let values: Vec<_> = kafka.read(&topic).expect("read").iter().map(|r| shown(r).1).collect();
+    let value = |id: i32, v: &str| Some(format!("{{\"id\":{id},\"v\":{v}}}"));
+    assert_eq!(values, [value(1, "1.5"), None, value(3, "2.5")]);
+}

@@ -16,6 +16,9 @@ const WRITING_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest that a cancelled job waits for a commit that is under way.
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
 
+/// The longest that the end of a job waits until the outside has heard how far its sources have come.
+const ACKNOWLEDGE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// The longest that the end of an attempt waits for sinks to remove what they staged in vain.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -37,15 +40,15 @@ impl JobMaster {
             self.sweep_finished().await;
             return Err(error);
         }
-        let state = || *self.report.borrow();
         if self.cancelled {
-            return Ok(JobOutcome::Cancelled(state()));
+            return Ok(JobOutcome::Cancelled(*self.report.borrow()));
         }
         if !finished {
             if let Some((store, _)) = &mut self.durable {
                 store.set_status(StoredStatus::Suspended).await?;
             }
-            return Ok(JobOutcome::Suspended(state()));
+            self.acknowledge(wishes).await;
+            return Ok(JobOutcome::Suspended(*self.report.borrow()));
         }
         if let Err(error) = self.finish(wishes).await {
             self.sweep_finished().await;
@@ -54,7 +57,20 @@ impl JobMaster {
         if self.durable.is_none() && self.has_store {
             return Ok(JobOutcome::Cancelled(*self.report.borrow()));
         }
+        self.acknowledge(wishes).await;
         Ok(JobOutcome::Finished(*self.report.borrow()))
+    }
+
+    /// Nobody comes later to tell the outside of the last checkpoint. An outside that is away does not keep a job from its end:
+    /// what counts is in the checkpoint.
+    async fn acknowledge(&mut self, wishes: &mut Wishes) {
+        tokio::select! {
+            () = self.enumerators.acknowledged() => {}
+            () = wishes.cancelled() => {}
+            () = tokio::time::sleep(ACKNOWLEDGE_TIMEOUT) => {
+                tracing::warn!("the outside of a source does not answer: it may not know how far the job has read");
+            }
+        }
     }
 
     /// All tasks have ended, and their reports are in. A checkpoint of which nothing is missing but state that is still being

@@ -98,7 +98,7 @@ impl JobMaster {
                     self.next_checkpoint = self.next_checkpoint.map(|at| at.max(now + self.options.min_pause));
                 }
                 let is_last = self.last.is_some_and(|last| decided.id() >= last);
-                let commands = self.enumerators.checkpoint_complete(&decided);
+                let commands = self.enumerators.checkpoint_complete(&decided, &manifest);
                 self.send_all(commands);
                 self.attempt.send(TaskCommand::CheckpointComplete(decided));
                 if is_last && done.unstopped {

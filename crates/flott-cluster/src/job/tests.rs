@@ -51,6 +51,8 @@ struct Switches {
     flushes: Arc<watch::Sender<bool>>,
     /// The method of the enumerator that panics.
     panics_in: &'static str,
+    /// With which splits the outside was told of checkpoints.
+    told: Arc<watch::Sender<Vec<Vec<SourceSplit>>>>,
 }
 
 impl Switches {
@@ -62,6 +64,7 @@ impl Switches {
             ends_behind_barrier: switch(false),
             flushes: switch(true),
             panics_in: "",
+            told: Arc::new(watch::Sender::new(vec![])),
         }
     }
 }
@@ -78,7 +81,8 @@ impl Source for Rows {
         Boundedness::ContinuousUnbounded
     }
     fn create_enumerator(&self, restored: Option<Versioned>) -> Result<Box<dyn SplitEnumerator>> {
-        let enumerator = Enumerator { given: restored.is_some(), panics_in: self.0.panics_in };
+        let told = Arc::clone(&self.0.told);
+        let enumerator = Enumerator { given: restored.is_some(), panics_in: self.0.panics_in, told };
         enumerator.enter("create_enumerator");
         Ok(Box::new(enumerator))
     }
@@ -93,6 +97,7 @@ impl Source for Rows {
 struct Enumerator {
     given: bool,
     panics_in: &'static str,
+    told: Arc<watch::Sender<Vec<Vec<SourceSplit>>>>,
 }
 
 impl Enumerator {
@@ -145,8 +150,19 @@ impl SplitEnumerator for Enumerator {
         self.enter("snapshot_state");
         Ok(Versioned::new(1, vec![]))
     }
-    fn notify_checkpoint_complete(&mut self, _: &DecidedCheckpoint, _: &mut EnumeratorContext) -> Result<()> {
+    fn notify_checkpoint_complete(
+        &mut self,
+        _: &DecidedCheckpoint,
+        splits: &[SourceSplit],
+        context: &mut EnumeratorContext,
+    ) -> Result<()> {
         self.enter("notify_checkpoint_complete");
+        let (told, splits) = (Arc::clone(&self.told), splits.to_vec());
+        context.acknowledge(async move {
+            // As long as something outside takes.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            told.send_modify(|told| told.push(splits));
+        });
         Ok(())
     }
     fn notify_checkpoint_aborted(&mut self, _: CheckpointId, _: &mut EnumeratorContext) -> Result<()> {
@@ -399,6 +415,29 @@ async fn a_stop_that_overtakes_a_drain_ends_the_job() {
     assert!(matches!(outcome(&mut second).await, JobOutcome::Suspended(_)));
     let refused = drained.await.expect("no panic").expect_err("it was not drained").to_string();
     assert!(refused.contains("stopped the job before"), "{refused}");
+}
+
+/// However a job ends: that of its last checkpoint is decided when its readers are gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_outside_is_told_of_the_last_checkpoint() {
+    for how in ["stop", "drain", "end"] {
+        let (switches, savepoints) = (Switches::new(), Arc::new(InMemory::new()));
+        let mut job = job(&switches, Arc::new(InMemory::new()), &savepoints, asked_for()).await;
+        has_read(&job).await;
+        match how {
+            "stop" => drop(job.stop(StopMode::suspend()).await.expect("stops")),
+            "drain" => drop(job.stop(StopMode::suspend().with_drain()).await.expect("stops")),
+            _ => drop(switches.ends.send_replace(true)),
+        }
+        let ended = outcome(&mut job).await;
+        assert_eq!(matches!(ended, JobOutcome::Finished(_)), how != "stop", "{how}: {ended:?}");
+        let told = switches.told.borrow().clone();
+        let positions: Vec<&[u8]> =
+            told.last().unwrap_or_else(|| panic!("{how}: nobody was told")).iter().map(|s| &s.data.bytes[..]).collect();
+        // Of an input that has ended by itself no split is left.
+        let expected: &[&[u8]] = if how == "end" { &[] } else { &[&[1]] };
+        assert_eq!(positions, expected, "{how}");
+    }
 }
 
 /// A store that takes less than the job writes: what waits for it in memory has a bound.

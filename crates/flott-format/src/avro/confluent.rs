@@ -36,6 +36,16 @@ pub(super) const SCHEMA: ConfigOption = ConfigOption::optional(
     "The schema in Avro's JSON, instead of the one that the columns give: a sink writes it, a source takes the defaults of fields and their aliases from it. Its fields have to be the columns.",
 );
 
+pub(super) const OLD_SUBJECT: ConfigOption =
+    ConfigOption::optional("schema-registry.subject", OptionType::String, None, "The older name of 'subject'.");
+pub(super) const OLD_SCHEMA: ConfigOption =
+    ConfigOption::optional("schema-registry.schema", OptionType::String, None, "The older name of 'schema'.");
+
+/// An option by its name, or by its older one.
+pub(super) fn text_of<'a>(options: &'a Options, option: &ConfigOption, older: &ConfigOption) -> Option<&'a str> {
+    options.get(option.key).or(options.get(older.key))
+}
+
 /// The options of a format with a registry: the registry's and these.
 pub(super) fn options_with(registry: &dyn SchemaRegistryFactory, own: &[ConfigOption]) -> &'static [ConfigOption] {
     // One table for each format of a process.
@@ -51,12 +61,12 @@ pub struct AvroConfluentFormat {
 impl AvroConfluentFormat {
     /// With this kind of registry.
     pub fn new(registries: Arc<dyn SchemaRegistryFactory>) -> AvroConfluentFormat {
-        let options = options_with(&*registries, &[SUBJECT, SCHEMA, TIMESTAMP_LEGACY]);
+        let options = options_with(&*registries, &[SUBJECT, OLD_SUBJECT, SCHEMA, OLD_SCHEMA, TIMESTAMP_LEGACY]);
         AvroConfluentFormat { registries, options }
     }
 
     fn schema(&self, columns: &arrow_schema::Fields, options: &Options) -> Result<AvroSchema> {
-        match options.get(SCHEMA.key) {
+        match text_of(options, &SCHEMA, &OLD_SCHEMA) {
             Some(text) => AvroSchema::parse(text).map_err(|e| e.with("option", SCHEMA.key)),
             None => derive::schema_of(columns, options.bool(&TIMESTAMP_LEGACY)?),
         }
@@ -154,7 +164,7 @@ impl RegisteredEncoding {
         schema: AvroSchema,
         registries: &dyn SchemaRegistryFactory,
     ) -> Result<RegisteredEncoding> {
-        let Some(subject) = context.options.get(SUBJECT.key) else {
+        let Some(subject) = text_of(&context.options, &SUBJECT, &OLD_SUBJECT) else {
             return Err(Error::user(format!("Option '{format}.subject' is required for serialization"))
                 .with("option", format!("{format}.subject"))
                 .hint("Name the subject under which the schema is registered"));

@@ -17,7 +17,9 @@ use flott_core::options::{ConfigOption, Options};
 use flott_core::types::{TypeKind, arrow_field};
 use flott_core::{ChangeBatch, Error, Result, RowKind};
 
-use super::confluent::{RegisteredEncoding, SCHEMA, SUBJECT, check_columns, no_files, options_with};
+use super::confluent::{
+    OLD_SCHEMA, OLD_SUBJECT, RegisteredEncoding, SCHEMA, SUBJECT, check_columns, no_files, options_with, text_of,
+};
 use super::derive;
 use super::infer::AvroInference;
 use super::message::{at, each};
@@ -41,13 +43,13 @@ pub struct DebeziumAvroFormat {
 impl DebeziumAvroFormat {
     /// With this kind of registry.
     pub fn new(registries: Arc<dyn SchemaRegistryFactory>) -> DebeziumAvroFormat {
-        let options = options_with(&*registries, &[SUBJECT, SCHEMA]);
+        let options = options_with(&*registries, &[SUBJECT, OLD_SUBJECT, SCHEMA, OLD_SCHEMA]);
         DebeziumAvroFormat { registries, options }
     }
 }
 
 fn schema_of(columns: &Fields, options: &Options) -> Result<AvroSchema> {
-    match options.get(SCHEMA.key) {
+    match text_of(options, &SCHEMA, &OLD_SCHEMA) {
         Some(text) => AvroSchema::parse(text).map_err(|e| e.with("option", SCHEMA.key)),
         None => derive::envelope_of(columns),
     }

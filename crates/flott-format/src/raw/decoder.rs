@@ -9,7 +9,7 @@ use flott_connector::format::{
 use flott_core::types::from_arrow_field;
 use flott_core::{ChangeBatch, Error, Result};
 
-use super::{Charset, RECORD_BYTES_MAX, RawOptions, check_column};
+use super::{RECORD_BYTES_MAX, RawOptions, check_column};
 use crate::builder::{ColumnBuilder, Values};
 use crate::text::shown;
 
@@ -17,7 +17,7 @@ use crate::text::shown;
 pub(super) struct RawDecoding {
     declared: SchemaRef,
     wanted: SchemaRef,
-    options: RawOptions,
+    pub(super) options: RawOptions,
 }
 
 impl RawDecoding {
@@ -78,24 +78,15 @@ impl RawDecoder {
         }
         match &mut self.column.values {
             Values::Bytes { .. } => {
-                let text = self.column.kind.is_character();
-                let decoded;
-                let value = match self.options.charset {
-                    Charset::Latin1 if text => {
-                        decoded = bytes.iter().map(|b| char::from(*b)).collect::<String>();
-                        decoded.as_bytes()
-                    }
-                    Charset::Ascii if text && !bytes.is_ascii() => {
-                        return Err(Error::data(format!("'{}' is not ASCII text", shown(bytes)))
-                            .hint("Set 'raw.charset', or declare the column as BYTES"));
-                    }
-                    Charset::Utf8 if text && simdutf8::basic::from_utf8(bytes).is_err() => {
-                        return Err(Error::data(format!("'{}' is not valid UTF-8", shown(bytes)))
-                            .hint("Set 'raw.charset', or declare the column as BYTES"));
-                    }
-                    _ => bytes,
+                if !self.column.kind.is_character() {
+                    return self.column.push_bytes(bytes).map_err(|_| too_long());
+                }
+                let Some(text) = self.options.charset.decode(bytes) else {
+                    let name = self.options.charset.name();
+                    return Err(Error::data(format!("'{}' is not valid {name}", shown(bytes)))
+                        .hint("Set 'raw.charset', or declare the column as BYTES"));
                 };
-                return self.column.push_bytes(value).map_err(|_| too_long());
+                return self.column.push_bytes(text.as_bytes()).map_err(|_| too_long());
             }
             Values::Bool(v) => match bytes {
                 [byte] => v.append(*byte != 0),

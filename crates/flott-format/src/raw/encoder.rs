@@ -7,7 +7,7 @@ use arrow_schema::DataType;
 use flott_connector::format::{Encoder, EncoderFactory, Messages};
 use flott_core::{ChangeBatch, Error, Result};
 
-use super::{Charset, RawOptions};
+use super::{RawOptions, check_lines};
 
 #[derive(Debug)]
 pub(super) struct RawEncoding(RawOptions);
@@ -39,6 +39,9 @@ impl Encoder for RawEncoder {
         let [column] = rows.rows.columns() else {
             return Err(Error::internal("raw writes one column"));
         };
+        if column.data_type() == &DataType::Utf8 {
+            check_lines(&self.0)?;
+        }
         for row in 0..column.len() {
             if column.is_valid(row) {
                 self.value(column, row, out)?;
@@ -75,13 +78,7 @@ impl RawEncoder {
         }
         match column.data_type() {
             DataType::Utf8 => {
-                let text = column.as_string::<i32>().value(row);
-                match self.0.charset {
-                    Charset::Utf8 => out.extend_from_slice(text.as_bytes()),
-                    // Java writes a question mark for what the charset lacks.
-                    Charset::Ascii => out.extend(text.chars().map(|c| if c.is_ascii() { c as u8 } else { b'?' })),
-                    Charset::Latin1 => out.extend(text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?'))),
-                }
+                self.0.charset.encode(column.as_string::<i32>().value(row), out);
             }
             DataType::Binary => out.extend_from_slice(column.as_binary::<i32>().value(row)),
             DataType::Boolean => out.push(u8::from(column.as_boolean().value(row))),

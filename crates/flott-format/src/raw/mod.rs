@@ -1,5 +1,6 @@
 //! raw: one column that holds a message, or a line of a file, as it is.
 
+mod charset;
 mod decoder;
 mod encoder;
 
@@ -11,6 +12,7 @@ use flott_core::options::{ConfigOption, OptionType, Options};
 use flott_core::types::from_arrow_field;
 use flott_core::{Error, Result};
 
+use self::charset::Charset;
 use self::decoder::RawDecoding;
 use self::encoder::RawEncoding;
 
@@ -22,9 +24,9 @@ pub static OPTIONS: &[ConfigOption] = &[CHARSET, ENDIANNESS];
 
 const CHARSET: ConfigOption = ConfigOption::optional(
     "charset",
-    OptionType::Enum(&["UTF-8", "US-ASCII", "ISO-8859-1"]),
+    OptionType::String,
     Some("UTF-8"),
-    "The encoding of text.",
+    "The encoding of text, by Java's names: UTF-8, US-ASCII, ISO-8859-1, UTF-16, UTF-16BE, UTF-16LE, UTF-32, GBK, GB18030, Big5, Shift_JIS, EUC-JP, EUC-KR, windows-1250 to windows-1258, ISO-8859-2 to ISO-8859-16 (without 9 to 12 and 14), KOI8-R and others. In UTF-16, UTF-32 and ISO-2022-JP there are messages and no files.",
 );
 const ENDIANNESS: ConfigOption = ConfigOption::optional(
     "endianness",
@@ -47,7 +49,9 @@ impl FormatFactory for RawFormat {
     }
 
     fn decoding(&self, context: &FormatContext) -> Result<Decoding> {
-        Ok(Decoding::Stream(Arc::new(RawDecoding::new(context)?)))
+        let decoding = RawDecoding::new(context)?;
+        check_lines(&decoding.options)?;
+        Ok(Decoding::Stream(Arc::new(decoding)))
     }
 
     fn message_decoding(&self, context: &FormatContext) -> Result<Arc<dyn MessageDecoderFactory>> {
@@ -60,11 +64,14 @@ impl FormatFactory for RawFormat {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Charset {
-    Utf8,
-    Ascii,
-    Latin1,
+/// A byte that looks like a line break may be half of a character.
+fn check_lines(options: &RawOptions) -> Result<()> {
+    if options.charset.has_lines() {
+        return Ok(());
+    }
+    Err(Error::user("Lines of a file cannot be told apart in this charset")
+        .with("option", "raw.charset")
+        .hint("Convert the file to UTF-8: iconv -t UTF-8"))
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -81,11 +88,7 @@ impl RawOptions {
             }
         }
         let word = |option: &ConfigOption| options.text(option).unwrap_or_default().to_ascii_lowercase();
-        let charset = match word(&CHARSET).as_str() {
-            "us-ascii" => Charset::Ascii,
-            "iso-8859-1" => Charset::Latin1,
-            _ => Charset::Utf8,
-        };
+        let charset = Charset::of(options.text(&CHARSET).unwrap_or_default())?;
         Ok(RawOptions { charset, little_endian: word(&ENDIANNESS) == "little-endian" })
     }
 }

@@ -1,5 +1,6 @@
 //! raw: one column as it is.
 
+use flott_connector::format::FormatFactory;
 use flott_format::raw::RawFormat;
 
 use crate::support::*;
@@ -12,6 +13,10 @@ fn lines_and_messages() {
     assert!(e.to_string().contains("not valid UTF-8") && e.context("row") == Some("2"), "{e}");
     let latin = context("ROW<a STRING>", "ROW<a STRING>", &[("charset", "ISO-8859-1")]);
     assert_eq!(rows(&RawFormat, &latin, b"\xe9").unwrap(), ["é"]);
+    let gbk = context("ROW<a STRING>", "ROW<a STRING>", &[("charset", "gbk")]);
+    assert_eq!(rows(&RawFormat, &gbk, b"\xd6\xd0\n\xce\xc4").unwrap(), ["中", "文"]);
+    let e = error(&RawFormat, &gbk, b"\xd6");
+    assert!(e.to_string().contains("not valid GBK"), "{e}");
     let mut decoder = messages(&RawFormat, &text);
     assert_eq!(decoder.decode(Some(b"a\nb"), &position(0, 0)).unwrap(), 1);
     assert_eq!(decoder.decode(None, &position(0, 0)).unwrap(), 1);
@@ -56,4 +61,26 @@ fn one_column_of_a_simple_type() {
         let e = stream(&RawFormat, &context(row, row, &[])).err().expect(row).to_string();
         assert!(e.contains(part), "{e}");
     }
+}
+
+/// Of UTF-16 a byte that looks like a line break is one half of a character.
+#[test]
+fn charsets_of_messages() {
+    let wide = context("ROW<a STRING>", "ROW<a STRING>", &[("charset", "UTF-16")]);
+    let mut decoder = messages(&RawFormat, &wide);
+    decoder.decode(Some(&[0xff, 0xfe, 0x0a, 0x01]), &position(0, 0)).unwrap();
+    decoder.decode(Some(&[0x01, 0x0a]), &position(0, 0)).unwrap();
+    let batch = decoder.flush().unwrap().rows;
+    assert_eq!(shown(&batch), ["\u{10a}", "\u{10a}"]);
+    let mut written = flott_connector::format::Messages::default();
+    let mut encoder = RawFormat.encoding(&wide).unwrap().create().unwrap();
+    encoder.encode_messages(&flott_core::ChangeBatch::append(batch.clone()), &mut written).unwrap();
+    assert_eq!(written.get(0), Some(&[0xfe, 0xff, 0x01, 0x0a][..]));
+    let e = encoder.encode(&flott_core::ChangeBatch::append(batch), &mut vec![]).expect_err("no lines");
+    assert!(e.to_string().contains("raw.charset"), "{e}");
+    let e = stream(&RawFormat, &wide).err().expect("no lines").to_string();
+    assert!(e.contains("raw.charset"), "{e}");
+    let unknown = context("ROW<a STRING>", "ROW<a STRING>", &[("charset", "UTF-7")]);
+    let e = RawFormat.message_decoding(&unknown).err().expect("unknown").to_string();
+    assert!(e.contains("Unsupported 'raw.charset' name: UTF-7."), "{e}");
 }

@@ -182,9 +182,10 @@ impl SplitEnumerator for KillableEnumerator {
     fn notify_checkpoint_complete(
         &mut self,
         checkpoint: &DecidedCheckpoint,
+        splits: &[SourceSplit],
         context: &mut EnumeratorContext,
     ) -> Result<()> {
-        self.inner.notify_checkpoint_complete(checkpoint, context)
+        self.inner.notify_checkpoint_complete(checkpoint, splits, context)
     }
 
     fn notify_checkpoint_aborted(&mut self, checkpoint: CheckpointId, context: &mut EnumeratorContext) -> Result<()> {

@@ -8,6 +8,7 @@ mod edits;
 mod ended;
 mod full_disk;
 mod functions;
+mod groups;
 mod infer;
 mod listing;
 mod lookups;
