@@ -148,7 +148,7 @@ pub fn supported(from: &TypeKind, to: &TypeKind) -> bool {
         (f, t) if t.is_interval() => f.is_integer() || matches!(f, K::Decimal { .. }),
         (K::Array(a), K::Array(b)) | (K::Multiset(a), K::Multiset(b)) => supported(&a.kind, &b.kind),
         (K::Map(k, v), K::Map(l, w)) => supported(&k.kind, &l.kind) && supported(&v.kind, &w.kind),
-        (K::Row(a), K::Row(b)) => {
+        (K::Row(a) | K::Structured(_, a), K::Row(b) | K::Structured(_, b)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(x, y)| supported(&x.data_type.kind, &y.data_type.kind))
         }
         _ => false,
@@ -237,7 +237,7 @@ impl Rule {
                 let int = K::Int.not_null();
                 self.map(array, [a, &int], [b, &int])
             }
-            (K::Row(a), K::Row(b)) => {
+            (K::Row(a) | K::Structured(_, a), K::Row(b) | K::Structured(_, b)) => {
                 let row = array.as_struct();
                 let mut columns = vec![];
                 for ((x, y), c) in a.iter().zip(b).zip(row.columns()) {

@@ -86,32 +86,52 @@ pub fn days_in_month(year: i64, month: u32) -> u32 {
     }
 }
 
-/// Nanoseconds of the day of `12:34[:56[.789]]`.
+/// Nanoseconds of the day of `12:34[:56[.789]]`, of milliseconds that are rounded. What follows a sign is an offset.
 pub fn parse_time(text: &str) -> Option<i64> {
-    let mut parts = text.trim().split(':');
-    let number = |t: &str| (!t.is_empty() && t.bytes().all(|b| b.is_ascii_digit())).then(|| t.parse::<i64>().ok())?;
-    let hour = number(parts.next()?)?;
-    let minute = parts.next().map_or(Some(0), number)?;
-    let (second, fraction) = match parts.next() {
-        None => (0, 0),
-        Some(s) => {
-            let (whole, fraction) = s.split_once('.').unwrap_or((s, ""));
-            if !fraction.bytes().all(|b| b.is_ascii_digit()) {
-                return None;
-            }
-            let digits: String = format!("{fraction:0<9}").chars().take(9).collect();
-            (number(whole)?, digits.parse::<i64>().ok()?)
-        }
+    let (clock, sign, offset) = match text.find('-').map(|at| (at, -1)).or_else(|| text.find('+').map(|at| (at, 1))) {
+        Some((at, sign)) => (&text[..at], sign, Some(&text[at + 1..])),
+        None => (text, 0, None),
     };
-    if parts.next().is_some() || hour > 23 || minute > 59 || second > 59 {
+    let number = |t: &str| digits(java_trim(t)).map(i64::from);
+    let (offset_hour, offset_minute) = match offset.map(|o| o.split_once(':')) {
+        None => (0, 0),
+        Some(None) => (number(offset?)?, 0),
+        Some(Some((hour, minute))) => (number(hour)?, number(minute)?),
+    };
+    let mut parts = clock.splitn(3, ':');
+    let (hour, minute, second) = (parts.next()?, parts.next(), parts.next());
+    // Colons are counted from the start of the text.
+    if second.is_none() && offset.is_some_and(|o| o.contains(':')) {
         return None;
     }
-    Some(((hour * 60 + minute) * 60 + second) * 1_000_000_000 + fraction)
+    let (hour, minute) = (number(hour)?, minute.map_or(Some(0), number)?);
+    let (second, millis) = match second.map(|s| s.split_once('.').unwrap_or((s, ""))) {
+        None => (0, 0),
+        Some((second, fraction)) => (number(second)?, rounded_millis(java_trim(fraction))),
+    };
+    if hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let minutes = (hour + sign * offset_hour) * 60 + minute + sign * offset_minute;
+    Some((minutes * 60_000 + second * 1_000 + millis).rem_euclid(86_400_000) * 1_000_000)
 }
 
-/// Nanoseconds since the epoch of `2020-01-01[ 12:34:56[.789]]`; fields of one digit are fine.
+/// What Java's `trim` leaves.
+fn java_trim(text: &str) -> &str {
+    text.trim_matches(|c| c <= ' ')
+}
+
+/// Milliseconds of the digits of a fraction, by the fourth of them rounded; what is no digit counts as 0.
+fn rounded_millis(fraction: &str) -> i64 {
+    let mut chars = fraction.chars().map(|c| i64::from(c.to_digit(10).unwrap_or(0)));
+    let mut next = || chars.next().unwrap_or(0);
+    next() * 100 + next() * 10 + next() + i64::from(fraction.chars().nth(3).is_some_and(|c| c >= '5'))
+}
+
+/// Nanoseconds since the epoch of `2020-01-01[ 12:34:56[.789]]`; fields of one digit are fine, and but for the year none at
+/// all, since Java's pattern has each in brackets: `[MM][M]`.
 ///
-/// As Java's default resolver does, the 30th of February is its last day; the 32nd is none.
+/// As Java's default resolver does, the 30th of February is its last day; the 32nd is none. 24:00:00 ends a day.
 pub fn parse_timestamp(text: &str) -> Option<i128> {
     let (date, time) = match text.split_once(' ') {
         Some((date, time)) => (date, Some(time)),
@@ -119,26 +139,51 @@ pub fn parse_timestamp(text: &str) -> Option<i128> {
     };
     let mut parts = date.split('-');
     let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
-    if parts.next().is_some() || year.len() != 4 || month.len() > 2 || day.len() > 2 {
-        return None;
-    }
-    let (year, month, day) = (i64::from(digits(year)?), digits(month)?, digits(day)?);
-    if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-        return None;
-    }
-    let days = days_from_civil(year, month, day.min(days_in_month(year, month)));
-    let time = match time {
-        None => 0,
-        Some(time) => {
-            // All three fields, of one or two digits.
-            let whole = time.split('.').next().unwrap_or(time);
-            if whole.split(':').count() != 3 || whole.split(':').any(|p| p.len() > 2) || time.len() > whole.len() + 10 {
-                return None;
-            }
-            parse_time(time)?
-        }
+    // Of more than four digits it has a sign.
+    let year = match year.strip_prefix('+') {
+        Some(long) if long.len() > 4 => long,
+        None if year.len() == 4 => year,
+        _ => return None,
     };
-    Some(i128::from(days) * DAY_NS + i128::from(time))
+    if parts.next().is_some() || year.len() > 9 {
+        return None;
+    }
+    let year = i64::from(digits(year)?);
+    let field = |text: &str, range: std::ops::RangeInclusive<u32>| match text.len() {
+        0 => Some(None),
+        1 | 2 => digits(text).filter(|n| range.contains(n)).map(Some),
+        _ => None,
+    };
+    let (month, day) = (field(month, 1..=12)?, field(day, 1..=31)?);
+    let last = days_in_month(year, month.unwrap_or(1));
+    let days = days_from_civil(year, month.unwrap_or(1), day.unwrap_or(1).min(last));
+    if year == 0 {
+        return None;
+    }
+    let Some(time) = time else { return Some(i128::from(days) * DAY_NS) };
+    let (clock, fraction) = match time.split_once('.') {
+        Some((clock, fraction)) => (clock, Some(fraction)),
+        None => (time, None),
+    };
+    let mut parts = clock.split(':');
+    let (hour, minute, second) = (parts.next()?, parts.next()?, parts.next()?);
+    let fits = |f: &str| f.len() <= 9 && f.bytes().all(|b| b.is_ascii_digit());
+    if parts.next().is_some() || !fraction.is_none_or(fits) {
+        return None;
+    }
+    let (hour, minute, second) = (field(hour, 0..=24)?, field(minute, 0..=59)?, field(second, 0..=59)?);
+    let fraction = fraction.unwrap_or_default();
+    let nanos = i128::from(digits(fraction).unwrap_or(0)) * 10i128.pow(9 - fraction.len() as u32);
+    let rest = minute.unwrap_or(0) * 60 + second.unwrap_or(0);
+    let is_whole = minute.is_some() || second.is_none();
+    // The midnight after a day of which something is missing is that before.
+    let hour = match hour {
+        Some(24) if rest > 0 || nanos > 0 || !is_whole => return None,
+        Some(24) if month.is_none() || day.is_none() => 0,
+        hour => hour.unwrap_or(0),
+    };
+    let seconds = i128::from(hour * 3_600 + rest);
+    Some(i128::from(days) * DAY_NS + seconds * 1_000_000_000 + nanos)
 }
 
 /// The instant of a local time, in seconds: in a gap the time after it, in an overlap the earlier one, as Java does.
@@ -180,12 +225,23 @@ pub fn parse_boolean(text: &str) -> Option<bool> {
 
 /// As Java's `Double.toString`: `1.0`, `1.0E10`, `1.0E-5`, `NaN`, `Infinity`.
 pub fn format_double(value: f64) -> String {
-    java_number(value, value.is_nan(), value.is_infinite(), value < 0.0, &format!("{:e}", value.abs()))
+    java_number(value, value.is_nan(), value.is_infinite(), value < 0.0, &two_digits(&value.abs()))
+}
+
+/// The shortest digits that read back; where one would do, the two that are nearest, as Java has at least two.
+fn two_digits(value: &(impl std::fmt::LowerExp + PartialEq + std::str::FromStr)) -> String {
+    let shortest = format!("{value:e}");
+    if shortest.contains('.') {
+        return shortest;
+    }
+    let two = format!("{value:.1e}");
+    // A second digit that is 0 says nothing.
+    if !two.contains(".0") && two.parse().is_ok_and(|read| *value == read) { two } else { shortest }
 }
 
 /// As Java's `Float.toString`.
 pub fn format_float(value: f32) -> String {
-    java_number(f64::from(value), value.is_nan(), value.is_infinite(), value < 0.0, &format!("{:e}", value.abs()))
+    java_number(f64::from(value), value.is_nan(), value.is_infinite(), value < 0.0, &two_digits(&value.abs()))
 }
 
 fn java_number(value: f64, nan: bool, infinite: bool, negative: bool, scientific: &str) -> String {
@@ -236,10 +292,17 @@ mod tests {
             (f64::NEG_INFINITY, "-Infinity"),
             (f64::MAX, "1.7976931348623157E308"),
             (123.456, "123.456"),
+            (5e-324, "4.9E-324"),
+            (1e-323, "9.9E-324"),
+            (1e23, "1.0E23"),
+            (2e-3, "0.002"),
+            (-0.5, "-0.5"),
+            (2e22, "2.0E22"),
         ] {
             assert_eq!(format_double(value), text);
         }
         assert_eq!(format_float(1.1), "1.1");
+        assert_eq!(format_float(1e-45), "1.4E-45");
     }
 
     #[test]
@@ -253,7 +316,18 @@ mod tests {
         assert_eq!(parse_date("2020-2-3").map(format_date).as_deref(), Some("2020-02-03"));
         assert_eq!(parse_timestamp("1969-12-31 23:59:59.5"), Some(-500_000_000));
         assert_eq!(format_timestamp(-500_000_000, 3), "1969-12-31 23:59:59.500");
-        assert_eq!(parse_time("24:00:00"), None);
+        for (text, expected) in [
+            ("24:00:00", None),
+            ("12", Some("12:00:00.000")),
+            (" 1 : 2 ", Some("01:02:00.000")),
+            ("01:02:03.4567", Some("01:02:03.457")),
+            ("01:02:03+01:00", Some("02:02:03.000")),
+            ("01:02:03-2", Some("23:02:03.000")),
+            ("01:02+01:00", None),
+            ("01:02:03:04", None),
+        ] {
+            assert_eq!(parse_time(text).map(|n| format_time(n, 3)).as_deref(), expected, "{text}");
+        }
         for (text, expected) in [
             ("2020-01-01 10:00:00", Some("2020-01-01 10:00:00")),
             ("2020-1-1 1:2:3", Some("2020-01-01 01:02:03")),
@@ -262,6 +336,14 @@ mod tests {
             ("2020-01-01 10:00:00.1234567890", None),
             ("2020-01-01T10:00:00", None),
             ("2020-01-01 10:00", None),
+            ("2020-01-01 24:00:00", Some("2020-01-02 00:00:00")),
+            ("2020-01-01 24:00:01", None),
+            ("2020-01-01 :30:", Some("2020-01-01 00:30:00")),
+            ("2020-02-", Some("2020-02-01 00:00:00")),
+            ("2020-01-01 10:00:00.", Some("2020-01-01 10:00:00")),
+            ("+12020-01-01", Some("12020-01-01 00:00:00")),
+            ("12020-01-01", None),
+            ("0000-01-01", None),
             ("2020/01/01", None),
             ("2020-02-32", None),
             ("123", None),

@@ -127,16 +127,21 @@ fn common(a: &TypeKind, b: &TypeKind) -> Option<TypeKind> {
             Box::new(least_common_type(&[(**k).clone(), (**l).clone()])?),
             Box::new(least_common_type(&[(**v).clone(), (**w).clone()])?),
         ),
-        (K::Row(x), K::Row(y)) if x.len() == y.len() => K::Row(
-            x.iter()
-                .zip(y)
-                .map(|(a, b)| {
-                    Some(RowField::new(&a.name, least_common_type(&[a.data_type.clone(), b.data_type.clone()])?))
-                })
-                .collect::<Option<Vec<_>>>()?,
-        ),
+        (K::Row(x), K::Row(y)) if x.len() == y.len() => K::Row(common_fields(x, y)?),
+        (K::Structured(c, x), K::Structured(d, y))
+            if c == d && x.len() == y.len() && x.iter().zip(y).all(|(x, y)| x.name == y.name) =>
+        {
+            K::Structured(c.clone(), common_fields(x, y)?)
+        }
         _ => return None,
     })
+}
+
+fn common_fields(x: &[RowField], y: &[RowField]) -> Option<Vec<RowField>> {
+    let common = |(a, b): (&RowField, &RowField)| {
+        Some(RowField::new(&a.name, least_common_type(&[a.data_type.clone(), b.data_type.clone()])?))
+    };
+    x.iter().zip(y).map(common).collect()
 }
 
 fn same_attribute(a: TimeAttribute, b: TimeAttribute) -> TimeAttribute {
@@ -159,7 +164,7 @@ pub fn implicit_cast(from: &LogicalType, to: &LogicalType) -> bool {
         (K::IntervalYearMonth(..), K::IntervalYearMonth(..)) | (K::IntervalDayTime(..), K::IntervalDayTime(..)) => true,
         (K::Array(a), K::Array(b)) | (K::Multiset(a), K::Multiset(b)) => implicit_cast(a, b),
         (K::Map(k, v), K::Map(l, w)) => implicit_cast(k, l) && implicit_cast(v, w),
-        (K::Row(a), K::Row(b)) => {
+        (K::Row(a) | K::Structured(_, a), K::Row(b) | K::Structured(_, b)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(x, y)| implicit_cast(&x.data_type, &y.data_type))
         }
         _ => false,

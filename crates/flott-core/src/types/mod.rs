@@ -8,7 +8,7 @@ use std::fmt;
 
 pub use arrow::{TYPE_METADATA_KEY, arrow_field, arrow_schema, arrow_type, from_arrow_field};
 pub use map::{has_null_key, map_array, map_entries, map_entries_key, map_key_field, map_keys, with_nullable_keys};
-pub use parse::TYPE_DEPTH_MAX;
+pub use parse::{TYPE_DEPTH_MAX, is_class_name};
 
 /// The length of `STRING` (`VARCHAR(2147483647)`) and `BYTES`.
 pub const MAX_LENGTH: u32 = i32::MAX as u32;

@@ -434,7 +434,12 @@ impl TypeParser<'_> {
     fn structured(&mut self) -> Result<TypeKind> {
         self.expect('<')?;
         let class = match self.next() {
-            Some(Token::Text(class)) => class,
+            Some(Token::Text(class)) if is_class_name(&class) => class,
+            Some(Token::Text(class)) => {
+                return Err(self.error(&format!(
+                    "Invalid class name '{class}'. The class name must comply with JVM identifier rules."
+                )));
+            }
             _ => return Err(self.error("expected the name of a class in quotes")),
         };
         let fields = if self.sign(',') {
@@ -482,6 +487,20 @@ impl TypeParser<'_> {
             }
         }
     }
+}
+
+/// Whether a text is a class name of Java: identifiers with points between them, none of which is a keyword.
+pub fn is_class_name(text: &str) -> bool {
+    const KEYWORDS: &str = " _ abstract assert boolean break byte case catch char class const continue default do double else \
+        enum extends false final finally float for goto if implements import instanceof int interface long native new null \
+        package private protected public return short static strictfp super switch synchronized this throw throws transient \
+        true try void volatile while ";
+    text.split('.').all(|part| {
+        let is_start = |c: char| c.is_alphabetic() || c == '_' || c == '$';
+        part.chars().enumerate().all(|(i, c)| is_start(c) || (i > 0 && c.is_numeric()))
+            && !part.is_empty()
+            && !KEYWORDS.contains(&format!(" {part} "))
+    })
 }
 
 #[cfg(test)]

@@ -145,7 +145,7 @@ fn if_then(a: &mut Arguments) -> Result<Option<Resolved>> {
 /// NULL where one is NULL.
 fn extreme(a: &mut Arguments, greatest: bool) -> Result<Option<Resolved>> {
     let Some(common) = least_common_type(&a.types()) else { return Ok(None) };
-    if matches!(common.kind, K::Array(_) | K::Map(..) | K::Multiset(_) | K::Row(_)) {
+    if matches!(common.kind, K::Array(_) | K::Map(..) | K::Multiset(_) | K::Row(_) | K::Structured(..)) {
         return Ok(None);
     }
     let t = common.with_nullable(a.nullable()).with_time_attribute(Default::default());

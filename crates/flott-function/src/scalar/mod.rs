@@ -3,6 +3,7 @@
 
 mod angle;
 mod bitmap;
+mod calendar;
 pub(crate) mod collection;
 mod conditional;
 mod date_pattern;
@@ -18,6 +19,7 @@ mod regex;
 mod regexp_extract_all;
 mod result_type;
 mod shape;
+mod simple_date_format;
 mod string;
 mod temporal;
 mod time_unit;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, StructArray};
 use arrow_schema::DataType;
-use flott_core::types::{RowField, TypeKind as K, arrow_type};
+use flott_core::types::{RowField, TypeKind as K, arrow_type, is_class_name};
 use flott_core::{Error, Result};
 
 use super::shape::entry;
@@ -55,6 +55,12 @@ fn object_of(a: &mut Arguments) -> Result<Option<Resolved>> {
         )
         .hint("Write it in quotes: OBJECT_OF('com.example.User', 'name', 'Bob')"));
     };
+    if !is_class_name(&class) {
+        return Err(Error::user(format!(
+            "Invalid class name '{class}'. The class name must comply with JVM identifier rules."
+        ))
+        .hint("Name it as a class of Java: com.example.User"));
+    }
     let Some(names) = names(a, 1)? else { return Ok(None) };
     let values = a.values.iter().skip(2).step_by(2);
     let fields = names.iter().zip(values).map(|(name, v)| RowField::new(name, v.data_type.clone())).collect();

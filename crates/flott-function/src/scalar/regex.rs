@@ -141,23 +141,35 @@ fn build_regex(translated: &str, shown: &str) -> Result<Regex> {
 
 /// A regular expression of Java's dialect; a wrong one is an error.
 pub(super) fn java(pattern: &str) -> Result<Regex> {
-    build_regex(&translated(pattern)?, pattern)
+    match translated(pattern)? {
+        Some(regex) => build_regex(&regex, pattern),
+        None => {
+            Err(Error::user(format!("'{pattern}' is not a usable regular expression"))
+                .hint("Java cannot read it, either"))
+        }
+    }
 }
 
 /// The same for functions whose result is NULL where Java cannot read the pattern, either. What Java can read and Flott
 /// cannot stays an error.
 pub(super) fn java_or_null(pattern: &str) -> Result<Option<Regex>> {
-    const WRONG: [&str; 4] =
-        ["unclosed group", "unopened group", "unclosed character class", "repetition operator missing expression"];
-    match compiled(&translated(pattern)?) {
+    const WRONG: [&str; 5] = [
+        "unclosed group",
+        "unopened group",
+        "unclosed character class",
+        "repetition operator missing expression",
+        "unrecognized escape sequence",
+    ];
+    let Some(regex) = translated(pattern)? else { return Ok(None) };
+    match compiled(&regex) {
         Ok(regex) => Ok(Some(regex)),
         Err(regex::Error::Syntax(why)) if WRONG.iter().any(|w| why.contains(w)) => Ok(None),
         Err(e) => Err(unusable(e, pattern)),
     }
 }
 
-/// A regular expression of Java's dialect in ours.
-fn translated(pattern: &str) -> Result<String> {
+/// A regular expression of Java's dialect in ours; `None`: Java cannot read it.
+fn translated(pattern: &str) -> Result<Option<String>> {
     let unusable = |why: &str| {
         Err(Error::user(format!("'{pattern}' is not a usable regular expression: {why}"))
             .hint("Write it without; matching takes linear time, so nothing is lost in speed"))
@@ -165,12 +177,12 @@ fn translated(pattern: &str) -> Result<String> {
     let mut out = String::with_capacity(pattern.len() + 8);
     let mut chars = pattern.chars().peekable();
     let mut class_depth = 0usize;
-    let mut quantified = false;
+    let (mut quantified, mut in_braces) = (false, false);
     while let Some(c) = chars.next() {
         let was_quantified = std::mem::replace(&mut quantified, false);
         match c {
             '\\' => match chars.next() {
-                None => return unusable("it ends with a backslash"),
+                None => return Ok(None),
                 Some('d') => out.push_str("[0-9]"),
                 Some('D') => out.push_str("[^0-9]"),
                 Some('w') => out.push_str("[a-zA-Z0-9_]"),
@@ -178,6 +190,34 @@ fn translated(pattern: &str) -> Result<String> {
                 Some('s') => out.push_str(r"[ \t\n\x0B\f\r]"),
                 Some('S') => out.push_str(r"[^ \t\n\x0B\f\r]"),
                 Some('h') => out.push_str(r"[ \t\u{A0}\u{1680}\u{180e}\u{2000}-\u{200a}\u{202f}\u{205f}\u{3000}]"),
+                Some('H') => out.push_str(r"[^ \t\u{A0}\u{1680}\u{180e}\u{2000}-\u{200a}\u{202f}\u{205f}\u{3000}]"),
+                Some('v') => out.push_str(r"[\n\x0B\f\r\u{85}\u{2028}\u{2029}]"),
+                Some('V') => out.push_str(r"[^\n\x0B\f\r\u{85}\u{2028}\u{2029}]"),
+                // A control character by its letter, and a character by its octal number, which ends below 0400.
+                Some('c') => match chars.next() {
+                    Some(c) if c.is_ascii() => out.push_str(&format!("\\x{{{:x}}}", c as u32 ^ 64)),
+                    _ => return Ok(None),
+                },
+                Some('0') => {
+                    let mut number = 0;
+                    let mut length = 0;
+                    while let Some(digit) = chars.peek().and_then(|c| c.to_digit(8)).filter(|d| number * 8 + d < 256) {
+                        if length == 3 {
+                            break;
+                        }
+                        (number, length) = (number * 8 + digit, length + 1);
+                        chars.next();
+                    }
+                    if length == 0 {
+                        return Ok(None);
+                    }
+                    out.push_str(&format!("\\x{{{number:x}}}"));
+                }
+                Some('G') => return unusable("\\G is where the last match ended"),
+                Some('X') => return unusable("\\X is a character with its marks"),
+                Some('N') => return unusable("\\N names a character"),
+                Some('k') if chars.peek() == Some(&'<') => return unusable("it refers back to a group"),
+                Some('k') => return Ok(None),
                 Some('b') if class_depth == 0 => out.push_str(r"(?-u:\b)"),
                 Some('R') if class_depth == 0 => out.push_str(r"(?:\r\n|[\n\x0B\f\r\u{85}\u{2028}\u{2029}])"),
                 Some('Z') if class_depth == 0 => out.push_str(r"\z"),
@@ -206,7 +246,15 @@ fn translated(pattern: &str) -> Result<String> {
                         let not = if p == 'P' { "^" } else { "" };
                         out.push_str(&format!("[[:{not}{}:]]", name.to_ascii_lowercase()));
                     } else {
-                        let name = name.strip_prefix("Is").unwrap_or(&name);
+                        let name = match name.strip_prefix("Is").unwrap_or(&name) {
+                            "javaLowerCase" => "Lowercase",
+                            "javaUpperCase" => "Uppercase",
+                            "javaAlphabetic" => "Alphabetic",
+                            "javaLetter" | "Letter" => "L",
+                            "javaDigit" | "Digit" => "Nd",
+                            "Punctuation" => "P",
+                            other => other,
+                        };
                         out.push_str(&format!("\\{p}{{{name}}}"));
                     }
                 }
@@ -229,10 +277,38 @@ fn translated(pattern: &str) -> Result<String> {
                 class_depth -= 1;
                 out.push(']');
             }
+            '{' if class_depth == 0 => {
+                if !chars.peek().is_some_and(char::is_ascii_digit) {
+                    return Ok(None);
+                }
+                in_braces = true;
+                out.push(c);
+            }
+            '}' if class_depth == 0 && !in_braces => out.push_str(r"\}"),
+            '(' if class_depth == 0 => {
+                out.push(c);
+                if chars.next_if_eq(&'?').is_some() {
+                    out.push('?');
+                    match chars.peek() {
+                        Some('P') => return Ok(None),
+                        Some('=' | '!') => return unusable("it looks ahead"),
+                        Some('>') => return unusable("it has a group that does not backtrack"),
+                        Some('<') => {
+                            chars.next();
+                            out.push('<');
+                            if matches!(chars.peek(), Some('=' | '!')) {
+                                return unusable("it looks behind");
+                            }
+                        }
+                        _ => {}
+                    }
+                }
+            }
             '*' | '+' | '?' | '}' if class_depth == 0 => {
                 if c == '+' && was_quantified {
                     return unusable("it has a possessive quantifier");
                 }
+                in_braces = false;
                 // A ? behind a quantifier makes it reluctant, and ends it.
                 quantified = !(c == '?' && was_quantified);
                 out.push(c);
@@ -240,7 +316,7 @@ fn translated(pattern: &str) -> Result<String> {
             c => out.push(c),
         }
     }
-    Ok(out)
+    Ok(Some(out))
 }
 
 /// What fits, one after the other as Java finds it: behind a part with a length one of no length may begin at once.
@@ -502,9 +578,15 @@ fn similar(a: &mut Arguments) -> Result<Option<Resolved>> {
     let t = K::Boolean.nullable().with_nullable(a.nullable());
     Ok(Some(Resolved::new(t, move |args, rows| {
         let (text, patterns) = (Text::of(&args[0])?, Text::of(&args[1])?);
+        let mut last: Option<(String, Regex)> = None;
         build_boolean(args, rows, |i| match (text.get(i), patterns.get(i), &constant) {
             (Some(t), _, Some(regex)) => Ok(Some(regex.is_match(t))),
-            (Some(t), Some(p), None) => Ok(Some(similar_regex(p, escape)?.is_match(t))),
+            (Some(t), Some(p), None) => {
+                if last.as_ref().is_none_or(|(l, _)| l != p) {
+                    last = Some((p.to_string(), similar_regex(p, escape)?));
+                }
+                Ok(last.as_ref().map(|(_, regex)| regex.is_match(t)))
+            }
             _ => Ok(None),
         })
     })))
@@ -512,19 +594,22 @@ fn similar(a: &mut Arguments) -> Result<Option<Resolved>> {
 
 // --- regular expressions ---
 
-/// An empty pattern fits nothing.
+/// An empty pattern fits nothing, and neither does one of a row that Java cannot read.
 fn regexp(a: &mut Arguments) -> Result<Option<Resolved>> {
-    let compile: Compile = |p| java(p).map(Some);
-    let constant = constant_pattern(a, compile)?;
+    let constant = constant_pattern(a, |p| java(p).map(Some))?;
     if !fit(a, &[K::STRING, K::STRING])? {
         return Ok(None);
     }
     let t = K::Boolean.nullable().with_nullable(a.nullable());
     let never_fails = constant.is_some();
     let resolved = Resolved::new(t, move |args, rows| {
-        let (text, pattern) = (Text::of(&args[0])?, pattern(&constant, &args[1], compile)?);
+        let (text, written) = (Text::of(&args[0])?, Text::of(&args[1])?);
+        let pattern = pattern(&constant, &args[1], java_or_null)?;
         build_boolean(args, rows, |i| match text.get(i) {
-            Some(t) => pattern.with(i, |r| !r.as_str().is_empty() && r.is_match(t)),
+            Some(t) => {
+                let fits = pattern.with(i, |r| !r.as_str().is_empty() && r.is_match(t))?;
+                Ok(fits.or(written.get(i).map(|_| false)))
+            }
             None => Ok(None),
         })
     });
@@ -671,7 +756,10 @@ mod tests {
             ("REGEXP", &[("größe", "STRING"), ("(", "STRING")], "ERROR not a usable regular expression"),
             ("REGEXP_COUNT", &[("größe", "STRING"), ("a(?=b)", "STRING")], "ERROR not a usable regular expression"),
         ]);
-        for refused in ["(", "a(?=b)", "(a)\\1", "a++b", "x\\", "(?>a)b"] {
+        for wrong in ["a{,2}", "{", "\\y", "(?P<n>a)", "\\k", "x\\", "\\0", "["] {
+            assert!(java_or_null(wrong).expect("no error").is_none(), "{wrong}");
+        }
+        for refused in ["(", "a(?=b)", "(?<!a)b", "(a)\\1", "a++b", "x\\", "(?>a)b", "\\Ga", "\\X", "a{,2}"] {
             assert!(java(refused).is_err(), "{refused}");
         }
         for (pattern, text, expected) in [
@@ -680,6 +768,11 @@ mod tests {
             ("a{2}", "aa", true),
             ("\\p{IsAlphabetic}", "ä", true),
             ("[^\\d]", "1", false),
+            ("\\0110\\x65\\u006c", "Hel", true),
+            ("^\\v\\cA$", "\u{2028}\u{1}", true),
+            ("a}", "a}", true),
+            ("(?<n>a){1,2}$", "aa", true),
+            ("\\p{javaLowerCase}", "A", false),
         ] {
             assert_eq!(java(pattern).expect("a pattern").is_match(text), expected, "{pattern}");
         }

@@ -539,9 +539,10 @@ fn split_index(a: &mut Arguments) -> Result<Option<Resolved>> {
                 if t.is_empty() {
                     return None;
                 }
-                // An empty separator stands for blanks.
+                // An empty separator stands for each blank, but for those that hold a line together.
                 if separator.is_empty() {
-                    return t.split_whitespace().nth(index);
+                    let holds = |c| matches!(c, '\u{a0}' | '\u{2007}' | '\u{202f}');
+                    return t.split(|c: char| c.is_whitespace() && !holds(c)).nth(index);
                 }
                 t.split(separator).nth(index)
             })();

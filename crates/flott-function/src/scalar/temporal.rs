@@ -5,21 +5,22 @@ use std::sync::Arc;
 use arrow_array::builder::StringBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::types::*;
-use arrow_array::{ArrayRef, PrimitiveArray, new_null_array};
+use arrow_array::{Array, ArrayRef, PrimitiveArray};
 use arrow_schema::{DataType, TimeUnit};
 use datafusion_common::ScalarValue;
 use datafusion_expr::ColumnarValue;
 use flott_core::types::{TimeAttribute, TypeKind as K};
 use flott_core::{Error, LogicalType, Result, SessionZone};
 
-use super::date_pattern::{DEFAULT_PATTERN, Pattern, Reader, parse_sql};
+use super::date_pattern::{DEFAULT_PATTERN, Pattern, parse_sql};
 use super::shape::{entry, fit};
+use super::simple_date_format::SimpleDateFormat;
 use super::time_unit::{Unit, extract, unit_of};
 use super::{Arguments, Category, Resolve, ScalarFunction};
 use crate::argument::{Primitive, Text, build, build_text, finish, rows_of};
 use crate::cast::too_far;
 use crate::context::{self, FunctionEnv};
-use crate::text::{self, DAY_NS};
+use crate::text;
 use crate::udf::Resolved;
 
 /// The instants that Flink's TO_TIMESTAMP_LTZ gives: years 0 to 9999.
@@ -181,17 +182,16 @@ fn is_text(a: &Arguments, index: usize) -> bool {
 }
 
 /// The pattern argument, or the default; a column of patterns is read row by row.
-enum PatternArgument {
-    Constant(Option<Pattern>),
-    Column(Understand),
+enum PatternArgument<P> {
+    Constant(Option<P>),
+    Column(Understand<P>),
 }
 
 /// How a pattern is understood: what it is used for decides about its letters.
-type Understand = fn(&str) -> Result<Pattern>;
+type Understand<P> = fn(&str) -> Result<P>;
 
-impl PatternArgument {
-    /// Takes the argument away where it is constant.
-    fn of(a: &mut Arguments, index: usize, default: &str, understand: Understand) -> Result<PatternArgument> {
+impl<P> PatternArgument<P> {
+    fn of(a: &mut Arguments, index: usize, default: &str, understand: Understand<P>) -> Result<PatternArgument<P>> {
         let Some(value) = a.values.get(index) else {
             return understand(default).map(|p| PatternArgument::Constant(Some(p)));
         };
@@ -204,7 +204,7 @@ impl PatternArgument {
     }
 
     /// What a batch uses.
-    fn rows(&self, args: &[ColumnarValue], index: usize) -> Result<PatternRows<'_>> {
+    fn rows(&self, args: &[ColumnarValue], index: usize) -> Result<PatternRows<'_, P>> {
         Ok(match self {
             PatternArgument::Constant(pattern) => PatternRows::Constant(pattern.as_ref()),
             PatternArgument::Column(understand) => PatternRows::Column(Text::of(&args[index])?, None, *understand),
@@ -212,13 +212,13 @@ impl PatternArgument {
     }
 }
 
-enum PatternRows<'a> {
-    Constant(Option<&'a Pattern>),
-    Column(Text, Option<(String, Pattern)>, Understand),
+enum PatternRows<'a, P> {
+    Constant(Option<&'a P>),
+    Column(Text, Option<(String, P)>, Understand<P>),
 }
 
-impl PatternRows<'_> {
-    fn get(&mut self, row: usize) -> Result<Option<&Pattern>> {
+impl<P> PatternRows<'_, P> {
+    fn get(&mut self, row: usize) -> Result<Option<&P>> {
         match self {
             PatternRows::Constant(pattern) => Ok(*pattern),
             PatternRows::Column(texts, last, understand) => {
@@ -242,14 +242,14 @@ fn to_timestamp(a: &mut Arguments) -> Result<Option<Resolved>> {
         return Ok(None);
     }
     let written = a.values.len() == 2;
-    let pattern = PatternArgument::of(a, 1, DEFAULT_PATTERN, Pattern::with_zone)?;
+    let pattern = PatternArgument::of(a, 1, DEFAULT_PATTERN, Pattern::new)?;
     fit(a, &[K::STRING, K::STRING])?;
     let resolved = Resolved::new(K::timestamp(3).nullable(), move |args, rows| {
         let (texts, mut pattern) = (Text::of(&args[0])?, pattern.rows(args, 1)?);
         build::<TimestampMillisecondType>(args, rows, |i| {
             let (Some(t), Some(pattern)) = (texts.get(i), pattern.get(i)?) else { return Ok(None) };
             let nanos = match written {
-                true => pattern.parse(t, Reader::Formatter).or_else(|| parse_sql(t)),
+                true => pattern.parse(t).or_else(|| parse_sql(t)),
                 false => text::parse_timestamp(t),
             };
             Ok(nanos.and_then(to_millis))
@@ -263,14 +263,14 @@ fn to_date(a: &mut Arguments) -> Result<Option<Resolved>> {
         return Ok(None);
     }
     let written = a.values.len() == 2;
-    let pattern = PatternArgument::of(a, 1, "yyyy-MM-dd", Pattern::new)?;
+    let pattern = PatternArgument::of(a, 1, "yyyy-MM-dd", SimpleDateFormat::new)?;
     fit(a, &[K::STRING, K::STRING])?;
     Ok(Some(Resolved::new(K::Date.nullable(), move |args, rows| {
         let (texts, mut pattern) = (Text::of(&args[0])?, pattern.rows(args, 1)?);
         build::<Date32Type>(args, rows, |i| {
             let (Some(t), Some(pattern)) = (texts.get(i), pattern.get(i)?) else { return Ok(None) };
             Ok(match written {
-                true => pattern.parse(t, Reader::Simple).and_then(|n| i32::try_from(n.div_euclid(DAY_NS)).ok()),
+                true => pattern.parse(t, SessionZone::UTC).and_then(|ms| i32::try_from(ms.div_euclid(86_400_000)).ok()),
                 false => text::parse_date(t),
             })
         })
@@ -287,37 +287,95 @@ fn to_timestamp_ltz(a: &mut Arguments) -> Result<Option<Resolved>> {
     if a.values.len() == 3 || !(a.values[0].data_type.kind.is_numeric() || a.values[0].data_type.kind == K::Null) {
         return Ok(None);
     }
-    let precision = match a.values.get(1).map(|p| p.constant().cloned()) {
-        None => Some(3),
-        Some(Some(ScalarValue::Int32(Some(p)))) if (0..=9).contains(&p) => Some(p.unsigned_abs()),
-        Some(Some(ScalarValue::Int32(Some(p)))) => {
-            return Err(Error::user(format!("Precision for TO_TIMESTAMP_LTZ must be between 0 and 9 but was {p}."))
-                .hint("0 for seconds, 3 for milliseconds, 6 for microseconds, 9 for nanoseconds"));
-        }
-        Some(Some(value)) if value.is_null() => None,
-        Some(_) => {
-            return Err(Error::user("the precision of TO_TIMESTAMP_LTZ must be a constant of type INT")
-                .hint("0 for seconds, 3 for milliseconds, 6 for microseconds, 9 for nanoseconds"));
-        }
+    let wrong = |what: String| {
+        Error::user(what).hint("0 for seconds, 3 for milliseconds, 6 for microseconds, 9 for nanoseconds")
     };
-    let approximate = a.values[0].data_type.kind.is_approximate();
-    a.coerce(0, &if approximate { K::Double.nullable() } else { K::BigInt.nullable() })?;
-    a.values.truncate(1);
-    let t = K::timestamp_ltz(precision.unwrap_or(3).max(3) as u8).nullable();
+    let constant = a.values.get(1).and_then(|p| p.constant().cloned());
+    let written = match constant {
+        Some(ScalarValue::Int32(Some(p))) if !(0..=9).contains(&p) => {
+            return Err(wrong(format!("Precision for TO_TIMESTAMP_LTZ must be between 0 and 9 but was {p}.")));
+        }
+        Some(ScalarValue::Int32(Some(p))) => Some(p.unsigned_abs()),
+        Some(value) if !value.is_null() => {
+            return Err(wrong("the precision of TO_TIMESTAMP_LTZ must be an INT".into()));
+        }
+        _ => None,
+    };
+    if let Some(kind) = a.values.get(1).map(|p| &p.data_type)
+        && !matches!(kind.kind, K::Int | K::Null)
+    {
+        return Err(wrong(format!("the precision of TO_TIMESTAMP_LTZ must be an INT, it is {kind}")));
+    }
+    let precision_is_known = a.values.len() == 1 || written.is_some();
+    let kind = a.values[0].data_type.kind.clone();
+    match &kind {
+        K::Float | K::Double => a.coerce(0, &K::Double.nullable())?,
+        K::Decimal { .. } => {}
+        _ => a.coerce(0, &K::BigInt.nullable())?,
+    }
+    if a.values.len() == 2 {
+        a.coerce(1, &K::Int.nullable())?;
+    }
+    let t = K::timestamp_ltz(written.unwrap_or(3).max(3) as u8).nullable();
     let target = flott_core::types::arrow_type(&t);
     let resolved = Resolved::arrays(t, move |args, _| {
-        let Some(precision) = precision else { return Ok(new_null_array(&target, args[0].len())) };
-        // Below milliseconds a number has a fraction, above them it is cut.
-        let (from, scale) = (precision.max(3), 10i64.pow(3u32.saturating_sub(precision)));
-        let values: Vec<Option<i64>> = if approximate {
-            args[0].as_primitive::<Float64Type>().iter().map(|v| v.map(|v| (v * scale as f64) as i64)).collect()
-        } else {
-            args[0].as_primitive::<Int64Type>().iter().map(|v| v.and_then(|v| v.checked_mul(scale))).collect()
+        let precisions = args.get(1).map(|p| p.as_primitive::<Int32Type>());
+        let precision = |row: usize| match precisions {
+            None => Some(3),
+            Some(p) => p.is_valid(row).then(|| p.value(row)),
         };
-        let nanos = values.into_iter().map(|v| v.map(|v| i128::from(v) * 10i128.pow(9 - from)));
-        instants(&target, nanos.collect())
+        let rows = 0..args[0].len();
+        let whole = |values: &mut dyn FnMut(usize) -> Option<i64>| -> Result<Vec<Option<i128>>> {
+            let nanos = |row| match values(row).zip(precision(row)) {
+                Some((value, precision)) => epoch_nanos(value, precision),
+                None => Ok(None),
+            };
+            rows.clone().map(nanos).collect()
+        };
+        let nanos = match &kind {
+            K::Float | K::Double => {
+                let values = args[0].as_primitive::<Float64Type>();
+                let value = |row: usize| values.is_valid(row).then(|| values.value(row));
+                rows.map(|row| value(row).zip(precision(row)).and_then(|(v, p)| float_nanos(v, p))).collect()
+            }
+            K::Decimal { scale, .. } => {
+                let (values, one) = (args[0].as_primitive::<Decimal128Type>(), 10i128.pow(u32::from(*scale)));
+                whole(&mut |row| values.is_valid(row).then(|| (values.value(row) / one) as i64))?
+            }
+            _ => {
+                let values = args[0].as_primitive::<Int64Type>();
+                whole(&mut |row| values.is_valid(row).then(|| values.value(row)))?
+            }
+        };
+        instants(&target, nanos)
     });
-    Ok(Some(if precision.is_some_and(|p| p > 6) { resolved } else { resolved.infallible() }))
+    let never_fails = precision_is_known && written.is_none_or(|p| p <= 6);
+    Ok(Some(if never_fails { resolved.infallible() } else { resolved }))
+}
+
+/// Whether seconds lie in the years 0 to 9999.
+fn in_range(seconds: f64) -> bool {
+    !(seconds < *INSTANTS_MS.start() as f64 / 1e3 || seconds > (*INSTANTS_MS.end() / 1_000) as f64)
+}
+
+/// Nanoseconds of so many parts of a second, of which there are ten to the `precision`.
+fn epoch_nanos(value: i64, precision: i32) -> Result<Option<i128>> {
+    if precision < 0 {
+        return Err(Error::user(format!(
+            "Precision for TO_TIMESTAMP_LTZ must be between 0 and 9 but was {precision}."
+        )));
+    }
+    let factor = 10f64.powi(precision) as i64;
+    let (seconds, rest) = (value.div_euclid(factor), value.rem_euclid(factor));
+    let part = 10i128.checked_pow(u32::try_from(9 - precision).unwrap_or(u32::MAX)).unwrap_or(0);
+    let nanos = i128::from(seconds) * 1_000_000_000 + i128::from(rest) * part;
+    Ok((INSTANTS_MS.start() / 1_000..=INSTANTS_MS.end() / 1_000).contains(&seconds).then_some(nanos))
+}
+
+/// The same of a floating-point number. Java's nanoseconds end in the year 2262.
+fn float_nanos(value: f64, precision: i32) -> Option<i128> {
+    let per_second = 10f64.powi(precision);
+    in_range(value / per_second).then(|| i128::from((value * 10f64.powi(9 - precision)) as i64))
 }
 
 /// Nanoseconds as instants; NULL outside the years 0 to 9999.
@@ -339,14 +397,19 @@ fn instants(target: &DataType, nanos: Vec<Option<i128>>) -> Result<ArrayRef> {
     }
 }
 
-/// How many digits of a second a pattern reads, at least the three of a millisecond.
+/// How many digits of a second there are where a pattern ends with them, at least the three of a millisecond.
 fn fraction_digits(pattern: &str) -> u8 {
-    let mut quoted = false;
-    let count = pattern.chars().filter(|c| {
-        quoted ^= *c == '\'';
-        *c == 'S' && !quoted
-    });
-    count.count().clamp(3, 9) as u8
+    (pattern.len() - pattern.trim_end_matches('S').len()).clamp(3, 9) as u8
+}
+
+/// A zone as Java's `ZoneId.of` has it: also `Z`, `+8`, `+08:30` and `UTC+8`. There is no instant in one that is unknown.
+fn zone_id(name: &str) -> Option<SessionZone> {
+    let offset = ["UTC", "GMT", "UT", ""].iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name);
+    match offset {
+        "" | "Z" if !name.is_empty() => Some(SessionZone::UTC),
+        _ if offset.starts_with(['+', '-']) => SessionZone::parse(&format!("GMT{offset}")).ok(),
+        _ => SessionZone::parse(name).ok(),
+    }
 }
 
 fn text_to_instant(a: &mut Arguments) -> Result<Option<Resolved>> {
@@ -355,10 +418,11 @@ fn text_to_instant(a: &mut Arguments) -> Result<Option<Resolved>> {
     }
     let written = a.values.len() > 1;
     let precision = a.values.get(1).and_then(|p| p.text()).map_or(3, fraction_digits);
-    let pattern = PatternArgument::of(a, 1, DEFAULT_PATTERN, Pattern::with_zone)?;
+    let pattern = PatternArgument::of(a, 1, DEFAULT_PATTERN, Pattern::new)?;
     let constant_zone = match a.values.get(2).map(|z| z.text()) {
         None => Some(SessionZone::UTC),
-        Some(Some(zone)) => Some(FunctionEnv::new(zone)?.time_zone),
+        // A wrong one is told while planning.
+        Some(Some(zone)) => Some(zone_id(zone).map_or_else(|| FunctionEnv::new(zone).map(|e| e.time_zone), Ok)?),
         Some(None) => None,
     };
     fit(a, &[K::STRING, K::STRING, K::STRING])?;
@@ -372,7 +436,7 @@ fn text_to_instant(a: &mut Arguments) -> Result<Option<Resolved>> {
         for i in 0..rows_of(args, rows) {
             let local = match (texts.get(i), pattern.get(i)?) {
                 (Some(t), Some(pattern)) => match written {
-                    true => pattern.parse(t, Reader::Formatter).or_else(|| parse_sql(t)),
+                    true => pattern.parse(t).or_else(|| parse_sql(t)),
                     false => text::parse_timestamp(t),
                 },
                 _ => None,
@@ -380,7 +444,7 @@ fn text_to_instant(a: &mut Arguments) -> Result<Option<Resolved>> {
             let zone = constant_zone.or_else(|| {
                 let name = zones.as_ref()?.get(i)?;
                 if last_zone.as_ref().is_none_or(|(last, _)| last != name) {
-                    last_zone = Some((name.to_string(), FunctionEnv::new(name).ok().map(|env| env.time_zone)));
+                    last_zone = Some((name.to_string(), zone_id(name)));
                 }
                 last_zone.as_ref()?.1
             });
@@ -400,38 +464,52 @@ fn date_format(a: &mut Arguments) -> Result<Option<Resolved>> {
     if !fits || !is_text(a, 1) {
         return Ok(None);
     }
-    let understand = if from_text { Pattern::to_write_simple } else { Pattern::to_write };
-    let pattern = PatternArgument::of(a, 1, DEFAULT_PATTERN, understand)?;
-    let default = Pattern::new(DEFAULT_PATTERN)?;
-    let zone = a.env.time_zone;
-    let t = K::STRING.nullable().with_nullable(from_text || a.nullable());
-    if a.values[1].data_type.kind == K::Null {
-        a.coerce(1, &K::STRING.nullable())?;
-    }
+    if from_text { text_format(a) } else { timestamp_format(a) }.map(Some)
+}
+
+fn text_format(a: &mut Arguments) -> Result<Resolved> {
+    let pattern = PatternArgument::of(a, 1, DEFAULT_PATTERN, SimpleDateFormat::new)?;
+    let default = SimpleDateFormat::new(DEFAULT_PATTERN)?;
+    a.coerce(1, &K::STRING.nullable())?;
     let never_fails = matches!(pattern, PatternArgument::Constant(_));
-    let resolved = Resolved::new(t, move |args, rows| {
-        let mut pattern = pattern.rows(args, 1)?;
-        let rows = rows_of(args, rows);
-        let nanos: Vec<Option<i128>> = if from_text {
-            let texts = Text::of(&args[0])?;
-            (0..rows).map(|i| default.parse(texts.get(i)?, Reader::Simple)).collect()
-        } else {
-            let column = args[0].to_array(rows).map_err(crate::udf::from_datafusion)?;
-            super::time_unit::local_nanos(&column, zone)?
-        };
+    let resolved = Resolved::new(K::STRING.nullable(), move |args, rows| {
+        let (texts, mut pattern) = (Text::of(&args[0])?, pattern.rows(args, 1)?);
         build_text(args, rows, |i, out| {
-            match (nanos[i], pattern.get(i)?) {
-                (Some(n), Some(pattern)) => append(pattern, n, out)?,
+            let ms = texts.get(i).and_then(|t| default.parse(t, SessionZone::UTC));
+            match (ms, pattern.get(i)?) {
+                (Some(ms), Some(pattern)) => append(out, |out| pattern.format(ms, SessionZone::UTC, out))?,
                 _ => out.append_null(),
             }
             Ok(())
         })
     });
-    Ok(Some(if never_fails { resolved.infallible() } else { resolved }))
+    Ok(if never_fails { resolved.infallible() } else { resolved })
 }
 
-fn append(pattern: &Pattern, nanos: i128, out: &mut StringBuilder) -> Result<()> {
-    pattern.format(nanos, out).map_err(|_| Error::internal("a date was not written"))?;
+fn timestamp_format(a: &mut Arguments) -> Result<Resolved> {
+    let pattern = PatternArgument::of(a, 1, DEFAULT_PATTERN, Pattern::to_write)?;
+    let zone = a.env.time_zone;
+    let t = K::STRING.nullable().with_nullable(a.nullable());
+    a.coerce(1, &K::STRING.nullable())?;
+    let never_fails = matches!(pattern, PatternArgument::Constant(_));
+    let resolved = Resolved::new(t, move |args, rows| {
+        let mut pattern = pattern.rows(args, 1)?;
+        let rows = rows_of(args, rows);
+        let column = args[0].to_array(rows).map_err(crate::udf::from_datafusion)?;
+        let nanos = super::time_unit::local_nanos(&column, zone)?;
+        build_text(args, rows, |i, out| {
+            match (nanos[i], pattern.get(i)?) {
+                (Some(n), Some(pattern)) => append(out, |out| pattern.format(n, out))?,
+                _ => out.append_null(),
+            }
+            Ok(())
+        })
+    });
+    Ok(if never_fails { resolved.infallible() } else { resolved })
+}
+
+fn append(out: &mut StringBuilder, write: impl FnOnce(&mut StringBuilder) -> std::fmt::Result) -> Result<()> {
+    write(out).map_err(|_| Error::internal("a date was not written"))?;
     out.append_value("");
     Ok(())
 }
@@ -446,7 +524,7 @@ fn unix_timestamp(a: &mut Arguments) -> Result<Option<Resolved>> {
     if !is_text(a, 0) || !is_text(a, 1) {
         return Ok(None);
     }
-    let pattern = PatternArgument::of(a, 1, DEFAULT_PATTERN, Pattern::new)?;
+    let pattern = PatternArgument::of(a, 1, DEFAULT_PATTERN, SimpleDateFormat::new)?;
     let zone = a.env.time_zone;
     fit(a, &[K::STRING, K::STRING])?;
     let t = K::BigInt.nullable().with_nullable(a.nullable());
@@ -454,10 +532,8 @@ fn unix_timestamp(a: &mut Arguments) -> Result<Option<Resolved>> {
         let (texts, mut pattern) = (Text::of(&args[0])?, pattern.rows(args, 1)?);
         build::<Int64Type>(args, rows, |i| {
             let (Some(t), Some(pattern)) = (texts.get(i), pattern.get(i)?) else { return Ok(None) };
-            let seconds =
-                pattern.parse(t, Reader::Simple).and_then(|n| i64::try_from(n.div_euclid(1_000_000_000)).ok());
-            // What Flink gives for a text that is no time.
-            Ok(Some(seconds.map_or(i64::MIN, |s| text::local_to_utc(zone, s))))
+            // What Flink gives for a text that is no time, and towards 1970.
+            Ok(Some(pattern.parse(t, zone).map_or(i64::MIN, |ms| ms / 1_000)))
         })
     })))
 }
@@ -467,7 +543,7 @@ fn from_unixtime(a: &mut Arguments) -> Result<Option<Resolved>> {
     if !numeric || !is_text(a, 1) {
         return Ok(None);
     }
-    let pattern = PatternArgument::of(a, 1, DEFAULT_PATTERN, Pattern::to_write_simple)?;
+    let pattern = PatternArgument::of(a, 1, DEFAULT_PATTERN, SimpleDateFormat::new)?;
     let zone = a.env.time_zone;
     a.coerce(0, &K::BigInt.nullable())?;
     if a.values.len() == 2 {
@@ -478,11 +554,8 @@ fn from_unixtime(a: &mut Arguments) -> Result<Option<Resolved>> {
         let (seconds, mut pattern) = (Primitive::<Int64Type>::of(&args[0])?, pattern.rows(args, 1)?);
         build_text(args, rows, |i, out| {
             match (seconds.get(i), pattern.get(i)?) {
-                (Some(s), Some(pattern)) => {
-                    // Flink counts milliseconds, which wrap.
-                    let s = s.wrapping_mul(1_000).div_euclid(1_000);
-                    append(pattern, i128::from(text::utc_to_local(zone, s)) * 1_000_000_000, out)?
-                }
+                // Flink counts milliseconds, which wrap.
+                (Some(s), Some(pattern)) => append(out, |out| pattern.format(s.wrapping_mul(1_000), zone, out))?,
                 _ => out.append_null(),
             }
             Ok(())
@@ -498,7 +571,7 @@ fn convert_tz(a: &mut Arguments) -> Result<Option<Resolved>> {
     for zone in &a.values[1..] {
         zone.text().map(FunctionEnv::new).transpose()?;
     }
-    let pattern = Pattern::new(DEFAULT_PATTERN)?;
+    let pattern = SimpleDateFormat::new(DEFAULT_PATTERN)?;
     Ok(Some(Resolved::new(K::STRING.nullable(), move |args, rows| {
         let (texts, from, to) = (Text::of(&args[0])?, Text::of(&args[1])?, Text::of(&args[2])?);
         build_text(args, rows, |i, out| {
@@ -506,14 +579,12 @@ fn convert_tz(a: &mut Arguments) -> Result<Option<Resolved>> {
                 out.append_null();
                 return Ok(());
             };
-            let local = pattern.parse(t, Reader::Simple).and_then(|n| i64::try_from(n.div_euclid(1_000_000_000)).ok());
-            let Some(local) = local else {
-                out.append_null();
-                return Ok(());
-            };
             let (from, to) = (FunctionEnv::new(from)?.time_zone, FunctionEnv::new(to)?.time_zone);
-            let there = text::utc_to_local(to, text::local_to_utc(from, local));
-            append(&pattern, i128::from(there) * 1_000_000_000, out)
+            match pattern.parse(t, from) {
+                Some(ms) => append(out, |out| pattern.format(ms, to, out))?,
+                None => out.append_null(),
+            }
+            Ok(())
         })
     })))
 }

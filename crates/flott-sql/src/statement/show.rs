@@ -114,7 +114,7 @@ pub(super) fn show(
         ShowKind::Connections => nothing("connection name"),
         ShowKind::Functions { user } => {
             database()?;
-            let mut names = if *user { vec![] } else { state.functions.clone() };
+            let mut names: Vec<String> = if *user { vec![] } else { built_in().map(|f| f.name.to_string()).collect() };
             let (current, database) = (catalog.current_catalog(), catalog.current_database());
             names.extend(catalog.functions().names(current, database));
             names.extend(state.program.names().map(str::to_string));
@@ -275,14 +275,15 @@ pub(super) fn describe(kind: ObjectKind, name: &Name, extended: bool, state: &Se
             if let Some(rows) = user_function(name, extended, state)? {
                 return Ok(info(rows));
             }
-            if !state.functions.iter().any(|f| f.eq_ignore_ascii_case(&text)) {
+            let built_in = built_in().find(|f| f.name.eq_ignore_ascii_case(&text));
+            if built_in.is_none() && !state.functions.iter().any(|f| f.eq_ignore_ascii_case(&text)) {
                 let message = format!("Function with name '{text}' does not exist.");
                 let names = state.functions.iter().map(String::as_str);
                 return Err(missing(message, &text, names).at(name.position()));
             }
             let mut rows = vec![("is system function", "true".to_string()), ("is temporary", "false".to_string())];
             if extended {
-                rows.extend(definition(&text.to_uppercase()));
+                rows.extend(built_in.map_or_else(|| definition(&text.to_uppercase()), |f| f.definition(&text)));
             }
             Ok(info(rows.into_iter().map(|(k, v)| (k.to_string(), Some(v))).collect()))
         }
@@ -355,7 +356,45 @@ fn described(
     rows.into_iter().map(|(k, v)| (k.to_string(), Some(v))).collect()
 }
 
-/// What DESCRIBE FUNCTION EXTENDED adds.
+/// A function as Flink lists it: under the name of its definition, which is not always the one that SQL calls it by.
+struct BuiltIn {
+    name: &'static str,
+    kind: &'static str,
+    is_deterministic: bool,
+    arguments: &'static str,
+}
+
+/// Those of Flink 2.3.
+fn built_in() -> impl Iterator<Item = BuiltIn> {
+    let lines = include_str!("built_in.txt").lines().filter(|l| !l.is_empty() && !l.starts_with('#'));
+    lines.filter_map(|line| {
+        let mut parts = line.splitn(4, ' ');
+        let name = parts.next()?;
+        let kind = match parts.next()? {
+            "S" => "SCALAR",
+            "A" => "AGGREGATE",
+            "P" => "PROCESS_TABLE",
+            _ => "OTHER",
+        };
+        Some(BuiltIn { name, kind, is_deterministic: parts.next()? == "yes", arguments: parts.next()? })
+    })
+}
+
+impl BuiltIn {
+    /// What DESCRIBE FUNCTION EXTENDED adds, by the name that is asked for.
+    fn definition(&self, name: &str) -> [(&'static str, String); 5] {
+        let signatures: Vec<String> = self.arguments.split(" ;; ").map(|a| format!("{name}{a}")).collect();
+        [
+            ("kind", self.kind.to_string()),
+            ("requirements", "[]".to_string()),
+            ("is deterministic", self.is_deterministic.to_string()),
+            ("supports constant folding", "true".to_string()),
+            ("signature", signatures.join("\n")),
+        ]
+    }
+}
+
+/// What DESCRIBE FUNCTION EXTENDED adds of a function that has another name in Flink's list.
 fn definition(name: &str) -> [(&'static str, String); 5] {
     let aggregate = AggregateKind::from_name(name).is_some();
     let scalar = scalar::functions().find(|f| f.name == name);
