@@ -32,7 +32,8 @@ cargo xtask TASK
                                  nats-kafka|nats-nats
                       --cycles N  --seed S  --rows N  --release  --binary FILE
                       --at POINT      every kill where this point is passed first, and how long a restart takes to it:
-                                      after_commit_before_record is the first committed output
+                                      after_commit_before_source_ack is the first output that is new (at the points before
+                                      it a restart repeats what was decided before its kill)
                       --planted drop-row|duplicate-on-recovery|commit-before-decided|
                                 acknowledge-before-committed: the job is made to do wrong, and has to be found out
   conformance [FILE..] [--only PART]

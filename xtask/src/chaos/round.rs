@@ -1,27 +1,35 @@
 //! One job from its first start to its end.
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use super::events::{Event, Events};
-use super::ledger::Ledger;
-use super::logs::{Logs, check_order};
+use super::events::{Event, Events, Fault, is_between_commits};
+use super::ledger::{Ledger, MISSING};
+use super::logs::{ABORT_PATIENCE, Logs};
+use super::observer::{Observer, Output};
 use super::place::{Bucket, Place};
 use super::process::{children, is_alive, pause, signal, until};
+use super::producer::Producer;
 use super::proxy::Network;
-use super::servers::Server;
+use super::servers::{Kind, Server};
 use super::{Pipeline, Plan, Rng, Tally, wrong};
 use crate::Failure;
 
 /// A run that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
 const STEP: Duration = Duration::from_millis(2);
+/// How often a broker's log is looked at.
+const LOOK: Duration = Duration::from_millis(50);
 /// Processes that look for each other so often ...
 const HEARTBEAT_MS: u64 = 100;
 /// ... miss each other after so long.
 const HEARTBEAT_TIMEOUT_MS: u64 = 1_500;
+
+/// The rows of a round that reads from a log are written within so many seconds, so that it is killed meanwhile.
+const PRODUCED_WITHIN_S: Range<u64> = 4..12;
 
 /// What a job writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +62,7 @@ pub(super) struct Round<'a> {
     outputs: Outputs,
     ledger: Ledger,
     logs: Option<Logs<'a>>,
+    observer: Option<Observer>,
     /// A mistake that the job is to make.
     planted: Option<String>,
     /// Where every cycle ends.
@@ -92,15 +101,29 @@ impl<'a> Round<'a> {
             false => rng.one_of(&[Outputs::Windows, Outputs::Windows, Outputs::OpenWindows, Outputs::Copies]),
         };
         let files = if outputs == Outputs::Windows { 1 } else { 1 + rng.below(4) };
-        let ledger = Ledger::generate(&folder.join("in"), rows, files, rng)?;
+        let is_live = pipeline.logs().0.is_some();
+        let partitions = is_live.then(|| 1 + rng.below(4));
+        let ledger = Ledger::generate(rows, files, partitions, rng);
         let place = match bucket {
             Some(bucket) => Place::on_s3(bucket, folder),
             None => Place::local(folder),
         };
+        if !is_live {
+            ledger.input.write_files(&folder.join("in"))?;
+        }
+        let rows_per_second =
+            rows / (PRODUCED_WITHIN_S.start + rng.below(PRODUCED_WITHIN_S.end - PRODUCED_WITHIN_S.start));
         let logs = match pipeline.has_logs() {
-            true => Some(Logs::prepare(servers, folder, binary, EVENTS, 1 + rng.below(4))?),
+            true => Some(Logs::prepare(servers, folder, binary, &ledger.input, rows_per_second.max(1))?),
             false => None,
         };
+        // Objects of a store are files, too, but not of its user.
+        let files = bucket.is_none().then(|| Output::Files {
+            folders: outputs.names().iter().map(|name| place.folder(name)).collect(),
+            copies: place.folder("copies"),
+        });
+        let watched = logs.as_ref().and_then(Logs::watched).or(files);
+        let observer = watched.map(|output| Observer::start(output, &ledger.input, is_live));
         let (folder, binary) = (folder.to_path_buf(), binary.to_path_buf());
         let round = Round {
             pipeline,
@@ -110,6 +133,7 @@ impl<'a> Round<'a> {
             outputs,
             ledger,
             logs,
+            observer,
             planted: plan.planted.clone(),
             at: plan.at,
         };
@@ -175,6 +199,11 @@ impl<'a> Round<'a> {
     /// Every row once, and nothing left over. Adds what the round showed to the tally.
     pub(super) fn check(&self, tally: &mut Tally) -> Result<(), Failure> {
         let has = |output: &str| self.outputs.names().contains(&output);
+        let written = self.logs.as_ref().and_then(|logs| logs.producer.as_ref()).map(Producer::acknowledged);
+        let all = self.ledger.input.rows.len() as u64;
+        if let Some(written) = written.filter(|written| *written < all) {
+            return Err(format!("the job has finished although only {written} of {all} rows are written"));
+        }
         let is_in_log = match &self.logs {
             Some(logs) => logs.read(COPIES)?,
             None => false,
@@ -184,11 +213,14 @@ impl<'a> Round<'a> {
         }
         if let Some(logs) = &self.logs {
             logs.check_leftovers()?;
-            if let Some(mut observed) = logs.observed(self.ledger.rows())? {
-                check_order(&observed, |id| self.ledger.file_of(id))?;
-                observed.sort();
-                self.ledger.check_copies(&observed).map_err(|e| format!("as observed: {e}"))?;
+        }
+        if let Some(observer) = &self.observer {
+            let observed = observer.check_end()?;
+            if has("copies") && observed.len() != self.ledger.input.rows.len() {
+                let all = self.ledger.input.rows.len();
+                return Err(format!("{MISSING}: observed were {} rows of {all}", observed.len()));
             }
+            tally.shown.extend(observer.waits());
         }
         if has("windows") {
             let late = if has("late") { self.place.rows("late")? } else { vec![] };
@@ -207,8 +239,12 @@ impl<'a> Round<'a> {
         tally: &mut Tally,
     ) -> Result<u64, Failure> {
         let mut cycles = 0;
+        // For whoever looks into the folder of a round that went wrong.
+        let (diary_file, mut diary) = (self.folder.join("events"), String::new());
         loop {
+            self.check_so_far()?;
             if cycles >= most {
+                self.logs.iter().filter_map(|logs| logs.producer.as_ref()).for_each(Producer::hurry);
                 let run = self.start(Event::Kill { at: None }, rng, tally)?;
                 self.expect_success(self.wait(run)?)?;
                 return Ok(cycles);
@@ -220,11 +256,13 @@ impl<'a> Round<'a> {
                 1..3 => Event::Kill { at: None },
                 _ => events.next(),
             };
+            let begun = crate::bench::measure::now();
             let (happened, finished) = match event {
                 Event::Sleeper => self.sleeper(rng, tally)?,
                 Event::Kill { at } => self.kill(at, rng, tally)?,
                 Event::KillAsked { at, command } => self.kill_asked(at, command, rng, tally)?,
-                Event::ServerStopped | Event::ServerKilled | Event::Network(_) => self.server(event, rng, tally)?,
+                Event::Server(kind, fault) => self.server(kind, fault, rng, tally)?,
+                Event::TransactionTimedOut => self.timed_out(rng, tally)?,
                 _ => self.second(event, rng, tally)?,
             };
             if happened {
@@ -239,10 +277,33 @@ impl<'a> Round<'a> {
             if event == events.next() {
                 events.step(happened);
             }
+            let how = if happened { "" } else { ": it came too late" };
+            diary.push_str(&format!("{cycles:4} {event}{how}, {:.1} s\n", begun.elapsed().as_secs_f64()));
+            fs::write(&diary_file, &diary).map_err(wrong(&diary_file))?;
             if finished {
                 return Ok(cycles);
             }
         }
+    }
+
+    /// What the observer and the producer have to say while the job runs.
+    fn check_so_far(&self) -> Result<(), Failure> {
+        self.observer.as_ref().map_or(Ok(()), Observer::check)?;
+        self.logs.as_ref().and_then(|logs| logs.producer.as_ref()).map_or(Ok(()), Producer::check)
+    }
+
+    /// While a process stands where nothing is being committed.
+    fn check_epochs(&self, tally: &mut Tally) -> Result<(), Failure> {
+        let acknowledged = self.logs.as_ref().map_or(Ok(vec![]), Logs::acknowledged)?;
+        if let Some(observer) = &self.observer {
+            observer.check_epochs(&acknowledged)?;
+        }
+        if self.outputs == Outputs::All {
+            let rows = |output: &str| self.place.rows(output);
+            self.ledger.check_epochs(&rows("windows")?, &rows("late")?, &rows("copies")?)?;
+        }
+        tally.whole += 1;
+        Ok(())
     }
 
     fn look_at(&self, tally: &mut Tally) {
@@ -252,6 +313,10 @@ impl<'a> Round<'a> {
 
     fn start(&self, event: Event, rng: &mut Rng, tally: &mut Tally) -> Result<Run, Failure> {
         tally.starts += 1;
+        // The first start of a round restores nothing.
+        if let Some(observer) = self.observer.as_ref().filter(|_| self.place.generation() > 0) {
+            observer.starts();
+        }
         let mut command = Command::new(&self.binary);
         // Every start has a parallelism of its own: state and splits have to move.
         let parallelism = (1 + rng.below(4)).to_string();
@@ -280,6 +345,11 @@ impl<'a> Round<'a> {
                 command.env("FLOTT_FAILPOINT", format!("{point}:{hit}"));
                 command.env("FLOTT_FAILPOINT_REPORT", self.folder.join("reached"));
             }
+            Event::TransactionTimedOut => {
+                // All is sent, and the transaction is open.
+                command.env("FLOTT_FAILPOINT", "mid_commit:1");
+                command.env("FLOTT_FAILPOINT_REPORT", self.folder.join("reached"));
+            }
             Event::KillSecondAtOwn(point) => {
                 command.env("FLOTT_WORKER_FAILPOINT", format!("{point}:{hit}"));
                 command.env("FLOTT_WORKER_FAILPOINT_REPORT", self.folder.join("second-reached"));
@@ -306,6 +376,9 @@ impl<'a> Round<'a> {
             return Err(format!("the job hangs: {}", self.output()));
         }
         tally.reached.extend(self.at.map(|_| started.elapsed()));
+        if at.is_some_and(is_between_commits) {
+            self.check_epochs(tally)?;
+        }
         self.kill_first(run, rng)?;
         Ok((true, false))
     }
@@ -447,31 +520,29 @@ impl<'a> Round<'a> {
     }
 
     /// Something happens to a server, or to the way to it; the job outlives it, or is killed then or afterwards.
-    fn server(&self, event: Event, rng: &mut Rng, tally: &mut Tally) -> Result<(bool, bool), Failure> {
-        let servers = self.logs.as_ref().map(Logs::servers).unwrap_or_default();
-        let server = *servers.get(rng.below(servers.len().max(1) as u64) as usize).ok_or("there is no server")?;
-        let mut run = self.start(event, rng, tally)?;
+    fn server(&self, kind: Kind, fault: Fault, rng: &mut Rng, tally: &mut Tally) -> Result<(bool, bool), Failure> {
+        let server = self.server_of(kind)?;
+        let mut run = self.start(Event::Server(kind, fault), rng, tally)?;
         if let Some(status) = self.until(&mut run, Duration::from_millis(rng.below(600)), || false)? {
             self.expect_success(status)?;
             return Ok((false, true));
         }
-        match event {
-            Event::ServerStopped => server.pause()?,
-            Event::ServerKilled => server.kill()?,
-            Event::Network(network) => server.network(network),
-            _ => return Err(format!("{event} is no event of a server")),
+        match fault {
+            Fault::Stopped => server.pause()?,
+            Fault::Killed => server.kill()?,
+            Fault::Network(network) => server.network(network),
         }
-        let longest = if event == Event::ServerStopped { 5_000 } else { 2_000 };
+        let longest = if fault == Fault::Stopped { 5_000 } else { 2_000 };
         let ended = self.until(&mut run, Duration::from_millis(rng.below(longest)), || false);
         let is_killed_now = rng.below(3) == 0;
         if is_killed_now && matches!(ended, Ok(None)) {
             run.child.kill().map_err(|e| e.to_string())?;
         }
         // Whatever has become of the job, the server comes back.
-        match event {
-            Event::ServerStopped => server.resume()?,
-            Event::ServerKilled => server.restart()?,
-            _ => server.network(Network::Whole),
+        match fault {
+            Fault::Stopped => server.resume()?,
+            Fault::Killed => server.restart()?,
+            Fault::Network(_) => server.network(Network::Whole),
         }
         if let Some(status) = ended? {
             return self.ended_beside(status);
@@ -483,6 +554,37 @@ impl<'a> Round<'a> {
             }
         }
         self.kill_first(run, rng).map(|()| (true, false))
+    }
+
+    fn server_of(&self, kind: Kind) -> Result<&'a Server, Failure> {
+        let servers = self.logs.as_ref().map(Logs::servers).unwrap_or_default();
+        servers.into_iter().find(|server| server.kind == kind).ok_or_else(|| format!("no {} is used", kind.name()))
+    }
+
+    /// A process stands amid a commit until the broker has ended its transaction; then it goes on, or is killed.
+    fn timed_out(&self, rng: &mut Rng, tally: &mut Tally) -> Result<(bool, bool), Failure> {
+        let broker = self.server_of(Kind::Kafka)?;
+        let mut run = self.start(Event::TransactionTimedOut, rng, tally)?;
+        let reached = self.folder.join("reached");
+        if let Some(status) = self.until(&mut run, PATIENCE, || reached.exists())? {
+            self.expect_success(status)?;
+            return Ok((false, true));
+        }
+        if !reached.exists() {
+            return Err(format!("the job hangs: {}", self.output()));
+        }
+        let before = broker.timed_out();
+        let is_ended = until(ABORT_PATIENCE, || {
+            pause(LOOK);
+            broker.timed_out() > before
+        });
+        if rng.below(2) == 0 {
+            self.let_go()?;
+            if let Some(status) = self.until(&mut run, Duration::from_millis(rng.below(1_500)), || false)? {
+                return self.expect_success(status).map(|()| (is_ended, true));
+            }
+        }
+        self.kill_first(run, rng).map(|()| (is_ended, false))
     }
 
     /// A job that finds no server when it begins says so and ends: whoever has started it starts it again.
