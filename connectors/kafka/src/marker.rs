@@ -104,6 +104,16 @@ impl<'a> Reading<'a> {
     }
 
     fn failed(&self, error: KafkaError) -> Error {
+        use RDKafkaErrorCode as Code;
+        // The topic was there a moment ago: a broker that has just begun does not know all of its partitions yet.
+        let is_new = [Code::UnknownPartition, Code::UnknownTopic, Code::UnknownTopicOrPartition];
+        if let Some(code) = error.rdkafka_error_code().filter(|code| is_new.contains(code)) {
+            return Error::unavailable("the topic of markers is not to be seen")
+                .with("topic", &self.topic.name)
+                .hint("Check that the brokers run and can be reached from here")
+                .caused_by(KafkaError::MetadataFetch(code))
+                .from_outside();
+        }
         client::error(error, self.properties, "read a marker from").with("topic", &self.topic.name)
     }
 
@@ -213,6 +223,8 @@ pub(crate) fn pause(time: Duration) {
 
 #[cfg(test)]
 mod tests {
+    use flott_core::ErrorKind;
+
     use super::*;
 
     #[test]
@@ -220,5 +232,16 @@ mod tests {
         let topic = MarkerTopic { name: "m".into(), partitions: 16 };
         assert_eq!(topic.partition("flott-a-b"), topic.partition("flott-a-b"));
         assert!((0..100).all(|i| (0..16).contains(&topic.partition(&format!("id-{i}")))));
+    }
+
+    #[test]
+    fn a_topic_that_is_not_known_yet_is_asked_for_again() {
+        let options = [("properties.bootstrap.servers", "127.0.0.1:1")].into_iter().collect();
+        let properties = Properties::of(&options).expect("properties");
+        let topic = MarkerTopic { name: "m".into(), partitions: 16 };
+        let reading = Reading::new(&topic, &properties).expect("clients");
+        let kind = |code| reading.failed(KafkaError::MetadataFetch(code)).kind();
+        assert_eq!(kind(RDKafkaErrorCode::UnknownPartition), ErrorKind::Unavailable);
+        assert_eq!(kind(RDKafkaErrorCode::TopicAuthorizationFailed), ErrorKind::User);
     }
 }
