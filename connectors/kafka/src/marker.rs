@@ -21,6 +21,8 @@ use crate::topics;
 const PARTITIONS: i32 = 16;
 /// How long transactions of others may hold up the reading of a marker.
 const OPEN_PATIENCE: Duration = Duration::from_secs(15);
+/// How long a broker waits for markers that nobody writes.
+const FETCH_WAIT_MS: &str = "10";
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -63,6 +65,13 @@ impl MarkerTopic {
     /// may be one of them.
     pub(crate) fn read(&self, transactional_id: &str, properties: &Properties) -> Result<Option<Marker>> {
         let reading = Reading::new(self, properties)?;
+        let last = self.read_with(&reading, transactional_id);
+        let Reading { all, committed, .. } = reading;
+        client::end_aside((all, committed));
+        last
+    }
+
+    fn read_with(&self, reading: &Reading<'_>, transactional_id: &str) -> Result<Option<Marker>> {
         let own = self.partition(transactional_id);
         if let Some(found) = reading.last(transactional_id, own)? {
             return Ok(Some(found));
@@ -96,6 +105,8 @@ impl<'a> Reading<'a> {
             let mut config = properties.config(Role::Consumer)?;
             config.set("isolation.level", isolation).set("enable.auto.commit", "false");
             config.set("auto.offset.reset", "earliest").set("enable.partition.eof", "true");
+            // That there is no more is said once the broker has waited for more.
+            config.set("fetch.wait.max.ms", FETCH_WAIT_MS);
             // A client that reads has to have a group, also where it never speaks of it.
             config.set("group.id", "flott-markers");
             client::made(&config, properties)
@@ -200,7 +211,9 @@ fn make(name: &str, properties: &Properties) -> Result<()> {
 
 /// Retention by time would remove a marker, and with it the knowledge of what is committed.
 fn check_policy(name: &str, properties: &Properties) -> Result<()> {
-    let described = block_on(admin(properties)?.describe_configs([&ResourceSpecifier::Topic(name)], &admin_options()));
+    let admin = admin(properties)?;
+    let described = block_on(admin.describe_configs([&ResourceSpecifier::Topic(name)], &admin_options()));
+    client::end_aside(admin);
     // Who may not look has to trust.
     let Ok(described) = described else { return Ok(()) };
     for resource in described.into_iter().flatten() {
