@@ -23,8 +23,8 @@ const POINTS: [&str; 12] = [
     "during_second_restore",
     "during_retention_gc",
 ];
-/// Those of them where nothing is being committed, and where all that was committed before is whole.
-const BETWEEN_COMMITS: [&str; 4] = [
+/// Those of them where nothing is being committed, and all that was committed before is whole: there a mistake shows.
+pub(super) const BETWEEN_COMMITS: [&str; 4] = [
     "after_precommit_before_decided",
     "after_decided_before_commit",
     "after_commit_before_record",
@@ -35,15 +35,13 @@ const ASKED: [(&str, &[&str]); 2] = [("during_savepoint", &["savepoint"]), ("dra
 /// Those that the second process passes itself.
 const POINTS_OF_SECOND: [&str; 3] = ["before_barrier", "mid_snapshot", "after_snapshot_before_prepare"];
 
+/// No point of the protocol: once an observer has seen something new.
+pub(super) const OUTPUT: &str = "output";
+
 /// The kill point of this name.
 pub(super) fn point(name: &str) -> Result<&'static str, Failure> {
-    let known = POINTS.into_iter().find(|p| *p == name);
-    known.ok_or_else(|| format!("no run passes '{name}' by itself; there are {}", POINTS.join(", ")))
-}
-
-/// Whether output is whole while a process stands at this point.
-pub(super) fn is_between_commits(point: &str) -> bool {
-    BETWEEN_COMMITS.contains(&point)
+    let known = POINTS.into_iter().chain([OUTPUT]).find(|p| *p == name);
+    known.ok_or_else(|| format!("no run passes '{name}' by itself; there are {}, and {OUTPUT}", POINTS.join(", ")))
 }
 
 /// One cycle.

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 /// How long a broker may be silent; one that is stopped is asked anew.
 const PATIENCE: Duration = Duration::from_secs(4);
+/// How long a fetch waits for records.
+const FETCH_WAIT_MS: i32 = 100;
 /// Of what a fetch gives for a partition.
 const FETCHED_BYTES_MAX: i32 = 1 << 20;
 /// An answer that claims more is none.
@@ -154,10 +156,10 @@ impl Client {
         Ok(offsets)
     }
 
-    /// Committed records from these offsets on, without waiting for more.
+    /// Committed records from these offsets on; waits a moment where there are none.
     pub(super) fn fetch(&mut self, topic: &str, from: &[i64]) -> io::Result<Vec<Fetched>> {
         let mut body = Out::default();
-        body.i32(-1).i32(0).i32(0).i32(FETCHED_BYTES_MAX * from.len() as i32).0.push(1);
+        body.i32(-1).i32(FETCH_WAIT_MS).i32(1).i32(FETCHED_BYTES_MAX * from.len() as i32).0.push(1);
         body.i32(1).text(topic).i32(from.len() as i32);
         for (partition, offset) in from.iter().enumerate() {
             body.i32(partition as i32).i64(*offset).i32(FETCHED_BYTES_MAX);

@@ -236,6 +236,13 @@ pub(super) fn is_of_rows(failure: &str) -> bool {
     VERDICTS.iter().any(|verdict| failure.contains(verdict))
 }
 
+/// Whether a job has refused to go on because its output is not that of its checkpoints: it has found the mistake before the rows
+/// were wrong.
+pub(super) fn is_refused_by_marker(failure: &str) -> bool {
+    failure.contains("The marker says that checkpoint ")
+        && failure.contains("which is not among what is to be committed")
+}
+
 fn compare(what: &str, expected: &[String], found: &[String]) -> Result<(), Failure> {
     if expected == found {
         return Ok(());

@@ -200,8 +200,6 @@ struct Tally {
     late: u64,
     /// Looks at the output while nothing was being committed.
     whole: u64,
-    /// From the start of a process that restored something until its first rows were seen.
-    shown: Vec<Duration>,
     /// From the start of a process to the point that it was killed at, where all are killed at one.
     reached: Vec<Duration>,
 }
@@ -260,7 +258,7 @@ pub(crate) fn cycles(plan: &Plan) -> Result<(), Failure> {
             .and_then(|cycles| round.check(&mut tally).map(|()| cycles))
             .map_err(|e| format!("{name}, seed {}, round {}, in {}: {e}", plan.seed, tally.rounds, place.display()));
         if let (Some(mistake), Err(found)) = (&plan.planted, &cycles)
-            && ledger::is_of_rows(found)
+            && (ledger::is_of_rows(found) || ledger::is_refused_by_marker(found))
         {
             say(&format!("chaos {name}: the planted mistake '{mistake}' is found: {found}"));
             drop(fs::remove_dir_all(&folder));
@@ -309,7 +307,6 @@ fn report(plan: &Plan, done: u64, tally: &Tally) {
     }
     if let Some(at) = plan.at {
         say(&format!("  from start to {at}: {}", percentiles(&tally.reached)));
-        say(&format!("  from start to the first rows that were seen: {}", percentiles(&tally.shown)));
     }
 }
 

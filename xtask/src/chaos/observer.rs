@@ -16,7 +16,7 @@ use super::servers::{Kind, Server};
 use super::{kafka, nats};
 use crate::Failure;
 
-const STEP: Duration = Duration::from_millis(10);
+const STEP: Duration = Duration::from_millis(20);
 /// How long a server may take until it answers again, and what is committed until it is to be seen.
 const PATIENCE: Duration = Duration::from_secs(30);
 const SHOWN_PATIENCE: Duration = Duration::from_secs(10);
@@ -66,8 +66,8 @@ struct Watch {
     wrong: Option<Failure>,
     /// Of the process that runs, until it has shown something.
     started: Option<Instant>,
-    /// From the start of a process until it has shown something.
-    waits: Vec<Duration>,
+    /// From its start until then.
+    shown_after: Option<Duration>,
 }
 
 struct Reader {
@@ -187,6 +187,11 @@ impl Reader {
         Ok(seen)
     }
 
+    /// How many files are shown.
+    fn files(&self) -> usize {
+        self.files.iter().map(BTreeSet::len).sum()
+    }
+
     /// Whether all that is committed by now has been read.
     fn is_at(&self, ends: &[i64]) -> bool {
         self.next.iter().zip(ends).all(|(next, end)| next >= end)
@@ -218,16 +223,18 @@ impl Watch {
             seen: vec![(0, 0); input.partitions as usize],
             wrong: None,
             started: None,
-            waits: vec![],
+            shown_after: None,
         }
     }
 
     /// Looks once. Whether the output could be read.
     fn look(&mut self) -> bool {
+        let files = self.reader.files();
         match self.reader.look() {
             Ok(seen) => {
-                if let Some(started) = self.started.take_if(|_| !seen.is_empty()) {
-                    self.waits.push(started.elapsed());
+                let is_new = !seen.is_empty() || self.reader.files() > files;
+                if let Some(started) = self.started.take_if(|_| is_new) {
+                    self.shown_after = Some(started.elapsed());
                 }
                 for row in seen {
                     if let Err(e) = self.admit(row) {
@@ -319,14 +326,17 @@ impl Observer {
         Observer { shared, thread: Some(thread) }
     }
 
-    /// A process begins.
-    pub(super) fn starts(&self) {
-        lock(&self.shared).started = Some(crate::bench::measure::now());
+    /// A process begins. What the one before has committed is not its own.
+    pub(super) fn await_output(&self) -> Result<(), Failure> {
+        let mut watch = lock(&self.shared);
+        watch.catch_up()?;
+        (watch.started, watch.shown_after) = (Some(crate::bench::measure::now()), None);
+        Ok(())
     }
 
-    /// How long processes took until they had shown something.
-    pub(super) fn waits(&self) -> Vec<Duration> {
-        lock(&self.shared).waits.clone()
+    /// How long the process took until something of its was to be seen.
+    pub(super) fn shown_after(&self) -> Option<Duration> {
+        lock(&self.shared).shown_after
     }
 
     /// What has been wrong so far.

@@ -36,13 +36,12 @@ pub(super) fn children(of: u32) -> Vec<u32> {
 
 /// Looks again and again; `false` where it does not come about in time.
 pub(super) fn until(patience: Duration, mut holds: impl FnMut() -> bool) -> bool {
-    let mut waited = Duration::ZERO;
+    let started = crate::bench::measure::now();
     while !holds() {
-        if waited >= patience {
+        if started.elapsed() >= patience {
             return false;
         }
         pause(STEP);
-        waited += STEP;
     }
     true
 }

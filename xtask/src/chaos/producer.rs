@@ -17,9 +17,9 @@ use super::{kafka, nats, wrong};
 use crate::Failure;
 
 /// Rows of one request at most.
-const AT_ONCE: usize = 500;
+const AT_ONCE: usize = 2_000;
 /// How often rows are written.
-const STEP: Duration = Duration::from_millis(10);
+const STEP: Duration = Duration::from_millis(50);
 /// A server that does not come back for so long never does.
 const PATIENCE: Duration = Duration::from_secs(90);
 

@@ -1,28 +1,29 @@
 //! One job from its first start to its end.
 
+mod faults;
+
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use super::events::{Event, Events, Fault, is_between_commits};
+use super::events::{BETWEEN_COMMITS, Event, Events, OUTPUT};
 use super::ledger::{Ledger, MISSING};
-use super::logs::{ABORT_PATIENCE, Logs};
+use super::logs::Logs;
 use super::observer::{Observer, Output};
 use super::place::{Bucket, Place};
 use super::process::{children, is_alive, pause, signal, until};
 use super::producer::Producer;
-use super::proxy::Network;
-use super::servers::{Kind, Server};
+use super::servers::Server;
 use super::{Pipeline, Plan, Rng, Tally, wrong};
 use crate::Failure;
 
 /// A run that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
 const STEP: Duration = Duration::from_millis(2);
-/// How often a broker's log is looked at.
-const LOOK: Duration = Duration::from_millis(50);
+/// How long something may be under way that nobody waits for.
+const UNDER_WAY: Duration = Duration::from_millis(200);
 /// Processes that look for each other so often ...
 const HEARTBEAT_MS: u64 = 100;
 /// ... miss each other after so long.
@@ -79,6 +80,14 @@ struct Run {
     child: Child,
     /// Second processes that this harness has stopped or seen.
     peers: Vec<u32>,
+}
+
+/// Whatever has gone wrong, no job goes on without its harness.
+impl Drop for Run {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
 }
 
 impl<'a> Round<'a> {
@@ -220,7 +229,6 @@ impl<'a> Round<'a> {
                 let all = self.ledger.input.rows.len();
                 return Err(format!("{MISSING}: observed were {} rows of {all}", observed.len()));
             }
-            tally.shown.extend(observer.waits());
         }
         if has("windows") {
             let late = if has("late") { self.place.rows("late")? } else { vec![] };
@@ -251,6 +259,8 @@ impl<'a> Round<'a> {
             }
             let event = match rng.below(10) {
                 _ if self.at.is_some() => Event::Kill { at: self.at },
+                n if self.planted.is_some() && n > 2 => Event::Kill { at: Some(rng.one_of(&BETWEEN_COMMITS)) },
+                _ if self.planted.is_some() => Event::Kill { at: None },
                 0 => Event::Sleeper,
                 1 if self.pipeline.has_two_processes() => Event::KillSecond { at: None },
                 1..3 => Event::Kill { at: None },
@@ -294,6 +304,10 @@ impl<'a> Round<'a> {
 
     /// While a process stands where nothing is being committed.
     fn check_epochs(&self, tally: &mut Tally) -> Result<(), Failure> {
+        // What a source acknowledges is under way for a moment.
+        if self.logs.is_some() {
+            pause(UNDER_WAY);
+        }
         let acknowledged = self.logs.as_ref().map_or(Ok(vec![]), Logs::acknowledged)?;
         if let Some(observer) = &self.observer {
             observer.check_epochs(&acknowledged)?;
@@ -313,9 +327,8 @@ impl<'a> Round<'a> {
 
     fn start(&self, event: Event, rng: &mut Rng, tally: &mut Tally) -> Result<Run, Failure> {
         tally.starts += 1;
-        // The first start of a round restores nothing.
-        if let Some(observer) = self.observer.as_ref().filter(|_| self.place.generation() > 0) {
-            observer.starts();
+        if let Some(observer) = self.observer.as_ref().filter(|_| self.at == Some(OUTPUT)) {
+            observer.await_output()?;
         }
         let mut command = Command::new(&self.binary);
         // Every start has a parallelism of its own: state and splits have to move.
@@ -329,8 +342,13 @@ impl<'a> Round<'a> {
         for name in ["reached", "reached.go", "second-reached", "second-reached.go"] {
             drop(fs::remove_file(self.folder.join(name)));
         }
-        let hit = 1 + rng.below(3);
+        // The first checkpoints of a log's readers may have nothing yet.
+        let hit = match &self.logs {
+            Some(_) => 1 + u64::from(self.planted.is_some()) * 3 + rng.below(8),
+            None => 1 + rng.below(3),
+        };
         match event {
+            Event::Kill { at: Some(OUTPUT) } => {}
             Event::Kill { at: Some(point) }
             | Event::KillAsked { at: point, .. }
             | Event::KillSecond { at: Some(point) } => {
@@ -366,17 +384,21 @@ impl<'a> Round<'a> {
         let mut run = self.start(Event::Kill { at }, rng, tally)?;
         let reached = self.folder.join("reached");
         let started = crate::bench::measure::now();
+        let shown = || self.observer.as_ref().and_then(Observer::shown_after);
+        let is_there = || if at == Some(OUTPUT) { shown().is_some() } else { at.is_some() && reached.exists() };
         let deadline = if at.is_some() { PATIENCE } else { Duration::from_millis(rng.below(400)) };
-        if let Some(status) = self.until(&mut run, deadline, || at.is_some() && reached.exists())? {
+        if let Some(status) = self.until(&mut run, deadline, is_there)? {
             // It finished before the point was reached: the round is over.
             self.expect_success(status)?;
             return Ok((false, true));
         }
-        if at.is_some() && !reached.exists() {
+        if at.is_some() && !is_there() {
             return Err(format!("the job hangs: {}", self.output()));
         }
-        tally.reached.extend(self.at.map(|_| started.elapsed()));
-        if at.is_some_and(is_between_commits) {
+        tally
+            .reached
+            .extend(self.at.map(|_| shown().filter(|_| at == Some(OUTPUT)).unwrap_or_else(|| started.elapsed())));
+        if at.is_some_and(|at| BETWEEN_COMMITS.contains(&at)) {
             self.check_epochs(tally)?;
         }
         self.kill_first(run, rng)?;
@@ -519,82 +541,6 @@ impl<'a> Round<'a> {
         Ok((true, true))
     }
 
-    /// Something happens to a server, or to the way to it; the job outlives it, or is killed then or afterwards.
-    fn server(&self, kind: Kind, fault: Fault, rng: &mut Rng, tally: &mut Tally) -> Result<(bool, bool), Failure> {
-        let server = self.server_of(kind)?;
-        let mut run = self.start(Event::Server(kind, fault), rng, tally)?;
-        if let Some(status) = self.until(&mut run, Duration::from_millis(rng.below(600)), || false)? {
-            self.expect_success(status)?;
-            return Ok((false, true));
-        }
-        match fault {
-            Fault::Stopped => server.pause()?,
-            Fault::Killed => server.kill()?,
-            Fault::Network(network) => server.network(network),
-        }
-        let longest = if fault == Fault::Stopped { 5_000 } else { 2_000 };
-        let ended = self.until(&mut run, Duration::from_millis(rng.below(longest)), || false);
-        let is_killed_now = rng.below(3) == 0;
-        if is_killed_now && matches!(ended, Ok(None)) {
-            run.child.kill().map_err(|e| e.to_string())?;
-        }
-        // Whatever has become of the job, the server comes back.
-        match fault {
-            Fault::Stopped => server.resume()?,
-            Fault::Killed => server.restart()?,
-            Fault::Network(_) => server.network(Network::Whole),
-        }
-        if let Some(status) = ended? {
-            return self.ended_beside(status);
-        }
-        if !is_killed_now {
-            let some_time = Duration::from_millis(rng.below(1_500));
-            if let Some(status) = self.until(&mut run, some_time, || false)? {
-                return self.ended_beside(status);
-            }
-        }
-        self.kill_first(run, rng).map(|()| (true, false))
-    }
-
-    fn server_of(&self, kind: Kind) -> Result<&'a Server, Failure> {
-        let servers = self.logs.as_ref().map(Logs::servers).unwrap_or_default();
-        servers.into_iter().find(|server| server.kind == kind).ok_or_else(|| format!("no {} is used", kind.name()))
-    }
-
-    /// A process stands amid a commit until the broker has ended its transaction; then it goes on, or is killed.
-    fn timed_out(&self, rng: &mut Rng, tally: &mut Tally) -> Result<(bool, bool), Failure> {
-        let broker = self.server_of(Kind::Kafka)?;
-        let mut run = self.start(Event::TransactionTimedOut, rng, tally)?;
-        let reached = self.folder.join("reached");
-        if let Some(status) = self.until(&mut run, PATIENCE, || reached.exists())? {
-            self.expect_success(status)?;
-            return Ok((false, true));
-        }
-        if !reached.exists() {
-            return Err(format!("the job hangs: {}", self.output()));
-        }
-        let before = broker.timed_out();
-        let is_ended = until(ABORT_PATIENCE, || {
-            pause(LOOK);
-            broker.timed_out() > before
-        });
-        if rng.below(2) == 0 {
-            self.let_go()?;
-            if let Some(status) = self.until(&mut run, Duration::from_millis(rng.below(1_500)), || false)? {
-                return self.expect_success(status).map(|()| (is_ended, true));
-            }
-        }
-        self.kill_first(run, rng).map(|()| (is_ended, false))
-    }
-
-    /// A job that finds no server when it begins says so and ends: whoever has started it starts it again.
-    fn ended_beside(&self, status: ExitStatus) -> Result<(bool, bool), Failure> {
-        if !status.success() && self.output().contains("can be reached from here") {
-            return self.check_panics().map(|()| (false, false));
-        }
-        self.expect_success(status).map(|()| (true, true))
-    }
-
     /// The first process goes on from where it stands.
     fn let_go(&self) -> Result<(), Failure> {
         fs::write(self.folder.join("reached.go"), "").map_err(wrong(&self.folder))
@@ -645,26 +591,23 @@ impl<'a> Round<'a> {
         deadline: Duration,
         mut holds: impl FnMut() -> bool,
     ) -> Result<Option<ExitStatus>, Failure> {
-        let mut waited = Duration::ZERO;
+        let started = crate::bench::measure::now();
         loop {
             if let Some(status) = run.child.try_wait().map_err(|e| e.to_string())? {
                 return Ok(Some(status));
             }
-            if waited >= deadline || holds() {
+            if started.elapsed() >= deadline || holds() {
                 return Ok(None);
             }
             pause(STEP);
-            waited += STEP;
         }
     }
 
+    /// Until the end, or until rows are wrong.
     fn wait(&self, mut run: Run) -> Result<ExitStatus, Failure> {
-        match self.until(&mut run, PATIENCE, || false)? {
+        match self.until(&mut run, PATIENCE, || self.check_so_far().is_err())? {
             Some(status) => self.check_panics().map(|()| status),
-            None => {
-                drop(run.child.kill());
-                Err(format!("the job hangs: {}", self.output()))
-            }
+            None => self.check_so_far().and_then(|()| Err(format!("the job hangs: {}", self.output()))),
         }
     }
 
