@@ -174,7 +174,10 @@ impl<'a> Reading<'a> {
                 None => {
                     idle += LOOK;
                     if idle >= REQUEST_PATIENCE {
-                        return Err(Error::unavailable("the topic of markers cannot be read").with("topic", name));
+                        return Err(Error::unavailable("the topic of markers cannot be read")
+                            .with("topic", name)
+                            .hint("Check that the brokers run and can be reached from here")
+                            .from_outside());
                     }
                 }
             }
