@@ -2,11 +2,15 @@
 //! does, how they are stopped and started, and how topics and streams are made.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use super::process::until;
 use super::proxy::{Network, Proxy};
 use super::{kafka, nats};
 use crate::{Failure, services};
 
+/// How long a broker may take until it leads a new topic.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// What a broker writes into its log when it ends a transaction that took too long.
 const TIMED_OUT: &str = "due to timeout";
 
@@ -91,7 +95,12 @@ impl Server {
     /// their markers.
     pub(super) fn create(&self, name: &str, partitions: u64) -> Result<(), Failure> {
         let made = match self.kind {
-            Kind::Kafka => kafka::Client::connect(&self.direct).and_then(|mut c| c.create_topic(name, partitions)),
+            Kind::Kafka => kafka::Client::connect(&self.direct).and_then(|mut client| {
+                client.create_topic(name, partitions)?;
+                // It is made before it is known.
+                until(PATIENCE, || (0..partitions).all(|partition| client.end(name, partition as i32).is_ok()));
+                Ok(())
+            }),
             Kind::Nats => {
                 let subjects = [format!("{name}.>"), format!("flott.markers.{name}.>")];
                 let stream = serde_json::json!({ "name": name, "subjects": subjects, "storage": "file",
