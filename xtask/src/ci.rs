@@ -9,21 +9,33 @@ use crate::services::ForTests;
 use crate::{Failure, chaos, run, run_with, say, tidy, unstable};
 
 /// Kill cycles in the test command, and rows of a round.
-const TEST_KILL_CYCLES: [(Pipeline, u64, u64); 7] = [
+const TEST_KILL_CYCLES: [(Pipeline, u64, u64); 8] = [
     (Pipeline::Files, 100, ROWS),
     (Pipeline::FilesTwoSinks, 30, ROWS),
     (Pipeline::Processes, 40, ROWS),
     (Pipeline::ProcessesTwoSinks, 40, ROWS),
     (Pipeline::S3, 30, ROWS),
+    (Pipeline::KafkaKafka, 6, ROWS / 4),
     (Pipeline::KafkaFiles, 6, ROWS / 4),
     (Pipeline::NatsKafka, 6, ROWS / 4),
 ];
 const ROWS: u64 = 200_000;
-/// Mistakes that the kill cycles have to find: the harness is not to pass whatever happens.
-const TEST_MISTAKES: [&str; 4] =
-    ["drop-row", "duplicate-on-recovery", "commit-before-decided", "acknowledge-before-committed"];
+/// Mistakes that the kill cycles have to find: the harness is not to pass whatever happens. One that drops a row needs many.
+const TEST_MISTAKES: [(Pipeline, &str, u64); 7] = [
+    (Pipeline::FilesTwoSinks, "drop-row", ROWS),
+    (Pipeline::FilesTwoSinks, "duplicate-on-recovery", ROWS),
+    (Pipeline::FilesTwoSinks, "commit-before-decided", ROWS),
+    (Pipeline::FilesTwoSinks, "acknowledge-before-committed", ROWS),
+    (Pipeline::KafkaFiles, "drop-row", ROWS),
+    (Pipeline::KafkaKafka, "duplicate-on-recovery", ROWS / 4),
+    (Pipeline::KafkaKafka, "acknowledge-before-decided", ROWS / 4),
+];
+/// Cycles after which a mistake has to be found.
+const TEST_MISTAKE_CYCLES: u64 = 200;
 /// Servers that tests talk to.
 const TEST_SERVICES: [&str; 4] = ["versitygw", "kafka", "nats", "redis"];
+/// Those that kill cycles talk to.
+const KILL_CYCLE_SERVICES: [&str; 3] = ["versitygw", "kafka", "nats"];
 
 /// All tests, with the servers that they talk to, then kill cycles on the real binary.
 pub(crate) fn test(args: &[String]) -> Result<(), Failure> {
@@ -42,13 +54,16 @@ pub(crate) fn test(args: &[String]) -> Result<(), Failure> {
     services.variables.push(skipped.variable());
     let unstable = unstable::run(&services.variables)?;
     drop(services);
+    // New ones, for all cycles together.
+    let services = ForTests::start(&KILL_CYCLE_SERVICES)?;
     for (pipeline, cycles, rows) in TEST_KILL_CYCLES {
         chaos::cycles(&chaos::Plan { pipeline, cycles, rows, ..chaos::Plan::default() })?;
     }
-    for mistake in TEST_MISTAKES {
-        let (pipeline, planted) = (Pipeline::FilesTwoSinks, Some(mistake.to_string()));
-        chaos::cycles(&chaos::Plan { pipeline, planted, cycles: 200, ..chaos::Plan::default() })?;
+    for (pipeline, mistake, rows) in TEST_MISTAKES {
+        let (planted, cycles) = (Some(mistake.to_string()), TEST_MISTAKE_CYCLES);
+        chaos::cycles(&chaos::Plan { pipeline, planted, cycles, rows, ..chaos::Plan::default() })?;
     }
+    drop(services);
     for test in unstable {
         say(&format!("UNSTABLE: {test} failed among all tests (see above) and passed alone"));
     }

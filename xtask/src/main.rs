@@ -32,9 +32,11 @@ cargo xtask TASK
                                  nats-kafka|nats-nats
                       --cycles N  --seed S  --rows N  --release  --binary FILE
                       --at POINT      every kill where this point is passed first, and how long a restart takes to it:
-                                      after_commit_before_record is the first committed output
-                      --planted drop-row|duplicate-on-recovery|commit-before-decided|
-                                acknowledge-before-committed: the job is made to do wrong, and has to be found out
+                                      after_commit_before_source_ack is the first checkpoint that is new, of files the first
+                                      output (at the points before it a restart repeats what was decided before its kill);
+                                      'output' is the first committed output that an observer sees
+                      --planted drop-row|duplicate-on-recovery|commit-before-decided|acknowledge-before-committed|
+                                acknowledge-before-decided: the job is made to do wrong, and has to be found out
   conformance [FILE..] [--only PART]
                     runs Flink's semantic programs (one JSON object a line) and scores them; the last line is JSON
   differential [--queries N] [--seed S] [--mode streaming|batch] [--mini-batch ROWS] [--set KEY=VALUE] [--gateway URL]

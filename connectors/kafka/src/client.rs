@@ -208,6 +208,13 @@ impl std::fmt::Display for Answer {
 
 impl std::error::Error for Answer {}
 
+/// Ends clients beside what goes on: each takes a tenth of a second for it, and a job that starts has several.
+pub(crate) fn end_aside(clients: impl Send + 'static) {
+    let end = move || drop(clients);
+    // Without a thread they have been dropped.
+    std::thread::Builder::new().name("kafka-end".to_string()).spawn(end).ok();
+}
+
 /// Runs what blocks beside the runtime's threads.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work)

@@ -28,6 +28,8 @@ use crate::target::{Partitioner, Target};
 
 /// How long a transaction may take to begin and to end.
 const TRANSACTION_PATIENCE: Duration = Duration::from_secs(60);
+/// How long a new client waits for its first connection before it asks for more.
+const CONNECTION_PATIENCE: Duration = Duration::from_millis(500);
 /// How long one that has failed may take to be aborted.
 const ABORT_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -197,6 +199,8 @@ fn take(target: &Target, id: &str) -> Result<Held> {
     let topic = MarkerTopic::open(&target.marker_topic, &target.properties)?;
     let batch = limits::batch_bytes_max(&target.plan.topics, &target.properties);
     let producer = Producer::with_batches(&target.properties, Some(id), batch)?;
+    // Without a connection the client asks for the transactions' coordinator only half a second later.
+    producer.client.client().fetch_metadata(Some(&topic.name), CONNECTION_PATIENCE).ok();
     producer.client.init_transactions(TRANSACTION_PATIENCE).map_err(|e| producer.error(e, "begin transactions in"))?;
     let marker = topic.read(id, &target.properties)?;
     Ok(Held { producer, topic, marker })

@@ -168,7 +168,9 @@ fn is_made(name: &str, properties: &Properties) -> Result<bool> {
 }
 
 fn described(name: &str, properties: &Properties) -> Result<Topic> {
-    let described = block_on(admin(properties)?.describe_configs([&ResourceSpecifier::Topic(name)], &admin_options()));
+    let admin = admin(properties)?;
+    let described = block_on(admin.describe_configs([&ResourceSpecifier::Topic(name)], &admin_options()));
+    client::end_aside(admin);
     let described = described.map_err(|e| client::error(e, properties, "ask for a topic of").with("topic", name))?;
     // Who may not look has to trust.
     let Some(Ok(found)) = described.into_iter().next() else { return Ok(Topic::default()) };

@@ -22,6 +22,8 @@ use crate::topics;
 const PARTITIONS: i32 = 16;
 /// How long transactions of others may hold up the reading of a marker.
 const OPEN_PATIENCE: Duration = Duration::from_secs(15);
+/// How long a broker waits for markers that nobody writes.
+const FETCH_WAIT_MS: &str = "10";
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -64,6 +66,13 @@ impl MarkerTopic {
     /// may be one of them.
     pub(crate) fn read(&self, transactional_id: &str, properties: &Properties) -> Result<Option<Marker>> {
         let reading = Reading::new(self, properties)?;
+        let last = self.read_with(&reading, transactional_id);
+        let Reading { all, committed, .. } = reading;
+        client::end_aside((all, committed));
+        last
+    }
+
+    fn read_with(&self, reading: &Reading<'_>, transactional_id: &str) -> Result<Option<Marker>> {
         let own = self.partition(transactional_id);
         if let Some(found) = reading.last(transactional_id, own)? {
             return Ok(Some(found));
@@ -97,6 +106,8 @@ impl<'a> Reading<'a> {
             let mut config = properties.config(Role::Consumer)?;
             config.set("isolation.level", isolation).set("enable.auto.commit", "false");
             config.set("auto.offset.reset", "earliest").set("enable.partition.eof", "true");
+            // That there is no more is said once the broker has waited for more.
+            config.set("fetch.wait.max.ms", FETCH_WAIT_MS);
             // A client that reads has to have a group, also where it never speaks of it.
             config.set("group.id", "flott-markers");
             client::made(&config, properties)
@@ -105,6 +116,16 @@ impl<'a> Reading<'a> {
     }
 
     fn failed(&self, error: KafkaError) -> Error {
+        use RDKafkaErrorCode as Code;
+        // The topic was there a moment ago: a broker that has just begun does not know all of its partitions yet.
+        let is_new = [Code::UnknownPartition, Code::UnknownTopic, Code::UnknownTopicOrPartition];
+        if let Some(code) = error.rdkafka_error_code().filter(|code| is_new.contains(code)) {
+            return Error::unavailable("the topic of markers is not to be seen")
+                .with("topic", &self.topic.name)
+                .hint("Check that the brokers run and can be reached from here")
+                .caused_by(KafkaError::MetadataFetch(code))
+                .from_outside();
+        }
         client::error(error, self.properties, "read a marker from").with("topic", &self.topic.name)
     }
 
@@ -152,7 +173,10 @@ impl<'a> Reading<'a> {
                 None => {
                     idle += LOOK;
                     if idle >= REQUEST_PATIENCE {
-                        return Err(Error::unavailable("the topic of markers cannot be read").with("topic", name));
+                        return Err(Error::unavailable("the topic of markers cannot be read")
+                            .with("topic", name)
+                            .hint("Check that the brokers run and can be reached from here")
+                            .from_outside());
                     }
                 }
             }
@@ -189,7 +213,9 @@ fn make(name: &str, properties: &Properties) -> Result<()> {
 
 /// Retention by time would remove a marker, and with it the knowledge of what is committed.
 fn check_policy(name: &str, properties: &Properties) -> Result<()> {
-    let described = block_on(admin(properties)?.describe_configs([&ResourceSpecifier::Topic(name)], &admin_options()));
+    let admin = admin(properties)?;
+    let described = block_on(admin.describe_configs([&ResourceSpecifier::Topic(name)], &admin_options()));
+    client::end_aside(admin);
     // Who may not look has to trust.
     let Ok(described) = described else { return Ok(()) };
     for resource in described.into_iter().flatten() {
@@ -212,6 +238,8 @@ pub(crate) fn pause(time: Duration) {
 
 #[cfg(test)]
 mod tests {
+    use flott_core::ErrorKind;
+
     use super::*;
 
     #[test]
@@ -219,5 +247,16 @@ mod tests {
         let topic = MarkerTopic { name: "m".into(), partitions: 16 };
         assert_eq!(topic.partition("flott-a-b"), topic.partition("flott-a-b"));
         assert!((0..100).all(|i| (0..16).contains(&topic.partition(&format!("id-{i}")))));
+    }
+
+    #[test]
+    fn a_topic_that_is_not_known_yet_is_asked_for_again() {
+        let options = [("properties.bootstrap.servers", "127.0.0.1:1")].into_iter().collect();
+        let properties = Properties::of(&options).expect("properties");
+        let topic = MarkerTopic { name: "m".into(), partitions: 16 };
+        let reading = Reading::new(&topic, &properties).expect("clients");
+        let kind = |code| reading.failed(KafkaError::MetadataFetch(code)).kind();
+        assert_eq!(kind(RDKafkaErrorCode::UnknownPartition), ErrorKind::Unavailable);
+        assert_eq!(kind(RDKafkaErrorCode::TopicAuthorizationFailed), ErrorKind::User);
     }
 }

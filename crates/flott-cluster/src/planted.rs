@@ -1,7 +1,7 @@
 //! Mistakes that are planted into a job, to see that the kill harness finds them.
 //!
-//! Each is made by sinks that stand before the real ones and keep the contract of `docs/spec/connector.md` in all but one
-//! point. Only builds with fail points plant them, and only where they are asked to ([`FailPoints::planting`]).
+//! Each is made by sinks or sources that stand before the real ones and keep the contract of `docs/spec/connector.md` in all but
+//! one point. Only builds with fail points plant them, and only where they are asked to ([`FailPoints::planting`]).
 //!
 //! [`FailPoints::planting`]: flott_core::failpoint::FailPoints::planting
 
@@ -10,10 +10,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::BooleanArray;
 use async_trait::async_trait;
-use flott_connector::Versioned;
 use flott_connector::sink::{
     CommitOutcome, Committable, Committer, CommitterContext, DeliveryGuarantee, Sink, SinkWriter, WriterContext,
 };
+use flott_connector::source::{ReaderEvent, Source, SourceReader, SourceSplit, SplitEnumerator, SubtaskInfo};
+use flott_connector::{Boundedness, Versioned};
 use flott_core::failpoint::Mistake;
 use flott_core::{ChangeBatch, CheckpointId, DecidedCheckpoint, Generation, Result, Watermark};
 use flott_graph::{JobGraph, OperatorSpec};
@@ -21,16 +22,109 @@ use flott_graph::{JobGraph, OperatorSpec};
 /// One row of so many is dropped.
 const DROPPED_ONE_OF: u64 = 100_000;
 
-/// The job with the mistake in each of its sinks.
+/// The job with the mistake in each of its sinks, or sources.
 pub(crate) fn plant(graph: &JobGraph, mistake: Mistake) -> JobGraph {
     let mut graph = graph.clone();
     let rows = Arc::new(AtomicU64::new(0));
+    let is_of_sources = mistake == Mistake::AcknowledgeBeforeDecided;
     for node in &mut graph.nodes {
-        if let OperatorSpec::Sink(spec) = &mut node.spec {
-            spec.sink = Arc::new(Planted { inner: Arc::clone(&spec.sink), mistake, rows: Arc::clone(&rows) });
+        match &mut node.spec {
+            OperatorSpec::Source(spec) if is_of_sources => {
+                spec.source = Arc::new(PlantedSource { inner: Arc::clone(&spec.source) });
+            }
+            OperatorSpec::Sink(spec) if !is_of_sources => {
+                spec.sink = Arc::new(Planted { inner: Arc::clone(&spec.sink), mistake, rows: Arc::clone(&rows) });
+            }
+            _ => {}
         }
     }
     graph
+}
+
+/// Tells its readers of checkpoints that nobody has decided.
+struct PlantedSource {
+    inner: Arc<dyn Source>,
+}
+
+impl Source for PlantedSource {
+    fn boundedness(&self) -> Boundedness {
+        self.inner.boundedness()
+    }
+
+    fn create_enumerator(&self, restored: Option<Versioned>) -> Result<Box<dyn SplitEnumerator>> {
+        self.inner.create_enumerator(restored)
+    }
+
+    fn create_reader(&self, subtask: SubtaskInfo) -> Result<Box<dyn SourceReader>> {
+        Ok(Box::new(PlantedReader { inner: self.inner.create_reader(subtask)?, undecided: None }))
+    }
+
+    fn reassigns_splits_on_recovery(&self) -> bool {
+        self.inner.reassigns_splits_on_recovery()
+    }
+
+    fn partitions(&self) -> Result<Option<Vec<String>>> {
+        self.inner.partitions()
+    }
+}
+
+struct PlantedReader {
+    inner: Box<dyn SourceReader>,
+    /// What the real one is told of next.
+    undecided: Option<CheckpointId>,
+}
+
+#[async_trait]
+impl SourceReader for PlantedReader {
+    async fn start(&mut self) -> Result<()> {
+        self.inner.start().await
+    }
+
+    fn add_splits(&mut self, splits: Vec<SourceSplit>) -> Result<()> {
+        self.inner.add_splits(splits)
+    }
+
+    fn no_more_splits(&mut self) {
+        self.inner.no_more_splits();
+    }
+
+    async fn next(&mut self) -> Result<ReaderEvent> {
+        if let Some(checkpoint) = self.undecided.take() {
+            #[expect(clippy::disallowed_methods, reason = "that it proves nothing is the mistake")]
+            let proof = DecidedCheckpoint::proven_by_head("", checkpoint);
+            self.inner.notify_checkpoint_complete(&proof).await?;
+        }
+        self.inner.next().await
+    }
+
+    fn pending_records(&self) -> Option<u64> {
+        self.inner.pending_records()
+    }
+
+    fn pending_bytes(&self) -> Option<u64> {
+        self.inner.pending_bytes()
+    }
+
+    fn pause_or_resume_splits(&mut self, pause: &[String], resume: &[String]) {
+        self.inner.pause_or_resume_splits(pause, resume);
+    }
+
+    fn handle_source_event(&mut self, event: Versioned) -> Result<()> {
+        self.inner.handle_source_event(event)
+    }
+
+    fn snapshot_taken(&mut self, checkpoint: CheckpointId, splits: &[SourceSplit]) {
+        self.inner.snapshot_taken(checkpoint, splits);
+        self.undecided = Some(checkpoint);
+    }
+
+    async fn notify_checkpoint_complete(&mut self, checkpoint: &DecidedCheckpoint) -> Result<()> {
+        self.inner.notify_checkpoint_complete(checkpoint).await
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        self.inner.close().await
+    }
 }
 
 struct Planted {

@@ -111,15 +111,18 @@ pub enum Mistake {
     CommitBeforeDecided,
     /// Output counts as committed, and is recorded so, before it is: it is committed with the next checkpoint.
     AcknowledgeBeforeCommitted,
+    /// Sources are told of a checkpoint once their state is taken, before it is decided.
+    AcknowledgeBeforeDecided,
 }
 
 impl Mistake {
     /// All of them, by name.
-    pub const ALL: [(&'static str, Mistake); 4] = [
+    pub const ALL: [(&'static str, Mistake); 5] = [
         ("drop-row", Mistake::DropRow),
         ("duplicate-on-recovery", Mistake::DuplicateOnRecovery),
         ("commit-before-decided", Mistake::CommitBeforeDecided),
         ("acknowledge-before-committed", Mistake::AcknowledgeBeforeCommitted),
+        ("acknowledge-before-decided", Mistake::AcknowledgeBeforeDecided),
     ];
 }
 

@@ -1,10 +1,11 @@
 //! What happens to the processes of a job.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
-use super::Pipeline;
 use super::proxy::Network;
+use super::servers::Kind;
+use super::{Pipeline, Rng};
 use crate::Failure;
 
 /// The kill points of the checkpoint protocol that a run passes by itself, K0 to K11.
@@ -22,15 +23,25 @@ const POINTS: [&str; 12] = [
     "during_second_restore",
     "during_retention_gc",
 ];
+/// Those of them where nothing is being committed, and all that was committed before is whole: there a mistake shows.
+pub(super) const BETWEEN_COMMITS: [&str; 4] = [
+    "after_precommit_before_decided",
+    "after_decided_before_commit",
+    "after_commit_before_record",
+    "after_commit_before_source_ack",
+];
 /// Those that a run passes where a user asks for it, with what the command is told to do: K12 and K13.
 const ASKED: [(&str, &[&str]); 2] = [("during_savepoint", &["savepoint"]), ("drain", &["stop", "--drain"])];
 /// Those that the second process passes itself.
 const POINTS_OF_SECOND: [&str; 3] = ["before_barrier", "mid_snapshot", "after_snapshot_before_prepare"];
 
+/// No point of the protocol: once an observer has seen something new.
+pub(super) const OUTPUT: &str = "output";
+
 /// The kill point of this name.
 pub(super) fn point(name: &str) -> Result<&'static str, Failure> {
-    let known = POINTS.into_iter().find(|p| *p == name);
-    known.ok_or_else(|| format!("no run passes '{name}' by itself; there are {}", POINTS.join(", ")))
+    let known = POINTS.into_iter().chain([OUTPUT]).find(|p| *p == name);
+    known.ok_or_else(|| format!("no run passes '{name}' by itself; there are {}, and {OUTPUT}", POINTS.join(", ")))
 }
 
 /// One cycle.
@@ -52,22 +63,30 @@ pub(super) enum Event {
     StopSecondKillFirst,
     /// SIGSTOP of the only process, or of the first, until a successor has taken over.
     Sleeper,
-    /// SIGSTOP of a server for a while, in some cases for longer than a transaction may take.
-    ServerStopped,
-    /// kill -9 of a server, which is started again.
-    ServerKilled,
-    /// What lies between the job and a server, for a while.
+    /// What happens to a server that the job talks to, for a while.
+    Server(Kind, Fault),
+    /// The job stands with a transaction open until the broker ends it, because that took too long.
+    TransactionTimedOut,
+}
+
+/// What can happen to a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// SIGSTOP.
+    Stopped,
+    /// kill -9; it is started again.
+    Killed,
+    /// What lies between the job and it.
     Network(Network),
 }
 
-/// What can happen to a server that a job talks to.
-const OF_SERVERS: [Event; 6] = [
-    Event::ServerStopped,
-    Event::Network(Network::Cut),
-    Event::Network(Network::HalfOpen),
-    Event::ServerKilled,
-    Event::Network(Network::Delayed(50)),
-    Event::Network(Network::Throttled(500_000)),
+const FAULTS: [Fault; 6] = [
+    Fault::Stopped,
+    Fault::Network(Network::Cut),
+    Fault::Network(Network::HalfOpen),
+    Fault::Killed,
+    Fault::Network(Network::Delayed(50)),
+    Fault::Network(Network::Throttled(500_000)),
 ];
 
 impl fmt::Display for Event {
@@ -82,15 +101,19 @@ impl fmt::Display for Event {
             Event::StopSecond => write!(f, "second process stopped until it is replaced"),
             Event::StopSecondKillFirst => write!(f, "second process stopped, first killed"),
             Event::Sleeper => write!(f, "a sleeper woken after its successor"),
-            Event::ServerStopped => write!(f, "server stopped for a while"),
-            Event::ServerKilled => write!(f, "server killed"),
-            Event::Network(network) => f.write_str(match network {
-                Network::Whole => "network whole",
-                Network::Delayed(_) => "network delayed",
-                Network::Throttled(_) => "network throttled",
-                Network::HalfOpen => "network half open",
-                Network::Cut => "network cut",
-            }),
+            Event::TransactionTimedOut => write!(f, "transaction open for longer than the broker allows"),
+            Event::Server(kind, fault) => {
+                let what = match fault {
+                    Fault::Stopped => "stopped for a while",
+                    Fault::Killed => "killed and started again",
+                    Fault::Network(Network::Whole) => "reached as ever",
+                    Fault::Network(Network::Delayed(_)) => "reached late",
+                    Fault::Network(Network::Throttled(_)) => "reached slowly",
+                    Fault::Network(Network::HalfOpen) => "reached by connections that are half open",
+                    Fault::Network(Network::Cut) => "cut off",
+                };
+                write!(f, "{} {what}", kind.name())
+            }
         }
     }
 }
@@ -107,17 +130,19 @@ pub(super) struct Events {
 const CHANCES: u32 = 10;
 
 impl Events {
-    pub(super) fn of(pipeline: Pipeline) -> Events {
+    /// From a drawn one on: few cycles do not always meet the same ones.
+    pub(super) fn of(pipeline: Pipeline, rng: &mut Rng) -> Events {
         let mut all: Vec<Event> = POINTS.iter().map(|p| Event::Kill { at: Some(p) }).collect();
         all.extend(ASKED.iter().map(|(at, command)| Event::KillAsked { at, command }));
-        if pipeline.has_logs() {
-            all = all
-                .iter()
-                .enumerate()
-                .flat_map(|(i, e)| [OF_SERVERS.get(i / 2).filter(|_| i % 2 == 1).copied(), Some(*e)])
-                .flatten()
-                .collect();
+        // Between the points, so that few cycles meet some of both.
+        let servers = pipeline.servers();
+        let faults = FAULTS.iter().flat_map(|fault| servers.iter().map(|server| Event::Server(*server, *fault)));
+        let mut others: VecDeque<Event> = faults.collect();
+        if pipeline.writes_to(Kind::Kafka) {
+            others.push_front(Event::TransactionTimedOut);
         }
+        all = all.into_iter().flat_map(|event| [Some(event), others.pop_front()]).flatten().collect();
+        all.extend(others);
         if pipeline.has_two_processes() {
             // While a restore begins there is no second process yet.
             let second = POINTS.iter().filter(|p| !p.starts_with("during_") || **p == "during_retention_gc");
@@ -128,7 +153,8 @@ impl Events {
             let kinds = all.len(); // 11 and it have no common divisor: the test sees to it.
             all = (0..kinds).map(|i| all[i * 11 % kinds]).collect();
         }
-        Events { all, next: 0, late: 0 }
+        let next = rng.below(all.len() as u64) as usize;
+        Events { all, next, late: 0 }
     }
 
     pub(super) fn kinds(&self) -> u64 {
@@ -160,7 +186,7 @@ mod tests {
     #[test]
     fn every_event_has_its_turn() {
         for (_, pipeline) in Pipeline::ALL {
-            let mut events = Events::of(pipeline);
+            let mut events = Events::of(pipeline, &mut Rng(1));
             let mut tally = BTreeMap::new();
             assert!(!events.missed(&tally).is_empty());
             for _ in 0..events.all.len() {
@@ -168,6 +194,7 @@ mod tests {
                 events.step(true);
             }
             assert_eq!(events.missed(&tally), [""; 0]);
+            assert_eq!(tally.len(), events.all.len(), "each has a name of its own");
         }
     }
 }

@@ -1,21 +1,27 @@
-//! A round that reads from a log or writes to one: its topics or streams, how they are made, filled and read. Flott itself fills
-//! them before the first kill and reads them after the last; a consumer of Kafka's own watches a topic all the time.
+//! A round that reads from a log or writes to one: its topics or streams, how they are made, written while the job runs, watched, and
+//! read by Flott itself after the end.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::kafka::Client;
+use super::ledger::Input;
+use super::observer::Output;
 use super::process::until;
+use super::producer::Producer;
 use super::servers::{Kind, Server};
 use super::wrong;
 use crate::Failure;
 
 /// A transaction may be open for so long: some outages are longer.
 const TRANSACTION_TIMEOUT_MS: u64 = 2_000;
-/// How long an observer may take for what was committed.
-const OBSERVER_PATIENCE: Duration = Duration::from_secs(60);
+/// How long a broker may take that ends such a transaction, from its beginning on.
+pub(super) const ABORT_PATIENCE: Duration = Duration::from_secs(12);
+/// How long a server that was killed may take for the group's offsets.
+const GROUP_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The input's and the output's log, where they are none of files.
 pub(super) struct Logs<'a> {
@@ -23,7 +29,9 @@ pub(super) struct Logs<'a> {
     output: Option<Log<'a>>,
     folder: PathBuf,
     binary: PathBuf,
-    observer: Option<Child>,
+    /// Rows of each partition of the input.
+    ends: Vec<u64>,
+    pub(super) producer: Option<Producer>,
 }
 
 /// A topic, or a stream whose subjects are its partitions.
@@ -50,60 +58,86 @@ impl Log<'_> {
         format!("CREATE TABLE {table} ({columns}) WITH ('connector' = '{connector}', {place}{options});\n")
     }
 
-    /// For reading from the beginning to the end that there is now.
-    fn bounded(&self) -> String {
+    /// For reading from the beginning to an end: the one that there is now, or will be after so many rows of each partition.
+    fn bounded(&self, ends: Option<&[u64]>) -> String {
         match self.server.kind {
-            Kind::Kafka => ", 'scan.startup.mode' = 'earliest-offset', 'scan.bounded.mode' = 'latest-offset', \
-                            'properties.isolation.level' = 'read_committed'"
-                .to_string(),
+            Kind::Kafka => {
+                let offset = |(partition, end): (usize, &u64)| format!("partition:{partition},offset:{end}");
+                let end = match ends {
+                    None => "'latest-offset'".to_string(),
+                    Some(ends) => {
+                        let offsets: Vec<String> = ends.iter().enumerate().map(offset).collect();
+                        format!("'specific-offsets', 'scan.bounded.specific-offsets' = '{}'", offsets.join(";"))
+                    }
+                };
+                format!(
+                    ", 'scan.startup.mode' = 'earliest-offset', 'scan.bounded.mode' = {end}, \
+                     'properties.isolation.level' = 'read_committed'"
+                )
+            }
             Kind::Nats => {
                 let subjects: Vec<String> = (0..self.partitions).map(|p| format!("{}.{p}", self.name)).collect();
-                format!(", 'subject' = '{}', 'scan.bounded.mode' = 'latest'", subjects.join(";"))
+                let end = match ends {
+                    None => "'latest'".to_string(),
+                    Some(ends) => {
+                        format!("'sequence', 'scan.bounded.sequence' = '{}'", ends.iter().sum::<u64>() + 1)
+                    }
+                };
+                format!(", 'subject' = '{}', 'scan.bounded.mode' = {end}", subjects.join(";"))
             }
         }
     }
 }
 
 impl<'a> Logs<'a> {
-    /// Makes them, fills the input with the rows of the files in `in`, and begins to watch the output.
+    /// Makes them, and begins to write the rows of the input, so many a second.
     pub(super) fn prepare(
         (input, output): (Option<&'a Server>, Option<&'a Server>),
         folder: &Path,
         binary: &Path,
-        columns: &str,
-        partitions: u64,
+        rows: &Arc<Input>,
+        rows_per_second: u64,
     ) -> Result<Logs<'a>, Failure> {
         let round = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         let log = |server: &'a Server, part: &str, partitions: u64| {
             let name = format!("chaos-{}-{round}-{part}", std::process::id());
             server.create(&name, partitions).map(|()| Log { server, name, partitions })
         };
-        let mut logs = Logs {
-            input: input.map(|server| log(server, "in", partitions)).transpose()?,
-            // Subjects need no partitions for the order of their rows: there is one.
-            output: output.map(|s| log(s, "out", if s.kind == Kind::Kafka { 3 } else { 1 })).transpose()?,
+        let input = input.map(|server| log(server, "in", rows.partitions)).transpose()?;
+        // Subjects need no partitions for the order of their rows: there is one.
+        let output = output.map(|s| log(s, "out", if s.kind == Kind::Kafka { 3 } else { 1 })).transpose()?;
+        fs::create_dir_all(folder).map_err(wrong(folder))?;
+        let start = |log: &Log<'_>| {
+            let place = (log.server.kind, log.server.direct.as_str(), log.name.as_str());
+            Producer::start(place, rows, rows_per_second, &folder.join("acknowledged"))
+        };
+        let producer = input.as_ref().map(start).transpose()?;
+        Ok(Logs {
+            input,
+            output,
             folder: folder.to_path_buf(),
             binary: binary.to_path_buf(),
-            observer: None,
-        };
-        if let Some(input) = &logs.input {
-            let files = logs.files("files", columns, "in");
-            let (columns, rows) = match input.server.kind {
-                Kind::Kafka => (columns.to_string(), "*".to_string()),
-                Kind::Nats => (
-                    format!("{columns}, subject STRING METADATA"),
-                    format!("*, '{}.' || CAST(MOD(k, {partitions}) AS STRING)", input.name),
-                ),
-            };
-            let table = input.table("events", &columns, ", 'sink.delivery-guarantee' = 'at-least-once'", false);
-            logs.run("fill", &format!("{files}{table}INSERT INTO events SELECT {rows} FROM files;\n"))?;
-        }
-        if let Some(output) = logs.output.as_ref().filter(|log| log.server.kind == Kind::Kafka) {
-            let path = folder.join("observed");
-            let into = fs::File::create(&path).map_err(wrong(&path))?;
-            logs.observer = Some(output.server.observe(&output.name, into)?);
-        }
-        Ok(logs)
+            ends: rows.ends(),
+            producer,
+        })
+    }
+
+    /// What is to be watched, where it is a log.
+    pub(super) fn watched(&self) -> Option<Output> {
+        self.output.as_ref().map(|log| Output::of_log(log.server, &log.name, log.partitions))
+    }
+
+    /// How far the source was told that rows are done, of each partition; none where it does not say so to its server.
+    pub(super) fn acknowledged(&self) -> Result<Vec<u64>, Failure> {
+        let Some(log) = self.input.as_ref().filter(|log| log.server.kind == Kind::Kafka) else { return Ok(vec![]) };
+        let mut answer = Err(String::new());
+        until(GROUP_PATIENCE, || {
+            let asked = Client::connect(&log.server.direct);
+            let asked = asked.and_then(|mut client| client.group_offsets(&log.name, &log.name, log.partitions));
+            answer = asked.map_err(|e| format!("the group {} has no offsets: {e}", log.name));
+            answer.is_ok()
+        });
+        answer
     }
 
     fn files(&self, name: &str, columns: &str, folder: &str) -> String {
@@ -121,10 +155,14 @@ impl<'a> Logs<'a> {
         servers
     }
 
-    /// The input, read from its beginning to its end.
+    /// The input, read from its beginning to the end that it is going to have.
     pub(super) fn input(&self, columns: &str) -> Option<String> {
         let input = self.input.as_ref()?;
-        Some(input.table("events", columns, &input.bounded(), true))
+        let group = match input.server.kind {
+            Kind::Kafka => format!(", 'properties.group.id' = '{}'", input.name),
+            Kind::Nats => String::new(),
+        };
+        Some(input.table("events", columns, &format!("{}{group}", input.bounded(Some(&self.ends))), true))
     }
 
     /// The output, exactly once, in transactions so small that a checkpoint has several: a kill may come between two.
@@ -142,21 +180,10 @@ impl<'a> Logs<'a> {
     /// Committed rows of the output into files of the folder `read`. Whether there is such an output.
     pub(super) fn read(&self, columns: &str) -> Result<bool, Failure> {
         let Some(output) = &self.output else { return Ok(false) };
-        let table = output.table("copies", columns, &output.bounded(), false);
+        let table = output.table("copies", columns, &output.bounded(None), false);
         let files = self.files("files", columns, "read");
         self.run("read-out", &format!("{table}{files}INSERT INTO files SELECT * FROM copies;\n"))?;
         Ok(true)
-    }
-
-    /// What the observer has seen until it had so many rows, each partition's in its order; `None` where nobody observes.
-    pub(super) fn observed(&self, rows: usize) -> Result<Option<Vec<String>>, Failure> {
-        if self.observer.is_none() {
-            return Ok(None);
-        }
-        let path = self.folder.join("observed");
-        let read = || fs::read_to_string(&path).map_err(wrong(&path));
-        until(OBSERVER_PATIENCE, || read().is_ok_and(|text| text.lines().count() >= rows));
-        Ok(Some(read()?.lines().map(str::to_string).collect()))
     }
 
     fn run(&self, name: &str, script: &str) -> Result<(), Failure> {
@@ -185,45 +212,5 @@ impl<'a> Logs<'a> {
             Some(file) => Err(format!("{} is left", file.display())),
             None => Ok(()),
         }
-    }
-}
-
-impl Drop for Logs<'_> {
-    fn drop(&mut self) {
-        if let Some(observer) = &mut self.observer {
-            drop(observer.kill());
-            drop(observer.wait());
-        }
-    }
-}
-
-/// Rows of one input file and one key leave in the order in which they came.
-pub(super) fn check_order(observed: &[String], file_of: impl Fn(u64) -> u64) -> Result<(), Failure> {
-    let mut last: BTreeMap<(u64, &str), u64> = BTreeMap::new();
-    for row in observed {
-        let mut fields = row.split(',');
-        let (Some(id), Some(key)) = (fields.next().and_then(|id| id.parse::<u64>().ok()), fields.next()) else {
-            return Err(format!("'{row}' is no row of the copies"));
-        };
-        if let Some(before) = last.insert((file_of(id), key), id)
-            && before > id
-        {
-            return Err(format!("reordered: row {id} of key {key} came out behind row {before}"));
-        }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rows_that_were_reordered_are_found() {
-        let rows = |text: &str| text.split(' ').map(str::to_string).collect::<Vec<_>>();
-        let file_of = |id: u64| id / 100;
-        check_order(&rows("1,7,0 101,7,0 2,7,0 3,8,0 102,7,0"), file_of).expect("each file's in its order");
-        let found = check_order(&rows("1,7,0 3,7,0 2,7,0"), file_of).expect_err("reordered");
-        assert!(found.contains("row 2 of key 7"), "{found}");
     }
 }

@@ -1,17 +1,23 @@
 //! Kills a real job again and again, exactly at a fail point or at random, and checks its output against a ledger.
 //!
-//! One round is one job over generated files, started with `--restore latest` until it finishes; every kill is a cycle.
-//! Then every row of its outputs is compared with what the ledger says ([`ledger`]), and nothing may be left over. Some
+//! One round is one job, started with `--restore latest` until it finishes; every kill is a cycle. Its input is files that are there
+//! from the beginning, or a log into which rows are written meanwhile ([`producer`]). The output is watched all the time
+//! ([`observer`]). In the end every row is compared with what the ledger says ([`ledger`]), and nothing may be left over. Some
 //! cycles stop a process instead (SIGSTOP), let a successor run and wake it: it must find itself fenced and add nothing.
 //!
 //! The same in two processes, where either may be killed or stopped ([`events`]), with checkpoints and output on S3, and from log to
-//! log ([`logs`]): topics of Kafka and streams of NATS, whose servers are stopped, killed and cut off, too ([`servers`]).
+//! log ([`logs`]): topics of Kafka and streams of NATS, whose servers are stopped, killed and cut off, too ([`servers`]). To them the
+//! harness speaks without the libraries of the connectors ([`kafka`], [`nats`]).
 
 mod events;
+mod kafka;
 mod ledger;
 mod logs;
+mod nats;
+mod observer;
 mod place;
 mod process;
+mod producer;
 mod proxy;
 mod round;
 mod servers;
@@ -102,6 +108,18 @@ impl Pipeline {
     fn has_logs(self) -> bool {
         self.logs() != (None, None)
     }
+
+    fn writes_to(self, kind: Kind) -> bool {
+        self.logs().1 == Some(kind)
+    }
+
+    /// What it talks to.
+    fn servers(self) -> Vec<Kind> {
+        let (input, output) = self.logs();
+        let mut servers: Vec<Kind> = input.into_iter().chain(output).collect();
+        servers.dedup();
+        servers
+    }
 }
 
 /// What to do.
@@ -180,6 +198,8 @@ struct Tally {
     /// Kills where windows had fired and more were to come.
     amid_windows: u64,
     late: u64,
+    /// Looks at the output while nothing was being committed.
+    whole: u64,
     /// From the start of a process to the point that it was killed at, where all are killed at one.
     reached: Vec<Duration>,
 }
@@ -193,8 +213,7 @@ impl Tally {
 pub(crate) fn cycles(plan: &Plan) -> Result<(), Failure> {
     let name = plan.pipeline.name();
     let (input, output) = plan.pipeline.logs();
-    let mut needed: Vec<&str> = input.into_iter().chain(output).map(Kind::name).collect();
-    needed.dedup();
+    let mut needed: Vec<&str> = plan.pipeline.servers().into_iter().map(Kind::name).collect();
     needed.extend((plan.pipeline == Pipeline::S3).then_some("versitygw"));
     let services = if needed.is_empty() { None } else { Some(ForTests::start(&needed)?) };
     let variables = services.as_ref().map_or(&[][..], |s| &s.variables);
@@ -225,7 +244,7 @@ pub(crate) fn cycles(plan: &Plan) -> Result<(), Failure> {
     let folder = root().join("target").join(format!("chaos-{name}-{}", std::process::id()));
     let mut rng = Rng(plan.seed);
     let mut tally = Tally::default();
-    let mut events = Events::of(plan.pipeline);
+    let mut events = Events::of(plan.pipeline, &mut rng);
     let mut done = 0;
     while done < plan.cycles {
         tally.rounds += 1;
@@ -239,7 +258,7 @@ pub(crate) fn cycles(plan: &Plan) -> Result<(), Failure> {
             .and_then(|cycles| round.check(&mut tally).map(|()| cycles))
             .map_err(|e| format!("{name}, seed {}, round {}, in {}: {e}", plan.seed, tally.rounds, place.display()));
         if let (Some(mistake), Err(found)) = (&plan.planted, &cycles)
-            && ledger::is_of_rows(found)
+            && (ledger::is_of_rows(found) || ledger::is_refused_by_marker(found))
         {
             say(&format!("chaos {name}: the planted mistake '{mistake}' is found: {found}"));
             drop(fs::remove_dir_all(&folder));
@@ -270,14 +289,19 @@ pub(crate) fn cycles(plan: &Plan) -> Result<(), Failure> {
 
 fn report(plan: &Plan, done: u64, tally: &Tally) {
     say(&format!(
-        "chaos {}: {done} cycles in {} rounds, {} starts, {} fenced sleepers, seed {}: nothing missing, nothing twice",
+        "chaos {}: {done} cycles in {} rounds, {} starts, {} fenced sleepers, seed {}: nothing missing, duplicated, reordered, torn or \
+         gone again",
         plan.pipeline.name(),
         tally.rounds,
         tally.starts,
         tally.zombies,
         plan.seed
     ));
-    say(&format!("  {:5} kills between the first window and the last, {} late rows", tally.amid_windows, tally.late));
+    if plan.pipeline.logs().1.is_none() {
+        let text = "kills between the first window and the last";
+        say(&format!("  {:5} {text}, {} late rows", tally.amid_windows, tally.late));
+    }
+    say(&format!("  {:5} looks at whole checkpoints between commits", tally.whole));
     for (what, n) in &tally.cycles {
         say(&format!("  {n:5} {what}"));
     }
@@ -306,4 +330,21 @@ fn build(release: bool) -> Result<PathBuf, Failure> {
 fn wrong(path: &Path) -> impl Fn(std::io::Error) -> Failure {
     let path = path.display().to_string();
     move |e| format!("{path}: {e}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_times_that_came_about() {
+        let ms = |times: &[u64]| times.iter().copied().map(Duration::from_millis).collect::<Vec<_>>();
+        assert_eq!(percentiles(&[]), "p50 -, p99 -, at most -, of 0");
+        assert_eq!(percentiles(&ms(&[7])), "p50 7 ms, p99 7 ms, at most 7 ms, of 1");
+        assert_eq!(percentiles(&ms(&[40, 10, 30, 20])), "p50 20 ms, p99 40 ms, at most 40 ms, of 4");
+        let hundred: Vec<u64> = (1..=100).rev().collect();
+        assert_eq!(percentiles(&ms(&hundred)), "p50 50 ms, p99 99 ms, at most 100 ms, of 100");
+        let more: Vec<u64> = (1..=201).collect();
+        assert_eq!(percentiles(&ms(&more)), "p50 101 ms, p99 199 ms, at most 201 ms, of 201");
+    }
 }

@@ -1,5 +1,6 @@
 //! Processes of a job: their signals, their children, their end.
 
+use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
@@ -35,13 +36,12 @@ pub(super) fn children(of: u32) -> Vec<u32> {
 
 /// Looks again and again; `false` where it does not come about in time.
 pub(super) fn until(patience: Duration, mut holds: impl FnMut() -> bool) -> bool {
-    let mut waited = Duration::ZERO;
+    let started = crate::bench::measure::now();
     while !holds() {
-        if waited >= patience {
+        if started.elapsed() >= patience {
             return false;
         }
         pause(STEP);
-        waited += STEP;
     }
     true
 }
@@ -49,4 +49,14 @@ pub(super) fn until(patience: Duration, mut holds: impl FnMut() -> bool) -> bool
 #[expect(clippy::disallowed_methods, reason = "the harness waits for other processes")]
 pub(super) fn pause(duration: Duration) {
     std::thread::sleep(duration);
+}
+
+/// A connection that fails, rather than waits, where nothing comes for so long.
+pub(super) fn connect(address: &str, patience: Duration) -> std::io::Result<TcpStream> {
+    let address = address.parse::<SocketAddr>().map_err(std::io::Error::other)?;
+    let stream = TcpStream::connect_timeout(&address, patience)?;
+    stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(patience))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }

@@ -1,16 +1,20 @@
 //! One job from its first start to its end.
 
+mod faults;
+
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use super::events::{Event, Events};
-use super::ledger::Ledger;
-use super::logs::{Logs, check_order};
+use super::events::{BETWEEN_COMMITS, Event, Events, OUTPUT};
+use super::ledger::{Ledger, MISSING};
+use super::logs::Logs;
+use super::observer::{Observer, Output};
 use super::place::{Bucket, Place};
 use super::process::{children, is_alive, pause, signal, until};
-use super::proxy::Network;
+use super::producer::Producer;
 use super::servers::Server;
 use super::{Pipeline, Plan, Rng, Tally, wrong};
 use crate::Failure;
@@ -18,10 +22,15 @@ use crate::Failure;
 /// A run that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
 const STEP: Duration = Duration::from_millis(2);
+/// How long something may be under way that nobody waits for.
+const UNDER_WAY: Duration = Duration::from_millis(200);
 /// Processes that look for each other so often ...
 const HEARTBEAT_MS: u64 = 100;
 /// ... miss each other after so long.
 const HEARTBEAT_TIMEOUT_MS: u64 = 1_500;
+
+/// The rows of a round that reads from a log are written within so many seconds, so that it is killed meanwhile.
+const PRODUCED_WITHIN_S: Range<u64> = 4..12;
 
 /// What a job writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +63,7 @@ pub(super) struct Round<'a> {
     outputs: Outputs,
     ledger: Ledger,
     logs: Option<Logs<'a>>,
+    observer: Option<Observer>,
     /// A mistake that the job is to make.
     planted: Option<String>,
     /// Where every cycle ends.
@@ -70,6 +80,14 @@ struct Run {
     child: Child,
     /// Second processes that this harness has stopped or seen.
     peers: Vec<u32>,
+}
+
+/// Whatever has gone wrong, no job goes on without its harness.
+impl Drop for Run {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
 }
 
 impl<'a> Round<'a> {
@@ -92,15 +110,29 @@ impl<'a> Round<'a> {
             false => rng.one_of(&[Outputs::Windows, Outputs::Windows, Outputs::OpenWindows, Outputs::Copies]),
         };
         let files = if outputs == Outputs::Windows { 1 } else { 1 + rng.below(4) };
-        let ledger = Ledger::generate(&folder.join("in"), rows, files, rng)?;
+        let is_live = pipeline.logs().0.is_some();
+        let partitions = is_live.then(|| 1 + rng.below(4));
+        let ledger = Ledger::generate(rows, files, partitions, rng);
         let place = match bucket {
             Some(bucket) => Place::on_s3(bucket, folder),
             None => Place::local(folder),
         };
+        if !is_live {
+            ledger.input.write_files(&folder.join("in"))?;
+        }
+        let rows_per_second =
+            rows / (PRODUCED_WITHIN_S.start + rng.below(PRODUCED_WITHIN_S.end - PRODUCED_WITHIN_S.start));
         let logs = match pipeline.has_logs() {
-            true => Some(Logs::prepare(servers, folder, binary, EVENTS, 1 + rng.below(4))?),
+            true => Some(Logs::prepare(servers, folder, binary, &ledger.input, rows_per_second.max(1))?),
             false => None,
         };
+        // Objects of a store are files, too, but not of its user.
+        let files = bucket.is_none().then(|| Output::Files {
+            folders: outputs.names().iter().map(|name| place.folder(name)).collect(),
+            copies: place.folder("copies"),
+        });
+        let watched = logs.as_ref().and_then(Logs::watched).or(files);
+        let observer = watched.map(|output| Observer::start(output, &ledger.input, is_live));
         let (folder, binary) = (folder.to_path_buf(), binary.to_path_buf());
         let round = Round {
             pipeline,
@@ -110,6 +142,7 @@ impl<'a> Round<'a> {
             outputs,
             ledger,
             logs,
+            observer,
             planted: plan.planted.clone(),
             at: plan.at,
         };
@@ -175,6 +208,11 @@ impl<'a> Round<'a> {
     /// Every row once, and nothing left over. Adds what the round showed to the tally.
     pub(super) fn check(&self, tally: &mut Tally) -> Result<(), Failure> {
         let has = |output: &str| self.outputs.names().contains(&output);
+        let written = self.logs.as_ref().and_then(|logs| logs.producer.as_ref()).map(Producer::acknowledged);
+        let all = self.ledger.input.rows.len() as u64;
+        if let Some(written) = written.filter(|written| *written < all) {
+            return Err(format!("the job has finished although only {written} of {all} rows are written"));
+        }
         let is_in_log = match &self.logs {
             Some(logs) => logs.read(COPIES)?,
             None => false,
@@ -184,10 +222,12 @@ impl<'a> Round<'a> {
         }
         if let Some(logs) = &self.logs {
             logs.check_leftovers()?;
-            if let Some(mut observed) = logs.observed(self.ledger.rows())? {
-                check_order(&observed, |id| self.ledger.file_of(id))?;
-                observed.sort();
-                self.ledger.check_copies(&observed).map_err(|e| format!("as observed: {e}"))?;
+        }
+        if let Some(observer) = &self.observer {
+            let observed = observer.check_end()?;
+            if has("copies") && observed.len() != self.ledger.input.rows.len() {
+                let all = self.ledger.input.rows.len();
+                return Err(format!("{MISSING}: observed were {} rows of {all}", observed.len()));
             }
         }
         if has("windows") {
@@ -207,24 +247,32 @@ impl<'a> Round<'a> {
         tally: &mut Tally,
     ) -> Result<u64, Failure> {
         let mut cycles = 0;
+        // For whoever looks into the folder of a round that went wrong.
+        let (diary_file, mut diary) = (self.folder.join("events"), String::new());
         loop {
+            self.check_so_far()?;
             if cycles >= most {
+                self.logs.iter().filter_map(|logs| logs.producer.as_ref()).for_each(Producer::hurry);
                 let run = self.start(Event::Kill { at: None }, rng, tally)?;
                 self.expect_success(self.wait(run)?)?;
                 return Ok(cycles);
             }
             let event = match rng.below(10) {
                 _ if self.at.is_some() => Event::Kill { at: self.at },
+                n if self.planted.is_some() && n > 2 => Event::Kill { at: Some(rng.one_of(&BETWEEN_COMMITS)) },
+                _ if self.planted.is_some() => Event::Kill { at: None },
                 0 => Event::Sleeper,
                 1 if self.pipeline.has_two_processes() => Event::KillSecond { at: None },
                 1..3 => Event::Kill { at: None },
                 _ => events.next(),
             };
+            let begun = crate::bench::measure::now();
             let (happened, finished) = match event {
                 Event::Sleeper => self.sleeper(rng, tally)?,
                 Event::Kill { at } => self.kill(at, rng, tally)?,
                 Event::KillAsked { at, command } => self.kill_asked(at, command, rng, tally)?,
-                Event::ServerStopped | Event::ServerKilled | Event::Network(_) => self.server(event, rng, tally)?,
+                Event::Server(kind, fault) => self.server(kind, fault, rng, tally)?,
+                Event::TransactionTimedOut => self.timed_out(rng, tally)?,
                 _ => self.second(event, rng, tally)?,
             };
             if happened {
@@ -239,10 +287,37 @@ impl<'a> Round<'a> {
             if event == events.next() {
                 events.step(happened);
             }
+            let how = if happened { "" } else { ": it came too late" };
+            diary.push_str(&format!("{cycles:4} {event}{how}, {:.1} s\n", begun.elapsed().as_secs_f64()));
+            fs::write(&diary_file, &diary).map_err(wrong(&diary_file))?;
             if finished {
                 return Ok(cycles);
             }
         }
+    }
+
+    /// What the observer and the producer have to say while the job runs.
+    fn check_so_far(&self) -> Result<(), Failure> {
+        self.observer.as_ref().map_or(Ok(()), Observer::check)?;
+        self.logs.as_ref().and_then(|logs| logs.producer.as_ref()).map_or(Ok(()), Producer::check)
+    }
+
+    /// While a process stands where nothing is being committed.
+    fn check_epochs(&self, tally: &mut Tally) -> Result<(), Failure> {
+        // What a source acknowledges is under way for a moment.
+        if self.logs.is_some() {
+            pause(UNDER_WAY);
+        }
+        let acknowledged = self.logs.as_ref().map_or(Ok(vec![]), Logs::acknowledged)?;
+        if let Some(observer) = &self.observer {
+            observer.check_epochs(&acknowledged)?;
+        }
+        if self.outputs == Outputs::All {
+            let rows = |output: &str| self.place.rows(output);
+            self.ledger.check_epochs(&rows("windows")?, &rows("late")?, &rows("copies")?)?;
+        }
+        tally.whole += 1;
+        Ok(())
     }
 
     fn look_at(&self, tally: &mut Tally) {
@@ -252,6 +327,9 @@ impl<'a> Round<'a> {
 
     fn start(&self, event: Event, rng: &mut Rng, tally: &mut Tally) -> Result<Run, Failure> {
         tally.starts += 1;
+        if let Some(observer) = self.observer.as_ref().filter(|_| self.at == Some(OUTPUT)) {
+            observer.await_output()?;
+        }
         let mut command = Command::new(&self.binary);
         // Every start has a parallelism of its own: state and splits have to move.
         let parallelism = (1 + rng.below(4)).to_string();
@@ -264,8 +342,13 @@ impl<'a> Round<'a> {
         for name in ["reached", "reached.go", "second-reached", "second-reached.go"] {
             drop(fs::remove_file(self.folder.join(name)));
         }
-        let hit = 1 + rng.below(3);
+        // The first checkpoints of a log's readers may have nothing yet.
+        let hit = match &self.logs {
+            Some(_) => 1 + u64::from(self.planted.is_some()) * 3 + rng.below(8),
+            None => 1 + rng.below(3),
+        };
         match event {
+            Event::Kill { at: Some(OUTPUT) } => {}
             Event::Kill { at: Some(point) }
             | Event::KillAsked { at: point, .. }
             | Event::KillSecond { at: Some(point) } => {
@@ -278,6 +361,11 @@ impl<'a> Round<'a> {
                     _ => hit,
                 };
                 command.env("FLOTT_FAILPOINT", format!("{point}:{hit}"));
+                command.env("FLOTT_FAILPOINT_REPORT", self.folder.join("reached"));
+            }
+            Event::TransactionTimedOut => {
+                // All is sent, and the transaction is open.
+                command.env("FLOTT_FAILPOINT", "mid_commit:1");
                 command.env("FLOTT_FAILPOINT_REPORT", self.folder.join("reached"));
             }
             Event::KillSecondAtOwn(point) => {
@@ -296,16 +384,23 @@ impl<'a> Round<'a> {
         let mut run = self.start(Event::Kill { at }, rng, tally)?;
         let reached = self.folder.join("reached");
         let started = crate::bench::measure::now();
+        let shown = || self.observer.as_ref().and_then(Observer::shown_after);
+        let is_there = || if at == Some(OUTPUT) { shown().is_some() } else { at.is_some() && reached.exists() };
         let deadline = if at.is_some() { PATIENCE } else { Duration::from_millis(rng.below(400)) };
-        if let Some(status) = self.until(&mut run, deadline, || at.is_some() && reached.exists())? {
+        if let Some(status) = self.until(&mut run, deadline, is_there)? {
             // It finished before the point was reached: the round is over.
             self.expect_success(status)?;
             return Ok((false, true));
         }
-        if at.is_some() && !reached.exists() {
+        if at.is_some() && !is_there() {
             return Err(format!("the job hangs: {}", self.output()));
         }
-        tally.reached.extend(self.at.map(|_| started.elapsed()));
+        tally
+            .reached
+            .extend(self.at.map(|_| shown().filter(|_| at == Some(OUTPUT)).unwrap_or_else(|| started.elapsed())));
+        if at.is_some_and(|at| BETWEEN_COMMITS.contains(&at)) {
+            self.check_epochs(tally)?;
+        }
         self.kill_first(run, rng)?;
         Ok((true, false))
     }
@@ -446,53 +541,6 @@ impl<'a> Round<'a> {
         Ok((true, true))
     }
 
-    /// Something happens to a server, or to the way to it; the job outlives it, or is killed then or afterwards.
-    fn server(&self, event: Event, rng: &mut Rng, tally: &mut Tally) -> Result<(bool, bool), Failure> {
-        let servers = self.logs.as_ref().map(Logs::servers).unwrap_or_default();
-        let server = *servers.get(rng.below(servers.len().max(1) as u64) as usize).ok_or("there is no server")?;
-        let mut run = self.start(event, rng, tally)?;
-        if let Some(status) = self.until(&mut run, Duration::from_millis(rng.below(600)), || false)? {
-            self.expect_success(status)?;
-            return Ok((false, true));
-        }
-        match event {
-            Event::ServerStopped => server.pause()?,
-            Event::ServerKilled => server.kill()?,
-            Event::Network(network) => server.network(network),
-            _ => return Err(format!("{event} is no event of a server")),
-        }
-        let longest = if event == Event::ServerStopped { 5_000 } else { 2_000 };
-        let ended = self.until(&mut run, Duration::from_millis(rng.below(longest)), || false);
-        let is_killed_now = rng.below(3) == 0;
-        if is_killed_now && matches!(ended, Ok(None)) {
-            run.child.kill().map_err(|e| e.to_string())?;
-        }
-        // Whatever has become of the job, the server comes back.
-        match event {
-            Event::ServerStopped => server.resume()?,
-            Event::ServerKilled => server.restart()?,
-            _ => server.network(Network::Whole),
-        }
-        if let Some(status) = ended? {
-            return self.ended_beside(status);
-        }
-        if !is_killed_now {
-            let some_time = Duration::from_millis(rng.below(1_500));
-            if let Some(status) = self.until(&mut run, some_time, || false)? {
-                return self.ended_beside(status);
-            }
-        }
-        self.kill_first(run, rng).map(|()| (true, false))
-    }
-
-    /// A job that finds no server when it begins says so and ends: whoever has started it starts it again.
-    fn ended_beside(&self, status: ExitStatus) -> Result<(bool, bool), Failure> {
-        if !status.success() && self.output().contains("can be reached from here") {
-            return self.check_panics().map(|()| (false, false));
-        }
-        self.expect_success(status).map(|()| (true, true))
-    }
-
     /// The first process goes on from where it stands.
     fn let_go(&self) -> Result<(), Failure> {
         fs::write(self.folder.join("reached.go"), "").map_err(wrong(&self.folder))
@@ -543,26 +591,23 @@ impl<'a> Round<'a> {
         deadline: Duration,
         mut holds: impl FnMut() -> bool,
     ) -> Result<Option<ExitStatus>, Failure> {
-        let mut waited = Duration::ZERO;
+        let started = crate::bench::measure::now();
         loop {
             if let Some(status) = run.child.try_wait().map_err(|e| e.to_string())? {
                 return Ok(Some(status));
             }
-            if waited >= deadline || holds() {
+            if started.elapsed() >= deadline || holds() {
                 return Ok(None);
             }
             pause(STEP);
-            waited += STEP;
         }
     }
 
+    /// Until the end, or until rows are wrong.
     fn wait(&self, mut run: Run) -> Result<ExitStatus, Failure> {
-        match self.until(&mut run, PATIENCE, || false)? {
+        match self.until(&mut run, PATIENCE, || self.check_so_far().is_err())? {
             Some(status) => self.check_panics().map(|()| status),
-            None => {
-                drop(run.child.kill());
-                Err(format!("the job hangs: {}", self.output()))
-            }
+            None => self.check_so_far().and_then(|()| Err(format!("the job hangs: {}", self.output()))),
         }
     }
 

@@ -157,7 +157,8 @@ fn pom() -> String {
     )
 }
 
-/// Short sessions, so that a broker that was killed is back in seconds; few partitions of the inner topics.
+/// Short sessions, so that a broker that was killed is back in seconds; few partitions of the inner topics; a transaction that takes
+/// too long is ended soon, and not only by the next look after ten seconds.
 fn settings(place: &Place) -> String {
     let [clients, controller, behind, proxy, login, tls] = [0, 1, 2, 3, 4, 5].map(|i| place.ports[i]);
     let [mutual, elsewhere] = [6, 7].map(|i| place.ports[i]);
@@ -203,6 +204,7 @@ fn settings(place: &Place) -> String {
          transaction.state.log.replication.factor=1\n\
          transaction.state.log.min.isr=1\n\
          transaction.state.log.num.partitions=4\n\
+         transaction.abort.timed.out.transaction.cleanup.interval.ms=500\n\
          share.coordinator.state.topic.replication.factor=1\n\
          share.coordinator.state.topic.min.isr=1\n\
          group.initial.rebalance.delay.ms=0\n\
