@@ -171,7 +171,10 @@ impl TopN {
 
     fn row(&mut self, work: &Work, row: usize, now_ms: i64) -> Result<()> {
         let (hash, key) = (work.keys.hashes[row], work.keys.key(row));
-        let adds = work.batch.kind(row).is_addition();
+        // An aggregation that has the old version of its only row taken back says that its group is gone, and says the new one
+        // right behind that: where rows only get better no row stays away, so its going is an update like others (as in Flink).
+        let updates = matches!(self.spec.strategy, RankStrategy::UpdateFast { .. });
+        let adds = updates || work.batch.kind(row).is_addition();
         let number = if adds {
             let (number, new) = self.table.find_or_insert(hash, key);
             if self.partitions.len() <= number as usize {
@@ -249,9 +252,6 @@ impl TopN {
                 self.partitions[number as usize].written_ms = now_ms;
             }
             // Their planner has seen to it that there are none.
-            (RankStrategy::UpdateFast { .. }, false) if work.batch.kind(row) == RowKind::Delete => {
-                return Err(Error::internal("a row is deleted below a Top-N whose rows only get better"));
-            }
             (RankStrategy::AppendFast | RankStrategy::UpdateFast { .. }, false) => {}
         }
         if self.partitions[number as usize].slots.is_empty() {

@@ -12,8 +12,8 @@ impl ChangelogRule for Rank {
     fn accepts(&self) -> Option<ModifyKinds> {
         Some(match self.spec.strategy {
             RankStrategy::AppendFast => ModifyKinds::INSERT_ONLY,
-            // An aggregation over rows that are updated may say that it deletes groups; where it is known that columns
-            // only get better, none ever is.
+            // An aggregation over rows that are updated deletes a group for a moment. Where columns are known to get only
+            // better, none stays away.
             RankStrategy::UpdateFast { .. } | RankStrategy::Retract => ModifyKinds::ALL,
         })
     }
