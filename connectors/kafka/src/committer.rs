@@ -88,7 +88,10 @@ impl KafkaCommitter {
             let (next, marker) = match opened {
                 Ok(None) => return Ok(Done::Already),
                 Ok(Some(opened)) => opened,
-                Err(e) if e.kind() == ErrorKind::Unavailable => return Ok(Done::Later(e.to_string())),
+                Err(e) if e.kind() == ErrorKind::Unavailable => {
+                    self.refused_since = None;
+                    return Ok(Done::Later(e.to_string()));
+                }
                 Err(e) => return Err(e),
             };
             let from = staged::start(&files, &marker, &self.target.marker_topic)?;
@@ -131,6 +134,7 @@ impl KafkaCommitter {
                 }
                 Err(e) if e.kind() == ErrorKind::Internal => return Err(e),
                 Err(e) => {
+                    self.refused_since = None;
                     let fewest = ROWS_AFTER_FAILURE.min(self.target.transaction_rows);
                     self.rows_max = (tried / 2).clamp(fewest, self.rows_max);
                     return Ok(Done::Later(e.to_string()));

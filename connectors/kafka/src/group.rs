@@ -4,6 +4,8 @@
 //! checkpoint is decided. Nothing of the job depends on it, so what goes wrong is only told.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -32,47 +34,107 @@ pub(crate) struct GroupOffsets {
     table: String,
     group: String,
     properties: Properties,
-    /// Those of the newest checkpoint that nobody has begun to commit.
-    newest: Mutex<Option<Positions>>,
+    waiting: Mutex<Waiting>,
     client: Mutex<Option<BaseConsumer<Context>>>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    /// Those of the newest checkpoint that nobody has begun to commit.
+    newest: Option<Positions>,
+    /// Somebody commits, one at a time: an older position must not come behind a newer one.
+    busy: bool,
+}
+
+/// Whoever commits. Where it is dropped before it has begun, as with the attempt that it is of, the next one may.
+pub(crate) struct Committing {
+    offsets: Arc<GroupOffsets>,
+    is_over: bool,
+}
+
+impl Committing {
+    /// Commits until nothing waits. Where the future is dropped no more is begun.
+    pub(crate) async fn run(mut self) {
+        let stop = Arc::new(AtomicBool::new(false));
+        let _stops = StopOnDrop(Arc::clone(&stop));
+        let work = move || {
+            let offsets = Arc::clone(&self.offsets);
+            let mut client = offsets.client.lock();
+            while !stop.load(Ordering::Relaxed) {
+                let Some(positions) = offsets.next() else {
+                    self.is_over = true;
+                    return;
+                };
+                offsets.commit(&mut client, positions, &stop);
+            }
+        };
+        if let Err(error) = client::blocking(work).await {
+            tracing::warn!(%error, "offsets cannot be committed to the group");
+        }
+    }
+}
+
+impl Drop for Committing {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.offsets.waiting.lock().busy = false;
+        }
+    }
+}
+
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 impl GroupOffsets {
     /// `None` where there is no group, or it shall not hear of positions.
     pub(crate) fn of(table: &str, properties: &Properties) -> Option<GroupOffsets> {
         let group = properties.get("group.id")?.to_string();
-        let newest = Mutex::new(None);
         properties.commits_offsets().then(|| GroupOffsets {
             table: table.to_string(),
             group,
             properties: properties.clone(),
-            newest,
+            waiting: Mutex::default(),
             client: Mutex::new(None),
         })
     }
 
-    /// Takes the positions of a checkpoint, which replace those of the one before. True where somebody has to
-    /// [commit](Self::commit) them, and false where one who is about to does.
-    pub(crate) fn take(&self, positions: Positions) -> bool {
-        self.newest.lock().replace(positions).is_none()
+    /// Takes the positions of a checkpoint, which replace those of the one before. Somebody has to [run](Committing::run) what
+    /// is given back; nothing is where another one does.
+    pub(crate) fn take(self: &Arc<GroupOffsets>, positions: Positions) -> Option<Committing> {
+        let mut waiting = self.waiting.lock();
+        waiting.newest = Some(positions);
+        let is_free = !std::mem::replace(&mut waiting.busy, true);
+        is_free.then(|| Committing { offsets: Arc::clone(self), is_over: false })
     }
 
-    /// Commits what was taken last. Blocks.
-    pub(crate) fn commit(&self) {
-        // One at a time: an older position must not come behind a newer one.
-        let mut client = self.client.lock();
-        let Some(mut positions) = self.newest.lock().take() else { return };
+    /// The positions to commit next; with the last of them whoever commits is free.
+    fn next(&self) -> Option<Positions> {
+        let mut waiting = self.waiting.lock();
+        waiting.busy = waiting.newest.is_some();
+        waiting.newest.take()
+    }
+
+    /// Tries for a while; newer positions replace these.
+    fn commit(&self, client: &mut Option<BaseConsumer<Context>>, mut positions: Positions, stop: &AtomicBool) {
         let mut wait = BACK_OFF;
         for attempt in 1..=TRIES {
-            let Err(error) = self.try_commit(&mut client, &positions) else { return };
+            let Err(error) = self.try_commit(client, &positions) else { return };
             if attempt == TRIES || !passing::may_pass(&error) {
                 let (table, group) = (&self.table, &self.group);
                 tracing::warn!(%error, table, group, "offsets cannot be committed to the group");
                 return;
             }
+            if stop.load(Ordering::Relaxed) {
+                return;
+            }
             pause(wait);
             wait *= 2;
-            if let Some(newer) = self.newest.lock().take() {
+            if let Some(newer) = self.waiting.lock().newest.take() {
                 positions = newer;
             }
         }
@@ -132,12 +194,21 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_checkpoint_replaces_one_that_waits() {
-        let offsets = offsets(&[("properties.group.id", "g")]).expect("a group");
+    fn one_commits_at_a_time_and_the_newest() {
+        let offsets = Arc::new(offsets(&[("properties.group.id", "g")]).expect("a group"));
         let at = |offset| Positions::from([(("t".to_string(), 0), offset)]);
-        assert!(offsets.take(at(1)));
-        assert!(!offsets.take(at(2)), "somebody commits already");
-        assert_eq!(offsets.newest.lock().take(), Some(at(2)));
-        assert!(offsets.take(at(3)));
+        let mut first = offsets.take(at(1)).expect("nobody commits");
+        assert!(offsets.take(at(2)).is_none(), "somebody commits already");
+        assert_eq!(offsets.next(), Some(at(2)));
+        assert!(offsets.take(at(3)).is_none(), "somebody still does");
+        assert_eq!(offsets.next(), Some(at(3)));
+        assert_eq!(offsets.next(), None);
+        first.is_over = true;
+        let second = offsets.take(at(4)).expect("nobody commits any more");
+        drop(first);
+        assert!(offsets.take(at(5)).is_none(), "the second one does");
+        // Its attempt has ended before it began.
+        drop(second);
+        assert!(offsets.take(at(6)).is_some());
     }
 }

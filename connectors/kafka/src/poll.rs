@@ -35,6 +35,9 @@ const BATCH_BYTES: usize = 4 << 20;
 /// How long it may take to find the partition that cannot be read.
 const LOCATE_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long the thread waits at once for an answer whether a topic is there.
+const SUSPICION_PATIENCE: Duration = Duration::from_secs(1);
+
 /// What the thread is told.
 pub(crate) enum Command {
     Add(Vec<PartitionSplit>),
@@ -98,6 +101,8 @@ pub(crate) struct Poller {
     /// Topic and partition to the place in `open`.
     places: HashMap<String, HashMap<i32, usize>>,
     plan: Arc<crate::rows::RowPlan>,
+    /// The client has said that a topic is not there.
+    suspicion: Option<KafkaError>,
 }
 
 /// Whether the thread goes on.
@@ -107,8 +112,16 @@ impl Poller {
     /// Starts the thread. It ends with the reader.
     pub(crate) fn start(scan: Arc<Scan>, shared: Arc<Shared>, events: mpsc::Sender<Result<ReaderEvent>>) -> Result<()> {
         let plan = Arc::clone(&scan.plan);
-        let mut poller =
-            Poller { scan, shared, events, consumers: BTreeMap::new(), open: vec![], places: HashMap::new(), plan };
+        let mut poller = Poller {
+            scan,
+            shared,
+            events,
+            consumers: BTreeMap::new(),
+            open: vec![],
+            places: HashMap::new(),
+            plan,
+            suspicion: None,
+        };
         let run = move || {
             if let Err(error) = poller.run() {
                 // Nobody listens where the reader is gone.
@@ -141,6 +154,7 @@ impl Poller {
             }
             self.fill()?;
             self.check_ends()?;
+            self.look_for_deleted()?;
             if !self.hand_over()? {
                 return Ok(());
             }
@@ -315,19 +329,15 @@ impl Poller {
         Ok(())
     }
 
-    fn fail(&self, consumer: &BaseConsumer<Context>, error: KafkaError) -> Result<()> {
+    fn fail(&mut self, consumer: &BaseConsumer<Context>, error: KafkaError) -> Result<()> {
         use RDKafkaErrorCode as Code;
         match error.rdkafka_error_code() {
             // The client goes on by itself when the brokers are back, and another one leads.
             _ if passing::may_pass(&error) => Ok(()),
             // Also of a topic that brokers which have just begun do not know yet.
             Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) => {
-                match self.deleted(consumer) {
-                    Some(topic) => Err(client::error(error, &self.scan.properties, "read from")
-                        .with("topic", topic)
-                        .with("table", self.scan.table.clone())),
-                    None => Ok(()),
-                }
+                self.suspicion = Some(error);
+                Ok(())
             }
             // A login or a certificate that is not accepted any more. A broker that goes in the middle of a handshake is an outage.
             Some(Code::Authentication | Code::SaslAuthenticationFailed | Code::SSL) => {
@@ -369,21 +379,32 @@ impl Poller {
         }
     }
 
-    /// A topic of those that are read which is not there, or has lost a partition.
-    fn deleted(&self, consumer: &BaseConsumer<Context>) -> Option<String> {
+    /// Where the client has said of some topic that it is not there: whether one that is read is gone, or has lost a partition.
+    /// The client says it once, so it is asked again while nobody answers.
+    fn look_for_deleted(&mut self) -> Result<()> {
+        let Some(error) = self.suspicion.take() else { return Ok(()) };
+        let mut read: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
         for open in self.open.iter().filter(|o| !o.ended) {
-            let PartitionSplit { topic, partition, .. } = &open.split;
-            let Ok(metadata) = consumer.fetch_metadata(Some(topic), REQUEST_PATIENCE) else { continue };
+            read.entry(&open.split.topic).or_default().push(open.split.partition);
+        }
+        for (topic, partitions) in read {
+            let Some(consumer) = self.consumers.get(&self.consumer_of(topic)) else { continue };
+            let Ok(metadata) = consumer.fetch_metadata(Some(topic), SUSPICION_PATIENCE) else {
+                self.suspicion = Some(error);
+                return Ok(());
+            };
             let found = metadata.topics().iter().find(|t| t.name() == topic);
-            let is_there = found.is_some_and(|t| {
-                t.error().is_none_or(|e| passing::may_pass(&KafkaError::MetadataFetch(e.into())))
-                    && (t.error().is_some() || t.partitions().iter().any(|p| p.id() == *partition))
+            let is_there = found.is_some_and(|t| match t.error() {
+                Some(e) => passing::may_pass(&KafkaError::MetadataFetch(e.into())),
+                None => partitions.iter().all(|read| t.partitions().iter().any(|p| p.id() == *read)),
             });
             if !is_there {
-                return Some(topic.clone());
+                return Err(client::error(error, &self.scan.properties, "read from")
+                    .with("topic", topic)
+                    .with("table", self.scan.table.clone()));
             }
         }
-        None
+        Ok(())
     }
 
     /// The partition whose next batch cannot be read: each is tried by itself.

@@ -16,6 +16,7 @@ use flott_core::key_group::hash_bytes;
 use flott_graph::{AggregateCall, Changes, OverArrival, StateConditions, WindowAssignment, WindowKind};
 
 use super::join::{JoinOp, JoinWay};
+use super::meaning;
 use super::sink::summary;
 use super::stream::{StreamNode, StreamOp};
 use crate::bind::{Functions, Shown};
@@ -382,7 +383,7 @@ fn term(e: &Expr, columns: &HashMap<&str, &Arc<Term>>) -> Arc<Term> {
             call(&format!("CAST {t}"), vec![of(&cast.expr)])
         }
         Expr::ScalarFunction(f) => {
-            let arguments: Vec<Arc<Term>> = f.args.iter().map(of).collect();
+            let arguments: Vec<Arc<Term>> = meaning::arguments_that_count(f).iter().map(of).collect();
             match (Functions::shown(f), arguments.as_slice()) {
                 (Some(Shown::Operator(op)), [a, b]) => operation(op, a.clone(), b.clone()),
                 (Some(Shown::Cast(name, t)), _) => call(&format!("{name} {t}"), arguments),

@@ -4,6 +4,9 @@
 //! numbers that say nothing.
 
 use arrow_schema::Schema;
+use datafusion_common::tree_node::{Transformed, TreeNode};
+use datafusion_expr::Expr;
+use datafusion_expr::expr::ScalarFunction;
 use flott_core::types::from_arrow_field;
 use flott_core::{Error, Result};
 use flott_graph::meaning::COLUMNS;
@@ -17,6 +20,7 @@ use super::join::{InputSpec, JoinOp, JoinWay};
 use super::program::substitute;
 use super::stream::{Rank, StreamNode, StreamOp, WindowRank};
 use super::text::{Style, expression};
+use crate::bind::over::integer;
 use crate::bind::{column, columns_of};
 
 /// The column of a node as an expression over those of the operator that made it.
@@ -29,12 +33,33 @@ pub(super) fn origin(node: &StreamNode, place: usize) -> String {
                 let place = input.schema.index_of_column_by_name(None, column_name)?;
                 Some(column(&origin(input, place)))
             };
-            let shown = substitute(e, &of);
-            expression(shown.as_ref().unwrap_or(e), &input.schema, Style::Prefix)
+            let shown = substitute(e, &of).map_or_else(|_| e.clone(), without_defaults);
+            expression(&shown, &input.schema, Style::Prefix)
         }
         (StreamOp::Exchange(_) | StreamOp::DropUpdateBefore, Some(input)) => origin(input, place),
         _ => name(node, place),
     }
+}
+
+/// The arguments of a call without those that say what is so without them, too: an edit that writes them out changes nothing.
+pub(super) fn arguments_that_count(call: &ScalarFunction) -> &[Expr] {
+    match call.args.as_slice() {
+        [_, precision] if call.func.name() == "TO_TIMESTAMP_LTZ" && integer(precision) == Some(3) => &call.args[..1],
+        all => all,
+    }
+}
+
+fn without_defaults(e: Expr) -> Expr {
+    let shortened = e.clone().transform_up(|e| {
+        Ok(match &e {
+            Expr::ScalarFunction(call) if arguments_that_count(call).len() < call.args.len() => {
+                let arguments = arguments_that_count(call).to_vec();
+                Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(call.func.clone(), arguments)))
+            }
+            _ => Transformed::no(e),
+        })
+    });
+    shortened.map_or(e, |t| t.data)
 }
 
 fn name(node: &StreamNode, place: usize) -> String {

@@ -1,13 +1,15 @@
 //! How the columns of a stream move while its rows are updated: whether a Top-N may trust that a row only gets better.
 //!
-//! The rules are those of Flink's planner (`FlinkRelMdModifiedMonotonicity`), since they decide which changes a rank emits.
+//! The rules are those of Flink's planner (`FlinkRelMdModifiedMonotonicity`), since they decide which changes a rank emits, but
+//! where they would let rows stay that are gone.
 
 use datafusion_common::ScalarValue;
-use datafusion_expr::Expr;
+use datafusion_expr::{Expr, Operator};
 use flott_function::AggregateKind;
 use flott_graph::{AggregateCall, EmitStrategy, GroupAggregateSpec, JoinKind, Keep};
 
 use super::join::{JoinOp, JoinWay};
+use super::program::column_uses;
 use super::stream::{Calc, StreamNode, StreamOp};
 use crate::bind::join::{comparison, conjuncts};
 use crate::bind::window::unaliased;
@@ -100,39 +102,42 @@ fn of_calc(calc: &Calc, input: &StreamNode) -> Option<Vec<Course>> {
     Some(calc.projection.iter().map(of).collect())
 }
 
-/// An expression without names and casts.
+/// An expression without names and casts to numbers, which keep the order.
 fn uncast(e: &Expr) -> &Expr {
+    let keeps_order = |t: &str| ["INT", "BIGINT", "DECIMAL", "FLOAT", "DOUBLE"].iter().any(|n| t.starts_with(n));
     match unaliased(e) {
         Expr::ScalarFunction(f) => match (Functions::shown(f), f.args.as_slice()) {
-            (Some(Shown::Cast("CAST", _)), [inner]) => uncast(inner),
+            (Some(Shown::Cast("CAST", t)), [inner]) if keeps_order(&t) && !t.starts_with("INTERVAL") => uncast(inner),
             _ => unaliased(e),
         },
         other => other,
     }
 }
 
-/// Whether a row that passes the condition may fail it in a later version.
+/// Whether a row that passes the condition may fail it in a later version. (Flink looks at fewer forms, and keeps rows that do
+/// not pass any more.)
 fn may_take_back(condition: &Expr, of_column: &dyn Fn(&str) -> Option<Course>) -> bool {
+    let moving = |name: &str| of_column(name).filter(|course| *course != Constant);
+    let mentions = |e: &Expr| column_uses(e).keys().any(|name| moving(name).is_some());
     let moves = |e: &Expr| match uncast(e) {
-        Expr::Column(c) => of_column(&c.name).filter(|course| *course != Constant),
+        Expr::Column(c) => moving(&c.name),
         _ => None,
     };
     if let Some((op, a, b)) = comparison(condition) {
-        let moving = moves(a).or_else(|| moves(b));
-        return match op {
-            ">" | ">=" => moving.is_some_and(|course| course != Rises),
-            "<" | "<=" => moving.is_some_and(|course| course != Falls),
-            _ => moving.is_some(),
+        let (greater, less) = (matches!(op, ">" | ">="), matches!(op, "<" | "<="));
+        return match (mentions(a), mentions(b)) {
+            (false, false) => false,
+            (true, false) => !(greater && moves(a) == Some(Rises) || less && moves(a) == Some(Falls)),
+            (false, true) => !(less && moves(b) == Some(Rises) || greater && moves(b) == Some(Falls)),
+            (true, true) => true,
         };
     }
     match unaliased(condition) {
-        // AND and OR.
-        Expr::BinaryExpr(b) => may_take_back(&b.left, of_column) || may_take_back(&b.right, of_column),
-        Expr::Not(e) | Expr::IsTrue(e) | Expr::IsNotTrue(e) | Expr::IsNull(e) | Expr::IsNotNull(e) => {
-            moves(e).is_some() || may_take_back(e, of_column)
+        Expr::BinaryExpr(b) if matches!(b.op, Operator::And | Operator::Or) => {
+            may_take_back(&b.left, of_column) || may_take_back(&b.right, of_column)
         }
-        Expr::InList(list) => moves(&list.expr).is_some(),
-        other => moves(other).is_some(),
+        Expr::IsTrue(e) => may_take_back(e, of_column),
+        other => mentions(other),
     }
 }
 
@@ -144,10 +149,16 @@ fn of_aggregates(spec: &GroupAggregateSpec, input: &StreamNode) -> Option<Vec<Co
     let updated = !appends(&below);
     let of = |call: &AggregateCall| {
         let course = match call.kind {
+            // Of values that change fewer may pass a condition.
+            _ if updated && call.filter.is_some() => return Anywhere,
             AggregateKind::Count => return Rises,
             AggregateKind::Max => Rises,
             AggregateKind::Min => Falls,
-            AggregateKind::Sum if sums_no_negatives(input, call) => Rises,
+            AggregateKind::Sum => match sign_of_sum(input, call) {
+                Some(Sign::ZeroOrMore) => Rises,
+                Some(Sign::ZeroOrLess) => Falls,
+                None => Anywhere,
+            },
             _ => Anywhere,
         };
         match call.arguments.as_slice() {
@@ -160,71 +171,103 @@ fn of_aggregates(spec: &GroupAggregateSpec, input: &StreamNode) -> Option<Vec<Co
     Some(keys.chain(spec.aggregates.iter().map(of)).collect())
 }
 
-/// Whether no value of a column can be below zero.
-fn is_never_negative(node: &StreamNode, column: usize) -> bool {
-    match (&node.op, node.input()) {
-        (StreamOp::Exchange(_) | StreamOp::MiniBatchAssigner(_), Some(input)) => is_never_negative(input, column),
-        (StreamOp::Calc(calc), Some(input)) => match calc.projection.get(column).map(unaliased) {
-            Some(Expr::Column(c)) => {
-                let place = input.schema.index_of_column_by_name(None, &c.name);
-                calc.filter.iter().flat_map(conjuncts).any(|e| keeps_negatives_out(&e, &c.name))
-                    || place.is_some_and(|place| is_never_negative(input, place))
-            }
-            Some(other) => zero_or_more(other),
-            None => false,
-        },
-        (StreamOp::GroupAggregate(spec), Some(input)) => {
-            let call = column.checked_sub(spec.group_keys.len()).and_then(|i| spec.aggregates.get(i));
-            call.is_some_and(|call| match call.kind {
-                AggregateKind::Count => true,
-                AggregateKind::Sum => sums_no_negatives(input, call),
-                _ => false,
-            })
+/// On which side of zero the values of a column are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sign {
+    ZeroOrMore,
+    ZeroOrLess,
+}
+
+fn sign_of_column(node: &StreamNode, column: usize) -> Option<Sign> {
+    match &node.op {
+        StreamOp::Exchange(_) | StreamOp::MiniBatchAssigner(_) => sign_of_column(node.input()?, column),
+        StreamOp::Union => {
+            let all = node.inputs.iter().all(|i| sign_of_column(&i.node, column) == Some(Sign::ZeroOrMore));
+            all.then_some(Sign::ZeroOrMore)
         }
-        _ => false,
+        StreamOp::Calc(calc) => match uncast(calc.projection.get(column)?) {
+            Expr::Column(c) => {
+                let conditions: Vec<Expr> = calc.filter.iter().flat_map(conjuncts).collect();
+                let input = node.input()?;
+                let below = || sign_of_column(input, input.schema.index_of_column_by_name(None, &c.name)?);
+                sign_by(&conditions, &c.name).or_else(below)
+            }
+            other => zero_or_more(other).then_some(Sign::ZeroOrMore),
+        },
+        StreamOp::GroupAggregate(spec) => {
+            let call = spec.aggregates.get(column.checked_sub(spec.group_keys.len())?)?;
+            match call.kind {
+                AggregateKind::Count => Some(Sign::ZeroOrMore),
+                AggregateKind::Sum => sign_of_sum(node.input()?, call),
+                _ => None,
+            }
+        }
+        _ => None,
     }
 }
 
-/// Whether a sum is of values that are not below zero, for what they are or by its FILTER.
-fn sums_no_negatives(input: &StreamNode, call: &AggregateCall) -> bool {
-    let [argument] = call.arguments.as_slice() else { return false };
-    let below = match (&input.op, input.input()) {
-        (StreamOp::Exchange(_) | StreamOp::MiniBatchAssigner(_), Some(below)) => below,
+/// The sign of what is summed, for what it is or by its FILTER.
+fn sign_of_sum(input: &StreamNode, call: &AggregateCall) -> Option<Sign> {
+    let [argument] = call.arguments.as_slice() else { return None };
+    let below = match &input.op {
+        StreamOp::Exchange(_) | StreamOp::MiniBatchAssigner(_) => input.input()?,
         _ => input,
     };
-    let filtered = match (&below.op, call.filter) {
-        (StreamOp::Calc(calc), Some(filter)) => match (calc.projection.get(*argument), calc.projection.get(filter)) {
-            (Some(argument), Some(filter)) => match unaliased(argument) {
-                Expr::Column(c) => conjuncts(filter).iter().any(|e| keeps_negatives_out(e, &c.name)),
-                _ => false,
-            },
+    if let (StreamOp::Calc(calc), Some(filter)) = (&below.op, call.filter)
+        && let Expr::Column(c) = unaliased(calc.projection.get(*argument)?)
+        && let Some(sign) = sign_by(&conjuncts(calc.projection.get(filter)?), &c.name)
+    {
+        return Some(sign);
+    }
+    sign_of_column(input, *argument)
+}
+
+/// No value below zero; NULL is not summed.
+fn zero_or_more(e: &Expr) -> bool {
+    match uncast(e) {
+        Expr::Literal(value, _) => {
+            value.is_null() || ScalarValue::new_zero(&value.data_type()).is_ok_and(|zero| *value >= zero)
+        }
+        Expr::Case(case) => {
+            let results = case.when_then_expr.iter().map(|(_, then)| then).chain(&case.else_expr);
+            results.fold(true, |all, e| all && zero_or_more(e))
+        }
+        Expr::ScalarFunction(f) if f.func.name() == "CASE" => match f.args.as_slice() {
+            [case @ Expr::Case(_)] => zero_or_more(case),
             _ => false,
         },
         _ => false,
-    };
-    filtered || is_never_negative(input, *argument)
-}
-
-fn zero_or_more(e: &Expr) -> bool {
-    match unaliased(e) {
-        Expr::Literal(value, _) => {
-            !value.is_null() && ScalarValue::new_zero(&value.data_type()).is_ok_and(|zero| *value >= zero)
-        }
-        _ => false,
     }
 }
 
-/// Whether a condition on a column is met by no value below zero.
-fn keeps_negatives_out(condition: &Expr, column: &str) -> bool {
-    let condition = match unaliased(condition) {
-        Expr::IsTrue(e) => e,
-        other => other,
-    };
+/// What conditions that all hold say of a column. As in Flink, a lower bound counts before an upper one.
+fn sign_by(conditions: &[Expr], column: &str) -> Option<Sign> {
     let is_column = |e: &Expr| matches!(unaliased(e), Expr::Column(c) if c.name == column);
-    match comparison(condition) {
-        Some((">" | ">=" | "=", a, b)) if is_column(a) => zero_or_more(b),
-        Some(("<" | "<=" | "=", a, b)) if is_column(b) => zero_or_more(a),
+    let zero = |value: &Expr, more: bool| match unaliased(value) {
+        Expr::Literal(value, _) if !value.is_null() => ScalarValue::new_zero(&value.data_type())
+            .is_ok_and(|zero| if more { *value >= zero } else { *value <= zero }),
         _ => false,
+    };
+    let (mut lower, mut positive, mut negative) = (false, false, false);
+    for condition in conditions {
+        let condition = match unaliased(condition) {
+            Expr::IsTrue(e) => e,
+            other => other,
+        };
+        match comparison(condition) {
+            Some((">" | ">=", a, b)) if is_column(a) => (lower, positive) = (true, positive || zero(b, true)),
+            Some(("<" | "<=", a, b)) if is_column(b) => (lower, positive) = (true, positive || zero(a, true)),
+            Some(("=", a, b)) if is_column(a) => (lower, positive) = (true, positive || zero(b, true)),
+            Some(("=", a, b)) if is_column(b) => (lower, positive) = (true, positive || zero(a, true)),
+            Some(("<" | "<=", a, b)) if is_column(a) => negative |= zero(b, false),
+            Some((">" | ">=", a, b)) if is_column(b) => negative |= zero(a, false),
+            _ => {}
+        }
+    }
+    match (lower, positive, negative) {
+        (_, true, _) => Some(Sign::ZeroOrMore),
+        (false, false, true) => Some(Sign::ZeroOrLess),
+        _ => None,
     }
 }
 
