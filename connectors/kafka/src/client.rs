@@ -184,6 +184,21 @@ pub(crate) fn error(error: KafkaError, properties: &Properties, what: &str) -> E
     told.caused_by(Answer::of(&error)).from_outside()
 }
 
+/// The same of a client that writes: a batch that arrives damaged is not in the topic, and is written again.
+pub(crate) fn error_of_writing(failed: KafkaError, properties: &Properties, what: &str) -> Error {
+    use RDKafkaErrorCode as Code;
+    match failed.rdkafka_error_code() {
+        Some(Code::BadCompression | Code::BadMessage | Code::InvalidMessage) => Error::unavailable(format!(
+            "Cannot {what} Kafka at '{}': a batch of records was damaged",
+            properties.servers()
+        ))
+        .hint("It is written again. Where that does not help look at the network and at the brokers' logs")
+        .caused_by(Answer::of(&failed))
+        .from_outside(),
+        _ => error(failed, properties, what),
+    }
+}
+
 /// An answer without the value of a setting, which may be a secret.
 #[derive(Debug)]
 struct Answer(String);
@@ -220,4 +235,28 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|e| Error::internal("a task of the Kafka connector ended early").caused_by(e))
+}
+
+#[cfg(test)]
+mod tests {
+    use flott_core::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn what_is_damaged_is_read_no_more_and_written_again() {
+        let given = [("properties.bootstrap.servers".to_string(), "h:1".to_string())];
+        let properties = Properties::of(&given.into_iter().collect()).expect("properties");
+        for code in [RDKafkaErrorCode::BadCompression, RDKafkaErrorCode::BadMessage, RDKafkaErrorCode::InvalidMessage] {
+            let read = error(KafkaError::MessageConsumption(code), &properties, "read from");
+            assert_eq!(read.kind(), ErrorKind::Data);
+            assert!(read.to_string().contains("scan.startup.mode"), "{read}");
+            let written = error_of_writing(KafkaError::MessageProduction(code), &properties, "write to");
+            assert_eq!(written.kind(), ErrorKind::Unavailable);
+            assert!(!written.to_string().contains("scan.startup.mode"), "{written}");
+        }
+        // All else means the same.
+        let large = KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge);
+        assert_eq!(error_of_writing(large, &properties, "write to").kind(), ErrorKind::Data);
+    }
 }

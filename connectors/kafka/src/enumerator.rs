@@ -38,6 +38,24 @@ struct State {
     /// Splits that were read to their end, and where that was: no reader holds them, and the group has to hear of them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     ended: BTreeMap<String, i64>,
+    /// Where splits end that were given out or wait for that. Where one was read to its end between this state's and its reader's
+    /// part of a checkpoint, it is in neither, and after a restore nobody says so. Older states have none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    ends: BTreeMap<String, i64>,
+}
+
+impl State {
+    /// Where the group is to go on after a checkpoint: behind what readers `held` in it, and at the end of what they held no more.
+    /// `is_covered`: the split was with its reader, or behind it, in that checkpoint.
+    fn positions(&self, held: Positions, is_covered: impl Fn(&str) -> bool) -> Positions {
+        let pending: BTreeSet<String> = self.pending.iter().map(PartitionSplit::id).collect();
+        let ends = self.ends.iter().filter(|(id, _)| !pending.contains(*id));
+        // What a reader has said of its end is nearer than where that was to be.
+        let over = ends.chain(&self.ended).filter(|(id, _)| is_covered(id));
+        let mut positions: Positions = over.filter_map(|(id, offset)| Some((place(id)?, *offset))).collect();
+        positions.extend(held);
+        positions
+    }
 }
 
 pub(crate) struct PartitionEnumerator {
@@ -211,6 +229,9 @@ impl SplitEnumerator for PartitionEnumerator {
                     self.state.found.insert((range.topic.clone(), range.partition));
                     let split = PartitionSplit::of(range);
                     if !split.is_finished() {
+                        if let Some(end) = split.end {
+                            self.state.ends.insert(split.id(), end);
+                        }
                         self.state.pending.push(split);
                     } else if self.scan.group.is_some() && self.scan.bounded.names(split.partition) {
                         // Nothing is to be read, and the group goes on there.
@@ -268,7 +289,7 @@ impl SplitEnumerator for PartitionEnumerator {
         Ok(())
     }
 
-    /// A split that no reader held in the checkpoint has ended before it, unless it was given out behind it.
+    /// A split that no reader held in the checkpoint has ended before it, unless it waits or was given out behind it.
     fn notify_checkpoint_complete(
         &mut self,
         checkpoint: &DecidedCheckpoint,
@@ -277,15 +298,13 @@ impl SplitEnumerator for PartitionEnumerator {
     ) -> Result<()> {
         let Some(group) = &self.scan.group else { return Ok(()) };
         let is_covered = |id: &str| self.given_behind.get(id).is_none_or(|behind| *behind < checkpoint.id());
-        let ended = self.state.ended.iter().filter(|(id, _)| is_covered(id));
-        let mut positions: Positions = ended.filter_map(|(id, offset)| Some((place(id)?, *offset))).collect();
+        let mut held = Positions::new();
         for split in splits {
             let split = PartitionSplit::decode(&split.data)?;
-            positions.insert((split.topic, split.partition), split.offset);
+            held.insert((split.topic, split.partition), split.offset);
         }
-        if group.take(positions) {
-            let group = Arc::clone(group);
-            context.acknowledge(async move { drop(blocking(move || group.commit()).await) });
+        if let Some(committing) = group.take(self.state.positions(held, is_covered)) {
+            context.acknowledge(committing.run());
         }
         Ok(())
     }
@@ -293,5 +312,39 @@ impl SplitEnumerator for PartitionEnumerator {
     fn snapshot_state(&mut self, checkpoint: CheckpointId) -> Result<Versioned> {
         self.last_snapshot = checkpoint;
         Ok(Versioned::new(VERSION, to_json(&self.state)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(partition: i32, end: Option<i64>) -> PartitionSplit {
+        PartitionSplit::of(Range { topic: "t".into(), partition, start: 0, end })
+    }
+
+    fn positions(of: &[(i32, i64)]) -> Positions {
+        of.iter().map(|(partition, offset)| (("t".to_string(), *partition), *offset)).collect()
+    }
+
+    /// As a restore leaves it: 0 came to its end between the two parts of the checkpoint, 1 is held, 2 waits, 3 has said where its
+    /// end was, and 4 was given out behind the checkpoint.
+    #[test]
+    fn a_split_that_nobody_holds_any_more_has_ended() {
+        let ends = (0..5).map(|partition| (split(partition, Some(9)).id(), 9)).collect();
+        let ended = BTreeMap::from([(split(3, None).id(), 7)]);
+        let state = State { pending: vec![split(2, Some(9))], ended, ends, ..State::default() };
+        let stored = to_json(&state).expect("stored");
+        let state: State = from_json(&stored, "state").expect("read");
+        let found = state.positions(positions(&[(1, 5)]), |id| id != "t:4");
+        assert_eq!(found, positions(&[(0, 9), (1, 5), (3, 7)]));
+    }
+
+    /// States are read for ever.
+    #[test]
+    fn an_older_state_has_no_ends() {
+        let stored = br#"{"found":[["t",0]],"pending":[],"looked":true,"ended":{"t:0":4}}"#;
+        let state: State = from_json(stored, "state").expect("read");
+        assert_eq!(state.positions(Positions::new(), |_| true), positions(&[(0, 4)]));
     }
 }

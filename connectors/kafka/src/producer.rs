@@ -132,14 +132,14 @@ impl Producer {
                 Ok(Sent::Taken)
             }
             Err((error, _)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => Ok(Sent::Full),
-            Err((error, _)) => Err(client::error(error, &self.properties, "write to").with("topic", topic)),
+            Err((error, _)) => Err(client::error_of_writing(error, &self.properties, "write to").with("topic", topic)),
         }
     }
 
     /// The first delivery that failed, once.
     pub(crate) fn check(&self) -> Result<()> {
         match self.client.context().failure.lock().take() {
-            Some(error) => Err(client::error(error, &self.properties, "write to")),
+            Some(error) => Err(client::error_of_writing(error, &self.properties, "write to")),
             None => Ok(()),
         }
     }
@@ -176,7 +176,7 @@ impl Producer {
     }
 
     pub(crate) fn error(&self, error: KafkaError, what: &str) -> Error {
-        client::error(error, &self.properties, what)
+        client::error_of_writing(error, &self.properties, what)
     }
 }
 

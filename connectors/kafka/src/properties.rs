@@ -33,6 +33,9 @@ const ANSWER_BYTES_MAX: i64 = 256 << 20;
 /// The most that librdkafka can be told to fetch.
 const FETCH_BYTES_MAX: i64 = 2_147_483_135;
 
+/// Of Flink's source: whether the group hears of positions.
+const COMMITS_OFFSETS: &str = "commit.offsets.on.checkpoint";
+
 /// For whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
@@ -123,7 +126,7 @@ const CONSUMER: &[(&str, Use)] = &[
     ("value.deserializer", Use::Nothing),
     ("partition.discovery.interval.ms", Use::Nothing),
     // Of Flink's source and not of the client.
-    ("commit.offsets.on.checkpoint", Use::Special),
+    (COMMITS_OFFSETS, Use::Special),
     ("register.consumer.metrics", Use::Nothing),
     ("client.id.prefix", Use::Nothing),
 ];
@@ -225,6 +228,7 @@ impl Properties {
         };
         // What is wrong is told before the job runs; stores are read when it does.
         properties.check_stores()?;
+        properties.flag(COMMITS_OFFSETS)?;
         properties.settings(Role::Consumer)?;
         Ok(properties)
     }
@@ -235,7 +239,17 @@ impl Properties {
 
     /// Whether the group hears of positions.
     pub(crate) fn commits_offsets(&self) -> bool {
-        self.get("commit.offsets.on.checkpoint").is_none_or(|c| !c.trim().eq_ignore_ascii_case("false"))
+        !matches!(self.flag(COMMITS_OFFSETS), Ok(Some(false)))
+    }
+
+    /// A property that is true or false, as Java writes them.
+    fn flag(&self, key: &str) -> Result<Option<bool>> {
+        match self.get(key).map(|flag| flag.trim().to_ascii_lowercase()).as_deref() {
+            None => Ok(None),
+            Some("true") => Ok(Some(true)),
+            Some("false") => Ok(Some(false)),
+            Some(_) => Err(wrong(key, "expected 'true' or 'false'")),
+        }
     }
 
     /// For messages.
@@ -343,8 +357,9 @@ impl Properties {
     /// The level of the codec that is used; Java has one for each.
     fn set_compression(&self, config: &mut ClientConfig) {
         let codec = self.get("compression.type").unwrap_or("none").trim();
-        if let Some(level) = self.get(&format!("compression.{codec}.level")) {
-            config.set("compression.level", level.trim());
+        let key = format!("compression.{codec}.level");
+        if let Some(level) = self.get(&key) {
+            config.set("compression.level", within(&key, level.trim()));
         }
     }
 
@@ -491,6 +506,10 @@ const RANGES: &[(&str, i64, i64)] = &[
     ("batch.size", 1, 2_147_483_647),
     ("linger.ms", 0, 900_000),
     ("max.request.size", 1_000, 1_000_000_000),
+    // -1 is the codec's own.
+    ("compression.gzip.level", -1, 9),
+    ("compression.lz4.level", -1, 12),
+    ("compression.zstd.level", -1, 12),
 ];
 
 /// A value as librdkafka takes it. One that is no number it refuses itself.
@@ -562,6 +581,39 @@ mod tests {
         made.map(drop).expect("a consumer");
         let made: std::result::Result<rdkafka::producer::BaseProducer, _> = producer.create();
         made.map(drop).expect("a producer");
+    }
+
+    #[test]
+    fn levels_of_java_are_taken() {
+        for (codec, level, expected) in [
+            ("zstd", "19", "12"),
+            ("zstd", "22", "12"),
+            ("zstd", "3", "3"),
+            ("zstd", "-7", "-1"),
+            ("lz4", "17", "12"),
+            ("gzip", "12", "9"),
+            ("gzip", "-1", "-1"),
+        ] {
+            let key = format!("compression.{codec}.level");
+            let p = properties(&[("compression.type", codec), (key.as_str(), level)]).expect("understood");
+            let config = p.config(Role::Producer).expect("settings");
+            assert_eq!(config.get("compression.level"), Some(expected), "{codec} {level}");
+            let made: std::result::Result<rdkafka::producer::BaseProducer, _> = config.create();
+            made.map(drop).expect(codec);
+        }
+    }
+
+    #[test]
+    fn a_flag_is_true_or_false() {
+        let of = |flag| properties(&[("commit.offsets.on.checkpoint", flag)]);
+        for (flag, expected) in [("true", true), (" TRUE ", true), ("False", false)] {
+            assert_eq!(of(flag).expect("a flag").commits_offsets(), expected, "{flag}");
+        }
+        assert!(properties(&[]).expect("none").commits_offsets());
+        for flag in ["no", "0", ""] {
+            let error = of(flag).expect_err(flag);
+            assert_eq!(error.context("option"), Some("properties.commit.offsets.on.checkpoint"), "{error}");
+        }
     }
 
     #[test]

@@ -111,7 +111,7 @@ pub enum Mistake {
     CommitBeforeDecided,
     /// Output counts as committed, and is recorded so, before it is: it is committed with the next checkpoint.
     AcknowledgeBeforeCommitted,
-    /// Sources are told of a checkpoint once their state is taken, before it is decided.
+    /// Readers and enumerators of sources are told of a checkpoint once the readers' state is taken, before it is decided.
     AcknowledgeBeforeDecided,
 }
 
