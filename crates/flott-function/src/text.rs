@@ -6,6 +6,7 @@ use flott_core::time_text::{civil_from_days, days_from_civil};
 
 /// Nanoseconds of a day.
 pub const DAY_NS: i128 = 86_400_000_000_000;
+const DAY_MS: i64 = 86_400_000;
 
 /// `2020-01-01` of days since the epoch.
 pub fn format_date(days: i32) -> String {
@@ -113,7 +114,12 @@ pub fn parse_time(text: &str) -> Option<i64> {
         return None;
     }
     let minutes = (hour + sign * offset_hour) * 60 + minute + sign * offset_minute;
-    Some((minutes * 60_000 + second * 1_000 + millis).rem_euclid(86_400_000) * 1_000_000)
+    let of_day = minutes * 60_000 + second * 1_000 + millis;
+    // What is rounded up to a day's end is no time of that day; what an offset carries there is one of the next.
+    if millis == 1_000 && of_day > 0 && of_day % DAY_MS == 0 {
+        return None;
+    }
+    Some(of_day.rem_euclid(DAY_MS) * 1_000_000)
 }
 
 /// What Java's `trim` leaves.
@@ -323,6 +329,11 @@ mod tests {
             ("01:02:03.4567", Some("01:02:03.457")),
             ("01:02:03+01:00", Some("02:02:03.000")),
             ("01:02:03-2", Some("23:02:03.000")),
+            ("23:59:59.9994", Some("23:59:59.999")),
+            ("23:59:59.9996", None),
+            ("22:59:59.9996+01:00", None),
+            ("00:59:59.9996-01:00", Some("00:00:00.000")),
+            ("12:59:59.9996", Some("13:00:00.000")),
             ("01:02+01:00", None),
             ("01:02:03:04", None),
         ] {

@@ -13,6 +13,13 @@ use crate::text::{self, DAY_NS};
 /// What Flink uses where no pattern is written.
 pub(super) const DEFAULT_PATTERN: &str = "yyyy-MM-dd HH:mm:ss";
 
+/// How deep optional parts lie in each other: they are written, read and dropped one inside the other.
+const OPTIONAL_DEPTH_MAX: usize = 100;
+/// How often a letter may stand there: a number has at most 19 digits.
+const LETTERS_MAX: usize = 19;
+/// How wide a text is made by `p`.
+const PAD_WIDTH_MAX: usize = 1_000;
+
 pub(super) const MONTHS: [&str; 12] = [
     "January",
     "February",
@@ -163,6 +170,11 @@ impl Pattern {
         }
     }
 
+    /// Whether there are times that it does not write: a text may be wider than its pad.
+    pub(super) fn may_fail(&self) -> bool {
+        has_pad(&self.0)
+    }
+
     /// Understands a pattern to write with. A local time has no zone.
     pub(super) fn to_write(pattern: &str) -> Result<Pattern> {
         let mut found = Pattern::of(pattern)?;
@@ -209,6 +221,9 @@ impl Pattern {
                                 "behind 'p' there is no letter whose text it makes wider".into(),
                             ));
                         };
+                        if n > PAD_WIDTH_MAX {
+                            return Err(wrong(pattern, format!("'p' stands there more than {PAD_WIDTH_MAX} times")));
+                        }
                         here.pad = Some(n);
                         (c, n) = (next, count(&mut chars, next));
                     }
@@ -227,6 +242,9 @@ impl Pattern {
                     }
                     here.push(Piece::Literal(if literal.is_empty() { "'".into() } else { literal }));
                 }
+                '[' if level == OPTIONAL_DEPTH_MAX => {
+                    return Err(wrong(pattern, format!("more than {OPTIONAL_DEPTH_MAX} '[' are open")));
+                }
                 '[' => {
                     here.open = None;
                     levels.push(Level::default());
@@ -244,7 +262,7 @@ impl Pattern {
     }
 
     /// Writes a local time, given in nanoseconds.
-    pub(super) fn format(&self, nanos: i128, out: &mut impl Write) -> std::fmt::Result {
+    pub(super) fn format(&self, nanos: i128, out: &mut impl Write) -> Result<()> {
         write_all(&self.0, &Time::of(nanos), out)
     }
 
@@ -265,6 +283,14 @@ fn close(levels: &mut Vec<Level>) {
     }
 }
 
+fn has_pad(pieces: &[Piece]) -> bool {
+    pieces.iter().any(|piece| match piece {
+        Piece::Pad(..) => true,
+        Piece::Optional(inner) => has_pad(inner),
+        _ => false,
+    })
+}
+
 fn wrong(pattern: &str, what: String) -> Error {
     Error::user(format!("the pattern '{pattern}' is not supported: {what}")).hint(
         "Patterns are those of Java's DateTimeFormatter, such as yyyy-MM-dd HH:mm:ss.SSS; other text with letters stands in \
@@ -275,6 +301,9 @@ fn wrong(pattern: &str, what: String) -> Error {
 /// What a letter that stands there `n` times means.
 fn letter(level: &mut Level, c: char, n: usize) -> Option<()> {
     use Field as F;
+    if n > LETTERS_MAX {
+        return None;
+    }
     let number = |field, least, most, sign| Number::new(field, least, most, sign);
     let year = |field| match n {
         2 => Number { reduced: true, ..number(field, 2, 2, Sign::Never) },
@@ -387,27 +416,35 @@ impl Time {
     }
 }
 
-fn write_all(pieces: &[Piece], time: &Time, out: &mut impl Write) -> std::fmt::Result {
+fn write_all(pieces: &[Piece], time: &Time, out: &mut impl Write) -> Result<()> {
     for piece in pieces {
-        match piece {
-            Piece::Literal(text) => out.write_str(text)?,
-            Piece::Number(n) => write_number(n, time.get(n.field), out)?,
+        let written = match piece {
+            Piece::Literal(text) => out.write_str(text),
+            Piece::Number(n) => write_number(n, time.get(n.field), out),
             Piece::Name(field, style) => {
                 let value = time.get(*field);
                 match names(*field, *style).into_iter().find(|(v, _)| *v == value) {
-                    Some((_, name)) => out.write_str(name)?,
-                    None => write!(out, "{value}")?,
+                    Some((_, name)) => out.write_str(name),
+                    None => write!(out, "{value}"),
                 }
             }
-            Piece::DayPeriod(style) => out.write_str(day_period(time.of_day, *style))?,
-            Piece::Zone(..) => {}
-            Piece::Optional(inner) => write_all(inner, time, out)?,
+            Piece::DayPeriod(style) => out.write_str(day_period(time.of_day, *style)),
+            Piece::Zone(..) => Ok(()),
+            Piece::Optional(inner) => {
+                write_all(inner, time, out)?;
+                Ok(())
+            }
             Piece::Pad(width, inner) => {
                 let mut text = String::new();
                 write_all(std::slice::from_ref(inner), time, &mut text)?;
-                write!(out, "{text:>width$}")?;
+                if text.len() > *width {
+                    return Err(Error::data(format!("'{text}' is wider than the {width} characters of its pad"))
+                        .hint("Each letter 'p' is a character of the width: write as many as the field may need"));
+                }
+                write!(out, "{text:>width$}")
             }
-        }
+        };
+        written.map_err(|_| Error::internal("a date was not written"))?;
     }
     Ok(())
 }
@@ -895,11 +932,51 @@ mod tests {
             ("yyyy[-MM][ XXX]", "2024-03-05 07:08:09", "2024-03"),
             ("yyyyy MMMMM EEEEE", "2024-03-05 07:08:09", "02024 M T"),
             ("pppH|B", "2024-03-05 07:08:09", "  7|in the morning"),
+            ("ppppH|pppppyyyy[-pppM]", "2024-03-05 07:08:09", "   7| 2024-  3"),
+            ("yyyyyyyyyyyyyyyyyyy", "2024-03-05 07:08:09", "0000000000000002024"),
         ] {
             assert_eq!(write(pattern, time), expected, "{pattern}");
         }
         for wrong in ["yyyy-rr", "yyyyX", "'open", "yyyy]", "HHH", "MMMMMM", "yyyy{", "cc", "pp", "aa"] {
             assert!(Pattern::to_write(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn optional_parts_have_a_greatest_depth() {
+        let nested = |depth: usize| format!("{}yyyy", "[".repeat(depth));
+        let mut out = String::new();
+        Pattern::to_write(&nested(OPTIONAL_DEPTH_MAX)).expect("a pattern").format(0, &mut out).expect("a text");
+        assert_eq!(out, "1970");
+        assert_eq!(Pattern::new(&nested(OPTIONAL_DEPTH_MAX)).expect("a pattern").parse("1970"), Some(0));
+        for depth in [OPTIONAL_DEPTH_MAX + 1, 100_000] {
+            assert!(Pattern::to_write(&nested(depth)).is_err(), "{depth}");
+            assert!(Pattern::new(&nested(depth)).is_err(), "{depth}");
+        }
+        // What is closed is not deep.
+        assert!(Pattern::new(&"[yyyy]".repeat(1_000)).is_ok());
+    }
+
+    #[test]
+    fn widths_have_a_greatest() {
+        for letter in ["y", "u", "Y", "g", "n", "N", "A"] {
+            for count in [LETTERS_MAX + 1, 70_000] {
+                let pattern = letter.repeat(count);
+                assert!(Pattern::to_write(&pattern).is_err() && Pattern::new(&pattern).is_err(), "{letter} {count}");
+            }
+            assert!(Pattern::to_write(&letter.repeat(LETTERS_MAX)).is_ok(), "{letter}");
+        }
+        let padded = |width: usize| Pattern::to_write(&format!("{}y", "p".repeat(width)));
+        let mut out = String::new();
+        padded(PAD_WIDTH_MAX).expect("a pattern").format(0, &mut out).expect("a text");
+        assert_eq!(out.len(), PAD_WIDTH_MAX);
+        assert!(padded(PAD_WIDTH_MAX + 1).is_err() && padded(70_000).is_err());
+        for (pattern, may_fail, fails) in
+            [("yyyy", false, false), ("ppppyyyy", true, false), ("ppyyyy", true, true), ("[H[ppEEEE]]", true, true)]
+        {
+            let found = Pattern::to_write(pattern).expect("a pattern");
+            assert_eq!(found.may_fail(), may_fail, "{pattern}");
+            assert_eq!(found.format(0, &mut String::new()).is_err(), fails, "{pattern}");
         }
     }
 

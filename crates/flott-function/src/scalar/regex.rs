@@ -80,11 +80,12 @@ pub(super) enum Pattern {
 }
 
 thread_local! {
-    static COMPILED: RefCell<Vec<(String, usize, Regex)>> = const { RefCell::new(Vec::new()) };
+    /// Texts, how they are compiled, and what they are; `None`: no pattern.
+    static COMPILED: RefCell<Vec<(String, usize, Option<Regex>)>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Pattern {
-    /// Calls with the pattern of a row; `None` where that is NULL.
+    /// Calls with the pattern of a row; `None` where that is NULL or no pattern.
     pub(super) fn with<T>(&self, row: usize, f: impl FnOnce(&Regex) -> T) -> Result<Option<T>> {
         let (text, compile) = match self {
             Pattern::Constant(regex) => return Ok(regex.as_ref().map(f)),
@@ -94,15 +95,15 @@ impl Pattern {
         COMPILED.with_borrow_mut(|kept| {
             let dialect = *compile as usize;
             if let Some(at) = kept.iter().position(|k| k.1 == dialect && k.0 == text) {
-                return Ok(Some(f(&kept[at].2)));
+                return Ok(kept[at].2.as_ref().map(f));
             }
-            let Some(regex) = compile(text)? else { return Ok(None) };
+            let regex = compile(text)?;
             if kept.len() == CACHED_PATTERNS {
                 kept.remove(0);
             }
-            let answer = f(&regex);
+            let answer = regex.as_ref().map(f);
             kept.push((text.to_string(), dialect, regex));
-            Ok(Some(answer))
+            Ok(answer)
         })
     }
 }
@@ -701,6 +702,22 @@ mod tests {
         }
         assert!(Like::new("a\\x", Some('\\')).is_err());
         assert!(Like::new("a\\", Some('\\')).is_err());
+    }
+
+    #[test]
+    fn a_pattern_of_rows_is_looked_at_once() {
+        thread_local! {
+            static CALLS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+        }
+        fn counted(pattern: &str) -> Result<Option<Regex>> {
+            CALLS.set(CALLS.get() + 1);
+            java_or_null(pattern)
+        }
+        let texts = arrow_array::StringArray::from(vec![Some("("), Some("b"), None, Some("("), Some("b")]);
+        let pattern = Pattern::Column(Text::Column(texts), counted);
+        let fits: Vec<_> = (0..5).map(|i| pattern.with(i, |r| r.is_match("abc")).expect("no error")).collect();
+        assert_eq!(fits, [None, Some(true), None, None, Some(true)]);
+        assert_eq!(CALLS.get(), 2);
     }
 
     #[test]

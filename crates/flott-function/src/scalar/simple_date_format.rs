@@ -14,6 +14,9 @@ use crate::context;
 
 const LETTERS: &str = "GyMdkHmsSEDFwWahKzZYuXL";
 
+/// How many digits a number is filled up to, as in Java.
+const FILLED_DIGITS_MAX: usize = 309;
+
 #[derive(Debug, Clone, PartialEq)]
 enum Piece {
     Text(char),
@@ -24,7 +27,8 @@ enum Piece {
 #[derive(Debug, Clone)]
 pub(super) struct SimpleDateFormat(Vec<Piece>);
 
-/// Zones by name: the standard time's long and short name, the summer's, a zone that has them.
+/// Zones by name: the standard time's long and short name, the summer's, a zone that has them. The first one that a text
+/// begins with counts, in any case.
 const ZONES: &[([&str; 4], &str)] = &[
     (["Coordinated Universal Time", "UTC", "Coordinated Universal Time", "UTC"], "UTC"),
     (["Pacific Standard Time", "PST", "Pacific Daylight Time", "PDT"], "America/Los_Angeles"),
@@ -48,7 +52,18 @@ const ZONES: &[([&str; 4], &str)] = &[
     (["India Standard Time", "IST", "India Daylight Time", "IDT"], "Asia/Kolkata"),
     (["Hong Kong Standard Time", "HKT", "Hong Kong Summer Time", "HKST"], "Asia/Hong_Kong"),
     (["Moscow Standard Time", "MSK", "Moscow Summer Time", "MSD"], "Europe/Moscow"),
+    (["Greenwich Mean Time", "GMT", "British Summer Time", "BST"], "Europe/London"),
+    (["Singapore Standard Time", "SGT", "Singapore Summer Time", "SGST"], "Asia/Singapore"),
+    (["Central Africa Time", "CAT", "Central African Summer Time", "CAST"], "Africa/Maputo"),
+    (["South Africa Standard Time", "SAST", "South Africa Summer Time", "SAST"], "Africa/Johannesburg"),
+    (["Hawaii-Aleutian Standard Time", "HST", "Hawaii-Aleutian Daylight Time", "HDT"], "Pacific/Honolulu"),
+    (["Brasilia Standard Time", "BRT", "Brasilia Summer Time", "BRST"], "America/Sao_Paulo"),
+    (["Indochina Time", "ICT", "Indochina Summer Time", "ICST"], "Asia/Bangkok"),
+    // Before Lisbon, whose WEST it begins with.
+    (["Western Indonesia Time", "WIB", "West Indonesia Summer Time", "WIST"], "Asia/Jakarta"),
     (["Western European Standard Time", "WET", "Western European Summer Time", "WEST"], "Europe/Lisbon"),
+    // Behind those that begin with "Eastern".
+    (["East Africa Time", "EAT", "Eastern African Summer Time", "EAST"], "Africa/Nairobi"),
 ];
 
 /// Names of zones, the long ones first.
@@ -163,6 +178,7 @@ impl SimpleDateFormat {
             if number < 0 {
                 out.write_char('-')?;
             }
+            let n = n.min(FILLED_DIGITS_MAX);
             write!(out, "{:0n$}", number.abs())?;
         }
         Ok(())
@@ -229,6 +245,11 @@ fn offset(ms: i64, c: char, n: usize, out: &mut impl Write) -> std::fmt::Result 
 
 /// `CET`, `Central European Summer Time`, or `GMT+03:00` where a zone has no name that is known.
 fn zone_name(zone: SessionZone, ms: i64, f: &Fields, is_long: bool, out: &mut impl Write) -> std::fmt::Result {
+    let long: usize = if f.summer_ms == 0 { 0 } else { 2 };
+    let is_own = |id: &str| matches!(zone, SessionZone::Named(tz) if tz.name() == id);
+    if let Some((names, _)) = ZONES.iter().find(|(_, id)| is_own(id)) {
+        return out.write_str(names[if is_long { long } else { long + 1 }]);
+    }
     let name = abbreviation(zone, ms);
     if let Some(name) = &name {
         if !is_long {
@@ -239,7 +260,7 @@ fn zone_name(zone: SessionZone, ms: i64, f: &Fields, is_long: bool, out: &mut im
                 && SessionZone::parse(id).is_ok_and(|known| standard_ms(known) == standard_ms(zone))
         });
         if let Some((names, _)) = known {
-            return out.write_str(names[if f.summer_ms == 0 { 0 } else { 2 }]);
+            return out.write_str(names[long]);
         }
     }
     match f.offset_ms + f.summer_ms {
@@ -512,6 +533,24 @@ mod tests {
             ("yyyy-MM-dd HH:mm", "2024-03-31 02:30", "Europe/Berlin", Some(1_711_848_600_000)),
             ("yyyy-MM-dd z", "1970-01-01 Pacific Daylight Time", "UTC", Some(25_200_000)),
             ("yyyy-MM-dd z", "1970-01-01 GMT-2:00", "UTC", Some(7_200_000)),
+            ("yyyy-MM-dd z", "2024-07-01 BST", "UTC", Some(1_719_788_400_000)),
+            ("yyyy-MM-dd z", "2024-07-01 British Summer Time", "UTC", Some(1_719_788_400_000)),
+            ("yyyy-MM-dd z", "2024-07-01 Greenwich Mean Time", "Europe/London", Some(1_719_792_000_000)),
+            ("yyyy-MM-dd z", "2024-07-01 SGT", "UTC", Some(1_719_763_200_000)),
+            ("yyyy-MM-dd z", "2024-07-01 CAT", "UTC", Some(1_719_784_800_000)),
+            ("yyyy-MM-dd z", "2024-07-01 SAST", "UTC", Some(1_719_784_800_000)),
+            ("yyyy-MM-dd z", "2024-07-01 EAT", "UTC", Some(1_719_781_200_000)),
+            ("yyyy-MM-dd z", "2024-07-01 HST", "UTC", Some(1_719_828_000_000)),
+            ("yyyy-MM-dd z", "2024-07-01 BRT", "UTC", Some(1_719_802_800_000)),
+            ("yyyy-MM-dd z", "2015-01-01 BRT", "UTC", Some(1_420_081_200_000)),
+            ("yyyy-MM-dd z", "2015-01-01 BRST", "UTC", Some(1_420_077_600_000)),
+            ("yyyy-MM-dd z", "2024-07-01 ICT", "UTC", Some(1_719_766_800_000)),
+            ("yyyy-MM-dd z", "2024-07-01 WIB", "UTC", Some(1_719_766_800_000)),
+            ("yyyy-MM-dd z", "2024-07-01 Western Indonesia Time", "UTC", Some(1_719_766_800_000)),
+            ("yyyy-MM-dd z", "2024-07-01 Western European Standard Time", "UTC", Some(1_719_792_000_000)),
+            ("yyyy-MM-dd z", "2024-07-01 Eastern European Standard Time", "UTC", Some(1_719_784_800_000)),
+            ("yyyy-MM-dd z", "2024-07-01 Eastern Standard Time", "UTC", Some(1_719_810_000_000)),
+            ("yyyy-MM-dd z", "2024-07-01 QQQ", "UTC", None),
             ("yyyy-MM-dd X", "1970-01-01 -05", "UTC", Some(18_000_000)),
             ("yyyy-MM-dd XXX", "1970-01-01 +0530", "UTC", None),
             ("hh:mm a", "12:30 am", "UTC", Some(1_800_000)),
@@ -556,6 +595,18 @@ mod tests {
                 "CEST Central European Summer Time +0200 +02 +0200 +02:00",
             ),
             ("z zzzz Z X XXX", 1_719_219_045_678, "GMT+05:30", "GMT+05:30 GMT+05:30 +0530 +05 +05:30"),
+            ("z zzzz", 1_719_219_045_000, "Europe/London", "BST British Summer Time"),
+            ("z zzzz", 1_704_219_045_000, "Europe/London", "GMT Greenwich Mean Time"),
+            ("z zzzz", 1_719_219_045_000, "Asia/Singapore", "SGT Singapore Standard Time"),
+            ("z zzzz", 1_719_219_045_000, "Africa/Maputo", "CAT Central Africa Time"),
+            ("z zzzz", 1_719_219_045_000, "Africa/Johannesburg", "SAST South Africa Standard Time"),
+            ("z zzzz", 1_719_219_045_000, "Africa/Nairobi", "EAT East Africa Time"),
+            ("z zzzz", 1_719_219_045_000, "Pacific/Honolulu", "HST Hawaii-Aleutian Standard Time"),
+            ("z zzzz", 1_719_219_045_000, "America/Sao_Paulo", "BRT Brasilia Standard Time"),
+            ("z zzzz", 1_420_081_200_000, "America/Sao_Paulo", "BRST Brasilia Summer Time"),
+            ("z zzzz", 1_719_219_045_000, "Asia/Bangkok", "ICT Indochina Time"),
+            ("z zzzz", 1_719_219_045_000, "Asia/Jakarta", "WIB Western Indonesia Time"),
+            ("z zzzz", 1_719_219_045_000, "Asia/Dubai", "GMT+04:00 GMT+04:00"),
             ("''yyyy'' 'o''clock'", 1_709_219_045_678, "UTC", "'2024' o'clock"),
             ("yyyy-MM-dd w D", -12_219_292_800_001, "UTC", "1582-10-04 40 277"),
             ("G yyyy-MM-dd", -99_999_999_999_000, "UTC", "BC 1200-02-26"),
@@ -568,6 +619,18 @@ mod tests {
             let mut out = String::new();
             SimpleDateFormat::new(pattern).expect("a pattern").format(ms, zone, &mut out).expect("a text");
             assert_eq!(out, expected, "{pattern} {ms}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_filled_up_to_309_digits() {
+        for letter in ["y", "H", "S"] {
+            for (count, length) in [(300, 300), (309, 309), (310, 309), (70_000, 309)] {
+                let format = SimpleDateFormat::new(&letter.repeat(count)).expect("a pattern");
+                let mut out = String::new();
+                format.format(0, SessionZone::UTC, &mut out).expect("a text");
+                assert_eq!(out.len(), length, "{letter} {count}");
+            }
         }
     }
 

@@ -491,7 +491,10 @@ fn timestamp_format(a: &mut Arguments) -> Result<Resolved> {
     let zone = a.env.time_zone;
     let t = K::STRING.nullable().with_nullable(a.nullable());
     a.coerce(1, &K::STRING.nullable())?;
-    let never_fails = matches!(pattern, PatternArgument::Constant(_));
+    let never_fails = match &pattern {
+        PatternArgument::Constant(pattern) => !pattern.as_ref().is_some_and(Pattern::may_fail),
+        PatternArgument::Column(_) => false,
+    };
     let resolved = Resolved::new(t, move |args, rows| {
         let mut pattern = pattern.rows(args, 1)?;
         let rows = rows_of(args, rows);
@@ -499,7 +502,10 @@ fn timestamp_format(a: &mut Arguments) -> Result<Resolved> {
         let nanos = super::time_unit::local_nanos(&column, zone)?;
         build_text(args, rows, |i, out| {
             match (nanos[i], pattern.get(i)?) {
-                (Some(n), Some(pattern)) => append(out, |out| pattern.format(n, out))?,
+                (Some(n), Some(pattern)) => {
+                    pattern.format(n, out)?;
+                    out.append_value("");
+                }
                 _ => out.append_null(),
             }
             Ok(())
@@ -668,6 +674,11 @@ mod tests {
             ("DATE_FORMAT", &[("2024-02-29 15:04:05", "STRING"), ("yyyy-MM-dd", "STRING")], "2024-02-29"),
             ("DATE_FORMAT", &[("2024-02-29", "STRING"), ("yyyy-MM-dd", "STRING")], "NULL"),
             ("DATE_FORMAT", &[("NULL", "TIMESTAMP(3)"), ("yyyy", "STRING")], "NULL"),
+            (
+                "DATE_FORMAT",
+                &[("2024-02-29 15:04:05", "TIMESTAMP(3)"), ("ppyyyy", "STRING")],
+                "ERROR '2024' is wider than the 2 characters of its pad",
+            ),
             (
                 "CONVERT_TZ",
                 &[("1970-01-01 00:00:00", "STRING"), ("UTC", "STRING"), ("America/Los_Angeles", "STRING")],
