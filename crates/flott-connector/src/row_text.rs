@@ -335,12 +335,23 @@ fn put(out: &mut String, text: std::fmt::Arguments<'_>) {
 
 /// `Double.toString`: `1.0`, `1.0E10`, `NaN`.
 pub fn write_double(value: f64, out: &mut String) {
-    write_java_float(value, &format!("{value:e}"), out);
+    write_java_float(value, &two_digits(&value), out);
 }
 
 /// `Float.toString`.
 pub fn write_float(value: f32, out: &mut String) {
-    write_java_float(f64::from(value), &format!("{value:e}"), out);
+    write_java_float(f64::from(value), &two_digits(&value), out);
+}
+
+/// The shortest digits that read back; where one would do, the two that are nearest, as Java has at least two.
+fn two_digits(value: &(impl std::fmt::LowerExp + PartialEq + std::str::FromStr)) -> String {
+    let shortest = format!("{value:e}");
+    if shortest.contains('.') {
+        return shortest;
+    }
+    let two = format!("{value:.1e}");
+    // A second digit that is 0 says nothing.
+    if !two.contains(".0") && two.parse().is_ok_and(|read| *value == read) { two } else { shortest }
 }
 
 /// `shortest` is Rust's `1.25e-7`: the shortest digits that read back as the same number.

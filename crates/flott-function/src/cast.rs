@@ -593,6 +593,11 @@ fn masked(column: &ArrayRef, nulls: Option<&NullBuffer>) -> Result<ArrayRef> {
 
 fn parse_double(t: &str) -> Option<f64> {
     let t = t.trim();
+    // As a literal of Java.
+    let t = match t.strip_suffix(['d', 'D', 'f', 'F']) {
+        Some(number) if number.ends_with(|c: char| c.is_ascii_digit() || c == '.') => number,
+        _ => t,
+    };
     match t {
         "NaN" => Some(f64::NAN),
         "Infinity" | "+Infinity" => Some(f64::INFINITY),

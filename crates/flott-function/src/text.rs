@@ -220,9 +220,9 @@ fn naive(seconds: i64) -> Option<NaiveDateTime> {
     chrono::DateTime::from_timestamp(seconds, 0).map(|t| t.naive_utc())
 }
 
-/// `true`, `t`, `yes`, `y`, `1` and their opposites, in any case.
+/// `true`, `t`, `yes`, `y`, `1` and their opposites, in any case; with blanks it is none of them.
 pub fn parse_boolean(text: &str) -> Option<bool> {
-    match text.trim().to_ascii_lowercase().as_str() {
+    match text.to_ascii_lowercase().as_str() {
         "true" | "t" | "yes" | "y" | "1" => Some(true),
         "false" | "f" | "no" | "n" | "0" => Some(false),
         _ => None,

@@ -575,7 +575,7 @@ fn convert_tz(a: &mut Arguments) -> Result<Option<Resolved>> {
     }
     // Wrong zones are told while planning.
     for zone in &a.values[1..] {
-        zone.text().map(FunctionEnv::new).transpose()?;
+        zone.text().map(java_zone).transpose()?;
     }
     let pattern = SimpleDateFormat::new(DEFAULT_PATTERN)?;
     Ok(Some(Resolved::new(K::STRING.nullable(), move |args, rows| {
@@ -585,7 +585,7 @@ fn convert_tz(a: &mut Arguments) -> Result<Option<Resolved>> {
                 out.append_null();
                 return Ok(());
             };
-            let (from, to) = (FunctionEnv::new(from)?.time_zone, FunctionEnv::new(to)?.time_zone);
+            let (from, to) = (java_zone(from)?, java_zone(to)?);
             match pattern.parse(t, from) {
                 Some(ms) => append(out, |out| pattern.format(ms, to, out))?,
                 None => out.append_null(),
@@ -593,6 +593,44 @@ fn convert_tz(a: &mut Arguments) -> Result<Option<Resolved>> {
             Ok(())
         })
     })))
+}
+
+/// Short names that Java's `TimeZone` knows beside those of the time zone database.
+const SHORT_ZONES: [(&str, &str); 25] = [
+    ("ACT", "Australia/Darwin"),
+    ("AET", "Australia/Sydney"),
+    ("AGT", "America/Argentina/Buenos_Aires"),
+    ("ART", "Africa/Cairo"),
+    ("AST", "America/Anchorage"),
+    ("BET", "America/Sao_Paulo"),
+    ("BST", "Asia/Dhaka"),
+    ("CAT", "Africa/Harare"),
+    ("CNT", "America/St_Johns"),
+    ("CST", "America/Chicago"),
+    ("CTT", "Asia/Shanghai"),
+    ("EAT", "Africa/Addis_Ababa"),
+    ("ECT", "Europe/Paris"),
+    ("IET", "America/Indiana/Indianapolis"),
+    ("IST", "Asia/Kolkata"),
+    ("JST", "Asia/Tokyo"),
+    ("MIT", "Pacific/Apia"),
+    ("NET", "Asia/Yerevan"),
+    ("NST", "Pacific/Auckland"),
+    ("PLT", "Asia/Karachi"),
+    ("PNT", "America/Phoenix"),
+    ("PRT", "America/Puerto_Rico"),
+    ("PST", "America/Los_Angeles"),
+    ("SST", "Pacific/Guadalcanal"),
+    ("VST", "Asia/Ho_Chi_Minh"),
+];
+
+/// A zone that a call names.
+fn java_zone(name: &str) -> Result<SessionZone> {
+    let full = SHORT_ZONES.iter().find(|(short, _)| *short == name).map_or(name, |(_, full)| full);
+    SessionZone::parse(full).map_err(|_| {
+        Error::user(format!("'{name}' is not a time zone"))
+            .hint("Use a name such as 'America/Los_Angeles', a fixed offset such as 'GMT-03:00', or 'UTC'")
+    })
 }
 
 #[cfg(test)]
@@ -685,6 +723,11 @@ mod tests {
                 "1969-12-31 16:00:00",
             ),
             ("CONVERT_TZ", &[("x", "STRING"), ("UTC", "STRING"), ("UTC", "STRING")], "NULL"),
+            (
+                "CONVERT_TZ",
+                &[("2024-03-05 06:07:08", "STRING"), ("PST", "STRING"), ("EST", "STRING")],
+                "2024-03-05 09:07:08",
+            ),
         ]);
         assert_eq!(in_zone("Asia/Shanghai", "FROM_UNIXTIME", &[("44", "BIGINT")]), "1970-01-01 08:00:44");
         assert_eq!(in_zone("UTC", "FROM_UNIXTIME", &[("44", "INT"), ("yyyy/MM", "STRING")]), "1970/01");

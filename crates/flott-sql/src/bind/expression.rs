@@ -654,13 +654,6 @@ impl<'a> ExpressionBinder<'a> {
         let ast::Function { name, uses_odbc_syntax, parameters, args, filter, null_treatment, over, within_group } = f;
         let span = name.span();
         let text = name_text(name);
-        // USER and its like are columns where there are columns of that name.
-        if let (FunctionArguments::None, None, [id]) = (args, over, &name_parts(name)?[..])
-            && self.scope.columns.iter().any(|c| c.name == id.value)
-        {
-            let column = Ast::Identifier((*id).clone());
-            return self.name(&[id], &column);
-        }
         refuse_if(*uses_odbc_syntax, "{fn ..}", span)?;
         refuse_if(!matches!(parameters, FunctionArguments::None), "function parameters", span)?;
         refuse_if(!within_group.is_empty(), "WITHIN GROUP", span)?;

@@ -5,7 +5,7 @@
 
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{BinaryOperator, Expr, Query, Spanned, VisitMut, VisitorMut};
+use sqlparser::ast::{BinaryOperator, Expr, FunctionArguments, Ident, Query, Spanned, VisitMut, VisitorMut};
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 
@@ -282,6 +282,9 @@ impl VisitorMut for Settle {
     }
 
     fn pre_visit_expr(&mut self, e: &mut Expr) -> ControlFlow<Beyond> {
+        if let Some(column) = as_column(e) {
+            *e = column;
+        }
         if self.left == 0 {
             let reason = format!("the statement has more than {} expressions", self.nodes);
             return ControlFlow::Break(Beyond { reason, at: e.span().start });
@@ -311,6 +314,24 @@ impl VisitorMut for Settle {
         self.depth -= usize::from(self.counted.pop().unwrap_or(true));
         ControlFlow::Continue(())
     }
+}
+
+/// What the parser takes for a function without brackets, and Flink for a column: `user`.
+fn as_column(e: &Expr) -> Option<Expr> {
+    let Expr::Function(f) = e else { return None };
+    let bare = matches!((&f.args, &f.parameters), (FunctionArguments::None, FunctionArguments::None));
+    if !bare || f.over.is_some() || f.filter.is_some() || f.uses_odbc_syntax {
+        return None;
+    }
+    let parts: Vec<Ident> = f.name.0.iter().map(|p| p.as_ident().cloned()).collect::<Option<_>>()?;
+    let last = parts.last()?.value.to_ascii_uppercase();
+    if !["USER", "CURRENT_USER", "SESSION_USER", "CURRENT_CATALOG"].contains(&last.as_str()) {
+        return None;
+    }
+    Some(match parts.as_slice() {
+        [one] => Expr::Identifier(one.clone()),
+        _ => Expr::CompoundIdentifier(parts),
+    })
 }
 
 /// The operators of a chain that begins with this one, counted without recursion.
