@@ -136,7 +136,11 @@ impl EnumeratorContext {
     /// goes wrong in it is its own to tell. The end of a job waits for it, but only for some seconds; at most
     /// [`ENUMERATOR_CALLS_MAX`] for each source of a job may be under way.
     pub fn acknowledge(&mut self, work: impl Future<Output = ()> + Send + 'static) {
-        self.acknowledgements.push(AsyncCall(Box::pin(async move { Box::new(work.await) as CallOutput })));
+        let done = async move {
+            work.await;
+            Box::new(()) as CallOutput
+        };
+        self.acknowledgements.push(AsyncCall(Box::pin(done)));
     }
 
     /// Gives splits to a reader.

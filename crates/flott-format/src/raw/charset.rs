@@ -78,7 +78,7 @@ impl Charset {
     /// By its name or another one, in any case.
     pub(super) fn of(name: &str) -> Result<Charset> {
         let is = |known: &&str| known.eq_ignore_ascii_case(name.trim());
-        let found = NAMES.iter().find(|(known, others, _)| is(known) || others.iter().any(|o| is(&o)));
+        let found = NAMES.iter().find(|(known, others, _)| is(known) || others.iter().any(&is));
         found.map(|(_, _, charset)| *charset).ok_or_else(|| {
             let error = Error::user(format!("Unsupported 'raw.charset' name: {name}.")).with("option", "raw.charset");
             let known = NAMES.iter().map(|(known, _, _)| *known);

@@ -634,7 +634,7 @@ fn behind_zone(c: char, n: usize, text: &str) -> Option<&str> {
             if let Some(rest) = text.strip_prefix(zero) {
                 return Some(rest);
             }
-            let colon = c != 'Z' && (n == 3 || n == 5) || c == 'Z' && n == 5;
+            let colon = n == 5 || n == 3 && c != 'Z';
             behind_offset(text, colon, c != 'Z' && n == 1, n >= 4)
         }
     }

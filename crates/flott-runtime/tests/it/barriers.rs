@@ -218,6 +218,7 @@ struct Slow(Duration);
 
 impl Operator for Slow {
     fn process_batch(&mut self, _input: usize, batch: ChangeBatch, context: &mut OperatorContext) -> Result<Progress> {
+        #[expect(clippy::disallowed_methods, reason = "an operator that takes its time")]
         std::thread::sleep(self.0);
         context.emit(batch);
         Ok(Progress::Done)

@@ -229,8 +229,8 @@ fn zero_or_more(e: &Expr) -> bool {
             value.is_null() || ScalarValue::new_zero(&value.data_type()).is_ok_and(|zero| *value >= zero)
         }
         Expr::Case(case) => {
-            let results = case.when_then_expr.iter().map(|(_, then)| then).chain(&case.else_expr);
-            results.fold(true, |all, e| all && zero_or_more(e))
+            let mut results = case.when_then_expr.iter().map(|(_, then)| then).chain(&case.else_expr);
+            results.all(|e| zero_or_more(e))
         }
         Expr::ScalarFunction(f) if f.func.name() == "CASE" => match f.args.as_slice() {
             [case @ Expr::Case(_)] => zero_or_more(case),
