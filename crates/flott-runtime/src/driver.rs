@@ -5,7 +5,7 @@
 //! holds a capability, closes a tick after each piece, and waits until the sinks have taken enough.
 
 use std::any::Any;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -28,6 +28,7 @@ use crate::flow::{
 };
 use crate::lookup::LookupQueue;
 use crate::metrics::{JobMetrics, SubtaskMetrics};
+use crate::parked::Parked;
 use crate::valve::{Valve, ValveOutput};
 
 /// Where a driver's output goes.
@@ -126,13 +127,6 @@ struct Pending {
     payload: Payload,
 }
 
-/// Messages of an epoch that has not begun here.
-struct Parked {
-    /// When the first of them came: from then on the slower inputs are waited for.
-    since: Duration,
-    messages: VecDeque<Pending>,
-}
-
 /// What a driver does at a barrier and at the end.
 pub(crate) enum Role {
     /// Reports its state.
@@ -154,8 +148,8 @@ pub(crate) struct Driver {
     /// Messages that have arrived. Those who send them wait: all rows, and the watermarks between them, are in flight with
     /// their source (`InFlight`), and rows that operators made have tickets, until they are taken from here.
     queue: VecDeque<Pending>,
-    /// The same, of later epochs. There are few: a source opens one with each checkpoint, and its rows stay in flight.
-    parked: BTreeMap<u64, Parked>,
+    /// The same, of later epochs.
+    parked: Parked<Pending>,
     epoch: u64,
     /// The operator has more to emit, at `capability`.
     more: bool,
@@ -214,7 +208,7 @@ impl Driver {
             inputs,
             outputs: VecDeque::new(),
             queue: VecDeque::new(),
-            parked: BTreeMap::new(),
+            parked: Parked::new(),
             epoch,
             more: false,
             dropped: (0, 0),
@@ -265,10 +259,7 @@ impl Driver {
         let epoch = epoch_of(*capability.time());
         let pending = Pending { capability, input, payload };
         if epoch > self.epoch {
-            let clock = &self.task.clock;
-            let parked = self.parked.entry(epoch);
-            let parked = parked.or_insert_with(|| Parked { since: clock.monotonic(), messages: VecDeque::new() });
-            parked.messages.push_back(pending);
+            self.parked.push(epoch, self.task.clock.monotonic(), pending);
         } else {
             self.queue.push_back(pending);
         }
@@ -419,7 +410,7 @@ impl Driver {
         }
         let open = frontier.map_or(u64::MAX, epoch_of);
         if open > self.epoch {
-            let next = self.parked.keys().next().map_or(open, |e| (*e).min(open));
+            let next = self.parked.first().map_or(open, |e| e.min(open));
             if next == u64::MAX {
                 return self.end();
             }
@@ -728,11 +719,10 @@ impl Driver {
                 return Ok(true);
             }
         }
-        let parked = self.parked.remove(&next);
-        let aligned = parked.as_ref().map(|p| self.task.clock.monotonic().saturating_sub(p.since));
+        let (parked, aligned) = self.parked.take(next, self.task.clock.monotonic());
         self.task.metrics().inspect(|m| {
             m.mark(checkpoint.0);
-            let ns = aligned.unwrap_or_default().as_nanos();
+            let ns = aligned.as_nanos();
             m.alignment_ns.store(u64::try_from(ns).unwrap_or(u64::MAX), Ordering::Relaxed);
         });
         match self.role {
@@ -757,7 +747,7 @@ impl Driver {
         {
             held.downgrade(&epoch_start(next));
         }
-        self.queue.extend(parked.into_iter().flat_map(|p| p.messages));
+        self.queue.extend(parked);
         Ok(true)
     }
 

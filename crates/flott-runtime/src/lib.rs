@@ -27,6 +27,7 @@ mod lookup;
 mod memory;
 mod mesh;
 pub mod metrics;
+mod parked;
 mod peers;
 mod reading;
 mod sink;

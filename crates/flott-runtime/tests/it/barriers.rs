@@ -3,9 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use flott_core::{ChangeBatch, Result};
 use flott_graph::{NodeId, Partitioning};
-use flott_operator::{Operator, OperatorContext, Progress};
 use flott_runtime::TaskCommand;
 
 use crate::support::*;
@@ -210,50 +208,5 @@ async fn nothing_is_emitted_behind_the_barrier_of_a_stop() {
         assert_eq!(seen.count.load(Ordering::SeqCst), covered);
         assert!(covered > job.rows_by_position(before, &splits, |_| unreachable!("endless")));
     }
-    job.cancel().await;
-}
-
-/// Takes its time with every batch.
-struct Slow(Duration);
-
-impl Operator for Slow {
-    fn process_batch(&mut self, _input: usize, batch: ChangeBatch, context: &mut OperatorContext) -> Result<Progress> {
-        #[expect(clippy::disallowed_methods, reason = "an operator that takes its time")]
-        std::thread::sleep(self.0);
-        context.emit(batch);
-        Ok(Progress::Done)
-    }
-}
-
-/// One input is behind the barrier while the other is long before it: that time is measured for each checkpoint, also where
-/// messages behind the next barrier have come before the first one has passed.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn alignment_takes_as_long_as_the_slower_input() {
-    let mut g = Graph::new();
-    let row = |k| Step::Rows(batch([(k, 1, 0)]));
-    let quick = g.source(
-        ScriptSource::new(move |_, step| if step % 2 == 0 { row(1) } else { Step::Sleep(Duration::from_millis(5)) }),
-        None,
-    );
-    let slow = g.source(ScriptSource::new(move |_, _| row(2)), None);
-    let late =
-        g.operator("slow", &[(slow, Partitioning::Forward)], |_, _, _| Box::new(Slow(Duration::from_millis(100))));
-    let sum = g.sum(&[(quick, HASH()), (late, HASH())]);
-    g.sink(MemorySink::new(), sum, Partitioning::Forward);
-    let mut job = Job::start(g, &[(quick, vec![split(0)]), (slow, vec![split(0)])], Options::new(1));
-    job.until("readers", |l| l.registered.len() == 2).await;
-    job.work_for(Duration::from_millis(300)).await;
-    // Two on their way at once.
-    let first = job.trigger();
-    job.work_for(Duration::from_millis(20)).await;
-    let second = job.trigger();
-    let aligned = |job: &Job| {
-        let metrics = job.metrics.subtask(sum.0, 0).expect("metrics of the sum");
-        Duration::from_nanos(metrics.alignment_ns.load(Ordering::Relaxed))
-    };
-    job.complete(first).await;
-    job.complete(second).await;
-    let last = aligned(&job);
-    assert!(last >= Duration::from_millis(50), "the second checkpoint was aligned in {last:?}");
     job.cancel().await;
 }
