@@ -24,6 +24,7 @@ pub mod clock;
 pub mod error;
 pub mod failpoint;
 pub mod id;
+pub mod java_number;
 pub mod key_group;
 pub mod memory_size;
 pub mod options;

@@ -2,6 +2,7 @@
 
 use chrono::{LocalResult, NaiveDateTime, Offset, TimeZone};
 use flott_core::SessionZone;
+use flott_core::java_number::{write_double, write_float};
 use flott_core::time_text::{civil_from_days, days_from_civil};
 
 /// Nanoseconds of a day.
@@ -231,52 +232,16 @@ pub fn parse_boolean(text: &str) -> Option<bool> {
 
 /// As Java's `Double.toString`: `1.0`, `1.0E10`, `1.0E-5`, `NaN`, `Infinity`.
 pub fn format_double(value: f64) -> String {
-    java_number(value, value.is_nan(), value.is_infinite(), value < 0.0, &two_digits(&value.abs()))
-}
-
-/// The shortest digits that read back; where one would do, the two that are nearest, as Java has at least two.
-fn two_digits(value: &(impl std::fmt::LowerExp + PartialEq + std::str::FromStr)) -> String {
-    let shortest = format!("{value:e}");
-    if shortest.contains('.') {
-        return shortest;
-    }
-    let two = format!("{value:.1e}");
-    // A second digit that is 0 says nothing.
-    if !two.contains(".0") && two.parse().is_ok_and(|read| *value == read) { two } else { shortest }
+    let mut text = String::new();
+    write_double(value, &mut text);
+    text
 }
 
 /// As Java's `Float.toString`.
 pub fn format_float(value: f32) -> String {
-    java_number(f64::from(value), value.is_nan(), value.is_infinite(), value < 0.0, &two_digits(&value.abs()))
-}
-
-fn java_number(value: f64, nan: bool, infinite: bool, negative: bool, scientific: &str) -> String {
-    if nan {
-        return "NaN".to_string();
-    }
-    let sign = if negative || (value == 0.0 && value.is_sign_negative()) { "-" } else { "" };
-    if infinite {
-        return format!("{sign}Infinity");
-    }
-    if value == 0.0 {
-        return format!("{sign}0.0");
-    }
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
-    if !(-3..7).contains(&exponent) {
-        let fraction = if digits.len() > 1 { &digits[1..] } else { "0" };
-        return format!("{sign}{}.{fraction}E{exponent}", &digits[..1]);
-    }
-    if exponent < 0 {
-        let zeroes = "0".repeat(exponent.unsigned_abs() as usize - 1);
-        return format!("{sign}0.{zeroes}{digits}");
-    }
-    let whole = exponent as usize + 1;
-    if digits.len() <= whole {
-        return format!("{sign}{digits}{}.0", "0".repeat(whole - digits.len()));
-    }
-    format!("{sign}{}.{}", &digits[..whole], &digits[whole..])
+    let mut text = String::new();
+    write_float(value, &mut text);
+    text
 }
 
 #[cfg(test)]
