@@ -1,7 +1,6 @@
 //! A real broker for tests: `cargo xtask services up kafka`. Its own small client, so that what a connector writes is read
 //! by something else.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -16,6 +15,8 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{DeliveryResult, Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::{ClientConfig, ClientContext, Offset, Timestamp, TopicPartitionList};
+
+use crate::ports::free_ports;
 
 /// The longest that the broker may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -339,7 +340,7 @@ fn pause(time: Duration) {
 pub struct OwnKafka {
     folder: PathBuf,
     libraries: PathBuf,
-    ports: [u16; 2],
+    ports: Vec<u16>,
     child: Option<Child>,
 }
 
@@ -348,8 +349,7 @@ impl OwnKafka {
     pub fn start(folder: &Path) -> Option<OwnKafka> {
         let libraries = PathBuf::from(crate::services::variable("kafka", "FLOTT_TEST_KAFKA_LIBRARIES")?);
         std::fs::create_dir_all(folder).expect("a folder");
-        let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
-        let ports = listeners.map(|l| l.local_addr().expect("bound").port());
+        let ports = free_ports(2).expect("free ports");
         let mut own = OwnKafka { folder: folder.to_path_buf(), libraries, ports, child: None };
         std::fs::write(own.properties(), own.settings()).expect("written");
         let formatted = own
@@ -374,7 +374,7 @@ impl OwnKafka {
     }
 
     fn settings(&self) -> String {
-        let [clients, controller] = self.ports;
+        let (clients, controller) = (self.ports[0], self.ports[1]);
         [
             "process.roles=broker,controller".to_string(),
             "node.id=1".to_string(),

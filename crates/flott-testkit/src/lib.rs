@@ -22,6 +22,7 @@ mod files;
 pub mod http;
 pub mod kafka;
 pub mod nats;
+mod ports;
 mod row_parser;
 pub mod services;
 mod skipped;

@@ -1,7 +1,7 @@
 //! A real NATS server for tests: `cargo xtask services up nats`. Its own small client of JetStream's API, so that what a
 //! connector writes is read by something else.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -10,6 +10,7 @@ use async_nats::{Client, ConnectOptions, HeaderMap};
 use flott_core::{Error, Result, id};
 use serde_json::{Value, json};
 
+use crate::ports::free_ports;
 use crate::services::variable;
 
 /// How to reach a server.
@@ -169,7 +170,7 @@ impl OwnNats {
     pub fn start(folder: &Path, arguments: &[&str]) -> Option<OwnNats> {
         let program = PathBuf::from(variable("nats", "FLOTT_TEST_NATS_PROGRAM")?);
         std::fs::create_dir_all(folder).expect("a folder");
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+        let port = free_ports(1).expect("a free port")[0];
         let arguments = arguments.iter().map(|a| (*a).to_string()).collect();
         let mut own = OwnNats { program, folder: folder.to_path_buf(), port, arguments, child: None };
         own.run();

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::ports::free_ports;
 use crate::skipped;
 
 /// Looks a service's variable up, or says why the test is skipped.
@@ -87,7 +88,7 @@ impl OwnS3 {
     pub fn start(folder: &Path) -> Option<OwnS3> {
         let program = PathBuf::from(variable("versitygw", "FLOTT_TEST_S3_PROGRAM")?);
         std::fs::create_dir_all(folder.join("bucket")).expect("a folder");
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+        let port = free_ports(1).expect("a free port")[0];
         let mut own = OwnS3 { program, folder: folder.to_path_buf(), port, child: None };
         own.run();
         Some(own)
