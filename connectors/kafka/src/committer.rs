@@ -22,7 +22,7 @@ use rdkafka::producer::Producer as _;
 use crate::client::blocking;
 use crate::limits;
 use crate::marker::{MarkerTopic, pause};
-use crate::producer::{LOOK, Producer, Sent};
+use crate::producer::{LOOK, Producer};
 use crate::record::Outgoing;
 use crate::target::{Partitioner, Target};
 
@@ -262,27 +262,29 @@ impl Part {
         for (number, file) in self.files.iter().enumerate().skip(self.from.file) {
             // One at a time: an epoch may be larger than the memory.
             let content = runtime.block_on(target.staging.read(file))?;
-            let walked = staged::for_each(&content, skip, |record| {
-                let Some(topic) = record.topic else { return Err(Error::internal("a staged record without a topic")) };
+            let walked = staged::for_each(&content, skip, |some| {
                 let slow = limit.rows() > 0 && self.clock.monotonic().saturating_sub(started) > patience;
-                if slow || !limit.takes(record.bytes()) {
-                    return Ok(ControlFlow::Break(()));
+                let more = some.iter().take_while(|record| !slow && limit.takes(record.bytes())).count();
+                for records in some[..more].chunk_by(|a, b| a.topic == b.topic) {
+                    let Some(topic) = records[0].topic else {
+                        return Err(Error::internal("a staged record without a topic"));
+                    };
+                    // A missing topic would be a time-out of minutes.
+                    let count = match partitions.get(topic) {
+                        Some(count) => *count,
+                        None => {
+                            let count = producer.partitions(topic)?;
+                            partitions.insert(topic.to_string(), count);
+                            count
+                        }
+                    };
+                    let partition = match target.partitioner {
+                        Partitioner::Default => None,
+                        Partitioner::Fixed => Some(i32::try_from(file.subtask).unwrap_or(0) % count),
+                    };
+                    send(producer, topic, partition, records)?;
                 }
-                // A missing topic would be a time-out of minutes.
-                let count = match partitions.get(topic) {
-                    Some(count) => *count,
-                    None => {
-                        let count = producer.partitions(topic)?;
-                        partitions.insert(topic.to_string(), count);
-                        count
-                    }
-                };
-                let partition = match target.partitioner {
-                    Partitioner::Default => None,
-                    Partitioner::Fixed => Some(i32::try_from(file.subtask).unwrap_or(0) % count),
-                };
-                send(producer, topic, partition, record)?;
-                Ok(ControlFlow::Continue(()))
+                Ok(if more < some.len() { ControlFlow::Break(more) } else { ControlFlow::Continue(()) })
             })?;
             match walked {
                 ControlFlow::Break(records) => return Ok(Place { file: number, records }),
@@ -313,7 +315,7 @@ fn mark(held: &mut Held, id: &str, marker: &Marker) -> Result<()> {
     let record = Outgoing { key: Some(id.as_bytes()), value: Some(&value), ..Outgoing::default() };
     let partition = held.topic.partition(id);
     let producer = &mut held.producer;
-    send(producer, &held.topic.name, Some(partition), &record)?;
+    send(producer, &held.topic.name, Some(partition), &[record])?;
     // The client's own waiting is in steps of 100 ms.
     while !producer.is_through() {
         producer.check()?;
@@ -332,10 +334,13 @@ fn end_transaction(held: &mut Held, marker: Marker) -> Result<()> {
     Ok(())
 }
 
-fn send(producer: &mut Producer, topic: &str, partition: Option<i32>, record: &Outgoing<'_>) -> Result<()> {
-    while producer.send(topic, partition, record)? == Sent::Full {
-        producer.check()?;
-        pause(LOOK);
+fn send(producer: &mut Producer, topic: &str, partition: Option<i32>, mut records: &[Outgoing<'_>]) -> Result<()> {
+    while !records.is_empty() {
+        records = &records[producer.send(topic, partition, records)?..];
+        if !records.is_empty() {
+            producer.check()?;
+            pause(LOOK);
+        }
     }
     Ok(())
 }

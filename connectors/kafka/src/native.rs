@@ -2,46 +2,295 @@
 #![expect(unsafe_code, reason = "calls of the C library, each a few lines")]
 
 use std::collections::BTreeMap;
-use std::ffi::{CStr, CString, c_char};
-use std::ptr;
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::marker::PhantomData;
+use std::ptr::{self, NonNull};
 
 use rdkafka::bindings as c;
+use rdkafka::client::Client;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{ClientContext, Timestamp};
 
 use crate::client::{Context, REQUEST_PATIENCE};
+use crate::record::Outgoing;
 
 /// The id of a topic on a broker that has none.
 const NO_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+/// The partition of a record for which the partitioner chooses one.
+const UNASSIGNED: i32 = -1;
+/// Records that are taken from the client at once, and about how many bytes: what is taken makes room for as much in its queue.
+const AT_ONCE: usize = 1_024;
+const BYTES_AT_ONCE: usize = 1 << 20;
+/// The first time.
+const FIRST_AT_ONCE: usize = 32;
+/// Lines of the log that are heard at once.
+const LINES_MAX: usize = 1_000;
 
-/// The leader epoch of a record.
-pub(crate) fn leader_epoch(message: &BorrowedMessage<'_>) -> Option<i32> {
-    // SAFETY: the pointer is that of a message that is borrowed for the whole call, and the function only reads it.
-    let epoch = unsafe { c::rd_kafka_message_leader_epoch(message.ptr()) };
-    (epoch >= 0).then_some(epoch)
+/// A record that the client lends, or what it says in the place of one.
+#[derive(Clone, Copy)]
+pub(crate) struct Taken<'a> {
+    message: NonNull<c::rd_kafka_message_t>,
+    lent: PhantomData<&'a ()>,
 }
 
-/// The headers of a record. A name that is no UTF-8 is read as in Java, with replacement characters.
-pub(crate) fn headers(message: &BorrowedMessage<'_>) -> Vec<(String, Option<Vec<u8>>)> {
-    let mut list = ptr::null_mut();
-    // SAFETY: the message is borrowed for the whole call, and owns the headers.
-    if unsafe { c::rd_kafka_message_headers(message.ptr(), &mut list) } as i32 != 0 || list.is_null() {
-        return vec![];
+impl<'a> Taken<'a> {
+    /// The same record.
+    pub(crate) fn of(message: &'a BorrowedMessage<'_>) -> Option<Taken<'a>> {
+        Some(Taken { message: NonNull::new(message.ptr())?, lent: PhantomData })
     }
-    let mut headers = vec![];
-    loop {
-        let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0usize);
-        // SAFETY: the list is the message's; past its end the call says so and writes nothing.
-        if unsafe { c::rd_kafka_header_get_all(list, headers.len(), &mut name, &mut value, &mut size) } as i32 != 0 {
-            return headers;
+
+    fn raw(&self) -> &'a c::rd_kafka_message_t {
+        // SAFETY: the message lives as long as it is lent, and nobody writes to it.
+        unsafe { self.message.as_ref() }
+    }
+
+    pub(crate) fn error(&self) -> Option<KafkaError> {
+        match RDKafkaErrorCode::from(self.raw().err) {
+            RDKafkaErrorCode::NoError => None,
+            RDKafkaErrorCode::PartitionEOF => Some(KafkaError::PartitionEOF(self.raw().partition)),
+            code => Some(KafkaError::MessageConsumption(code)),
         }
-        // SAFETY: the call was successful: a name that ends with 0, and a value of `size` bytes or NULL, all the message's.
-        let (name, value) = unsafe {
-            let value = (!value.is_null()).then(|| std::slice::from_raw_parts(value.cast::<u8>(), size).to_vec());
-            (CStr::from_ptr(name).to_string_lossy().into_owned(), value)
+    }
+
+    pub(crate) fn topic(&self) -> &'a str {
+        let topic = self.raw().rkt;
+        if topic.is_null() {
+            return "";
+        }
+        // SAFETY: the message keeps its topic, whose name ends with 0; Kafka's names are ASCII.
+        unsafe { CStr::from_ptr(c::rd_kafka_topic_name(topic)) }.to_str().unwrap_or_default()
+    }
+
+    pub(crate) fn partition(&self) -> i32 {
+        self.raw().partition
+    }
+
+    pub(crate) fn offset(&self) -> i64 {
+        self.raw().offset
+    }
+
+    pub(crate) fn key(&self) -> Option<&'a [u8]> {
+        bytes(self.raw().key, self.raw().key_len)
+    }
+
+    pub(crate) fn value(&self) -> Option<&'a [u8]> {
+        bytes(self.raw().payload, self.raw().len)
+    }
+
+    pub(crate) fn timestamp(&self) -> Timestamp {
+        let mut kind = c::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+        // SAFETY: the message is lent for the whole call, which only reads it and writes the kind.
+        let ms = unsafe { c::rd_kafka_message_timestamp(self.message.as_ptr(), &mut kind) };
+        match kind {
+            _ if ms == -1 => Timestamp::NotAvailable,
+            c::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE => Timestamp::NotAvailable,
+            c::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_CREATE_TIME => Timestamp::CreateTime(ms),
+            c::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME => Timestamp::LogAppendTime(ms),
+        }
+    }
+
+    pub(crate) fn leader_epoch(&self) -> Option<i32> {
+        // SAFETY: the message is lent for the whole call, which only reads it.
+        let epoch = unsafe { c::rd_kafka_message_leader_epoch(self.message.as_ptr()) };
+        (epoch >= 0).then_some(epoch)
+    }
+
+    /// A name that is no UTF-8 is read as in Java, with replacement characters.
+    pub(crate) fn headers(&self) -> Vec<(String, Option<Vec<u8>>)> {
+        let mut list = ptr::null_mut();
+        // SAFETY: the message is lent for the whole call, and owns the headers.
+        if unsafe { c::rd_kafka_message_headers(self.message.as_ptr(), &mut list) } as i32 != 0 || list.is_null() {
+            return vec![];
+        }
+        let mut headers = vec![];
+        loop {
+            let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0usize);
+            // SAFETY: the list is the message's; past its end the call says so and writes nothing.
+            if unsafe { c::rd_kafka_header_get_all(list, headers.len(), &mut name, &mut value, &mut size) } as i32 != 0
+            {
+                return headers;
+            }
+            // SAFETY: the call was successful: a name that ends with 0, and a value of `size` bytes or NULL, all the message's.
+            let name = unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned();
+            headers.push((name, bytes(value.cast_mut(), size).map(<[u8]>::to_vec)));
+        }
+    }
+}
+
+/// Bytes of a message, which has to be lent for as long.
+fn bytes<'a>(pointer: *mut c_void, size: usize) -> Option<&'a [u8]> {
+    // SAFETY: the library gives a part of a message of that size, or NULL.
+    NonNull::new(pointer).map(|p| unsafe { std::slice::from_raw_parts(p.as_ptr().cast_const().cast::<u8>(), size) })
+}
+
+/// Takes many records from a consumer at once. What it has to say besides them comes by its own `poll`, but for errors that come
+/// between two records: those are in its log only.
+///
+/// Has to end before its consumer.
+pub(crate) struct Bulk {
+    records: *mut c::rd_kafka_queue_t,
+    /// Of lines of the log; else they were among the records, which would send them to standard error.
+    lines: *mut c::rd_kafka_queue_t,
+    taken: Vec<*mut c::rd_kafka_message_t>,
+    /// The first of `taken` that was not given away.
+    next: usize,
+    /// How many are taken the next time, by how large the last ones were.
+    at_once: usize,
+}
+
+// SAFETY: queues and messages may be used by any thread, by one at a time, which `&mut self` sees to.
+unsafe impl Send for Bulk {}
+
+impl Bulk {
+    /// `None` where the library does not read with this client.
+    pub(crate) fn of(consumer: &BaseConsumer<Context>) -> Option<Bulk> {
+        let client = consumer.client().native_ptr();
+        // SAFETY: the client lives as long as the consumer that is borrowed; what is made is given back when `Bulk` ends.
+        unsafe {
+            let records = c::rd_kafka_queue_get_consumer(client);
+            if records.is_null() {
+                return None;
+            }
+            let lines = c::rd_kafka_queue_new(client);
+            c::rd_kafka_set_log_queue(client, lines);
+            Some(Bulk { records, lines, taken: vec![], next: 0, at_once: FIRST_AT_ONCE })
+        }
+    }
+
+    /// The next record that was taken, or, unless `only_taken`, that is there. Does not wait. It is lent until the next call.
+    pub(crate) fn next(&mut self, only_taken: bool) -> Option<Taken<'_>> {
+        if self.next == self.taken.len() {
+            self.give_back();
+            if only_taken {
+                return None;
+            }
+            self.taken.reserve(self.at_once);
+            // SAFETY: the queue is this one's, there is room for so many pointers, and so many as it says were written.
+            unsafe {
+                let n = c::rd_kafka_consume_batch_queue(self.records, 0, self.taken.as_mut_ptr(), self.at_once);
+                self.taken.set_len(usize::try_from(n).unwrap_or(0));
+            }
+            // SAFETY: the messages were given by the library a moment ago, and not given back.
+            let bytes: usize = self.taken.iter().map(|m| unsafe { (**m).len + (**m).key_len }).sum();
+            if !self.taken.is_empty() {
+                self.at_once = (BYTES_AT_ONCE * self.taken.len() / bytes.max(1)).clamp(1, AT_ONCE);
+            }
+        }
+        let message = *self.taken.get(self.next)?;
+        self.next += 1;
+        let message = NonNull::new(message)?;
+        Some(Taken { message, lent: PhantomData })
+    }
+
+    fn give_back(&mut self) {
+        self.next = 0;
+        for message in self.taken.drain(..) {
+            // SAFETY: the library gave it to this one, nobody borrows it any more, and it is given back once.
+            unsafe { c::rd_kafka_message_destroy(message) };
+        }
+    }
+
+    /// Tells lines of the log; true where an error was among them.
+    pub(crate) fn hear(&self, context: &Context) -> bool {
+        let mut failed = false;
+        for _ in 0..LINES_MAX {
+            // SAFETY: the queue is this one's; the event is given back here, after the last look at it; both texts end with 0 and
+            // are the event's.
+            unsafe {
+                let event = c::rd_kafka_queue_poll(self.lines, 0);
+                if event.is_null() {
+                    break;
+                }
+                let (mut facility, mut line, mut level) = (ptr::null(), ptr::null(), 0);
+                if c::rd_kafka_event_log(event, &mut facility, &mut line, &mut level) == 0 {
+                    let facility = CStr::from_ptr(facility).to_string_lossy();
+                    failed |= facility == "ERROR";
+                    // Those that are told apart.
+                    let level = if level <= 3 { RDKafkaLogLevel::Error } else { RDKafkaLogLevel::Info };
+                    context.log(level, &facility, &CStr::from_ptr(line).to_string_lossy());
+                }
+                c::rd_kafka_event_destroy(event);
+            }
+        }
+        failed
+    }
+}
+
+impl Drop for Bulk {
+    fn drop(&mut self) {
+        self.give_back();
+        // SAFETY: both queues are this one's, and not used any more; the client, which goes on, keeps what it needs of them.
+        unsafe {
+            c::rd_kafka_queue_destroy(self.lines);
+            c::rd_kafka_queue_destroy(self.records);
+        }
+    }
+}
+
+/// A topic of a producer, to which many records go at once. Has to end before its client.
+pub(crate) struct Topic(NonNull<c::rd_kafka_topic_t>);
+
+// SAFETY: the library's topics may be used by any thread, and by several at once.
+unsafe impl Send for Topic {}
+// SAFETY: as above.
+unsafe impl Sync for Topic {}
+
+/// Whether a record has nothing but a key and a value: others go one by one.
+pub(crate) fn is_plain(record: &Outgoing<'_>) -> bool {
+    record.timestamp_ms.is_none() && record.headers.is_empty()
+}
+
+impl Topic {
+    /// `None` of a name that cannot be a topic's.
+    pub(crate) fn of<C: ClientContext>(client: &Client<C>, name: &str) -> Option<Topic> {
+        let name = CString::new(name).ok()?;
+        // SAFETY: the client is borrowed for the whole call, the library copies the name, and the topic is given back once.
+        NonNull::new(unsafe { c::rd_kafka_topic_new(client.native_ptr(), name.as_ptr(), ptr::null_mut()) }).map(Topic)
+    }
+
+    /// Hands plain records to the client; gives how many it took, and why it took no more. The partition is the partitioner's choice
+    /// where there is none.
+    pub(crate) fn produce(&self, partition: Option<i32>, records: &[Outgoing<'_>]) -> (usize, Option<KafkaError>) {
+        let part =
+            |bytes: Option<&[u8]>| bytes.map_or((ptr::null_mut(), 0), |b| (b.as_ptr().cast_mut().cast(), b.len()));
+        let message = |record: &Outgoing<'_>| {
+            let ((payload, len), (key, key_len)) = (part(record.value), part(record.key));
+            c::rd_kafka_message_t {
+                err: c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR,
+                rkt: ptr::null_mut(),
+                partition: 0,
+                payload,
+                len,
+                key,
+                key_len,
+                offset: 0,
+                _private: ptr::null_mut(),
+            }
         };
-        headers.push((name, value));
+        let mut messages: Vec<_> = records.iter().map(message).collect();
+        let count = i32::try_from(messages.len()).unwrap_or(i32::MAX);
+        let partition = partition.unwrap_or(UNASSIGNED);
+        // SAFETY: there are so many messages, whose bytes are borrowed for the whole call and copied; it writes only their errors.
+        unsafe {
+            let copied = c::RD_KAFKA_MSG_F_COPY;
+            c::rd_kafka_produce_batch(self.0.as_ptr(), partition, copied, messages.as_mut_ptr(), count);
+        }
+        let codes = messages[..count as usize].iter().map(|m| RDKafkaErrorCode::from(m.err));
+        match codes.enumerate().find(|(_, code)| *code != RDKafkaErrorCode::NoError) {
+            None => (count as usize, None),
+            Some((taken, code)) => (taken, Some(KafkaError::MessageProduction(code))),
+        }
+    }
+}
+
+impl Drop for Topic {
+    fn drop(&mut self) {
+        // SAFETY: the topic is this one's, and is given back once; records under way keep it.
+        unsafe { c::rd_kafka_topic_destroy(self.0.as_ptr()) };
     }
 }
 

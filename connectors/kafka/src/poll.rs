@@ -9,17 +9,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use flott_connector::source::{ReaderEvent, SourceBatch};
-use flott_core::clock::SystemClock;
+use flott_core::clock::{Clock, SystemClock};
 use flott_core::{Error, Result};
 use parking_lot::Mutex;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, Timestamp, TopicPartitionList};
 use tokio::sync::mpsc;
 
 use crate::client::{self, Context, REQUEST_PATIENCE, TURN};
-use crate::native;
+use crate::native::{Bulk, Taken};
 use crate::offsets::{self, Bounded};
 use crate::passing;
 use crate::refusal;
@@ -34,6 +33,9 @@ const BATCH_BYTES: usize = 4 << 20;
 
 /// How long it may take to find the partition that cannot be read.
 const LOCATE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long it may take until the client says an error again: it waits for ten seconds at most before it connects anew.
+const CAREFUL: Duration = Duration::from_secs(30);
 
 /// How long the thread waits at once for an answer whether a topic is there.
 const SUSPICION_PATIENCE: Duration = Duration::from_secs(1);
@@ -90,23 +92,40 @@ struct Open {
     at_end: AtEnd,
 }
 
+/// A client that reads.
+struct Reading {
+    /// Before the client, which it is a part of.
+    bulk: Option<Bulk>,
+    client: BaseConsumer<Context>,
+    /// Until when records come one by one: an error that came between two records is heard where it is said again.
+    careful_until: Duration,
+}
+
 /// The thread's state.
 pub(crate) struct Poller {
     scan: Arc<Scan>,
     shared: Arc<Shared>,
     events: mpsc::Sender<Result<ReaderEvent>>,
     /// By topic, or one for all.
-    consumers: BTreeMap<String, BaseConsumer<Context>>,
+    consumers: BTreeMap<String, Reading>,
     open: Vec<Open>,
     /// Topic and partition to the place in `open`.
     places: HashMap<String, HashMap<i32, usize>>,
     plan: Arc<crate::rows::RowPlan>,
+    clock: Arc<dyn Clock>,
     /// The client has said that a topic is not there.
     suspicion: Option<KafkaError>,
 }
 
 /// Whether the thread goes on.
 type GoOn = bool;
+
+/// Whether a batch has as much as it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Filled {
+    Room,
+    Full,
+}
 
 impl Poller {
     /// Starts the thread. It ends with the reader.
@@ -120,6 +139,7 @@ impl Poller {
             open: vec![],
             places: HashMap::new(),
             plan,
+            clock: SystemClock::shared(),
             suspicion: None,
         };
         let run = move || {
@@ -186,12 +206,14 @@ impl Poller {
                 // A client that reads has to have a group, also where it never speaks of it.
                 let group =
                     properties.get("group.id").map_or_else(|| format!("flott-{}", self.scan.table), str::to_string);
-                self.consumers.insert(name.clone(), client::consumer(properties, Some(&group))?);
+                let client = client::consumer(properties, Some(&group))?;
+                let reading = Reading { bulk: Bulk::of(&client), client, careful_until: Duration::ZERO };
+                self.consumers.insert(name.clone(), reading);
             }
-            if let Some(consumer) = self.consumers.get(&name)
+            if let Some(reading) = self.consumers.get(&name)
                 && list.count() > 0
             {
-                consumer.incremental_assign(&list).map_err(|e| client::error(e, properties, "read from"))?;
+                reading.client.incremental_assign(&list).map_err(|e| client::error(e, properties, "read from"))?;
             }
         }
         Ok(())
@@ -202,8 +224,8 @@ impl Poller {
             for open in self.open.iter().filter(|o| !o.ended && ids.contains(&o.id)) {
                 let mut list = TopicPartitionList::new();
                 list.add_partition(&open.split.topic, open.split.partition);
-                let Some(consumer) = self.consumers.get(&self.consumer_of(&open.split.topic)) else { continue };
-                let done = if resumes { consumer.resume(&list) } else { consumer.pause(&list) };
+                let Some(reading) = self.consumers.get(&self.consumer_of(&open.split.topic)) else { continue };
+                let done = if resumes { reading.client.resume(&list) } else { reading.client.pause(&list) };
                 done.map_err(|e| client::error(e, &self.scan.properties, "pause the reading from"))?;
             }
         }
@@ -212,73 +234,95 @@ impl Poller {
 
     /// Takes records until there is nothing more, or a batch is full.
     fn fill(&mut self) -> Result<()> {
-        let consumers = std::mem::take(&mut self.consumers);
-        let filled = self.fill_from(&consumers);
+        let mut consumers = std::mem::take(&mut self.consumers);
+        let filled = self.fill_from(&mut consumers);
         self.consumers = consumers;
         filled
     }
 
-    fn fill_from(&mut self, consumers: &BTreeMap<String, BaseConsumer<Context>>) -> Result<()> {
+    fn fill_from(&mut self, consumers: &mut BTreeMap<String, Reading>) -> Result<()> {
         // With several clients each gets a part of the turn.
         let wait = TURN / u32::try_from(consumers.len()).unwrap_or(1).max(1);
-        for (name, consumer) in consumers {
-            let mut patience = if self.open.iter().any(|o| o.moved || o.ended) { Duration::ZERO } else { wait };
-            while let Some(polled) = consumer.poll(patience) {
-                patience = Duration::ZERO;
-                match polled {
-                    Ok(message) => {
-                        if self.take(&message)? {
-                            return Ok(());
-                        }
-                    }
-                    Err(KafkaError::PartitionEOF(partition)) => self.end_of(name, partition),
-                    Err(error) => self.fail(consumer, error)?,
-                }
+        for (name, reading) in consumers {
+            let patience = if self.open.iter().any(|o| o.moved || o.ended) { Duration::ZERO } else { wait };
+            if self.fill_by(name, reading, patience)? == Filled::Full {
+                return Ok(());
             }
         }
         Ok(())
     }
 
-    /// Takes a record; true where its batch is full.
-    fn take(&mut self, message: &BorrowedMessage<'_>) -> Result<bool> {
-        let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
-        let Some(place) = self.places.get(topic).and_then(|p| p.get(&partition)).copied() else { return Ok(false) };
-        let Some(open) = self.open.get_mut(place).filter(|o| !o.ended) else { return Ok(false) };
+    fn fill_by(&mut self, name: &str, reading: &mut Reading, mut patience: Duration) -> Result<Filled> {
+        let Reading { bulk, client, careful_until } = reading;
+        loop {
+            if let Some(bulk) = bulk {
+                let careful = self.clock.monotonic() < *careful_until;
+                while let Some(record) = bulk.next(careful) {
+                    patience = Duration::ZERO;
+                    let filled = match record.error() {
+                        None => self.take(record)?,
+                        Some(error) => self.told(name, client, error)?,
+                    };
+                    if filled == Filled::Full {
+                        return Ok(Filled::Full);
+                    }
+                }
+                if bulk.hear(client.context()) {
+                    *careful_until = self.clock.monotonic() + CAREFUL;
+                }
+            }
+            // What it has to say besides records, and the first of them where none was there.
+            let filled = match client.poll(patience) {
+                None => return Ok(Filled::Room),
+                Some(Ok(message)) => Taken::of(&message).map_or(Ok(Filled::Room), |record| self.take(record))?,
+                Some(Err(error)) => self.told(name, client, error)?,
+            };
+            if filled == Filled::Full {
+                return Ok(Filled::Full);
+            }
+            patience = Duration::ZERO;
+        }
+    }
+
+    /// What the client says in the place of a record.
+    fn told(&mut self, name: &str, client: &BaseConsumer<Context>, error: KafkaError) -> Result<Filled> {
+        match error {
+            KafkaError::PartitionEOF(partition) => self.end_of(name, partition),
+            error => self.fail(client, error)?,
+        }
+        Ok(Filled::Room)
+    }
+
+    /// Takes a record into its batch.
+    fn take(&mut self, record: Taken<'_>) -> Result<Filled> {
+        let (partition, offset) = (record.partition(), record.offset());
+        let place = self.places.get(record.topic()).and_then(|p| p.get(&partition)).copied();
+        let Some(open) = place.and_then(|p| self.open.get_mut(p)).filter(|o| !o.ended) else { return Ok(Filled::Room) };
         if offset < open.split.offset {
-            return Ok(false);
+            return Ok(Filled::Room);
         }
         if open.split.end.is_some_and(|end| offset >= end) {
             open.ended = true;
-            return Ok(false);
+            return Ok(Filled::Room);
         }
         let plan = &self.plan;
-        let (timestamp_type, timestamp_ms) = match message.timestamp() {
+        let (timestamp_type, timestamp_ms) = match record.timestamp() {
             Timestamp::NotAvailable => ("NoTimestampType", -1),
             Timestamp::CreateTime(ms) => ("CreateTime", ms),
             Timestamp::LogAppendTime(ms) => ("LogAppendTime", ms),
         };
-        let headers = if plan.needs(Metadata::Headers) || plan.needs(Metadata::HeaderList) {
-            native::headers(message)
-        } else {
-            vec![]
-        };
-        let leader_epoch = if plan.needs(Metadata::LeaderEpoch) { native::leader_epoch(message) } else { None };
+        let headers =
+            if plan.needs(Metadata::Headers) || plan.needs(Metadata::HeaderList) { record.headers() } else { vec![] };
+        let leader_epoch = if plan.needs(Metadata::LeaderEpoch) { record.leader_epoch() } else { None };
         let of_headers: usize = headers.iter().map(|(n, v)| n.len() + v.as_ref().map_or(0, Vec::len)).sum();
-        open.decoder.decode(Incoming {
-            key: message.key(),
-            value: message.payload(),
-            offset,
-            timestamp_ms,
-            timestamp_type,
-            leader_epoch,
-            headers,
-        })?;
-        open.bytes += message.payload_len() + message.key_len() + of_headers;
+        let (key, value) = (record.key(), record.value());
+        open.decoder.decode(Incoming { key, value, offset, timestamp_ms, timestamp_type, leader_epoch, headers })?;
+        open.bytes += value.map_or(0, <[u8]>::len) + key.map_or(0, <[u8]>::len) + of_headers;
         open.split.offset = offset + 1;
         open.moved = true;
         open.ended = open.split.is_finished();
         let is_full = open.decoder.rows() >= BATCH_ROWS || open.bytes >= BATCH_BYTES;
-        Ok(is_full || open.decoder.is_costly(BATCH_ROWS))
+        Ok(if is_full || open.decoder.is_costly(BATCH_ROWS) { Filled::Full } else { Filled::Room })
     }
 
     /// The client has come to the end of a partition. An end that was asked of the cluster is reached then, also where the last
@@ -309,7 +353,7 @@ impl Poller {
                 continue;
             }
             let (topic, partition) = (&open.split.topic, open.split.partition);
-            let Some(consumer) = self.consumers.get(topic) else { continue };
+            let Some(Reading { client: consumer, .. }) = self.consumers.get(topic) else { continue };
             // While brokers are away it is asked again.
             let Ok((_, high)) = consumer.fetch_watermarks(topic, partition, REQUEST_PATIENCE) else { continue };
             open.at_end = AtEnd::No;
@@ -388,7 +432,7 @@ impl Poller {
             read.entry(&open.split.topic).or_default().push(open.split.partition);
         }
         for (topic, partitions) in read {
-            let Some(consumer) = self.consumers.get(&self.consumer_of(topic)) else { continue };
+            let Some(Reading { client: consumer, .. }) = self.consumers.get(&self.consumer_of(topic)) else { continue };
             let Ok(metadata) = consumer.fetch_metadata(Some(topic), SUSPICION_PATIENCE) else {
                 self.suspicion = Some(error);
                 return Ok(());
@@ -479,10 +523,10 @@ impl Poller {
     /// The client need not fetch what nobody reads.
     fn release(&mut self, split: &PartitionSplit) {
         let name = self.consumer_of(&split.topic);
-        if let Some(consumer) = self.consumers.get(&name) {
+        if let Some(reading) = self.consumers.get(&name) {
             let mut list = TopicPartitionList::new();
             list.add_partition(&split.topic, split.partition);
-            consumer.incremental_unassign(&list).ok();
+            reading.client.incremental_unassign(&list).ok();
         }
         if !name.is_empty() && !self.open.iter().any(|o| o.split.topic == split.topic) {
             self.consumers.remove(&name);

@@ -1,6 +1,6 @@
-//! A producer with its own thread for answers: how many records are acknowledged, and what went wrong first.
+//! A producer with its own thread for answers: whether all records are acknowledged, and what went wrong first.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use flott_core::{Error, Result};
@@ -14,6 +14,7 @@ use rdkafka::types::RDKafkaRespErr;
 
 use crate::client::{self, Context, blocking};
 use crate::limits::REQUEST_BYTES_MAX;
+use crate::native;
 use crate::properties::{Properties, Role};
 use crate::record::Outgoing;
 
@@ -27,10 +28,9 @@ const BATCH_BYTES: usize = 1_000_000;
 /// Where `transaction.timeout.ms` is not set.
 const TRANSACTION_TIMEOUT_MS: u64 = 120_000;
 
-/// Counts answers.
+/// What went wrong. Of what was acknowledged nothing is said.
 #[derive(Default)]
 pub(crate) struct Answers {
-    answered: AtomicU64,
     failure: Mutex<Option<KafkaError>>,
     context: Context,
 }
@@ -52,22 +52,14 @@ impl ProducerContext for Answers {
         if let Err((error, _)) = result {
             self.failure.lock().get_or_insert_with(|| error.clone());
         }
-        self.answered.fetch_add(1, Ordering::Release);
     }
 }
 
-/// What `send` came to.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Sent {
-    Taken,
-    /// The client holds as much as it may: wait a little.
-    Full,
-}
-
 pub(crate) struct Producer {
+    /// Before the client, which they are parts of.
+    topics: HashMap<String, native::Topic>,
     pub(crate) client: ThreadedProducer<Answers>,
     properties: Properties,
-    sent: u64,
 }
 
 impl Producer {
@@ -85,6 +77,8 @@ impl Producer {
         let mut config = properties.config(Role::Producer)?;
         // Where Java's client puts a key.
         config.set("partitioner", "murmur2_random").set("queue.buffering.max.messages", QUEUE_RECORDS);
+        // That all is acknowledged is known by how much is under way.
+        config.set("delivery.report.only.error", "true");
         if properties.get("max.request.size").is_none() {
             config.set("message.max.bytes", REQUEST_BYTES_MAX.to_string());
         }
@@ -108,11 +102,42 @@ impl Producer {
         }
         let client = ThreadedProducer::from_config_and_context(&config, Answers::default());
         let client = client.map_err(|e| client::error(e, properties, "make a producer for"))?;
-        Ok(Producer { client, properties: properties.clone(), sent: 0 })
+        Ok(Producer { topics: HashMap::new(), client, properties: properties.clone() })
     }
 
-    /// Hands a record to the client.
-    pub(crate) fn send(&mut self, topic: &str, partition: Option<i32>, record: &Outgoing<'_>) -> Result<Sent> {
+    /// Hands records to the client and gives how many it took. Where that are not all the client holds as much as it may: wait a
+    /// little.
+    pub(crate) fn send(&mut self, topic: &str, partition: Option<i32>, records: &[Outgoing<'_>]) -> Result<usize> {
+        let mut taken = 0;
+        for records in records.chunk_by(|a, b| native::is_plain(a) && native::is_plain(b)) {
+            let (sent, failed) = match records {
+                [record] if !native::is_plain(record) => self.send_one(topic, partition, record),
+                records => {
+                    let topic = match self.topics.get(topic) {
+                        Some(known) => known,
+                        None => {
+                            let made = native::Topic::of(self.client.client(), topic);
+                            let made = made.ok_or_else(|| Error::internal("a topic's name has a 0 in it"))?;
+                            self.topics.entry(topic.to_string()).or_insert(made)
+                        }
+                    };
+                    topic.produce(partition, records)
+                }
+            };
+            taken += sent;
+            match failed {
+                None => {}
+                Some(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => break,
+                Some(error) => {
+                    return Err(client::error_of_writing(error, &self.properties, "write to").with("topic", topic));
+                }
+            }
+        }
+        Ok(taken)
+    }
+
+    /// A record with more than key and value.
+    fn send_one(&self, topic: &str, partition: Option<i32>, record: &Outgoing<'_>) -> (usize, Option<KafkaError>) {
         let mut message: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic);
         message.key = record.key;
         message.payload = record.value;
@@ -127,12 +152,8 @@ impl Producer {
             message.headers = Some(headers);
         }
         match self.client.send(message) {
-            Ok(()) => {
-                self.sent += 1;
-                Ok(Sent::Taken)
-            }
-            Err((error, _)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => Ok(Sent::Full),
-            Err((error, _)) => Err(client::error_of_writing(error, &self.properties, "write to").with("topic", topic)),
+            Ok(()) => (1, None),
+            Err((error, _)) => (0, Some(error)),
         }
     }
 
@@ -144,9 +165,10 @@ impl Producer {
         }
     }
 
-    /// Whether every record that was sent is answered.
+    /// Whether every record that was sent is answered, and every failure told.
     pub(crate) fn is_through(&self) -> bool {
-        self.client.context().answered.load(Ordering::Acquire) >= self.sent
+        // A failure is under way until it has been told.
+        self.client.in_flight_count() == 0
     }
 
     /// Waits until all is acknowledged. What the client cannot deliver within `delivery.timeout.ms` is an error.

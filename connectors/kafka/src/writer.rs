@@ -10,12 +10,15 @@ use flott_core::{ChangeBatch, Error, Result};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, Held};
 use crate::client::blocking;
 use crate::limits::{self, Limits};
-use crate::producer::{LOOK, Producer, Sent};
+use crate::producer::{LOOK, Producer};
 use crate::record::{Outgoing, RecordEncoder};
 use crate::target::{Partitioner, Target};
+
+/// Records that go to the client at once.
+const AT_ONCE: usize = 1_024;
 
 /// The client and what it is told.
 struct Output {
@@ -54,9 +57,21 @@ impl Output {
         Ok(())
     }
 
-    async fn send(&mut self, record: &Outgoing<'_>) -> Result<()> {
-        let Some(topic) = record.topic else { return Err(Error::internal("a record without a topic")) };
-        self.limits.check(record).await?;
+    async fn send(&mut self, records: &[Outgoing<'_>]) -> Result<()> {
+        for records in records.chunk_by(|a, b| a.topic == b.topic) {
+            self.send_to_one(records).await?;
+        }
+        Ok(())
+    }
+
+    /// Records of one topic.
+    async fn send_to_one(&mut self, mut records: &[Outgoing<'_>]) -> Result<()> {
+        let Some(topic) = records.first().and_then(|r| r.topic) else {
+            return Err(Error::internal("a record without a topic"));
+        };
+        for record in records {
+            self.limits.check(record).await?;
+        }
         let Some(producer) = &mut self.producer else { return Err(Error::internal("a writer was not opened")) };
         let partition = match self.target.partitioner {
             Partitioner::Default => None,
@@ -72,21 +87,23 @@ impl Output {
                 Some(i32::try_from(self.subtask).unwrap_or(0) % count)
             }
         };
-        while producer.send(topic, partition, record)? == Sent::Full {
-            producer.check()?;
-            tokio::time::sleep(LOOK).await;
+        let bytes: usize = records.iter().map(Outgoing::bytes).sum();
+        while !records.is_empty() {
+            records = &records[producer.send(topic, partition, records)?..];
+            if !records.is_empty() {
+                producer.check()?;
+                tokio::time::sleep(LOOK).await;
+            }
         }
-        self.bytes += record.bytes() as u64;
+        self.bytes += bytes as u64;
         Ok(())
     }
 
     /// Sends what was held back.
     async fn drain(&mut self) -> Result<()> {
         let Some(buffer) = &mut self.buffer else { return Ok(()) };
-        for held in buffer.take() {
-            self.send(&held.outgoing()).await?;
-        }
-        Ok(())
+        let held = buffer.take();
+        self.send(&held.iter().map(Held::outgoing).collect::<Vec<_>>()).await
     }
 }
 
@@ -144,15 +161,21 @@ impl SinkWriter for KafkaWriter {
             let mut output = self.output.lock().await;
             output.failed.take().map_or(Ok(()), Err)?;
             output.open().await?;
-            for row in 0..records.len() {
-                let record = records.get(row)?;
-                match &mut output.buffer {
-                    Some(buffer) => {
-                        if buffer.put(&record) {
+            match &mut output.buffer {
+                None => {
+                    for from in (0..records.len()).step_by(AT_ONCE) {
+                        let some = from..records.len().min(from + AT_ONCE);
+                        let some = some.map(|row| records.get(row)).collect::<Result<Vec<_>>>()?;
+                        output.send(&some).await?;
+                    }
+                }
+                Some(_) => {
+                    for row in 0..records.len() {
+                        let record = records.get(row)?;
+                        if output.buffer.as_mut().is_some_and(|b| b.put(&record)) {
                             output.drain().await?;
                         }
                     }
-                    None => output.send(&record).await?,
                 }
             }
             if let Some(producer) = &output.producer {

@@ -171,19 +171,21 @@ impl NatsCommitter {
             // One at a time: an epoch may be larger than the memory.
             let content = self.target.staging()?.read(file).await?;
             let mut records = skip;
-            let walked = staged::for_each(&content, skip, |record| {
-                if !all.takes(record.bytes()) {
-                    return Ok(ControlFlow::Break(()));
+            let walked = staged::for_each(&content, skip, |some| {
+                for (place, record) in some.iter().enumerate() {
+                    if !all.takes(record.bytes()) {
+                        return Ok(ControlFlow::Break(place));
+                    }
+                    if !room.takes(record.bytes()) {
+                        let end = Place { file: number, records };
+                        let next = Part { from: end, rows: vec![], end };
+                        parts.push_back(Part { end, ..std::mem::replace(&mut part, next) });
+                        room = limit();
+                        room.takes(record.bytes());
+                    }
+                    part.rows.push(Row::of(record)?);
+                    records += 1;
                 }
-                if !room.takes(record.bytes()) {
-                    let end = Place { file: number, records };
-                    let next = Part { from: end, rows: vec![], end };
-                    parts.push_back(Part { end, ..std::mem::replace(&mut part, next) });
-                    room = limit();
-                    room.takes(record.bytes());
-                }
-                part.rows.push(Row::of(record)?);
-                records += 1;
                 Ok(ControlFlow::Continue(()))
             })?;
             match walked {

@@ -18,7 +18,7 @@ const OUTGOING: u16 = 32_768;
 /// # Errors
 ///
 /// Where there are not as many.
-pub fn free_ports(count: usize) -> io::Result<Vec<u16>> {
+pub(crate) fn free_ports(count: usize) -> io::Result<Vec<u16>> {
     let from_the_system = || (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<io::Result<Vec<_>>>();
     let listeners = match outgoing() {
         // Held together until all are found, so that they differ.

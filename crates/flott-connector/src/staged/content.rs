@@ -17,6 +17,8 @@ use crate::ipc;
 
 /// Records in a batch of a file.
 const BATCH_RECORDS: usize = 16_384;
+/// Records that are read at once.
+const AT_ONCE: usize = 1_024;
 
 /// A record as it goes to the log.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -161,12 +163,12 @@ fn decode_headers(mut bytes: &[u8]) -> Option<Vec<(&str, Option<&[u8]>)>> {
     Some(headers)
 }
 
-/// Calls `each` with the records of a file behind the first `skip`, until it says to stop. Gives how many records lie before
-/// where it stopped: at the end, all of them. What is damaged is an error of kind `Data`.
+/// Calls `each` with some records after the other of a file, behind the first `skip`, until it says before which of them it stops.
+/// Gives how many records lie before where it stopped: at the end, all of them. What is damaged is an error of kind `Data`.
 pub fn for_each(
     content: &[u8],
     skip: u64,
-    mut each: impl FnMut(&StagedRecord<'_>) -> Result<ControlFlow<()>>,
+    mut each: impl FnMut(&[StagedRecord<'_>]) -> Result<ControlFlow<usize>>,
 ) -> Result<ControlFlow<u64, u64>> {
     let damaged =
         || Error::data("a staged file is damaged").hint("The disk has lost data: its rows cannot be committed");
@@ -183,8 +185,8 @@ pub fn for_each(
         let (keys, values) = (batch.column(1).as_binary::<i32>(), batch.column(2).as_binary::<i32>());
         let timestamps = batch.column(3).as_primitive::<Int64Type>();
         let headers = batch.column(4).as_binary::<i32>();
-        for row in begin..batch.num_rows() {
-            let said = each(&StagedRecord {
+        let record = |row| {
+            Ok::<_, Error>(StagedRecord {
                 topic: topics.is_valid(row).then(|| topics.value(row)),
                 key: keys.is_valid(row).then(|| keys.value(row)),
                 value: values.is_valid(row).then(|| values.value(row)),
@@ -193,11 +195,14 @@ pub fn for_each(
                     true => decode_headers(headers.value(row)).ok_or_else(damaged)?,
                     false => vec![],
                 },
-            })?;
-            if said.is_break() {
-                return Ok(ControlFlow::Break(records));
+            })
+        };
+        for from in (begin..batch.num_rows()).step_by(AT_ONCE) {
+            let some = (from..batch.num_rows().min(from + AT_ONCE)).map(record).collect::<Result<Vec<_>>>()?;
+            if let ControlFlow::Break(before) = each(&some)? {
+                return Ok(ControlFlow::Break(records + before as u64));
             }
-            records += 1;
+            records += some.len() as u64;
         }
     }
     Ok(ControlFlow::Continue(records))
@@ -224,9 +229,11 @@ mod tests {
         }
         let content = builder.finish().expect("a file");
         let mut seen = 0;
-        let records = for_each(&content, 0, |record| {
-            assert_eq!(record, if seen % 2 == 0 { &full } else { &empty });
-            seen += 1;
+        let records = for_each(&content, 0, |some| {
+            for record in some {
+                assert_eq!(record, if seen % 2 == 0 { &full } else { &empty });
+                seen += 1;
+            }
             Ok(ControlFlow::Continue(()))
         });
         let all = 2 * BATCH_RECORDS as u64;
@@ -234,11 +241,13 @@ mod tests {
         // Behind a place, and up to one.
         for skip in [0, 1, BATCH_RECORDS as u64 - 1, BATCH_RECORDS as u64, all - 1, all] {
             let mut seen = vec![];
-            let stopped = for_each(&content, skip, |record| {
-                if seen.len() == 2 {
-                    return Ok(ControlFlow::Break(()));
+            let stopped = for_each(&content, skip, |some| {
+                for (place, record) in some.iter().enumerate() {
+                    if seen.len() == 2 {
+                        return Ok(ControlFlow::Break(place));
+                    }
+                    seen.push(record.topic.is_some());
                 }
-                seen.push(record.topic.is_some());
                 Ok(ControlFlow::Continue(()))
             });
             let expected: Vec<bool> = (skip..all).take(2).map(|i| i % 2 == 0).collect();

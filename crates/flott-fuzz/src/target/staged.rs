@@ -18,9 +18,11 @@ pub(crate) fn run(data: &[u8]) {
     let skip = u64::from(*first);
     let mut builder = StageBuilder::default();
     let mut seen = 0u64;
-    let read = for_each(rest, skip, |record: &StagedRecord<'_>| {
-        seen += 1;
-        builder.append(record)?;
+    let read = for_each(rest, skip, |some: &[StagedRecord<'_>]| {
+        for record in some {
+            seen += 1;
+            builder.append(record)?;
+        }
         Ok(ControlFlow::Continue(()))
     });
     let Some(end) = rows::given(read) else { return };
@@ -28,8 +30,8 @@ pub(crate) fn run(data: &[u8]) {
     assert_eq!(seen, records.saturating_sub(skip.min(records)), "records behind those that were skipped");
     let again = builder.finish().unwrap_or_else(|e| panic!("a file cannot be written: {e}"));
     let mut count = 0u64;
-    let read = for_each(&again, 0, |_| {
-        count += 1;
+    let read = for_each(&again, 0, |some| {
+        count += some.len() as u64;
         Ok(ControlFlow::Continue(()))
     });
     let end = read.unwrap_or_else(|e| panic!("a file cannot be read again: {e}"));
