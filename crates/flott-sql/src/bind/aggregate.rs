@@ -9,7 +9,7 @@ use flott_function::AggregateKind;
 use super::expression::case_expr;
 use super::functions::Functions;
 use super::group_window::GroupWindow;
-use super::node::{AggregateCall, EXPAND_ID};
+use super::node::{AggregateCall, EXPAND_ID, GROUP_ID};
 use super::scope::{Typed, UniqueNames, column};
 
 /// A group key: over the input, and as a column of the aggregation's output.
@@ -29,6 +29,8 @@ pub(crate) struct Aggregates {
     pub(crate) sets: Option<Vec<Vec<usize>>>,
     /// Grouping sets that are there several times: what is computed once more, for the second time, the third..
     pub(crate) again: Vec<Vec<Vec<usize>>>,
+    /// Whether somebody asks which copy of its grouping set a row is of.
+    pub(crate) tells_copies: bool,
     /// TUMBLE, HOP or SESSION among the keys.
     pub(crate) window: Option<GroupWindow>,
     pub(crate) calls: Vec<AggregateCall>,
@@ -59,6 +61,7 @@ impl Aggregates {
             })
             .collect();
         names.take(EXPAND_ID);
+        names.take(GROUP_ID);
         let mut rounds = vec![];
         for set in sets.into_iter().flatten() {
             match rounds.iter_mut().find(|round: &&mut Vec<Vec<usize>>| !round.contains(&set)) {
@@ -68,7 +71,8 @@ impl Aggregates {
         }
         let mut rounds = rounds.into_iter();
         let sets = rounds.next();
-        Aggregates { keys, sets, again: rounds.collect(), window, calls: vec![], inputs: vec![], names }
+        let (again, calls, inputs) = (rounds.collect(), vec![], vec![]);
+        Aggregates { keys, sets, again, tells_copies: false, window, calls, inputs, names }
     }
 
     /// The keys lose their time attributes: rows of a group that changes have no place in time.
@@ -157,6 +161,16 @@ impl Aggregates {
         };
         self.calls.push(call);
         Ok(Typed { expr: column(&name), data_type: result })
+    }
+
+    /// GROUP_ID(): how many copies of the row's grouping set come before its own.
+    pub(crate) fn group_id(&mut self, functions: &Functions) -> Result<Typed> {
+        let data_type = TypeKind::BigInt.not_null();
+        if self.again.is_empty() {
+            return functions.literal(ScalarValue::Int64(Some(0)), &data_type);
+        }
+        self.tells_copies = true;
+        Ok(Typed { expr: column(GROUP_ID), data_type })
     }
 
     /// GROUPING(a) and GROUPING_ID(a, b): one bit a key, set where the row's grouping set leaves the key out.

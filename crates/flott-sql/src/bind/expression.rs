@@ -851,18 +851,14 @@ impl<'a> ExpressionBinder<'a> {
     }
 
     fn grouping(&mut self, name: &str, arguments: &[&FunctionArg], span: sqlparser::tokenizer::Span) -> Result<Typed> {
-        let Some(aggregates) = &self.aggregates else {
+        let Some(aggregates) = &mut self.aggregates else {
             return Err(at(
                 Error::user(format!("{name} is only allowed together with GROUP BY")).hint("Group by its argument"),
                 span,
             ));
         };
         if name == "GROUP_ID" && arguments.is_empty() {
-            if !aggregates.again.is_empty() {
-                let hint = "Name every grouping set once";
-                return Err(unsupported_with("GROUP_ID() with a grouping set that is there twice", span, hint));
-            }
-            return self.functions.literal(ScalarValue::Int64(Some(0)), &TypeKind::BigInt.not_null());
+            return aggregates.group_id(self.functions);
         }
         let mut keys = vec![];
         for argument in arguments {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use datafusion_common::ScalarValue;
 use datafusion_expr::logical_plan::Union;
 use datafusion_expr::{Expr, LogicalPlan};
 use flott_core::types::TypeKind;
@@ -13,7 +14,7 @@ use super::aggregate::{Aggregates, KEYS_IN_GROUPING_ID_MAX};
 use super::expression::{ExpressionBinder, not_grouped};
 use super::group_window;
 use super::join::parts;
-use super::node::{Aggregate, EXPAND_ID, FlinkNode, FlinkNodeKind};
+use super::node::{Aggregate, EXPAND_ID, FlinkNode, FlinkNodeKind, GROUP_ID};
 use super::over::OverCalls;
 use super::query::{
     BoundTail, GROUPING_SETS_MAX, Item, ItemSource, Tail, bind_tail, flattened, implicit_name, is_aggregate,
@@ -21,7 +22,7 @@ use super::query::{
 use super::refuse::{At, at, name_text};
 use super::scope::ScopeColumn;
 use super::window;
-use super::{Binder, Ctes, Scope, Typed, column, filter, plan_schema, project};
+use super::{Binder, Ctes, Scope, Typed, column, columns_of, filter, plan_schema, project};
 
 /// The clauses of a SELECT that groups, from the SELECT list on.
 pub(super) struct Clauses<'q> {
@@ -117,7 +118,7 @@ impl Binder<'_> {
         state_ttl: Option<Duration>,
     ) -> Result<LogicalPlan> {
         let window = aggregates.window.clone().map(|window| (window.time_column(&mut aggregates), window));
-        let Aggregates { keys, sets, again, calls, inputs, .. } = aggregates;
+        let Aggregates { keys, sets, again, tells_copies, calls, inputs, .. } = aggregates;
 
         // What feeds the aggregation: the keys, then arguments and filters.
         let mut feed: Vec<(String, Typed)> = keys.iter().map(|k| (k.field.clone(), k.input.clone())).collect();
@@ -145,9 +146,22 @@ impl Binder<'_> {
         if again.is_empty() {
             return Ok(of(sets));
         }
-        let copies = std::iter::once(sets).chain(again.into_iter().map(Some));
-        let inputs = copies.map(|sets| std::sync::Arc::new(of(sets))).collect();
-        Ok(LogicalPlan::Union(Union { inputs, schema: schema.clone() }))
+        let copies = std::iter::once(sets).chain(again.into_iter().map(Some)).map(of);
+        if !tells_copies {
+            let inputs = copies.map(std::sync::Arc::new).collect();
+            return Ok(LogicalPlan::Union(Union { inputs, schema: schema.clone() }));
+        }
+        let mut inputs = vec![];
+        for (number, copy) in (0..).zip(copies) {
+            let id = self.functions().literal(ScalarValue::Int64(Some(number)), &id_type)?;
+            let of_sets = columns_of(&schema)?.into_iter().map(|(name, data_type)| {
+                let value = Typed { expr: column(&name), data_type };
+                (name, value)
+            });
+            inputs.push(std::sync::Arc::new(project(copy, of_sets.chain([(GROUP_ID.to_string(), id)]).collect())?));
+        }
+        let schema = inputs.first().map(|input| input.schema().clone()).unwrap_or(schema);
+        Ok(LogicalPlan::Union(Union { inputs, schema }))
     }
 
     /// Whether the keys hold the window of the rows.

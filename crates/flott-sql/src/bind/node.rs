@@ -297,6 +297,8 @@ impl Aggregate {
 
 /// The column that tells which grouping set a row belongs to, as Flink calls it.
 pub const EXPAND_ID: &str = "$e";
+/// The column that tells copies of one grouping set apart.
+pub const GROUP_ID: &str = "$group_id";
 
 /// One aggregate over columns of the input.
 #[derive(Debug, Clone, PartialEq)]
