@@ -50,9 +50,19 @@ pub fn binary(op: Operator, left: TypedExpr, right: TypedExpr, env: &FunctionEnv
 }
 
 fn wrong_types(op: &str, types: &[&LogicalType]) -> Error {
+    let kinds: Vec<&K> = types.iter().map(|t| &t.kind).collect();
+    let hint = match kinds.as_slice() {
+        [K::Time(..), K::Time(..)] if op == "-" => "Write (a - b) SECOND, which is an INTERVAL",
+        [a, b] if op == "-" && a.is_datetime() && b.is_datetime() => {
+            "Write TIMESTAMPDIFF(SECOND, b, a) for a - b as a number, or (a - b) SECOND for an INTERVAL"
+        }
+        [a, b] if (a.is_interval() && b.is_character()) || (a.is_character() && b.is_interval()) => {
+            "Write the text as an INTERVAL, such as INTERVAL '10' MINUTE, or CAST the interval to STRING"
+        }
+        _ => "Cast one of them to the other's type",
+    };
     let types: Vec<_> = types.iter().map(|t| t.summary_without_nullability()).collect();
-    Error::user(format!("Cannot apply '{op}' to arguments of type {}", types.join(" and ")))
-        .hint("Cast one of them to the other's type")
+    Error::user(format!("Cannot apply '{op}' to arguments of type {}", types.join(" and "))).hint(hint)
 }
 
 /// AND and OR. They stay plain operators in the plan; [`crate::lazy::short_circuit`] makes them evaluate from left to

@@ -176,7 +176,9 @@ impl<'a> ExpressionBinder<'a> {
                 let try_cast = match kind {
                     CastKind::Cast => false,
                     CastKind::TryCast => true,
-                    CastKind::SafeCast => return no("SAFE_CAST"),
+                    CastKind::SafeCast => {
+                        return Err(unsupported_with("SAFE_CAST", e.span(), "Write TRY_CAST(x AS type)"));
+                    }
                     CastKind::DoubleColon => {
                         return Err(unsupported_with("the operator ::", e.span(), "Write CAST(x AS type)"));
                     }
@@ -316,7 +318,15 @@ impl<'a> ExpressionBinder<'a> {
                 {
                     return self.functions.call(&one.value, vec![]).at_expr(e);
                 }
-                return Err(self.scope.missing(parts, e.span()));
+                let missing = self.scope.missing(parts, e.span());
+                let instead = match parts {
+                    [one] if one.quote_style.is_none() => super::other_systems::instead_of_word(&one.value),
+                    _ => None,
+                };
+                return Err(match instead {
+                    Some(hint) => missing.hint(hint),
+                    None => missing,
+                });
             }
         };
         self.fields(column, &fields, &names.join(".")).at_expr(e)
@@ -654,6 +664,13 @@ impl<'a> ExpressionBinder<'a> {
         let ast::Function { name, uses_odbc_syntax, parameters, args, filter, null_treatment, over, within_group } = f;
         let span = name.span();
         let text = name_text(name);
+        // Before what such calls may hold: clauses of their own (`GROUP_CONCAT(a SEPARATOR ',')`), units as names.
+        if name.0.len() == 1
+            && super::other_systems::instead_of(&text).is_some()
+            && let Some(unknown) = self.functions.unknown(&text, span)
+        {
+            return Err(unknown);
+        }
         refuse_if(*uses_odbc_syntax, "{fn ..}", span)?;
         refuse_if(!matches!(parameters, FunctionArguments::None), "function parameters", span)?;
         refuse_if(!within_group.is_empty(), "WITHIN GROUP", span)?;

@@ -14,6 +14,7 @@ use flott_function::{AggregateKind, FunctionEnv, cast, operator, scalar};
 use sqlparser::tokenizer::Span;
 
 use super::access;
+use super::other_systems;
 use super::refuse::{At, at};
 use super::scope::Typed;
 use super::user_function::UserDefined;
@@ -286,6 +287,9 @@ impl Functions {
 
 fn no_function(name: &str, span: Span) -> Error {
     let shown = name.trim_start_matches('$').to_uppercase();
+    if let Some(hint) = other_systems::instead_of(&shown) {
+        return at(Error::user(format!("Function '{shown}' not found")).hint(hint), span);
+    }
     let names = scalar::functions().map(|f| f.name).chain(AggregateKind::ALL.map(AggregateKind::name));
     let error = Error::user(format!("Function '{shown}' not found, or not supported yet"));
     at(

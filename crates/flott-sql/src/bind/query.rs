@@ -15,6 +15,7 @@ use sqlparser::ast::{
 
 use super::expression::ExpressionBinder;
 use super::grouped::{Clauses, arguments_of_aggregates};
+use super::items::{aliases_are_clear, item_meant, ordered, without_aliases};
 use super::node::{Aggregate, FlinkNode, FlinkNodeKind, OrderKey};
 use super::over::{OverCalls, direction};
 use super::refuse::{At, at, name_parts, not_found, refuse_if, unsupported, unsupported_with};
@@ -246,7 +247,7 @@ impl Binder<'_> {
             values.into_iter().chain(ordered_by).chain(qualify).collect()
         };
         let super::join::Source { plan, scope, .. } =
-            self.source(plan, scope, selection.as_ref(), &values, None, ctes)?;
+            self.source(plan, scope, selection.as_ref(), &values, None, ctes).map_err(|e| item_meant(e, s))?;
         let items = self.expand(projection, &scope)?;
         let state_ttl = super::hints::of_select(s, aggregates || distinct, self.is_batch())?;
         let tail = Tail { order, qualify };
@@ -254,11 +255,11 @@ impl Binder<'_> {
         let (plan, bound) = if aggregates {
             let (group_by, having) = (group_exprs, having.as_ref());
             let clauses = Clauses { items, group_by, having, named_window, tail, state_ttl };
-            self.grouped(plan, (&scope, &mut over), clauses, ctes)?
+            self.grouped(plan, (&scope, &mut over), clauses, ctes).map_err(|e| item_meant(e, s))?
         } else {
             let mut binder = ExpressionBinder::new(&self.functions, &scope, "SELECT");
             binder.over = Some(&mut over);
-            let bound = bind_tail(&mut binder, items, tail)?;
+            let bound = bind_tail(&mut binder, items, tail).map_err(|e| item_meant(e, s))?;
             (plan, bound)
         };
         let BoundTail { columns, written, order, visible, qualify } = bound;
@@ -513,81 +514,6 @@ impl Item<'_> {
     fn of_column(c: &super::ScopeColumn) -> Self {
         Item { name: Some(c.name.clone()), source: ItemSource::Column { field: c.typed(), name: c.name.clone() } }
     }
-}
-
-/// A part of ORDER BY; names of the SELECT list inside an expression are what they stand for.
-fn ordered(by: &ast::OrderByExpr, projection: &[SelectItem]) -> ast::OrderByExpr {
-    let mut by = by.clone();
-    if !matches!(by.expr, Ast::Identifier(_) | Ast::Value(_)) {
-        by.expr = without_aliases(&by.expr, projection);
-    }
-    by
-}
-
-/// Refuses names that stand for several items of the SELECT list.
-fn aliases_are_clear(condition: &Ast, projection: &[SelectItem]) -> Result<()> {
-    use std::ops::ControlFlow;
-    let named = |id: &ast::Ident| {
-        let is =
-            |item: &&SelectItem| matches!(item, SelectItem::ExprWithAlias { alias, .. } if alias.value == id.value);
-        projection.iter().filter(is).count()
-    };
-    let found = ast::visit_expressions(condition, |e: &Ast| match e {
-        Ast::Identifier(id) if named(id) > 1 => ControlFlow::Break(id.clone()),
-        _ => ControlFlow::Continue(()),
-    });
-    match found {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(id) => Err(at(
-            Error::user(format!("Column '{}' is ambiguous", id.value))
-                .hint("Rename one of the items of the SELECT list"),
-            id.span,
-        )),
-    }
-}
-
-/// An expression over the SELECT list, as a condition of QUALIFY is one, with what the names of the SELECT list stand for.
-fn without_aliases(condition: &Ast, projection: &[SelectItem]) -> Ast {
-    use std::ops::ControlFlow;
-    struct Replace<'q> {
-        projection: &'q [SelectItem],
-        /// Sub-queries and calls of aggregate functions around the place.
-        depth: usize,
-    }
-    impl ast::VisitorMut for Replace<'_> {
-        type Break = ();
-        fn pre_visit_query(&mut self, _query: &mut Query) -> ControlFlow<()> {
-            self.depth += 1;
-            ControlFlow::Continue(())
-        }
-        fn post_visit_query(&mut self, _query: &mut Query) -> ControlFlow<()> {
-            self.depth -= 1;
-            ControlFlow::Continue(())
-        }
-        fn pre_visit_expr(&mut self, e: &mut Ast) -> ControlFlow<()> {
-            // Those are over the rows of a group, where the names are those of columns.
-            self.depth += usize::from(matches!(e, Ast::Function(f) if is_aggregate(f)));
-            ControlFlow::Continue(())
-        }
-        fn post_visit_expr(&mut self, e: &mut Ast) -> ControlFlow<()> {
-            self.depth -= usize::from(matches!(e, Ast::Function(f) if is_aggregate(f)));
-            let named = match e {
-                Ast::Identifier(id) if self.depth == 0 => self.projection.iter().find_map(|item| match item {
-                    SelectItem::ExprWithAlias { expr, alias } if alias.value == id.value => Some(expr),
-                    _ => None,
-                }),
-                _ => None,
-            };
-            if let Some(named) = named {
-                *e = Ast::Nested(Box::new(named.clone()));
-            }
-            ControlFlow::Continue(())
-        }
-    }
-    let mut condition = condition.clone();
-    let walked = ast::VisitMut::visit(&mut condition, &mut Replace { projection, depth: 0 });
-    debug_assert!(walked.is_continue());
-    condition
 }
 
 /// VALUES that are not known before the job runs (of the clock, or of chance): each row a projection, as in Flink.

@@ -244,6 +244,14 @@ fn advice(message: &str, tokens: &[TokenWithSpan], index: usize) -> Option<Strin
     if let Some(open) = unclosed(tokens, index, message) {
         return Some(open);
     }
+    if let (Some(Token::Word(top)), Some(Token::Number(rows, _))) = (before, here)
+        && top.quote_style.is_none()
+        && top.value.eq_ignore_ascii_case("TOP")
+        && index > 1
+        && is_word(tokens, index - 2, Keyword::SELECT)
+    {
+        return Some(format!("Write LIMIT {rows} behind the query"));
+    }
     if message.starts_with("unexpected") && ends_operand(before) && starts_operand(here) {
         if let Some(Token::Word(w)) = before
             && w.quote_style.is_none()

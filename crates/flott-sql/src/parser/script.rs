@@ -276,12 +276,16 @@ fn tokenize(text: &str, begin: Position) -> Result<Vec<TokenWithSpan>> {
         Error::user(e.message).at(position(e.location)).hint(hint)
     })?;
     for t in &tokens {
-        let what = match &t.token {
-            Token::DoubleQuotedString(_) => "double quotes mean nothing in Flink SQL",
-            Token::DollarQuotedString(_) | Token::TripleDoubleQuotedString(_) => "this kind of string is not Flink SQL",
+        let (what, hint) = match &t.token {
+            Token::DoubleQuotedString(_) => ("double quotes mean nothing in Flink SQL", DOUBLE_QUOTES),
+            Token::DollarQuotedString(_) | Token::TripleDoubleQuotedString(_) => {
+                ("this kind of string is not Flink SQL", DOUBLE_QUOTES)
+            }
+            // The parser would take it for =.
+            Token::DoubleEq => ("== is no operator of Flink SQL", "Write ="),
             _ => continue,
         };
-        return Err(Error::user(what).at(position(t.span.start)).hint(DOUBLE_QUOTES));
+        return Err(Error::user(what).at(position(t.span.start)).hint(hint));
     }
     Ok(tokens)
 }

@@ -60,6 +60,54 @@ fn wrong_names_are_pointed_at_with_the_nearest() {
 }
 
 #[test]
+fn functions_of_other_systems_get_what_to_write() {
+    let session = Session::standard();
+    for (query, message, hint) in [
+        ("SELECT NVL(a, b) FROM t", "Function 'NVL' not found", "COALESCE(a, b)"),
+        ("SELECT IsNull(a, b) FROM t", "Function 'ISNULL' not found", "COALESCE(a, b)"),
+        ("SELECT STRING_AGG(c, ',') FROM t", "Function 'STRING_AGG' not found", "LISTAGG"),
+        ("SELECT STRING_AGG(c, ',') WITHIN GROUP (ORDER BY c) FROM t", "Function 'STRING_AGG' not found", "LISTAGG"),
+        ("SELECT GROUP_CONCAT(c ORDER BY c SEPARATOR ',') FROM t", "Function 'GROUP_CONCAT' not found", "LISTAGG"),
+        ("SELECT DATE_TRUNC('day', ts) FROM bid", "Function 'DATE_TRUNC' not found", "FLOOR(ts TO DAY)"),
+        (
+            "SELECT DATEDIFF(day, ts, ts) FROM bid",
+            "Function 'DATEDIFF' not found",
+            "TIMESTAMPDIFF(DAY, earlier, later)",
+        ),
+        ("SELECT DATE_ADD(ts, INTERVAL 3 DAY) FROM bid", "Function 'DATE_ADD' not found", "TIMESTAMPADD(DAY, n, ts)"),
+        ("SELECT TOP(3) a FROM t", "Function 'TOP' not found", "LIMIT"),
+        ("SELECT TOP 3 a FROM t", "unexpected '3'", "LIMIT 3"),
+        ("SELECT SYSDATE", "Column 'SYSDATE' not found in any table", "CURRENT_TIMESTAMP"),
+        ("SELECT SAFE_CAST(a AS STRING) FROM t", "not supported yet: SAFE_CAST", "TRY_CAST"),
+        ("SELECT MAX(ts) - MIN(ts) FROM bid", "Cannot apply '-'", "TIMESTAMPDIFF(SECOND, b, a)"),
+        ("SELECT a FROM t WHERE a == 1", "== is no operator of Flink SQL", "Write ="),
+    ] {
+        let e = session.columns(query).expect_err(query);
+        assert!(e.message().contains(message), "{query}: {e}");
+        assert!(e.hint_text().is_some_and(|h| h.contains(hint)), "{query}: {e}");
+        assert!(e.position().is_some(), "{query}: {e}");
+    }
+}
+
+#[test]
+fn items_of_the_select_list_are_explained_where_they_are_not_seen() {
+    let session = Session::standard();
+    for (query, clause) in [
+        ("SELECT a + 1 AS later FROM t WHERE later > 1", "WHERE does not see: write a + 1 in its place"),
+        ("SELECT a + 1 AS later, COUNT(*) FROM t GROUP BY later", "GROUP BY does not see: write a + 1"),
+        ("SELECT a, COUNT(*) AS later FROM t GROUP BY a HAVING later > 1", "HAVING does not see: write COUNT(*)"),
+        ("SELECT a + 1 AS later, later * 2 FROM t", "the SELECT list itself does not see: write a + 1"),
+    ] {
+        let e = session.columns(query).expect_err(query);
+        assert!(e.message().starts_with("Column 'later' not found"), "{query}: {e}");
+        assert!(e.hint_text().is_some_and(|h| h.contains(clause)), "{query}: {e}");
+    }
+    // Another column that is not found keeps its own hint.
+    let e = session.columns("SELECT a + 1 AS later FROM (SELECT later AS a FROM t)").expect_err("not there");
+    assert!(!e.hint_text().unwrap_or_default().contains("SELECT list"), "{e}");
+}
+
+#[test]
 fn a_view_that_reads_itself_ends() {
     let mut session = Session::standard();
     session.run("CREATE VIEW v AS SELECT * FROM v").unwrap();
