@@ -157,8 +157,8 @@ pub(crate) fn format(context: &TableContext, key: &str, wanted: SchemaRef, decla
         let part = if key == options::KEY_FORMAT.key { "key" } else { "value" };
         options.set("subject", format!("{}-{part}", topic.trim()));
     }
-    options
-        .validate(&format!("format '{name}' ('{key}') of table '{}'", context.identifier.object), factory.options())?;
+    let what = format!("format '{name}' ('{key}') of table '{}'", context.identifier.object);
+    options.validate_below(&prefix, &what, factory.options())?;
     let context = FormatContext { schema: wanted, declared, options, local_time_zone: context.local_time_zone() };
     Ok(Format { factory, context })
 }
@@ -166,17 +166,18 @@ pub(crate) fn format(context: &TableContext, key: &str, wanted: SchemaRef, decla
 /// Checks the table's options: the connector's own and those of its formats.
 pub(crate) fn validate(context: &TableContext, own: &[ConfigOption]) -> Result<()> {
     let given = &context.table.options;
-    let mut prefixes = vec![];
+    let mut formats = vec![];
     for key in [options::FORMAT.key, options::VALUE_FORMAT.key, options::KEY_FORMAT.key] {
         if let Some(name) = given.get(key) {
-            prefixes.push(format!("{}{name}.", key.strip_suffix("format").unwrap_or_default()));
+            let format = context.registry.format(name).map_err(|e| e.with("option", key))?;
+            formats.push((format!("{}{name}.", key.strip_suffix("format").unwrap_or_default()), format));
         }
     }
     let own_only = given
         .iter()
         .filter(|(k, _)| *k != "connector" && !k.starts_with("scan.watermark."))
-        .filter(|(k, _)| !prefixes.iter().any(|p| k.starts_with(p.as_str())))
+        .filter(|(k, _)| !formats.iter().any(|(prefix, _)| k.starts_with(prefix.as_str())))
         .collect::<Options>();
     context.validate_watermark_options()?;
-    own_only.validate(&context.describe(), own)
+    context.validate_own(&own_only, own, &formats)
 }

@@ -389,7 +389,7 @@ impl<'a> Script<'a> {
                 output::note(&format!("Job '{name}' is {}", canceled::told(&job, &state, self.stopped_by)));
                 self.ended_early();
             }
-            Err(e) => self.end.fail(Failure::of_job(e)),
+            Err(e) => self.end.fail(Failure::of_job(e).with("script", self.args.script.file.display())),
         }
     }
 
@@ -405,7 +405,8 @@ impl<'a> Script<'a> {
         let shown = query::show(&mut query, width, &mut self.interrupts, || None).await?;
         self.summary.add(&query.job, &shown.outcome);
         self.end.interrupted |= shown.interrupt.is_some();
-        shown.outcome.map(drop).map_err(Failure::of_job)
+        let script = self.args.script.file.display();
+        shown.outcome.map(drop).map_err(|e| Failure::of_job(e).with("script", script))
     }
 }
 

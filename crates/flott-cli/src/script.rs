@@ -6,6 +6,7 @@ use std::string::FromUtf8Error;
 use clap::Args;
 use flott::{Error, FailPoints, Processes, Restore, Session};
 use flott_core::error::Position;
+use flott_core::suggest;
 
 use crate::exit::Failure;
 
@@ -48,7 +49,10 @@ pub(crate) struct Earlier {
 /// The text of a file that an argument names, without the byte-order mark that some editors write; `-` is stdin.
 pub(crate) fn read(file: &Path) -> Result<String, Failure> {
     let file = if is_stdin(file) { Path::new("/dev/stdin") } else { file };
-    let text = std::fs::read(file).map_err(|e| Failure::of_arguments(Error::from(e)).with("script", file.display()))?;
+    let text = std::fs::read(file).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => Failure::of_arguments(missing(file)),
+        _ => Failure::of_arguments(Error::from(e)).with("script", file.display()),
+    })?;
     if text.starts_with(&[0xFF, 0xFE]) || text.starts_with(&[0xFE, 0xFF]) {
         let error = Error::user("the script is UTF-16, not UTF-8")
             .hint("Save it as UTF-8, or convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW");
@@ -58,6 +62,28 @@ pub(crate) fn read(file: &Path) -> Result<String, Failure> {
         .map_err(|e| Failure::of_arguments(not_utf8("the script", &e, 1)).with("script", file.display()))?;
     Ok(text.strip_prefix('\u{FEFF}').map(str::to_string).unwrap_or(text))
 }
+
+/// The error for a script that is not there, with one beside it that may be meant.
+fn missing(file: &Path) -> Error {
+    let error = Error::user(format!("there is no script '{}'", file.display()));
+    let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return error.hint(format!("There is no folder '{}' either", folder.display()));
+    };
+    let names = entries.flatten().take(FILES_MAX).filter_map(|entry| entry.file_name().into_string().ok());
+    let scripts: Vec<String> = names.filter(|name| name.ends_with(".sql")).collect();
+    let wanted = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    match suggest::nearest(&wanted, scripts.iter().map(String::as_str)) {
+        Some(near) => error.hint(format!("Did you mean '{}'?", file.with_file_name(near).display())),
+        None => {
+            let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
+            error.hint(format!("Check the path; it was looked for in {}", folder.display()))
+        }
+    }
+}
+
+/// How many files of a folder are looked at for a name.
+const FILES_MAX: usize = 10_000;
 
 fn is_stdin(file: &Path) -> bool {
     file.as_os_str() == "-"

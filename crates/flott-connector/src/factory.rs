@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use flott_core::options::{ConfigOption, Options};
+use flott_core::options::{ConfigOption, Options, near_keys};
 use flott_core::{Error, FailPoints, LogicalType, Result, RowKind, suggest};
 
 use crate::format::FormatFactory;
@@ -107,29 +107,85 @@ impl TableContext {
                 .hint(format!("Available formats: {}", self.registry.format_names().join(", ")))
         })?;
         let format = self.registry.format(name)?;
-        let options = self.table.options.with_prefix(&format!("{}.", format.identifier()));
-        options.validate(&format!("format '{name}' of table '{}'", self.identifier.object), format.options())?;
+        let prefix = format!("{}.", format.identifier());
+        let options = self.table.options.with_prefix(&prefix);
+        let what = format!("format '{name}' of table '{}'", self.identifier.object);
+        options.validate_below(&prefix, &what, format.options())?;
         Ok((format, options))
+    }
+
+    /// Checks the options that are none of a format's against the connector's own. `formats`: those of the table, with what
+    /// their options begin with.
+    pub fn validate_own(
+        &self,
+        given: &Options,
+        own: &[ConfigOption],
+        formats: &[(String, Arc<dyn FormatFactory>)],
+    ) -> Result<()> {
+        given.validate(&self.describe(), own).map_err(|error| {
+            let unknown = error.context("option").filter(|key| !own.iter().any(|o| o.matches(key)));
+            let of_format = unknown.and_then(|key| self.meant_for_format(key, formats, own));
+            match of_format {
+                Some(hint) => error.hint(hint),
+                None => error,
+            }
+        })
+    }
+
+    /// What to write for a key that is no option of the connector and looks like one of a format.
+    fn meant_for_format(
+        &self,
+        key: &str,
+        formats: &[(String, Arc<dyn FormatFactory>)],
+        own: &[ConfigOption],
+    ) -> Option<String> {
+        // Exactly one of a format's, without what they begin with.
+        for (prefix, format) in formats {
+            if format.options().iter().any(|o| o.matches(key)) {
+                return Some(format!("Options of a format begin with its name: did you mean '{prefix}{key}'?"));
+            }
+        }
+        // Or nearly so, where it is not nearly one of the connector's.
+        if near_keys(key, own).is_empty() {
+            let near = |(prefix, format): &(String, Arc<dyn FormatFactory>)| -> Vec<String> {
+                near_keys(key, format.options()).iter().map(|near| format!("{prefix}{near}")).collect()
+            };
+            let near: Vec<String> = formats.iter().flat_map(near).collect();
+            if !near.is_empty() {
+                return Some(format!("Did you mean '{}'?", near.join("' or '")));
+            }
+        }
+        // Of a format that the table does not have.
+        let (name, rest) = key.split_once('.')?;
+        let format = self.registry.format(name).ok()?;
+        if formats.iter().any(|(_, f)| f.identifier() == name) || !format.options().iter().any(|o| o.matches(rest)) {
+            return None;
+        }
+        match formats {
+            [] => None,
+            [(prefix, _), ..] => Some(format!(
+                "It is an option of the format '{name}', and the table's options for a format begin with '{prefix}'"
+            )),
+        }
     }
 
     /// Checks the table's options against the connector's own and those of the formats named by `format_keys`.
     pub fn validate_options(&self, own: &[ConfigOption], format_keys: &[&str]) -> Result<()> {
-        let mut prefixes = vec![];
+        let mut formats = vec![];
         for key in format_keys {
             if let Some(name) = self.table.options.get(key) {
-                self.format(key)?;
-                prefixes.push(format!("{name}."));
+                formats.push((format!("{name}."), self.format(key)?.0));
             }
         }
         let own_only: Options = self
             .table
             .options
             .iter()
-            .filter(|(k, _)| *k != "connector" && !prefixes.iter().any(|p| k.starts_with(p.as_str())))
+            .filter(|(k, _)| *k != "connector" && !formats.iter().any(|(prefix, _)| k.starts_with(prefix.as_str())))
             .filter(|(k, _)| !k.starts_with(watermark_options::PREFIX))
             .collect();
         self.validate_watermark_options()?;
-        own_only.validate(&self.describe(), own)
+        self.validate_own(&own_only, own, &formats)
     }
 
     /// Checks `scan.watermark.*`: what every table can say of its watermarks is not for each connector to know.

@@ -184,28 +184,41 @@ impl Options {
     /// Checks all keys and values against a table: unknown keys, missing keys, wrong values. `what` names whose
     /// options they are (`connector 'filesystem'`).
     pub fn validate(&self, what: &str, known: &[ConfigOption]) -> Result<()> {
+        self.validate_below("", what, known)
+    }
+
+    /// The same of options [without a prefix](Self::with_prefix), whose whole keys errors name.
+    pub fn validate_below(&self, prefix: &str, what: &str, known: &[ConfigOption]) -> Result<()> {
         for (key, value) in self.iter() {
             match known.iter().find(|o| o.matches(key)) {
-                Some(option) => option.check(key, value)?,
+                Some(option) => option.check(&format!("{prefix}{key}"), value)?,
                 None => {
-                    let near = suggest::nearest(key, known.iter().map(|o| o.key));
-                    let mut keys: Vec<_> = known.iter().map(|o| o.key).collect();
-                    keys.sort_unstable();
-                    let hint = match near {
-                        Some(near) => format!("Did you mean '{near}'?"),
-                        None => format!("Supported options: {}", keys.join(", ")),
+                    let near = near_keys(key, known);
+                    let mut keys: Vec<_> = match near.is_empty() {
+                        true => known.iter().map(|o| o.key).collect(),
+                        false => near.clone(),
                     };
-                    return Err(Error::user(format!("Unsupported option '{key}' for {what}"))
-                        .with("option", key)
+                    keys.sort_unstable();
+                    let keys = keys.iter().map(|key| format!("{prefix}{key}")).collect::<Vec<_>>();
+                    let hint = match near.is_empty() {
+                        true => format!("Supported options: {}", keys.join(", ")),
+                        false => format!("Did you mean '{}'?", keys.join("' or '")),
+                    };
+                    return Err(Error::user(format!("Unsupported option '{prefix}{key}' for {what}"))
+                        .with("option", format!("{prefix}{key}"))
                         .hint(hint));
                 }
             }
         }
-        let missing: Vec<&str> = known.iter().filter(|o| o.required && !self.contains(o.key)).map(|o| o.key).collect();
-        if !missing.is_empty() {
+        let missing: Vec<String> = known
+            .iter()
+            .filter(|o| o.required && !self.contains(o.key))
+            .map(|o| format!("{prefix}{}", o.key))
+            .collect();
+        if let Some(first) = missing.first() {
             return Err(Error::user(format!("Missing required option '{}' for {what}", missing.join("', '")))
-                .with("option", missing[0])
-                .hint(format!("Add '{}' = '…' to the WITH clause", missing[0])));
+                .with("option", first)
+                .hint(format!("Add '{first}' = '…' to the WITH clause")));
         }
         Ok(())
     }
@@ -264,6 +277,27 @@ impl Options {
     }
 }
 
+/// How many keys an error proposes that hold what was written.
+const PROPOSED_MAX: usize = 3;
+
+/// The keys that an unknown one may stand for: the nearest, or the few that are it and more (`delimiter` for
+/// `field-delimiter`).
+pub fn near_keys<'a>(key: &str, known: &'a [ConfigOption]) -> Vec<&'a str> {
+    if let Some(near) = suggest::nearest(key, known.iter().map(|o| o.key)) {
+        return vec![near];
+    }
+    let parts = |key: &str| -> Vec<String> {
+        key.split(['.', '-', '_']).filter(|p| !p.is_empty()).map(str::to_lowercase).collect()
+    };
+    let asked = parts(key);
+    let holds = |option: &&ConfigOption| {
+        let parts = parts(option.key);
+        asked.iter().all(|part| parts.contains(part))
+    };
+    let found: Vec<&str> = known.iter().filter(holds).map(|o| o.key).collect();
+    if asked.is_empty() || found.len() > PROPOSED_MAX { vec![] } else { found }
+}
+
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Options {
     fn from_iter<T: IntoIterator<Item = (K, V)>>(items: T) -> Self {
         Options(items.into_iter().map(|(k, v)| (k.into(), v.into())).collect())
@@ -296,6 +330,20 @@ mod tests {
         assert!(message(&[("path", "/"), ("rows-per-second", "many")]).contains("expected an integer"));
         assert!(message(&[("path", "/"), ("fields.a.kind", "randon")]).contains("did you mean 'random'?"));
         assert!(message(&[("path", "/"), ("monitor", "5 parsec")]).contains("unit of time"));
+    }
+
+    #[test]
+    fn a_part_of_a_key_finds_it_and_prefixes_are_named() {
+        assert!(message(&[("path", "/"), ("rows", "5")]).ends_with("Did you mean 'rows-per-second'?"));
+        let options: Options = [("per.second", "5")].into_iter().collect();
+        let error = options.validate_below("x.", "format 'x'", &KNOWN).expect_err("unknown");
+        assert_eq!(error.context("option"), Some("x.per.second"));
+        assert!(error.to_string().ends_with("Did you mean 'x.rows-per-second'?"), "{error}");
+        let wrong: Options = [("rows-per-second", "many")].into_iter().collect();
+        let error = wrong.validate_below("x.", "format 'x'", &KNOWN).expect_err("no number");
+        assert!(error.message().contains("for option 'x.rows-per-second'"), "{error}");
+        let error = Options::new().validate_below("x.", "format 'x'", &KNOWN).expect_err("missing");
+        assert!(error.message().starts_with("Missing required option 'x.path'"), "{error}");
     }
 
     #[test]

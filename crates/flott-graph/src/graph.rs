@@ -1,10 +1,11 @@
 //! Nodes and edges.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use arrow_schema::SchemaRef;
 use flott_connector::factory::ChangelogMode;
+use flott_core::error::Position;
 use flott_core::{Error, Result, key_group};
 
 use crate::conditions::StateConditions;
@@ -80,6 +81,8 @@ pub struct JobGraph {
     pub conditions: BTreeMap<String, StateConditions>,
     /// By the ids of operators: what tells their state from that of others.
     pub identities: BTreeMap<String, StateIdentity>,
+    /// Where the script has the INSERTs that a node works for.
+    written_at: BTreeMap<NodeId, BTreeSet<(u64, u64)>>,
 }
 
 impl JobGraph {
@@ -91,6 +94,28 @@ impl JobGraph {
             max_parallelism: key_group::DEFAULT_MAX_PARALLELISM,
             conditions: BTreeMap::new(),
             identities: BTreeMap::new(),
+            written_at: BTreeMap::new(),
+        }
+    }
+
+    /// A sink, and all that it reads, is of an INSERT that stands there.
+    pub fn set_written_at(&mut self, sink: NodeId, at: Position) {
+        let mut open = vec![sink];
+        while let Some(id) = open.pop() {
+            if self.written_at.entry(id).or_default().insert((at.line, at.column)) {
+                open.extend(self.node(id).inputs.iter().map(|input| input.node));
+            }
+        }
+    }
+
+    /// The one INSERT that the operators of this name work for. `None` where there are several, or none.
+    pub fn written_at(&self, operator: &str) -> Option<Position> {
+        let named = self.iter().filter(|(_, node)| node.name == operator);
+        let places: BTreeSet<(u64, u64)> =
+            named.flat_map(|(id, _)| self.written_at.get(&id).into_iter().flatten().copied()).collect();
+        match places.into_iter().collect::<Vec<_>>()[..] {
+            [(line, column)] => Some(Position { line, column }),
+            _ => None,
         }
     }
 

@@ -11,6 +11,7 @@ use flott_connector::function::{FunctionDefinition, FunctionSignature};
 use flott_connector::sink::DeliveryGuarantee;
 use flott_connector::storage;
 use flott_core::clock::{Clock, SystemClock};
+use flott_core::error::Position;
 use flott_core::options::Options;
 use flott_core::{Error, FailPoints, LogicalType, Result};
 use flott_graph::{JobGraph, OperatorSpec};
@@ -219,15 +220,24 @@ pub struct Job {
     pub started_anew: Option<String>,
     /// The attempt before, where that had not come to an end: from here on it can decide no checkpoint.
     pub took_over: Option<TakenOver>,
+    /// Where its statement stands in the script.
+    pub position: Option<Position>,
     /// Status, metrics, stop, cancel.
     pub handle: JobHandle,
 }
 
 impl Job {
-    /// Waits for the end.
+    /// Waits for the end. An error says where in the script the INSERT stands whose operator has failed, or else the statement.
     pub async fn wait(&mut self) -> Result<JobOutcome> {
-        let name = self.name.clone();
-        self.handle.wait().await.map_err(|e| e.with("job", name))
+        let outcome = self.handle.wait().await;
+        outcome.map_err(|e| {
+            let e = e.with("job", &self.name);
+            let of_insert = e.context("operator").and_then(|name| self.handle.graph().written_at(name));
+            match of_insert.or(self.position) {
+                Some(position) => e.at(position),
+                None => e,
+            }
+        })
     }
 }
 
@@ -405,7 +415,13 @@ impl Session {
             Statement::StopJob { id, savepoint, drain } => self.stop_job(id, *savepoint, *drain).await,
             plain => self.execute_plain(plain),
         };
-        done.map_err(|e| e.at(statement.position))
+        let mut outcome = done.map_err(|e| e.at(statement.position))?;
+        match &mut outcome {
+            Outcome::Job(job) => job.position = Some(statement.position),
+            Outcome::Query(query) => query.job.position = Some(statement.position),
+            _ => {}
+        }
+        Ok(outcome)
     }
 
     /// The plan of a statement that would run a job. Nothing runs and nothing is written; definitions take effect in the
@@ -515,6 +531,7 @@ impl Session {
                 savepoint: None,
                 started_anew: wants_latest.then(String::new),
                 took_over: None,
+                position: None,
                 handle,
             }));
         }
@@ -574,7 +591,8 @@ impl Session {
         let restarts = config::restart_strategy(&self.state.config, true)?;
         let bundle = self.bundle(text, Some(&job));
         let handle = self.start(graph, Some((store, opened)), restarts, bundle).await?;
-        Ok(self.submit(Job { name: job, checkpoints, restored, savepoint, started_anew, took_over, handle }))
+        let (name, position) = (job, None);
+        Ok(self.submit(Job { name, checkpoints, restored, savepoint, started_anew, took_over, position, handle }))
     }
 
     /// Gives the operators of a plan their state of a checkpoint, or says why it is not theirs.
@@ -754,6 +772,7 @@ impl Session {
             savepoint: None,
             started_anew: None,
             took_over: None,
+            position: None,
             handle,
         };
         let limits = config::collect_limits(&self.state.config)?;

@@ -105,8 +105,63 @@ fn bytes_that_are_no_text_are_refused() {
     let ran = place.flott(&["run", "job.sql"]);
     assert_eq!(ran.code, Some(2), "{ran:?}");
     assert!(ran.err.contains("UTF-8") && ran.err.contains("job.sql"), "{ran:?}");
-    let gone = place.flott(&["run", "gone.sql"]);
-    assert!(gone.code != Some(0) && gone.err.contains("gone.sql"), "{gone:?}");
+}
+
+#[test]
+fn a_script_that_is_not_there_is_named_with_one_that_is() {
+    let place = Place::new();
+    place.write("revenue.sql", "SELECT 1;");
+    let gone = place.flott(&["run", "revenu.sql"]);
+    let said = "Error: there is no script 'revenu.sql'. Did you mean 'revenue.sql'?";
+    assert!(gone.code == Some(2) && gone.err.contains(said), "{gone:?}");
+    let other = place.flott(&["run", "orders.sql"]);
+    assert!(other.err.contains("there is no script 'orders.sql'. Check the path; it was looked for in /"), "{other:?}");
+    let folder = place.flott(&["explain", "jobs/orders.sql"]);
+    assert!(folder.code == Some(2) && folder.err.contains("There is no folder 'jobs' either"), "{folder:?}");
+}
+
+#[test]
+fn options_of_formats_are_named_with_what_they_begin_with() {
+    for (format, key, value, words) in [
+        ("json", "timestamp-format.standard", "ISO-8601", "did you mean 'json.timestamp-format.standard'?"),
+        ("csv", "field-delimiter", "|", "did you mean 'csv.field-delimiter'?"),
+        ("csv", "delimiter", "|", "Did you mean 'csv.field-delimiter' or 'csv.array-element-delimiter'?"),
+        ("csv", "csv.delimiter", "|", "Did you mean 'csv.array-element-delimiter' or 'csv.field-delimiter'?"),
+        ("csv", "csv.ignore-parse-error", "true", "Did you mean 'csv.ignore-parse-errors'?"),
+        ("csv", "csv.ignore-parse-errors", "maybe", "(option csv.ignore-parse-errors"),
+        ("csv", "csv.field-delimiter", "||", "(option csv.field-delimiter"),
+        ("json", "csv.field-delimiter", "|", "the table's options for a format begin with 'json.'"),
+    ] {
+        let with = format!("'connector' = 'filesystem', 'path' = 'in', 'format' = '{format}', '{key}' = '{value}'");
+        refused(&format!("CREATE TABLE x (a INT) WITH ({with}); SELECT * FROM x;"), 2, &[words]);
+    }
+}
+
+#[test]
+fn an_error_of_a_job_says_where_its_insert_stands() {
+    let place = Place::new();
+    place.write("in/rows.csv", "12\nabc\n");
+    let tables = "CREATE TABLE i (s STRING) WITH ('connector' = 'filesystem', 'path' = 'in', 'format' = 'csv');\n\
+                  CREATE TABLE a (v INT) WITH ('connector' = 'filesystem', 'path' = 'a', 'format' = 'csv');\n\
+                  CREATE TABLE b (v INT) WITH ('connector' = 'filesystem', 'path' = 'b', 'format' = 'csv');\n";
+    // In a set: the line of its own INSERT.
+    let set = format!(
+        "{tables}EXECUTE STATEMENT SET BEGIN\nINSERT INTO a SELECT CHAR_LENGTH(s) FROM i;\n\
+         INSERT INTO b\nSELECT CAST(s AS INT) FROM i;\nEND;"
+    );
+    let ran = place.run(&set);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    for word in ["expression CAST(s)", "job job", "script job.sql", "line 6, column 1"] {
+        assert!(ran.err.contains(word), "no '{word}' in: {}", ran.err);
+    }
+    // What several of them read, and a query: the statement.
+    let shared = tables.replace("(s STRING)", "(s INT)");
+    let ran = place.run(&format!(
+        "{shared}EXECUTE STATEMENT SET BEGIN\nINSERT INTO a SELECT s FROM i;\nINSERT INTO b SELECT s + 1 FROM i;\nEND;"
+    ));
+    assert!(ran.code == Some(1) && ran.err.contains("script job.sql, line 4, column 1"), "{ran:?}");
+    let ran = place.run(&format!("{tables}\n\nSELECT CAST(s AS INT) FROM i;"));
+    assert!(ran.code == Some(1) && ran.err.contains("script job.sql, line 6, column 1"), "{ran:?}");
 }
 
 #[test]

@@ -67,7 +67,9 @@ impl AvroConfluentFormat {
 
     fn schema(&self, columns: &arrow_schema::Fields, options: &Options) -> Result<AvroSchema> {
         match text_of(options, &SCHEMA, &OLD_SCHEMA) {
-            Some(text) => AvroSchema::parse(text).map_err(|e| e.with("option", SCHEMA.key)),
+            Some(text) => {
+                AvroSchema::parse(text).map_err(|e| e.with("option", format!("avro-confluent.{}", SCHEMA.key)))
+            }
             None => derive::schema_of(columns, options.bool(&TIMESTAMP_LEGACY)?),
         }
     }
@@ -96,7 +98,7 @@ impl FormatFactory for AvroConfluentFormat {
         let reader = Arc::new(self.schema(context.declared.fields(), &context.options)?);
         // What the given schema and the columns differ in is said here, and not by a message.
         Resolved::new(Arc::clone(&reader), &Rows::new(&context.schema)?, &reader)
-            .map_err(|e| e.with("option", SCHEMA.key))?;
+            .map_err(|e| e.with("option", format!("avro-confluent.{}", SCHEMA.key)))?;
         let registry = self.registries.open(&context.options)?;
         Ok(Arc::new(ConfluentDecoding { context: context.clone(), reader, registry }))
     }

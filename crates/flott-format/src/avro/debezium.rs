@@ -50,7 +50,9 @@ impl DebeziumAvroFormat {
 
 fn schema_of(columns: &Fields, options: &Options) -> Result<AvroSchema> {
     match text_of(options, &SCHEMA, &OLD_SCHEMA) {
-        Some(text) => AvroSchema::parse(text).map_err(|e| e.with("option", SCHEMA.key)),
+        Some(text) => {
+            AvroSchema::parse(text).map_err(|e| e.with("option", format!("debezium-avro-confluent.{}", SCHEMA.key)))
+        }
         None => derive::envelope_of(columns),
     }
 }
@@ -83,7 +85,7 @@ impl FormatFactory for DebeziumAvroFormat {
         let reader = Arc::new(schema_of(context.declared.fields(), &context.options)?);
         let envelope = envelope(context.schema.fields());
         Resolved::new(Arc::clone(&reader), &Rows::new(&envelope)?, &reader)
-            .map_err(|e| e.with("option", SCHEMA.key))?;
+            .map_err(|e| e.with("option", format!("debezium-avro-confluent.{}", SCHEMA.key)))?;
         let registry = self.registries.open(&context.options)?;
         Ok(Arc::new(DebeziumDecoding { schema: Arc::clone(&context.schema), envelope, reader, registry }))
     }

@@ -167,11 +167,12 @@ impl CsvOptions {
         ];
         for (i, (key, byte)) in special.iter().enumerate() {
             if matches!(byte, Some(b'\n' | b'\r')) {
-                return Err(Error::user(format!("Option 'csv.{key}' must not be a line break")).with("option", *key));
+                return Err(Error::user(format!("Option 'csv.{key}' must not be a line break"))
+                    .with("option", format!("csv.{}", *key)));
             }
             if let Some((other, _)) = special[..i].iter().find(|(_, b)| b.is_some() && b == byte) {
                 return Err(Error::user(format!("Options 'csv.{other}' and 'csv.{key}' name the same character"))
-                    .with("option", *key)
+                    .with("option", format!("csv.{}", *key))
                     .hint("Choose different characters"));
             }
         }
@@ -188,7 +189,7 @@ fn ascii(options: &Options, option: &ConfigOption) -> Result<Option<u8>> {
         None => Ok(None),
         Some(c) if c.is_ascii() => Ok(Some(c as u8)),
         Some(c) => Err(Error::user(format!("Option 'csv.{}' must be an ASCII character, but was: {c}", option.key))
-            .with("option", option.key)),
+            .with("option", format!("csv.{}", option.key))),
     }
 }
 
@@ -203,7 +204,7 @@ fn character(options: &Options, option: &ConfigOption, unescape: bool) -> Result
             "Option 'csv.{}' must be a string with single character, but was: {given}",
             option.key
         ))
-        .with("option", option.key)),
+        .with("option", format!("csv.{}", option.key))),
     }
 }
 

@@ -51,7 +51,7 @@ impl OrcOptions {
             let value = options.long(option)?.unwrap_or(0);
             usize::try_from(value).ok().filter(|v| (1..=max).contains(v)).ok_or_else(|| {
                 Error::user(format!("Option 'orc.{}' must be from 1 to {max}, but was: {value}", option.key))
-                    .with("option", option.key)
+                    .with("option", format!("orc.{}", option.key))
             })
         };
         Ok(OrcOptions {

@@ -120,7 +120,7 @@ impl ParquetOptions {
             let value = options.long(option)?.unwrap_or(0);
             usize::try_from(value).ok().filter(|v| *v > 0).ok_or_else(|| {
                 Error::user(format!("Option 'parquet.{}' must be positive, but was: {value}", option.key))
-                    .with("option", option.key)
+                    .with("option", format!("parquet.{}", option.key))
             })
         };
         let batch_rows = bytes(&ConfigOption { value: OptionType::Long, ..BATCH_SIZE })?;
@@ -129,7 +129,8 @@ impl ParquetOptions {
             "zstd" => {
                 let level = options.int(&ZSTD_LEVEL)?.unwrap_or(3);
                 Compression::ZSTD(ZstdLevel::try_new(level).map_err(|e| {
-                    Error::user(format!("Option 'parquet.{}': {e}", ZSTD_LEVEL.key)).with("option", ZSTD_LEVEL.key)
+                    Error::user(format!("Option 'parquet.{}': {e}", ZSTD_LEVEL.key))
+                        .with("option", format!("parquet.{}", ZSTD_LEVEL.key))
                 })?)
             }
             "lz4" | "lz4_raw" => Compression::LZ4_RAW,

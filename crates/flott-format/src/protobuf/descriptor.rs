@@ -47,7 +47,7 @@ pub(super) fn message(options: &ProtobufOptions) -> Result<MessageDescriptor> {
                 options.message,
                 names.join(", ")
             ))
-            .with("option", "message-class-name")
+            .with("option", "protobuf.message-class-name")
             .hint("Give the message's name in Protobuf"))
         }
     }
@@ -69,7 +69,9 @@ fn unknown(given: &str, wanted: &str, known: &[(String, MessageDescriptor)]) -> 
             }
         }
     };
-    Error::user(format!("The message '{given}' is not defined")).with("option", "message-class-name").hint(hint)
+    Error::user(format!("The message '{given}' is not defined"))
+        .with("option", "protobuf.message-class-name")
+        .hint(hint)
 }
 
 fn pool(options: &ProtobufOptions) -> Result<DescriptorPool> {

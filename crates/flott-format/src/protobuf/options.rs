@@ -106,7 +106,7 @@ impl ProtobufOptions {
             }
             _ => {
                 return Err(Error::user(format!("What is in the message '{message}' is not known: there is no Java class to ask"))
-                    .with("option", PROTO_FILE.key)
+                    .with("option", format!("protobuf.{}", PROTO_FILE.key))
                     .hint("Add 'protobuf.proto-file' = 'path of the .proto file', or its text as 'protobuf.schema', or what protoc made of it as 'protobuf.descriptor-file'"));
             }
         };
@@ -116,7 +116,7 @@ impl ProtobufOptions {
             .unwrap_or_default();
         if !import_paths.is_empty() && matches!(definition, Definition::Descriptors(_)) {
             return Err(Error::user("'protobuf.import-paths' has no use with 'protobuf.descriptor-file'")
-                .with("option", IMPORT_PATHS.key)
+                .with("option", format!("protobuf.{}", IMPORT_PATHS.key))
                 .hint("Remove it: a file of descriptors holds what it imports"));
         }
         Ok(ProtobufOptions {

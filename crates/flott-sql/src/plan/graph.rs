@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use flott_connector::table::ObjectIdentifier;
 use flott_connector::watermark_options::WatermarkOptions;
+use flott_core::error::Position;
 use flott_core::key_group::hash_bytes;
 use flott_core::options::Options;
 use flott_core::{Error, Result};
@@ -88,6 +89,13 @@ impl<'a> GraphBuilder<'a> {
     /// The graph of a query that has no sink yet, to be shown and not run.
     pub(crate) fn shown(self) -> JobGraph {
         self.graph
+    }
+
+    /// Adds the sink of an INSERT that stands there.
+    pub(crate) fn add_insert(&mut self, root: &Arc<StreamNode>, at: Position) -> Result<()> {
+        let sink = self.add(root)?;
+        self.graph.set_written_at(sink, at);
+        Ok(())
     }
 
     /// Adds a node and everything that it reads.

@@ -166,8 +166,11 @@ impl<'a> Planner<'a> {
                 .or_else(|| self.config.text(&options::PIPELINE_NAME).map(str::to_string))
                 .unwrap_or_else(default_name);
             let mut builder = GraphBuilder::new(self.config, name)?;
-            for root in planned.roots.iter().chain(&planned.late) {
-                builder.add(root)?;
+            for (root, insert) in planned.roots.iter().zip(inserts) {
+                builder.add_insert(root, insert.position)?;
+            }
+            for late in &planned.late {
+                builder.add(late)?;
             }
             builder.finish()
         })
