@@ -23,7 +23,7 @@ use crate::{allocator, canceled, output, query, sql, table, worker};
 pub(crate) struct RunArgs {
     #[command(flatten)]
     script: ScriptArgs,
-    /// Go on from the last checkpoint (latest) or from a checkpoint's folder, or start from a savepoint's
+    /// Go on from the last checkpoint (latest) or from a checkpoint's folder, or start from a savepoint's (or the one above, where it is alone)
     #[arg(long, value_name = "latest|PATH", conflicts_with = "fresh", group = "earlier")]
     restore: Option<String>,
     /// Whether the savepoint belongs to the job from then on, which removes it once it is not needed

@@ -4,7 +4,7 @@
 //! that dies with its process. On an object store a put is durable and HEAD changes by conditional put.
 
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind as IoKind, Write};
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -147,6 +147,36 @@ impl CheckpointStorage {
                     .await
                     .map_err(|e| failed("list", folder, e))?;
                 found.iter().filter_map(|m| m.location.as_ref().get(skip..).map(str::to_string)).collect()
+            }
+        };
+        names.sort();
+        Ok(names)
+    }
+
+    /// Names of the folders that lie in it, sorted. Of an object store: what stands between it and a `/`.
+    pub async fn folders(&self) -> Result<Vec<String>> {
+        let mut names = match self {
+            CheckpointStorage::Local { root, .. } => {
+                let root = root.clone();
+                blocking(move || {
+                    let mut names = vec![];
+                    let entries = match fs::read_dir(&root) {
+                        Err(e) if matches!(e.kind(), IoKind::NotFound | IoKind::NotADirectory) => return Ok(names),
+                        entries => entries?,
+                    };
+                    for entry in entries {
+                        let entry = entry?;
+                        if entry.path().is_dir() {
+                            names.extend(entry.file_name().into_string());
+                        }
+                    }
+                    Ok(names)
+                })
+                .await?
+            }
+            CheckpointStorage::Object { store, prefix, .. } => {
+                let found = store.list_with_delimiter(Some(prefix)).await.map_err(|e| failed("list", "", e))?;
+                found.common_prefixes.iter().filter_map(|p| p.filename().map(str::to_string)).collect()
             }
         };
         names.sort();

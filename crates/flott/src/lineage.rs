@@ -280,7 +280,13 @@ async fn from_path(
     // Flink takes the folder and the file in it.
     let path = if path.ends_with(savepoint::METADATA) { path.parent().unwrap_or(&path).to_path_buf() } else { path };
     let text = path.to_str().ok_or_else(|| wrong("the path is not UTF-8"))?;
-    if let Some(savepoint) = Savepoint::open(places.at(text)?).await? {
+    let own = PathBuf::from(storage.display());
+    let own = if is_uri { own } else { resolved(&own)? };
+    let savepoint = match Savepoint::open(places.at(text)?).await? {
+        None if own != path => savepoint_in(text, places).await?,
+        named => named,
+    };
+    if let Some(savepoint) = savepoint {
         warn_of_duplicates(&savepoint, head.as_ref());
         let fences = head.as_ref().is_some_and(seems_to_run);
         let beginning = Beginning { storage, begin: Begin::Savepoint { claim }, savepoint: Some(savepoint), fences };
@@ -301,8 +307,6 @@ async fn from_path(
             "Write --restore latest to go on from the job's last checkpoint, or name the folder of a checkpoint or savepoint",
         ));
     }
-    let own = PathBuf::from(storage.display());
-    let own = if is_uri { own } else { resolved(&own)? };
     if own != folder {
         return Err(wrong(&format!("it is no savepoint, and the job's checkpoints lie in {}", storage.display()))
             .hint("Point 'execution.checkpointing.dir' to the folder above, and keep the job's name"));
@@ -335,6 +339,30 @@ async fn from_path(
         }
     };
     begin_at(storage, begin, Some(head), places).await
+}
+
+/// The savepoint in the folder that savepoints were written to: where there is one alone, nothing else can be meant.
+async fn savepoint_in(folder: &str, places: &Places) -> Result<Option<Savepoint>> {
+    /// How many an error lists.
+    const LISTED_MAX: usize = 20;
+    let inside = |name: &str| places.at(&format!("{}/{name}", folder.trim_end_matches('/')));
+    let mut whole = vec![];
+    for name in places.at(folder)?.folders().await? {
+        if name.starts_with("savepoint-") && inside(&name)?.get(savepoint::METADATA).await?.is_some() {
+            whole.push(name);
+        }
+    }
+    match whole.as_slice() {
+        [] => Ok(None),
+        [one] => Savepoint::open(inside(one)?).await,
+        several => {
+            let more = if several.len() > LISTED_MAX { ", .." } else { "" };
+            let listed = several[..several.len().min(LISTED_MAX)].join(", ");
+            let message =
+                format!("cannot restore from '{folder}': {} savepoints are in it: {listed}{more}", several.len());
+            Err(Error::user(message).hint("Name the folder of one of them"))
+        }
+    }
 }
 
 /// As in Flink a savepoint can be restored as often as one likes; what was written behind it stays where it is.

@@ -223,6 +223,29 @@ async fn a_claimed_savepoint_goes_and_another_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_folder_above_a_savepoint_means_it_where_it_is_alone() {
+    let (first, second) = (Place::new(), Place::new());
+    let job = first.start(&window_job(1_000), Restore::Ask, &[]).await.expect("starts");
+    underway(&job, 300).await;
+    let one = job.handle.savepoint(into(&first)).await.expect("a savepoint").location;
+    let above = first.path().join("savepoints");
+    // What else lies there means nothing.
+    std::fs::create_dir_all(above.join("savepoint-abcdef-notwhole")).expect("a folder");
+    let restore = Restore::Path(above.clone());
+    let mut restored = second.start(&window_job(100_000), restore.clone(), &[]).await.expect("starts");
+    assert_eq!(restored.savepoint.as_deref(), Some(one.as_str()));
+    assert!(matches!(end(&mut restored).await, JobOutcome::Finished(_)));
+    let other = job.handle.savepoint(into(&first)).await.expect("another savepoint").location;
+    job.handle.cancel().await;
+    let error = Place::new().start(&window_job(500), restore, &[]).await.map(drop).expect_err("which one?").to_string();
+    assert!(error.contains("2 savepoints are in it") && error.contains("Name the folder of one"), "{error}");
+    for name in [one, other] {
+        let name = PathBuf::from(name).file_name().expect("a name").to_string_lossy().into_owned();
+        assert!(error.contains(&name), "{name}: {error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_killed_before_its_first_checkpoint_begins_with_the_savepoint_again() {
     let (first, second) = (Place::new(), Place::new());
     let job = first.start(&rows_job(1_500), Restore::Ask, &[]).await.expect("starts");
