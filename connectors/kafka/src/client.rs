@@ -114,11 +114,14 @@ pub(crate) fn ask_by<T>(
             Err(failed) => failed,
         };
         look_up();
-        if let Some((refusal, words)) = heard.refusal(properties.was_reached()) {
+        if let Some((refusal, words)) = heard.refusal(properties.was_reached())
+            && refusal::is_borne_out(refusal, &words)
+        {
             return Err(refusal::error(refusal, &words, properties));
         }
         if !passing::may_pass(&failed) || clock.monotonic() >= end {
-            return Err(error(failed, properties, what));
+            let failed = error(failed, properties, what);
+            return Err(if heard.are_closed() { failed.hint(passing::CLOSED_HINT) } else { failed });
         }
         // Where it is known at once that nobody is there, or that somebody is about to lead: less and less often.
         let least = if passing::is_silence(&failed) { FIRST_PATIENCE } else { BACK_OFF_MAX };

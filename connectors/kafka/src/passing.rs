@@ -51,6 +51,10 @@ pub(crate) fn may_pass(error: &KafkaError) -> bool {
     error.rdkafka_error_code().and_then(missing).is_some()
 }
 
+/// What to do where somebody takes connections and closes them, and nobody knows why.
+pub(crate) const CLOSED_HINT: &str = "Check that the brokers run and can be reached from here: who is at this address takes \
+    connections and closes them at once, as a proxy does without a broker behind it";
+
 /// The error for what has not passed. `message` says what could not be done.
 pub(crate) fn error(code: Option<Code>, message: String) -> Error {
     let (why, hint) = match code.and_then(missing) {
@@ -70,7 +74,10 @@ pub(crate) fn error(code: Option<Code>, message: String) -> Error {
             ": records were not acknowledged within 'properties.delivery.timeout.ms'",
             "Check that the brokers run and can be reached from here, and that the topic's partitions have leaders",
         ),
-        Some(Missing::Brokers) | None => ("", "Check that the brokers run and can be reached from here"),
+        Some(Missing::Brokers) => {
+            (": no broker can be reached", "Check that the brokers run and can be reached from here")
+        }
+        None => ("", "Check that the brokers run and can be reached from here"),
     };
     Error::unavailable(message + why).hint(hint)
 }

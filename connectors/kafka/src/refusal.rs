@@ -2,7 +2,8 @@
 //! beside that, in words: here they become an error that says what to do. That a broker has closed a connection is in its log only.
 //!
 //! Some are said by the broker and are certain. Others are what the library makes of a connection that was closed: they count
-//! while no broker was ever reached, and where nothing better happens within a moment.
+//! while no broker was ever reached, where nothing better happens within a moment, and where whoever is there bears it out
+//! ([`probe`]): a proxy without a broker behind it closes connections as well, and is an outage.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,8 +16,8 @@ use parking_lot::Mutex;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use crate::client;
 use crate::properties::Properties;
+use crate::{client, probe};
 
 /// How long a connection has to have been closed as by a broker of another protocol. A broker that starts, and whatever stands in
 /// front of one that is away, closes connections as well: that is an outage, and passes.
@@ -58,6 +59,9 @@ impl Refusal {
     fn of(error: &KafkaError, broker: &str, text: &str) -> Option<Refusal> {
         use RDKafkaErrorCode as Code;
         let says = |words: &[&str]| words.iter().any(|w| text.contains(w));
+        if is_tls_record(text) {
+            return Some(Refusal::SpeaksTls);
+        }
         // What the broker thinks of the client's certificate is told as an alert, by whichever read comes first.
         if says(&["alert certificate", "alert bad certificate", "alert unknown ca", "alert handshake failure"]) {
             return Some(Refusal::Client);
@@ -101,9 +105,15 @@ impl Refusal {
             Refusal::SpeaksPlain => error.rdkafka_error_code() == Some(RDKafkaErrorCode::SSL),
             // A broker that goes in the middle of a login, or of a handshake, is told as an error of those.
             Refusal::Login => !["Local: ", "hung up from peer"].iter().any(|w| text.contains(w)),
-            Refusal::Tls | Refusal::SpeaksTls | Refusal::WantsLogin | Refusal::NoHost => false,
+            Refusal::SpeaksTls => is_tls_record(text),
+            Refusal::Tls | Refusal::WantsLogin | Refusal::NoHost => false,
             Refusal::Certificate | Refusal::OtherHost | Refusal::Client | Refusal::WantsNoLogin => true,
         }
+    }
+
+    /// Whether a closed connection is all that speaks for it.
+    fn is_of_closed_connection(self) -> bool {
+        matches!(self, Refusal::SpeaksPlain | Refusal::SpeaksTls)
     }
 
     /// The error. `words` are the library's.
@@ -143,7 +153,7 @@ impl Refusal {
                 "Set 'properties.security.protocol' to PLAINTEXT or SASL_PLAINTEXT, or name the port for TLS",
             ),
             Refusal::SpeaksTls => (
-                format!("Kafka at '{servers}' closes the connection at once: it seems to speak TLS at this port"),
+                format!("Kafka at '{servers}' speaks TLS at this port, and is spoken to without"),
                 "properties.security.protocol",
                 "Set 'properties.security.protocol' to SSL or SASL_SSL, or name the port without TLS",
             ),
@@ -250,6 +260,11 @@ impl Heard {
         self.group_is_refused.load(Ordering::Relaxed)
     }
 
+    /// Whether connections are taken and closed, which may mean much.
+    pub(crate) fn are_closed(&self) -> bool {
+        self.last().is_some_and(Refusal::is_of_closed_connection)
+    }
+
     /// The last that was said, however certain.
     fn last(&self) -> Option<Refusal> {
         self.by_broker.lock().values().find_map(|w| w.refusal)
@@ -281,6 +296,16 @@ impl Heard {
             return None;
         }
         heard.values().next().and_then(of)
+    }
+}
+
+/// Whether what is known of a refusal is enough to tell it. Blocks, for a moment.
+pub(crate) fn is_borne_out(refusal: Refusal, words: &Words) -> bool {
+    match refusal {
+        _ if words.certain => true,
+        Refusal::SpeaksTls => probe::speaks_tls(address(&words.broker)),
+        Refusal::SpeaksPlain => probe::speaks_kafka(address(&words.broker)),
+        _ => true,
     }
 }
 
@@ -316,10 +341,22 @@ fn is_trusted_without_name(properties: &Properties) -> Result<bool> {
     Ok(false)
 }
 
-/// Of `ssl://host:9093/bootstrap`.
-fn host(broker: &str) -> &str {
+/// Whether the library has taken the first bytes of a record of TLS (of an alert, mostly) for an answer's length, and found it too long.
+fn is_tls_record(text: &str) -> bool {
+    let length = text.split_once("frame size ").or_else(|| text.split_once("response size ")).map(|(_, rest)| rest);
+    let digits = length.map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default());
+    let bytes = digits.and_then(|d| d.parse::<u32>().ok()).map(u32::to_be_bytes);
+    matches!(bytes, Some([21 | 22, 3, 0..=4, _]))
+}
+
+/// `host:9093` of `ssl://host:9093/bootstrap`.
+fn address(broker: &str) -> &str {
     let address = broker.split_once("://").map_or(broker, |(_, rest)| rest);
-    let address = address.split_once('/').map_or(address, |(address, _)| address);
+    address.split_once('/').map_or(address, |(address, _)| address)
+}
+
+fn host(broker: &str) -> &str {
+    let address = address(broker);
     address.rsplit_once(':').map_or(address, |(host, _)| host)
 }
 
@@ -377,6 +414,11 @@ mod tests {
         let piped = (Code::BrokerTransportFailure, "h:1/bootstrap: Send failed: Broken pipe (after 2ms in state UP)");
         assert_eq!(heard(&[piped], Duration::from_secs(9), false), Some(Refusal::WantsLogin));
         assert_eq!(heard(&[piped], Duration::from_secs(9), true), None);
+        // An answer in TLS is evidence: 352518912 is 0x15030300.
+        let alert = "h:1/bootstrap: Receive failed: Invalid response size 352518912 (0..100000000): increase ..";
+        assert_eq!(heard(&[(Code::BadMessage, alert)], Duration::ZERO, false), Some(Refusal::SpeaksTls));
+        let long = "h:1/bootstrap: Receive failed: Invalid frame size 1347703880";
+        assert_eq!(heard(&[(Code::BadMessage, long)], Duration::from_secs(9), false), None);
         let down =
             (Code::BrokerTransportFailure, "h:2/bootstrap: Connect to ipv4#1.2.3.4:2 failed: Connection refused");
         let name = (Code::Resolve, "h:1/bootstrap: Failed to resolve 'h:1': Name or service not known");
@@ -412,5 +454,6 @@ mod tests {
         {
             assert_eq!(host(broker), expected);
         }
+        assert_eq!(address("sasl_ssl://kafka.x:9093/bootstrap"), "kafka.x:9093");
     }
 }

@@ -1,11 +1,14 @@
 //! A broker that is killed and comes back.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::time::Duration;
 
 use flott_connector::sink::CommitOutcome;
 use flott_connector::source::ReaderEvent;
+use flott_core::ErrorKind;
 use flott_testkit::SourceHarness;
-use flott_testkit::kafka::OwnKafka;
+use flott_testkit::kafka::{Kafka, OwnKafka};
 
 use crate::commit::{Job, decided};
 use crate::support::{registry, sorted, table, unique, values};
@@ -61,4 +64,38 @@ async fn nothing_is_lost_and_nothing_comes_twice_when_the_broker_is_killed() {
     assert_eq!(next(&mut harness).await, ["+I[2]"]);
     drop(broker);
     std::fs::remove_dir_all(&folder).ok();
+}
+
+/// Somebody who takes connections and closes them; a greeting in TLS is answered by these bytes before.
+fn closes_behind(answer: &'static [u8]) -> Kafka {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let servers = listener.local_addr().expect("an address").to_string();
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.expect("a connection");
+            let mut greeting = [0; 4096];
+            if connection.read(&mut greeting).is_ok_and(|n| n > 0) && greeting[0] == 22 {
+                connection.write_all(answer).ok();
+            }
+        }
+    });
+    Kafka { servers }
+}
+
+/// It is an outage, which is waited for as one. Only who answers in TLS speaks it.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_closes_connections_is_no_broker_with_tls() {
+    let cases: [(&'static [u8], ErrorKind, &str); 2] = [
+        (&[], ErrorKind::Unavailable, "no broker can be reached"),
+        (&[21, 3, 3, 0, 2, 2, 40], ErrorKind::User, "speaks TLS at this port"),
+    ];
+    for (answer, kind, words) in cases {
+        let options = [("format", "json"), ("scan.startup.mode", "earliest-offset")];
+        let reading = table("kafka", "i INT", &closes_behind(answer), "t", &options);
+        let source = registry().connector("kafka").expect("it").source(&reading.source()).expect("a source").source;
+        let error = SourceHarness::start(&source, 1, None).await.map(drop).expect_err("nobody is there");
+        assert_eq!(error.kind(), kind, "{error:?}");
+        assert!(error.message().contains(words), "{error:?}");
+        assert!(error.hint_text().is_some(), "{error:?}");
+    }
 }

@@ -299,8 +299,8 @@ async fn brokers_that_are_somebody_else_or_speak_otherwise() {
     // Known by closed connections only, as an outage is at first.
     for (servers, properties, message) in [
         (kafka.clone(), trust.as_slice(), "does not speak TLS"),
-        (secured_by.elsewhere.clone(), &[], "seems to speak TLS"),
-        (secured_by.by_tls.clone(), &[], "seems to speak TLS"),
+        (secured_by.elsewhere.clone(), &[], "speaks TLS at this port"),
+        (secured_by.by_tls.clone(), &[], "speaks TLS at this port"),
     ] {
         is_refused_within(OF_CLOSED, &secured(&servers, &topic, properties), message, option).await;
     }

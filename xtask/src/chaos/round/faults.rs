@@ -15,7 +15,7 @@ use crate::Failure;
 /// How often a broker's log is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// What a job says that begins and finds no server. Behind a proxy it is let in and put out at once, as by a broker that speaks TLS.
+/// What a job says that begins and finds no server. Behind a proxy it is let in and put out at once, as by a broker that wants a login.
 const NOBODY_THERE: [&str; 2] = ["can be reached from here", "closes the connection at once"];
 
 impl<'a> Round<'a> {
