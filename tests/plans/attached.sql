@@ -28,7 +28,7 @@ GROUP BY window_start, window_end;
 --                   +- LocalWindowAggregate(groupBy=[bidder], window=[TUMBLE(win_start=[window_start], win_end=[window_end], size=[1 min])], select=[bidder, COUNT(*) AS count1$0, slice_end('w$) AS $slice_end])
 --                      +- Calc(select=[bidder, window_start, window_end], where=[>(window_start, 2020-01-01 00:00:00)])
 --                         +- WindowTableFunction(window=[TUMBLE(time_col=[ts], size=[1 min])])
---                            +- TableSourceScan(table=[[default_catalog, default_database, bid, watermark=[ts]]], fields=[auction, bidder, ts])
+--                            +- TableSourceScan(table=[[default_catalog, default_database, bid, project=[bidder, ts], metadata=[], watermark=[ts]]], fields=[bidder, ts])
 --
 -- == Optimized Execution Plan ==
 -- Calc(select=[window_start, window_end, EXPR$0 AS EXPR$2])
@@ -41,4 +41,4 @@ GROUP BY window_start, window_end;
 --                   +- LocalWindowAggregate(groupBy=[bidder], window=[TUMBLE(win_start=[window_start], win_end=[window_end], size=[1 min])], select=[bidder, COUNT(*) AS count1$0, slice_end('w$) AS $slice_end])
 --                      +- Calc(select=[bidder, window_start, window_end], where=[(window_start > 2020-01-01 00:00:00)])
 --                         +- WindowTableFunction(window=[TUMBLE(time_col=[ts], size=[1 min])])
---                            +- TableSourceScan(table=[[default_catalog, default_database, bid, watermark=[ts]]], fields=[auction, bidder, ts])
+--                            +- TableSourceScan(table=[[default_catalog, default_database, bid, project=[bidder, ts], metadata=[], watermark=[ts]]], fields=[bidder, ts])

@@ -12,11 +12,11 @@ EXPLAIN SELECT auction, window_start FROM TABLE(TUMBLE(TABLE bid, DESCRIPTOR(ts)
 -- == Optimized Physical Plan ==
 -- Calc(select=[auction, window_start])
 -- +- WindowTableFunction(window=[TUMBLE(time_col=[ts], size=[1 min])])
---    +- Calc(select=[auction, bidder, ts], where=[>(bidder, 1)])
+--    +- Calc(select=[auction, ts], where=[>(bidder, 1)])
 --       +- TableSourceScan(table=[[default_catalog, default_database, bid, watermark=[ts]]], fields=[auction, bidder, ts])
 --
 -- == Optimized Execution Plan ==
 -- Calc(select=[auction, window_start])
 -- +- WindowTableFunction(window=[TUMBLE(time_col=[ts], size=[1 min])])
---    +- Calc(select=[auction, bidder, ts], where=[(bidder > 1)])
+--    +- Calc(select=[auction, ts], where=[(bidder > 1)])
 --       +- TableSourceScan(table=[[default_catalog, default_database, bid, watermark=[ts]]], fields=[auction, bidder, ts])

@@ -139,7 +139,8 @@ impl<'a> Converter<'a> {
             }
             Base::Over { over, node } => self.over(over, node, projection, filter, schema),
             Base::Window { function, input } => {
-                let node = self.window_table_function(function, input, &base_schema)?;
+                let read = projection.iter().chain(&filter).flat_map(|e| column_uses(e).into_keys()).collect();
+                let node = self.window_table_function(function, input, &base_schema, &read)?;
                 self.calc(node, projection, filter, schema)
             }
             Base::Scan { table, watermark } => {

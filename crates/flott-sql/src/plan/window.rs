@@ -1,5 +1,6 @@
 //! Window table functions and window aggregates: which become one node, in one phase or two.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion_common::{DFSchemaRef, ScalarValue};
@@ -20,7 +21,7 @@ use super::stream::{Columns, Distribution, StreamInput, StreamNode, StreamOp};
 use crate::bind::node::{Aggregate, EXPAND_ID, WindowTableFunction};
 use crate::bind::window::{COLUMNS as WINDOW_COLUMNS, WindowProperties, properties, unaliased};
 use crate::bind::{
-    FlinkNode, FlinkNodeKind, Typed, UniqueNames, case_expr, column, columns_of, expand_id_of, plan_schema,
+    FlinkNode, FlinkNodeKind, Typed, UniqueNames, case_expr, column, columns_of, expand_id_of, plan_schema, project,
 };
 
 /// What feeds an aggregation, over the columns of some base.
@@ -46,14 +47,38 @@ enum Assign<'p> {
 }
 
 impl Converter<'_> {
-    /// A window TVF as a node of its own.
+    /// A window TVF as a node of its own, with those of its columns that are read. `schema`: all of them.
     pub(crate) fn window_table_function(
         &self,
         function: &WindowTableFunction,
         input: &LogicalPlan,
         schema: &DFSchemaRef,
+        read: &BTreeSet<String>,
     ) -> Result<Arc<StreamNode>> {
-        let node = self.convert(input)?;
+        // The window's own come behind those of the input.
+        let all = columns_of(schema)?;
+        let (of_input, of_window) = all.split_at(all.len().saturating_sub(WINDOW_COLUMNS.len()));
+        let below = columns_of(input.schema())?;
+        let kept: Vec<bool> = of_input
+            .iter()
+            .zip(&below)
+            .map(|((name, _), (input, _))| {
+                read.contains(name) || *input == function.time_column || function.partition_keys.contains(input)
+            })
+            .collect();
+        let of_kept = |columns: &[(String, LogicalType)]| -> Columns {
+            columns.iter().zip(&kept).filter(|(_, kept)| **kept).map(|(c, _)| c.clone()).collect()
+        };
+        let node = match kept.iter().all(|kept| *kept) {
+            true => self.convert(input)?,
+            false => {
+                let typed =
+                    |(name, t): (String, LogicalType)| (name.clone(), Typed { expr: column(&name), data_type: t });
+                self.convert(&project(input.clone(), of_kept(&below).into_iter().map(typed).collect())?)?
+            }
+        };
+        let output: Columns = of_kept(of_input).into_iter().chain(of_window.iter().cloned()).collect();
+        let schema = plan_schema(output.iter().map(|(n, t)| (n.as_str(), t)))?;
         let columns = columns_of(&node.schema)?;
         let assignment = WindowAssignment::TimeColumn {
             column: index_of(&columns, &function.time_column)?,
@@ -70,7 +95,7 @@ impl Converter<'_> {
         };
         let op = StreamOp::WindowTableFunction(WindowTableFunctionSpec { assignment });
         let mode = input.changelog;
-        Ok(StreamNode::new(op, vec![StreamInput::from(&input)], schema.clone(), mode))
+        Ok(StreamNode::new(op, vec![StreamInput::from(&input)], schema, mode))
     }
 
     /// The nodes of a window aggregation, and each column of the logical node as an expression over the planned ones.
