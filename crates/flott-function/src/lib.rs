@@ -32,7 +32,9 @@ pub mod variant;
 
 /// The limits of functions.
 pub mod limits {
-    pub use crate::scalar::{MAX_ARRAY_NUMBERS, MAX_REGEX_BYTES, MAX_TEXT_BYTES};
+    pub use crate::scalar::{
+        LETTERS_MAX, MAX_ARRAY_NUMBERS, MAX_REGEX_BYTES, MAX_TEXT_BYTES, OPTIONAL_DEPTH_MAX, PAD_WIDTH_MAX,
+    };
 }
 
 pub use aggregate::AggregateKind;

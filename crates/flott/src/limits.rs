@@ -63,6 +63,9 @@ pub fn limits() -> Vec<Limit> {
         limit("Functions", "a text that a function makes (REPEAT, LPAD, ..)", size(function::MAX_TEXT_BYTES)),
         limit("Functions", "a compiled regular expression", size(function::MAX_REGEX_BYTES)),
         limit("Functions", "numbers of a BITMAP that become an ARRAY", function::MAX_ARRAY_NUMBERS),
+        limit("Functions", "`[` inside of each other in a pattern of times", function::OPTIONAL_DEPTH_MAX),
+        limit("Functions", "`p` in a row in a pattern of times: the width that it pads to", function::PAD_WIDTH_MAX),
+        limit("Functions", "other letters in a row in a pattern of times (`yyyy`)", function::LETTERS_MAX),
         #[cfg(feature = "wasm")]
         limit("Functions", "a module in WebAssembly", size(flott_wasm::ARTIFACT_BYTES_MAX)),
         limit("Formats", "avro: a message", size(flott_format::avro::RECORD_BYTES_MAX)),
@@ -120,6 +123,11 @@ mod tests {
         assert_eq!(bytes(4 << 30), "4 GiB");
         assert_eq!(bytes(512 << 10), "512 KiB");
         assert_eq!(bytes(1_000), "1000 bytes");
-        assert!(limits().iter().any(|l| l.what.starts_with("json: objects") && l.most == "128"));
+        let limits = limits();
+        for (what, most) in
+            [("json: objects", "128"), ("`[` inside", "100"), ("`p` in a row", "1000"), ("other letters", "19")]
+        {
+            assert!(limits.iter().any(|l| l.what.starts_with(what) && l.most == most), "{what}");
+        }
     }
 }

@@ -17,11 +17,11 @@ use crate::text::DAY_NS;
 pub(super) const DEFAULT_PATTERN: &str = "yyyy-MM-dd HH:mm:ss";
 
 /// How deep optional parts lie in each other: they are written, read and dropped one inside the other.
-const OPTIONAL_DEPTH_MAX: usize = 100;
+pub const OPTIONAL_DEPTH_MAX: usize = 100;
 /// How often a letter may stand there: a number has at most 19 digits.
-const LETTERS_MAX: usize = 19;
+pub const LETTERS_MAX: usize = 19;
 /// How wide a text is made by `p`.
-const PAD_WIDTH_MAX: usize = 1_000;
+pub const PAD_WIDTH_MAX: usize = 1_000;
 
 pub(super) const MONTHS: [&str; 12] = [
     "January",

@@ -26,6 +26,7 @@ mod time_unit;
 mod variant;
 
 pub use bitmap::MAX_ARRAY_NUMBERS;
+pub use date_pattern::{LETTERS_MAX, OPTIONAL_DEPTH_MAX, PAD_WIDTH_MAX};
 pub use json::object_text as json_object_text;
 pub(crate) use json::{Json, compare_keys};
 pub use regex::MAX_REGEX_BYTES;
