@@ -84,7 +84,6 @@ enum Command {
     /// Print the manual page
     Man(man::ManArgs),
     /// Print a page of the reference
-    #[command(hide = true)]
     Docs(docs::DocsArgs),
     /// One process of a job of `run --processes`
     #[command(hide = true)]

@@ -13,6 +13,7 @@ use crate::output;
 #[derive(Args)]
 pub(crate) struct DocsArgs {
     /// commands, connectors, formats, configuration, functions, statements or limits
+    #[arg(value_name = "PAGE")]
     page: String,
 }
 

@@ -20,6 +20,34 @@ fn every_example_of_the_statements_page_runs() {
 }
 
 #[test]
+fn the_first_job_of_the_readme_runs_with_the_binary_alone() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).expect("the README");
+    let part = readme.split("## With the binary alone").nth(1).expect("its part");
+    let commands = part.split("```sh\n").nth(1).and_then(|c| c.split("```").next()).expect("the commands");
+    let (place, binary) = (Place::new(), std::path::Path::new(env!("CARGO_BIN_EXE_flott")));
+    let folder = binary.parent().expect("a folder").display();
+    let path = format!("{folder}:{}", std::env::var("PATH").unwrap_or_default());
+    let mut shell = std::process::Command::new("sh");
+    let ran = shell.args(["-e", "-c", commands]).current_dir(place.path()).env("PATH", path).output().expect("a shell");
+    assert!(ran.status.success(), "{ran:?}");
+    let out = String::from_utf8_lossy(&ran.stdout);
+    let mut sums: Vec<&str> = out.lines().collect();
+    sums.sort_unstable();
+    assert_eq!(sums, ["Hafen,2.8", "Mitte,7.3"], "{ran:?}");
+    let mut files: Vec<String> = std::fs::read_dir(place.path().join("shop"))
+        .expect("the folder")
+        .map(|f| f.expect("a file").file_name().to_string_lossy().into_owned())
+        .collect();
+    files.sort();
+    assert_eq!(files, [".flott", "job.sql", "orders.csv", "totals"], "what the README says is written");
+    // The pages that it names are there.
+    for page in ["statements", "functions", "connectors", "formats", "configuration", "commands", "limits"] {
+        assert!(part.contains(&format!("`{page}`")) || part.contains(&format!("flott docs {page}")), "{page}");
+        assert_eq!(place.flott(&["docs", page]).code, Some(0), "{page}");
+    }
+}
+
+#[test]
 fn the_functions_page_has_all_kinds() {
     let page = Place::new().flott(&["docs", "functions"]).out;
     for part in [
@@ -60,7 +88,7 @@ fn completions_and_manual_name_the_commands() {
         run.contains(concat!(".TH flott-run 1  \"flott ", env!("CARGO_PKG_VERSION"))) && run.contains("\\-\\-restore"),
         "{run}"
     );
-    let wrong = place.flott(&["man", "docs"]);
+    let wrong = place.flott(&["man", "worker"]);
     assert!(wrong.code == Some(2) && wrong.err.contains("There are run"), "{wrong:?}");
 }
 
