@@ -602,6 +602,7 @@ fn parse_double(t: &str) -> Option<f64> {
         "NaN" => Some(f64::NAN),
         "Infinity" | "+Infinity" => Some(f64::INFINITY),
         "-Infinity" => Some(f64::NEG_INFINITY),
+        _ if t.contains(['x', 'X']) => crate::hex_float::parse(t),
         _ if t.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E')) => t.parse().ok(),
         _ => None,
     }

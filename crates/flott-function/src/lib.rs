@@ -17,6 +17,7 @@ pub mod cast;
 pub mod context;
 pub mod decimal;
 pub mod deep;
+mod hex_float;
 pub mod lazy;
 pub mod operator;
 pub mod print;

@@ -28,6 +28,22 @@ use crate::bind::{
     not_too_large, project,
 };
 
+/// What the parser takes for a function behind LATERAL.
+const UNNEST: &str = "UNNEST";
+
+/// `LATERAL UNNEST(..)` as UNNEST, which reads the tables before it in any case.
+fn lateral_unnest(relation: &TableFactor) -> Option<TableFactor> {
+    let TableFactor::Function { lateral: true, name, args, with_ordinality, alias } = relation else { return None };
+    let collections = args.iter().map(|argument| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => Some(e.clone()),
+        _ => None,
+    });
+    let array_exprs =
+        collections.collect::<Option<Vec<_>>>().filter(|_| name_text(name).eq_ignore_ascii_case(UNNEST))?;
+    let (alias, with_ordinality) = (alias.clone(), *with_ordinality);
+    Some(TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_offset_alias: None, with_ordinality })
+}
+
 /// Says which rows an UNNEST has padded.
 const ORDINALITY: &str = "$ordinality";
 
@@ -40,6 +56,9 @@ impl Binder<'_> {
         kind: JoinKind,
         constraint: &JoinConstraint,
     ) -> Result<Bound> {
+        if let Some(unnest) = lateral_unnest(relation) {
+            return self.unnest(left, &unnest, kind, constraint);
+        }
         let TableFactor::Function { lateral: _, name, args, with_ordinality, alias } = relation else {
             return Err(Error::internal("a function in FROM that is none"));
         };
@@ -68,6 +87,14 @@ impl Binder<'_> {
             return self.expanded_as(plan, columns, alias.as_ref(), kind, constraint, span);
         }
         let function = name_text(&call.name).to_uppercase();
+        if function == UNNEST {
+            return Err(at(
+                Error::user("UNNEST is no table function for LATERAL TABLE(..)").hint(
+                    "Write LEFT JOIN UNNEST(t.a) AS u (element) ON TRUE, or CROSS JOIN UNNEST(t.a) AS u (element)",
+                ),
+                span,
+            ));
+        }
         if function != super::vector_search::FUNCTION {
             return Err(not_found(
                 format!("Table function '{function}' not found"),
@@ -82,6 +109,9 @@ impl Binder<'_> {
 
     /// The same as the first in FROM, where it is `TABLE(f(..))`.
     pub(crate) fn lateral_function_alone(&self, relation: &TableFactor, ctes: &Ctes) -> Result<Bound> {
+        if let Some(unnest) = lateral_unnest(relation) {
+            return self.unnest_alone(&unnest);
+        }
         let TableFactor::Function { name, args, alias, with_ordinality: false, lateral: _ } = relation else {
             return Err(unsupported("WITH ORDINALITY", relation.span()));
         };
