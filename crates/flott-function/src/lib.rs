@@ -17,6 +17,7 @@ pub mod cast;
 pub mod context;
 pub mod decimal;
 pub mod deep;
+mod example;
 mod hex_float;
 pub mod lazy;
 pub mod operator;
@@ -40,6 +41,7 @@ pub mod limits {
 
 pub use aggregate::AggregateKind;
 pub use context::FunctionEnv;
+pub use example::{CONVERSIONS, Documentation, Example, GROUPING};
 pub use flott_core::bitmap;
 pub use replicate::replicate;
 pub use types::{implicit_cast, interval_in_query, least_common_type};

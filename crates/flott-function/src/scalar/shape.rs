@@ -7,24 +7,12 @@ use datafusion_expr::ColumnarValue;
 use flott_core::types::TypeKind as K;
 use flott_core::{Error, LogicalType, Result};
 
-use super::{Arguments, Category, Resolve, ScalarFunction};
+use super::Arguments;
 use crate::argument::{Primitive, Text, build, build_boolean, build_text};
 use crate::udf::Resolved;
 
 /// A result longer than this is refused.
 pub const MAX_TEXT_BYTES: usize = 64 << 20;
-
-/// An entry of a family's list.
-pub(super) const fn entry(
-    category: Category,
-    name: &'static str,
-    syntax: &'static str,
-    description: &'static str,
-    arity: (usize, usize),
-    resolve: Resolve,
-) -> ScalarFunction {
-    ScalarFunction { name, syntax, description, category, arity, resolve }
-}
 
 /// Refuses a result that no memory should hold.
 pub(super) fn limit(bytes: usize) -> Result<()> {
