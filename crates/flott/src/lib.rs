@@ -94,6 +94,12 @@ pub use registry::{aggregates, default_registry, function_names, functions, over
 pub use session::{Job, Outcome, Session, SessionBuilder};
 pub use vocabulary::Vocabulary;
 
+/// What the reference page says of functions.
+pub mod reference {
+    pub use flott_function::scalar::{Category, ScalarFunction};
+    pub use flott_function::{CONVERSIONS, Documentation, Example, GROUPING};
+}
+
 /// Tables of configuration options, for the reference page.
 pub fn configuration() -> &'static [flott_core::options::ConfigOption] {
     flott_sql::statement::config::known()

@@ -38,9 +38,18 @@ fn flink() -> Vec<Function> {
 /// Name and signature of every function on the reference page.
 fn ours() -> Result<BTreeMap<String, String>, Failure> {
     let page = std::fs::read_to_string(root().join(REFERENCE)).map_err(|e| format!("{REFERENCE}: {e}"))?;
+    Ok(signatures(&page))
+}
+
+/// A form is a line of code alone, or the first cell of a table that has no examples.
+fn signatures(page: &str) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
+    let mut is_example = false;
     for line in page.lines() {
-        let Some(syntax) = line.strip_prefix("| `").and_then(|l| l.split_once("` |")).map(|l| l.0) else { continue };
+        is_example = line.starts_with("| Example |") || (is_example && line.starts_with('|'));
+        let cell = || line.strip_prefix("| `").and_then(|l| l.split_once("` |")).map(|l| l.0);
+        let alone = line.strip_prefix('`').and_then(|l| l.strip_suffix('`'));
+        let Some(syntax) = alone.or_else(|| cell().filter(|_| !is_example)) else { continue };
         for (at, _) in syntax.match_indices('(').chain([(syntax.len(), "")]) {
             let name: String =
                 syntax[..at].chars().rev().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
@@ -50,7 +59,7 @@ fn ours() -> Result<BTreeMap<String, String>, Failure> {
             }
         }
     }
-    Ok(found)
+    found
 }
 
 fn case_files(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
@@ -117,6 +126,15 @@ pub(crate) fn run() -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn signatures_are_read_and_examples_are_not() {
+        let page = "#### FLOOR\n\n`FLOOR(number), FLOOR(time TO unit)`\n\nRounds.\n\n| Example | Result |\n|---|---|\n\
+                    | `ABS(FLOOR(-1.5))` | `2` |\n\n| Function | Description |\n|---|---|\n| `RANK() OVER (..)` | A \
+                    place. |\n";
+        let names: Vec<String> = signatures(page).into_keys().collect();
+        assert_eq!(names, ["FLOOR", "OVER", "RANK"]);
+    }
 
     #[test]
     fn flinks_names_are_all_there() {

@@ -1,6 +1,7 @@
 //! Pages of the reference, printed from the tables that the code itself uses.
 
 mod commands;
+mod functions;
 mod statements;
 
 use clap::Args;
@@ -23,7 +24,7 @@ pub(crate) fn print(args: &DocsArgs) -> Result<(), Failure> {
         "connectors" => connectors()?,
         "formats" => formats()?,
         "configuration" => configuration(),
-        "functions" => functions(),
+        "functions" => functions::page(head("Functions")),
         "statements" => statements_page(),
         "limits" => limits(),
         other => {
@@ -65,72 +66,6 @@ fn configuration() -> String {
     for (older, today) in flott::older_names() {
         line(&mut text, &format!("| `{older}` | `{today}` |"));
     }
-    text
-}
-
-fn functions() -> String {
-    let mut text = head("Functions");
-    let table = |title: &str, before: &str, rows: Vec<(String, &str)>, text: &mut String| {
-        section(title, text);
-        if !before.is_empty() {
-            line(text, &format!("{before}\n"));
-        }
-        line(text, "| Function | Description |\n|---|---|");
-        for (syntax, description) in rows {
-            line(text, &format!("| `{}` | {description} |", syntax.replace('|', "\\|")));
-        }
-    };
-    let mut scalar: Vec<_> = flott::functions().collect();
-    scalar.sort_by_key(|f| (f.category, f.name));
-    let mut scalar: Vec<_> = scalar.into_iter().map(|f| (f.syntax.to_string(), f.description)).collect();
-    scalar.push(("CAST(value AS type)".to_string(), "The value as another type; an error where that cannot be."));
-    scalar.push(("TRY_CAST(value AS type)".to_string(), "The value as another type; NULL where that cannot be."));
-    table("Scalar functions", "", scalar, &mut text);
-    let mut aggregates: Vec<_> = flott::aggregates().map(|a| (a.syntax().to_string(), a.description())).collect();
-    aggregates.push((
-        "GROUPING(key, ..), GROUPING_ID(key, ..)".to_string(),
-        "A bit for each key, the last one lowest: 1 where the row's grouping set leaves it out.",
-    ));
-    table(
-        "Aggregate functions",
-        "Over the rows of a window ([statements.md](statements.md#windows)). `FILTER (WHERE condition)` behind one chooses its rows.",
-        aggregates,
-        &mut text,
-    );
-    table(
-        "Functions with OVER",
-        "Aggregate functions may stand there too ([statements.md](statements.md#over)). `PERCENT_RANK`, `CUME_DIST`, `NTILE` \
-         and `LEAD` need all rows: they run in batch mode.",
-        flott::over_functions().into_iter().map(|f| (f.syntax, f.description)).collect(),
-        &mut text,
-    );
-    table(
-        "Window table functions",
-        "In `FROM TABLE(..)`. Rows get the columns `window_start`, `window_end` and `window_time`. Sizes are intervals; \
-         arguments can be named: `DATA =>`, `TIMECOL =>`, `SIZE =>`, `SLIDE =>`, `STEP =>`, `GAP =>`, `OFFSET =>`.",
-        flott::window_functions().into_iter().map(|f| (f.syntax, f.description)).collect(),
-        &mut text,
-    );
-    table(
-        "Changelog functions",
-        "In FROM, in streams. Kinds are `INSERT`, `UPDATE_BEFORE`, `UPDATE_AFTER` and `DELETE`; several of one code, or codes of \
-         one kind, stand in one text with commas between them. Changes of kinds that a mapping leaves out are left out.",
-        [
-            (
-                "TO_CHANGELOG(input => TABLE t [PARTITION BY key, ..][, op => DESCRIPTOR(column)]\
-                 [, op_mapping => MAP[kinds, code, ..]][, on_time => DESCRIPTOR(time_column)][, uid => name])",
-                "Changes as rows that are only added: a column, `op` where it is not named, has the kind or its code.",
-            ),
-            (
-                "FROM_CHANGELOG(input => TABLE t [PARTITION BY key, ..][, op => DESCRIPTOR(column)]\
-                 [, op_mapping => MAP[codes, kind, ..]][, on_time => DESCRIPTOR(time_column)][, uid => name])",
-                "The reverse: rows as changes, of the kind that a column says, which goes.",
-            ),
-        ]
-        .map(|(syntax, description)| (syntax.to_string(), description))
-        .to_vec(),
-        &mut text,
-    );
     text
 }
 

@@ -852,7 +852,7 @@ impl<'a> ExpressionBinder<'a> {
         if !(least..=most).contains(&bound.len()) && !counts_rows {
             return Err(at(
                 Error::user(format!("Invalid number of arguments to function '{kind}'"))
-                    .hint(format!("It is written {}", kind.syntax())),
+                    .hint(format!("It is written {}", kind.documentation().syntax)),
                 span,
             ));
         }

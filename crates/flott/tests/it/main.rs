@@ -7,6 +7,7 @@ mod dead_letters;
 mod edits;
 mod ended;
 mod full_disk;
+mod function_examples;
 mod functions;
 mod groups;
 mod infer;

@@ -1,6 +1,28 @@
-//! The aggregate functions, by name.
+//! The aggregate functions, by name. Each file has what the reference page says of a function; what computes it is an operator's.
+
+mod approx_count_distinct;
+mod array_agg;
+mod avg;
+mod bitmap_and_agg;
+mod bitmap_build_agg;
+mod bitmap_or_agg;
+mod bitmap_xor_agg;
+mod collect;
+mod count;
+mod first_last_value;
+mod json_arrayagg;
+mod json_objectagg;
+mod listagg;
+mod min_max;
+mod percentile;
+mod single_value;
+mod stddev;
+mod sum;
+mod variance;
 
 use std::fmt;
+
+use crate::example::Documentation;
 
 /// An aggregate function. What it computes with is decided by whoever runs it; what it returns by Flink's type rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -146,93 +168,41 @@ impl AggregateKind {
         }
     }
 
-    /// How it is written.
-    pub fn syntax(self) -> &'static str {
+    /// What the reference page says of it.
+    pub fn documentation(self) -> &'static Documentation {
         match self {
-            AggregateKind::Count => "COUNT(*), COUNT([DISTINCT] value)",
-            AggregateKind::Sum => "SUM([DISTINCT] number)",
-            AggregateKind::Sum0 => "$SUM0(number)",
-            AggregateKind::Avg => "AVG([DISTINCT] number)",
-            AggregateKind::Min => "MIN(value)",
-            AggregateKind::Max => "MAX(value)",
-            AggregateKind::FirstValue => "FIRST_VALUE(value)",
-            AggregateKind::LastValue => "LAST_VALUE(value)",
-            AggregateKind::ListAgg => "LISTAGG([DISTINCT] text[, separator])",
-            AggregateKind::ArrayAgg => "ARRAY_AGG([DISTINCT] value [RESPECT NULLS | IGNORE NULLS])",
-            AggregateKind::ArrayAggIgnoreNulls => "ARRAY_AGG([DISTINCT] value IGNORE NULLS)",
-            AggregateKind::Collect => "COLLECT([DISTINCT] value)",
-            AggregateKind::JsonObjectAgg => "JSON_OBJECTAGG([KEY] key VALUE value [NULL ON NULL])",
-            AggregateKind::JsonObjectAggAbsentOnNull => "JSON_OBJECTAGG([KEY] key VALUE value ABSENT ON NULL)",
-            AggregateKind::JsonArrayAgg => "JSON_ARRAYAGG(value [ABSENT ON NULL])",
-            AggregateKind::JsonArrayAggNullOnNull => "JSON_ARRAYAGG(value NULL ON NULL)",
-            AggregateKind::StddevPop => "STDDEV_POP([DISTINCT] number)",
-            AggregateKind::StddevSamp => "STDDEV_SAMP([DISTINCT] number), STDDEV([DISTINCT] number)",
-            AggregateKind::VarPop => "VAR_POP([DISTINCT] number)",
-            AggregateKind::VarSamp => "VAR_SAMP([DISTINCT] number), VARIANCE([DISTINCT] number)",
-            AggregateKind::WelfordM2 => "$WELFORD_M2$1(number)",
-            AggregateKind::Percentile => "PERCENTILE(number, percentage[, frequency])",
-            AggregateKind::ApproxCountDistinct => "APPROX_COUNT_DISTINCT(value)",
-            AggregateKind::SingleValue => "SINGLE_VALUE(value)",
-            AggregateKind::BitmapBuildAgg => "BITMAP_BUILD_AGG(number)",
-            AggregateKind::BitmapBuildCardinalityAgg => "BITMAP_BUILD_CARDINALITY_AGG(number)",
-            AggregateKind::BitmapAndAgg => "BITMAP_AND_AGG(bitmap)",
-            AggregateKind::BitmapAndCardinalityAgg => "BITMAP_AND_CARDINALITY_AGG(bitmap)",
-            AggregateKind::BitmapOrAgg => "BITMAP_OR_AGG(bitmap)",
-            AggregateKind::BitmapOrCardinalityAgg => "BITMAP_OR_CARDINALITY_AGG(bitmap)",
-            AggregateKind::BitmapXorAgg => "BITMAP_XOR_AGG(bitmap)",
-            AggregateKind::BitmapXorCardinalityAgg => "BITMAP_XOR_CARDINALITY_AGG(bitmap)",
-        }
-    }
-
-    /// What it does, in a sentence.
-    pub fn description(self) -> &'static str {
-        match self {
-            AggregateKind::Count => "The number of rows, or of those whose value is not NULL.",
-            AggregateKind::Sum => "The sum of the values that are not NULL; NULL where there is none.",
-            AggregateKind::Sum0 => "The sum of the values that are not NULL; 0 where there is none.",
-            AggregateKind::Avg => "The mean of the values that are not NULL, in their type: that of integers is cut.",
-            AggregateKind::Min => "The least value that is not NULL.",
-            AggregateKind::Max => "The greatest value that is not NULL.",
-            AggregateKind::FirstValue => "The value that is not NULL and came first.",
-            AggregateKind::LastValue => "The value that is not NULL and came last.",
-            AggregateKind::ListAgg => {
-                "The texts that are not NULL, in the order in which they came, with a separator (a comma) between."
-            }
-            AggregateKind::ArrayAgg => {
-                "The values in the order in which they came, as an ARRAY; NULL where there is none."
-            }
-            AggregateKind::ArrayAggIgnoreNulls => {
-                "The values that are not NULL in the order in which they came, as an ARRAY."
-            }
-            AggregateKind::Collect => "The values that are not NULL with how often each came, as a MULTISET.",
-            AggregateKind::JsonObjectAgg => {
-                "A JSON object of the keys and values, by keys; a key may come once. NULL is written as null."
-            }
-            AggregateKind::JsonObjectAggAbsentOnNull => "The same without the keys whose value is NULL.",
-            AggregateKind::JsonArrayAgg => {
-                "A JSON array of the values that are not NULL, in the order in which they came."
-            }
-            AggregateKind::JsonArrayAggNullOnNull => "The same with NULL as null.",
-            AggregateKind::StddevPop => "The standard deviation of the values, in their type.",
-            AggregateKind::StddevSamp => "The standard deviation of a sample; NULL for less than two values.",
-            AggregateKind::VarPop => "The variance of the values, in their type.",
-            AggregateKind::VarSamp => "The variance of a sample; NULL for less than two values.",
-            AggregateKind::WelfordM2 => "The sum of the squares of the distances to the mean, as DOUBLE.",
-            AggregateKind::Percentile => {
-                "The value below which so large a part (0 to 1, or an ARRAY of such) of the values lies, between two of them in proportion; each counts as often as its frequency says."
-            }
-            AggregateKind::ApproxCountDistinct => "About how many values there are; in batch alone. Here it is exact.",
-            AggregateKind::SingleValue => "The only value; more than one fails.",
-            AggregateKind::BitmapBuildAgg => "The BITMAP of the numbers that are not NULL; NULL where there is none.",
-            AggregateKind::BitmapBuildCardinalityAgg => {
-                "How many different numbers there are; NULL where there is none."
-            }
-            AggregateKind::BitmapAndAgg => "The numbers that are in all bitmaps.",
-            AggregateKind::BitmapAndCardinalityAgg => "How many numbers are in all bitmaps.",
-            AggregateKind::BitmapOrAgg => "The numbers that are in one of the bitmaps.",
-            AggregateKind::BitmapOrCardinalityAgg => "How many numbers are in one of the bitmaps.",
-            AggregateKind::BitmapXorAgg => "The numbers that are in an odd number of the bitmaps.",
-            AggregateKind::BitmapXorCardinalityAgg => "How many numbers are in an odd number of the bitmaps.",
+            AggregateKind::Count => &count::COUNT,
+            AggregateKind::Sum => &sum::SUM,
+            AggregateKind::Sum0 => &sum::SUM0,
+            AggregateKind::Avg => &avg::AVG,
+            AggregateKind::Min => &min_max::MIN,
+            AggregateKind::Max => &min_max::MAX,
+            AggregateKind::FirstValue => &first_last_value::FIRST_VALUE,
+            AggregateKind::LastValue => &first_last_value::LAST_VALUE,
+            AggregateKind::ListAgg => &listagg::LIST_AGG,
+            AggregateKind::ArrayAgg => &array_agg::ARRAY_AGG,
+            AggregateKind::ArrayAggIgnoreNulls => &array_agg::ARRAY_AGG_IGNORE_NULLS,
+            AggregateKind::Collect => &collect::COLLECT,
+            AggregateKind::JsonObjectAgg => &json_objectagg::JSON_OBJECT_AGG,
+            AggregateKind::JsonObjectAggAbsentOnNull => &json_objectagg::JSON_OBJECT_AGG_ABSENT_ON_NULL,
+            AggregateKind::JsonArrayAgg => &json_arrayagg::JSON_ARRAY_AGG,
+            AggregateKind::JsonArrayAggNullOnNull => &json_arrayagg::JSON_ARRAY_AGG_NULL_ON_NULL,
+            AggregateKind::StddevPop => &stddev::STDDEV_POP,
+            AggregateKind::StddevSamp => &stddev::STDDEV_SAMP,
+            AggregateKind::VarPop => &variance::VAR_POP,
+            AggregateKind::VarSamp => &variance::VAR_SAMP,
+            AggregateKind::WelfordM2 => &variance::WELFORD_M2,
+            AggregateKind::Percentile => &percentile::PERCENTILE,
+            AggregateKind::ApproxCountDistinct => &approx_count_distinct::APPROX_COUNT_DISTINCT,
+            AggregateKind::SingleValue => &single_value::SINGLE_VALUE,
+            AggregateKind::BitmapBuildAgg => &bitmap_build_agg::BITMAP_BUILD_AGG,
+            AggregateKind::BitmapBuildCardinalityAgg => &bitmap_build_agg::BITMAP_BUILD_CARDINALITY_AGG,
+            AggregateKind::BitmapAndAgg => &bitmap_and_agg::BITMAP_AND_AGG,
+            AggregateKind::BitmapAndCardinalityAgg => &bitmap_and_agg::BITMAP_AND_CARDINALITY_AGG,
+            AggregateKind::BitmapOrAgg => &bitmap_or_agg::BITMAP_OR_AGG,
+            AggregateKind::BitmapOrCardinalityAgg => &bitmap_or_agg::BITMAP_OR_CARDINALITY_AGG,
+            AggregateKind::BitmapXorAgg => &bitmap_xor_agg::BITMAP_XOR_AGG,
+            AggregateKind::BitmapXorCardinalityAgg => &bitmap_xor_agg::BITMAP_XOR_CARDINALITY_AGG,
         }
     }
 
@@ -296,6 +266,21 @@ impl fmt::Display for AggregateKind {
         match self {
             AggregateKind::ArrayAggIgnoreNulls => f.write_str("ARRAY_AGG"),
             other => f.write_str(other.name()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_function_is_described_with_an_example() {
+        for kind in AggregateKind::ALL {
+            let d = kind.documentation();
+            assert!(!d.syntax.is_empty() && !d.description.is_empty() && !d.documentation.is_empty(), "{kind:?}");
+            let has_name = !kind.name().starts_with('$');
+            assert_eq!(has_name, !d.examples.is_empty(), "{kind:?}");
         }
     }
 }
