@@ -40,11 +40,8 @@ pub(super) fn page(head: String) -> String {
         "Over the rows of a group or a window ([statements.md](statements.md#windows)). `FILTER (WHERE condition)` behind one \
          chooses its rows.\n",
     );
-    let mut aggregates: Vec<(&str, Documentation)> = vec![];
-    for d in flott::aggregates().map(|a| *a.documentation()).chain([GROUPING]) {
-        // Forms of one function stand under one head.
-        aggregates.push((name(d.syntax), d));
-    }
+    let aggregates = flott::aggregates().map(|a| *a.documentation()).chain([GROUPING]);
+    let aggregates = aggregates.map(|d| (name(d.syntax), d)).collect();
     entries_of(aggregates, &mut text);
     tables(&mut text);
     text

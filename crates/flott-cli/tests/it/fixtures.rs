@@ -285,7 +285,10 @@ fn inner_versions(manifest: &Value) -> BTreeSet<(String, u64)> {
         }
     }
     for (uid, operator) in all(&manifest["operators"]) {
-        add(format!("state of {uid}"), &operator["version"]);
+        // Which of several equal operators it is says nothing of what it keeps.
+        let kind =
+            uid.rsplit_once('#').filter(|(_, n)| n.parse::<u32>().is_ok()).map_or(uid.as_str(), |(kind, _)| kind);
+        add(format!("state of {kind}"), &operator["version"]);
     }
     for (uid, sink) in all(&manifest["sinks"]) {
         for committable in sink["committables"].as_array().into_iter().flatten() {

@@ -16,11 +16,11 @@ mod temporal;
 mod variant;
 
 pub use bitmap::MAX_ARRAY_NUMBERS;
-pub use date_pattern::{LETTERS_MAX, OPTIONAL_DEPTH_MAX, PAD_WIDTH_MAX};
 pub use json::object_text as json_object_text;
 pub(crate) use json::{Json, compare_keys};
 pub use regex::MAX_REGEX_BYTES;
 pub use shape::MAX_TEXT_BYTES;
+pub use temporal::date_pattern::{LETTERS_MAX, OPTIONAL_DEPTH_MAX, PAD_WIDTH_MAX};
 pub use temporal::time_unit::interval_between;
 pub use variant::item as variant_item;
 

@@ -7,7 +7,7 @@ mod current_row_timestamp;
 mod current_timestamp;
 mod current_watermark;
 mod date_format;
-mod date_pattern;
+pub(super) mod date_pattern;
 mod dayofmonth;
 mod dayofweek;
 mod dayofyear;
