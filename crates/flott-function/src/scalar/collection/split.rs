@@ -50,7 +50,8 @@ fn split(a: &mut Arguments) -> Result<Option<Resolved>> {
             };
             if d.is_empty() {
                 t.chars().for_each(|c| add(c.encode_utf8(&mut [0; 4])));
-            } else {
+            } else if !t.is_empty() {
+                // An empty text has no pieces, not an empty one.
                 t.split(d).for_each(&mut add);
             }
             places.push(Some((first..count).collect()))?;

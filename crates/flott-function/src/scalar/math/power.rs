@@ -16,8 +16,16 @@ pub(super) const POWER: ScalarFunction = ScalarFunction {
     ],
     category: Category::Arithmetic,
     arity: (2, 2),
-    resolve: |a| binary(a, f64::powf),
+    resolve: |a| binary(a, power),
 };
+
+/// Java's power: of 1 by NaN, and of 1 and -1 by an infinity, there is none.
+fn power(base: f64, exponent: f64) -> f64 {
+    match exponent.is_nan() || (exponent.is_infinite() && base.abs() == 1.0) {
+        true => f64::NAN,
+        false => base.powf(exponent),
+    }
+}
 
 #[cfg(test)]
 mod tests {

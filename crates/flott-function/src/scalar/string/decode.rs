@@ -39,15 +39,6 @@ fn decode(a: &mut Arguments) -> Result<Option<Resolved>> {
                 continue;
             }
             let b = bytes.value(i);
-            let wide = |unit: fn([u8; 2]) -> u16, b: &[u8]| {
-                let (pairs, rest) = b.as_chunks::<2>();
-                let units = pairs.iter().map(|two| unit(*two));
-                let mut text: String =
-                    char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect();
-                // Half of a unit is no character either.
-                text.extend((!rest.is_empty()).then_some(char::REPLACEMENT_CHARACTER));
-                text
-            };
             out.append_value(match charset(name.value(i))? {
                 "US-ASCII" => {
                     b.iter().map(|b| if b.is_ascii() { char::from(*b) } else { char::REPLACEMENT_CHARACTER }).collect()
@@ -62,6 +53,28 @@ fn decode(a: &mut Arguments) -> Result<Option<Resolved>> {
         }
         Ok(std::sync::Arc::new(out.finish()))
     })))
+}
+
+/// UTF-16 as Java reads it: the first half of a pair takes with it what follows, even where that is not the second half.
+fn wide(unit: fn([u8; 2]) -> u16, bytes: &[u8]) -> String {
+    let (pairs, rest) = bytes.as_chunks::<2>();
+    let mut units = pairs.iter().map(|two| unit(*two));
+    let mut text = String::with_capacity(bytes.len());
+    while let Some(first) = units.next() {
+        let read = if matches!(first, 0xd800..=0xdbff) {
+            let Some(second) = units.next() else {
+                text.push(char::REPLACEMENT_CHARACTER);
+                return text;
+            };
+            char::decode_utf16([first, second]).next().and_then(std::result::Result::ok)
+        } else {
+            char::from_u32(first.into())
+        };
+        text.push(read.unwrap_or(char::REPLACEMENT_CHARACTER));
+    }
+    // Half of a unit is no character either.
+    text.extend((!rest.is_empty()).then_some(char::REPLACEMENT_CHARACTER));
+    text
 }
 
 #[cfg(test)]
