@@ -333,9 +333,9 @@ fn arithmetic(op: Operator, left: TypedExpr, right: TypedExpr, env: &FunctionEnv
         }
         // The remainder has the type of the divisor.
         let remainder = (sign == '%').then(|| r.clone().nullable().with_nullable(nullable));
-        // Beside a DECIMAL a FLOAT counts as the value that it is, whereas CAST takes its digits.
-        let as_it_is =
-            (l == K::Float && matches!(r, K::Decimal { .. })) || (r == K::Float && matches!(l, K::Decimal { .. }));
+        // Beside a DECIMAL or a DOUBLE a FLOAT counts as the value that it is, whereas CAST takes its digits.
+        let is_wide = |k: &K| matches!(k, K::Decimal { .. } | K::Double);
+        let as_it_is = (l == K::Float && is_wide(&r)) || (r == K::Float && is_wide(&l));
         let common = least_common_type(&[l.nullable(), r.nullable()])
             .ok_or_else(|| wrong_types(&name, &[&left.data_type, &right.data_type]))?;
         let fit = |value: TypedExpr| match as_it_is && value.data_type.kind == K::Float {

@@ -54,6 +54,36 @@ impl TypedExpr {
     }
 }
 
+/// The value of a literal, or of a CAST of one.
+fn constant_of(expr: &Expr) -> Option<ScalarValue> {
+    match expr {
+        Expr::Literal(value, _) => Some(value.clone()),
+        Expr::ScalarFunction(call) if call.func.name() == "CAST" => {
+            let cast = call.func.inner().downcast_ref::<FlinkFunction>()?;
+            let arguments = call.args.iter().map(|a| constant_of(a).map(ColumnarValue::Scalar));
+            match (cast.resolved.kernel)(&arguments.collect::<Option<Vec<_>>>()?, 1).ok()? {
+                ColumnarValue::Scalar(value) => Some(value),
+                ColumnarValue::Array(array) => scalar_of(&array).ok(),
+            }
+        }
+        _ => None,
+    }
+}
+
+/// An argument that becomes a DOUBLE: a FLOAT that is a literal counts as the value that it is, whereas CAST takes its
+/// digits.
+pub(crate) fn widened_literal(value: TypedExpr, to: &LogicalType) -> TypedExpr {
+    if value.data_type.kind != TypeKind::Float || to.kind != TypeKind::Double {
+        return value;
+    }
+    match constant_of(&value.expr) {
+        Some(ScalarValue::Float32(Some(v))) => {
+            TypedExpr::literal(ScalarValue::Float64(Some(f64::from(v))), TypeKind::Double.not_null())
+        }
+        _ => value,
+    }
+}
+
 /// Computes a batch: the arguments and the number of rows.
 pub type Kernel = Arc<dyn Fn(&[ColumnarValue], usize) -> Result<ColumnarValue> + Send + Sync>;
 

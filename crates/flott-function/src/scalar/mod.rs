@@ -29,7 +29,7 @@ use flott_core::{LogicalType, Result};
 use crate::cast::{cast, cast_if_needed};
 use crate::context::FunctionEnv;
 use crate::example::Example;
-use crate::udf::{Resolved, TypedExpr, call_with_constants};
+use crate::udf::{Resolved, TypedExpr, call_with_constants, widened_literal};
 
 /// A family on the reference page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,7 +67,7 @@ impl Arguments<'_> {
 
     /// Casts one argument.
     pub fn coerce(&mut self, index: usize, to: &LogicalType) -> Result<()> {
-        let value = self.values[index].clone();
+        let value = widened_literal(self.values[index].clone(), to);
         self.values[index] = cast_if_needed(value, to, self.env)?;
         Ok(())
     }

@@ -8,6 +8,8 @@ use crate::example::Example;
 use crate::operator::case_of;
 use crate::scalar::{Arguments, Category, ScalarFunction};
 use crate::udf::Resolved;
+use crate::types::least_common_type;
+use crate::udf::widened_literal;
 
 pub(super) const IF: ScalarFunction = ScalarFunction {
     name: "IF",
@@ -29,7 +31,9 @@ fn if_then(a: &mut Arguments) -> Result<Option<Resolved>> {
     if a.values[0].data_type.kind != K::Boolean {
         return Ok(None);
     }
-    let (condition, then, other) = (a.values[0].clone(), a.values[1].clone(), a.values[2].clone());
+    let common = least_common_type(&a.types()[1..]).unwrap_or_else(|| K::Null.nullable());
+    let result = |i: usize| widened_literal(a.values[i].clone(), &common);
+    let (condition, then, other) = (a.values[0].clone(), result(1), result(2));
     let value = case_of("IF", vec![(condition, then)], other, a.env)?;
     chosen(a, value)
 }
