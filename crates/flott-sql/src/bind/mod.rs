@@ -27,6 +27,7 @@ pub mod match_recognize;
 pub mod node;
 mod other_systems;
 pub mod over;
+mod over_variance;
 mod query;
 mod refuse;
 mod relation;

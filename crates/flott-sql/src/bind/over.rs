@@ -12,6 +12,7 @@ use sqlparser::tokenizer::Span;
 use super::expression::{ExpressionBinder, case_expr};
 use super::functions::Functions;
 use super::node::{FlinkNode, FlinkNodeKind, OrderKey, Over, OverCall};
+use super::over_variance::variance;
 use super::refuse::{At, at, refuse_if, unsupported};
 use super::scope::{Typed, column, columns_of, plan_schema};
 use super::window_frame::{Ordered, frame_of};
@@ -334,13 +335,6 @@ fn aggregate(
     let mut arguments = arguments;
     functions.aggregate_arguments(kind, &mut arguments)?;
     let types: Vec<LogicalType> = arguments.iter().map(|a| a.data_type.clone()).collect();
-    if matches!(kind, StddevPop | StddevSamp | VarPop | VarSamp) {
-        let mut part = |kind: AggregateKind, arguments: Vec<Typed>| {
-            let result = functions.aggregate_type(kind, &types, frame.is_never_empty())?;
-            Ok(add(Call { function: OverFunction::Aggregate(kind), arguments, distinct, result }))
-        };
-        return functions.aggregate(kind, arguments.clone(), &mut part);
-    }
     if kind == AggregateKind::ApproxCountDistinct {
         return Err(
             Error::user("APPROX_COUNT_DISTINCT cannot stand before OVER").hint("Use COUNT(DISTINCT x) OVER (..)")
@@ -348,37 +342,54 @@ fn aggregate(
     }
     let result = functions.aggregate_type(kind, &types, frame.is_never_empty())?;
     let distinct = distinct && !matches!(kind, AggregateKind::Min | AggregateKind::Max);
-    let mut call = |kind: AggregateKind, result: LogicalType| {
-        add(Call { function: OverFunction::Aggregate(kind), arguments: arguments.clone(), distinct, result })
-    };
-    let mut sum = |result: &LogicalType| -> Result<(Typed, Option<Typed>)> {
-        if !result.nullable {
-            return Ok((call(AggregateKind::Sum, result.clone()), None));
-        }
-        let count = call(AggregateKind::Count, TypeKind::BigInt.not_null());
-        // A decimal sum may be beyond what its type holds.
-        let of_total = result.with_nullable(matches!(result.kind, TypeKind::Decimal { .. }));
-        let total = call(AggregateKind::Sum0, of_total);
-        let zero = functions.literal(ScalarValue::Int64(Some(0)), &TypeKind::BigInt.not_null())?;
-        let some = functions.binary(Operator::Gt, count.clone(), zero)?;
-        let null = functions.cast(functions.literal(ScalarValue::Null, &TypeKind::Null.nullable())?, result, false)?;
-        let expr = case_expr(vec![(some.expr, total.expr)], Some(null.expr));
-        Ok((Typed { expr, data_type: result.clone() }, Some(count)))
+    let mut call = |kind: AggregateKind, arguments: &[Typed], result: LogicalType| {
+        add(Call { function: OverFunction::Aggregate(kind), arguments: arguments.to_vec(), distinct, result })
     };
     match kind {
-        AggregateKind::Sum => Ok(sum(&result)?.0),
+        AggregateKind::Sum => Ok(sum(functions, &arguments, &result, &mut call)?.0),
         AggregateKind::Avg => {
             let of_sum = functions.aggregate_type(AggregateKind::Sum, &types, frame.is_never_empty())?;
-            let (total, count) = sum(&of_sum)?;
-            let count = count.unwrap_or_else(|| call(AggregateKind::Count, TypeKind::BigInt.not_null()));
+            let (total, count) = sum(functions, &arguments, &of_sum, &mut call)?;
+            let count = count.unwrap_or_else(|| call(AggregateKind::Count, &arguments, TypeKind::BigInt.not_null()));
             let total = match result.kind {
                 TypeKind::Decimal { .. } => functions.cast_if_needed(total, &result)?,
                 _ => total,
             };
             functions.cast_if_needed(functions.binary(Operator::Divide, total, count)?, &result)
         }
-        kind => Ok(call(kind, result)),
+        StddevPop | StddevSamp | VarPop | VarSamp => {
+            let mut part = |kind: AggregateKind, value: Typed| {
+                let t = functions.aggregate_type(kind, &[value.data_type.clone()], frame.is_never_empty())?;
+                match kind {
+                    AggregateKind::Sum => Ok(sum(functions, &[value], &t, &mut call)?.0),
+                    kind => Ok(call(kind, &[value], t)),
+                }
+            };
+            variance(functions, kind, arguments.swap_remove(0), &result, &mut part)
+        }
+        kind => Ok(call(kind, &arguments, result)),
     }
+}
+
+/// A sum, and the count of its values where it may be of none.
+fn sum(
+    functions: &Functions,
+    arguments: &[Typed],
+    result: &LogicalType,
+    call: &mut dyn FnMut(AggregateKind, &[Typed], LogicalType) -> Typed,
+) -> Result<(Typed, Option<Typed>)> {
+    if !result.nullable {
+        return Ok((call(AggregateKind::Sum, arguments, result.clone()), None));
+    }
+    let count = call(AggregateKind::Count, arguments, TypeKind::BigInt.not_null());
+    // A decimal sum may be beyond what its type holds.
+    let of_total = result.with_nullable(matches!(result.kind, TypeKind::Decimal { .. }));
+    let total = call(AggregateKind::Sum0, arguments, of_total);
+    let zero = functions.literal(ScalarValue::Int64(Some(0)), &TypeKind::BigInt.not_null())?;
+    let some = functions.binary(Operator::Gt, count.clone(), zero)?;
+    let null = functions.cast(functions.literal(ScalarValue::Null, &TypeKind::Null.nullable())?, result, false)?;
+    let expr = case_expr(vec![(some.expr, total.expr)], Some(null.expr));
+    Ok((Typed { expr, data_type: result.clone() }, Some(count)))
 }
 
 /// A function of a row's place.
