@@ -46,10 +46,7 @@ pub fn cast(value: TypedExpr, to: &LogicalType, try_cast: bool, env: &FunctionEn
         let null = ScalarValue::try_from(&arrow_type(&to)).map_err(crate::udf::from_datafusion)?;
         return Ok(TypedExpr::literal(null, to));
     }
-    // Flink counts the unit of the interval where the number is a literal, and milliseconds or months where it is none.
-    let is_ambiguous =
-        from.kind.is_numeric() && to.kind.is_interval() && value.constant().is_some_and(|c| !c.is_null());
-    if !supported(&from.kind, &to.kind) || is_ambiguous {
+    if !supported(&from.kind, &to.kind) {
         return Err(refused(&from, &to));
     }
     let nulls = try_cast || env.legacy_cast;
@@ -145,7 +142,7 @@ pub fn supported(from: &TypeKind, to: &TypeKind) -> bool {
         (f, t) if t.is_timestamp() => f.is_character() || f.is_timestamp() || matches!(f, K::Date | K::Time(_)),
         (K::IntervalYearMonth(..), K::IntervalYearMonth(..)) | (K::IntervalDayTime(..), K::IntervalDayTime(..)) => true,
         // Milliseconds and months.
-        (f, t) if t.is_interval() => f.is_integer() || matches!(f, K::Decimal { .. }),
+        (f, t) if t.is_interval() => f.is_integer(),
         (K::Array(a), K::Array(b)) | (K::Multiset(a), K::Multiset(b)) => supported(&a.kind, &b.kind),
         (K::Map(k, v), K::Map(l, w)) => supported(&k.kind, &l.kind) && supported(&v.kind, &w.kind),
         (K::Row(a) | K::Structured(_, a), K::Row(b) | K::Structured(_, b)) => {
@@ -531,9 +528,9 @@ impl Rule {
             DataType::Int16 => ints(array.as_primitive::<Int16Type>().unary(i64::from)),
             DataType::Int32 => ints(array.as_primitive::<Int32Type>().unary(i64::from)),
             DataType::Int64 => ints(array.as_primitive::<Int64Type>().clone()),
+            // Flink has no way from a FLOAT of its own: its digits are those of the DOUBLE that it is.
             DataType::Float32 => {
-                let parse = |v: f32| decimal::parse(&format!("{v}"), precision, scale);
-                array.as_primitive::<Float32Type>().iter().map(|v| v.and_then(parse)).collect()
+                array.as_primitive::<Float32Type>().iter().map(|v| v.and_then(|v| approximate(f64::from(v)))).collect()
             }
             DataType::Float64 => array.as_primitive::<Float64Type>().iter().map(|v| v.and_then(approximate)).collect(),
             _ => array

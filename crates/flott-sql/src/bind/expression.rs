@@ -22,7 +22,6 @@ use super::literal;
 use super::over::OverCalls;
 use super::refuse::{At, at, name_parts, name_text, not_found, refuse_if, unsupported, unsupported_with};
 use super::scope::{Resolved, Scope, Typed};
-use super::types::data_type;
 use crate::parser::dialect::{BETWEEN_SYMMETRIC_CALL, MAP_CALL, MILLIS_BETWEEN_CALL, MONTHS_BETWEEN_CALL, when_values};
 use crate::parser::json::JSON_CALL_PREFIX;
 
@@ -183,10 +182,7 @@ impl<'a> ExpressionBinder<'a> {
                         return Err(unsupported_with("the operator ::", e.span(), "Write CAST(x AS type)"));
                     }
                 };
-                let target = data_type(target).at_expr(e)?;
-                let target = flott_function::interval_in_query(target.kind).nullable();
-                let value = self.bind(expr)?;
-                self.functions.cast(value, &target, try_cast).at_expr(e)
+                self.cast(expr, target, try_cast).at_expr(e)
             }
             Ast::Case { case_token: _, end_token: _, operand, conditions, else_result } => {
                 self.case(operand.as_deref(), conditions, else_result.as_deref()).at_expr(e)

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use arrow_array::{RecordBatch, RecordBatchOptions};
-use arrow_schema::{DataType, Schema};
+use arrow_schema::Schema;
 use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_common::{DFSchema, ScalarValue};
 use datafusion_expr::execution_props::ExecutionProps;
@@ -14,6 +14,7 @@ use datafusion_expr::{ColumnarValue, Expr, ReturnFieldArgs};
 use datafusion_physical_expr::create_physical_expr;
 use flott_core::Result;
 use flott_core::types::{TypeKind, from_arrow_field};
+use flott_function::decimal;
 
 use super::from_datafusion;
 use super::scope::Typed;
@@ -35,15 +36,25 @@ fn folded_cast(e: &Expr) -> Option<Expr> {
     if !is_cast || !matches!(f.args.as_slice(), [Expr::Literal(..)]) || e.is_volatile() {
         return None;
     }
-    // A literal is its digits: 1.1 as a FLOAT is 1.1 as a DOUBLE, too.
-    if let ([Expr::Literal(ScalarValue::Float32(Some(v)), _)], DataType::Float64) =
-        (f.args.as_slice(), f.func.return_type(&[DataType::Float32]).ok()?)
-        && let Ok(v) = v.to_string().parse::<f64>()
-    {
-        return Some(Typed::literal(ScalarValue::Float64(Some(v)), TypeKind::Double.not_null()).expr);
-    }
     let field = f.func.return_field_from_args(ReturnFieldArgs { arg_fields: &[], scalar_arguments: &[] }).ok()?;
     let t = from_arrow_field(&field)?;
+    // A literal is its digits: 1.1 as a FLOAT is 1.1 as a DOUBLE, too. TRY_CAST is a function like others in Flink.
+    if let [Expr::Literal(ScalarValue::Float32(Some(v)), _)] = f.args.as_slice()
+        && f.func.name() == "CAST"
+    {
+        match t.kind {
+            TypeKind::Double => {
+                let v = v.to_string().parse::<f64>().ok()?;
+                return Some(Typed::literal(ScalarValue::Float64(Some(v)), t).expr);
+            }
+            TypeKind::Decimal { precision, scale } => {
+                let digits = decimal::parse(&v.to_string(), precision, scale)?;
+                let value = ScalarValue::Decimal128(Some(digits), precision, scale.try_into().ok()?);
+                return Some(Typed::literal(value, t).expr);
+            }
+            _ => {}
+        }
+    }
     let physical = create_physical_expr(e, &DFSchema::empty(), &ExecutionProps::new(), &Default::default()).ok()?;
     let options = RecordBatchOptions::new().with_row_count(Some(1));
     let row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &options).ok()?;

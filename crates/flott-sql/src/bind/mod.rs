@@ -11,6 +11,7 @@
 mod access;
 mod aggregate;
 mod aggregate_function;
+mod cast;
 pub(crate) use aggregate::expand_id_of;
 pub mod changelog_function;
 mod expression;
