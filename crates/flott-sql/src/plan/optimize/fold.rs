@@ -35,7 +35,10 @@ pub(super) fn folded(e: Expr) -> Result<Expr> {
 pub(super) fn is_never_true(e: &Expr) -> bool {
     let is_false = |e: &Expr| matches!(unaliased(e), Expr::Literal(ScalarValue::Boolean(Some(false) | None), _));
     // A condition is computed with the functions in it, which expressions in general keep.
-    is_false(e) || compares_with_null(e) || (!e.any_column_refs() && computed(e).is_some_and(|value| is_false(&value)))
+    is_false(e)
+        || compares_with_null(e)
+        || differs_from_itself(e)
+        || (!e.any_column_refs() && computed(e).is_some_and(|value| is_false(&value)))
 }
 
 /// A comparison with the literal NULL, which gives NULL.
@@ -43,6 +46,20 @@ fn compares_with_null(e: &Expr) -> bool {
     let Expr::ScalarFunction(f) = unaliased(e) else { return false };
     matches!(Functions::shown(f), Some(Shown::Operator("=" | "<>" | "<" | "<=" | ">" | ">=")))
         && f.args.iter().any(|a| matches!(unaliased(a), Expr::Literal(value, _) if value.is_null()))
+}
+
+/// `x <> x`, `x < x`, `x NOT IN (x, 1)`: FALSE or NULL, as Calcite has it.
+fn differs_from_itself(e: &Expr) -> bool {
+    let is_it = match unaliased(e) {
+        Expr::InList(list) => list.negated && list.list.iter().any(|v| unaliased(v) == unaliased(&list.expr)),
+        Expr::ScalarFunction(f) => {
+            let [left, right] = &f.args[..] else { return false };
+            matches!(Functions::shown(f), Some(Shown::Operator("<>" | "<" | ">")))
+                && unaliased(left) == unaliased(right)
+        }
+        _ => false,
+    };
+    is_it && !e.is_volatile()
 }
 
 /// Whether no row meets all of them, as `a = 1 AND a = 2` or `a > 5 AND a < 3`: what Calcite's `RexSimplify` sees.
