@@ -38,7 +38,8 @@ fn placed(left: &LogicalPlan, right: LogicalPlan) -> Result<Beside> {
 }
 
 /// What a sub-query says about the row outside: values of both that are equal.
-struct Keys {
+#[derive(Default)]
+pub(super) struct Keys {
     /// Over the sub-query's rows.
     inner: Vec<Typed>,
     /// The equalities, and whether the inner value stands on their left side.
@@ -46,8 +47,9 @@ struct Keys {
 }
 
 impl Keys {
-    fn of(source: &Source, query: &Query) -> Result<Keys> {
-        let (mut inner, mut equal) = (vec![], vec![]);
+    /// `None` where it says something else about it.
+    pub(super) fn of(source: &Source, query: &Query) -> Result<Option<Keys>> {
+        let mut keys = Keys::default();
         for part in &source.correlated {
             if reads(part).iter().any(|c| c.strip_prefix(OUTER).is_some_and(|c| c.starts_with(OUTER))) {
                 return Err(unsupported_with(
@@ -64,21 +66,20 @@ impl Keys {
             let (key, on_left) = match comparison(part) {
                 Some(("=", a, b)) if is_outer(a) && is_inner(b) => (b, false),
                 Some(("=", a, b)) if is_outer(b) && is_inner(a) => (a, true),
-                _ => {
-                    return Err(unsupported_with(
-                        "a sub-query inside an expression that compares with the query outside otherwise than by =",
-                        query.span(),
-                        "Let EXISTS or IN stand alone in WHERE, or with AND beside other conditions",
-                    ));
-                }
+                _ => return Ok(None),
             };
             let (_, field) = key.to_field(source.plan.schema()).map_err(from_datafusion)?;
             let data_type = from_arrow_field(&field)
                 .ok_or_else(|| Error::internal(format!("a key of the type {}", field.data_type())))?;
-            inner.push(Typed { expr: key.clone(), data_type });
-            equal.push((part.clone(), on_left));
+            keys.add(Typed { expr: key.clone(), data_type }, part.clone(), on_left);
         }
-        Ok(Keys { inner, equal })
+        Ok(Some(keys))
+    }
+
+    /// A value of the sub-query's rows, and its equality with one outside.
+    pub(super) fn add(&mut self, inner: Typed, equal: Expr, on_left: bool) {
+        self.inner.push(inner);
+        self.equal.push((equal, on_left));
     }
 
     /// The inner values under names of their own.
@@ -206,7 +207,7 @@ impl Binder<'_> {
         if none {
             return Ok((left, self.boolean(Some(negated))?));
         }
-        let keys = Keys::of(&source, &query)?;
+        let (source, keys) = self.keyed(&left, source, &mut [], &query)?;
         let mut columns = keys.columns();
         columns.push(("i".to_string(), self.boolean(Some(true))?));
         let there = placed(&left, self.distinct(project(source.plan, columns)?, None)?)?;
@@ -225,8 +226,8 @@ impl Binder<'_> {
         two_valued: bool,
         ctes: &Ctes,
     ) -> Result<(LogicalPlan, Typed)> {
-        let (source, items) = self.rows_of(query, scope, true, ctes)?;
-        let keys = Keys::of(&source, query)?;
+        let (source, mut items) = self.rows_of(query, scope, true, ctes)?;
+        let (source, keys) = self.keyed(&left, source, &mut items, query)?;
         let [item] = <[Typed; 1]>::try_from(items).map_err(|items| {
             at(
                 Error::user(format!(
@@ -309,8 +310,8 @@ impl Binder<'_> {
                 ));
             }
         };
-        let (source, items) = self.rows_of(query, scope, true, ctes)?;
-        let keys = Keys::of(&source, query)?;
+        let (source, mut items) = self.rows_of(query, scope, true, ctes)?;
+        let (source, keys) = self.keyed(&left, source, &mut items, query)?;
         let [item] = items.as_slice() else {
             return Err(at(
                 Error::user("ANY and ALL compare with a query of one column").hint("Select one column in it"),
@@ -397,21 +398,29 @@ impl Binder<'_> {
                 query.span(),
             ));
         };
-        let source = self.source(plan, inner, select.selection.as_ref(), &[item], Some(&*scope), ctes)?;
-        let keys = Keys::of(&source, query)?;
-        let mut aggregates = Aggregates::new(keys.columns(), None, None);
-        let bound = ExpressionBinder::grouped(self.functions(), &source.scope, &mut aggregates, "SELECT").bind(item)?;
+        let whole = self.source(plan, inner, select.selection.as_ref(), &[item], Some(&*scope), ctes)?;
+        let is_outer = |v: &Typed| reads(&v.expr).iter().any(|c| c.starts_with(OUTER));
+        let (mut source, mut keys) = self.keyed(&left, whole.clone(), &mut [], query)?;
+        let of_groups = |source: &Source, keys: &Keys| {
+            let mut aggregates = Aggregates::new(keys.columns(), None, None);
+            let bound =
+                ExpressionBinder::grouped(self.functions(), &source.scope, &mut aggregates, "SELECT").bind(item)?;
+            Ok::<_, Error>((bound, aggregates))
+        };
+        let (mut bound, mut aggregates) = of_groups(&source, &keys)?;
+        let mut asks: Vec<Typed> = aggregates.inputs.iter().map(|i| i.1.clone()).filter(is_outer).collect();
+        if !asks.is_empty() {
+            // The aggregates read the row outside, too.
+            (source, keys) = self.generated(&left, whole, &mut asks, query)?;
+            (bound, aggregates) = of_groups(&source, &keys)?;
+        }
         let Aggregates { keys: group, calls, inputs, .. } = aggregates;
         let mut feed: Vec<(String, Typed)> = group.iter().map(|k| (k.field.clone(), k.input.clone())).collect();
-        feed.extend(inputs);
-        if let Some((_, outer)) = feed.iter().find(|(_, v)| reads(&v.expr).iter().any(|c| c.starts_with(OUTER))) {
-            return Err(unsupported_with(
-                format!("a column of the outer query inside an aggregate of a sub-query ({})", outer.expr),
-                query.span(),
-                "Aggregate in the sub-query what its own tables have, and compute with it outside",
-            ));
+        for (name, value) in inputs {
+            let expr = substituted(&value.expr, &|name| name.strip_prefix(OUTER).map(column))?;
+            feed.push((name, Typed { expr, data_type: value.data_type }));
         }
-        let may_fail = calls.iter().any(|c| c.kind == AggregateKind::SingleValue);
+        let may_fail = calls.iter().any(|c| c.kind == AggregateKind::SingleValue) && !source.correlated.is_empty();
         let rows = if may_fail { self.asked_for(&left, &source)? } else { source.plan };
         let input = project(rows, feed)?;
         let output = group.iter().map(|k| (k.field.as_str(), &k.output));

@@ -5,6 +5,7 @@
 //! regular join keeps its rows for ever, so time attributes end there.
 
 mod embedded;
+mod generated;
 mod interval;
 mod lateral;
 mod lookup;

@@ -65,6 +65,7 @@ fn is_plain(e: &Ast) -> bool {
 }
 
 /// What stands in FROM and WHERE.
+#[derive(Clone)]
 pub(crate) struct Source {
     pub(crate) plan: LogicalPlan,
     pub(crate) scope: Scope,
@@ -234,7 +235,7 @@ impl Binder<'_> {
         Ok((source, values))
     }
 
-    /// The left rows of a join with the values that its condition asks for in sub-queries.
+    /// The left rows of a join with what its condition asks for in sub-queries.
     pub(super) fn with_values(
         &self,
         left: LogicalPlan,
@@ -244,9 +245,14 @@ impl Binder<'_> {
     ) -> Result<(LogicalPlan, Scope)> {
         let (mut plan, mut scope) = (left, scope.clone());
         for one in embedded(on, true, &|_| false) {
-            if let Ast::Subquery(query) = one.e {
-                plan = self.value(plan, &mut scope, query, ctes)?;
-            }
+            plan = match one.e {
+                Ast::Subquery(query) => self.value(plan, &mut scope, query, ctes)?,
+                // One that asks about the rows on the right has no column here, and is refused with the condition.
+                _ => match self.mark(plan.clone(), &mut scope, &one, ctes) {
+                    Ok(marked) => marked,
+                    Err(_) => plan,
+                },
+            };
         }
         Ok((plan, scope))
     }
@@ -582,7 +588,11 @@ pub(super) fn renamed(e: &Expr, to: &dyn Fn(&str) -> Option<String>) -> Result<E
 }
 
 /// A sub-query beside the rows outside: with other names where both have one, and its conditions over both.
-fn connected(left: &LogicalPlan, right: LogicalPlan, conditions: Vec<Expr>) -> Result<(LogicalPlan, Vec<Expr>)> {
+pub(super) fn connected(
+    left: &LogicalPlan,
+    right: LogicalPlan,
+    conditions: Vec<Expr>,
+) -> Result<(LogicalPlan, Vec<Expr>)> {
     let before = identity(&right)?;
     let (right, _) = beside(left, right, Scope::default())?;
     let after = identity(&right)?;
