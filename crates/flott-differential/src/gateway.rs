@@ -89,7 +89,7 @@ impl Gateway {
     pub(crate) async fn run(&self, sql: &str) -> Result<Answer, String> {
         let mut answer: Option<Answer> = None;
         let (mut before, mut after) = (0, 0);
-        self.pages(sql, "JSON", |result| {
+        self.pages(sql, "PLAIN_TEXT", |result| {
             let types: Vec<String> =
                 list(&result["results"]["columns"]).iter().map(|c| kind(&c["logicalType"])).collect();
             let answer = answer.get_or_insert_with(|| Answer::new(types));

@@ -1,8 +1,10 @@
-//! Differences that are decided, from the list in `known.txt`: each names its row of `docs/deviations.md`.
+//! Differences that are decided, from the lists in `known.txt` and `known_queries.txt`: each names its row of
+//! `docs/deviations.md`.
 
 use regex::Regex;
 
 const LIST: &str = include_str!("known.txt");
+const OF_QUERIES: &str = include_str!("known_queries.txt");
 
 /// The subject of differences of IN that casts of its values explain, which are asked for instead of listed.
 pub(super) const CAST_OF_IN: &str = "values of IN that have another type than what is looked for";
@@ -18,11 +20,21 @@ struct Line {
 }
 
 /// The list.
-pub(super) struct Known(Vec<Line>);
+pub(crate) struct Known(Vec<Line>);
 
 impl Known {
-    pub(super) fn read() -> Result<Known, String> {
-        let lines = LIST.lines().filter(|l| !l.is_empty() && !l.starts_with('#'));
+    /// Of expressions.
+    pub(crate) fn read() -> Result<Known, String> {
+        Known::of(LIST)
+    }
+
+    /// Of queries, whose difference is one text for both answers.
+    pub(crate) fn of_queries() -> Result<Known, String> {
+        Known::of(OF_QUERIES)
+    }
+
+    fn of(list: &'static str) -> Result<Known, String> {
+        let lines = list.lines().filter(|l| !l.is_empty() && !l.starts_with('#'));
         let line = |text: &'static str| -> Result<Line, String> {
             let [kind, sql, flott, flink, subject] = text.split(" ;; ").collect::<Vec<_>>()[..] else {
                 return Err(format!("not five parts: {text}"));
@@ -37,7 +49,7 @@ impl Known {
     }
 
     /// The subject of the row that explains this difference: `texts` are the expression and what both engines say.
-    pub(super) fn reason(&self, kind: &str, texts: [&str; 3]) -> Option<&'static str> {
+    pub(crate) fn reason(&self, kind: &str, texts: [&str; 3]) -> Option<&'static str> {
         let fits = |line: &&Line| line.kind == kind && line.parts.iter().zip(texts).all(|(part, t)| part.is_match(t));
         self.0.iter().find(fits).map(|line| line.subject)
     }
@@ -51,7 +63,8 @@ mod tests {
     fn every_line_names_a_row_of_the_page() {
         let page = include_str!("../../../../docs/deviations.md");
         assert!(page.contains(&format!("\n| {CAST_OF_IN} |")));
-        for line in Known::read().expect("the list").0 {
+        let all = [Known::read(), Known::of_queries()].map(|list| list.expect("a list").0);
+        for line in all.into_iter().flatten() {
             assert!(page.contains(&format!("\n| {} |", line.subject)), "no row: {}", line.subject);
             let open: Vec<bool> = line.parts.iter().map(|p| p.as_str() == "(?s).*").collect();
             assert!(open != [true; 3], "explains every difference of its kind: {}", line.subject);

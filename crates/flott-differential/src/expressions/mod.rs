@@ -2,7 +2,7 @@
 //! refuse. Many are in one statement, since Flink compiles each statement; where a statement is refused it is halved.
 
 mod generate;
-mod known;
+pub(crate) mod known;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -7,9 +7,8 @@ use super::chosen;
 use crate::example::Example;
 use crate::operator::case_of;
 use crate::scalar::{Arguments, Category, ScalarFunction};
-use crate::udf::Resolved;
 use crate::types::least_common_type;
-use crate::udf::widened_literal;
+use crate::udf::{Resolved, widened_literal};
 
 pub(super) const IF: ScalarFunction = ScalarFunction {
     name: "IF",
