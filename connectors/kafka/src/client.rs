@@ -120,8 +120,9 @@ pub(crate) fn ask_by<T>(
             return Err(refusal::error(refusal, &words, properties));
         }
         if !passing::may_pass(&failed) || clock.monotonic() >= end {
+            let is_outage = passing::may_pass(&failed);
             let failed = error(failed, properties, what);
-            return Err(if heard.are_closed() { failed.hint(passing::CLOSED_HINT) } else { failed });
+            return Err(if is_outage && heard.are_closed() { failed.hint(passing::CLOSED_HINT) } else { failed });
         }
         // Where it is known at once that nobody is there, or that somebody is about to lead: less and less often.
         let least = if passing::is_silence(&failed) { FIRST_PATIENCE } else { BACK_OFF_MAX };

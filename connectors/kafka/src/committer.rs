@@ -41,6 +41,8 @@ const PART_BYTES: u64 = 1 << 30;
 
 /// As many rows a transaction may have also after many that have failed.
 const ROWS_AFTER_FAILURE: u64 = 100;
+/// Records up to so many bytes go to the client several at a time; between larger ones it is looked at the time.
+const SMALL_BYTES: usize = 16 << 10;
 
 /// A producer that holds the id.
 struct Held {
@@ -263,9 +265,15 @@ impl Part {
             // One at a time: an epoch may be larger than the memory.
             let content = runtime.block_on(target.staging.read(file))?;
             let walked = staged::for_each(&content, skip, |some| {
-                let slow = limit.rows() > 0 && self.clock.monotonic().saturating_sub(started) > patience;
-                let more = some.iter().take_while(|record| !slow && limit.takes(record.bytes())).count();
-                for records in some[..more].chunk_by(|a, b| a.topic == b.topic) {
+                let mut more = 0;
+                for records in some.chunk_by(|a, b| a.topic == b.topic && a.bytes().max(b.bytes()) <= SMALL_BYTES) {
+                    let slow = limit.rows() > 0 && self.clock.monotonic().saturating_sub(started) > patience;
+                    let taken = records.iter().take_while(|record| !slow && limit.takes(record.bytes())).count();
+                    let all = taken == records.len();
+                    let records = &records[..taken];
+                    if records.is_empty() {
+                        break;
+                    }
                     let Some(topic) = records[0].topic else {
                         return Err(Error::internal("a staged record without a topic"));
                     };
@@ -283,6 +291,10 @@ impl Part {
                         Partitioner::Fixed => Some(i32::try_from(file.subtask).unwrap_or(0) % count),
                     };
                     send(producer, topic, partition, records)?;
+                    more += taken;
+                    if !all {
+                        break;
+                    }
                 }
                 Ok(if more < some.len() { ControlFlow::Break(more) } else { ControlFlow::Continue(()) })
             })?;

@@ -130,6 +130,9 @@ fn bytes<'a>(pointer: *mut c_void, size: usize) -> Option<&'a [u8]> {
 /// Takes many records from a consumer at once. What it has to say besides them comes by its own `poll`, but for errors that come
 /// between two records: those are in its log only.
 ///
+/// The library moves the position of a partition behind whatever is taken so, also behind an end and an error, which are no records.
+/// So it must not be asked for it, and no partition be paused: who reads on says from where.
+///
 /// Has to end before its consumer.
 pub(crate) struct Bulk {
     records: *mut c::rd_kafka_queue_t,
@@ -184,6 +187,25 @@ impl Bulk {
         self.next += 1;
         let message = NonNull::new(message)?;
         Some(Taken { message, lent: PhantomData })
+    }
+
+    /// Records of a partition that were taken are given back: who reads it from another place is not told of them any more, nor of its
+    /// end.
+    pub(crate) fn forget(&mut self, topic: &str, partition: i32) {
+        let taken = std::mem::take(&mut self.taken);
+        let next = std::mem::take(&mut self.next);
+        for (place, message) in taken.into_iter().enumerate() {
+            let of_it = NonNull::new(message).is_some_and(|message| {
+                let record = Taken { message, lent: PhantomData };
+                record.partition() == partition && record.topic() == topic
+            });
+            if place < next || of_it {
+                // SAFETY: the library gave it to this one, nobody borrows it any more, and it is in `taken` no more.
+                unsafe { c::rd_kafka_message_destroy(message) };
+            } else {
+                self.taken.push(message);
+            }
+        }
     }
 
     fn give_back(&mut self) {
@@ -252,8 +274,8 @@ impl Topic {
         NonNull::new(unsafe { c::rd_kafka_topic_new(client.native_ptr(), name.as_ptr(), ptr::null_mut()) }).map(Topic)
     }
 
-    /// Hands plain records to the client; gives how many it took, and why it took no more. The partition is the partitioner's choice
-    /// where there is none.
+    /// Hands plain records to the client; gives how many it took, and why it took no more (where it holds as much as it may; of those
+    /// behind one that is refused for its own sake some may be taken). The partition is the partitioner's choice where there is none.
     pub(crate) fn produce(&self, partition: Option<i32>, records: &[Outgoing<'_>]) -> (usize, Option<KafkaError>) {
         let part =
             |bytes: Option<&[u8]>| bytes.map_or((ptr::null_mut(), 0), |b| (b.as_ptr().cast_mut().cast(), b.len()));

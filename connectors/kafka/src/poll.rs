@@ -34,8 +34,9 @@ const BATCH_BYTES: usize = 4 << 20;
 /// How long it may take to find the partition that cannot be read.
 const LOCATE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long it may take until the client says an error again: it waits for ten seconds at most before it connects anew.
-const CAREFUL: Duration = Duration::from_secs(30);
+/// How long it may take until the client says an error again, besides the time between two tries to connect: for half a minute it
+/// keeps the same error to itself.
+const CAREFUL: Duration = Duration::from_secs(45);
 
 /// How long the thread waits at once for an answer whether a topic is there.
 const SUSPICION_PATIENCE: Duration = Duration::from_secs(1);
@@ -90,6 +91,8 @@ struct Open {
     /// Read to its end.
     ended: bool,
     at_end: AtEnd,
+    /// Ahead of others, and not read.
+    paused: bool,
 }
 
 /// A client that reads.
@@ -99,6 +102,26 @@ struct Reading {
     client: BaseConsumer<Context>,
     /// Until when records come one by one: an error that came between two records is heard where it is said again.
     careful_until: Duration,
+}
+
+impl Reading {
+    /// Reads a partition from where its split is.
+    fn assign(&self, split: &PartitionSplit) -> std::result::Result<(), KafkaError> {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&split.topic, split.partition, Offset::Offset(split.offset))?;
+        self.client.incremental_assign(&list)
+    }
+
+    /// Nothing comes of a partition any more.
+    fn unassign(&mut self, topic: &str, partition: i32) -> std::result::Result<(), KafkaError> {
+        let mut list = TopicPartitionList::new();
+        list.add_partition(topic, partition);
+        self.client.incremental_unassign(&list)?;
+        if let Some(bulk) = &mut self.bulk {
+            bulk.forget(topic, partition);
+        }
+        Ok(())
+    }
 }
 
 /// The thread's state.
@@ -199,7 +222,16 @@ impl Poller {
             }
             self.places.entry(split.topic.clone()).or_default().insert(split.partition, self.open.len());
             let id = split.id();
-            self.open.push(Open { split, id, decoder, bytes: 0, moved: false, ended, at_end: AtEnd::No });
+            self.open.push(Open {
+                split,
+                id,
+                decoder,
+                bytes: 0,
+                moved: false,
+                ended,
+                at_end: AtEnd::No,
+                paused: false,
+            });
         }
         for (name, list) in new {
             if !self.consumers.contains_key(&name) {
@@ -207,7 +239,10 @@ impl Poller {
                 let group =
                     properties.get("group.id").map_or_else(|| format!("flott-{}", self.scan.table), str::to_string);
                 let client = client::consumer(properties, Some(&group))?;
-                let reading = Reading { bulk: Bulk::of(&client), client, careful_until: Duration::ZERO };
+                let bulk = Bulk::of(&client);
+                // Lines of before are among the events.
+                client::look_up(&client);
+                let reading = Reading { bulk, client, careful_until: Duration::ZERO };
                 self.consumers.insert(name.clone(), reading);
             }
             if let Some(reading) = self.consumers.get(&name)
@@ -219,14 +254,18 @@ impl Poller {
         Ok(())
     }
 
+    /// A partition that pauses is not read by the client any more, and where it goes on it is read from where this reader is: what was
+    /// taken of it comes again, and the library's own position counts ends as records (`Bulk`).
     fn pause(&mut self, pause: &[String], resume: &[String]) -> Result<()> {
         for (ids, resumes) in [(pause, false), (resume, true)] {
-            for open in self.open.iter().filter(|o| !o.ended && ids.contains(&o.id)) {
-                let mut list = TopicPartitionList::new();
-                list.add_partition(&open.split.topic, open.split.partition);
-                let Some(reading) = self.consumers.get(&self.consumer_of(&open.split.topic)) else { continue };
-                let done = if resumes { reading.client.resume(&list) } else { reading.client.pause(&list) };
-                done.map_err(|e| client::error(e, &self.scan.properties, "pause the reading from"))?;
+            for open in self.open.iter_mut().filter(|o| !o.ended && o.paused == resumes && ids.contains(&o.id)) {
+                let (topic, partition) = (&open.split.topic, open.split.partition);
+                let name = if self.scan.bounded == Bounded::Unbounded { "" } else { topic };
+                let Some(reading) = self.consumers.get_mut(name) else { continue };
+                let failed = |e| client::error(e, &self.scan.properties, "pause the reading from");
+                let done = if resumes { reading.assign(&open.split) } else { reading.unassign(topic, partition) };
+                done.map_err(failed)?;
+                open.paused = !resumes;
             }
         }
         Ok(())
@@ -256,6 +295,9 @@ impl Poller {
         let Reading { bulk, client, careful_until } = reading;
         loop {
             if let Some(bulk) = bulk {
+                if bulk.hear(client.context()) {
+                    *careful_until = self.clock.monotonic() + CAREFUL + self.scan.properties.reconnects_within();
+                }
                 let careful = self.clock.monotonic() < *careful_until;
                 while let Some(record) = bulk.next(careful) {
                     patience = Duration::ZERO;
@@ -266,9 +308,6 @@ impl Poller {
                     if filled == Filled::Full {
                         return Ok(Filled::Full);
                     }
-                }
-                if bulk.hear(client.context()) {
-                    *careful_until = self.clock.monotonic() + CAREFUL;
                 }
             }
             // What it has to say besides records, and the first of them where none was there.
@@ -349,25 +388,21 @@ impl Poller {
             if open.at_end == AtEnd::ComeAgain {
                 open.ended = true;
             }
-            if open.at_end != AtEnd::Come {
+            if open.at_end != AtEnd::Come || open.paused {
                 continue;
             }
             let (topic, partition) = (&open.split.topic, open.split.partition);
-            let Some(Reading { client: consumer, .. }) = self.consumers.get(topic) else { continue };
+            let Some(reading) = self.consumers.get_mut(topic) else { continue };
             // While brokers are away it is asked again.
-            let Ok((_, high)) = consumer.fetch_watermarks(topic, partition, REQUEST_PATIENCE) else { continue };
+            let Ok((_, high)) = reading.client.fetch_watermarks(topic, partition, REQUEST_PATIENCE) else { continue };
             open.at_end = AtEnd::No;
             if high < end {
                 // More is to come, and the client tells when it has come to the end of that.
                 continue;
             }
             let failed = |e| client::error(e, &self.scan.properties, "read from");
-            let mut list = TopicPartitionList::new();
-            list.add_partition(topic, partition);
-            consumer.incremental_unassign(&list).map_err(failed)?;
-            let mut list = TopicPartitionList::new();
-            list.add_partition_offset(topic, partition, Offset::Offset(open.split.offset)).map_err(failed)?;
-            consumer.incremental_assign(&list).map_err(failed)?;
+            reading.unassign(topic, partition).map_err(failed)?;
+            reading.assign(&open.split).map_err(failed)?;
             open.at_end = AtEnd::Again;
         }
         Ok(())
@@ -523,10 +558,8 @@ impl Poller {
     /// The client need not fetch what nobody reads.
     fn release(&mut self, split: &PartitionSplit) {
         let name = self.consumer_of(&split.topic);
-        if let Some(reading) = self.consumers.get(&name) {
-            let mut list = TopicPartitionList::new();
-            list.add_partition(&split.topic, split.partition);
-            reading.client.incremental_unassign(&list).ok();
+        if let Some(reading) = self.consumers.get_mut(&name) {
+            reading.unassign(&split.topic, split.partition).ok();
         }
         if !name.is_empty() && !self.open.iter().any(|o| o.split.topic == split.topic) {
             self.consumers.remove(&name);

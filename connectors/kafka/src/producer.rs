@@ -117,7 +117,9 @@ impl Producer {
                         Some(known) => known,
                         None => {
                             let made = native::Topic::of(self.client.client(), topic);
-                            let made = made.ok_or_else(|| Error::internal("a topic's name has a 0 in it"))?;
+                            let made = made.ok_or_else(|| {
+                                Error::data(format!("'{topic}' cannot be the name of a topic")).with("topic", topic)
+                            })?;
                             self.topics.entry(topic.to_string()).or_insert(made)
                         }
                     };

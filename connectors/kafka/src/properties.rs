@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use flott_connector::stores::{self, Names, Store};
 use flott_core::options::Options;
@@ -235,6 +236,13 @@ impl Properties {
 
     pub(crate) fn get(&self, key: &str) -> Option<&str> {
         self.given.get(key)
+    }
+
+    /// The longest between two tries to connect.
+    pub(crate) fn reconnects_within(&self) -> Duration {
+        let ms = self.get("reconnect.backoff.max.ms").and_then(|ms| ms.trim().parse().ok());
+        // Where none is given: ours (`config`), and the library's.
+        Duration::from_millis(ms.unwrap_or(if self.get("reconnect.backoff.ms").is_none() { 1_000 } else { 10_000 }))
     }
 
     /// Whether the group hears of positions.

@@ -92,8 +92,9 @@ pub fn not(value: TypedExpr) -> TypedExpr {
         }
         Expr::ScalarFunction(f) => match (opposite(f.func.name()), FlinkFunction::arguments_of(f)) {
             (Some(op), types) if types.len() == f.args.len() => {
-                let arguments = f.args.iter().zip(types).map(|(a, t)| TypedExpr::new(a.clone(), t.clone())).collect();
-                comparison(op, arguments, value.data_type)
+                let arguments: Vec<TypedExpr> =
+                    f.args.iter().zip(types).map(|(a, t)| TypedExpr::new(a.clone(), t.clone())).collect();
+                of_one_column(op, &arguments).unwrap_or_else(|| comparison(op, arguments, value.data_type))
             }
             _ => TypedExpr::new(Expr::Not(Box::new(value.expr)), value.data_type),
         },
@@ -108,6 +109,25 @@ fn of_itself(op: Operator) -> Option<bool> {
         Operator::NotEq | Operator::Lt | Operator::Gt => Some(false),
         _ => None,
     }
+}
+
+/// What is compared with itself is the same, as Calcite has it: NaN too.
+fn of_one_column(op: Operator, arguments: &[TypedExpr]) -> Option<TypedExpr> {
+    let [left, right] = arguments else { return None };
+    if left.expr != right.expr || !matches!((&left.expr, &left.data_type.kind), (Expr::Column(_), K::Float | K::Double))
+    {
+        return None;
+    }
+    let same = of_itself(op)?;
+    let name = if op == Operator::NotEq { "<>".to_string() } else { op.to_string() };
+    let data_type = K::Boolean.nullable().with_nullable(left.data_type.nullable);
+    let resolved = Resolved::new(data_type, move |args, rows| {
+        let column = columns(args, rows_of(args, rows))?;
+        let answer =
+            if same { BooleanBuffer::new_set(column[0].len()) } else { BooleanBuffer::new_unset(column[0].len()) };
+        finish(args, Arc::new(BooleanArray::new(answer, column[0].nulls().cloned())))
+    });
+    Some(call_resolved(&name, arguments.to_vec(), resolved.infallible()))
 }
 
 fn opposite(comparison: &str) -> Option<Operator> {
@@ -143,20 +163,11 @@ fn compare(op: Operator, left: TypedExpr, right: TypedExpr, env: &FunctionEnv) -
     if common.kind == K::Null {
         common = K::Boolean.nullable();
     }
-    // What is compared with itself is the same, as Calcite has it: NaN too.
-    if left.expr == right.expr
-        && matches!((&left.expr, &left.data_type.kind), (Expr::Column(_), K::Float | K::Double))
-        && let Some(same) = of_itself(op)
-    {
-        let nullable = left.data_type.nullable;
-        let resolved = Resolved::new(K::Boolean.nullable().with_nullable(nullable), move |args, rows| {
-            let column = columns(args, rows_of(args, rows))?;
-            let answer =
-                if same { BooleanBuffer::new_set(column[0].len()) } else { BooleanBuffer::new_unset(column[0].len()) };
-            finish(args, Arc::new(BooleanArray::new(answer, column[0].nulls().cloned())))
-        });
-        return Ok(call_resolved(&name, vec![left, right], resolved.infallible()));
+    let both = [left, right];
+    if let Some(answer) = of_one_column(op, &both) {
+        return Ok(answer);
     }
+    let [left, right] = both;
     let ordered = matches!(op, Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq);
     if ordered && matches!(common.kind, K::Variant | K::Bitmap | K::Row(_)) {
         return Err(Error::user(format!("Comparable type expected, but was '{common}'."))

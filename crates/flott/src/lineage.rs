@@ -346,15 +346,23 @@ async fn savepoint_in(folder: &str, places: &Places) -> Result<Option<Savepoint>
     /// How many an error lists.
     const LISTED_MAX: usize = 20;
     let inside = |name: &str| places.at(&format!("{}/{name}", folder.trim_end_matches('/')));
-    let mut whole = vec![];
-    for name in places.at(folder)?.folders().await? {
-        if name.starts_with("savepoint-") && inside(&name)?.get(savepoint::METADATA).await?.is_some() {
-            whole.push(name);
-        }
+    let (mut whole, mut broken) = (vec![], vec![]);
+    for name in places.at(folder)?.folders().await?.into_iter().filter(|n| n.starts_with("savepoint-")) {
+        let is_whole = inside(&name)?.get(savepoint::METADATA).await?.is_some();
+        if is_whole { whole.push(name) } else { broken.push(name) }
     }
     match whole.as_slice() {
         [] => Ok(None),
-        [one] => Savepoint::open(inside(one)?).await,
+        // The older one may not be what is meant: what was written behind it would be written again.
+        [one] if !broken.is_empty() => Err(Error::user(format!(
+            "cannot restore from '{folder}': of the savepoints in it {one} is whole, and {} is not",
+            broken[0]
+        ))
+        .hint(format!("Name the folder of the savepoint: {}/{one}", folder.trim_end_matches('/')))),
+        [one] => {
+            tracing::info!(savepoint = %one, folder, "the one savepoint in the folder is restored");
+            Savepoint::open(inside(one)?).await
+        }
         several => {
             let more = if several.len() > LISTED_MAX { ", .." } else { "" };
             let listed = several[..several.len().min(LISTED_MAX)].join(", ");

@@ -56,6 +56,51 @@ async fn keys_values_and_metadata() {
     assert!(row.contains(", 0, 0, 2023-11-14T22:13:20.123Z, CreateTime]"), "{row}");
 }
 
+/// Rows of both partitions of a source that does not end, until it is quiet: those of the first one in order, and how many of the other.
+async fn seen(harness: &mut SourceHarness, first: &mut Vec<i64>, second: &mut usize) {
+    const QUIET: std::time::Duration = std::time::Duration::from_millis(1_500);
+    while let Ok(batch) = tokio::time::timeout(QUIET, harness.step(0)).await {
+        let Some(batch) = batch.expect("read") else { continue };
+        let column = batch.rows.column(0).as_primitive::<Int64Type>();
+        for id in column.values() {
+            if *id >= 0 { first.push(*id) } else { *second += 1 }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_that_has_waited_for_others_goes_on_where_it_was() {
+    const ROUNDS: i64 = 3;
+    const OTHERS: usize = 30_000;
+    let Some(kafka) = Kafka::running() else { return };
+    let topic = kafka.topic(2).expect("a topic");
+    let records = |ids: std::ops::Range<i64>| -> Vec<KafkaRecord> {
+        ids.map(|i| KafkaRecord::of(0, format!("{{\"i\":{i}}}"))).collect()
+    };
+    let others: Vec<KafkaRecord> =
+        (0..OTHERS).map(|_| KafkaRecord { partition: Some(1), ..KafkaRecord::of(1, "{\"i\":-1}") }).collect();
+    let options = [("format", "json"), ("scan.startup.mode", "earliest-offset")];
+    let table = table("kafka", "i BIGINT", &kafka, &topic, &options);
+    let source = registry().connector("kafka").expect("kafka").source(&table.source()).expect("a source").source;
+    kafka.write(&topic, &records(0..3)).expect("written");
+    let mut harness = SourceHarness::start(&source, 1, None).await.expect("started");
+    let (mut first, mut second) = (vec![], 0);
+    let split = [format!("{topic}:0")];
+    for round in 1..=ROUNDS {
+        // The end of the one comes between records of the other.
+        kafka.write(&topic, &others).expect("written");
+        seen(&mut harness, &mut first, &mut second).await;
+        harness.reader(0).pause_or_resume_splits(&split, &[]);
+        kafka.write(&topic, &records(round * 3..round * 3 + 3)).expect("written");
+        seen(&mut harness, &mut first, &mut second).await;
+        assert_eq!(first, (0..round * 3).collect::<Vec<_>>(), "it waits");
+        harness.reader(0).pause_or_resume_splits(&[], &split);
+    }
+    seen(&mut harness, &mut first, &mut second).await;
+    assert_eq!(first, (0..ROUNDS * 3 + 3).collect::<Vec<_>>());
+    assert_eq!(second, OTHERS * ROUNDS as usize);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn bounds_are_where_they_are_said_to_be() {
     let Some(kafka) = Kafka::running() else { return };

@@ -229,9 +229,14 @@ async fn the_folder_above_a_savepoint_means_it_where_it_is_alone() {
     underway(&job, 300).await;
     let one = job.handle.savepoint(into(&first)).await.expect("a savepoint").location;
     let above = first.path().join("savepoints");
-    // What else lies there means nothing.
-    std::fs::create_dir_all(above.join("savepoint-abcdef-notwhole")).expect("a folder");
+    // What else lies there means nothing, but one that broke off may be what is meant.
+    std::fs::create_dir_all(above.join("notes")).expect("a folder");
+    let broken = above.join("savepoint-abcdef-notwhole");
+    std::fs::create_dir_all(&broken).expect("a folder");
     let restore = Restore::Path(above.clone());
+    let error = Place::new().start(&window_job(500), restore.clone(), &[]).await.map(drop).expect_err("the older one?");
+    assert!(error.to_string().contains("savepoint-abcdef-notwhole is not"), "{error}");
+    std::fs::remove_dir(&broken).expect("removed");
     let mut restored = second.start(&window_job(100_000), restore.clone(), &[]).await.expect("starts");
     assert_eq!(restored.savepoint.as_deref(), Some(one.as_str()));
     assert!(matches!(end(&mut restored).await, JobOutcome::Finished(_)));

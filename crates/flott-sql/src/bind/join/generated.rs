@@ -45,6 +45,9 @@ impl Binder<'_> {
         let wanted: BTreeSet<String> = read.filter_map(|c| c.strip_prefix(OUTER).map(str::to_string)).collect();
         let left = settle(self, left.clone(), vec![])?;
         let outside: Vec<(String, Typed)> = identity(&left)?.into_iter().filter(|c| wanted.contains(&c.0)).collect();
+        if outside.len() < wanted.len() {
+            return Err(unsupported("a column of a query further outside in this sub-query", query.span()));
+        }
         let outer_names: Vec<String> = outside.iter().map(|c| c.0.clone()).collect();
         let generator = self.distinct(project(left, outside)?, None)?;
 

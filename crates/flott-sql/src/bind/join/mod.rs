@@ -124,7 +124,7 @@ impl Binder<'_> {
         (span, ctes): (Span, &Ctes),
     ) -> Result<Bound> {
         let (left, seen_left) = match constraint {
-            JoinConstraint::On(e) => self.with_values(left, &left_scope, e, ctes)?,
+            JoinConstraint::On(e) => self.with_values(left, &left_scope, (&right, &right_scope), e, ctes)?,
             _ => (left, left_scope.clone()),
         };
         let (right, right_scope) = beside(&left, right, right_scope)?;
