@@ -1,4 +1,4 @@
-//! BITMAP_BUILD: the set of the numbers of an ARRAY<INT>; NULL is left out.
+//! BITMAP_BUILD: the set of the numbers of an `ARRAY<INT>`; NULL is left out.
 
 use arrow_array::Array;
 use arrow_array::cast::AsArray;

@@ -1,4 +1,4 @@
-//! JSON_QUERY: the array or object that a path leads to, as STRING or ARRAY<STRING>.
+//! JSON_QUERY: the array or object that a path leads to, as STRING or `ARRAY<STRING>`.
 
 use std::borrow::Cow;
 use std::sync::Arc;
