@@ -359,7 +359,8 @@ fn aggregate(
         }
         StddevPop | StddevSamp | VarPop | VarSamp => {
             let mut part = |kind: AggregateKind, value: Typed| {
-                let t = functions.aggregate_type(kind, std::slice::from_ref(&value.data_type), frame.is_never_empty())?;
+                let t =
+                    functions.aggregate_type(kind, std::slice::from_ref(&value.data_type), frame.is_never_empty())?;
                 match kind {
                     AggregateKind::Sum => Ok(sum(functions, &[value], &t, &mut call)?.0),
                     kind => Ok(call(kind, &[value], t)),
