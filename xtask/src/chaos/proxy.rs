@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::process::pause;
@@ -29,12 +30,23 @@ struct Shared {
     network: Network,
     /// Both ends of each connection.
     connections: Vec<(TcpStream, TcpStream)>,
+    ended: bool,
 }
 
-/// Listens until the process ends.
+impl Shared {
+    fn end_connections(&mut self) {
+        for (client, server) in self.connections.drain(..) {
+            drop(client.shutdown(Shutdown::Both));
+            drop(server.shutdown(Shutdown::Both));
+        }
+    }
+}
+
+/// Listens until it is dropped: the next one may have its address.
 pub(super) struct Proxy {
     shared: Arc<Mutex<Shared>>,
     pub(super) address: String,
+    accepting: Option<JoinHandle<()>>,
 }
 
 impl Proxy {
@@ -44,13 +56,16 @@ impl Proxy {
         let listener = TcpListener::bind(address).map_err(|e| format!("a proxy cannot listen on {address}: {e}"))?;
         let address = listener.local_addr().map_err(|e| e.to_string())?.to_string();
         let shared = Arc::new(Mutex::new(Shared::default()));
-        let accepting = Arc::clone(&shared);
-        std::thread::spawn(move || {
+        let of_thread = Arc::clone(&shared);
+        let accepting = std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                connect(&accepting, client, server);
+                if lock(&of_thread).ended {
+                    return;
+                }
+                connect(&of_thread, client, server);
             }
         });
-        Ok(Proxy { shared, address })
+        Ok(Proxy { shared, address, accepting: Some(accepting) })
     }
 
     /// From now on. What was cut, or swallowed, is not to be had again: those connections end.
@@ -58,12 +73,23 @@ impl Proxy {
         let mut shared = lock(&self.shared);
         let ends = [Network::Cut, Network::HalfOpen];
         if network == Network::Cut || (ends.contains(&shared.network) && network != shared.network) {
-            for (client, server) in shared.connections.drain(..) {
-                drop(client.shutdown(Shutdown::Both));
-                drop(server.shutdown(Shutdown::Both));
-            }
+            shared.end_connections();
         }
         shared.network = network;
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let mut shared = lock(&self.shared);
+        shared.ended = true;
+        shared.end_connections();
+        drop(shared);
+        // The thread that waits for a client wakes.
+        drop(TcpStream::connect(&self.address));
+        if let Some(accepting) = self.accepting.take() {
+            drop(accepting.join());
+        }
     }
 }
 
@@ -114,6 +140,19 @@ fn pass(shared: &Mutex<Shared>, mut from: TcpStream, mut to: TcpStream) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_next_proxy_may_have_the_address() {
+        let server = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let server = server.local_addr().expect("an address").to_string();
+        let first = Proxy::start("127.0.0.1:0", &server).expect("a proxy");
+        let address = first.address.clone();
+        let client = TcpStream::connect(&address).expect("it listens");
+        Proxy::start(&address, &server).map(drop).expect_err("two at once");
+        drop(first);
+        Proxy::start(&address, &server).expect("the address is free");
+        drop(client);
+    }
 
     #[test]
     fn bytes_pass_vanish_and_are_cut() {
