@@ -156,3 +156,11 @@ pub(crate) fn check(cases: &[(&str, &[(&str, &str)], &str)]) {
         }
     }
 }
+
+/// A call with constants in a session of a time zone, as text.
+pub(crate) fn in_zone(zone: &str, name: &str, args: &[(&str, &str)]) -> String {
+    let env = FunctionEnv::new(zone).expect("a zone");
+    let args = args.iter().map(|(v, t)| constant(v, t)).collect();
+    let e = scalar::call(name, args, &env).expect("a function").expect("a call");
+    show_in(&e, &env).expect("a value")
+}

@@ -87,16 +87,7 @@ fn timestamp_format(a: &mut Arguments) -> Result<Resolved> {
 
 #[cfg(test)]
 mod tests {
-    use crate::context::FunctionEnv;
-    use crate::scalar;
-    use crate::testing::{check, constant, show_in};
-
-    fn in_zone(zone: &str, name: &str, args: &[(&str, &str)]) -> String {
-        let env = FunctionEnv::new(zone).expect("a zone");
-        let args = args.iter().map(|(v, t)| constant(v, t)).collect();
-        let e = scalar::call(name, args, &env).expect("a function").expect("a call");
-        show_in(&e, &env).expect("a value")
-    }
+    use crate::testing::{check, in_zone};
 
     #[test]
     fn values() {

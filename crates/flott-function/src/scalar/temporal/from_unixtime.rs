@@ -54,16 +54,7 @@ fn from_unixtime(a: &mut Arguments) -> Result<Option<Resolved>> {
 
 #[cfg(test)]
 mod tests {
-    use crate::context::FunctionEnv;
-    use crate::scalar;
-    use crate::testing::{constant, show_in};
-
-    fn in_zone(zone: &str, name: &str, args: &[(&str, &str)]) -> String {
-        let env = FunctionEnv::new(zone).expect("a zone");
-        let args = args.iter().map(|(v, t)| constant(v, t)).collect();
-        let e = scalar::call(name, args, &env).expect("a function").expect("a call");
-        show_in(&e, &env).expect("a value")
-    }
+    use crate::testing::in_zone;
 
     #[test]
     fn times_to_texts() {

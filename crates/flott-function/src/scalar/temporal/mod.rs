@@ -164,14 +164,7 @@ fn append(out: &mut StringBuilder, write: impl FnOnce(&mut StringBuilder) -> std
 mod tests {
     use crate::context::{FunctionEnv, enter};
     use crate::scalar;
-    use crate::testing::{constant, show_in, text};
-
-    fn in_zone(zone: &str, name: &str, args: &[(&str, &str)]) -> String {
-        let env = FunctionEnv::new(zone).expect("a zone");
-        let args = args.iter().map(|(v, t)| constant(v, t)).collect();
-        let e = scalar::call(name, args, &env).expect("a function").expect("a call");
-        show_in(&e, &env).expect("a value")
-    }
+    use crate::testing::{in_zone, text};
 
     #[test]
     fn what_time_it_is() {
