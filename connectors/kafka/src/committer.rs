@@ -269,10 +269,8 @@ impl Part {
                 for records in some.chunk_by(|a, b| a.topic == b.topic && a.bytes().max(b.bytes()) <= SMALL_BYTES) {
                     let slow = limit.rows() > 0 && self.clock.monotonic().saturating_sub(started) > patience;
                     let taken = records.iter().take_while(|record| !slow && limit.takes(record.bytes())).count();
-                    let all = taken == records.len();
-                    let records = &records[..taken];
-                    if records.is_empty() {
-                        break;
+                    if taken == 0 {
+                        return Ok(ControlFlow::Break(more));
                     }
                     let Some(topic) = records[0].topic else {
                         return Err(Error::internal("a staged record without a topic"));
@@ -290,13 +288,13 @@ impl Part {
                         Partitioner::Default => None,
                         Partitioner::Fixed => Some(i32::try_from(file.subtask).unwrap_or(0) % count),
                     };
-                    send(producer, topic, partition, records)?;
+                    send(producer, topic, partition, &records[..taken])?;
                     more += taken;
-                    if !all {
-                        break;
+                    if taken < records.len() {
+                        return Ok(ControlFlow::Break(more));
                     }
                 }
-                Ok(if more < some.len() { ControlFlow::Break(more) } else { ControlFlow::Continue(()) })
+                Ok(ControlFlow::Continue(()))
             })?;
             match walked {
                 ControlFlow::Break(records) => return Ok(Place { file: number, records }),
