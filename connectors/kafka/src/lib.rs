@@ -6,7 +6,7 @@
 //!
 //! What it is not: formats. They come through `flott_connector::format`.
 //!
-//! Read first: [`options`] and `properties` (what is understood); `refusal` (why a broker lets nobody in) and `probe` (what is spoken at a port); `enumerator`, `offsets` and `poll` (reading);
+//! Read first: [`options`] and `properties` (what is understood); `refusal` (why a broker lets nobody in) and `probe` (what is spoken at a port); `enumerator`, `offsets`, `poll` and `reading` (reading);
 //! `group` (what the group is told);
 //! `staged_writer`, `committer` and `marker` (exactly once, docs/rfcs/0009-kafka-exactly-once.md).
 #![warn(missing_docs)]
@@ -34,6 +34,7 @@ mod probe;
 mod producer;
 mod properties;
 mod reader;
+mod reading;
 mod record;
 mod refusal;
 mod rows;

@@ -18,9 +18,10 @@ use rdkafka::{Offset, Timestamp, TopicPartitionList};
 use tokio::sync::mpsc;
 
 use crate::client::{self, Context, REQUEST_PATIENCE, TURN};
-use crate::native::{Bulk, Taken};
+use crate::native::Taken;
 use crate::offsets::{self, Bounded};
 use crate::passing;
+use crate::reading::Reading;
 use crate::refusal;
 use crate::rows::{Incoming, Metadata, RowDecoder};
 use crate::scan::Scan;
@@ -33,10 +34,6 @@ const BATCH_BYTES: usize = 4 << 20;
 
 /// How long it may take to find the partition that cannot be read.
 const LOCATE_PATIENCE: Duration = Duration::from_secs(10);
-
-/// How long it may take until the client says an error again, besides the time between two tries to connect: for half a minute it
-/// keeps the same error to itself.
-const CAREFUL: Duration = Duration::from_secs(45);
 
 /// How long the thread waits at once for an answer whether a topic is there.
 const SUSPICION_PATIENCE: Duration = Duration::from_secs(1);
@@ -93,35 +90,6 @@ struct Open {
     at_end: AtEnd,
     /// Ahead of others, and not read.
     paused: bool,
-}
-
-/// A client that reads.
-struct Reading {
-    /// Before the client, which it is a part of.
-    bulk: Option<Bulk>,
-    client: BaseConsumer<Context>,
-    /// Until when records come one by one: an error that came between two records is heard where it is said again.
-    careful_until: Duration,
-}
-
-impl Reading {
-    /// Reads a partition from where its split is.
-    fn assign(&self, split: &PartitionSplit) -> std::result::Result<(), KafkaError> {
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(&split.topic, split.partition, Offset::Offset(split.offset))?;
-        self.client.incremental_assign(&list)
-    }
-
-    /// Nothing comes of a partition any more.
-    fn unassign(&mut self, topic: &str, partition: i32) -> std::result::Result<(), KafkaError> {
-        let mut list = TopicPartitionList::new();
-        list.add_partition(topic, partition);
-        self.client.incremental_unassign(&list)?;
-        if let Some(bulk) = &mut self.bulk {
-            bulk.forget(topic, partition);
-        }
-        Ok(())
-    }
 }
 
 /// The thread's state.
@@ -204,17 +172,13 @@ impl Poller {
         }
     }
 
-    fn consumer_of(&self, topic: &str) -> String {
-        if self.scan.bounded == Bounded::Unbounded { String::new() } else { topic.to_string() }
-    }
-
     fn add(&mut self, splits: Vec<PartitionSplit>) -> Result<()> {
         let properties = &self.scan.properties;
         let mut new: BTreeMap<String, TopicPartitionList> = BTreeMap::new();
         for split in splits {
             let mut decoder = RowDecoder::new(Arc::clone(&self.plan), &split.topic, split.partition)?;
             decoder.restore_schemas(&split.schemas, &split.key_schemas);
-            let list = new.entry(self.consumer_of(&split.topic)).or_default();
+            let list = new.entry(self.scan.client_of(&split.topic).to_string()).or_default();
             let ended = split.is_finished();
             if !ended {
                 list.add_partition_offset(&split.topic, split.partition, Offset::Offset(split.offset))
@@ -238,12 +202,7 @@ impl Poller {
                 // A client that reads has to have a group, also where it never speaks of it.
                 let group =
                     properties.get("group.id").map_or_else(|| format!("flott-{}", self.scan.table), str::to_string);
-                let client = client::consumer(properties, Some(&group))?;
-                let bulk = Bulk::of(&client);
-                // Lines of before are among the events.
-                client::look_up(&client);
-                let reading = Reading { bulk, client, careful_until: Duration::ZERO };
-                self.consumers.insert(name.clone(), reading);
+                self.consumers.insert(name.clone(), Reading::start(properties, &group)?);
             }
             if let Some(reading) = self.consumers.get(&name)
                 && list.count() > 0
@@ -260,8 +219,7 @@ impl Poller {
         for (ids, resumes) in [(pause, false), (resume, true)] {
             for open in self.open.iter_mut().filter(|o| !o.ended && o.paused == resumes && ids.contains(&o.id)) {
                 let (topic, partition) = (&open.split.topic, open.split.partition);
-                let name = if self.scan.bounded == Bounded::Unbounded { "" } else { topic };
-                let Some(reading) = self.consumers.get_mut(name) else { continue };
+                let Some(reading) = self.consumers.get_mut(self.scan.client_of(topic)) else { continue };
                 let failed = |e| client::error(e, &self.scan.properties, "pause the reading from");
                 let done = if resumes { reading.assign(&open.split) } else { reading.unassign(topic, partition) };
                 done.map_err(failed)?;
@@ -292,13 +250,10 @@ impl Poller {
     }
 
     fn fill_by(&mut self, name: &str, reading: &mut Reading, mut patience: Duration) -> Result<Filled> {
-        let Reading { bulk, client, careful_until } = reading;
         loop {
+            let careful = reading.is_careful(self.clock.monotonic());
+            let Reading { bulk, client, .. } = &mut *reading;
             if let Some(bulk) = bulk {
-                if bulk.hear(client.context()) {
-                    *careful_until = self.clock.monotonic() + CAREFUL + self.scan.properties.reconnects_within();
-                }
-                let careful = self.clock.monotonic() < *careful_until;
                 while let Some(record) = bulk.next(careful) {
                     patience = Duration::ZERO;
                     let filled = match record.error() {
@@ -467,7 +422,9 @@ impl Poller {
             read.entry(&open.split.topic).or_default().push(open.split.partition);
         }
         for (topic, partitions) in read {
-            let Some(Reading { client: consumer, .. }) = self.consumers.get(&self.consumer_of(topic)) else { continue };
+            let Some(Reading { client: consumer, .. }) = self.consumers.get(self.scan.client_of(topic)) else {
+                continue;
+            };
             let Ok(metadata) = consumer.fetch_metadata(Some(topic), SUSPICION_PATIENCE) else {
                 self.suspicion = Some(error);
                 return Ok(());
@@ -557,7 +514,7 @@ impl Poller {
 
     /// The client need not fetch what nobody reads.
     fn release(&mut self, split: &PartitionSplit) {
-        let name = self.consumer_of(&split.topic);
+        let name = self.scan.client_of(&split.topic).to_string();
         if let Some(reading) = self.consumers.get_mut(&name) {
             reading.unassign(&split.topic, split.partition).ok();
         }

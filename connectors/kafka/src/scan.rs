@@ -30,6 +30,13 @@ pub(crate) struct Scan {
     pub(crate) group: Option<Arc<GroupOffsets>>,
 }
 
+impl Scan {
+    /// Which client reads a topic: an end of a partition is told without its topic, so a source that ends has one for each.
+    pub(crate) fn client_of<'a>(&self, topic: &'a str) -> &'a str {
+        if self.bounded == Bounded::Unbounded { "" } else { topic }
+    }
+}
+
 /// A table's source.
 pub(crate) struct KafkaSource(pub(crate) Arc<Scan>);
 

@@ -70,7 +70,8 @@ async fn seen(harness: &mut SourceHarness, first: &mut Vec<i64>, second: &mut us
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_partition_that_has_waited_for_others_goes_on_where_it_was() {
-    const ROUNDS: i64 = 3;
+    // An end comes among the records of the other in some of them.
+    const ROUNDS: i64 = 5;
     const OTHERS: usize = 30_000;
     let Some(kafka) = Kafka::running() else { return };
     let topic = kafka.topic(2).expect("a topic");
