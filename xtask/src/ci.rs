@@ -55,7 +55,17 @@ pub(crate) fn test(args: &[String]) -> Result<(), Failure> {
     services.variables.push(skipped.variable());
     let unstable = unstable::run(&services.variables)?;
     drop(services);
-    // New ones, for all cycles together.
+    kill_cycles()?;
+    for test in unstable {
+        say(&format!("UNSTABLE: {test} failed among all tests (see above) and passed alone"));
+    }
+    skipped.tell();
+    Ok(())
+}
+
+/// The kill cycles of the test command, and the mistakes that they have to find.
+pub(crate) fn kill_cycles() -> Result<(), Failure> {
+    // One set for all of them.
     let services = ForTests::start(&KILL_CYCLE_SERVICES)?;
     for (pipeline, cycles, rows) in TEST_KILL_CYCLES {
         chaos::cycles(&chaos::Plan { pipeline, cycles, rows, ..chaos::Plan::default() })?;
@@ -65,10 +75,6 @@ pub(crate) fn test(args: &[String]) -> Result<(), Failure> {
         chaos::cycles(&chaos::Plan { pipeline, planted, cycles, rows, ..chaos::Plan::default() })?;
     }
     drop(services);
-    for test in unstable {
-        say(&format!("UNSTABLE: {test} failed among all tests (see above) and passed alone"));
-    }
-    skipped.tell();
     Ok(())
 }
 

@@ -35,6 +35,7 @@ cargo xtask TASK
                                       after_commit_before_source_ack is the first checkpoint that is new, of files the first
                                       output (at the points before it a restart repeats what was decided before its kill);
                                       'output' is the first committed output that an observer sees
+                      --all           every pipeline and every mistake of the test command, in one process as there
                       --planted drop-row|duplicate-on-recovery|commit-before-decided|acknowledge-before-committed|
                                 acknowledge-before-decided: the job is made to do wrong, and has to be found out
   conformance [FILE..] [--only PART]

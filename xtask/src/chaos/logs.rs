@@ -13,7 +13,7 @@ use super::observer::Output;
 use super::process::until;
 use super::producer::Producer;
 use super::servers::{Kind, Server};
-use super::wrong;
+use super::{own_name, wrong};
 use crate::Failure;
 
 /// A transaction may be open for so long: some outages are longer.
@@ -98,9 +98,9 @@ impl<'a> Logs<'a> {
         rows: &Arc<Input>,
         rows_per_second: u64,
     ) -> Result<Logs<'a>, Failure> {
-        let round = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let own = own_name();
         let log = |server: &'a Server, part: &str, partitions: u64| {
-            let name = format!("chaos-{}-{round}-{part}", std::process::id());
+            let name = format!("{own}-{part}");
             server.create(&name, partitions).map(|()| Log { server, name, partitions })
         };
         let input = input.map(|server| log(server, "in", rows.partitions)).transpose()?;

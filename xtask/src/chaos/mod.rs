@@ -25,6 +25,7 @@ mod servers;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::services::ForTests;
@@ -153,6 +154,9 @@ impl Default for Plan {
 }
 
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
+    if args == ["--all"] {
+        return crate::ci::kill_cycles();
+    }
     let with_value = ["--pipeline", "--cycles", "--seed", "--rows", "--binary", "--planted", "--at"];
     known_options(args, &with_value, &["--release"])?;
     let plan = Plan::default();
@@ -169,6 +173,12 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
             name => Some(events::point(name)?),
         },
     })
+}
+
+/// A name that nothing else has on a server that pipelines of one process, and processes, share.
+fn own_name() -> String {
+    static NAMES: AtomicU64 = AtomicU64::new(1);
+    format!("chaos-{}-{}", std::process::id(), NAMES.fetch_add(1, Ordering::Relaxed))
 }
 
 /// A small generator: the same seed gives the same cycles.
@@ -241,7 +251,7 @@ pub(crate) fn cycles(plan: &Plan) -> Result<(), Failure> {
         Some(path) => path.clone(),
         None => build(plan.release)?,
     };
-    let folder = root().join("target").join(format!("chaos-{name}-{}", std::process::id()));
+    let folder = root().join("target").join(format!("{}-{name}", own_name()));
     let mut rng = Rng(plan.seed);
     let mut tally = Tally::default();
     let mut events = Events::of(plan.pipeline, &mut rng);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::wrong;
+use super::{own_name, wrong};
 use crate::Failure;
 
 /// A bucket of this run's own.
@@ -26,7 +26,7 @@ impl Bucket {
         ) else {
             return Ok(None);
         };
-        let name = format!("chaos-{}", std::process::id());
+        let name = own_name();
         let folder = Path::new(&data).join(&name);
         fs::create_dir_all(&folder).map_err(wrong(&folder))?;
         let options = vec![
