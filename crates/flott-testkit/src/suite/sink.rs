@@ -103,8 +103,8 @@ impl<'a> Case<'a> {
     async fn shown(&self, job: &mut dyn TestJob, expected: &[Record]) -> CaseResult {
         let all = async || Ok(self.visible().await?.count_of(expected) == expected.len());
         if let Err(failed) = self.suite.until("all records to be visible", job, all).await {
-            self.check(expected).await?;
-            return Err(failed);
+            let seen = self.check(expected).await;
+            return Err(seen.map_or_else(|wrong| Failed(format!("{}: {}", failed.0, wrong.0)), |()| failed));
         }
         self.suite.within("a checkpoint", job.checkpoint()).await?;
         self.check(expected).await

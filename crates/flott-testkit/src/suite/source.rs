@@ -87,8 +87,8 @@ impl<'a> Case<'a> {
         let waited = self.suite.until("all records", job, all).await;
         if let Err(failed) = waited {
             // What is wrong with the records says more than that the wait was in vain.
-            self.seen()?.check_ordered(expected, allowed, self.suite.semantics)?;
-            return Err(failed);
+            let seen = self.seen()?.check_ordered(expected, allowed, self.suite.semantics);
+            return Err(seen.map_or_else(|wrong| Failed(format!("{}: {}", failed.0, wrong.0)), |()| failed));
         }
         self.suite.within("a checkpoint", job.checkpoint()).await?;
         self.seen()?.check_ordered(expected, allowed, self.suite.semantics)

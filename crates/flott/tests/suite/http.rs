@@ -1,9 +1,12 @@
 //! The http connector and a server of the tests' own.
 
+use std::collections::HashSet;
+use std::sync::Mutex;
+
 use async_trait::async_trait;
 use flott_core::Result;
 use flott_testkit::at_least_once_sink_suite;
-use flott_testkit::http::{HttpAnswer, HttpServer};
+use flott_testkit::http::{HttpAnswer, HttpRequest, HttpServer};
 use flott_testkit::suite::{Record, Semantics, SinkContext, SinkTable};
 
 use crate::embedded::Embedded;
@@ -16,10 +19,15 @@ struct Service(HttpServer);
 #[async_trait]
 impl SinkContext for Services {
     async fn create(&self, _semantics: Semantics) -> Result<Box<dyn SinkTable>> {
-        // Each third request is to be sent again.
-        let answers = |before: usize, _: &_| match before % 3 {
-            1 => HttpAnswer::Status(503, vec![("Retry-After", "0".to_string())], String::new()),
-            _ => HttpAnswer::status(200),
+        // Each third is to be sent again, once: by their number alone one of three that are sent together could be the third each
+        // time, until its tries are used up.
+        let known = Mutex::new(HashSet::new());
+        let answers = move |_, request: &HttpRequest| {
+            let mut known = known.lock().expect("no thread panics here");
+            match known.insert(request.body.clone()) && known.len() % 3 == 2 {
+                true => HttpAnswer::Status(503, vec![("Retry-After", "0".to_string())], String::new()),
+                false => HttpAnswer::status(200),
+            }
         };
         Ok(Box::new(Service(HttpServer::start(answers))))
     }
