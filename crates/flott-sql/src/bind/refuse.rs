@@ -93,6 +93,11 @@ pub(crate) fn is_not_found(error: &Error) -> bool {
     error.message().contains("not found")
 }
 
+/// Whether a name may mean several columns.
+pub(crate) fn is_ambiguous(error: &Error) -> bool {
+    error.message().contains("is ambiguous")
+}
+
 /// How many names an error lists.
 const NAMES_LISTED_MAX: usize = 30;
 

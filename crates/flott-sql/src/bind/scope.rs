@@ -3,9 +3,10 @@
 //! Identifiers are case-sensitive, as in Flink. A plan's own columns have unique names (`a`, `a0`), so that `SELECT a, a`
 //! is as good as in Calcite; what a query sees is kept apart from that, here.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_common::{Column, DFSchema, DFSchemaRef};
 use datafusion_expr::{Expr, LogicalPlan};
 use flott_core::types::{TimeAttribute, TypeKind, arrow_field, from_arrow_field};
@@ -95,6 +96,32 @@ impl Scope {
         self.columns.extend(other.columns.iter().cloned());
         self.merged.extend(other.merged.iter().cloned());
         self.twice.extend(other.twice.iter().cloned());
+        self.values.extend(other.values.iter().cloned());
+        self.marks.extend(other.marks.iter().cloned());
+    }
+
+    /// The plan has other names for its columns.
+    pub(crate) fn rename_fields(&mut self, names: &HashMap<&str, &str>) -> Result<()> {
+        let new = |field: &String| names.get(field.as_str()).map_or_else(|| field.clone(), |new| new.to_string());
+        for c in self.columns.iter_mut().chain(self.values.iter_mut().map(|(_, c)| c)) {
+            c.field = new(&c.field);
+        }
+        self.merged = self.merged.iter().map(new).collect();
+        for (_, mark) in &mut self.marks {
+            let renamed = mark.expr.clone().transform_up(|e| {
+                Ok(match &e {
+                    Expr::Column(c) => Transformed::yes(column(&new(&c.name))),
+                    _ => Transformed::no(e),
+                })
+            });
+            mark.expr = renamed.map_err(from_datafusion)?.data;
+        }
+        Ok(())
+    }
+
+    /// The same without what sub-queries have become.
+    pub(crate) fn without_answers(&self) -> Scope {
+        Scope { values: vec![], marks: vec![], ..self.clone() }
     }
 
     /// The column goes by its table's name only from now on.
@@ -202,7 +229,7 @@ impl Scope {
 
     /// The columns have the types that a plan gives them.
     pub(crate) fn follow(&mut self, plan: &LogicalPlan) -> Result<()> {
-        let types: std::collections::HashMap<String, LogicalType> = columns_of(plan.schema())?.into_iter().collect();
+        let types: HashMap<String, LogicalType> = columns_of(plan.schema())?.into_iter().collect();
         for c in &mut self.columns {
             if let Some(t) = types.get(&c.field) {
                 c.data_type = t.clone();

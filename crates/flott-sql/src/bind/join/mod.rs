@@ -10,6 +10,7 @@ mod interval;
 mod lateral;
 mod lookup;
 mod marks;
+mod on;
 mod predicate;
 mod settle;
 mod subquery;
@@ -123,15 +124,20 @@ impl Binder<'_> {
         constraint: &JoinConstraint,
         (span, ctes): (Span, &Ctes),
     ) -> Result<Bound> {
-        let (left, seen_left) = match constraint {
-            JoinConstraint::On(e) => self.with_values(left, &left_scope, (&right, &right_scope), e, ctes)?,
-            _ => (left, left_scope.clone()),
+        let (left, right, seen) = match constraint {
+            JoinConstraint::On(e) => {
+                let sides = ((left, left_scope.clone()), (right, right_scope));
+                let ((left, seen_left), right) = self.with_sub_queries(sides.0, sides.1, e, ctes)?;
+                (left, right, seen_left)
+            }
+            _ => (left, (right, right_scope), left_scope.clone()),
         };
-        let (right, right_scope) = beside(&left, right, right_scope)?;
+        let (right, seen_right) = beside(&left, right.0, right.1)?;
+        let right_scope = seen_right.without_answers();
         let shared = shared_names(constraint, &left_scope, &right_scope)?;
         let condition = match constraint {
             JoinConstraint::On(e) => {
-                let scope = side_by_side(&seen_left, &right_scope, JoinKind::Inner);
+                let scope = side_by_side(&seen, &seen_right, JoinKind::Inner);
                 Some(ExpressionBinder::new(self.functions(), &scope, "ON").condition(e)?.expr)
             }
             JoinConstraint::Using(_) | JoinConstraint::Natural => {
@@ -308,11 +314,8 @@ pub(crate) fn beside(left: &LogicalPlan, right: LogicalPlan, mut scope: Scope) -
     let renamed = columns.iter().zip(&taken);
     let renamed = renamed.map(|((old, t), new)| (new.clone(), Typed { expr: column(old), data_type: t.clone() }));
     let plan = project(right, renamed.collect())?;
-    for c in &mut scope.columns {
-        if let Some(i) = columns.iter().position(|old| old.0 == c.field) {
-            c.field = taken[i].clone();
-        }
-    }
+    let names = columns.iter().zip(&taken).map(|(old, new)| (old.0.as_str(), new.as_str())).collect();
+    scope.rename_fields(&names)?;
     Ok((plan, scope))
 }
 

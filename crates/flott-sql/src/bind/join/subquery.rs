@@ -235,50 +235,14 @@ impl Binder<'_> {
         Ok((source, values))
     }
 
-    /// The left rows of a join with what its condition asks for in sub-queries.
-    pub(super) fn with_values(
+    /// A sub-query of one row and one column becomes a column of every row.
+    pub(super) fn value(
         &self,
         left: LogicalPlan,
-        scope: &Scope,
-        (right, right_scope): (&LogicalPlan, &Scope),
-        on: &Ast,
+        scope: &mut Scope,
+        query: &Query,
         ctes: &Ctes,
-    ) -> Result<(LogicalPlan, Scope)> {
-        let (mut plan, mut scope) = (left, scope.clone());
-        for one in embedded(on, true, &|_| false) {
-            plan = match one.e {
-                Ast::Subquery(query) => self.value(plan, &mut scope, query, ctes)?,
-                // One that asks about the rows on the right has no column here, and is refused with the condition.
-                _ => match self.mark(plan.clone(), &mut scope, &one, ctes) {
-                    Ok(marked) => {
-                        let also_right = || self.mark(right.clone(), &mut right_scope.clone(), &one, ctes).is_ok();
-                        if self.asks_outside(&one, ctes) && also_right() {
-                            let message =
-                                "A sub-query in ON names a column that both sides of the join have: it is ambiguous";
-                            let error = Error::user(message).hint("Write it with the name of its table");
-                            return Err(at(error, one.e.span()));
-                        }
-                        marked
-                    }
-                    Err(_) => plan,
-                },
-            };
-        }
-        Ok((plan, scope))
-    }
-
-    /// Whether it names a column without its table that is none of its own.
-    fn asks_outside(&self, one: &Embedded<'_>, ctes: &Ctes) -> bool {
-        let of_query = |query: &Query| self.bind_query(query, ctes).is_err_and(|e| is_not_found(&e));
-        match one.e {
-            Ast::Exists { subquery, .. } => of_query(subquery),
-            Ast::InSubquery { expr, subquery, .. } => matches!(**expr, Ast::Identifier(_)) || of_query(subquery),
-            _ => false,
-        }
-    }
-
-    /// A sub-query of one row and one column becomes a column of every row.
-    fn value(&self, left: LogicalPlan, scope: &mut Scope, query: &Query, ctes: &Ctes) -> Result<LogicalPlan> {
+    ) -> Result<LogicalPlan> {
         if scope.value_of(query).is_some() || scope.has_mark(query) {
             return Ok(left);
         }
