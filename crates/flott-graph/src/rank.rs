@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use arrow_schema::SchemaRef;
 
+use crate::group::MiniBatch;
 use crate::sort::SortKey;
 
 /// Which ranks stay.
@@ -95,10 +96,22 @@ pub struct DeduplicateSpec {
     pub update_before: bool,
     /// The first row of a key leaves as `+I` (else as `+U`, and where the time is the processing time, nothing is kept).
     pub insert: bool,
+    /// When changes are shown; `None` is row by row.
+    pub mini_batch: Option<MiniBatch>,
+    /// Of a mini-batch the last change of a key alone (`table.exec.deduplicate.mini-batch.compact-changes-enabled`).
+    pub compact: bool,
     /// A key that is not touched for so long is forgotten.
     pub state_ttl: Option<Duration>,
     /// The schema of the input.
     pub input_schema: SchemaRef,
+}
+
+impl DeduplicateSpec {
+    /// Whether rows are only added. The first row by event time leaves when it is sure that none comes before it; in
+    /// mini-batches, as in Flink, it leaves at once, and one that comes before it takes its place.
+    pub fn appends(&self) -> bool {
+        self.keep == Keep::First && self.mini_batch.is_none()
+    }
 }
 
 /// Top-N of each window, or one row of each window, when the window ends. The input only adds rows.

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use arrow_schema::SchemaRef;
 use flott_core::{Error, Result};
 use flott_graph::{
-    EmitStrategy, Keep, Node, OperatorSpec, OverArrival, RankStrategy, WindowAggregateSpec, WindowAssignment,
-    WindowKind,
+    DeduplicateSpec, EmitStrategy, Keep, Node, OperatorSpec, OverArrival, RankStrategy, WindowAggregateSpec,
+    WindowAssignment, WindowKind,
 };
 
 use crate::calc::Calc;
@@ -17,7 +18,7 @@ use crate::join::{IntervalJoin, LookupJoin, RegularJoin, TemporalJoin, WindowJoi
 use crate::match_recognize::MatchRecognize;
 use crate::operator::Operator;
 use crate::over::{NonTimeOver, OverAtEnd, TimeOver};
-use crate::rank::{FirstByRowtime, FirstN, Latest, Sort, TemporalSort, TopN, WindowRank};
+use crate::rank::{Bundled, FirstByRowtime, FirstN, Latest, Sort, TemporalSort, TopN, WindowRank};
 use crate::sink_constraint::SinkConstraint;
 use crate::union::Union;
 use crate::unnest::Unnest;
@@ -85,11 +86,7 @@ pub fn build(node: &Node, subtask: usize, parallelism: usize, max_parallelism: u
             }
             _ => Box::new(TopN::new(name, spec, schema, ownership)?),
         },
-        OperatorSpec::Deduplicate(spec) => match (spec.keep, spec.rowtime) {
-            (Keep::First, None) => Box::new(FirstN::deduplicate(name, spec, schema, ownership)?),
-            (Keep::First, Some(_)) => Box::new(FirstByRowtime::new(name, spec, schema, ownership)?),
-            (Keep::Last, _) => Box::new(Latest::deduplicate(name, spec, schema, ownership)?),
-        },
+        OperatorSpec::Deduplicate(spec) => deduplicate(name, spec, schema, ownership)?,
         OperatorSpec::WindowRank(spec) => Box::new(WindowRank::new(name, spec, schema, ownership)?),
         OperatorSpec::OverAggregate(spec) => match spec.arrival {
             OverArrival::Time(attribute) => Box::new(TimeOver::new(name, spec, attribute, schema, ownership)?),
@@ -115,6 +112,24 @@ pub fn build(node: &Node, subtask: usize, parallelism: usize, max_parallelism: u
         OperatorSpec::ChangelogNormalize(spec) => Box::new(ChangelogNormalize::new(name, spec, schema, ownership)?),
         OperatorSpec::DropUpdateBefore => Box::new(DropUpdateBefore),
         OperatorSpec::SinkMaterialize(spec) => Box::new(SinkMaterialize::new(name, spec, schema, ownership)?),
+    })
+}
+
+fn deduplicate(
+    name: &str,
+    spec: &DeduplicateSpec,
+    schema: SchemaRef,
+    ownership: Ownership,
+) -> Result<Box<dyn Operator>> {
+    let max_parallelism = ownership.max_parallelism;
+    let operator: Box<dyn Operator> = match (spec.keep, spec.rowtime) {
+        (Keep::First, None) => Box::new(FirstN::deduplicate(name, spec, schema, ownership)?),
+        (Keep::First, Some(_)) if spec.appends() => Box::new(FirstByRowtime::new(name, spec, schema, ownership)?),
+        _ => Box::new(Latest::deduplicate(name, spec, schema, ownership)?),
+    };
+    Ok(match spec.mini_batch {
+        Some(batch) => Box::new(Bundled::new(name, spec, batch, operator, max_parallelism)?),
+        None => operator,
     })
 }
 

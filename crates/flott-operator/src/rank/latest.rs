@@ -1,10 +1,10 @@
-//! One row of each key, until a better one comes: Flink's FastTop1Function, and its deduplication that keeps the last
-//! row.
+//! One row of each key, until a better one comes: Flink's FastTop1Function, its deduplication that keeps the last row, and in
+//! mini-batches that which keeps the first one by event time.
 
 use arrow_schema::SchemaRef;
 use flott_core::{ChangeBatch, Result, RowKind, RowKinds};
 use flott_graph::sort::SortKey;
-use flott_graph::{DeduplicateSpec, RankSpec};
+use flott_graph::{DeduplicateSpec, Keep, RankSpec};
 use flott_state::{OperatorSnapshot, RestoredState};
 
 use super::changes::Changes;
@@ -63,16 +63,17 @@ impl Latest {
         Ok(latest)
     }
 
-    /// The last row of each key.
+    /// The last row of each key, or by event time the first one of those that have come.
     pub fn deduplicate(name: &str, spec: &DeduplicateSpec, schema: SchemaRef, owner: Ownership) -> Result<Latest> {
+        let ascending = spec.keep == Keep::First;
         let order: Vec<SortKey> =
-            spec.rowtime.map(|column| SortKey { column, ascending: false, nulls_last: true }).into_iter().collect();
+            spec.rowtime.map(|column| SortKey { column, ascending, nulls_last: !ascending }).into_iter().collect();
         let ttl = TimeToLive::new(spec.state_ttl);
         let by_arrival = spec.rowtime.is_none();
         let skips_same = by_arrival && !ttl.is_on();
         let mut latest = Latest::new(name, &spec.keys, &order, ttl, &spec.input_schema, owner)?;
         latest.schema = schema;
-        latest.equals_replace = true;
+        latest.equals_replace = !ascending;
         latest.skips_same = skips_same;
         latest.update_before = spec.update_before;
         latest.insert = spec.insert || spec.update_before;

@@ -2,6 +2,7 @@
 //!
 //! What leaves, and in which order, is what Flink's operators of the same names emit. Read first: `changes`, `top_n`.
 
+mod bundle;
 mod changes;
 mod first_n;
 mod first_rowtime;
@@ -12,6 +13,7 @@ mod top_n;
 mod updates;
 mod window;
 
+pub use bundle::Bundled;
 pub use first_n::FirstN;
 pub use first_rowtime::FirstByRowtime;
 pub use latest::Latest;

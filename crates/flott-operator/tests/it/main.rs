@@ -15,6 +15,7 @@ mod over_at_end;
 mod over_time;
 mod processing_time;
 mod rank;
+mod rank_bundle;
 mod rank_property;
 mod session_state;
 mod stateless;

@@ -272,9 +272,13 @@ fn limit_with_offset() {
     assert_eq!(harness.state_rows(), 1);
 }
 
-const EVENTS: &str = "k STRING, id INT, ts TIMESTAMP(3)";
+pub(crate) const EVENTS: &str = "k STRING, id INT, ts TIMESTAMP(3)";
 
-fn deduplicate(keep: Keep, rowtime: Option<usize>, change: impl Fn(&mut DeduplicateSpec)) -> Vec<(Node, Partitioning)> {
+pub(crate) fn deduplicate(
+    keep: Keep,
+    rowtime: Option<usize>,
+    change: impl Fn(&mut DeduplicateSpec),
+) -> Vec<(Node, Partitioning)> {
     let input = schema(EVENTS);
     let mut spec = DeduplicateSpec {
         keys: vec![0],
@@ -282,6 +286,8 @@ fn deduplicate(keep: Keep, rowtime: Option<usize>, change: impl Fn(&mut Deduplic
         keep,
         update_before: true,
         insert: true,
+        mini_batch: None,
+        compact: false,
         state_ttl: None,
         input_schema: Arc::clone(&input),
     };

@@ -78,7 +78,7 @@ pub(super) fn deduplicate(kind: &str, spec: &DeduplicateSpec) -> String {
         "{kind}(keep=[{}], key=[{}], order=[{time}], outputInsertOnly=[{}])",
         keep_text(spec.keep),
         names(&spec.input_schema, &spec.keys),
-        spec.keep == Keep::First
+        spec.appends()
     )
 }
 

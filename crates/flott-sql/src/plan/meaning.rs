@@ -164,6 +164,7 @@ pub(super) fn of_state(node: &StreamNode) -> Result<StateMeaning> {
             .with("window", picked(node, spec.window_start.into_iter().chain(spec.window_end))),
         StreamOp::Deduplicate(spec) => {
             let keep = match spec.keep {
+                Keep::First if spec.rowtime.is_some() && !spec.appends() => "the first row so far",
                 Keep::First => "the first row",
                 Keep::Last => "the last row",
             };

@@ -131,6 +131,13 @@ pub const MINI_BATCH_SIZE: ConfigOption = ConfigOption::optional(
     Some("-1"),
     "After how many rows their changes are emitted, where changes are merged.",
 );
+/// Whether a deduplication in mini-batches shows the last change alone.
+pub const DEDUPLICATE_COMPACT_CHANGES: ConfigOption = ConfigOption::optional(
+    "table.exec.deduplicate.mini-batch.compact-changes-enabled",
+    OptionType::Boolean,
+    Some("false"),
+    "Whether a deduplication by event time shows only the last change of each key in a mini-batch.",
+);
 /// How long state is kept.
 pub const STATE_TTL: ConfigOption = ConfigOption::optional(
     "table.exec.state.ttl",
@@ -246,7 +253,7 @@ pub const BUSHY_THRESHOLD: ConfigOption = ConfigOption::optional(
      after the other.",
 );
 /// Every option that the planner reads.
-pub const ALL: [&ConfigOption; 33] = [
+pub const ALL: [&ConfigOption; 34] = [
     &REUSE_SUB_PLAN,
     &JOIN_REORDER,
     &BUSHY_THRESHOLD,
@@ -270,6 +277,7 @@ pub const ALL: [&ConfigOption; 33] = [
     &MINI_BATCH_ENABLED,
     &MINI_BATCH_LATENCY,
     &MINI_BATCH_SIZE,
+    &DEDUPLICATE_COMPACT_CHANGES,
     &STATE_TTL,
     &LOOKUP_CAPACITY,
     &LOOKUP_OUTPUT_MODE,
@@ -365,6 +373,18 @@ pub(super) fn changes(config: &Options) -> Result<Changes> {
         Ok(size_rows) if size_rows > 0 => Ok(Changes::Gathered(MiniBatch { latency, size_rows })),
         _ => Err(wrong(&MINI_BATCH_SIZE)),
     }
+}
+
+/// The mini-batches of a stream, where there are any.
+pub(super) fn mini_batch(config: &Options) -> Result<Option<MiniBatch>> {
+    Ok(match changes(config)? {
+        Changes::Gathered(batch) => Some(batch),
+        _ => None,
+    })
+}
+
+pub(super) fn compacts_deduplication(config: &Options) -> Result<bool> {
+    config.bool(&DEDUPLICATE_COMPACT_CHANGES)
 }
 
 pub(super) fn state_ttl(config: &Options) -> Result<Option<Duration>> {

@@ -150,10 +150,12 @@ impl Converter<'_> {
                 keep,
                 update_before: true,
                 insert: true,
+                mini_batch: options::mini_batch(self.config)?,
+                compact: options::compacts_deduplication(self.config)?,
                 state_ttl,
                 input_schema,
             };
-            let mode = if keep == Keep::First { ChangelogMode::INSERT_ONLY } else { ChangelogMode::ALL };
+            let mode = if spec.appends() { ChangelogMode::INSERT_ONLY } else { ChangelogMode::ALL };
             let schema = plan.input.schema.clone();
             return Ok(StreamNode::new(StreamOp::Deduplicate(spec), vec![StreamInput::from(&input)], schema, mode));
         }

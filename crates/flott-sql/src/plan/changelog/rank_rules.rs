@@ -1,6 +1,6 @@
 //! What ranks, deduplications, functions over windows, sorts and patterns do with changes.
 
-use flott_graph::{DeduplicateSpec, Keep, OverAggregateSpec, OverArrival, RankStrategy, SortSpec, TemporalSortSpec};
+use flott_graph::{DeduplicateSpec, OverAggregateSpec, OverArrival, RankStrategy, SortSpec, TemporalSortSpec};
 
 use super::keys::{InputKeys, Key, containing};
 use super::kinds::{ModifyKinds, UpdateKind};
@@ -50,7 +50,7 @@ impl ChangelogRule for DeduplicateSpec {
     }
 
     fn produces(&self, _inputs: &[ModifyKinds]) -> ModifyKinds {
-        if self.keep == Keep::First { ModifyKinds::INSERT_ONLY } else { ModifyKinds::ALL }
+        if self.appends() { ModifyKinds::INSERT_ONLY } else { ModifyKinds::ALL }
     }
 
     fn updates(&self, _required: UpdateKind, _input: &RuleInput<'_>) -> Way<UpdateKind> {
