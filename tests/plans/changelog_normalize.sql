@@ -3,14 +3,13 @@ CREATE TABLE up (a INT, b BIGINT, PRIMARY KEY (a) NOT ENFORCED) WITH ('connector
 EXPLAIN CHANGELOG_MODE SELECT b, SUM(a) FROM up WHERE b > 1 AND a <> 3 GROUP BY b;
 -- EXPECT
 -- == Abstract Syntax Tree ==
--- LogicalProject(b=[$0], EXPR$1=[$1])
--- +- LogicalAggregate(group=[{0}], EXPR$0=[SUM($1)])
---    +- LogicalProject(b=[$1], a=[$0])
---       +- LogicalFilter(condition=[AND(>($1, 1), <>($0, 3))])
---          +- LogicalTableScan(table=[[default_catalog, default_database, up]])
+-- LogicalAggregate(group=[{0}], EXPR$1=[SUM($1)])
+-- +- LogicalProject(b=[$1], a=[$0])
+--    +- LogicalFilter(condition=[AND(>($1, 1), <>($0, 3))])
+--       +- LogicalTableScan(table=[[default_catalog, default_database, up]])
 --
 -- == Optimized Physical Plan ==
--- GroupAggregate(groupBy=[b], select=[b, SUM_RETRACT(a) AS EXPR$0], changelogMode=[I,UA,D])
+-- GroupAggregate(groupBy=[b], select=[b, SUM_RETRACT(a) AS EXPR$1], changelogMode=[I,UA,D])
 -- +- Exchange(distribution=[hash[b]], changelogMode=[I,UB,UA,D])
 --    +- Calc(select=[b, a], changelogMode=[I,UB,UA,D])
 --       +- ChangelogNormalize(key=[a], condition=[>(b, 1)], changelogMode=[I,UB,UA,D])
@@ -19,7 +18,7 @@ EXPLAIN CHANGELOG_MODE SELECT b, SUM(a) FROM up WHERE b > 1 AND a <> 3 GROUP BY 
 --                +- TableSourceScan(table=[[default_catalog, default_database, up]], fields=[a, b], changelogMode=[I,UA,D])
 --
 -- == Optimized Execution Plan ==
--- GroupAggregate(groupBy=[b], select=[b, SUM_RETRACT(a) AS EXPR$0])
+-- GroupAggregate(groupBy=[b], select=[b, SUM_RETRACT(a) AS EXPR$1])
 -- +- Exchange(distribution=[hash[b]])
 --    +- Calc(select=[b, a])
 --       +- ChangelogNormalize(key=[a], condition=[(b > 1)])

@@ -5,7 +5,7 @@ EXPLAIN SELECT window_start, SUM(twice) AS s FROM TABLE(TUMBLE(TABLE bid, DESCRI
 -- EXPECT
 -- == Abstract Syntax Tree ==
 -- LogicalProject(window_start=[$0], s=[$2])
--- +- LogicalAggregate(group=[{0, 1}], EXPR$0=[SUM($2)])
+-- +- LogicalAggregate(group=[{0, 1}], s=[SUM($2)])
 --    +- LogicalProject(window_start=[$6], window_end=[$7], twice=[$5])
 --       +- LogicalTableFunctionScan(invocation=[TUMBLE(TABLE(#0), DESCRIPTOR(_UTF-16LE'rt'), 60000:INTERVAL)], rowType=[RecordType(BIGINT auction, BIGINT at_ms, TIMESTAMP_LTZ(3) m, BIGINT o, TIMESTAMP_LTZ(3) *ROWTIME* rt, BIGINT twice, TIMESTAMP(3) window_start, TIMESTAMP(3) window_end, TIMESTAMP_LTZ(3) *ROWTIME* window_time)])
 --          +- LogicalWatermarkAssigner(rowtime=[rt], watermark=[-($4, 5000:INTERVAL SECOND)])
@@ -13,16 +13,16 @@ EXPLAIN SELECT window_start, SUM(twice) AS s FROM TABLE(TUMBLE(TABLE bid, DESCRI
 --                +- LogicalTableScan(table=[[default_catalog, default_database, bid]])
 --
 -- == Optimized Physical Plan ==
--- Calc(select=[window_start, EXPR$0 AS s])
--- +- GlobalWindowAggregate(window=[TUMBLE(slice_end=[$slice_end], size=[1 min])], select=[SUM(sum$0) AS EXPR$0, start('w$) AS window_start, end('w$) AS window_end])
+-- Calc(select=[window_start, s])
+-- +- GlobalWindowAggregate(window=[TUMBLE(slice_end=[$slice_end], size=[1 min])], select=[SUM(sum$0) AS s, start('w$) AS window_start, end('w$) AS window_end])
 --    +- Exchange(distribution=[single])
 --       +- LocalWindowAggregate(window=[TUMBLE(time_col=[rt], size=[1 min])], select=[SUM(twice) AS sum$0, slice_end('w$) AS $slice_end])
 --          +- Calc(select=[*(auction, 2) AS twice, +(m, 1000:INTERVAL SECOND) AS rt])
 --             +- TableSourceScan(table=[[default_catalog, default_database, bid, project=[auction], metadata=[timestamp], watermark=[-(+(m, 1000:INTERVAL SECOND), 5000:INTERVAL SECOND)]]], fields=[auction, m])
 --
 -- == Optimized Execution Plan ==
--- Calc(select=[window_start, EXPR$0 AS s])
--- +- GlobalWindowAggregate(window=[TUMBLE(slice_end=[$slice_end], size=[1 min])], select=[SUM(sum$0) AS EXPR$0, start('w$) AS window_start, end('w$) AS window_end])
+-- Calc(select=[window_start, s])
+-- +- GlobalWindowAggregate(window=[TUMBLE(slice_end=[$slice_end], size=[1 min])], select=[SUM(sum$0) AS s, start('w$) AS window_start, end('w$) AS window_end])
 --    +- Exchange(distribution=[single])
 --       +- LocalWindowAggregate(window=[TUMBLE(time_col=[rt], size=[1 min])], select=[SUM(twice) AS sum$0, slice_end('w$) AS $slice_end])
 --          +- Calc(select=[(auction * 2) AS twice, (m + 1000:INTERVAL SECOND) AS rt])

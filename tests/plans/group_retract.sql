@@ -5,29 +5,27 @@ EXPLAIN CHANGELOG_MODE SELECT n, COUNT(*), SUM(s) FROM
 GROUP BY n;
 -- EXPECT
 -- == Abstract Syntax Tree ==
--- LogicalProject(n=[$0], EXPR$1=[$1], EXPR$2=[$2])
--- +- LogicalAggregate(group=[{0}], EXPR$0=[COUNT()], EXPR$1=[SUM($1)])
---    +- LogicalProject(n=[$1], s=[$2])
---       +- LogicalProject(a=[$0], n=[$1], s=[$2], d=[$3])
---          +- LogicalFilter(condition=[>($1, 1)])
---             +- LogicalAggregate(group=[{0}], EXPR$0=[COUNT()], EXPR$1=[SUM($1) FILTER $2], EXPR$2=[COUNT(DISTINCT $3)])
---                +- LogicalProject(a=[$0], b=[$1], $f2=[=($2, _UTF-16LE'x')], c=[$2])
---                   +- LogicalTableScan(table=[[default_catalog, default_database, src]])
+-- LogicalAggregate(group=[{0}], EXPR$1=[COUNT()], EXPR$2=[SUM($1)])
+-- +- LogicalProject(n=[$1], s=[$2])
+--    +- LogicalFilter(condition=[>($1, 1)])
+--       +- LogicalAggregate(group=[{0}], n=[COUNT()], s=[SUM($1) FILTER $2], d=[COUNT(DISTINCT $3)])
+--          +- LogicalProject(a=[$0], b=[$1], $f2=[=($2, _UTF-16LE'x')], c=[$2])
+--             +- LogicalTableScan(table=[[default_catalog, default_database, src]])
 --
 -- == Optimized Physical Plan ==
--- GroupAggregate(groupBy=[n], select=[n, COUNT_RETRACT(*) AS EXPR$0, SUM_RETRACT(s) AS EXPR$1], changelogMode=[I,UA,D])
+-- GroupAggregate(groupBy=[n], select=[n, COUNT_RETRACT(*) AS EXPR$1, SUM_RETRACT(s) AS EXPR$2], changelogMode=[I,UA,D])
 -- +- Exchange(distribution=[hash[n]], changelogMode=[I,UB,UA])
---    +- Calc(select=[EXPR$0 AS n, EXPR$1 AS s], where=[>(EXPR$0, 1)], changelogMode=[I,UB,UA])
---       +- GroupAggregate(groupBy=[a], select=[a, COUNT(*) AS EXPR$0, SUM(b) FILTER $f2 AS EXPR$1], changelogMode=[I,UB,UA])
+--    +- Calc(select=[n, s], where=[>(n, 1)], changelogMode=[I,UB,UA])
+--       +- GroupAggregate(groupBy=[a], select=[a, COUNT(*) AS n, SUM(b) FILTER $f2 AS s], changelogMode=[I,UB,UA])
 --          +- Exchange(distribution=[hash[a]], changelogMode=[I])
 --             +- Calc(select=[a, b, =(c, 'x') AS $f2], changelogMode=[I])
 --                +- TableSourceScan(table=[[default_catalog, default_database, src]], fields=[a, b, c], changelogMode=[I])
 --
 -- == Optimized Execution Plan ==
--- GroupAggregate(groupBy=[n], select=[n, COUNT_RETRACT(*) AS EXPR$0, SUM_RETRACT(s) AS EXPR$1])
+-- GroupAggregate(groupBy=[n], select=[n, COUNT_RETRACT(*) AS EXPR$1, SUM_RETRACT(s) AS EXPR$2])
 -- +- Exchange(distribution=[hash[n]])
---    +- Calc(select=[EXPR$0 AS n, EXPR$1 AS s], where=[(EXPR$0 > 1)])
---       +- GroupAggregate(groupBy=[a], select=[a, COUNT(*) AS EXPR$0, SUM(b) FILTER $f2 AS EXPR$1])
+--    +- Calc(select=[n, s], where=[(n > 1)])
+--       +- GroupAggregate(groupBy=[a], select=[a, COUNT(*) AS n, SUM(b) FILTER $f2 AS s])
 --          +- Exchange(distribution=[hash[a]])
 --             +- Calc(select=[a, b, (c = 'x') AS $f2])
 --                +- TableSourceScan(table=[[default_catalog, default_database, src]], fields=[a, b, c])

@@ -4,21 +4,21 @@ EXPLAIN CHANGELOG_MODE SELECT a, c, SUM(b), GROUPING(a) FROM src GROUP BY ROLLUP
 -- EXPECT
 -- == Abstract Syntax Tree ==
 -- LogicalProject(a=[$0], c=[$1], EXPR$2=[$3], EXPR$3=[CASE(=($2, 3), 1, 0)])
--- +- LogicalAggregate(group=[{0, 1}], groups=[[{0, 1}, {0}, {}]], EXPR$0=[SUM($2)])
+-- +- LogicalAggregate(group=[{0, 1}], groups=[[{0, 1}, {0}, {}]], EXPR$2=[SUM($2)])
 --    +- LogicalProject(a=[$0], c=[$2], b=[$1])
 --       +- LogicalTableScan(table=[[default_catalog, default_database, src]])
 --
 -- == Optimized Physical Plan ==
--- Calc(select=[a, c, EXPR$0 AS EXPR$2, CASE(=($e, 3), 1, 0) AS EXPR$3], changelogMode=[I,UA])
--- +- GroupAggregate(groupBy=[a, c, $e], select=[a, c, $e, SUM(b) AS EXPR$0], changelogMode=[I,UA])
+-- Calc(select=[a, c, EXPR$2, CASE(=($e, 3), 1, 0) AS EXPR$3], changelogMode=[I,UA])
+-- +- GroupAggregate(groupBy=[a, c, $e], select=[a, c, $e, SUM(b) AS EXPR$2], changelogMode=[I,UA])
 --    +- Exchange(distribution=[hash[a, c, $e]], changelogMode=[I])
 --       +- Expand(projects=[{a, c, b, 0 AS $e}, {a, null AS c, b, 1 AS $e}, {null AS a, null AS c, b, 3 AS $e}], changelogMode=[I])
 --          +- Calc(select=[a, c, b], changelogMode=[I])
 --             +- TableSourceScan(table=[[default_catalog, default_database, src]], fields=[a, b, c], changelogMode=[I])
 --
 -- == Optimized Execution Plan ==
--- Calc(select=[a, c, EXPR$0 AS EXPR$2, CASE(($e = 3), 1, 0) AS EXPR$3])
--- +- GroupAggregate(groupBy=[a, c, $e], select=[a, c, $e, SUM(b) AS EXPR$0])
+-- Calc(select=[a, c, EXPR$2, CASE(($e = 3), 1, 0) AS EXPR$3])
+-- +- GroupAggregate(groupBy=[a, c, $e], select=[a, c, $e, SUM(b) AS EXPR$2])
 --    +- Exchange(distribution=[hash[a, c, $e]])
 --       +- Expand(projects=[{a, c, b, 0 AS $e}, {a, null AS c, b, 1 AS $e}, {null AS a, null AS c, b, 3 AS $e}])
 --          +- Calc(select=[a, c, b])

@@ -8,8 +8,7 @@ EXPLAIN SELECT a.id, b.z FROM a, b WHERE a.k = b.k AND a.x = 'x' AND b.n + 1 = a
 -- +- LogicalJoin(condition=[AND(=($1, $4), =(+($5, 1), $0), >($3, CAST($5):DOUBLE))], joinType=[inner])
 --    :- LogicalFilter(condition=[=($2, _UTF-16LE'x')])
 --    :  +- LogicalTableScan(table=[[default_catalog, default_database, a]])
---    +- LogicalProject(k0=[$0], n=[$1], z=[$2])
---       +- LogicalTableScan(table=[[default_catalog, default_database, b]])
+--    +- LogicalTableScan(table=[[default_catalog, default_database, b]])
 --
 -- == Optimized Physical Plan ==
 -- Calc(select=[id, z])

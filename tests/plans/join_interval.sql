@@ -9,16 +9,15 @@ WHERE o.ts BETWEEN s.ts - INTERVAL '5' SECOND AND s.ts + INTERVAL '1' MINUTE;
 -- +- LogicalJoin(condition=[AND(>=(CAST($1):TIMESTAMP(3), -($3, 5000:INTERVAL SECOND)), <=(CAST($1):TIMESTAMP(3), +($3, 60000:INTERVAL MINUTE)), =($0, $2))], joinType=[inner])
 --    :- LogicalWatermarkAssigner(rowtime=[ts], watermark=[$1])
 --    :  +- LogicalTableScan(table=[[default_catalog, default_database, o]])
---    +- LogicalProject(id0=[$0], ts0=[$1])
---       +- LogicalWatermarkAssigner(rowtime=[ts], watermark=[-($1, 1000:INTERVAL SECOND)])
---          +- LogicalTableScan(table=[[default_catalog, default_database, s]])
+--    +- LogicalWatermarkAssigner(rowtime=[ts], watermark=[-($1, 1000:INTERVAL SECOND)])
+--       +- LogicalTableScan(table=[[default_catalog, default_database, s]])
 --
 -- == Optimized Physical Plan ==
 -- Calc(select=[id, ts0 AS ts])
 -- +- IntervalJoin(joinType=[InnerJoin], windowBounds=[isRowTime=true, leftLowerBound=-5000, leftUpperBound=60000, leftTimeIndex=1, rightTimeIndex=1], where=[AND(>=(CAST(ts):TIMESTAMP(3), -(ts0, 5000:INTERVAL SECOND)), <=(CAST(ts):TIMESTAMP(3), +(ts0, 60000:INTERVAL MINUTE)), =(id, id0))], select=[id, ts, id0, ts0])
 --    :- Exchange(distribution=[hash[id]])
 --    :  +- TableSourceScan(table=[[default_catalog, default_database, o, watermark=[ts]]], fields=[id, ts])
---    +- Exchange(distribution=[hash[id0]])
+--    +- Exchange(distribution=[hash[id]])
 --       +- TableSourceScan(table=[[default_catalog, default_database, s, watermark=[-(ts, 1000:INTERVAL SECOND)]]], fields=[id, ts])
 --
 -- == Optimized Execution Plan ==
@@ -26,5 +25,5 @@ WHERE o.ts BETWEEN s.ts - INTERVAL '5' SECOND AND s.ts + INTERVAL '1' MINUTE;
 -- +- IntervalJoin(joinType=[InnerJoin], windowBounds=[isRowTime=true, leftLowerBound=-5000, leftUpperBound=60000, leftTimeIndex=1, rightTimeIndex=1], where=[((CAST(ts AS TIMESTAMP(3)) >= (ts0 - 5000:INTERVAL SECOND)) AND (CAST(ts AS TIMESTAMP(3)) <= (ts0 + 60000:INTERVAL MINUTE)) AND (id = id0))], select=[id, ts, id0, ts0])
 --    :- Exchange(distribution=[hash[id]])
 --    :  +- TableSourceScan(table=[[default_catalog, default_database, o, watermark=[ts]]], fields=[id, ts])
---    +- Exchange(distribution=[hash[id0]])
+--    +- Exchange(distribution=[hash[id]])
 --       +- TableSourceScan(table=[[default_catalog, default_database, s, watermark=[-(ts, 1000:INTERVAL SECOND)]]], fields=[id, ts])

@@ -9,16 +9,15 @@ EXPLAIN SELECT o.amount * r.rate FROM o JOIN rates FOR SYSTEM_TIME AS OF o.ts AS
 -- +- LogicalJoin(condition=[=($0, $3)], joinType=[inner], asOf=[ts])
 --    :- LogicalWatermarkAssigner(rowtime=[ts], watermark=[$2])
 --    :  +- LogicalTableScan(table=[[default_catalog, default_database, o]])
---    +- LogicalProject(currency0=[$0], rate=[$1], ts0=[$2])
---       +- LogicalWatermarkAssigner(rowtime=[ts], watermark=[$2])
---          +- LogicalTableScan(table=[[default_catalog, default_database, rates]])
+--    +- LogicalWatermarkAssigner(rowtime=[ts], watermark=[$2])
+--       +- LogicalTableScan(table=[[default_catalog, default_database, rates]])
 --
 -- == Optimized Physical Plan ==
 -- Calc(select=[*(amount, rate) AS EXPR$0])
 -- +- TemporalJoin(joinType=[InnerJoin], where=[=(currency, currency0)], select=[currency, amount, ts, currency0, rate, ts0])
 --    :- Exchange(distribution=[hash[currency]])
 --    :  +- TableSourceScan(table=[[default_catalog, default_database, o, watermark=[ts]]], fields=[currency, amount, ts])
---    +- Exchange(distribution=[hash[currency0]])
+--    +- Exchange(distribution=[hash[currency]])
 --       +- TableSourceScan(table=[[default_catalog, default_database, rates, watermark=[ts]]], fields=[currency, rate, ts])
 --
 -- == Optimized Execution Plan ==
@@ -26,5 +25,5 @@ EXPLAIN SELECT o.amount * r.rate FROM o JOIN rates FOR SYSTEM_TIME AS OF o.ts AS
 -- +- TemporalJoin(joinType=[InnerJoin], where=[(currency = currency0)], select=[currency, amount, ts, currency0, rate, ts0])
 --    :- Exchange(distribution=[hash[currency]])
 --    :  +- TableSourceScan(table=[[default_catalog, default_database, o, watermark=[ts]]], fields=[currency, amount, ts])
---    +- Exchange(distribution=[hash[currency0]])
+--    +- Exchange(distribution=[hash[currency]])
 --       +- TableSourceScan(table=[[default_catalog, default_database, rates, watermark=[ts]]], fields=[currency, rate, ts])

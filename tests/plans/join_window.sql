@@ -13,11 +13,10 @@ ON L.id = R.id AND L.window_start = R.window_start AND L.window_end = R.window_e
 --    :  +- LogicalTableFunctionScan(invocation=[TUMBLE(TABLE(#0), DESCRIPTOR(_UTF-16LE'ts'), 300000:INTERVAL)], rowType=[RecordType(INT id, INT v, TIMESTAMP(3) *ROWTIME* ts, TIMESTAMP(3) window_start, TIMESTAMP(3) window_end, TIMESTAMP(3) *ROWTIME* window_time)])
 --    :     +- LogicalWatermarkAssigner(rowtime=[ts], watermark=[$2])
 --    :        +- LogicalTableScan(table=[[default_catalog, default_database, o]])
---    +- LogicalProject(id0=[$0], w=[$1], ts0=[$2], window_start0=[$3], window_end0=[$4], window_time0=[$5])
---       +- LogicalProject(id=[$0], w=[$1], ts=[$2], window_start=[$3], window_end=[$4], window_time=[$5])
---          +- LogicalTableFunctionScan(invocation=[TUMBLE(TABLE(#0), DESCRIPTOR(_UTF-16LE'ts'), 300000:INTERVAL)], rowType=[RecordType(INT id, INT w, TIMESTAMP(3) *ROWTIME* ts, TIMESTAMP(3) window_start, TIMESTAMP(3) window_end, TIMESTAMP(3) *ROWTIME* window_time)])
---             +- LogicalWatermarkAssigner(rowtime=[ts], watermark=[$2])
---                +- LogicalTableScan(table=[[default_catalog, default_database, s]])
+--    +- LogicalProject(id=[$0], w=[$1], ts=[$2], window_start=[$3], window_end=[$4], window_time=[$5])
+--       +- LogicalTableFunctionScan(invocation=[TUMBLE(TABLE(#0), DESCRIPTOR(_UTF-16LE'ts'), 300000:INTERVAL)], rowType=[RecordType(INT id, INT w, TIMESTAMP(3) *ROWTIME* ts, TIMESTAMP(3) window_start, TIMESTAMP(3) window_end, TIMESTAMP(3) *ROWTIME* window_time)])
+--          +- LogicalWatermarkAssigner(rowtime=[ts], watermark=[$2])
+--             +- LogicalTableScan(table=[[default_catalog, default_database, s]])
 --
 -- == Optimized Physical Plan ==
 -- Calc(select=[id, v, w, window_start])

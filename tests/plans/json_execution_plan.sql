@@ -9,7 +9,7 @@ GROUP BY window_start, window_end, auction;
 -- == Abstract Syntax Tree ==
 -- LogicalSink(table=[default_catalog.default_database.out_t], fields=[w, auction, n])
 -- +- LogicalProject(window_end=[$1], auction=[$2], EXPR$2=[$3])
---    +- LogicalAggregate(group=[{0, 1, 2}], EXPR$0=[COUNT()])
+--    +- LogicalAggregate(group=[{0, 1, 2}], EXPR$2=[COUNT()])
 --       +- LogicalProject(window_start=[$4], window_end=[$5], auction=[$0])
 --          +- LogicalTableFunctionScan(invocation=[TUMBLE(TABLE(#0), DESCRIPTOR(_UTF-16LE'ts'), 600000:INTERVAL)], rowType=[RecordType(BIGINT auction, BIGINT bidder, DECIMAL(10, 2) price, TIMESTAMP(3) *ROWTIME* ts, TIMESTAMP(3) window_start, TIMESTAMP(3) window_end, TIMESTAMP(3) *ROWTIME* window_time)])
 --             +- LogicalWatermarkAssigner(rowtime=[ts], watermark=[-($3, 5000:INTERVAL SECOND)])
@@ -17,16 +17,16 @@ GROUP BY window_start, window_end, auction;
 --
 -- == Optimized Physical Plan ==
 -- Sink(table=[default_catalog.default_database.out_t], fields=[w, auction, n])
--- +- Calc(select=[window_end AS w, auction, EXPR$0 AS n])
---    +- GlobalWindowAggregate(groupBy=[auction], window=[TUMBLE(slice_end=[$slice_end], size=[10 min])], select=[auction, COUNT(count1$0) AS EXPR$0, start('w$) AS window_start, end('w$) AS window_end])
+-- +- Calc(select=[window_end AS w, auction, EXPR$2 AS n])
+--    +- GlobalWindowAggregate(groupBy=[auction], window=[TUMBLE(slice_end=[$slice_end], size=[10 min])], select=[auction, COUNT(count1$0) AS EXPR$2, start('w$) AS window_start, end('w$) AS window_end])
 --       +- Exchange(distribution=[hash[auction]])
 --          +- LocalWindowAggregate(groupBy=[auction], window=[TUMBLE(time_col=[ts], size=[10 min])], select=[auction, COUNT(*) AS count1$0, slice_end('w$) AS $slice_end])
 --             +- TableSourceScan(table=[[default_catalog, default_database, bid, project=[auction, ts], metadata=[], watermark=[-(ts, 5000:INTERVAL SECOND)]]], fields=[auction, ts])
 --
 -- == Optimized Execution Plan ==
 -- Sink(table=[default_catalog.default_database.out_t], fields=[w, auction, n])
--- +- Calc(select=[window_end AS w, auction, EXPR$0 AS n])
---    +- GlobalWindowAggregate(groupBy=[auction], window=[TUMBLE(slice_end=[$slice_end], size=[10 min])], select=[auction, COUNT(count1$0) AS EXPR$0, start('w$) AS window_start, end('w$) AS window_end])
+-- +- Calc(select=[window_end AS w, auction, EXPR$2 AS n])
+--    +- GlobalWindowAggregate(groupBy=[auction], window=[TUMBLE(slice_end=[$slice_end], size=[10 min])], select=[auction, COUNT(count1$0) AS EXPR$2, start('w$) AS window_start, end('w$) AS window_end])
 --       +- Exchange(distribution=[hash[auction]])
 --          +- LocalWindowAggregate(groupBy=[auction], window=[TUMBLE(time_col=[ts], size=[10 min])], select=[auction, COUNT(*) AS count1$0, slice_end('w$) AS $slice_end])
 --             +- TableSourceScan(table=[[default_catalog, default_database, bid, project=[auction, ts], metadata=[], watermark=[-(ts, 5000:INTERVAL SECOND)]]], fields=[auction, ts])
@@ -59,7 +59,7 @@ GROUP BY window_start, window_end, auction;
 --       "id": 3,
 --       "type": "GlobalWindowAggregate[3]",
 --       "pact": "Operator",
---       "contents": "[3]:GlobalWindowAggregate(groupBy=[auction], window=[TUMBLE(slice_end=[$slice_end], size=[10 min])], select=[auction, COUNT(count1$0) AS EXPR$0, start('w$) AS window_start, end('w$) AS window_end])",
+--       "contents": "[3]:GlobalWindowAggregate(groupBy=[auction], window=[TUMBLE(slice_end=[$slice_end], size=[10 min])], select=[auction, COUNT(count1$0) AS EXPR$2, start('w$) AS window_start, end('w$) AS window_end])",
 --       "parallelism": 4,
 --       "predecessors": [
 --         {
@@ -73,7 +73,7 @@ GROUP BY window_start, window_end, auction;
 --       "id": 4,
 --       "type": "Calc[4]",
 --       "pact": "Operator",
---       "contents": "[4]:Calc(select=[window_end AS w, auction, EXPR$0 AS n])",
+--       "contents": "[4]:Calc(select=[window_end AS w, auction, EXPR$2 AS n])",
 --       "parallelism": 4,
 --       "predecessors": [
 --         {

@@ -5,13 +5,12 @@ EXPLAIN CHANGELOG_MODE SELECT auction, COUNT(*) AS c, COUNT(DISTINCT channel) AS
   SUM(price) AS total, MAX(bidder) AS m, AVG(price) AS a, LISTAGG(channel) AS l, COLLECT(price) AS co FROM bid GROUP BY auction;
 -- EXPECT
 -- == Abstract Syntax Tree ==
--- LogicalProject(auction=[$0], c=[$1], channels=[$2], bidders=[$3], s=[$4], total=[$5], m=[$6], a=[$7], l=[$8], co=[$9])
--- +- LogicalAggregate(group=[{0}], EXPR$0=[COUNT()], EXPR$1=[COUNT(DISTINCT $1)], EXPR$2=[COUNT(DISTINCT $2)], EXPR$3=[SUM(DISTINCT $2)], EXPR$4=[SUM($3)], EXPR$5=[MAX($2)], EXPR$6=[AVG($3)], EXPR$7=[LISTAGG($1)], EXPR$8=[COLLECT($3)])
---    +- LogicalProject(auction=[$0], channel=[$2], bidder=[$1], price=[$3])
---       +- LogicalTableScan(table=[[default_catalog, default_database, bid]])
+-- LogicalAggregate(group=[{0}], c=[COUNT()], channels=[COUNT(DISTINCT $1)], bidders=[COUNT(DISTINCT $2)], s=[SUM(DISTINCT $2)], total=[SUM($3)], m=[MAX($2)], a=[AVG($3)], l=[LISTAGG($1)], co=[COLLECT($3)])
+-- +- LogicalProject(auction=[$0], channel=[$2], bidder=[$1], price=[$3])
+--    +- LogicalTableScan(table=[[default_catalog, default_database, bid]])
 --
 -- == Optimized Physical Plan ==
--- GlobalGroupAggregate(groupBy=[auction], select=[auction, COUNT(count1$0) AS EXPR$0, COUNT(distinct$0 count$1) AS EXPR$1, COUNT(distinct$1 count$2) AS EXPR$2, SUM(distinct$1 sum$3) AS EXPR$3, SUM(sum$4) AS EXPR$4, MAX(max$5) AS EXPR$5, AVG((sum$6, count$7)) AS EXPR$6, LISTAGG((accDelimiter$8, concatAcc$9)) AS EXPR$7, COLLECT(collect$10) AS EXPR$8], changelogMode=[I,UA])
+-- GlobalGroupAggregate(groupBy=[auction], select=[auction, COUNT(count1$0) AS c, COUNT(distinct$0 count$1) AS channels, COUNT(distinct$1 count$2) AS bidders, SUM(distinct$1 sum$3) AS s, SUM(sum$4) AS total, MAX(max$5) AS m, AVG((sum$6, count$7)) AS a, LISTAGG((accDelimiter$8, concatAcc$9)) AS l, COLLECT(collect$10) AS co], changelogMode=[I,UA])
 -- +- Exchange(distribution=[hash[auction]], changelogMode=[I])
 --    +- LocalGroupAggregate(groupBy=[auction], select=[auction, COUNT(*) AS count1$0, COUNT(distinct$0 channel) AS count$1, COUNT(distinct$1 bidder) AS count$2, SUM(distinct$1 bidder) AS sum$3, SUM(price) AS sum$4, MAX(bidder) AS max$5, AVG(price) AS (sum$6, count$7), LISTAGG(channel) AS (accDelimiter$8, concatAcc$9), COLLECT(price) AS collect$10, DISTINCT(channel) AS distinct$0, DISTINCT(bidder) AS distinct$1], changelogMode=[I])
 --       +- Calc(select=[auction, channel, bidder, price], changelogMode=[I])
@@ -19,7 +18,7 @@ EXPLAIN CHANGELOG_MODE SELECT auction, COUNT(*) AS c, COUNT(DISTINCT channel) AS
 --             +- TableSourceScan(table=[[default_catalog, default_database, bid]], fields=[auction, bidder, channel, price], changelogMode=[I])
 --
 -- == Optimized Execution Plan ==
--- GlobalGroupAggregate(groupBy=[auction], select=[auction, COUNT(count1$0) AS EXPR$0, COUNT(distinct$0 count$1) AS EXPR$1, COUNT(distinct$1 count$2) AS EXPR$2, SUM(distinct$1 sum$3) AS EXPR$3, SUM(sum$4) AS EXPR$4, MAX(max$5) AS EXPR$5, AVG((sum$6, count$7)) AS EXPR$6, LISTAGG((accDelimiter$8, concatAcc$9)) AS EXPR$7, COLLECT(collect$10) AS EXPR$8])
+-- GlobalGroupAggregate(groupBy=[auction], select=[auction, COUNT(count1$0) AS c, COUNT(distinct$0 count$1) AS channels, COUNT(distinct$1 count$2) AS bidders, SUM(distinct$1 sum$3) AS s, SUM(sum$4) AS total, MAX(max$5) AS m, AVG((sum$6, count$7)) AS a, LISTAGG((accDelimiter$8, concatAcc$9)) AS l, COLLECT(collect$10) AS co])
 -- +- Exchange(distribution=[hash[auction]])
 --    +- LocalGroupAggregate(groupBy=[auction], select=[auction, COUNT(*) AS count1$0, COUNT(distinct$0 channel) AS count$1, COUNT(distinct$1 bidder) AS count$2, SUM(distinct$1 bidder) AS sum$3, SUM(price) AS sum$4, MAX(bidder) AS max$5, AVG(price) AS (sum$6, count$7), LISTAGG(channel) AS (accDelimiter$8, concatAcc$9), COLLECT(price) AS collect$10, DISTINCT(channel) AS distinct$0, DISTINCT(bidder) AS distinct$1])
 --       +- Calc(select=[auction, channel, bidder, price])

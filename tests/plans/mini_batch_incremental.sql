@@ -5,13 +5,12 @@ SET 'table.optimizer.distinct-agg.split.enabled' = 'true';
 EXPLAIN CHANGELOG_MODE SELECT auction, COUNT(DISTINCT channel) AS channels, SUM(price) AS total, MAX(channel) AS m FROM bid GROUP BY auction;
 -- EXPECT
 -- == Abstract Syntax Tree ==
--- LogicalProject(auction=[$0], channels=[$1], total=[$2], m=[$3])
--- +- LogicalAggregate(group=[{0}], EXPR$0=[COUNT(DISTINCT $1)], EXPR$1=[SUM($2)], EXPR$2=[MAX($1)])
---    +- LogicalProject(auction=[$0], channel=[$2], price=[$3])
---       +- LogicalTableScan(table=[[default_catalog, default_database, bid]])
+-- LogicalAggregate(group=[{0}], channels=[COUNT(DISTINCT $1)], total=[SUM($2)], m=[MAX($1)])
+-- +- LogicalProject(auction=[$0], channel=[$2], price=[$3])
+--    +- LogicalTableScan(table=[[default_catalog, default_database, bid]])
 --
 -- == Optimized Physical Plan ==
--- GlobalGroupAggregate(groupBy=[auction], partialFinalType=[FINAL], select=[auction, $SUM0(count$0) AS EXPR$0, SUM(sum$1) AS EXPR$1, MAX(max$2) AS EXPR$2], changelogMode=[I,UA,D])
+-- GlobalGroupAggregate(groupBy=[auction], partialFinalType=[FINAL], select=[auction, $SUM0(count$0) AS channels, SUM(sum$1) AS total, MAX(max$2) AS m], changelogMode=[I,UA,D])
 -- +- Exchange(distribution=[hash[auction]], changelogMode=[I])
 --    +- IncrementalGroupAggregate(partialAggGrouping=[auction, $f3], finalAggGrouping=[auction], select=[auction, COUNT(distinct$0 count$0) AS count$0, SUM(sum$1) AS sum$1, MAX(max$2) AS max$2], changelogMode=[I])
 --       +- Exchange(distribution=[hash[auction, $f3]], changelogMode=[I])
@@ -21,7 +20,7 @@ EXPLAIN CHANGELOG_MODE SELECT auction, COUNT(DISTINCT channel) AS channels, SUM(
 --                   +- TableSourceScan(table=[[default_catalog, default_database, bid, project=[auction, channel, price], metadata=[]]], fields=[auction, channel, price], changelogMode=[I])
 --
 -- == Optimized Execution Plan ==
--- GlobalGroupAggregate(groupBy=[auction], partialFinalType=[FINAL], select=[auction, $SUM0(count$0) AS EXPR$0, SUM(sum$1) AS EXPR$1, MAX(max$2) AS EXPR$2])
+-- GlobalGroupAggregate(groupBy=[auction], partialFinalType=[FINAL], select=[auction, $SUM0(count$0) AS channels, SUM(sum$1) AS total, MAX(max$2) AS m])
 -- +- Exchange(distribution=[hash[auction]])
 --    +- IncrementalGroupAggregate(partialAggGrouping=[auction, $f3], finalAggGrouping=[auction], select=[auction, COUNT(distinct$0 count$0) AS count$0, SUM(sum$1) AS sum$1, MAX(max$2) AS max$2])
 --       +- Exchange(distribution=[hash[auction, $f3]])

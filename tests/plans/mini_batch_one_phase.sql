@@ -5,19 +5,18 @@ SET 'table.optimizer.agg-phase-strategy' = 'ONE_PHASE';
 EXPLAIN CHANGELOG_MODE SELECT auction, SUM(price) AS s FROM bid GROUP BY auction;
 -- EXPECT
 -- == Abstract Syntax Tree ==
--- LogicalProject(auction=[$0], s=[$1])
--- +- LogicalAggregate(group=[{0}], EXPR$0=[SUM($1)])
---    +- LogicalProject(auction=[$0], price=[$3])
---       +- LogicalTableScan(table=[[default_catalog, default_database, bid]])
+-- LogicalAggregate(group=[{0}], s=[SUM($1)])
+-- +- LogicalProject(auction=[$0], price=[$3])
+--    +- LogicalTableScan(table=[[default_catalog, default_database, bid]])
 --
 -- == Optimized Physical Plan ==
--- GroupAggregate(groupBy=[auction], select=[auction, SUM(price) AS EXPR$0], changelogMode=[I,UA])
+-- GroupAggregate(groupBy=[auction], select=[auction, SUM(price) AS s], changelogMode=[I,UA])
 -- +- Exchange(distribution=[hash[auction]], changelogMode=[I])
 --    +- MiniBatchAssigner(interval=[5000ms], mode=[ProcTime], changelogMode=[I])
 --       +- TableSourceScan(table=[[default_catalog, default_database, bid, project=[auction, price], metadata=[]]], fields=[auction, price], changelogMode=[I])
 --
 -- == Optimized Execution Plan ==
--- GroupAggregate(groupBy=[auction], select=[auction, SUM(price) AS EXPR$0])
+-- GroupAggregate(groupBy=[auction], select=[auction, SUM(price) AS s])
 -- +- Exchange(distribution=[hash[auction]])
 --    +- MiniBatchAssigner(interval=[5000ms], mode=[ProcTime])
 --       +- TableSourceScan(table=[[default_catalog, default_database, bid, project=[auction, price], metadata=[]]], fields=[auction, price])

@@ -6,13 +6,12 @@ SET 'table.optimizer.incremental-agg-enabled' = 'false';
 EXPLAIN CHANGELOG_MODE SELECT auction, COUNT(DISTINCT channel) AS channels, SUM(price) AS total, MAX(channel) AS m FROM bid GROUP BY auction;
 -- EXPECT
 -- == Abstract Syntax Tree ==
--- LogicalProject(auction=[$0], channels=[$1], total=[$2], m=[$3])
--- +- LogicalAggregate(group=[{0}], EXPR$0=[COUNT(DISTINCT $1)], EXPR$1=[SUM($2)], EXPR$2=[MAX($1)])
---    +- LogicalProject(auction=[$0], channel=[$2], price=[$3])
---       +- LogicalTableScan(table=[[default_catalog, default_database, bid]])
+-- LogicalAggregate(group=[{0}], channels=[COUNT(DISTINCT $1)], total=[SUM($2)], m=[MAX($1)])
+-- +- LogicalProject(auction=[$0], channel=[$2], price=[$3])
+--    +- LogicalTableScan(table=[[default_catalog, default_database, bid]])
 --
 -- == Optimized Physical Plan ==
--- GlobalGroupAggregate(groupBy=[auction], partialFinalType=[FINAL], select=[auction, $SUM0_RETRACT(sum$0) AS EXPR$0, SUM_RETRACT((sum$1, count$2)) AS EXPR$1, MAX(max$3) AS EXPR$2], changelogMode=[I,UA,D])
+-- GlobalGroupAggregate(groupBy=[auction], partialFinalType=[FINAL], select=[auction, $SUM0_RETRACT(sum$0) AS channels, SUM_RETRACT((sum$1, count$2)) AS total, MAX(max$3) AS m], changelogMode=[I,UA,D])
 -- +- Exchange(distribution=[hash[auction]], changelogMode=[I])
 --    +- LocalGroupAggregate(groupBy=[auction], partialFinalType=[FINAL], select=[auction, $SUM0_RETRACT($f2) AS sum$0, SUM_RETRACT($f3_) AS (sum$1, count$2), MAX($f4) AS max$3, COUNT_RETRACT(*) AS count1$4], changelogMode=[I])
 --       +- GlobalGroupAggregate(groupBy=[auction, $f3], partialFinalType=[PARTIAL], select=[auction, $f3, COUNT(distinct$0 count$0) AS $f2, SUM(sum$1) AS $f3_, MAX(max$2) AS $f4], changelogMode=[I,UB,UA])
@@ -23,7 +22,7 @@ EXPLAIN CHANGELOG_MODE SELECT auction, COUNT(DISTINCT channel) AS channels, SUM(
 --                      +- TableSourceScan(table=[[default_catalog, default_database, bid, project=[auction, channel, price], metadata=[]]], fields=[auction, channel, price], changelogMode=[I])
 --
 -- == Optimized Execution Plan ==
--- GlobalGroupAggregate(groupBy=[auction], partialFinalType=[FINAL], select=[auction, $SUM0_RETRACT(sum$0) AS EXPR$0, SUM_RETRACT((sum$1, count$2)) AS EXPR$1, MAX(max$3) AS EXPR$2])
+-- GlobalGroupAggregate(groupBy=[auction], partialFinalType=[FINAL], select=[auction, $SUM0_RETRACT(sum$0) AS channels, SUM_RETRACT((sum$1, count$2)) AS total, MAX(max$3) AS m])
 -- +- Exchange(distribution=[hash[auction]])
 --    +- LocalGroupAggregate(groupBy=[auction], partialFinalType=[FINAL], select=[auction, $SUM0_RETRACT($f2) AS sum$0, SUM_RETRACT($f3_) AS (sum$1, count$2), MAX($f4) AS max$3, COUNT_RETRACT(*) AS count1$4])
 --       +- GlobalGroupAggregate(groupBy=[auction, $f3], partialFinalType=[PARTIAL], select=[auction, $f3, COUNT(distinct$0 count$0) AS $f2, SUM(sum$1) AS $f3_, MAX(max$2) AS $f4])

@@ -4,19 +4,18 @@ SET 'table.exec.mini-batch.enabled' = 'true'; SET 'table.exec.mini-batch.allow-l
 EXPLAIN CHANGELOG_MODE SELECT auction, FIRST_VALUE(price) AS f, SUM(price) AS s FROM bid GROUP BY auction;
 -- EXPECT
 -- == Abstract Syntax Tree ==
--- LogicalProject(auction=[$0], f=[$1], s=[$2])
--- +- LogicalAggregate(group=[{0}], EXPR$0=[FIRST_VALUE($1)], EXPR$1=[SUM($1)])
---    +- LogicalProject(auction=[$0], price=[$3])
---       +- LogicalTableScan(table=[[default_catalog, default_database, bid]])
+-- LogicalAggregate(group=[{0}], f=[FIRST_VALUE($1)], s=[SUM($1)])
+-- +- LogicalProject(auction=[$0], price=[$3])
+--    +- LogicalTableScan(table=[[default_catalog, default_database, bid]])
 --
 -- == Optimized Physical Plan ==
--- GroupAggregate(groupBy=[auction], select=[auction, FIRST_VALUE(price) AS EXPR$0, SUM(price) AS EXPR$1], changelogMode=[I,UA])
+-- GroupAggregate(groupBy=[auction], select=[auction, FIRST_VALUE(price) AS f, SUM(price) AS s], changelogMode=[I,UA])
 -- +- Exchange(distribution=[hash[auction]], changelogMode=[I])
 --    +- MiniBatchAssigner(interval=[5000ms], mode=[ProcTime], changelogMode=[I])
 --       +- TableSourceScan(table=[[default_catalog, default_database, bid, project=[auction, price], metadata=[]]], fields=[auction, price], changelogMode=[I])
 --
 -- == Optimized Execution Plan ==
--- GroupAggregate(groupBy=[auction], select=[auction, FIRST_VALUE(price) AS EXPR$0, SUM(price) AS EXPR$1])
+-- GroupAggregate(groupBy=[auction], select=[auction, FIRST_VALUE(price) AS f, SUM(price) AS s])
 -- +- Exchange(distribution=[hash[auction]])
 --    +- MiniBatchAssigner(interval=[5000ms], mode=[ProcTime])
 --       +- TableSourceScan(table=[[default_catalog, default_database, bid, project=[auction, price], metadata=[]]], fields=[auction, price])

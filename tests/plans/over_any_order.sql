@@ -7,16 +7,15 @@ FROM (SELECT k, COUNT(*) AS c FROM src GROUP BY k) QUALIFY SUM(c) OVER (PARTITIO
 -- LogicalProject(k=[$0], c=[$1], s=[$2])
 -- +- LogicalFilter(condition=[>($2, 3)])
 --    +- LogicalOver(w0$o0=[SUM($1) OVER (PARTITION BY $0 ORDER BY $1 NULLS FIRST)])
---       +- LogicalProject(k=[$0], c=[$1])
---          +- LogicalAggregate(group=[{0}], EXPR$0=[COUNT()])
---             +- LogicalProject(k=[$0])
---                +- LogicalTableScan(table=[[default_catalog, default_database, src]])
+--       +- LogicalAggregate(group=[{0}], c=[COUNT()])
+--          +- LogicalProject(k=[$0])
+--             +- LogicalTableScan(table=[[default_catalog, default_database, src]])
 --
 -- == Optimized Physical Plan ==
 -- Calc(select=[k, c, w0$o0 AS s], where=[>(w0$o0, 3)], changelogMode=[I,UB,UA,D])
 -- +- OverAggregate(partitionBy=[k], orderBy=[c ASC], window=[ RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW], select=[k, c, SUM(c) AS w0$o0], changelogMode=[I,UB,UA,D])
 --    +- Exchange(distribution=[hash[k]], changelogMode=[I,UB,UA])
---       +- GroupAggregate(groupBy=[k], select=[k, COUNT(*) AS EXPR$0], changelogMode=[I,UB,UA])
+--       +- GroupAggregate(groupBy=[k], select=[k, COUNT(*) AS c], changelogMode=[I,UB,UA])
 --          +- Exchange(distribution=[hash[k]], changelogMode=[I])
 --             +- TableSourceScan(table=[[default_catalog, default_database, src, project=[k], metadata=[]]], fields=[k], changelogMode=[I])
 --
@@ -24,6 +23,6 @@ FROM (SELECT k, COUNT(*) AS c FROM src GROUP BY k) QUALIFY SUM(c) OVER (PARTITIO
 -- Calc(select=[k, c, w0$o0 AS s], where=[(w0$o0 > 3)])
 -- +- OverAggregate(partitionBy=[k], orderBy=[c ASC], window=[ RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW], select=[k, c, SUM(c) AS w0$o0])
 --    +- Exchange(distribution=[hash[k]])
---       +- GroupAggregate(groupBy=[k], select=[k, COUNT(*) AS EXPR$0])
+--       +- GroupAggregate(groupBy=[k], select=[k, COUNT(*) AS c])
 --          +- Exchange(distribution=[hash[k]])
 --             +- TableSourceScan(table=[[default_catalog, default_database, src, project=[k], metadata=[]]], fields=[k])

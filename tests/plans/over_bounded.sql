@@ -5,11 +5,10 @@ EXPLAIN SELECT k, m FROM (
 -- EXPECT
 -- == Abstract Syntax Tree ==
 -- LogicalProject(k=[$0], m=[$1])
--- +- LogicalProject(k=[$0], m=[$3], c=[$4])
---    +- LogicalOver(w1$o0=[COUNT() OVER (ORDER BY $1 NULLS FIRST)])
---       +- LogicalOver(w0$o0=[MAX($1) OVER (ORDER BY $2 NULLS FIRST ROWS BETWEEN 2 PRECEDING AND CURRENT ROW)])
---          +- LogicalWatermarkAssigner(rowtime=[ts], watermark=[$2])
---             +- LogicalTableScan(table=[[default_catalog, default_database, src]])
+-- +- LogicalProject(k=[$0], m=[$3], c=[COUNT() OVER (ORDER BY $1 NULLS FIRST)])
+--    +- LogicalOver(w0$o0=[MAX($1) OVER (ORDER BY $2 NULLS FIRST ROWS BETWEEN 2 PRECEDING AND CURRENT ROW)])
+--       +- LogicalWatermarkAssigner(rowtime=[ts], watermark=[$2])
+--          +- LogicalTableScan(table=[[default_catalog, default_database, src]])
 --
 -- == Optimized Physical Plan ==
 -- Calc(select=[k, w0$o0 AS m])

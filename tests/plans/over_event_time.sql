@@ -4,11 +4,10 @@ EXPLAIN CHANGELOG_MODE SELECT k, SUM(v) OVER w AS s, AVG(v) OVER w AS a, SUM(n) 
 FROM src WINDOW w AS (PARTITION BY UPPER(k) ORDER BY ts);
 -- EXPECT
 -- == Abstract Syntax Tree ==
--- LogicalProject(k=[$0], s=[CASE(>($6, 0), $7, null:INTEGER)], a=[CAST(/(CAST(CASE(>($6, 0), $7, null:INTEGER)):BIGINT, $6)):INT], t=[$8], l=[$9], d=[$10])
--- +- LogicalOver(w0$o0=[COUNT($1) OVER (PARTITION BY $4 ORDER BY $3 NULLS FIRST)], w0$o1=[$SUM0($1) OVER (PARTITION BY $4 ORDER BY $3 NULLS FIRST)], w0$o2=[SUM($2) OVER (PARTITION BY $4 ORDER BY $3 NULLS FIRST)], w0$o3=[LAG($1, 2) OVER (PARTITION BY $4 ORDER BY $3 NULLS FIRST)], w0$o4=[COUNT(DISTINCT $5) OVER (PARTITION BY $4 ORDER BY $3 NULLS FIRST)])
---    +- LogicalProject(k=[$0], v=[$1], n=[$2], ts=[$3], $o0=[UPPER($0)], $o1=[+($1, 1)])
---       +- LogicalWatermarkAssigner(rowtime=[ts], watermark=[$3])
---          +- LogicalTableScan(table=[[default_catalog, default_database, src]])
+-- LogicalProject(k=[$0], s=[CASE(>(COUNT($1) OVER (PARTITION BY $4 ORDER BY $3 NULLS FIRST), 0), $SUM0($1) OVER (PARTITION BY $4 ORDER BY $3 NULLS FIRST), null:INTEGER)], a=[CAST(/(CAST(CASE(>(COUNT($1) OVER (PARTITION BY $4 ORDER BY $3 NULLS FIRST), 0), $SUM0($1) OVER (PARTITION BY $4 ORDER BY $3 NULLS FIRST), null:INTEGER)):BIGINT, COUNT($1) OVER (PARTITION BY $4 ORDER BY $3 NULLS FIRST))):INT], t=[SUM($2) OVER (PARTITION BY $4 ORDER BY $3 NULLS FIRST)], l=[LAG($1, 2) OVER (PARTITION BY $4 ORDER BY $3 NULLS FIRST)], d=[COUNT(DISTINCT $5) OVER (PARTITION BY $4 ORDER BY $3 NULLS FIRST)])
+-- +- LogicalProject(k=[$0], v=[$1], n=[$2], ts=[$3], $o0=[UPPER($0)], $o1=[+($1, 1)])
+--    +- LogicalWatermarkAssigner(rowtime=[ts], watermark=[$3])
+--       +- LogicalTableScan(table=[[default_catalog, default_database, src]])
 --
 -- == Optimized Physical Plan ==
 -- Calc(select=[k, CASE(>(w0$o0, 0), w0$o1, null:INTEGER) AS s, CAST(/(CAST(CASE(>(w0$o0, 0), w0$o1, null:INTEGER)):BIGINT, w0$o0)):INT AS a, w0$o2 AS t, w0$o3 AS l, w0$o4 AS d], changelogMode=[I])

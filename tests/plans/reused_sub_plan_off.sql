@@ -9,10 +9,9 @@ EXPLAIN WITH c AS (SELECT k, v + 1 AS w FROM a WHERE v > 3) SELECT * FROM c x JO
 --    :- LogicalProject(k=[$0], w=[+($1, 1)])
 --    :  +- LogicalFilter(condition=[>($1, 3)])
 --    :     +- LogicalTableScan(table=[[default_catalog, default_database, a]])
---    +- LogicalProject(k0=[$0], w0=[$1])
---       +- LogicalProject(k=[$0], w=[+($1, 1)])
---          +- LogicalFilter(condition=[>($1, 3)])
---             +- LogicalTableScan(table=[[default_catalog, default_database, a]])
+--    +- LogicalProject(k=[$0], w=[+($1, 1)])
+--       +- LogicalFilter(condition=[>($1, 3)])
+--          +- LogicalTableScan(table=[[default_catalog, default_database, a]])
 --
 -- == Optimized Physical Plan ==
 -- Join(joinType=[InnerJoin], where=[=(k, k0)], select=[k, w, k0, w0], leftInputSpec=[NoUniqueKey], rightInputSpec=[NoUniqueKey])

@@ -4,21 +4,20 @@ EXPLAIN SELECT bidder, window_start, window_end, COUNT(*) FROM TABLE(SESSION(TAB
 GROUP BY bidder, window_start, window_end;
 -- EXPECT
 -- == Abstract Syntax Tree ==
--- LogicalProject(bidder=[$0], window_start=[$1], window_end=[$2], EXPR$3=[$3])
--- +- LogicalAggregate(group=[{0, 1, 2}], EXPR$0=[COUNT()])
---    +- LogicalProject(bidder=[$1], window_start=[$3], window_end=[$4])
---       +- LogicalTableFunctionScan(invocation=[SESSION(TABLE(#0) PARTITION BY(bidder), DESCRIPTOR(_UTF-16LE'ts'), 300000:INTERVAL)], rowType=[RecordType(BIGINT auction, BIGINT bidder, TIMESTAMP(3) *ROWTIME* ts, TIMESTAMP(3) window_start, TIMESTAMP(3) window_end, TIMESTAMP(3) *ROWTIME* window_time)])
---          +- LogicalWatermarkAssigner(rowtime=[ts], watermark=[$2])
---             +- LogicalTableScan(table=[[default_catalog, default_database, bid]])
+-- LogicalAggregate(group=[{0, 1, 2}], EXPR$3=[COUNT()])
+-- +- LogicalProject(bidder=[$1], window_start=[$3], window_end=[$4])
+--    +- LogicalTableFunctionScan(invocation=[SESSION(TABLE(#0) PARTITION BY(bidder), DESCRIPTOR(_UTF-16LE'ts'), 300000:INTERVAL)], rowType=[RecordType(BIGINT auction, BIGINT bidder, TIMESTAMP(3) *ROWTIME* ts, TIMESTAMP(3) window_start, TIMESTAMP(3) window_end, TIMESTAMP(3) *ROWTIME* window_time)])
+--       +- LogicalWatermarkAssigner(rowtime=[ts], watermark=[$2])
+--          +- LogicalTableScan(table=[[default_catalog, default_database, bid]])
 --
 -- == Optimized Physical Plan ==
--- Calc(select=[bidder, window_start, window_end, EXPR$0 AS EXPR$3])
--- +- WindowAggregate(groupBy=[bidder], window=[SESSION(time_col=[ts], gap=[5 min], partition keys=[bidder])], select=[bidder, COUNT(*) AS EXPR$0, start('w$) AS window_start, end('w$) AS window_end])
+-- Calc(select=[bidder, window_start, window_end, EXPR$3])
+-- +- WindowAggregate(groupBy=[bidder], window=[SESSION(time_col=[ts], gap=[5 min], partition keys=[bidder])], select=[bidder, COUNT(*) AS EXPR$3, start('w$) AS window_start, end('w$) AS window_end])
 --    +- Exchange(distribution=[hash[bidder]])
 --       +- TableSourceScan(table=[[default_catalog, default_database, bid, project=[bidder, ts], metadata=[], watermark=[ts]]], fields=[bidder, ts])
 --
 -- == Optimized Execution Plan ==
--- Calc(select=[bidder, window_start, window_end, EXPR$0 AS EXPR$3])
--- +- WindowAggregate(groupBy=[bidder], window=[SESSION(time_col=[ts], gap=[5 min], partition keys=[bidder])], select=[bidder, COUNT(*) AS EXPR$0, start('w$) AS window_start, end('w$) AS window_end])
+-- Calc(select=[bidder, window_start, window_end, EXPR$3])
+-- +- WindowAggregate(groupBy=[bidder], window=[SESSION(time_col=[ts], gap=[5 min], partition keys=[bidder])], select=[bidder, COUNT(*) AS EXPR$3, start('w$) AS window_start, end('w$) AS window_end])
 --    +- Exchange(distribution=[hash[bidder]])
 --       +- TableSourceScan(table=[[default_catalog, default_database, bid, project=[bidder, ts], metadata=[], watermark=[ts]]], fields=[bidder, ts])

@@ -5,13 +5,12 @@ EXPLAIN CHANGELOG_MODE SELECT auction, COUNT(DISTINCT channel) AS channels, COUN
   SUM(price) AS total, MAX(bidder) AS last FROM bid GROUP BY auction;
 -- EXPECT
 -- == Abstract Syntax Tree ==
--- LogicalProject(auction=[$0], channels=[$1], bidders=[$2], total=[$3], last=[$4])
--- +- LogicalAggregate(group=[{0}], EXPR$0=[COUNT(DISTINCT $1)], EXPR$1=[COUNT(DISTINCT $2) FILTER $3], EXPR$2=[SUM($4)], EXPR$3=[MAX($2)])
---    +- LogicalProject(auction=[$0], channel=[$2], bidder=[$1], $f3=[>($3, 1)], price=[$3])
---       +- LogicalTableScan(table=[[default_catalog, default_database, bid]])
+-- LogicalAggregate(group=[{0}], channels=[COUNT(DISTINCT $1)], bidders=[COUNT(DISTINCT $2) FILTER $3], total=[SUM($4)], last=[MAX($2)])
+-- +- LogicalProject(auction=[$0], channel=[$2], bidder=[$1], $f3=[>($3, 1)], price=[$3])
+--    +- LogicalTableScan(table=[[default_catalog, default_database, bid]])
 --
 -- == Optimized Physical Plan ==
--- GroupAggregate(groupBy=[auction], partialFinalType=[FINAL], select=[auction, $SUM0_RETRACT($f3) AS EXPR$0, $SUM0_RETRACT($f4) AS EXPR$1, SUM_RETRACT($f5_) AS EXPR$2, MAX($f6_) AS EXPR$3], changelogMode=[I,UA,D])
+-- GroupAggregate(groupBy=[auction], partialFinalType=[FINAL], select=[auction, $SUM0_RETRACT($f3) AS channels, $SUM0_RETRACT($f4) AS bidders, SUM_RETRACT($f5_) AS total, MAX($f6_) AS last], changelogMode=[I,UA,D])
 -- +- Exchange(distribution=[hash[auction]], changelogMode=[I,UB,UA])
 --    +- GroupAggregate(groupBy=[auction, $f5, $f6], partialFinalType=[PARTIAL], select=[auction, $f5, $f6, COUNT(DISTINCT channel) FILTER $g_1 AS $f3, COUNT(DISTINCT bidder) FILTER $g_2 AS $f4, SUM(price) FILTER $g_3 AS $f5_, MAX(bidder) FILTER $g_20 AS $f6_], changelogMode=[I,UB,UA])
 --       +- Exchange(distribution=[hash[auction, $f5, $f6]], changelogMode=[I])
@@ -22,7 +21,7 @@ EXPLAIN CHANGELOG_MODE SELECT auction, COUNT(DISTINCT channel) AS channels, COUN
 --                      +- TableSourceScan(table=[[default_catalog, default_database, bid]], fields=[auction, bidder, channel, price], changelogMode=[I])
 --
 -- == Optimized Execution Plan ==
--- GroupAggregate(groupBy=[auction], partialFinalType=[FINAL], select=[auction, $SUM0_RETRACT($f3) AS EXPR$0, $SUM0_RETRACT($f4) AS EXPR$1, SUM_RETRACT($f5_) AS EXPR$2, MAX($f6_) AS EXPR$3])
+-- GroupAggregate(groupBy=[auction], partialFinalType=[FINAL], select=[auction, $SUM0_RETRACT($f3) AS channels, $SUM0_RETRACT($f4) AS bidders, SUM_RETRACT($f5_) AS total, MAX($f6_) AS last])
 -- +- Exchange(distribution=[hash[auction]])
 --    +- GroupAggregate(groupBy=[auction, $f5, $f6], partialFinalType=[PARTIAL], select=[auction, $f5, $f6, COUNT(DISTINCT channel) FILTER $g_1 AS $f3, COUNT(DISTINCT bidder) FILTER $g_2 AS $f4, SUM(price) FILTER $g_3 AS $f5_, MAX(bidder) FILTER $g_20 AS $f6_])
 --       +- Exchange(distribution=[hash[auction, $f5, $f6]])

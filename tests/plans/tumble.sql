@@ -6,26 +6,25 @@ FROM TABLE(TUMBLE(TABLE bid, DESCRIPTOR(ts), INTERVAL '10' MINUTES)) WHERE price
 GROUP BY window_start, window_end, bidder HAVING COUNT(*) > 2;
 -- EXPECT
 -- == Abstract Syntax Tree ==
--- LogicalProject(window_start=[$0], window_end=[$1], bidder=[$2], n=[$3], total=[$4])
--- +- LogicalFilter(condition=[>($3, 2)])
---    +- LogicalAggregate(group=[{0, 1, 2}], EXPR$0=[COUNT()], EXPR$1=[SUM($3)])
---       +- LogicalProject(window_start=[$4], window_end=[$5], bidder=[$1], price=[$2])
---          +- LogicalFilter(condition=[>(CAST($2):DECIMAL(12, 2), 1.00)])
---             +- LogicalTableFunctionScan(invocation=[TUMBLE(TABLE(#0), DESCRIPTOR(_UTF-16LE'ts'), 600000:INTERVAL)], rowType=[RecordType(BIGINT auction, BIGINT bidder, DECIMAL(10, 2) price, TIMESTAMP(3) *ROWTIME* ts, TIMESTAMP(3) window_start, TIMESTAMP(3) window_end, TIMESTAMP(3) *ROWTIME* window_time)])
---                +- LogicalWatermarkAssigner(rowtime=[ts], watermark=[-($3, 5000:INTERVAL SECOND)])
---                   +- LogicalTableScan(table=[[default_catalog, default_database, bid]])
+-- LogicalFilter(condition=[>($3, 2)])
+-- +- LogicalAggregate(group=[{0, 1, 2}], n=[COUNT()], total=[SUM($3)])
+--    +- LogicalProject(window_start=[$4], window_end=[$5], bidder=[$1], price=[$2])
+--       +- LogicalFilter(condition=[>(CAST($2):DECIMAL(12, 2), 1.00)])
+--          +- LogicalTableFunctionScan(invocation=[TUMBLE(TABLE(#0), DESCRIPTOR(_UTF-16LE'ts'), 600000:INTERVAL)], rowType=[RecordType(BIGINT auction, BIGINT bidder, DECIMAL(10, 2) price, TIMESTAMP(3) *ROWTIME* ts, TIMESTAMP(3) window_start, TIMESTAMP(3) window_end, TIMESTAMP(3) *ROWTIME* window_time)])
+--             +- LogicalWatermarkAssigner(rowtime=[ts], watermark=[-($3, 5000:INTERVAL SECOND)])
+--                +- LogicalTableScan(table=[[default_catalog, default_database, bid]])
 --
 -- == Optimized Physical Plan ==
--- Calc(select=[window_start, window_end, bidder, EXPR$0 AS n, EXPR$1 AS total], where=[>(EXPR$0, 2)], changelogMode=[I])
--- +- GlobalWindowAggregate(groupBy=[bidder], window=[TUMBLE(slice_end=[$slice_end], size=[10 min])], select=[bidder, COUNT(count1$0) AS EXPR$0, SUM(sum$1) AS EXPR$1, start('w$) AS window_start, end('w$) AS window_end], changelogMode=[I])
+-- Calc(select=[window_start, window_end, bidder, n, total], where=[>(n, 2)], changelogMode=[I])
+-- +- GlobalWindowAggregate(groupBy=[bidder], window=[TUMBLE(slice_end=[$slice_end], size=[10 min])], select=[bidder, COUNT(count1$0) AS n, SUM(sum$1) AS total, start('w$) AS window_start, end('w$) AS window_end], changelogMode=[I])
 --    +- Exchange(distribution=[hash[bidder]], changelogMode=[I])
 --       +- LocalWindowAggregate(groupBy=[bidder], window=[TUMBLE(time_col=[ts], size=[10 min])], select=[bidder, COUNT(*) AS count1$0, SUM(price) AS sum$1, slice_end('w$) AS $slice_end], changelogMode=[I])
 --          +- Calc(select=[bidder, price, ts], where=[>(CAST(price):DECIMAL(12, 2), 1.00)], changelogMode=[I])
 --             +- TableSourceScan(table=[[default_catalog, default_database, bid, project=[bidder, price, ts], metadata=[], watermark=[-(ts, 5000:INTERVAL SECOND)]]], fields=[bidder, price, ts], changelogMode=[I])
 --
 -- == Optimized Execution Plan ==
--- Calc(select=[window_start, window_end, bidder, EXPR$0 AS n, EXPR$1 AS total], where=[(EXPR$0 > 2)])
--- +- GlobalWindowAggregate(groupBy=[bidder], window=[TUMBLE(slice_end=[$slice_end], size=[10 min])], select=[bidder, COUNT(count1$0) AS EXPR$0, SUM(sum$1) AS EXPR$1, start('w$) AS window_start, end('w$) AS window_end])
+-- Calc(select=[window_start, window_end, bidder, n, total], where=[(n > 2)])
+-- +- GlobalWindowAggregate(groupBy=[bidder], window=[TUMBLE(slice_end=[$slice_end], size=[10 min])], select=[bidder, COUNT(count1$0) AS n, SUM(sum$1) AS total, start('w$) AS window_start, end('w$) AS window_end])
 --    +- Exchange(distribution=[hash[bidder]])
 --       +- LocalWindowAggregate(groupBy=[bidder], window=[TUMBLE(time_col=[ts], size=[10 min])], select=[bidder, COUNT(*) AS count1$0, SUM(price) AS sum$1, slice_end('w$) AS $slice_end])
 --          +- Calc(select=[bidder, price, ts], where=[(CAST(price AS DECIMAL(12, 2)) > 1.00)])

@@ -6,7 +6,7 @@ GROUP BY window_start, window_end, auction;
 -- EXPECT
 -- == Abstract Syntax Tree ==
 -- LogicalProject(auction=[$2], window_end=[$1], n=[$3])
--- +- LogicalAggregate(group=[{0, 1, 2}], EXPR$0=[COUNT()])
+-- +- LogicalAggregate(group=[{0, 1, 2}], n=[COUNT()])
 --    +- LogicalProject(window_start=[$3], window_end=[$4], auction=[$0])
 --       +- LogicalTableFunctionScan(invocation=[SESSION(TABLE(#0) PARTITION BY(auction), DESCRIPTOR(_UTF-16LE'ts'), 1800000:INTERVAL)], rowType=[RecordType(BIGINT auction, BIGINT ms, TIMESTAMP_LTZ(3) *ROWTIME* ts, TIMESTAMP(3) window_start, TIMESTAMP(3) window_end, TIMESTAMP_LTZ(3) *ROWTIME* window_time)])
 --          +- LogicalWatermarkAssigner(rowtime=[ts], watermark=[-($2, 60000:INTERVAL MINUTE)])
@@ -14,15 +14,15 @@ GROUP BY window_start, window_end, auction;
 --                +- LogicalTableScan(table=[[default_catalog, default_database, bid]])
 --
 -- == Optimized Physical Plan ==
--- Calc(select=[auction, window_end, EXPR$0 AS n], changelogMode=[I])
--- +- WindowAggregate(groupBy=[auction], window=[SESSION(time_col=[ts], gap=[30 min], partition keys=[auction])], select=[auction, COUNT(*) AS EXPR$0, start('w$) AS window_start, end('w$) AS window_end], changelogMode=[I])
+-- Calc(select=[auction, window_end, n], changelogMode=[I])
+-- +- WindowAggregate(groupBy=[auction], window=[SESSION(time_col=[ts], gap=[30 min], partition keys=[auction])], select=[auction, COUNT(*) AS n, start('w$) AS window_start, end('w$) AS window_end], changelogMode=[I])
 --    +- Exchange(distribution=[hash[auction]], changelogMode=[I])
 --       +- Calc(select=[auction, TO_TIMESTAMP_LTZ(ms, 3) AS ts], changelogMode=[I])
 --          +- TableSourceScan(table=[[default_catalog, default_database, bid, watermark=[-(TO_TIMESTAMP_LTZ(ms, 3), 60000:INTERVAL MINUTE)]]], fields=[auction, ms], changelogMode=[I])
 --
 -- == Optimized Execution Plan ==
--- Calc(select=[auction, window_end, EXPR$0 AS n])
--- +- WindowAggregate(groupBy=[auction], window=[SESSION(time_col=[ts], gap=[30 min], partition keys=[auction])], select=[auction, COUNT(*) AS EXPR$0, start('w$) AS window_start, end('w$) AS window_end])
+-- Calc(select=[auction, window_end, n])
+-- +- WindowAggregate(groupBy=[auction], window=[SESSION(time_col=[ts], gap=[30 min], partition keys=[auction])], select=[auction, COUNT(*) AS n, start('w$) AS window_start, end('w$) AS window_end])
 --    +- Exchange(distribution=[hash[auction]])
 --       +- Calc(select=[auction, TO_TIMESTAMP_LTZ(ms, 3) AS ts])
 --          +- TableSourceScan(table=[[default_catalog, default_database, bid, watermark=[-(TO_TIMESTAMP_LTZ(ms, 3), 60000:INTERVAL MINUTE)]]], fields=[auction, ms])

@@ -36,7 +36,12 @@ pub(crate) struct Aggregates {
     pub(crate) calls: Vec<AggregateCall>,
     /// Arguments and filters, projected before the aggregation: their names and expressions.
     pub(crate) inputs: Vec<(String, Typed)>,
+    /// What the next aggregate is to be called, where it is all that a column of the query is.
+    pub(crate) next_name: Option<String>,
+    /// Names of the columns before the aggregation.
     names: UniqueNames,
+    /// Names of those behind it.
+    outputs: UniqueNames,
 }
 
 impl Aggregates {
@@ -46,9 +51,9 @@ impl Aggregates {
         sets: Option<Vec<Vec<usize>>>,
         window: Option<GroupWindow>,
     ) -> Aggregates {
-        let mut names = UniqueNames::default();
+        let (mut names, mut outputs) = (UniqueNames::default(), UniqueNames::default());
         if window.is_some() {
-            GroupWindow::reserved().for_each(|name| drop(names.take(name)));
+            GroupWindow::reserved().for_each(|name| drop((names.take(name), outputs.take(name))));
         }
         let keys: Vec<GroupKey> = keys
             .into_iter()
@@ -57,11 +62,14 @@ impl Aggregates {
                 let left_out = sets.as_ref().is_some_and(|sets| sets.iter().any(|s| !s.contains(&i)));
                 let output = input.data_type.with_nullable(input.data_type.nullable || left_out);
                 let field = names.take(&name);
+                outputs.take(&field);
                 GroupKey { input, field, output }
             })
             .collect();
-        names.take(EXPAND_ID);
-        names.take(GROUP_ID);
+        for name in [EXPAND_ID, GROUP_ID] {
+            names.take(name);
+            outputs.take(name);
+        }
         let mut rounds = vec![];
         for set in sets.into_iter().flatten() {
             match rounds.iter_mut().find(|round: &&mut Vec<Vec<usize>>| !round.contains(&set)) {
@@ -72,7 +80,7 @@ impl Aggregates {
         let mut rounds = rounds.into_iter();
         let sets = rounds.next();
         let (again, calls, inputs) = (rounds.collect(), vec![], vec![]);
-        Aggregates { keys, sets, again, tells_copies: false, window, calls, inputs, names }
+        Aggregates { keys, sets, again, tells_copies: false, window, calls, inputs, next_name: None, names, outputs }
     }
 
     /// The keys lose their time attributes: rows of a group that changes have no place in time.
@@ -149,7 +157,9 @@ impl Aggregates {
         {
             return Ok(Typed { expr: column(&same.name), data_type: same.result.clone() });
         }
-        let name = self.names.take(&format!("EXPR${}", self.calls.len()));
+        let place = self.keys.len() + self.calls.len();
+        let name = self.next_name.take().unwrap_or_else(|| format!("$f{place}"));
+        let name = self.outputs.take(&name);
         let call = AggregateCall {
             kind,
             argument_type: argument_types.into_iter().next(),

@@ -655,8 +655,16 @@ fn bind_items(
     let mut columns = vec![];
     for (i, item) in items.into_iter().enumerate() {
         let is_written = matches!(item.source, ItemSource::Ast(_));
+        let wanted = item.name.clone().unwrap_or_else(|| format!("EXPR${i}"));
         let bound = match item.source {
-            ItemSource::Ast(e) => binder.bind(e)?,
+            ItemSource::Ast(e) => {
+                let name = is_call_of_aggregate(e).then(|| wanted.clone());
+                binder.aggregates.iter_mut().for_each(|a| a.next_name.clone_from(&name));
+                let bound = binder.bind(e)?;
+                // An aggregate that is there already has its name.
+                binder.aggregates.iter_mut().for_each(|a| a.next_name = None);
+                bound
+            }
             ItemSource::Field { row, mut path, row_name, span } => {
                 let field = item.name.clone().unwrap_or_default();
                 let shown = format!("{row_name}.{field}");
@@ -671,13 +679,21 @@ fn bind_items(
                 })?,
             },
         };
-        let wanted = item.name.unwrap_or_else(|| format!("EXPR${i}"));
         let name = names.take(&wanted);
         // What `*` stands for gets names of its own.
         written.push(if is_written { wanted } else { name.clone() });
         columns.push((name, bound));
     }
     Ok(columns)
+}
+
+/// Whether an expression is nothing but an aggregate.
+fn is_call_of_aggregate(e: &Ast) -> bool {
+    match e {
+        Ast::Nested(inner) => is_call_of_aggregate(inner),
+        Ast::Function(f) => f.over.is_none() && is_aggregate(f),
+        _ => false,
+    }
 }
 
 /// The name that an expression gives to its column: a column's or a field's own.

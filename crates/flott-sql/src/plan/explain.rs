@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use datafusion_common::DFSchema;
-use datafusion_expr::{Expr, LogicalPlan};
+use datafusion_expr::Expr;
 use flott_core::time_text::format_duration;
 use flott_core::types::TimeAttribute;
 use flott_graph::{
@@ -13,20 +13,13 @@ use flott_graph::{
 };
 
 use super::advice::Advice;
+use super::explain_logical::Ast;
 use super::explain_rank;
 use super::explain_two_phase;
 use super::stream::{Calc, Distribution, StreamInput, StreamNode, StreamOp};
 use super::text::{Style, expression};
 use crate::bind::join::{conjuncts, together};
-use crate::bind::node::{Aggregate, WindowTableFunction};
 use crate::bind::window::unaliased;
-use crate::bind::{FlinkNode, FlinkNodeKind, ScanTable};
-
-/// A logical plan and the sink above it.
-pub(super) struct Ast {
-    pub(super) sink: Option<String>,
-    pub(super) plan: LogicalPlan,
-}
 
 /// The three sections.
 pub(super) fn sections(asts: &[Ast], roots: &[Arc<StreamNode>], changelog: bool, advice: Option<&Advice>) -> String {
@@ -35,16 +28,7 @@ pub(super) fn sections(asts: &[Ast], roots: &[Arc<StreamNode>], changelog: bool,
         if i > 0 {
             out.push('\n');
         }
-        let mut lines = vec![];
-        match &ast.sink {
-            Some(sink) => {
-                let fields = names(ast.plan.schema());
-                lines.push((0, format!("LogicalSink(table=[{sink}], fields=[{fields}])")));
-                logical(without_identity(&ast.plan), 1, &mut lines);
-            }
-            None => logical(&ast.plan, 0, &mut lines),
-        }
-        tree(&lines, &mut out);
+        ast.print(&mut out);
     }
     out.push_str(match advice {
         Some(_) => "\n== Optimized Physical Plan With Advice ==\n",
@@ -114,22 +98,8 @@ fn identity(node: &Arc<StreamNode>) -> String {
     }
 }
 
-/// What stands below a sink, without a projection that only gives the sink's names.
-fn without_identity(plan: &LogicalPlan) -> &LogicalPlan {
-    if let LogicalPlan::Projection(p) = plan
-        && p.expr.len() == p.input.schema().fields().len()
-        && p.expr
-            .iter()
-            .zip(p.input.schema().fields())
-            .all(|(e, f)| matches!(unaliased(e), Expr::Column(c) if c.name == *f.name()))
-    {
-        return &p.input;
-    }
-    plan
-}
-
 /// Lines with their depth as a tree of `+-` and `:-`.
-fn tree(lines: &[(usize, String)], out: &mut String) {
+pub(super) fn tree(lines: &[(usize, String)], out: &mut String) {
     for (i, (depth, line)) in lines.iter().enumerate() {
         let mut prefix = String::new();
         for level in 1..=*depth {
@@ -149,83 +119,6 @@ fn tree(lines: &[(usize, String)], out: &mut String) {
 
 pub(super) fn names(schema: &DFSchema) -> String {
     schema.fields().iter().map(|f| f.name().as_str()).collect::<Vec<_>>().join(", ")
-}
-
-/// The logical plan with column indices, as Calcite prints it.
-fn logical(plan: &LogicalPlan, depth: usize, lines: &mut Vec<(usize, String)>) {
-    match plan {
-        LogicalPlan::Projection(p) => {
-            let fields: Vec<String> = p
-                .expr
-                .iter()
-                .zip(p.schema.fields())
-                .map(|(e, f)| format!("{}=[{}]", f.name(), expression(e, p.input.schema(), Style::Indexed)))
-                .collect();
-            lines.push((depth, format!("LogicalProject({})", fields.join(", "))));
-            logical(&p.input, depth + 1, lines);
-        }
-        LogicalPlan::Filter(f) => {
-            let condition = expression(&f.predicate, f.input.schema(), Style::Indexed);
-            lines.push((depth, format!("LogicalFilter(condition=[{condition}])")));
-            logical(&f.input, depth + 1, lines);
-        }
-        LogicalPlan::Union(u) => {
-            lines.push((depth, "LogicalUnion(all=[true])".into()));
-            u.inputs.iter().for_each(|i| logical(i, depth + 1, lines));
-        }
-        LogicalPlan::Values(v) => {
-            let rows: Vec<String> = v
-                .values
-                .iter()
-                .map(|r| {
-                    let cells: Vec<String> = r.iter().map(super::text::literal_text).collect();
-                    format!("{{ {} }}", cells.join(", "))
-                })
-                .collect();
-            lines.push((depth, format!("LogicalValues(tuples=[[{}]])", rows.join(", "))));
-        }
-        LogicalPlan::EmptyRelation(_) => lines.push((depth, "LogicalValues(tuples=[[{ 0 }]])".into())),
-        LogicalPlan::TableScan(s) => {
-            let table = s.source.downcast_ref::<ScanTable>().map(|t| path(&t.identifier)).unwrap_or_default();
-            lines.push((depth, format!("LogicalTableScan(table=[[{table}]])")));
-        }
-        LogicalPlan::Extension(e) => {
-            let Some(node) = FlinkNode::of(e) else { return };
-            let text = match &node.kind {
-                FlinkNodeKind::WatermarkAssigner { rowtime, watermark } => {
-                    let watermark = match watermark {
-                        Some(w) => expression(w, node.input.schema(), Style::Indexed),
-                        None => "SOURCE_WATERMARK()".into(),
-                    };
-                    format!("LogicalWatermarkAssigner(rowtime=[{rowtime}], watermark=[{watermark}])")
-                }
-                FlinkNodeKind::WindowTableFunction(f) => format!(
-                    "LogicalTableFunctionScan(invocation=[{}], rowType=[RecordType({})])",
-                    invocation(f),
-                    row_type(&node.schema)
-                ),
-                FlinkNodeKind::Aggregate(a) => logical_aggregate(a, &node.input),
-                FlinkNodeKind::Join(join) => super::join::explain::logical(join, node),
-                FlinkNodeKind::Unnest(unnest) => {
-                    let kind = if unnest.outer { "left" } else { "inner" };
-                    let condition = super::join::explain::unnest_condition(unnest.condition.as_ref(), &node.schema);
-                    format!("LogicalCorrelate(unnest=[{}], joinType=[{kind}]{condition})", unnest.column)
-                }
-                FlinkNodeKind::Over(o) => super::explain_over::logical(o, node.input.schema()),
-                FlinkNodeKind::Match(m) => super::match_recognize::logical(m, node),
-                FlinkNodeKind::Sort(s) => explain_rank::logical_sort(s, node.input.schema()),
-                FlinkNodeKind::Changelog(call) => format!(
-                    "LogicalTableFunctionScan(invocation=[{}], rowType=[RecordType({})])",
-                    call.invocation,
-                    record_type(&node.schema)
-                ),
-            };
-            lines.push((depth, text));
-            logical(&node.input, depth + 1, lines);
-            node.second.iter().for_each(|right| logical(right, depth + 1, lines));
-        }
-        other => lines.push((depth, other.display().to_string())),
-    }
 }
 
 /// Columns with their types as Calcite prints them: `VARCHAR(2147483647) op, INTEGER id`.
@@ -249,60 +142,12 @@ pub(super) fn row_type(schema: &DFSchema) -> String {
     fields.join(", ")
 }
 
-fn invocation(f: &WindowTableFunction) -> String {
-    let time = format!("DESCRIPTOR(_UTF-16LE'{}')", f.time_column);
-    let ms = |n: i64| format!("{n}:INTERVAL");
-    let offset = |n: i64| if n == 0 { String::new() } else { format!(", {n}:INTERVAL") };
-    match &f.kind {
-        WindowKind::Tumble { size_ms, offset_ms } => {
-            format!("TUMBLE(TABLE(#0), {time}, {}{})", ms(*size_ms), offset(*offset_ms))
-        }
-        WindowKind::Hop { size_ms, slide_ms, offset_ms } => {
-            format!("HOP(TABLE(#0), {time}, {}, {}{})", ms(*slide_ms), ms(*size_ms), offset(*offset_ms))
-        }
-        WindowKind::Cumulate { max_size_ms, step_ms, offset_ms } => {
-            format!("CUMULATE(TABLE(#0), {time}, {}, {}{})", ms(*step_ms), ms(*max_size_ms), offset(*offset_ms))
-        }
-        WindowKind::Session { gap_ms, .. } => {
-            let keys = f.partition_keys.join(", ");
-            let partition = if keys.is_empty() { String::new() } else { format!(" PARTITION BY({keys})") };
-            format!("SESSION(TABLE(#0){partition}, {time}, {})", ms(*gap_ms))
-        }
-    }
-}
-
-fn logical_aggregate(a: &Aggregate, input: &LogicalPlan) -> String {
-    let index = |name: &String| {
-        input.schema().index_of_column_by_name(None, name).map_or_else(|| name.clone(), |i| i.to_string())
-    };
-    let group: Vec<String> = a.group.iter().map(index).collect();
-    let mut parts = vec![format!("group=[{{{}}}]", group.join(", "))];
-    if let Some(sets) = &a.sets {
-        let sets: Vec<String> = sets
-            .iter()
-            .map(|s| format!("{{{}}}", s.iter().map(|i| group[*i].clone()).collect::<Vec<_>>().join(", ")))
-            .collect();
-        parts.push(format!("groups=[[{}]]", sets.join(", ")));
-    }
-    for c in &a.calls {
-        let args: Vec<String> = c.arguments.iter().map(|x| format!("${}", index(x))).collect();
-        let distinct = if c.distinct { "DISTINCT " } else { "" };
-        let filter = c.filter.as_ref().map(|f| format!(" FILTER ${}", index(f))).unwrap_or_default();
-        parts.push(format!("{}=[{}({distinct}{}){filter}]", c.name, c.kind, args.join(", ")));
-    }
-    format!("LogicalAggregate({})", parts.join(", "))
-}
-
-fn path(i: &flott_connector::table::ObjectIdentifier) -> String {
+pub(super) fn path(i: &flott_connector::table::ObjectIdentifier) -> String {
     format!("{}, {}, {}", i.catalog, i.database, i.object)
 }
 
 fn stream(node: &Arc<StreamNode>, depth: usize, how: &mut Printing<'_>, lines: &mut Vec<(usize, String)>) {
-    // A Calc that only gives other names does nothing that a reader of plans wants to see.
-    if let (StreamOp::Calc(calc), Some(input)) = (&node.op, node.input())
-        && node.inputs[0].port == 0
-        && calc.is_renaming(&input.schema)
-    {
+    if let Some(input) = renamed(node) {
         return stream(input, depth, how, lines);
     }
     if let Some(calc) = without_partition_conditions(node) {
@@ -351,6 +196,17 @@ fn stream(node: &Arc<StreamNode>, depth: usize, how: &mut Printing<'_>, lines: &
             stream(input, depth + 1, how, lines);
         }
     }
+}
+
+/// What stands below a Calc that only gives other names: it does nothing that a reader of plans wants to see.
+fn renamed(node: &StreamNode) -> Option<&Arc<StreamNode>> {
+    let (StreamOp::Calc(calc), Some(input)) = (&node.op, node.input()) else { return None };
+    (node.inputs[0].port == 0 && calc.is_renaming(&input.schema)).then_some(input)
+}
+
+/// The columns of a node under the names that are shown.
+fn shown_schema(node: &StreamNode) -> &DFSchema {
+    renamed(node).map_or(node.schema.as_ref(), |input| shown_schema(input))
 }
 
 /// What leaves a node by its second port.
@@ -493,7 +349,7 @@ fn text(node: &StreamNode, style: Style) -> String {
         }
         StreamOp::DropUpdateBefore => format!("{kind}()"),
         StreamOp::Rank(rank) => explain_rank::rank(kind, rank, node),
-        StreamOp::Deduplicate(spec) => explain_rank::deduplicate(kind, spec),
+        StreamOp::Deduplicate(spec) => explain_rank::deduplicate(kind, spec, node, style),
         StreamOp::WindowRank(rank) => {
             let of = rank.window.as_ref().map(|w| window(w, &rank.spec.input_schema));
             explain_rank::window_rank(kind, rank, of, node)
@@ -504,7 +360,8 @@ fn text(node: &StreamNode, style: Style) -> String {
         StreamOp::Match(matching) => matching.text(kind, node, style),
         StreamOp::Exchange(Distribution::Single) => format!("{kind}(distribution=[single])"),
         StreamOp::Exchange(Distribution::Hash(keys)) => {
-            let keys: Vec<&str> = keys.iter().map(|k| node.schema.field(*k).name().as_str()).collect();
+            let below = node.input().map_or(node.schema.as_ref(), |input| shown_schema(input));
+            let keys: Vec<&str> = keys.iter().map(|k| below.field(*k).name().as_str()).collect();
             format!("{kind}(distribution=[hash[{}]])", keys.join(", "))
         }
         StreamOp::Sink(sink) => {

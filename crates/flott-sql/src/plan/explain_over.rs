@@ -100,36 +100,36 @@ pub(super) fn frame(frame: &OverFrame) -> String {
 
 /// The logical node.
 pub(super) fn logical(over: &Over, input: &DFSchema) -> String {
-    let partition: Vec<String> = over.partition.iter().map(|p| format!("${}", place(input, p))).collect();
+    let calls = over.calls.iter().map(|c| format!("{}=[{}]", c.name, logical_call(over, c, input)));
+    format!("LogicalOver({})", calls.collect::<Vec<_>>().join(", "))
+}
+
+/// A call of it: `ROW_NUMBER() OVER (PARTITION BY $0 ORDER BY $2 NULLS FIRST)`
+pub(super) fn logical_call(over: &Over, call: &node::OverCall, input: &DFSchema) -> String {
     let key = |k: &OrderKey| {
         let direction = if k.ascending { "" } else { " DESC" };
         let nulls = if k.nulls_last { "LAST" } else { "FIRST" };
         format!("${}{direction} NULLS {nulls}", place(input, &k.column))
     };
-    let order: Vec<String> = over.order.iter().map(key).collect();
-    let window = |call: &node::OverCall| {
-        let mut parts = vec![];
-        if !partition.is_empty() {
-            parts.push(format!("PARTITION BY {}", partition.join(", ")));
-        }
-        if !order.is_empty() {
-            parts.push(format!("ORDER BY {}", order.join(", ")));
-        }
+    let mut window = vec![];
+    if !over.partition.is_empty() {
+        let keys: Vec<String> = over.partition.iter().map(|p| format!("${}", place(input, p))).collect();
+        window.push(format!("PARTITION BY {}", keys.join(", ")));
+    }
+    if !over.order.is_empty() {
+        let keys: Vec<String> = over.order.iter().map(key).collect();
+        window.push(format!("ORDER BY {}", keys.join(", ")));
         // What every window has that says nothing is not shown.
-        if !over.order.is_empty() && call.frame != OverFrame::so_far(call.function == OverFunction::RowNumber) {
-            parts.push(frame(&call.frame));
+        if call.frame != OverFrame::so_far(call.function == OverFunction::RowNumber) {
+            window.push(frame(&call.frame));
         }
-        parts.join(" ")
-    };
-    let text = |c: &node::OverCall| {
-        let mut arguments: Vec<String> = c.arguments.iter().map(|a| format!("${}", place(input, a))).collect();
-        match c.function {
-            OverFunction::Lag(offset) => arguments.insert(1, offset.abs().to_string()),
-            OverFunction::Ntile(buckets) => arguments.push(buckets.to_string()),
-            _ => {}
-        }
-        let distinct = if c.distinct { "DISTINCT " } else { "" };
-        format!("{}=[{}({distinct}{}) OVER ({})]", c.name, c.function.name(), arguments.join(", "), window(c))
-    };
-    format!("LogicalOver({})", over.calls.iter().map(text).collect::<Vec<_>>().join(", "))
+    }
+    let mut arguments: Vec<String> = call.arguments.iter().map(|a| format!("${}", place(input, a))).collect();
+    match call.function {
+        OverFunction::Lag(offset) => arguments.insert(1, offset.abs().to_string()),
+        OverFunction::Ntile(buckets) => arguments.push(buckets.to_string()),
+        _ => {}
+    }
+    let distinct = if call.distinct { "DISTINCT " } else { "" };
+    format!("{}({distinct}{}) OVER ({})", call.function.name(), arguments.join(", "), window.join(" "))
 }

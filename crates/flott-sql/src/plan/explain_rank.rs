@@ -2,9 +2,11 @@
 
 use arrow_schema::Schema;
 use datafusion_common::DFSchema;
+use flott_core::types::{TimeAttribute, from_arrow_field};
 use flott_graph::{DeduplicateSpec, Keep, RankRange, RankStrategy, SortKey, SortSpec, TemporalSortSpec};
 
 use super::stream::{Rank, RankNode, StreamNode, WindowRank};
+use super::text::Style;
 use crate::bind::node::Sort;
 
 pub(super) fn name(schema: &Schema, column: usize) -> &str {
@@ -27,6 +29,17 @@ pub(super) fn order(schema: &Schema, keys: &[SortKey]) -> String {
         format!("{} {direction}{nulls}", name(schema, k.column))
     };
     keys.iter().map(key).collect::<Vec<_>>().join(", ")
+}
+
+fn attribute(schema: &Schema, column: usize) -> TimeAttribute {
+    let t = schema.fields().get(column).and_then(|f| from_arrow_field(f));
+    t.map_or(TimeAttribute::None, |t| t.kind.time_attribute())
+}
+
+/// The order of a Rank, which says where it is one of event time.
+fn rank_order(schema: &Schema, keys: &[SortKey]) -> String {
+    let by_rowtime = keys.iter().any(|k| attribute(schema, k.column) == TimeAttribute::Rowtime);
+    format!("{}{}", if by_rowtime { "ROWTIME " } else { "" }, order(schema, keys))
 }
 
 pub(super) fn output(node: &StreamNode) -> String {
@@ -65,19 +78,35 @@ pub(super) fn rank(kind: &str, rank: &Rank, node: &StreamNode) -> String {
         RankNode::SortLimit => format!("{kind}(orderBy=[{order}], {}, strategy=[{strategy}])", limit(spec.range)),
         RankNode::Rank => format!(
             "{kind}(strategy=[{strategy}], rankType=[ROW_NUMBER], rankRange=[{range}], partitionBy=[{}], \
-             orderBy=[{order}], select=[{}])",
+             orderBy=[{}], select=[{}])",
             names(schema, &spec.partition_keys),
+            rank_order(schema, &spec.order),
             output(node)
         ),
     }
 }
 
-pub(super) fn deduplicate(kind: &str, spec: &DeduplicateSpec) -> String {
+/// Before the execution plan is made it is a Rank like others, as in Flink.
+pub(super) fn deduplicate(kind: &str, spec: &DeduplicateSpec, node: &StreamNode, style: Style) -> String {
+    let schema = spec.input_schema.as_ref();
+    let keys = names(schema, &spec.keys);
+    if style == Style::Prefix {
+        // What the query orders by stands behind the columns that it names.
+        let is_proctime = |c: &usize| attribute(schema, *c) == TimeAttribute::Proctime;
+        let column = spec.rowtime.or_else(|| (0..schema.fields().len()).rev().find(is_proctime));
+        let ascending = spec.keep == Keep::First;
+        let key = column.map(|column| SortKey { column, ascending, nulls_last: !ascending });
+        return format!(
+            "Rank(strategy=[AppendFastStrategy], rankType=[ROW_NUMBER], rankRange=[rankStart=1, rankEnd=1], \
+             partitionBy=[{keys}], orderBy=[{}], select=[{}])",
+            rank_order(schema, key.as_slice()),
+            output(node)
+        );
+    }
     let time = if spec.rowtime.is_some() { "ROWTIME" } else { "PROCTIME" };
     format!(
-        "{kind}(keep=[{}], key=[{}], order=[{time}], outputInsertOnly=[{}])",
+        "{kind}(keep=[{}], key=[{keys}], order=[{time}], outputInsertOnly=[{}])",
         keep_text(spec.keep),
-        names(&spec.input_schema, &spec.keys),
         spec.appends()
     )
 }

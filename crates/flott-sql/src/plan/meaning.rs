@@ -37,6 +37,13 @@ pub(super) fn origin(node: &StreamNode, place: usize) -> String {
             expression(&shown, &input.schema, Style::Prefix)
         }
         (StreamOp::Exchange(_) | StreamOp::DropUpdateBefore, Some(input)) => origin(input, place),
+        // Aggregates go by their numbers: what a query calls them is no part of the state.
+        (StreamOp::GroupAggregate(spec) | StreamOp::GlobalGroupAggregate(spec), _) => {
+            aggregate_or_key(node, place, spec.group_keys.len(), spec.aggregates.len())
+        }
+        (StreamOp::WindowAggregate(spec) | StreamOp::GlobalWindowAggregate(spec), _) => {
+            aggregate_or_key(node, place, spec.group_keys.len(), spec.aggregates.len())
+        }
         _ => name(node, place),
     }
 }
@@ -60,6 +67,13 @@ fn without_defaults(e: Expr) -> Expr {
         })
     });
     shortened.map_or(e, |t| t.data)
+}
+
+fn aggregate_or_key(node: &StreamNode, place: usize, keys: usize, aggregates: usize) -> String {
+    match place.checked_sub(keys).filter(|number| *number < aggregates) {
+        Some(number) => format!("EXPR${number}"),
+        None => name(node, place),
+    }
 }
 
 fn name(node: &StreamNode, place: usize) -> String {

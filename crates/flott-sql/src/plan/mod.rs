@@ -12,6 +12,7 @@ mod conditions;
 mod convert;
 mod dead_letter;
 mod explain;
+mod explain_logical;
 mod explain_over;
 mod explain_rank;
 mod explain_two_phase;
@@ -134,7 +135,7 @@ impl PlannedQuery {
 
 /// The logical and the stream plan of a job.
 struct Planned {
-    logical: Vec<explain::Ast>,
+    logical: Vec<explain_logical::Ast>,
     /// Sinks, or the root of a query.
     roots: Vec<Arc<StreamNode>>,
     late: Vec<Arc<StreamNode>>,
@@ -218,7 +219,7 @@ impl<'a> Planner<'a> {
     /// The sections, in Flink's order. WATERMARK alone shows nothing else.
     fn explained(
         &self,
-        logical: &[explain::Ast],
+        logical: &[explain_logical::Ast],
         roots: &[Arc<StreamNode>],
         details: &[ExplainDetail],
     ) -> Result<String> {
@@ -319,7 +320,7 @@ impl<'a> Planner<'a> {
         let (roots, late) = changelog::infer(&[root], &late, reader, self.config).at_span(query.span())?;
         let (roots, late) = two_phase::with_mini_batches(roots, late, self.config)?;
         let (roots, late) = reuse::shared(roots, late, self.config)?;
-        Ok(Planned { logical: vec![explain::Ast { sink: None, plan: logical }], roots, late })
+        Ok(Planned { logical: vec![explain_logical::Ast { sink: None, plan: logical }], roots, late })
     }
 
     fn plan_inserts(&self, inserts: &[InsertStatement]) -> Result<Planned> {
@@ -361,7 +362,7 @@ impl<'a> Planner<'a> {
         let (roots, late) = reuse::shared(roots, late, self.config)?;
         let logical = bound
             .into_iter()
-            .map(|i| explain::Ast { sink: Some(sink::summary(&i.identifier)), plan: i.plan })
+            .map(|i| explain_logical::Ast { sink: Some(sink::summary(&i.identifier)), plan: i.plan })
             .collect();
         Ok(Planned { logical, roots, late })
     }
