@@ -6,11 +6,13 @@
 mod alive;
 mod head;
 mod identity;
+mod restorable;
 mod retention;
+mod tenure;
+mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::path::{Component, Path};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -22,16 +24,19 @@ use crate::manifest::{
 };
 use crate::owner::Owner;
 use crate::record;
-use crate::run::{OperatorSnapshot, RestoredRun, RestoredState};
+use crate::run::RestoredState;
 use crate::savepoint::{self, GiveUp, PreparedSavepoint, Savepoint};
-use crate::snapshot_file;
 use crate::storage::{CheckpointStorage, HeadVersion, Swap};
 
 use alive::Alive;
 pub use alive::runs_here;
 use head::{Found, Seen, decode_head, find_head, first_generation, first_head};
 pub use identity::{DrawIdentity, Identity};
+use restorable::{Restorable, find_restorable, go_back, named_savepoint};
+pub use restorable::{read_manifest, restore_operator};
 pub use retention::sweep_finished;
+pub use tenure::Tenure;
+pub use writer::SnapshotWriter;
 
 /// So many replaced lineages are remembered: what older ones left behind went when a later attempt started.
 const REPLACED_LINEAGES_MAX: usize = 8;
@@ -531,136 +536,11 @@ impl CheckpointStore {
     }
 }
 
-/// What the subtask that owns `key_groups` starts from, read by a process that has not opened the store.
-pub async fn restore_operator(
-    storage: &CheckpointStorage,
-    stored: &StoredOperator,
-    key_groups: Range<u16>,
-) -> Result<RestoredState> {
-    let mut state = RestoredState {
-        version: stored.version,
-        metas: stored.subtasks.iter().map(|s| s.meta.bytes.clone()).collect(),
-        runs: vec![],
-    };
-    let mut content: Option<(String, Bytes)> = None;
-    for run in &stored.runs {
-        if run.last_key_group < key_groups.start || run.first_key_group >= key_groups.end {
-            continue;
-        }
-        let bytes = match &content {
-            Some((file, bytes)) if *file == run.file => bytes.clone(),
-            _ => {
-                let bytes = storage.get(&run.file).await?.ok_or_else(|| missing(&run.file))?;
-                content = Some((run.file.clone(), bytes.clone()));
-                bytes
-            }
-        };
-        if let Some(run) = snapshot_file::decode(&bytes, run, key_groups.clone())? {
-            state.runs.push(RestoredRun { run });
-        }
-    }
-    Ok(state)
-}
-
-/// The right of a process to start the next attempt of a job that it has run: it ends where another takes the job over.
-#[derive(Debug, Clone)]
-pub struct Tenure {
-    storage: CheckpointStorage,
-    fail_points: FailPoints,
-    retain: usize,
-    lineage: String,
-    generation: Generation,
-    savepoint: Option<Savepoint>,
-    before: Option<Arc<Head>>,
-    _alive: Arc<Alive>,
-}
-
 /// Whether HEAD was written by the attempt that it was read of, so that who lost a swap to that may try once more.
 async fn was_moved(seen: Option<&Seen>, storage: &CheckpointStorage, tries: &mut usize) -> Result<bool> {
     let Some(seen) = seen.filter(|_| *tries < TAKE_OVER_TRIES) else { return Ok(false) };
     *tries += 1;
     seen.has_moved(storage).await
-}
-
-impl Tenure {
-    /// Opens the next attempt from the last decided checkpoint. `Fenced` where somebody else has opened one since.
-    pub async fn reopen(&self) -> Result<(CheckpointStore, Opened)> {
-        self.reopen_as(&Identity::draw).await
-    }
-
-    /// As [`reopen`](Self::reopen), by somebody whose identity is given.
-    pub async fn reopen_as(&self, draw: &DrawIdentity) -> Result<(CheckpointStore, Opened)> {
-        let mut tries = 1;
-        loop {
-            let (head, version) = self.held().await?;
-            // A swap between the look and ours fails ours.
-            let (storage, fail_points) = (self.storage.clone(), self.fail_points.clone());
-            let savepoint = self.savepoint.clone();
-            let found = Found::Head(Box::new(head), version);
-            let seen = found.seen();
-            let opened =
-                CheckpointStore::take_over(storage, fail_points, Begin::Latest, self.retain, found, savepoint, draw());
-            match opened.await {
-                Err(e) => {
-                    // A write of this attempt whose answer was lost may have come late: it fences nobody.
-                    if !was_moved(seen.as_ref(), &self.storage, &mut tries).await? {
-                        return Err(e);
-                    }
-                }
-                Ok((mut store, opened)) => {
-                    store.before = self.before.clone().filter(|_| store.head.retained.is_empty());
-                    return Ok((store, opened));
-                }
-            }
-        }
-    }
-
-    /// Gives the job back to the lineage that a savepoint has replaced, where this one has failed before its first checkpoint
-    /// was decided: true where it has its checkpoints again. What this one has staged goes as that of a replaced lineage.
-    pub async fn give_back(&self) -> Result<bool> {
-        let Some(before) = &self.before else { return Ok(false) };
-        let (now, version) = self.held().await?;
-        if !now.retained.is_empty() {
-            return Ok(false);
-        }
-        let mut head = (**before).clone();
-        head.replaced_lineages.insert(0, now.lineage);
-        head.replaced_lineages.truncate(REPLACED_LINEAGES_MAX);
-        (head.generation, head.attempt, head.owner) = (now.generation, now.attempt, now.owner);
-        if head.status == JobStatus::Running {
-            head.status = JobStatus::Suspended;
-        }
-        let bytes = record::encode("head", HEAD_VERSION, &head)?;
-        Ok(matches!(self.storage.swap_head(&version, bytes).await?, Swap::Done(_)))
-    }
-
-    /// `Fenced` where somebody else has taken the job over. An attempt then fails with whatever its successor has taken
-    /// away from under it, which is not what its user has to know.
-    pub async fn check(&self) -> Result<()> {
-        self.held().await.map(drop)
-    }
-
-    /// HEAD, as long as it is this process's.
-    async fn held(&self) -> Result<(Head, HeadVersion)> {
-        let Some((bytes, version)) = self.storage.read_head().await? else {
-            return Err(Error::data(format!("the HEAD record in {} is gone", self.storage.display()))
-                .hint("Restore it from a backup, or start over with --fresh"));
-        };
-        let head = decode_head(&self.storage, &bytes)?;
-        if head.lineage != self.lineage || head.generation != self.generation {
-            return Err(Error::fenced(format!(
-                "another attempt has taken over the job in {} (this one was attempt {})",
-                self.storage.display(),
-                self.generation
-            ))
-            .hint("This one has ended; the newer one goes on"));
-        }
-        Ok((head, version))
-    }
-}
-
-fn missing(file: &str) -> Error {
-    Error::data(format!("state file '{file}' is missing")).with("file", file)
 }
 
 fn runs_by_name(manifest: &Manifest) -> impl Iterator<Item = (String, StoredRun)> {
@@ -705,226 +585,6 @@ async fn refuse_uncommitted(head: &Head, storage: &CheckpointStorage, begin: Beg
             ))
         }
         _ => Ok(()),
-    }
-}
-
-/// Names in records are followed: none may lead out of the job's folder.
-fn check_confined<'a>(what: &str, names: impl IntoIterator<Item = &'a String>) -> Result<()> {
-    let is_confined = |name: &String| {
-        let parts = Path::new(name).components();
-        !name.is_empty() && !name.contains('\\') && parts.into_iter().all(|part| matches!(part, Component::Normal(_)))
-    };
-    match names.into_iter().find(|name| !is_confined(name)) {
-        None => Ok(()),
-        Some(name) => Err(Error::data(format!("{what} names a file that cannot be its own: '{name}'"))
-            .hint("It has been tampered with: do not restore it")),
-    }
-}
-
-/// Reads and checks one manifest.
-pub async fn read_manifest(storage: &CheckpointStorage, entry: &RetainedCheckpoint) -> Result<Manifest> {
-    let what = format!("the manifest of checkpoint {}", entry.id);
-    let read = async {
-        check_confined(&what, [&entry.manifest])?;
-        let bytes = storage.get(&entry.manifest).await?.ok_or_else(|| Error::data(format!("{what} is missing")))?;
-        if crc32fast::hash(&bytes) != entry.crc32 {
-            return Err(Error::data(format!("{what} is corrupt: its checksum does not fit HEAD's")));
-        }
-        let manifest: Manifest = record::decode("manifest", MANIFEST_VERSION, &what, &bytes)?;
-        check_confined(&what, &manifest.files())?;
-        Ok(manifest)
-    };
-    read.await.map_err(|e| e.with("file", &entry.manifest))
-}
-
-/// All files of a checkpoint, read once and checked against the manifest.
-async fn verify(storage: &CheckpointStorage, manifest: &Manifest) -> Result<()> {
-    for file in manifest.files() {
-        let content = storage.get(&file).await?.ok_or_else(|| missing(&file))?;
-        for run in manifest.operators.values().flat_map(|o| &o.runs).filter(|r| r.file == file) {
-            snapshot_file::decode(&content, run, 0..u16::MAX)?;
-        }
-    }
-    Ok(())
-}
-
-/// Forgets the checkpoints after this one, unless their output can have been seen.
-fn go_back(head: &mut Head, id: CheckpointId) -> Result<()> {
-    let newer = head.retained.iter().take_while(|r| r.id != id).count();
-    if newer == head.retained.len() {
-        return Err(Error::user(format!("checkpoint {id} is not kept")));
-    }
-    let seen = head.last_output.max(decided_output(head, newer));
-    if newer > 0 && seen > Some(id) {
-        return Err(Error::user(format!(
-            "checkpoint {id} cannot be restored: output was committed after it, up to checkpoint {}, and would come twice",
-            seen.unwrap_or(id)
-        ))
-        .hint("Restore the newest checkpoint with --restore latest"));
-    }
-    head.retained.drain(..newer);
-    Ok(())
-}
-
-/// The savepoint that HEAD names. Whoever opens the job has looked which one it is.
-fn named_savepoint(head: &Head, opened: Option<Savepoint>) -> Result<Option<Savepoint>> {
-    let Some(named) = &head.savepoint else { return Ok(None) };
-    match opened {
-        Some(savepoint) if savepoint.storage().display() == named.location => Ok(Some(savepoint)),
-        // With a checkpoint the job can do without it; it is removed by an attempt that finds it.
-        _ if !head.retained.is_empty() => Ok(None),
-        _ => Err(Error::data(format!(
-            "the job starts from the savepoint in {}, which cannot be found there",
-            named.location
-        ))
-        .hint("Put it back, restore another one with --restore PATH, or start over with --fresh")),
-    }
-}
-
-/// What an attempt starts from.
-struct Restorable {
-    manifest: Option<Manifest>,
-    fallback: Option<String>,
-    is_savepoint: bool,
-}
-
-/// The newest checkpoint that is whole, or the savepoint where there is none. An older one is taken only where no output
-/// was committed since.
-async fn find_restorable(
-    storage: &CheckpointStorage,
-    head: &mut Head,
-    savepoint: Option<&Savepoint>,
-) -> Result<Restorable> {
-    let mut broken: Option<(CheckpointId, Error)> = None;
-    for (i, entry) in head.retained.clone().iter().enumerate() {
-        if let Some((id, error)) = &broken
-            && head.last_output.max(decided_output(head, i)) > Some(entry.id)
-        {
-            return Err(Error::data(format!(
-                "checkpoint {id} cannot be restored ({error}), and the older checkpoint {} must not be: output was \
-                 committed after it, up to checkpoint {}",
-                entry.id,
-                head.last_output.unwrap_or(*id)
-            ))
-            .hint("Repair the checkpoint's files from a backup, or start over with --fresh and expect duplicates"));
-        }
-        let read = match read_manifest(storage, entry).await {
-            Ok(manifest) => verify(storage, &manifest).await.map(|()| manifest),
-            Err(e) => Err(e),
-        };
-        match read {
-            Ok(manifest) => {
-                let why =
-                    broken.map(|(id, e)| format!("checkpoint {id} is damaged ({e}); restored checkpoint {}", entry.id));
-                head.retained.drain(..i);
-                return Ok(Restorable { manifest: Some(manifest), fallback: why, is_savepoint: false });
-            }
-            // Neither the store being away nor a foreign version says that the checkpoint is broken.
-            Err(e) if e.kind() != ErrorKind::Data => return Err(e),
-            Err(e) => broken = broken.or(Some((entry.id, e))),
-        }
-    }
-    let fallback = match broken {
-        None => None,
-        Some((id, error)) => {
-            // Behind a savepoint nothing but its own checkpoints can have shown output.
-            let untouched = head.last_output.max(decided_output(head, head.retained.len())).is_none();
-            if savepoint.is_none() || !untouched {
-                return Err(Error::data(format!(
-                    "checkpoint {id} cannot be restored ({error}), and no older one is whole"
-                ))
-                .hint("Repair its files from a backup, or start over with --fresh"));
-            }
-            Some(format!("checkpoint {id} is damaged ({error}); restored the savepoint that the job began with"))
-        }
-    };
-    let Some(savepoint) = savepoint else {
-        return Ok(Restorable { manifest: None, fallback, is_savepoint: false });
-    };
-    verify(savepoint.storage(), savepoint.manifest())
-        .await
-        .map_err(|e| e.with("savepoint", savepoint.storage().display()))?;
-    head.retained.clear();
-    Ok(Restorable { manifest: Some(savepoint.manifest().clone()), fallback, is_savepoint: true })
-}
-
-/// Output of a decided checkpoint whose commit was not recorded may be partly visible: it counts as committed.
-fn decided_output(head: &Head, before: usize) -> Option<CheckpointId> {
-    head.retained[..before].iter().map(|r| r.id).filter(|id| Some(*id) > head.committed).max()
-}
-
-/// Steps by which a thread that makes large runs stands back behind those of the job.
-#[cfg(target_os = "linux")]
-const NICENESS: i32 = 10;
-
-/// Lets threads of the job go first, where a thread can: elsewhere it would be the whole process.
-fn stand_back() {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::nice(NICENESS) {
-        tracing::debug!(%error, "state is stored with the priority of the workers");
-    }
-}
-
-/// Runs what takes long in a thread of its own. A large state takes seconds, in which the workers need the cores more: where
-/// there are too few it waits. A small one is done before it could be in anybody's way.
-async fn beside_workers<T: Send + 'static>(
-    is_large: bool,
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    if !is_large {
-        let done = tokio::task::spawn_blocking(work).await;
-        return done.map_err(|e| Error::internal("a snapshot task ended early").caused_by(e))?;
-    }
-    let (report, done) = tokio::sync::oneshot::channel();
-    let thread = std::thread::Builder::new().name("flott-state".to_string());
-    thread.spawn(move || {
-        stand_back();
-        drop(report.send(work()));
-    })?;
-    done.await.map_err(|e| Error::internal("a snapshot thread ended early").caused_by(e))?
-}
-
-/// Writes the new runs of a checkpoint; can be sent to other tasks.
-#[derive(Debug, Clone)]
-pub struct SnapshotWriter {
-    storage: CheckpointStorage,
-    generation: Generation,
-    known: Arc<BTreeMap<String, StoredRun>>,
-}
-
-impl SnapshotWriter {
-    /// For a process that has not opened the store: the attempt that has may be in another one. `known` are the runs that
-    /// the last decided checkpoint stores, by name.
-    pub fn new(
-        storage: CheckpointStorage,
-        generation: Generation,
-        known: BTreeMap<String, StoredRun>,
-    ) -> SnapshotWriter {
-        SnapshotWriter { storage, generation, known: Arc::new(known) }
-    }
-
-    /// Stores one subtask's snapshot: runs that the last decided checkpoint holds are referred to, the rest is written
-    /// to one file.
-    pub async fn write(
-        &self,
-        checkpoint: CheckpointId,
-        operator: usize,
-        subtask: usize,
-        snapshot: &OperatorSnapshot,
-    ) -> Result<Vec<StoredRun>> {
-        let (old, new): (Vec<_>, Vec<_>) = snapshot.runs.iter().cloned().partition(|r| self.known.contains_key(&r.uid));
-        let mut stored: Vec<StoredRun> = old.iter().filter_map(|r| self.known.get(&r.uid).cloned()).collect();
-        if !new.is_empty() {
-            let file = format!("chk-{checkpoint}-g{}/op{operator}-{subtask}.run", self.generation);
-            let name = file.clone();
-            let is_large = new.iter().any(|run| run.made().is_none());
-            let (content, entries) = beside_workers(is_large, move || snapshot_file::encode(&name, &new)).await?;
-            if !entries.is_empty() {
-                self.storage.put(&file, content).await?;
-            }
-            stored.extend(entries);
-        }
-        Ok(stored)
     }
 }
 
