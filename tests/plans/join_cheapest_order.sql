@@ -17,12 +17,12 @@ EXPLAIN SELECT a.id, c.n FROM a, b, c WHERE a.b = b.id AND b.c = c.id AND c.n = 
 --
 -- == Optimized Physical Plan ==
 -- Calc(select=[id, n])
--- +- Join(joinType=[InnerJoin], where=[=(b, id0)], select=[id, b, id0, n], leftInputSpec=[NoUniqueKey], rightInputSpec=[NoUniqueKey])
+-- +- Join(joinType=[InnerJoin], where=[=(b, id0)], select=[id, b, id0, n], leftInputSpec=[HasUniqueKey], rightInputSpec=[NoUniqueKey])
 --    :- Exchange(distribution=[hash[b]])
 --    :  +- TableSourceScan(table=[[default_catalog, default_database, a]], fields=[id, b])
 --    +- Exchange(distribution=[hash[id0]])
 --       +- Calc(select=[id0, n])
---          +- Join(joinType=[InnerJoin], where=[=(c, id1)], select=[id0, c, id1, n], leftInputSpec=[NoUniqueKey], rightInputSpec=[JoinKeyContainsUniqueKey])
+--          +- Join(joinType=[InnerJoin], where=[=(c, id1)], select=[id0, c, id1, n], leftInputSpec=[HasUniqueKey], rightInputSpec=[JoinKeyContainsUniqueKey])
 --             :- Exchange(distribution=[hash[c]])
 --             :  +- TableSourceScan(table=[[default_catalog, default_database, b]], fields=[id, c])
 --             +- Exchange(distribution=[hash[id1]])
@@ -31,12 +31,12 @@ EXPLAIN SELECT a.id, c.n FROM a, b, c WHERE a.b = b.id AND b.c = c.id AND c.n = 
 --
 -- == Optimized Execution Plan ==
 -- Calc(select=[id, n])
--- +- Join(joinType=[InnerJoin], where=[(b = id0)], select=[id, b, id0, n], leftInputSpec=[NoUniqueKey], rightInputSpec=[NoUniqueKey])
+-- +- Join(joinType=[InnerJoin], where=[(b = id0)], select=[id, b, id0, n], leftInputSpec=[HasUniqueKey], rightInputSpec=[NoUniqueKey])
 --    :- Exchange(distribution=[hash[b]])
 --    :  +- TableSourceScan(table=[[default_catalog, default_database, a]], fields=[id, b])
 --    +- Exchange(distribution=[hash[id0]])
 --       +- Calc(select=[id0, n])
---          +- Join(joinType=[InnerJoin], where=[(c = id1)], select=[id0, c, id1, n], leftInputSpec=[NoUniqueKey], rightInputSpec=[JoinKeyContainsUniqueKey])
+--          +- Join(joinType=[InnerJoin], where=[(c = id1)], select=[id0, c, id1, n], leftInputSpec=[HasUniqueKey], rightInputSpec=[JoinKeyContainsUniqueKey])
 --             :- Exchange(distribution=[hash[c]])
 --             :  +- TableSourceScan(table=[[default_catalog, default_database, b]], fields=[id, c])
 --             +- Exchange(distribution=[hash[id1]])

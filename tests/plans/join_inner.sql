@@ -12,7 +12,7 @@ EXPLAIN SELECT a.id, b.z FROM a, b WHERE a.k = b.k AND a.x = 'x' AND b.n + 1 = a
 --
 -- == Optimized Physical Plan ==
 -- Calc(select=[id, z])
--- +- Join(joinType=[InnerJoin], where=[AND(=(k, k0), =(+(n, 1), id), >(y, CAST(n):DOUBLE))], select=[id, k, y, k0, n, z, $f3], leftInputSpec=[NoUniqueKey], rightInputSpec=[NoUniqueKey])
+-- +- Join(joinType=[InnerJoin], where=[AND(=(k, k0), =(+(n, 1), id), >(y, CAST(n):DOUBLE))], select=[id, k, y, k0, n, z, $f3], leftInputSpec=[JoinKeyContainsUniqueKey], rightInputSpec=[NoUniqueKey])
 --    :- Exchange(distribution=[hash[k, id]])
 --    :  +- Calc(select=[id, k, y], where=[=(x, 'x')])
 --    :     +- TableSourceScan(table=[[default_catalog, default_database, a]], fields=[id, k, x, y])
@@ -22,7 +22,7 @@ EXPLAIN SELECT a.id, b.z FROM a, b WHERE a.k = b.k AND a.x = 'x' AND b.n + 1 = a
 --
 -- == Optimized Execution Plan ==
 -- Calc(select=[id, z])
--- +- Join(joinType=[InnerJoin], where=[((k = k0) AND ((n + 1) = id) AND (y > CAST(n AS DOUBLE)))], select=[id, k, y, k0, n, z, $f3], leftInputSpec=[NoUniqueKey], rightInputSpec=[NoUniqueKey])
+-- +- Join(joinType=[InnerJoin], where=[((k = k0) AND ((n + 1) = id) AND (y > CAST(n AS DOUBLE)))], select=[id, k, y, k0, n, z, $f3], leftInputSpec=[JoinKeyContainsUniqueKey], rightInputSpec=[NoUniqueKey])
 --    :- Exchange(distribution=[hash[k, id]])
 --    :  +- Calc(select=[id, k, y], where=[(x = 'x')])
 --    :     +- TableSourceScan(table=[[default_catalog, default_database, a]], fields=[id, k, x, y])

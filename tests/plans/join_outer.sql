@@ -21,7 +21,7 @@ UNION ALL SELECT a.id, b.n FROM a LEFT JOIN b ON a.id = b.k WHERE b.n > 0;
 -- == Optimized Physical Plan ==
 -- Union(all=[true], union=[id, n], changelogMode=[I,UA,D])
 -- :- Calc(select=[id, n], changelogMode=[I,UA,D])
--- :  +- Join(joinType=[LeftOuterJoin], where=[=(k, k0)], select=[id, k, k0, n], leftInputSpec=[NoUniqueKey], rightInputSpec=[NoUniqueKey], changelogMode=[I,UA,D])
+-- :  +- Join(joinType=[LeftOuterJoin], where=[=(k, k0)], select=[id, k, k0, n], leftInputSpec=[HasUniqueKey], rightInputSpec=[NoUniqueKey], changelogMode=[I,UA,D])
 -- :     :- Exchange(distribution=[hash[k]], changelogMode=[I])
 -- :     :  +- TableSourceScan(table=[[default_catalog, default_database, a]], fields=[id, k], changelogMode=[I])
 -- :     +- Exchange(distribution=[hash[k]], changelogMode=[I])
@@ -38,7 +38,7 @@ UNION ALL SELECT a.id, b.n FROM a LEFT JOIN b ON a.id = b.k WHERE b.n > 0;
 -- == Optimized Execution Plan ==
 -- Union(all=[true], union=[id, n])
 -- :- Calc(select=[id, n])
--- :  +- Join(joinType=[LeftOuterJoin], where=[(k = k0)], select=[id, k, k0, n], leftInputSpec=[NoUniqueKey], rightInputSpec=[NoUniqueKey])
+-- :  +- Join(joinType=[LeftOuterJoin], where=[(k = k0)], select=[id, k, k0, n], leftInputSpec=[HasUniqueKey], rightInputSpec=[NoUniqueKey])
 -- :     :- Exchange(distribution=[hash[k]])
 -- :     :  +- TableSourceScan(table=[[default_catalog, default_database, a]], fields=[id, k])(reuse_id=[1])
 -- :     +- Exchange(distribution=[hash[k]])

@@ -6,7 +6,7 @@ EXPLAIN SELECT k, m FROM (
 -- == Abstract Syntax Tree ==
 -- LogicalProject(k=[$0], m=[$1])
 -- +- LogicalProject(k=[$0], m=[$3], c=[COUNT() OVER (ORDER BY $1 NULLS FIRST)])
---    +- LogicalOver(w0$o0=[MAX($1) OVER (ORDER BY $2 NULLS FIRST ROWS BETWEEN 2 PRECEDING AND CURRENT ROW)])
+--    +- LogicalOver(w0$o0=[MAX($1) OVER (ORDER BY $2 NULLS FIRST ROWS 2 PRECEDING)])
 --       +- LogicalWatermarkAssigner(rowtime=[ts], watermark=[$2])
 --          +- LogicalTableScan(table=[[default_catalog, default_database, src]])
 --

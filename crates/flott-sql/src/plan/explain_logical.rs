@@ -41,11 +41,11 @@ fn only_names(p: &Projection) -> bool {
         && p.expr.iter().zip(fields).all(|(e, f)| matches!(unaliased(e), Expr::Column(c) if c.name == *f.name()))
 }
 
-/// What stands below a projection that gives names alone, where nobody wrote it: those of a sink, of an aggregation's
-/// input, of a join's right side.
+/// What stands below a projection that gives names alone, or no column, where nobody wrote it: those of a sink, of an
+/// aggregation's input, of a join's right side.
 fn without_names(plan: &LogicalPlan) -> &LogicalPlan {
     match plan {
-        LogicalPlan::Projection(p) if only_names(p) => &p.input,
+        LogicalPlan::Projection(p) if only_names(p) || p.expr.is_empty() => &p.input,
         other => other,
     }
 }

@@ -98,6 +98,15 @@ pub(super) fn frame(frame: &OverFrame) -> String {
     format!("{unit} BETWEEN {} AND {}", bound(&frame.lower), bound(&frame.upper))
 }
 
+/// Calcite does not say that a frame ends at its row.
+fn logical_frame(shown: &OverFrame) -> String {
+    let unit = if shown.rows { "ROWS" } else { "RANGE" };
+    match shown.upper {
+        OverBound::CurrentRow => format!("{unit} {}", bound(&shown.lower)),
+        _ => frame(shown),
+    }
+}
+
 /// The logical node.
 pub(super) fn logical(over: &Over, input: &DFSchema) -> String {
     let calls = over.calls.iter().map(|c| format!("{}=[{}]", c.name, logical_call(over, c, input)));
@@ -121,7 +130,7 @@ pub(super) fn logical_call(over: &Over, call: &node::OverCall, input: &DFSchema)
         window.push(format!("ORDER BY {}", keys.join(", ")));
         // What every window has that says nothing is not shown.
         if call.frame != OverFrame::so_far(call.function == OverFunction::RowNumber) {
-            window.push(frame(&call.frame));
+            window.push(logical_frame(&call.frame));
         }
     }
     let mut arguments: Vec<String> = call.arguments.iter().map(|a| format!("${}", place(input, a))).collect();

@@ -32,6 +32,15 @@ pub(crate) fn upsert_keys(node: &StreamNode) -> Vec<Key> {
     keys_of(node, &mut HashMap::new())
 }
 
+/// Those that rows had before they were sent to the node's reader. Where they are sent by columns that the reader tells its
+/// rows apart by, they still serve it: what has one of its keys and one of these comes from one place, in order.
+pub(crate) fn unsent_keys(node: &StreamNode) -> Vec<Key> {
+    match (&node.op, node.input()) {
+        (StreamOp::Exchange(_), Some(below)) => upsert_keys(below),
+        _ => upsert_keys(node),
+    }
+}
+
 /// Nodes that are read in several places are looked at once: there may be very many ways to them.
 fn keys_of(node: &StreamNode, known: &mut HashMap<*const StreamNode, Vec<Key>>) -> Vec<Key> {
     if let Some(keys) = known.get(&std::ptr::from_ref(node)) {

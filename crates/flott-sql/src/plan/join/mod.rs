@@ -15,7 +15,7 @@ use flott_graph::{
     UnnestSpec, WindowJoinSpec, WindowKind,
 };
 
-use super::changelog::{Key, ModifyKinds, UpdateKind, upsert_keys};
+use super::changelog::{Key, ModifyKinds, UpdateKind, unsent_keys, upsert_keys};
 use super::convert::Converter;
 use super::options;
 use super::physical::physical_expr;
@@ -169,8 +169,7 @@ pub(crate) enum InputSpec {
 
 impl InputSpec {
     pub(crate) fn of(node: &StreamNode, keys: &[usize]) -> InputSpec {
-        // Behind the exchange: keys that do not hold the columns that rows were sent by are none any more.
-        let unique = upsert_keys(node);
+        let unique = unsent_keys(node);
         if let Some(inside) = unique.iter().find(|u| u.iter().all(|c| keys.contains(c))) {
             return InputSpec::InJoinKey(inside.iter().copied().collect());
         }

@@ -1,0 +1,67 @@
+-- A join keeps one row for each unique key of an input, also where it sends rows by other columns: what has one key of the
+-- join and one unique key comes from one place. A key of the join that holds the unique one has one row.
+CREATE TABLE a (id INT, v BIGINT) WITH ('connector' = 'fake');
+CREATE TABLE b (id INT, v BIGINT) WITH ('connector' = 'fake');
+CREATE VIEW x AS SELECT id, SUM(v) AS s FROM a GROUP BY id;
+CREATE VIEW y AS SELECT id, SUM(v) AS s FROM b GROUP BY id;
+EXPLAIN CHANGELOG_MODE SELECT x.id, y.id FROM x JOIN y ON x.s = y.s
+UNION ALL SELECT x.id, y.id FROM x LEFT JOIN y ON x.id = y.id AND x.s = y.s;
+-- EXPECT
+-- == Abstract Syntax Tree ==
+-- LogicalUnion(all=[true])
+-- :- LogicalProject(id=[$0], id0=[$2])
+-- :  +- LogicalJoin(condition=[=($1, $3)], joinType=[inner])
+-- :     :- LogicalAggregate(group=[{0}], s=[SUM($1)])
+-- :     :  +- LogicalTableScan(table=[[default_catalog, default_database, a]])
+-- :     +- LogicalAggregate(group=[{0}], s=[SUM($1)])
+-- :        +- LogicalTableScan(table=[[default_catalog, default_database, b]])
+-- +- LogicalProject(id=[$0], id0=[$2])
+--    +- LogicalJoin(condition=[AND(=($0, $2), =($1, $3))], joinType=[left])
+--       :- LogicalAggregate(group=[{0}], s=[SUM($1)])
+--       :  +- LogicalTableScan(table=[[default_catalog, default_database, a]])
+--       +- LogicalAggregate(group=[{0}], s=[SUM($1)])
+--          +- LogicalTableScan(table=[[default_catalog, default_database, b]])
+--
+-- == Optimized Physical Plan ==
+-- Union(all=[true], union=[id, id0], changelogMode=[I,UB,UA,D])
+-- :- Calc(select=[id, id0], changelogMode=[I,UB,UA])
+-- :  +- Join(joinType=[InnerJoin], where=[=(s, s0)], select=[id, s, id0, s0], leftInputSpec=[HasUniqueKey], rightInputSpec=[HasUniqueKey], changelogMode=[I,UB,UA])
+-- :     :- Exchange(distribution=[hash[s]], changelogMode=[I,UB,UA])
+-- :     :  +- GroupAggregate(groupBy=[id], select=[id, SUM(v) AS s], changelogMode=[I,UB,UA])
+-- :     :     +- Exchange(distribution=[hash[id]], changelogMode=[I])
+-- :     :        +- TableSourceScan(table=[[default_catalog, default_database, a]], fields=[id, v], changelogMode=[I])
+-- :     +- Exchange(distribution=[hash[s]], changelogMode=[I,UB,UA])
+-- :        +- GroupAggregate(groupBy=[id], select=[id, SUM(v) AS s], changelogMode=[I,UB,UA])
+-- :           +- Exchange(distribution=[hash[id]], changelogMode=[I])
+-- :              +- TableSourceScan(table=[[default_catalog, default_database, b]], fields=[id, v], changelogMode=[I])
+-- +- Calc(select=[id, id0], changelogMode=[I,UB,UA,D])
+--    +- Join(joinType=[LeftOuterJoin], where=[AND(=(id, id0), =(s, s0))], select=[id, s, id0, s0], leftInputSpec=[JoinKeyContainsUniqueKey], rightInputSpec=[JoinKeyContainsUniqueKey], changelogMode=[I,UB,UA,D])
+--       :- Exchange(distribution=[hash[id, s]], changelogMode=[I,UB,UA])
+--       :  +- GroupAggregate(groupBy=[id], select=[id, SUM(v) AS s], changelogMode=[I,UB,UA])
+--       :     +- Exchange(distribution=[hash[id]], changelogMode=[I])
+--       :        +- TableSourceScan(table=[[default_catalog, default_database, a]], fields=[id, v], changelogMode=[I])
+--       +- Exchange(distribution=[hash[id, s]], changelogMode=[I,UB,UA])
+--          +- GroupAggregate(groupBy=[id], select=[id, SUM(v) AS s], changelogMode=[I,UB,UA])
+--             +- Exchange(distribution=[hash[id]], changelogMode=[I])
+--                +- TableSourceScan(table=[[default_catalog, default_database, b]], fields=[id, v], changelogMode=[I])
+--
+-- == Optimized Execution Plan ==
+-- Union(all=[true], union=[id, id0])
+-- :- Calc(select=[id, id0])
+-- :  +- Join(joinType=[InnerJoin], where=[(s = s0)], select=[id, s, id0, s0], leftInputSpec=[HasUniqueKey], rightInputSpec=[HasUniqueKey])
+-- :     :- Exchange(distribution=[hash[s]])
+-- :     :  +- GroupAggregate(groupBy=[id], select=[id, SUM(v) AS s])(reuse_id=[1])
+-- :     :     +- Exchange(distribution=[hash[id]])
+-- :     :        +- TableSourceScan(table=[[default_catalog, default_database, a]], fields=[id, v])
+-- :     +- Exchange(distribution=[hash[s]])
+-- :        +- GroupAggregate(groupBy=[id], select=[id, SUM(v) AS s])
+-- :           +- Exchange(distribution=[hash[id]])
+-- :              +- TableSourceScan(table=[[default_catalog, default_database, b]], fields=[id, v])
+-- +- Calc(select=[id, id0])
+--    +- Join(joinType=[LeftOuterJoin], where=[((id = id0) AND (s = s0))], select=[id, s, id0, s0], leftInputSpec=[JoinKeyContainsUniqueKey], rightInputSpec=[JoinKeyContainsUniqueKey])
+--       :- Exchange(distribution=[hash[id, s]])
+--       :  +- Reused(reference_id=[1])
+--       +- Exchange(distribution=[hash[id, s]])
+--          +- GroupAggregate(groupBy=[id], select=[id, SUM(v) AS s])
+--             +- Exchange(distribution=[hash[id]])
+--                +- TableSourceScan(table=[[default_catalog, default_database, b]], fields=[id, v])
