@@ -4,8 +4,8 @@ use arrow_array::{Int64Array, RecordBatch, UInt16Array};
 use arrow_schema::{DataType, Field, Schema};
 
 use super::*;
-use crate::run::OperatorSnapshot;
 use crate::manifest::{HEAD_VERSION, StoredBytes, StoredCommittable, StoredSink, StoredSubtask};
+use crate::run::OperatorSnapshot;
 use crate::run::StateRun;
 use crate::storage::HEAD;
 
