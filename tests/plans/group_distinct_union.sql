@@ -10,7 +10,7 @@ EXPLAIN CHANGELOG_MODE SELECT a FROM (SELECT DISTINCT a, c FROM src) UNION SELEC
 --    :     +- LogicalProject(a=[$0], c=[$2])
 --    :        +- LogicalTableScan(table=[[default_catalog, default_database, src]])
 --    +- LogicalProject(a=[$0])
---       +- LogicalProject(EXPR$0=[CAST($1):INT])
+--       +- LogicalProject(EXPR$0=[CAST($1):INTEGER])
 --          +- LogicalTableScan(table=[[default_catalog, default_database, src]])
 --
 -- == Optimized Physical Plan ==
@@ -22,7 +22,7 @@ EXPLAIN CHANGELOG_MODE SELECT a FROM (SELECT DISTINCT a, c FROM src) UNION SELEC
 --       :     +- Exchange(distribution=[hash[a, c]], changelogMode=[I])
 --       :        +- Calc(select=[a, c], changelogMode=[I])
 --       :           +- TableSourceScan(table=[[default_catalog, default_database, src]], fields=[a, b, c], changelogMode=[I])
---       +- Calc(select=[CAST(b):INT AS a], changelogMode=[I])
+--       +- Calc(select=[CAST(b):INTEGER AS a], changelogMode=[I])
 --          +- TableSourceScan(table=[[default_catalog, default_database, src]], fields=[a, b, c], changelogMode=[I])
 --
 -- == Optimized Execution Plan ==
@@ -34,5 +34,5 @@ EXPLAIN CHANGELOG_MODE SELECT a FROM (SELECT DISTINCT a, c FROM src) UNION SELEC
 --       :     +- Exchange(distribution=[hash[a, c]])
 --       :        +- Calc(select=[a, c])
 --       :           +- TableSourceScan(table=[[default_catalog, default_database, src]], fields=[a, b, c])(reuse_id=[1])
---       +- Calc(select=[CAST(b AS INT) AS a])
+--       +- Calc(select=[CAST(b AS INTEGER) AS a])
 --          +- Reused(reference_id=[1])

@@ -127,7 +127,7 @@ impl Matching {
     fn define(&self, input: &DFSchema) -> Vec<String> {
         let of = |v: &Variable| {
             let shown = self.shown(v.condition.as_ref()?, &v.references, Some(v), input);
-            Some(format!("{}={}", v.name, expression(&shown, input, Style::Prefix)))
+            Some(format!("{}={}", v.name, expression(&shown, input, Style::Stored)))
         };
         self.matched.variables.iter().filter_map(of).collect()
     }
@@ -189,7 +189,7 @@ impl Matching {
                         .iter()
                         .map(|a| {
                             let named = substitute(&a.0, &|c| Some(column(&format!("{}.{c}", name_of(variable)))));
-                            expression(named.as_ref().unwrap_or(&a.0), input, Style::Prefix)
+                            expression(named.as_ref().unwrap_or(&a.0), input, Style::Stored)
                         })
                         .collect();
                     let arguments = if arguments.is_empty() { "*".to_string() } else { arguments.join(", ") };

@@ -34,7 +34,7 @@ pub(super) fn origin(node: &StreamNode, place: usize) -> String {
                 Some(column(&origin(input, place)))
             };
             let shown = substitute(e, &of).map_or_else(|_| e.clone(), without_defaults);
-            expression(&shown, &input.schema, Style::Prefix)
+            expression(&shown, &input.schema, Style::Stored)
         }
         (StreamOp::Exchange(_) | StreamOp::DropUpdateBefore, Some(input)) => origin(input, place),
         // Aggregates go by their numbers: what a query calls them is no part of the state.
@@ -262,7 +262,7 @@ fn of_join(node: &StreamNode, join: &JoinOp) -> Result<StateMeaning> {
     }
     if let Some(rest) = &join.rest {
         let pair = join.pair_schema(&node.inputs)?;
-        meaning = meaning.with("condition", expression(rest, &pair, Style::Prefix));
+        meaning = meaning.with("condition", expression(rest, &pair, Style::Stored));
     } else {
         meaning = meaning.with("condition", "");
     }

@@ -2,7 +2,7 @@
 
 use arrow_schema::DataType;
 use datafusion_common::{DFSchema, ScalarValue};
-use datafusion_expr::{Expr, Operator};
+use datafusion_expr::{Case, Expr, Operator};
 use flott_core::LogicalType;
 use flott_core::time_text::{civil_from_days, format_timestamp_ms};
 use flott_core::types::{TYPE_METADATA_KEY, TypeKind};
@@ -16,6 +16,8 @@ pub(super) enum Style {
     Prefix,
     /// `(a + 1)`: the execution plan.
     Infix,
+    /// As in the physical plan: what state stands for. It is stored, and does not follow what EXPLAIN shows.
+    Stored,
 }
 
 /// An expression over these columns.
@@ -71,17 +73,7 @@ impl Printer<'_> {
             Expr::IsNotFalse(x) => self.suffix("IS NOT FALSE", x),
             Expr::IsUnknown(x) => self.suffix("IS UNKNOWN", x),
             Expr::IsNotUnknown(x) => self.suffix("IS NOT UNKNOWN", x),
-            Expr::Case(c) => {
-                let mut parts = vec![];
-                for (w, t) in &c.when_then_expr {
-                    parts.push(self.print(w));
-                    parts.push(self.print(t));
-                }
-                if let Some(last) = &c.else_expr {
-                    parts.push(self.print(last));
-                }
-                self.call("CASE", parts)
-            }
+            Expr::Case(c) => self.call("CASE", self.branches(c)),
             Expr::InList(i) => {
                 let list: Vec<String> = i.list.iter().map(|e| self.print(e)).collect();
                 let value = self.print(&i.expr);
@@ -101,6 +93,12 @@ impl Printer<'_> {
                 self.print(&f.args[0])
             }
             Expr::ScalarFunction(f) => {
+                if self.style != Style::Stored
+                    && f.func.name() == "IF"
+                    && let [Expr::Case(c)] = f.args.as_slice()
+                {
+                    return self.call("IF", self.branches(c));
+                }
                 let name = f.func.name().to_string();
                 crate::bind::Functions::shown(f)
                     .map(|shown| match shown {
@@ -114,6 +112,12 @@ impl Printer<'_> {
             }
             other => other.to_string(),
         }
+    }
+
+    /// Conditions and values of a CASE, the last one behind them.
+    fn branches(&self, c: &Case) -> Vec<String> {
+        let branches = c.when_then_expr.iter().flat_map(|(when, then)| [self.print(when), self.print(then)]);
+        branches.chain(c.else_expr.iter().map(|last| self.print(last))).collect()
     }
 
     fn flatten(&self, e: &Expr, op: Operator, parts: &mut Vec<String>) {
@@ -148,9 +152,11 @@ impl Printer<'_> {
     }
 
     fn cast(&self, name: &str, x: &Expr, t: &str) -> String {
+        let named = |t: &str| t.parse::<LogicalType>().map_or_else(|_| t.to_string(), |t| type_name(&t));
         match self.style {
-            Style::Infix => format!("{name}({} AS {t})", self.print(x)),
-            _ => format!("{name}({}):{t}", self.print(x)),
+            Style::Infix => format!("{name}({} AS {})", self.print(x), named(t)),
+            Style::Stored => format!("{name}({}):{t}", self.print(x)),
+            _ => format!("{name}({}):{}", self.print(x), named(t)),
         }
     }
 
