@@ -19,6 +19,9 @@ pub(crate) const REQUEST_PATIENCE: Duration = Duration::from_secs(20);
 /// How often an idle client looks up from waiting.
 pub(crate) const TURN: Duration = Duration::from_millis(20);
 
+/// Records that a client fetches ahead of its reader, in KiB: the library's own 64 MiB are of each reader, and cold when they are read.
+const QUEUED_KIB: u32 = 8 << 10;
+
 /// How long a question waits at first, before it is looked whether the client is let in at all. It is asked again with twice as
 /// much, so that a cluster that is slow has its time.
 const FIRST_PATIENCE: Duration = Duration::from_millis(300);
@@ -72,6 +75,7 @@ pub(crate) fn consumer(properties: &Properties, group: Option<&str>) -> Result<B
     config.set("auto.offset.reset", "error").set("enable.partition.eof", "true");
     if let Some(group) = group {
         config.set("group.id", group);
+        config.set("queued.max.messages.kbytes", QUEUED_KIB.to_string());
     }
     made(&config, properties)
 }

@@ -23,7 +23,7 @@ const BATCH_OVERHEAD: usize = 61;
 const SHOWN: usize = 100;
 
 /// What a topic's configuration says. `None` is unknown, or without a limit.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Topic {
     batch_bytes_max: Option<usize>,
     needs_key: bool,
@@ -63,25 +63,35 @@ impl Limits {
         self.known.retain(|_, topic| topic.is_some());
     }
 
-    /// Refuses a record that the topic would not take. Asks for the topic's limits where they are not known: while brokers are
+    /// Refuses records that their topic would not take. Asks for the topic's limits where they are not known: while brokers are
     /// away nothing is refused, since an outage costs no rows.
-    pub(crate) async fn check(&mut self, record: &Outgoing<'_>) -> Result<()> {
-        let Some(name) = record.topic else { return Err(Error::internal("a record without a topic")) };
-        if !self.known.contains_key(name) {
-            let (topic, properties) = (name.to_string(), self.properties.clone());
-            let found = match blocking(move || look_up(&topic, &properties)).await? {
-                Ok(found) => Some(found),
-                Err(e) if e.kind() == ErrorKind::Unavailable => {
-                    tracing::warn!(error = %e, topic = name, "what the topic takes is not known for now");
-                    None
-                }
-                Err(e) => return Err(e),
-            };
-            self.known.insert(name.to_string(), found);
+    pub(crate) async fn check(&mut self, records: &[Outgoing<'_>]) -> Result<()> {
+        for records in records.chunk_by(|a, b| a.topic == b.topic) {
+            let Some(name) = records[0].topic else { return Err(Error::internal("a record without a topic")) };
+            let topic = self.of(name).await?.unwrap_or_default();
+            for record in records {
+                self.check_against(&topic, record).map_err(|e| e.with("topic", name).with("row", shown(record)))?;
+            }
         }
-        let unknown = Topic::default();
-        let topic = self.known.get(name).and_then(Option::as_ref).unwrap_or(&unknown);
-        self.check_against(topic, record).map_err(|e| e.with("topic", name).with("row", shown(record)))
+        Ok(())
+    }
+
+    /// What is known of a topic.
+    async fn of(&mut self, name: &str) -> Result<Option<Topic>> {
+        if let Some(known) = self.known.get(name) {
+            return Ok(*known);
+        }
+        let (topic, properties) = (name.to_string(), self.properties.clone());
+        let found = match blocking(move || look_up(&topic, &properties)).await? {
+            Ok(found) => Some(found),
+            Err(e) if e.kind() == ErrorKind::Unavailable => {
+                tracing::warn!(error = %e, topic = name, "what the topic takes is not known for now");
+                None
+            }
+            Err(e) => return Err(e),
+        };
+        self.known.insert(name.to_string(), found);
+        Ok(found)
     }
 
     fn check_against(&self, topic: &Topic, record: &Outgoing<'_>) -> Result<()> {

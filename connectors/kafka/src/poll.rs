@@ -102,6 +102,8 @@ pub(crate) struct Poller {
     open: Vec<Open>,
     /// Topic and partition to the place in `open`.
     places: HashMap<String, HashMap<i32, usize>>,
+    /// Of the last record.
+    last: usize,
     plan: Arc<crate::rows::RowPlan>,
     clock: Arc<dyn Clock>,
     /// The client has said that a topic is not there.
@@ -129,6 +131,7 @@ impl Poller {
             consumers: BTreeMap::new(),
             open: vec![],
             places: HashMap::new(),
+            last: 0,
             plan,
             clock: SystemClock::shared(),
             suspicion: None,
@@ -287,10 +290,19 @@ impl Poller {
         Ok(Filled::Room)
     }
 
+    /// Where a partition is in `open`. Records come in runs of one.
+    fn place_of(&mut self, topic: &str, partition: i32) -> Option<usize> {
+        let of_last = self.open.get(self.last).map(|open| &open.split);
+        if of_last.is_none_or(|split| split.partition != partition || split.topic != topic) {
+            self.last = *self.places.get(topic)?.get(&partition)?;
+        }
+        Some(self.last)
+    }
+
     /// Takes a record into its batch.
     fn take(&mut self, record: Taken<'_>) -> Result<Filled> {
         let (partition, offset) = (record.partition(), record.offset());
-        let place = self.places.get(record.topic()).and_then(|p| p.get(&partition)).copied();
+        let place = self.place_of(record.topic(), partition);
         let Some(open) = place.and_then(|p| self.open.get_mut(p)).filter(|o| !o.ended) else { return Ok(Filled::Room) };
         if offset < open.split.offset {
             return Ok(Filled::Room);
@@ -300,10 +312,11 @@ impl Poller {
             return Ok(Filled::Room);
         }
         let plan = &self.plan;
-        let (timestamp_type, timestamp_ms) = match record.timestamp() {
-            Timestamp::NotAvailable => ("NoTimestampType", -1),
-            Timestamp::CreateTime(ms) => ("CreateTime", ms),
-            Timestamp::LogAppendTime(ms) => ("LogAppendTime", ms),
+        let needs_time = plan.needs(Metadata::Timestamp) || plan.needs(Metadata::TimestampType);
+        let (timestamp_type, timestamp_ms) = match needs_time.then(|| record.timestamp()) {
+            None | Some(Timestamp::NotAvailable) => ("NoTimestampType", -1),
+            Some(Timestamp::CreateTime(ms)) => ("CreateTime", ms),
+            Some(Timestamp::LogAppendTime(ms)) => ("LogAppendTime", ms),
         };
         let headers =
             if plan.needs(Metadata::Headers) || plan.needs(Metadata::HeaderList) { record.headers() } else { vec![] };

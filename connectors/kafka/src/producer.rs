@@ -23,6 +23,9 @@ pub(crate) const LOOK: Duration = Duration::from_micros(500);
 /// Records that wait in the client at most.
 const QUEUE_RECORDS: &str = "500000";
 
+/// Kilobytes that wait in the client at most, where `buffer.memory` is not set: Java's. The library's own gigabyte is memory that is cold
+/// when it is used.
+const QUEUE_KILOBYTES: &str = "32768";
 /// Bytes of a batch, where `batch.size` is not set.
 const BATCH_BYTES: usize = 1_000_000;
 /// Where `transaction.timeout.ms` is not set.
@@ -81,6 +84,9 @@ impl Producer {
         config.set("delivery.report.only.error", "true");
         if properties.get("max.request.size").is_none() {
             config.set("message.max.bytes", REQUEST_BYTES_MAX.to_string());
+        }
+        if properties.get("buffer.memory").is_none() {
+            config.set("queue.buffering.max.kbytes", QUEUE_KILOBYTES);
         }
         if let Some(max) = batch_bytes_max {
             let given = properties.get("batch.size").and_then(|b| b.trim().parse().ok()).unwrap_or(BATCH_BYTES);

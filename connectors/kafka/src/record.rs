@@ -15,6 +15,9 @@ use flott_core::{ChangeBatch, Error, Result, RowKind};
 
 use crate::topics::Topics;
 
+/// Records that are looked at together.
+const AT_ONCE: usize = 1_024;
+
 /// How rows become records, shared by all writers.
 pub(crate) struct RecordPlan {
     pub(crate) topics: Topics,
@@ -131,6 +134,12 @@ impl Records {
             }
         }
         Ok(())
+    }
+
+    /// All of them, some at a time.
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = Result<Vec<Outgoing<'_>>>> {
+        let piece = |from| (from..self.len().min(from + AT_ONCE)).map(|row| self.get(row)).collect();
+        (0..self.len()).step_by(AT_ONCE).map(piece)
     }
 
     pub(crate) fn get(&self, row: usize) -> Result<Outgoing<'_>> {

@@ -106,16 +106,18 @@ impl StagedWriter {
 impl SinkWriter for StagedWriter {
     async fn write(&mut self, batch: ChangeBatch) -> Result<()> {
         let records = self.encoder.encode(&batch)?;
-        for row in 0..records.len() {
-            let record = records.get(row)?;
-            self.limits.check(&record).await?;
-            match &mut self.buffer {
-                Some((buffer, _)) => {
-                    if buffer.put(&record) {
-                        self.drain().await?;
+        for some in records.pieces() {
+            let some = some?;
+            self.limits.check(&some).await?;
+            for record in &some {
+                match &mut self.buffer {
+                    Some((buffer, _)) => {
+                        if buffer.put(record) {
+                            self.drain().await?;
+                        }
                     }
+                    None => self.add(record).await?,
                 }
-                None => self.add(&record).await?,
             }
         }
         self.drain_in_time().await

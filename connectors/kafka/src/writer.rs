@@ -17,9 +17,6 @@ use crate::producer::{LOOK, Producer};
 use crate::record::{Outgoing, RecordEncoder};
 use crate::target::{Partitioner, Target};
 
-/// Records that go to the client at once.
-const AT_ONCE: usize = 1_024;
-
 /// The client and what it is told.
 struct Output {
     target: Arc<Target>,
@@ -69,9 +66,7 @@ impl Output {
         let Some(topic) = records.first().and_then(|r| r.topic) else {
             return Err(Error::internal("a record without a topic"));
         };
-        for record in records {
-            self.limits.check(record).await?;
-        }
+        self.limits.check(records).await?;
         let Some(producer) = &mut self.producer else { return Err(Error::internal("a writer was not opened")) };
         let partition = match self.target.partitioner {
             Partitioner::Default => None,
@@ -163,10 +158,8 @@ impl SinkWriter for KafkaWriter {
             output.open().await?;
             match &mut output.buffer {
                 None => {
-                    for from in (0..records.len()).step_by(AT_ONCE) {
-                        let some = from..records.len().min(from + AT_ONCE);
-                        let some = some.map(|row| records.get(row)).collect::<Result<Vec<_>>>()?;
-                        output.send(&some).await?;
+                    for some in records.pieces() {
+                        output.send(&some?).await?;
                     }
                 }
                 Some(_) => {

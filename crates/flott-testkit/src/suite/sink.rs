@@ -104,7 +104,7 @@ impl<'a> Case<'a> {
         let all = async || Ok(self.visible().await?.count_of(expected) == expected.len());
         if let Err(failed) = self.suite.until("all records to be visible", job, all).await {
             let seen = self.check(expected).await;
-            return Err(seen.map_or_else(|wrong| Failed(format!("{}: {}", failed.0, wrong.0)), |()| failed));
+            return Err(seen.map_or_else(|wrong| Failed(format!("{failed}: {wrong}")), |()| failed.clone()));
         }
         self.suite.within("a checkpoint", job.checkpoint()).await?;
         self.check(expected).await

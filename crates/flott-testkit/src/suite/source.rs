@@ -88,7 +88,7 @@ impl<'a> Case<'a> {
         if let Err(failed) = waited {
             // What is wrong with the records says more than that the wait was in vain.
             let seen = self.seen()?.check_ordered(expected, allowed, self.suite.semantics);
-            return Err(seen.map_or_else(|wrong| Failed(format!("{}: {}", failed.0, wrong.0)), |()| failed));
+            return Err(seen.map_or_else(|wrong| Failed(format!("{failed}: {wrong}")), |()| failed.clone()));
         }
         self.suite.within("a checkpoint", job.checkpoint()).await?;
         self.seen()?.check_ordered(expected, allowed, self.suite.semantics)
