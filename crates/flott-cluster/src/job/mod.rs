@@ -188,24 +188,34 @@ impl JobMaster {
                 spec.fail_points.hit(FailPoint::DuringSecondRestore);
             }
         }
-        let mut restored = Restored::default();
-        let mut durable = None;
-        let (mut lineage, mut generation, mut next) = (String::new(), flott_core::Generation(1), CheckpointId(1));
-        if let Some((mut store, opened)) = store {
-            let mut committers = create_committers(&spec.graph, &store)?;
-            let refusal = if spec.allow_lost_output { Refusal::IsGivenUpOnceKnown } else { Refusal::Fails };
-            roll_forward(&spec.graph, &mut store, &mut committers, &spec.fail_points, &opened, refusal).await?;
-            if let Some(m) = &opened.manifest {
-                check_restorable(&spec.graph, m, spec.allow_non_restored_state)?;
-                let here = subtasks(spec.parallelism, processes, 0);
-                restored = restore(&spec.graph, store.restored_from(), m, spec.parallelism, here).await?;
-            }
-            (lineage, generation, next) = (store.lineage().to_string(), store.generation(), store.head().next);
-            durable = Some((store, committers));
-        }
-        let mut enumerators = Enumerators::create(&spec.graph, spec.parallelism, manifest.as_ref())?;
         let now = spec.clock.monotonic();
-        let first = enumerators.start(now).await?;
+        let begin = async {
+            let mut enumerators = Enumerators::create(&spec.graph, spec.parallelism, manifest.as_ref())?;
+            let first = enumerators.start(now).await?;
+            Ok::<_, Error>((enumerators, first))
+        };
+        let go_on = async {
+            let mut restored = Restored::default();
+            let mut durable = None;
+            let (mut lineage, mut generation, mut next) = (String::new(), flott_core::Generation(1), CheckpointId(1));
+            if let Some((mut store, opened)) = store {
+                let mut committers = create_committers(&spec.graph, &store)?;
+                let refusal = if spec.allow_lost_output { Refusal::IsGivenUpOnceKnown } else { Refusal::Fails };
+                roll_forward(&spec.graph, &mut store, &mut committers, &spec.fail_points, &opened, refusal).await?;
+                if let Some(m) = &opened.manifest {
+                    check_restorable(&spec.graph, m, spec.allow_non_restored_state)?;
+                    let here = subtasks(spec.parallelism, processes, 0);
+                    restored = restore(&spec.graph, store.restored_from(), m, spec.parallelism, here).await?;
+                }
+                (lineage, generation, next) = (store.lineage().to_string(), store.generation(), store.head().next);
+                durable = Some((store, committers));
+            }
+            Ok::<_, Error>((restored, durable, lineage, generation, next))
+        };
+        // Both wait for the outside. What was decided is committed also where a source cannot begin.
+        let (gone_on, begun) = tokio::join!(go_on, begin);
+        let (restored, durable, lineage, generation, next) = gone_on?;
+        let (enumerators, first) = begun?;
         let (events_in, events) = mpsc::channel(EVENT_QUEUE);
         let options = AttemptOptions {
             lineage,
