@@ -20,18 +20,11 @@ use flott_core::{DecidedCheckpoint, Error, ErrorKind, FailPoint, Result};
 use rdkafka::producer::Producer as _;
 
 use crate::client::blocking;
-use crate::limits;
-use crate::marker::{MarkerTopic, pause};
+use crate::held::{self, Held, TRANSACTION_PATIENCE};
+use crate::marker::pause;
 use crate::producer::{LOOK, Producer};
 use crate::record::Outgoing;
 use crate::target::{Partitioner, Target};
-
-/// How long a transaction may take to begin and to end.
-const TRANSACTION_PATIENCE: Duration = Duration::from_secs(60);
-/// How long a new client waits for its first connection before it asks for more.
-const CONNECTION_PATIENCE: Duration = Duration::from_millis(500);
-/// How long one that has failed may take to be aborted.
-const ABORT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a refusal of decided rows is doubted.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(5);
@@ -43,13 +36,6 @@ const PART_BYTES: u64 = 1 << 30;
 const ROWS_AFTER_FAILURE: u64 = 100;
 /// Records up to so many bytes go to the client several at a time; between larger ones it is looked at the time.
 const SMALL_BYTES: usize = 16 << 10;
-
-/// A producer that holds the id.
-struct Held {
-    producer: Producer,
-    topic: MarkerTopic,
-    marker: Option<Marker>,
-}
 
 pub(crate) struct KafkaCommitter {
     target: Arc<Target>,
@@ -164,13 +150,12 @@ fn open_for(
         None => {
             if foreign {
                 // Of the job that this one was forked from, which may be running: it is fenced only where it has to be.
-                let topic = MarkerTopic::open(&target.marker_topic, &target.properties)?;
-                let marker = topic.read(id, &target.properties)?;
+                let marker = held::look_at(target, id)?;
                 if marker.is_some_and(|m| m.lineage == lineage && m.epoch >= epoch) {
                     return Ok(None);
                 }
             }
-            take(target, id)?
+            held::take(target, id, context.generation)?
         }
     };
     let Some(marker) = held.marker.clone() else {
@@ -200,18 +185,6 @@ fn check_owner(marker: &Marker, context: &CommitterContext, id: &str, lineage: &
     Ok(())
 }
 
-/// Fences whoever has had the id, ends its transaction, and reads the marker. Blocks.
-fn take(target: &Target, id: &str) -> Result<Held> {
-    let topic = MarkerTopic::open(&target.marker_topic, &target.properties)?;
-    let batch = limits::batch_bytes_max(&target.plan.topics, &target.properties);
-    let producer = Producer::with_batches(&target.properties, Some(id), batch)?;
-    // Without a connection the client asks for the transactions' coordinator only half a second later.
-    producer.client.client().fetch_metadata(Some(&topic.name), CONNECTION_PATIENCE).ok();
-    producer.client.init_transactions(TRANSACTION_PATIENCE).map_err(|e| producer.error(e, "begin transactions in"))?;
-    let marker = topic.read(id, &target.properties)?;
-    Ok(Held { producer, topic, marker })
-}
-
 /// What one transaction of a commit writes.
 struct Part {
     id: String,
@@ -228,29 +201,35 @@ struct Part {
 
 impl Part {
     /// Writes it, with its marker. Also gives how many records were sent. Blocks.
-    fn write(&self, target: &Target, mut held: Held) -> (u64, Result<Held>) {
+    fn write(&self, target: &Target, held: Held) -> (u64, Result<Held>) {
         let mut limit = Limit::of(self.rows_max, PART_BYTES);
-        let written = self.write_within(target, &mut held, &mut limit);
-        (limit.rows(), written.map(|()| held))
+        let written = self.write_within(target, held, &mut limit);
+        (limit.rows(), written)
     }
 
-    fn write_within(&self, target: &Target, held: &mut Held, limit: &mut Limit) -> Result<()> {
-        begin(held)?;
-        let filled = self.fill(target, held, limit).and_then(|end| {
+    fn write_within(&self, target: &Target, mut held: Held, limit: &mut Limit) -> Result<Held> {
+        begin(&held)?;
+        let filled = self.fill(target, &mut held, limit).and_then(|end| {
             let (epoch, progress) = staged::reached(&self.files, end, self.before, self.all);
             let (lineage, generation) = (self.lineage.clone(), self.generation);
             let marker = Marker { lineage, generation, epoch, progress };
-            mark(held, &self.id, &marker)?;
+            mark(&mut held, &self.id, &marker)?;
             Ok((end, marker))
         });
-        let (end, marker) = filled.inspect_err(|_| abort(held))?;
+        let (end, marker) = match filled {
+            Ok(filled) => filled,
+            Err(error) => {
+                held.give_up();
+                return Err(error);
+            }
+        };
         target.fail_points.hit(FailPoint::MidCommit);
-        end_transaction(held, marker)?;
+        end_transaction(&mut held, marker)?;
         if end.file < self.files.len() {
             // Between two transactions.
             target.fail_points.hit(FailPoint::MidCommit);
         }
-        Ok(())
+        Ok(held)
     }
 
     /// The records, as many as go in; gives where the next transaction begins.
@@ -312,11 +291,6 @@ impl Part {
 fn begin(held: &Held) -> Result<()> {
     let producer = &held.producer;
     producer.client.begin_transaction().map_err(|e| producer.error(e, "begin a transaction in"))
-}
-
-/// Readers need not wait for its time-out. Where that does not work either, the next who takes the id ends it.
-fn abort(held: &Held) {
-    held.producer.client.abort_transaction(ABORT_PATIENCE).ok();
 }
 
 /// The marker, and all that was sent is acknowledged then. Whatever goes wrong, the producer is not used again. Blocks.
@@ -388,7 +362,7 @@ impl Committer for KafkaCommitter {
         let held = blocking(move || {
             let mut held = match held {
                 Some(held) => held,
-                None => take(&target, &id)?,
+                None => held::take(&target, &id, context.generation)?,
             };
             let (epoch, progress) = match &held.marker {
                 Some(marker) => {
@@ -403,7 +377,10 @@ impl Committer for KafkaCommitter {
             let (lineage, generation) = (context.lineage.clone(), context.generation.0);
             let marker = Marker { lineage, generation, epoch, progress };
             begin(&held)?;
-            mark(&mut held, &id, &marker).inspect_err(|_| abort(&held))?;
+            if let Err(error) = mark(&mut held, &id, &marker) {
+                held.give_up();
+                return Err(error);
+            }
             end_transaction(&mut held, marker)?;
             Ok(held)
         });

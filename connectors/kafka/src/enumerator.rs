@@ -201,7 +201,9 @@ fn find(scan: &Scan, known: &BTreeSet<(String, i32)>, startup: &Startup, finds_n
     for (topic, partitions) in topics.into_iter().filter(|_| finds_new) {
         new.extend((0..partitions).map(|p| (topic.clone(), p)).filter(|place| !known.contains(place)));
     }
-    Ok((offsets::resolve(&consumer, &scan.properties, &new, startup, &scan.bounded)?, ids))
+    let ranges = offsets::resolve(&consumer, &scan.properties, &new, startup, &scan.bounded);
+    client::end_aside(consumer);
+    Ok((ranges?, ids))
 }
 
 impl SplitEnumerator for PartitionEnumerator {

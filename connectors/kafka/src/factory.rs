@@ -298,6 +298,7 @@ fn sink(context: &TableContext, upsert: bool) -> Result<TableSink> {
         marker_topic: given.text(&options::MARKER_TOPIC).unwrap_or_default().to_string(),
         transaction_rows: transaction_rows(given)?,
         staging: staged::open(&context.config, &context.base_dir)?,
+        asked: Arc::default(),
         fail_points: context.fail_points.clone(),
         properties,
     };

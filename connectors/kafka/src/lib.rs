@@ -22,6 +22,7 @@ mod factory;
 #[doc(hidden)]
 pub mod fuzzing;
 mod group;
+mod held;
 mod jaas;
 mod limits;
 mod marker;

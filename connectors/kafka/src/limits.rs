@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use flott_core::clock::{Clock, SystemClock};
-use flott_core::{Error, ErrorKind, Result};
+use flott_core::{Error, ErrorKind, Generation, Result};
 use futures::executor::block_on;
-use rdkafka::admin::ResourceSpecifier;
+use parking_lot::Mutex;
+use rdkafka::admin::{AdminClient, ConfigResource, OwnedResourceSpecifier, ResourceSpecifier};
 
-use crate::client::{self, REQUEST_PATIENCE, blocking};
+use crate::client::{self, Context, REQUEST_PATIENCE, blocking};
 use crate::marker::{admin, admin_options, pause};
 use crate::properties::Properties;
 use crate::record::Outgoing;
@@ -17,6 +18,8 @@ use crate::topics::{self, Topics};
 
 /// Java's `max.request.size`, where it is not set.
 pub(crate) const REQUEST_BYTES_MAX: usize = 1_048_576;
+/// Java's `buffer.memory`, where it is not set: what waits in the client. The library's own gigabyte is memory that is cold when it is used.
+pub(crate) const BUFFER_BYTES: usize = 32 << 20;
 /// What a batch of records has besides them.
 const BATCH_OVERHEAD: usize = 61;
 /// Bytes of a row that a message shows.
@@ -32,12 +35,34 @@ struct Topic {
     after_ms: Option<i64>,
 }
 
+/// What was asked of topics, for all writers of an attempt and its committer.
+#[derive(Default)]
+pub(crate) struct Asked(Mutex<(u64, HashMap<String, Topic>)>);
+
+impl Asked {
+    fn get(&self, generation: Generation, topic: &str) -> Option<Topic> {
+        let asked = self.0.lock();
+        (asked.0 == generation.0).then(|| asked.1.get(topic).cloned()).flatten()
+    }
+
+    fn put(&self, generation: Generation, topic: &str, found: &Topic) {
+        let mut asked = self.0.lock();
+        // What was asked in an attempt before may have changed since.
+        if asked.0 != generation.0 {
+            *asked = (generation.0, HashMap::new());
+        }
+        asked.1.insert(topic.to_string(), found.clone());
+    }
+}
+
 /// The limits of the topics of one writer.
 pub(crate) struct Limits {
+    asked: Arc<Asked>,
+    generation: Generation,
     properties: Properties,
     request_bytes_max: usize,
-    /// What a client holds, where that is set: a record that does not fit would wait for ever.
-    memory_bytes_max: Option<usize>,
+    /// What a client holds: a record that does not fit would wait for ever.
+    memory_bytes_max: usize,
     /// Compressed records are smaller, by what only the client knows.
     compresses: bool,
     /// `None` could not be asked for just now.
@@ -46,11 +71,13 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    pub(crate) fn new(properties: &Properties) -> Limits {
+    pub(crate) fn new(properties: &Properties, asked: &Arc<Asked>, generation: Generation) -> Limits {
         let number = |key| properties.get(key).and_then(|v| v.trim().parse().ok());
         Limits {
+            asked: Arc::clone(asked),
+            generation,
             request_bytes_max: number("max.request.size").unwrap_or(REQUEST_BYTES_MAX),
-            memory_bytes_max: number("buffer.memory"),
+            memory_bytes_max: number("buffer.memory").unwrap_or(BUFFER_BYTES),
             compresses: properties.get("compression.type").is_some_and(|c| !c.trim().eq_ignore_ascii_case("none")),
             properties: properties.clone(),
             known: HashMap::new(),
@@ -82,8 +109,15 @@ impl Limits {
             return Ok(*known);
         }
         let (topic, properties) = (name.to_string(), self.properties.clone());
-        let found = match blocking(move || look_up(&topic, &properties)).await? {
-            Ok(found) => Some(found),
+        let found = match self.asked.get(self.generation, name) {
+            Some(asked) => Ok(asked),
+            None => blocking(move || look_up(&topic, &properties)).await?,
+        };
+        let found = match found {
+            Ok(found) => {
+                self.asked.put(self.generation, name, &found);
+                Some(found)
+            }
             Err(e) if e.kind() == ErrorKind::Unavailable => {
                 tracing::warn!(error = %e, topic = name, "what the topic takes is not known for now");
                 None
@@ -103,7 +137,8 @@ impl Limits {
             ))
             .hint("Raise 'properties.max.request.size' and the topic's 'max.message.bytes', or leave such rows out"));
         }
-        if let Some(max) = self.memory_bytes_max.filter(|max| bytes > (max / 1024).max(1) * 1024) {
+        let max = self.memory_bytes_max;
+        if bytes > (max / 1024).max(1) * 1024 {
             return Err(Error::data(format!(
                 "A row is {bytes} bytes large, and the client holds {max} ('properties.buffer.memory')"
             ))
@@ -143,21 +178,68 @@ impl Limits {
     }
 }
 
-/// The smallest `max.message.bytes` of a sink's topics: a batch of several records must not have more, since nobody cuts it
-/// again. `None` where that cannot be asked for. Blocks.
-pub(crate) fn batch_bytes_max(topics: &Topics, properties: &Properties) -> Option<usize> {
+/// What one question says of topics.
+pub(crate) struct Described {
+    /// The smallest `max.message.bytes` of a sink's topics: a batch of several records must not have more, since nobody cuts it
+    /// again.
+    pub(crate) batch_bytes_max: Option<usize>,
+    /// `cleanup.policy` of the topic of markers.
+    pub(crate) policy: Option<String>,
+}
+
+/// Asks for a sink's topics and for that of its markers, where it has one, and keeps the former for its writers. Nothing is said of
+/// what cannot be asked for. Blocks.
+pub(crate) fn describe(
+    admin: AdminClient<Context>,
+    topics: &Topics,
+    markers: Option<&str>,
+    properties: &Properties,
+    (asked, generation): (&Asked, Generation),
+) -> Described {
+    let mut names = listed(topics, properties).unwrap_or_default();
+    let of_sink = names.len();
+    if let Some(markers) = markers.filter(|markers| !names.iter().any(|n| n == markers)) {
+        names.push(markers.to_string());
+    }
+    let mut said = Described { batch_bytes_max: None, policy: None };
+    let Ok(resources) = resources(admin, &names, properties) else { return said };
+    for resource in resources {
+        let OwnedResourceSpecifier::Topic(name) = &resource.specifier else { continue };
+        if markers == Some(name.as_str()) {
+            said.policy = value(&resource, "cleanup.policy");
+        }
+        if names[..of_sink].contains(name) {
+            let topic = Topic::of(&resource);
+            asked.put(generation, name, &topic);
+            said.batch_bytes_max = said.batch_bytes_max.into_iter().chain(topic.batch_bytes_max).min();
+        }
+    }
+    said
+}
+
+/// The names of a sink's topics. Blocks where they have to be asked for.
+fn listed(topics: &Topics, properties: &Properties) -> Option<Vec<String>> {
+    if let Topics::List(names) = topics {
+        return Some(names.clone());
+    }
     let consumer = client::consumer(properties, None).ok()?;
-    let names = topics.partitions(&consumer, properties).ok()?;
-    names.iter().filter_map(|(name, _)| described(name, properties).ok()?.batch_bytes_max).min()
+    let found = topics.partitions(&consumer, properties);
+    client::end_aside(consumer);
+    Some(found.ok()?.into_iter().map(|(name, _)| name).collect())
 }
 
 /// Asks for a topic. Blocks.
 fn look_up(name: &str, properties: &Properties) -> Result<Topic> {
     let consumer = client::consumer(properties, None)?;
-    if topics::partition_count(&consumer, properties, name)?.is_none() && !is_made(name, properties)? {
+    let found = topics::partition_count(&consumer, properties, name);
+    client::end_aside(consumer);
+    if found?.is_none() && !is_made(name, properties)? {
         return Err(topics::missing(name, properties));
     }
-    described(name, properties)
+    let resources = resources(admin(properties)?, &[name.to_string()], properties);
+    let resources = resources.map_err(|e| e.with("topic", name))?;
+    // Who may not look has to trust.
+    Ok(resources.first().map(Topic::of).unwrap_or_default())
 }
 
 /// A broker that makes topics by itself does so when a producer asks for one.
@@ -177,25 +259,34 @@ fn is_made(name: &str, properties: &Properties) -> Result<bool> {
     }
 }
 
-fn described(name: &str, properties: &Properties) -> Result<Topic> {
-    let admin = admin(properties)?;
-    let described = block_on(admin.describe_configs([&ResourceSpecifier::Topic(name)], &admin_options()));
+/// What the cluster says of topics: of those that are there, and that the login may look at. Blocks.
+fn resources(admin: AdminClient<Context>, names: &[String], properties: &Properties) -> Result<Vec<ConfigResource>> {
+    let specifiers: Vec<ResourceSpecifier<'_>> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
+    let described = block_on(admin.describe_configs(&specifiers, &admin_options()));
     client::end_aside(admin);
-    let described = described.map_err(|e| client::error(e, properties, "ask for a topic of").with("topic", name))?;
-    // Who may not look has to trust.
-    let Some(Ok(found)) = described.into_iter().next() else { return Ok(Topic::default()) };
-    let value = |key: &str| found.get(key).and_then(|e| e.value.clone());
-    let number = |key: &str| value(key).and_then(|v| v.parse::<i64>().ok());
-    // Brokers before 3.6 have one limit for both sides.
-    let both = number("message.timestamp.difference.max.ms");
-    let by_broker = value("message.timestamp.type").is_some_and(|t| t == "LogAppendTime");
-    let time = |key: &str| number(key).or(both).filter(|limit| !by_broker && *limit < i64::MAX);
-    Ok(Topic {
-        batch_bytes_max: number("max.message.bytes").and_then(|n| usize::try_from(n).ok()),
-        needs_key: value("cleanup.policy").is_some_and(|p| p.split(',').any(|p| p.trim() == "compact")),
-        before_ms: time("message.timestamp.before.max.ms"),
-        after_ms: time("message.timestamp.after.max.ms"),
-    })
+    let described = described.map_err(|e| client::error(e, properties, "ask for a topic of"))?;
+    Ok(described.into_iter().flatten().collect())
+}
+
+fn value(of: &ConfigResource, key: &str) -> Option<String> {
+    of.get(key).and_then(|entry| entry.value.clone())
+}
+
+impl Topic {
+    fn of(resource: &ConfigResource) -> Topic {
+        let number = |key: &str| value(resource, key).and_then(|v| v.parse::<i64>().ok());
+        // Brokers before 3.6 have one limit for both sides.
+        let both = number("message.timestamp.difference.max.ms");
+        let by_broker = value(resource, "message.timestamp.type").is_some_and(|t| t == "LogAppendTime");
+        let time = |key: &str| number(key).or(both).filter(|limit| !by_broker && *limit < i64::MAX);
+        let policy = value(resource, "cleanup.policy");
+        Topic {
+            batch_bytes_max: number("max.message.bytes").and_then(|n| usize::try_from(n).ok()),
+            needs_key: policy.is_some_and(|p| p.split(',').any(|p| p.trim() == "compact")),
+            before_ms: time("message.timestamp.before.max.ms"),
+            after_ms: time("message.timestamp.after.max.ms"),
+        }
+    }
 }
 
 /// Bytes of a number in a record.
@@ -234,6 +325,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_was_asked_counts_for_its_attempt() {
+        let asked = Asked::default();
+        let topic = Topic { needs_key: true, ..Topic::default() };
+        asked.put(Generation(3), "a", &topic);
+        assert_eq!(asked.get(Generation(3), "a"), Some(topic));
+        assert_eq!(asked.get(Generation(3), "b"), None);
+        assert_eq!(asked.get(Generation(4), "a"), None);
+        asked.put(Generation(4), "b", &Topic::default());
+        assert_eq!(asked.get(Generation(4), "a"), None);
+    }
+
+    #[test]
     fn numbers_take_as_many_bytes_as_kafka_gives_them() {
         for (number, bytes) in
             [(0, 1), (-1, 1), (63, 1), (64, 2), (-64, 1), (-65, 2), (8191, 2), (8192, 3), (i64::MAX, 10)]
@@ -250,7 +353,8 @@ mod tests {
     #[test]
     fn what_a_topic_does_not_take_is_told_with_the_row() {
         let options = [("properties.bootstrap.servers", "h:1")].into_iter().collect();
-        let limits = Limits::new(&Properties::of(&options).expect("properties"));
+        let asked = Arc::new(Asked::default());
+        let limits = Limits::new(&Properties::of(&options).expect("properties"), &asked, Generation(1));
         let topic = Topic {
             batch_bytes_max: Some(BATCH_OVERHEAD + 9),
             needs_key: true,
@@ -279,7 +383,8 @@ mod tests {
         // Nothing is known: only what the client itself refuses.
         limits.check_against(&Topic::default(), &of(None, b"v", Some(0))).expect("taken");
         let options = [("properties.bootstrap.servers", "h:1"), ("properties.buffer.memory", "4096")];
-        let small = Limits::new(&Properties::of(&options.into_iter().collect()).expect("properties"));
+        let small = Properties::of(&options.into_iter().collect()).expect("properties");
+        let small = Limits::new(&small, &asked, Generation(1));
         let record = Outgoing { value: Some(&[0; 4096]), ..Outgoing::default() };
         let error = small.check_against(&Topic::default(), &record).expect_err("never fits").to_string();
         assert!(error.contains("buffer.memory"), "{error}");

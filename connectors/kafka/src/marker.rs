@@ -6,7 +6,7 @@ use std::time::Duration;
 use flott_connector::staged::Marker;
 use flott_core::{Error, Result};
 use futures::executor::block_on;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -24,6 +24,8 @@ const PARTITIONS: i32 = 16;
 const OPEN_PATIENCE: Duration = Duration::from_secs(15);
 /// How long a broker waits for markers that nobody writes.
 const FETCH_WAIT_MS: &str = "10";
+/// How long it is waited for connections that need not be there yet.
+const APPROACH_PATIENCE: Duration = Duration::from_secs(1);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -35,64 +37,16 @@ pub(crate) struct MarkerTopic {
 }
 
 impl MarkerTopic {
-    /// Finds the topic, or makes it. Blocks.
-    pub(crate) fn open(name: &str, properties: &Properties) -> Result<MarkerTopic> {
-        let consumer = client::consumer(properties, None)?;
-        if let Some(partitions) = topics::partition_count(&consumer, properties, name)? {
-            check_policy(name, properties)?;
-            return Ok(MarkerTopic { name: name.to_string(), partitions });
-        }
-        make(name, properties)?;
-        let mut waited = Duration::ZERO;
-        loop {
-            if let Some(partitions) = topics::partition_count(&consumer, properties, name)? {
-                return Ok(MarkerTopic { name: name.to_string(), partitions });
-            }
-            if waited >= REQUEST_PATIENCE {
-                return Err(Error::unavailable(format!("the topic '{name}' was made, and is not to be seen")));
-            }
-            pause(LOOK);
-            waited += LOOK;
-        }
-    }
-
     /// Where the markers of an id lie.
     pub(crate) fn partition(&self, transactional_id: &str) -> i32 {
         let hash = crc32fast::hash(transactional_id.as_bytes());
         (hash % self.partitions.unsigned_abs().max(1)) as i32
     }
-
-    /// The last committed marker of an id. Blocks until transactions that are open on its partition are decided: its own
-    /// may be one of them.
-    pub(crate) fn read(&self, transactional_id: &str, properties: &Properties) -> Result<Option<Marker>> {
-        let reading = Reading::new(self, properties)?;
-        let last = self.read_with(&reading, transactional_id);
-        let Reading { all, committed, .. } = reading;
-        client::end_aside((all, committed));
-        last
-    }
-
-    fn read_with(&self, reading: &Reading<'_>, transactional_id: &str) -> Result<Option<Marker>> {
-        let own = self.partition(transactional_id);
-        if let Some(found) = reading.last(transactional_id, own)? {
-            return Ok(Some(found));
-        }
-        // Somebody may have added partitions.
-        let mut last: Option<Marker> = None;
-        for partition in (0..self.partitions).filter(|p| *p != own) {
-            let found = reading.last(transactional_id, partition)?;
-            last = match (last, found) {
-                (Some(a), Some(b)) if (a.generation, a.epoch) >= (b.generation, b.epoch) => Some(a),
-                (a, b) => b.or(a),
-            };
-        }
-        Ok(last)
-    }
 }
 
-/// Clients that read markers.
-struct Reading<'a> {
-    topic: &'a MarkerTopic,
+/// Clients that find the topic and read markers. Both connect as soon as they are made.
+pub(crate) struct Reading<'a> {
+    name: &'a str,
     properties: &'a Properties,
     /// Sees the end of all records.
     all: BaseConsumer<Context>,
@@ -101,7 +55,7 @@ struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    fn new(topic: &'a MarkerTopic, properties: &'a Properties) -> Result<Reading<'a>> {
+    pub(crate) fn start(name: &'a str, properties: &'a Properties) -> Result<Reading<'a>> {
         let ask = |isolation: &str| -> Result<BaseConsumer<Context>> {
             let mut config = properties.config(Role::Consumer)?;
             config.set("isolation.level", isolation).set("enable.auto.commit", "false");
@@ -112,7 +66,63 @@ impl<'a> Reading<'a> {
             config.set("group.id", "flott-markers");
             client::made(&config, properties)
         };
-        Ok(Reading { topic, properties, all: ask("read_uncommitted")?, committed: ask("read_committed")? })
+        Ok(Reading { name, properties, all: ask("read_uncommitted")?, committed: ask("read_committed")? })
+    }
+
+    /// Finds the topic, or makes it. Blocks.
+    pub(crate) fn topic(&self) -> Result<MarkerTopic> {
+        let (name, properties) = (self.name, self.properties);
+        let find = || -> Result<Option<MarkerTopic>> {
+            let found = topics::partition_count(&self.all, properties, name)?;
+            Ok(found.map(|partitions| MarkerTopic { name: name.to_string(), partitions }))
+        };
+        if let Some(found) = find()? {
+            return Ok(found);
+        }
+        make(name, properties)?;
+        let mut waited = Duration::ZERO;
+        loop {
+            if let Some(found) = find()? {
+                return Ok(found);
+            }
+            if waited >= REQUEST_PATIENCE {
+                return Err(Error::unavailable(format!("the topic '{name}' was made, and is not to be seen")));
+            }
+            pause(LOOK);
+            waited += LOOK;
+        }
+    }
+
+    /// Connects both to whoever leads a partition, while somebody else is waited for: reading it has to wait for less then. What goes
+    /// wrong is told by that. Blocks for a moment.
+    pub(crate) fn approach(&self, partition: i32) {
+        for client in [&self.committed, &self.all] {
+            client.fetch_watermarks(self.name, partition, APPROACH_PATIENCE).ok();
+        }
+    }
+
+    /// The last committed marker of an id. Blocks until transactions that are open on its partition are decided: its own
+    /// may be one of them.
+    pub(crate) fn marker(&self, topic: &MarkerTopic, transactional_id: &str) -> Result<Option<Marker>> {
+        let own = topic.partition(transactional_id);
+        if let Some(found) = self.last(transactional_id, own)? {
+            return Ok(Some(found));
+        }
+        // Somebody may have added partitions.
+        let mut last: Option<Marker> = None;
+        for partition in (0..topic.partitions).filter(|p| *p != own) {
+            let found = self.last(transactional_id, partition)?;
+            last = match (last, found) {
+                (Some(a), Some(b)) if (a.generation, a.epoch) >= (b.generation, b.epoch) => Some(a),
+                (a, b) => b.or(a),
+            };
+        }
+        Ok(last)
+    }
+
+    /// Nobody waits for their end.
+    pub(crate) fn end(self) {
+        client::end_aside((self.all, self.committed));
     }
 
     fn failed(&self, error: KafkaError) -> Error {
@@ -121,16 +131,16 @@ impl<'a> Reading<'a> {
         let is_new = [Code::UnknownPartition, Code::UnknownTopic, Code::UnknownTopicOrPartition];
         if let Some(code) = error.rdkafka_error_code().filter(|code| is_new.contains(code)) {
             return Error::unavailable("the topic of markers is not to be seen")
-                .with("topic", &self.topic.name)
+                .with("topic", self.name)
                 .hint("Check that the brokers run and can be reached from here")
                 .caused_by(KafkaError::MetadataFetch(code))
                 .from_outside();
         }
-        client::error(error, self.properties, "read a marker from").with("topic", &self.topic.name)
+        client::error(error, self.properties, "read a marker from").with("topic", self.name)
     }
 
     fn last(&self, id: &str, partition: i32) -> Result<Option<Marker>> {
-        let name = &self.topic.name;
+        let name = self.name;
         let end = |consumer: &BaseConsumer<Context>| {
             let question = |patience| consumer.fetch_watermarks(name, partition, patience);
             client::ask(consumer, self.properties, "read a marker from", question).map_err(|e| e.with("topic", name))
@@ -151,19 +161,22 @@ impl<'a> Reading<'a> {
             waited += LOOK;
         }
         let mut assignment = TopicPartitionList::new();
-        assignment.add_partition_offset(name, partition, Offset::Beginning).map_err(|e| self.failed(e))?;
+        assignment.add_partition_offset(name, partition, Offset::Offset(low)).map_err(|e| self.failed(e))?;
         self.committed.assign(&assignment).map_err(|e| self.failed(e))?;
-        let mut last = None;
+        // Read once it is known which one is the last: there may be thousands.
+        let mut last: Option<Vec<u8>> = None;
         let mut idle = Duration::ZERO;
         loop {
             match self.committed.poll(LOOK) {
                 Some(Ok(message)) => {
                     idle = Duration::ZERO;
                     if message.partition() == partition && message.key() == Some(id.as_bytes()) {
-                        last = message.payload().map(Marker::decode).transpose()?;
+                        last = message.payload().map(<[u8]>::to_vec);
                     }
                 }
-                Some(Err(KafkaError::PartitionEOF(at))) if at == partition => return Ok(last),
+                Some(Err(KafkaError::PartitionEOF(at))) if at == partition => {
+                    return last.as_deref().map(Marker::decode).transpose();
+                }
                 Some(Err(KafkaError::PartitionEOF(_))) => {}
                 Some(Err(error)) => match error.rdkafka_error_code() {
                     Some(RDKafkaErrorCode::GroupAuthorizationFailed) => {}
@@ -211,24 +224,16 @@ fn make(name: &str, properties: &Properties) -> Result<()> {
     Ok(())
 }
 
-/// Retention by time would remove a marker, and with it the knowledge of what is committed.
-fn check_policy(name: &str, properties: &Properties) -> Result<()> {
-    let admin = admin(properties)?;
-    let described = block_on(admin.describe_configs([&ResourceSpecifier::Topic(name)], &admin_options()));
-    client::end_aside(admin);
-    // Who may not look has to trust.
-    let Ok(described) = described else { return Ok(()) };
-    for resource in described.into_iter().flatten() {
-        let policy = resource.get("cleanup.policy").and_then(|e| e.value.clone());
-        if policy.is_some_and(|p| p != "compact") {
-            return Err(Error::user(format!(
-                "The topic '{name}' does not keep markers: its cleanup.policy is not 'compact'"
-            ))
-            .with("option", "sink.marker-topic")
-            .hint("Set the topic's cleanup.policy to 'compact', or name another topic"));
+/// Retention by time would remove a marker, and with it the knowledge of what is committed. Who may not look has to trust.
+pub(crate) fn check_policy(name: &str, policy: Option<&str>) -> Result<()> {
+    match policy {
+        None | Some("compact") => Ok(()),
+        Some(_) => {
+            Err(Error::user(format!("The topic '{name}' does not keep markers: its cleanup.policy is not 'compact'"))
+                .with("option", "sink.marker-topic")
+                .hint("Set the topic's cleanup.policy to 'compact', or name another topic"))
         }
     }
-    Ok(())
 }
 
 #[expect(clippy::disallowed_methods, reason = "runs beside the runtime's threads")]
@@ -253,8 +258,7 @@ mod tests {
     fn a_topic_that_is_not_known_yet_is_asked_for_again() {
         let options = [("properties.bootstrap.servers", "127.0.0.1:1")].into_iter().collect();
         let properties = Properties::of(&options).expect("properties");
-        let topic = MarkerTopic { name: "m".into(), partitions: 16 };
-        let reading = Reading::new(&topic, &properties).expect("clients");
+        let reading = Reading::start("m", &properties).expect("clients");
         let kind = |code| reading.failed(KafkaError::MetadataFetch(code)).kind();
         assert_eq!(kind(RDKafkaErrorCode::UnknownPartition), ErrorKind::Unavailable);
         assert_eq!(kind(RDKafkaErrorCode::TopicAuthorizationFailed), ErrorKind::User);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use flott_connector::source::{ReaderEvent, SourceBatch};
 use flott_core::clock::{Clock, SystemClock};
 use flott_core::{Error, Result};
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, Timestamp, TopicPartitionList};
@@ -51,12 +51,22 @@ pub(crate) enum Command {
 pub(crate) struct Shared {
     /// Splits come and pause a few times a second at the most.
     commands: Mutex<Vec<Command>>,
+    /// For a thread that has nothing to read yet.
+    pushed: Condvar,
     pending: AtomicU64,
 }
 
 impl Shared {
     pub(crate) fn push(&self, command: Command) {
         self.commands.lock().push(command);
+        self.pushed.notify_one();
+    }
+
+    fn wait(&self, time: Duration) {
+        let mut commands = self.commands.lock();
+        if commands.is_empty() {
+            self.pushed.wait_for(&mut commands, time);
+        }
     }
 
     /// Records that are there and not read, as far as is known.
@@ -163,7 +173,7 @@ impl Poller {
                 return Ok(());
             }
             if self.consumers.is_empty() {
-                pause(TURN);
+                self.shared.wait(TURN);
                 continue;
             }
             self.fill()?;
@@ -261,7 +271,10 @@ impl Poller {
                     patience = Duration::ZERO;
                     let filled = match record.error() {
                         None => self.take(record)?,
-                        Some(error) => self.told(name, client, error)?,
+                        Some(error) => {
+                            let place = (record.topic(), record.partition(), record.offset());
+                            self.told(name, client, error, Some(place))?
+                        }
                     };
                     if filled == Filled::Full {
                         return Ok(Filled::Full);
@@ -272,7 +285,7 @@ impl Poller {
             let filled = match client.poll(patience) {
                 None => return Ok(Filled::Room),
                 Some(Ok(message)) => Taken::of(&message).map_or(Ok(Filled::Room), |record| self.take(record))?,
-                Some(Err(error)) => self.told(name, client, error)?,
+                Some(Err(error)) => self.told(name, client, error, None)?,
             };
             if filled == Filled::Full {
                 return Ok(Filled::Full);
@@ -281,11 +294,17 @@ impl Poller {
         }
     }
 
-    /// What the client says in the place of a record.
-    fn told(&mut self, name: &str, client: &BaseConsumer<Context>, error: KafkaError) -> Result<Filled> {
+    /// What the client says in the place of a record, which is known where many were taken.
+    fn told(
+        &mut self,
+        name: &str,
+        client: &BaseConsumer<Context>,
+        error: KafkaError,
+        place: Option<(&str, i32, i64)>,
+    ) -> Result<Filled> {
         match error {
             KafkaError::PartitionEOF(partition) => self.end_of(name, partition),
-            error => self.fail(client, error)?,
+            error => self.fail(client, error, place)?,
         }
         Ok(Filled::Room)
     }
@@ -376,7 +395,12 @@ impl Poller {
         Ok(())
     }
 
-    fn fail(&mut self, consumer: &BaseConsumer<Context>, error: KafkaError) -> Result<()> {
+    fn fail(
+        &mut self,
+        consumer: &BaseConsumer<Context>,
+        error: KafkaError,
+        place: Option<(&str, i32, i64)>,
+    ) -> Result<()> {
         use RDKafkaErrorCode as Code;
         match error.rdkafka_error_code() {
             // The client goes on by itself when the brokers are back, and another one leads.
@@ -410,11 +434,11 @@ impl Poller {
                 }
                 Err(Error::data("A position in a topic is gone").caused_by(error).from_outside())
             }
-            // The client does not say where. Whatever the policy: nobody can tell the records of a batch that cannot be taken apart.
+            // Whatever the policy: nobody can tell the records of a batch that cannot be taken apart.
             _ if is_broken(&error) => {
                 let told =
                     client::error(error, &self.scan.properties, "read from").with("table", self.scan.table.clone());
-                Err(match self.broken() {
+                Err(match place.and_then(|place| self.broken_at(place)).or_else(|| self.broken()) {
                     Some((topic, partition, offset)) => offsets::at(told, &topic, partition).with("offset", offset),
                     None => told,
                 })
@@ -456,7 +480,14 @@ impl Poller {
         Ok(())
     }
 
-    /// The partition whose next batch cannot be read: each is tried by itself.
+    /// Where a batch cannot be read, as the client says it: behind what was read of its partition, also where the batch begins
+    /// before that.
+    fn broken_at(&self, (topic, partition, offset): (&str, i32, i64)) -> Option<(String, i32, i64)> {
+        let open = &self.open[*self.places.get(topic)?.get(&partition)?];
+        Some((topic.to_string(), partition, offset.max(open.split.offset)))
+    }
+
+    /// The partition whose next batch cannot be read, where the client does not say it: each is tried by itself.
     fn broken(&self) -> Option<(String, i32, i64)> {
         let clock = SystemClock::shared();
         let end = clock.monotonic() + LOCATE_PATIENCE;
@@ -544,9 +575,4 @@ fn is_broken(error: &KafkaError) -> bool {
         error.rdkafka_error_code(),
         Some(Code::BadCompression | Code::BadMessage | Code::InvalidMessage | Code::MessageSizeTooLarge)
     )
-}
-
-#[expect(clippy::disallowed_methods, reason = "a thread of its own that has nothing to read yet")]
-fn pause(time: Duration) {
-    std::thread::sleep(time);
 }

@@ -13,7 +13,7 @@ use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProd
 use rdkafka::types::RDKafkaRespErr;
 
 use crate::client::{self, Context, blocking};
-use crate::limits::REQUEST_BYTES_MAX;
+use crate::limits::{BUFFER_BYTES, REQUEST_BYTES_MAX};
 use crate::native;
 use crate::properties::{Properties, Role};
 use crate::record::Outgoing;
@@ -23,9 +23,6 @@ pub(crate) const LOOK: Duration = Duration::from_micros(500);
 /// Records that wait in the client at most.
 const QUEUE_RECORDS: &str = "500000";
 
-/// Kilobytes that wait in the client at most, where `buffer.memory` is not set: Java's. The library's own gigabyte is memory that is cold
-/// when it is used.
-const QUEUE_KILOBYTES: &str = "32768";
 /// Bytes of a batch, where `batch.size` is not set.
 const BATCH_BYTES: usize = 1_000_000;
 /// Where `transaction.timeout.ms` is not set.
@@ -86,11 +83,10 @@ impl Producer {
             config.set("message.max.bytes", REQUEST_BYTES_MAX.to_string());
         }
         if properties.get("buffer.memory").is_none() {
-            config.set("queue.buffering.max.kbytes", QUEUE_KILOBYTES);
+            config.set("queue.buffering.max.kbytes", (BUFFER_BYTES / 1024).to_string());
         }
         if let Some(max) = batch_bytes_max {
-            let given = properties.get("batch.size").and_then(|b| b.trim().parse().ok()).unwrap_or(BATCH_BYTES);
-            config.set("batch.size", given.min(max).max(1).to_string());
+            config.set("batch.size", Producer::batch_bytes(properties).min(max).max(1).to_string());
         }
         if properties.get("enable.idempotence").is_none()
             && properties.get("acks").is_none_or(|a| ["all", "-1"].contains(&a.trim()))
@@ -109,6 +105,11 @@ impl Producer {
         let client = ThreadedProducer::from_config_and_context(&config, Answers::default());
         let client = client.map_err(|e| client::error(e, properties, "make a producer for"))?;
         Ok(Producer { topics: HashMap::new(), client, properties: properties.clone() })
+    }
+
+    /// Bytes of a batch of several records at most, where the topic takes as many.
+    pub(crate) fn batch_bytes(properties: &Properties) -> usize {
+        properties.get("batch.size").and_then(|b| b.trim().parse().ok()).unwrap_or(BATCH_BYTES)
     }
 
     /// Hands records to the client and gives how many it took. Where that are not all the client holds as much as it may: wait a

@@ -553,6 +553,16 @@ mod tests {
         assert_eq!(producer.get("fetch.wait.max.ms"), None);
     }
 
+    #[test]
+    fn checksums_are_looked_at() {
+        let of = |given: &[(&str, &str)]| {
+            let config = properties(given).expect("understood").config(Role::Consumer).expect("settings");
+            config.get("check.crcs").map(str::to_string)
+        };
+        assert_eq!(of(&[]).as_deref(), Some("true"));
+        assert_eq!(of(&[("check.crcs", "false")]).as_deref(), Some("false"));
+    }
+
     /// Each client is made with values that Java's takes.
     #[test]
     fn values_of_java_are_taken() {

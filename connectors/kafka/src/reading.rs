@@ -62,3 +62,110 @@ impl Reading {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use flott_core::clock::SystemClock;
+    use rdkafka::ClientConfig;
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
+
+    use super::*;
+    use crate::client::TURN;
+    use crate::marker::pause;
+    use crate::offsets::Range;
+
+    const TOPIC: &str = "t";
+    /// As long as a client may take for whatever is asked of it here.
+    const PATIENCE: Duration = Duration::from_secs(30);
+    /// In which a client notices that its brokers are away, or fetches what has come.
+    const MOMENT: Duration = Duration::from_millis(1_500);
+
+    /// Brokers in this process.
+    struct Cluster(MockCluster<'static, DefaultProducerContext>);
+
+    impl Cluster {
+        fn start() -> Cluster {
+            let cluster = MockCluster::new(1).expect("a cluster");
+            cluster.create_topic(TOPIC, 1, 1).expect("a topic");
+            Cluster(cluster)
+        }
+
+        fn write(&self, values: std::ops::Range<i32>) {
+            let mut config = ClientConfig::new();
+            let producer: BaseProducer =
+                config.set("bootstrap.servers", self.0.bootstrap_servers()).create().expect("a producer");
+            for value in values {
+                let record = BaseRecord::<(), str>::to(TOPIC).partition(0);
+                producer.send(record.payload(&value.to_string())).expect("taken");
+            }
+            producer.flush(PATIENCE).expect("written");
+        }
+
+        /// Records, an outage, and more records, while nobody asks the client: it has something to say between records then.
+        fn write_around_an_outage(&self, values: std::ops::Range<i32>) {
+            let middle = i32::midpoint(values.start, values.end);
+            self.write(values.start..middle);
+            pause(MOMENT);
+            self.0.broker_down(-1).expect("down");
+            pause(MOMENT);
+            self.0.broker_up(-1).expect("up");
+            self.write(middle..values.end);
+            pause(MOMENT);
+        }
+    }
+
+    /// Takes records as a poller does, until there are so many. What the client said besides them.
+    fn take(reading: &mut Reading, count: usize) -> Vec<KafkaError> {
+        let clock = SystemClock::shared();
+        let (mut said, mut taken, started) = (vec![], 0, clock.monotonic());
+        while taken < count {
+            assert!(clock.monotonic() - started < PATIENCE, "{taken} of {count} records");
+            let careful = reading.is_careful(clock.monotonic());
+            let bulk = reading.bulk.as_mut().expect("it reads");
+            while let Some(record) = bulk.next(careful) {
+                match record.error() {
+                    None => taken += 1,
+                    Some(error) => said.push(error),
+                }
+            }
+            match reading.client.poll(TURN) {
+                None => {}
+                Some(Ok(_)) => taken += 1,
+                Some(Err(error)) => said.push(error),
+            }
+        }
+        said.retain(|error| !matches!(error, KafkaError::PartitionEOF(_)));
+        said
+    }
+
+    fn client(cluster: &Cluster) -> (Reading, Properties) {
+        let given = [("properties.bootstrap.servers".to_string(), cluster.0.bootstrap_servers())];
+        let properties = Properties::of(&given.into_iter().collect()).expect("properties");
+        (Reading::start(&properties, "g").expect("a client"), properties)
+    }
+
+    /// An error that comes between two records is in the log only. From then on records come one by one, so that the next one is
+    /// heard.
+    #[test]
+    fn an_error_between_two_records_is_heard() {
+        let cluster = Cluster::start();
+        let (mut reading, properties) = client(&cluster);
+        let range = Range { topic: TOPIC.to_string(), partition: 0, start: 0, end: None };
+        reading.assign(&PartitionSplit::of(range)).expect("assigned");
+        let clock = SystemClock::shared();
+
+        cluster.write(0..3);
+        assert_eq!(take(&mut reading, 3), vec![]);
+        assert!(!reading.is_careful(clock.monotonic()), "nothing has gone wrong");
+
+        cluster.write_around_an_outage(3..9);
+        take(&mut reading, 6);
+        assert!(reading.is_careful(clock.monotonic()), "something has");
+
+        cluster.write_around_an_outage(9..15);
+        let said = take(&mut reading, 6);
+        assert!(!said.is_empty(), "it is said again, and heard");
+        assert!(!reading.is_careful(clock.monotonic() + 2 * CAREFUL + properties.reconnects_within()), "for a while");
+    }
+}

@@ -41,7 +41,7 @@ impl StagedWriter {
         let buffer = target.buffer.map(|(rows, _)| (Buffer::new(rows), clock.monotonic()));
         Ok(StagedWriter {
             encoder: RecordEncoder::new(Arc::clone(&target.plan))?,
-            limits: Limits::new(&target.properties),
+            limits: Limits::new(&target.properties, &target.asked, context.generation),
             target,
             context,
             builder: StageBuilder::default(),

@@ -9,6 +9,7 @@ use flott_connector::staged::Staging;
 use flott_core::{FailPoints, Result};
 
 use crate::committer::KafkaCommitter;
+use crate::limits::Asked;
 use crate::properties::Properties;
 use crate::record::RecordPlan;
 use crate::staged_writer::StagedWriter;
@@ -36,6 +37,8 @@ pub(crate) struct Target {
     /// Rows of a transaction at most.
     pub(crate) transaction_rows: u64,
     pub(crate) staging: Staging,
+    /// What was asked of its topics.
+    pub(crate) asked: Arc<Asked>,
     pub(crate) fail_points: FailPoints,
 }
 

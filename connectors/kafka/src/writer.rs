@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flott_connector::sink::{SinkWriter, WriterContext};
-use flott_core::{ChangeBatch, Error, Result};
+use flott_core::{ChangeBatch, Error, Generation, Result};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use crate::buffer::{Buffer, Held};
-use crate::client::blocking;
+use crate::client::{self, blocking};
 use crate::limits::{self, Limits};
+use crate::marker;
 use crate::producer::{LOOK, Producer};
 use crate::record::{Outgoing, RecordEncoder};
 use crate::target::{Partitioner, Target};
@@ -20,6 +21,7 @@ use crate::target::{Partitioner, Target};
 /// The client and what it is told.
 struct Output {
     target: Arc<Target>,
+    generation: Generation,
     subtask: usize,
     producer: Option<Producer>,
     /// Partitions of topics that were looked up.
@@ -37,10 +39,21 @@ impl Output {
         if self.producer.is_some() {
             return Ok(());
         }
-        let target = Arc::clone(&self.target);
+        let (target, generation) = (Arc::clone(&self.target), self.generation);
         let made = blocking(move || {
-            let batch = limits::batch_bytes_max(&target.plan.topics, &target.properties);
-            let producer = Producer::with_batches(&target.properties, None, batch)?;
+            let (topics, properties) = (&target.plan.topics, &target.properties);
+            let consumer = client::consumer(properties, None)?;
+            // Where that is not answered nothing else is: why is told below.
+            let is_answered = topics.partitions(&consumer, properties).is_ok();
+            client::end_aside(consumer);
+            let batch = match is_answered {
+                true => {
+                    let asked = (target.asked.as_ref(), generation);
+                    limits::describe(marker::admin(properties)?, topics, None, properties, asked).batch_bytes_max
+                }
+                false => None,
+            };
+            let producer = Producer::with_batches(properties, None, batch)?;
             // A missing topic would be a time-out of minutes.
             let mut counts = BTreeMap::new();
             if let Some(topic) = target.plan.topics.single() {
@@ -118,8 +131,9 @@ impl KafkaWriter {
         let encoder = RecordEncoder::new(Arc::clone(&target.plan))?;
         let buffer = target.buffer.map(|(rows, _)| Buffer::new(rows));
         let output = Output {
-            limits: Limits::new(&target.properties),
+            limits: Limits::new(&target.properties, &target.asked, context.generation),
             target,
+            generation: context.generation,
             subtask: context.subtask.index,
             producer: None,
             counts: BTreeMap::new(),

@@ -338,6 +338,8 @@ async fn staged_rows_are_reduced_by_key() {
         let mut committer = sink.create_committer(committer_context(&lineage, 1)).expect("made").expect("one");
         committer.clean_up(&[]).await.expect("claimed");
         let mut writer = sink.create_writer(writer_context(&lineage, 1), vec![]).expect("a writer");
+        // Longer than the shortest time that rows are held back.
+        tokio::time::sleep(Duration::from_millis(20)).await;
         writer.write(first.clone()).await.expect("taken");
         tokio::time::sleep(Duration::from_millis(20)).await;
         writer.write(second.clone()).await.expect("taken");

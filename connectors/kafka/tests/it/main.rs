@@ -2,6 +2,7 @@
 
 mod avro;
 mod commit;
+mod damage;
 mod ends;
 mod options;
 mod outage;
