@@ -103,6 +103,10 @@ fn connect(shared: &Arc<Mutex<Shared>>, client: TcpStream, server: SocketAddr) {
         return;
     }
     let Ok(server) = TcpStream::connect_timeout(&server, Duration::from_secs(5)) else { return };
+    // What arrives goes on at once: both ends send small questions one after another.
+    if client.set_nodelay(true).is_err() || server.set_nodelay(true).is_err() {
+        return;
+    }
     let clones = || Some([client.try_clone().ok()?, server.try_clone().ok()?, client.try_clone().ok()?]);
     let (Some([a, b, c]), Ok(d)) = (clones(), server.try_clone()) else { return };
     lock(shared).connections.push((a, b));

@@ -17,11 +17,13 @@ use super::process::{children, is_alive, pause, signal, until};
 use super::producer::Producer;
 use super::servers::Server;
 use super::{Pipeline, Plan, Rng, Tally, wrong};
-use crate::Failure;
+use crate::{Failure, root};
 
 /// A run that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
 const STEP: Duration = Duration::from_millis(2);
+/// No start that restores something is to take longer.
+const SLOW: Duration = Duration::from_secs(2);
 /// How long something may be under way that nobody waits for.
 const UNDER_WAY: Duration = Duration::from_millis(200);
 /// Processes that look for each other so often ...
@@ -395,9 +397,13 @@ impl<'a> Round<'a> {
         if at.is_some() && !is_there() {
             return Err(format!("the job hangs: {}", self.output()));
         }
-        tally
-            .reached
-            .extend(self.at.map(|_| shown().filter(|_| at == Some(OUTPUT)).unwrap_or_else(|| started.elapsed())));
+        if self.at.is_some() {
+            let took = shown().filter(|_| at == Some(OUTPUT)).unwrap_or_else(|| started.elapsed());
+            tally.reached.push(took);
+            if took > SLOW {
+                self.keep_log(tally.starts, took)?;
+            }
+        }
         if at.is_some_and(|at| BETWEEN_COMMITS.contains(&at)) {
             self.check_epochs(tally)?;
         }
@@ -609,6 +615,14 @@ impl<'a> Round<'a> {
             Some(status) => self.check_panics().map(|()| status),
             None => self.check_so_far().and_then(|()| Err(format!("the job hangs: {}", self.output()))),
         }
+    }
+
+    /// For whoever asks why a start took so long: all that the job has said, which `FLOTT_LOG` can make more.
+    fn keep_log(&self, start: u64, took: Duration) -> Result<(), Failure> {
+        let folder = root().join("target/slow-starts");
+        fs::create_dir_all(&folder).map_err(wrong(&folder))?;
+        let name = format!("{}-{start}-{}-ms.log", self.pipeline.name(), took.as_millis());
+        fs::copy(self.folder.join("stderr"), folder.join(name)).map(drop).map_err(wrong(&folder))
     }
 
     fn output(&self) -> String {
