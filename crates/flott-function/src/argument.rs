@@ -7,6 +7,7 @@ use datafusion_common::ScalarValue;
 use datafusion_expr::ColumnarValue;
 use flott_core::{Error, Result};
 
+use crate::scalar::MAX_TEXT_BYTES;
 use crate::udf::{from_datafusion, scalar_of};
 
 /// Numbers, dates and times.
@@ -106,8 +107,18 @@ pub(crate) fn build_text(
     let mut out = StringBuilder::with_capacity(rows, rows * 16);
     for row in 0..rows {
         append(row, &mut out)?;
+        has_room(out.values_slice().len())?;
     }
     finish(args, std::sync::Arc::new(out.finish()))
+}
+
+/// Refuses texts that a column has no room for: it holds two gigabytes, and a row may bring [`MAX_TEXT_BYTES`] more.
+fn has_room(bytes: usize) -> Result<()> {
+    const MAX_COLUMN_BYTES: usize = i32::MAX as usize - MAX_TEXT_BYTES;
+    if bytes <= MAX_COLUMN_BYTES {
+        return Ok(());
+    }
+    Err(Error::data("the texts of a batch are longer than 2 GB").hint("Bound their lengths in the query"))
 }
 
 /// A column of numbers or times, row by row.
@@ -172,4 +183,16 @@ pub(crate) fn try_map2<T: ArrowPrimitiveType, R: ArrowPrimitiveType>(
         });
     }
     Ok(out.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_never_gets_more_texts_than_it_holds() {
+        assert!(has_room(0).is_ok() && has_room(i32::MAX as usize - MAX_TEXT_BYTES).is_ok());
+        let e = has_room(i32::MAX as usize - MAX_TEXT_BYTES + 1).expect_err("the next row may not fit");
+        assert_eq!(e.kind(), flott_core::ErrorKind::Data);
+    }
 }

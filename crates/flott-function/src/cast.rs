@@ -458,7 +458,7 @@ impl Rule {
     fn boolean_to_number(&self, array: &ArrayRef, to: &TypeKind) -> Result<ArrayRef> {
         let ints: PrimitiveArray<Int32Type> = array.as_boolean().iter().map(|b| b.map(i32::from)).collect();
         let int = K::Int.nullable();
-        self.inner(&int, &to.clone().nullable()).apply(&(Arc::new(ints) as ArrayRef))
+        self.inner(&int, &to.clone().nullable().with_nullable(self.to.nullable)).apply(&(Arc::new(ints) as ArrayRef))
     }
 
     /// Between numbers. Integers wrap and floating-point numbers saturate as in Java; a decimal that does not fit is NULL.
@@ -561,7 +561,8 @@ impl Rule {
         let values = nanos.into_iter().map(|n| n.map(convert));
         match to {
             K::Date => {
-                let days = values.map(|n| n.and_then(|n| i32::try_from(n.div_euclid(DAY_NS)).ok()));
+                // Days beyond those of a DATE wrap, as in Java.
+                let days = values.map(|n| n.map(|n| n.div_euclid(DAY_NS) as i32));
                 Ok(Arc::new(Date32Array::from(days.collect::<Vec<_>>())))
             }
             K::Time(p) => from_nanos(&target, values.map(|n| n.map(|n| n.rem_euclid(DAY_NS))), *p, self),
@@ -680,7 +681,7 @@ fn from_nanos(
         out.push(match nanos.map(|n| i64::try_from(n.div_euclid(step) * step / unit)) {
             None => None,
             Some(Ok(v)) => Some(v),
-            Some(Err(_)) if rule.try_cast => None,
+            Some(Err(_)) if rule.try_cast && rule.to.nullable => None,
             Some(Err(_)) => return Err(too_far(nanos.unwrap_or_default(), target)),
         });
     }

@@ -451,7 +451,7 @@ fn add_months(
             let day: i64 = $day;
             let values = times.as_primitive::<$t>();
             let result: PrimitiveArray<$t> = arrow_arith::arity::binary(values, by, |v: i64, m: i32| {
-                shift_months(v.div_euclid(day), months(m)) * day + v.rem_euclid(day)
+                shift_months(v.div_euclid(day), months(m)).wrapping_mul(day).wrapping_add(v.rem_euclid(day))
             })?;
             Arc::new(result.with_data_type(times.data_type().clone())) as ArrayRef
         }};

@@ -203,7 +203,8 @@ pub fn local_to_utc(zone: SessionZone, local_seconds: i64) -> i64 {
         LocalResult::Single(t) | LocalResult::Ambiguous(t, _) => t.timestamp(),
         LocalResult::None => {
             // The offset before the gap carries the time past it.
-            let before = zone.offset_from_utc_datetime(&(local - chrono::Duration::hours(24)));
+            let day_before = local.checked_sub_signed(chrono::Duration::hours(24)).unwrap_or(local);
+            let before = zone.offset_from_utc_datetime(&day_before);
             local_seconds - i64::from(before.fix().local_minus_utc())
         }
     }

@@ -227,7 +227,7 @@ fn pad(spec: &Spec, text: &str, out: &mut String) {
 }
 
 fn convert(spec: &Spec, value: &ArrayRef, row: usize) -> Result<Option<String>> {
-    let null = value.is_null(row);
+    let null = value.is_null(row) || *value.data_type() == DataType::Null;
     let cut = |text: String| match spec.precision {
         Some(count) => text.chars().take(count).collect(),
         None => text,

@@ -280,8 +280,9 @@ pub(super) fn months_between(from: i64, to: i64) -> i64 {
     let day = |ms: i64| ms.div_euclid(DAY_MS);
     let ((y1, m1, _), (y2, m2, _)) = (civil_from_days(day(from)), civil_from_days(day(to)));
     let mut months = (y2 - y1) * 12 + i64::from(m2) - i64::from(m1);
-    let at = |months: i64| shift_months(day(from), months) * DAY_MS + from.rem_euclid(DAY_MS);
-    while months > 0 && at(months) > to {
+    let of_day = i128::from(from.rem_euclid(DAY_MS));
+    let at = |months: i64| i128::from(shift_months(day(from), months)) * i128::from(DAY_MS) + of_day;
+    while months > 0 && at(months) > i128::from(to) {
         months -= 1;
     }
     months
@@ -313,7 +314,7 @@ pub(in crate::scalar) fn round_to_unit(a: &mut Arguments, up: bool) -> Result<Op
                 let round = |v: i64| -> Result<i64> {
                     let shift = |ms: i64| {
                         if zoned {
-                            text::utc_to_local(zone, ms.div_euclid(1_000)) * 1_000 + ms.rem_euclid(1_000) - ms
+                            (text::utc_to_local(zone, ms.div_euclid(1_000)) - ms.div_euclid(1_000)) * 1_000
                         } else {
                             0
                         }
@@ -321,7 +322,7 @@ pub(in crate::scalar) fn round_to_unit(a: &mut Arguments, up: bool) -> Result<Op
                     let ms = v.div_euclid(per_ms);
                     let offset = shift(ms);
                     let part = i64::from(up && v.rem_euclid(per_ms) > 0 && unit.millis().is_some_and(|m| m <= DAY_MS));
-                    let rounded = round_millis(ms + offset + part, unit, up) - offset;
+                    let rounded = round_millis(ms.wrapping_add(offset + part), unit, up).wrapping_sub(offset);
                     rounded
                         .checked_mul(per_ms)
                         .ok_or_else(|| too_far(i128::from(rounded) * 1_000_000, array.data_type()))
@@ -330,6 +331,13 @@ pub(in crate::scalar) fn round_to_unit(a: &mut Arguments, up: bool) -> Result<Op
                 Arc::new(values.with_data_type(array.data_type().clone())) as ArrayRef
             }};
         }
+        // Times of day with more digits than milliseconds have.
+        let of_day = |per_ms: i64| {
+            move |v: i64| {
+                let part = i64::from(up && v.rem_euclid(per_ms) > 0);
+                round_millis(v.div_euclid(per_ms) + part, unit, up).rem_euclid(DAY_MS) * per_ms
+            }
+        };
         Ok(match array.data_type() {
             DataType::Timestamp(TimeUnit::Millisecond, _) => timestamps!(TimestampMillisecondType, 1),
             DataType::Timestamp(TimeUnit::Microsecond, _) => timestamps!(TimestampMicrosecondType, 1_000),
@@ -344,6 +352,13 @@ pub(in crate::scalar) fn round_to_unit(a: &mut Arguments, up: bool) -> Result<Op
                 let round = |v: i32| round_millis(i64::from(v), unit, up).rem_euclid(DAY_MS) as i32;
                 Arc::new(array.as_primitive::<Time32MillisecondType>().unary::<_, Time32MillisecondType>(round))
             }
+            DataType::Time64(TimeUnit::Microsecond) => {
+                Arc::new(array.as_primitive::<Time64MicrosecondType>().unary::<_, Time64MicrosecondType>(of_day(1_000)))
+            }
+            DataType::Time64(TimeUnit::Nanosecond) => {
+                let round = of_day(1_000_000);
+                Arc::new(array.as_primitive::<Time64NanosecondType>().unary::<_, Time64NanosecondType>(round))
+            }
             other => return Err(Error::user(format!("FLOOR and CEIL to a unit are not supported for {other}"))),
         })
     });
@@ -354,9 +369,9 @@ fn round_millis(ms: i64, unit: Unit, up: bool) -> i64 {
     match unit.millis() {
         Some(size) if unit != Unit::Week => {
             let rest = ms.rem_euclid(size);
-            if up && rest > 0 { ms - rest + size } else { ms - rest }
+            if up && rest > 0 { ms.wrapping_add(size - rest) } else { ms.wrapping_sub(rest) }
         }
-        _ => round_day(ms.div_euclid(DAY_MS), unit, up) * DAY_MS,
+        _ => round_day(ms.div_euclid(DAY_MS), unit, up).wrapping_mul(DAY_MS),
     }
 }
 
@@ -420,6 +435,9 @@ mod tests {
             ("FLOOR", &[("2018-03-20", "DATE"), ("MONTH", "STRING")], "2018-03-01"),
             ("FLOOR", &[("12:44:31", "TIME(0)"), ("MINUTE", "STRING")], "12:44:00"),
             ("CEIL", &[("12:44:31", "TIME(0)"), ("MINUTE", "STRING")], "12:45:00"),
+            ("FLOOR", &[("12:44:31.123", "TIME(9)"), ("MINUTE", "STRING")], "12:44:00.0"),
+            ("CEIL", &[("12:44:31.123", "TIME(6)"), ("SECOND", "STRING")], "12:44:32.0"),
+            ("CEIL", &[("23:59:59.5", "TIME(9)"), ("HOUR", "STRING")], "00:00:00.0"),
             ("FLOOR", &[("1969-12-31 23:00:00", "TIMESTAMP(0)"), ("DAY", "STRING")], "1969-12-31 00:00:00"),
         ]);
     }
