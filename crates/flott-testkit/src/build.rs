@@ -102,8 +102,8 @@ pub(crate) fn types_of(schema: &SchemaRef) -> Result<Vec<LogicalType>> {
     schema.fields().iter().map(|f| from_arrow_field(f).ok_or_else(|| unknown(f))).collect()
 }
 
-/// Rows of values as columns.
-pub(crate) fn record_batch(schema: &SchemaRef, rows: &[Vec<Value>]) -> Result<RecordBatch> {
+/// Rows of values as columns of a schema.
+pub fn record_batch(schema: &SchemaRef, rows: &[Vec<Value>]) -> Result<RecordBatch> {
     let mut columns = Vec::with_capacity(schema.fields().len());
     for (i, field) in schema.fields().iter().enumerate() {
         let values: Vec<&Value> = rows.iter().map(|r| r.get(i).unwrap_or(&Value::Null)).collect();

@@ -32,7 +32,7 @@ mod table;
 pub mod values;
 
 pub use assert::{RowsOf, assert_rows_equal, rows_of};
-pub use build::{batch, batch_of, relaxed_schema, schema, try_batch, try_batch_of, try_schema};
+pub use build::{batch, batch_of, record_batch, relaxed_schema, schema, try_batch, try_batch_of, try_schema};
 pub use files::files_below;
 pub use row_parser::{Value, parse_row, parse_value};
 pub use skipped::skipped;

@@ -20,11 +20,15 @@ use flott_sql::parser::{InsertStatement, parse_script};
 use flott_sql::plan::Planner;
 use sqlparser::ast::{Expr, Query};
 
-struct Nothing;
+struct Nothing {
+    boundedness: Boundedness,
+}
+
+const UNBOUNDED: Nothing = Nothing { boundedness: Boundedness::ContinuousUnbounded };
 
 impl Source for Nothing {
     fn boundedness(&self) -> Boundedness {
-        Boundedness::ContinuousUnbounded
+        self.boundedness
     }
 
     fn create_enumerator(&self, _restored: Option<Versioned>) -> Result<Box<dyn SplitEnumerator>> {
@@ -61,12 +65,13 @@ impl Sink for Nothing {
 
 /// A sink for results.
 pub(crate) fn void_sink() -> Arc<dyn Sink> {
-    Arc::new(Nothing)
+    Arc::new(UNBOUNDED)
 }
 
 struct Fake {
     name: &'static str,
     prunes: bool,
+    boundedness: Boundedness,
 }
 
 fn mode(context: &TableContext, default: ChangelogMode) -> ChangelogMode {
@@ -104,7 +109,7 @@ impl ConnectorFactory for Fake {
 
     fn source(&self, context: &TableContext) -> Result<TableSource> {
         Ok(TableSource {
-            source: Arc::new(Nothing),
+            source: Arc::new(Nothing { boundedness: self.boundedness }),
             changelog_mode: mode(context, ChangelogMode::INSERT_ONLY),
             parallelism: None,
         })
@@ -112,7 +117,7 @@ impl ConnectorFactory for Fake {
 
     fn sink(&self, context: &TableContext) -> Result<TableSink> {
         Ok(TableSink {
-            sink: Arc::new(Nothing),
+            sink: Arc::new(UNBOUNDED),
             changelog_mode: mode(context, ChangelogMode::INSERT_ONLY),
             parallelism: None,
         })
@@ -152,8 +157,10 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) fn new() -> Session {
         let mut registry = Registry::default();
-        registry.add_connector(Arc::new(Fake { name: "fake", prunes: true }));
-        registry.add_connector(Arc::new(Fake { name: "wide", prunes: false }));
+        let mut add = |name, prunes, boundedness| registry.add_connector(Arc::new(Fake { name, prunes, boundedness }));
+        add("fake", true, Boundedness::ContinuousUnbounded);
+        add("wide", false, Boundedness::ContinuousUnbounded);
+        add("bounded", false, Boundedness::Bounded);
         Session { tables: TestTables::default(), registry: Arc::new(registry), config: Options::new() }
     }
 

@@ -1,6 +1,7 @@
 //! Plans, refusals, types and names of queries.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod any_input;
 mod common;
 mod evaluation;
 mod graph;
