@@ -3,9 +3,10 @@
 /// A call and what it gives.
 #[derive(Debug, Clone, Copy)]
 pub struct Example {
-    /// An expression, or statements whose last one is a query of one value.
+    /// An expression, or statements whose last one is a query.
     pub sql: &'static str,
-    /// The value as the SQL client prints it.
+    /// The value as the SQL client prints it; of several rows a line each, of several values with commas between them. Where
+    /// rows are more than added, each begins with its kind.
     pub result: &'static str,
 }
 

@@ -8,4 +8,5 @@ pub mod bind;
 pub mod catalog;
 pub mod parser;
 pub mod plan;
+pub mod reference;
 pub mod statement;

@@ -90,7 +90,7 @@ pub use limits::{Limit, limits};
 pub use lineage::Restore;
 pub use processes::{Processes, run_worker};
 pub use query::Query;
-pub use registry::{aggregates, default_registry, function_names, functions, over_functions, window_functions};
+pub use registry::{aggregates, default_registry, function_names, functions};
 pub use session::{Job, Outcome, Session, SessionBuilder};
 pub use vocabulary::Vocabulary;
 
@@ -98,6 +98,7 @@ pub use vocabulary::Vocabulary;
 pub mod reference {
     pub use flott_function::scalar::{Category, ScalarFunction};
     pub use flott_function::{CONVERSIONS, Documentation, Example, GROUPING};
+    pub use flott_sql::reference::{FAMILIES, Family};
 }
 
 /// Tables of configuration options, for the reference page.

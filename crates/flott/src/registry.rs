@@ -3,7 +3,6 @@
 use flott_connector::factory::Registry;
 use flott_function::AggregateKind;
 use flott_function::scalar::ScalarFunction;
-use flott_sql::bind::window::WindowFunction;
 
 /// Everything that is built in. An embedding program may add its own and pass the registry to its session.
 pub fn default_registry() -> Registry {
@@ -37,16 +36,6 @@ pub fn functions() -> impl Iterator<Item = &'static ScalarFunction> {
 /// The aggregate functions that SQL can name.
 pub fn aggregates() -> impl Iterator<Item = AggregateKind> {
     AggregateKind::ALL.into_iter().filter(|kind| !kind.name().starts_with('$'))
-}
-
-/// The functions that stand before OVER and nowhere else.
-pub fn over_functions() -> Vec<WindowFunction> {
-    flott_sql::bind::over::functions()
-}
-
-/// The window table functions.
-pub fn window_functions() -> Vec<WindowFunction> {
-    flott_sql::bind::window::functions()
 }
 
 /// The names of all functions, sorted, as SHOW FUNCTIONS lists them.

@@ -1,6 +1,6 @@
 //! The page of functions: a section for each, made of its entry.
 
-use flott::reference::{CONVERSIONS, Category, Documentation, Example, GROUPING, ScalarFunction};
+use flott::reference::{CONVERSIONS, Category, Documentation, Example, FAMILIES, GROUPING, ScalarFunction};
 
 use super::{line, section};
 
@@ -20,7 +20,8 @@ pub(super) fn page(head: String) -> String {
     let mut text = head;
     line(
         &mut text,
-        "\nAn example is an expression (or a query) and its value as the SQL client prints it: `<NULL>` is NULL. A test runs them all.",
+        "\nAn example is an expression or a query, and its value or its rows as the SQL client prints them: `<NULL>` is NULL, and \
+         rows that are changes begin with their kind. A test runs them all.",
     );
     section("Scalar functions", &mut text);
     let mut all: Vec<&ScalarFunction> = flott::functions().collect();
@@ -43,46 +44,12 @@ pub(super) fn page(head: String) -> String {
     let aggregates = flott::aggregates().map(|a| *a.documentation()).chain([GROUPING]);
     let aggregates = aggregates.map(|d| (name(d.syntax), d)).collect();
     entries_of(aggregates, &mut text);
-    tables(&mut text);
+    for family in FAMILIES {
+        section(family.title, &mut text);
+        line(&mut text, &format!("{}\n", family.introduction));
+        entries_of(family.functions.iter().map(|d| (name(d.syntax), *d)).collect(), &mut text);
+    }
     text
-}
-
-/// What is called without a test of examples: functions of windows and changelogs.
-fn tables(text: &mut String) {
-    table(
-        "Functions with OVER",
-        "Aggregate functions may stand there too ([statements.md](statements.md#over)). `PERCENT_RANK`, `CUME_DIST`, `NTILE` \
-         and `LEAD` need all rows: they run in batch mode.",
-        flott::over_functions().into_iter().map(|f| (f.syntax, f.description)).collect(),
-        text,
-    );
-    table(
-        "Window table functions",
-        "In `FROM TABLE(..)`. Rows get the columns `window_start`, `window_end` and `window_time`. Sizes are intervals; \
-         arguments can be named: `DATA =>`, `TIMECOL =>`, `SIZE =>`, `SLIDE =>`, `STEP =>`, `GAP =>`, `OFFSET =>`.",
-        flott::window_functions().into_iter().map(|f| (f.syntax, f.description)).collect(),
-        text,
-    );
-    table(
-        "Changelog functions",
-        "In FROM, in streams. Kinds are `INSERT`, `UPDATE_BEFORE`, `UPDATE_AFTER` and `DELETE`; several of one code, or codes of \
-         one kind, stand in one text with commas between them. Changes of kinds that a mapping leaves out are left out.",
-        [
-            (
-                "TO_CHANGELOG(input => TABLE t [PARTITION BY key, ..][, op => DESCRIPTOR(column)]\
-                 [, op_mapping => MAP[kinds, code, ..]][, on_time => DESCRIPTOR(time_column)][, uid => name])",
-                "Changes as rows that are only added: a column, `op` where it is not named, has the kind or its code.",
-            ),
-            (
-                "FROM_CHANGELOG(input => TABLE t [PARTITION BY key, ..][, op => DESCRIPTOR(column)]\
-                 [, op_mapping => MAP[codes, kind, ..]][, on_time => DESCRIPTOR(time_column)][, uid => name])",
-                "The reverse: rows as changes, of the kind that a column says, which goes.",
-            ),
-        ]
-        .map(|(syntax, description)| (syntax.to_string(), description))
-        .to_vec(),
-        text,
-    );
 }
 
 fn documentation(f: &ScalarFunction) -> Documentation {
@@ -100,7 +67,7 @@ fn entries_of(entries: Vec<(&str, Documentation)>, text: &mut String) {
     names.dedup();
     let links = names.iter().map(|n| match *n {
         "||" => "`||`".to_string(),
-        n => format!("[{n}](#{})", n.to_lowercase()),
+        n => format!("[{n}](#{})", n.to_lowercase().replace(' ', "-")),
     });
     line(text, &links.collect::<Vec<_>>().join(", "));
     let mut last = "";
@@ -110,9 +77,13 @@ fn entries_of(entries: Vec<(&str, Documentation)>, text: &mut String) {
         }
         last = name;
         line(text, &format!("\n`{}`\n\n{} {}\n", d.syntax, d.description, d.documentation));
+        if d.examples.is_empty() {
+            continue;
+        }
         line(text, "| Example | Result |\n|---|---|");
         for Example { sql, result } in d.examples {
-            line(text, &format!("| {} | {} |", code(sql), code(result)));
+            let rows: Vec<String> = result.lines().map(code).collect();
+            line(text, &format!("| {} | {} |", code(sql), rows.join("<br>")));
         }
     }
     line(text, "");
@@ -121,13 +92,4 @@ fn entries_of(entries: Vec<(&str, Documentation)>, text: &mut String) {
 /// A cell of code.
 fn code(of: &str) -> String {
     format!("`{}`", of.replace('|', "\\|"))
-}
-
-fn table(title: &str, before: &str, rows: Vec<(String, &str)>, text: &mut String) {
-    section(title, text);
-    line(text, &format!("{before}\n"));
-    line(text, "| Function | Description |\n|---|---|");
-    for (syntax, description) in rows {
-        line(text, &format!("| {} | {description} |", code(&syntax)));
-    }
 }

@@ -21,6 +21,9 @@ use super::{Binder, Scope, column, columns_of, plan_schema, project, window};
 /// The functions, with how many lengths each has.
 const FUNCTIONS: [(&str, usize); 3] = [("TUMBLE", 1), ("HOP", 2), ("SESSION", 1)];
 
+/// What may be asked of each.
+const PARTS: [&str; 4] = ["START", "END", "ROWTIME", "PROCTIME"];
+
 /// The columns of a window, as Flink's plans name them.
 const COLUMNS: [&str; 3] = ["w$start", "w$end", "w$rowtime"];
 
@@ -238,9 +241,15 @@ impl GroupWindow {
 
 /// Whether a function of this name, in capitals, is `TUMBLE_START` or its like.
 pub(crate) fn is_auxiliary(name: &str) -> bool {
-    name.rsplit_once('_').is_some_and(|(function, part)| {
-        FUNCTIONS.iter().any(|f| f.0 == function) && matches!(part, "START" | "END" | "ROWTIME" | "PROCTIME")
-    })
+    name.rsplit_once('_')
+        .is_some_and(|(function, part)| FUNCTIONS.iter().any(|f| f.0 == function) && PARTS.contains(&part))
+}
+
+/// The names of all functions.
+#[cfg(test)]
+pub(crate) fn names() -> impl Iterator<Item = String> {
+    let asked = |function: &'static str| PARTS.iter().map(move |part| format!("{function}_{part}"));
+    FUNCTIONS.iter().flat_map(move |f| asked(f.0).chain([f.0.to_string()]))
 }
 
 /// `TUMBLE_START(ts, size)` and its like: a column of the groups. `None` where this is no such function.

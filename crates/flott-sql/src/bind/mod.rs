@@ -18,7 +18,7 @@ mod expression;
 pub(crate) use expression::case_expr;
 mod fold;
 mod functions;
-mod group_window;
+pub(crate) mod group_window;
 mod grouped;
 pub(crate) mod hints;
 mod items;

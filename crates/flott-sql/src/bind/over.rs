@@ -120,30 +120,13 @@ impl OverCalls {
     }
 }
 
-/// Functions that stand nowhere but before OVER: their names, what is in their brackets, what they are.
-const FUNCTIONS: [(&str, &str, &str); 8] = [
-    ("ROW_NUMBER", "", "1, 2, 3 in the order of the window."),
-    ("RANK", "", "The number of the first row that is equal in the order (in a stream, of the last)."),
-    ("DENSE_RANK", "", "How many different rows there are up to the row (in a stream, how many rows)."),
-    ("PERCENT_RANK", "", "(RANK - 1) / (rows - 1), from 0 to 1."),
-    ("CUME_DIST", "", "The part of the rows that are not behind the row."),
-    ("NTILE", "buckets", "The number of the row's bucket, of so many that are as large as each other."),
-    ("LAG", "value[, offset[, default]]", "The value of the row so far before; the default where there is none."),
-    ("LEAD", "value[, offset[, default]]", "The value of the row so far behind; the default where there is none."),
-];
-
-/// Functions that stand nowhere but before OVER, for the reference page.
-pub fn functions() -> Vec<super::window::WindowFunction> {
-    let function = |(name, arguments, description): &(&str, &str, &'static str)| super::window::WindowFunction {
-        syntax: format!("{name}({arguments}) OVER (..)"),
-        description,
-    };
-    FUNCTIONS.iter().map(function).collect()
-}
+/// Functions that stand nowhere but before OVER.
+pub(crate) const FUNCTIONS: [&str; 8] =
+    ["ROW_NUMBER", "RANK", "DENSE_RANK", "PERCENT_RANK", "CUME_DIST", "NTILE", "LAG", "LEAD"];
 
 /// Whether a function stands nowhere but before OVER.
 pub(crate) fn is_over_only(name: &str) -> bool {
-    FUNCTIONS.iter().any(|f| f.0 == name)
+    FUNCTIONS.contains(&name)
 }
 
 /// What stands before OVER is none of its functions.
@@ -155,10 +138,10 @@ pub(crate) fn no_aggregate(span: Span) -> Error {
 
 /// A function that does not stand before OVER.
 fn no_window_function(name: &str, span: Span) -> Error {
-    let names = FUNCTIONS.iter().map(|f| f.0).chain(AggregateKind::ALL.map(AggregateKind::name));
+    let names = FUNCTIONS.into_iter().chain(AggregateKind::ALL.map(AggregateKind::name));
     let hint = match suggest::nearest_strictly(name, names.filter(|n| !n.starts_with('$'))) {
         Some(near) => format!("Did you mean {near}?"),
-        None => format!("{name} is none: before OVER stand aggregate functions, {}", FUNCTIONS.map(|f| f.0).join(", ")),
+        None => format!("{name} is none: before OVER stand aggregate functions, {}", FUNCTIONS.join(", ")),
     };
     at(Error::user("OVER must be applied to aggregate function").hint(hint), span)
 }

@@ -31,39 +31,6 @@ pub(crate) fn signature(function: &str) -> Option<&'static [&'static str]> {
     })
 }
 
-/// A window table function, for the reference page.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WindowFunction {
-    /// How it is written.
-    pub syntax: String,
-    /// What it does.
-    pub description: &'static str,
-}
-
-/// All window table functions.
-pub fn functions() -> Vec<WindowFunction> {
-    let argument = |name: &&str| match *name {
-        "DATA" => "TABLE input [PARTITION BY key, ..]".to_string(),
-        "TIMECOL" => "DESCRIPTOR(time_column)".to_string(),
-        other => other.to_lowercase(),
-    };
-    FUNCTIONS
-        .iter()
-        .map(|name| {
-            let arguments: Vec<String> = signature(name).unwrap_or_default().iter().map(argument).collect();
-            let syntax = format!("{name}({})", arguments.join(", ")).replace(", offset)", "[, offset])");
-            let syntax = if *name == "SESSION" { syntax } else { syntax.replace(" [PARTITION BY key, ..]", "") };
-            let description = match *name {
-                "TUMBLE" => "Windows of one size, one behind the other.",
-                "HOP" => "Windows of one size that start every slide, so that they overlap.",
-                "CUMULATE" => "Windows that grow by a step up to their size, and start anew behind it.",
-                _ => "Windows that end where no row comes for the gap, of each key for itself.",
-            };
-            WindowFunction { syntax, description }
-        })
-        .collect()
-}
-
 /// Plans a window table function over its input.
 pub(crate) fn table_function(
     binder: &Binder<'_>,
