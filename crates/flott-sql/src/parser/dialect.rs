@@ -197,6 +197,9 @@ impl Dialect for FlinkDialect {
         if let Some(between) = parse_between(self, parser, left) {
             return Some(between);
         }
+        if let Some(compared) = super::quantified::parse(parser, left) {
+            return Some(compared);
+        }
         if let Some(negated) = distinct_follows(parser) {
             return Some(parse_distinct(parser, left, negated, precedence));
         }
