@@ -77,8 +77,10 @@ fn digits(a: &mut Arguments, cut: Cut) -> Result<Option<Resolved>> {
         }
         (kind, _) => kind.clone(),
     };
-    // Digits above the 38th are lost: then the result is NULL.
-    let may_overflow = cut == Cut::HalfUp && matches!(t.kind, K::Decimal { precision: 38, .. });
+    // Digits above the 38th are lost: then the result is NULL. So are those above the type's, which it keeps where the digits
+    // are not known.
+    let has_no_room = |precision: u8| precision == 38 || known.is_none();
+    let may_overflow = cut == Cut::HalfUp && matches!(t.kind, K::Decimal { precision, .. } if has_no_room(precision));
     let nullable = nullable || may_overflow;
     let (from_scale, kind) = (if let K::Decimal { scale, .. } = t.kind { scale } else { 0 }, result.clone());
     let resolved = Resolved::new(result.nullable().with_nullable(nullable), move |args, rows| {

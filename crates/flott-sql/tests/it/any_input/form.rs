@@ -13,11 +13,11 @@ use crate::any_input::types::any_type;
 use crate::common::Session;
 
 /// Uses of each form with other types.
-const USES: usize = 14;
+const USES: usize = 36;
 /// Uses that are tried until there are so many that it takes.
 const TRIES_MAX: usize = 4_000;
 /// Batches of each use.
-const BATCHES: usize = 2;
+const BATCHES: usize = 3;
 /// Values that each form must have given.
 const VALUES_MIN: usize = 20;
 
