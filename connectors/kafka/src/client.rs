@@ -21,6 +21,8 @@ pub(crate) const TURN: Duration = Duration::from_millis(20);
 
 /// Records that a client fetches ahead of its reader, in KiB: the library's own 64 MiB are of each reader, and cold when they are read.
 const QUEUED_KIB: u32 = 8 << 10;
+/// How long it waits before it looks for room again.
+const QUEUE_BACK_OFF_MS: &str = "10";
 
 /// How long a question waits at first, before it is looked whether the client is let in at all. It is asked again with twice as
 /// much, so that a cluster that is slow has its time.
@@ -76,6 +78,8 @@ pub(crate) fn consumer(properties: &Properties, group: Option<&str>) -> Result<B
     if let Some(group) = group {
         config.set("group.id", group);
         config.set("queued.max.messages.kbytes", QUEUED_KIB.to_string());
+        // By itself the library leaves a partition alone for a second where that is reached, also when it is read a moment later.
+        config.set("fetch.queue.backoff.ms", QUEUE_BACK_OFF_MS);
     }
     made(&config, properties)
 }

@@ -219,7 +219,7 @@ impl Part {
         let (end, marker) = match filled {
             Ok(filled) => filled,
             Err(error) => {
-                held.give_up();
+                held.give_up(&error);
                 return Err(error);
             }
         };
@@ -378,7 +378,7 @@ impl Committer for KafkaCommitter {
             let marker = Marker { lineage, generation, epoch, progress };
             begin(&held)?;
             if let Err(error) = mark(&mut held, &id, &marker) {
-                held.give_up();
+                held.give_up(&error);
                 return Err(error);
             }
             end_transaction(&mut held, marker)?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use flott_connector::staged::Marker;
 use flott_core::clock::SystemClock;
-use flott_core::{Error, Generation, Result};
+use flott_core::{Error, ErrorKind, Generation, Result};
 use rdkafka::error::KafkaError;
 use rdkafka::producer::Producer as _;
 
@@ -38,14 +38,18 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// Ends a transaction that failed, beside what goes on, so that readers need not wait for its time-out. Where that does not work
-    /// either, the next who takes the id ends it.
-    pub(crate) fn give_up(self) {
+    /// Ends a transaction that failed, so that readers need not wait for its time-out. Where that does not work either, the next who takes
+    /// the id ends it. Where it is tried again nobody waits for that; after an error that stays the process may end, and it blocks.
+    pub(crate) fn give_up(self, after: &Error) {
         let producer = self.producer;
         let abort = move || {
             producer.client.abort_transaction(ABORT_PATIENCE).ok();
         };
-        std::thread::Builder::new().name("kafka-abort".to_string()).spawn(abort).ok();
+        let aside = || std::thread::Builder::new().name("kafka-abort".to_string());
+        match after.kind() {
+            ErrorKind::Unavailable => drop(aside().spawn(abort)),
+            _ => abort(),
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use crate::topics::{self, Topics};
 /// Java's `max.request.size`, where it is not set.
 pub(crate) const REQUEST_BYTES_MAX: usize = 1_048_576;
 /// Java's `buffer.memory`, where it is not set: what waits in the client. The library's own gigabyte is memory that is cold when it is used.
-pub(crate) const BUFFER_BYTES: usize = 32 << 20;
+const BUFFER_BYTES: usize = 32 << 20;
 /// What a batch of records has besides them.
 const BATCH_OVERHEAD: usize = 61;
 /// Bytes of a row that a message shows.
@@ -51,8 +51,14 @@ impl Asked {
         if asked.0 != generation.0 {
             *asked = (generation.0, HashMap::new());
         }
-        asked.1.insert(topic.to_string(), found.clone());
+        asked.1.insert(topic.to_string(), *found);
     }
+}
+
+/// Bytes that wait in a client at most: never less than a request, where nothing is said.
+pub(crate) fn buffer_bytes(properties: &Properties) -> usize {
+    let number = |key| properties.get(key).and_then(|v| v.trim().parse().ok());
+    number("buffer.memory").unwrap_or_else(|| BUFFER_BYTES.max(number("max.request.size").unwrap_or(0)))
 }
 
 /// The limits of the topics of one writer.
@@ -77,7 +83,7 @@ impl Limits {
             asked: Arc::clone(asked),
             generation,
             request_bytes_max: number("max.request.size").unwrap_or(REQUEST_BYTES_MAX),
-            memory_bytes_max: number("buffer.memory").unwrap_or(BUFFER_BYTES),
+            memory_bytes_max: buffer_bytes(properties),
             compresses: properties.get("compression.type").is_some_and(|c| !c.trim().eq_ignore_ascii_case("none")),
             properties: properties.clone(),
             known: HashMap::new(),

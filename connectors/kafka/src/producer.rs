@@ -13,7 +13,7 @@ use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProd
 use rdkafka::types::RDKafkaRespErr;
 
 use crate::client::{self, Context, blocking};
-use crate::limits::{BUFFER_BYTES, REQUEST_BYTES_MAX};
+use crate::limits::{self, REQUEST_BYTES_MAX};
 use crate::native;
 use crate::properties::{Properties, Role};
 use crate::record::Outgoing;
@@ -83,7 +83,7 @@ impl Producer {
             config.set("message.max.bytes", REQUEST_BYTES_MAX.to_string());
         }
         if properties.get("buffer.memory").is_none() {
-            config.set("queue.buffering.max.kbytes", (BUFFER_BYTES / 1024).to_string());
+            config.set("queue.buffering.max.kbytes", (limits::buffer_bytes(properties) / 1024).to_string());
         }
         if let Some(max) = batch_bytes_max {
             config.set("batch.size", Producer::batch_bytes(properties).min(max).max(1).to_string());
@@ -136,13 +136,29 @@ impl Producer {
             taken += sent;
             match failed {
                 None => {}
-                Some(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => break,
+                Some(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => {
+                    self.check_fits(records.get(sent))?;
+                    break;
+                }
                 Some(error) => {
                     return Err(client::error_of_writing(error, &self.properties, "write to").with("topic", topic));
                 }
             }
         }
         Ok(taken)
+    }
+
+    /// A record that is larger than what the client holds would wait for ever. Writers refuse it; it may have been staged before that was
+    /// set.
+    fn check_fits(&self, record: Option<&Outgoing<'_>>) -> Result<()> {
+        let holds = limits::buffer_bytes(&self.properties);
+        match record.map(Outgoing::bytes).filter(|bytes| *bytes >= holds) {
+            None => Ok(()),
+            Some(bytes) => Err(Error::data(format!(
+                "A row is {bytes} bytes large, and the client holds {holds} ('properties.buffer.memory')"
+            ))
+            .hint("Raise 'properties.buffer.memory'")),
+        }
     }
 
     /// A record with more than key and value.

@@ -571,6 +571,8 @@ impl<'a> Round<'a> {
             return Ok((false, true));
         }
         signal(sleeper.child.id(), "STOP")?;
+        // What it has asked of a store that is a server of its own is still answered.
+        pause(UNDER_WAY);
         let before = self.place.generation();
         let mut successor = self.start(Event::Sleeper, rng, tally)?;
         let ended = self.until(&mut successor, Duration::from_millis(300 + rng.below(500)), || false)?;

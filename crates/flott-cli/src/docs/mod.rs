@@ -39,6 +39,10 @@ pub(crate) fn print(args: &DocsArgs) -> Result<(), Failure> {
 fn connectors() -> Result<String> {
     let registry = flott::default_registry();
     let mut text = head("Connectors");
+    text.push_str(
+        "\nNone of these can be asked by key yet: a lookup join (`JOIN .. FOR SYSTEM_TIME AS OF o.proc_time`) is planned over a connector that a \
+         program adds, and refused over these.\n",
+    );
     for name in registry.connector_names() {
         connector_page(registry.connector(name)?.as_ref(), &mut text);
     }

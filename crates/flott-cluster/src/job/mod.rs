@@ -216,6 +216,8 @@ impl JobMaster {
         let (gone_on, begun) = tokio::join!(go_on, begin);
         let (restored, durable, lineage, generation, next) = gone_on?;
         let (enumerators, first) = begun?;
+        // Committing may have taken long.
+        let now = spec.clock.monotonic();
         let (events_in, events) = mpsc::channel(EVENT_QUEUE);
         let options = AttemptOptions {
             lineage,

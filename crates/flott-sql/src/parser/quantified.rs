@@ -5,6 +5,8 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
 
+use super::limits::MAX_STATEMENT_BYTES;
+
 /// The comparison, where one with ANY, SOME or ALL stands behind `left`.
 pub(super) fn parse(parser: &mut Parser, left: &Expr) -> Option<Result<Expr, ParserError>> {
     let op = match parser.peek_token_ref().token {
@@ -55,6 +57,14 @@ fn with_list(parser: &mut Parser, left: &Expr, op: BinaryOperator, quantifier: K
     let is_all = quantifier == Keyword::ALL;
     if (op == BinaryOperator::Eq && !is_all) || (op == BinaryOperator::NotEq && is_all) {
         return Ok(Expr::InList { expr: Box::new(left.clone()), list, negated: is_all });
+    }
+    // It stands there once for each value, and lists stand in each other.
+    let copied = left.to_string().len().saturating_mul(list.len());
+    if copied > MAX_STATEMENT_BYTES {
+        return Err(ParserError::ParserError(format!(
+            "Expected: fewer than {} values behind {quantifier:?}, or a shorter expression before it (name it in a sub-query)",
+            list.len()
+        )));
     }
     let join = if is_all { BinaryOperator::And } else { BinaryOperator::Or };
     let each = list.into_iter().map(|value| Expr::BinaryOp {

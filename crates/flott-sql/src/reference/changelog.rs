@@ -11,7 +11,7 @@ pub(super) const FAMILY: Family = Family {
                    left out.",
     functions: &[
         Documentation {
-            syntax: "TO_CHANGELOG(input => TABLE t [PARTITION BY key, ..][, op => DESCRIPTOR(column)]\
+            syntax: "TO_CHANGELOG(input => TABLE t[, op => DESCRIPTOR(column)]\
                      [, op_mapping => MAP[kinds, code, ..]][, on_time => DESCRIPTOR(time_column)][, uid => name])",
             description: "Changes as rows that are only added: a column, `op` where it is not named, has the kind or its code.",
             documentation: "The column comes first. `on_time` adds the time attribute once more, as the last column `rowtime`.",
@@ -30,7 +30,7 @@ pub(super) const FAMILY: Family = Family {
             ],
         },
         Documentation {
-            syntax: "FROM_CHANGELOG(input => TABLE t [PARTITION BY key, ..][, op => DESCRIPTOR(column)]\
+            syntax: "FROM_CHANGELOG(input => TABLE t[, op => DESCRIPTOR(column)]\
                      [, op_mapping => MAP[codes, kind, ..]][, on_time => DESCRIPTOR(time_column)][, uid => name])",
             description: "The reverse: rows as changes, of the kind that a column says, which goes.",
             documentation: "The column is `op` where it is not named. What its codes mean is checked row by row.",

@@ -291,3 +291,30 @@ fn conditions_below_operators_with_state_have_a_stored_form() {
         "of a grouping those on its keys pass it; of a union each input has its own"
     );
 }
+
+/// A row that leaves a rank does so without a word where only the new row of a number is sent: a join keeps it by partition and number, and
+/// not by a key that it had before, which is smaller here.
+#[test]
+fn a_join_keeps_ranked_rows_by_what_tells_of_their_end() {
+    for (on, join_column) in [("r.rn = m.n", "rn"), ("r.p = m.n", "p")] {
+        let script = format!(
+            "CREATE TABLE t (id INT, p INT, v INT) WITH ('connector' = 'fake');
+             CREATE TABLE d (n BIGINT, w INT) WITH ('connector' = 'fake');
+             CREATE TABLE snk (p INT, rn BIGINT, id INT, w INT, PRIMARY KEY (p, rn) NOT ENFORCED)
+             WITH ('connector' = 'fake', 'changelog' = 'UPSERT');
+             INSERT INTO snk SELECT r.p, r.rn, r.id, m.w
+             FROM (SELECT * FROM (SELECT id, p, s, ROW_NUMBER() OVER (PARTITION BY p ORDER BY s DESC) AS rn
+                   FROM (SELECT id, p, COUNT(*) AS s FROM t GROUP BY id, p)) WHERE rn <= 2) r
+             JOIN (SELECT n, MAX(w) AS w FROM d GROUP BY n) m ON {on};"
+        );
+        let graph = Session::new().graph(&script).unwrap();
+        let joins = graph.iter().filter_map(|(_, n)| match &n.spec {
+            OperatorSpec::Join(spec) => Some(spec),
+            _ => None,
+        });
+        let [join] = joins.collect::<Vec<_>>()[..] else { panic!("one join") };
+        let key = join.left.unique_key.clone().expect("a unique key");
+        let names: Vec<&str> = key.iter().map(|c| join.condition.left_schema.field(*c).name().as_str()).collect();
+        assert_eq!(names, ["p", "rn"], "joined by {join_column}");
+    }
+}

@@ -1,10 +1,9 @@
 //! JSON_ARRAY: a JSON array; NULL is left out.
 
-use arrow_array::Array;
 use flott_core::Result;
 use flott_core::types::TypeKind as K;
 
-use super::write::{check, element, is_raw, takes_null};
+use super::write::{check, element, is_null, is_raw, takes_null};
 use crate::argument::{build_text, rows_of};
 use crate::example::Example;
 use crate::scalar::{Arguments, Category, ScalarFunction};
@@ -18,6 +17,7 @@ pub(super) const JSON_ARRAY: ScalarFunction = ScalarFunction {
     examples: &[
         Example { sql: "JSON_ARRAY(1, 'x', TRUE)", result: "[1,\"x\",true]" },
         Example { sql: "JSON_ARRAY(1, CAST(NULL AS INT))", result: "[1]" },
+        Example { sql: "JSON_ARRAY(1, NULL)", result: "[1]" },
         Example { sql: "JSON_ARRAY(1, CAST(NULL AS INT) NULL ON NULL)", result: "[1,null]" },
     ],
     category: Category::Json,
@@ -37,7 +37,7 @@ pub(super) fn array(a: &mut Arguments) -> Result<Option<Resolved>> {
             json.clear();
             json.push('[');
             for (i, column) in columns.iter().enumerate() {
-                if column.is_null(row) && !with_null {
+                if is_null(column, row) && !with_null {
                     continue;
                 }
                 if json.len() > 1 {

@@ -1,11 +1,10 @@
 //! JSON_OBJECT: a JSON object; NULL is written as null.
 
-use arrow_array::Array;
 use flott_core::types::TypeKind as K;
 use flott_core::{Error, Result};
 
 use super::value::compare_keys;
-use super::write::{check, element, is_raw, key, takes_null};
+use super::write::{check, element, is_null, is_raw, key, takes_null};
 use crate::argument::{Text, build_text, rows_of};
 use crate::example::Example;
 use crate::scalar::{Arguments, Category, ScalarFunction};
@@ -21,6 +20,7 @@ pub(super) const JSON_OBJECT: ScalarFunction = ScalarFunction {
     examples: &[
         Example { sql: "JSON_OBJECT('a' VALUE 1, 'b' VALUE CAST(NULL AS INT))", result: "{\"a\":1,\"b\":null}" },
         Example { sql: "JSON_OBJECT('a' VALUE 1, 'b' VALUE CAST(NULL AS INT) ABSENT ON NULL)", result: "{\"a\":1}" },
+        Example { sql: "JSON_OBJECT('a' VALUE 1, 'b' VALUE NULL ABSENT ON NULL)", result: "{\"a\":1}" },
         Example { sql: "JSON_OBJECT('a' VALUE JSON_ARRAY(1, 2))", result: "{\"a\":[1,2]}" },
     ],
     category: Category::Json,
@@ -54,7 +54,7 @@ pub(super) fn object(a: &mut Arguments) -> Result<Option<Resolved>> {
                 let key = key.get(row).ok_or_else(|| {
                     Error::data("a key of JSON_OBJECT must not be NULL").hint("Use COALESCE(key, ..)")
                 })?;
-                if values[i].is_valid(row) || with_null {
+                if with_null || !is_null(&values[i], row) {
                     entries.push((key, i));
                 }
             }

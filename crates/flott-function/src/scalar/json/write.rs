@@ -3,6 +3,7 @@
 use arrow_array::cast::AsArray;
 use arrow_array::types::*;
 use arrow_array::{Array, ArrayRef};
+use arrow_schema::DataType;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use datafusion_expr::Expr;
@@ -157,6 +158,11 @@ fn write_double(value: f64, out: &mut String) {
 /// Whether a value is JSON already: a call of a function that makes it.
 pub(super) fn is_raw(value: &TypedExpr) -> bool {
     matches!(&value.expr, Expr::ScalarFunction(f) if matches!(f.func.name(), "JSON_OBJECT" | "JSON_ARRAY" | "JSON"))
+}
+
+/// Whether a value is NULL; a column of nothing but untyped NULLs has no mark for it.
+pub(super) fn is_null(column: &ArrayRef, row: usize) -> bool {
+    column.data_type() == &DataType::Null || column.is_null(row)
 }
 
 /// What ON NULL says, which comes as the first argument.

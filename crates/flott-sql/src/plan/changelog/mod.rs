@@ -27,7 +27,7 @@ use super::stream::{StreamInput, StreamNode, StreamOp};
 use rules::rule;
 
 pub(crate) use join::joined_kinds;
-pub(crate) use keys::{InputKeys, Key, smallest, unsent_keys, upsert_keys};
+pub(crate) use keys::{InputKeys, Key, containing, smallest, unsent_keys, upsert_keys};
 pub(crate) use kinds::{DeleteKind, ModifyKinds, UpdateKind};
 pub(crate) use rules::{ChangelogRule, RuleInput, Way};
 

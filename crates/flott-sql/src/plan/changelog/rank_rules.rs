@@ -29,13 +29,15 @@ impl ChangelogRule for Rank {
         })
     }
 
-    /// Those of the input, the partition and the number, and of the first row alone the partition.
+    /// Those of the input, the partition and the number, and of the first row alone the partition. Where a number's new row alone is sent,
+    /// a row that leaves the rank does so without a word: the input's keys tell nothing of its end.
     fn upsert_keys(&self, node: &StreamNode, inputs: &[InputKeys]) -> Vec<Key> {
         let partition: Key = self.spec.partition_keys.iter().copied().collect();
         if self.spec.range.is_top_1() && !self.spec.output_rank_number && !self.appends() {
             return vec![partition];
         }
-        let mut keys = containing(&first(inputs), &self.spec.partition_keys);
+        let silent = self.spec.output_rank_number && UpdateKind::of(node.changelog) == UpdateKind::OnlyAfter;
+        let mut keys = if silent { vec![] } else { containing(&first(inputs), &self.spec.partition_keys) };
         if self.spec.output_rank_number {
             let number = node.schema.fields().len().saturating_sub(1);
             keys.push(partition.into_iter().chain([number]).collect());

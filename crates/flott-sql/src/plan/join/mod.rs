@@ -15,7 +15,7 @@ use flott_graph::{
     UnnestSpec, WindowJoinSpec, WindowKind,
 };
 
-use super::changelog::{Key, ModifyKinds, UpdateKind, unsent_keys, upsert_keys};
+use super::changelog::{Key, ModifyKinds, UpdateKind, containing, unsent_keys, upsert_keys};
 use super::convert::Converter;
 use super::options;
 use super::physical::physical_expr;
@@ -169,7 +169,13 @@ pub(crate) enum InputSpec {
 
 impl InputSpec {
     pub(crate) fn of(node: &StreamNode, keys: &[usize]) -> InputSpec {
-        let unique = unsent_keys(node);
+        let mut unique = unsent_keys(node);
+        // Rows that leave without a word (an update without the row before, a deletion by key) are known by a key that holds the
+        // join's columns: of another key their place may be anywhere (a row that leaves a rank).
+        let by_key = |node: &StreamNode| node.deletes_by_key || UpdateKind::of(node.changelog) == UpdateKind::OnlyAfter;
+        if by_key(node) || matches!(node.op, StreamOp::Exchange(_)) && node.input().is_some_and(|below| by_key(below)) {
+            unique = containing(&unique, keys);
+        }
         if let Some(inside) = unique.iter().find(|u| u.iter().all(|c| keys.contains(c))) {
             return InputSpec::InJoinKey(inside.iter().copied().collect());
         }
