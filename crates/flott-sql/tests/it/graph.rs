@@ -296,16 +296,16 @@ fn conditions_below_operators_with_state_have_a_stored_form() {
 /// not by a key that it had before, which is smaller here.
 #[test]
 fn a_join_keeps_ranked_rows_by_what_tells_of_their_end() {
-    for (on, join_column) in [("r.rn = m.n", "rn"), ("r.p = m.n", "p")] {
+    for (join_column, t) in [("rn", "BIGINT"), ("p", "INT")] {
         let script = format!(
             "CREATE TABLE t (id INT, p INT, v INT) WITH ('connector' = 'fake');
-             CREATE TABLE d (n BIGINT, w INT) WITH ('connector' = 'fake');
+             CREATE TABLE d (n {t}, w INT) WITH ('connector' = 'fake');
              CREATE TABLE snk (p INT, rn BIGINT, id INT, w INT, PRIMARY KEY (p, rn) NOT ENFORCED)
              WITH ('connector' = 'fake', 'changelog' = 'UPSERT');
              INSERT INTO snk SELECT r.p, r.rn, r.id, m.w
              FROM (SELECT * FROM (SELECT id, p, s, ROW_NUMBER() OVER (PARTITION BY p ORDER BY s DESC) AS rn
                    FROM (SELECT id, p, COUNT(*) AS s FROM t GROUP BY id, p)) WHERE rn <= 2) r
-             JOIN (SELECT n, MAX(w) AS w FROM d GROUP BY n) m ON {on};"
+             JOIN (SELECT n, MAX(w) AS w FROM d GROUP BY n) m ON r.{join_column} = m.n;"
         );
         let graph = Session::new().graph(&script).unwrap();
         let joins = graph.iter().filter_map(|(_, n)| match &n.spec {
