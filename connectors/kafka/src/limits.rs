@@ -55,10 +55,20 @@ impl Asked {
     }
 }
 
-/// Bytes that wait in a client at most: never less than a request, where nothing is said.
+/// Bytes that wait in a client at most, in whole kilobytes: never less than a request, where nothing is said.
 pub(crate) fn buffer_bytes(properties: &Properties) -> usize {
-    let number = |key| properties.get(key).and_then(|v| v.trim().parse().ok());
-    number("buffer.memory").unwrap_or_else(|| BUFFER_BYTES.max(number("max.request.size").unwrap_or(0)))
+    let number = |key| properties.get(key).and_then(|v| v.trim().parse::<usize>().ok());
+    let given = number("buffer.memory").unwrap_or_else(|| BUFFER_BYTES.max(number("max.request.size").unwrap_or(0)));
+    (given / 1024).max(1) * 1024
+}
+
+/// A record that is larger than what a client holds would wait for ever.
+pub(crate) fn fits(bytes: usize, holds: usize) -> Result<()> {
+    if bytes <= holds {
+        return Ok(());
+    }
+    Err(Error::data(format!("A row is {bytes} bytes large, and the client holds {holds} ('properties.buffer.memory')"))
+        .hint("Raise 'properties.buffer.memory', or leave such rows out"))
 }
 
 /// The limits of the topics of one writer.
@@ -143,13 +153,7 @@ impl Limits {
             ))
             .hint("Raise 'properties.max.request.size' and the topic's 'max.message.bytes', or leave such rows out"));
         }
-        let max = self.memory_bytes_max;
-        if bytes > (max / 1024).max(1) * 1024 {
-            return Err(Error::data(format!(
-                "A row is {bytes} bytes large, and the client holds {max} ('properties.buffer.memory')"
-            ))
-            .hint("Raise 'properties.buffer.memory', or leave such rows out"));
-        }
+        fits(bytes, self.memory_bytes_max)?;
         if let Some(max) = topic.batch_bytes_max.filter(|max| !self.compresses && bytes + BATCH_OVERHEAD > *max) {
             return Err(Error::data(format!(
                 "A row is {} bytes large, and the topic takes {max} ('max.message.bytes')",

@@ -137,7 +137,8 @@ impl Producer {
             match failed {
                 None => {}
                 Some(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => {
-                    self.check_fits(records.get(sent))?;
+                    // Writers refuse what never fits; this may have been staged before the limit was set.
+                    limits::fits(records.get(sent).map_or(0, Outgoing::bytes), limits::buffer_bytes(&self.properties))?;
                     break;
                 }
                 Some(error) => {
@@ -146,19 +147,6 @@ impl Producer {
             }
         }
         Ok(taken)
-    }
-
-    /// A record that is larger than what the client holds would wait for ever. Writers refuse it; it may have been staged before that was
-    /// set.
-    fn check_fits(&self, record: Option<&Outgoing<'_>>) -> Result<()> {
-        let holds = limits::buffer_bytes(&self.properties);
-        match record.map(Outgoing::bytes).filter(|bytes| *bytes >= holds) {
-            None => Ok(()),
-            Some(bytes) => Err(Error::data(format!(
-                "A row is {bytes} bytes large, and the client holds {holds} ('properties.buffer.memory')"
-            ))
-            .hint("Raise 'properties.buffer.memory'")),
-        }
     }
 
     /// A record with more than key and value.
