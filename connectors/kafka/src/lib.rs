@@ -41,6 +41,7 @@ mod refusal;
 mod rows;
 mod scan;
 mod split;
+mod spread;
 mod staged_writer;
 mod target;
 mod topics;

@@ -1,6 +1,8 @@
 //! A producer with its own thread for answers: whether all records are acknowledged, and what went wrong first.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
 use std::time::Duration;
 
 use flott_core::{Error, Result};
@@ -9,7 +11,7 @@ use rdkafka::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext};
 use rdkafka::types::RDKafkaRespErr;
 
 use crate::client::{self, Context, blocking};
@@ -17,6 +19,7 @@ use crate::limits::{self, REQUEST_BYTES_MAX};
 use crate::native;
 use crate::properties::{Properties, Role};
 use crate::record::Outgoing;
+use crate::spread::{Run, Spread};
 
 /// Between two looks whether all is acknowledged.
 pub(crate) const LOOK: Duration = Duration::from_micros(500);
@@ -28,11 +31,29 @@ const BATCH_BYTES: usize = 1_000_000;
 /// Where `transaction.timeout.ms` is not set.
 const TRANSACTION_TIMEOUT_MS: u64 = 120_000;
 
+const IN_FLIGHT: &str = "max.in.flight.requests.per.connection";
+/// Requests of a connection that are under way at most, where `max.in.flight.requests.per.connection` is not set. A broker looks at one
+/// request of a connection at a time, so that a second one saves no more than its way. Where it may go, librdkafka's thread does not sleep
+/// while a record that it would send waits behind another one of its partition: it looks again and again, which was a quarter of a
+/// job's time. With a request that waits for its turn it sleeps.
+const REQUESTS_UNDER_WAY: &str = "1";
+
+/// The client.
+pub(crate) type ThreadedProducer = rdkafka::producer::ThreadedProducer<Answers, Spread>;
+
 /// What went wrong. Of what was acknowledged nothing is said.
-#[derive(Default)]
 pub(crate) struct Answers {
     failure: Mutex<Option<KafkaError>>,
     context: Context,
+    spread: Spread,
+}
+
+impl Answers {
+    fn new() -> Answers {
+        // Any number that differs between producers.
+        let start = RandomState::new().hash_one(0);
+        Answers { failure: Mutex::default(), context: Context::default(), spread: Spread::from(start as u32) }
+    }
 }
 
 impl ClientContext for Answers {
@@ -45,8 +66,12 @@ impl ClientContext for Answers {
     }
 }
 
-impl ProducerContext for Answers {
+impl ProducerContext<Spread> for Answers {
     type DeliveryOpaque = ();
+
+    fn get_custom_partitioner(&self) -> Option<&Spread> {
+        Some(&self.spread)
+    }
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         if let Err((error, _)) = result {
@@ -57,9 +82,57 @@ impl ProducerContext for Answers {
 
 pub(crate) struct Producer {
     /// Before the client, which they are parts of.
-    topics: HashMap<String, native::Topic>,
-    pub(crate) client: ThreadedProducer<Answers>,
+    topics: HashMap<String, Known>,
+    pub(crate) client: Arc<ThreadedProducer>,
     properties: Properties,
+}
+
+/// A topic that something was sent to.
+struct Known {
+    topic: native::Topic,
+    run: Run,
+}
+
+impl Known {
+    /// Hands plain records over; gives how many were taken, and why no more.
+    fn send(&mut self, partition: Option<i32>, records: &[Outgoing<'_>]) -> (usize, Option<KafkaError>) {
+        let mut taken = 0;
+        for records in records.chunk_by(|a, b| a.key.is_some() == b.key.is_some()) {
+            let (sent, failed) = match (partition, records[0].key) {
+                (None, None) => self.spread(records),
+                _ => self.topic.produce(partition, records),
+            };
+            taken += sent;
+            if failed.is_some() {
+                return (taken, failed);
+            }
+        }
+        (taken, None)
+    }
+
+    /// The same, of records that may go anywhere.
+    fn spread(&mut self, records: &[Outgoing<'_>]) -> (usize, Option<KafkaError>) {
+        let mut taken = 0;
+        while taken < records.len() {
+            let rest = &records[taken..];
+            let (count, partition) = self.run.next(rest.iter().map(Outgoing::bytes));
+            let (sent, failed) = self.topic.produce(partition, &rest[..count]);
+            taken += sent;
+            match failed {
+                None if partition.is_none() => self.run.begun(rest[0].bytes()),
+                None => {}
+                // The topic has fewer partitions than a moment ago.
+                Some(error)
+                    if partition.is_some()
+                        && error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownPartition) =>
+                {
+                    self.run.end();
+                }
+                Some(error) => return (taken, Some(error)),
+            }
+        }
+        (taken, None)
+    }
 }
 
 impl Producer {
@@ -75,8 +148,8 @@ impl Producer {
         batch_bytes_max: Option<usize>,
     ) -> Result<Producer> {
         let mut config = properties.config(Role::Producer)?;
-        // Where Java's client puts a key.
-        config.set("partitioner", "murmur2_random").set("queue.buffering.max.messages", QUEUE_RECORDS);
+        // Else records without a key would not be ours to spread.
+        config.set("sticky.partitioning.linger.ms", "0").set("queue.buffering.max.messages", QUEUE_RECORDS);
         // That all is acknowledged is known by how much is under way.
         config.set("delivery.report.only.error", "true");
         if properties.get("max.request.size").is_none() {
@@ -102,9 +175,13 @@ impl Producer {
             // Nobody waits for single records: what is written is there already.
             config.remove("linger.ms");
         }
-        let client = ThreadedProducer::from_config_and_context(&config, Answers::default());
+        let is_idempotent = config.get("enable.idempotence").is_some_and(|i| i.trim().eq_ignore_ascii_case("true"));
+        if is_idempotent && properties.get(IN_FLIGHT).is_none() {
+            config.set(IN_FLIGHT, REQUESTS_UNDER_WAY);
+        }
+        let client = ThreadedProducer::from_config_and_context(&config, Answers::new());
         let client = client.map_err(|e| client::error(e, properties, "make a producer for"))?;
-        Ok(Producer { topics: HashMap::new(), client, properties: properties.clone() })
+        Ok(Producer { topics: HashMap::new(), client: Arc::new(client), properties: properties.clone() })
     }
 
     /// Bytes of a batch of several records at most, where the topic takes as many.
@@ -120,17 +197,15 @@ impl Producer {
             let (sent, failed) = match records {
                 [record] if !native::is_plain(record) => self.send_one(topic, partition, record),
                 records => {
-                    let topic = match self.topics.get(topic) {
-                        Some(known) => known,
-                        None => {
-                            let made = native::Topic::of(self.client.client(), topic);
-                            let made = made.ok_or_else(|| {
-                                Error::data(format!("'{topic}' cannot be the name of a topic")).with("topic", topic)
-                            })?;
-                            self.topics.entry(topic.to_string()).or_insert(made)
-                        }
-                    };
-                    topic.produce(partition, records)
+                    if !self.topics.contains_key(topic) {
+                        let made = native::Topic::of(self.client.client(), topic);
+                        let made = made.ok_or_else(|| {
+                            Error::data(format!("'{topic}' cannot be the name of a topic")).with("topic", topic)
+                        })?;
+                        self.topics.insert(topic.to_string(), Known { topic: made, run: Run::default() });
+                    }
+                    let Some(known) = self.topics.get_mut(topic) else { break };
+                    known.send(partition, records)
                 }
             };
             taken += sent;
@@ -206,7 +281,7 @@ impl Producer {
 
     /// The same, beside the runtime's threads.
     pub(crate) async fn look_up(&self, topic: &str) -> Result<i32> {
-        let (client, properties, topic) = (self.client.clone(), self.properties.clone(), topic.to_string());
+        let (client, properties, topic) = (Arc::clone(&self.client), self.properties.clone(), topic.to_string());
         blocking(move || partitions(&client, &properties, &topic)).await?
     }
 
@@ -215,7 +290,7 @@ impl Producer {
     }
 }
 
-fn partitions(client: &ThreadedProducer<Answers>, properties: &Properties, topic: &str) -> Result<i32> {
+fn partitions(client: &ThreadedProducer, properties: &Properties, topic: &str) -> Result<i32> {
     // The producer's own thread takes in what is said.
     let heard = &client.context().context.heard;
     let question = |patience| {
