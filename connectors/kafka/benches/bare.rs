@@ -63,6 +63,7 @@ fn producer(servers: &str) -> Outcome<ThreadedProducer<DefaultProducerContext>> 
         .set("enable.idempotence", "true")
         .set("partitioner", "murmur2_random")
         .set("queue.buffering.max.messages", "500000")
+        .set("max.in.flight.requests.per.connection", "1")
         .create()?)
 }
 

@@ -150,6 +150,8 @@ impl Producer {
         let mut config = properties.config(Role::Producer)?;
         // Else records without a key would not be ours to spread.
         config.set("sticky.partitioning.linger.ms", "0").set("queue.buffering.max.messages", QUEUE_RECORDS);
+        // Ours takes its place; without one of the library's there would be no such place.
+        config.set("partitioner", "murmur2_random");
         // That all is acknowledged is known by how much is under way.
         config.set("delivery.report.only.error", "true");
         if properties.get("max.request.size").is_none() {

@@ -1,5 +1,7 @@
 //! The at-least-once sink against a real broker.
 
+use std::collections::BTreeMap;
+
 use flott_core::{ErrorKind, Watermark};
 use flott_testkit::kafka::{Kafka, KafkaRecord};
 use flott_testkit::{TableBuilder, batch};
@@ -46,6 +48,29 @@ async fn keys_go_where_java_puts_them() {
         let found = records.iter().find(|r| r.key.as_deref() == Some(key.as_bytes())).expect("written");
         assert_eq!(found.partition, Some((hash & i32::MAX) % 50), "{key}");
     }
+}
+
+/// In runs of 16 KB: to all partitions, evenly, in order in each.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_without_a_key_go_to_all_partitions() {
+    let Some(kafka) = Kafka::running() else { return };
+    let topic = kafka.topic(4).expect("a topic");
+    let table = table("kafka", "id INT, note STRING", &kafka, &topic, &[AT_LEAST_ONCE, ("format", "json")]);
+    let note = "x".repeat(1_000);
+    let rows: Vec<String> = (0..1_280).map(|id| format!("+I[{id}, {note}]")).collect();
+    write(&table, "kafka", vec![batch("id INT, note STRING", &rows)]).await;
+    let mut found = BTreeMap::<i32, Vec<i64>>::new();
+    for record in kafka.read(&topic).expect("read") {
+        let row: serde_json::Value = serde_json::from_str(&record.text()).expect("a row");
+        found.entry(record.partition.expect("a partition")).or_default().push(row["id"].as_i64().expect("an id"));
+    }
+    assert_eq!(found.keys().copied().collect::<Vec<_>>(), [0, 1, 2, 3]);
+    // 80 runs, so that each partition has 20 of them but for one at most.
+    for (partition, ids) in &found {
+        assert!((300..=340).contains(&ids.len()), "partition {partition} has {} of 1,280 rows", ids.len());
+        assert!(ids.is_sorted(), "partition {partition}");
+    }
+    assert_eq!(found.values().map(Vec::len).sum::<usize>(), 1_280);
 }
 
 #[tokio::test(flavor = "multi_thread")]
