@@ -1,6 +1,7 @@
 //! `flott stop`
 
 use clap::Args;
+use flott::Error;
 use flott::control::RunningJob;
 
 use crate::exit::Failure;
@@ -30,6 +31,9 @@ pub(crate) fn stop(args: &StopArgs) -> Result<(), Failure> {
         Some(Some(directory)) => Some(Some(remote::directory(directory)?)),
     };
     let (name, status, savepoint) = remote::with_job(&args.job, async |job: RunningJob| {
+        if job.description.checkpoints.is_none() && !args.drain && savepoint.is_none() {
+            return Err(keeps_none(&job.description.name));
+        }
         let (status, savepoint) = job.stop(args.drain, savepoint).await?;
         Ok((job.description.name, status, savepoint))
     })?;
@@ -38,4 +42,15 @@ pub(crate) fn stop(args: &StopArgs) -> Result<(), Failure> {
         Some(savepoint) => remote::tell(&name, &savepoint),
         None => Ok(()),
     }
+}
+
+/// A stop promises that the job can go on; the end of one that cannot is for its user to want.
+fn keeps_none(job: &str) -> Error {
+    Error::user(format!(
+        "job '{job}' keeps no checkpoints, so that no last one can be taken: it is bounded, and its sinks show rows at once"
+    ))
+    .hint(format!(
+        "It goes on; flott cancel {job} ends it as it is. SET 'execution.checkpointing.interval' before its INSERT lets \
+         it be stopped and go on"
+    ))
 }

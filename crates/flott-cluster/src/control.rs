@@ -343,7 +343,8 @@ impl JobClient {
             return Ok(());
         }
         Err(Error::user("the job has no checkpoints: it is bounded, and its sinks show rows at once").hint(
-            "SET 'execution.checkpointing.interval' before it is started, so that checkpoints and savepoints can be taken",
+            "SET 'execution.checkpointing.interval' before it is started, so that checkpoints and savepoints can be \
+             taken; flott cancel ends the job as it is",
         ))
     }
 

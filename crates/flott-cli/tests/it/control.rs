@@ -256,9 +256,14 @@ fn a_job_that_is_canceled_says_who_has_wanted_it() {
         child
     };
     let child = begin();
-    assert_eq!(user.flott(&["stop", "idle"]).code, Some(0));
+    for args in [&["stop", "idle"][..], &["stop", "idle", "--no-savepoint"], &["stop", "idle", "--savepoint", "s"]] {
+        let refused = user.flott(args);
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        assert!(refused.err.contains("no checkpoints") && refused.err.contains("flott cancel"), "{refused:?}");
+    }
+    assert_eq!(user.flott(&["cancel", "idle"]).code, Some(0), "it goes on until then");
     let ended = ran(child.wait_with_output().expect("an end"));
-    assert!(ended.err.contains("is CANCELED by STOP JOB or flott stop: it keeps no checkpoints"), "{ended:?}");
+    assert!(ended.err.contains("is CANCELED by flott cancel: it keeps no checkpoints"), "{ended:?}");
     let child = begin();
     crate::support::signal(&child, "INT");
     let ended = ran(child.wait_with_output().expect("an end"));
@@ -271,6 +276,27 @@ fn a_job_that_is_canceled_says_who_has_wanted_it() {
     shell.stdin.take().expect("a pipe").write_all(format!("{script}\nQUIT;\n").as_bytes()).expect("written");
     let ended = ran(shell.wait_with_output().expect("an end"));
     assert!(ended.out.contains("is CANCELED by QUIT: it keeps no checkpoints"), "{ended:?}");
+}
+
+#[test]
+fn a_job_that_prints_has_checkpoints_where_an_interval_is_set() {
+    let user = User::new();
+    let script = JOB.replace("'filesystem', 'path' = 'o', 'format' = 'csv'", "'print'").replace("'3000'", "'300000'");
+    let child = user.start("printing.sql", &script.replace("1 h", "50 ms"), &[]);
+    let checkpoint = || {
+        let json: serde_json::Value = serde_json::from_str(&user.flott(&["list", "--format", "json"]).out).ok()?;
+        json[0]["last_checkpoint"].as_u64()
+    };
+    crate::support::until("a checkpoint", || checkpoint().is_some());
+    let mut second = user.place.command(&["run", "printing.sql"]);
+    let second = ran(second.env("FLOTT_RUNTIME_DIR", user.runtime.path().join("flott")).output().expect("flott runs"));
+    assert!(second.code == Some(2) && second.err.contains("is running already"), "{second:?}");
+    assert_eq!(second.out, "", "nothing runs");
+    let stopped = user.flott(&["stop", "printing", "--savepoint", "saved"]);
+    assert_eq!(stopped.code, Some(0), "{stopped:?}");
+    assert!(Path::new(stopped.out.trim()).is_dir(), "{stopped:?}");
+    let ended = ran(child.wait_with_output().expect("an end"));
+    assert!(ended.code == Some(0) && ended.err.contains("is stopped at checkpoint"), "{ended:?}");
 }
 
 #[test]

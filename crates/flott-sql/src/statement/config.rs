@@ -156,7 +156,7 @@ static KNOWN: [ConfigOption; 191] = [
     option("flott.collect.max-bytes", MemorySize, Some("256 mb"), "How many bytes a program may collect of a query at once; 0 is any number."),
     option("flott.in-flight-bytes", MemorySize, Some("16 mb"), "How many bytes may be under way between two operators before the first one waits."),
     // Checkpoints, state, restarts.
-    option("execution.checkpointing.interval", Duration, Some("10 s"), "How often checkpoints are made; 0 is only at the end of the input. Where it is not set, a bounded job whose sinks show rows at once (`print`, `blackhole`) makes none: it cannot be stopped with a savepoint."),
+    option("execution.checkpointing.interval", Duration, Some("10 s"), "How often checkpoints are made; 0 is only at the end of the input. Where it is not set, a bounded job whose sinks show rows at once (`print`, `blackhole`) makes none: `flott stop` refuses it, `flott cancel` ends it."),
     option("execution.checkpointing.timeout", Duration, Some("10 min"), "How long a checkpoint may take before it is given up."),
     option("execution.checkpointing.dir", Text, Some(".flott"), "Where checkpoints are stored: a folder, from the script's on, or a URI; below it a folder for each job."),
     option("execution.checkpointing.savepoint-dir", Text, None, "Where savepoints are stored that name no directory: a folder, from the script's on, or a URI."),
@@ -428,9 +428,9 @@ pub(super) fn about_unknown(key: &str) -> String {
     }
     match suggest::nearest(key, KNOWN.iter().map(|o| o.key).filter(|k| !k.contains('#'))) {
         Some(near) => format!("'{key}' is no option that anything here reads; did you mean '{near}'?"),
-        None => format!(
-            "'{key}' is no option that anything here reads; docs/reference/configuration.md lists those that are."
-        ),
+        None => {
+            format!("'{key}' is no option that anything here reads; flott docs configuration lists those that are.")
+        }
     }
 }
 

@@ -456,7 +456,7 @@ fn set_and_reset() {
         ("table.exec.state.tl", "did you mean 'table.exec.state.ttl'?"),
         ("taskmanager.memory.process.size", "an option of Flink's cluster"),
         ("pipeline.time-characteristic", "no effect here"),
-        ("nothing.like.that", "docs/reference/configuration.md lists"),
+        ("nothing.like.that", "flott docs configuration lists"),
     ] {
         let text = super::config::about_unknown(key);
         assert!(text.contains(key) && text.contains(told), "{text}");
