@@ -112,7 +112,8 @@ fn wrong_arguments(e: &clap::Error) -> ! {
 }
 
 fn command(cli: &Cli) -> Result<ExitCode, Failure> {
-    output::logging(&cli.log)?;
+    let in_shell = matches!(&cli.command, Command::Sql(args) if args.is_interactive());
+    output::logging(&cli.log, in_shell)?;
     let done = |()| ExitCode::SUCCESS;
     match &cli.command {
         Command::Run(args) => run::run(args),

@@ -8,6 +8,7 @@ use flott::{Error, ErrorKind, Result};
 use tracing_subscriber::EnvFilter;
 
 use crate::exit::Failure;
+use crate::sql::ShellLog;
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -133,8 +134,8 @@ fn filter(text: &str) -> Result<EnvFilter> {
     EnvFilter::try_new(text).map_err(|e| Error::user(format!("'{text}' is not a log level")).caused_by(e))
 }
 
-/// Sets up log lines on stderr.
-pub(crate) fn logging(args: &LogArgs) -> Result<(), Failure> {
+/// Sets up log lines on stderr; those of an interactive shell wait while somebody types.
+pub(crate) fn logging(args: &LogArgs, in_shell: bool) -> Result<(), Failure> {
     FORMAT.get_or_init(|| args.log_format);
     // Each try of a store that is away would be a line; what comes of them is told by the job.
     let level = args.log_level.as_deref().unwrap_or(if is_terminal() { "warn" } else { "info,object_store=warn" });
@@ -146,7 +147,13 @@ pub(crate) fn logging(args: &LogArgs) -> Result<(), Failure> {
     let filter = filter(&level).map_err(|error| {
         Failure::of_arguments(error.hint("Write error, warn, info, debug, trace or off, or MODULE=LEVEL, .."))
     })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter);
+    if in_shell && is_terminal() {
+        let lines = builder.with_target(false).without_time().with_level(false).with_ansi(false);
+        lines.with_writer(ShellLog).init();
+        return Ok(());
+    }
+    let builder = builder.with_writer(std::io::stderr);
     match args.log_format {
         LogFormat::Text => builder.with_target(false).with_ansi(is_terminal()).init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),

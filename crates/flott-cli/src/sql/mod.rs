@@ -2,6 +2,7 @@
 
 mod complete;
 mod history;
+mod log_lines;
 mod pipe;
 mod shell;
 mod terminal;
@@ -15,6 +16,7 @@ use flott_core::id;
 
 use crate::exit::Failure;
 use crate::script::{self, Earlier, SessionArgs};
+pub(crate) use log_lines::ShellLog;
 pub(crate) use shell::HELP;
 use shell::{Next, Script, Shell};
 
@@ -44,6 +46,13 @@ pub(crate) struct SqlArgs {
     history: Option<PathBuf>,
 }
 
+impl SqlArgs {
+    /// Whether somebody types.
+    pub(crate) fn is_interactive(&self) -> bool {
+        self.file.is_none() && std::io::stdin().is_terminal()
+    }
+}
+
 pub(crate) fn sql(args: &SqlArgs) -> Result<ExitCode, Failure> {
     let runtime = script::runtime()?;
     let read = |file: &Path| script::read(file).map(|text| Script { file: file.to_path_buf(), text });
@@ -52,7 +61,7 @@ pub(crate) fn sql(args: &SqlArgs) -> Result<ExitCode, Failure> {
     // Jobs of other shells have other names, and so other checkpoints.
     let name = format!("sql-{}", id::random_hex().chars().take(NAME_CHARS).collect::<String>());
     let session = script::session(&args.session, Path::new("."), &name, Earlier::default())?;
-    let interactive = file.is_none() && std::io::stdin().is_terminal();
+    let interactive = args.is_interactive();
     let mut shell = runtime.block_on(async { Shell::new(session, interactive) })?;
     let done = (|| {
         if let Some(init) = init {

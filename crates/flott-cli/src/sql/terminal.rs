@@ -19,6 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::complete::Completer;
 use super::history;
+use super::log_lines::Typing;
 use super::shell::{Next, Shell};
 use crate::exit::{self, Failure};
 use crate::output;
@@ -120,7 +121,11 @@ impl Lines {
         if let Some(Assistant(completer)) = self.editor.helper_mut() {
             completer.update(shell.session.vocabulary());
         }
-        match self.editor.readline(PROMPT) {
+        let read = {
+            let _typing = Typing::begin();
+            self.editor.readline(PROMPT)
+        };
+        match read {
             Ok(text) if text.trim().is_empty() => Ok(Line::Nothing),
             Ok(text) => {
                 self.remember(&text);
@@ -165,6 +170,10 @@ impl LineCompleter for Assistant {
     type Candidate = String;
 
     fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
+        // Text that is pasted raw holds tabs that ask for nothing.
+        if line.get(..pos).is_some_and(begins_a_later_line) {
+            return Ok((pos, vec![INDENT.to_string()]));
+        }
         Ok(self.0.complete(line, pos))
     }
 }
@@ -174,6 +183,14 @@ impl Validator for Assistant {
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
         Ok(if is_whole(context.input()) { ValidationResult::Valid(None) } else { ValidationResult::Incomplete })
     }
+}
+
+/// What a tab stands for in front of a line's first word.
+const INDENT: &str = "    ";
+
+/// Whether nothing stands between the cursor and the last line break.
+fn begins_a_later_line(before: &str) -> bool {
+    before.rsplit_once('\n').is_some_and(|(_, line)| line.trim().is_empty())
 }
 
 /// Commands of one word need no semicolon.
@@ -187,7 +204,7 @@ fn is_whole(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_whole;
+    use super::{begins_a_later_line, is_whole};
 
     #[test]
     fn input_goes_on_up_to_a_semicolon() {
@@ -197,5 +214,11 @@ mod tests {
         for part in ["SELECT", "SELECT ';", "SELECT 1; SELECT", "/* ", "BEGIN STATEMENT SET;", "quit now"] {
             assert!(!is_whole(part), "{part}");
         }
+    }
+
+    #[test]
+    fn a_tab_in_front_of_a_later_line_indents_it() {
+        assert!(begins_a_later_line("SELECT\n") && begins_a_later_line("SELECT a\n  "));
+        assert!(!begins_a_later_line("") && !begins_a_later_line("  ") && !begins_a_later_line("SELECT\n  a"));
     }
 }

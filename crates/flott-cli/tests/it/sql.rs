@@ -208,8 +208,8 @@ fn a_job_that_was_stopped_goes_on_as_the_shell_says() {
     assert_eq!(ids, (1..=6_000).collect::<Vec<_>>());
 }
 
-/// Types into a terminal: a line of `typed` is a text to send (with `\\x03` and the like), `?text` to wait for, or
-/// `=pattern` to wait for and to put into later ones in place of `{}`.
+/// Types into a terminal: a line of `typed` is a text to send (with `\\x03` and the like), `?text` to wait for,
+/// `=pattern` to wait for and to put into later ones in place of `{}`, or `~seconds` of rest.
 fn at_a_terminal(place: &Place, args: &[&str], typed: &[&str]) -> (String, i32) {
     const DRIVER: &str = r#"
 import os, pty, re, select, sys, time
@@ -237,6 +237,10 @@ for step in typed:
             if time.time() > end or not read(0.2):
                 sys.exit("waited in vain for %r in %r" % (step[1:], seen[mark:]))
         found, mark = match.group(1).decode(), mark + match.end()
+    elif step.startswith("~"):
+        end = time.time() + float(step[1:])
+        while time.time() < end:
+            read(0.1)
     elif step.startswith("?"):
         end = time.time() + 20
         while seen.find(step[1:].encode(), mark) < 0:
@@ -373,5 +377,65 @@ fn leaving_a_terminal_stops_its_jobs_with_a_last_checkpoint() {
             "?is SUSPENDED",
         ],
     );
+    assert_eq!(code, 0, "{screen}");
+}
+
+/// Numbered statements of a text that is pasted without being marked as pasted.
+fn numbered(count: usize, line_break: &str) -> String {
+    (0..count).map(|i| format!("SELECT{line_break}'number ' || '{i}';\\r")).collect()
+}
+
+fn numbers_on(screen: &str, count: usize) -> Vec<usize> {
+    (0..count).filter(|i| screen.contains(&format!("| number {i} |"))).collect()
+}
+
+#[test]
+fn raw_pasted_text_loses_no_statement() {
+    let place = Place::new();
+    // More than an editor reads at once.
+    let (at_once, ahead) = (numbered(80, " "), numbered(80, "\\r\\t"));
+    let (screen, code) =
+        at_a_terminal(&place, &["--history", "h"], &["?Flott SQL> ", &at_once, "?| number 79 |", "QUIT;\\r"]);
+    assert_eq!((numbers_on(&screen, 80), code), ((0..80).collect(), 0), "{screen}");
+    // While a statement runs.
+    let table = "CREATE TABLE s (id BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '500', \
+                 'number-of-rows' = '1000');\\r";
+    let typed =
+        ["?Flott SQL> ", table, "?succeeded", "SELECT 'runs', MAX(1) FROM s;\\r", "~0.5", &ahead, "?| number 79 |"];
+    let (screen, code) = at_a_terminal(&place, &["--history", "h"], &[&typed[..], &["QUIT;\\r"]].concat());
+    assert_eq!((numbers_on(&screen, 80), code), ((0..80).collect(), 0), "{screen}");
+}
+
+#[test]
+fn what_is_logged_does_not_tear_the_line_that_is_typed() {
+    let place = Place::new();
+    let (screen, code) = at_a_terminal(
+        &place,
+        &["--history", "h", "--log-level", "debug"],
+        &[
+            "?Flott SQL> ",
+            "SET 'execution.checkpointing.interval' = '100 ms';\\r",
+            "?succeeded",
+            "CREATE TABLE s (v INT) WITH ('connector' = 'datagen', 'rows-per-second' = '5', 'number-of-rows' = '500');\\r",
+            "?succeeded",
+            "CREATE TABLE b (v INT) WITH ('connector' = 'blackhole');\\r",
+            "?succeeded",
+            "INSERT INTO b SELECT v FROM s;\\r",
+            "?Job ID",
+            "?Flott SQL> ",
+            "SELECT 'ty",
+            "~2",
+            "ped';\\r",
+            "? typed |",
+            "QUIT;\\r",
+        ],
+    );
+    let (_, typed) = screen.split_once("SELECT 'ty").expect("typed");
+    let (meanwhile, after) = typed.split_once("ped'").expect("typed");
+    assert!(!meanwhile.contains("checkpoint"), "{screen}");
+    // Whole lines of what has waited, before the statement's own.
+    let (waited, _) = after.split_once("| EXPR$0 |").expect("a table");
+    let lines = waited.lines().filter(|line| line.starts_with("[DEBUG] checkpoint committed")).count();
+    assert!(lines > 1, "{screen}");
     assert_eq!(code, 0, "{screen}");
 }
