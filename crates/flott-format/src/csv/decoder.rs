@@ -132,27 +132,29 @@ impl StreamDecoder for CsvStreamDecoder {
                 let rows = rows.min(max_rows);
                 let cells = self.index.cells(window, rows, declared);
                 let consumed = if rows == 0 { start } else { window.len().min(cells.record_end(rows - 1) + 1) };
+                let place = |row: usize| (row as u64 + header_records, cells.record_start(row));
+                let bytes = |row: usize| cells.record_end(row) - cells.record_start(row);
+                let too_long = (0..rows).find(|row| consumed > RECORD_BYTES_MAX && bytes(*row) > RECORD_BYTES_MAX);
+                // Whatever is wrong is told of the first record that has it.
+                let (batch, dropped) = columns(&plan, &cells, too_long.unwrap_or(rows), position, place)?;
+                if let Some(row) = too_long {
+                    let (number, from) = place(row);
+                    check_length(bytes(row), false, position, number, from)?;
+                }
                 if rows < max_rows {
                     // What is left is the beginning of one record.
                     check_length(window.len() - consumed, at_end, position, rows as u64 + header_records, consumed)?;
                 }
-                if consumed > RECORD_BYTES_MAX {
-                    for row in 0..rows {
-                        let from = cells.record_start(row);
-                        let bytes = cells.record_end(row) - from;
-                        check_length(bytes, false, position, row as u64 + header_records, from)?;
-                    }
-                }
-                let place = |row: usize| (row as u64 + header_records, cells.record_start(row));
-                let (batch, dropped) = columns(&plan, &cells, position, place)?;
                 (Found { consumed, records: rows as u64, skipped: dropped }, batch)
             }
             None => {
-                let mut found = self.scan(window, start, at_end, max_rows, position, header_records)?;
+                let (mut found, malformed) = self.scan(window, start, at_end, max_rows, position, header_records);
                 let cells = ScannedCells { window, spans: &self.spans, columns: declared };
                 let kept = &self.kept;
                 let place = |row: usize| (u64::from(kept[row].0) + header_records, kept[row].1 as usize);
-                let (batch, dropped) = columns(&plan, &cells, position, place)?;
+                // A wrong value in a record before the malformed one comes first.
+                let (batch, dropped) = columns(&plan, &cells, cells.rows(), position, place)?;
+                malformed.map_or(Ok(()), Err)?;
                 found.skipped += dropped;
                 (found, batch)
             }
@@ -192,7 +194,7 @@ impl CsvStreamDecoder {
         }
     }
 
-    /// The exact way: record by record.
+    /// The exact way: record by record, up to the first one that is no record.
     fn scan(
         &mut self,
         window: &[u8],
@@ -201,7 +203,7 @@ impl CsvStreamDecoder {
         max_rows: usize,
         position: &RecordPosition,
         header_records: u64,
-    ) -> Result<Found> {
+    ) -> (Found, Option<Error>) {
         let (options, declared) = (&self.plan.options, self.plan.declared);
         self.spans.clear();
         self.kept.clear();
@@ -212,8 +214,8 @@ impl CsvStreamDecoder {
             let row = found.records + header_records;
             let (next, reason) = match scan_record(window, from, at_end, options, &mut self.spans) {
                 Scanned::Incomplete => {
-                    check_length(window.len() - from, at_end, position, row, from)?;
-                    break;
+                    let too_long = check_length(window.len() - from, at_end, position, row, from).err();
+                    return (found, too_long);
                 }
                 Scanned::Skip { next } => {
                     found.consumed = next;
@@ -223,7 +225,10 @@ impl CsvStreamDecoder {
                 Scanned::Malformed { next, reason } => (next, Some(reason.to_string())),
                 Scanned::Record { next } => (next, fit_record(window, &mut self.spans, first, declared, options)),
             };
-            check_length(next - from, false, position, row, from)?;
+            if let Err(too_long) = check_length(next - from, false, position, row, from) {
+                self.spans.truncate(first);
+                return (found, Some(too_long));
+            }
             match reason {
                 None => self.kept.push((found.records as u32, from as u32)),
                 Some(_) if options.ignore_parse_errors => {
@@ -234,13 +239,14 @@ impl CsvStreamDecoder {
                     let text = shown(&window[from..next]);
                     let text = text.trim_end_matches(['\r', '\n']);
                     let error = Error::data(format!("Malformed csv record '{text}': {reason}"));
-                    return Err(at(error, position, row, from));
+                    self.spans.truncate(first);
+                    return (found, Some(at(error, position, row, from)));
                 }
             }
             found.records += 1;
             found.consumed = next;
         }
-        Ok(found)
+        (found, None)
     }
 }
 
@@ -290,14 +296,14 @@ fn at(error: Error, position: &RecordPosition, row: u64, offset: usize) -> Error
     if error.hint_text().is_some() { error } else { error.hint(SKIP_HINT) }
 }
 
-/// Decodes all wanted columns. The second number counts rows dropped because a NOT NULL column has no value.
+/// Decodes all wanted columns of the first records. The second number counts rows dropped because a NOT NULL column has no value.
 fn columns<C: Cells>(
     plan: &Plan,
     cells: &C,
+    mut limit: usize,
     position: &RecordPosition,
     place: impl Fn(usize) -> (u64, usize),
 ) -> Result<(RecordBatch, u64)> {
-    let mut limit = cells.rows();
     let mut arrays = Vec::with_capacity(plan.columns.len());
     let mut first_wrong: Option<(usize, WrongCell)> = None;
     for (i, column) in plan.columns.iter().enumerate() {

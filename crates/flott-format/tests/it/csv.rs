@@ -170,6 +170,37 @@ fn errors_say_where_and_what_to_do() {
 }
 
 #[test]
+fn the_first_record_with_something_wrong_is_named() {
+    let row = |declared: &str, options: &[(&str, &str)], text: &str| {
+        let e = error(&CsvFormat, &context(declared, declared, options), text.as_bytes());
+        (e.context("row").map(str::to_string), e.to_string())
+    };
+    let good = "1,2\n".repeat(20);
+    for later in ["1\n", "1,2,3\n", "1,\"2\n", "1,\"2\"x\n"] {
+        // A wrong value, and a record that is none behind it.
+        let (named, text) = row("ROW<a INT, b INT>", &[], &format!("{good}1,x\n{good}{later}{good}"));
+        assert!(named.as_deref() == Some("21") && text.contains("'x' is not a valid INT"), "{later:?}: {text}");
+        // The other way around.
+        let (named, text) = row("ROW<a INT, b INT>", &[], &format!("{good}{later}{good}1,x\n{good}"));
+        assert!(named.as_deref() == Some("21") && text.contains("Malformed"), "{later:?}: {text}");
+    }
+    let (named, text) = row("ROW<a INT NOT NULL, b INT>", &[("null-literal", "n")], "1,2\nn,2\n1\n");
+    assert!(named.as_deref() == Some("2") && text.contains("declared INT NOT NULL"), "{text}");
+    // Of wrong values that of the first record, whichever column it is in.
+    let (named, _) = row("ROW<a INT, b INT>", &[], "1,2\n1,2\n1,x\nx,2\n");
+    assert_eq!(named.as_deref(), Some("3"));
+    // A record that is too long, without its end and with it, quoted or not.
+    let long = "y".repeat(17 << 20);
+    for long in [format!("1,{long}"), format!("1,{long}\n"), format!("1,\"{long}\"\n1\n"), format!("1,{long}\nx,2\n")] {
+        let what = long.len();
+        let (named, text) = row("ROW<a INT, b STRING>", &[], &format!("{good}{long}"));
+        assert!(named.as_deref() == Some("21") && text.contains("longer than 16 MiB"), "{what}: {text}");
+        let (named, text) = row("ROW<a INT, b STRING>", &[], &format!("{good}x,2\n{long}"));
+        assert!(named.as_deref() == Some("21") && text.contains("'x' is not a valid INT"), "{what}: {text}");
+    }
+}
+
+#[test]
 fn text_that_is_not_utf8_is_an_error_or_null() {
     let strings = "ROW<a STRING, b STRING>";
     let e = error(&CsvFormat, &context(strings, strings, &[]), b"a,b\nc,\xff\n");
