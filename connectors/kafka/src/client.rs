@@ -1,5 +1,6 @@
 //! Clients of a cluster: how they are made, what they log, and what their errors mean for the job.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use flott_core::clock::SystemClock;
@@ -10,6 +11,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, ClientContext};
 
 use crate::marker::pause;
+use crate::outage::{self, Outage};
 use crate::passing;
 use crate::properties::{Properties, Role};
 use crate::refusal::{self, Heard};
@@ -40,13 +42,22 @@ const LINES_MAX: usize = 50;
 #[derive(Default)]
 pub(crate) struct Context {
     pub(crate) heard: Heard,
+    pub(crate) outage: Arc<Outage>,
+}
+
+impl Context {
+    pub(crate) fn of(properties: &Properties) -> Context {
+        Context { heard: Heard::default(), outage: outage::of(properties.servers()) }
+    }
 }
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.heard.hear_line(facility, message);
         match level {
-            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error
+                if !outage::is_line(message) || self.outage.misses(outage::is_total(message)) =>
+            {
                 tracing::warn!(facility, "kafka: {message}");
             }
             _ => tracing::debug!(facility, "kafka: {message}"),
@@ -59,7 +70,12 @@ impl ClientContext for Context {
             return;
         }
         self.heard.hear(&error, reason);
-        tracing::warn!(%error, "kafka: {reason}");
+        let total = error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown);
+        if !(passing::is_silence(&error) && outage::is_line(reason)) || self.outage.misses(total) {
+            tracing::warn!(%error, "kafka: {reason}");
+        } else {
+            tracing::debug!(%error, "kafka: {reason}");
+        }
     }
 }
 
@@ -86,7 +102,7 @@ pub(crate) fn consumer(properties: &Properties, group: Option<&str>) -> Result<B
 
 /// A consumer by these settings.
 pub(crate) fn made(config: &ClientConfig, properties: &Properties) -> Result<BaseConsumer<Context>> {
-    BaseConsumer::from_config_and_context(config, Context::default())
+    BaseConsumer::from_config_and_context(config, Context::of(properties))
         .map_err(|e| error(e, properties, "make a consumer for"))
 }
 
@@ -117,6 +133,7 @@ pub(crate) fn ask_by<T>(
             Ok(answer) => {
                 heard.forget();
                 properties.reached();
+                outage::of(properties.servers()).answered();
                 return Ok(answer);
             }
             Err(failed) => failed,

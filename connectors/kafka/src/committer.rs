@@ -19,7 +19,7 @@ use flott_core::clock::{Clock, SystemClock};
 use flott_core::{DecidedCheckpoint, Error, ErrorKind, FailPoint, Result};
 use rdkafka::producer::Producer as _;
 
-use crate::client::blocking;
+use crate::client::{self, blocking};
 use crate::held::{self, Held, TRANSACTION_PATIENCE};
 use crate::marker::pause;
 use crate::producer::{LOOK, Producer};
@@ -314,6 +314,7 @@ fn end_transaction(held: &mut Held, marker: Marker) -> Result<()> {
         .client
         .commit_transaction(TRANSACTION_PATIENCE)
         .map_err(|e| producer.error(e, "commit a transaction in"))?;
+    producer.answered();
     held.marker = Some(marker);
     Ok(())
 }
@@ -327,6 +328,16 @@ fn send(producer: &mut Producer, topic: &str, partition: Option<i32>, mut record
         }
     }
     Ok(())
+}
+
+/// The end of a client waits for its threads, and is no matter of the runtime's.
+impl Drop for KafkaCommitter {
+    fn drop(&mut self) {
+        let held: Vec<Held> = self.held.drain().map(|(_, held)| held).collect();
+        if !held.is_empty() {
+            client::end_aside(held);
+        }
+    }
 }
 
 #[async_trait]

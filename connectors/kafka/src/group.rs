@@ -161,7 +161,7 @@ impl GroupOffsets {
         let mut config = config.map_err(|e| KafkaError::ClientCreation(e.to_string()))?;
         config.set("group.id", &self.group).set("enable.auto.commit", "false");
         config.set("session.timeout.ms", COORDINATOR_PATIENCE_MS);
-        BaseConsumer::from_config_and_context(&config, Context::default())
+        BaseConsumer::from_config_and_context(&config, Context::of(&self.properties))
     }
 }
 

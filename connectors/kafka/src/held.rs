@@ -1,9 +1,11 @@
 //! A transactional id that an attempt holds: how it is taken from whoever has had it, and let go.
 //!
 //! Taking it is what a start into Kafka waits for, and nearly all of that is connecting. So its clients connect at the same time; what
-//! has to come one after the other does: the marker is read when the attempt before is fenced.
+//! has to come one after the other does: the attempt before is fenced when the topic of markers is known to be one, and the marker is
+//! read then.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use flott_connector::staged::Marker;
@@ -16,6 +18,7 @@ use crate::client;
 use crate::limits::{self, Asked};
 use crate::marker::{self, MarkerTopic, Reading};
 use crate::producer::Producer;
+use crate::properties::Properties;
 use crate::target::Target;
 use crate::topics::Topics;
 
@@ -58,24 +61,35 @@ pub(crate) fn take(target: &Target, id: &str, generation: Generation) -> Result<
     let properties = &target.properties;
     let gives_up = AtomicBool::new(false);
     let (reading, admin) = (Reading::start(&target.marker_topic, properties)?, marker::admin(properties)?);
-    let (found, producer) = std::thread::scope(|scope| {
-        let producer = scope.spawn(|| fence(target, id, None, &gives_up));
+    let (found, producer) = std::thread::scope(|scope| -> Result<_> {
+        let (looked, may) = mpsc::sync_channel(1);
+        let gives_up = &gives_up;
+        let fencing = move || fence(properties, id, None, gives_up, Some(may));
+        let producer =
+            std::thread::Builder::new().name("kafka-fence".to_string()).spawn_scoped(scope, fencing).map_err(|e| {
+                Error::unavailable("a thread for the Kafka connector cannot be made")
+                    .caused_by(e)
+                    .hint("This process, user or container may have no more threads: see ulimit -u and pids.max")
+            })?;
         let found = reading.topic().and_then(|topic| {
             let asked = (target.asked.as_ref(), generation);
             let said = limits::describe(admin, &target.plan.topics, Some(&topic.name), properties, asked);
             marker::check_policy(&topic.name, said.policy.as_deref())?;
+            // A topic that keeps no markers ends the start, and must not end the job that has the id.
+            looked.send(()).ok();
             reading.approach(topic.partition(id));
             Ok((topic, said))
         });
+        drop(looked);
         gives_up.store(found.is_err(), Ordering::Relaxed);
-        (found, producer.join())
-    });
+        Ok((found, producer.join()))
+    })?;
     let (topic, described) = found?;
     let ended_early = |_| Error::internal("a thread of the Kafka connector ended early");
     let mut producer = producer.map_err(ended_early)??;
     if let Some(batch) = described.batch_bytes_max.filter(|max| *max < Producer::batch_bytes(properties)) {
         client::end_aside(producer);
-        producer = fence(target, id, Some(batch), &gives_up)?;
+        producer = fence(properties, id, Some(batch), &gives_up, None)?;
     }
     let marker = reading.marker(&topic, id);
     reading.end();
@@ -96,9 +110,19 @@ pub(crate) fn look_at(target: &Target, id: &str) -> Result<Option<Marker>> {
     marker
 }
 
-/// A producer whose id nobody else has any more.
-fn fence(target: &Target, id: &str, batch_bytes_max: Option<usize>, gives_up: &AtomicBool) -> Result<Producer> {
-    let producer = Producer::with_batches(&target.properties, Some(id), batch_bytes_max)?;
+/// A producer whose id nobody else has any more. Before it takes that away it waits for the word that nothing is in the way.
+fn fence(
+    properties: &Properties,
+    id: &str,
+    batch_bytes_max: Option<usize>,
+    gives_up: &AtomicBool,
+    may: Option<mpsc::Receiver<()>>,
+) -> Result<Producer> {
+    let producer = Producer::with_batches(properties, Some(id), batch_bytes_max)?;
+    if may.is_some_and(|may| may.recv().is_err()) {
+        client::end_aside(producer);
+        return Err(Error::unavailable("the topic of markers cannot be used"));
+    }
     begin(&producer, gives_up)?;
     Ok(producer)
 }
@@ -129,7 +153,26 @@ mod tests {
     use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
     use super::*;
-    use crate::properties::Properties;
+
+    /// A wrong topic of markers ends the start, and not the job that holds the id.
+    #[test]
+    fn who_may_not_go_on_fences_nobody() {
+        let cluster = MockCluster::new(1).expect("a cluster");
+        let given = [("properties.bootstrap.servers".to_string(), cluster.bootstrap_servers())];
+        let properties = Properties::of(&given.into_iter().collect()).expect("properties");
+        let free = AtomicBool::new(false);
+        // Whoever asks for the id first gets this.
+        let refused = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+        cluster.request_errors(RDKafkaApiKey::InitProducerId, &[refused]);
+        let (looked, may) = mpsc::sync_channel(1);
+        drop(looked);
+        fence(&properties, "id", None, &free, Some(may)).map(drop).expect_err("it may not");
+        let (looked, may) = mpsc::sync_channel(1);
+        looked.send(()).expect("heard");
+        let asked = fence(&properties, "id", None, &free, Some(may)).map(drop).expect_err("it has asked");
+        assert!(asked.to_string().contains("TransactionalIdAuthorizationFailed"), "{asked}");
+        fence(&properties, "id", None, &free, None).map(drop).expect("taken");
+    }
 
     /// While the coordinator ends a transaction of the attempt before it lets nobody take the id, which is a matter of milliseconds.
     #[test]

@@ -29,6 +29,7 @@ mod marker;
 mod native;
 mod offsets;
 pub mod options;
+mod outage;
 mod passing;
 mod poll;
 mod probe;

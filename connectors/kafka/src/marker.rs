@@ -199,7 +199,7 @@ impl<'a> Reading<'a> {
 
 pub(crate) fn admin(properties: &Properties) -> Result<AdminClient<Context>> {
     let config = properties.config(Role::Producer)?;
-    AdminClient::from_config_and_context(&config, Context::default())
+    AdminClient::from_config_and_context(&config, Context::of(properties))
         .map_err(|e| client::error(e, properties, "make a client for"))
 }
 

@@ -284,7 +284,10 @@ impl Poller {
             // What it has to say besides records, and the first of them where none was there.
             let filled = match client.poll(patience) {
                 None => return Ok(Filled::Room),
-                Some(Ok(message)) => Taken::of(&message).map_or(Ok(Filled::Room), |record| self.take(record))?,
+                Some(Ok(message)) => {
+                    client.context().outage.answered();
+                    Taken::of(&message).map_or(Ok(Filled::Room), |record| self.take(record))?
+                }
                 Some(Err(error)) => self.told(name, client, error, None)?,
             };
             if filled == Filled::Full {
@@ -303,7 +306,10 @@ impl Poller {
         place: Option<(&str, i32, i64)>,
     ) -> Result<Filled> {
         match error {
-            KafkaError::PartitionEOF(partition) => self.end_of(name, partition),
+            KafkaError::PartitionEOF(partition) => {
+                client.context().outage.answered();
+                self.end_of(name, partition);
+            }
             error => self.fail(client, error, place)?,
         }
         Ok(Filled::Room)

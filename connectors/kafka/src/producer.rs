@@ -49,10 +49,10 @@ pub(crate) struct Answers {
 }
 
 impl Answers {
-    fn new() -> Answers {
+    fn of(properties: &Properties) -> Answers {
         // Any number that differs between producers.
         let start = RandomState::new().hash_one(0);
-        Answers { failure: Mutex::default(), context: Context::default(), spread: Spread::from(start as u32) }
+        Answers { failure: Mutex::default(), context: Context::of(properties), spread: Spread::from(start as u32) }
     }
 }
 
@@ -181,7 +181,7 @@ impl Producer {
         if is_idempotent && properties.get(IN_FLIGHT).is_none() {
             config.set(IN_FLIGHT, REQUESTS_UNDER_WAY);
         }
-        let client = ThreadedProducer::from_config_and_context(&config, Answers::new());
+        let client = ThreadedProducer::from_config_and_context(&config, Answers::of(properties));
         let client = client.map_err(|e| client::error(e, properties, "make a producer for"))?;
         Ok(Producer { topics: HashMap::new(), client: Arc::new(client), properties: properties.clone() })
     }
@@ -263,11 +263,21 @@ impl Producer {
 
     /// Waits until all is acknowledged. What the client cannot deliver within `delivery.timeout.ms` is an error.
     pub(crate) async fn flush(&self) -> Result<()> {
+        let waits = !self.is_through();
         while !self.is_through() {
             self.check()?;
             tokio::time::sleep(LOOK).await;
         }
-        self.check()
+        self.check()?;
+        if waits {
+            self.answered();
+        }
+        Ok(())
+    }
+
+    /// A broker has answered: an outage, where there was one, is over.
+    pub(crate) fn answered(&self) {
+        self.client.context().context.outage.answered();
     }
 
     /// How long the broker lets a transaction be open.

@@ -2,19 +2,22 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Place, Ran};
+use crate::support::{Place, Ran, ran, rest, signal};
 
 /// A job over a topic with these properties. The time is its whole.
 #[expect(clippy::disallowed_methods, reason = "the test measures another process")]
 fn run(place: &Place, servers: &str, properties: &[(&str, &str)]) -> (Ran, Duration) {
     let properties: String = properties.iter().map(|(k, v)| format!(", 'properties.{k}' = '{v}'")).collect();
-    let script = format!(
+    let started = Instant::now();
+    (place.run(&job(servers, &properties)), started.elapsed())
+}
+
+fn job(servers: &str, properties: &str) -> String {
+    format!(
         "CREATE TABLE k (v INT) WITH ('connector' = 'kafka', 'topic' = 't', 'format' = 'json', \
          'scan.startup.mode' = 'earliest-offset', 'properties.bootstrap.servers' = '{servers}'{properties});\n\
          CREATE TABLE o (v INT) WITH ('connector' = 'blackhole');\nINSERT INTO o SELECT * FROM k;"
-    );
-    let started = Instant::now();
-    (place.run(&script), started.elapsed())
+    )
 }
 
 fn says(ran: &Ran, code: i32, words: &[&str]) {
@@ -51,6 +54,19 @@ fn a_host_without_an_address_is_named() {
     let (ran, took) = run(&Place::new(), "nowhere.invalid:9092", &[]);
     says(&ran, 1, &["There is no host 'nowhere.invalid'", "properties.bootstrap.servers"]);
     assert!(took < Duration::from_secs(15), "{took:?}");
+}
+
+#[test]
+fn an_outage_is_one_line_of_the_log() {
+    let place = Place::new();
+    place.write("job.sql", &job("127.0.0.1:1", ""));
+    let child = place.start(&["run", "job.sql", "-p", "2"]);
+    // The clients try again every second or so.
+    rest(5_000);
+    signal(&child, "KILL");
+    let ran = ran(child.wait_with_output().expect("an end"));
+    let lines: Vec<&str> = ran.err.lines().filter(|l| l.contains(" WARN ") && l.contains("kafka: ")).collect();
+    assert_eq!(lines.len(), 1, "{}", ran.err);
 }
 
 #[test]
