@@ -32,7 +32,9 @@ impl Template {
     pub(crate) fn parse(text: &str, columns: &[&str]) -> Result<Template> {
         let text = text.trim();
         let scheme = ["http://", "https://"].into_iter().find(|s| text.starts_with(s));
-        let scheme = scheme.ok_or_else(|| wrong("'url' begins with http:// or https://"))?;
+        let scheme = scheme.ok_or_else(|| {
+            wrong("'url' must begin with http:// or https://").hint("Write 'url' = 'https://host/path'")
+        })?;
         let host_end = text[scheme.len()..].find(['/', '?', '#']).map_or(text.len(), |end| scheme.len() + end);
         let host = &text[..host_end];
         if host.contains('@') {

@@ -201,7 +201,7 @@ impl Properties {
                     .with("option", format!("properties.{key}"));
                 error = match suggest::nearest(key, known) {
                     Some(near) => error.hint(format!("Did you mean 'properties.{near}'?")),
-                    None => error.hint("docs/reference/kafka.md lists those that are"),
+                    None => error.hint("flott docs kafka lists those that are"),
                 };
                 return Err(error);
             }

@@ -179,7 +179,7 @@ impl Connection {
         if let Some(refusal) = self.refusal() {
             return Error::user(message)
                 .with("answer", refusal)
-                .hint("The user may not do that: docs/reference/nats.md lists what it needs")
+                .hint("The user may not do that: flott docs nats lists what it needs")
                 .from_outside();
         }
         let hint = match kind {

@@ -71,7 +71,9 @@ fn source(context: &TableContext) -> Result<TableSource> {
     let access = Access::of(given)?;
     let streams = list(given, &options::STREAM);
     if streams.is_empty() {
-        return Err(Error::user("A source reads a stream: 'stream' is missing").with("option", options::STREAM.key));
+        return Err(Error::user("A source reads a stream: 'stream' is missing")
+            .with("option", options::STREAM.key)
+            .hint("Add 'stream' = '…' to the WITH clause; nats stream ls lists them"));
     }
     streams.iter().try_for_each(|s| subject::check_stream(s))?;
     check_distinct(&streams, &options::STREAM, |a, b| a == b)?;

@@ -26,7 +26,10 @@ impl Access {
     pub(crate) fn of(given: &Options) -> Result<Access> {
         let url = given.get(options::URL.key).unwrap_or_default().trim();
         let rest = ["redis://", "rediss://"].iter().find_map(|scheme| url.strip_prefix(scheme));
-        let rest = rest.ok_or_else(|| wrong(&options::URL, "'url' begins with redis:// or rediss://"))?;
+        let rest = rest.ok_or_else(|| {
+            wrong(&options::URL, "'url' must begin with redis:// or rediss://")
+                .hint("Write 'url' = 'redis://host:6379'")
+        })?;
         if rest.contains(['@', '?', '#']) {
             return Err(wrong(&options::URL, "'url' has more than a server and a database in it")
                 .hint("Set 'username' and 'password', and the other options"));

@@ -242,9 +242,13 @@ impl<'a> Script<'a> {
                 }
             };
             if let Err(e) = done {
+                let may_wait = e.error.is_from_outside();
                 self.end.fail(e);
                 if !self.jobs.is_empty() {
                     output::note("The jobs of the statements before go on; Ctrl-C stops them.");
+                    if may_wait {
+                        output::note(script::WAIT_FOR_INSERTS);
+                    }
                 }
             }
             if self.end.interrupted || self.end.stopped || self.end.failure.is_some() {

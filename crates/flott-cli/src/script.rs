@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::string::FromUtf8Error;
 
 use clap::Args;
-use flott::{Error, FailPoints, Processes, Restore, Session};
+use flott::{Error, FailPoints, Processes, Restore, Session, SessionBuilder};
 use flott_core::error::Position;
 use flott_core::suggest;
 
@@ -46,11 +46,18 @@ pub(crate) struct Earlier {
     pub(crate) processes: Option<Processes>,
 }
 
+/// Told with an error of a statement that may need what jobs before it have not written yet.
+pub(crate) const WAIT_FOR_INSERTS: &str = "If the statement needs what they write: SET 'table.dml-sync' = 'true' before the \
+                                           INSERTs lets each be waited for.";
+
 /// The text of a file that an argument names, without the byte-order mark that some editors write; `-` is stdin.
 pub(crate) fn read(file: &Path) -> Result<String, Failure> {
     let file = if is_stdin(file) { Path::new("/dev/stdin") } else { file };
     let text = std::fs::read(file).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => Failure::of_arguments(missing(file)),
+        std::io::ErrorKind::IsADirectory => Failure::of_arguments(
+            Error::user(format!("'{}' is a folder, and no script", file.display())).hint("Name a file in it"),
+        ),
         _ => Failure::of_arguments(Error::from(e)).with("script", file.display()),
     })?;
     if text.starts_with(&[0xFF, 0xFE]) || text.starts_with(&[0xFE, 0xFF]) {
@@ -135,11 +142,15 @@ pub(crate) fn session_of(args: &ScriptArgs, earlier: Earlier) -> Result<Session,
     let folder = args.file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let stem = args.file.file_stem().filter(|_| !is_stdin(&args.file));
     let name = stem.map_or_else(|| "job".to_string(), |n| n.to_string_lossy().into_owned());
-    session(&args.session, folder, &name, earlier)
+    builder(&args.session, folder, &name, earlier)?.one_script(true).build().map_err(Failure::of_arguments)
 }
 
 /// A session whose paths start at a folder.
 pub(crate) fn session(args: &SessionArgs, folder: &Path, name: &str, earlier: Earlier) -> Result<Session, Failure> {
+    builder(args, folder, name, earlier)?.build().map_err(Failure::of_arguments)
+}
+
+fn builder(args: &SessionArgs, folder: &Path, name: &str, earlier: Earlier) -> Result<SessionBuilder, Failure> {
     let mut builder = Session::builder().base_dir(folder).name(name).restore(earlier.restore);
     builder = builder.allow_non_restored_state(earlier.allow_non_restored_state).fail_points(fail_points()?);
     builder = builder.control_sockets(true).allow_lost_output(earlier.allow_lost_output);
@@ -165,7 +176,7 @@ pub(crate) fn session(args: &SessionArgs, folder: &Path, name: &str, earlier: Ea
     if let Some(size) = &args.memory {
         builder = builder.option("flott.memory.max", size);
     }
-    builder.build().map_err(Failure::of_arguments)
+    Ok(builder)
 }
 
 /// For the kill harness: where this process is to stop, and what it is to do wrong.

@@ -315,7 +315,8 @@ pub trait ConnectorFactory: Send + Sync {
     /// A source, where the connector has one.
     fn source(&self, context: &TableContext) -> Result<TableSource> {
         Err(Error::user(format!("Connector '{}' can only be used as a sink", self.identifier()))
-            .with("table", &context.identifier.object))
+            .with("table", &context.identifier.object)
+            .hint("INSERT INTO writes to the table; nothing can be read from it"))
     }
     /// Lookups of the table's rows by these of its columns, where the connector has them (Flink's `LookupTableSource`).
     /// `context.schema` holds the columns to produce, as for a source; the keys are physical columns, among them or not.
@@ -331,7 +332,8 @@ pub trait ConnectorFactory: Send + Sync {
     /// A sink, where the connector has one.
     fn sink(&self, context: &TableContext) -> Result<TableSink> {
         Err(Error::user(format!("Connector '{}' can only be used as a source", self.identifier()))
-            .with("table", &context.identifier.object))
+            .with("table", &context.identifier.object)
+            .hint("SELECT reads from the table; INSERT INTO one of another connector, such as filesystem or print"))
     }
     /// A sink whose rows take the place of what the table holds, or of each partition that they are in, when a bounded
     /// job ends (INSERT OVERWRITE; Flink's `SupportsOverwrite`). `None` where the connector cannot do it.

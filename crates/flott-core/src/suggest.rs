@@ -3,8 +3,8 @@
 /// The candidate nearest to `name` by edit distance, where it is near enough to be a slip of the pen.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let length = name.chars().count();
-    // Of three letters two others are another word.
-    within(name, candidates, if length <= 3 { 1 } else { (length / 3).max(2) })
+    // Of four letters two others are another word.
+    within(name, candidates, if length <= 4 { 1 } else { (length / 3).max(2) })
 }
 
 /// The candidate that is nearer still: where most names are words that mean something else.
@@ -19,10 +19,13 @@ fn within<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>, most: u
         .map(|c| {
             let candidate = c.to_lowercase();
             // The beginning of a name is as good as a slip.
-            let begun = lower.len() > 1 && candidate.starts_with(&lower);
-            (if begun { 1 } else { distance(&lower, &candidate) }, c)
+            let begun = lower.len() > 1 && candidate.starts_with(&lower) && candidate != lower;
+            let distance = if begun { 1 } else { distance(&lower, &candidate) };
+            // One letter is a slip for no other one, nor for nothing.
+            let letter = lower.chars().nth(1).is_none() || candidate.chars().nth(1).is_none();
+            (if letter && distance > 0 { usize::MAX } else { distance }, c)
         })
-        .filter(|(d, _)| *d <= most)
+        .filter(|(d, c)| *d <= most && *c != name)
         .min_by_key(|(d, _)| *d)
         .map(|(_, c)| c)
 }
@@ -60,7 +63,12 @@ mod tests {
         assert_eq!(nearest("PATH", keys), Some("path"));
         assert_eq!(nearest("zookeeper", keys), None);
         assert_eq!(nearest("ce", ["id", "cents", "ts"]), Some("cents"));
-        assert_eq!(nearest("x", ["id", "ts"]), None);
+        assert_eq!(nearest("x", ["id", "ts", "a"]), None);
+        assert_eq!(nearest("id", ["i", "d"]), None);
+        assert_eq!(nearest("ID", ["i", "id"]), Some("id"));
+        assert_eq!(nearest("id", ["id"]), None, "it is there, elsewhere");
+        assert_eq!(nearest("date", ["rate", "data", "cat"]), Some("rate"));
+        assert_eq!(nearest("used", ["bids"]), None);
         assert_eq!(nearest_strictly("TO_CHAR", ["TO_DATE", "CHR"]), None);
         assert_eq!(nearest_strictly("SQRTT", ["SQRT"]), Some("SQRT"));
     }

@@ -88,7 +88,7 @@ fn function(module: &Module, name: &str, parameters: usize, gives: bool) -> Resu
             };
             let (takes, results) = (list(f.params()), list(f.results()));
             Err(Error::user(format!("the module's function is {name}({takes}) -> ({results}), and {shape} is needed"))
-                .hint("docs/reference/user-functions.md says what a module exports"))
+                .hint("flott docs user-functions says what a module exports"))
         }
         _ => Err(lacks(module, name, &format!("a function {shape}"))),
     }

@@ -18,7 +18,7 @@ use crate::layout;
 
 fn wrong(what: impl std::fmt::Display) -> Error {
     Error::user(format!("the module gave a wrong result: {what}"))
-        .hint("Compare its structures with those that docs/reference/user-functions.md describes")
+        .hint("Compare its structures with those that flott docs user-functions describes")
 }
 
 /// The memory of a module after a call.

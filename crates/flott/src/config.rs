@@ -177,6 +177,9 @@ pub(crate) fn check(config: &Options, key: &str) -> Result<()> {
         "heartbeat.interval" | "heartbeat.timeout" => at_least_1_ms(config, key).map(drop),
         key if key.starts_with("execution.checkpointing.") => checkpoints(config).map(drop),
         "parallelism.default" => threads(config, 1).map(drop),
+        "pipeline.name" if config.get(key).is_some_and(|name| name.trim().is_empty()) => {
+            Err(Error::user("'pipeline.name' is empty").hint("RESET 'pipeline.name' gives the job the script's name"))
+        }
         "table.display.max-column-width" => column_width(config).map(drop),
         _ => Ok(()),
     }

@@ -103,7 +103,7 @@ impl Session {
         };
         let inference = self.registry().format(&format)?.inference().ok_or_else(|| {
             Error::user(format!("Format '{format}' does not say which columns its data has"))
-                .hint("Write the CREATE TABLE by hand; docs/reference/formats.md shows the format's options")
+                .hint("Write the CREATE TABLE by hand; flott docs formats shows the format's options")
         })?;
         options.set("format", format.clone());
         let of_format = options.with_prefix(&format!("{format}."));

@@ -62,6 +62,7 @@ mod lineage;
 mod memory;
 pub mod metrics;
 mod metrics_endpoint;
+mod option_places;
 mod processes;
 mod query;
 mod registry;

@@ -29,6 +29,7 @@ use crate::jobs::{Jobs, KnownJob};
 use crate::lineage::{self, Decision, Places, Restore};
 use crate::metrics::{JobMeter, MetricsReport};
 use crate::metrics_endpoint::{self, MetricsEndpoint};
+use crate::option_places::OptionPlaces;
 use crate::processes::{Processes, WorkerBundle};
 use crate::query::Query;
 use crate::{bundle, config};
@@ -46,6 +47,7 @@ pub struct SessionBuilder {
     allow_lost_output: bool,
     fail_points: FailPoints,
     control_sockets: bool,
+    one_script: bool,
     processes: Option<Processes>,
     clock: Option<Arc<dyn Clock>>,
 }
@@ -123,6 +125,13 @@ impl SessionBuilder {
         self
     }
 
+    /// Its statements are those of one script: an error of one may name a place in another one.
+    #[must_use]
+    pub fn one_script(mut self, one: bool) -> Self {
+        self.one_script = one;
+        self
+    }
+
     /// Jobs run in several processes.
     #[must_use]
     pub fn processes(mut self, processes: Processes) -> Self {
@@ -170,6 +179,7 @@ impl SessionBuilder {
             names: HashMap::new(),
             jobs: Jobs::default(),
             control_sockets: self.control_sockets.then(Vec::new),
+            option_places: self.one_script.then(OptionPlaces::default),
             endpoint: None,
         };
         for (key, value) in self.config.iter() {
@@ -260,6 +270,8 @@ pub struct Session {
     jobs: Jobs,
     /// Where they listen, where they are to.
     control_sockets: Option<Vec<ControlSocket>>,
+    /// Where tables are defined, where all statements are of one script.
+    option_places: Option<OptionPlaces>,
     /// Where their metrics can be read.
     endpoint: Option<MetricsEndpoint>,
 }
@@ -321,6 +333,7 @@ impl Session {
             allow_lost_output: false,
             fail_points: FailPoints::none(),
             control_sockets: false,
+            one_script: false,
             processes: None,
             clock: None,
         }
@@ -415,7 +428,7 @@ impl Session {
             Statement::StopJob { id, savepoint, drain } => self.stop_job(id, *savepoint, *drain).await,
             plain => self.execute_plain(plain),
         };
-        let mut outcome = done.map_err(|e| e.at(statement.position))?;
+        let mut outcome = self.placed(statement, done)?;
         match &mut outcome {
             Outcome::Job(job) => job.position = Some(statement.position),
             Outcome::Query(query) => query.job.position = Some(statement.position),
@@ -443,7 +456,19 @@ impl Session {
             }
             plain => self.execute_plain(plain).map(|_| None),
         };
-        explained.map_err(|e| e.at(statement.position))
+        self.placed(statement, explained)
+    }
+
+    /// What a statement has come to; an error with its place.
+    fn placed<T>(&mut self, statement: &SpannedStatement, done: Result<T>) -> Result<T> {
+        match (done, &mut self.option_places) {
+            (Ok(done), places) => {
+                places.iter_mut().for_each(|p| p.see(&statement.statement));
+                Ok(done)
+            }
+            (Err(e), Some(places)) => Err(places.located(e, &statement.text).at(statement.position)),
+            (Err(e), None) => Err(e.at(statement.position)),
+        }
     }
 
     fn execute_plain(&mut self, statement: &Statement) -> Result<Outcome> {

@@ -1,4 +1,4 @@
-//! Pages of the reference, printed from the tables that the code itself uses.
+//! Pages of the reference: those that are printed from the tables that the code itself uses, and those written by hand.
 
 mod commands;
 mod functions;
@@ -7,19 +7,41 @@ mod statements;
 use clap::Args;
 use flott::{ConnectorFactory, Error, Result};
 use flott_core::options::{ConfigOption, OptionType};
+use flott_core::suggest;
 
 use crate::exit::Failure;
 use crate::output;
 
 #[derive(Args)]
 pub(crate) struct DocsArgs {
-    /// commands, connectors, formats, configuration, functions, statements or limits
+    /// Which; without it the pages are listed
     #[arg(value_name = "PAGE")]
-    page: String,
+    page: Option<String>,
 }
 
+/// The pages, with what is in each.
+const PAGES: [(&str, &str); 12] = [
+    ("commands", "the commands of flott and their options"),
+    ("statements", "the statements, with examples"),
+    ("functions", "the functions, with examples"),
+    ("user-functions", "functions of your own, in SQL and in code"),
+    ("connectors", "the connectors and their options"),
+    ("formats", "the formats and their options"),
+    ("configuration", "what SET and -D set"),
+    ("limits", "what is beyond a limit"),
+    ("kafka", "kafka and upsert-kafka: what they promise and need"),
+    ("nats", "nats: what it promises and needs"),
+    ("redis", "redis: what it writes"),
+    ("http", "http: what it sends"),
+];
+
 pub(crate) fn print(args: &DocsArgs) -> Result<(), Failure> {
-    let text = match args.page.as_str() {
+    let Some(page) = &args.page else {
+        let line = |(page, what): &(&str, &str)| format!("{page:<16}{what}\n");
+        let pages: String = PAGES.iter().map(line).collect();
+        return Ok(output::out(&format!("{pages}\nflott docs PAGE prints one.\n"))?);
+    };
+    let text = match page.as_str() {
         "commands" => commands::page(head("Commands")),
         "connectors" => connectors()?,
         "formats" => formats()?,
@@ -27,10 +49,17 @@ pub(crate) fn print(args: &DocsArgs) -> Result<(), Failure> {
         "functions" => functions::page(head("Functions")),
         "statements" => statements_page(),
         "limits" => limits(),
+        "kafka" => include_str!("../../../../docs/reference/kafka.md").to_string(),
+        "nats" => include_str!("../../../../docs/reference/nats.md").to_string(),
+        "redis" => include_str!("../../../../docs/reference/redis.md").to_string(),
+        "http" => include_str!("../../../../docs/reference/http.md").to_string(),
+        "user-functions" => include_str!("../../../../docs/reference/user-functions.md").to_string(),
         other => {
             let error = Error::user(format!("there is no page '{other}'"));
-            let hint = "There are commands, connectors, formats, configuration, functions, statements and limits";
-            return Err(Failure::of_arguments(error.hint(hint)));
+            return Err(Failure::of_arguments(error.hint(match suggest::nearest(other, PAGES.iter().map(|p| p.0)) {
+                Some(near) => format!("Did you mean '{near}'?"),
+                None => "flott docs lists the pages".to_string(),
+            })));
         }
     };
     Ok(output::out(&text)?)

@@ -13,6 +13,7 @@ use futures::future::select_all;
 
 use crate::exit::{self, Failure};
 use crate::interrupts::{Interrupt, Interrupts};
+use crate::script::WAIT_FOR_INSERTS;
 use crate::{allocator, canceled, output, query, table};
 
 pub(crate) const HELP: &str = "\
@@ -141,6 +142,9 @@ impl Shell {
 
     fn fail(&mut self, what: &str, failure: Failure) {
         output::client_error(what, &failure.error);
+        if !self.jobs.is_empty() && failure.error.is_from_outside() {
+            output::note(&format!("Jobs of statements before run on. {WAIT_FOR_INSERTS}"));
+        }
         self.failure.get_or_insert(failure);
     }
 

@@ -116,6 +116,9 @@ fn a_script_that_is_not_there_is_named_with_one_that_is() {
     assert!(gone.code == Some(2) && gone.err.contains(said), "{gone:?}");
     let other = place.flott(&["run", "orders.sql"]);
     assert!(other.err.contains("there is no script 'orders.sql'. Check the path; it was looked for in /"), "{other:?}");
+    place.write("queries/q.sql", "SELECT 1;");
+    let folder = place.flott(&["run", "queries"]);
+    assert!(folder.code == Some(2) && folder.err.contains("'queries' is a folder"), "{folder:?}");
     let folder = place.flott(&["explain", "jobs/orders.sql"]);
     assert!(folder.code == Some(2) && folder.err.contains("There is no folder 'jobs' either"), "{folder:?}");
 }
@@ -135,6 +138,55 @@ fn options_of_formats_are_named_with_what_they_begin_with() {
         let with = format!("'connector' = 'filesystem', 'path' = 'in', 'format' = '{format}', '{key}' = '{value}'");
         refused(&format!("CREATE TABLE x (a INT) WITH ({with}); SELECT * FROM x;"), 2, &[words]);
     }
+}
+
+#[test]
+fn what_is_wrong_with_a_table_is_told_where_that_stands() {
+    let table = |options: &str| {
+        format!(
+            "CREATE TABLE x (\n  a INT\n) WITH (\n  'connector' = 'filesystem',\n  {options}\n);\n\nSELECT * FROM x;"
+        )
+    };
+    for (options, place) in [
+        ("'path' = 'in',\n  'format' = 'cvs'", "line 6, column 3"),
+        ("'path' = 'in', 'format' = 'csv',\n  'pth' = 'x'", "line 6, column 3"),
+        ("'path' = 'in',\n'format' = 'csv',\n    'csv.ignore-parse-errors' = 'maybe'", "line 7, column 5"),
+        ("'path' = 'in', 'format' = 'csv', 'source.monitor-interval' = '0'", "line 5, column 36"),
+        // What is missing is missing in the table.
+        ("'format' = 'csv'", "line 1, column 14"),
+    ] {
+        refused(&table(options), 2, &[place]);
+    }
+    let kafka = table("'path' = 'in'").replace("filesystem", "kafkaa");
+    refused(&kafka, 2, &["Unknown connector 'kafkaa'", "line 4, column 3"]);
+    // What a hint has set is none of the table's.
+    let hinted = table("'path' = 'in', 'format' = 'csv'").replace("x;", "x /*+ OPTIONS('format' = 'cvs') */;");
+    refused(&hinted, 2, &["line 8, column 1"]);
+    // Columns, keys and watermarks.
+    for (columns, place) in [
+        ("a INT,\n b STRING,\n WATERMARK FOR b AS b", "line 3, column 16"),
+        ("a INT,\n WATERMARK FOR c AS c", "line 2, column 16"),
+        ("a INT,\n PRIMARY KEY (b) NOT ENFORCED", "line 2, column 15"),
+        ("a INT,\n b INT,\n a STRING", "line 3, column 2"),
+    ] {
+        refused(&format!("CREATE TABLE x ({columns}) WITH ('connector' = 'datagen');"), 2, &[place]);
+    }
+}
+
+#[test]
+fn a_statement_that_needs_what_a_job_before_it_writes_is_told_how_to_wait() {
+    let place = Place::new();
+    let script =
+        "CREATE TABLE s (v INT) WITH ('connector' = 'datagen', 'number-of-rows' = '20', 'rows-per-second' = '10');
+        CREATE TABLE o (v INT) WITH ('connector' = 'filesystem', 'path' = 'o', 'format' = 'csv');
+        CREATE TABLE later (v INT) WITH ('connector' = 'filesystem', 'path' = 'later', 'format' = 'csv');
+        INSERT INTO o SELECT v FROM s; SELECT * FROM later;";
+    let ran = place.run(script);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.err.contains("later' does not exist") && ran.err.contains("SET 'table.dml-sync' = 'true'"), "{ran:?}");
+    // Where nothing runs there is nothing to wait for.
+    let alone = place.run(&script.replace("INSERT INTO o SELECT v FROM s;", ""));
+    assert!(alone.code == Some(1) && !alone.err.contains("dml-sync"), "{alone:?}");
 }
 
 #[test]

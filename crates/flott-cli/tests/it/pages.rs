@@ -61,6 +61,28 @@ fn the_functions_page_has_all_kinds() {
 }
 
 #[test]
+fn the_pages_are_listed_and_each_is_there() {
+    let place = Place::new();
+    let list = place.flott(&["docs"]);
+    assert_eq!(list.code, Some(0), "{list:?}");
+    let pages: Vec<&str> =
+        list.out.lines().take_while(|l| !l.is_empty()).filter_map(|l| l.split_whitespace().next()).collect();
+    assert!(pages.contains(&"connectors") && pages.contains(&"kafka"), "{list:?}");
+    for page in &pages {
+        let printed = place.flott(&["docs", page]);
+        assert!(printed.code == Some(0) && printed.out.starts_with("# "), "{page}");
+    }
+    // Those of the folder that the binary does not bring are none that a hint may name.
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference");
+    for file in std::fs::read_dir(folder).expect("the pages").flatten() {
+        let name = file.file_name().to_string_lossy().into_owned();
+        assert!(pages.contains(&name.trim_end_matches(".md")), "{name} is not listed");
+    }
+    let near = place.flott(&["docs", "conectors"]);
+    assert!(near.code == Some(2) && near.err.contains("Did you mean 'connectors'?"), "{near:?}");
+}
+
+#[test]
 fn the_limits_page_names_what_errors_name() {
     let page = Place::new().flott(&["docs", "limits"]).out;
     for part in [

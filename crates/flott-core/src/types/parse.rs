@@ -267,12 +267,12 @@ impl TypeParser<'_> {
                 TypeKind::TimestampLtz(p, self.attribute()?)
             }
             "INTERVAL" => self.interval()?,
-            "ARRAY" => TypeKind::Array(Box::new(self.element()?)),
-            "MULTISET" => TypeKind::Multiset(Box::new(self.element()?)),
+            "ARRAY" => TypeKind::Array(Box::new(self.element().map_err(|e| written(e, "ARRAY<INT>"))?)),
+            "MULTISET" => TypeKind::Multiset(Box::new(self.element().map_err(|e| written(e, "MULTISET<INT>"))?)),
             "MAP" => {
-                self.expect('<')?;
+                self.expect('<').map_err(|e| written(e, "MAP<STRING, INT>"))?;
                 let key = self.parse()?;
-                self.expect(',')?;
+                self.expect(',').map_err(|e| written(e, "MAP<STRING, INT>"))?;
                 let value = self.parse()?;
                 self.expect('>')?;
                 TypeKind::Map(Box::new(key), Box::new(value))
@@ -315,9 +315,10 @@ impl TypeParser<'_> {
                     "ROW",
                 ];
                 let error = self.error(&format!("unknown type '{word}'"));
-                return Err(match crate::suggest::nearest(&word, NAMES) {
-                    Some(near) => error.hint(format!("Did you mean {near}?")),
-                    None => error,
+                return Err(match (elsewhere(&word), crate::suggest::nearest(&word, NAMES)) {
+                    (Some(here), _) => error.hint(format!("In Flink SQL it is {here}")),
+                    (None, Some(near)) => error.hint(format!("Did you mean {near}?")),
+                    (None, None) => error.hint(format!("Types are {}", NAMES.join(", "))),
                 });
             }
         })
@@ -503,6 +504,33 @@ pub fn is_class_name(text: &str) -> bool {
     })
 }
 
+/// The error of a type that lacks its parts, with an example.
+fn written(error: Error, example: &str) -> Error {
+    if error.hint_text().is_some() { error } else { error.hint(format!("It is written {example}")) }
+}
+
+/// What a type of another system is called here.
+fn elsewhere(word: &str) -> Option<&'static str> {
+    Some(match word.to_ascii_uppercase().as_str() {
+        "DATETIME" | "DATETIME2" | "SMALLDATETIME" => "TIMESTAMP(3)",
+        "TIMESTAMPTZ" | "DATETIMEOFFSET" | "TIMESTAMP_TZ" => "TIMESTAMP_LTZ(3)",
+        "TEXT" | "NVARCHAR" | "NCHAR" | "VARCHAR2" | "CLOB" | "LONGTEXT" | "MEDIUMTEXT" | "JSON" | "JSONB" | "UUID" => {
+            "STRING"
+        }
+        "BOOL" | "BIT" => "BOOLEAN",
+        "LONG" | "INT8" | "INT64" | "BIGSERIAL" => "BIGINT",
+        "INT4" | "INT32" | "SERIAL" | "MEDIUMINT" => "INT",
+        "INT2" | "INT16" | "SHORT" => "SMALLINT",
+        "FLOAT8" | "FLOAT64" => "DOUBLE",
+        "FLOAT4" | "FLOAT32" | "REAL" => "FLOAT",
+        "NUMBER" | "MONEY" | "BIGNUMERIC" => "DECIMAL(38, 18), with the precision and scale that you need",
+        "BLOB" | "BYTEA" | "IMAGE" => "BYTES",
+        "STRUCT" | "RECORD" => "ROW<name TYPE, ..>",
+        "LIST" => "ARRAY<TYPE>",
+        _ => return None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -549,6 +577,11 @@ mod tests {
             ("TIMESTAMP(10)", "between 0 and 9"),
             ("VARCHAR(0)", "length"),
             ("STRIN", "Did you mean STRING?"),
+            ("DATETIME", "TIMESTAMP(3)"),
+            ("ARRAY<TEXT>", "STRING"),
+            ("WHATEVER", "Types are VARIANT"),
+            ("ARRAY", "ARRAY<INT>"),
+            ("MAP<STRING>", "MAP<STRING, INT>"),
             ("ARRAY<INT", "expected '>'"),
             ("INT INT", "unexpected"),
             ("TIMESTAMP WITH TIME ZONE", "TIMESTAMP_LTZ"),

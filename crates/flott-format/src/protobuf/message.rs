@@ -25,9 +25,7 @@ const SKIP_HINT: &str = "Compare the message's definition with the one of its wr
 fn unfit(wrong: Box<Wrong>, message: &MessageDescriptor) -> Error {
     let error = Error::user(wrong.reason).with("message", message.full_name());
     let error = if wrong.path.is_empty() { error } else { error.with("column", wrong.path) };
-    error.hint(
-        "Columns have the names of the message's fields, and the types that docs/reference/formats.md lists for them",
-    )
+    error.hint("Columns have the names of the message's fields, and the types that flott docs formats lists for them")
 }
 
 pub(super) struct ProtobufDecoding {

@@ -295,7 +295,7 @@ fn no_function(name: &str, span: Span) -> Error {
     at(
         match suggest::nearest_strictly(&shown, names.filter(|n| !n.starts_with('$'))) {
             Some(near) => error.hint(format!("Did you mean '{near}'?")),
-            None => error,
+            None => error.hint("SHOW FUNCTIONS lists them; flott docs functions shows each with an example"),
         },
         span,
     )

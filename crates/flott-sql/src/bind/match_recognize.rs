@@ -175,7 +175,14 @@ impl Binder<'_> {
             let number = variables.iter().position(|v| v.name == symbol.value);
             let names: Vec<String> = variables.iter().map(|v| v.name.clone()).collect();
             let mut rows = RowBinder::new(self, &scope, names, number.or(Some(usize::MAX)));
-            let bound = rows.condition(definition)?;
+            let bound = rows.condition(definition);
+            if number.is_none() {
+                let unused = unknown_variable(symbol, variables.iter().map(|v| v.name.as_str()));
+                bound.map_err(|_| unused)?;
+                tracing::warn!("DEFINE {symbol} has no effect: the pattern has no variable '{}'", symbol.value);
+                continue;
+            }
+            let bound = bound?;
             if let Some(number) = number {
                 variables[number].references = rows.references;
                 variables[number].condition = Some(bound.expr);
@@ -290,6 +297,17 @@ impl Binder<'_> {
             )),
         }
     }
+}
+
+/// The error for a name that is no variable of the pattern, where that stands.
+fn unknown_variable<'a>(name: &Ident, variables: impl Iterator<Item = &'a str>) -> Error {
+    not_found(
+        format!("Table '{0}' not found: the pattern has no variable '{0}'", name.value),
+        &name.value,
+        variables,
+        "Pattern variables (those of SUBSET cannot be read)",
+        name.span,
+    )
 }
 
 fn refused(what: String, why: &str, span: Span) -> Error {
@@ -510,13 +528,7 @@ impl<'a> RowBinder<'a> {
         let Some((name, fields)) = rest.split_first() else { return Ok(None) };
         let Some(column) = self.scope.columns.iter().find(|c| c.name == name.value) else {
             if variable.is_none() && !fields.is_empty() {
-                return Err(not_found(
-                    format!("Table '{}' not found", name.value),
-                    &name.value,
-                    self.variables.iter().map(String::as_str),
-                    "Pattern variables (those of SUBSET cannot be read)",
-                    span,
-                ));
+                return Err(at(unknown_variable(name, self.variables.iter().map(String::as_str)), span));
             }
             if variable.is_some() {
                 return Err(not_found(

@@ -19,6 +19,7 @@ use super::items::{aliases_are_clear, item_meant, ordered, without_aliases};
 use super::node::{Aggregate, FlinkNode, FlinkNodeKind, OrderKey};
 use super::over::{OverCalls, direction};
 use super::refuse::{At, at, name_parts, not_found, refuse_if, unsupported, unsupported_with};
+use super::scope::{TABLES_HERE, unique};
 use super::sort;
 use super::window;
 use super::{
@@ -382,8 +383,8 @@ impl Binder<'_> {
                         return Err(not_found(
                             format!("Table '{table}' not found"),
                             &table,
-                            tables.first().copied(),
-                            "Tables here",
+                            unique(tables.into_iter()),
+                            TABLES_HERE,
                             name.span(),
                         ));
                     }

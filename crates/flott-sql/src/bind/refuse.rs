@@ -51,7 +51,7 @@ pub(crate) fn unsupported_with(what: impl Display, span: Span, hint: impl Into<S
     at(Error::user(format!("not supported yet: {what}")).hint(hint), span)
 }
 
-const UNSUPPORTED_HINT: &str = "Rewrite the query without it; docs/reference/statements.md shows what there is";
+const UNSUPPORTED_HINT: &str = "Rewrite the query without it; flott docs statements shows what there is";
 
 /// Refuses a clause that is there.
 pub(crate) fn refuse_if(present: bool, what: &str, span: Span) -> Result<()> {

@@ -231,8 +231,10 @@ impl Binder<'_> {
                 let names = self.tables.names();
                 let candidates = names.iter().map(String::as_str).chain(ctes.iter().map(|c| c.0.as_str()));
                 let text = parts.join(".");
-                Err(not_found(format!("Object '{text}' not found"), &text, candidates, "Tables and views", span)
-                    .with("table", text))
+                let error =
+                    not_found(format!("Object '{text}' not found"), &text, candidates, "Tables and views", span);
+                let error = if error.hint_text().is_none() { error.hint("CREATE TABLE it first") } else { error };
+                Err(error.with("table", text))
             }
         }
     }

@@ -351,7 +351,7 @@ impl Scope {
             && !self.columns.iter().any(|c| c.qualifier.contains(&table.value) || c.name == table.value)
         {
             let tables: Vec<&str> = unique(self.columns.iter().filter_map(|c| c.qualifier.last()).map(String::as_str));
-            return not_found(format!("Table '{}' not found", table.value), &table.value, tables, "Tables here", span);
+            return not_found(format!("Table '{}' not found", table.value), &table.value, tables, TABLES_HERE, span);
         }
         let table = match qualifier.last() {
             Some(q) => format!(" in table '{}'", q.value),
@@ -362,16 +362,24 @@ impl Scope {
                 _ => " in any table".to_string(),
             },
         };
-        not_found(
-            format!("Column '{last}' not found{table}"),
-            last,
-            unique(self.columns.iter().map(|c| c.name.as_str())),
-            "Columns here",
-            span,
-        )
-        .with("column", last)
+        let message = format!("Column '{last}' not found{table}");
+        let qualifier: Vec<&str> = qualifier.iter().map(|q| q.value.as_str()).collect();
+        let elsewhere = self.columns.iter().find(|c| c.name == last && !ends_with(&c.qualifier, &qualifier));
+        if let Some(other) = elsewhere.and_then(|c| c.qualifier.last()) {
+            let error = Error::user(message).hint(format!("Table '{other}' has it: write {other}.{last}"));
+            return at(error, span).with("column", last);
+        }
+        let of_table = self.columns.iter().filter(|c| ends_with(&c.qualifier, &qualifier));
+        let mut columns = unique(of_table.map(|c| c.name.as_str()));
+        if columns.is_empty() {
+            columns = unique(self.columns.iter().map(|c| c.name.as_str()));
+        }
+        not_found(message, last, columns, "Columns here", span).with("column", last)
     }
 }
+
+/// What leads the list of them.
+pub(crate) const TABLES_HERE: &str = "Tables here (one with an alias has no other name)";
 
 fn ambiguous(name: &str, span: Span) -> Error {
     let error = Error::user(format!("Column '{name}' is ambiguous")).hint("Put the table's name or alias before it");
@@ -382,7 +390,7 @@ pub(crate) fn ends_with(have: &[String], asked: &[&str]) -> bool {
     asked.len() <= have.len() && have[have.len() - asked.len()..].iter().zip(asked).all(|(a, b)| a == b)
 }
 
-fn unique<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+pub(crate) fn unique<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut seen = HashSet::new();
     names.filter(|n| seen.insert(*n)).collect()
 }

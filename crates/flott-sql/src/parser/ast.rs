@@ -210,6 +210,8 @@ pub struct CreateTable {
     pub distribution: Option<Distribution>,
     /// WITH
     pub options: OptionList,
+    /// Where each of them stands.
+    pub option_positions: Vec<Position>,
     /// LIKE
     pub like: Option<LikeClause>,
     /// AS query, and its text.

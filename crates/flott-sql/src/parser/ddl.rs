@@ -189,7 +189,7 @@ impl StatementParser<'_> {
         if self.words(&["PARTITIONED", "BY"]) {
             partition_keys = self.identifiers()?;
         }
-        let options = self.with_options()?;
+        let (options, option_positions) = if self.words(&["WITH"]) { self.placed_options()? } else { (vec![], vec![]) };
         let like = if self.words(&["LIKE"]) { Some(self.like_clause()?) } else { None };
         let query = if self.words(&["AS"]) {
             let first = self.p.peek_token();
@@ -211,6 +211,7 @@ impl StatementParser<'_> {
             partition_keys,
             distribution,
             options,
+            option_positions,
             like,
             query,
         })))

@@ -11,6 +11,7 @@ use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::ast::position;
+use super::misread;
 use super::script::{expect_end, from_parser, query_parser};
 
 /// How often an error is replaced by one that got further: each round parses sub-queries again.
@@ -61,12 +62,12 @@ fn place(tokens: &[TokenWithSpan], index: usize) -> Option<Position> {
     }
 }
 
-fn found(tokens: &[TokenWithSpan], index: usize) -> String {
+pub(super) fn found(tokens: &[TokenWithSpan], index: usize) -> String {
     tokens.get(index).map_or_else(|| "the end".to_string(), |t| t.token.to_string())
 }
 
 /// An error in place of another one, at a token.
-fn error_at_index(message: String, tokens: &[TokenWithSpan], index: usize) -> Error {
+pub(super) fn error_at_index(message: String, tokens: &[TokenWithSpan], index: usize) -> Error {
     let error = Error::user(message);
     match place(tokens, index) {
         Some(at) => error.at(at),
@@ -96,7 +97,7 @@ fn settled(error: Error, tokens: &[TokenWithSpan]) -> Error {
 }
 
 /// The brackets that are open before a token, outermost first.
-fn open_brackets(tokens: &[TokenWithSpan], index: usize) -> Vec<usize> {
+pub(super) fn open_brackets(tokens: &[TokenWithSpan], index: usize) -> Vec<usize> {
     let mut open = vec![];
     for (i, t) in tokens.iter().enumerate().take(index) {
         match t.token {
@@ -110,7 +111,7 @@ fn open_brackets(tokens: &[TokenWithSpan], index: usize) -> Vec<usize> {
     open
 }
 
-fn is_word(tokens: &[TokenWithSpan], index: usize, keyword: Keyword) -> bool {
+pub(super) fn is_word(tokens: &[TokenWithSpan], index: usize, keyword: Keyword) -> bool {
     matches!(tokens.get(index).map(|t| &t.token), Some(Token::Word(w)) if w.keyword == keyword && w.quote_style.is_none())
 }
 
@@ -164,7 +165,9 @@ fn missing_as(tokens: &[TokenWithSpan], bracket: usize) -> Option<Error> {
 /// The advice of the tokens around the place, where the error has none.
 fn advised(error: Error, tokens: &[TokenWithSpan]) -> Error {
     let index = index_of(&error, tokens);
-    let instead = missing_by(tokens, index, error.message()).or_else(|| clause_as_name(tokens, index));
+    let instead = missing_by(tokens, index, error.message())
+        .or_else(|| clause_as_name(tokens, index))
+        .or_else(|| misread::instead(error.message(), tokens, index));
     if let Some(instead) = instead {
         return instead;
     }
@@ -233,7 +236,12 @@ fn advice(message: &str, tokens: &[TokenWithSpan], index: usize) -> Option<Strin
     {
         return Some("Name the columns, or write * for all of them".into());
     }
-    let names = ["expected identifier", "expected an expression", "expected a column"];
+    if message.starts_with("expected an expression")
+        && let Some(advice) = misread::advice(message, tokens, index)
+    {
+        return Some(advice);
+    }
+    let names = ["expected a name", "expected an expression", "expected a column"];
     if let Some(Token::Word(w)) = here
         && w.quote_style.is_none()
         && w.keyword != Keyword::NoKeyword
@@ -241,8 +249,14 @@ fn advice(message: &str, tokens: &[TokenWithSpan], index: usize) -> Option<Strin
     {
         return Some(format!("{0} is a reserved word: to use it as a name, write `{0}` in backticks", w.value));
     }
+    if let Some(of_others) = misread::of_other_systems(message, here) {
+        return Some(of_others);
+    }
     if let Some(open) = unclosed(tokens, index, message) {
         return Some(open);
+    }
+    if let Some(advice) = misread::advice(message, tokens, index) {
+        return Some(advice);
     }
     if let (Some(Token::Word(top)), Some(Token::Number(rows, _))) = (before, here)
         && top.quote_style.is_none()

@@ -11,6 +11,7 @@ pub mod json;
 pub mod limits;
 mod mask;
 pub mod match_recognize;
+mod misread;
 mod quantified;
 pub mod script;
 pub mod show;

@@ -12,6 +12,7 @@ use super::diagnose::diagnose;
 use super::dialect::FlinkDialect;
 use super::hints::{attach_hints, misplaced};
 use super::limits::{MAX_DEPTH, MAX_NODES, ParseLimits, check_tokens, settle_expr, settle_query};
+use super::misread::check_clauses;
 use super::source::SourceText;
 use super::split::{Piece, Split, split};
 use super::statement::StatementParser;
@@ -163,6 +164,9 @@ pub(crate) fn expect_end(parser: &Parser) -> Result<()> {
         return Err(error);
     }
     let at = parser.index();
+    if let Some(error) = runs_on(parser, at) {
+        return Err(error);
+    }
     let keyword = |i: usize| match &parser.token_at(i).token {
         Token::Word(w) if w.quote_style.is_none() => Some(w.keyword),
         _ => None,
@@ -179,7 +183,7 @@ pub(crate) fn expect_end(parser: &Parser) -> Result<()> {
         Some(format!("'{wide}' is a wide character: write {plain}"))
     } else if !(0..at).any(|i| matches!(keyword(i), Some(Keyword::SELECT | Keyword::VALUES))) {
         // No clause of a query follows here.
-        behind_dropped(parser, &next)
+        behind_dropped(parser, &next).or_else(|| behind_created(parser, &next))
     } else {
         // The word before was taken for an alias where it is at the place of one; a name behind FROM is what it is.
         let named = at < 2
@@ -231,6 +235,32 @@ fn plain_form(c: char) -> Option<char> {
     })
 }
 
+/// `SELECT a FROM t INSERT INTO u ..`: the word was taken for an alias.
+fn runs_on(parser: &Parser, at: usize) -> Option<Error> {
+    let before = parser.token_at(at.checked_sub(1)?);
+    let Token::Word(w) = &before.token else { return None };
+    let starts = w.quote_style.is_none() && NEXT_STARTS.contains(&w.value.to_ascii_uppercase().as_str());
+    let error = Error::user(format!("unexpected '{}'", w.value)).at(position(before.span.start));
+    (starts && at > 1).then(|| error.hint(format!("Is a ';' missing before {}?", w.value)))
+}
+
+/// What may have been meant behind the columns of a table that is made.
+fn behind_created(parser: &Parser, next: &TokenWithSpan) -> Option<String> {
+    const CLAUSES: [&str; 6] = ["WITH", "COMMENT", "PARTITIONED", "DISTRIBUTED", "LIKE", "AS"];
+    let is = |i: usize, k: Keyword| matches!(&parser.token_at(i).token, Token::Word(w) if w.keyword == k);
+    if !is(0, Keyword::CREATE) {
+        return None;
+    }
+    match &next.token {
+        Token::Word(w) if w.keyword == Keyword::NOT && is(parser.index().saturating_sub(1), Keyword::IF) => {
+            Some("Write IF NOT EXISTS".into())
+        }
+        Token::Word(w) => suggest::nearest(&w.value, CLAUSES).map(|near| format!("Did you mean {near}?")),
+        Token::LParen => Some("Write WITH before a table's options".into()),
+        _ => None,
+    }
+}
+
 /// What may have been meant behind the name of what is dropped.
 fn behind_dropped(parser: &Parser, next: &TokenWithSpan) -> Option<String> {
     let dropped = matches!(&parser.token_at(0).token, Token::Word(w) if w.keyword == Keyword::DROP);
@@ -264,6 +294,10 @@ fn tokenize(text: &str, begin: Position) -> Result<Vec<TokenWithSpan>> {
     };
     let made = Tokenizer::new(&FlinkDialect, text).tokenize_with_location_into_buf_with_mapper(&mut tokens, place);
     made.map_err(|mut e| {
+        if e.message.contains("multi-line comment") {
+            let at = open_comment(text, begin, &tokens).unwrap_or(position(moved(e.location)));
+            return Error::user("a comment is not closed").at(at).hint("Close it with */");
+        }
         e.location = moved(e.location);
         let hint = match run_on(&tokens, e.location.line, e.location.column) {
             _ if e.message.contains('"') => DOUBLE_QUOTES.to_string(),
@@ -288,6 +322,27 @@ fn tokenize(text: &str, begin: Position) -> Result<Vec<TokenWithSpan>> {
         return Err(Error::user(what).at(position(t.span.start)).hint(hint));
     }
     Ok(tokens)
+}
+
+/// Where a comment begins behind the last token of a text that begins there.
+fn open_comment(text: &str, begin: Position, tokens: &[TokenWithSpan]) -> Option<Position> {
+    let from = tokens.last().map_or(begin, |t| position(t.span.end));
+    let mut at = begin;
+    let mut before: Option<(char, Position)> = None;
+    for c in text.chars() {
+        if let (Some(('/', slash)), '*') = (before, c)
+            && (slash.line, slash.column) >= (from.line, from.column)
+        {
+            return Some(slash);
+        }
+        before = Some((c, at));
+        at = if c == '\n' {
+            Position { line: at.line + 1, column: 1 }
+        } else {
+            Position { line: at.line, column: at.column + 1 }
+        };
+    }
+    None
 }
 
 /// The first string that a word follows without a blank: its own closing quote was forgotten, and the next one taken.
@@ -315,6 +370,7 @@ fn prepare(text: &str) -> Result<(Vec<TokenWithSpan>, Vec<Span>)> {
     check_length(text.len(), limits.statement_bytes, "a statement")?;
     let (tokens, hints) = attach_hints(tokenize(text, START)?)?;
     check_tokens(&tokens, &limits)?;
+    check_clauses(&tokens)?;
     Ok((arrange(tokens)?, hints))
 }
 
@@ -354,6 +410,7 @@ fn parse_piece(text: &str, begin: Position, limits: &ParseLimits) -> Result<Span
         let is_text = |t: &&TokenWithSpan| !matches!(t.token, Token::Whitespace(_) | Token::EOF);
         let end = tokens.iter().rev().find(is_text).map_or(begin, |last| position(last.span.end));
         check_tokens(&tokens, limits)?;
+        check_clauses(&tokens)?;
         let mut parser = StatementParser::new(query_parser(tokens), &source, limits.nodes);
         let statement = parser.parse().map_err(|e| {
             let e = diagnose(e, &parser.p);
@@ -391,6 +448,8 @@ pub(crate) fn from_parser(error: ParserError) -> Error {
     };
     let message =
         message.replace("Expected: ", "expected ").replace(", found: ", " but found ").replace("EOF", "the end");
+    let message = message.replace("expected identifier but", "expected a name but");
+    let message = message.replace("expected literal string but", "expected a string in single quotes but");
     let message = match message.strip_prefix("Expected an ") {
         Some(rest) => format!("expected an {rest}"),
         None => message,
@@ -413,7 +472,8 @@ fn meant(message: &str) -> Option<String> {
         .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
         .filter(|w| w.len() > 1 && w.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
         .collect();
-    if keywords.iter().any(|k| k.eq_ignore_ascii_case(found)) {
+    // A part of CASE is no slip for another one.
+    if keywords.iter().any(|k| k.eq_ignore_ascii_case(found)) || found.eq_ignore_ascii_case("THEN") {
         return None;
     }
     suggest::nearest(found, keywords).map(str::to_string)

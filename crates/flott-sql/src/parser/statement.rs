@@ -1,5 +1,6 @@
 //! Which statement it is, and the statements that are neither DDL nor SHOW.
 
+use flott_core::error::Position;
 use flott_core::{Error, Result};
 use sqlparser::ast::{Expr, Ident, Query};
 use sqlparser::keywords::Keyword;
@@ -104,8 +105,14 @@ impl<'a> StatementParser<'a> {
 
     /// `('k' = 'v', ..)`, the opening bracket first.
     pub(crate) fn option_list(&mut self) -> Parsed<OptionList> {
+        self.placed_options().map(|(options, _)| options)
+    }
+
+    /// The same, and where each of them stands.
+    pub(crate) fn placed_options(&mut self) -> Parsed<(OptionList, Vec<Position>)> {
         self.p.expect_token(&Token::LParen)?;
         let mut options: OptionList = vec![];
+        let mut places = vec![];
         while !self.p.consume_token(&Token::RParen) {
             if !options.is_empty() && !self.p.consume_token(&Token::Comma) {
                 return self.p.expected(", or )", self.p.peek_token());
@@ -118,8 +125,9 @@ impl<'a> StatementParser<'a> {
                 return Err(error_at(&format!("option '{key}' is given twice"), &at));
             }
             options.push((key, value));
+            places.push(position(at.span.start));
         }
-        Ok(options)
+        Ok((options, places))
     }
 
     pub(crate) fn with_options(&mut self) -> Parsed<OptionList> {

@@ -215,7 +215,7 @@ impl<'a> Converter<'a> {
             Error::user(format!("Table '{}' has no option 'connector'", table.identifier.object))
                 .hint(format!("Available connectors: {}", self.registry.connector_names().join(", ")))
         })?;
-        let factory = self.registry.connector(connector)?;
+        let factory = self.registry.connector(connector).map_err(|e| e.with("table", &table.identifier.object))?;
         let prunes = factory.supports_projection();
         let columns = columns_of(schema)?;
         let kind_of = |name: &str| table.table.schema.column(name).map(|c| c.kind.clone());

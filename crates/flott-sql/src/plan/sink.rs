@@ -238,7 +238,7 @@ impl Converter<'_> {
             Error::user(format!("Table '{}' has no option 'connector'", identifier.object))
                 .hint(format!("Available connectors: {}", self.registry.connector_names().join(", ")))
         })?;
-        let factory = self.registry.connector(connector)?;
+        let factory = self.registry.connector(connector).map_err(|e| e.with("table", &identifier.object))?;
         if columns.iter().any(|c| c.metadata_key().is_some() || matches!(c.kind, ColumnKind::Metadata { .. })) {
             self.writes_metadata(factory.as_ref(), identifier, table)?;
         }

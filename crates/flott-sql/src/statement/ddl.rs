@@ -7,7 +7,7 @@ use flott_core::options::Options;
 use flott_core::types::TimeAttribute;
 
 use super::like::{self, Parts};
-use super::place::in_statement;
+use super::place::{self, in_statement};
 use super::{ExpressionResolver, SessionState, schema};
 use crate::catalog::object::IfTaken;
 use crate::catalog::{Database, Entry};
@@ -22,7 +22,10 @@ pub fn create_table(
     resolver: &dyn ExpressionResolver,
     derived: Option<Vec<(String, LogicalType)>>,
 ) -> Result<()> {
-    let at = |e: Error| if e.position().is_none() { e.at(create.name.position()) } else { e };
+    let at = |e: Error| {
+        let place = place::of_column(&e, create).unwrap_or(create.name.position());
+        if e.position().is_none() { e.at(place) } else { e }
+    };
     table(create, state, resolver, derived).map_err(at)
 }
 

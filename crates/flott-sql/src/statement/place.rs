@@ -2,8 +2,9 @@
 
 use flott_core::Error;
 use flott_core::error::Position;
+use sqlparser::ast::Ident;
 
-use crate::parser::ast::{ColumnDef, ColumnSpec, ExpressionText, WatermarkDef};
+use crate::parser::ast::{ColumnDef, ColumnSpec, CreateTable, ExpressionText, WatermarkDef, position};
 
 /// The context that names a computed column.
 pub(super) const COMPUTED_COLUMN: &str = "computed column";
@@ -60,4 +61,23 @@ pub(super) fn in_statement<'a>(
         Some(text) => moved(e, text.position),
         None => without_position(&e),
     }
+}
+
+/// Where the column stands that an error is about: in the watermark or key that is wrong, or where it is declared.
+pub(super) fn of_column(e: &Error, create: &CreateTable) -> Option<Position> {
+    let name = e.context("column")?;
+    let of_idents = |idents: &[Ident]| idents.iter().find(|i| i.value == name).map(place_of);
+    let message = e.message().to_lowercase();
+    let watermark = create.watermark.as_ref().filter(|w| message.contains("watermark") && w.column.to_string() == name);
+    let key = create.primary_key.iter().filter(|_| message.contains("primary key"));
+    watermark
+        .map(|w| w.column.position())
+        .or_else(|| key.into_iter().find_map(|k| of_idents(&k.columns)))
+        .or_else(|| of_idents(&create.partition_keys).filter(|_| message.contains("partition")))
+        // Of two of a name the last one is too many.
+        .or_else(|| create.columns.iter().rev().find(|c| c.name.value == name).map(|c| place_of(&c.name)))
+}
+
+fn place_of(name: &Ident) -> Position {
+    position(name.span.start)
 }

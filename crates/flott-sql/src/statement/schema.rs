@@ -191,14 +191,16 @@ fn mark_rowtime(columns: &mut [Column], spec: &WatermarkSpec, resolver: &dyn Exp
             "Invalid data type of expression for watermark definition. The expression must be of type TIMESTAMP(p) or \
              TIMESTAMP_LTZ(p), the supported precision 'p' is from 0 to {ROWTIME_PRECISION_MAX}, but it is {result}"
         ))
-        .with("column", &column.name));
+        .with("column", &column.name)
+        .hint(format!("Write WATERMARK FOR {0} AS {0} - INTERVAL '5' SECOND", column.name)));
     }
     if std::mem::discriminant(&result.kind) != std::mem::discriminant(&column.data_type.kind) {
         return Err(Error::user(format!(
             "The watermark declaration's output data type '{result}' is different from the time field's data type '{}'.",
             column.data_type
         ))
-        .with("column", &column.name));
+        .with("column", &column.name)
+        .hint(format!("Write WATERMARK FOR {0} AS {0} - INTERVAL '5' SECOND", column.name)));
     }
     column.data_type = column.data_type.with_time_attribute(TimeAttribute::Rowtime);
     Ok(())

@@ -42,7 +42,8 @@ fn view(definition: &Definition, state: &SessionState, resolver: &dyn Expression
             "VIEW definition and input fields not match:\n\tDef fields: [{}].\n\tInput fields: [{}].",
             given.iter().map(|c| c.0.value.as_str()).collect::<Vec<_>>().join(", "),
             schema.iter().map(|c| c.0.as_str()).collect::<Vec<_>>().join(", ")
-        )));
+        ))
+        .hint("Name as many columns as the query has, or none"));
     }
     let mut columns: Vec<Column> = vec![];
     for (i, (name, data_type)) in schema.into_iter().enumerate() {

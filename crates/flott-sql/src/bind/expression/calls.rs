@@ -186,8 +186,12 @@ impl ExpressionBinder<'_> {
     ) -> Result<Typed> {
         if self.aggregates.is_none() {
             return Err(at(
-                Error::user(format!("Aggregate expressions are not allowed in {}: {kind}", self.clause))
-                    .hint("Conditions on aggregates stand in HAVING"),
+                Error::user(format!("Aggregate expressions are not allowed in {}: {kind}", self.clause)).hint(
+                    match self.clause {
+                        "an aggregate" => "Compute the inner one in a sub-query, and aggregate that",
+                        _ => "Conditions on aggregates stand in HAVING",
+                    },
+                ),
                 span,
             ));
         }
