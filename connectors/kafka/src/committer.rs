@@ -19,13 +19,15 @@ use flott_core::clock::{Clock, SystemClock};
 use flott_core::{DecidedCheckpoint, Error, ErrorKind, FailPoint, Result};
 use rdkafka::producer::Producer as _;
 
-use crate::client::{self, blocking};
+use crate::client::{self, REQUEST_PATIENCE, blocking};
 use crate::held::{self, Held, TRANSACTION_PATIENCE};
 use crate::marker::pause;
 use crate::producer::{LOOK, Producer};
 use crate::record::Outgoing;
 use crate::target::{Partitioner, Target};
 
+/// Between two tries to claim an id.
+const CLAIM_AGAIN: Duration = Duration::from_millis(100);
 /// How long a refusal of decided rows is doubted.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -166,6 +168,33 @@ fn open_for(
     };
     check_owner(&marker, context, id, lineage, foreign)?;
     Ok((marker.epoch < epoch).then_some((held, marker)))
+}
+
+/// Writes into the marker that the id is this attempt's. Blocks.
+fn claim(target: &Target, context: &CommitterContext, id: &str, held: Option<Held>) -> Result<Held> {
+    let mut held = match held {
+        Some(held) => held,
+        None => held::take(target, id, context.generation)?,
+    };
+    let (epoch, progress) = match &held.marker {
+        Some(marker) => {
+            check_owner(marker, context, id, &context.lineage, false)?;
+            if marker.generation == context.generation.0 {
+                return Ok(held);
+            }
+            (marker.epoch, marker.progress.clone())
+        }
+        None => (0, None),
+    };
+    let (lineage, generation) = (context.lineage.clone(), context.generation.0);
+    let marker = Marker { lineage, generation, epoch, progress };
+    begin(&held)?;
+    if let Err(error) = mark(&mut held, id, &marker) {
+        held.give_up(&error);
+        return Err(error);
+    }
+    end_transaction(&mut held, marker)?;
+    Ok(held)
 }
 
 /// Refuses a marker of another job, and of a newer attempt.
@@ -368,32 +397,24 @@ impl Committer for KafkaCommitter {
         self.target.staging.remove_of(&self.context, self.context.generation.0, keep).await?;
         let id = self.own_id();
         let held = self.held.remove(&id);
-        let (target, context) = (Arc::clone(&self.target), self.context.clone());
+        let (target, context, clock) = (Arc::clone(&self.target), self.context.clone(), Arc::clone(&self.clock));
         let taken = id.clone();
         let held = blocking(move || {
-            let mut held = match held {
-                Some(held) => held,
-                None => held::take(&target, &id, context.generation)?,
-            };
-            let (epoch, progress) = match &held.marker {
-                Some(marker) => {
-                    check_owner(marker, &context, &id, &context.lineage, false)?;
-                    if marker.generation == context.generation.0 {
-                        return Ok::<_, Error>(held);
+            let mut held = held;
+            let started = clock.monotonic();
+            loop {
+                match claim(&target, &context, &id, held.take()) {
+                    // As every question of a start: a broker that is slow just now is no reason to end.
+                    Err(e)
+                        if e.kind() == ErrorKind::Unavailable
+                            && clock.monotonic().saturating_sub(started) < REQUEST_PATIENCE =>
+                    {
+                        tracing::debug!(error = %e, "the transactional id has to be claimed again");
+                        pause(CLAIM_AGAIN);
                     }
-                    (marker.epoch, marker.progress.clone())
+                    done => return done,
                 }
-                None => (0, None),
-            };
-            let (lineage, generation) = (context.lineage.clone(), context.generation.0);
-            let marker = Marker { lineage, generation, epoch, progress };
-            begin(&held)?;
-            if let Err(error) = mark(&mut held, &id, &marker) {
-                held.give_up(&error);
-                return Err(error);
             }
-            end_transaction(&mut held, marker)?;
-            Ok(held)
         });
         self.held.insert(taken, held.await??);
         Ok(())
