@@ -110,6 +110,8 @@ pub struct Join {
     pub flavour: JoinFlavour,
     /// How long the rows of each input are kept (the hint STATE_TTL); `None`: as the session says.
     pub state_ttl: [Option<Duration>; 2],
+    /// A semi or anti join that EXISTS asks for which says nothing about the row outside.
+    pub exists: bool,
 }
 
 /// Which rows of two inputs can meet.

@@ -11,6 +11,7 @@ mod changelog_function;
 mod conditions;
 mod convert;
 mod dead_letter;
+mod existence;
 mod explain;
 mod explain_logical;
 mod explain_over;

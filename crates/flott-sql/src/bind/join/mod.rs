@@ -409,6 +409,17 @@ pub(crate) fn join_with(
     }
     let schema = plan_schema(columns.iter().map(|(n, t)| (n.as_str(), t)))?;
     let condition = condition.map(super::fold::fold_casts).transpose()?.filter(|c| !is_true(c));
-    let join = Join { kind, shown: condition.clone(), condition, flavour, state_ttl };
+    let join = Join { kind, shown: condition.clone(), condition, flavour, state_ttl, exists: false };
     Ok(FlinkNode::plan_of_two(FlinkNodeKind::Join(join), left, right, schema))
+}
+
+/// The join on top of a plan as one that EXISTS asks for.
+fn by_existence(plan: LogicalPlan) -> LogicalPlan {
+    let LogicalPlan::Extension(e) = &plan else { return plan };
+    let Some(FlinkNode { kind: FlinkNodeKind::Join(join), input, second: Some(right), schema }) = FlinkNode::of(e)
+    else {
+        return plan;
+    };
+    let kind = FlinkNodeKind::Join(Join { exists: true, ..join.clone() });
+    FlinkNode::plan_of_two(kind, input.clone(), right.clone(), schema.clone())
 }

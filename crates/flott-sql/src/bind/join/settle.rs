@@ -8,7 +8,7 @@ use flott_core::{Error, LogicalType, Result};
 use flott_graph::JoinKind;
 
 use super::predicate::{Of, comparison, conjuncts, implied, of, rejects_nulls, together};
-use super::{attribute, identity, interval, join, join_with};
+use super::{attribute, by_existence, identity, interval, join, join_with};
 use crate::bind::node::{FlinkNode, FlinkNodeKind, Join, JoinFlavour};
 use crate::bind::{Binder, Typed, columns_of, filter, project, window};
 
@@ -139,7 +139,10 @@ fn decide(
         }
     }
     let (left, right) = (settle(binder, left.clone(), to_left)?, settle(binder, right.clone(), to_right)?);
-    let decided = recognised(binder, kind, left, right, own, node.state_ttl)?;
+    let mut decided = recognised(binder, kind, left, right, own, node.state_ttl)?;
+    if node.exists {
+        decided = by_existence(decided);
+    }
     filtered(decided, stay)
 }
 

@@ -13,7 +13,7 @@ use sqlparser::ast::{self, Expr as Ast, Query, SetExpr, Spanned, UnaryOperator};
 
 use super::embedded::{Embedded, embedded};
 use super::predicate::{conjuncts, reads, together};
-use super::{beside, identity, join};
+use super::{beside, by_existence, identity, join};
 use crate::bind::expression::ExpressionBinder;
 use crate::bind::node::JoinFlavour;
 use crate::bind::refuse::{at, from_datafusion, is_not_found, unsupported, unsupported_with};
@@ -334,11 +334,12 @@ impl Binder<'_> {
     /// The rows for which a sub-query has an answer. Where that depends on a row of the query two levels out, too, it is
     /// an answer for pairs, of which that query chooses.
     fn asked(&self, asked: Asked, scope: &Scope, query: &Query, correlated: &mut Vec<Expr>) -> Result<LogicalPlan> {
-        let Asked { left, right, kind, conditions } = asked;
+        let Asked { left, right, kind, conditions, exists } = asked;
         let Some(right) = right else { return Ok(left) };
         let is_further = |c: &Expr| reads(c).iter().any(|name| name.starts_with(OUTER));
         if !conditions.iter().any(is_further) {
-            return join(left, right, kind, together(conditions), JoinFlavour::Unsettled);
+            let joined = join(left, right, kind, together(conditions), JoinFlavour::Unsettled)?;
+            return Ok(if exists { by_existence(joined) } else { joined });
         }
         if kind != JoinKind::Semi || !scope.may_repeat() {
             return Err(unsupported_with(
@@ -364,14 +365,15 @@ impl Binder<'_> {
         match source.filter(|_| !none) {
             Some(source) => {
                 let kind = if negated { JoinKind::Anti } else { JoinKind::Semi };
+                let exists = source.correlated.is_empty();
                 let (right, conditions) = connected(&left, source.plan, source.correlated)?;
-                Ok(Asked { left, right: Some(right), kind, conditions })
+                Ok(Asked { left, right: Some(right), kind, conditions, exists })
             }
             None => {
                 // A row is there, or none, whatever the rows are that it is made of.
                 let holds = (one && !none) != negated;
                 let left = if holds { left } else { crate::bind::filter(left, self.boolean(Some(false))?)? };
-                Ok(Asked { left, right: None, kind: JoinKind::Semi, conditions: vec![] })
+                Ok(Asked { left, right: None, kind: JoinKind::Semi, conditions: vec![], exists: false })
             }
         }
     }
@@ -460,7 +462,7 @@ impl Binder<'_> {
         equalities.extend(source.correlated);
         let kind = if negated { JoinKind::Anti } else { JoinKind::Semi };
         let (right, conditions) = connected(&left, inner, equalities)?;
-        Ok(Asked { left, right: Some(right), kind, conditions })
+        Ok(Asked { left, right: Some(right), kind, conditions, exists: false })
     }
 }
 
@@ -471,6 +473,8 @@ struct Asked {
     kind: JoinKind,
     /// Over both; columns of the query further out have [`OUTER`] before their names.
     conditions: Vec<Expr>,
+    /// Only whether there is a right row matters.
+    exists: bool,
 }
 
 /// Whether a query has a row for every group of something.
@@ -491,7 +495,9 @@ pub(super) fn gives_one_row(query: &Query) -> bool {
 
 /// Whether the SELECT list calls aggregate functions.
 fn shows_aggregates(select: &ast::Select) -> bool {
-    crate::bind::query::expressions(&select.projection).into_iter().any(crate::bind::query::contains_aggregate)
+    crate::bind::query::expressions(&select.projection)
+        .into_iter()
+        .any(crate::bind::query::contains_aggregate)
 }
 
 /// Whether a SELECT aggregates.

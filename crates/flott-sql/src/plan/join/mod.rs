@@ -237,6 +237,8 @@ impl Converter<'_> {
         }
         let Some(right) = &node.second else { return Err(Error::internal("a join of one input")) };
         let left = &node.input;
+        let one_row = self.one_row(join, left, right)?;
+        let right = one_row.as_ref().unwrap_or(right);
         let (mut equalities, mut rest) = (vec![], vec![]);
         for condition in join.condition.iter().flat_map(conjuncts) {
             match equality(&condition, left, right)? {

@@ -27,6 +27,7 @@ use flott_core::types::TypeKind;
 use flott_core::{LogicalType, Result};
 use flott_graph::{JoinKind, WindowKind};
 
+use super::existence;
 use super::options;
 use super::program::{column_uses, size, substitute};
 use crate::bind::join::{Above, Of, of, reads, together};
@@ -238,8 +239,16 @@ impl Optimizer {
         if matches!(kind, JoinKind::Inner | JoinKind::Right | JoinKind::Semi) {
             region::pass_on(&equalities, (right, &to_right), (left, &mut to_left))?;
         }
-        let (left, right) = (self.under(left, to_left)?, self.under(right, to_right)?);
+        let (left, mut right) = (self.under(left, to_left)?, self.under(right, to_right)?);
+        if kind == JoinKind::Anti && empty::is_nothing(&right) {
+            return filtered(left, stay);
+        }
         let mut changed = join.clone();
+        if join.exists && kind.is_semi_or_anti() && !empty::has_no_rows(&right) {
+            let (one, condition) = existence::exists(kind, &left, right)?;
+            right = one;
+            own.extend(condition);
+        }
         changed.kind = kind;
         changed.condition = together(own.into_iter().chain(added.iter().cloned()));
         if let Some(shown) = &mut changed.shown {
