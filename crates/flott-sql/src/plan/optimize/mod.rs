@@ -1,14 +1,16 @@
 //! What is done to a logical plan before it is planned: conditions go down as far as they may, joins are put in an order.
 //!
 //! As Flink's `FILTER_PREPARE_RULES` (a filter passes projections, unions, groupings, windows and joins), Calcite's
-//! `JoinPushTransitivePredicatesRule` (`a = b AND a = 1` says `b = 1`), `ReduceExpressionsRule`, `PruneEmptyRules` and
-//! `AggregateValuesRule`. The plan has the columns that it had, with the same names and types, and gives the same rows.
+//! `JoinPushTransitivePredicatesRule` (`a = b AND a = 1` says `b = 1`), `ReduceExpressionsRule`, `PruneEmptyRules`,
+//! `AggregateValuesRule` and `AggregateProjectPullUpConstantsRule`. The plan has the columns that it had, with the same
+//! names and types, and gives the same rows.
 //!
 //! Conditions go past an operator only where each row that it gives has the values that the condition reads from the rows
 //! that it is made of: below a grouping those on its keys, below OVER those on its partition, below a join those on one
 //! side, unless that is padded. A condition that differs from call to call stays where it is, and so does the watermark:
 //! it is read from all rows of a table.
 
+mod constants;
 mod empty;
 mod fold;
 mod order;
@@ -130,7 +132,7 @@ impl Optimizer {
     }
 
     fn node(&self, plan: &LogicalPlan, node: &FlinkNode, conditions: Vec<Expr>) -> Result<LogicalPlan> {
-        pruned(self.node_with_rows(plan, node, conditions)?)
+        constants::pulled_up(pruned(self.node_with_rows(plan, node, conditions)?)?)
     }
 
     fn node_with_rows(&self, plan: &LogicalPlan, node: &FlinkNode, conditions: Vec<Expr>) -> Result<LogicalPlan> {
