@@ -164,6 +164,25 @@ impl RowStore {
         self.marks[slot as usize]
     }
 
+    /// A row has come again: its time is another one, also in the next run.
+    pub(crate) fn renew(&mut self, slot: u32, key_group: u16, time: i64) {
+        let place = slot as usize;
+        if let Some(known) = self.times.get_mut(place) {
+            *known = time;
+        }
+        let run = std::mem::replace(&mut self.run_of[place], NEW);
+        if run == NEW {
+            return;
+        }
+        self.removed.push((key_group, self.ids[place]));
+        if let Some(run) = self.runs.get_mut(&run) {
+            run.live -= 1;
+        }
+        self.ids[place] = self.next_id;
+        self.next_id += 1;
+        self.fresh.push(slot);
+    }
+
     /// A row goes. Its slot can still be read until [`release`](Self::release).
     pub(crate) fn remove(&mut self, slot: u32, key_group: u16) {
         let place = slot as usize;

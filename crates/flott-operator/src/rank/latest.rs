@@ -44,6 +44,8 @@ pub struct Latest {
     insert: bool,
     /// Nothing is kept: each row leaves as `+U`.
     stateless: bool,
+    /// A row that is not better renews the time to live, too.
+    renews: bool,
     keys: KeyCodec,
     table: KeyTable,
     entries: Vec<Entry>,
@@ -78,6 +80,8 @@ impl Latest {
         latest.update_before = spec.update_before;
         latest.insert = spec.insert || spec.update_before;
         latest.stateless = by_arrival && !latest.insert;
+        // As `RowTimeMiniBatchDeduplicateFunction`, which writes the state of each key of a mini-batch.
+        latest.renews = spec.mini_batch.is_some() && !spec.compact && !by_arrival;
         Ok(latest)
     }
 
@@ -98,6 +102,7 @@ impl Latest {
                 update_before: true,
                 insert: true,
                 stateless: false,
+                renews: false,
                 keys: KeyCodec::new(keys, &types_of(input, keys)?, ownership.max_parallelism)?,
                 table: KeyTable::default(),
                 entries: vec![],
@@ -146,6 +151,10 @@ impl Latest {
         if let Some(old) = old {
             let (order, known) = (work.encoded.order(row), self.rows.order(old.slot));
             if order > known || order == known && !self.equals_replace {
+                if self.renews && self.ttl.is_on() && old.written_ms < now_ms {
+                    self.entries[number as usize].written_ms = now_ms;
+                    self.rows.renew(old.slot, group, now_ms);
+                }
                 return Ok(());
             }
             if self.skips_same && order == known && work.encoded.rest(row) == self.rows.rest(old.slot) {

@@ -134,6 +134,40 @@ fn a_row_lives_from_the_mini_batch_that_shows_it() {
     assert_eq!(h.state_rows(), 0);
 }
 
+/// A mini-batch writes the state of each of its keys, better or not, as `RowTimeMiniBatchDeduplicateFunction` does; the function
+/// that shows the last change alone does not, nor does one without mini-batches.
+#[test]
+fn by_event_time_a_row_that_changes_nothing_renews_the_life_of_its_key() {
+    let ttl = Some(Duration::from_secs(10));
+    let best = [(Keep::First, (0, 1, 1)), (Keep::Last, (0, 1, 9))];
+    let worse = (0, 2, 5);
+    for (keep, first) in best {
+        let nodes = deduplicate(keep, Some(2), |s| (s.mini_batch, s.state_ttl) = (batches_of(1), ttl));
+        let mut h = Harness::new(&nodes, 1, 128).expect("operators");
+        assert_eq!(fed(&mut h, &[first]), out(&[("+I", first)]));
+        for (now_ms, restores) in [(9_000, false), (18_000, true), (27_000, false)] {
+            h.set_processing_time(now_ms).expect("time");
+            assert!(fed(&mut h, &[worse]).is_empty(), "{keep:?} at {now_ms}");
+            let snapshot = h.snapshot().expect("a snapshot");
+            if restores {
+                h = Harness::restore(&nodes, &snapshot, 1, 128).expect("the snapshot");
+                h.set_processing_time(now_ms).expect("time");
+            }
+        }
+        // Ten seconds after the last row of the key it has gone.
+        h.set_processing_time(37_000).expect("time");
+        assert_eq!(fed(&mut h, &[worse]), out(&[("+I", worse)]), "{keep:?}");
+        // What shows the last change alone writes what it shows.
+        let compact = |s: &mut DeduplicateSpec| (s.mini_batch, s.compact, s.state_ttl) = (batches_of(1), true, ttl);
+        let mut h = Harness::new(&deduplicate(keep, Some(2), compact), 1, 128).expect("operators");
+        assert_eq!(fed(&mut h, &[first]), out(&[("+I", first)]));
+        h.set_processing_time(9_000).expect("time");
+        assert!(fed(&mut h, &[worse]).is_empty());
+        h.set_processing_time(10_000).expect("time");
+        assert_eq!(fed(&mut h, &[worse]), out(&[("+I", worse)]), "{keep:?}");
+    }
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Rows(Vec<Row>),
