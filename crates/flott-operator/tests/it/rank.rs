@@ -319,6 +319,10 @@ fn the_last_row_of_a_key() {
     let stateless = deduplicate(Keep::Last, None, |s| (s.update_before, s.insert) = (false, false));
     let all: Vec<String> = [one, two, three, four, four].iter().map(|r| format!("+U{r}")).collect();
     assert_eq!(changes_of(&stateless, EVENTS, &SOME_EVENTS), all);
+    // By event time the state tells which rows are later ones, and no more.
+    let updates = deduplicate(Keep::Last, Some(2), |s| (s.update_before, s.insert) = (false, false));
+    let expected = [one, three, four, four].map(|r| format!("+U{r}"));
+    assert_eq!(changes_of(&updates, EVENTS, &SOME_EVENTS), expected);
 }
 
 #[test]

@@ -138,6 +138,14 @@ pub const DEDUPLICATE_COMPACT_CHANGES: ConfigOption = ConfigOption::optional(
     Some("false"),
     "Whether a deduplication by event time shows only the last change of each key in a mini-batch.",
 );
+/// Whether a deduplication tells first rows from later ones.
+pub const DEDUPLICATE_INSERTS: ConfigOption = ConfigOption::optional(
+    "table.exec.deduplicate.insert-update-after-sensitive-enabled",
+    OptionType::Boolean,
+    Some("true"),
+    "Whether the first row of a key leaves a deduplication as an insertion. Where it need not, and nobody asks for the row \
+     before an update, all rows leave as updates, and one that keeps the last row by processing time has no state.",
+);
 /// How long state is kept.
 pub const STATE_TTL: ConfigOption = ConfigOption::optional(
     "table.exec.state.ttl",
@@ -253,7 +261,7 @@ pub const BUSHY_THRESHOLD: ConfigOption = ConfigOption::optional(
      after the other.",
 );
 /// Every option that the planner reads.
-pub const ALL: [&ConfigOption; 34] = [
+pub const ALL: [&ConfigOption; 35] = [
     &REUSE_SUB_PLAN,
     &JOIN_REORDER,
     &BUSHY_THRESHOLD,
@@ -278,6 +286,7 @@ pub const ALL: [&ConfigOption; 34] = [
     &MINI_BATCH_LATENCY,
     &MINI_BATCH_SIZE,
     &DEDUPLICATE_COMPACT_CHANGES,
+    &DEDUPLICATE_INSERTS,
     &STATE_TTL,
     &LOOKUP_CAPACITY,
     &LOOKUP_OUTPUT_MODE,
@@ -385,6 +394,10 @@ pub(super) fn mini_batch(config: &Options) -> Result<Option<MiniBatch>> {
 
 pub(super) fn compacts_deduplication(config: &Options) -> Result<bool> {
     config.bool(&DEDUPLICATE_COMPACT_CHANGES)
+}
+
+pub(super) fn deduplication_inserts(config: &Options) -> Result<bool> {
+    config.bool(&DEDUPLICATE_INSERTS)
 }
 
 pub(super) fn state_ttl(config: &Options) -> Result<Option<Duration>> {

@@ -149,7 +149,7 @@ impl Converter<'_> {
                 rowtime: (time == TimeAttribute::Rowtime).then_some(plan.order[0].column),
                 keep,
                 update_before: true,
-                insert: true,
+                insert: options::deduplication_inserts(self.config)?,
                 mini_batch: options::mini_batch(self.config)?,
                 compact: options::compacts_deduplication(self.config)?,
                 state_ttl,

@@ -63,7 +63,7 @@ static KNOWN: [ConfigOption; 191] = [
     option("table.exec.async-table.#", Text, None, "Options of asynchronous table functions; has no effect here, where there are none."),
     option("table.exec.async-ml-predict.#", Text, None, "Options of model calls; has no effect here, where there are none."),
     option("table.exec.async-state.enabled", Boolean, Some("false"), "Whether operators use asynchronous state; has no effect here."),
-    option("table.exec.deduplicate.insert-update-after-sensitive-enabled", Boolean, Some("true"), "Whether a deduplication tells first rows from later ones; has no effect here."),
+    option("table.exec.deduplicate.insert-update-after-sensitive-enabled", Boolean, Some("true"), "Whether the first row of a key leaves a deduplication as an insertion. Where it need not, and nobody asks for the row before an update, all rows leave as updates, and one that keeps the last row by processing time has no state."),
     option("table.exec.deduplicate.mini-batch.compact-changes-enabled", Boolean, Some("false"), "Whether a deduplication by event time shows only the last change of each key in a mini-batch."),
     option("table.exec.disabled-operators", Text, None, "Operators of a batch plan to avoid; has no effect here."),
     option("table.exec.interval-join.min-cleanup-interval", Duration, Some("0 ms"), "How often an interval join drops old rows at most; has no effect here."),

@@ -318,3 +318,26 @@ fn a_join_keeps_ranked_rows_by_what_tells_of_their_end() {
         assert_eq!(names, ["p", "rn"], "joined by {join_column}");
     }
 }
+
+/// `table.exec.deduplicate.insert-update-after-sensitive-enabled`, for whoever asks for updates alone and for others.
+#[test]
+fn a_deduplication_tells_first_rows_where_the_option_says_so() {
+    let sinks = "CREATE TABLE src (a INT, rt TIMESTAMP(3), pt AS PROCTIME(), WATERMARK FOR rt AS rt) WITH ('connector' = 'fake');
+         CREATE TABLE upserts (a INT, PRIMARY KEY (a) NOT ENFORCED) WITH ('connector' = 'fake', 'changelog' = 'UPSERT');";
+    for option in ["true", "false"] {
+        for time in ["rt", "pt"] {
+            let mut session = Session::new();
+            let graph = session.graph(&format!(
+                "{sinks} SET 'table.exec.deduplicate.insert-update-after-sensitive-enabled' = '{option}';
+                 INSERT INTO upserts SELECT a FROM (
+                   SELECT *, ROW_NUMBER() OVER (PARTITION BY a ORDER BY {time} DESC) AS n FROM src) WHERE n = 1"
+            ));
+            let graph = graph.unwrap();
+            let specs = graph.nodes.iter().filter_map(|n| match &n.spec {
+                OperatorSpec::Deduplicate(spec) => Some((spec.insert, spec.update_before)),
+                _ => None,
+            });
+            assert_eq!(specs.collect::<Vec<_>>(), [(option == "true", false)], "{option} {time}");
+        }
+    }
+}
