@@ -23,6 +23,7 @@ pub mod checkpoint;
 pub mod clock;
 pub mod error;
 pub mod failpoint;
+pub mod free_memory;
 pub mod id;
 pub mod java_number;
 pub mod key_group;

@@ -15,6 +15,7 @@ pub mod expand;
 mod expression;
 pub mod group;
 pub mod harness;
+mod held;
 pub mod join;
 pub(crate) mod keyed;
 pub mod match_recognize;

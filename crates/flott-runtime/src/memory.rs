@@ -3,8 +3,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flott_core::Error;
 use flott_core::memory_size::about;
+use flott_core::{Error, free_memory};
 use flott_graph::NodeId;
 
 use crate::metrics::JobMetrics;
@@ -12,16 +12,22 @@ use crate::metrics::JobMetrics;
 /// The option that sets the most.
 const OPTION: &str = "flott.memory.max";
 
+/// While a job grows, free memory is given back whenever it has grown by such a part of what it may be: a table that has moved
+/// to a larger place has left the old one, which nobody else may fit into.
+const STEPS: u64 = 16;
+
 /// The account of a job: bytes of state of all operators, and of what sources have in flight. Rows that wait between
 /// operators have an account of their own, which is added.
 pub(crate) struct Memory {
     held: AtomicU64,
     most: Option<u64>,
+    /// What was held when free memory was given back for the last time.
+    cleared_at: AtomicU64,
 }
 
 impl Memory {
     pub(crate) fn new(most: Option<u64>) -> Memory {
-        Memory { held: AtomicU64::new(0), most }
+        Memory { held: AtomicU64::new(0), most, cleared_at: AtomicU64::new(0) }
     }
 
     /// One part has changed; true where it has grown and all is now more than it may be.
@@ -31,7 +37,18 @@ impl Memory {
             return false;
         }
         let held = self.held.fetch_add(now - before, Ordering::SeqCst) + (now - before);
-        self.most.is_some_and(|most| held.saturating_add(queued()) > most)
+        let Some(most) = self.most else { return false };
+        if self.wants_clearing(held, most) {
+            free_memory::give_back();
+        }
+        held.saturating_add(queued()) > most
+    }
+
+    /// Whether so much more is held than ever before that free memory is to go; true for one of those who ask.
+    fn wants_clearing(&self, held: u64, most: u64) -> bool {
+        let before = self.cleared_at.load(Ordering::SeqCst);
+        held >= before.saturating_add((most / STEPS).max(1))
+            && self.cleared_at.compare_exchange(before, held, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 
     /// The error, and the operator with the largest state, where any has state.
@@ -69,6 +86,14 @@ mod tests {
         assert!(!memory.change(300, 400, || 0));
         assert!(memory.change(600, 700, || 0));
         assert!(!Memory::new(None).change(0, u64::MAX / 2, || 0));
+    }
+
+    #[test]
+    fn free_memory_goes_at_each_step_of_the_way_up() {
+        let memory = Memory::new(Some(1_600));
+        let wants: Vec<bool> =
+            [99, 100, 199, 350, 449, 20, 400, 450].map(|held| memory.wants_clearing(held, 1_600)).to_vec();
+        assert_eq!(wants, [false, true, false, true, false, false, false, true]);
     }
 
     #[test]

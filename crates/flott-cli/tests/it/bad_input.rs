@@ -12,7 +12,7 @@ const ROWS: usize = 16;
 const PEAK_BYTES_MAX: u64 = 300 << 20;
 
 /// A run to its end, and the most memory that it had.
-fn measured(place: &Place, args: &[&str]) -> (Ran, u64) {
+pub(crate) fn measured(place: &Place, args: &[&str]) -> (Ran, u64) {
     let mut child = place.start(args);
     let peak = peak_of(&mut child);
     (ran(child.wait_with_output().expect("an end")), peak)

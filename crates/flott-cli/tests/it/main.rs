@@ -6,6 +6,7 @@ mod exits;
 mod fixtures;
 mod jobs;
 mod kafka;
+mod memory_limit;
 mod messages;
 mod pages;
 mod processes;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::held::list_bytes;
+
 /// Keys that have ended are looked for at most so many times while one lives.
 const SWEEPS_PER_LIFE: i64 = 4;
 /// Not more often than this.
@@ -72,6 +74,6 @@ impl Lifetime {
     }
 
     pub(crate) fn size_bytes(&self) -> usize {
-        self.touched_ms.capacity() * 8
+        list_bytes(&self.touched_ms)
     }
 }

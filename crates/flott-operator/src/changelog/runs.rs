@@ -10,6 +10,7 @@ use flott_core::key_group::key_group;
 use flott_core::{Error, Result};
 use flott_state::{OperatorSnapshot, RestoredState, StateRun};
 
+use crate::held::{list_bytes, runs_bytes};
 use crate::window::aggregate::check_stored;
 
 /// More runs than this are written as one.
@@ -72,7 +73,7 @@ impl Runs {
     }
 
     pub(crate) fn size_bytes(&self) -> usize {
-        self.changed.capacity() + self.list.capacity() * 4
+        list_bytes(&self.changed) + list_bytes(&self.list) + runs_bytes(&self.runs)
     }
 
     /// Seals what has changed. `live` are all keys that there are, `columns` gives the operator's columns of some keys.

@@ -12,6 +12,7 @@ use flott_state::{OperatorSnapshot, RestoredState};
 
 use crate::changelog::lifetime::Lifetime;
 use crate::changelog::runs::{KeyInfo, Runs};
+use crate::held::list_bytes;
 use crate::keyed::meaning;
 use crate::window::accumulator::{Accumulator, AccumulatorPlan, ValueChanges};
 use crate::window::aggregate::Ownership;
@@ -349,7 +350,7 @@ impl Groups {
 
     pub(crate) fn size_bytes(&self) -> usize {
         let accumulators: usize = self.accumulators.iter().map(|a| a.size_bytes()).sum();
-        let live = self.live.capacity();
+        let live = list_bytes(&self.live);
         self.table.size_bytes() + accumulators + live + self.lifetime.size_bytes() + self.runs.size_bytes()
     }
 

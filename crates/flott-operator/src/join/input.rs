@@ -16,6 +16,7 @@ use super::ids::RowId;
 use super::pairs::take_rows;
 use super::rows::{NONE, RowStore};
 use super::side::{Numbers, Side};
+use crate::held::list_bytes;
 
 /// How rows are found again.
 pub(crate) struct Lookup {
@@ -95,8 +96,8 @@ impl Input {
 
     pub(crate) fn size_bytes(&self) -> usize {
         let lookup = self.lookup.as_ref().map_or(0, |l| l.index.size_bytes());
-        let partners = self.partners.as_ref().map_or(0, |p| p.capacity() * size_of::<u32>());
-        let stamps = self.stamps.as_ref().map_or(0, |s| s.at_ms.capacity() * size_of::<i64>());
+        let partners = self.partners.as_ref().map_or(0, |p| list_bytes(p));
+        let stamps = self.stamps.as_ref().map_or(0, |s| list_bytes(&s.at_ms));
         let fates = self.fates.as_ref().map_or(0, Fates::size_bytes);
         self.side.size_bytes() + lookup + partners + stamps + fates
     }

@@ -19,15 +19,16 @@ use flott_core::{Error, Result};
 use flott_state::{RestoredState, StateRun};
 
 use super::ids::{IdRuns, RowId};
+use crate::held::list_bytes;
 use crate::window::aggregate::check_stored;
 
 /// No entry.
 pub(crate) const NONE: u32 = u32::MAX;
 /// So many neighbouring chunks of similar size become one.
 const MERGE_CHUNKS: usize = 8;
-/// Larger chunks are not made by merging.
+/// Larger chunks are not made by merging: while it is, both are there.
 const MERGE_ROWS_MAX: usize = 1 << 20;
-const MERGE_BYTES_MAX: usize = 64 << 20;
+const MERGE_BYTES_MAX: usize = 8 << 20;
 /// Fewer entries that are gone are not worth the work.
 const COMPACT_ROWS_MIN: usize = 8_192;
 /// Rows of a chunk that compaction writes.
@@ -122,7 +123,12 @@ impl RowStore {
     pub(crate) fn size_bytes(&self) -> usize {
         let pending = (self.dead_pending.capacity() + self.marked_pending.capacity()) * size_of::<u32>();
         let chunks = self.chunks.capacity() * (size_of::<Chunk>() + size_of::<u32>());
-        self.chunk_bytes + self.flags.capacity() + pending + chunks + self.dead.size_bytes() + self.marked.size_bytes()
+        self.chunk_bytes
+            + list_bytes(&self.flags)
+            + pending
+            + chunks
+            + self.dead.size_bytes()
+            + self.marked.size_bytes()
     }
 
     /// The id that the next row gets: no other row of these key groups has had it.

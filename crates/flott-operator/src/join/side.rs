@@ -6,6 +6,7 @@ use flott_core::key_group::{hash_rows, key_group};
 use flott_core::{Error, Result};
 
 use super::rows::{NONE, RowStore};
+use crate::held::list_bytes;
 use crate::window::group_table::GroupTable;
 
 /// Fewer keys without rows are not worth the work.
@@ -96,9 +97,8 @@ impl Side {
     }
 
     pub(crate) fn size_bytes(&self) -> usize {
-        let keys = self.heads.capacity() + self.counts.capacity();
-        let entries = self.next.capacity() + self.prev.capacity() + self.key_of.capacity();
-        self.store.size_bytes() + (keys + entries) * size_of::<u32>()
+        let lists = [&self.heads, &self.counts, &self.next, &self.prev, &self.key_of];
+        self.store.size_bytes() + lists.into_iter().map(list_bytes).sum::<usize>()
     }
 
     /// Makes room for all keys.

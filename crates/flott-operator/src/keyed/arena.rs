@@ -3,6 +3,8 @@
 
 use std::hint::black_box;
 
+use crate::held::list_bytes;
+
 /// Below so many unused bytes nothing is moved.
 const SLACK_BYTES: usize = 1 << 16;
 /// Strings start at multiples of this, so that a place fits 32 bits.
@@ -99,7 +101,7 @@ impl Arena {
 
     /// Estimated memory.
     pub(crate) fn size_bytes(&self) -> usize {
-        self.bytes.capacity() + self.spans.capacity() * size_of::<Span>() + self.free.capacity() * 4
+        list_bytes(&self.bytes) + list_bytes(&self.spans) + list_bytes(&self.free)
     }
 
     /// Whether another string of so many bytes has a place.

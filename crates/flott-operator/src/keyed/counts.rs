@@ -13,6 +13,7 @@ use flott_state::{RestoredState, StateRun};
 
 use super::keys::{BatchKeys, KeyCodec, KeyTable};
 use super::time_to_live::TimeToLive;
+use crate::held::{list_bytes, runs_bytes};
 use crate::window::aggregate::check_stored;
 
 /// Columns before the keys.
@@ -64,7 +65,7 @@ impl KeyedCounts {
     }
 
     pub(crate) fn size_bytes(&self) -> usize {
-        self.table.size_bytes() + self.entries.capacity() * size_of::<Entry>() + self.changed.capacity() * 4
+        self.table.size_bytes() + list_bytes(&self.entries) + list_bytes(&self.changed) + runs_bytes(&self.runs)
     }
 
     /// The number of a key, zero where it has none or that has expired.

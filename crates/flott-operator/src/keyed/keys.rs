@@ -10,6 +10,7 @@ use flott_core::{Error, Result};
 
 use super::arena::Arena;
 use super::codec::canonical;
+use crate::held::{list_bytes, table_bytes};
 
 const EMPTY: u32 = u32::MAX;
 const PLACES_MIN: usize = 16;
@@ -54,7 +55,9 @@ impl KeyTable {
     }
 
     pub(crate) fn size_bytes(&self) -> usize {
-        self.places.capacity() * 8 + self.hashes.capacity() * 8 + self.keys.size_bytes()
+        table_bytes(self.places.capacity() * size_of::<Place>(), self.keys.len(), self.places.len() / 2)
+            + list_bytes(&self.hashes)
+            + self.keys.size_bytes()
     }
 
     pub(crate) fn find(&self, hash: u64, key: &[u8]) -> Option<u32> {

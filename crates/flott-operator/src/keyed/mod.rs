@@ -18,5 +18,5 @@ pub(crate) use codec::{Encoded, RowCodec};
 pub(crate) use counts::KeyedCounts;
 pub(crate) use keys::{BatchKeys, KeyCodec, KeyTable};
 pub(crate) use rows::RowStore;
-pub(crate) use sorted::SortedSlots;
+pub(crate) use sorted::{ENTRY_BYTES, SortedSlots};
 pub(crate) use time_to_live::TimeToLive;

@@ -15,6 +15,7 @@ use flott_state::{RestoredState, StateRun};
 use super::arena::Arena;
 use super::codec::{Encoded, RowCodec, length_of, parts};
 use super::keys::KeyCodec;
+use crate::held::{list_bytes, runs_bytes};
 use crate::window::aggregate::check_stored;
 
 /// In no run yet.
@@ -99,10 +100,11 @@ impl RowStore {
 
     /// Estimated memory.
     pub(crate) fn size_bytes(&self) -> usize {
-        let by_slot = (self.ids.capacity() + self.marks.capacity() + self.times.capacity()) * 8;
-        let runs: usize = self.runs.values().map(|r| r.slots.capacity() * 4).sum();
-        let lists = self.run_of.capacity() * 4 + self.fresh.capacity() * 4 + self.removed.capacity() * 16;
-        self.arena.size_bytes() + by_slot + runs + lists
+        let by_slot =
+            list_bytes(&self.ids) + list_bytes(&self.marks) + list_bytes(&self.times) + list_bytes(&self.run_of);
+        let slots: usize = self.runs.values().map(|r| r.slots.capacity() * 4).sum();
+        let stored = slots + runs_bytes(self.runs.values().map(|r| &r.run)) + runs_bytes(&self.removed_runs);
+        self.arena.size_bytes() + by_slot + stored + list_bytes(&self.fresh) + list_bytes(&self.removed)
     }
 
     /// The number that a row would have that came now: it grows from row to row.

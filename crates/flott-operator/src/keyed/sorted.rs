@@ -14,6 +14,9 @@ fn lead(order: &[u8]) -> u64 {
     }
 }
 
+/// What an entry takes, with the room that its list has beside it.
+pub(crate) const ENTRY_BYTES: usize = 2 * size_of::<Entry>();
+
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     lead: u64,
@@ -143,6 +146,10 @@ impl SortedSlots {
     pub(crate) fn insert(&mut self, place: usize, slot: u32, order: &[u8]) {
         let (chunk, at) = self.locate(place);
         let Some(entries) = self.chunk_mut(chunk) else { return };
+        if entries.capacity() == 0 {
+            // Many partitions have one row.
+            entries.reserve_exact(1);
+        }
         entries.insert(at.min(entries.len()), Entry { lead: lead(order), slot });
         let more = (entries.len() > CHUNK).then(|| entries.split_off(CHUNK / 2));
         if let Some(more) = more {

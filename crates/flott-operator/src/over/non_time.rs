@@ -13,7 +13,10 @@ use flott_state::{OperatorSnapshot, RestoredState};
 
 use super::running::Runnings;
 use crate::calc::assemble;
-use crate::keyed::{BatchKeys, Encoded, KeyCodec, KeyTable, RowCodec, RowStore, SortedSlots, TimeToLive, meaning};
+use crate::held::list_bytes;
+use crate::keyed::{
+    BatchKeys, ENTRY_BYTES, Encoded, KeyCodec, KeyTable, RowCodec, RowStore, SortedSlots, TimeToLive, meaning,
+};
 use crate::operator::{Operator, OperatorContext, Progress};
 use crate::rank::types_of;
 use crate::window::accumulator::Step;
@@ -206,7 +209,7 @@ impl NonTimeOver {
             self.sweep(context.processing_time_ms);
         }
         context.metrics.state_rows = self.rows.len() as u64;
-        let lists = self.partitions.capacity() * size_of::<Partition>() + self.rows.len() * 8;
+        let lists = list_bytes(&self.partitions) + self.rows.len() * ENTRY_BYTES;
         let functions = self.functions.size_bytes() + (self.groups.of.capacity() + self.groups.free.capacity()) * 4;
         context.metrics.state_bytes = (self.rows.size_bytes() + self.table.size_bytes() + lists + functions) as u64;
         Ok(Progress::Done)

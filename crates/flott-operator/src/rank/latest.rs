@@ -9,6 +9,7 @@ use flott_state::{OperatorSnapshot, RestoredState};
 
 use super::changes::Changes;
 use super::top_n::types_of;
+use crate::held::list_bytes;
 use crate::keyed::{BatchKeys, Encoded, KeyCodec, KeyTable, RowCodec, RowStore, TimeToLive};
 use crate::operator::{Operator, OperatorContext, Progress};
 use crate::window::aggregate::Ownership;
@@ -133,7 +134,7 @@ impl Latest {
         if self.ttl.sweeps(context) {
             self.sweep(context.processing_time_ms);
         }
-        let entries = self.entries.capacity() * size_of::<Entry>();
+        let entries = list_bytes(&self.entries);
         context.metrics.state_rows = self.rows.len() as u64;
         context.metrics.state_bytes = (self.rows.size_bytes() + self.table.size_bytes() + entries) as u64;
         Ok(Progress::Done)

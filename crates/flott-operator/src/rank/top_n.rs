@@ -12,7 +12,8 @@ use flott_state::{OperatorSnapshot, RestoredState};
 
 use super::changes::{Changes, Seen};
 use super::updates::RowKeys;
-use crate::keyed::{BatchKeys, Encoded, KeyCodec, KeyTable, RowCodec, RowStore, SortedSlots, TimeToLive};
+use crate::held::list_bytes;
+use crate::keyed::{BatchKeys, ENTRY_BYTES, Encoded, KeyCodec, KeyTable, RowCodec, RowStore, SortedSlots, TimeToLive};
 use crate::operator::{Operator, OperatorContext, Progress};
 use crate::window::aggregate::Ownership;
 
@@ -153,7 +154,7 @@ impl TopN {
             self.sweep(context.processing_time_ms);
         }
         context.metrics.state_rows = self.rows.len() as u64;
-        let lists = self.partitions.capacity() * size_of::<Partition>() + self.rows.len() * 8;
+        let lists = list_bytes(&self.partitions) + self.rows.len() * ENTRY_BYTES;
         let row_keys = self.row_keys.as_ref().map_or(0, RowKeys::size_bytes);
         context.metrics.state_bytes = (self.rows.size_bytes() + self.table.size_bytes() + lists + row_keys) as u64;
         Ok(Progress::Done)

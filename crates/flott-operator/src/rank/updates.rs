@@ -6,6 +6,7 @@ use flott_core::{Result, RowKind};
 
 use super::changes::{Changes, Seen};
 use super::top_n::{Partition, add, push_down, types_of};
+use crate::held::list_bytes;
 use crate::keyed::{BatchKeys, Encoded, KeyCodec, KeyTable, RowStore};
 
 /// The slot of each key.
@@ -42,7 +43,7 @@ impl RowKeys {
     }
 
     pub(crate) fn size_bytes(&self) -> usize {
-        self.table.size_bytes() + (self.slots.capacity() + self.numbers.capacity()) * 4
+        self.table.size_bytes() + list_bytes(&self.slots) + list_bytes(&self.numbers)
     }
 
     /// The row in this slot goes.

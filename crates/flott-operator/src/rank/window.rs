@@ -12,7 +12,8 @@ use flott_state::{OperatorSnapshot, RestoredState};
 
 use super::changes::{Changes, Seen};
 use super::top_n::types_of;
-use crate::keyed::{BatchKeys, KeyCodec, KeyTable, RowCodec, RowStore, SortedSlots};
+use crate::held::list_bytes;
+use crate::keyed::{BatchKeys, ENTRY_BYTES, KeyCodec, KeyTable, RowCodec, RowStore, SortedSlots};
 use crate::operator::{Operator, OperatorContext, Progress};
 use crate::timestamp::to_milliseconds;
 use crate::window::aggregate::Ownership;
@@ -199,7 +200,7 @@ impl WindowRank {
     fn count(&self, context: &mut OperatorContext) {
         context.metrics.late_records_dropped = self.late;
         context.metrics.state_rows = self.rows.len() as u64;
-        let lists = self.partitions.capacity() * size_of::<Partition>() + self.rows.len() * 8;
+        let lists = list_bytes(&self.partitions) + self.rows.len() * ENTRY_BYTES;
         context.metrics.state_bytes = (self.rows.size_bytes() + self.table.size_bytes() + lists) as u64;
     }
 }

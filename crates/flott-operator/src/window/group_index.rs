@@ -5,6 +5,7 @@
 //! under way together.
 
 use super::accumulator::make_room;
+use crate::held::list_bytes;
 
 /// Without a group.
 const EMPTY: u64 = 0;
@@ -121,7 +122,7 @@ impl Index {
 
     pub(super) fn size_bytes(&self) -> usize {
         let parts: usize = self.parts.iter().map(|p| p.slots.capacity()).sum();
-        (self.slots.capacity() + parts + self.hashes.len()) * 8
+        (self.slots.capacity() + parts) * 8 + list_bytes(&self.hashes)
     }
 
     /// The group of each row; a key that is new gets the next number.

@@ -16,6 +16,7 @@ use flott_core::{Error, Result};
 
 use super::accumulator::make_room;
 use super::group_index::{Index, Probe};
+use crate::held::list_bytes;
 
 /// No NULL group in this table.
 const NO_GROUP: u32 = u32::MAX;
@@ -124,9 +125,11 @@ impl GroupTable {
     pub fn size_bytes(&self) -> usize {
         let keys = match &self.keys {
             Keys::None => 0,
-            Keys::One { values, .. } => values.len() * 8,
-            Keys::Two { values, nulls } => values.len() * 16 + nulls.len(),
-            Keys::Bytes { arena, .. } | Keys::Rows { arena, .. } => arena.bytes.capacity() + arena.offsets.len() * 8,
+            Keys::One { values, .. } => list_bytes(values),
+            Keys::Two { values, nulls } => list_bytes(values) + list_bytes(nulls),
+            Keys::Bytes { arena, .. } | Keys::Rows { arena, .. } => {
+                list_bytes(&arena.bytes) + list_bytes(&arena.offsets)
+            }
         };
         let scratch: usize = self.columns.iter().map(|c| c.capacity() * 8).sum();
         self.index.size_bytes() + keys + scratch

@@ -7,6 +7,7 @@ use arrow_array::{ArrayRef, Int64Array, cast::AsArray};
 use flott_core::Result;
 
 use super::{Accumulator, Input, Step, each_row, gather, make_room};
+use crate::held::list_bytes;
 
 /// Rows of each group.
 #[derive(Default)]
@@ -71,7 +72,7 @@ impl Accumulator for Count {
     }
 
     fn size_bytes(&self) -> usize {
-        self.counts.len() * 8
+        list_bytes(&self.counts)
     }
 
     fn counts(&self) -> Option<&[i64]> {

@@ -16,6 +16,7 @@ use flott_core::key_group::hash_rows;
 use flott_core::{Error, Result};
 
 use super::{Accumulator, Input, ValueChanges};
+use crate::held::list_bytes;
 use crate::window::group_table::GroupTable;
 
 /// Entries of no count are forgotten where there are more of them than of others, and than this.
@@ -276,7 +277,7 @@ impl Accumulator for Distinct {
     }
 
     fn size_bytes(&self) -> usize {
-        self.inner.size_bytes() + self.table.size_bytes() + self.owners.capacity() * 16 + self.firsts.capacity() * 4
+        self.inner.size_bytes() + self.table.size_bytes() + list_bytes(&self.owners) + list_bytes(&self.firsts)
     }
 }
 

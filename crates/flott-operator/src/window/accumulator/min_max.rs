@@ -13,6 +13,7 @@ use arrow_schema::{DataType, IntervalUnit, TimeUnit};
 use flott_core::{Error, Result};
 
 use super::{Accumulator, Input, Step, each_row, gather, make_room};
+use crate::held::list_bytes;
 
 /// The least (or greatest) of numbers and times.
 struct Extreme<T: ArrowPrimitiveType, const MAX: bool> {
@@ -118,7 +119,7 @@ impl<T: ArrowPrimitiveType, const MAX: bool> Accumulator for Extreme<T, MAX> {
     }
 
     fn size_bytes(&self) -> usize {
-        self.values.len() * size_of::<T::Native>() + self.seen.len()
+        list_bytes(&self.values) + list_bytes(&self.seen)
     }
 }
 
@@ -217,7 +218,7 @@ impl<const MAX: bool> Accumulator for ExtremeBytes<MAX> {
     }
 
     fn size_bytes(&self) -> usize {
-        self.values.capacity() * size_of::<Option<Box<[u8]>>>() + self.bytes
+        list_bytes(&self.values) + self.bytes
     }
 }
 

@@ -12,6 +12,7 @@ use arrow_schema::{DataType, Field};
 use flott_core::{Error, Result};
 
 use super::{Accumulator, Input, each_row};
+use crate::held::list_bytes;
 
 /// What an entry of a group weighs besides its value.
 const ENTRY_BYTES: usize = 48;
@@ -137,7 +138,7 @@ impl Multiset {
     }
 
     pub(super) fn size_bytes(&self) -> usize {
-        self.groups.capacity() * size_of::<BTreeMap<Box<[u8]>, i64>>() + self.bytes
+        list_bytes(&self.groups) + self.bytes
     }
 }
 

@@ -13,6 +13,7 @@ use arrow_schema::{DataType, Field};
 use flott_core::{Error, Result};
 
 use super::{Accumulator, Input, each_row};
+use crate::held::list_bytes;
 
 /// What an entry of a group weighs besides its value.
 const ENTRY_BYTES: usize = 16;
@@ -202,7 +203,7 @@ impl Accumulator for Ordered {
     }
 
     fn size_bytes(&self) -> usize {
-        self.groups.capacity() * size_of::<VecDeque<Box<[u8]>>>() + self.bytes
+        list_bytes(&self.groups) + self.bytes
     }
 }
 

@@ -11,6 +11,7 @@ use arrow_schema::{DataType, Field};
 use flott_core::{Error, Result};
 
 use super::{Accumulator, Input, Step, each_row};
+use crate::held::list_bytes;
 
 /// What an entry of a group weighs besides its value.
 const ENTRY_BYTES: usize = 48;
@@ -154,6 +155,6 @@ impl Accumulator for Extreme {
     }
 
     fn size_bytes(&self) -> usize {
-        self.groups.capacity() * size_of::<BTreeMap<Box<[u8]>, i64>>() + self.bytes
+        list_bytes(&self.groups) + self.bytes
     }
 }

@@ -13,6 +13,7 @@ use arrow_schema::DataType;
 use flott_core::Result;
 
 use super::{Accumulator, DECIMAL_LIMIT, Input, Step, each_row, gather, make_room};
+use crate::held::list_bytes;
 
 /// How values of a type add up.
 pub(super) trait Adder: 'static {
@@ -266,7 +267,7 @@ impl<A: Adder> Sums<A> {
     }
 
     pub(super) fn size_bytes(&self) -> usize {
-        self.sums.len() * size_of::<SumOf<A>>() + self.counts.as_ref().map_or(0, |c| c.len() * 8)
+        list_bytes(&self.sums) + self.counts.as_ref().map_or(0, list_bytes)
     }
 }
 

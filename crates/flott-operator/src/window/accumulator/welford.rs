@@ -11,6 +11,7 @@ use arrow_schema::DataType;
 use flott_core::{Error, Result};
 
 use super::{Accumulator, Input, each_row, gather};
+use crate::held::list_bytes;
 
 /// A column of numbers as DOUBLE.
 pub(super) fn doubles(column: &ArrayRef) -> Result<Float64Array> {
@@ -189,7 +190,7 @@ impl Accumulator for WelfordM2 {
     }
 
     fn size_bytes(&self) -> usize {
-        self.groups.len() * size_of::<Moments>()
+        list_bytes(&self.groups)
     }
 }
 
