@@ -116,7 +116,7 @@ pub(crate) fn split<'q>(
 ) -> Result<(Vec<&'q Ast>, Option<GroupWindow>)> {
     let mut keys = vec![];
     let mut found: Option<GroupWindow> = None;
-    for e in group_by.iter().flat_map(super::query::flattened) {
+    for e in group_by.iter().flat_map(super::grouped::flattened) {
         let Some((function, arguments)) = called(e) else {
             keys.push(e);
             continue;

@@ -16,13 +16,15 @@ use super::group_window;
 use super::join::parts;
 use super::node::{Aggregate, EXPAND_ID, FlinkNode, FlinkNodeKind, GROUP_ID};
 use super::over::OverCalls;
-use super::query::{
-    BoundTail, GROUPING_SETS_MAX, Item, ItemSource, Tail, bind_tail, flattened, implicit_name, is_aggregate,
-};
 use super::refuse::{At, at, name_text};
 use super::scope::ScopeColumn;
+use super::select::{BoundTail, Tail, bind_tail};
+use super::select_list::{Item, ItemSource, implicit_name, is_aggregate};
 use super::window;
 use super::{Binder, Ctes, Scope, Typed, column, columns_of, filter, plan_schema, project};
+
+/// How many grouping sets a query may have.
+pub const GROUPING_SETS_MAX: usize = 1_024;
 
 /// The clauses of a SELECT that groups, from the SELECT list on.
 pub(super) struct Clauses<'q> {
@@ -397,4 +399,13 @@ fn over_groups<'q>(item: Item<'q>, aggregates: &Aggregates) -> Result<Item<'q>> 
         other => other,
     };
     Ok(Item { name: item.name, source })
+}
+
+/// `(a, b)` and `((a))` in GROUP BY are their parts.
+pub(super) fn flattened(e: &Ast) -> Vec<&Ast> {
+    match e {
+        Ast::Tuple(items) => items.iter().flat_map(flattened).collect(),
+        Ast::Nested(inner) => flattened(inner),
+        other => vec![other],
+    }
 }

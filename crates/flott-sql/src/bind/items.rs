@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use flott_core::{Error, Result};
 use sqlparser::ast::{self, Expr as Ast, GroupByExpr, Query, Select, SelectItem};
 
-use super::query::{expressions, is_aggregate};
 use super::refuse::{at, position};
+use super::select_list::{expressions, is_aggregate};
 
 /// How long an expression may be that an error repeats.
 const SHOWN_CHARS_MAX: usize = 60;

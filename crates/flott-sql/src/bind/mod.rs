@@ -25,6 +25,7 @@ mod items;
 pub(crate) mod join;
 mod literal;
 pub mod match_recognize;
+mod names;
 pub mod node;
 mod other_systems;
 pub mod over;
@@ -33,11 +34,14 @@ mod query;
 mod refuse;
 mod relation;
 mod scope;
+mod select;
+mod select_list;
 mod set_operation;
 mod sort;
 mod types;
 mod user_function;
 mod validate;
+mod values;
 pub mod window;
 mod window_frame;
 
@@ -57,8 +61,8 @@ use crate::catalog::CatalogManager;
 
 pub use changelog_function::{ChangelogCall, ChangelogFunction};
 pub use functions::{Functions, Shown};
+pub(crate) use names::rename_columns;
 pub use node::{FlinkNode, FlinkNodeKind, ScanTable};
-pub(crate) use query::rename_columns;
 pub(crate) use refuse::{At, at, check_dynamic_options, from_datafusion};
 pub(crate) use scope::{Scope, ScopeColumn, UniqueNames, as_rowtime};
 pub use scope::{Typed, column, columns_of, plan_schema};
@@ -75,7 +79,7 @@ pub const QUERY_NODES_MAX: usize = 10_000;
 pub mod limits {
     pub use super::aggregate::KEYS_IN_GROUPING_ID_MAX;
     pub use super::expression::{CHAIN_LENGTH_MAX, EXPRESSION_DEPTH_MAX};
-    pub use super::query::GROUPING_SETS_MAX;
+    pub use super::grouped::GROUPING_SETS_MAX;
     pub use super::user_function::{CALL_DEPTH_MAX, CALL_OPERATORS_MAX};
     pub use super::{QUERY_DEPTH_MAX, QUERY_NODES_MAX};
 }

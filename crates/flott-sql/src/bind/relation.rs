@@ -16,9 +16,12 @@ use sqlparser::ast::{
 };
 use sqlparser::tokenizer::Span;
 
+use super::names::rename_columns;
 use super::node::{FlinkNode, FlinkNodeKind, ScanTable};
-use super::query::{df, rename_columns, row_values};
-use super::refuse::{At, at, check_dynamic_options, name_parts, name_text, not_found, refuse_if, unsupported};
+use super::refuse::{
+    At, at, check_dynamic_options, from_datafusion, name_parts, name_text, not_found, refuse_if, unsupported,
+};
+use super::values::row_values;
 use super::{Binder, CatalogObject, Ctes, Scope, Typed, as_rowtime, column, columns_of, plan_schema, project};
 use crate::parser::alias_of;
 use crate::parser::dialect::TABLE_CALL;
@@ -281,7 +284,7 @@ impl Binder<'_> {
         let source = Arc::new(ScanTable { identifier: identifier.clone(), table: table.clone(), schema });
         let reference =
             TableReference::full(identifier.catalog.clone(), identifier.database.clone(), identifier.object.clone());
-        let mut scan = df(TableScanBuilder::new(reference, source).build())?;
+        let mut scan = TableScanBuilder::new(reference, source).build().map_err(from_datafusion)?;
         // Our columns have no qualifiers.
         scan.projected_schema = plan_schema(scanned.iter().map(|(n, t)| (n.as_str(), t)))?;
         let mut plan = LogicalPlan::TableScan(scan);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use datafusion_common::{DFSchemaRef, ScalarValue};
 use datafusion_expr::logical_plan::Union;
 use datafusion_expr::{LogicalPlan, Operator};
-use flott_core::types::TypeKind;
+use flott_core::types::{TimeAttribute, TypeKind};
 use flott_core::{Error, LogicalType, Result};
 use flott_function::AggregateKind;
 use flott_graph::JoinKind;
@@ -17,7 +17,6 @@ use sqlparser::ast::{SetExpr, SetOperator, SetQuantifier, Spanned};
 use sqlparser::tokenizer::Span;
 
 use super::node::{Aggregate, AggregateCall, FlinkNode, FlinkNodeKind, JoinFlavour, Unnest};
-use super::query::{materialized, same_time_attribute, time_attributes_differ};
 use super::refuse::{at, unsupported};
 use super::{Binder, Ctes, Scope, Typed, UniqueNames, column, columns_of, filter, join, plan_schema, project};
 
@@ -278,4 +277,23 @@ impl Binder<'_> {
         let unnested = FlinkNode::plan(FlinkNodeKind::Unnest(node), project(input, with_copies)?, schema);
         project(unnested, keys.iter().map(own).collect())
     }
+}
+
+/// Whether both are event time of one kind, both processing time, or neither is a time attribute.
+fn same_time_attribute(a: &LogicalType, b: &LogicalType) -> bool {
+    let local = |t: &LogicalType| matches!(t.kind, TypeKind::TimestampLtz(..));
+    let attribute = a.kind.time_attribute();
+    attribute == b.kind.time_attribute() && (attribute != TimeAttribute::Rowtime || local(a) == local(b))
+}
+
+fn time_attributes_differ(name: &str, a: &LogicalType, b: &LogicalType) -> Error {
+    let (a, b) = (a.with_nullable(true), b.with_nullable(true));
+    Error::user(format!("Union fields with time attributes requires same types, but the types are {a} and {b}"))
+        .with("column", name)
+        .hint("CAST the column to TIMESTAMP(3) or TIMESTAMP_LTZ(3) in every branch: a plain timestamp is no time attribute")
+}
+
+/// Columns without time attributes.
+pub(super) fn materialized(columns: Vec<(String, LogicalType)>) -> Vec<(String, LogicalType)> {
+    columns.into_iter().map(|(n, t)| (n, t.with_time_attribute(TimeAttribute::None))).collect()
 }

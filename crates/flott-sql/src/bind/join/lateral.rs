@@ -20,10 +20,10 @@ use super::{Bound, beside, identity, join_with, settle, side_by_side};
 use crate::bind::expression::ExpressionBinder;
 use crate::bind::grouped::calls_over_groups;
 use crate::bind::node::JoinFlavour;
-use crate::bind::query::implicit_name;
 use crate::bind::refuse::{at, from_datafusion, is_not_found, refuse_if, unsupported, unsupported_with};
 use crate::bind::relation::naming;
 use crate::bind::scope::OUTER;
+use crate::bind::select_list::implicit_name;
 use crate::bind::sort;
 use crate::bind::{Binder, Ctes, Scope, ScopeColumn, Typed, UniqueNames, columns_of, filter, project};
 

@@ -215,7 +215,7 @@ impl Binder<'_> {
     ) -> Result<(Source, Vec<Typed>)> {
         let (plan, mut scope) = self.from(&select.from, ctes)?;
         scope.let_repeat();
-        let shown = if values { crate::bind::query::expressions(&select.projection) } else { vec![] };
+        let shown = if values { crate::bind::select_list::expressions(&select.projection) } else { vec![] };
         let source = self.source(plan, scope, select.selection.as_ref(), &shown, Some(outer), ctes)?;
         if let ast::GroupByExpr::Expressions(keys, _) = &select.group_by {
             for key in keys {
@@ -495,9 +495,9 @@ pub(super) fn gives_one_row(query: &Query) -> bool {
 
 /// Whether the SELECT list calls aggregate functions.
 fn shows_aggregates(select: &ast::Select) -> bool {
-    crate::bind::query::expressions(&select.projection)
+    crate::bind::select_list::expressions(&select.projection)
         .into_iter()
-        .any(crate::bind::query::contains_aggregate)
+        .any(crate::bind::select_list::contains_aggregate)
 }
 
 /// Whether a SELECT aggregates.
@@ -528,7 +528,7 @@ pub(super) fn without_limit(query: &Query) -> Result<(std::borrow::Cow<'_, Query
 fn simple(query: &Query, values: bool) -> Option<&ast::Select> {
     let plain = query.with.is_none() && query.limit_clause.is_none() && query.fetch.is_none();
     let SetExpr::Select(select) = query.body.as_ref() else { return None };
-    let over = select.qualify.is_some() || values && crate::bind::query::contains_over(select);
+    let over = select.qualify.is_some() || values && crate::bind::select_list::contains_over(select);
     // Every row once or many times is the same to EXISTS and IN.
     (plain && !is_grouped(select) && !over).then_some(select)
 }
@@ -542,7 +542,7 @@ fn ungrouped(query: &Query, values: bool) -> Option<&ast::Select> {
     let is_set = |e: &Ast| matches!(e, Ast::GroupingSets(_) | Ast::Rollup(_) | Ast::Cube(_) | Ast::Tuple(_));
     let plain = plain && !keys.is_empty() && modifiers.is_empty() && !keys.iter().any(is_set);
     let plain = plain && select.having.is_none() && select.qualify.is_none();
-    let shown = crate::bind::query::expressions(&select.projection);
+    let shown = crate::bind::select_list::expressions(&select.projection);
     let of_keys = shown.len() == select.projection.len() && shown.iter().all(|e| keys.contains(e));
     (plain && (!values || of_keys)).then_some(select)
 }

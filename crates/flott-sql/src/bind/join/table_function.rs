@@ -19,10 +19,10 @@ use super::subquery::is_grouped;
 use super::unnest::of_elements_that;
 use super::{Bound, identity, is_true, settle};
 use crate::bind::expression::ExpressionBinder;
-use crate::bind::query::one_row;
 use crate::bind::refuse::{
     At, at, from_datafusion, name_parts, name_text, not_found, refuse_if, unsupported, unsupported_with,
 };
+use crate::bind::values::one_row;
 use crate::bind::{
     Binder, Ctes, QUERY_DEPTH_MAX, Scope, ScopeColumn, Typed, UniqueNames, UserDefined, columns_of, filter,
     not_too_large, project,
@@ -348,7 +348,7 @@ impl Binder<'_> {
             scope.columns.push(c);
         }
         scope.columns.extend(shown.columns.iter().cloned());
-        let items: Vec<&Ast> = crate::bind::query::expressions(&select.projection);
+        let items: Vec<&Ast> = crate::bind::select_list::expressions(&select.projection);
         let mut selection = select.selection.as_ref();
         if padded && let Some(condition) = selection.take() {
             if !embedded(condition, true, &|_| false).is_empty() {

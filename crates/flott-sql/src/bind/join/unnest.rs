@@ -16,7 +16,7 @@ use crate::bind::{Binder, Scope, ScopeColumn, Typed, UniqueNames, plan_schema, p
 impl Binder<'_> {
     /// The elements of a collection that is no table's.
     pub(crate) fn unnest_alone(&self, relation: &TableFactor) -> Result<Bound> {
-        let of_nothing = (crate::bind::query::one_row(), Scope::default());
+        let of_nothing = (crate::bind::values::one_row(), Scope::default());
         self.unnest(of_nothing, relation, JoinKind::Inner, &JoinConstraint::None)
     }
 
