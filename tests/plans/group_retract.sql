@@ -9,7 +9,7 @@ GROUP BY n;
 -- +- LogicalProject(n=[$1], s=[$2])
 --    +- LogicalFilter(condition=[>($1, 1)])
 --       +- LogicalAggregate(group=[{0}], n=[COUNT()], s=[SUM($1) FILTER $2], d=[COUNT(DISTINCT $3)])
---          +- LogicalProject(a=[$0], b=[$1], $f2=[=($2, _UTF-16LE'x')], c=[$2])
+--          +- LogicalProject(a=[$0], b=[$1], $f2=[IS TRUE(=($2, _UTF-16LE'x'))], c=[$2])
 --             +- LogicalTableScan(table=[[default_catalog, default_database, src]])
 --
 -- == Optimized Physical Plan ==
@@ -18,7 +18,7 @@ GROUP BY n;
 --    +- Calc(select=[n, s], where=[>(n, 1)], changelogMode=[I,UB,UA])
 --       +- GroupAggregate(groupBy=[a], select=[a, COUNT(*) AS n, SUM(b) FILTER $f2 AS s], changelogMode=[I,UB,UA])
 --          +- Exchange(distribution=[hash[a]], changelogMode=[I])
---             +- Calc(select=[a, b, =(c, 'x') AS $f2], changelogMode=[I])
+--             +- Calc(select=[a, b, IS TRUE(=(c, 'x')) AS $f2], changelogMode=[I])
 --                +- TableSourceScan(table=[[default_catalog, default_database, src]], fields=[a, b, c], changelogMode=[I])
 --
 -- == Optimized Execution Plan ==
@@ -27,5 +27,5 @@ GROUP BY n;
 --    +- Calc(select=[n, s], where=[(n > 1)])
 --       +- GroupAggregate(groupBy=[a], select=[a, COUNT(*) AS n, SUM(b) FILTER $f2 AS s])
 --          +- Exchange(distribution=[hash[a]])
---             +- Calc(select=[a, b, (c = 'x') AS $f2])
+--             +- Calc(select=[a, b, (c = 'x') IS TRUE AS $f2])
 --                +- TableSourceScan(table=[[default_catalog, default_database, src]], fields=[a, b, c])

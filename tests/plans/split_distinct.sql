@@ -6,7 +6,7 @@ EXPLAIN CHANGELOG_MODE SELECT auction, COUNT(DISTINCT channel) AS channels, COUN
 -- EXPECT
 -- == Abstract Syntax Tree ==
 -- LogicalAggregate(group=[{0}], channels=[COUNT(DISTINCT $1)], bidders=[COUNT(DISTINCT $2) FILTER $3], total=[SUM($4)], last=[MAX($2)])
--- +- LogicalProject(auction=[$0], channel=[$2], bidder=[$1], $f3=[>($3, 1)], price=[$3])
+-- +- LogicalProject(auction=[$0], channel=[$2], bidder=[$1], $f3=[IS TRUE(>($3, 1))], price=[$3])
 --    +- LogicalTableScan(table=[[default_catalog, default_database, bid]])
 --
 -- == Optimized Physical Plan ==
@@ -17,7 +17,7 @@ EXPLAIN CHANGELOG_MODE SELECT auction, COUNT(DISTINCT channel) AS channels, COUN
 --          +- Calc(select=[auction, channel, bidder, $f3, price, $f5, $f6, =($e, 1) AS $g_1, AND(=($e, 2), $f3) AS $g_2, =($e, 3) AS $g_3, =($e, 2) AS $g_20], changelogMode=[I])
 --             +- Expand(projects=[{auction, channel, bidder, $f3, price, $f5, null AS $f6, 1 AS $e}, {auction, channel, bidder, $f3, price, null AS $f5, $f6, 2 AS $e}, {auction, channel, bidder, $f3, price, null AS $f5, null AS $f6, 3 AS $e}], changelogMode=[I])
 --                +- Calc(select=[auction, channel, bidder, $f3, price, MOD(%(HASH_CODE(channel), 1024)) AS $f5, MOD(%(HASH_CODE(CAST(bidder):VARCHAR(2147483647)), 1024)) AS $f6], changelogMode=[I])
---                   +- Calc(select=[auction, channel, bidder, >(price, 1) AS $f3, price], changelogMode=[I])
+--                   +- Calc(select=[auction, channel, bidder, IS TRUE(>(price, 1)) AS $f3, price], changelogMode=[I])
 --                      +- TableSourceScan(table=[[default_catalog, default_database, bid]], fields=[auction, bidder, channel, price], changelogMode=[I])
 --
 -- == Optimized Execution Plan ==
@@ -28,5 +28,5 @@ EXPLAIN CHANGELOG_MODE SELECT auction, COUNT(DISTINCT channel) AS channels, COUN
 --          +- Calc(select=[auction, channel, bidder, $f3, price, $f5, $f6, ($e = 1) AS $g_1, (($e = 2) AND $f3) AS $g_2, ($e = 3) AS $g_3, ($e = 2) AS $g_20])
 --             +- Expand(projects=[{auction, channel, bidder, $f3, price, $f5, null AS $f6, 1 AS $e}, {auction, channel, bidder, $f3, price, null AS $f5, $f6, 2 AS $e}, {auction, channel, bidder, $f3, price, null AS $f5, null AS $f6, 3 AS $e}])
 --                +- Calc(select=[auction, channel, bidder, $f3, price, MOD((HASH_CODE(channel) % 1024)) AS $f5, MOD((HASH_CODE(CAST(bidder AS VARCHAR(2147483647))) % 1024)) AS $f6])
---                   +- Calc(select=[auction, channel, bidder, (price > 1) AS $f3, price])
+--                   +- Calc(select=[auction, channel, bidder, (price > 1) IS TRUE AS $f3, price])
 --                      +- TableSourceScan(table=[[default_catalog, default_database, bid]], fields=[auction, bidder, channel, price])

@@ -1,5 +1,7 @@
 //! What a grouped query collects: its keys, its aggregates, and the columns that feed them.
 
+use std::collections::BTreeSet;
+
 use datafusion_common::ScalarValue;
 use datafusion_expr::{Expr, Operator};
 use flott_core::types::{TimeAttribute, TypeKind};
@@ -35,7 +37,9 @@ pub(crate) struct Aggregates {
     pub(crate) window: Option<GroupWindow>,
     pub(crate) calls: Vec<AggregateCall>,
     /// Arguments and filters, projected before the aggregation: their names and expressions.
-    pub(crate) inputs: Vec<(String, Typed)>,
+    inputs: Vec<(String, Typed)>,
+    /// Columns of `inputs` that are never NULL, which COUNT does not read.
+    uncounted: BTreeSet<String>,
     /// What the next aggregate is to be called, where it is all that a column of the query is.
     pub(crate) next_name: Option<String>,
     /// Names of the columns before the aggregation.
@@ -79,8 +83,7 @@ impl Aggregates {
         }
         let mut rounds = rounds.into_iter();
         let sets = rounds.next();
-        let (again, calls, inputs) = (rounds.collect(), vec![], vec![]);
-        Aggregates { keys, sets, again, tells_copies: false, window, calls, inputs, next_name: None, names, outputs }
+        Aggregates { keys, sets, again: rounds.collect(), window, names, outputs, ..Aggregates::default() }
     }
 
     /// The keys lose their time attributes: rows of a group that changes have no place in time.
@@ -106,6 +109,13 @@ impl Aggregates {
         Some(Typed { expr: column(&key.field), data_type: key.output.clone() })
     }
 
+    /// Arguments and filters that somebody reads, projected before the aggregation: their names and expressions.
+    pub(crate) fn fed(&self) -> Vec<(String, Typed)> {
+        let reads = |c: &AggregateCall, name: &String| c.arguments.contains(name) || c.filter.as_ref() == Some(name);
+        let is_read = |name: &String| !self.uncounted.contains(name) || self.calls.iter().any(|c| reads(c, name));
+        self.inputs.iter().filter(|(name, _)| is_read(name)).cloned().collect()
+    }
+
     /// The column that projects an expression before the aggregation; equal expressions share one.
     pub(crate) fn input(&mut self, value: Typed, hint: &str) -> String {
         // A grouping set nulls its keys, but not what is aggregated.
@@ -115,6 +125,7 @@ impl Aggregates {
             return key.field.clone();
         }
         if let Some((name, _)) = self.inputs.iter().find(|(_, t)| t.expr == value.expr) {
+            self.uncounted.remove(name);
             return name.clone();
         }
         let name = match &value.expr {
@@ -145,11 +156,9 @@ impl Aggregates {
         };
         // MIN and MAX see every value once in any case.
         let distinct = distinct && !matches!(kind, AggregateKind::Min | AggregateKind::Max);
+        let arguments = self.arguments(arguments, kind == AggregateKind::Count && !distinct);
         let next = self.inputs.len();
-        let arguments: Vec<String> =
-            arguments.into_iter().map(|a| self.input(a, &format!("$f{}", next + self.keys.len()))).collect();
-        let next = self.inputs.len();
-        let filter = filter.map(|f| self.input(f, &format!("$f{}", next + self.keys.len())));
+        let filter = filter.map(|f| self.input(is_true(f), &format!("$f{}", next + self.keys.len())));
         if let Some(same) = self
             .calls
             .iter()
@@ -162,7 +171,7 @@ impl Aggregates {
         let name = self.outputs.take(&name);
         let call = AggregateCall {
             kind,
-            argument_type: argument_types.into_iter().next(),
+            argument_type: argument_types.into_iter().next().filter(|_| !arguments.is_empty()),
             arguments,
             filter,
             distinct,
@@ -171,6 +180,24 @@ impl Aggregates {
         };
         self.calls.push(call);
         Ok(Typed { expr: column(&name), data_type: result })
+    }
+
+    /// The columns of these arguments. `counts`: they are only counted, so that what is never NULL need not be read, as Calcite
+    /// has it (`RexBuilder.addAggCall`).
+    fn arguments(&mut self, arguments: Vec<Typed>, counts: bool) -> Vec<String> {
+        let next = self.inputs.len();
+        let mut columns = vec![];
+        for argument in arguments {
+            let (nullable, known) = (argument.data_type.nullable, self.inputs.len());
+            let was_uncounted = self.inputs.iter().any(|(n, t)| t.expr == argument.expr && self.uncounted.contains(n));
+            let name = self.input(argument, &format!("$f{}", next + self.keys.len()));
+            if !counts || nullable {
+                columns.push(name);
+            } else if was_uncounted || self.inputs.len() > known {
+                self.uncounted.insert(name);
+            }
+        }
+        columns
     }
 
     /// GROUP_ID(): how many copies of the row's grouping set come before its own.
@@ -206,6 +233,14 @@ impl Aggregates {
         }
         Ok(Typed { expr: case_expr(branches, Some(zero.expr)), data_type: TypeKind::BigInt.not_null() })
     }
+}
+
+/// A condition that is never NULL, as Calcite makes it of a FILTER.
+fn is_true(filter: Typed) -> Typed {
+    if !filter.data_type.nullable {
+        return filter;
+    }
+    Typed { expr: Expr::IsTrue(Box::new(filter.expr)), data_type: TypeKind::Boolean.not_null() }
 }
 
 /// How many keys a grouping id can tell apart: it is a BIGINT, a bit each.

@@ -120,7 +120,8 @@ impl Binder<'_> {
         state_ttl: Option<Duration>,
     ) -> Result<LogicalPlan> {
         let window = aggregates.window.clone().map(|window| (window.time_column(&mut aggregates), window));
-        let Aggregates { keys, sets, again, tells_copies, calls, inputs, .. } = aggregates;
+        let inputs = aggregates.fed();
+        let Aggregates { keys, sets, again, tells_copies, calls, .. } = aggregates;
 
         // What feeds the aggregation: the keys, then arguments and filters.
         let mut feed: Vec<(String, Typed)> = keys.iter().map(|k| (k.field.clone(), k.input.clone())).collect();

@@ -215,11 +215,19 @@ fn sign_of_sum(input: &StreamNode, call: &AggregateCall) -> Option<Sign> {
     };
     if let (StreamOp::Calc(calc), Some(filter)) = (&below.op, call.filter)
         && let Expr::Column(c) = unaliased(calc.projection.get(*argument)?)
-        && let Some(sign) = sign_by(&conjuncts(calc.projection.get(filter)?), &c.name)
+        && let Some(sign) = sign_by(&conjuncts(without_is_true(calc.projection.get(filter)?)), &c.name)
     {
         return Some(sign);
     }
     sign_of_column(input, *argument)
+}
+
+/// The condition of a FILTER as it is written.
+fn without_is_true(e: &Expr) -> &Expr {
+    match unaliased(e) {
+        Expr::IsTrue(x) => x,
+        other => other,
+    }
 }
 
 /// No value below zero; NULL is not summed.

@@ -135,6 +135,8 @@ impl Printer<'_> {
             return self.call(op, parts);
         }
         match self.style {
+            // As Flink's execution plan shows joins by it.
+            Style::Infix if op == "IS NOT DISTINCT FROM" => self.call(op, parts),
             Style::Infix => format!("({})", parts.join(&format!(" {op} "))),
             _ => format!("{op}({})", parts.join(", ")),
         }

@@ -408,13 +408,14 @@ impl Binder<'_> {
             Ok::<_, Error>((bound, aggregates))
         };
         let (mut bound, mut aggregates) = of_groups(&source, &keys)?;
-        let mut asks: Vec<Typed> = aggregates.inputs.iter().map(|i| i.1.clone()).filter(is_outer).collect();
+        let mut asks: Vec<Typed> = aggregates.fed().into_iter().map(|i| i.1).filter(is_outer).collect();
         if !asks.is_empty() {
             // The aggregates read the row outside, too.
             (source, keys) = self.generated(&left, whole, &mut asks, query)?;
             (bound, aggregates) = of_groups(&source, &keys)?;
         }
-        let Aggregates { keys: group, calls, inputs, .. } = aggregates;
+        let inputs = aggregates.fed();
+        let Aggregates { keys: group, calls, .. } = aggregates;
         let mut feed: Vec<(String, Typed)> = group.iter().map(|k| (k.field.clone(), k.input.clone())).collect();
         for (name, value) in inputs {
             let expr = substituted(&value.expr, &|name| name.strip_prefix(OUTER).map(column))?;
