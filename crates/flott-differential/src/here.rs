@@ -46,17 +46,41 @@ pub(crate) async fn table(session: &mut Session, sql: &str) -> Result<Table, Str
     tokio::time::timeout(PATIENCE, run).await.unwrap_or_else(|_| Err("it hangs".into()))
 }
 
-/// A type as the gateway's are written: without quotes around names, and without the precision of intervals, which no
-/// client shows.
+/// A type as the gateway's are written: without quotes around names, and without the fields of intervals, also inside, which
+/// no client shows.
 fn kind(text: &str) -> String {
     let text = text.replace('`', "");
-    if text.starts_with("INTERVAL") {
-        return if text.ends_with(" NOT NULL") { "INTERVAL NOT NULL" } else { "INTERVAL" }.to_string();
+    let mut parts = text.split("INTERVAL ");
+    let mut plain = parts.next().unwrap_or_default().to_string();
+    for part in parts {
+        plain.push_str("INTERVAL");
+        let is_field = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || "( )".contains(c);
+        let fields = part.split(" NOT NULL").next().unwrap_or_default();
+        let end = fields.find(|c| !is_field(c)).unwrap_or(fields.len());
+        plain.push_str(&part[end..]);
     }
-    text
+    plain
 }
 
 fn text(value: &str, kind: &str) -> String {
     // So does `query` print NULL.
     if value == "<NULL>" { "NULL".to_string() } else { normal(kind, value) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::kind;
+
+    #[test]
+    fn intervals_have_no_fields() {
+        for (ours, theirs) in [
+            ("INTERVAL DAY(2) TO SECOND(3) NOT NULL", "INTERVAL NOT NULL"),
+            ("INTERVAL MONTH", "INTERVAL"),
+            ("MAP<INTERVAL MONTH NOT NULL, INTERVAL DAY(2)>", "MAP<INTERVAL NOT NULL, INTERVAL>"),
+            ("ROW<`a` INTERVAL SECOND(3), `b` INT>", "ROW<a INTERVAL, b INT>"),
+            ("STRING NOT NULL", "STRING NOT NULL"),
+        ] {
+            assert_eq!(kind(ours), theirs);
+        }
+    }
 }

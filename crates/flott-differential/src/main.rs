@@ -36,7 +36,7 @@ struct Args {
     /// Compares so many expressions instead of queries
     #[arg(long)]
     expressions: Option<u64>,
-    /// Compares the expressions of a file, one a line
+    /// Compares the expressions of a file, one a line; a line `FROM (..) AS t(..)` says what the columns behind it are
     #[arg(long)]
     from: Option<std::path::PathBuf>,
     /// Compares the queries of a script, after statements that both run (each ends with a semicolon at the end of a line)
@@ -230,7 +230,7 @@ async fn main() -> ExitCode {
             return Ok(true);
         }
         if args.expressions.is_some() || args.from.is_some() {
-            let mut both = expressions::Both::open(&args.gateway, args.mode.name()).await?;
+            let mut both = expressions::Both::open(&args.gateway, args.mode.name(), &args.set).await?;
             let plan = expressions::Plan {
                 count: args.expressions.unwrap_or_default(),
                 seed: args.seed,

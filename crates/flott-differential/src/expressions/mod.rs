@@ -33,6 +33,8 @@ pub(crate) type Outcome = Result<(String, Vec<String>), String>;
 pub(crate) struct Both {
     flink: Gateway,
     flott: Session,
+    /// Where the columns of expressions come from.
+    input: String,
     /// Gives up where the gateway is gone.
     lost: Option<String>,
 }
@@ -46,19 +48,21 @@ struct Difference {
 }
 
 impl Both {
-    pub(crate) async fn open(gateway: &str, mode: &str) -> Result<Both, String> {
-        let settings =
-            [("execution.runtime-mode", mode), ("table.local-time-zone", "UTC"), ("parallelism.default", "1")];
+    /// Sessions with these options besides.
+    pub(crate) async fn open(gateway: &str, mode: &str, more: &[(String, String)]) -> Result<Both, String> {
+        let mut settings =
+            vec![("execution.runtime-mode", mode), ("table.local-time-zone", "UTC"), ("parallelism.default", "1")];
+        settings.extend(more.iter().map(|(key, value)| (key.as_str(), value.as_str())));
         let flink = Gateway::open(gateway, &settings).await?;
         let mut builder = Session::builder();
         for (key, value) in settings {
             builder = builder.option(key, value);
         }
-        Ok(Both { flink, flott: builder.build().map_err(|e| e.to_string())?, lost: None })
+        Ok(Both { flink, flott: builder.build().map_err(|e| e.to_string())?, input: INPUT.to_string(), lost: None })
     }
 
     async fn flott(&mut self, sql: &str) -> Outcome {
-        let table = here::table(&mut self.flott, &query(&[sql])).await?;
+        let table = here::table(&mut self.flott, &query(&[sql], &self.input)).await?;
         let kind = table.types.into_iter().next().unwrap_or_default();
         Ok((kind, table.rows.into_iter().map(|mut r| r.swap_remove(0)).collect()))
     }
@@ -72,7 +76,7 @@ impl Both {
                 continue;
             }
             let texts: Vec<&str> = group.iter().map(|i| all[*i].as_str()).collect();
-            match self.flink.table(&query(&texts)).await {
+            match self.flink.table(&query(&texts, &self.input)).await {
                 Ok(Table { types, rows, .. }) => {
                     for (column, i) in group.iter().enumerate() {
                         let values = rows.iter().map(|r| r.get(column).cloned().unwrap_or_default()).collect();
@@ -164,10 +168,10 @@ fn in_list(sql: &str) -> Option<(&str, bool, Vec<&str>)> {
     Some((negated.unwrap_or(needle), negated.is_some(), values))
 }
 
-fn query(expressions: &[&str]) -> String {
+fn query(expressions: &[&str], input: &str) -> String {
     // A name for each, so that rows come back in their order.
     let columns: Vec<String> = expressions.iter().enumerate().map(|(n, e)| format!("{e} AS c{n}")).collect();
-    format!("SELECT\n{}\nFROM {INPUT}", columns.join(",\n"))
+    format!("SELECT\n{}\nFROM {input}", columns.join(",\n"))
 }
 
 /// The line that an error of Flink's parser or validator begins at.
@@ -227,7 +231,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) count: u64,
     pub(crate) seed: u64,
     pub(crate) depth: usize,
-    /// One expression a line instead of random ones.
+    /// One expression a line instead of random ones; a line `FROM ..` says where the columns of those behind it come from.
     pub(crate) from: Option<&'a Path>,
     /// Statements that a difference may cost while it is made smaller.
     pub(crate) shrink: usize,
@@ -244,16 +248,23 @@ pub(crate) struct Plan<'a> {
 pub(crate) async fn run(both: &mut Both, plan: &Plan<'_>) -> Result<bool, String> {
     let forms = Forms::read()?;
     let known = known::Known::read()?;
-    let mut work: Vec<(Option<Tree>, String)> = match plan.from {
+    let mut inputs = vec![INPUT.to_string()];
+    let mut work: Vec<(usize, Option<Tree>, String)> = match plan.from {
         Some(file) => {
             let text = std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
-            let lines = text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'));
-            lines.map(|l| (None, l.to_string())).collect()
+            let mut work = vec![];
+            for line in text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')) {
+                match line.strip_prefix("FROM ") {
+                    Some(input) => inputs.push(input.to_string()),
+                    None => work.push((inputs.len() - 1, None, line.to_string())),
+                }
+            }
+            work
         }
         None => {
             let mut rng = Rng::seeded(plan.seed);
             let tree = |n| forms.nth(&mut rng, n, 1 + (n as usize / 7) % plan.depth.max(1));
-            (0..plan.count).map(tree).map(|t| (Some(t.clone()), t.sql())).collect()
+            (0..plan.count).map(tree).map(|t| (0, Some(t.clone()), t.sql())).collect()
         }
     };
     let total = work.len();
@@ -261,7 +272,10 @@ pub(crate) async fn run(both: &mut Both, plan: &Plan<'_>) -> Result<bool, String
     let mut refused = 0;
     let mut explained: BTreeMap<&'static str, u64> = BTreeMap::new();
     while !work.is_empty() {
-        let batch: Vec<(Option<Tree>, String)> = work.drain(..work.len().min(BATCH)).collect();
+        let input = work[0].0;
+        let together = work.iter().take(BATCH).take_while(|w| w.0 == input).count();
+        let batch: Vec<(Option<Tree>, String)> = work.drain(..together).map(|(_, tree, sql)| (tree, sql)).collect();
+        both.input.clone_from(&inputs[input]);
         let mut ours = vec![];
         for (_, sql) in &batch {
             ours.push(both.flott(sql).await);
