@@ -28,7 +28,7 @@ const RUNS_MAX: usize = 100;
 const ROWS_MAX: usize = 9;
 
 /// Over the columns of [`columns`].
-const AGGREGATES: [&str; 40] = [
+const AGGREGATES: [&str; 41] = [
     "COUNT(*)",
     "COUNT(a)",
     "COUNT(DISTINCT a)",
@@ -60,6 +60,7 @@ const AGGREGATES: [&str; 40] = [
     "VAR_SAMP(DISTINCT a)",
     "PERCENTILE(a, 0.5)",
     "PERCENTILE(a, ARRAY[0, 0.9, 1], n)",
+    "PERCENTILE(a, 0.5, n * 4294967296)",
     "APPROX_COUNT_DISTINCT(a)",
     "BITMAP_BUILD_AGG(a)",
     "BITMAP_BUILD_CARDINALITY_AGG(a)",
@@ -154,7 +155,7 @@ fn planned(aggregate: &str, argument: &LogicalType, mode: &Mode) -> Result<Optio
 }
 
 /// What is between source and sink.
-fn chain(graph: &JobGraph) -> Vec<StageNode> {
+pub(super) fn chain(graph: &JobGraph) -> Vec<StageNode> {
     let between = graph.nodes.iter().filter(|n| !matches!(n.spec, OperatorSpec::Source(_) | OperatorSpec::Sink(_)));
     between.map(|n| (n.clone(), n.inputs.iter().map(|i| i.partitioning.clone()).collect())).collect()
 }
@@ -296,7 +297,7 @@ fn check(graph: &JobGraph, argument: &LogicalType, mode: &Mode, sampler: &mut Sa
     Ok(results.get())
 }
 
-fn arguments() -> Vec<LogicalType> {
+pub(super) fn arguments() -> Vec<LogicalType> {
     // A table declares its time attributes otherwise, and has no column of NULLs.
     let types = TYPES.iter().filter(|t| !t.contains('*') && **t != "NULL").map(|t| logical(t));
     types.chain([TypeKind::Int.not_null(), TypeKind::Double.not_null(), TypeKind::STRING.not_null()]).collect()
