@@ -542,7 +542,11 @@ impl Rule {
         let nulls = values.iter().filter(|v| v.is_none()).count();
         if nulls > array.null_count() && !self.to.nullable {
             // NULL is the answer, but the column's type has no NULL.
-            return Err(Error::data(format!("a value does not fit {}", self.to)).hint("TRY_CAST gives NULL instead"));
+            let lost = values.iter().enumerate().find(|(i, v)| v.is_none() && array.is_valid(*i)).map_or(0, |(i, _)| i);
+            let value = format_column(&array.slice(lost, 1), &self.from, self.zone)?.pop().flatten();
+            let to = self.to.summary_without_nullability();
+            return Err(Error::data(format!("{} does not fit {to}", value.unwrap_or_default()))
+                .hint("TRY_CAST gives NULL instead"));
         }
         Ok(Arc::new(Decimal128Array::from(values).with_precision_and_scale(precision, scale as i8)?))
     }

@@ -24,7 +24,7 @@ pub struct Documentation {
 }
 
 /// What the parser knows by words of its own: conversions, and what stands beside aggregates.
-pub const CONVERSIONS: [Documentation; 2] = [
+pub const CONVERSIONS: [Documentation; 3] = [
     Documentation {
         syntax: "CAST(value AS type)",
         description: "The value as another type; an error where that cannot be.",
@@ -45,6 +45,16 @@ pub const CONVERSIONS: [Documentation; 2] = [
         examples: &[
             Example { sql: "TRY_CAST('42' AS INT)", result: "42" },
             Example { sql: "TRY_CAST('x' AS INT)", result: "<NULL>" },
+        ],
+    },
+    Documentation {
+        syntax: "CONVERT(type, value)",
+        description: "CAST with the type first.",
+        documentation: "A number may follow, which counts for nothing. JDBC's way to write it is understood too, as are other \
+             functions by JDBC's names: `{fn CONVERT(a, SQL_INTEGER)}`, `{fn UCASE(a)}`.",
+        examples: &[
+            Example { sql: "CONVERT(INT, '42')", result: "42" },
+            Example { sql: "{fn CONVERT('42', SQL_INTEGER)}", result: "42" },
         ],
     },
 ];

@@ -24,6 +24,7 @@ pub mod lazy;
 pub mod operator;
 pub mod print;
 mod replicate;
+mod same_map;
 pub mod scalar;
 #[cfg(test)]
 mod testing;

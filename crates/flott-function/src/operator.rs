@@ -24,6 +24,7 @@ use crate::udf::{FlinkFunction, Resolved, TypedExpr, call_resolved, columns};
 use TypeKind as K;
 
 mod comparison;
+pub(crate) use comparison::are_never_equal;
 pub use comparison::comparable_type;
 
 /// `left op right`.

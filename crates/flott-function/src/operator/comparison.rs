@@ -16,6 +16,7 @@ use super::wrong_types;
 use crate::argument::{Primitive, finish, rows_of};
 use crate::cast::cast_if_needed;
 use crate::context::FunctionEnv;
+use crate::same_map::entries_in_order;
 use crate::types::least_common_type;
 use crate::udf::{Resolved, TypedExpr, call_resolved, columns};
 
@@ -34,6 +35,9 @@ pub(super) fn of_one_type(op: Operator, arguments: Vec<TypedExpr>, data_type: Lo
 
 /// `left op right`, in the type in which they are compared.
 pub(super) fn compare(op: Operator, left: TypedExpr, right: TypedExpr, env: &FunctionEnv) -> Result<TypedExpr> {
+    if let Some(answer) = never_equal(op, &left, &right, env)? {
+        return Ok(answer);
+    }
     let mut common = comparable_type(&[left.data_type.clone(), right.data_type.clone()])
         .ok_or_else(|| wrong_types(&name(op), &[&left.data_type, &right.data_type]))?;
     if common.kind == K::Null {
@@ -49,6 +53,36 @@ pub(super) fn compare(op: Operator, left: TypedExpr, right: TypedExpr, env: &Fun
     let (left, right) = (cast_if_needed(left, &common, env)?, cast_if_needed(right, &common, env)?);
     let data_type = K::Boolean.nullable().with_nullable(nullable);
     Ok(of_one_type(op, vec![left, right], data_type))
+}
+
+/// Whether `=` takes two types whose values are never equal, as Flink does: a text and an INTERVAL.
+pub(crate) fn are_never_equal(a: &LogicalType, b: &LogicalType) -> bool {
+    let one = |a: &LogicalType, b: &LogicalType| a.kind.is_character() && b.kind.is_interval();
+    one(a, b) || one(b, a)
+}
+
+/// The answer about values that are never equal; `None` where they may be, or one is asked to be less.
+fn never_equal(op: Operator, left: &TypedExpr, right: &TypedExpr, env: &FunctionEnv) -> Result<Option<TypedExpr>> {
+    if !are_never_equal(&left.data_type, &right.data_type) {
+        return Ok(None);
+    }
+    let is_null = |e: &TypedExpr| TypedExpr::new(Expr::IsNull(Box::new(e.expr.clone())), K::Boolean.not_null());
+    let literal = |answer: bool| TypedExpr::literal(ScalarValue::Boolean(Some(answer)), K::Boolean.not_null());
+    let null = || TypedExpr::literal(ScalarValue::Boolean(None), K::Boolean.nullable());
+    let answer = match op {
+        Operator::Eq | Operator::NotEq => {
+            let may_be_null = [left, right].into_iter().filter(|e| e.data_type.nullable);
+            let branches = may_be_null.map(|e| (is_null(e), null())).collect::<Vec<_>>();
+            let otherwise = literal(op == Operator::NotEq);
+            if branches.is_empty() { otherwise } else { super::case(branches, otherwise, env)? }
+        }
+        Operator::IsDistinctFrom | Operator::IsNotDistinctFrom => {
+            let both = super::binary(Operator::And, is_null(left), is_null(right), env)?;
+            if op == Operator::IsDistinctFrom { super::not(both) } else { both }
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(answer))
 }
 
 /// Whether the result of a comparison is declared nullable: a row counts by its fields, too, as in Calcite.
@@ -168,7 +202,8 @@ fn compare_floats<T: ArrowPrimitiveType<Native: Into<f64>>>(
 
 fn compare_nested(op: Operator, args: &[ArrayRef]) -> Result<BooleanArray> {
     let distinct = matches!(op, Operator::IsDistinctFrom | Operator::IsNotDistinctFrom);
-    let order = arrow_ord::ord::make_comparator(&args[0], &args[1], arrow_schema::SortOptions::default())?;
+    let (left, right) = (entries_in_order(&args[0])?, entries_in_order(&args[1])?);
+    let order = arrow_ord::ord::make_comparator(&left, &right, arrow_schema::SortOptions::default())?;
     Ok((0..args[0].len())
         .map(|i| {
             if !distinct && (args[0].is_null(i) || args[1].is_null(i)) {

@@ -124,7 +124,7 @@ pub fn functions() -> impl Iterator<Item = &'static ScalarFunction> {
 
 /// Functions that may be written without parentheses.
 pub fn callable_without_parentheses(name: &str) -> bool {
-    const NAMES: [&str; 5] = ["CURRENT_TIMESTAMP", "CURRENT_DATE", "CURRENT_TIME", "LOCALTIME", "LOCALTIMESTAMP"];
+    const NAMES: [&str; 6] = ["CURRENT_TIMESTAMP", "CURRENT_DATE", "CURRENT_TIME", "LOCALTIME", "LOCALTIMESTAMP", "PI"];
     NAMES.iter().any(|n| n.eq_ignore_ascii_case(name))
 }
 
@@ -154,15 +154,22 @@ pub fn call(name: &str, values: Vec<TypedExpr>, env: &FunctionEnv) -> Option<Res
     Some(resolve(function, values, env))
 }
 
+/// The arguments that the writer of a call has written: the clauses of JSON functions come as arguments, too.
+fn written_arguments<'a>(name: &str, all: &'a [String]) -> &'a [String] {
+    let written = match name {
+        "JSON_EXISTS" | "JSON_VALUE" | "JSON_QUERY" => all.get(..2),
+        "IS_JSON" => all.get(..1),
+        _ => None,
+    };
+    written.unwrap_or(all)
+}
+
 fn resolve(function: &ScalarFunction, values: Vec<TypedExpr>, env: &FunctionEnv) -> Result<TypedExpr> {
     let types: Vec<String> = values.iter().map(|v| v.data_type.summary_without_nullability()).collect();
     let wrong = || {
-        flott_core::Error::user(format!(
-            "No match found for function signature {}({})",
-            function.name,
-            types.join(", ")
-        ))
-        .hint(format!("It is written {}", function.syntax))
+        let written = written_arguments(function.name, &types).join(", ");
+        flott_core::Error::user(format!("No match found for function signature {}({written})", function.name))
+            .hint(format!("It is written {}", function.syntax))
     };
     if !(function.arity.0..=function.arity.1).contains(&values.len()) {
         return Err(wrong());

@@ -58,8 +58,10 @@ impl Functions {
             (AggregateKind::JsonArrayAgg | AggregateKind::JsonArrayAggNullOnNull, [value]) => self.as_json(value)?,
             (AggregateKind::Percentile, [value, percentage, frequency @ ..]) => {
                 let fits = |t: &LogicalType| t.kind.is_numeric();
+                // A percentage is never NULL, neither is one of several.
                 let many = match &percentage.data_type.kind {
-                    TypeKind::Array(element) if fits(element) => true,
+                    _ if percentage.data_type.nullable => return Err(no_percentile()),
+                    TypeKind::Array(element) if fits(element) && !element.nullable => true,
                     _ if fits(&percentage.data_type) => false,
                     _ => return Err(no_percentile()),
                 };
@@ -180,7 +182,7 @@ impl Functions {
                 TypeKind::STRING
             }
             AggregateKind::ArrayAgg | AggregateKind::ArrayAggIgnoreNulls => {
-                return Ok(TypeKind::Array(Box::new(plain(argument))).nullable());
+                return Ok(TypeKind::Array(Box::new(plain(argument))).nullable().with_nullable(nullable));
             }
             AggregateKind::Collect => return Ok(TypeKind::Multiset(Box::new(plain(argument))).not_null()),
             AggregateKind::JsonObjectAgg
@@ -223,7 +225,7 @@ fn bitmap_result(kind: AggregateKind) -> TypeKind {
 
 fn no_percentile() -> Error {
     Error::user("Invalid input arguments of PERCENTILE").hint(
-        "Expected signatures are: PERCENTILE(value NUMERIC, percentage NUMERIC [, frequency INTEGER_NUMERIC]), \
-         PERCENTILE(value NUMERIC, percentage ARRAY<NUMERIC> [, frequency INTEGER_NUMERIC]); percentages are between 0 and 1",
+        "Expected signatures are: PERCENTILE(value NUMERIC, percentage NUMERIC NOT NULL [, frequency INTEGER_NUMERIC]), \
+         PERCENTILE(value NUMERIC, percentage ARRAY<NUMERIC NOT NULL> NOT NULL [, frequency INTEGER_NUMERIC]); percentages are between 0 and 1",
     )
 }

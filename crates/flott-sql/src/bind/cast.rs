@@ -15,10 +15,12 @@ impl ExpressionBinder<'_> {
     pub(super) fn cast(&mut self, value: &Ast, target: &DataType, try_cast: bool) -> Result<Typed> {
         let target = data_type(target)?;
         let bound = match number_behind_text(value, &target.kind).filter(|_| !try_cast) {
-            // Flink's planner leaves such a text out: a number that does not fit wraps instead of being no number.
+            // Flink's planner leaves such a text out: a number that does not fit wraps instead of being no number. A constant's
+            // is read.
             Some((number, text)) => {
                 let (number, text) = (self.bind(number)?, data_type(text).at_expr(value)?);
-                if holds_number(&text.kind, &number.data_type.kind) { number } else { self.bind(value)? }
+                let is_left_out = holds_number(&text.kind, &number.data_type.kind) && number.constant().is_none();
+                if is_left_out { number } else { self.bind(value)? }
             }
             None => self.bind(value)?,
         };

@@ -210,7 +210,8 @@ impl ExpressionBinder<'_> {
         let mut bound = vec![];
         for argument in arguments {
             match argument {
-                FunctionArg::Unnamed(FunctionArgExpr::Wildcard) if kind == Some(AggregateKind::Count) && !distinct => {}
+                FunctionArg::Unnamed(FunctionArgExpr::Wildcard)
+                    if kind == Some(AggregateKind::Count) && !distinct && arguments.len() == 1 => {}
                 FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => bound.push(self.bind(e)?),
                 _ => return Err(unsupported(format!("this argument of {name}"), span)),
             }
@@ -433,10 +434,14 @@ fn lag(functions: &Functions, name: &str, arguments: Vec<Typed>, batch: bool, sp
                 );
                 return Err(at(Error::user(text).hint("The second argument is a number of rows"), span));
             }
-            let rows = integer(&offset.expr);
+            let rows = whole(&offset.expr);
             if rows.is_none() {
                 if !batch {
                     return Err(unsupported(format!("{name} with an offset that is no literal"), span));
+                }
+                if !offset.data_type.kind.is_integer() {
+                    let text = format!("The offset of {name} must be a whole number, not {}", offset.data_type);
+                    return Err(at(Error::user(text).hint("CAST it to BIGINT"), span));
                 }
                 of_row = Some(functions.cast_if_needed(offset, &TypeKind::BigInt.nullable()).at_span(span)?);
             }
@@ -448,6 +453,13 @@ fn lag(functions: &Functions, name: &str, arguments: Vec<Typed>, batch: bool, sp
     result = result.with_nullable(nullable);
     let mut inputs = vec![functions.cast_if_needed(value, &result)?];
     if let Some(default) = default {
+        if batch && !may_stand_for(&default.data_type.kind, &result.kind) {
+            let (value, default) =
+                (result.summary_without_nullability(), default.data_type.summary_without_nullability());
+            let text =
+                format!("Cannot apply '{name}' to arguments of type '{name}(<{value}>, <NUMERIC>, <{default}>)'");
+            return Err(at(Error::user(text).hint("The default has to be of the value's type: CAST it"), span));
+        }
         let family = |t: &LogicalType| (std::mem::discriminant(&t.kind), t.kind.is_character());
         let (a, b) = (family(&default.data_type), family(&result));
         if !batch && a.0 != b.0 && !(a.1 && b.1) {
@@ -467,6 +479,29 @@ fn lag(functions: &Functions, name: &str, arguments: Vec<Typed>, batch: bool, sp
         None => OverFunction::LagBy { lead },
     };
     Ok(Call { function, arguments: inputs, distinct: false, result })
+}
+
+/// Whether a default of one type goes with values of another one.
+fn may_stand_for(default: &TypeKind, value: &TypeKind) -> bool {
+    let plain = |k: &TypeKind| k.is_numeric() || k.is_datetime() || *k == TypeKind::Boolean;
+    std::mem::discriminant(default) == std::mem::discriminant(value)
+        || *default == TypeKind::Null
+        || (default.is_numeric() && value.is_numeric())
+        || (default.is_binary() && value.is_binary())
+        || (default.is_character() && (value.is_character() || plain(value)))
+        || (value.is_character() && plain(default))
+}
+
+/// A number without a fraction that is written, whatever its type.
+fn whole(e: &Expr) -> Option<i64> {
+    match e {
+        Expr::Literal(ScalarValue::Decimal128(Some(v), _, scale), _) => {
+            let unit = 10i128.checked_pow(u32::try_from(*scale).ok()?)?;
+            (v % unit == 0).then(|| i64::try_from(v / unit).ok())?
+        }
+        Expr::Literal(ScalarValue::Float64(Some(v)), _) => (v.fract() == 0.0).then_some(*v as i64),
+        other => integer(other),
+    }
 }
 
 /// A whole number that is written.

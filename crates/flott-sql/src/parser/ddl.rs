@@ -10,7 +10,7 @@ use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::ast::*;
-use super::dialect::type_text;
+use super::cast::type_text;
 use super::statement::{Parsed, StatementParser, error_at};
 
 /// The kind of object that a plain table and an INSERT stand in for.

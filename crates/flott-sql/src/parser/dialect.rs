@@ -4,15 +4,16 @@ use std::any::TypeId;
 
 use sqlparser::ast::helpers::attached_token::AttachedToken;
 use sqlparser::ast::{
-    BinaryOperator, CaseWhen, CastKind, DataType, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentList, FunctionArguments, Ident, Interval, ObjectName, ObjectNamePart, TrimWhereField,
-    UnaryOperator,
+    BinaryOperator, CaseWhen, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, Interval, ObjectName, ObjectNamePart, TrimWhereField, UnaryOperator,
 };
 use sqlparser::dialect::{Dialect, GenericDialect, Precedence};
 use sqlparser::keywords::{Keyword, RESERVED_FOR_COLUMN_ALIAS};
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, Word};
 
+use super::cast::{parse_cast, parse_convert};
+use super::forms::{parse_local_timestamp, parse_position};
 use super::json::parse_json_function;
 
 /// The function that `TABLE t [PARTITION BY ..]` becomes: the name's parts, then a tuple of keys.
@@ -178,6 +179,9 @@ impl Dialect for FlinkDialect {
             Token::LParen if matches!(word.keyword, Keyword::CAST | Keyword::TRY_CAST) => {
                 Some(parse_cast(parser, word.keyword == Keyword::TRY_CAST))
             }
+            Token::LParen if is_word(&word, "CONVERT") => parse_convert(parser),
+            Token::LParen if is_word(&word, "POSITION") => parse_position(parser),
+            Token::Word(_) if is_word(&word, "TIMESTAMP") => parse_local_timestamp(parser),
             Token::LParen if word.keyword == Keyword::TRIM => parse_trim_blanks(parser),
             Token::LParen if word.value.get(..5).is_some_and(|p| p.eq_ignore_ascii_case("JSON_")) => {
                 parse_json_function(parser, &word)
@@ -530,22 +534,6 @@ fn parse_map(parser: &mut Parser) -> Result<Expr, ParserError> {
     Ok(call(MAP_CALL, entries))
 }
 
-fn parse_cast(parser: &mut Parser, try_cast: bool) -> Result<Expr, ParserError> {
-    parser.next_token();
-    parser.next_token();
-    let expr = parser.parse_expr()?;
-    parser.expect_keyword(Keyword::AS)?;
-    let text = type_text(parser)?;
-    parser.expect_token(&Token::RParen)?;
-    Ok(Expr::Cast {
-        kind: if try_cast { CastKind::TryCast } else { CastKind::Cast },
-        expr: Box::new(expr),
-        data_type: DataType::Custom(ObjectName::from(vec![Ident::new(TYPE_TEXT)]), vec![text]),
-        array: false,
-        format: None,
-    })
-}
-
 /// `TRIM(LEADING FROM a)`: blanks where nothing is said. `None` for the other forms.
 fn parse_trim_blanks(parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
     let side = match parser.peek_nth_token(2).token {
@@ -573,63 +561,4 @@ fn parse_trim_blanks(parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
         })
     });
     Some(parsed)
-}
-
-/// The tokens of a type up to the bracket, comma or word that cannot belong to it, as text.
-pub fn type_text(parser: &mut Parser) -> Result<String, ParserError> {
-    let mut depth = 0usize;
-    let mut text = String::new();
-    loop {
-        let token = parser.peek_token().token;
-        match &token {
-            Token::LParen | Token::Lt | Token::LBracket => depth += 1,
-            Token::RParen | Token::Gt | Token::RBracket | Token::Comma if depth == 0 => break,
-            Token::RParen | Token::Gt | Token::RBracket => depth -= 1,
-            // `ARRAY<ARRAY<INT>>` ends in one token.
-            Token::ShiftRight if depth >= 2 => depth -= 2,
-            Token::Word(w) if depth == 0 && !text.is_empty() && !continues_type(w, &text) => break,
-            // `ts TIMESTAMP(3) WITH ('connector' = ..)` lacks a bracket; it is no time zone.
-            Token::Word(w)
-                if depth == 0
-                    && matches!(w.keyword, Keyword::WITH | Keyword::WITHOUT)
-                    && !matches!(parser.peek_nth_token(1).token, Token::Word(_)) =>
-            {
-                break;
-            }
-            Token::SingleQuotedString(_) if depth == 0 => break,
-            Token::EOF | Token::SemiColon | Token::Eq => break,
-            _ => {}
-        }
-        let glue = matches!(token, Token::LParen | Token::RParen | Token::Comma) || text.ends_with('(');
-        if !text.is_empty() && !glue {
-            text.push(' ');
-        }
-        text.push_str(&match &token {
-            Token::Word(w) if w.quote_style.is_some() => format!("`{}`", w.value.replace('`', "``")),
-            // A field's comment.
-            Token::SingleQuotedString(text) => format!("'{}'", text.replace('\'', "''")),
-            other => other.to_string(),
-        });
-        parser.next_token();
-    }
-    if text.is_empty() {
-        return parser.expected("a data type", parser.peek_token());
-    }
-    Ok(text)
-}
-
-/// Words that may follow inside a type: `DOUBLE PRECISION`, `TIMESTAMP(3) WITH LOCAL TIME ZONE`, `INT NOT NULL`.
-fn continues_type(word: &Word, text: &str) -> bool {
-    let upper = text.to_ascii_uppercase();
-    let w = word.value.to_ascii_uppercase();
-    if word.quote_style.is_some() {
-        return false;
-    }
-    match w.as_str() {
-        "NOT" | "NULL" | "PRECISION" | "VARYING" | "LOCAL" | "ZONE" | "ARRAY" | "MULTISET" | "TO" => true,
-        "WITH" | "WITHOUT" => upper.starts_with("TIME"),
-        "TIME" => upper.ends_with("LOCAL") || upper.ends_with("WITHOUT") || upper.ends_with("WITH"),
-        "YEAR" | "MONTH" | "DAY" | "HOUR" | "MINUTE" | "SECOND" => upper.starts_with("INTERVAL"),
-        _ => false,
-    }
 }

@@ -3,9 +3,11 @@
 //! Depth and size are checked on the tokens, before anything recurses.
 
 pub mod ast;
+mod cast;
 pub mod ddl;
 mod diagnose;
 pub mod dialect;
+mod forms;
 mod hints;
 pub mod json;
 pub mod limits;

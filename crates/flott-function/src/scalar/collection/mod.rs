@@ -48,8 +48,9 @@ use arrow_select::take::take;
 use flott_core::types::{RowField, TypeKind as K, arrow_field, arrow_type, map_array, map_keys};
 use flott_core::{Error, LogicalType, Result};
 
+use crate::same_map::entries_in_order;
 use crate::scalar::{Arguments, ScalarFunction};
-use crate::types::least_common_type;
+use crate::types::{implicit_cast, least_common_type};
 use crate::udf::Resolved;
 
 /// All of them.
@@ -93,7 +94,8 @@ fn element_type(t: &LogicalType) -> Option<LogicalType> {
 }
 
 pub(super) fn compare_all(values: &ArrayRef, nulls_first: bool) -> Result<DynComparator> {
-    make_comparator(values, values, SortOptions { descending: false, nulls_first }).map_err(|_| {
+    let values = entries_in_order(values)?;
+    make_comparator(&values, &values, SortOptions { descending: false, nulls_first }).map_err(|_| {
         Error::user(format!("elements of type {} cannot be compared", values.data_type()))
             .hint("Use arrays of numbers, texts, times or rows of them")
     })
@@ -227,7 +229,8 @@ fn goes_into(value: &K, element: &K) -> bool {
         K::TinyInt | K::SmallInt | K::Int | K::BigInt => rank(value).is_some_and(|v| Some(v) <= rank(element)),
         K::VarChar(_) => value.is_character(),
         K::VarBinary(_) => value.is_binary(),
-        other => other.is_datetime() && value.is_datetime(),
+        other if other.is_datetime() => implicit_cast(&value.clone().nullable(), &other.clone().nullable()),
+        _ => false,
     }
 }
 
@@ -237,7 +240,8 @@ fn goes_into(value: &K, element: &K) -> bool {
 fn array_and_value(a: &mut Arguments) -> Result<Option<LogicalType>> {
     let Some(element) = element_type(&a.values[0].data_type) else { return Ok(None) };
     let value = a.values[1].data_type.clone();
-    if !goes_into(&value.kind, &element.kind) || least_common_type(&[element.clone(), value.clone()]).is_none() {
+    let has_common = || least_common_type(&[element.clone(), value.clone()]).is_some();
+    if !goes_into(&value.kind, &element.kind) || !(element.kind.is_datetime() || has_common()) {
         return Ok(None);
     }
     let nullable = element.nullable || value.nullable;

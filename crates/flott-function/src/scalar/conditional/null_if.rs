@@ -6,7 +6,7 @@ use flott_core::types::TypeKind as K;
 
 use super::chosen;
 use crate::example::Example;
-use crate::operator::{binary, case, comparable_type};
+use crate::operator::{are_never_equal, binary, case, comparable_type};
 use crate::scalar::{Arguments, Category, ScalarFunction};
 use crate::udf::{Resolved, TypedExpr};
 
@@ -27,7 +27,7 @@ pub(super) const NULLIF: ScalarFunction = ScalarFunction {
 };
 
 fn null_if(a: &mut Arguments) -> Result<Option<Resolved>> {
-    if comparable_type(&a.types()).is_none() {
+    if comparable_type(&a.types()).is_none() && !are_never_equal(&a.values[0].data_type, &a.values[1].data_type) {
         return Ok(None);
     }
     let (first, second) = (a.values[0].clone(), a.values[1].clone());

@@ -13,6 +13,20 @@ use crate::argument::Text;
 use crate::scalar::Arguments;
 use crate::scalar::shape::fit;
 
+/// What JSON_VALUE and JSON_QUERY take for a text besides: numbers with a point and VARIANT, as they are written in JSON.
+pub(super) fn as_text(a: &mut Arguments) -> Result<()> {
+    match a.values[0].data_type.kind {
+        K::Decimal { .. } => a.coerce(0, &K::STRING.nullable()),
+        K::Variant => {
+            if let Some(text) = crate::scalar::call("JSON_STRING", vec![a.values[0].clone()], a.env) {
+                a.values[0] = text?;
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The path argument: read once where it is constant.
 pub(super) enum PathArgument {
     Constant(Option<JsonPath>),

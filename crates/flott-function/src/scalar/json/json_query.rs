@@ -7,7 +7,7 @@ use arrow_array::builder::{ListBuilder, StringBuilder};
 use flott_core::types::{TypeKind as K, arrow_field};
 use flott_core::{Error, Result};
 
-use super::document::{Looked, PathArgument, each, failed, returning};
+use super::document::{Looked, PathArgument, as_text, each, failed, returning};
 use super::path::Mode;
 use super::value::Json;
 use super::word;
@@ -22,7 +22,7 @@ pub(super) const JSON_QUERY: ScalarFunction = ScalarFunction {
     description: "The array or object that a path leads to, as STRING or ARRAY<STRING>.",
     documentation: "Paths are written `$.a.b[0]`, with `strict` (the default) or `lax` before them. The wrapper is \
          WITHOUT ARRAY WRAPPER (the default), WITH CONDITIONAL or WITH UNCONDITIONAL ARRAY WRAPPER: with one, \
-         scalars come as an array. ON EMPTY and ON ERROR are as in JSON_VALUE. NULL gives NULL.",
+         scalars come as an array. ON EMPTY and ON ERROR are as in JSON_VALUE. NULL gives NULL. Also DECIMAL and VARIANT are taken, for the JSON that they are.",
     examples: &[
         Example { sql: "JSON_QUERY('{\"a\": {\"b\": 1}}', '$.a')", result: "{\"b\":1}" },
         Example { sql: "JSON_QUERY('{\"a\": 1}', '$.a' WITH WRAPPER)", result: "[1]" },
@@ -119,6 +119,7 @@ pub(super) fn query(a: &mut Arguments) -> Result<Option<Resolved>> {
             .hint("Write EMPTY ARRAY or NULL"));
     }
     a.values.truncate(2);
+    as_text(a)?;
     let Some(path) = PathArgument::of(a)? else { return Ok(None) };
     let element = match &t.kind {
         K::Array(element) => (**element).clone(),

@@ -9,7 +9,7 @@ use arrow_select::interleave::interleave;
 use flott_core::types::TypeKind as K;
 use flott_core::{Error, Result};
 
-use super::document::{PathArgument, each, failed, returning};
+use super::document::{PathArgument, as_text, each, failed, returning};
 use super::value::Json;
 use super::word;
 use crate::argument::{finish, rows_of};
@@ -24,7 +24,7 @@ pub(super) const JSON_VALUE: ScalarFunction = ScalarFunction {
     documentation: "Paths are written `$.a.b[0]`, with `strict` (the default) or `lax` before them. ON EMPTY says \
          what is given where a lax path leads nowhere, ON ERROR what where a strict one does, the text is no JSON or \
          the value no scalar: NULL where nothing is said. A value that is not of the type is an error, unless ON \
-         ERROR is written. NULL gives NULL.",
+         ERROR is written. NULL gives NULL. Also DECIMAL and VARIANT are taken, for the JSON that they are.",
     examples: &[
         Example { sql: "JSON_VALUE('{\"a\": true}', '$.a')", result: "true" },
         Example { sql: "JSON_VALUE('{\"a.b\": [0.998, 0.996]}', '$.[''a.b''][0]' RETURNING DOUBLE)", result: "0.998" },
@@ -61,6 +61,7 @@ pub(super) fn value(a: &mut Arguments) -> Result<Option<Resolved>> {
     let defaults = [default_of(a, 4)?, default_of(a, 6)?];
     a.values.truncate(2);
     a.values.extend(defaults);
+    as_text(a)?;
     let Some(path) = PathArgument::of(a)? else { return Ok(None) };
     let kind = t.kind.clone();
     Ok(Some(Resolved::new(t, move |args, rows| {

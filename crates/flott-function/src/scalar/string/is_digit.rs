@@ -1,6 +1,6 @@
 //! IS_DIGIT: whether all characters are digits.
 
-use super::{always_true, is_text_of};
+use super::{is_text_of, same_of_numbers};
 use crate::example::Example;
 use crate::scalar::{Category, ScalarFunction};
 
@@ -8,13 +8,14 @@ pub(super) const IS_DIGIT: ScalarFunction = ScalarFunction {
     name: "IS_DIGIT",
     syntax: "IS_DIGIT(text)",
     description: "Whether all characters are digits.",
-    documentation: "FALSE of an empty text and of NULL; a whole number is always one.",
+    documentation: "FALSE of an empty text and of NULL. A value of a whole number's type always is, one of another number's never.",
     examples: &[Example { sql: "IS_DIGIT('12')", result: "TRUE" }, Example { sql: "IS_DIGIT('1.2')", result: "FALSE" }],
     category: Category::String,
     arity: (1, 1),
     resolve: |a| {
-        if a.values[0].data_type.kind.is_integer() {
-            return always_true(a);
+        let kind = &a.values[0].data_type.kind;
+        if kind.is_numeric() {
+            return Ok(Some(same_of_numbers(kind.is_integer())));
         }
         is_text_of(a, |t| !t.is_empty() && t.chars().all(|c| c.is_numeric()))
     },
@@ -31,6 +32,9 @@ mod tests {
             ("IS_DIGIT", &[("123", "STRING")], "TRUE"),
             ("IS_DIGIT", &[("", "STRING")], "FALSE"),
             ("IS_DIGIT", &[("5", "INT")], "TRUE"),
+            ("IS_DIGIT", &[("NULL", "INT")], "TRUE"),
+            ("IS_DIGIT", &[("5", "DECIMAL(2, 0)")], "FALSE"),
+            ("IS_DIGIT", &[("5", "DOUBLE")], "FALSE"),
         ]);
     }
 }

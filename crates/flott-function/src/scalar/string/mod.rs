@@ -126,7 +126,7 @@ fn same_type(a: &mut Arguments, f: fn(&str) -> String) -> Result<Option<Resolved
     Ok(Some(resolved.infallible()))
 }
 
-/// What is asked of a text; of NULL the answer is FALSE.
+/// What is asked of a text; of NULL the answer is FALSE. Of a number it is always the same, also where it is NULL.
 fn is_text_of(a: &mut Arguments, f: fn(&str) -> bool) -> Result<Option<Resolved>> {
     if !fit(a, &[K::STRING])? {
         return Ok(None);
@@ -138,13 +138,11 @@ fn is_text_of(a: &mut Arguments, f: fn(&str) -> bool) -> Result<Option<Resolved>
     Ok(Some(resolved.infallible()))
 }
 
-fn always_true(a: &mut Arguments) -> Result<Option<Resolved>> {
-    let t = K::Boolean.nullable().with_nullable(a.nullable());
-    let resolved = Resolved::arrays(t, |args, _| {
-        let all = arrow_buffer::BooleanBuffer::new_set(args[0].len());
-        Ok(std::sync::Arc::new(arrow_array::BooleanArray::new(all, args[0].nulls().cloned())))
+fn same_of_numbers(answer: bool) -> Resolved {
+    let resolved = Resolved::arrays(K::Boolean.not_null(), move |args, _| {
+        Ok(std::sync::Arc::new(arrow_array::BooleanArray::from(vec![answer; args[0].len()])))
     });
-    Ok(Some(resolved.infallible()))
+    resolved.infallible()
 }
 
 /// The first characters, none of a negative number.

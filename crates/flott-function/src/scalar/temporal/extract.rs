@@ -10,7 +10,8 @@ pub(super) const EXTRACT: ScalarFunction = ScalarFunction {
     description: "One field of a time.",
     documentation: "A BIGINT of a date, a time, a timestamp (one with a zone is seen in the session's) or an \
          interval. Units are MILLENNIUM, CENTURY, DECADE, YEAR, ISOYEAR, QUARTER, MONTH, WEEK, DAY, DOW, ISODOW, \
-         DOY, HOUR, MINUTE, SECOND, MILLISECOND, MICROSECOND, NANOSECOND and EPOCH. NULL gives NULL.",
+         DOY, HOUR, MINUTE, SECOND, MILLISECOND, MICROSECOND, NANOSECOND and EPOCH; of a TIME those from HOUR to \
+         NANOSECOND. NULL gives NULL.",
     examples: &[
         Example { sql: "EXTRACT(MONTH FROM DATE '2024-02-29')", result: "2" },
         Example { sql: "EXTRACT(DOW FROM DATE '2024-03-05')", result: "3" },

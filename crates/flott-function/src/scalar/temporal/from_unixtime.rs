@@ -28,8 +28,8 @@ pub(super) const FROM_UNIXTIME: ScalarFunction = ScalarFunction {
 };
 
 fn from_unixtime(a: &mut Arguments) -> Result<Option<Resolved>> {
-    let numeric = a.values[0].data_type.kind.is_numeric() || a.values[0].data_type.kind == K::Null;
-    if !numeric || !is_text(a, 1) {
+    let kind = &a.values[0].data_type.kind;
+    if !(kind.is_integer() || *kind == K::Null) || !is_text(a, 1) {
         return Ok(None);
     }
     let pattern = PatternArgument::of(a, 1, DEFAULT_PATTERN, SimpleDateFormat::new)?;

@@ -97,6 +97,11 @@ pub(super) fn extract(a: &mut Arguments, index: usize, unit: Unit) -> Result<Opt
     if !value.data_type.kind.is_datetime() {
         return Ok(None);
     }
+    if matches!(value.data_type.kind, K::Time(_)) && !unit.is_of_day() {
+        let name = format!("{unit:?}").to_uppercase();
+        return Err(Error::user(format!("Unit {name} can not be applied to TIME"))
+            .hint("A TIME has HOUR, MINUTE, SECOND and MILLISECOND"));
+    }
     let zone = a.env.time_zone;
     let t = K::BigInt.nullable().with_nullable(value.data_type.nullable);
     Ok(Some(
@@ -180,6 +185,12 @@ fn iso_week(days: i64) -> i64 {
 }
 
 impl Unit {
+    /// Whether it is a part of the time of day.
+    fn is_of_day(self) -> bool {
+        use Unit::{Hour, Microsecond, Millisecond, Minute, Nanosecond, Second};
+        matches!(self, Hour | Minute | Second | Millisecond | Microsecond | Nanosecond)
+    }
+
     /// Milliseconds, for units of a fixed length.
     pub(super) fn millis(self) -> Option<i64> {
         Some(match self {

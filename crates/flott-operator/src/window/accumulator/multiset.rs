@@ -58,7 +58,7 @@ impl Multiset {
         let values = &mut self.groups[group];
         match values.get_mut(value) {
             Some(n) => {
-                *n += count;
+                *n = n.wrapping_add(count);
                 if *n == 0 {
                     values.remove(value);
                     self.bytes -= value.len() + ENTRY_BYTES;

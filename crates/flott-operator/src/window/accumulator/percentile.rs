@@ -53,7 +53,8 @@ impl Percentile {
 
 /// The values at these parts of the way from the first to the last of sorted values, each of which counts so often.
 fn percentiles(values: &[f64], counts: &[i64], percentages: &[f64]) -> Option<Vec<f64>> {
-    let total: i64 = counts.iter().sum();
+    // Counts wrap around, as in Flink: of more values than there are numbers nothing is said.
+    let total = counts.iter().fold(0i64, |total, count| total.wrapping_add(*count));
     if total <= 0 {
         return None;
     }
@@ -67,7 +68,7 @@ fn percentiles(values: &[f64], counts: &[i64], percentages: &[f64]) -> Option<Ve
         let (lower, higher) = (place.floor(), place.ceil());
         while passed < lower as i64 && at + 1 < values.len() {
             at += 1;
-            passed += counts[at];
+            passed = passed.wrapping_add(counts[at]);
         }
         found[index] = match values.get(at + 1) {
             Some(next) if passed < higher as i64 => (higher - place) * values[at] + (place - lower) * next,
@@ -196,6 +197,7 @@ mod tests {
         // Each value as often as it counts.
         assert_eq!(percentiles(&[1.0, 2.5, 7.25], &[2, 1, 4], &[0.5, 0.1]), Some(vec![7.25, 1.0]));
         assert_eq!(percentiles(&[], &[], &[0.5]), None);
+        assert_eq!(percentiles(&[1.0, 2.5], &[i64::MAX, 5], &[0.5]), None);
         // What is owed: no value is left.
         assert_eq!(percentiles(&[1.0], &[-1], &[0.5]), None);
     }

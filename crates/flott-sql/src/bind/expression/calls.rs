@@ -17,8 +17,12 @@ use crate::parser::json::JSON_CALL_PREFIX;
 
 impl ExpressionBinder<'_> {
     pub(super) fn function(&mut self, f: &ast::Function) -> Result<Typed> {
+        if f.uses_odbc_syntax {
+            return self.jdbc_function(f);
+        }
         let json_fits = std::mem::take(&mut self.json_fits);
-        let ast::Function { name, uses_odbc_syntax, parameters, args, filter, null_treatment, over, within_group } = f;
+        let ast::Function { name, uses_odbc_syntax: _, parameters, args, filter, null_treatment, over, within_group } =
+            f;
         let span = name.span();
         let text = name_text(name);
         // Before what such calls may hold: clauses of their own (`GROUP_CONCAT(a SEPARATOR ',')`), units as names.
@@ -28,7 +32,6 @@ impl ExpressionBinder<'_> {
         {
             return Err(unknown);
         }
-        refuse_if(*uses_odbc_syntax, "{fn ..}", span)?;
         refuse_if(!matches!(parameters, FunctionArguments::None), "function parameters", span)?;
         refuse_if(!within_group.is_empty(), "WITHIN GROUP", span)?;
         let [function] = name_parts(name)?[..] else {
@@ -200,7 +203,8 @@ impl ExpressionBinder<'_> {
         let mut bound = vec![];
         for argument in arguments {
             match argument {
-                FunctionArg::Unnamed(FunctionArgExpr::Wildcard) if kind == AggregateKind::Count && !distinct => {}
+                FunctionArg::Unnamed(FunctionArgExpr::Wildcard)
+                    if kind == AggregateKind::Count && !distinct && arguments.len() == 1 => {}
                 FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => bound.push(plain.bind(e)?),
                 _ => return Err(unsupported(format!("this argument of {kind}"), span)),
             }

@@ -4,6 +4,7 @@
 //! field that a later parser adds does not compile until someone decides about it.
 
 mod calls;
+mod jdbc;
 mod operators;
 
 use datafusion_common::ScalarValue;
@@ -305,12 +306,18 @@ impl<'a> ExpressionBinder<'a> {
         let (column, fields) = match self.scope.resolve(&names, e.span())? {
             Resolved::Column(column, fields) => (column, fields),
             Resolved::Missing => {
-                // Functions of time may stand without parentheses.
+                // Functions of time and PI may stand without parentheses.
                 if let [one] = parts
                     && one.quote_style.is_none()
                     && self.functions.callable_without_parentheses(&one.value)
                 {
                     return self.functions.call(&one.value, vec![]).at_expr(e);
+                }
+                if let [one] = parts
+                    && one.quote_style.is_none()
+                    && one.value.eq_ignore_ascii_case("UNKNOWN")
+                {
+                    return self.functions.literal(ScalarValue::Boolean(None), &TypeKind::Boolean.nullable());
                 }
                 let missing = self.scope.missing(parts, e.span());
                 let instead = match parts {

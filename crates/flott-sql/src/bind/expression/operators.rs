@@ -185,7 +185,17 @@ impl ExpressionBinder<'_> {
     pub(super) fn in_list(&mut self, e: &Ast, list: &[Ast], negated: bool) -> Result<Typed> {
         let value = self.bind(e)?;
         let list = self.all(list)?;
-        if access::row_values(&value).is_some() && !list.is_empty() {
+        // A text among INTERVALs is none of them; maps are equal in any order of their entries.
+        let is_text_among_intervals =
+            value.data_type.kind.is_character() && list.iter().any(|i| i.data_type.kind.is_interval());
+        // NaN equals no NaN, which a list of values does not know.
+        let is_float = |t: &Typed| matches!(t.data_type.kind, TypeKind::Float | TypeKind::Double);
+        let may_hold_nan = is_float(&value) && list.iter().any(|i| is_float(i) && i.constant().is_none());
+        let by_comparisons = access::row_values(&value).is_some()
+            || is_text_among_intervals
+            || may_hold_nan
+            || has_map(&value.data_type);
+        if by_comparisons && !list.is_empty() {
             let one = |other: Typed| self.functions.binary(Operator::Eq, value.clone(), other).map(Some);
             let mut each = list.into_iter().map(one).collect::<Result<Vec<_>>>()?;
             let any = self.balanced(Operator::Or, &mut each)?;
@@ -266,5 +276,15 @@ fn plain_number(e: &Ast) -> Option<(&str, bool)> {
             _ => None,
         },
         _ => None,
+    }
+}
+
+/// Whether there are maps in a value of this type.
+fn has_map(t: &LogicalType) -> bool {
+    match &t.kind {
+        TypeKind::Map(..) => true,
+        TypeKind::Array(element) => has_map(element),
+        TypeKind::Row(fields) => fields.iter().any(|f| has_map(&f.data_type)),
+        _ => false,
     }
 }
