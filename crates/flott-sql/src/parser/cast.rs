@@ -52,7 +52,7 @@ pub(super) fn cast(kind: CastKind, e: Expr, type_text: String) -> Expr {
 }
 
 /// The tokens of a type up to the bracket, comma or word that cannot belong to it, as text.
-pub fn type_text(parser: &mut Parser) -> Result<String, ParserError> {
+pub(super) fn type_text(parser: &mut Parser) -> Result<String, ParserError> {
     let mut depth = 0usize;
     let mut text = String::new();
     loop {
