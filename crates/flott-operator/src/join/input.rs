@@ -96,7 +96,7 @@ impl Input {
 
     pub(crate) fn size_bytes(&self) -> usize {
         let lookup = self.lookup.as_ref().map_or(0, |l| l.index.size_bytes());
-        let partners = self.partners.as_ref().map_or(0, |p| list_bytes(p));
+        let partners = self.partners.as_ref().map_or(0, list_bytes);
         let stamps = self.stamps.as_ref().map_or(0, |s| list_bytes(&s.at_ms));
         let fates = self.fates.as_ref().map_or(0, Fates::size_bytes);
         self.side.size_bytes() + lookup + partners + stamps + fates
