@@ -697,6 +697,7 @@ impl Rewriter<'_, '_> {
     /// The one variable that an expression reads: `None` where its names have none before them.
     fn one_variable(&self, e: &Ast, of: &str, span: Span) -> Result<Option<usize>> {
         let mut found: Vec<Option<usize>> = vec![];
+        let mut unknown: Option<Ident> = None;
         let walked = ast::visit_expressions(e, |e| {
             let parts = match e {
                 Ast::Identifier(id) => std::slice::from_ref(id),
@@ -708,13 +709,19 @@ impl Rewriter<'_, '_> {
             if known && !found.contains(&variable) {
                 found.push(variable);
             }
+            if !known && variable.is_none() && parts.len() > 1 {
+                unknown.get_or_insert(parts[0].clone());
+            }
             ControlFlow::Continue(())
         });
         debug_assert!(walked.is_continue());
         let shown = if matches!(e, Ast::Function(_)) { e.to_string() } else { format!("{of}({e})") };
-        match found.as_slice() {
-            [one] => Ok(*one),
-            [] => Err(at(Error::user(format!("Null parameters in '{shown}'")).hint("Name a column of the rows"), span)),
+        match (found.as_slice(), &unknown) {
+            ([one], _) => Ok(*one),
+            ([], Some(name)) => Err(unknown_variable(name, self.rows.variables.iter().map(String::as_str))),
+            ([], None) => {
+                Err(at(Error::user(format!("Null parameters in '{shown}'")).hint("Name a column of the rows"), span))
+            }
             _ => Err(at(
                 Error::user(format!("Multiple pattern variables in '{shown}'")).hint("Read the rows of one variable"),
                 span,

@@ -56,7 +56,7 @@ fn wrong_names_are_pointed_at_with_the_nearest() {
             "Table 'bid' not found (line 1, column 8). Tables here (one with an alias has no other name): b",
         ),
         ("SELECT x.* FROM bid AS b", "Tables here (one with an alias has no other name): b"),
-        ("SELECT q FROM t", "Column 'q' not found in table 't' (column q, line 1, column 8). Columns here: a"),
+        ("SELECT w FROM bid", "Column 'w' not found in table 'bid' (column w, line 1, column 8). Columns here: "),
         ("SELECT t.auction FROM t, bid", "Table 'bid' has it: write bid.auction"),
         ("SELECT X(a) FROM t", "Function 'X' not found, or not supported yet (line 1, column 8). SHOW FUNCTIONS"),
         ("SELECT 1 FROM bidd", "Object 'bidd' not found (table bidd, line 1, column 15). Did you mean 'bid'?"),
