@@ -220,20 +220,6 @@ impl Cursor<'_, '_> {
         let Frames { frame, peers, .. } = self.frames;
         let all = self.partition.clone();
         let count = |o: &OverOffset| usize::try_from(o.as_whole()).unwrap_or(usize::MAX);
-        let start = match (&frame.lower, frame.rows) {
-            (OverBound::UnboundedPreceding, _) => all.start,
-            (OverBound::UnboundedFollowing, _) => all.end,
-            (OverBound::CurrentRow, true) => row,
-            (OverBound::CurrentRow, false) => peers.starts[row],
-            (OverBound::Preceding(n), true) => row.saturating_sub(count(n)).max(all.start),
-            (OverBound::Following(n), true) => row.saturating_add(count(n)),
-            _ => {
-                while self.start < all.end && self.frames.is_before(self.start, row, Bound::Lower) {
-                    self.start += 1;
-                }
-                self.start
-            }
-        };
         let end = match (&frame.upper, frame.rows) {
             (OverBound::UnboundedPreceding, _) => all.start,
             (OverBound::UnboundedFollowing, _) => all.end,
@@ -246,6 +232,21 @@ impl Cursor<'_, '_> {
                     self.end += 1;
                 }
                 self.end
+            }
+        };
+        let start = match (&frame.lower, frame.rows) {
+            (OverBound::UnboundedPreceding, _) => all.start,
+            (OverBound::UnboundedFollowing, _) => all.end,
+            (OverBound::CurrentRow, true) => row,
+            (OverBound::CurrentRow, false) => peers.starts[row],
+            (OverBound::Preceding(n), true) => row.saturating_sub(count(n)).max(all.start),
+            (OverBound::Following(n), true) => row.saturating_add(count(n)),
+            _ => {
+                // As in Flink only rows that came within the upper bound are passed: none behind NULL for its sake.
+                while self.start < end.min(all.end) && self.frames.is_before(self.start, row, Bound::Lower) {
+                    self.start += 1;
+                }
+                self.start
             }
         };
         let start = start.min(all.end);
