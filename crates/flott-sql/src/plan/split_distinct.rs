@@ -93,8 +93,11 @@ impl Converter<'_> {
         let copies = (bucketed.len() > 1 || distinct.len() > 1 || filtered || of_keys)
             && bucketed.len() + usize::from(has_rest) > 1;
         // A row's copies come one by one: before the last of them a result may be NULL.
+        // The second level sees the results of the first, and knows no separator of theirs.
+        let is_simple = |c: &AggregateCall| c.kind != AggregateKind::ListAgg || c.arguments.len() == 1;
         let fits = |c: &AggregateCall| {
-            of_buckets(c.kind).is_some_and(|of| of == AggregateKind::Sum0 || !copies || c.result.nullable)
+            is_simple(c)
+                && of_buckets(c.kind).is_some_and(|of| of == AggregateKind::Sum0 || !copies || c.result.nullable)
         };
         if !calls.iter().any(|c| c.distinct) || !calls.iter().all(fits) {
             return Ok(None);
