@@ -54,7 +54,7 @@ impl Binder<'_> {
                 let Cte { alias, query, from, materialized, closing_paren_token: _ } = cte;
                 refuse_if(from.is_some(), "FROM after a CTE", alias.name.span)?;
                 refuse_if(materialized.is_some(), "MATERIALIZED", alias.name.span)?;
-                let plan = self.bind_query(query, &visible)?;
+                let plan = self.bind_inside(query, &visible)?;
                 let written = self.written.take();
                 let twice = written.iter().enumerate().find(|(i, name)| written[..*i].contains(name));
                 if let (true, Some((_, name))) = (alias.columns.is_empty(), twice) {

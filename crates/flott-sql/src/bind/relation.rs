@@ -79,7 +79,7 @@ impl Binder<'_> {
                 // The first in FROM has no tables before it.
                 let _ = lateral;
                 refuse_if(sample.is_some(), "TABLESAMPLE", t.span())?;
-                let plan = self.bind_query(subquery, ctes)?;
+                let plan = self.bind_inside(subquery, ctes)?;
                 let written = self.written.take();
                 let alias = alias.as_ref().map(|alias| naming(subquery, alias));
                 let alias = alias.as_deref();

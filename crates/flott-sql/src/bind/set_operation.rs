@@ -18,6 +18,7 @@ use sqlparser::tokenizer::Span;
 
 use super::node::{Aggregate, AggregateCall, FlinkNode, FlinkNodeKind, JoinFlavour, Unnest};
 use super::refuse::{at, unsupported};
+use super::sort::unordered;
 use super::{Binder, Ctes, Scope, Typed, UniqueNames, column, columns_of, filter, join, plan_schema, project};
 
 /// What is done with two sets of rows.
@@ -65,10 +66,10 @@ impl Binder<'_> {
             if !goes_on || (operation.0 != Set::Union && !branches.is_empty()) {
                 break;
             }
-            branches.push((self.set_expr(right, ctes)?, right.span()));
+            branches.push((unordered(self.set_expr(right, ctes)?)?, right.span()));
             rest = left;
         }
-        branches.push((self.set_expr(rest, ctes)?, rest.span()));
+        branches.push((unordered(self.set_expr(rest, ctes)?)?, rest.span()));
         branches.reverse();
         let Some((set, all)) = first else { return Err(Error::internal("a set operation that is none")) };
         let (inputs, schema) = self.aligned(branches, set, all)?;

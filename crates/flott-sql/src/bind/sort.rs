@@ -1,6 +1,9 @@
 //! ORDER BY, OFFSET, LIMIT and FETCH.
 
+use std::sync::Arc;
+
 use datafusion_expr::LogicalPlan;
+use datafusion_expr::logical_plan::Projection;
 use flott_core::{Error, Result};
 use sqlparser::ast::{self, Expr as Ast, Spanned, Value};
 
@@ -9,8 +12,9 @@ use super::functions::Functions;
 use super::node::{FlinkNode, FlinkNodeKind, OrderKey, Sort};
 use super::over::direction;
 use super::project;
-use super::refuse::{at, refuse_if, unsupported_with};
+use super::refuse::{at, from_datafusion, refuse_if, unsupported_with};
 use super::scope::{Scope, Typed, column, columns_of};
+use super::{Binder, Ctes};
 
 /// A query and the order that it is asked for.
 pub(crate) struct Sortable {
@@ -62,6 +66,32 @@ impl Sortable {
         }
         let shown = columns.into_iter().take(visible);
         project(plan, shown.map(|(name, data_type)| (name.clone(), Typed { expr: column(&name), data_type })).collect())
+    }
+}
+
+impl Binder<'_> {
+    /// A query inside of another one: an order that does not choose rows is that of nobody, and left out as in Flink.
+    pub(crate) fn bind_inside(&self, query: &ast::Query, ctes: &Ctes) -> Result<LogicalPlan> {
+        unordered(self.bind_query(query, ctes)?)
+    }
+}
+
+/// Without an order on top that does not choose rows.
+pub(super) fn unordered(plan: LogicalPlan) -> Result<LogicalPlan> {
+    match &plan {
+        LogicalPlan::Extension(extension) => match FlinkNode::of(extension) {
+            Some(FlinkNode { kind: FlinkNodeKind::Sort(Sort { offset: 0, fetch: None, .. }), input, .. }) => {
+                Ok(input.clone())
+            }
+            _ => Ok(plan),
+        },
+        // Without the columns that rows are only ordered by.
+        LogicalPlan::Projection(shown) if matches!(shown.input.as_ref(), LogicalPlan::Extension(_)) => {
+            let input = Arc::new(unordered(shown.input.as_ref().clone())?);
+            let shown = Projection::try_new_with_schema(shown.expr.clone(), input, Arc::clone(&shown.schema));
+            Ok(LogicalPlan::Projection(shown.map_err(from_datafusion)?))
+        }
+        _ => Ok(plan),
     }
 }
 

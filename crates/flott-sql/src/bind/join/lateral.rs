@@ -70,7 +70,7 @@ impl Binder<'_> {
         let span = query.span();
         let alias = alias.map(|alias| naming(query, alias));
         let alias = alias.as_deref();
-        match self.bind_query(query, ctes) {
+        match self.bind_inside(query, ctes) {
             Ok(plan) => {
                 let right = self.aliased(plan, &[], alias)?;
                 return self.combined(left, right, kind, constraint, (span, ctes));

@@ -182,7 +182,7 @@ impl Binder<'_> {
         if let Some(select) = simple(query, values) {
             return self.rows_of_select(query, select, outer, values, ctes);
         }
-        let bound = self.bind_query(query, ctes);
+        let bound = self.bind_inside(query, ctes);
         if let (Err(e), Some(select)) = (&bound, ungrouped(query, values))
             && is_not_found(e)
             && let Ok(rows) = self.rows_of_select(query, select, outer, values, ctes)
