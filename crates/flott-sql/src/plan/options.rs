@@ -110,6 +110,13 @@ pub const SORT_WITHOUT_TIME: ConfigOption = ConfigOption::optional(
     Some("false"),
     "Whether a streaming query may be ordered by what is no time attribute: its rows leave when the input has ended.",
 );
+/// How many rows an ORDER BY without LIMIT gives.
+pub const SORT_DEFAULT_LIMIT: ConfigOption = ConfigOption::optional(
+    "table.exec.sort.default-limit",
+    OptionType::Int,
+    Some("-1"),
+    "How many rows an ORDER BY without LIMIT gives in batch mode; -1 is all.",
+);
 /// Whether changes may be merged.
 pub const MINI_BATCH_ENABLED: ConfigOption = ConfigOption::optional(
     "table.exec.mini-batch.enabled",
@@ -282,6 +289,7 @@ pub const ALL: [&ConfigOption; 35] = [
     &NESTED_CONSTRAINT_ENFORCER,
     &KEYED_SHUFFLE,
     &SORT_WITHOUT_TIME,
+    &SORT_DEFAULT_LIMIT,
     &MINI_BATCH_ENABLED,
     &MINI_BATCH_LATENCY,
     &MINI_BATCH_SIZE,
@@ -355,6 +363,12 @@ pub(super) fn join_order(config: &Options) -> Result<Order> {
 /// Whether rows may be put in any order when the input ends.
 pub(super) fn sorts_without_time(config: &Options) -> Result<bool> {
     config.bool(&SORT_WITHOUT_TIME)
+}
+
+/// How many rows an ORDER BY without LIMIT gives, where it does not give all.
+pub(super) fn default_limit(config: &Options) -> Result<Option<u64>> {
+    let limit = config.int(&SORT_DEFAULT_LIMIT)?.unwrap_or(-1);
+    Ok(u64::try_from(limit).ok().filter(|limit| *limit > 0))
 }
 
 pub(super) fn merges_changes(config: &Options) -> Result<bool> {

@@ -251,7 +251,8 @@ impl Converter<'_> {
         let batch = is_batch(self.config);
         let appends = input.changelog.is_insert_only();
         if !order.is_empty() && (batch || (sort.fetch.is_none() && options::sorts_without_time(self.config)?)) {
-            let spec = SortSpec { order, offset: sort.offset, fetch: sort.fetch, input_schema };
+            let default = if batch { options::default_limit(self.config)? } else { None };
+            let spec = SortSpec { order, offset: sort.offset, fetch: sort.fetch.or(default), input_schema };
             return Ok(StreamNode::new(StreamOp::Sort(spec), inputs, schema, ChangelogMode::INSERT_ONLY));
         }
         // In a batch what is behind the first rows has an end; so many are all, as in Flink.

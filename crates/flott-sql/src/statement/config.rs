@@ -72,7 +72,7 @@ static KNOWN: [ConfigOption; 191] = [
     option("table.exec.resource.default-parallelism", Int, Some("-1"), "The parallelism of SQL operators; has no effect here, use parallelism.default."),
     option("table.exec.simplify-operator-name-enabled", Boolean, Some("true"), "Whether operators have short names; has no effect here."),
     option("__table.exec.sort.non-temporal.enabled__", Boolean, Some("false"), "Whether a streaming query may be ordered by what is no time attribute: its rows leave when the input has ended. Flink's own switch for its tests."),
-    option("table.exec.sort.default-limit", Int, Some("-1"), "How many rows an ORDER BY without LIMIT gives in batch mode."),
+    option("table.exec.sort.default-limit", Int, Some("-1"), "How many rows an ORDER BY without LIMIT gives in batch mode; -1 is all."),
     option("table.exec.sort.#", Text, None, "How a batch sort spills; has no effect here."),
     option("table.exec.local-hash-agg.adaptive.#", Text, None, "When a batch aggregate gives up its local phase; has no effect here."),
     option("table.exec.sink.upsert-materialize-strategy.#", Text, None, "How changes are put in order by the sink's primary key; has no effect here."),
@@ -287,7 +287,7 @@ fn known_option(key: &str) -> Option<&'static ConfigOption> {
 const LOCAL_TIME_ZONE: &str = "table.local-time-zone";
 
 /// Options of which only the default is there: another value would change what a query means, so it is refused.
-const FIXED: [&str; 3] = ["table.exec.sort.default-limit", "table.column-expansion-strategy", "table.sql-dialect"];
+const FIXED: [&str; 2] = ["table.column-expansion-strategy", "table.sql-dialect"];
 
 /// Refuses a value that would have to change results and cannot.
 fn check_fixed(option: &ConfigOption, value: &str) -> Result<()> {
