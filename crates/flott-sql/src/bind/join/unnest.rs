@@ -45,12 +45,16 @@ impl Binder<'_> {
         let left = super::settle(self, left, vec![])?;
         let value = ExpressionBinder::new(self.functions(), &left_scope, "UNNEST").bind(collection)?;
         let (plan, of_elements) = self.unnested(left, value, outer, *with_ordinality, alias.as_ref(), span)?;
+        let elements = Scope::of(of_elements);
+        let shared = super::shared_names(constraint, &left_scope, &elements)?;
         let mut scope = left_scope;
-        scope.take_in(&Scope::of(of_elements));
+        scope.take_in(&elements);
         scope.follow(&plan)?;
         let condition = match constraint {
             JoinConstraint::On(e) => ExpressionBinder::new(self.functions(), &scope, "ON").condition(e)?,
             JoinConstraint::None => return Ok((plan, scope)),
+            // By no column: every row with each of its elements.
+            JoinConstraint::Natural if shared.is_empty() => return Ok((plan, scope)),
             _ => return Err(unsupported("USING with UNNEST", span)),
         };
         if is_true(&condition.expr) {
