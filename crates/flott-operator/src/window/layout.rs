@@ -62,7 +62,7 @@ impl Layout {
                 return Err(Error::internal(format!("the FILTER of {} is not a BOOLEAN column", call.name)));
             }
             needed.extend(call.arguments.iter().chain(&call.filter));
-            plans.push(AccumulatorPlan::over(call, argument, spec.keeps_values(call))?);
+            plans.push(AccumulatorPlan::new(call, argument)?);
         }
         let row_count = row_count.unwrap_or_else(|| {
             plans.push(AccumulatorPlan::row_count());

@@ -457,54 +457,6 @@ fn results_of_sums_and_averages() {
 }
 
 #[test]
-fn windows_keep_all_values_where_rows_are_taken_away() {
-    let schema = schema("k STRING, v INT, ts TIMESTAMP(3) NOT NULL");
-    let aggregates: Vec<AggregateCall> = ["MIN", "MAX", "FIRST_VALUE", "LAST_VALUE"]
-        .iter()
-        .map(|function| call(&schema, function, Some("v"), "INT"))
-        .collect();
-    let run = |kind: WindowKind, restored: bool| {
-        let mut spec = aggregate_spec(&schema, &["k"], aggregates.clone(), rowtime(&schema, "ts", kind));
-        spec.retracts = true;
-        let chain = aggregation(&spec, false);
-        let mut harness = Harness::new(&chain, 1, 128).expect("a chain");
-        let rows = [
-            "+I[a, 3, 1970-01-01T00:00:01]",
-            "+I[a, 1, 1970-01-01T00:00:01]",
-            "+I[a, 9, 1970-01-01T00:00:03]",
-            "+I[b, 5, 1970-01-01T00:00:01]",
-        ];
-        harness.process(0, batch_of(&schema, &rows)).expect("rows");
-        if restored {
-            harness = Harness::restore(&chain, &harness.snapshot().expect("a snapshot"), 1, 128).expect("a restore");
-        }
-        let changes = [
-            "-U[a, 9, 1970-01-01T00:00:03]",
-            "+U[a, 2, 1970-01-01T00:00:03]",
-            "-D[a, 3, 1970-01-01T00:00:01]",
-            "-D[b, 5, 1970-01-01T00:00:01]",
-        ];
-        harness.process(0, batch_of(&schema, &changes)).expect("changes");
-        harness.end_input().expect("the end");
-        assert_eq!(harness.state_rows(), 0);
-        rows_of(&harness.output)
-    };
-    let one = |values: &str, start: u32, end: u32| {
-        format!("+I[a, {values}, 1970-01-01T00:00:{start:02}, 1970-01-01T00:00:{end:02}]")
-            .replace("00:00:00,", "00:00,")
-    };
-    for restored in [false, true] {
-        assert_eq!(run(tumble(10_000), restored), [one("1, 2, 1, 2", 0, 10)]);
-        assert_eq!(run(cumulate(4_000, 2_000), restored), [one("1, 1, 1, 1", 0, 2), one("1, 2, 1, 2", 0, 4)]);
-        let hops = ["+I[a, 1, 1, 1, 1, 1969-12-31T23:59:58, 1970-01-01T00:00:02]".to_string()];
-        let hops = [&hops[..], &[one("1, 2, 1, 2", 0, 4), one("2, 2, 2, 2", 2, 6)]].concat();
-        assert_eq!(run(hop(4_000, 2_000), restored), hops);
-        let session = WindowKind::Session { gap_ms: 5_000, partition_keys: vec![0] };
-        assert_eq!(run(session, restored), [one("1, 2, 1, 2", 1, 8)]);
-    }
-}
-
-#[test]
 fn min_and_max_refuse_rows_that_are_taken_away() {
     let schema = schema("v INT, ts TIMESTAMP(3) NOT NULL");
     let min = call(&schema, "MIN", Some("v"), "INT");
