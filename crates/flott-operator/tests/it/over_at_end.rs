@@ -56,9 +56,11 @@ fn distance(bound: &OverBound) -> Option<i64> {
 }
 
 /// For each row of a sorted partition those that it sees. Ends of a RANGE go from row to row and never back, as Flink's: NULL
-/// is at no distance from NULL, and in no range of a value.
+/// is at no distance from NULL, and in no range of a value. The lower end passes only what has come within the upper one.
 fn frames(frame: &OverFrame, rows: &[Row]) -> Vec<Vec<usize>> {
-    let end = |bound: &OverBound, lower: bool| -> Vec<i64> {
+    let n = rows.len() as i64;
+    let end = |bound: &OverBound, up_to: Option<&[i64]>| -> Vec<i64> {
+        let lower = up_to.is_some();
         let mut at = 0i64;
         (0..rows.len())
             .map(|i| {
@@ -78,15 +80,16 @@ fn frames(frame: &OverFrame, rows: &[Row]) -> Vec<Vec<usize>> {
                     _ if *bound == OverBound::CurrentRow => j <= i,
                     _ => lower,
                 };
-                while (at as usize) < rows.len() && passed(at as usize) {
+                let most = up_to.map_or(n, |to| to[i].min(n));
+                while at < most && passed(at as usize) {
                     at += 1;
                 }
                 at
             })
             .collect()
     };
-    let (from, to) = (end(&frame.lower, true), end(&frame.upper, false));
-    let n = rows.len() as i64;
+    let to = end(&frame.upper, None);
+    let from = end(&frame.lower, Some(&to));
     (0..rows.len()).map(|i| (from[i].max(0)..to[i].min(n)).map(|j| j as usize).collect()).collect()
 }
 

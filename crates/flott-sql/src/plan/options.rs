@@ -268,7 +268,7 @@ pub const BUSHY_THRESHOLD: ConfigOption = ConfigOption::optional(
      after the other.",
 );
 /// Every option that the planner reads.
-pub const ALL: [&ConfigOption; 35] = [
+pub const ALL: [&ConfigOption; 36] = [
     &REUSE_SUB_PLAN,
     &JOIN_REORDER,
     &BUSHY_THRESHOLD,
