@@ -1,9 +1,10 @@
--- Keys that have one value go, but for the last one; a projection gives them back.
+-- Keys that have one value go, but for the last one; a projection gives them back. One that may be NULL stays unless it is NULL.
 CREATE TABLE a (id INT NOT NULL, k BIGINT, x STRING NOT NULL, d DOUBLE) WITH ('connector' = 'fake');
 EXPLAIN SELECT id, 'x' AS c, COUNT(*) AS n FROM a GROUP BY id, 'x'
 UNION ALL SELECT DISTINCT id, x, k FROM a WHERE x = 'y' AND k IS NULL
 UNION ALL SELECT 1, x, COUNT(*) FROM (SELECT id, 'p' AS x FROM a UNION ALL SELECT id, 'p' FROM a) GROUP BY x, 1 + 1
-UNION ALL SELECT id, CAST(d AS STRING), COUNT(*) FROM a WHERE d = 0 GROUP BY id, d;
+UNION ALL SELECT id, CAST(d AS STRING), COUNT(*) FROM a WHERE d = 0 GROUP BY id, d
+UNION ALL SELECT id, 'k', COUNT(*) FROM a WHERE k = 1 GROUP BY id, k;
 -- EXPECT
 -- == Abstract Syntax Tree ==
 -- LogicalUnion(all=[true])
@@ -25,11 +26,17 @@ UNION ALL SELECT id, CAST(d AS STRING), COUNT(*) FROM a WHERE d = 0 GROUP BY id,
 -- :              +- LogicalProject(id=[$0], x=[$1])
 -- :                 +- LogicalProject(id=[$0], EXPR$1=[_UTF-16LE'p'])
 -- :                    +- LogicalTableScan(table=[[default_catalog, default_database, a]])
+-- :- LogicalProject(id=[$0], c=[$1], n=[$2])
+-- :  +- LogicalProject(id=[$0], EXPR$1=[CAST($1):VARCHAR(2147483647)], EXPR$2=[$2])
+-- :     +- LogicalAggregate(group=[{0, 1}], EXPR$2=[COUNT()])
+-- :        +- LogicalProject(id=[$0], d=[$3])
+-- :           +- LogicalFilter(condition=[=($3, 0:DOUBLE)])
+-- :              +- LogicalTableScan(table=[[default_catalog, default_database, a]])
 -- +- LogicalProject(id=[$0], c=[$1], n=[$2])
---    +- LogicalProject(id=[$0], EXPR$1=[CAST($1):VARCHAR(2147483647)], EXPR$2=[$2])
+--    +- LogicalProject(id=[$0], EXPR$1=[_UTF-16LE'k'], EXPR$2=[$2])
 --       +- LogicalAggregate(group=[{0, 1}], EXPR$2=[COUNT()])
---          +- LogicalProject(id=[$0], d=[$3])
---             +- LogicalFilter(condition=[=($3, 0:DOUBLE)])
+--          +- LogicalProject(id=[$0], k=[$1])
+--             +- LogicalFilter(condition=[=($1, 1)])
 --                +- LogicalTableScan(table=[[default_catalog, default_database, a]])
 --
 -- == Optimized Physical Plan ==
@@ -53,10 +60,15 @@ UNION ALL SELECT id, CAST(d AS STRING), COUNT(*) FROM a WHERE d = 0 GROUP BY id,
 -- :              :  +- TableSourceScan(table=[[default_catalog, default_database, a]], fields=[id, k, x, d])
 -- :              +- Calc(select=[id, 'p' AS x])
 -- :                 +- TableSourceScan(table=[[default_catalog, default_database, a]], fields=[id, k, x, d])
--- +- Calc(select=[id, CAST(d):VARCHAR(2147483647) AS c, EXPR$2 AS n])
---    +- GroupAggregate(groupBy=[id, d], select=[id, d, COUNT(*) AS EXPR$2])
---       +- Exchange(distribution=[hash[id, d]])
---          +- Calc(select=[id, d], where=[=(d, 0:DOUBLE)])
+-- :- Calc(select=[id, CAST(d):VARCHAR(2147483647) AS c, EXPR$2 AS n])
+-- :  +- GroupAggregate(groupBy=[id, d], select=[id, d, COUNT(*) AS EXPR$2])
+-- :     +- Exchange(distribution=[hash[id, d]])
+-- :        +- Calc(select=[id, d], where=[=(d, 0:DOUBLE)])
+-- :           +- TableSourceScan(table=[[default_catalog, default_database, a]], fields=[id, k, x, d])
+-- +- Calc(select=[id, 'k' AS c, EXPR$2 AS n])
+--    +- GroupAggregate(groupBy=[id, k], select=[id, k, COUNT(*) AS EXPR$2])
+--       +- Exchange(distribution=[hash[id, k]])
+--          +- Calc(select=[id, k], where=[=(k, 1)])
 --             +- TableSourceScan(table=[[default_catalog, default_database, a]], fields=[id, k, x, d])
 --
 -- == Optimized Execution Plan ==
@@ -79,8 +91,13 @@ UNION ALL SELECT id, CAST(d AS STRING), COUNT(*) FROM a WHERE d = 0 GROUP BY id,
 -- :              :- Calc(select=[id, 'p' AS x])(reuse_id=[2])
 -- :              :  +- Reused(reference_id=[1])
 -- :              +- Reused(reference_id=[2])
--- +- Calc(select=[id, CAST(d AS VARCHAR(2147483647)) AS c, EXPR$2 AS n])
---    +- GroupAggregate(groupBy=[id, d], select=[id, d, COUNT(*) AS EXPR$2])
---       +- Exchange(distribution=[hash[id, d]])
---          +- Calc(select=[id, d], where=[(d = 0:DOUBLE)])
+-- :- Calc(select=[id, CAST(d AS VARCHAR(2147483647)) AS c, EXPR$2 AS n])
+-- :  +- GroupAggregate(groupBy=[id, d], select=[id, d, COUNT(*) AS EXPR$2])
+-- :     +- Exchange(distribution=[hash[id, d]])
+-- :        +- Calc(select=[id, d], where=[(d = 0:DOUBLE)])
+-- :           +- Reused(reference_id=[1])
+-- +- Calc(select=[id, 'k' AS c, EXPR$2 AS n])
+--    +- GroupAggregate(groupBy=[id, k], select=[id, k, COUNT(*) AS EXPR$2])
+--       +- Exchange(distribution=[hash[id, k]])
+--          +- Calc(select=[id, k], where=[(k = 1)])
 --             +- Reused(reference_id=[1])

@@ -26,8 +26,9 @@ use crate::producer::{LOOK, Producer};
 use crate::record::Outgoing;
 use crate::target::{Partitioner, Target};
 
-/// Between two tries to claim an id.
+/// Between the first two tries to claim an id, and the longest time between two.
 const CLAIM_AGAIN: Duration = Duration::from_millis(100);
+const CLAIM_AGAIN_MAX: Duration = Duration::from_secs(3);
 /// How long a refusal of decided rows is doubted.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -402,6 +403,7 @@ impl Committer for KafkaCommitter {
         let held = blocking(move || {
             let mut held = held;
             let started = clock.monotonic();
+            let mut wait = CLAIM_AGAIN;
             loop {
                 match claim(&target, &context, &id, held.take()) {
                     // As every question of a start: a broker that is slow just now is no reason to end.
@@ -410,7 +412,8 @@ impl Committer for KafkaCommitter {
                             && clock.monotonic().saturating_sub(started) < REQUEST_PATIENCE =>
                     {
                         tracing::debug!(error = %e, "the transactional id has to be claimed again");
-                        pause(CLAIM_AGAIN);
+                        pause(wait);
+                        wait = (wait * 2).min(CLAIM_AGAIN_MAX);
                     }
                     done => return done,
                 }

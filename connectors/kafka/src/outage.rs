@@ -12,6 +12,8 @@ use parking_lot::Mutex;
 /// Answers of other brokers say nothing of one that is away. It is back where nobody has missed it for so long: the library says the
 /// same again after half a minute.
 const MISSED: Duration = Duration::from_secs(60);
+/// What was fetched before may be read so long after a broker was missed.
+const FETCHED: Duration = Duration::from_secs(1);
 /// What clients have to say of an outage that is over is heard for so long.
 const ECHO: Duration = Duration::from_secs(5);
 
@@ -92,7 +94,7 @@ impl Outage {
         let now = self.clock.monotonic();
         let mut seen = self.seen.lock();
         let since = seen.since?;
-        if !seen.total && now.saturating_sub(seen.last) < MISSED {
+        if now.saturating_sub(seen.last) < if seen.total { FETCHED } else { MISSED } {
             return None;
         }
         *seen = Seen { ended: Some(now), ..Seen::default() };

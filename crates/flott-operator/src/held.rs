@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::{Array as _, ArrayRef, RecordBatch};
 use flott_state::StateRun;
 
 /// Smaller lists are moved without a trace.
@@ -28,14 +28,39 @@ pub(crate) fn table_bytes(bytes: usize, entries: usize, most: usize) -> usize {
     if is_full(entries, most, bytes) { 3 * bytes } else { bytes }
 }
 
-/// The rows of runs that are made: they stay for the checkpoints that refer to them.
+/// The rows of runs that are made: they stay for the checkpoints that refer to them. Their data alone counts, since columns that were
+/// read may be parts of one buffer, each with all of it.
 pub(crate) fn runs_bytes<'r>(runs: impl IntoIterator<Item = &'r Arc<StateRun>>) -> usize {
-    runs.into_iter().filter_map(|run| run.made()).map(RecordBatch::get_array_memory_size).sum()
+    runs.into_iter().filter_map(|run| run.made()).map(data_bytes).sum()
+}
+
+fn data_bytes(rows: &RecordBatch) -> usize {
+    let of_column = |column: &ArrayRef| {
+        let data = column.to_data();
+        data.get_slice_memory_size().unwrap_or_else(|_| data.get_array_memory_size())
+    };
+    rows.columns().iter().map(of_column).sum()
 }
 
 #[cfg(test)]
 mod tests {
+    use arrow_array::Int64Array;
+    use arrow_buffer::{Buffer, ScalarBuffer};
+
     use super::*;
+
+    #[test]
+    fn columns_that_share_a_buffer_count_once() {
+        // As Arrow's reader of IPC leaves them.
+        let body = Buffer::from_vec((0..4_000i64).collect::<Vec<_>>());
+        let column = |i: usize| {
+            let values = ScalarBuffer::<i64>::new(body.clone(), i * 1_000, 1_000);
+            (format!("c{i}"), Arc::new(Int64Array::new(values, None)) as ArrayRef)
+        };
+        let rows = RecordBatch::try_from_iter((0..4).map(column)).expect("rows");
+        assert!(rows.get_array_memory_size() >= 4 * 32_000);
+        assert_eq!(data_bytes(&rows), 32_000);
+    }
 
     #[test]
     fn a_list_that_is_to_move_counts_twice() {

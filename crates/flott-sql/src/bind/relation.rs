@@ -477,7 +477,7 @@ impl Binder<'_> {
     ) -> Result<(LogicalPlan, &'q [Ast])> {
         match e {
             Ast::Nested(inner) => self.table_argument(inner, function, ctes),
-            Ast::Subquery(q) => Ok((self.bind_query(q, ctes)?, &[])),
+            Ast::Subquery(q) => Ok((self.bind_inside(q, ctes)?, &[])),
             Ast::Function(f) if name_text(&f.name) == TABLE_CALL => {
                 let FunctionArguments::List(list) = &f.args else {
                     return Err(Error::internal("TABLE without a name"));

@@ -12,6 +12,7 @@ use flott_function::AggregateKind;
 use flott_graph::JoinKind;
 
 use super::convert::Converter;
+use super::options;
 use crate::bind::join::reads;
 use crate::bind::node::{Aggregate, AggregateCall, Join, JoinFlavour, Sort};
 use crate::bind::{FlinkNode, FlinkNodeKind, Typed, UniqueNames, column, filter, plan_schema, project};
@@ -40,6 +41,11 @@ impl Converter<'_> {
             && !join.condition.as_ref().is_some_and(reads_right);
         // Of EXISTS it is one already.
         if !asks_nothing || join.exists || self.for_keys {
+            return Ok(None);
+        }
+        // The first row stands for all only where rows stay: with a time to live each has its own.
+        let default = options::state_ttl(self.config)?.filter(|t| !t.is_zero());
+        if join.state_ttl.iter().any(|own| own.or(default).is_some_and(|t| !t.is_zero())) {
             return Ok(None);
         }
         let truth = TypeKind::Boolean.not_null();

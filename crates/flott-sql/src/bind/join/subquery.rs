@@ -248,7 +248,7 @@ impl Binder<'_> {
         }
         let single = if gives_one_row(query) { None } else { Some(self.single(query)?) };
         let own = single.as_ref().unwrap_or(query);
-        let right = match self.bind_query(own, ctes) {
+        let right = match self.bind_inside(own, ctes) {
             Ok(right) => right,
             // It may name columns of the query outside.
             Err(e) if is_not_found(&e) => {

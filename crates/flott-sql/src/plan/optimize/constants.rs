@@ -35,8 +35,12 @@ fn without_constants(node: &FlinkNode) -> Result<Option<LogicalPlan>> {
         return Ok(None);
     }
     let mut values = vec![];
+    let types = columns_of(node.input.schema())?;
     for key in &aggregate.group {
-        values.push(constant(&node.input, key)?);
+        // As there, a column that may be NULL stays with its key, unless it is NULL: with it the group would lose what is unique
+        // in it, and the rows before updates would have to be sent.
+        let may_be_null = types.iter().any(|(name, t)| name == key && t.nullable);
+        values.push(constant(&node.input, key)?.filter(|value| value.is_null() || !may_be_null));
     }
     // As there, the first key stays where all are constants.
     if values.iter().all(Option::is_some) {
