@@ -35,7 +35,7 @@ fn overlay<'a>(text: &'a str, part: &str, start: i64, length: Option<i64>) -> Co
     let length = length.unwrap_or(i64::try_from(part.chars().count()).unwrap_or(i64::MAX));
     let head = first(text, start - 1);
     // Without a rest behind the covered part nothing follows; a negative length covers everything, as in Flink.
-    let covered = start - 1 + length;
+    let covered = (start - 1).saturating_add(length);
     let tail = if length > 0 && covered < count { &text[first(text, covered).len()..] } else { "" };
     Cow::Owned([head, part, tail].concat())
 }
@@ -56,6 +56,7 @@ mod tests {
             ),
             ("OVERLAY", &[("abc", "STRING"), ("X", "STRING"), ("0", "INT")], "abc"),
             ("OVERLAY", &[("abc", "STRING"), ("X", "STRING"), ("2", "INT"), ("0", "INT")], "aX"),
+            ("OVERLAY", &[("abc", "STRING"), ("X", "STRING"), ("2", "INT"), ("9223372036854775807", "BIGINT")], "aX"),
         ]);
     }
 }
