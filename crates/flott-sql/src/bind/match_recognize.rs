@@ -17,7 +17,7 @@ use sqlparser::ast::{
 };
 use sqlparser::tokenizer::Span;
 
-use super::expression::ExpressionBinder;
+use super::expression::{ExpressionBinder, arguments};
 use super::node::{FlinkNode, FlinkNodeKind, OrderKey};
 use super::over::direction;
 use super::refuse::{At, at, name_text, not_found, refuse_if, unsupported, unsupported_with};
@@ -566,17 +566,6 @@ struct Rewriter<'r, 'a> {
     rows: &'r mut RowBinder<'a>,
     /// Inside FIRST or LAST.
     from: Option<Origin>,
-}
-
-fn arguments(f: &ast::Function) -> Vec<&Ast> {
-    let FunctionArguments::List(list) = &f.args else { return vec![] };
-    list.args
-        .iter()
-        .filter_map(|a| match a {
-            FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => Some(e),
-            _ => None,
-        })
-        .collect()
 }
 
 impl Rewriter<'_, '_> {

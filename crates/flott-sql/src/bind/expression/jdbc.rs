@@ -89,8 +89,8 @@ impl ExpressionBinder<'_> {
     }
 }
 
-/// The plain arguments, where all of them are.
-fn arguments(f: &ast::Function) -> Vec<&Ast> {
+/// The arguments of a call that are plain expressions.
+pub(in crate::bind) fn arguments(f: &ast::Function) -> Vec<&Ast> {
     let FunctionArguments::List(list) = &f.args else { return vec![] };
     list.args
         .iter()

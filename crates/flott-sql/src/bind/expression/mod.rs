@@ -16,6 +16,8 @@ use sqlparser::ast::{
     self, AccessExpr, CaseWhen, CastKind, CeilFloorKind, Expr as Ast, Spanned, Subscript, TrimWhereField,
 };
 
+pub(in crate::bind) use jdbc::arguments;
+
 use super::aggregate::Aggregates;
 use super::functions::Functions;
 use super::literal;

@@ -8,7 +8,7 @@ use datafusion_expr::{Expr, LogicalPlan};
 use flott_core::types::{TypeKind, arrow_type};
 use flott_core::{LogicalType, Result};
 
-use super::{filtered, parts, same_names};
+use super::{equals_are_same, filtered, parts, same_names};
 use crate::bind::join::comparison;
 use crate::bind::node::{Aggregate, Join, JoinFlavour};
 use crate::bind::window::{is_windowed, keeps_bounds, unaliased};
@@ -158,18 +158,5 @@ fn said(condition: &Expr, name: &str, t: &LogicalType) -> Option<ScalarValue> {
 /// The literal that a column is equal to, where no other value is: -0.0 equals 0.0.
 fn equal(e: &Expr, t: &LogicalType) -> Option<ScalarValue> {
     let Expr::Literal(value, _) = e else { return None };
-    let exact = matches!(
-        t.kind,
-        TypeKind::Boolean
-            | TypeKind::TinyInt
-            | TypeKind::SmallInt
-            | TypeKind::Int
-            | TypeKind::BigInt
-            | TypeKind::VarChar(_)
-            | TypeKind::Decimal { .. }
-            | TypeKind::Date
-            | TypeKind::Timestamp(..)
-            | TypeKind::TimestampLtz(..)
-    );
-    (exact && !value.is_null() && value.data_type() == arrow_type(t)).then(|| value.clone())
+    (equals_are_same(&t.kind) && !value.is_null() && value.data_type() == arrow_type(t)).then(|| value.clone())
 }

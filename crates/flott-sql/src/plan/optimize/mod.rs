@@ -366,6 +366,23 @@ fn has_time(plan: &LogicalPlan) -> bool {
     types.is_ok_and(|c| c.iter().any(|(_, t)| is_time(t)))
 }
 
+/// Whether two values of a type that are equal are the same: -0.0 equals 0.0.
+fn equals_are_same(kind: &TypeKind) -> bool {
+    matches!(
+        kind,
+        TypeKind::Boolean
+            | TypeKind::TinyInt
+            | TypeKind::SmallInt
+            | TypeKind::Int
+            | TypeKind::BigInt
+            | TypeKind::VarChar(_)
+            | TypeKind::Decimal { .. }
+            | TypeKind::Date
+            | TypeKind::Timestamp(..)
+            | TypeKind::TimestampLtz(..)
+    )
+}
+
 fn is_time(t: &LogicalType) -> bool {
     t.kind.time_attribute() != flott_core::types::TimeAttribute::None
 }

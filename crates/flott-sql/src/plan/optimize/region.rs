@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use datafusion_expr::{Expr, LogicalPlan, Operator};
-use flott_core::types::TypeKind;
 use flott_core::{LogicalType, Result};
 use flott_graph::JoinKind;
 
 use super::order::{Condition, Tree};
-use super::{Optimizer, empty, filtered, fold, known, nothing, parts, renamed, substitute};
+use super::{Optimizer, empty, equals_are_same, filtered, fold, known, nothing, parts, renamed, substitute};
 use crate::bind::join::{comparison, implied, join, reads, together};
 use crate::bind::node::{Join, JoinFlavour};
 use crate::bind::window::unaliased;
@@ -217,20 +216,7 @@ pub(super) fn equal_columns<'e>(
     for condition in conditions {
         let Some(("=", Expr::Column(a), Expr::Column(b))) = comparison(condition) else { continue };
         let (Some(s), Some(t)) = (types.get(&a.name), types.get(&b.name)) else { continue };
-        let exact = matches!(
-            s.kind,
-            TypeKind::Boolean
-                | TypeKind::TinyInt
-                | TypeKind::SmallInt
-                | TypeKind::Int
-                | TypeKind::BigInt
-                | TypeKind::VarChar(_)
-                | TypeKind::Decimal { .. }
-                | TypeKind::Date
-                | TypeKind::Timestamp(..)
-                | TypeKind::TimestampLtz(..)
-        );
-        if !exact || s.kind != t.kind {
+        if !equals_are_same(&s.kind) || s.kind != t.kind {
             continue;
         }
         let mut one = BTreeSet::from([a.name.clone(), b.name.clone()]);
