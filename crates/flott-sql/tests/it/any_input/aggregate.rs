@@ -224,23 +224,30 @@ impl Run<'_> {
 
     /// Looks at what came out.
     fn follow(&mut self) -> Result<(), Error> {
-        for batch in self.harness.take_output() {
-            for (column, field) in batch.rows.columns().iter().zip(batch.rows.schema().fields()) {
-                let t = from_arrow_field(field).ok_or_else(|| Error::internal(format!("no type of {field}")))?;
-                if !t.nullable && column.logical_null_count() > 0 {
-                    return Err(Error::internal(format!("{field} has a NULL")));
-                }
-                format_column(column, &t, SessionZone::default())?;
-            }
-            for (row, text) in rows_of([&batch]).into_iter().enumerate() {
-                let change = if batch.kind(row).is_addition() { 1 } else { -1 };
-                self.results += usize::from(change > 0);
-                *self.table.entry(text[2..].to_string()).or_default() += change;
-            }
-        }
+        self.results += came_out(&mut self.harness, &mut self.table)?;
         self.table.retain(|_, times| *times != 0);
         Ok(())
     }
+}
+
+/// Looks at what came out and adds it to a table; how many rows were added.
+pub(super) fn came_out(harness: &mut Harness, table: &mut BTreeMap<String, i64>) -> Result<usize, Error> {
+    let mut results = 0;
+    for batch in harness.take_output() {
+        for (column, field) in batch.rows.columns().iter().zip(batch.rows.schema().fields()) {
+            let t = from_arrow_field(field).ok_or_else(|| Error::internal(format!("no type of {field}")))?;
+            if !t.nullable && column.logical_null_count() > 0 {
+                return Err(Error::internal(format!("{field} has a NULL")));
+            }
+            format_column(column, &t, SessionZone::default())?;
+        }
+        for (row, text) in rows_of([&batch]).into_iter().enumerate() {
+            let change = if batch.kind(row).is_addition() { 1 } else { -1 };
+            results += usize::from(change > 0);
+            *table.entry(text[2..].to_string()).or_default() += change;
+        }
+    }
+    Ok(results)
 }
 
 /// All rows, in `parts` that come one behind another; those that go, go behind their part.

@@ -2,17 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use flott_core::types::from_arrow_field;
-use flott_core::{ChangeBatch, Error, ErrorKind, LogicalType, RowKind, RowKinds, SessionZone};
-use flott_function::cast::format_column;
+use flott_core::{ChangeBatch, Error, ErrorKind, LogicalType, RowKind, RowKinds};
 use flott_graph::{JobGraph, OperatorSpec};
 use flott_operator::harness::{Harness, StageNode};
-use flott_testkit::{Value, record_batch, rows_of};
+use flott_testkit::{Value, record_batch};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
-use crate::any_input::aggregate::{arguments, chain};
+use crate::any_input::aggregate::{arguments, came_out, chain};
 use crate::any_input::sampler::{Sampler, caught};
 use crate::any_input::types::logical;
 use crate::any_input::values::value;
@@ -195,20 +193,7 @@ fn run(chain: &[StageNode], argument: &LogicalType, rows: &Rows, part: usize, mo
     let mut harness = Harness::of_stages(chain, 1, 128)?;
     let (mut results, mut table) = (0, BTreeMap::<String, i64>::new());
     let mut follow = |harness: &mut Harness| -> Result<(), Error> {
-        for batch in harness.take_output() {
-            for (column, field) in batch.rows.columns().iter().zip(batch.rows.schema().fields()) {
-                let t = from_arrow_field(field).ok_or_else(|| Error::internal(format!("no type of {field}")))?;
-                if !t.nullable && column.logical_null_count() > 0 {
-                    return Err(Error::internal(format!("{field} has a NULL")));
-                }
-                format_column(column, &t, SessionZone::default())?;
-            }
-            for (row, text) in rows_of([&batch]).into_iter().enumerate() {
-                let change = if batch.kind(row).is_addition() { 1 } else { -1 };
-                results += usize::from(change > 0);
-                *table.entry(text[2..].to_string()).or_default() += change;
-            }
-        }
+        results += came_out(harness, &mut table)?;
         Ok(())
     };
     let mut send = |harness: &mut Harness, kind: RowKind, rows: Vec<Vec<Value>>| -> Result<(), Error> {
