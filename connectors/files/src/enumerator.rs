@@ -25,6 +25,10 @@ use crate::split::{FileSplit, check_version, from_json, to_json};
 
 /// Version of the stored state.
 const VERSION: u32 = 1;
+/// Bounds of a piece. Pieces are read side by side: the larger they are, the further apart lie the event times of rows
+/// that are read at the same time, and the more state is kept for them.
+const PIECE_BYTES_MIN: u64 = 32 << 20;
+const PIECE_BYTES_MAX: u64 = 128 << 20;
 /// Bytes of an object looked at in one go for a line break.
 const PROBE_BYTES: u64 = 64 << 10;
 
@@ -219,12 +223,19 @@ struct Sought {
     quoting: Option<Quoting>,
 }
 
+/// The size of a file's pieces where no size is set: as large as they may be, since whatever lies in front of a border may
+/// have to be read a first time to prove it, and as many as give each reader the same.
+fn piece_bytes(size: u64, parallelism: usize) -> u64 {
+    let pieces = size.div_ceil(PIECE_BYTES_MAX).next_multiple_of(parallelism as u64);
+    size.div_ceil(pieces.max(1)).max(PIECE_BYTES_MIN)
+}
+
 impl FileScan {
     fn border(&self, file: &Pending, parallelism: usize) -> Border {
         if parallelism <= 1 {
             return Border::Known(None);
         }
-        let piece = self.split_bytes;
+        let piece = self.split_bytes.unwrap_or_else(|| piece_bytes(file.size, parallelism));
         let target = file.next.saturating_add(piece);
         // A rest that is not worth a piece of its own stays with the last one.
         if target.saturating_add(piece / 8) >= file.size {
@@ -343,5 +354,34 @@ impl SplitEnumerator for FileEnumerator {
         bytes.extend(json);
         self.seen.encode(&mut bytes)?;
         Ok(Versioned::new(VERSION, bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_as_many_as_give_each_reader_the_same_and_neither_tiny_nor_huge() {
+        let pieces = |size: u64, readers| size.div_ceil(piece_bytes(size, readers));
+        for (size, readers, expected) in [
+            (10 << 20, 2, 1),
+            (60 << 20, 2, 2),
+            (200 << 20, 2, 2),
+            (200 << 20, 4, 4),
+            (200 << 20, 64, 7),
+            (257 << 20, 2, 4),
+            (10 << 30, 3, 81),
+            (1, 8, 1),
+        ] {
+            assert_eq!(pieces(size, readers), expected, "{size} bytes for {readers}");
+        }
+        for size in (1u64..2000).map(|i| i * 7_654_321) {
+            for readers in 2..40 {
+                let piece = piece_bytes(size, readers);
+                assert!((PIECE_BYTES_MIN..=PIECE_BYTES_MAX).contains(&piece), "{size} bytes for {readers}: {piece}");
+            }
+        }
+        assert!(piece_bytes(u64::MAX, 2) <= PIECE_BYTES_MAX);
     }
 }

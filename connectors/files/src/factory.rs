@@ -211,7 +211,7 @@ impl FilesFactory {
             location,
             selection: Arc::new(Selection { pattern, regex: regex.transpose()?, keys: keys.to_vec() }),
             monitor,
-            split_bytes: given.bytes(&options::SPLIT_SIZE)?.unwrap_or(64 << 20).max(1),
+            split_bytes: given.bytes(&options::SPLIT_SIZE)?.map(|bytes| bytes.max(1)),
             decoding: format.decoding(&format_context(context, wanted)?)?,
             schema: Arc::clone(&context.schema),
             columns,

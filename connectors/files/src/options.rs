@@ -44,8 +44,8 @@ pub const REPORT_STATISTICS: ConfigOption = ConfigOption::optional(
 pub const SPLIT_SIZE: ConfigOption = ConfigOption::optional(
     "source.split-size",
     OptionType::MemorySize,
-    Some("64 mb"),
-    "Larger files are cut into pieces of about this size for several readers, where the format allows it.",
+    None,
+    "Larger files are cut into pieces of about this size for several readers, where the format allows it. Where it is not set a file is cut into equal pieces of 32 MB to 128 MB.",
 );
 /// Rolling by size.
 pub const ROLL_SIZE: ConfigOption = ConfigOption::optional(

@@ -38,7 +38,8 @@ pub(crate) struct FileScan {
     pub(crate) location: StorageLocation,
     pub(crate) selection: Arc<Selection>,
     pub(crate) monitor: Option<Duration>,
-    pub(crate) split_bytes: u64,
+    /// Of a piece, where it is set.
+    pub(crate) split_bytes: Option<u64>,
     pub(crate) decoding: Decoding,
     /// What is produced.
     pub(crate) schema: SchemaRef,

@@ -92,7 +92,6 @@ enum Command {
 
 fn main() -> ExitCode {
     allocator::configure();
-    flott_core::free_memory::given_back_by(allocator::give_back);
     let cli = Cli::try_parse().unwrap_or_else(|e| wrong_arguments(&e));
     command(&cli).unwrap_or_else(|failure| {
         output::error(&failure.error);

@@ -40,6 +40,7 @@ pub(crate) fn processes(count: usize) -> Result<Processes> {
         let mut command = Command::new(&executable);
         // Fail points are the coordinator's.
         command.arg0("flott").arg("worker").env_remove("FLOTT_FAILPOINT");
+        crate::allocator::tell(&mut command);
         command
     }))
 }

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use flott_core::memory_size::about;
-use flott_core::{Error, free_memory};
+use flott_core::{Error, process_memory};
 use flott_graph::NodeId;
 
 use crate::metrics::JobMetrics;
@@ -15,6 +15,9 @@ const OPTION: &str = "flott.memory.max";
 /// While a job grows, free memory is given back whenever it has grown by such a part of what it may be: a table that has moved
 /// to a larger place has left the old one, which nobody else may fit into.
 const STEPS: u64 = 16;
+
+/// A job that holds so much is large: what it holds stays, and is worth large pages.
+const LARGE_BYTES: u64 = 64 << 20;
 
 /// The account of a job: bytes of state of all operators, and of what sources have in flight. Rows that wait between
 /// operators have an account of their own, which is added.
@@ -37,9 +40,12 @@ impl Memory {
             return false;
         }
         let held = self.held.fetch_add(now - before, Ordering::SeqCst) + (now - before);
+        if held >= LARGE_BYTES && held - (now - before) < LARGE_BYTES {
+            process_memory::becomes_large();
+        }
         let Some(most) = self.most else { return false };
         if self.wants_clearing(held, most) {
-            free_memory::give_back();
+            process_memory::give_back();
         }
         held.saturating_add(queued()) > most
     }
