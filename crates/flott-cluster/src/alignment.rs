@@ -7,6 +7,9 @@ use std::time::Duration;
 use flott_graph::{JobGraph, NodeId, OperatorSpec};
 use flott_runtime::api::{TaskCommand, TaskEvent};
 
+/// Readers may take so long at least for their first report: one that is not heard of may be far behind.
+const START_PATIENCE: Duration = Duration::from_secs(2);
+
 /// A source of a group.
 struct Member {
     max_drift_ms: i64,
@@ -66,7 +69,7 @@ impl WatermarkAlignment {
             let max_drift_ms = i64::try_from(alignment.max_drift.as_millis()).unwrap_or(i64::MAX);
             group.sources.insert(id, Member { max_drift_ms, interval, told: None, next: Duration::ZERO });
             group.readers.extend((0..parallelism).map(|subtask| (id, subtask)));
-            group.patience = group.patience.max(now + interval);
+            group.patience = group.patience.max(now + interval.max(START_PATIENCE));
         }
         WatermarkAlignment { groups }
     }

@@ -36,7 +36,9 @@ pub struct JobState {
     pub last_checkpoint: Option<CheckpointId>,
     /// When it was committed, in ms since the epoch.
     pub last_checkpoint_ms: Option<i64>,
-    /// How long it took from trigger to commit, in ms.
+    /// When an attempt has gone on from a checkpoint for the last time, in ms since the epoch.
+    pub restored_ms: Option<i64>,
+    /// How long the last checkpoint took from trigger to commit, in ms.
     pub last_duration_ms: u64,
     /// Bytes of state in it.
     pub last_state_bytes: u64,

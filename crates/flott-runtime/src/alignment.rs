@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use flott_connector::watermark_options::WatermarkAlignment;
 
+/// A reader that has no splits says so after this time at the earliest.
+const SPLITS_PATIENCE: Duration = Duration::from_millis(500);
+
 /// The state of one reader.
 pub(crate) struct Alignment {
     interval: Duration,
@@ -20,8 +23,9 @@ pub(crate) struct Alignment {
 impl Alignment {
     pub(crate) fn new(spec: &WatermarkAlignment, now: Duration) -> Alignment {
         let interval = spec.update_interval;
-        // A first report where there is nothing yet gives splits half an interval to come.
-        Alignment { interval, max_watermark_ms: i64::MIN, reported: None, next_report: now + interval / 2 }
+        // A first report where there is nothing yet gives splits time to come.
+        let first = (interval / 2).max(SPLITS_PATIENCE);
+        Alignment { interval, max_watermark_ms: i64::MIN, reported: None, next_report: now + first }
     }
 
     pub(crate) fn set_max_watermark(&mut self, ms: i64) {

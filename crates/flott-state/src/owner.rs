@@ -56,8 +56,11 @@ impl Owner {
     /// ask the user, and never decides who has the job, which is HEAD's to say.
     pub fn seems_alive(&self) -> Option<bool> {
         let processes = Path::new("/proc");
-        (self.is_of_this_boot() && processes.join("self").exists())
-            .then(|| processes.join(self.process.to_string()).exists() && self.is_as_old_as(self.process))
+        (self.is_of_this_boot() && processes.join("self").exists()).then(|| {
+            processes.join(self.process.to_string()).exists()
+                && !has_ended(self.process)
+                && self.is_as_old_as(self.process)
+        })
     }
 }
 
@@ -75,10 +78,20 @@ pub fn host() -> String {
     if name.trim().is_empty() { "an unnamed host".to_string() } else { name.trim().to_string() }
 }
 
-/// When a process was started: the 22nd word of what Linux tells of it, of which the second may hold anything in brackets.
-fn start_of(process: u32) -> Option<u64> {
+/// A word of what Linux tells of a process, counted from the third one on: the second may hold anything in brackets.
+fn word_of(process: u32, word: usize) -> Option<String> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+    Some(stat.rsplit_once(')')?.1.split_whitespace().nth(word)?.to_string())
+}
+
+/// When a process was started: the 22nd word.
+fn start_of(process: u32) -> Option<u64> {
+    word_of(process, 19)?.parse().ok()
+}
+
+/// Whether a process has ended and only nobody has asked how yet, as in a container without a first process that does.
+fn has_ended(process: u32) -> bool {
+    word_of(process, 0).is_some_and(|state| state == "Z" || state == "X")
 }
 
 /// What Linux draws by chance when it starts.
@@ -106,5 +119,19 @@ mod tests {
         assert!(Owner { started: None, ..this.clone() }.is_this_process());
         let before = Owner { boot: Some("another".to_string()), ..this };
         assert!(before.seems_alive().is_none() && !before.is_this_process());
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_process_that_has_ended_is_dead_though_nobody_has_waited_for_it() {
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().expect("a process");
+        let owner = Owner { process: child.id(), started: start_of(child.id()), ..Owner::this_process() };
+        assert_eq!(owner.seems_alive(), Some(true));
+        child.kill().expect("killed");
+        while !has_ended(child.id()) {
+            std::thread::yield_now();
+        }
+        assert_eq!(owner.seems_alive(), Some(false));
+        child.wait().expect("ended");
     }
 }

@@ -1,7 +1,9 @@
 //! Flott as a library: a session that runs Flink SQL, and handles of its jobs.
 //!
 //! This is the composition root: the only place that lists connectors, formats and functions. The command line is a thin
-//! user of it. A failed job is an `Err`; nothing here installs signal handlers, opens ports or ends the process.
+//! user of it. A failed job is an `Err`; nothing here installs signal handlers, opens ports or ends the process. Sessions
+//! share nothing but what is true of the whole process: which attempts of a job it runs, and which brokers are away (so that
+//! an outage is logged once).
 //!
 //! ```
 //! use flott::{JobOutcome, Outcome, Session, StopMode};

@@ -196,6 +196,8 @@ impl JobMeter {
                 state.checkpoints + state.failed_checkpoints + state.checkpoints_in_progress,
             ),
             gauge("lastCompletedCheckpointId", state.last_checkpoint.map_or(-1.0, |c| c.0 as f64)),
+            gauge("lastCheckpointCompletedTimestamp", state.last_checkpoint_ms.map_or(-1.0, |ms| ms as f64)),
+            gauge("lastCheckpointRestoreTimestamp", state.restored_ms.map_or(-1.0, |ms| ms as f64)),
             gauge("lastCheckpointDuration", completed(state.last_duration_ms as f64)),
             gauge("lastCheckpointSize", completed(state.last_new_bytes as f64)),
             gauge("lastCheckpointFullSize", completed(state.last_state_bytes as f64)),

@@ -59,7 +59,7 @@ fn wrong_usage_is_2() {
     exits(&place.flott(&["run", "job.sql", "--log-level", "silly"]), 2, "error, warn, info, debug, trace");
     exits(&place.flott(&["run", "job.sql", "--log-format", "silly"]), 2, "text, json");
     exits(&place.flott(&["run", "job.sql", "--restore", "latest", "--claim-mode", "silly"]), 2, "no-claim, claim");
-    exits(&place.flott(&["run", "job.sql", "--restore", "latest", "--claim-mode", "legacy"]), 2, "removed it in 2.0");
+    exits(&place.flott(&["run", "job.sql", "--restore", "latest", "--claim-mode", "legacy"]), 2, "deprecated in Flink");
     exits(&place.flott(&["metrics", "job", "--format", "silly"]), 2, "prometheus");
     exits(&place.flott(&["completions", "silly"]), 2, "bash");
     exits(&place.flott(&["run", "job.sql", "-D", "restart-strategy.fixed-delay.delay=-1 s"]), 2, "fixed-delay.delay");

@@ -311,6 +311,28 @@ fn ctrl_c_in_a_terminal_reaches_both_and_stops_with_a_checkpoint() {
     assert_exact(&place);
 }
 
+/// As with one process. The worker would be given up after the time-out otherwise, long after whoever waits has lost patience.
+#[test]
+fn a_second_ctrl_c_does_not_wait_for_a_stopped_worker() {
+    let place = Place::new();
+    place.write("job.sql", &COUNTING.replace("'1500 ms'", "'60 s'"));
+    let child = place.start(&[&TWO[..], &["-p", "2"]].concat());
+    let worker = worker_of(&child);
+    until("a file", || !place.rows("o").is_empty());
+    send("STOP", worker);
+    send("INT", child.id());
+    rest(300);
+    assert!(is_alive(child.id()), "the first one waits for a last checkpoint");
+    send("INT", child.id());
+    let started = std::time::Instant::now();
+    let ran = ran(child.wait_with_output().expect("an end"));
+    let took = started.elapsed();
+    assert_eq!(ran.code, Some(130), "{ran:?}");
+    assert!(ran.err.contains("Stopping now."), "{ran:?}");
+    assert!(took < std::time::Duration::from_secs(8), "{took:?} after the second one: {ran:?}");
+    assert!(!is_alive(worker), "it is left behind");
+}
+
 #[test]
 fn a_job_without_checkpoints_says_which_process_it_has_lost() {
     let place = Place::new();

@@ -232,6 +232,10 @@ impl JobMaster {
             metrics: Arc::clone(&metrics),
             base_dir: spec.base_dir.clone(),
         };
+        if manifest.is_some() {
+            let now_ms = spec.clock.now_ms();
+            report.send_modify(|s| s.restored_ms = Some(now_ms));
+        }
         let has_store = durable.is_some();
         let (graph, build) = (Arc::clone(&spec.graph), Arc::clone(&spec.build));
         let starting = Starting { graph, build, options, restored, has_store, manifest, savepoint };
@@ -301,7 +305,7 @@ impl JobMaster {
                     Control::Stop { drain: false, request } => self.on_stop(request),
                     Control::Cancel => {
                         self.cancelled = true;
-                        self.attempt.cancel();
+                        self.attempt.cancel_at_once();
                     }
                 },
                 done = join_first(&mut self.writing) => self.on_written(done),

@@ -25,6 +25,8 @@ use crate::process::pool::{Process, SharedPool, give_up};
 const EVENT_QUEUE: usize = 1_024;
 /// The longest that a process takes to end an attempt that is cancelled.
 const END_TIMEOUT: Duration = Duration::from_secs(20);
+/// The same where somebody waits who wants the job to end at once.
+const END_AT_ONCE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// So often processes may be lost before an attempt has begun.
 const FORM_TRIES: u32 = 3;
@@ -55,7 +57,8 @@ struct Remote {
     threads: usize,
     /// By number, from 1.
     connections: Vec<Connection<ToWorker>>,
-    cancelled: watch::Sender<bool>,
+    /// How long processes may take to end, once they are told to.
+    cancelled: watch::Sender<Option<Duration>>,
     relays: Vec<JoinHandle<Option<Process>>>,
     news: JoinHandle<()>,
     pool: SharedPool,
@@ -81,7 +84,7 @@ impl Workers {
         let (place, processes) = form_at_last(pool, &starting).await?;
         let all = place.sockets.len();
         let ends = Ends::of(all);
-        let (cancelled, is_cancelled) = watch::channel(false);
+        let (cancelled, is_cancelled) = watch::channel(None);
         let connections: Vec<_> = processes.iter().map(|p| p.connection.clone()).collect();
         let (parallelism, nodes) = (starting.options.parallelism, starting.graph.nodes.len());
         let metrics = Arc::clone(&starting.options.metrics);
@@ -138,11 +141,29 @@ impl Workers {
 
     /// Ends everything soon; [`TaskEvent::Ended`] follows.
     pub(crate) fn cancel(&self) {
-        if let Some(remote) = &self.remote
-            && !remote.cancelled.send_replace(true)
-        {
-            // Before their peers close the sockets between them.
-            remote.connections.iter().for_each(|c| c.send(ToWorker::Cancel));
+        self.cancel_within(END_TIMEOUT);
+    }
+
+    /// The same for somebody who waits: a process that does not end, since it is stopped or waits for something, is killed.
+    pub(crate) fn cancel_at_once(&self) {
+        self.cancel_within(END_AT_ONCE_TIMEOUT);
+    }
+
+    fn cancel_within(&self, timeout: Duration) {
+        if let Some(remote) = &self.remote {
+            let mut before = None;
+            remote.cancelled.send_if_modified(|within| {
+                before = *within;
+                let is_sooner = within.is_none_or(|w| timeout < w);
+                if is_sooner {
+                    *within = Some(timeout);
+                }
+                is_sooner
+            });
+            if before.is_none() {
+                // Before their peers close the sockets between them.
+                remote.connections.iter().for_each(|c| c.send(ToWorker::Cancel));
+            }
         }
         self.local.cancel();
     }
@@ -357,6 +378,27 @@ impl Forming<'_> {
     }
 }
 
+/// Comes when a process that was told to end has had its time.
+async fn overdue(mut cancelled: watch::Receiver<Option<Duration>>) -> Duration {
+    loop {
+        let within = *cancelled.borrow_and_update();
+        let time = async {
+            match within {
+                Some(within) => tokio::time::sleep(within).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            changed = cancelled.changed() => if changed.is_err() {
+                // A job that is gone: the process is not needed either.
+                tokio::time::sleep(END_TIMEOUT).await;
+                return END_TIMEOUT;
+            },
+            () = time => return within.unwrap_or(END_TIMEOUT),
+        }
+    }
+}
+
 /// Hands on what one process says, until it has ended the attempt.
 struct Relay {
     subtasks: Range<usize>,
@@ -367,18 +409,13 @@ struct Relay {
     merged: Merged,
     events: mpsc::Sender<WorkerEvent>,
     ends: Arc<Ends>,
-    cancelled: watch::Receiver<bool>,
+    cancelled: watch::Receiver<Option<Duration>>,
     pool: SharedPool,
 }
 
 impl Relay {
     async fn run(mut self, mut process: Process) -> Option<Process> {
-        let mut cancelled = self.cancelled.clone();
-        let mut overdue = std::pin::pin!(async move {
-            // A sender that is gone is a job that is gone: the process is not needed either.
-            drop(cancelled.wait_for(|c| *c).await);
-            tokio::time::sleep(END_TIMEOUT).await;
-        });
+        let mut overdue = std::pin::pin!(overdue(self.cancelled.clone()));
         let lost = loop {
             tokio::select! {
                 heard = process.incoming.recv() => match heard {
@@ -390,7 +427,7 @@ impl Relay {
                     Some(Heard::Lost(lost)) => break lost,
                     None => break Lost::Broken(std::io::ErrorKind::UnexpectedEof.into()),
                 },
-                () = &mut overdue => break Lost::Silent(END_TIMEOUT),
+                timeout = &mut overdue => break Lost::Silent(timeout),
             }
         };
         let error = give_up(&self.pool, process, &lost).await;
@@ -406,7 +443,7 @@ impl Relay {
 
     /// Of an attempt that is cancelled no failure is news: its parts fall apart one after another.
     async fn fail(&self, error: Error) {
-        if *self.cancelled.borrow() {
+        if self.cancelled.borrow().is_some() {
             tracing::debug!(%error, "after the end");
         } else {
             self.say(WorkerEvent::Task(TaskEvent::Failed { node: None, error })).await;
@@ -419,7 +456,7 @@ impl Relay {
                 self.fail(Error::internal(format!("process {number} reports of a subtask that it does not have")))
                     .await;
             }
-            FromWorker::Event(Event::Failed { error, .. }) if *self.cancelled.borrow() => {
+            FromWorker::Event(Event::Failed { error, .. }) if self.cancelled.borrow().is_some() => {
                 tracing::debug!(?error, "after the end");
             }
             FromWorker::Event(event) => self.say(event.into()).await,

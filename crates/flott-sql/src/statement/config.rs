@@ -31,7 +31,7 @@ const AUTO_OR_FORCE: &[&str] = &["NONE", "AUTO", "FORCE"];
 
 // One line an option reads as a table.
 #[rustfmt::skip]
-static KNOWN: [ConfigOption; 191] = [
+static KNOWN: [ConfigOption; 192] = [
     // Sources, sinks, state.
     option("table.exec.source.idle-timeout", Duration, Some("0 ms"), "After so long without a row a source counts as idle and holds back nobody's watermark; 0 is never."),
     option("table.exec.source.cdc-events-duplicate", Boolean, Some("false"), "Whether changes from a source may come twice and have to be normalised by the primary key."),
@@ -130,6 +130,7 @@ static KNOWN: [ConfigOption; 191] = [
     option("parallelism.default", Int, None, "The number of worker threads, each with a subtask of every operator; one per core where it is not set."),
     option("pipeline.name", Text, None, "The job's name."),
     option("pipeline.max-parallelism", Int, None, "The number of key groups, which is the most subtasks that a job can ever have."),
+    option("pipeline.sources.pause-until-first-checkpoint", Boolean, Some("false"), "Whether sources wait for a first checkpoint after a restore; has no effect here, where a restored job does not need one before it reads."),
     option("pipeline.auto-watermark-interval", Duration, Some("200 ms"), "How often watermarks are emitted."),
     option("pipeline.object-reuse", Boolean, Some("false"), "Whether objects are reused between operators; has no effect here."),
     option("pipeline.operator-chaining.enabled", Boolean, Some("true"), "Whether operators run in one task where they can; has no effect here."),
@@ -251,6 +252,7 @@ const OLDER: &[(&str, &str)] = &[
     ("execution.savepoint.ignore-unclaimed-state", "execution.state-recovery.ignore-unclaimed-state"),
     ("execution.savepoint.path", "execution.state-recovery.path"),
     ("restart-strategy", "restart-strategy.type"),
+    ("savepoints.state.backend.fs.dir", "execution.checkpointing.savepoint-dir"),
     ("state.backend", "state.backend.type"),
     ("state.backend.fs.checkpointdir", "execution.checkpointing.dir"),
     ("state.backend.fs.memory-threshold", "execution.checkpointing.data-inline-threshold"),
@@ -304,12 +306,12 @@ fn check_fixed(option: &ConfigOption, value: &str) -> Result<()> {
     ))
 }
 
-/// Refuses a value that Flink has had and has no more.
-fn check_removed(option: &ConfigOption, value: &str) -> Result<()> {
+/// Refuses a value that Flink still knows and advises against.
+fn check_deprecated(option: &ConfigOption, value: &str) -> Result<()> {
     if option.key != "execution.state-recovery.claim-mode" || !value.eq_ignore_ascii_case("LEGACY") {
         return Ok(());
     }
-    Err(Error::user("the claim mode LEGACY is not supported: Flink has removed it in 2.0, since nobody owned the savepoint")
+    Err(Error::user("the claim mode LEGACY is not supported: it is deprecated in Flink, since with it nobody owns the savepoint")
         .with("option", option.key)
         .hint(
             "Use NO_CLAIM, which never touches the savepoint and needs it for nothing once the first checkpoint is taken, or \
@@ -347,7 +349,7 @@ pub fn set_option(key: &str, value: &str, state: &mut SessionState) -> Result<()
     let Some(option) = known_option(key) else {
         return set_unknown(key, value, state);
     };
-    check_removed(option, value)?;
+    check_deprecated(option, value)?;
     option.check(key, value)?;
     check_fixed(option, value)?;
     crate::bind::check_runtime_mode(key, value).map_err(|e| e.with("option", key))?;

@@ -2,6 +2,7 @@
 
 use flott_connector::factory::Registry;
 use flott_connector::function::FunctionSignature;
+use flott_core::clock::{Clock, SystemClock};
 use flott_core::error::{Error, Result};
 use flott_core::options::OptionType;
 use flott_core::types::{LogicalType, TimeAttribute, TypeKind};
@@ -469,7 +470,7 @@ fn set_and_reset() {
 fn the_claim_mode_that_flink_has_removed_is_refused_with_what_to_use() {
     for key in ["execution.state-recovery.claim-mode", "execution.savepoint-restore-mode"] {
         let error = run(&mut SessionState::default(), &format!("SET '{key}' = 'legacy'")).expect_err("removed");
-        assert!(error.to_string().contains("removed it in 2.0"), "{error}");
+        assert!(error.to_string().contains("deprecated in Flink"), "{error}");
         assert!(error.hint_text().is_some_and(|hint| hint.contains("NO_CLAIM")), "{error}");
     }
 }
@@ -640,4 +641,23 @@ fn functions_say_themselves_whether_they_are_deterministic() {
         "UUID",
     ];
     assert_eq!(volatile, expected);
+}
+
+#[test]
+fn a_view_takes_as_long_among_many_as_among_few() {
+    let time = |tables: usize| {
+        let mut state = session("CREATE TABLE t (a INT)");
+        for i in 0..tables {
+            run(&mut state, &format!("CREATE TABLE t{i} (a INT)")).expect("a table");
+        }
+        let clock = SystemClock::shared();
+        let started = clock.monotonic();
+        for i in 0..100 {
+            run(&mut state, &format!("CREATE VIEW v{i} AS SELECT a FROM t")).expect("a view");
+        }
+        clock.monotonic() - started
+    };
+    // As long as no copy of the catalog is made for each.
+    let (few, many) = (time(0), time(5_000));
+    assert!(many < few * 10, "{many:?} among many, {few:?} among few");
 }

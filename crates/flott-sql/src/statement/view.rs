@@ -99,6 +99,10 @@ pub(super) fn create(
     let id = state.catalog.qualify(&name.texts()).map_err(at)?;
     let made = view(&definition, state, resolver)?;
     let taken = if if_not_exists { IfTaken::Keep } else { IfTaken::Fail };
+    // Only a name that was there before can be read by what the view reads. All others need no second catalog to try it in.
+    if state.catalog.entry(&id).is_none() {
+        return state.catalog.create(id, Entry::View(made), temporary, taken).map(drop).map_err(at);
+    }
     let expanded = made.expanded.clone();
     let mut next = state.clone();
     if next.catalog.create(id, Entry::View(made), temporary, taken).map_err(at)? {

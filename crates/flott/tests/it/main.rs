@@ -10,6 +10,7 @@ mod full_disk;
 mod function_examples;
 mod functions;
 mod groups;
+mod host;
 mod infer;
 mod listing;
 mod lookups;
