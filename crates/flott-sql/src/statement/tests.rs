@@ -2,7 +2,7 @@
 
 use flott_connector::factory::Registry;
 use flott_connector::function::FunctionSignature;
-use flott_core::clock::{Clock, SystemClock};
+use flott_core::clock::SystemClock;
 use flott_core::error::{Error, Result};
 use flott_core::options::OptionType;
 use flott_core::types::{LogicalType, TimeAttribute, TypeKind};
