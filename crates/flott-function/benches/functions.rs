@@ -1,6 +1,7 @@
 //! Every scalar function over 8,192 rows: nanoseconds per row, beside copying its columns into fresh memory.
 //!
-//! `functions.txt` lists the calls. `--page` prints docs/reference/function-speed.md, a word measures the calls that hold it.
+//! `functions.txt` lists the calls. `--page` prints docs/reference/function-speed.md, a word measures the calls that hold it,
+//! `--check` only looks whether all of them can be measured.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -307,7 +308,8 @@ impl Measured {
     }
 }
 
-fn measure(only: Option<&str>) -> Result<Vec<Measured>, Failure> {
+/// The calls, and all columns that they read. Every function is called by one of them.
+fn prepare() -> Result<(Vec<Call>, Table), Failure> {
     let list = list()?;
     let is_called = |name: &str| {
         let (call, operator) = (format!("{name}("), format!(" {name} "));
@@ -324,9 +326,25 @@ fn measure(only: Option<&str>) -> Result<Vec<Measured>, Failure> {
         let value = physical(&e, &rows)?.evaluate(&rows).and_then(|v| v.into_array(ROWS));
         table.add(name, e.data_type.clone(), value.map_err(|e| format!("{call}: {e}"))?);
     }
+    Ok((list.calls, table))
+}
+
+/// Whether there is something to measure in every line (`--check`, and a test).
+pub(crate) fn check() -> Result<usize, Failure> {
+    let (calls, table) = prepare()?;
+    let rows = table.rows()?.slice(0, 64);
+    for call in &calls {
+        let (e, _) = expression(&call.text, &table)?;
+        physical(&e, &rows)?.evaluate(&rows).map_err(|e| format!("{}: {e}", call.text))?;
+    }
+    Ok(calls.len())
+}
+
+fn measure(only: Option<&str>) -> Result<Vec<Measured>, Failure> {
+    let (calls, table) = prepare()?;
     let rows = table.rows()?;
     let mut measured = vec![];
-    for call in list.calls.into_iter().filter(|c| only.is_none_or(|only| c.text.contains(only))) {
+    for call in calls.into_iter().filter(|c| only.is_none_or(|only| c.text.contains(only))) {
         let (e, read) = expression(&call.text, &table)?;
         let physical = physical(&e, &rows)?;
         let nanos = fastest(|| {
@@ -379,6 +397,18 @@ fn page(measured: &[Measured]) -> String {
 fn main() -> ExitCode {
     // cargo hands over `--bench`.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    if arguments.iter().any(|a| a == "--check") {
+        return match check() {
+            Ok(calls) => {
+                println!("{calls} calls can be measured");
+                ExitCode::SUCCESS
+            }
+            Err(message) => {
+                println!("FAILED: {message}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let as_page = arguments.iter().any(|a| a == "--page");
     let only = arguments.iter().find(|a| !a.starts_with("--")).map(String::as_str);
     let mut measured = match measure(only) {
