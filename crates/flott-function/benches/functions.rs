@@ -333,11 +333,12 @@ fn prepare() -> Result<(Vec<Call>, Table), Failure> {
 pub(crate) fn check() -> Result<usize, Failure> {
     let (calls, table) = prepare()?;
     let rows = table.rows()?.slice(0, 64);
-    for call in &calls {
+    let one = |call: &Call| -> Result<(), Failure> {
         let (e, _) = expression(&call.text, &table)?;
-        physical(&e, &rows)?.evaluate(&rows).map_err(|e| format!("{}: {e}", call.text))?;
-    }
-    Ok(calls.len())
+        physical(&e, &rows)?.evaluate(&rows).map(drop).map_err(|e| format!("{}: {e}", call.text))
+    };
+    let failed: Vec<Failure> = calls.iter().filter_map(|call| one(call).err()).collect();
+    if failed.is_empty() { Ok(calls.len()) } else { Err(failed.join("\n")) }
 }
 
 fn measure(only: Option<&str>) -> Result<Vec<Measured>, Failure> {
