@@ -4,9 +4,9 @@
 //! every checkpoint: the kernel clears those pages again while a worker waits, which was more than half of the longest
 //! pause (docs/performance.md). So they stay for [`PURGE_DELAY_MS`], and at the end of a job they go at once.
 //!
-//! mimalloc asks for large pages (2 MB on x86-64). A large state is faster in them, but a small job touches a bit of many, and the kernel clears
-//! each as a whole: that was a third of the time of a job through Kafka. So a process begins without, and has them once a
-//! job holds much.
+//! mimalloc asks for large pages (2 MB on x86-64). A large state is faster in them, but a small job touches a bit of many,
+//! and the kernel clears each as a whole: that was a fifth of the time of a job through Kafka (docs/performance.md). So a
+//! process begins without, and has them once a job holds much.
 
 use std::ffi::{c_int, c_long};
 use std::process::Command;
@@ -26,8 +26,8 @@ const PURGE_DELAY_MS: c_long = 600_000;
 /// Set for a process that another one of ours starts: that it has no large pages is what that one has set for itself.
 const REFUSED_BY_US: &str = "FLOTT_WORKER_SMALL_PAGES";
 
-/// Sets how long free memory stays, and when pages are large. `MIMALLOC_PURGE_DELAY` and `MIMALLOC_ALLOW_THP` in the environment are
-/// stronger.
+/// Sets how long free memory stays, and when pages are large. `MIMALLOC_PURGE_DELAY` and `MIMALLOC_ALLOW_THP` in the
+/// environment are stronger.
 pub(crate) fn configure() {
     // SAFETY: takes two numbers and writes one of mimalloc's options, which it reads at any time; out of range is ignored.
     unsafe { mi_option_set_default(PURGE_DELAY, PURGE_DELAY_MS) }

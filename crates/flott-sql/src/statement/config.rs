@@ -130,7 +130,7 @@ static KNOWN: [ConfigOption; 192] = [
     option("parallelism.default", Int, None, "The number of worker threads, each with a subtask of every operator; one per core where it is not set."),
     option("pipeline.name", Text, None, "The job's name."),
     option("pipeline.max-parallelism", Int, None, "The number of key groups, which is the most subtasks that a job can ever have."),
-    option("pipeline.sources.pause-until-first-checkpoint", Boolean, Some("false"), "Whether sources wait for a first checkpoint after a restore; has no effect here, where a restored job does not need one before it reads."),
+    option("pipeline.sources.pause-until-first-checkpoint", Boolean, Some("false"), "Whether sources wait until the first checkpoint is triggered; has no effect here, where no checkpoint holds rows that a restored job would have to work through first."),
     option("pipeline.auto-watermark-interval", Duration, Some("200 ms"), "How often watermarks are emitted."),
     option("pipeline.object-reuse", Boolean, Some("false"), "Whether objects are reused between operators; has no effect here."),
     option("pipeline.operator-chaining.enabled", Boolean, Some("true"), "Whether operators run in one task where they can; has no effect here."),
