@@ -135,10 +135,19 @@ struct Delivered {
 }
 
 impl ConsumerInfo {
-    /// All messages that the filter lets through are delivered, and this many were.
+    /// All messages that the consumer knows of are delivered, and this many were. It hears of a message a moment after the stream has
+    /// stored it; where replicas have it, it may lie at one that is behind.
     pub(crate) fn all_delivered(&self) -> Option<u64> {
         (self.num_pending == 0).then_some(self.delivered.consumer_seq)
     }
+}
+
+/// A message as the stream has it.
+#[derive(Debug, Deserialize)]
+struct Stored {
+    seq: u64,
+    #[serde(default)]
+    data: String,
 }
 
 /// Where a consumer begins.
@@ -245,24 +254,26 @@ impl Connection {
 
     /// The last message of a subject, with its sequence: from the stream's leader, which knows all that is stored.
     pub(crate) async fn last_message(&self, stream: &str, subject: &str) -> Result<Option<(u64, Vec<u8>)>> {
+        let Some(found) = self.message(stream, json!({ "last_by_subj": subject })).await? else { return Ok(None) };
+        let bytes = base64::engine::general_purpose::STANDARD
+            .decode(&found.data)
+            .map_err(|e| Error::unavailable("JetStream's answer is not understood").caused_by(e).from_outside())?;
+        Ok(Some((found.seq, bytes)))
+    }
+
+    /// The sequence of the first message from one on, of a subject or of all: from the stream's leader, too.
+    pub(crate) async fn next_message(&self, stream: &str, from: u64, subject: Option<&str>) -> Result<Option<u64>> {
+        let question = json!({ "seq": from, "next_by_subj": subject.unwrap_or(">") });
+        Ok(self.message(stream, question).await?.map(|found| found.seq))
+    }
+
+    async fn message(&self, stream: &str, question: Value) -> Result<Option<Stored>> {
         #[derive(Deserialize)]
         struct Found {
             message: Stored,
         }
-        #[derive(Deserialize)]
-        struct Stored {
-            seq: u64,
-            #[serde(default)]
-            data: String,
-        }
-        let question = json!({ "last_by_subj": subject });
         match self.ask::<Found>(&format!("STREAM.MSG.GET.{stream}"), Some(question)).await? {
-            Ok(Found { message }) => {
-                let bytes = base64::engine::general_purpose::STANDARD.decode(&message.data).map_err(|e| {
-                    Error::unavailable("JetStream's answer is not understood").caused_by(e).from_outside()
-                })?;
-                Ok(Some((message.seq, bytes)))
-            }
+            Ok(found) => Ok(Some(found.message)),
             Err(refusal) if refusal.err_code == NO_MESSAGE => Ok(None),
             Err(refusal) => Err(of_stream(refusal, stream)),
         }

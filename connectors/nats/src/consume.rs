@@ -10,7 +10,8 @@
 //! sequence is missing, once a batch, and after the messages: it begins where it begins, or further on.
 //!
 //! A position also moves where nothing comes: when all is delivered, the stream's end is reached, whatever other subjects
-//! have there. So the position of a subject that is silent does not fall behind what the stream keeps.
+//! have there. So the position of a subject that is silent does not fall behind what the stream keeps. That all is delivered is
+//! the stream's word: its consumers hear of a message later than it is stored.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -355,8 +356,16 @@ impl Consumption {
         if found.and_then(|c| c.all_delivered()) != Some(consumer.received) {
             return Ok(None);
         }
+        let StreamSplit { stream, subject, end, .. } = &self.split;
+        let next = end.map_or(info.next(), |end| end.min(info.next()));
+        if next > consumer.reached {
+            // What the consumer has not heard of yet would be passed over.
+            let there = consumer.connection.next_message(stream, consumer.reached, subject.as_deref()).await?;
+            if there.is_some_and(|sequence| sequence < next) {
+                return Ok(None);
+            }
+        }
         self.pending.store(0, Ordering::Relaxed);
-        let next = self.split.end.map_or(info.next(), |end| end.min(info.next()));
         if next > consumer.reached {
             (consumer.reached, consumer.moved) = (next, true);
             if !self.hand_over(consumer).await? {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::ledger::{self, ACKNOWLEDGED, DUPLICATED, Input, NOT_IN_LEDGER, REORDERED, TORN, VANISHED};
+use super::ledger::{self, ACKNOWLEDGED, DUPLICATED, Input, NOT_IN_LEDGER, REORDERED, Row, TORN, VANISHED};
 use super::process::{pause, until};
 use super::servers::{Kind, Server};
 use super::{kafka, nats};
@@ -20,6 +20,8 @@ const STEP: Duration = Duration::from_millis(20);
 /// How long a server may take until it answers again, and what is committed until it is to be seen.
 const PATIENCE: Duration = Duration::from_secs(30);
 const SHOWN_PATIENCE: Duration = Duration::from_secs(10);
+/// How long it is then looked whether it comes at all.
+const HEALS_PATIENCE: Duration = Duration::from_secs(20);
 
 /// What is read.
 #[derive(Clone)]
@@ -293,9 +295,14 @@ impl Watch {
         }
         let torn = self.seen.iter().enumerate().find(|(_, (count, end))| count != end);
         torn.map_or(Ok(()), |(partition, (count, end))| {
+            let is_behind = |row: &&Row| {
+                let place = self.input.place_of(row.id);
+                place.is_some_and(|(p, before)| p == partition && before < *end) && !self.rows.contains_key(&row.id)
+            };
+            let first = self.input.rows.iter().find(is_behind).map_or(String::new(), |row| format!(" (row {} is not)", row.id));
             Err(format!(
-                "{TORN}: of partition {partition} of the input there are {count} rows of the first {end} although nothing is \
-                 being committed"
+                "{TORN}: of partition {partition} of the input there are {count} rows of the first {end}{first} although \
+                 nothing is being committed"
             ))
         })
     }
@@ -348,17 +355,28 @@ impl Observer {
     /// What was committed last may be under way inside of the server.
     pub(super) fn check_epochs(&self, acknowledged: &[u64]) -> Result<(), Failure> {
         let mut found = Ok(());
-        until(SHOWN_PATIENCE, || {
-            let mut watch = lock(&self.shared);
-            found = watch.catch_up().and_then(|()| watch.check_epochs()).and_then(|()| watch.check_done(acknowledged));
-            let is_done = found.is_ok() || watch.wrong.is_some();
-            drop(watch);
-            if !is_done {
-                pause(STEP);
-            }
-            is_done
-        });
-        found
+        let mut look = |patience| {
+            until(patience, || {
+                let mut watch = lock(&self.shared);
+                found =
+                    watch.catch_up().and_then(|()| watch.check_epochs()).and_then(|()| watch.check_done(acknowledged));
+                let is_done = found.is_ok() || watch.wrong.is_some();
+                drop(watch);
+                if !is_done {
+                    pause(STEP);
+                }
+                is_done
+            });
+            found.clone()
+        };
+        look(SHOWN_PATIENCE).map_err(|wrong| {
+            // It is wrong either way, but a server that was slow is another thing than rows that are lost.
+            let later = match look(HEALS_PATIENCE) {
+                Ok(()) => "came later",
+                Err(_) => "did not come in 20 s more either",
+            };
+            format!("{wrong}; what is not there {later}")
+        })
     }
 
     /// After the job's end: what was seen is what is there, at its place.

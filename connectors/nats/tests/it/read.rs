@@ -3,6 +3,7 @@
 use flott_core::ErrorKind;
 use flott_testkit::SourceHarness;
 use flott_testkit::nats::{Nats, NatsMessage};
+use futures::StreamExt as _;
 use serde_json::json;
 
 use crate::support::{BOUNDED, numbers, read_some, rows, soon, sorted, source, table};
@@ -215,4 +216,51 @@ async fn the_position_of_a_silent_subject_goes_on() {
     nats.write(&numbers(&silent, [2])).await.expect("written");
     let mut harness = SourceHarness::start(&source, 1, Some(checkpoint)).await.expect("started");
     assert_eq!(soon(read_some(&mut harness, 1)).await.expect("read"), ["+I[2]"]);
+}
+
+/// The API of a domain that says of a consumer that nothing is left to deliver, and delivers nothing until it was asked so often.
+/// So it is where a consumer has not heard yet of what the stream has stored.
+async fn answer_late(client: async_nats::Client, domain: &str, after: usize) {
+    let prefix = format!("$JS.{domain}.API");
+    let mut questions = client.subscribe(format!("{prefix}.>")).await.expect("subscribed");
+    tokio::spawn(async move {
+        let mut looks = 0;
+        while let Some(question) = questions.next().await {
+            let Some(what) = question.subject.strip_prefix(prefix.as_str()) else { continue };
+            let (subject, reply) = (format!("$JS.API{what}"), question.reply);
+            if what.starts_with(".CONSUMER.MSG.NEXT.") {
+                if let Some(reply) = reply.filter(|_| looks >= after) {
+                    client.publish_with_reply(subject, reply, question.payload).await.expect("sent on");
+                }
+                continue;
+            }
+            let Some(reply) = reply else {
+                client.publish(subject, question.payload).await.expect("sent on");
+                continue;
+            };
+            let mut answer = client.request(subject, question.payload).await.expect("answered").payload;
+            if what.starts_with(".CONSUMER.INFO.") && looks < after {
+                looks += 1;
+                let mut info: serde_json::Value = serde_json::from_slice(&answer).expect("JSON");
+                assert_eq!(info["num_pending"], 1, "{info}");
+                info["num_pending"] = 0.into();
+                answer = info.to_string().into();
+            }
+            client.publish(reply, answer).await.expect("sent back");
+        }
+    });
+}
+
+/// A consumer counts what is stored a moment later. A position that would follow it passes over a message.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_consumer_has_not_heard_of_is_not_passed_over() {
+    let Some(nats) = Nats::running() else { return };
+    let stream = nats.stream(json!({})).await.expect("a stream");
+    nats.write(&numbers(&format!("{stream}.a"), [1])).await.expect("written");
+    let domain = stream.to_lowercase();
+    answer_late(nats.client().await.expect("a client"), &domain, 3).await;
+    let table = table("i INT", &nats, &stream, &[("subject", &format!("{stream}.a")), ("jetstream.domain", &domain)]);
+    let mut harness = SourceHarness::start(&source(&table).expect("a source"), 1, None).await.expect("started");
+    let batch = soon(harness.step(0)).await.expect("read").expect("a batch");
+    assert_eq!(sorted(&[batch]), ["+I[1]"]);
 }
