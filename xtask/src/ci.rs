@@ -8,16 +8,16 @@ use crate::chaos::Pipeline;
 use crate::services::ForTests;
 use crate::{Failure, chaos, run, run_with, say, tidy, unstable};
 
-/// Kill cycles in the test command, and rows of a round.
-const TEST_KILL_CYCLES: [(Pipeline, u64, u64); 8] = [
-    (Pipeline::Files, 100, ROWS),
-    (Pipeline::FilesTwoSinks, 30, ROWS),
-    (Pipeline::Processes, 40, ROWS),
-    (Pipeline::ProcessesTwoSinks, 40, ROWS),
-    (Pipeline::S3, 30, ROWS),
-    (Pipeline::KafkaKafka, 6, ROWS / 4),
-    (Pipeline::KafkaFiles, 6, ROWS / 4),
-    (Pipeline::NatsKafka, 6, ROWS / 4),
+/// Kill cycles in the test command, rows of a round, and whether it goes on until every kind of event has come about.
+const TEST_KILL_CYCLES: [(Pipeline, u64, u64, bool); 8] = [
+    (Pipeline::Files, 100, ROWS, true),
+    (Pipeline::FilesTwoSinks, 30, ROWS, true),
+    (Pipeline::Processes, 40, ROWS, true),
+    (Pipeline::ProcessesTwoSinks, 40, ROWS, true),
+    (Pipeline::S3, 30, ROWS, true),
+    (Pipeline::KafkaKafka, 6, ROWS / 4, false),
+    (Pipeline::KafkaFiles, 6, ROWS / 4, false),
+    (Pipeline::NatsKafka, 6, ROWS / 4, false),
 ];
 const ROWS: u64 = 200_000;
 /// Mistakes that the kill cycles have to find: the harness is not to pass whatever happens. One that drops a row needs many. What is
@@ -67,8 +67,8 @@ pub(crate) fn test(args: &[String]) -> Result<(), Failure> {
 pub(crate) fn kill_cycles() -> Result<(), Failure> {
     // One set for all of them.
     let services = ForTests::start(&KILL_CYCLE_SERVICES)?;
-    for (pipeline, cycles, rows) in TEST_KILL_CYCLES {
-        chaos::cycles(&chaos::Plan { pipeline, cycles, rows, ..chaos::Plan::default() })?;
+    for (pipeline, cycles, rows, every_kind) in TEST_KILL_CYCLES {
+        chaos::cycles(&chaos::Plan { pipeline, cycles, rows, every_kind, ..chaos::Plan::default() })?;
     }
     for (pipeline, mistake, rows) in TEST_MISTAKES {
         let (planted, cycles) = (Some(mistake.to_string()), TEST_MISTAKE_CYCLES);

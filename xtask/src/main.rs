@@ -31,6 +31,7 @@ cargo xtask TASK
                       --pipeline files|files-two-sinks|processes|processes-two-sinks|s3|kafka-kafka|kafka-files|
                                  nats-kafka|nats-nats
                       --cycles N  --seed S  --rows N  --release  --binary FILE
+                      --every-kind    goes on until every kind of event has come about
                       --at POINT      every kill where this point is passed first, and how long a restart takes to it:
                                       after_commit_before_source_ack is the first checkpoint that is new, of files the first
                                       output (at the points before it a restart repeats what was decided before its kill);

@@ -136,6 +136,8 @@ pub(crate) struct Plan {
     pub(crate) planted: Option<String>,
     /// Every cycle is a kill where this point is passed first; how long each start took to it is told.
     pub(crate) at: Option<&'static str>,
+    /// It goes on until every kind of event has come about.
+    pub(crate) every_kind: bool,
 }
 
 impl Default for Plan {
@@ -149,6 +151,7 @@ impl Default for Plan {
             binary: None,
             planted: None,
             at: None,
+            every_kind: false,
         }
     }
 }
@@ -158,7 +161,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
         return crate::ci::kill_cycles();
     }
     let with_value = ["--pipeline", "--cycles", "--seed", "--rows", "--binary", "--planted", "--at"];
-    known_options(args, &with_value, &["--release"])?;
+    known_options(args, &with_value, &["--release", "--every-kind"])?;
     let plan = Plan::default();
     cycles(&Plan {
         pipeline: Pipeline::from_name(&option(args, "--pipeline", plan.pipeline.name().to_string())?)?,
@@ -172,6 +175,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
             "" => None,
             name => Some(events::point(name)?),
         },
+        every_kind: args.iter().any(|a| a == "--every-kind"),
     })
 }
 
@@ -256,13 +260,18 @@ pub(crate) fn cycles(plan: &Plan) -> Result<(), Failure> {
     let mut tally = Tally::default();
     let mut events = Events::of(plan.pipeline, &mut rng);
     let mut done = 0;
-    while done < plan.cycles {
+    loop {
+        let asks_for_more = plan.every_kind && done < CYCLES_FOR_EACH * events.kinds();
+        let lacking = if asks_for_more { events.missed(&tally.cycles).len() as u64 } else { 0 };
+        let left = plan.cycles.saturating_sub(done).max(lacking);
+        if left == 0 {
+            break;
+        }
         tally.rounds += 1;
         let place = folder.join(tally.rounds.to_string());
         let round = Round::prepare(plan, &place, bucket.as_ref(), (server(input), server(output)), &binary, &mut rng)?;
         // A mistake that needs many rows is not to be hidden by a kill before them.
-        let most =
-            if plan.planted.is_some() { (plan.cycles - done).min(CYCLES_OF_PLANTED) } else { plan.cycles - done };
+        let most = if plan.planted.is_some() { left.min(CYCLES_OF_PLANTED) } else { left };
         let cycles = round
             .play(most, &mut events, &mut rng, &mut tally)
             .and_then(|cycles| round.check(&mut tally).map(|()| cycles))
@@ -291,7 +300,7 @@ pub(crate) fn cycles(plan: &Plan) -> Result<(), Failure> {
         return Err("no kill fell between two windows: the state of windows was never at stake".to_string());
     }
     let missed = events.missed(&tally.cycles);
-    if is_long && !missed.is_empty() {
+    if (is_long || plan.every_kind) && !missed.is_empty() {
         return Err(format!("these never came about: {}", missed.join(", ")));
     }
     Ok(())

@@ -129,7 +129,8 @@ macro_rules! source_suite {
     };
 }
 
-/// One test of each sink case, in both semantics: like [`source_suite!`](crate::source_suite).
+/// One test of each sink case, in both semantics, and of the case that exactly-once alone has: like
+/// [`source_suite!`](crate::source_suite).
 #[macro_export]
 macro_rules! sink_suite {
     ($name:ident, $environment:expr, $context:expr) => {
@@ -137,7 +138,12 @@ macro_rules! sink_suite {
             #[allow(unused_imports, reason = "the expressions name what they need")]
             use super::*;
             $crate::suite_cases!(sink, $environment, $context;
-                basic, savepoint, scale_up, scale_down, metrics, worker_failure, undecided);
+                basic, savepoint, scale_up, scale_down, metrics, worker_failure);
+            mod exactly_once_alone {
+                #[allow(unused_imports, reason = "the expressions name what they need")]
+                use super::*;
+                $crate::suite_cases_of!(sink, ExactlyOnce, $environment, $context; undecided);
+            }
         }
     };
 }

@@ -7,7 +7,7 @@ use flott_connector::factory::ConnectorFactory;
 
 use super::record::{COLUMNS, Record, Seen, batch_of_records, records};
 use super::source::option;
-use super::{CaseResult, Failed, JobRequest, Operator, Savepoint, Semantics, SinkContext, SinkTable, Suite, TestJob};
+use super::{CaseResult, Failed, JobRequest, Operator, Savepoint, SinkContext, SinkTable, Suite, TestJob};
 use crate::values::{Values, ValuesStore};
 
 /// Records that a case writes to a split of its input at a time.
@@ -192,12 +192,9 @@ pub async fn worker_failure(suite: &Suite<'_>, context: &dyn SinkContext) -> Cas
     case.cancel(job.as_mut()).await
 }
 
-/// Not one of Flink's cases. Where exactly-once is promised nothing is visible before its checkpoint is decided, and what a
+/// Not one of Flink's cases, and of exactly-once alone: nothing is visible before its checkpoint is decided, and what a
 /// cancelled job has written behind its last checkpoint never is.
 pub async fn undecided(suite: &Suite<'_>, context: &dyn SinkContext) -> CaseResult {
-    if suite.semantics == Semantics::AtLeastOnce {
-        return Ok(());
-    }
     let case = Case::new(suite, context).await?;
     let written = case.feed(0..RECORDS)?;
     let mut job = case.start(How { interval: NEVER, ..How::with(2) }).await?;
