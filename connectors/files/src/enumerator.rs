@@ -20,7 +20,7 @@ use crate::compression::Compression;
 use crate::cut::{self, PROBE_BYTES_MAX, Quoting, Scanned};
 use crate::listing::{self, FileEntry, ended, object_path};
 use crate::scan::FileScan;
-use crate::seen::SeenFiles;
+use crate::seen::{SeenFiles, Sight};
 use crate::split::{FileSplit, check_version, from_json, to_json};
 
 /// Version of the stored state.
@@ -146,8 +146,19 @@ impl FileEnumerator {
         let mut new = vec![];
         for file in files {
             // What is not wanted is not seen: a later query may want it.
-            if (file.size > 0 || takes_empty) && self.scan.wants(&file.path) && self.seen.insert(&file.path)? {
-                new.push(file);
+            if file.size == 0 && !takes_empty || !self.scan.wants(&file.path) {
+                continue;
+            }
+            match self.seen.see(&file.path, file.size)? {
+                Sight::New => new.push(file),
+                Sight::Known => {}
+                // Whoever reads it may not see it: who writes slowly pauses, and what is there then looks whole.
+                Sight::Changed(before) => tracing::warn!(
+                    file = file.path,
+                    "a file has changed since it was found: it had {before} bytes, of which its rows are, and has {} now. Write new \
+                     data to a new file, and move it into the folder when it is complete",
+                    file.size
+                ),
             }
         }
         if self.is_monitoring() {

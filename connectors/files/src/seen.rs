@@ -3,7 +3,7 @@
 //! Flink keeps every path for ever, and so do we: a path that was read is never read again. The stored form is made of
 //! compressed chunks that are never written anew, so that a checkpoint of a source with a million files costs little.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use flott_core::{Error, Result};
 
@@ -16,25 +16,44 @@ const ZSTD_LEVEL: i32 = 1;
 
 #[derive(Debug, Default)]
 pub(crate) struct SeenFiles {
-    paths: HashSet<Box<str>>,
+    /// With the size that a listing has shown; `None` before one of this attempt has.
+    paths: HashMap<Box<str>, Option<u64>>,
     /// Full chunks: paths that end with a NUL, compressed.
     sealed: Vec<Vec<u8>>,
     recent: Vec<Box<str>>,
 }
 
+/// What a listing says of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sight {
+    /// It is new, and no longer is then.
+    New,
+    Known,
+    /// It had so many bytes when it was listed before.
+    Changed(u64),
+}
+
 impl SeenFiles {
-    /// True where the path is new; it no longer is then.
-    pub(crate) fn insert(&mut self, path: &str) -> Result<bool> {
-        if self.paths.contains(path) {
-            return Ok(false);
+    /// A listing shows a file.
+    pub(crate) fn see(&mut self, path: &str, size: u64) -> Result<Sight> {
+        match self.paths.get_mut(path) {
+            None => self.insert(path, Some(size)).map(|()| Sight::New),
+            Some(known) => Ok(match known.replace(size) {
+                Some(before) if before != size => Sight::Changed(before),
+                _ => Sight::Known,
+            }),
         }
-        self.paths.insert(path.into());
-        self.recent.push(path.into());
+    }
+
+    fn insert(&mut self, path: &str, size: Option<u64>) -> Result<()> {
+        if self.paths.insert(path.into(), size).is_none() {
+            self.recent.push(path.into());
+        }
         if self.recent.len() >= CHUNK_PATHS {
             self.sealed.push(compress(&self.recent)?);
             self.recent.clear();
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Each chunk with its length in front.
@@ -61,7 +80,7 @@ impl SeenFiles {
             let text = zstd::bulk::decompress(chunk, CHUNK_BYTES_MAX).map_err(|e| damaged().caused_by(e))?;
             let text = String::from_utf8(text).map_err(|_| damaged())?;
             for path in text.split_terminator('\0') {
-                seen.insert(path)?;
+                seen.insert(path, None)?;
             }
             bytes = rest;
         }
@@ -88,16 +107,19 @@ mod tests {
         let mut seen = SeenFiles::default();
         let path = |i: usize| format!("/data/day=2024-01-{:02}/part-0123456789abcdef-{i}.csv", i % 28);
         for i in 0..20_000 {
-            assert!(seen.insert(&path(i)).expect("inserted"));
+            assert_eq!(seen.see(&path(i), 1).expect("seen"), Sight::New);
         }
         let mut bytes = vec![];
         seen.encode(&mut bytes).expect("encoded");
         assert!(bytes.len() < 20_000 * 12, "{} bytes", bytes.len());
         let mut back = SeenFiles::decode(&bytes).expect("decoded");
         for i in 0..20_000 {
-            assert!(!back.insert(&path(i)).expect("looked up"));
+            assert_eq!(back.see(&path(i), 2).expect("seen"), Sight::Known, "its size was not stored");
         }
-        assert!(back.insert("/data/new").expect("inserted"));
+        assert_eq!(back.see("/data/new", 7).expect("seen"), Sight::New);
+        for (size, sight) in [(7, Sight::Known), (9, Sight::Changed(7)), (9, Sight::Known)] {
+            assert_eq!(back.see("/data/new", size).expect("seen"), sight);
+        }
         assert!(SeenFiles::decode(&bytes[..bytes.len() - 1]).is_err());
         assert!(SeenFiles::decode(&[9, 0, 0, 0, 0, 0, 0, 0, 1]).is_err());
     }

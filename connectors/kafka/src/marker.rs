@@ -6,14 +6,15 @@ use std::time::Duration;
 use flott_connector::staged::Marker;
 use flott_core::{Error, Result};
 use futures::executor::block_on;
+use parking_lot::Mutex;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::client::{self, Context, REQUEST_PATIENCE};
+use crate::native::{Events, Said};
 use crate::passing;
 use crate::properties::{Properties, Role};
 use crate::topics;
@@ -50,6 +51,8 @@ pub(crate) struct Reading<'a> {
     properties: &'a Properties,
     /// Sees the end of all records.
     all: BaseConsumer<Context>,
+    /// What comes of the next, which it ends before.
+    events: Mutex<Events>,
     /// Sees what is committed.
     committed: BaseConsumer<Context>,
 }
@@ -64,9 +67,14 @@ impl<'a> Reading<'a> {
             config.set("fetch.wait.max.ms", FETCH_WAIT_MS);
             // A client that reads has to have a group, also where it never speaks of it.
             config.set("group.id", "flott-markers");
+            // Whoever is near may be behind; the leader is asked, also for what it has.
+            config.remove("client.rack");
             client::made(&config, properties)
         };
-        Ok(Reading { name, properties, all: ask("read_uncommitted")?, committed: ask("read_committed")? })
+        let (all, committed) = (ask("read_uncommitted")?, ask("read_committed")?);
+        let events =
+            Events::of(&committed).ok_or_else(|| Error::internal("a Kafka client with a group reads nothing"))?;
+        Ok(Reading { name, properties, all, events: Mutex::new(events), committed })
     }
 
     /// Finds the topic, or makes it. Blocks.
@@ -122,7 +130,7 @@ impl<'a> Reading<'a> {
 
     /// Nobody waits for their end.
     pub(crate) fn end(self) {
-        client::end_aside((self.all, self.committed));
+        client::end_aside((self.all, self.events, self.committed));
     }
 
     fn failed(&self, error: KafkaError) -> Error {
@@ -163,22 +171,25 @@ impl<'a> Reading<'a> {
         let mut assignment = TopicPartitionList::new();
         assignment.add_partition_offset(name, partition, Offset::Offset(low)).map_err(|e| self.failed(e))?;
         self.committed.assign(&assignment).map_err(|e| self.failed(e))?;
+        let mut events = self.events.lock();
         // Read once it is known which one is the last: there may be thousands.
         let mut last: Option<Vec<u8>> = None;
         let mut idle = Duration::ZERO;
         loop {
-            match self.committed.poll(LOOK) {
+            match events.poll(self.committed.context(), LOOK) {
                 Some(Ok(message)) => {
                     idle = Duration::ZERO;
                     if message.partition() == partition && message.key() == Some(id.as_bytes()) {
-                        last = message.payload().map(<[u8]>::to_vec);
+                        last = message.value().map(<[u8]>::to_vec);
                     }
                 }
-                Some(Err(KafkaError::PartitionEOF(at))) if at == partition => {
-                    return last.as_deref().map(Marker::decode).transpose();
+                Some(Err(Said { error: KafkaError::PartitionEOF(at), place })) => {
+                    // A broker that leads since a moment ago may not know yet what the one before has told.
+                    if at == partition && place.is_some_and(|(_, _, offset)| offset >= all) {
+                        return last.as_deref().map(Marker::decode).transpose();
+                    }
                 }
-                Some(Err(KafkaError::PartitionEOF(_))) => {}
-                Some(Err(error)) => match error.rdkafka_error_code() {
+                Some(Err(Said { error, .. })) => match error.rdkafka_error_code() {
                     Some(RDKafkaErrorCode::GroupAuthorizationFailed) => {}
                     _ if passing::may_pass(&error) => {}
                     _ => return Err(self.failed(error)),

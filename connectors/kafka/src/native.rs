@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
+use std::time::Duration;
 
 use rdkafka::bindings as c;
 use rdkafka::client::Client;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::BorrowedMessage;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientContext, Timestamp};
 
@@ -30,7 +30,7 @@ const FIRST_AT_ONCE: usize = 32;
 /// Lines of the log that are heard at once.
 const LINES_MAX: usize = 1_000;
 
-/// A record that the client lends, or what it says in the place of one.
+/// A record that the client lends, or what it says in the place of one: then the offset of an end is that of the end.
 #[derive(Clone, Copy)]
 pub(crate) struct Taken<'a> {
     message: NonNull<c::rd_kafka_message_t>,
@@ -38,11 +38,6 @@ pub(crate) struct Taken<'a> {
 }
 
 impl<'a> Taken<'a> {
-    /// The same record.
-    pub(crate) fn of(message: &'a BorrowedMessage<'_>) -> Option<Taken<'a>> {
-        Some(Taken { message: NonNull::new(message.ptr())?, lent: PhantomData })
-    }
-
     fn raw(&self) -> &'a c::rd_kafka_message_t {
         // SAFETY: the message lives as long as it is lent, and nobody writes to it.
         unsafe { self.message.as_ref() }
@@ -127,17 +122,133 @@ fn bytes<'a>(pointer: *mut c_void, size: usize) -> Option<&'a [u8]> {
     NonNull::new(pointer).map(|p| unsafe { std::slice::from_raw_parts(p.as_ptr().cast_const().cast::<u8>(), size) })
 }
 
-/// Takes many records from a consumer at once. What it has to say besides them comes by its own `poll`, but for errors that come
-/// between two records: those are in its log only.
+/// What a client says that is no record.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) error: KafkaError,
+    /// Topic, partition and offset that it is about. Of an end, the offset of whatever comes next.
+    pub(crate) place: Option<(String, i32, i64)>,
+}
+
+/// What a consumer has for whoever reads, one after another. As the library's `poll`, but that of an end it says where it is: a broker that
+/// is behind, or leads since a moment ago, ends a partition earlier than another one has said.
+///
+/// Has to end before its consumer.
+pub(crate) struct Events {
+    queue: NonNull<c::rd_kafka_queue_t>,
+    /// The last one, with the record that is lent.
+    event: *mut c::rd_kafka_event_t,
+}
+
+// SAFETY: queues and events may be used by any thread, by one at a time, which `&mut self` sees to.
+unsafe impl Send for Events {}
+
+impl Events {
+    /// `None` where the library does not read with this client.
+    pub(crate) fn of(consumer: &BaseConsumer<Context>) -> Option<Events> {
+        // SAFETY: the client lives as long as the consumer that is borrowed; the queue is given back when `Events` ends.
+        let queue = NonNull::new(unsafe { c::rd_kafka_queue_get_consumer(consumer.client().native_ptr()) })?;
+        Some(Events { queue, event: ptr::null_mut() })
+    }
+
+    /// The next record, which is lent until the next call, or what else there is to say; `None` where nothing comes for so long, and now
+    /// and then before.
+    pub(crate) fn poll(&mut self, context: &Context, patience: Duration) -> Option<Result<Taken<'_>, Said>> {
+        self.give_back();
+        let patience = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX);
+        // SAFETY: the queue is this one's; the event is given back by the next call, or at the end.
+        unsafe {
+            self.event = c::rd_kafka_queue_poll(self.queue.as_ptr(), patience);
+            match c::rd_kafka_event_type(self.event) {
+                c::RD_KAFKA_EVENT_FETCH => {
+                    let message = c::rd_kafka_event_message_next(self.event).cast_mut();
+                    Some(Ok(Taken { message: NonNull::new(message)?, lent: PhantomData }))
+                }
+                c::RD_KAFKA_EVENT_ERROR => self.said(context).map(Err),
+                c::RD_KAFKA_EVENT_LOG => {
+                    tell_line(self.event, context);
+                    None
+                }
+                _ => None,
+            }
+        }
+    }
+
+    /// The error that the event is.
+    fn said(&self, context: &Context) -> Option<Said> {
+        // SAFETY: the event is not given back yet; the text ends with 0 and is the event's; the place is made for this call and given back.
+        unsafe {
+            let code = RDKafkaErrorCode::from(c::rd_kafka_event_error(self.event));
+            if code == RDKafkaErrorCode::NoError {
+                return None;
+            }
+            let reason = c::rd_kafka_event_error_string(self.event);
+            if !reason.is_null() {
+                context.error(KafkaError::Global(code), CStr::from_ptr(reason).to_string_lossy().trim());
+            }
+            let mut place = None;
+            let of_partition = c::rd_kafka_event_topic_partition(self.event);
+            if !of_partition.is_null() {
+                let topic = CStr::from_ptr((*of_partition).topic).to_string_lossy().into_owned();
+                place = Some((topic, (*of_partition).partition, (*of_partition).offset));
+                c::rd_kafka_topic_partition_destroy(of_partition);
+            }
+            let error = match (code, &place) {
+                (RDKafkaErrorCode::PartitionEOF, Some((_, partition, _))) => KafkaError::PartitionEOF(*partition),
+                _ if c::rd_kafka_event_error_is_fatal(self.event) != 0 => KafkaError::MessageConsumptionFatal(code),
+                _ => KafkaError::MessageConsumption(code),
+            };
+            Some(Said { error, place })
+        }
+    }
+
+    fn give_back(&mut self) {
+        let event = std::mem::replace(&mut self.event, ptr::null_mut());
+        if !event.is_null() {
+            // SAFETY: the library gave it to this one, nobody borrows it any more, and it is given back once.
+            unsafe { c::rd_kafka_event_destroy(event) };
+        }
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        self.give_back();
+        // SAFETY: the queue is this one's, and not used any more; the client, which goes on, keeps what it needs of it.
+        unsafe { c::rd_kafka_queue_destroy(self.queue.as_ptr()) };
+    }
+}
+
+/// Tells a line of the log; whether it is an error.
+///
+/// # Safety
+/// The event is one of the log, and not given back.
+unsafe fn tell_line(event: *mut c::rd_kafka_event_t, context: &Context) -> bool {
+    let (mut facility, mut line, mut level) = (ptr::null(), ptr::null(), 0);
+    // SAFETY: the caller has the event; both texts end with 0 and are the event's.
+    unsafe {
+        if c::rd_kafka_event_log(event, &mut facility, &mut line, &mut level) != 0 {
+            return false;
+        }
+        let facility = CStr::from_ptr(facility).to_string_lossy();
+        // Those that are told apart.
+        let level = if level <= 3 { RDKafkaLogLevel::Error } else { RDKafkaLogLevel::Info };
+        context.log(level, facility.trim(), CStr::from_ptr(line).to_string_lossy().trim());
+        facility == "ERROR"
+    }
+}
+
+/// Takes many records from a consumer at once. What it has to say besides them comes by [`Events::poll`], but for errors that come between
+/// two records: those are in its log only.
 ///
 /// The library moves the position of a partition behind whatever is taken so, also behind an end and an error, which are no records.
 /// So it must not be asked for it, and no partition be paused: who reads on says from where.
 ///
 /// Has to end before its consumer.
 pub(crate) struct Bulk {
-    records: *mut c::rd_kafka_queue_t,
+    pub(crate) events: Events,
     /// Of lines of the log; else they were among the records, which would send them to standard error.
-    lines: *mut c::rd_kafka_queue_t,
+    lines: NonNull<c::rd_kafka_queue_t>,
     taken: Vec<*mut c::rd_kafka_message_t>,
     /// The first of `taken` that was not given away.
     next: usize,
@@ -151,17 +262,15 @@ unsafe impl Send for Bulk {}
 impl Bulk {
     /// `None` where the library does not read with this client.
     pub(crate) fn of(consumer: &BaseConsumer<Context>) -> Option<Bulk> {
+        let events = Events::of(consumer)?;
         let client = consumer.client().native_ptr();
-        // SAFETY: the client lives as long as the consumer that is borrowed; what is made is given back when `Bulk` ends.
-        unsafe {
-            let records = c::rd_kafka_queue_get_consumer(client);
-            if records.is_null() {
-                return None;
-            }
-            let lines = c::rd_kafka_queue_new(client);
-            c::rd_kafka_set_log_queue(client, lines);
-            Some(Bulk { records, lines, taken: vec![], next: 0, at_once: FIRST_AT_ONCE })
-        }
+        // SAFETY: the client lives as long as the consumer that is borrowed; the queue is given back when `Bulk` ends.
+        let lines = unsafe {
+            let lines = NonNull::new(c::rd_kafka_queue_new(client))?;
+            c::rd_kafka_set_log_queue(client, lines.as_ptr());
+            lines
+        };
+        Some(Bulk { events, lines, taken: vec![], next: 0, at_once: FIRST_AT_ONCE })
     }
 
     /// The next record that was taken, or, unless `only_taken`, that is there. Does not wait. It is lent until the next call.
@@ -172,9 +281,10 @@ impl Bulk {
                 return None;
             }
             self.taken.reserve(self.at_once);
+            let queue = self.events.queue.as_ptr();
             // SAFETY: the queue is this one's, there is room for so many pointers, and so many as it says were written.
             unsafe {
-                let n = c::rd_kafka_consume_batch_queue(self.records, 0, self.taken.as_mut_ptr(), self.at_once);
+                let n = c::rd_kafka_consume_batch_queue(queue, 0, self.taken.as_mut_ptr(), self.at_once);
                 self.taken.set_len(usize::try_from(n).unwrap_or(0));
             }
             // SAFETY: the messages were given by the library a moment ago, and not given back.
@@ -220,21 +330,13 @@ impl Bulk {
     pub(crate) fn hear(&self, context: &Context) -> bool {
         let mut failed = false;
         for _ in 0..LINES_MAX {
-            // SAFETY: the queue is this one's; the event is given back here, after the last look at it; both texts end with 0 and
-            // are the event's.
+            // SAFETY: the queue is this one's, and has nothing but lines; the event is given back here, after the last look at it.
             unsafe {
-                let event = c::rd_kafka_queue_poll(self.lines, 0);
+                let event = c::rd_kafka_queue_poll(self.lines.as_ptr(), 0);
                 if event.is_null() {
                     break;
                 }
-                let (mut facility, mut line, mut level) = (ptr::null(), ptr::null(), 0);
-                if c::rd_kafka_event_log(event, &mut facility, &mut line, &mut level) == 0 {
-                    let facility = CStr::from_ptr(facility).to_string_lossy();
-                    failed |= facility == "ERROR";
-                    // Those that are told apart.
-                    let level = if level <= 3 { RDKafkaLogLevel::Error } else { RDKafkaLogLevel::Info };
-                    context.log(level, &facility, &CStr::from_ptr(line).to_string_lossy());
-                }
+                failed |= tell_line(event, context);
                 c::rd_kafka_event_destroy(event);
             }
         }
@@ -245,11 +347,8 @@ impl Bulk {
 impl Drop for Bulk {
     fn drop(&mut self) {
         self.give_back();
-        // SAFETY: both queues are this one's, and not used any more; the client, which goes on, keeps what it needs of them.
-        unsafe {
-            c::rd_kafka_queue_destroy(self.lines);
-            c::rd_kafka_queue_destroy(self.records);
-        }
+        // SAFETY: the queue is this one's, and not used any more; the client, which goes on, keeps what it needs of it.
+        unsafe { c::rd_kafka_queue_destroy(self.lines.as_ptr()) };
     }
 }
 

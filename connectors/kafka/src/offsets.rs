@@ -157,9 +157,6 @@ pub(crate) fn resolve(
     startup: &Startup,
     bounded: &Bounded,
 ) -> Result<Vec<Range>> {
-    let by_time = |time| by_time(consumer, properties, partitions, time);
-    let start_by_time = if let Startup::Timestamp(time) = startup { by_time(*time)? } else { BTreeMap::new() };
-    let end_by_time = if let Bounded::Timestamp(time) = bounded { by_time(*time)? } else { BTreeMap::new() };
     let has_group = properties.get("group.id").is_some();
     let asks_group = matches!(startup, Startup::Group(_)) || *bounded == Bounded::Group;
     let group = if asks_group || has_group && matches!(startup, Startup::Specific(_)) {
@@ -167,11 +164,19 @@ pub(crate) fn resolve(
     } else {
         BTreeMap::new()
     };
-    let mut ranges = vec![];
-    for place @ (topic, partition) in partitions {
+    // Behind the group's offsets, which go on, and before the times: what is written between two questions lies behind the end, and where
+    // nothing was of a time yet reading begins with it.
+    let mut reaches = vec![];
+    for (topic, partition) in partitions {
         let question = |patience| consumer.fetch_watermarks(topic, *partition, patience);
-        let (low, high) =
-            client::ask(consumer, properties, "ask for offsets of", question).map_err(|e| at(e, topic, *partition))?;
+        let reach = client::ask(consumer, properties, "ask for offsets of", question);
+        reaches.push(reach.map_err(|e| at(e, topic, *partition))?);
+    }
+    let by_time = |time| by_time(consumer, properties, partitions, time);
+    let start_by_time = if let Startup::Timestamp(time) = startup { by_time(*time)? } else { BTreeMap::new() };
+    let end_by_time = if let Bounded::Timestamp(time) = bounded { by_time(*time)? } else { BTreeMap::new() };
+    let mut ranges = vec![];
+    for (place @ (topic, partition), (low, high)) in partitions.iter().zip(reaches) {
         let start = match startup {
             Startup::Earliest => low,
             Startup::Latest => high,
@@ -209,8 +214,8 @@ pub(crate) fn resolve(
             // Without an offset it is not read.
             Bounded::Specific(offsets) => Some(offsets.get(partition).copied().unwrap_or(start)),
         };
-        let outside = |offset: i64| offset < low || offset > high;
-        if end.is_none_or(|end| end > start) && outside(start) {
+        let is_by_time = matches!(startup, Startup::Timestamp(_));
+        if end.is_none_or(|end| end > start) && (start < low || start > high && !is_by_time) {
             return Err(gone(topic, *partition, start, low, high));
         }
         // More than there is would wait for rows to come, and those would be read: so Flink does.

@@ -18,8 +18,8 @@ use rdkafka::{Offset, Timestamp, TopicPartitionList};
 use tokio::sync::mpsc;
 
 use crate::client::{self, Context, REQUEST_PATIENCE, TURN};
-use crate::native::Taken;
-use crate::offsets::{self, Bounded};
+use crate::native::{Said, Taken};
+use crate::offsets;
 use crate::passing;
 use crate::reading::Reading;
 use crate::refusal;
@@ -75,18 +75,6 @@ impl Shared {
     }
 }
 
-/// Whether the client has come to the end of a partition that shall be read further than it reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum AtEnd {
-    No,
-    /// It has; how far the partition reaches is to be asked.
-    Come,
-    /// It reaches to where reading ends, and is read once more up to its end: what came in between may not be read yet.
-    Again,
-    /// And it has come to the end once more.
-    ComeAgain,
-}
-
 /// A partition that is being read.
 struct Open {
     split: PartitionSplit,
@@ -97,7 +85,6 @@ struct Open {
     moved: bool,
     /// Read to its end.
     ended: bool,
-    at_end: AtEnd,
     /// Ahead of others, and not read.
     paused: bool,
 }
@@ -177,7 +164,6 @@ impl Poller {
                 continue;
             }
             self.fill()?;
-            self.check_ends()?;
             self.look_for_deleted()?;
             if !self.hand_over()? {
                 return Ok(());
@@ -199,16 +185,7 @@ impl Poller {
             }
             self.places.entry(split.topic.clone()).or_default().insert(split.partition, self.open.len());
             let id = split.id();
-            self.open.push(Open {
-                split,
-                id,
-                decoder,
-                bytes: 0,
-                moved: false,
-                ended,
-                at_end: AtEnd::No,
-                paused: false,
-            });
+            self.open.push(Open { split, id, decoder, bytes: 0, moved: false, ended, paused: false });
         }
         for (name, list) in new {
             if !self.consumers.contains_key(&name) {
@@ -253,42 +230,43 @@ impl Poller {
     fn fill_from(&mut self, consumers: &mut BTreeMap<String, Reading>) -> Result<()> {
         // With several clients each gets a part of the turn.
         let wait = TURN / u32::try_from(consumers.len()).unwrap_or(1).max(1);
-        for (name, reading) in consumers {
+        for reading in consumers.values_mut() {
             let patience = if self.open.iter().any(|o| o.moved || o.ended) { Duration::ZERO } else { wait };
-            if self.fill_by(name, reading, patience)? == Filled::Full {
+            if self.fill_by(reading, patience)? == Filled::Full {
                 return Ok(());
             }
         }
         Ok(())
     }
 
-    fn fill_by(&mut self, name: &str, reading: &mut Reading, mut patience: Duration) -> Result<Filled> {
+    fn fill_by(&mut self, reading: &mut Reading, mut patience: Duration) -> Result<Filled> {
         loop {
             let careful = reading.is_careful(self.clock.monotonic());
             let Reading { bulk, client, .. } = &mut *reading;
-            if let Some(bulk) = bulk {
-                while let Some(record) = bulk.next(careful) {
-                    patience = Duration::ZERO;
-                    let filled = match record.error() {
-                        None => self.take(record)?,
-                        Some(error) => {
-                            let place = (record.topic(), record.partition(), record.offset());
-                            self.told(name, client, error, Some(place))?
-                        }
-                    };
-                    if filled == Filled::Full {
-                        return Ok(Filled::Full);
+            while let Some(record) = bulk.next(careful) {
+                patience = Duration::ZERO;
+                let filled = match record.error() {
+                    None => self.take(record)?,
+                    Some(error) => {
+                        let place = (record.topic(), record.partition(), record.offset());
+                        self.told(client, error, Some(place))?
                     }
+                };
+                if filled == Filled::Full {
+                    return Ok(Filled::Full);
                 }
             }
             // What it has to say besides records, and the first of them where none was there.
-            let filled = match client.poll(patience) {
+            let filled = match bulk.events.poll(client.context(), patience) {
                 None => return Ok(Filled::Room),
-                Some(Ok(message)) => {
+                Some(Ok(record)) => {
                     client.context().outage.answered();
-                    Taken::of(&message).map_or(Ok(Filled::Room), |record| self.take(record))?
+                    self.take(record)?
                 }
-                Some(Err(error)) => self.told(name, client, error, None)?,
+                Some(Err(Said { error, place })) => {
+                    let place = place.as_ref().map(|(topic, partition, offset)| (topic.as_str(), *partition, *offset));
+                    self.told(client, error, place)?
+                }
             };
             if filled == Filled::Full {
                 return Ok(Filled::Full);
@@ -297,20 +275,21 @@ impl Poller {
         }
     }
 
-    /// What the client says in the place of a record, which is known where many were taken.
+    /// What the client says in the place of a record.
     fn told(
         &mut self,
-        name: &str,
         client: &BaseConsumer<Context>,
         error: KafkaError,
         place: Option<(&str, i32, i64)>,
     ) -> Result<Filled> {
-        match error {
-            KafkaError::PartitionEOF(partition) => {
+        match (error, place) {
+            (KafkaError::PartitionEOF(_), place) => {
                 client.context().outage.answered();
-                self.end_of(name, partition);
+                if let Some((topic, partition, offset)) = place {
+                    self.end_of(topic, partition, offset);
+                }
             }
-            error => self.fail(client, error, place)?,
+            (error, place) => self.fail(client, error, place)?,
         }
         Ok(Filled::Room)
     }
@@ -357,48 +336,16 @@ impl Poller {
         Ok(if is_full || open.decoder.is_costly(BATCH_ROWS) { Filled::Full } else { Filled::Room })
     }
 
-    /// The client has come to the end of a partition. An end that was asked of the cluster is reached then, also where the last
-    /// offsets have no records (aborted transactions, compaction). One that the user gave may lie further.
-    fn end_of(&mut self, topic: &str, partition: i32) {
-        if topic.is_empty() {
-            return;
-        }
+    /// The client has come to where a partition ends for now. Reading is over where it shall go no further: the last offsets may have no
+    /// records (aborted transactions, compaction). It goes on where it shall: the end may be one that the user gave, or that of a
+    /// broker which has less than the one that was asked for the end.
+    fn end_of(&mut self, topic: &str, partition: i32, offset: i64) {
         let place = self.places.get(topic).and_then(|p| p.get(&partition)).copied();
-        if let Some(open) = place.and_then(|p| self.open.get_mut(p)) {
-            match self.scan.bounded {
-                Bounded::Specific(_) | Bounded::Group => {
-                    open.at_end = if open.at_end == AtEnd::Again { AtEnd::ComeAgain } else { AtEnd::Come };
-                }
-                _ => open.ended = true,
-            }
+        if let Some(open) = place.and_then(|p| self.open.get_mut(p))
+            && open.split.end.is_some_and(|end| offset >= end)
+        {
+            open.ended = true;
         }
-    }
-
-    /// Partitions at whose end the client is: they may reach to where reading ends although no record has said so.
-    fn check_ends(&mut self) -> Result<()> {
-        for open in &mut self.open {
-            let (Some(end), false) = (open.split.end, open.ended) else { continue };
-            if open.at_end == AtEnd::ComeAgain {
-                open.ended = true;
-            }
-            if open.at_end != AtEnd::Come || open.paused {
-                continue;
-            }
-            let (topic, partition) = (&open.split.topic, open.split.partition);
-            let Some(reading) = self.consumers.get_mut(topic) else { continue };
-            // While brokers are away it is asked again.
-            let Ok((_, high)) = reading.client.fetch_watermarks(topic, partition, REQUEST_PATIENCE) else { continue };
-            open.at_end = AtEnd::No;
-            if high < end {
-                // More is to come, and the client tells when it has come to the end of that.
-                continue;
-            }
-            let failed = |e| client::error(e, &self.scan.properties, "read from");
-            reading.unassign(topic, partition).map_err(failed)?;
-            reading.assign(&open.split).map_err(failed)?;
-            open.at_end = AtEnd::Again;
-        }
-        Ok(())
     }
 
     fn fail(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flott_core::Result;
+use flott_core::{Error, Result};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
@@ -18,7 +18,7 @@ const CAREFUL: Duration = Duration::from_secs(45);
 
 pub(crate) struct Reading {
     /// Before the client, which it is a part of.
-    pub(crate) bulk: Option<Bulk>,
+    pub(crate) bulk: Bulk,
     pub(crate) client: BaseConsumer<Context>,
     /// How long records come one by one where an error was among them.
     careful: Duration,
@@ -29,7 +29,7 @@ pub(crate) struct Reading {
 impl Reading {
     pub(crate) fn start(properties: &Properties, group: &str) -> Result<Reading> {
         let client = client::consumer(properties, Some(group))?;
-        let bulk = Bulk::of(&client);
+        let bulk = Bulk::of(&client).ok_or_else(|| Error::internal("a Kafka client with a group reads nothing"))?;
         // Lines of before are among the events.
         client::look_up(&client);
         let careful = CAREFUL + properties.reconnects_within();
@@ -38,7 +38,7 @@ impl Reading {
 
     /// Hears what the log has; whether records have to come one by one.
     pub(crate) fn is_careful(&mut self, now: Duration) -> bool {
-        if self.bulk.as_ref().is_some_and(|bulk| bulk.hear(self.client.context())) {
+        if self.bulk.hear(self.client.context()) {
             self.careful_until = now + self.careful;
         }
         now < self.careful_until
@@ -56,9 +56,7 @@ impl Reading {
         let mut list = TopicPartitionList::new();
         list.add_partition(topic, partition);
         self.client.incremental_unassign(&list)?;
-        if let Some(bulk) = &mut self.bulk {
-            bulk.forget(topic, partition);
-        }
+        self.bulk.forget(topic, partition);
         Ok(())
     }
 }
@@ -122,17 +120,16 @@ mod tests {
         while taken < count {
             assert!(clock.monotonic() - started < PATIENCE, "{taken} of {count} records");
             let careful = reading.is_careful(clock.monotonic());
-            let bulk = reading.bulk.as_mut().expect("it reads");
-            while let Some(record) = bulk.next(careful) {
+            while let Some(record) = reading.bulk.next(careful) {
                 match record.error() {
                     None => taken += 1,
                     Some(error) => said.push(error),
                 }
             }
-            match reading.client.poll(TURN) {
+            match reading.bulk.events.poll(reading.client.context(), TURN) {
                 None => {}
                 Some(Ok(_)) => taken += 1,
-                Some(Err(error)) => said.push(error),
+                Some(Err(more)) => said.push(more.error),
             }
         }
         said.retain(|error| !matches!(error, KafkaError::PartitionEOF(_)));

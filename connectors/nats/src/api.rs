@@ -148,6 +148,8 @@ struct Stored {
     seq: u64,
     #[serde(default)]
     data: String,
+    #[serde(default)]
+    time: String,
 }
 
 /// Where a consumer begins.
@@ -259,6 +261,16 @@ impl Connection {
             .decode(&found.data)
             .map_err(|e| Error::unavailable("JetStream's answer is not understood").caused_by(e).from_outside())?;
         Ok(Some((found.seq, bytes)))
+    }
+
+    /// When the last message of a subject, or of all, was stored, in milliseconds since the epoch: from the stream's leader, too.
+    pub(crate) async fn last_time(&self, stream: &str, subject: Option<&str>) -> Result<Option<i64>> {
+        let Some(found) = self.message(stream, json!({ "last_by_subj": subject.unwrap_or(">") })).await? else {
+            return Ok(None);
+        };
+        let time = chrono::DateTime::parse_from_rfc3339(&found.time)
+            .map_err(|e| Error::unavailable("JetStream's answer is not understood").caused_by(e).from_outside())?;
+        Ok(Some(time.timestamp_millis()))
     }
 
     /// The sequence of the first message from one on, of a subject or of all: from the stream's leader, too.

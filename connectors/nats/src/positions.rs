@@ -12,6 +12,9 @@ use crate::api::{Deliver, Delivery, StreamInfo};
 use crate::options;
 use crate::split::StreamSplit;
 
+/// Between two looks at what a replica has.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// Retention under which messages stay until limits say otherwise, and not until somebody has acknowledged them.
 pub(crate) const BY_LIMITS: &str = "limits";
 
@@ -162,8 +165,30 @@ pub(crate) fn gone(stream: &str, sequence: u64, info: &StreamInfo) -> Error {
     .from_outside()
 }
 
-/// The sequence of the first message that is not older, where there is one.
+/// The sequence of the first message that is not older, where there is one. That there is none is the stream's word: a consumer of a
+/// stream with replicas may lie at one that is behind.
 async fn first_not_older(
+    connection: &Connection,
+    stream: &str,
+    subject: Option<&str>,
+    time_ms: i64,
+) -> Result<Option<u64>> {
+    let mut waited = Duration::ZERO;
+    loop {
+        let found = ask_consumer(connection, stream, subject, time_ms).await?;
+        if found.is_some() || connection.last_time(stream, subject).await?.is_none_or(|last| last < time_ms) {
+            return Ok(found);
+        }
+        if waited >= REQUEST_PATIENCE {
+            return Err(unanswered(stream));
+        }
+        tokio::time::sleep(LOOK).await;
+        waited += LOOK;
+    }
+}
+
+/// Of a consumer that is made for this, and knows what is stored where it lies.
+async fn ask_consumer(
     connection: &Connection,
     stream: &str,
     subject: Option<&str>,
@@ -180,17 +205,18 @@ async fn first_not_older(
     connection.pull(stream, &name, inbox, request).await?;
     let answer = tokio::time::timeout(patience, answers.next()).await;
     connection.delete_consumer(stream, &name).await;
-    let unanswered = || {
-        Error::unavailable(format!("The stream '{stream}' does not say what it has at a time"))
-            .with("stream", stream)
-            .from_outside()
-    };
-    let answer = answer.ok().flatten().ok_or_else(unanswered)?;
+    let answer = answer.ok().flatten().ok_or_else(|| unanswered(stream))?;
     match (answer.status.map(|s| s.as_u16()), answer.reply.as_ref().and_then(|r| Delivery::of(r))) {
         (None, Some(delivery)) => Ok(Some(delivery.stream_sequence)),
         (Some(404), _) => Ok(None),
-        _ => Err(unanswered()),
+        _ => Err(unanswered(stream)),
     }
+}
+
+fn unanswered(stream: &str) -> Error {
+    Error::unavailable(format!("The stream '{stream}' does not say what it has at a time"))
+        .with("stream", stream)
+        .from_outside()
 }
 
 #[cfg(test)]

@@ -222,6 +222,7 @@ impl CheckpointStore {
             generation: self.head.generation,
             savepoint: self.savepoint.clone(),
             before: self.before.clone(),
+            tried: vec![],
             _alive: Arc::clone(&self.alive),
         }
     }
@@ -396,6 +397,12 @@ impl CheckpointStore {
                 self.version = version;
                 Ok(())
             }
+            Swap::Lost if self.is_own_late_write().await? => Err(Error::unavailable(format!(
+                "a write of this attempt to the HEAD record in {}, which was said to have failed, has come late",
+                self.storage.display()
+            ))
+            .hint("Nothing is lost: the job goes on from its last checkpoint")
+            .from_outside()),
             Swap::Lost => Err(Error::fenced(format!(
                 "another attempt has taken over the job in {} (this one is attempt {})",
                 self.storage.display(),
@@ -403,6 +410,13 @@ impl CheckpointStore {
             ))
             .hint("This one has ended; the newer one goes on")),
         }
+    }
+
+    /// Whether what HEAD is, and is not expected to be, is of this attempt: a put may arrive after it was given up.
+    async fn is_own_late_write(&self) -> Result<bool> {
+        let Some((bytes, _)) = self.storage.read_head().await? else { return Ok(false) };
+        let now = decode_head(&self.storage, &bytes)?;
+        Ok(now.lineage == self.head.lineage && now.attempt == self.head.attempt)
     }
 
     /// Names the job bundle that the next decided checkpoints belong to.

@@ -38,6 +38,8 @@ use servers::{Kind, Server};
 
 /// From so many cycles for each kind of event on, every kind has to have come about.
 const CYCLES_FOR_EACH: u64 = 5;
+/// A word on how far it is.
+const CYCLES_BETWEEN_WORDS: u64 = 100;
 /// Cycles of a round with a planted mistake: then it goes on to its end.
 const CYCLES_OF_PLANTED: u64 = 3;
 
@@ -283,8 +285,13 @@ pub(crate) fn cycles(plan: &Plan) -> Result<(), Failure> {
             drop(fs::remove_dir_all(&folder));
             return Ok(());
         }
+        let before = done;
         done += cycles?.max(u64::from(plan.planted.is_some()));
         round.remove()?;
+        // A long run that is broken off has shown something, too.
+        if done / CYCLES_BETWEEN_WORDS > before / CYCLES_BETWEEN_WORDS {
+            say(&format!("chaos {name}: {done} cycles so far in {} rounds, seed {}", tally.rounds, plan.seed));
+        }
     }
     if let Some(mistake) = &plan.planted {
         return Err(format!("{name}: the planted mistake '{mistake}' was not found in {done} cycles"));

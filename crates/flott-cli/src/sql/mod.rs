@@ -77,7 +77,11 @@ pub(crate) fn sql(args: &SqlArgs) -> Result<ExitCode, Failure> {
             }),
             None if interactive => terminal::interactive(&runtime, &mut shell, args.history.clone()),
             None => runtime.block_on(async {
-                let next = pipe::run(&mut shell).await?;
+                // What cannot be read ends the statements, and not the jobs of those before.
+                let next = pipe::run(&mut shell).await.unwrap_or_else(|failure| {
+                    shell.fail("Could not read SQL statements.", failure);
+                    Next::Failed
+                });
                 Ok(shell.finish(next).await)
             }),
         }

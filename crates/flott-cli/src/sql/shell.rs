@@ -140,7 +140,7 @@ impl Shell {
         }
     }
 
-    fn fail(&mut self, what: &str, failure: Failure) {
+    pub(super) fn fail(&mut self, what: &str, failure: Failure) {
         output::client_error(what, &failure.error);
         if !self.jobs.is_empty() && failure.error.is_from_outside() {
             output::note(&format!("Jobs of statements before run on. {WAIT_FOR_INSERTS}"));

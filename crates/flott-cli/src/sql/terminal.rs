@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use flott::split::split;
 use flott::{Error, JobClient, StopMode};
+use futures::future::join_all;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use rustyline::completion::Completer as LineCompleter;
 use rustyline::error::ReadlineError;
@@ -53,18 +55,35 @@ pub(super) fn interactive(
     Ok(if end == Next::Terminated { exit::interrupted() } else { ExitCode::SUCCESS })
 }
 
-/// SIGTERM ends the shell also while it waits for a line: jobs take a last checkpoint, and the terminal is left as it was.
+/// How long jobs that are cancelled may take to end.
+const CANCEL_PATIENCE: Duration = Duration::from_secs(10);
+/// Whoever signals a process and its group sends two signals, which are one.
+const TOGETHER: Duration = Duration::from_millis(100);
+
+/// SIGTERM ends the shell also while it waits for a line: jobs take a last checkpoint, and the terminal is left as it was. A second one
+/// does not wait for that.
 async fn end_when_terminated(started: Arc<Mutex<Vec<JobClient>>>, before: Option<Termios>) {
     let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
     terminate.recv().await;
+    let again = async {
+        tokio::time::timeout(TOGETHER, terminate.recv()).await.ok();
+        terminate.recv().await
+    };
     let jobs: Vec<JobClient> = started.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    for job in &jobs {
-        if let Err(error) = job.request_stop(StopMode::suspend()).await {
-            tracing::debug!(%error, "it has ended before");
+    let stopped = async {
+        for job in &jobs {
+            if let Err(error) = job.request_stop(StopMode::suspend()).await {
+                tracing::debug!(%error, "it has ended before");
+            }
         }
-    }
-    for job in &jobs {
-        job.ended().await;
+        join_all(jobs.iter().map(JobClient::ended)).await
+    };
+    tokio::select! {
+        _ = stopped => {}
+        _ = again => {
+            jobs.iter().for_each(JobClient::try_cancel);
+            tokio::time::timeout(CANCEL_PATIENCE, join_all(jobs.iter().map(JobClient::ended))).await.ok();
+        }
     }
     if let Some(before) = before
         && let Err(error) = tcsetattr(std::io::stdin(), OptionalActions::Now, &before)

@@ -369,8 +369,13 @@ impl State {
                     }
                 }
             }
-            Outcome::Failed { tenure } => {
+            Outcome::Failed { tenure, is_fenced } => {
                 let is_running = who == self.sleepers.len();
+                // Nobody else has ever run beside it.
+                let was_nobody_stopped = self.stops == lab.config.sleepers;
+                if is_running && *is_fenced && was_nobody_stopped && !self.has_finished(lab) {
+                    return Err("the only attempt is told that another one has taken over".to_string());
+                }
                 self.remove(who);
                 if is_running && !self.finished && !self.has_finished(lab) {
                     self.start(lab, *tenure);

@@ -207,11 +207,14 @@ mod tests {
         let asked: Option<String> = setting("FLOTT_SIM_SIZE");
         let sizes = match &asked {
             Some(text) => vec![text.split(',').map(|n| n.parse().expect("a number")).collect()],
-            None => vec![vec![1, 1, 1, 1, 0, 1], vec![1, 2, 2, 0, 0, 1], vec![2, 2, 1, 1], vec![2, 2, 3, 2]],
+            None => {
+                let crash = vec![1, 1, 1, 1, 0, 1];
+                vec![crash, vec![1, 2, 2, 0, 0, 1], vec![1, 1, 1, 0, 2], vec![2, 2, 1, 1], vec![2, 2, 3, 2]]
+            }
         };
         // A search that has become small finds nothing because it looks at nothing.
         let states_min = match &asked {
-            None => vec![80_000, 2_500, 14_000, 700_000],
+            None => vec![80_000, 2_500, 100_000, 14_000, 700_000],
             Some(size) => vec![match (size.as_str(), setting("FLOTT_SIM_SLEEPERS").unwrap_or(1)) {
                 ("2,2,3,2", 0) => 700_000,
                 ("2,2,2,2", 1) => 4_000_000,

@@ -59,6 +59,7 @@ pub(super) enum Outcome {
     /// With the right to start the next attempt in the same process.
     Failed {
         tenure: Option<u32>,
+        is_fenced: bool,
     },
 }
 
@@ -238,7 +239,10 @@ impl Works {
             (Ok(_), None) => panic!("it has opened no store"),
             (Err(e), _) => {
                 let tenure = tenure.filter(|_| e.kind() == ErrorKind::Unavailable);
-                Outcome::Failed { tenure: tenure.map(|t| self.tenures.number(t)) }
+                // Who opens without a right from before may come too late for what another process has left under way.
+                let is_new = matches!(input, Input::Open { tenure: None, .. });
+                let is_fenced = e.kind() == ErrorKind::Fenced && !is_new;
+                Outcome::Failed { tenure: tenure.map(|t| self.tenures.number(t)), is_fenced }
             }
         }
     }
@@ -299,14 +303,14 @@ fn committers(config: &Config, store: &CheckpointStore) -> Committers {
 }
 
 /// What the supervisor and the job master do when an attempt opens.
-async fn open(config: Arc<Config>, storage: CheckpointStorage, number: u8, tenure: Option<Tenure>) -> Done {
+async fn open(config: Arc<Config>, storage: CheckpointStorage, number: u8, mut tenure: Option<Tenure>) -> Done {
     let draw = move || Identity {
         attempt: number.to_string(),
         lineage: "lineage".to_string(),
         owner: Owner { process: 1, host: "sim".to_string(), boot: None, since_ms: 0, started: None },
     };
     let none = FailPoints::none();
-    let opened = match &tenure {
+    let opened = match &mut tenure {
         None => CheckpointStore::open_as(storage, none.clone(), Begin::Latest, config.retained, None, &draw).await,
         Some(tenure) => match tenure.check().await {
             Err(e) if e.kind() == ErrorKind::Fenced => Err(e),

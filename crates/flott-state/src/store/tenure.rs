@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use flott_core::{Error, FailPoints, Generation, Result};
+use flott_core::{Error, ErrorKind, FailPoints, Generation, Result};
 
 use super::alive::Alive;
 use super::head::{Found, decode_head};
-use super::{Begin, CheckpointStore, DrawIdentity, Identity, Opened, REPLACED_LINEAGES_MAX, was_moved};
+use super::{
+    Begin, CheckpointStore, DrawIdentity, Identity, Opened, REPLACED_LINEAGES_MAX, TAKE_OVER_TRIES, was_moved,
+};
 use crate::manifest::{HEAD_VERSION, Head, JobStatus};
 use crate::record;
 use crate::savepoint::Savepoint;
@@ -22,17 +24,19 @@ pub struct Tenure {
     pub(super) generation: Generation,
     pub(super) savepoint: Option<Savepoint>,
     pub(super) before: Option<Arc<Head>>,
+    /// Attempts that were to be opened, by their marks in HEAD: what was said to have failed may have come about.
+    pub(super) tried: Vec<String>,
     pub(super) _alive: Arc<Alive>,
 }
 
 impl Tenure {
     /// Opens the next attempt from the last decided checkpoint. `Fenced` where somebody else has opened one since.
-    pub async fn reopen(&self) -> Result<(CheckpointStore, Opened)> {
+    pub async fn reopen(&mut self) -> Result<(CheckpointStore, Opened)> {
         self.reopen_as(&Identity::draw).await
     }
 
     /// As [`reopen`](Self::reopen), by somebody whose identity is given.
-    pub async fn reopen_as(&self, draw: &DrawIdentity) -> Result<(CheckpointStore, Opened)> {
+    pub async fn reopen_as(&mut self, draw: &DrawIdentity) -> Result<(CheckpointStore, Opened)> {
         let mut tries = 1;
         loop {
             let (head, version) = self.held().await?;
@@ -41,16 +45,30 @@ impl Tenure {
             let savepoint = self.savepoint.clone();
             let found = Found::Head(Box::new(head), version);
             let seen = found.seen();
-            let opened =
-                CheckpointStore::take_over(storage, fail_points, Begin::Latest, self.retain, found, savepoint, draw());
+            let identity = draw();
+            self.tried.push(identity.attempt.clone());
+            let opened = CheckpointStore::take_over(
+                storage,
+                fail_points,
+                Begin::Latest,
+                self.retain,
+                found,
+                savepoint,
+                identity,
+            );
             match opened.await {
                 Err(e) => {
-                    // A write of this attempt whose answer was lost may have come late: it fences nobody.
-                    if !was_moved(seen.as_ref(), &self.storage, &mut tries).await? {
+                    // A write of this attempt whose answer was lost may have come late: it fences nobody. Nor does the opening of one
+                    // that was tried before.
+                    let moved = was_moved(seen.as_ref(), &self.storage, &mut tries).await?;
+                    let is_own = e.kind() == ErrorKind::Fenced && tries < TAKE_OVER_TRIES && self.held().await.is_ok();
+                    if !moved && !is_own {
                         return Err(e);
                     }
                 }
                 Ok((mut store, opened)) => {
+                    // From now on it is that one's.
+                    self.tried.pop();
                     store.before = self.before.clone().filter(|_| store.head.retained.is_empty());
                     return Ok((store, opened));
                 }
@@ -83,14 +101,15 @@ impl Tenure {
         self.held().await.map(drop)
     }
 
-    /// HEAD, as long as it is this process's.
+    /// HEAD, as long as it is this process's: also that of an attempt whose opening was done though nobody has said so.
     async fn held(&self) -> Result<(Head, HeadVersion)> {
         let Some((bytes, version)) = self.storage.read_head().await? else {
             return Err(Error::data(format!("the HEAD record in {} is gone", self.storage.display()))
                 .hint("Restore it from a backup, or start over with --fresh"));
         };
         let head = decode_head(&self.storage, &bytes)?;
-        if head.lineage != self.lineage || head.generation != self.generation {
+        let is_own = head.generation == self.generation || self.tried.contains(&head.attempt);
+        if head.lineage != self.lineage || !is_own {
             return Err(Error::fenced(format!(
                 "another attempt has taken over the job in {} (this one was attempt {})",
                 self.storage.display(),

@@ -258,7 +258,7 @@ fn a_process_knows_which_attempts_it_runs() {
         let place = Place::new();
         let (store, _) = place.open(Begin::Latest).await.expect("opens");
         let first = store.head().attempt.clone();
-        let tenure = store.tenure();
+        let mut tenure = store.tenure();
         drop(store);
         assert!(runs_here(&first), "it is between two attempts");
         let (store, _) = tenure.reopen().await.expect("opens");
@@ -468,7 +468,7 @@ fn a_tenure_ends_where_another_attempt_takes_over() {
     block_on(async {
         let place = Place::new();
         let (first, _) = place.open(Begin::Latest).await.expect("opens");
-        let tenure = first.tenure();
+        let mut tenure = first.tenure();
         let (second, _) = tenure.reopen().await.expect("nobody came between");
         assert!(second.generation() > first.generation());
         assert_eq!(tenure.reopen().await.expect_err("the second came between").kind(), ErrorKind::Fenced);
@@ -581,8 +581,7 @@ fn a_savepoint_stands_alone_and_is_left_alone() {
         let m = opened.manifest.expect("state");
         assert_eq!((m.checkpoint, rows(&store, &m).await), (CheckpointId(2), 30));
         // Nothing is decided yet: the next attempt begins with it again, also in this process.
-        let tenure = store.tenure();
-        let (_, opened) = tenure.reopen().await.expect("reopens");
+        let (_, opened) = store.tenure().reopen().await.expect("reopens");
         assert!(opened.savepoint.is_some());
         assert!(new.begin_with(Begin::Latest, None).await.is_err(), "not in silence without it");
         let (mut store, opened) = new.begin_with(Begin::Latest, Some(savepoint)).await.expect("begins again");
