@@ -32,7 +32,7 @@ CREATE TABLE revenue (
     'format' = 'csv'
 );
 
--- Something to watch while it runs: the busiest product windows on the terminal.
+-- Something to watch while it runs: how many cups of each product, on the terminal.
 CREATE TABLE screen (
     product       STRING,
     window_start  TIMESTAMP(3),

@@ -393,7 +393,17 @@ impl<'a> Script<'a> {
                 output::note(&format!("Job '{name}' is {}", canceled::told(&job, &state, self.stopped_by)));
                 self.ended_early();
             }
-            Err(e) => self.end.fail(Failure::of_job(e).with("script", self.args.script.file.display())),
+            Err(e) => {
+                let checkpoint = job.handle.state().last_checkpoint.filter(|_| job.checkpoints.is_some());
+                self.end.fail(Failure::of_job(e).with("script", self.args.script.file.display()));
+                if let Some(checkpoint) = checkpoint {
+                    output::note(&format!(
+                        "What job '{name}' has written up to checkpoint {checkpoint} is visible. Once the cause is gone: flott run {} --restore \
+                         latest goes on behind it; --fresh starts over.",
+                        self.args.script.file.display()
+                    ));
+                }
+            }
         }
     }
 

@@ -246,6 +246,11 @@ impl CheckpointStore {
             _ => None,
         };
         let (mut moved_aside, mut before) = (None, None);
+        // With output: what comes behind a savepoint comes out again.
+        let reached = match &found {
+            Found::Head(old, _) => old.last_output,
+            _ => None,
+        };
         let (mut head, version) = match found {
             // Whoever asked how the job stands may have asked before another attempt brought it to its end.
             Found::Head(old, _) if begin == Begin::Latest && old.status == JobStatus::Finished => {
@@ -291,6 +296,13 @@ impl CheckpointStore {
         }
         if let (Begin::Savepoint { claim }, Some(savepoint)) = (begin, &savepoint) {
             let checkpoint = savepoint.manifest().checkpoint;
+            if let Some(reached) = reached.filter(|reached| *reached > checkpoint) {
+                tracing::warn!(
+                    "the job in {} had come to checkpoint {reached}, and now begins with a savepoint of checkpoint {checkpoint}: what it has \
+                     written between them is written once more",
+                    storage.display()
+                );
+            }
             let location = savepoint.storage().display();
             head.next = checkpoint.next();
             head.savepoint = Some(RestoredSavepoint { location, checkpoint, claimed: claim });

@@ -135,9 +135,12 @@ impl Supervisor {
             };
             let was_to_end = self.wishes.end.is_some();
             if was_to_end && !self.wishes.allow_another_attempt() {
-                return Err(
-                    error.hint("It failed while it was to end; --restore latest goes on from the last checkpoint")
-                );
+                let has_checkpoint = self.tenure.is_some() && self.report.borrow().last_checkpoint.is_some();
+                return Err(error.hint(if has_checkpoint {
+                    "It failed while it was to end; --restore latest goes on from the last checkpoint"
+                } else {
+                    "It failed while it was to end, before its first checkpoint"
+                }));
             }
             let Some(pause) = restarts.after(&error, self.spec.clock.monotonic(), &mut rng) else { return Err(error) };
             if was_to_end {

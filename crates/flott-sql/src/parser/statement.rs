@@ -545,15 +545,18 @@ fn unsupported(first: &str) -> Option<(&'static str, &'static str)> {
         "COMPILE" => {
             ("COMPILE PLAN and COMPILE AND EXECUTE PLAN", "Keep the SQL script: a job's state survives edits of it")
         }
-        "ADD" | "REMOVE" => ("ADD JAR and REMOVE JAR", "There is no JVM; connectors and functions are built in"),
-        "LOAD" | "UNLOAD" => ("LOAD and UNLOAD MODULE", "All built-in functions are always there"),
+        "ADD" => ("ADD JAR", "There is no JVM; connectors and functions are built in"),
+        "REMOVE" => ("REMOVE JAR", "There is no JVM; connectors and functions are built in"),
+        "LOAD" => ("LOAD MODULE", "All built-in functions are always there"),
+        "UNLOAD" => ("UNLOAD MODULE", "All built-in functions are always there"),
         "CALL" => ("CALL", "Procedures belong to catalogs that are not supported yet"),
         "ANALYZE" => ("ANALYZE TABLE", "Statistics are not needed for planning"),
         "HELP" | "QUIT" | "EXIT" | "CLEAR" | "SOURCE" => (
             "HELP, QUIT, EXIT, CLEAR or SOURCE as a statement",
             "The shell (flott sql) knows HELP, QUIT, EXIT and CLEAR, and runs a script with -f; leave them out of scripts",
         ),
-        "UPDATE" | "DELETE" => ("UPDATE and DELETE", "Write the change as an INSERT into an upsert table"),
+        "UPDATE" => ("UPDATE", "Write the change as an INSERT into a table with a primary key"),
+        "DELETE" => ("DELETE", "Write the change as an INSERT into a table with a primary key"),
         "TRUNCATE" => ("TRUNCATE TABLE", "Truncate the table in its own system"),
         "UPSERT" => ("UPSERT INTO", "Write INSERT INTO a table with a primary key"),
         "MERGE" => ("MERGE INTO", "Write INSERT INTO a table with a primary key"),

@@ -199,7 +199,9 @@ fn streaming(order: &[SortKey], columns: &Columns, groups: &[OverGroup]) -> Resu
     };
     if !key.ascending {
         let text = "The window can only be ordered in ASCENDING mode.".to_string();
-        return refused(text, "Order by the column ascending, or SET 'execution.runtime-mode' = 'batch'");
+        let hint = "Order by the column ascending, or SET 'execution.runtime-mode' = 'batch'. The first rows of each key are a Top-N: SELECT .. FROM \
+                    (SELECT .., ROW_NUMBER() OVER (..) AS rn FROM ..) WHERE rn <= 3";
+        return refused(text, hint);
     }
     let attribute = columns[key.column].1.kind.time_attribute();
     for group in groups {

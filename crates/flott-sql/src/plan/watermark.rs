@@ -166,8 +166,8 @@ impl Printer {
         };
         let mut lines = vec![format!("rowtime: {}", origin.rowtime), format!("watermark: {shown}{lag}")];
         // The table's own option (scan.watermark.idle-timeout) comes first; planning has refused a wrong one.
-        let own = WatermarkOptions::read(&scan.table.table.options).ok().and_then(|o| o.idle_timeout);
-        lines.push(match own.or(self.idle_timeout).filter(|d| !d.is_zero()) {
+        let own = WatermarkOptions::read(&scan.table.table.options).ok();
+        lines.push(match own.as_ref().and_then(|o| o.idle_timeout).or(self.idle_timeout).filter(|d| !d.is_zero()) {
             Some(d) => format!(
                 "idle-timeout: {}: a split without a row for so long holds nobody back until it has one again",
                 format_duration(d)
@@ -176,6 +176,13 @@ impl Printer {
                      (SET 'table.exec.source.idle-timeout' = '30 s')"
                 .into(),
         });
+        if let Some(alignment) = own.and_then(|o| o.alignment) {
+            lines.push(format!(
+                "alignment: group '{}': a split that is more than {} ahead of the slowest of the group is not read until that has come closer",
+                alignment.group,
+                format_duration(alignment.max_drift)
+            ));
+        }
         lines
     }
 

@@ -448,7 +448,8 @@ impl<'a> ExpressionBinder<'a> {
 /// The error for what neither is a group key nor stands in an aggregate.
 pub(crate) fn not_grouped(name: &str) -> Error {
     Error::user(format!("Expression '{name}' is not being grouped"))
-        .hint("Add it to GROUP BY by its name (a number there is no place, but the number) or put it into an aggregate such as MAX")
+        .hint("Write it in GROUP BY, as it is written here (GROUP BY 1 is no column, but the number 1), or put it into an aggregate such as MAX. \
+               In a query of TUMBLE, HOP, CUMULATE or SESSION, GROUP BY has window_start and window_end")
 }
 
 /// `CASE` over branches that have one type already.
