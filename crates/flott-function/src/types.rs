@@ -74,22 +74,42 @@ fn rank(kind: &TypeKind) -> u8 {
     }
 }
 
+/// What becomes of a DATE or a TIME beside a TIMESTAMP.
+#[derive(Clone, Copy, PartialEq)]
+enum Beside {
+    /// A DATE becomes a TIMESTAMP, a TIME has nothing in common with one: so it is for operators.
+    Timestamp,
+    /// The TIMESTAMP becomes a DATE or a TIME.
+    DateOrTime,
+}
+
 /// The type that all values can be brought to without loss, or `None`.
 pub fn least_common_type(types: &[LogicalType]) -> Option<LogicalType> {
+    common_type(types, Beside::Timestamp)
+}
+
+/// The type that the arguments of Flink's own functions, COALESCE and ARRAY_CONCAT among them, are brought to: of a DATE or
+/// TIME and a TIMESTAMP it is the first one's, though digits are lost.
+pub fn function_common_type(types: &[LogicalType]) -> Option<LogicalType> {
+    common_type(types, Beside::DateOrTime)
+}
+
+fn common_type(types: &[LogicalType], beside: Beside) -> Option<LogicalType> {
     let nullable = types.iter().any(|t| t.nullable || t.kind == K::Null);
     let mut typed = types.iter().filter(|t| t.kind != K::Null);
     let Some(first) = typed.next() else { return types.first().cloned() };
     let mut kind = first.kind.clone();
     for t in typed {
-        kind = common(&kind, &t.kind)?;
+        kind = common(&kind, &t.kind, beside)?;
     }
     Some(LogicalType { kind, nullable })
 }
 
-fn common(a: &TypeKind, b: &TypeKind) -> Option<TypeKind> {
+fn common(a: &TypeKind, b: &TypeKind, beside: Beside) -> Option<TypeKind> {
     if a == b {
         return Some(a.clone());
     }
+    let both = |x: &LogicalType, y: &LogicalType| Some(Box::new(common_type(&[x.clone(), y.clone()], beside)?));
     Some(match (a, b) {
         (K::Char(x), K::Char(y)) if x == y => K::Char(*x),
         (K::Char(x) | K::VarChar(x), K::Char(y) | K::VarChar(y)) => K::VarChar(*x.max(y)),
@@ -115,31 +135,34 @@ fn common(a: &TypeKind, b: &TypeKind) -> Option<TypeKind> {
         (K::Timestamp(p, _), K::TimestampLtz(q, _)) | (K::TimestampLtz(q, _), K::Timestamp(p, _)) => {
             K::timestamp_ltz(*p.max(q))
         }
+        (short @ (K::Date | K::Time(_)), K::Timestamp(..)) | (K::Timestamp(..), short @ (K::Date | K::Time(_)))
+            if beside == Beside::DateOrTime =>
+        {
+            short.clone()
+        }
+        (K::Date, K::TimestampLtz(..)) | (K::TimestampLtz(..), K::Date) if beside == Beside::DateOrTime => return None,
         (K::Date, K::Timestamp(p, _)) | (K::Timestamp(p, _), K::Date) => K::timestamp(*p),
         (K::Date, K::TimestampLtz(p, _)) | (K::TimestampLtz(p, _), K::Date) => K::timestamp_ltz(*p),
         (K::Time(p), K::Time(q)) => K::Time(*p.max(q)),
         (K::IntervalYearMonth(..), K::IntervalYearMonth(..)) | (K::IntervalDayTime(..), K::IntervalDayTime(..)) => {
             interval_in_query(a.clone())
         }
-        (K::Array(x), K::Array(y)) => K::Array(Box::new(least_common_type(&[(**x).clone(), (**y).clone()])?)),
-        (K::Multiset(x), K::Multiset(y)) => K::Multiset(Box::new(least_common_type(&[(**x).clone(), (**y).clone()])?)),
-        (K::Map(k, v), K::Map(l, w)) => K::Map(
-            Box::new(least_common_type(&[(**k).clone(), (**l).clone()])?),
-            Box::new(least_common_type(&[(**v).clone(), (**w).clone()])?),
-        ),
-        (K::Row(x), K::Row(y)) if x.len() == y.len() => K::Row(common_fields(x, y)?),
+        (K::Array(x), K::Array(y)) => K::Array(both(x, y)?),
+        (K::Multiset(x), K::Multiset(y)) => K::Multiset(both(x, y)?),
+        (K::Map(k, v), K::Map(l, w)) => K::Map(both(k, l)?, both(v, w)?),
+        (K::Row(x), K::Row(y)) if x.len() == y.len() => K::Row(common_fields(x, y, beside)?),
         (K::Structured(c, x), K::Structured(d, y))
             if c == d && x.len() == y.len() && x.iter().zip(y).all(|(x, y)| x.name == y.name) =>
         {
-            K::Structured(c.clone(), common_fields(x, y)?)
+            K::Structured(c.clone(), common_fields(x, y, beside)?)
         }
         _ => return None,
     })
 }
 
-fn common_fields(x: &[RowField], y: &[RowField]) -> Option<Vec<RowField>> {
+fn common_fields(x: &[RowField], y: &[RowField], beside: Beside) -> Option<Vec<RowField>> {
     let common = |(a, b): (&RowField, &RowField)| {
-        Some(RowField::new(&a.name, least_common_type(&[a.data_type.clone(), b.data_type.clone()])?))
+        Some(RowField::new(&a.name, common_type(&[a.data_type.clone(), b.data_type.clone()], beside)?))
     };
     x.iter().zip(y).map(common).collect()
 }
@@ -197,6 +220,25 @@ mod tests {
         ] {
             let types: Vec<_> = types.iter().map(|x| t(x)).collect();
             assert_eq!(least_common_type(&types).map(|t| t.to_string()).as_deref(), expected, "{types:?}");
+        }
+    }
+
+    #[test]
+    fn common_types_of_functions() {
+        for (types, operators, functions) in [
+            (["DATE", "TIMESTAMP(3)"], Some("TIMESTAMP(3)"), Some("DATE")),
+            (["TIMESTAMP(6)", "TIME(0)"], None, Some("TIME(0)")),
+            (["DATE", "TIMESTAMP_LTZ(3)"], Some("TIMESTAMP_LTZ(3)"), None),
+            (["TIME(3)", "TIMESTAMP_LTZ(3)"], None, None),
+            (["DATE", "TIME(0)"], None, None),
+            (["ARRAY<TIMESTAMP(3)>", "ARRAY<DATE>"], Some("ARRAY<TIMESTAMP(3)>"), Some("ARRAY<DATE>")),
+            (["MAP<INT, TIME(3)>", "MAP<BIGINT, TIMESTAMP(0)>"], None, Some("MAP<BIGINT, TIME(3)>")),
+            (["INT", "BIGINT"], Some("BIGINT"), Some("BIGINT")),
+        ] {
+            let types = types.map(t);
+            let text = |t: Option<LogicalType>| t.map(|t| t.to_string());
+            assert_eq!(text(least_common_type(&types)).as_deref(), operators, "{types:?}");
+            assert_eq!(text(function_common_type(&types)).as_deref(), functions, "{types:?}");
         }
     }
 

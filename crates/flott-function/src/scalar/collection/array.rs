@@ -10,6 +10,7 @@ use flott_core::types::{TypeKind as K, arrow_field};
 use super::{common, side_by_side};
 use crate::example::Example;
 use crate::scalar::{Arguments, Category, ScalarFunction};
+use crate::types::least_common_type;
 use crate::udf::Resolved;
 
 pub(super) const ARRAY: ScalarFunction = ScalarFunction {
@@ -29,7 +30,7 @@ pub(super) const ARRAY: ScalarFunction = ScalarFunction {
 
 pub(super) fn array(a: &mut Arguments) -> Result<Option<Resolved>> {
     let count = a.values.len();
-    let Some(t) = common(a, 0..count)? else { return Ok(None) };
+    let Some(t) = common(a, 0..count, least_common_type)? else { return Ok(None) };
     let element = t.clone();
     Ok(Some(Resolved::arrays(K::Array(Box::new(t)).not_null(), move |args, rows| {
         let values = side_by_side(args, rows)?;

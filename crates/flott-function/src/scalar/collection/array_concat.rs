@@ -8,7 +8,8 @@ pub(super) const ARRAY_CONCAT: ScalarFunction = ScalarFunction {
     name: "ARRAY_CONCAT",
     syntax: "ARRAY_CONCAT(array, ..)",
     description: "The elements of all arrays.",
-    documentation: "Arrays become their common type. NULL where one is NULL.",
+    documentation: "Arrays become their common type: INT and DOUBLE give DOUBLE, DATE and TIMESTAMP give DATE, TIME and \
+         TIMESTAMP give TIME. NULL where one is NULL.",
     examples: &[
         Example { sql: "ARRAY_CONCAT(ARRAY[1, 2], ARRAY[3])", result: "[1, 2, 3]" },
         Example { sql: "ARRAY_CONCAT(ARRAY[1], ARRAY[2.5])", result: "[1.0, 2.5]" },

@@ -6,6 +6,7 @@ use flott_core::types::TypeKind as K;
 use super::{build_map, common, side_by_side};
 use crate::example::Example;
 use crate::scalar::{Arguments, Category, ScalarFunction};
+use crate::types::least_common_type;
 use crate::udf::Resolved;
 
 pub(super) const MAP: ScalarFunction = ScalarFunction {
@@ -28,13 +29,13 @@ fn map(a: &mut Arguments) -> Result<Option<Resolved>> {
     if !count.is_multiple_of(2) {
         return Ok(None);
     }
-    let Some(key) = common(a, (0..count).step_by(2))? else { return Ok(None) };
+    let Some(key) = common(a, (0..count).step_by(2), least_common_type)? else { return Ok(None) };
     // Values that are all a bare NULL say no type: Flink takes that of the keys.
     let bare = (1..count).step_by(2).all(|i| a.values[i].data_type.kind == K::Null);
     for i in (1..count).step_by(2).filter(|_| bare) {
         a.coerce(i, &key.with_nullable(true))?;
     }
-    let Some(value) = common(a, (1..count).step_by(2))? else { return Ok(None) };
+    let Some(value) = common(a, (1..count).step_by(2), least_common_type)? else { return Ok(None) };
     let t = K::Map(Box::new(key), Box::new(value)).not_null();
     let made = t.clone();
     Ok(Some(Resolved::arrays(t, move |args, rows| {

@@ -9,6 +9,7 @@ use flott_core::types::{TypeKind as K, map_keys};
 use super::{build_map, common, compare_all, distinct_of, maps};
 use crate::example::Example;
 use crate::scalar::{Arguments, Category, ScalarFunction};
+use crate::types::function_common_type;
 use crate::udf::Resolved;
 
 pub(super) const MAP_UNION: ScalarFunction = ScalarFunction {
@@ -31,7 +32,7 @@ fn union(a: &mut Arguments) -> Result<Option<Resolved>> {
         return Ok(None);
     }
     let nullable = a.nullable();
-    let Some(t) = common(a, 0..count)? else { return Ok(None) };
+    let Some(t) = common(a, 0..count, function_common_type)? else { return Ok(None) };
     let t = t.with_nullable(nullable);
     let made = t.clone();
     Ok(Some(Resolved::arrays(t, move |args, rows| {

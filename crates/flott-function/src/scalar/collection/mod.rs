@@ -50,7 +50,7 @@ use flott_core::{Error, LogicalType, Result};
 
 use crate::same_map::entries_in_order;
 use crate::scalar::{Arguments, ScalarFunction};
-use crate::types::{implicit_cast, least_common_type};
+use crate::types::{function_common_type, implicit_cast, least_common_type};
 use crate::udf::Resolved;
 
 /// All of them.
@@ -160,10 +160,14 @@ pub(super) fn maps(array: &ArrayRef) -> Result<&MapArray> {
     array.as_map_opt().ok_or_else(|| Error::internal("a MAP that is no map"))
 }
 
-/// Brings values to their least common type.
-pub(super) fn common(a: &mut Arguments, indices: impl Iterator<Item = usize> + Clone) -> Result<Option<LogicalType>> {
+/// Brings values to their common type, which constructors find as operators do, and functions in their own way.
+fn common(
+    a: &mut Arguments,
+    indices: impl Iterator<Item = usize> + Clone,
+    of: fn(&[LogicalType]) -> Option<LogicalType>,
+) -> Result<Option<LogicalType>> {
     let types: Vec<LogicalType> = indices.clone().map(|i| a.values[i].data_type.clone()).collect();
-    let Some(t) = least_common_type(&types).filter(|t| t.kind != K::Null) else { return Ok(None) };
+    let Some(t) = of(&types).filter(|t| t.kind != K::Null) else { return Ok(None) };
     let t = t.with_time_attribute(Default::default());
     for i in indices {
         a.coerce(i, &t)?;
@@ -329,7 +333,7 @@ fn combine(a: &mut Arguments, f: fn(&[Vec<u32>], &DynComparator) -> Vec<u32>) ->
     if !a.values.iter().all(|v| matches!(v.data_type.kind, K::Array(_))) {
         return Ok(None);
     }
-    let Some(t) = common(a, 0..count)? else { return Ok(None) };
+    let Some(t) = common(a, 0..count, function_common_type)? else { return Ok(None) };
     let Some(element) = element_type(&t) else { return Ok(None) };
     Ok(Some(Resolved::arrays(t.with_nullable(a.nullable()), move |args, rows| {
         let columns = args.iter().map(lists).collect::<Result<Vec<_>>>()?;

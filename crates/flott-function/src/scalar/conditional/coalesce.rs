@@ -7,7 +7,7 @@ use super::{chosen, is_not_null};
 use crate::example::Example;
 use crate::operator::case;
 use crate::scalar::{Arguments, Category, ScalarFunction};
-use crate::types::least_common_type;
+use crate::types::{function_common_type, least_common_type};
 use crate::udf::Resolved;
 
 pub(super) const COALESCE: ScalarFunction = ScalarFunction {
@@ -15,7 +15,7 @@ pub(super) const COALESCE: ScalarFunction = ScalarFunction {
     syntax: "COALESCE(value, ..)",
     description: "The first value that is not NULL.",
     documentation: "Values of different types become their common type: INT and DOUBLE give DOUBLE, DATE and \
-         TIMESTAMP give DATE. The result is NULL only where all values are. Values behind the first one that is \
+         TIMESTAMP give DATE, TIME and TIMESTAMP give TIME. The result is NULL only where all values are. Values behind the first one that is \
          not NULL are not evaluated, so that they may fail.",
     examples: &[
         Example { sql: "COALESCE(CAST(NULL AS INT), 5)", result: "5" },
@@ -28,17 +28,12 @@ pub(super) const COALESCE: ScalarFunction = ScalarFunction {
 };
 
 pub(super) fn coalesce(a: &mut Arguments) -> Result<Option<Resolved>> {
-    let is = |wanted: fn(&K) -> bool| a.values.iter().any(|v| wanted(&v.data_type.kind));
-    if is(|k| *k == K::Date) && is(|k| matches!(k, K::TimestampLtz(..))) {
-        return Ok(None);
-    }
-    // The common type of Flink's functions, though not of its operators, is the date.
-    if is(|k| *k == K::Date) && is(|k| matches!(k, K::Timestamp(..))) {
+    let Some(mut t) = function_common_type(&a.types()) else { return Ok(None) };
+    if t.kind != K::Null && Some(&t) != least_common_type(&a.types()).as_ref() {
         for i in 0..a.values.len() {
-            a.coerce(i, &K::Date.nullable())?;
+            a.coerce(i, &t)?;
         }
     }
-    let Some(mut t) = least_common_type(&a.types()) else { return Ok(None) };
     t.nullable = a.values.iter().all(|v| v.data_type.nullable);
     let mut values = a.values.clone();
     let Some(last) = values.pop() else { return Ok(None) };
@@ -61,6 +56,8 @@ mod tests {
             ("COALESCE", &[("NULL", "INT"), ("5", "INT")], "5"),
             ("COALESCE", &[("NULL", "INT"), ("NULL", "INT")], "NULL"),
             ("COALESCE", &[("1", "INT"), ("2.5", "DECIMAL(2, 1)")], "1.0"),
+            ("COALESCE", &[("NULL", "TIME(0)"), ("2024-01-01 10:00:00.5", "TIMESTAMP(3)")], "10:00:00"),
+            ("COALESCE", &[("2024-01-01 10:00:00.5", "TIMESTAMP(3)"), ("NULL", "DATE")], "2024-01-01"),
         ]);
     }
 }
