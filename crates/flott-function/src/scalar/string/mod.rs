@@ -12,6 +12,7 @@ mod decode;
 mod elt;
 mod encode;
 mod endswith;
+mod final_sigma;
 mod from_base64;
 mod hex;
 mod inet_aton;
