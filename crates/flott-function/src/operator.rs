@@ -155,7 +155,11 @@ fn arithmetic(op: Operator, left: TypedExpr, right: TypedExpr, env: &FunctionEnv
     if let Some(resolved) = times(sign, &l, &r, nullable) {
         // A timestamp of nanoseconds may come to lie outside of what it can hold.
         let is_narrow = |k: &K| matches!(k, K::Timestamp(7.., _) | K::TimestampLtz(7.., _));
-        let resolved = if is_narrow(&l) || is_narrow(&r) { resolved } else { resolved.infallible() };
+        // An INTERVAL that is computed may have more days than the days of a DATE count to.
+        let is_computed = |k: &K, e: &TypedExpr| matches!(k, K::IntervalDayTime(..)) && e.constant().is_none();
+        let is_far = (l == K::Date && is_computed(&r, &right)) || (r == K::Date && is_computed(&l, &left));
+        let fails = is_narrow(&l) || is_narrow(&r) || is_far;
+        let resolved = if fails { resolved } else { resolved.infallible() };
         return Ok(call_resolved(&name, vec![left, right], resolved));
     }
     Err(wrong_types(&name, &[&left.data_type, &right.data_type]))
@@ -389,7 +393,24 @@ fn add_millis(
             moved_timestamps(times, by.nulls(), moved)?
         }
         // The hours that make no whole day are dropped, whichever way the interval goes.
-        DataType::Date32 => apply!(Date32Type, |v: i32, ms: i64| v.wrapping_add((ms / DAY_MS) as i32)),
+        DataType::Date32 => {
+            let days = |ms: i64| i32::try_from(if negate { ms.wrapping_neg() } else { ms } / DAY_MS);
+            let days = |ms: i64| days(ms).map_err(|_| Error::data("integer overflow: an interval of more days than an INT"));
+            let dates = times.as_primitive::<Date32Type>();
+            match &args[interval] {
+                ColumnarValue::Scalar(ScalarValue::DurationMillisecond(Some(ms))) => {
+                    let days = days(*ms)?;
+                    Arc::new(dates.unary::<_, Date32Type>(|v| v.wrapping_add(days)))
+                }
+                _ => {
+                    let sums = dates.iter().zip(by).map(|both| match both {
+                        (Some(v), Some(ms)) => Ok(Some(v.wrapping_add(days(ms)?))),
+                        _ => Ok(None),
+                    });
+                    Arc::new(sums.collect::<Result<PrimitiveArray<Date32Type>>>()?)
+                }
+            }
+        }
         DataType::Time32(TimeUnit::Millisecond) => {
             apply!(Time32MillisecondType, |v: i32, ms: i64| (i64::from(v).wrapping_add(ms)).rem_euclid(DAY_MS) as i32)
         }
@@ -446,13 +467,13 @@ fn add_months(
     let arrays = columns(args, rows_of(args, rows))?;
     let times = &arrays[time];
     let by = arrays[interval].as_primitive::<IntervalYearMonthType>();
-    let months = |m: i32| i64::from(if negate { m.wrapping_neg() } else { m });
+    let months = |m: i32| if negate { m.wrapping_neg() } else { m };
     macro_rules! apply {
         ($t:ty, $day:expr) => {{
             let day: i64 = $day;
             let values = times.as_primitive::<$t>();
             let result: PrimitiveArray<$t> = arrow_arith::arity::binary(values, by, |v: i64, m: i32| {
-                shift_months(v.div_euclid(day), months(m)).wrapping_mul(day).wrapping_add(v.rem_euclid(day))
+                later_day(v.div_euclid(day) as i32, months(m)).wrapping_mul(day).wrapping_add(v.rem_euclid(day))
             })?;
             Arc::new(result.with_data_type(times.data_type().clone())) as ArrayRef
         }};
@@ -462,7 +483,7 @@ fn add_months(
         DataType::Timestamp(unit @ (TimeUnit::Microsecond | TimeUnit::Nanosecond), _) => {
             let day = DAY_MS * if *unit == TimeUnit::Nanosecond { 1_000_000 } else { 1_000 };
             let moved = |v: i64, row: usize| {
-                let days = shift_months(v.div_euclid(day), months(by.value(row)));
+                let days = later_day(v.div_euclid(day) as i32, months(by.value(row)));
                 i128::from(days) * i128::from(day) + i128::from(v.rem_euclid(day))
             };
             moved_timestamps(times, by.nulls(), moved)?
@@ -470,7 +491,7 @@ fn add_months(
         DataType::Date32 => {
             let values = times.as_primitive::<Date32Type>();
             let result: PrimitiveArray<Date32Type> =
-                arrow_arith::arity::binary(values, by, |v: i32, m: i32| shift_months(i64::from(v), months(m)) as i32)?;
+                arrow_arith::arity::binary(values, by, |v: i32, m: i32| later_day(v, months(m)) as i32)?;
             Arc::new(result)
         }
         DataType::Time32(_) | DataType::Time64(_) => {
@@ -481,6 +502,29 @@ fn add_months(
     };
     finish(args, result)
 }
+
+/// A day moved by months as Flink does it, in numbers of 32 bits that wrap: it counts years from 4801 BC on, and parts of
+/// years before that towards it.
+fn later_day(days: i32, months: i32) -> i64 {
+    let (y, m, d) = civil_from_days(i64::from(days));
+    let total = (m as i32).wrapping_add(months);
+    let (year, month) = match (y as i32 + total.div_euclid(12), total.rem_euclid(12) as u32) {
+        (year, 0) => (year - 1, 12),
+        other => other,
+    };
+    let d = d.min(crate::text::days_in_month(i64::from(year), month));
+    if year > -4_800 {
+        return i64::from(days_from_civil(i64::from(year), month, d) as i32);
+    }
+    let before_march = i32::from(month < 3);
+    let (y, m) = (year.wrapping_add(4_800 - before_march), month as i32 + 12 * before_march - 3);
+    let leap = y / 4 - y / 100 + y / 400;
+    let julian = (d as i32 + (153 * m + 2) / 5).wrapping_add(y.wrapping_mul(365)).wrapping_add(leap - 32_045);
+    i64::from(julian.wrapping_sub(EPOCH_JULIAN))
+}
+
+/// 1970-01-01 in the days of astronomers.
+const EPOCH_JULIAN: i32 = 2_440_588;
 
 /// A day moved by months.
 pub(crate) fn shift_months(days: i64, months: i64) -> i64 {

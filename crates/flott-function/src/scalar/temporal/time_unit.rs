@@ -304,10 +304,8 @@ pub(in crate::scalar) fn round_to_unit(a: &mut Arguments, up: bool) -> Result<Op
     let unit = written_unit(a, 1)?;
     let t = a.values[0].data_type.clone();
     let fits = match &t.kind {
-        K::Date => {
-            let below_millis = matches!(unit, Unit::Microsecond | Unit::Nanosecond);
-            unit.months().is_some() || unit.millis().is_some() || below_millis
-        }
+        // Units that are no spans of time leave a date as it is.
+        K::Date => true,
         K::Time(_) => matches!(unit, Unit::Hour | Unit::Minute | Unit::Second | Unit::Millisecond),
         k => k.is_timestamp() && (unit.months().is_some() || unit.millis().is_some()),
     };
@@ -444,6 +442,8 @@ mod tests {
             ("FLOOR", &[("2018-01-01", "DATE"), ("DAY", "STRING")], "2018-01-01"),
             ("FLOOR", &[("2018-01-01", "DATE"), ("MILLISECOND", "STRING")], "2018-01-01"),
             ("FLOOR", &[("2018-03-20", "DATE"), ("MONTH", "STRING")], "2018-03-01"),
+            ("FLOOR", &[("2018-03-20", "DATE"), ("DOW", "STRING")], "2018-03-20"),
+            ("CEIL", &[("2018-03-20", "DATE"), ("ISOYEAR", "STRING")], "2018-03-20"),
             ("FLOOR", &[("12:44:31", "TIME(0)"), ("MINUTE", "STRING")], "12:44:00"),
             ("CEIL", &[("12:44:31", "TIME(0)"), ("MINUTE", "STRING")], "12:45:00"),
             ("FLOOR", &[("12:44:31.123", "TIME(9)"), ("MINUTE", "STRING")], "12:44:00.0"),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow_array::ArrayRef;
 use arrow_array::cast::AsArray;
 use arrow_array::types::*;
+use datafusion_common::ScalarValue;
 use datafusion_expr::Operator;
 use flott_core::types::{DayTimeResolution, TypeKind as K, YearMonthResolution};
 use flott_core::{Error, Result};
@@ -14,7 +15,7 @@ use crate::example::Example;
 use crate::operator::binary;
 use crate::scalar::shape::rewritten;
 use crate::scalar::{Arguments, Category, ScalarFunction};
-use crate::udf::{Resolved, call_resolved};
+use crate::udf::{Resolved, TypedExpr, call_resolved};
 
 pub(super) const TIMESTAMPADD: ScalarFunction = ScalarFunction {
     name: "TIMESTAMPADD",
@@ -50,6 +51,14 @@ fn add(a: &mut Arguments) -> Result<Option<Resolved>> {
         (_, Some(ms)) => (K::IntervalDayTime(DayTimeResolution::DayToSecond, 2, 3), 0, ms),
         _ => return Err(Error::user("TIMESTAMPADD takes a unit from MILLISECOND to YEAR")),
     };
+    if let Some(ScalarValue::Int64(Some(n))) = number.constant() {
+        let value = match months > 0 {
+            true => ScalarValue::IntervalYearMonth(Some((*n as i32).wrapping_mul(months))),
+            false => ScalarValue::DurationMillisecond(Some(n.wrapping_mul(millis))),
+        };
+        let sum = binary(Operator::Plus, time, TypedExpr::literal(value, t.not_null()), a.env)?;
+        return rewritten(a, sum);
+    }
     let interval = Resolved::arrays(t.nullable().with_nullable(nullable), move |args, _| {
         let n = args[0].as_primitive::<Int64Type>();
         Ok(if months > 0 {

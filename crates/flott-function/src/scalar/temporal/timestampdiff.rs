@@ -7,17 +7,19 @@ use arrow_array::{ArrayRef, PrimitiveArray};
 use flott_core::types::TypeKind as K;
 use flott_core::{Error, Result};
 
-use super::time_unit::{local_nanos, months_between, written_unit};
+use super::time_unit::{Unit, local_nanos, months_between, written_unit};
 use crate::example::Example;
 use crate::scalar::{Arguments, Category, ScalarFunction};
 use crate::udf::Resolved;
+
+const WEEK_SECONDS: i64 = 7 * 86_400;
 
 pub(super) const TIMESTAMPDIFF: ScalarFunction = ScalarFunction {
     name: "TIMESTAMPDIFF",
     syntax: "TIMESTAMPDIFF(unit, from, to)",
     description: "How many whole units lie between two times.",
     documentation: "An INT, negative where the second time is before the first. Units are those from MILLISECOND to \
-         YEAR. NULL gives NULL.",
+         YEAR. Seconds wrap around after 68 years, and so do weeks, which are made of them. NULL gives NULL.",
     examples: &[
         Example { sql: "TIMESTAMPDIFF(DAY, DATE '2024-01-01', DATE '2024-03-01')", result: "60" },
         Example { sql: "TIMESTAMPDIFF(WEEK, DATE '2024-01-01', DATE '2024-03-01')", result: "8" },
@@ -52,6 +54,8 @@ fn difference(a: &mut Arguments) -> Result<Option<Resolved>> {
         };
         let (from, to) = (millis(&args[0])?, millis(&args[1])?);
         let between = |from: i64, to: i64| match (unit.months(), unit.millis()) {
+            // As in Flink: of seconds that are an INT, and wrap after 68 years.
+            _ if unit == Unit::Week => i64::from((to.wrapping_sub(from) / 1_000) as i32) / WEEK_SECONDS,
             (Some(months), _) => months_between(from, to) / i64::from(months),
             (_, ms) => to.wrapping_sub(from) / ms.unwrap_or(1),
         };
@@ -93,6 +97,8 @@ mod tests {
             ),
             ("TIMESTAMPDIFF", &[("MONTH", "STRING"), ("2020-03-01", "DATE"), ("2019-09-02", "DATE")], "-5"),
             ("TIMESTAMPDIFF", &[("YEAR", "STRING"), ("2016-02-29", "DATE"), ("2020-02-28", "DATE")], "3"),
+            ("TIMESTAMPDIFF", &[("WEEK", "STRING"), ("2016-02-29", "DATE"), ("2016-02-15", "DATE")], "-2"),
+            ("TIMESTAMPDIFF", &[("WEEK", "STRING"), ("2024-02-29", "DATE"), ("9999-12-31", "DATE")], "-2827"),
             (
                 "TIMESTAMPDIFF",
                 &[("SECOND", "STRING"), ("2016-06-15", "DATE"), ("2016-06-15 00:01:00", "TIMESTAMP(0)")],
