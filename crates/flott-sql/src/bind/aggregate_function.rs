@@ -100,6 +100,20 @@ impl Functions {
                 Err(Error::user("APPROX_COUNT_DISTINCT aggregate function does not support yet for streaming.")
                     .hint("Use COUNT(DISTINCT x)"))
             }
+            // Zeroes are one value.
+            AggregateKind::ApproxCountDistinct => {
+                let plus_zero = |a: Typed| {
+                    let zero = match a.data_type.kind {
+                        TypeKind::Float => ScalarValue::Float32(Some(0.0)),
+                        TypeKind::Double => ScalarValue::Float64(Some(0.0)),
+                        _ => return Ok(a),
+                    };
+                    let zero = self.literal(zero, &a.data_type.clone().with_nullable(false))?;
+                    self.binary(Operator::Plus, a, zero)
+                };
+                let arguments = arguments.into_iter().map(plus_zero).collect::<Result<_>>()?;
+                add(kind, arguments)
+            }
             _ => add(kind, arguments),
         }
     }
@@ -199,7 +213,15 @@ impl Functions {
                 needs(argument.kind.is_numeric(), "NUMERIC")?;
                 average(argument)
             }
-            AggregateKind::ApproxCountDistinct => return Ok(TypeKind::BigInt.not_null()),
+            AggregateKind::ApproxCountDistinct => {
+                let k = &argument.kind;
+                if !(k.is_numeric() || k.is_character() || k.is_datetime() || *k == TypeKind::Null) {
+                    let t = argument.summary_without_nullability();
+                    let message = format!("APPROX_COUNT_DISTINCT aggregate function does not support type: '{t}'.");
+                    return Err(Error::user(message).hint("Use COUNT(DISTINCT x)"));
+                }
+                return Ok(TypeKind::BigInt.not_null());
+            }
             AggregateKind::BitmapBuildAgg | AggregateKind::BitmapBuildCardinalityAgg => {
                 needs(argument.kind == TypeKind::Int, "INTEGER")?;
                 bitmap_result(kind)
