@@ -39,6 +39,10 @@ pub(crate) fn number(text: &str, long: bool) -> Result<LiteralValue> {
     let wrong = || Error::user(format!("'{text}' is not a number"));
     if text.contains(['e', 'E']) {
         let d: f64 = text.parse().map_err(|_| wrong())?;
+        if d.is_infinite() {
+            return Err(Error::user(format!("Numeric literal '{}' out of range", text.to_uppercase()))
+                .hint("A DOUBLE ends at 1.7976931348623157E308; CAST('Infinity' AS DOUBLE) is what lies beyond"));
+        }
         // Literals have no zero below zero: adding 0 leaves every other number as it is.
         return Ok((ScalarValue::Float64(Some(d + 0.0)), TypeKind::Double.not_null()));
     }
