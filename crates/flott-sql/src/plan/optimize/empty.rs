@@ -25,7 +25,7 @@ pub(super) fn has_no_rows(plan: &LogicalPlan) -> bool {
     match plan {
         LogicalPlan::Filter(f) => {
             let conditions: Vec<_> = parts(&f.predicate).collect();
-            conditions.iter().any(fold::is_never_true) || fold::contradict(&conditions) || has_no_rows(&f.input)
+            fold::are_never_met(&conditions, f.input.schema()) || has_no_rows(&f.input)
         }
         LogicalPlan::Projection(p) => has_no_rows(&p.input),
         other => is_nothing(other),

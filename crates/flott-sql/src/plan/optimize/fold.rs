@@ -3,6 +3,8 @@
 //!
 //! Only operators, AND, OR, NOT and tests over literals: functions may ask for the time or the session.
 
+mod never;
+
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,44 +33,42 @@ pub(super) fn folded(e: Expr) -> Result<Expr> {
     Ok(folded.map_err(from_datafusion)?.data)
 }
 
+/// Whether no row of these columns meets all of the conditions: what Calcite's `RexSimplify` sees.
+pub(super) fn are_never_met(conditions: &[Expr], rows: &DFSchema) -> bool {
+    conditions.iter().any(|e| is_never_true(e, rows)) || contradict(conditions) || never::contradict(conditions)
+}
+
 /// FALSE or NULL: no row passes.
-pub(super) fn is_never_true(e: &Expr) -> bool {
+fn is_never_true(e: &Expr, rows: &DFSchema) -> bool {
     let is_false = |e: &Expr| matches!(unaliased(e), Expr::Literal(ScalarValue::Boolean(Some(false) | None), _));
     // A condition is computed with the functions in it, which expressions in general keep.
     is_false(e)
         || compares_with_null(e)
-        || differs_from_itself(e)
+        || never::differs_from_itself(e)
+        || never::asks_for_null(e, rows)
+        || never::parts_of(e).is_some_and(|all| all.into_iter().all(|part| are_never_met(&part, rows)))
         || (!e.any_column_refs() && computed(e).is_some_and(|value| is_false(&value)))
 }
 
-/// A comparison with the literal NULL, which gives NULL.
+/// A comparison with a constant NULL, which gives NULL.
 fn compares_with_null(e: &Expr) -> bool {
-    let Expr::ScalarFunction(f) = unaliased(e) else { return false };
-    matches!(Functions::shown(f), Some(Shown::Operator("=" | "<>" | "<" | "<=" | ">" | ">=")))
-        && f.args.iter().any(|a| matches!(unaliased(a), Expr::Literal(value, _) if value.is_null()))
+    let is_null = |e: &Expr| matches!(unaliased(e), Expr::Literal(value, _) if value.is_null());
+    let Some(operands) = compared(e) else { return false };
+    operands.iter().any(|a| is_null(a) || (!a.any_column_refs() && computed(a).is_some_and(|value| is_null(&value))))
 }
 
-/// `x <> x`, `x < x`, `x NOT IN (x, 1)`: FALSE or NULL, as Calcite has it.
-fn differs_from_itself(e: &Expr) -> bool {
-    let is_it = match unaliased(e) {
-        Expr::InList(list) => list.negated && list.list.iter().any(|v| unaliased(v) == unaliased(&list.expr)),
-        Expr::ScalarFunction(f) => {
-            let [left, right] = &f.args[..] else { return false };
-            matches!(Functions::shown(f), Some(Shown::Operator("<>" | "<" | ">")))
-                && unaliased(left) == unaliased(right)
-        }
-        _ => false,
-    };
-    is_it && !e.is_volatile()
+/// What is compared, where the answer is NULL for a NULL.
+fn compared(e: &Expr) -> Option<&[Expr]> {
+    let Expr::ScalarFunction(f) = unaliased(e) else { return None };
+    let compares = matches!(Functions::shown(f), Some(Shown::Operator("=" | "<>" | "<" | "<=" | ">" | ">=")));
+    compares.then_some(&f.args[..])
 }
 
-/// Whether no row meets all of them, as `a = 1 AND a = 2` or `a > 5 AND a < 3`: what Calcite's `RexSimplify` sees.
-pub(super) fn contradict(conditions: &[Expr]) -> bool {
+/// Whether no row meets all of them, as `a = 1 AND a = 2` or `a > 5 AND a < 3`.
+fn contradict(conditions: &[Expr]) -> bool {
     let mut tests: HashMap<&Expr, Vec<Vec<Test<'_>>>> = HashMap::new();
-    for condition in conditions {
-        if let Some((operand, any)) = tests_of(condition)
-            && !operand.is_volatile()
-        {
+    for (operand, any) in conditions.iter().flat_map(tests_of) {
+        if !operand.is_volatile() {
             tests.entry(operand).or_default().push(any);
         }
     }
@@ -79,11 +79,21 @@ pub(super) fn contradict(conditions: &[Expr]) -> bool {
 /// An operator and what it compares with; nothing for IS NULL.
 type Test<'a> = (&'static str, Option<&'a ScalarValue>);
 
-/// What a condition asks of its operand: one of these.
-fn tests_of(e: &Expr) -> Option<(&Expr, Vec<Test<'_>>)> {
+/// What a condition asks of its operand: each time one of these.
+fn tests_of(e: &Expr) -> Vec<(&Expr, Vec<Test<'_>>)> {
+    match unaliased(e) {
+        Expr::InList(list) if list.negated => {
+            let values = list.list.iter().filter_map(literal);
+            values.map(|v| (unaliased(&list.expr), vec![("<>", Some(v))])).collect()
+        }
+        _ => test_of(e).into_iter().collect(),
+    }
+}
+
+fn test_of(e: &Expr) -> Option<(&Expr, Vec<Test<'_>>)> {
     Some(match unaliased(e) {
         Expr::IsNull(x) => (unaliased(x), vec![("IS NULL", None)]),
-        Expr::InList(list) if !list.negated => {
+        Expr::InList(list) => {
             let values = list.list.iter().map(|v| Some(("=", Some(literal(v)?)))).collect::<Option<_>>()?;
             (unaliased(&list.expr), values)
         }

@@ -60,7 +60,7 @@ impl Optimizer {
     /// A plan's rows for which these conditions on its columns are true.
     fn under(&self, plan: &LogicalPlan, conditions: Vec<Expr>) -> Result<LogicalPlan> {
         // Rows of windows are planned as such, also where there are none.
-        let is_empty = conditions.iter().any(fold::is_never_true) || fold::contradict(&conditions);
+        let is_empty = fold::are_never_met(&conditions, plan.schema());
         if is_empty && !has_time(plan) && properties(plan).is_none() {
             return nothing(plan.schema());
         }
