@@ -11,6 +11,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at a statement that is not ready.
 const PAUSE: Duration = Duration::from_millis(30);
 
+/// What Flink says where its TaskManager has ended, and how long to wait for another one.
+const WITHOUT_SLOTS: [&str; 3] = ["NoResourceAvailableException", "TaskExecutor is shutting down", "is no longer reachable"];
+const WAIT: Duration = Duration::from_secs(5);
+const WAITS_MAX: usize = 12;
+
 /// A result as the SQL client prints it.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
@@ -64,8 +69,26 @@ impl Gateway {
         Ok(table)
     }
 
-    /// Runs a statement to its end and shows each page of its result.
+    /// Runs a statement to its end and shows each page of its result. Some statements end Flink's TaskManager: what comes
+    /// behind them waits for the next one.
     async fn pages(&self, sql: &str, format: &str, mut page: impl FnMut(&Value)) -> Result<(), String> {
+        let mut left = WAITS_MAX;
+        loop {
+            let mut shown = vec![];
+            match self.run_once(sql, format, |result| shown.push(result.clone())).await {
+                Err(e) if left > 0 && WITHOUT_SLOTS.iter().any(|text| e.contains(text)) => {
+                    left -= 1;
+                    tokio::time::sleep(WAIT).await;
+                }
+                done => {
+                    shown.iter().for_each(&mut page);
+                    return done;
+                }
+            }
+        }
+    }
+
+    async fn run_once(&self, sql: &str, format: &str, mut page: impl FnMut(&Value)) -> Result<(), String> {
         // The first version of the interface knows no format but JSON.
         let path = format!("/v2/sessions/{}", self.session);
         let started = self.post(&format!("{path}/statements"), &json!({ "statement": sql })).await?;
