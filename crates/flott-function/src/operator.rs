@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::*;
 use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, make_array};
-use arrow_buffer::NullBuffer;
+use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_schema::{DataType, TimeUnit};
 use datafusion_common::ScalarValue;
 use datafusion_expr::expr::Case;
@@ -187,6 +187,14 @@ fn numbers(sign: char, args: &[ColumnarValue], rows: usize) -> Result<ColumnarVa
                 match Primitive::<$t>::of(&args[1])? {
                     // The usual case: a constant that is no zero.
                     Primitive::Constant(Some(by)) if by != 0 => map2::<$t, $t>(args, rows, |a, _| f(&a, by)),
+                    Primitive::Column(by) => {
+                        // Where NULL stands there may be a zero, too: it is looked for behind the loop.
+                        let quotient = map2::<$t, $t>(args, rows, |a, b| f(&a, if b == 0 { 1 } else { b }))?;
+                        let by = by.values();
+                        let zeroes = BooleanBuffer::collect_bool(by.len(), |i| by[i] == 0);
+                        let counted = quotient.nulls().map_or(zeroes.clone(), |valid| &zeroes & valid.inner());
+                        if counted.count_set_bits() == 0 { Ok(quotient) } else { Err(by_zero()) }
+                    }
                     _ => {
                         try_map2::<$t, $t>(args, rows, |a, b| if b == 0 { Err(by_zero()) } else { Ok(Some(f(&a, b))) })
                     }
@@ -395,7 +403,8 @@ fn add_millis(
         // The hours that make no whole day are dropped, whichever way the interval goes.
         DataType::Date32 => {
             let days = |ms: i64| i32::try_from(if negate { ms.wrapping_neg() } else { ms } / DAY_MS);
-            let days = |ms: i64| days(ms).map_err(|_| Error::data("integer overflow: an interval of more days than an INT"));
+            let days =
+                |ms: i64| days(ms).map_err(|_| Error::data("integer overflow: an interval of more days than an INT"));
             let dates = times.as_primitive::<Date32Type>();
             match &args[interval] {
                 ColumnarValue::Scalar(ScalarValue::DurationMillisecond(Some(ms))) => {
