@@ -12,7 +12,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(30);
 
 /// What Flink says where its TaskManager has ended, and how long to wait for another one.
-const WITHOUT_SLOTS: [&str; 3] = ["NoResourceAvailableException", "TaskExecutor is shutting down", "is no longer reachable"];
+const WITHOUT_SLOTS: [&str; 3] =
+    ["NoResourceAvailableException", "TaskExecutor is shutting down", "is no longer reachable"];
 const WAIT: Duration = Duration::from_secs(5);
 const WAITS_MAX: usize = 12;
 
