@@ -283,20 +283,20 @@ pub fn interval_between(end: TypedExpr, start: TypedExpr, months: bool, env: &Fu
     Ok(call_resolved(name, vec![end, start], resolved.infallible()))
 }
 
-/// Whole months from one time to another, in milliseconds.
+/// Whole months from one time to another, in milliseconds, as Flink counts them: those between their days, and one less
+/// where these are whole months apart and the time of day is not reached, whichever way it goes.
 pub(super) fn months_between(from: i64, to: i64) -> i64 {
-    if to < from {
-        return -months_between(to, from);
-    }
-    let day = |ms: i64| ms.div_euclid(DAY_MS);
-    let ((y1, m1, _), (y2, m2, _)) = (civil_from_days(day(from)), civil_from_days(day(to)));
-    let mut months = (y2 - y1) * 12 + i64::from(m2) - i64::from(m1);
-    let of_day = i128::from(from.rem_euclid(DAY_MS));
-    let at = |months: i64| i128::from(shift_months(day(from), months)) * i128::from(DAY_MS) + of_day;
-    while months > 0 && at(months) > i128::from(to) {
-        months -= 1;
-    }
-    months
+    let (first, last) = (from.div_euclid(DAY_MS), to.div_euclid(DAY_MS));
+    let months = if last < first { -months_of_days(last, first) } else { months_of_days(first, last) };
+    let is_short = to.rem_euclid(DAY_MS) < from.rem_euclid(DAY_MS) && shift_months(first, months) == last;
+    months - i64::from(is_short)
+}
+
+/// Whole months from one day to a later one.
+fn months_of_days(from: i64, to: i64) -> i64 {
+    let ((y1, m1, _), (y2, m2, _)) = (civil_from_days(from), civil_from_days(to));
+    let months = (y2 - y1) * 12 + i64::from(m2) - i64::from(m1);
+    if shift_months(from, months) > to { months - 1 } else { months }
 }
 
 /// `FLOOR(time TO unit)` and `CEIL(time TO unit)`, with what Flink's do: CEIL to units longer than a day looks at days only.

@@ -96,6 +96,21 @@ mod tests {
                 "5",
             ),
             ("TIMESTAMPDIFF", &[("MONTH", "STRING"), ("2020-03-01", "DATE"), ("2019-09-02", "DATE")], "-5"),
+            // A time of day counts where whole months lie between the days, backwards, too.
+            (
+                "TIMESTAMPDIFF",
+                &[
+                    ("MONTH", "STRING"),
+                    ("2024-03-31 02:30:00", "TIMESTAMP(0)"),
+                    ("2024-02-29 01:00:00", "TIMESTAMP(0)"),
+                ],
+                "-2",
+            ),
+            (
+                "TIMESTAMPDIFF",
+                &[("MONTH", "STRING"), ("2024-03-31", "DATE"), ("2024-02-29 01:00:00", "TIMESTAMP(0)")],
+                "-1",
+            ),
             ("TIMESTAMPDIFF", &[("YEAR", "STRING"), ("2016-02-29", "DATE"), ("2020-02-28", "DATE")], "3"),
             ("TIMESTAMPDIFF", &[("WEEK", "STRING"), ("2016-02-29", "DATE"), ("2016-02-15", "DATE")], "-2"),
             ("TIMESTAMPDIFF", &[("WEEK", "STRING"), ("2024-02-29", "DATE"), ("9999-12-31", "DATE")], "-2827"),
