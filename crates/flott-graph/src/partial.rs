@@ -33,7 +33,7 @@ pub fn partial_schema(spec: &WindowAggregateSpec) -> SchemaRef {
         let argument = call.argument(input);
         let argument = argument.as_ref();
         counts_rows |= call.counts_rows(argument);
-        fields.extend(state_fields(number, call, argument, false));
+        fields.extend(state_fields(number, call, argument, spec.keeps_values(call)));
     }
     if !counts_rows {
         fields.push(Field::new(format!("${}_rows_0", spec.aggregates.len()), DataType::Int64, true));
@@ -58,6 +58,18 @@ pub fn group_partial_schema(spec: &GroupAggregateSpec) -> SchemaRef {
         fields.push(Field::new(format!("${}_rows_0", spec.aggregates.len()), DataType::Int64, true));
     }
     Arc::new(Schema::new(fields))
+}
+
+impl WindowAggregateSpec {
+    /// Whether an aggregate keeps all values of a window, so that one of them can be taken away.
+    pub fn keeps_values(&self, call: &AggregateCall) -> bool {
+        self.retracts && !call.kind.takes_back()
+    }
+
+    /// Whether a window is kept in one piece: where rows may be taken away, the states of some aggregates do not add up.
+    pub fn is_whole(&self) -> bool {
+        self.retracts && self.aggregates.iter().any(|call| call.kind.takes_from_the_whole())
+    }
 }
 
 impl GroupAggregateSpec {

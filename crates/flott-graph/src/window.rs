@@ -165,6 +165,8 @@ pub struct WindowAggregateSpec {
     pub late_output: bool,
     /// Changes inside a batch may be merged before they are emitted.
     pub merge_changes: bool,
+    /// Rows may be taken away.
+    pub retracts: bool,
     /// What its state stands for.
     pub meaning: StateMeaning,
     /// The schema of the rows before the local aggregate (what `group_keys` and arguments refer to).

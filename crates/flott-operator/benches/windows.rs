@@ -78,6 +78,7 @@ fn spec(kind: WindowKind) -> WindowAggregateSpec {
         emit: EmitStrategy::default(),
         late_output: false,
         merge_changes: false,
+        retracts: false,
         meaning: StateMeaning::default(),
         input_schema: input(),
     }

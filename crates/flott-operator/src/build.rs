@@ -68,13 +68,13 @@ pub fn build(node: &Node, subtask: usize, parallelism: usize, max_parallelism: u
         }
         OperatorSpec::WindowAggregate(spec) => {
             let emits = spec.emit != EmitStrategy::default();
-            match (session(spec), emits) {
-                (true, true) => {
+            match (session(spec), emits || spec.is_whole()) {
+                (true, _) if emits => {
                     return Err(Error::user("Session window doesn't support EMIT strategy currently")
                         .with("operator", name)
                         .hint("Unset the 'table.exec.emit.*' options, or use TUMBLE, HOP or CUMULATE"));
                 }
-                (true, false) => Box::new(SessionWindowAggregate::new(name, spec, schema, ownership)?),
+                (true, _) => Box::new(SessionWindowAggregate::new(name, spec, schema, ownership)?),
                 (false, true) => Box::new(EmitWindowAggregate::new(name, spec, schema, ownership)?),
                 (false, false) => Box::new(WindowAggregate::new(name, spec, schema, false, ownership)?),
             }

@@ -243,6 +243,28 @@ impl AggregateKind {
         !matches!(self, A::Min | A::Max | A::FirstValue | A::LastValue)
     }
 
+    /// Whether its result depends on the order in which rows come.
+    pub fn follows_order(self) -> bool {
+        use AggregateKind as A;
+        matches!(
+            self,
+            A::FirstValue
+                | A::LastValue
+                | A::ListAgg
+                | A::ArrayAgg
+                | A::ArrayAggIgnoreNulls
+                | A::JsonArrayAgg
+                | A::JsonArrayAggNullOnNull
+        )
+    }
+
+    /// Whether what is taken away has to be taken from what it came to: states of parts of the rows do not add up.
+    pub fn takes_from_the_whole(self) -> bool {
+        use AggregateKind as A;
+        self.follows_order()
+            || matches!(self, A::SingleValue | A::JsonObjectAgg | A::JsonObjectAggAbsentOnNull | A::WelfordM2)
+    }
+
     /// Whether an empty group has a result: zero, an empty collection or an empty text.
     pub fn is_never_null(self) -> bool {
         use AggregateKind as A;

@@ -56,6 +56,15 @@ pub(crate) fn check_stored(expected: &Schema, rows: &RecordBatch, name: &str) ->
     .hint("The query has changed: restore with the script that wrote it, or start over with --fresh"))
 }
 
+/// All that is stored is in this table: an edit that changes how windows are kept makes it of no use.
+pub(crate) fn check_table(state: &RestoredState, table: &str, name: &str) -> Result<()> {
+    match state.runs.iter().find(|r| r.run.table != table) {
+        None => Ok(()),
+        Some(_) => Err(Error::user(format!("the stored state of '{name}' is of windows that were kept otherwise"))
+            .hint("The query or an option has changed: restore with what wrote it, or start over with --fresh")),
+    }
+}
+
 /// How far time had come for each key group when the state was stored; a rescaled operator starts at the least of it,
 /// and holds back the windows that a faster subtask had already fired.
 pub(crate) struct RestoredProgress {
@@ -471,6 +480,7 @@ impl Operator for WindowAggregate {
         }
         let state = meaning::open(state, RestoredProgress::BYTES, &self.meaning, &self.name)?;
         (self.progress, self.restored) = RestoredProgress::read(&state.metas, &self.ownership)?;
+        check_table(&state, WINDOW_TABLE, &self.name)?;
         for run in state.table(WINDOW_TABLE) {
             let stored = run.rows()?;
             check_stored(&self.layout.state, stored, &self.name)?;

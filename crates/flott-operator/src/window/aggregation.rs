@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, UInt16Array};
-use flott_core::Result;
 use flott_core::key_group::{hash_rows, key_group};
+use flott_core::{Error, Result};
 
 use super::accumulator::{Accumulator, Input};
 use super::assigner::SliceId;
@@ -100,6 +100,19 @@ impl Aggregation {
         Ok(())
     }
 
+    /// Makes groups again of rows of stored state; where windows are kept whole, as they were.
+    pub(crate) fn restore(&mut self, layout: &Layout, rows: &RecordBatch) -> Result<()> {
+        if !layout.is_whole {
+            return self.merge_state(layout, rows);
+        }
+        let columns = rows.columns();
+        let keys = &columns[layout.state_keys()];
+        hash_rows(keys, rows.num_rows(), &mut self.hashes)?;
+        self.table.groups_of(keys, &self.hashes, &mut self.groups)?;
+        let stored = &columns[layout.state_accumulators()];
+        restore_accumulators(&mut self.accumulators, self.table.len(), &self.groups, stored)
+    }
+
     /// The accumulators' states of all groups, or of these.
     pub(crate) fn states(&self, of: Option<&[u32]>) -> Result<Vec<ArrayRef>> {
         let mut columns = vec![];
@@ -116,7 +129,10 @@ impl Aggregation {
         let mut columns: Vec<ArrayRef> = vec![Arc::new(key_groups)];
         columns.extend(slice_columns(layout, slice, n));
         columns.extend(self.table.key_columns(None)?);
-        columns.extend(self.states(None)?);
+        match layout.is_whole {
+            true => columns.extend(stored_accumulators(&self.accumulators, None)?),
+            false => columns.extend(self.states(None)?),
+        }
         let options = RecordBatchOptions::new().with_row_count(Some(n));
         Ok(RecordBatch::try_new_with_options(Arc::clone(&layout.state), columns, &options)?)
     }
@@ -128,6 +144,30 @@ impl Aggregation {
         columns.extend(self.states(None)?);
         Ok(RecordBatch::try_new(Arc::clone(&layout.partial), columns)?)
     }
+}
+
+/// What makes all groups, or these, again as they are.
+pub(crate) fn stored_accumulators(accumulators: &[Box<dyn Accumulator>], of: Option<&[u32]>) -> Result<Vec<ArrayRef>> {
+    Ok(accumulators.iter().map(|a| a.stored(of)).collect::<Result<Vec<_>>>()?.concat())
+}
+
+/// Makes groups that are new of what was stored of them.
+pub(crate) fn restore_accumulators(
+    accumulators: &mut [Box<dyn Accumulator>],
+    len: usize,
+    groups: &[u32],
+    mut stored: &[ArrayRef],
+) -> Result<()> {
+    for accumulator in accumulators {
+        let width = accumulator.stored(Some(&[]))?.len();
+        let Some((own, rest)) = stored.split_at_checked(width) else {
+            return Err(Error::internal("stored windows without the state of an aggregate"));
+        };
+        accumulator.resize(len);
+        accumulator.restore(groups, own)?;
+        stored = rest;
+    }
+    Ok(())
 }
 
 /// Adds the rows of a range to accumulators, given their groups.

@@ -1,4 +1,5 @@
-//! Window aggregation that shows results before the end of a window and corrects them after it (`table.exec.emit.*`).
+//! Window aggregation that shows results before the end of a window and corrects them after it (`table.exec.emit.*`), or
+//! at the end alone, where windows are kept whole.
 //!
 //! Each window keeps all its groups at hand with what was last emitted for them, so that a new result retracts the old.
 //! Rows are added to each of their windows; nothing is shared between them here.
@@ -16,7 +17,7 @@ use flott_core::{ChangeBatch, Error, Result, RowKind, RowKinds, Watermark};
 use flott_graph::{EmitStrategy, StateMeaning, WindowAggregateSpec};
 use flott_state::{OperatorSnapshot, RestoredState, StateRun};
 
-use super::aggregate::{Ownership, RestoredProgress, check_stored};
+use super::aggregate::{Ownership, RestoredProgress, check_stored, check_table};
 use super::aggregation::Aggregation;
 use super::assigner::{SliceAssigner, SliceId};
 use super::fire::{Output, constant_window_columns};
@@ -82,13 +83,15 @@ impl Window {
     }
 }
 
-/// Fires early, at the end, and late, with retractions.
+/// Fires early, at the end, and late, with retractions; by [`EmitStrategy::default`] at the end alone.
 pub struct EmitWindowAggregate {
     name: String,
     meaning: StateMeaning,
     layout: Layout,
     assigner: SliceAssigner,
     emit: EmitStrategy,
+    /// Results depend on the order of the rows of several slices.
+    in_order: bool,
     schema: SchemaRef,
     ownership: Ownership,
     converter: RowConverter,
@@ -111,7 +114,7 @@ pub struct EmitWindowAggregate {
 }
 
 impl EmitWindowAggregate {
-    /// In one phase, with `spec.emit`.
+    /// In one phase, by `spec.emit`.
     pub fn new(
         name: &str,
         spec: &WindowAggregateSpec,
@@ -120,6 +123,8 @@ impl EmitWindowAggregate {
     ) -> Result<EmitWindowAggregate> {
         let layout = Layout::new(spec).map_err(|e| e.with("operator", name))?;
         let assigner = SliceAssigner::new(&spec.assignment).map_err(|e| e.with("operator", name))?;
+        let follows_order = spec.aggregates.iter().any(|call| call.kind.follows_order());
+        let in_order = follows_order && assigner.shared_step().is_some();
         let keys = spec.group_keys.len();
         if schema.fields().len() != keys + spec.aggregates.len() + spec.properties.len() {
             return Err(Error::internal("the output of a window aggregate has other columns").with("operator", name));
@@ -140,6 +145,7 @@ impl EmitWindowAggregate {
             layout,
             assigner,
             emit: spec.emit.clone(),
+            in_order,
             schema,
             ownership,
             converter,
@@ -234,10 +240,21 @@ impl EmitWindowAggregate {
     }
 
     fn add(&mut self, batch: ChangeBatch, context: &mut OperatorContext) -> Result<()> {
+        let batch = if self.emit == EmitStrategy::default() { self.assigner.timed(batch)? } else { batch };
         let partition = self.assigner.assign(&batch.rows, context.processing_time_ms)?;
         let at_once = |delay: Option<std::time::Duration>| delay.is_some_and(|d| d.is_zero());
         let shows_rows =
             (at_once(self.emit.early_fire) || !self.emit.allow_lateness.is_zero()) && !self.layout.spec.merge_changes;
+        if !shows_rows && self.in_order {
+            // A window that shares its slices with others gets its rows in the order in which they come.
+            for run in partition.by_row().chunk_by(|a, b| a == b).scan(0, |at, run| {
+                *at += run.len();
+                Some(*at - run.len()..*at)
+            }) {
+                self.add_rows(&batch.slice(run.start, run.len()), context)?;
+            }
+            return Ok(());
+        }
         if !shows_rows {
             return self.add_rows(&batch, context);
         }
@@ -480,6 +497,7 @@ impl Operator for EmitWindowAggregate {
     fn restore_state(&mut self, state: RestoredState) -> Result<()> {
         let state = meaning::open(state, RestoredProgress::BYTES, &self.meaning, &self.name)?;
         (self.progress, _) = RestoredProgress::read(&state.metas, &self.ownership)?;
+        check_table(&state, EMIT_TABLE, &self.name)?;
         for run in state.table(EMIT_TABLE) {
             let stored = run.rows()?;
             check_stored(&self.state_schema, stored, &self.name)?;
@@ -492,7 +510,7 @@ impl Operator for EmitWindowAggregate {
                 None => Window::new(&self.layout, true)?,
             };
             let first = self.layout.state.fields().len();
-            window.aggregation.merge_state(&self.layout, stored)?;
+            window.aggregation.restore(&self.layout, stored)?;
             let groups = window.aggregation.last_groups().to_vec();
             window.emitted.resize(window.aggregation.len(), None);
             window.is_changed.resize(window.aggregation.len(), false);

@@ -33,6 +33,8 @@ pub(crate) struct Layout {
     /// Key group, slice end, slice start where told apart, group keys, accumulators.
     pub(crate) state: SchemaRef,
     pub(crate) has_start: bool,
+    /// State is what makes groups again as they were, not what adds up with that of others.
+    pub(crate) is_whole: bool,
 }
 
 impl Layout {
@@ -62,7 +64,7 @@ impl Layout {
                 return Err(Error::internal(format!("the FILTER of {} is not a BOOLEAN column", call.name)));
             }
             needed.extend(call.arguments.iter().chain(&call.filter));
-            plans.push(AccumulatorPlan::new(call, argument)?);
+            plans.push(AccumulatorPlan::over(call, argument, spec.keeps_values(call))?);
         }
         let row_count = row_count.unwrap_or_else(|| {
             plans.push(AccumulatorPlan::row_count());
@@ -91,6 +93,11 @@ impl Layout {
         if &partial != partial_schema(spec).as_ref() {
             return Err(Error::internal("partial rows are planned otherwise than they are made"));
         }
+        let is_whole = spec.is_whole();
+        if is_whole {
+            let stored = plans.iter().enumerate().map(|(number, plan)| plan.stored_fields(number));
+            accumulators = stored.collect::<Result<Vec<_>>>()?.concat();
+        }
         let state = [vec![StateRun::key_group_field()], slice, keys.clone(), accumulators].concat();
         Ok(Layout {
             spec: spec.clone(),
@@ -102,6 +109,7 @@ impl Layout {
             partial: Arc::new(partial),
             state: Arc::new(Schema::new(state)),
             has_start,
+            is_whole,
         })
     }
 

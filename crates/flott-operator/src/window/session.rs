@@ -14,7 +14,7 @@ use flott_state::{OperatorSnapshot, RestoredState, StateRun};
 
 use super::accumulator::Accumulator;
 use super::aggregate::{Ownership, RestoredProgress, check_stored};
-use super::aggregation::update_accumulators;
+use super::aggregation::{restore_accumulators, stored_accumulators, update_accumulators};
 use super::assigner::{check_kind, is_event_time};
 use super::fire::{Output, window_columns};
 use super::group_table::GroupTable;
@@ -87,6 +87,8 @@ pub struct SessionWindowAggregate {
     ownership: Ownership,
     table: GroupTable,
     sessions: Sessions,
+    /// Results depend on the order of rows: sessions merge before the row that joins them is added.
+    in_order: bool,
     /// By session.
     accumulators: Vec<Box<dyn Accumulator>>,
     progress: i64,
@@ -122,6 +124,7 @@ impl SessionWindowAggregate {
             }
             let table = GroupTable::new(&layout.key_types)?;
             let accumulators = layout.accumulators()?;
+            let in_order = spec.aggregates.iter().any(|call| call.kind.follows_order());
             Ok(SessionWindowAggregate {
                 name: name.to_string(),
                 meaning: spec.meaning.clone(),
@@ -130,7 +133,8 @@ impl SessionWindowAggregate {
                 schema: Arc::clone(&schema),
                 ownership: ownership.clone(),
                 table,
-                sessions: Sessions::default(),
+                sessions: Sessions::new(in_order),
+                in_order,
                 accumulators,
                 progress: i64::MIN,
                 sealed: None,
@@ -150,10 +154,15 @@ impl SessionWindowAggregate {
         self.table.groups_of(&prepared.keys, &prepared.hashes, &mut keys)?;
         let (time, progress) = (&self.time, self.progress);
         let over = |end: i64| time.event_time && time.is_over(end, progress);
-        let mut groups = Vec::with_capacity(keys.len());
+        let mut groups: Vec<u32> = Vec::with_capacity(keys.len());
         let mut late: Vec<u32> = vec![];
+        let mut merges = vec![];
         for (row, (key, start)) in keys.iter().zip(&times).enumerate() {
-            match self.sessions.add(*key, *start, start.saturating_add(time.gap), over) {
+            let session = self.sessions.add(*key, *start, start.saturating_add(time.gap), over);
+            if self.in_order && !self.sessions.merges.is_empty() {
+                merges.push((groups.len(), self.sessions.take_merges()));
+            }
+            match session {
                 Some(session) => groups.push(session),
                 None => late.push(row as u32),
             }
@@ -163,24 +172,34 @@ impl SessionWindowAggregate {
             return self.clear_ended();
         }
         self.sealed = None;
-        let len = self.sessions.len();
-        if late.is_empty() {
-            let rows = 0..groups.len();
-            update_accumulators(&mut self.accumulators, len, &groups, &prepared, rows)?;
+        merges.push((groups.len(), self.sessions.take_merges()));
+        let rows = if late.is_empty() {
+            prepared
         } else {
             let kept = kept_rows(times.len(), &late);
-            let rows: Prepared = self.layout.prepare(&batch, Some(&kept))?;
-            update_accumulators(&mut self.accumulators, len, &groups, &rows, 0..groups.len())?;
             self.count_late(&batch, late, context)?;
-        }
-        let (from, into) = self.sessions.take_merges();
-        if !from.is_empty() {
+            self.layout.prepare(&batch, Some(&kept))?
+        };
+        self.update(&groups, &rows, merges)?;
+        self.clear_ended()
+    }
+
+    /// Adds rows to their sessions, and at these places among them sessions to others.
+    fn update(&mut self, groups: &[u32], rows: &Prepared, merges: Vec<(usize, (Vec<u32>, Vec<u32>))>) -> Result<()> {
+        let len = self.sessions.len();
+        let mut done = 0;
+        for (place, (from, into)) in merges {
+            update_accumulators(&mut self.accumulators, len, &groups[done..place], rows, done..place)?;
+            done = place;
+            if from.is_empty() {
+                continue;
+            }
             for accumulator in &mut self.accumulators {
                 let state = accumulator.state(Some(&from))?;
                 accumulator.merge(&into, &state)?;
             }
         }
-        self.clear_ended()
+        Ok(())
     }
 
     fn count_late(&mut self, batch: &ChangeBatch, late: Vec<u32>, context: &mut OperatorContext) -> Result<()> {
@@ -195,7 +214,7 @@ impl SessionWindowAggregate {
     fn clear_ended(&mut self) -> Result<()> {
         if !self.sessions.wants_clearing(self.table.len()) {
             if self.sessions.live_count() == 0 && self.sessions.len().max(self.table.len()) > 0 {
-                self.sessions = Sessions::default();
+                self.sessions = Sessions::new(self.in_order);
                 self.table.clear();
                 self.accumulators.iter_mut().for_each(|a| a.clear());
             }
@@ -315,8 +334,12 @@ impl Operator for SessionWindowAggregate {
                         Arc::new(of(&self.sessions.starts)),
                     ];
                     columns.extend(self.table.key_columns(Some(&keys))?);
-                    for accumulator in &self.accumulators {
-                        columns.extend(accumulator.state(Some(&live))?);
+                    if self.layout.is_whole {
+                        columns.extend(stored_accumulators(&self.accumulators, Some(&live))?);
+                    } else {
+                        for accumulator in &self.accumulators {
+                            columns.extend(accumulator.state(Some(&live))?);
+                        }
                     }
                     let options = RecordBatchOptions::new().with_row_count(Some(live.len()));
                     let rows = RecordBatch::try_new_with_options(Arc::clone(&self.layout.state), columns, &options)?;
@@ -348,6 +371,10 @@ impl Operator for SessionWindowAggregate {
                 .filter_map(|(row, key)| self.sessions.add(*key, starts.value(row), ends.value(row), |_| false))
                 .collect();
             let mut states = &columns[self.layout.state_accumulators()];
+            if self.layout.is_whole {
+                restore_accumulators(&mut self.accumulators, self.sessions.len(), &sessions, states)?;
+                continue;
+            }
             for accumulator in &mut self.accumulators {
                 let width = accumulator.state(Some(&[]))?.len();
                 accumulator.resize(self.sessions.len());

@@ -52,9 +52,16 @@ pub(crate) struct Sessions {
     /// Entries of the order that were looked at or moved so far. It grows with the number of rows and sessions, never
     /// with their product.
     steps: u64,
+    /// Of those that merge the earliest one stays, whatever they weigh.
+    in_order: bool,
 }
 
 impl Sessions {
+    /// `in_order`: sessions become part of the earliest one, in the order of time.
+    pub(crate) fn new(in_order: bool) -> Sessions {
+        Sessions { in_order, ..Sessions::default() }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.starts.len()
     }
@@ -135,9 +142,14 @@ impl Sessions {
         if self.by_key.len() <= key as usize {
             self.by_key.resize_with(key as usize + 1, OfKey::default);
         }
-        let touching = self.touching(key, start, end);
-        let heaviest = touching.iter().copied().max_by_key(|s| (self.weights[*s as usize], Reverse(*s)));
-        let Some(target) = heaviest else {
+        let mut touching = self.touching(key, start, end);
+        let stays = if self.in_order {
+            touching.sort_unstable_by_key(|s| self.starts[*s as usize]);
+            touching.first().copied()
+        } else {
+            touching.iter().copied().max_by_key(|s| (self.weights[*s as usize], Reverse(*s)))
+        };
+        let Some(target) = stays else {
             if over(end) {
                 return None;
             }
@@ -257,7 +269,7 @@ impl Sessions {
 
     /// Numbers the live sessions anew, in their order; `key` gives the new number of a key.
     pub(crate) fn clear_ended(&mut self, key: impl Fn(u32) -> u32) {
-        let old = std::mem::take(self);
+        let old = std::mem::replace(self, Sessions::new(self.in_order));
         self.steps = old.steps;
         for s in old.live() {
             let s = s as usize;
@@ -330,6 +342,24 @@ mod tests {
         assert_eq!(sessions.merges, [(0, 1)]);
         assert_eq!((sessions.starts[1], sessions.ends[1]), (0, 114));
         assert_eq!(sessions.take_due(|end| end <= 114), [1]);
+    }
+
+    #[test]
+    fn in_order_the_later_ones_move() {
+        let mut sessions = Sessions::new(true);
+        let never = |_| false;
+        for start in [200, 100, 101, 102, 0] {
+            sessions.add(0, start, start + 10, never);
+        }
+        assert_eq!(sessions.add(0, 10, 200, never), Some(2));
+        assert_eq!(sessions.merges, [(1, 2), (0, 2)]);
+        sessions.merges.clear();
+        sessions.clear_ended(|key| key);
+        sessions.add(0, 300, 310, never);
+        for start in [301, 302] {
+            sessions.add(0, start, start + 10, never);
+        }
+        assert_eq!(sessions.add(0, 210, 300, never), Some(0));
     }
 
     #[test]

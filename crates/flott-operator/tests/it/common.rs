@@ -63,6 +63,7 @@ pub(crate) fn aggregate_spec(
         emit: EmitStrategy::default(),
         late_output: false,
         merge_changes: false,
+        retracts: false,
         meaning: StateMeaning::default(),
         input_schema: Arc::clone(schema),
     }

@@ -22,4 +22,5 @@ mod stateless;
 mod unnest;
 mod watermark;
 mod window;
+mod window_changes;
 mod window_property;

@@ -197,6 +197,7 @@ impl Converter<'_> {
             properties,
             late_output: keeps_all && attribute == TimeAttribute::Rowtime,
             merge_changes: options::merges_changes(self.config)?,
+            retracts: !input.changelog.is_insert_only(),
             input_schema: Arc::new(input.schema.as_arrow().clone()),
             assignment,
             emit,
@@ -208,14 +209,7 @@ impl Converter<'_> {
             ChangelogMode { insert: true, update_before: true, update_after: true, delete: false }
         };
         // What a local aggregate hands on is only added.
-        let changes = !input.changelog.is_insert_only();
-        if changes && let Some(call) = spec.aggregates.iter().find(|c| !c.kind.takes_back()) {
-            return Err(Error::user(format!(
-                "{} over a table whose rows change is not supported in a window aggregation",
-                call.kind
-            ))
-            .hint("Aggregate an append-only table, or use COUNT, SUM or AVG"));
-        }
+        let changes = spec.retracts;
         let planned = if options::two_phase(self.config)? && !spec.in_group_by && can_split(&spec) && !changes {
             let keys = (0..spec.group_keys.len()).collect();
             let partial = partial_schema(&spec);

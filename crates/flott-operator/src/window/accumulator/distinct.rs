@@ -43,13 +43,19 @@ pub(super) struct Distinct {
     idle: usize,
     groups: usize,
     value_type: DataType,
+    /// When each entry's value came, where that matters.
+    came: Option<Vec<u64>>,
+    /// So many came.
+    arrivals: u64,
 }
 
 impl Distinct {
-    pub(super) fn new(inner: Box<dyn Accumulator>, value_type: DataType) -> Result<Distinct> {
+    /// `in_order`: the aggregate asks for the order in which values came.
+    pub(super) fn new(inner: Box<dyn Accumulator>, value_type: DataType, in_order: bool) -> Result<Distinct> {
         let table = GroupTable::new(&[DataType::Int32, value_type.clone()])?;
         let (owners, counts, firsts, nexts) = (vec![], vec![], vec![], vec![]);
-        Ok(Distinct { inner, table, owners, counts, firsts, nexts, idle: 0, groups: 0, value_type })
+        let came = in_order.then(Vec::new);
+        Ok(Distinct { inner, table, owners, counts, firsts, nexts, idle: 0, groups: 0, value_type, came, arrivals: 0 })
     }
 
     /// Adds `count(row)` times the value of each row, and tells the aggregate. Returns what [`Distinct::count`] does.
@@ -84,10 +90,18 @@ impl Distinct {
                 self.owners.push(groups[row]);
                 self.nexts.push(OUT);
                 self.idle += 1;
+                self.came.iter_mut().for_each(|came| came.push(0));
             }
             let before = self.counts[entry];
             let after = before + count(row);
             self.counts[entry] = after;
+            // One that was forgotten in between would be new.
+            if before == 0
+                && let Some(came) = &mut self.came
+            {
+                self.arrivals += 1;
+                came[entry] = self.arrivals;
+            }
             if (before > 0) != (after > 0) {
                 changes[usize::from(before > 0)].push(row as u32);
             }
@@ -121,6 +135,7 @@ impl Distinct {
         self.table = table;
         self.owners = live.iter().map(|e| self.owners[*e as usize]).collect();
         self.counts = live.iter().map(|e| self.counts[*e as usize]).collect();
+        self.came.iter_mut().for_each(|came| *came = live.iter().map(|e| came[*e as usize]).collect());
         self.nexts = vec![OUT; live.len()];
         self.firsts.fill(END);
         self.idle = 0;
@@ -217,8 +232,11 @@ impl Accumulator for Distinct {
         };
         let n = of.map_or(self.groups, <[u32]>::len);
         let mut offsets = vec![0i32; n + 1];
-        let live = || (0..self.counts.len()).filter(|e| self.counts[*e] != 0);
-        for place in live().filter_map(place_of) {
+        let mut live: Vec<usize> = (0..self.counts.len()).filter(|e| self.counts[*e] != 0).collect();
+        if let Some(came) = &self.came {
+            live.sort_unstable_by_key(|e| came[*e]);
+        }
+        for place in live.iter().copied().filter_map(place_of) {
             offsets[place + 1] += 1;
         }
         let mut total = 0i32;
@@ -231,7 +249,7 @@ impl Accumulator for Distinct {
         }
         let mut next = offsets.clone();
         let mut order = vec![0u32; total as usize];
-        for entry in live() {
+        for entry in live {
             if let Some(place) = place_of(entry) {
                 order[next[place] as usize] = entry as u32;
                 next[place] += 1;
@@ -272,6 +290,7 @@ impl Accumulator for Distinct {
         self.counts.clear();
         self.firsts.clear();
         self.nexts.clear();
+        self.came.iter_mut().for_each(Vec::clear);
         self.idle = 0;
         self.groups = 0;
     }
@@ -300,7 +319,7 @@ mod tests {
     /// Were all entries looked at, this would take most of a minute.
     #[test]
     fn a_reset_looks_at_the_group_alone() {
-        let mut distinct = Distinct::new(Box::new(Count::default()), DataType::Int32).expect("built");
+        let mut distinct = Distinct::new(Box::new(Count::default()), DataType::Int32, false).expect("built");
         distinct.resize(2);
         add(&mut distinct, 0, 0..100_000, 1);
         for _ in 0..50_000 {
@@ -318,7 +337,7 @@ mod tests {
 
     #[test]
     fn what_is_left_keeps_its_order_and_its_group_when_values_are_forgotten() {
-        let mut distinct = Distinct::new(Box::new(Count::default()), DataType::Int32).expect("built");
+        let mut distinct = Distinct::new(Box::new(Count::default()), DataType::Int32, false).expect("built");
         distinct.resize(2);
         add(&mut distinct, 1, 3..5, 1);
         add(&mut distinct, 0, 0..5_000, 1);

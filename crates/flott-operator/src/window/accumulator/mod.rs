@@ -243,7 +243,7 @@ impl AccumulatorPlan {
     pub(crate) fn build(&self) -> Result<Box<dyn Accumulator>> {
         if self.distinct {
             let values = self.argument()?.clone();
-            return Ok(Box::new(distinct::Distinct::new(self.build_plain(true)?, values)?));
+            return Ok(Box::new(distinct::Distinct::new(self.build_plain(true)?, values, self.kind.follows_order())?));
         }
         if self.grows {
             return Ok(Box::new(growing::Growing(self.build_plain(self.always_filled)?)));
