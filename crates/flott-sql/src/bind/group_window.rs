@@ -299,6 +299,13 @@ pub(crate) fn auxiliary(
         _ if window.attribute() == TimeAttribute::Proctime => {
             return Ok(Some(binder.functions.call("PROCTIME", vec![])?));
         }
+        _ if binder.functions.is_batch => {
+            return Err(at(
+                Error::user("PROCTIME window property is not supported in batch queries.")
+                    .hint(format!("{function}_END gives the window's end")),
+                span,
+            ));
+        }
         // A window of event time has no processing time: NULL, as in Flink.
         _ => {
             let null = binder.functions.literal(ScalarValue::Null, &TypeKind::Null.nullable())?;

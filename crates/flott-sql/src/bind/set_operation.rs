@@ -112,12 +112,15 @@ impl Binder<'_> {
         let mut types = vec![];
         for (i, name) in names.iter().enumerate() {
             let of_branches: Vec<LogicalType> = columns.iter().map(|c| c[i].1.clone()).collect();
-            if let Some(other) = of_branches.iter().position(|t| !same_time_attribute(&of_branches[0], t)) {
-                return Err(at(time_attributes_differ(name, &of_branches[0], &of_branches[other]), branches[other].1));
-            }
             let common = if of_branches.iter().all(|t| t.kind == of_branches[0].kind) {
                 // Equal time attributes survive a union.
                 of_branches[0].with_nullable(of_branches.iter().any(|t| t.nullable))
+            } else if let Some(common) = common_timestamp(&of_branches) {
+                if common.kind.time_attribute() == TimeAttribute::Proctime {
+                    let other = of_branches.iter().position(|t| t.kind != common.kind).unwrap_or_default();
+                    return Err(at(time_attributes_differ(name, &common, &of_branches[other]), branches[other].1));
+                }
+                common
             } else {
                 self.functions().least_common_type(&of_branches).ok_or_else(|| {
                     let types = of_branches.iter().map(LogicalType::to_string).collect::<Vec<_>>().join(", ");
@@ -146,7 +149,8 @@ impl Binder<'_> {
                     .map(|((from, data_type), (name, t))| {
                         let value = Typed { expr: column(&from), data_type };
                         let value = self.functions().cast_if_needed(value, t)?;
-                        let data_type = if exact { t.clone() } else { value.data_type };
+                        let nullable = if exact { t.nullable } else { value.data_type.nullable };
+                        let data_type = t.with_nullable(nullable);
                         Ok((name.clone(), Typed { expr: value.expr, data_type }))
                     })
                     .collect::<Result<Vec<_>>>()?;
@@ -280,11 +284,28 @@ impl Binder<'_> {
     }
 }
 
-/// Whether both are event time of one kind, both processing time, or neither is a time attribute.
-fn same_time_attribute(a: &LogicalType, b: &LogicalType) -> bool {
-    let local = |t: &LogicalType| matches!(t.kind, TypeKind::TimestampLtz(..));
-    let attribute = a.kind.time_attribute();
-    attribute == b.kind.time_attribute() && (attribute != TimeAttribute::Rowtime || local(a) == local(b))
+/// The type of timestamps with and without a zone, as Calcite finds it: of two that are as precise the first one, else the
+/// second one in the greater precision. Of one that is not first, nothing remains of its being a time attribute.
+fn common_timestamp(types: &[LogicalType]) -> Option<LogicalType> {
+    let precision = |t: &LogicalType| match t.kind {
+        TypeKind::Timestamp(p, _) | TypeKind::TimestampLtz(p, _) => Some(p),
+        _ => None,
+    };
+    let mut common = types.first()?.clone();
+    let mut most = precision(&common)?;
+    for t in types {
+        let own = precision(t)?;
+        if own != most {
+            most = most.max(own);
+            let kind = match t.kind {
+                TypeKind::TimestampLtz(..) => TypeKind::TimestampLtz(most, TimeAttribute::None),
+                _ => TypeKind::Timestamp(most, TimeAttribute::None),
+            };
+            common = LogicalType { kind, nullable: common.nullable };
+        }
+        common.nullable |= t.nullable;
+    }
+    Some(common)
 }
 
 fn time_attributes_differ(name: &str, a: &LogicalType, b: &LogicalType) -> Error {

@@ -81,10 +81,12 @@ pub(super) const FAMILY: Family = Family {
         Documentation {
             syntax: "TUMBLE_PROCTIME(time, size), HOP_PROCTIME(time, slide, size), SESSION_PROCTIME(time, gap)",
             description: "The processing time, as a time attribute, of windows over one.",
-            documentation: "Of windows over event time it is NULL.",
+            documentation: "Of windows over event time it is NULL. In batch mode there is none.",
             examples: &[Example {
-                sql: "WITH t (ts) AS (VALUES (TIMESTAMP '2024-01-01 08:01:00')) \
-                      SELECT TUMBLE_PROCTIME(ts, INTERVAL '1' DAY) FROM t GROUP BY TUMBLE(ts, INTERVAL '1' DAY)",
+                sql: "CREATE TEMPORARY TABLE moments (n INT, ts AS TIMESTAMPADD(SECOND, n, TIMESTAMP '2024-01-01 00:00:00.000'), \
+                      WATERMARK FOR ts AS ts) WITH ('connector' = 'datagen', 'fields.n.kind' = 'sequence', \
+                      'fields.n.start' = '1', 'fields.n.end' = '6'); \
+                      SELECT TUMBLE_PROCTIME(ts, INTERVAL '1' DAY) FROM moments GROUP BY TUMBLE(ts, INTERVAL '1' DAY)",
                 result: "<NULL>",
             }],
         },
