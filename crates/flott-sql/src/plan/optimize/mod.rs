@@ -14,6 +14,7 @@ mod constants;
 mod empty;
 mod fold;
 mod order;
+mod orders;
 mod region;
 
 pub(super) use order::Order;
@@ -54,7 +55,7 @@ impl Optimizer {
 
     /// The plan to be planned in the place of this one.
     pub(super) fn plan(&self, plan: &LogicalPlan) -> Result<LogicalPlan> {
-        self.under(plan, vec![])
+        self.under(&orders::left_out(plan.clone())?, vec![])
     }
 
     /// A plan's rows for which these conditions on its columns are true.
