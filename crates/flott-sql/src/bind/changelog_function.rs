@@ -85,7 +85,7 @@ pub(crate) fn bind(
             input.span(),
         ));
     }
-    let (plan, partition_by) = binder.table_argument(input, function, ctes)?;
+    let (plan, partition_by) = binder.table_argument(input, function, &[], ctes)?;
     if !partition_by.is_empty() {
         return Err(at(
             Error::user(format!(

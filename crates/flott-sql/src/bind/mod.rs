@@ -25,6 +25,7 @@ mod items;
 pub(crate) mod join;
 mod literal;
 pub mod match_recognize;
+mod named;
 mod names;
 pub mod node;
 mod other_systems;
@@ -38,6 +39,7 @@ mod select;
 mod select_list;
 mod set_operation;
 mod sort;
+pub(crate) mod star;
 mod types;
 mod user_function;
 mod validate;
@@ -134,6 +136,8 @@ pub struct Binder<'a> {
     views: RefCell<HashMap<ObjectIdentifier, LogicalPlan>>,
     /// What the SELECT that was bound last calls its columns, of which several may have one name.
     written: RefCell<Vec<String>>,
+    /// `*` stands for all columns, whatever the session says.
+    whole_stars: Cell<bool>,
 }
 
 /// The queries that a WITH makes visible, innermost last.
@@ -146,7 +150,8 @@ impl<'a> Binder<'a> {
         let functions = Functions::new(config)?.of_program(registry.functions()).of_catalog(tables.catalog());
         let (depth, ttls, lookups) = (Cell::new(0), RefCell::default(), RefCell::default());
         let (views, written) = (RefCell::default(), RefCell::default());
-        Ok(Binder { tables, registry, functions, config, depth, ttls, lookups, views, written })
+        let whole_stars = Cell::new(false);
+        Ok(Binder { tables, registry, functions, config, depth, ttls, lookups, views, written, whole_stars })
     }
 
     /// The functions, for who builds expressions on top of plans.

@@ -1,4 +1,4 @@
-//! What stands in FROM: tables with their computed columns and watermark, views, derived tables, window TVFs.
+//! What stands in FROM: tables with their computed columns and watermark, derived tables, window TVFs.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -16,13 +16,11 @@ use sqlparser::ast::{
 };
 use sqlparser::tokenizer::Span;
 
-use super::names::rename_columns;
+use super::named::Named;
 use super::node::{FlinkNode, FlinkNodeKind, ScanTable};
-use super::refuse::{
-    At, at, check_dynamic_options, from_datafusion, name_parts, name_text, not_found, refuse_if, unsupported,
-};
+use super::refuse::{at, from_datafusion, name_text, not_found, refuse_if, unsupported};
 use super::values::row_values;
-use super::{Binder, CatalogObject, Ctes, Scope, Typed, as_rowtime, column, columns_of, plan_schema, project};
+use super::{Binder, Ctes, Scope, Typed, as_rowtime, column, columns_of, plan_schema, project};
 use crate::parser::alias_of;
 use crate::parser::dialect::TABLE_CALL;
 use crate::parser::match_recognize::QUERY_CALL;
@@ -72,8 +70,12 @@ impl Binder<'_> {
                     };
                     return self.aliased(plan, &[], alias.as_ref());
                 }
-                let (plan, qualifier) = self.named(name, with_hints, ctes)?;
-                self.aliased(plan, &qualifier, alias.as_ref())
+                let Named { plan, qualifier, hidden } = self.named(name, with_hints, ctes)?;
+                let (plan, mut scope) = self.aliased(plan, &qualifier, alias.as_ref())?;
+                if alias.as_ref().is_none_or(|a| a.columns.is_empty()) {
+                    scope.hide(hidden);
+                }
+                Ok((plan, scope))
             }
             TableFactor::Derived { lateral, subquery, alias, sample } => {
                 // The first in FROM has no tables before it.
@@ -170,99 +172,6 @@ impl Binder<'_> {
                 Ok((plan, scope))
             }
         }
-    }
-
-    /// A CTE, table or view, and the qualifier that its columns answer to.
-    fn named(&self, name: &ObjectName, hints: &[Ast], ctes: &Ctes) -> Result<(LogicalPlan, Vec<String>)> {
-        let idents = name_parts(name)?;
-        self.named_parts(&idents, hints, ctes, name.span())
-    }
-
-    fn named_parts(
-        &self,
-        idents: &[&Ident],
-        hints: &[Ast],
-        ctes: &Ctes,
-        span: Span,
-    ) -> Result<(LogicalPlan, Vec<String>)> {
-        let parts: Vec<String> = idents.iter().map(|i| i.value.clone()).collect();
-        if let [one] = parts.as_slice()
-            && let Some((_, plan)) = ctes.iter().rev().find(|(n, _)| n == one)
-        {
-            for hint in hints {
-                let hint = super::hints::of_table(hint)?;
-                super::hints::check(&hint).at_span(span)?;
-                refuse_if(hint.name == super::hints::OPTIONS, "the hint OPTIONS on a CTE", span)?;
-                super::hints::ignored_at_table(&hint);
-            }
-            super::not_too_large(plan).at_span(span)?;
-            return Ok((plan.clone(), parts));
-        }
-        match self.tables.lookup(&parts).at_span(span)? {
-            Some(CatalogObject::Table(identifier, mut table)) => {
-                self.apply_hints(hints, &identifier, &mut table, span)?;
-                let qualifier = full_name(&identifier);
-                let plan =
-                    self.table(identifier.clone(), table).map_err(|e| at(e, span).with("table", &identifier.object))?;
-                Ok((plan, qualifier))
-            }
-            Some(CatalogObject::View { identifier, query, columns }) => {
-                for hint in hints {
-                    let hint = super::hints::of_table(hint)?;
-                    super::hints::check(&hint).at_span(span)?;
-                    if hint.name == super::hints::OPTIONS {
-                        check_dynamic_options(self.config, &identifier).at_span(span)?;
-                        return Err(super::hints::on_view(&identifier, span));
-                    }
-                    super::hints::ignored_at_table(&hint);
-                }
-                let known = self.views.borrow().get(&identifier).cloned();
-                if let Some(plan) = known {
-                    return Ok((plan, full_name(&identifier)));
-                }
-                let place = |e: Error| at(without_position(&e), span).with("view", &identifier.object);
-                let query = self.tables.parse_query(&query).map_err(place)?;
-                let mut plan = self.bind_query(&query, &vec![]).map_err(place)?;
-                if !columns.is_empty() {
-                    plan = rename_columns(plan, &columns).map_err(place)?;
-                }
-                super::not_too_large(&plan).map_err(place)?;
-                self.views.borrow_mut().insert(identifier.clone(), plan.clone());
-                Ok((plan, full_name(&identifier)))
-            }
-            None => {
-                let names = self.tables.names();
-                let candidates = names.iter().map(String::as_str).chain(ctes.iter().map(|c| c.0.as_str()));
-                let text = parts.join(".");
-                let error =
-                    not_found(format!("Object '{text}' not found"), &text, candidates, "Tables and views", span);
-                let error = if error.hint_text().is_none() { error.hint("CREATE TABLE it first") } else { error };
-                Err(error.with("table", text))
-            }
-        }
-    }
-
-    /// `/*+ OPTIONS('k' = 'v') */`
-    fn apply_hints(
-        &self,
-        hints: &[Ast],
-        identifier: &ObjectIdentifier,
-        table: &mut CatalogTable,
-        span: Span,
-    ) -> Result<()> {
-        for hint in hints {
-            let hint = super::hints::of_table(hint)?;
-            super::hints::check(&hint).at_span(span)?;
-            if hint.name != super::hints::OPTIONS {
-                super::hints::ignored_at_table(&hint);
-                continue;
-            }
-            check_dynamic_options(self.config, identifier).at_span(span)?;
-            for (key, value) in hint.pairs {
-                table.options.set(key, value);
-            }
-        }
-        Ok(())
     }
 
     /// A table: scan, computed columns, watermark.
@@ -442,7 +351,8 @@ impl Binder<'_> {
             }
         }
         let data = self.given(&given, "DATA", &text, span)?;
-        let (input, partition_by) = self.table_argument(data, &text, ctes)?;
+        let asked = given.values().flat_map(|e| super::window::described(e)).collect::<Vec<_>>();
+        let (input, partition_by) = self.table_argument(data, &text, &asked, ctes)?;
         let mut keys = vec![];
         for key in partition_by {
             keys.push(self.key_column(key, &input)?);
@@ -468,15 +378,16 @@ impl Binder<'_> {
         })
     }
 
-    /// `TABLE t [PARTITION BY (..)]` or a sub-query, and the keys.
+    /// `TABLE t [PARTITION BY (..)]` or a sub-query, and the keys. `asked`: columns that are named besides.
     pub(crate) fn table_argument<'q>(
         &self,
         e: &'q Ast,
         function: &str,
+        asked: &[&str],
         ctes: &Ctes,
     ) -> Result<(LogicalPlan, &'q [Ast])> {
         match e {
-            Ast::Nested(inner) => self.table_argument(inner, function, ctes),
+            Ast::Nested(inner) => self.table_argument(inner, function, asked, ctes),
             Ast::Subquery(q) => Ok((self.bind_inside(q, ctes)?, &[])),
             Ast::Function(f) if name_text(&f.name) == TABLE_CALL => {
                 let FunctionArguments::List(list) = &f.args else {
@@ -487,7 +398,7 @@ impl Binder<'_> {
                     _ => None,
                 });
                 if let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(query @ Ast::Subquery(_)))) = list.args.first() {
-                    let (plan, _) = self.table_argument(query, function, ctes)?;
+                    let (plan, _) = self.table_argument(query, function, asked, ctes)?;
                     let keys = match list.args.get(1) {
                         Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Ast::Tuple(keys)))) => keys.as_slice(),
                         _ => &[],
@@ -504,7 +415,7 @@ impl Binder<'_> {
                     _ => &[],
                 };
                 let span = idents.first().map_or_else(Span::empty, |i| i.span);
-                Ok((self.named_parts(&idents, &[], ctes, span)?.0, keys))
+                Ok((self.named_parts(&idents, &[], ctes, span)?.shown(asked)?, keys))
             }
             other => Err(at(
                 Error::user(format!("the input of {function} is a table or a query, not {other}"))
@@ -585,10 +496,6 @@ fn without_rowtime(table: &mut CatalogTable) {
             c.data_type = c.data_type.with_time_attribute(TimeAttribute::None);
         }
     }
-}
-
-fn full_name(i: &ObjectIdentifier) -> Vec<String> {
-    vec![i.catalog.clone(), i.database.clone(), i.object.clone()]
 }
 
 fn is_source_watermark(e: &Ast) -> bool {

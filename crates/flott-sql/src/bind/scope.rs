@@ -44,6 +44,8 @@ pub(crate) struct Scope {
     pub(crate) columns: Vec<ScopeColumn>,
     /// Columns of the plan that one without qualifier stands for (USING): they go by their tables' names only.
     merged: HashSet<String>,
+    /// Columns of the plan that `*` leaves out.
+    hidden: HashSet<String>,
     /// What the query around a sub-query sees.
     outer: Vec<ScopeColumn>,
     /// What the query around that one sees.
@@ -95,6 +97,7 @@ impl Scope {
     pub(crate) fn take_in(&mut self, other: &Scope) {
         self.columns.extend(other.columns.iter().cloned());
         self.merged.extend(other.merged.iter().cloned());
+        self.hidden.extend(other.hidden.iter().cloned());
         self.twice.extend(other.twice.iter().cloned());
         self.values.extend(other.values.iter().cloned());
         self.marks.extend(other.marks.iter().cloned());
@@ -107,6 +110,7 @@ impl Scope {
             c.field = new(&c.field);
         }
         self.merged = self.merged.iter().map(new).collect();
+        self.hidden = self.hidden.iter().map(new).collect();
         for (_, mark) in &mut self.marks {
             let renamed = mark.expr.clone().transform_up(|e| {
                 Ok(match &e {
@@ -122,6 +126,16 @@ impl Scope {
     /// The same without what sub-queries have become.
     pub(crate) fn without_answers(&self) -> Scope {
         Scope { values: vec![], marks: vec![], ..self.clone() }
+    }
+
+    /// `*` leaves these columns out.
+    pub(crate) fn hide(&mut self, names: Vec<String>) {
+        self.hidden.extend(names);
+    }
+
+    /// Whether `*` stands for a column, too.
+    pub(crate) fn is_in_star(&self, c: &ScopeColumn) -> bool {
+        !self.hidden.contains(&c.field)
     }
 
     /// The column goes by its table's name only from now on.
@@ -173,6 +187,9 @@ impl Scope {
                 Some(grouped) => {
                     if self.merged.contains(&c.field) {
                         groups.merge(&grouped);
+                    }
+                    if self.hidden.contains(&c.field) {
+                        groups.hide(vec![grouped.field.clone()]);
                     }
                     groups.columns.push(grouped);
                 }

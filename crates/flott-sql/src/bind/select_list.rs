@@ -85,7 +85,8 @@ impl Binder<'_> {
                         ));
                     }
                     scope.check_names(&[]).at_span(options.wildcard_token.0.span)?;
-                    out.extend(scope.columns.iter().filter(|c| !scope.is_merged(c)).map(Item::of_column));
+                    let shown = scope.columns.iter().filter(|c| !scope.is_merged(c) && scope.is_in_star(c));
+                    out.extend(shown.map(Item::of_column));
                 }
                 SelectItem::QualifiedWildcard(kind, options) => {
                     plain_wildcard(options)?;
@@ -103,7 +104,6 @@ impl Binder<'_> {
                                     .zip(&parts)
                                     .all(|(a, b)| a == b)
                         })
-                        .map(Item::of_column)
                         .collect();
                     if columns.is_empty() {
                         if let Some((row, path, fields)) = row_of(scope, &parts) {
@@ -130,7 +130,7 @@ impl Binder<'_> {
                         ));
                     }
                     scope.check_names(&parts).at_span(name.span())?;
-                    out.extend(columns);
+                    out.extend(columns.into_iter().filter(|c| scope.is_in_star(c)).map(Item::of_column));
                 }
             }
         }

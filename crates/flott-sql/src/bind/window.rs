@@ -177,6 +177,21 @@ pub(crate) fn descriptor(binder: &Binder<'_>, e: &Ast, input: &LogicalPlan, func
     ))
 }
 
+/// The columns that a DESCRIPTOR names.
+pub(crate) fn described<'q>(e: &'q Ast) -> Vec<&'q str> {
+    let Ast::Function(f) = e else { return vec![] };
+    match &f.args {
+        FunctionArguments::List(list) if name_text(&f.name).eq_ignore_ascii_case("DESCRIPTOR") => {
+            let column = |a: &'q FunctionArg| match a {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(Ast::Identifier(id))) => Some(id.value.as_str()),
+                _ => None,
+            };
+            list.args.iter().filter_map(column).collect()
+        }
+        _ => vec![],
+    }
+}
+
 /// The milliseconds of an interval literal.
 fn milliseconds(binder: &Binder<'_>, e: &Ast, function: &str, parameter: &str) -> Result<i64> {
     let bound = binder.expression(e, &[])?;

@@ -15,6 +15,7 @@ use sqlparser::tokenizer::{Span, Token, Tokenizer, Whitespace};
 
 use super::tables::{Edits, apply, offset};
 use super::{CatalogManager, Entry};
+use crate::bind::star::ColumnExpansion;
 use crate::parser;
 use crate::parser::dialect::FlinkDialect;
 
@@ -29,6 +30,8 @@ type Names = Option<Vec<String>>;
 struct Relation {
     name: Option<String>,
     columns: Names,
+    /// Those of them that `*` leaves out.
+    hidden: Vec<String>,
 }
 
 /// What a SELECT reads.
@@ -41,15 +44,19 @@ struct Relations {
     merged: bool,
 }
 
-/// The queries of WITH, and their columns.
-type Ctes = BTreeMap<String, Names>;
+/// The queries of WITH, and their columns; and which columns `*` leaves out.
+#[derive(Clone, Default)]
+struct Ctes {
+    names: BTreeMap<String, Names>,
+    expansion: ColumnExpansion,
+}
 
 impl CatalogManager {
     /// The long form of a view's text; `None` where something stands in the way.
-    pub(crate) fn expand_columns(&self, text: &str) -> Option<String> {
+    pub(crate) fn expand_columns(&self, text: &str, expansion: ColumnExpansion) -> Option<String> {
         let query = parser::parse_query(text).ok()?;
         let mut edits = self.table_names(text, &query).ok()?;
-        self.expand_query(text, &query, &Ctes::new(), &mut edits)?;
+        self.expand_query(text, &query, &Ctes { expansion, ..Ctes::default() }, &mut edits)?;
         Some(laid_out(&apply(text, edits), &|function| self.functions.has_name(function)))
     }
 
@@ -60,7 +67,7 @@ impl CatalogManager {
             let names = self.expand_query(text, &cte.query, &ctes, edits)?;
             edits.insert(place(text, cte.alias.name.span)?, quote(&cte.alias.name.value));
             let columns = alias_columns(text, &cte.alias, edits)?;
-            ctes.insert(cte.alias.name.value.clone(), columns.or(names));
+            ctes.names.insert(cte.alias.name.value.clone(), columns.or(names));
         }
         self.expand_body(text, &query.body, &ctes, edits)
     }
@@ -149,6 +156,7 @@ impl CatalogManager {
         relations: &mut Relations,
         conditions: &mut Vec<&'a Expr>,
     ) -> Option<()> {
+        let mut hidden = vec![];
         let (columns, alias, own) = match factor {
             TableFactor::Table { name, alias, args: None, version, with_hints, .. } => {
                 let idents: Vec<&Ident> = name.0.iter().map(|p| p.as_ident()).collect::<Option<_>>()?;
@@ -156,12 +164,14 @@ impl CatalogManager {
                 let last = idents.last()?;
                 let key = place(text, Span { start: idents.first()?.span.start, end: last.span.end })?;
                 let columns = match parts[..] {
-                    [one] if ctes.contains_key(one) => {
+                    [one] if ctes.names.contains_key(one) => {
                         edits.insert(key, quote(one));
-                        ctes.get(one).cloned().flatten()
+                        ctes.names.get(one).cloned().flatten()
                     }
                     _ => match self.qualify(&parts).ok().and_then(|id| self.entry(&id).cloned()) {
                         Some(Entry::Table(table)) => {
+                            let columns = table.schema.columns.iter().filter(|c| ctes.expansion.hides(c));
+                            hidden = columns.map(|c| c.name.clone()).collect();
                             Some(table.schema.columns.iter().map(|c| c.name.clone()).collect())
                         }
                         Some(Entry::View(view)) => Some(view.columns.iter().map(|c| c.name.clone()).collect()),
@@ -186,12 +196,12 @@ impl CatalogManager {
             | TableFactor::TableFunction { alias, .. }
             | TableFactor::Function { alias, .. } => (None, alias.as_ref(), None),
             _ => {
-                relations.all.push(Relation { name: None, columns: None });
+                relations.all.push(Relation { name: None, columns: None, hidden });
                 return Some(());
             }
         };
         let Some(alias) = alias else {
-            relations.all.push(Relation { name: own, columns });
+            relations.all.push(Relation { name: own, columns, hidden });
             return Some(());
         };
         let word = if alias.explicit { "" } else { "AS " };
@@ -205,7 +215,10 @@ impl CatalogManager {
             _ => false,
         };
         let columns = if sole { Some(vec![alias.name.value.clone()]) } else { columns };
-        relations.all.push(Relation { name: Some(alias.name.value.clone()), columns: given.or(columns) });
+        if given.is_some() {
+            hidden.clear();
+        }
+        relations.all.push(Relation { name: Some(alias.name.value.clone()), columns: given.or(columns), hidden });
         Some(())
     }
 }
@@ -287,7 +300,8 @@ impl Relations {
             if self.all.iter().filter(|r| r.name.as_ref() == Some(name)).count() > 1 {
                 return None;
             }
-            out.extend(columns.iter().map(|c| (name.clone(), c.clone())));
+            let shown = columns.iter().filter(|c| !relation.hidden.contains(c));
+            out.extend(shown.map(|c| (name.clone(), c.clone())));
         }
         Some(out)
     }
@@ -297,7 +311,7 @@ impl Relations {
         let has = |r: &&Relation| r.columns.as_ref().is_none_or(|c| c.iter().any(|c| c == column));
         let mut those = self.all.iter().filter(has);
         match (those.next(), those.next()) {
-            (Some(Relation { name: Some(name), columns: Some(_) }), None) => Some(name),
+            (Some(Relation { name: Some(name), columns: Some(_), .. }), None) => Some(name),
             _ => None,
         }
     }

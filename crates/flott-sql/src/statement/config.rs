@@ -7,6 +7,7 @@ use flott_core::{Secret, SessionZone, secret, suggest};
 use OptionType::{Boolean, Duration, Enum, Int, Long, MemorySize, String as Text};
 
 use super::{SessionState, StatementResult};
+use crate::bind::star::{COLUMN_EXPANSION, ColumnExpansion};
 
 const fn option(
     key: &'static str,
@@ -117,7 +118,7 @@ static KNOWN: [ConfigOption; 192] = [
     option("table.planner", Enum(&["BLINK", "OLD"]), Some("BLINK"), "The planner; there is only one, so that it has no effect here."),
     option("table.builtin-catalog-name", Text, Some("default_catalog"), "The first catalog's name; has no effect here once a session runs."),
     option("table.builtin-database-name", Text, Some("default_database"), "The first database's name; has no effect here once a session runs."),
-    option("table.column-expansion-strategy", Text, None, "Which columns `*` leaves out."),
+    option("table.column-expansion-strategy", Text, None, "Which virtual metadata columns `*` leaves out: EXCLUDE_ALIASED_VIRTUAL_METADATA_COLUMNS, EXCLUDE_DEFAULT_VIRTUAL_METADATA_COLUMNS (those named by their key), or both with a semicolon between them."),
     option("table.generated-code.max-length", Int, Some("4000"), "How long generated code may be; has no effect here, where no code is generated."),
     option("table.plan.compile.catalog-objects", Enum(&["ALL", "SCHEMA", "IDENTIFIER"]), Some("ALL"), "What a compiled plan stores; has no effect here."),
     option("table.plan.restore.catalog-objects", Enum(&["ALL", "ALL_ENFORCED", "IDENTIFIER"]), Some("ALL"), "What a compiled plan reads from catalogs; has no effect here."),
@@ -289,7 +290,7 @@ fn known_option(key: &str) -> Option<&'static ConfigOption> {
 const LOCAL_TIME_ZONE: &str = "table.local-time-zone";
 
 /// Options of which only the default is there: another value would change what a query means, so it is refused.
-const FIXED: [&str; 2] = ["table.column-expansion-strategy", "table.sql-dialect"];
+const FIXED: [&str; 1] = ["table.sql-dialect"];
 
 /// Refuses a value that would have to change results and cannot.
 fn check_fixed(option: &ConfigOption, value: &str) -> Result<()> {
@@ -353,6 +354,9 @@ pub fn set_option(key: &str, value: &str, state: &mut SessionState) -> Result<()
     option.check(key, value)?;
     check_fixed(option, value)?;
     crate::bind::check_runtime_mode(key, value).map_err(|e| e.with("option", key))?;
+    if option.key == COLUMN_EXPANSION {
+        ColumnExpansion::parse(value)?;
+    }
     if option.key == LOCAL_TIME_ZONE && value != "default" {
         SessionZone::parse(value).map_err(|e| e.with("option", key))?;
     }

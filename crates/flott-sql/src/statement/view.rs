@@ -1,17 +1,20 @@
 //! Views: create, change, rename.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 use flott_connector::table::Column;
 use flott_core::error::{Error, Position, Result};
-use sqlparser::ast::{Expr, Ident, SelectItem, SetExpr};
+use sqlparser::ast::{Expr, Ident, Select, SelectItem, SetExpr, Visit, Visitor};
 
 use super::place::moved;
 use super::{ExpressionResolver, SessionState};
+use crate::bind::star::{COLUMN_EXPANSION, ColumnExpansion};
 use crate::bind::with_full_names;
 use crate::catalog::object::IfTaken;
 use crate::catalog::{CatalogView, Entry};
 use crate::parser::ast::Name;
+use crate::parser::dialect::TABLE_CALL;
 use crate::parser::parse_query;
 
 /// What a CREATE VIEW says.
@@ -28,10 +31,14 @@ fn view(definition: &Definition, state: &SessionState, resolver: &dyn Expression
     let expanded = state.catalog.expand(definition.text).map_err(place)?;
     let schema = resolver.query_schema(state, definition.text).map_err(place)?;
     // The long form is only taken where it means the same.
-    let expanded = match state.catalog.expand_columns(definition.text) {
+    let expansion = ColumnExpansion::of(&state.config)?;
+    let expanded = match state.catalog.expand_columns(definition.text, expansion) {
         Some(long) if resolver.query_schema(state, &long).is_ok_and(|s| s == schema) => long,
         _ => expanded,
     };
+    if !expansion.is_whole() && has_star(&expanded)? {
+        return Err(place(unsupported_star()));
+    }
     let expanded = with_full_names(state, &expanded, true)?;
     let given = definition.columns;
     if given.is_empty() {
@@ -58,6 +65,30 @@ fn view(definition: &Definition, state: &SessionState, resolver: &dyn Expression
     }
     let comment = definition.comment.map(str::to_string);
     Ok(CatalogView { text: definition.text.to_string(), expanded, columns, comment })
+}
+
+/// Whether a query asks for all columns of something.
+fn has_star(text: &str) -> Result<bool> {
+    struct Search;
+    impl Visitor for Search {
+        type Break = ();
+        fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
+            let is_star = |i: &SelectItem| matches!(i, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
+            if select.projection.iter().any(is_star) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        }
+        fn pre_visit_expr(&mut self, e: &Expr) -> ControlFlow<()> {
+            match e {
+                Expr::Function(f) if f.name.to_string() == TABLE_CALL => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            }
+        }
+    }
+    Ok(parse_query(text)?.visit(&mut Search).is_break())
+}
+
+fn unsupported_star() -> Error {
+    Error::user(format!("`*` or TABLE in this view is not supported with '{COLUMN_EXPANSION}'"))
+        .hint(format!("Name the columns, or RESET '{COLUMN_EXPANSION}' before CREATE VIEW"))
 }
 
 fn same_name(name: &str) -> Error {
