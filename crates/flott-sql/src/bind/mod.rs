@@ -136,6 +136,8 @@ pub struct Binder<'a> {
     views: RefCell<HashMap<ObjectIdentifier, LogicalPlan>>,
     /// What the SELECT that was bound last calls its columns, of which several may have one name.
     written: RefCell<Vec<String>>,
+    /// The queries around those that are bound, innermost last.
+    around: RefCell<Vec<Option<join::derived::Around>>>,
     /// `*` stands for all columns, whatever the session says.
     whole_stars: Cell<bool>,
 }
@@ -150,8 +152,8 @@ impl<'a> Binder<'a> {
         let functions = Functions::new(config)?.of_program(registry.functions()).of_catalog(tables.catalog());
         let (depth, ttls, lookups) = (Cell::new(0), RefCell::default(), RefCell::default());
         let (views, written) = (RefCell::default(), RefCell::default());
-        let whole_stars = Cell::new(false);
-        Ok(Binder { tables, registry, functions, config, depth, ttls, lookups, views, written, whole_stars })
+        let (around, whole_stars) = (RefCell::default(), Cell::new(false));
+        Ok(Binder { tables, registry, functions, config, depth, ttls, lookups, views, written, around, whole_stars })
     }
 
     /// The functions, for who builds expressions on top of plans.

@@ -22,7 +22,7 @@ impl Binder<'_> {
             return Err(Error::user(format!("queries and views nest deeper than {QUERY_DEPTH_MAX}"))
                 .hint("Check whether a view reads itself"));
         }
-        let plan = self.bind_query_inner(q, ctes);
+        let plan = self.on_its_own(|| self.bind_query_inner(q, ctes));
         self.depth.set(self.depth.get() - 1);
         plan
     }

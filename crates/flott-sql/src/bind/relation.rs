@@ -28,7 +28,7 @@ use crate::parser::match_recognize::QUERY_CALL;
 impl Binder<'_> {
     pub(crate) fn table_with_joins(&self, t: &TableWithJoins, ctes: &Ctes) -> Result<(LogicalPlan, Scope)> {
         let TableWithJoins { relation, joins } = t;
-        let first = self.table_factor(relation, ctes)?;
+        let first = self.related(relation, ctes)?;
         joins.iter().try_fold(first, |left, join| self.joined(left, join, ctes))
     }
 

@@ -58,6 +58,8 @@ pub(crate) struct Scope {
     values: Vec<(ast::Query, ScopeColumn)>,
     /// IN and EXISTS inside expressions, and what they are; over groups, aggregates and keys.
     marks: Vec<(ast::Expr, Typed)>,
+    /// Of which row outside these rows are: what derived tables say of it.
+    pub(crate) conditions: Vec<Expr>,
     /// Columns that are there no more once rows are grouped.
     ungrouped: Vec<ScopeColumn>,
 }
@@ -101,6 +103,7 @@ impl Scope {
         self.twice.extend(other.twice.iter().cloned());
         self.values.extend(other.values.iter().cloned());
         self.marks.extend(other.marks.iter().cloned());
+        self.conditions.extend(other.conditions.iter().cloned());
     }
 
     /// The plan has other names for its columns.
@@ -111,14 +114,14 @@ impl Scope {
         }
         self.merged = self.merged.iter().map(new).collect();
         self.hidden = self.hidden.iter().map(new).collect();
-        for (_, mark) in &mut self.marks {
-            let renamed = mark.expr.clone().transform_up(|e| {
+        for e in self.marks.iter_mut().map(|(_, mark)| &mut mark.expr).chain(&mut self.conditions) {
+            let renamed = e.clone().transform_up(|e| {
                 Ok(match &e {
                     Expr::Column(c) => Transformed::yes(column(&new(&c.name))),
                     _ => Transformed::no(e),
                 })
             });
-            mark.expr = renamed.map_err(from_datafusion)?.data;
+            *e = renamed.map_err(from_datafusion)?.data;
         }
         Ok(())
     }

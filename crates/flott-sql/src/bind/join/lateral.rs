@@ -56,6 +56,13 @@ struct Whole {
     having: Option<Ast>,
 }
 
+impl Inside {
+    /// Whether there is more to a row than those of its own: something of the row outside, or that it is there for each.
+    pub(super) fn is_of_pairs(&self) -> bool {
+        !self.both.is_empty() || self.whole.is_some()
+    }
+}
+
 impl Binder<'_> {
     /// The rows read so far, each with the rows of a query that may name their columns.
     pub(super) fn lateral(
@@ -250,7 +257,7 @@ impl Binder<'_> {
             refuse_if(is_over(select) && is_grouped(select) && no_keys, &what("OVER beside aggregates"), span)?;
             return self.inside_grouped(outer, query, select, distinct, ctes);
         }
-        let (plan, scope) = self.from(&select.from, ctes)?;
+        let (plan, scope) = self.from_inside(&select.from, outer, ctes)?;
         let source = self.source(plan, scope, select.selection.as_ref(), &[], Some(outer), ctes)?;
         let items = self.named_items(&select.projection, &source.scope)?;
         let mut columns = identity(&source.plan)?;

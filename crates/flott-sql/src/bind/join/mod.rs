@@ -4,6 +4,7 @@
 //! Flink, and each is recognised, innermost first: of rows near in time, of rows of one window, or of whole changelogs. A
 //! regular join keeps its rows for ever, so time attributes end there.
 
+pub(crate) mod derived;
 mod embedded;
 mod generated;
 mod interval;
@@ -77,7 +78,7 @@ impl Binder<'_> {
         if let TableFactor::Table { version: Some(version), .. } = relation {
             return self.as_of(left, relation, version, kind, constraint, ctes);
         }
-        let right = self.table_factor(relation, ctes)?;
+        let right = self.related(relation, ctes)?;
         self.combined(left, right, kind, constraint, (span, ctes))
     }
 
@@ -124,6 +125,7 @@ impl Binder<'_> {
         constraint: &JoinConstraint,
         (span, ctes): (Span, &Ctes),
     ) -> Result<Bound> {
+        derived::check_padded(&left_scope, &right_scope, kind, span)?;
         let (left, right, seen) = match constraint {
             JoinConstraint::On(e) => {
                 let sides = ((left, left_scope.clone()), (right, right_scope));

@@ -88,7 +88,7 @@ impl Binder<'_> {
             scope.set_outer(outer);
         }
         let mut plan = plan;
-        let (mut inner, mut correlated) = (vec![], vec![]);
+        let (mut inner, mut correlated) = (vec![], std::mem::take(&mut scope.conditions));
         let mut all = vec![];
         let compared = selection.and_then(|e| self.compared_with_one_row(e, ctes));
         let selection = compared.as_ref().or(selection);
@@ -213,7 +213,7 @@ impl Binder<'_> {
         values: bool,
         ctes: &Ctes,
     ) -> Result<(Source, Vec<Typed>)> {
-        let (plan, mut scope) = self.from(&select.from, ctes)?;
+        let (plan, mut scope) = self.from_inside(&select.from, outer, ctes)?;
         scope.let_repeat();
         let shown = if values { crate::bind::select_list::expressions(&select.projection) } else { vec![] };
         let source = self.source(plan, scope, select.selection.as_ref(), &shown, Some(outer), ctes)?;
@@ -552,7 +552,7 @@ fn correlated_deeper(error: Error, query: &Query) -> Error {
         return unsupported_with(
             format!("this sub-query, where it names a column of the query outside ({})", error.message()),
             query.span(),
-            "Name outer columns only in the WHERE of the sub-query itself, without GROUP BY",
+            "Name outer columns only in the WHERE of the sub-query itself, or of a query in its FROM, without GROUP BY",
         );
     }
     error
