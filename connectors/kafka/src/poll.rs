@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 
 use crate::client::{self, Context, REQUEST_PATIENCE, TURN};
 use crate::native::{Said, Taken};
-use crate::offsets;
+use crate::offsets::{self, Bounded, Startup};
 use crate::passing;
 use crate::reading::Reading;
 use crate::refusal;
@@ -171,7 +171,8 @@ impl Poller {
         }
     }
 
-    fn add(&mut self, splits: Vec<PartitionSplit>) -> Result<()> {
+    fn add(&mut self, mut splits: Vec<PartitionSplit>) -> Result<()> {
+        self.bound(&mut splits)?;
         let properties = &self.scan.properties;
         let mut new: BTreeMap<String, TopicPartitionList> = BTreeMap::new();
         for split in splits {
@@ -198,6 +199,27 @@ impl Poller {
                 && list.count() > 0
             {
                 reading.client.incremental_assign(&list).map_err(|e| client::error(e, properties, "read from"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Partitions that a source without an end has read, and that one with an end goes on with, end where that one says.
+    fn bound(&self, splits: &mut [PartitionSplit]) -> Result<()> {
+        let endless: Vec<(String, i32)> =
+            splits.iter().filter(|s| s.end.is_none()).map(|s| (s.topic.clone(), s.partition)).collect();
+        if endless.is_empty() || self.scan.bounded == Bounded::Unbounded {
+            return Ok(());
+        }
+        let properties = &self.scan.properties;
+        // One that reads could miss a record while it is asked.
+        let consumer = client::consumer(properties, properties.get("group.id"))?;
+        let ranges = offsets::resolve(&consumer, properties, &endless, &Startup::Earliest, &self.scan.bounded);
+        client::end_aside(consumer);
+        for range in ranges? {
+            let is_its = |s: &&mut PartitionSplit| s.topic == range.topic && s.partition == range.partition;
+            if let Some(split) = splits.iter_mut().find(is_its) {
+                split.end = range.end;
             }
         }
         Ok(())

@@ -35,7 +35,13 @@ pub(super) fn coalesce(a: &mut Arguments) -> Result<Option<Resolved>> {
         }
     }
     t.nullable = a.values.iter().all(|v| v.data_type.nullable);
-    let mut values = a.values.clone();
+    // Nothing behind one that is never NULL counts, not even for what planning can tell of the value.
+    let first = a.values.iter().position(|v| !v.data_type.nullable);
+    if let Some(first) = first {
+        a.coerce(first, &t)?;
+    }
+    let kept = first.map_or(a.values.len(), |first| first + 1);
+    let mut values = a.values[..kept].to_vec();
     let Some(last) = values.pop() else { return Ok(None) };
     if values.is_empty() {
         return chosen(a, last);
@@ -58,6 +64,7 @@ mod tests {
             ("COALESCE", &[("1", "INT"), ("2.5", "DECIMAL(2, 1)")], "1.0"),
             ("COALESCE", &[("NULL", "TIME(0)"), ("2024-01-01 10:00:00.5", "TIMESTAMP(3)")], "10:00:00"),
             ("COALESCE", &[("2024-01-01 10:00:00.5", "TIMESTAMP(3)"), ("NULL", "DATE")], "2024-01-01"),
+            ("COALESCE", &[("1", "INT NOT NULL"), ("2.5", "DECIMAL(2, 1)")], "1.0"),
         ]);
     }
 }
