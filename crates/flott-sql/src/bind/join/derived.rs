@@ -24,7 +24,7 @@ pub(crate) struct Around {
 
 impl Binder<'_> {
     /// FROM of a sub-query, whose scope has the conditions of its derived tables on the rows outside.
-    pub(super) fn from_inside(&self, from: &[ast::TableWithJoins], outer: &Scope, ctes: &Ctes) -> Result<Bound> {
+    pub(super) fn inside_from(&self, from: &[ast::TableWithJoins], outer: &Scope, ctes: &Ctes) -> Result<Bound> {
         self.around.borrow_mut().push(Some(Around { outer: outer.clone(), conditions: 0 }));
         let bound = self.from(from, ctes);
         let around = self.around.borrow_mut().pop().flatten();

@@ -257,7 +257,7 @@ impl Binder<'_> {
             refuse_if(is_over(select) && is_grouped(select) && no_keys, &what("OVER beside aggregates"), span)?;
             return self.inside_grouped(outer, query, select, distinct, ctes);
         }
-        let (plan, scope) = self.from_inside(&select.from, outer, ctes)?;
+        let (plan, scope) = self.inside_from(&select.from, outer, ctes)?;
         let source = self.source(plan, scope, select.selection.as_ref(), &[], Some(outer), ctes)?;
         let items = self.named_items(&select.projection, &source.scope)?;
         let mut columns = identity(&source.plan)?;

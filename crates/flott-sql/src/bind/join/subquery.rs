@@ -213,7 +213,7 @@ impl Binder<'_> {
         values: bool,
         ctes: &Ctes,
     ) -> Result<(Source, Vec<Typed>)> {
-        let (plan, mut scope) = self.from_inside(&select.from, outer, ctes)?;
+        let (plan, mut scope) = self.inside_from(&select.from, outer, ctes)?;
         scope.let_repeat();
         let shown = if values { crate::bind::select_list::expressions(&select.projection) } else { vec![] };
         let source = self.source(plan, scope, select.selection.as_ref(), &shown, Some(outer), ctes)?;
