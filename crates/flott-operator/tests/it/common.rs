@@ -95,3 +95,22 @@ pub(crate) fn aggregation(spec: &WindowAggregateSpec, two_phase: bool) -> Vec<(N
         vec![(one, Partitioning::Hash(spec.group_keys.clone()))]
     }
 }
+
+/// Start and end of each window that a row of this time is in; of a session, of the one that it would be alone.
+pub(crate) fn windows_at(kind: &WindowKind, time: i64) -> Vec<(i64, i64)> {
+    let floor = |offset: i64, size: i64| time - (time - offset).rem_euclid(size);
+    match *kind {
+        WindowKind::Tumble { size_ms, offset_ms } => {
+            vec![(floor(offset_ms, size_ms), floor(offset_ms, size_ms) + size_ms)]
+        }
+        WindowKind::Hop { size_ms, slide_ms, offset_ms } => (0..size_ms / slide_ms)
+            .map(|i| floor(offset_ms, slide_ms) - i * slide_ms)
+            .map(|start| (start, start + size_ms))
+            .collect(),
+        WindowKind::Cumulate { max_size_ms, step_ms, offset_ms } => {
+            let start = floor(offset_ms, max_size_ms);
+            (1..=max_size_ms / step_ms).map(|i| (start, start + i * step_ms)).filter(|w| time < w.1).collect()
+        }
+        WindowKind::Session { gap_ms, .. } => vec![(time, time + gap_ms)],
+    }
+}

@@ -244,19 +244,7 @@ impl Naive {
 /// The windows of a row that are not over, with those of its key that they are: sessions that become one are put together in
 /// the order of time.
 fn windows_of<'a>(kind: &WindowKind, own: &'a mut Vec<Naive>, time: i64, watermark: i64) -> Vec<&'a mut Naive> {
-    let floor = |offset: i64, size: i64| time - (time - offset).rem_euclid(size);
     let windows: Vec<(i64, i64)> = match *kind {
-        WindowKind::Tumble { size_ms, offset_ms } => {
-            vec![(floor(offset_ms, size_ms), floor(offset_ms, size_ms) + size_ms)]
-        }
-        WindowKind::Hop { size_ms, slide_ms, offset_ms } => (0..size_ms / slide_ms)
-            .map(|i| floor(offset_ms, slide_ms) - i * slide_ms)
-            .map(|start| (start, start + size_ms))
-            .collect(),
-        WindowKind::Cumulate { max_size_ms, step_ms, offset_ms } => {
-            let start = floor(offset_ms, max_size_ms);
-            (1..=max_size_ms / step_ms).map(|i| (start, start + i * step_ms)).filter(|w| time < w.1).collect()
-        }
         WindowKind::Session { gap_ms, .. } => {
             let (start, end) = (time, time + gap_ms);
             own.sort_by_key(|w| w.start);
@@ -281,6 +269,7 @@ fn windows_of<'a>(kind: &WindowKind, own: &'a mut Vec<Naive>, time: i64, waterma
             *own = kept;
             vec![window]
         }
+        _ => windows_at(kind, time),
     };
     let open: Vec<(i64, i64)> = windows.into_iter().filter(|w| w.1 - 1 > watermark).collect();
     for (start, end) in &open {

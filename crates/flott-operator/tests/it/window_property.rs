@@ -272,22 +272,7 @@ fn naive(case: &Case) -> (Vec<String>, u64) {
             Step::Rows(_, rows) => {
                 for row in rows {
                     let own = open.entry(key_of(row, keys)).or_default();
-                    let floor = |offset: i64, size: i64| row.time - (row.time - offset).rem_euclid(size);
                     let windows: Vec<(i64, i64)> = match case.kind {
-                        WindowKind::Tumble { size_ms, offset_ms } => {
-                            vec![(floor(offset_ms, size_ms), floor(offset_ms, size_ms) + size_ms)]
-                        }
-                        WindowKind::Hop { size_ms, slide_ms, offset_ms } => (0..size_ms / slide_ms)
-                            .map(|i| floor(offset_ms, slide_ms) - i * slide_ms)
-                            .map(|start| (start, start + size_ms))
-                            .collect(),
-                        WindowKind::Cumulate { max_size_ms, step_ms, offset_ms } => {
-                            let start = floor(offset_ms, max_size_ms);
-                            (1..=max_size_ms / step_ms)
-                                .map(|i| (start, start + i * step_ms))
-                                .filter(|w| row.time < w.1)
-                                .collect()
-                        }
                         WindowKind::Session { gap_ms, .. } => {
                             let mut merged = Naive { start: row.time, end: row.time + gap_ms, rows: vec![row.clone()] };
                             own.retain(|w| {
@@ -306,6 +291,7 @@ fn naive(case: &Case) -> (Vec<String>, u64) {
                             }
                             continue;
                         }
+                        ref kind => windows_at(kind, row.time),
                     };
                     let mut is_late = true;
                     for (start, end) in windows {
