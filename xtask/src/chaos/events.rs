@@ -165,6 +165,27 @@ impl Events {
         self.all[self.next % self.all.len()]
     }
 
+    /// The next one, or what it takes that it can come about, behind what has happened last in this round: a restore restores a
+    /// checkpoint, and a second one is of a job whose restore has ended before another checkpoint.
+    pub(super) fn next_behind(&self, last: Option<Event>) -> Event {
+        const FIRST_RESTORE: Event = Event::Kill { at: Some("during_restore") };
+        const SECOND_RESTORE: Event = Event::Kill { at: Some("during_second_restore") };
+        const CHECKPOINT: Event = Event::Kill { at: Some("after_decided_before_commit") };
+        match self.next() {
+            FIRST_RESTORE | SECOND_RESTORE if last.is_none() => CHECKPOINT,
+            SECOND_RESTORE if last != Some(FIRST_RESTORE) => FIRST_RESTORE,
+            next => next,
+        }
+    }
+
+    /// To one that has not come about, where there is one.
+    pub(super) fn turn_to_missed(&mut self, tally: &BTreeMap<String, u64>) {
+        let is_missed = |i: &usize| !tally.contains_key(&self.all[i % self.all.len()].to_string());
+        if let Some(next) = (self.next..self.next + self.all.len()).find(is_missed).filter(|next| *next != self.next) {
+            (self.next, self.late) = (next, 0);
+        }
+    }
+
     /// After the next one has happened, or has come too late.
     pub(super) fn step(&mut self, happened: bool) {
         self.late += 1;
@@ -196,5 +217,25 @@ mod tests {
             assert_eq!(events.missed(&tally), [""; 0]);
             assert_eq!(tally.len(), events.all.len(), "each has a name of its own");
         }
+    }
+
+    #[test]
+    fn what_is_missed_has_what_it_needs() {
+        let mut events = Events::of(Pipeline::Processes, &mut Rng(1));
+        let all: BTreeMap<String, u64> = events.all.iter().map(|e| (e.to_string(), 1)).collect();
+        let before = events.next;
+        events.turn_to_missed(&all);
+        assert_eq!(events.next, before, "nothing is missed");
+        let mut tally = all.clone();
+        tally.remove("during_second_restore");
+        events.turn_to_missed(&tally);
+        assert_eq!(events.next().to_string(), "during_second_restore");
+        let mut last = None;
+        let mut happened = vec![];
+        while last != Some(events.next()) {
+            last = Some(events.next_behind(last));
+            happened.extend(last.map(|e| e.to_string()));
+        }
+        assert_eq!(happened, ["after_decided_before_commit", "during_restore", "during_second_restore"]);
     }
 }

@@ -38,6 +38,8 @@ use servers::{Kind, Server};
 
 /// From so many cycles for each kind of event on, every kind has to have come about.
 const CYCLES_FOR_EACH: u64 = 5;
+/// Cycles of a round for what is missed: some kinds need others before them.
+const CYCLES_FOR_MISSED: u64 = 6;
 /// A word on how far it is.
 const CYCLES_BETWEEN_WORDS: u64 = 100;
 /// Cycles of a round with a planted mistake: then it goes on to its end.
@@ -264,7 +266,11 @@ pub(crate) fn cycles(plan: &Plan) -> Result<(), Failure> {
     let mut done = 0;
     loop {
         let asks_for_more = plan.every_kind && done < CYCLES_FOR_EACH * events.kinds();
-        let lacking = if asks_for_more { events.missed(&tally.cycles).len() as u64 } else { 0 };
+        let mut lacking = if asks_for_more { events.missed(&tally.cycles).len() as u64 } else { 0 };
+        if lacking > 0 && done >= plan.cycles {
+            events.turn_to_missed(&tally.cycles);
+            lacking = lacking.max(CYCLES_FOR_MISSED);
+        }
         let left = plan.cycles.saturating_sub(done).max(lacking);
         if left == 0 {
             break;

@@ -250,7 +250,7 @@ impl<'a> Round<'a> {
         rng: &mut Rng,
         tally: &mut Tally,
     ) -> Result<u64, Failure> {
-        let mut cycles = 0;
+        let (mut cycles, mut last) = (0, None);
         // For whoever looks into the folder of a round that went wrong.
         let (diary_file, mut diary) = (self.folder.join("events"), String::new());
         loop {
@@ -268,7 +268,7 @@ impl<'a> Round<'a> {
                 0 => Event::Sleeper,
                 1 if self.pipeline.has_two_processes() => Event::KillSecond { at: None },
                 1..3 => Event::Kill { at: None },
-                _ => events.next(),
+                _ => events.next_behind(last),
             };
             let begun = crate::bench::measure::now();
             let (happened, finished) = match event {
@@ -281,7 +281,7 @@ impl<'a> Round<'a> {
             };
             if happened {
                 tally.count(&event);
-                cycles += 1;
+                (cycles, last) = (cycles + 1, Some(event));
                 if cycles == 1 {
                     // The first start of a round restores nothing.
                     tally.reached.pop();
