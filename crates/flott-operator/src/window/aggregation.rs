@@ -11,6 +11,7 @@ use super::accumulator::{Accumulator, Input};
 use super::assigner::SliceId;
 use super::group_table::GroupTable;
 use super::layout::{Layout, Prepared};
+use super::room::Room;
 
 /// Group keys and one accumulator per aggregate.
 pub(crate) struct Aggregation {
@@ -20,8 +21,12 @@ pub(crate) struct Aggregation {
     widths: Vec<usize>,
     groups: Vec<u32>,
     hashes: Vec<u64>,
-    /// More groups than this get room for many more.
+    /// Groups for which there is room; more of them get room for many more.
     room: usize,
+    /// With more groups than this something is done about memory.
+    unprepared: usize,
+    /// The column whose memory is next.
+    turn: usize,
 }
 
 /// From so many groups on, columns get room for [`ROOM_FACTOR`] times as many at once: else all of them would be copied
@@ -29,13 +34,24 @@ pub(crate) struct Aggregation {
 /// happens, and have room then for what a gigabyte of state has on a core. Memory that is not used yet costs nothing.
 const ROOM_MIN: usize = 1 << 16;
 const ROOM_FACTOR: usize = 256;
+/// With so many new groups, at most, the next column has its turn: each has one before it has filled a page.
+const GROUPS_PER_TURN: usize = 4_096;
 
 impl Aggregation {
     pub(crate) fn new(layout: &Layout) -> Result<Aggregation> {
         let table = GroupTable::new(&layout.key_types)?;
         let accumulators = layout.accumulators()?;
         let widths = accumulators.iter().map(|a| Ok(a.state(None)?.len())).collect::<Result<_>>()?;
-        Ok(Aggregation { table, accumulators, widths, groups: vec![], hashes: vec![], room: ROOM_MIN })
+        Ok(Aggregation {
+            table,
+            accumulators,
+            widths,
+            groups: vec![],
+            hashes: vec![],
+            room: ROOM_MIN,
+            unprepared: ROOM_MIN,
+            turn: 0,
+        })
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -48,9 +64,18 @@ impl Aggregation {
 
     #[cold]
     fn make_room(&mut self) {
-        self.room = self.table.len().saturating_mul(ROOM_FACTOR);
-        self.table.reserve(self.room);
-        self.accumulators.iter_mut().for_each(|a| a.reserve(self.room));
+        let groups = self.table.len();
+        let mut room = Room::Touch { turn: self.turn, seen: 0 };
+        if groups > self.room {
+            self.room = groups.saturating_mul(ROOM_FACTOR);
+            room = Room::Reserve(self.room);
+        }
+        self.table.make_room(&mut room);
+        self.accumulators.iter_mut().for_each(|a| a.make_room(&mut room));
+        if let Room::Touch { turn, seen } = room {
+            self.turn = if turn + 1 < seen { turn + 1 } else { 0 };
+        }
+        self.unprepared = self.room.min(groups + GROUPS_PER_TURN);
     }
 
     /// Forgets everything, keeps the memory.
@@ -65,7 +90,7 @@ impl Aggregation {
         let slice = |a: &ArrayRef| if whole { Arc::clone(a) } else { a.slice(range.start, range.len()) };
         let keys: Vec<ArrayRef> = rows.keys.iter().map(slice).collect();
         self.table.groups_of(&keys, &rows.hashes[range.clone()], &mut self.groups)?;
-        if self.table.len() > self.room {
+        if self.table.len() > self.unprepared {
             self.make_room();
         }
         update_accumulators(&mut self.accumulators, self.table.len(), &self.groups, rows, range)
@@ -75,7 +100,7 @@ impl Aggregation {
     pub(crate) fn merge(&mut self, keys: &[ArrayRef], states: &[ArrayRef], rows: usize) -> Result<&[u32]> {
         hash_rows(keys, rows, &mut self.hashes)?;
         self.table.groups_of(keys, &self.hashes, &mut self.groups)?;
-        if self.table.len() > self.room {
+        if self.table.len() > self.unprepared {
             self.make_room();
         }
         let mut states = states;

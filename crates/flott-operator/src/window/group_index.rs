@@ -4,7 +4,7 @@
 //! for the memory of all slots at once. There a lookup is a miss of the cache or two, so that the misses of many rows are
 //! under way together.
 
-use super::accumulator::make_room;
+use super::room::Room;
 use crate::held::list_bytes;
 
 /// Without a group.
@@ -250,9 +250,9 @@ impl Index {
         self.hashes.push(hash);
     }
 
-    /// Room for the hashes of so many groups, where there is as much.
-    pub(super) fn reserve(&mut self, groups: usize) {
-        make_room(&mut self.hashes, groups);
+    /// Room for the hashes of more groups.
+    pub(super) fn make_room(&mut self, room: &mut Room) {
+        room.of(&mut self.hashes);
     }
 
     /// Forgets all groups, and keeps the memory of a small index.
@@ -354,7 +354,7 @@ mod tests {
     #[test]
     fn no_part_of_a_large_index_is_large() {
         let mut index = Index::new();
-        index.reserve(1_000_000);
+        index.make_room(&mut Room::Reserve(1_000_000));
         compare(&mut index, &batches(&[100_000; 20], 1_000_000), mixed);
         let largest = index.parts.iter().map(|p| p.slots.len()).max();
         assert!(index.slots.is_empty() && largest.is_some_and(|l| l <= 4 * 2 * 1_000_000 / PARTS), "{largest:?}");

@@ -14,8 +14,8 @@ use arrow_row::{RowConverter, Rows, SortField};
 use arrow_schema::{DataType, IntervalUnit, TimeUnit};
 use flott_core::{Error, Result};
 
-use super::accumulator::make_room;
 use super::group_index::{Index, Probe};
+use super::room::Room;
 use crate::held::list_bytes;
 
 /// No NULL group in this table.
@@ -135,17 +135,17 @@ impl GroupTable {
         self.index.size_bytes() + keys + scratch
     }
 
-    /// Room for so many groups, where there is as much.
-    pub fn reserve(&mut self, groups: usize) {
-        self.index.reserve(groups);
+    /// Room for more groups.
+    pub(super) fn make_room(&mut self, room: &mut Room) {
+        self.index.make_room(room);
         match &mut self.keys {
             Keys::None => {}
-            Keys::One { values, .. } => make_room(values, groups),
+            Keys::One { values, .. } => room.of(values),
             Keys::Two { values, nulls } => {
-                make_room(values, groups);
-                make_room(nulls, groups);
+                room.of(values);
+                room.of(nulls);
             }
-            Keys::Bytes { arena, .. } | Keys::Rows { arena, .. } => make_room(&mut arena.offsets, groups),
+            Keys::Bytes { arena, .. } | Keys::Rows { arena, .. } => room.of(&mut arena.offsets),
         }
     }
 

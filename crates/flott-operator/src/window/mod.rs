@@ -14,6 +14,7 @@ pub mod group_table;
 pub(crate) mod layout;
 pub mod local;
 pub mod partial;
+pub(crate) mod room;
 pub mod session;
 pub(crate) mod sessions;
 pub(crate) mod shared;

@@ -10,6 +10,7 @@ use flott_core::Result;
 
 use super::sum::{Adder, Decimals, Floats, Integers, Sums};
 use super::{Accumulator, DECIMAL_LIMIT, Input};
+use crate::window::room::Room;
 
 /// AVG with results of type `R`; `divide` gives `None` where the quotient does not fit.
 struct Avg<A: Adder, R: ArrowPrimitiveType> {
@@ -25,8 +26,8 @@ impl<A: Adder, R: ArrowPrimitiveType> Accumulator for Avg<A, R> {
         self.sums.resize(groups);
     }
 
-    fn reserve(&mut self, groups: usize) {
-        self.sums.reserve(groups);
+    fn make_room(&mut self, room: &mut Room) {
+        self.sums.make_room(room);
     }
 
     fn update(&mut self, groups: &[u32], input: &Input<'_>) -> Result<()> {

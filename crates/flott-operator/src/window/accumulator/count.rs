@@ -6,8 +6,9 @@ use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, Int64Array, cast::AsArray};
 use flott_core::Result;
 
-use super::{Accumulator, Input, Step, each_row, gather, make_room};
+use super::{Accumulator, Input, Step, each_row, gather};
 use crate::held::list_bytes;
+use crate::window::room::Room;
 
 /// Rows of each group.
 #[derive(Default)]
@@ -20,8 +21,8 @@ impl Accumulator for Count {
         self.counts.resize(groups, 0);
     }
 
-    fn reserve(&mut self, groups: usize) {
-        make_room(&mut self.counts, groups);
+    fn make_room(&mut self, room: &mut Room) {
+        room.of(&mut self.counts);
     }
 
     fn update(&mut self, groups: &[u32], input: &Input<'_>) -> Result<()> {

@@ -7,6 +7,7 @@ use arrow_buffer::{BooleanBuffer, NullBuffer};
 use flott_core::Result;
 
 use super::{Accumulator, Input};
+use crate::window::room::Room;
 
 /// An aggregate that sees only what is added.
 pub(super) struct Growing(pub(super) Box<dyn Accumulator>);
@@ -16,8 +17,8 @@ impl Accumulator for Growing {
         self.0.resize(groups);
     }
 
-    fn reserve(&mut self, groups: usize) {
-        self.0.reserve(groups);
+    fn make_room(&mut self, room: &mut Room) {
+        self.0.make_room(room);
     }
 
     fn update(&mut self, groups: &[u32], input: &Input<'_>) -> Result<()> {

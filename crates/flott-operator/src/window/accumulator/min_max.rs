@@ -12,8 +12,9 @@ use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_schema::{DataType, IntervalUnit, TimeUnit};
 use flott_core::{Error, Result};
 
-use super::{Accumulator, Input, Step, each_row, gather, make_room};
+use super::{Accumulator, Input, Step, each_row, gather};
 use crate::held::list_bytes;
+use crate::window::room::Room;
 
 /// The least (or greatest) of numbers and times.
 struct Extreme<T: ArrowPrimitiveType, const MAX: bool> {
@@ -44,9 +45,9 @@ impl<T: ArrowPrimitiveType, const MAX: bool> Accumulator for Extreme<T, MAX> {
         self.seen.resize(groups, false);
     }
 
-    fn reserve(&mut self, groups: usize) {
-        make_room(&mut self.values, groups);
-        make_room(&mut self.seen, groups);
+    fn make_room(&mut self, room: &mut Room) {
+        room.of(&mut self.values);
+        room.of(&mut self.seen);
     }
 
     fn update(&mut self, groups: &[u32], input: &Input<'_>) -> Result<()> {

@@ -25,6 +25,8 @@ use flott_core::{Error, Result};
 use flott_function::AggregateKind;
 use flott_graph::AggregateCall;
 
+use crate::window::room::Room;
+
 pub(crate) use count::Count;
 
 /// Digits of the largest decimal: a sum beyond them is NULL.
@@ -77,8 +79,8 @@ pub(crate) trait Accumulator: Send {
     /// Makes room for so many groups.
     fn resize(&mut self, groups: usize);
 
-    /// Takes room for so many groups, where there is as much: that spares copies when they come.
-    fn reserve(&mut self, _groups: usize) {}
+    /// Room for more groups, before they come.
+    fn make_room(&mut self, _room: &mut Room) {}
 
     /// Adds rows, given the group of each.
     fn update(&mut self, groups: &[u32], input: &Input<'_>) -> Result<()>;
@@ -143,12 +145,6 @@ pub(crate) fn each_row(groups: &[u32], include: Option<&NullBuffer>, mut f: impl
             }
         }
     }
-}
-
-/// Room for so many values, if there is as much: it is not needed yet.
-pub(crate) fn make_room<T>(values: &mut Vec<T>, len: usize) {
-    // Without it they are copied as they grow.
-    drop(values.try_reserve_exact(len.saturating_sub(values.len())));
 }
 
 /// Values of all groups, or of these, in output order.

@@ -12,8 +12,9 @@ use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_schema::DataType;
 use flott_core::Result;
 
-use super::{Accumulator, DECIMAL_LIMIT, Input, Step, each_row, gather, make_room};
+use super::{Accumulator, DECIMAL_LIMIT, Input, Step, each_row, gather};
 use crate::held::list_bytes;
+use crate::window::room::Room;
 
 /// How values of a type add up.
 pub(super) trait Adder: 'static {
@@ -137,10 +138,10 @@ impl<A: Adder> Sums<A> {
         }
     }
 
-    pub(super) fn reserve(&mut self, groups: usize) {
-        make_room(&mut self.sums, groups);
+    pub(super) fn make_room(&mut self, room: &mut Room) {
+        room.of(&mut self.sums);
         if let Some(counts) = &mut self.counts {
-            make_room(counts, groups);
+            room.of(counts);
         }
     }
 
@@ -284,8 +285,8 @@ impl<A: Adder, R: ArrowPrimitiveType> Accumulator for Sum<A, R> {
         self.sums.resize(groups);
     }
 
-    fn reserve(&mut self, groups: usize) {
-        self.sums.reserve(groups);
+    fn make_room(&mut self, room: &mut Room) {
+        self.sums.make_room(room);
     }
 
     fn update(&mut self, groups: &[u32], input: &Input<'_>) -> Result<()> {
