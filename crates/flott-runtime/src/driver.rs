@@ -157,7 +157,8 @@ pub(crate) struct Driver {
     dropped: (u64, u64),
     capability: Option<Capability<u64>>,
     held: Option<Capability<u64>>,
-    flushed: bool,
+    /// When the last channel's barrier came; from then on the operator sends what it holds.
+    barrier_since: Option<Duration>,
     in_flight: InFlight,
     /// It started from a checkpoint and was not called yet.
     restored: bool,
@@ -214,7 +215,7 @@ impl Driver {
             dropped: (0, 0),
             capability: None,
             held: None,
-            flushed: false,
+            barrier_since: None,
             in_flight: InFlight::new(in_flight_bytes),
             restored: is_restored,
             had_ended,
@@ -709,8 +710,8 @@ impl Driver {
 
     fn barrier(&mut self, next: u64, out: &mut dyn Emit) -> Result<bool> {
         let checkpoint = checkpoint_before(next);
-        if !self.flushed {
-            self.flushed = true;
+        if self.barrier_since.is_none() {
+            self.barrier_since = Some(self.task.clock.monotonic());
             self.capability = self.held.clone();
             self.stamp();
             let progress = self.operator.prepare_snapshot(&mut self.context)?;
@@ -739,7 +740,11 @@ impl Driver {
             }
             Role::Sink => out.barrier(checkpoint),
         }
-        self.flushed = false;
+        let since = self.barrier_since.take();
+        self.task.metrics().inspect(|m| {
+            let held = since.map_or(0, |since| self.task.clock.monotonic().saturating_sub(since).as_nanos());
+            m.sync_ns.store(u64::try_from(held).unwrap_or(u64::MAX), Ordering::Relaxed);
+        });
         self.epoch = next;
         self.capability = None;
         if let Some(held) = &mut self.held

@@ -32,6 +32,9 @@ pub struct SubtaskMetrics {
     pub send_time_ms: AtomicU64,
     /// `checkpointAlignmentTime` in ns: from the first message behind the last barrier to that barrier's passing.
     pub alignment_ns: AtomicU64,
+    /// `checkpointSyncTime` in ns (the sync duration of Flink's REST interface): from the last barrier's arrival until the
+    /// subtask took rows again, what the operator sends before it included.
+    pub sync_ns: AtomicU64,
     /// `currentOutputWatermark` in ms.
     pub watermark_ms: AtomicI64,
     /// Bytes of state, estimated.

@@ -257,6 +257,7 @@ impl JobMeter {
             add("isIdle", false, read(&m.idle) as f64);
         } else {
             add("checkpointAlignmentTime", false, read(&m.alignment_ns) as f64);
+            add("checkpointSyncTime", false, read(&m.sync_ns) as f64);
             add("numLateRecordsDropped", true, read(&m.late_records_dropped) as f64);
             add("numRecordsDropped", true, read(&m.records_dropped) as f64);
             add("stateBytes", false, read(&m.state_bytes) as f64);
@@ -289,8 +290,13 @@ impl Rates {
 }
 
 /// What Flink tells of a task alone, and what it tells of a task and of its operators. Here each subtask of an operator is a task.
-const OF_TASKS: [&str; 4] =
-    ["busyTimeMsPerSecond", "backPressuredTimeMsPerSecond", "idleTimeMsPerSecond", "checkpointAlignmentTime"];
+const OF_TASKS: [&str; 5] = [
+    "busyTimeMsPerSecond",
+    "backPressuredTimeMsPerSecond",
+    "idleTimeMsPerSecond",
+    "checkpointAlignmentTime",
+    "checkpointSyncTime",
+];
 const OF_TASKS_TOO: [&str; 4] = ["numRecordsIn", "numRecordsOut", "numRecordsInPerSecond", "numRecordsOutPerSecond"];
 
 /// The scopes that Flink's reporter puts before the name of a metric.

@@ -80,6 +80,12 @@ impl Metrics {
         let lines = lines.filter(|l| l.split("operator_name=\"").nth(1).is_some_and(&fits));
         lines.filter_map(value).collect()
     }
+
+    /// The largest figure of any subtask, of those that Flink tells of tasks alone.
+    fn largest_of_tasks(&self, name: &str) -> f64 {
+        let name = format!("flink_taskmanager_job_task_{name}{{");
+        self.0.lines().filter(|l| l.starts_with(&name)).filter_map(value).fold(0.0, f64::max)
+    }
 }
 
 fn value(line: &str) -> Option<f64> {
@@ -183,7 +189,8 @@ pub(super) struct Large {
 ///
 /// The pause of a checkpoint is the longest time in which the counter of some subtask of the window stood still, from
 /// the end of the checkpoint before to its own end: everything else that holds the subtask up is in it. On a machine that
-/// others use too, that is mostly the wait of its thread for a core, so that the pause without that is shown too.
+/// others use too, that is mostly the wait of a thread for a core, so that the pause without that is shown too. What the
+/// barrier alone takes of a subtask's time (`checkpointSyncTime`, the longest of all subtasks) stands before it.
 pub(super) fn large_state(flott: &Flott, large: &Large) -> Result<(), Failure> {
     let script = format!(
         "SET 'execution.checkpointing.interval' = '{} ms';\n\
@@ -200,6 +207,7 @@ pub(super) fn large_state(flott: &Flott, large: &Large) -> Result<(), Failure> {
     let is_window = |n: &str| n.contains("WindowAggregate") && !n.starts_with("Local");
     let mut watch = Watch::default();
     let (mut pauses, mut ready, mut last, mut durations) = (vec![], vec![], 0.0, vec![]);
+    let mut barriers = vec![];
     let mut first = true;
     let mut looks: Vec<f64> = vec![];
     while pauses.len() < large.checkpoints {
@@ -214,8 +222,10 @@ pub(super) fn large_state(flott: &Flott, large: &Large) -> Result<(), Failure> {
             let rows: f64 = metrics.subtasks("stateRows", is_window).iter().sum();
             let duration = metrics.job("lastCheckpointDuration").unwrap_or(f64::NAN);
             let (pause_ms, ready_ms) = watch.take_longest_ms();
+            let barrier_ms = metrics.largest_of_tasks("checkpointSyncTime") / 1e6;
             say(&format!(
-                "checkpoint {done:.0}: {:.0} MB ({:.0} MB new) stored in {duration:.0} ms, {rows:.0} entries, longest pause {pause_ms:.1} ms ({ready_ms:.1} ms without waits for a core)",
+                "checkpoint {done:.0}: {:.0} MB ({:.0} MB new) stored in {duration:.0} ms, {rows:.0} entries, held by its barrier for {barrier_ms:.1} ms, \
+                 longest pause {pause_ms:.1} ms ({ready_ms:.1} ms without waits for a core)",
                 bytes / 1e6,
                 metrics.job("lastCheckpointSize").unwrap_or(0.0) / 1e6,
             ));
@@ -223,6 +233,7 @@ pub(super) fn large_state(flott: &Flott, large: &Large) -> Result<(), Failure> {
             if !std::mem::take(&mut first) {
                 pauses.push(pause_ms);
                 ready.push(ready_ms);
+                barriers.push(barrier_ms);
                 durations.push(duration);
             }
         }
@@ -233,11 +244,14 @@ pub(super) fn large_state(flott: &Flott, large: &Large) -> Result<(), Failure> {
     let at = |share| percentile(pauses.clone(), share);
     let without = |share| percentile(ready.clone(), share);
     say(&format!(
-        "large-state, {} workers: {rows:.0} rows, {} checkpoints, stored in p50 {:.0} ms; pause p50 {:.1} ms, p99 {:.1} ms, at most {:.1} ms, \
+        "large-state, {} workers: {rows:.0} rows, {} checkpoints, stored in p50 {:.0} ms; held by a barrier p50 {:.1} ms, p99 {:.1} ms; \
+         pause p50 {:.1} ms, p99 {:.1} ms, at most {:.1} ms, \
          without waits for a core p50 {:.1} ms, p99 {:.1} ms, at most {:.1} ms; the counters were read every {:.1} ms (p50), {:.1} ms (p99); {:.2} s CPU, {:.0} MB peak",
         large.workers,
         pauses.len(),
         percentile(durations, 0.5),
+        percentile(barriers.clone(), 0.5),
+        percentile(barriers, 0.99),
         at(0.5),
         at(0.99),
         at(1.0),
@@ -261,28 +275,32 @@ struct Watch {
     longest_ready: f64,
 }
 
-/// Its value, when it was first seen, and how long its thread had waited for a core until then.
+/// Its value, when it was first seen, and how long each worker had waited for a core until then.
 struct Counter {
     value: f64,
     seen: Instant,
-    waited_s: f64,
+    waited_s: Vec<f64>,
 }
 
 impl Watch {
-    /// Counters of the subtasks, and how long their threads have waited. Gives the time since the look before, in ms.
+    /// Counters of the subtasks, and how long the workers have waited. Gives the time since the look before, in ms.
+    ///
+    /// A pause counts when it has ended, since the kernel tells of a wait for a core when that is over. Workers wait for each
+    /// other, too (one has rows for the other, or no room for its rows), so that the longest wait of any of them is what a
+    /// subtask had no core for.
     fn look(&mut self, at: Instant, values: &[f64], waited_s: &[f64]) -> Option<f64> {
         for (i, value) in values.iter().enumerate() {
-            let waited_s = waited_s.get(i).copied().unwrap_or(0.0);
-            let now = Counter { value: *value, seen: at, waited_s };
+            let now = || Counter { value: *value, seen: at, waited_s: waited_s.to_vec() };
             let Some(counter) = self.counters.get_mut(i) else {
-                self.counters.push(now);
+                self.counters.push(now());
                 continue;
             };
-            let still = at.duration_since(counter.seen).as_secs_f64();
-            self.longest = self.longest.max(still);
-            self.longest_ready = self.longest_ready.max(still - (waited_s - counter.waited_s));
             if *value != counter.value {
-                *counter = now;
+                let still = at.duration_since(counter.seen).as_secs_f64();
+                let waits = waited_s.iter().zip(&counter.waited_s).map(|(after, before)| after - before);
+                self.longest = self.longest.max(still);
+                self.longest_ready = self.longest_ready.max(still - waits.fold(0.0, f64::max));
+                *counter = now();
             }
         }
         self.looked.replace(at).map(|before| at.duration_since(before).as_secs_f64() * 1e3)
@@ -302,16 +320,26 @@ mod tests {
     fn a_pause_is_that_of_the_subtask_that_stood_still() {
         let (mut watch, begun) = (Watch::default(), now());
         let at = |ms| begun + Duration::from_millis(ms);
+        let mut taken = vec![];
         watch.look(at(0), &[1.0, 1.0], &[0.0, 0.0]);
-        for ms in 1..=40u32 {
+        for ms in 1..=100u32 {
             let value = f64::from(ms);
-            // The second one stands still for 21 ms, of which it has no core for 8.
-            let second = if (10..=30).contains(&ms) { 10.0 } else { value };
-            let waited_s = if ms > 20 { 0.008 } else { 0.0 };
-            watch.look(at(u64::from(ms)), &[value, second], &[0.0, waited_s]);
+            // The second one stands still for 21 ms, of which it has no core for 8, of which the kernel tells afterwards; then
+            // for 31 ms, of which the other one, whose rows it gets, has no core for 20.
+            let second = match ms {
+                10..=30 => 10.0,
+                60..=90 => 60.0,
+                _ => value,
+            };
+            let waited_s = [if ms > 80 { 0.020 } else { 0.0 }, if ms > 30 { 0.008 } else { 0.0 }];
+            watch.look(at(u64::from(ms)), &[value, second], &waited_s);
+            if ms % 50 == 0 {
+                taken.push(watch.take_longest_ms());
+            }
         }
-        let (pause, ready) = watch.take_longest_ms();
-        assert!((20.0..=21.5).contains(&pause) && (12.0..=13.5).contains(&ready), "{pause} {ready}");
+        let [(first, first_ready), (then, then_ready)] = taken[..] else { panic!("{taken:?}") };
+        assert!((20.0..=21.5).contains(&first) && (12.0..=13.5).contains(&first_ready), "{taken:?}");
+        assert!((30.0..=31.5).contains(&then) && (10.0..=11.5).contains(&then_ready), "{taken:?}");
         assert_eq!(watch.take_longest_ms(), (0.0, 0.0));
     }
 

@@ -176,7 +176,9 @@ fn prometheus_reads_the_metrics_of_a_job() {
         if records > 0.0 {
             assert_eq!(values(body, "flink_jobmanager_job_numRestarts"), [0.0]);
             assert_eq!(values(body, "flink_jobmanager_job_downtime"), [0.0]);
-            assert!(!values(body, "flink_taskmanager_job_task_checkpointAlignmentTime").is_empty(), "{body}");
+            for name in ["checkpointAlignmentTime", "checkpointSyncTime"] {
+                assert!(!values(body, &format!("flink_taskmanager_job_task_{name}")).is_empty(), "{body}");
+            }
             assert!(body.contains(r#"job_name="job""#), "{body}");
             break;
         }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Counters that only grow during an attempt, of which later attempts add to earlier ones.
 const GROWING: usize = 10;
 /// Those of which the last value counts.
-const GAUGES: usize = 5;
+const GAUGES: usize = 6;
 /// The same of those that can be negative.
 const SIGNED: usize = 6;
 
@@ -30,6 +30,7 @@ fn counters(m: &SubtaskMetrics) -> Counters<'_> {
         send_errors,
         send_time_ms,
         alignment_ns,
+        sync_ns,
         watermark_ms,
         state_bytes,
         state_rows,
@@ -54,7 +55,7 @@ fn counters(m: &SubtaskMetrics) -> Counters<'_> {
             records_dropped,
             send_errors,
         ],
-        [state_bytes, state_rows, idle, send_time_ms, alignment_ns],
+        [state_bytes, state_rows, idle, send_time_ms, alignment_ns, sync_ns],
         [input_watermark_ms, watermark_ms, pending_records, pending_bytes, watermark_since_ms, next_timer_ms],
     )
 }
