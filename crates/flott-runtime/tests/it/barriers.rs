@@ -3,8 +3,11 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use flott_core::{ChangeBatch, Result};
 use flott_graph::{NodeId, Partitioning};
+use flott_operator::{Operator, OperatorContext, Progress};
 use flott_runtime::TaskCommand;
+use flott_state::OperatorSnapshot;
 
 use crate::support::*;
 
@@ -120,6 +123,49 @@ async fn checkpoints_race_with_the_end_of_the_input() {
         }
         assert_eq!(job.log.last.len(), 3, "every writer reports its end");
     }
+}
+
+/// Takes its time at a barrier, before and in its snapshot.
+struct Slow(Duration);
+
+impl Operator for Slow {
+    fn process_batch(&mut self, _input: usize, batch: ChangeBatch, context: &mut OperatorContext) -> Result<Progress> {
+        context.emit(batch);
+        Ok(Progress::Done)
+    }
+    #[expect(clippy::disallowed_methods, reason = "the thread is to be busy")]
+    fn prepare_snapshot(&mut self, _context: &mut OperatorContext) -> Result<Progress> {
+        std::thread::sleep(self.0);
+        Ok(Progress::Done)
+    }
+    #[expect(clippy::disallowed_methods, reason = "the thread is to be busy")]
+    fn snapshot_state(&mut self) -> Result<OperatorSnapshot> {
+        std::thread::sleep(self.0);
+        Ok(OperatorSnapshot::default())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_time_of_a_barrier_is_that_of_the_snapshot_and_of_what_goes_before_it() {
+    let mut g = Graph::new();
+    let source = g.source(ScriptSource::new(endless), None);
+    let pass = g.operator("pass", &[(source, Partitioning::Forward)], |_, _, _| Box::new(Pass));
+    let slow = g.operator("slow", &[(pass, HASH())], |_, _, _| Box::new(Slow(Duration::from_millis(30))));
+    g.sink(MemorySink::new(), slow, Partitioning::Forward);
+    let mut job = Job::start(g, &[(source, vec![split(0), split(1)])], Options::new(2));
+    job.until("readers", |l| l.registered.len() == 2).await;
+    let ns = |job: &Job, node: NodeId| {
+        (0..2)
+            .map(|s| job.metrics.subtask(node.0, s).expect("a subtask").sync_ns.load(Ordering::Relaxed))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!((ns(&job, pass), ns(&job, slow)), (vec![0; 2], vec![0; 2]));
+    let id = job.trigger();
+    job.complete(id).await;
+    assert!(ns(&job, slow).iter().all(|ns| *ns >= 60_000_000), "{:?}", ns(&job, slow));
+    assert!(ns(&job, pass).iter().all(|ns| *ns > 0), "{:?}", ns(&job, pass));
+    job.attempt.send(TaskCommand::Drain);
+    job.finish().await;
 }
 
 /// Splits that are assigned behind the trigger belong to the next checkpoint.
