@@ -277,7 +277,7 @@ impl<'a> Script<'a> {
                 if let Some(place) = &job.started_anew {
                     output::note(&started_anew(&job.name, place));
                 }
-                let restored = job.restored.map(|c| format!("Job '{}' goes on from checkpoint {c}.", job.name));
+                let restored = goes_on(&job);
                 self.jobs.push((job, Progress::new(restored)));
                 if self.session.dml_sync()? {
                     self.wait_for_jobs().await;
@@ -450,6 +450,15 @@ fn started_anew(job: &str, place: &str) -> String {
 fn claim_modes() -> PossibleValuesParser {
     let legacy = PossibleValue::new("legacy").hide(true);
     PossibleValuesParser::new([PossibleValue::new("no-claim"), PossibleValue::new("claim"), legacy])
+}
+
+/// What a job goes on from, where it does not begin anew.
+pub(crate) fn goes_on(job: &Job) -> Option<String> {
+    let (name, checkpoint) = (&job.name, job.restored?);
+    Some(match &job.savepoint {
+        Some(place) => format!("Job '{name}' goes on from savepoint {place} (checkpoint {checkpoint})."),
+        None => format!("Job '{name}' goes on from checkpoint {checkpoint}."),
+    })
 }
 
 /// Whom a job was taken over from.

@@ -209,8 +209,8 @@ impl Shell {
         if let Some(before) = &job.took_over {
             output::note(&crate::run::took_over(&job.name, before));
         }
-        if let Some(checkpoint) = job.restored {
-            output::client_info(&format!("Job '{}' goes on from checkpoint {checkpoint}.", job.name))?;
+        if let Some(text) = crate::run::goes_on(&job) {
+            output::client_info(&text)?;
         }
         if !self.session.dml_sync()? {
             output::client_info("Submitting SQL update statement to the cluster...")?;

@@ -208,6 +208,28 @@ fn a_job_that_was_stopped_goes_on_as_the_shell_says() {
     assert_eq!(ids, (1..=6_000).collect::<Vec<_>>());
 }
 
+#[test]
+fn a_job_that_starts_from_a_savepoint_says_so_in_the_shell_and_in_a_script() {
+    let place = Place::new();
+    let script = format!("{COUNTING} SET 'pipeline.name' = 'first'; INSERT INTO o SELECT id FROM s;");
+    place.write("first.sql", &script);
+    let child = place.start(&["run", "first.sql"]);
+    until("the first file", || !place.rows("o").is_empty());
+    let stopped = place.flott(&["stop", &child.id().to_string(), "--savepoint", "backup"]);
+    assert_eq!(stopped.code, Some(0), "{stopped:?}");
+    assert_eq!(ran(child.wait_with_output().expect("an end")).code, Some(0));
+    let savepoint = stopped.out.trim();
+    let said = |name: &str| format!("Job '{name}' goes on from savepoint {savepoint} (checkpoint ");
+    let from = format!("SET 'execution.state-recovery.path' = '{savepoint}'; INSERT INTO o SELECT id FROM s;");
+    let shell = piped(&place, &[], &format!("{COUNTING} SET 'pipeline.name' = 'second'; {from}"));
+    assert_eq!(shell.code, Some(0), "{shell:?}");
+    assert_eq!(shell.out.matches(&format!("[INFO] {}", said("second"))).count(), 1, "{shell:?}");
+    place.write("third.sql", &script.replace("first", "third"));
+    let run = place.flott(&["run", "third.sql", "--restore", savepoint]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert_eq!(run.err.matches(&said("third")).count(), 1, "{run:?}");
+}
+
 /// Types into a terminal: a line of `typed` is a text to send (with `\\x03` and the like), `?text` to wait for,
 /// `=pattern` to wait for and to put into later ones in place of `{}`, or `~seconds` of rest.
 fn at_a_terminal(place: &Place, args: &[&str], typed: &[&str]) -> (String, i32) {
