@@ -33,5 +33,5 @@ pub use enumerators::check_sources;
 pub use job::{JobSpec, give_back, start};
 pub use options::CheckpointOptions;
 pub use restart::RestartStrategy;
-pub use restore::{check_restorable, holds_state_of};
+pub use restore::{check_restorable, dropped_state, holds_state_of};
 pub use status::JobStatus;

@@ -44,8 +44,9 @@ pub fn holds_state_of(manifest: &Manifest, uid: &str) -> bool {
     manifest.operators.get(uid).is_some_and(holds_state) || manifest.sources.contains_key(uid)
 }
 
-/// Whether a job can go on from a checkpoint: state that none of its operators takes is refused, with the list.
-pub fn check_restorable(graph: &JobGraph, manifest: &Manifest, allow_non_restored_state: bool) -> Result<()> {
+/// The operators whose state of a checkpoint none of a job's takes. It is told by who decides that it may be dropped: each
+/// attempt checks it again.
+pub fn dropped_state(graph: &JobGraph, manifest: &Manifest) -> Option<String> {
     let known = |uid: &String| graph.nodes.iter().any(|n| n.uid == *uid);
     let dropped: Vec<String> = manifest
         .operators
@@ -56,16 +57,19 @@ pub fn check_restorable(graph: &JobGraph, manifest: &Manifest, allow_non_restore
         .filter(|uid| !known(uid))
         .map(|uid| format!("'{uid}'"))
         .collect();
-    let list = dropped.join(", ");
-    if !dropped.is_empty() && !allow_non_restored_state {
+    (!dropped.is_empty()).then(|| dropped.join(", "))
+}
+
+/// Whether a job can go on from a checkpoint: state that none of its operators takes is refused, with the list.
+pub fn check_restorable(graph: &JobGraph, manifest: &Manifest, allow_non_restored_state: bool) -> Result<()> {
+    if let Some(list) = dropped_state(graph, manifest)
+        && !allow_non_restored_state
+    {
         return Err(Error::user(format!(
             "checkpoint {} holds state of operators that the job no longer has: {list}",
             manifest.checkpoint
         ))
         .hint("Restore with the script that wrote it, drop that state with --allow-non-restored-state, or start over with --fresh"));
-    }
-    if !dropped.is_empty() {
-        tracing::warn!(checkpoint = manifest.checkpoint.0, "state is dropped, as allowed: {list}");
     }
     if manifest.max_parallelism != graph.max_parallelism {
         return Err(Error::user(format!(
@@ -151,5 +155,6 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::User);
         assert!(error.to_string().contains("checkpoint 7") && error.to_string().contains("'windows'"), "{error}");
         check_restorable(&graph, &something, true).expect("as the user wants it");
+        assert!(dropped_state(&graph, &something).is_some() && dropped_state(&graph, &nothing).is_none());
     }
 }

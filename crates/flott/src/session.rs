@@ -632,6 +632,9 @@ impl Session {
     fn check_restorable(&self, graph: &JobGraph, manifest: &Manifest, bundle: Option<&[u8]>) -> Result<()> {
         let allowed = self.allow_non_restored_state()?;
         flott_cluster::check_restorable(graph, manifest, allowed)?;
+        if let Some(dropped) = flott_cluster::dropped_state(graph, manifest) {
+            tracing::warn!(checkpoint = manifest.checkpoint.0, "state is dropped, as allowed: {dropped}");
+        }
         for node in &graph.nodes {
             if let Some(stored) = manifest.operators.get(&node.uid).filter(|stored| !stored.runs.is_empty()) {
                 let metas = stored.subtasks.iter().map(|subtask| subtask.meta.bytes.as_slice());
