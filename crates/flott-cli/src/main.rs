@@ -1,6 +1,7 @@
 //! The `flott` command: a thin user of the library. One file a command.
 
 mod allocator;
+mod arguments;
 mod cancel;
 mod canceled;
 mod completions;
@@ -29,7 +30,6 @@ mod worker;
 
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 use crate::exit::Failure;
@@ -92,23 +92,11 @@ enum Command {
 
 fn main() -> ExitCode {
     allocator::configure();
-    let cli = Cli::try_parse().unwrap_or_else(|e| wrong_arguments(&e));
+    let cli = Cli::try_parse().unwrap_or_else(|e| arguments::wrong(&e));
     command(&cli).unwrap_or_else(|failure| {
         output::error(&failure.error);
         failure.code()
     })
-}
-
-/// Tells what is wrong with the command line, and of a script without its command what to type.
-fn wrong_arguments(e: &clap::Error) -> ! {
-    let unknown = matches!(e.kind(), ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument);
-    let script = std::env::args().skip(1).find(|arg| arg.ends_with(".sql"));
-    if let (true, Some(script)) = (unknown, script) {
-        drop(e.print());
-        output::note(&format!("\nTo run a script: flott run {script}"));
-        std::process::exit(e.exit_code());
-    }
-    e.exit()
 }
 
 fn command(cli: &Cli) -> Result<ExitCode, Failure> {

@@ -145,6 +145,9 @@ pub(crate) fn logging(args: &LogArgs, in_shell: bool) -> Result<(), Failure> {
         other => other.to_string(),
     };
     let filter = filter(&level).map_err(|error| {
+        if is_json() {
+            errors_as_log_lines();
+        }
         Failure::of_arguments(error.hint("Write error, warn, info, debug, trace or off, or MODULE=LEVEL, .."))
     })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter);
@@ -159,6 +162,13 @@ pub(crate) fn logging(args: &LogArgs, in_shell: bool) -> Result<(), Failure> {
         LogFormat::Json => builder.json().flatten_event(true).init(),
     }
     Ok(())
+}
+
+/// Log lines for an error that ends the process before its logging can be set up as the user wants it.
+pub(crate) fn errors_as_log_lines() {
+    FORMAT.get_or_init(|| LogFormat::Json);
+    let builder = tracing_subscriber::fmt().with_max_level(tracing::Level::ERROR).with_writer(std::io::stderr);
+    builder.json().flatten_event(true).init();
 }
 
 #[cfg(test)]

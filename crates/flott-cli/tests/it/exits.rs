@@ -69,6 +69,32 @@ fn wrong_usage_is_2() {
 }
 
 #[test]
+fn wrong_usage_is_a_log_line_where_json_is_wanted() {
+    let is_line = |ran: &Ran, words: &str| {
+        exits(ran, 2, words);
+        let lines: Vec<&str> = ran.err.lines().collect();
+        assert_eq!(lines.len(), 1, "{ran:?}");
+        let line: serde_json::Value = serde_json::from_str(lines[0]).expect("JSON");
+        assert!(line["level"] == "ERROR" && line["kind"] == "USER", "{line}");
+        assert!(line["message"].as_str().is_some_and(|m| m.contains(words) && !m.contains('\n')), "{line}");
+    };
+    let place = Place::new();
+    for (args, words) in [
+        (&["run", "--nope"][..], "unexpected argument '--nope'"),
+        (&["run"], "<FILE>"),
+        (&["job.sql"], "To run a script: flott run job.sql"),
+        (&[], "requires a subcommand"),
+        (&["list", "--log-level", "silly"], "'silly' is not a log level"),
+    ] {
+        is_line(&place.flott(&[args, &["--log-format", "json"]].concat()), words);
+    }
+    let alone = place.command(&[]).env("FLOTT_LOG_FORMAT", "json").output().expect("flott runs");
+    is_line(&crate::support::ran(alone), "requires a subcommand");
+    let help = place.flott(&["--log-format", "json", "--help"]);
+    assert!(help.code == Some(0) && help.out.contains("Usage:") && help.err.is_empty(), "{help:?}");
+}
+
+#[test]
 fn wrong_scripts_are_2() {
     exits(&Place::new().run("SELCT 1;"), 2, "SELCT");
     exits(&Place::new().run("SELECT nope FROM (VALUES (1)) AS t (v);"), 2, "nope");
