@@ -145,9 +145,9 @@ pub(crate) fn session_of(args: &ScriptArgs, earlier: Earlier) -> Result<Session,
     builder(&args.session, folder, &name, earlier)?.one_script(true).build().map_err(Failure::of_arguments)
 }
 
-/// A session whose paths start at a folder.
+/// The session of a shell, whose paths start at a folder.
 pub(crate) fn session(args: &SessionArgs, folder: &Path, name: &str, earlier: Earlier) -> Result<Session, Failure> {
-    builder(args, folder, name, earlier)?.build().map_err(Failure::of_arguments)
+    builder(args, folder, name, earlier)?.jobs_named_by_sinks(true).build().map_err(Failure::of_arguments)
 }
 
 fn builder(args: &SessionArgs, folder: &Path, name: &str, earlier: Earlier) -> Result<SessionBuilder, Failure> {

@@ -48,6 +48,7 @@ pub struct SessionBuilder {
     fail_points: FailPoints,
     control_sockets: bool,
     one_script: bool,
+    jobs_named_by_sinks: bool,
     processes: Option<Processes>,
     clock: Option<Arc<dyn Clock>>,
 }
@@ -132,6 +133,14 @@ impl SessionBuilder {
         self
     }
 
+    /// Jobs without `pipeline.name` are called as in Flink, `insert-into_catalog.database.table`, and not as the session:
+    /// one in which somebody types has no name that says anything. Their checkpoints lie under the session's name all the same.
+    #[must_use]
+    pub fn jobs_named_by_sinks(mut self, by_sinks: bool) -> Self {
+        self.jobs_named_by_sinks = by_sinks;
+        self
+    }
+
     /// Jobs run in several processes.
     #[must_use]
     pub fn processes(mut self, processes: Processes) -> Self {
@@ -170,6 +179,7 @@ impl SessionBuilder {
             },
             base_dir: self.base_dir,
             name: self.name,
+            jobs_named_by_sinks: self.jobs_named_by_sinks,
             restore: self.restore,
             allow_non_restored_state: self.allow_non_restored_state,
             allow_lost_output: self.allow_lost_output,
@@ -219,6 +229,8 @@ pub enum Outcome {
 pub struct Job {
     /// Its name.
     pub name: String,
+    /// The name that its checkpoints lie under: what `pipeline.name` has to be where another one is to go on from them.
+    pub lineage: String,
     /// Where its checkpoints lie, where it has any.
     pub checkpoints: Option<String>,
     /// The checkpoint that it goes on from.
@@ -258,6 +270,7 @@ pub struct Session {
     state: SessionState,
     base_dir: PathBuf,
     name: String,
+    jobs_named_by_sinks: bool,
     restore: Restore,
     allow_non_restored_state: bool,
     allow_lost_output: bool,
@@ -334,6 +347,7 @@ impl Session {
             fail_points: FailPoints::none(),
             control_sockets: false,
             one_script: false,
+            jobs_named_by_sinks: false,
             processes: None,
             clock: None,
         }
@@ -521,13 +535,19 @@ impl Session {
         })
     }
 
-    /// The job's name (`pipeline.name`, or the script's), with a number where the session has a job of this name: a
-    /// job's checkpoints lie under its name.
-    fn job_name(&mut self) -> String {
+    /// The name that a job's checkpoints lie under (`pipeline.name`, or the script's), with a number where the session has
+    /// a job of this name.
+    fn lineage_name(&mut self) -> String {
         let name = self.state.config.get("pipeline.name").unwrap_or(&self.name).to_string();
         let used = self.names.entry(name.clone()).or_insert(0);
         *used += 1;
         if *used == 1 { name } else { format!("{name}-{used}") }
+    }
+
+    /// What a job is called.
+    fn job_name(&self, graph: &JobGraph, lineage: &str) -> String {
+        let by_sinks = self.jobs_named_by_sinks && self.state.config.get("pipeline.name").is_none();
+        if by_sinks { graph.name.clone() } else { lineage.to_string() }
     }
 
     /// Starts the job of one or several INSERTs. One that does not start leaves its name to the next.
@@ -542,15 +562,17 @@ impl Session {
     async fn start_inserts(&mut self, inserts: &[InsertStatement], text: &str) -> Result<Outcome> {
         let mut graph = self.planner().plan_statement_set(inserts, None)?;
         self.open_endpoint().await?;
-        let job = self.job_name();
+        let job = self.lineage_name();
         let restore = self.restore_from()?;
         // A checkpoint that the user names is restored or refused, never passed over.
         let wants_latest = restore == Restore::Latest;
         if !self.needs_store(&graph) && !matches!(restore, Restore::Path(_)) {
             let restarts = config::restart_strategy(&self.state.config, false)?;
+            let name = self.job_name(&graph, &job);
             let handle = self.start(graph, None, restarts, self.bundle(text, None)).await?;
             return Ok(self.submit(Job {
-                name: job,
+                name,
+                lineage: job,
                 checkpoints: None,
                 restored: None,
                 savepoint: None,
@@ -564,7 +586,7 @@ impl Session {
         let claim = config::claims_savepoints(&self.state.config)?;
         let beginning = match lineage::decide(&places, &restore, &job, claim, self.allow_lost_output).await? {
             Decision::Begin(beginning) => beginning,
-            Decision::AlreadyFinished => return Ok(Outcome::AlreadyFinished { job }),
+            Decision::AlreadyFinished => return Ok(Outcome::AlreadyFinished { job: self.job_name(&graph, &job) }),
         };
         // Before the job is taken over: an attempt that cannot go on must not end one that does.
         let content = beginning.content().await?;
@@ -615,9 +637,20 @@ impl Session {
         let started_anew = (wants_latest && opened.manifest.is_none()).then(|| store.location());
         let restarts = config::restart_strategy(&self.state.config, true)?;
         let bundle = self.bundle(text, Some(&job));
+        let name = self.job_name(&graph, &job);
         let handle = self.start(graph, Some((store, opened)), restarts, bundle).await?;
-        let (name, position) = (job, None);
-        Ok(self.submit(Job { name, checkpoints, restored, savepoint, started_anew, took_over, position, handle }))
+        let (lineage, position) = (job, None);
+        Ok(self.submit(Job {
+            name,
+            lineage,
+            checkpoints,
+            restored,
+            savepoint,
+            started_anew,
+            took_over,
+            position,
+            handle,
+        }))
     }
 
     /// Gives the operators of a plan their state of a checkpoint, or says why it is not theirs.
@@ -795,6 +828,7 @@ impl Session {
         let handle = self.start(graph, None, RestartStrategy::None, self.bundle(text, None)).await?;
         let job = Job {
             name: "collect".to_string(),
+            lineage: "collect".to_string(),
             checkpoints: None,
             restored: None,
             savepoint: None,

@@ -335,7 +335,8 @@ fn ended(job: &Job, outcome: &JobOutcome, by: Option<&str>) -> String {
         (JobOutcome::Cancelled(state), _) => format!("Job '{name}' ({id}) is {}", canceled::told(job, state, by)),
         (JobOutcome::Suspended(state), Some(checkpoints)) if state.last_checkpoint.is_some() => format!(
             "Job '{name}' ({id}) is SUSPENDED. It goes on where the same statement follows: SET 'pipeline.name' = \
-             '{name}'; SET 'execution.state-recovery.path' = '{checkpoints}';"
+             '{}'; SET 'execution.state-recovery.path' = '{checkpoints}';",
+            job.lineage
         ),
         (JobOutcome::Suspended(_), _) => format!("Job '{name}' ({id}) is SUSPENDED."),
     }

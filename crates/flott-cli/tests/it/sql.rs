@@ -123,7 +123,12 @@ fn jobs_run_in_the_background_and_are_waited_for_at_the_end() {
     let (before, after) = ran.out.split_once(submitted).expect("it is submitted");
     assert!(before.ends_with("[INFO] Submitting SQL update statement to the cluster...\n"), "{}", ran.out);
     let id = &after[..32];
-    assert!(after[32..].contains(&format!("| {id} | sql-")) && after.contains("| RUNNING |"), "{}", ran.out);
+    assert!(
+        after[32..].contains(&format!("| {id} | insert-into_default_catalog.default_database.o | RUNNING |"))
+            && after.contains("| RUNNING |"),
+        "{}",
+        ran.out
+    );
     let (on, end) = (after.find("| on |").or(after.find("|   on |")), after.find(&format!("({id}) is FINISHED.")));
     assert!(on.is_some() && on < end, "{}", ran.out);
     assert_eq!(place.rows("o").len(), 6_000);
@@ -183,7 +188,11 @@ fn a_job_that_fails_does_not_end_the_shell() {
     assert!(ran.err.contains("'x' is not a valid INT") && ran.out.contains("| on |"), "{ran:?}");
     let ran = piped(&place, &[], &text.replace("'true'", "'false'"));
     assert_eq!(ran.code, Some(1), "{ran:?}");
-    assert!(ran.err.contains("[ERROR] Job 'sql-") && ran.err.contains("is FAILED. Reason:\n'x'"), "{ran:?}");
+    assert!(
+        ran.err.contains("[ERROR] Job 'insert-into_default_catalog.default_database.")
+            && ran.err.contains("is FAILED. Reason:\n'x'"),
+        "{ran:?}"
+    );
 }
 
 #[test]
