@@ -123,6 +123,30 @@ fn a_job_that_fails_at_once_is_not_said_to_go_on() {
     assert!(!failed.err.contains("goes on from checkpoint"), "{failed:?}");
 }
 
+/// The disk is a small tmpfs; where none may be mounted, there is nothing to see.
+#[test]
+fn a_full_disk_is_named_with_what_to_do_and_the_attempt() {
+    let place = Place::new();
+    let disk = place.path().join("disk");
+    std::fs::create_dir(&disk).expect("a folder");
+    let mut mount = std::process::Command::new("mount");
+    if !mount.args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(&disk).status().is_ok_and(|s| s.success()) {
+        return;
+    }
+    place.write("job.sql", &ENDLESS.replace("'path' = 'o'", "'path' = 'disk/o'").replace("1000'", "1000000'"));
+    let job = place.start(&["run", "job.sql", "--log-level", "warn"]);
+    let id = job.id().to_string();
+    let listed = || place.flott(&["list"]).out.lines().any(|l| l.contains(&id) && l.contains("| RESTARTING |"));
+    until("a restart", listed);
+    signal(&job, "KILL");
+    let ran = ran(job.wait_with_output().expect("an end"));
+    std::process::Command::new("umount").arg("-l").arg(&disk).status().expect("umount");
+    let told = ran.err.lines().find(|l| l.contains("a disk is full")).unwrap_or_else(|| panic!("{ran:?}"));
+    for word in ["UNAVAILABLE", "attempt=2", "disk/o", "Free some space"] {
+        assert!(told.contains(word), "no '{word}' in {told}");
+    }
+}
+
 /// A plain second run asks for a word, and one that cannot start is refused, while the first goes on.
 #[test]
 fn a_job_that_runs_is_not_ended_by_chance() {

@@ -90,6 +90,12 @@ fn clamped(graph: &JobGraph, parallelism: usize) -> Vec<String> {
     warnings
 }
 
+/// Whether it is for want of space on a disk: by the system's words, which also come from other processes and through stores.
+fn is_of_full_disk(error: &Error) -> bool {
+    let text = error.message_and_cause();
+    ["No space left on device", "Disk quota exceeded"].iter().any(|words| text.contains(words))
+}
+
 /// A panic is a failed job in a living process, and nothing of it runs on.
 async fn unless_panic<T>(who: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
     AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| Err(panicked(who, panic.as_ref())))
@@ -146,7 +152,15 @@ impl Supervisor {
             if was_to_end {
                 tracing::warn!("the job goes on: it was to stop with a savepoint or a drain, and has failed before");
             }
-            tracing::warn!(%error, pause_ms = pause.as_millis() as u64, "the job failed and is started again");
+            // The next one: the first is 1.
+            let number = self.report.borrow().restarts + 2;
+            let (kind, pause_ms) = (error.kind().code(), pause.as_millis() as u64);
+            let what = if is_of_full_disk(&error) {
+                "a disk is full: the job is started again until there is room"
+            } else {
+                "the job failed and is started again"
+            };
+            tracing::warn!(kind, %error, attempt = number, pause_ms, "{what}");
             attempt = match self.next_attempt(pause).await {
                 Some(attempt) => attempt,
                 None if self.wishes.end == Some(Ending::Stop) && self.tenure.is_some() => {
