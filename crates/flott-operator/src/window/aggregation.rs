@@ -23,6 +23,10 @@ pub(crate) struct Aggregation {
     hashes: Vec<u64>,
     /// Groups for which there is room; more of them get room for many more.
     room: usize,
+    /// What a group takes in the columns that have room for so many.
+    room_bytes: usize,
+    /// The most groups that there were before the memory was kept for others.
+    most: usize,
     /// With more groups than this something is done about memory.
     unprepared: usize,
     /// The column whose memory is next.
@@ -36,6 +40,8 @@ const ROOM_MIN: usize = 1 << 16;
 const ROOM_FACTOR: usize = 256;
 /// With so many new groups, at most, the next column has its turn: each has one before it has filled a page.
 const GROUPS_PER_TURN: usize = 4_096;
+/// Of a column of eight bytes: the page that is written ahead.
+const GROUPS_AHEAD: usize = (2 << 20) / 8;
 
 impl Aggregation {
     pub(crate) fn new(layout: &Layout) -> Result<Aggregation> {
@@ -49,6 +55,8 @@ impl Aggregation {
             groups: vec![],
             hashes: vec![],
             room: ROOM_MIN,
+            room_bytes: 0,
+            most: 0,
             unprepared: ROOM_MIN,
             turn: 0,
         })
@@ -58,8 +66,11 @@ impl Aggregation {
         self.table.len()
     }
 
+    /// Without the room that no group has taken yet: the kernel gives memory where it is written.
     pub(crate) fn size_bytes(&self) -> usize {
-        self.table.size_bytes() + self.accumulators.iter().map(|a| a.size_bytes()).sum::<usize>()
+        let bytes = self.table.size_bytes() + self.accumulators.iter().map(|a| a.size_bytes()).sum::<usize>();
+        let taken = self.most.max(self.len()).saturating_add(GROUPS_AHEAD);
+        bytes.saturating_sub(self.room.saturating_sub(taken).saturating_mul(self.room_bytes))
     }
 
     #[cold]
@@ -68,18 +79,20 @@ impl Aggregation {
         let mut room = Room::Touch { turn: self.turn, seen: 0 };
         if groups > self.room {
             self.room = groups.saturating_mul(ROOM_FACTOR);
-            room = Room::Reserve(self.room);
+            room = Room::Reserve { groups: self.room, group_bytes: 0 };
         }
         self.table.make_room(&mut room);
         self.accumulators.iter_mut().for_each(|a| a.make_room(&mut room));
-        if let Room::Touch { turn, seen } = room {
-            self.turn = if turn + 1 < seen { turn + 1 } else { 0 };
+        match room {
+            Room::Reserve { group_bytes, .. } => self.room_bytes = group_bytes,
+            Room::Touch { turn, seen } => self.turn = if turn + 1 < seen { turn + 1 } else { 0 },
         }
         self.unprepared = self.room.min(groups + GROUPS_PER_TURN);
     }
 
     /// Forgets everything, keeps the memory.
     pub(crate) fn clear(&mut self) {
+        self.most = self.most.max(self.len());
         self.table.clear();
         self.accumulators.iter_mut().for_each(|a| a.clear());
     }
@@ -224,4 +237,41 @@ fn slice_columns(layout: &Layout, slice: SliceId, n: usize) -> Vec<ArrayRef> {
         columns.push(Arc::new(Int64Array::from_value(slice.start, n)));
     }
     columns
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_schema::DataType;
+
+    use super::*;
+
+    #[test]
+    fn room_that_no_group_has_taken_is_not_counted() {
+        let mut aggregation = Aggregation {
+            table: GroupTable::new(&[DataType::Int64]).expect("a table"),
+            accumulators: vec![],
+            widths: vec![],
+            groups: vec![],
+            hashes: vec![],
+            room: ROOM_MIN,
+            room_bytes: 0,
+            most: 0,
+            unprepared: ROOM_MIN,
+            turn: 0,
+        };
+        let add = |aggregation: &mut Aggregation, keys: Range<i64>| {
+            let keys: ArrayRef = Arc::new(Int64Array::from_iter_values(keys));
+            let n = keys.len();
+            aggregation.merge(&[keys], &[], n).expect("merged");
+            aggregation.size_bytes()
+        };
+        let few = add(&mut aggregation, 0..60_000);
+        let many = add(&mut aggregation, 60_000..200_000);
+        assert_eq!((aggregation.room, aggregation.room_bytes), (200_000 * ROOM_FACTOR, 16));
+        // Key and hash of each and of those that are written ahead, and the index of eight bytes a slot.
+        assert!(many > few && many <= (200_000 + GROUPS_AHEAD) * 16 + 200_000 * 64, "{few} {many}");
+        aggregation.clear();
+        let cleared = aggregation.size_bytes();
+        assert!((200_000 * 16..=many).contains(&cleared), "{cleared} {many}");
+    }
 }

@@ -255,13 +255,13 @@ impl Index {
         room.of(&mut self.hashes);
     }
 
-    /// Forgets all groups, and keeps the memory of a small index.
+    /// Forgets all groups, and keeps the memory: of the slots only that of a small index.
     pub(super) fn clear(&mut self) {
         self.hashes.clear();
         if self.parts.is_empty() {
             self.slots.fill(EMPTY);
         } else {
-            *self = Index::new();
+            *self = Index { hashes: std::mem::take(&mut self.hashes), ..Index::new() };
         }
     }
 }
@@ -354,7 +354,7 @@ mod tests {
     #[test]
     fn no_part_of_a_large_index_is_large() {
         let mut index = Index::new();
-        index.make_room(&mut Room::Reserve(1_000_000));
+        index.make_room(&mut Room::Reserve { groups: 1_000_000, group_bytes: 0 });
         compare(&mut index, &batches(&[100_000; 20], 1_000_000), mixed);
         let largest = index.parts.iter().map(|p| p.slots.len()).max();
         assert!(index.slots.is_empty() && largest.is_some_and(|l| l <= 4 * 2 * 1_000_000 / PARTS), "{largest:?}");

@@ -7,7 +7,11 @@ const PAGE_BYTES: usize = 2 << 20;
 /// What is done with the columns that have a value for each group, one column after another.
 pub(crate) enum Room {
     /// Capacity for so many groups, where there is as much: without it values are copied as they grow.
-    Reserve(usize),
+    Reserve {
+        groups: usize,
+        /// What a group takes in the columns that have it now.
+        group_bytes: usize,
+    },
     /// The page that comes next is touched, of the column whose turn it is. Columns of one width that grow together come to
     /// the end of a page in the same batch: it would wait until as many pages are cleared as there are columns.
     Touch {
@@ -21,7 +25,11 @@ impl Room {
     /// For the next column.
     pub(crate) fn of<T: Copy + Default>(&mut self, column: &mut Vec<T>) {
         match self {
-            Room::Reserve(groups) => drop(column.try_reserve_exact(groups.saturating_sub(column.len()))),
+            Room::Reserve { groups, group_bytes } => {
+                if column.try_reserve_exact(groups.saturating_sub(column.len())).is_ok() {
+                    *group_bytes += size_of::<T>();
+                }
+            }
             Room::Touch { turn, seen } => {
                 if *seen == *turn
                     && let Some(ahead) = column.spare_capacity_mut().get_mut(PAGE_BYTES / size_of::<T>())
@@ -41,9 +49,10 @@ mod tests {
     #[test]
     fn columns_have_their_turns_and_keep_their_values() {
         let (mut a, mut b) = (vec![1u64], vec![2i128]);
-        let mut room = Room::Reserve(1 << 20);
+        let mut room = Room::Reserve { groups: 1 << 20, group_bytes: 0 };
         room.of(&mut a);
         room.of(&mut b);
+        assert!(matches!(room, Room::Reserve { group_bytes: 24, .. }));
         assert!(a.capacity() >= 1 << 20 && b.capacity() >= 1 << 20);
         for turn in 0..3 {
             let mut room = Room::Touch { turn, seen: 0 };
